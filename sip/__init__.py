@@ -1,0 +1,1 @@
+"""A SIP registrar and stateful proxy (RFC 3261)."""

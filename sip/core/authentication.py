@@ -1,0 +1,154 @@
+"""Who is asking: credentials against accounts (RFC 3261 §22, RFC 7616, RFC 8760)."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.refusal import Challenged, Refused
+from sip.core.routing import Domains
+from sip.message.grammar import BadMessage
+from sip.message.headers import parse_credentials
+from sip.message.message import Request
+from sip.message.uri import parse_uri
+
+
+class Account(Protocol):
+    """What is known of a user here: names, and the HA1s of RFC 7616 §3.4.2, None where unknown."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def ha1_md5(self) -> str | None: ...
+    @property
+    def ha1_sha256(self) -> str | None: ...
+    @property
+    def ha1_sha512_256(self) -> str | None: ...
+
+
+class Accounts(Protocol):
+    """Where accounts are looked up; never waits."""
+
+    def find(self, username: str, realm: str) -> Account | None:
+        """The account, enabled or not."""
+
+    def offers(self, realm: str, algorithm: str) -> bool:
+        """Tell whether every enabled account of the realm has the HA1 for an algorithm."""
+
+
+_HA1 = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_256"}
+# Whoever does not exist is checked against this, in the same time as whoever does.
+_NOBODY = hashlib.sha256(b"nobody").hexdigest()[:32]
+
+
+class Authenticator:
+    """Lets in who knows the password, and challenges everybody else."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        domains: Domains,
+        nonces: Nonces,
+        algorithms: Iterable[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self.accounts = accounts
+        self.domains = domains
+        self.nonces = nonces
+        self.algorithms = tuple(algorithms)
+        self.clock = clock
+
+    def authenticate(self, request: Request, realm: str, source: str) -> Account:
+        """The account whose credentials a request carries for `realm`.
+
+        `source` is the address that it came from.  Raises Challenged: 401 for a REGISTER, 407 for
+        anything else; unknown users and wrong passwords look alike.  Raises Refused (400) for
+        credentials that were made for another server's request.
+        """
+        answer = self._answer_for(request, realm, source)
+        if answer is None:
+            raise self._challenge(request, realm, source, "")
+        if isinstance(answer, str):
+            raise self._challenge(request, realm, source, answer)
+        if answer.uri != request.uri_text and not self._names_us(answer.uri):
+            raise Refused(
+                400,
+                f"the digest was made for {answer.uri[:60]}",
+                reason="Digest uri does not match",
+            )
+        account = self.accounts.find(answer.username, realm)
+        ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
+        right = is_right(ha1 or _NOBODY, request.method, answer)
+        if account is None or not account.enabled or not ha1 or not right:
+            raise self._challenge(request, realm, source, _cause(account, answer.username))
+        now = self.clock()
+        if not self.nonces.is_ours(answer.nonce, source) or not self.nonces.is_fresh(
+            answer.nonce, now
+        ):
+            raise self._challenge(request, realm, source, "", stale=True)
+        if not self.nonces.use(answer.nonce, _count(answer), now):
+            raise self._challenge(request, realm, source, "the nonce-count was used", stale=True)
+        return account
+
+    def _answer_for(self, request: Request, realm: str, source: str) -> Answer | str | None:
+        """Pick our credentials: of this realm, and if there are several, with a nonce of ours."""
+        name = "authorization" if request.method == "REGISTER" else "proxy-authorization"
+        picked: Answer | str | None = None
+        for field in request.fields(name):
+            try:
+                credentials = parse_credentials(field)
+            except BadMessage as error:
+                picked = picked or error.reason
+                continue
+            if credentials.scheme != "digest" or credentials.params.get("realm") != realm:
+                continue
+            answer = read_answer(credentials.params)
+            if isinstance(answer, Answer):
+                if answer.algorithm not in self.algorithms:
+                    answer = f"the algorithm {answer.algorithm} is not offered"
+                elif self.nonces.is_ours(answer.nonce, source):
+                    return answer
+            if not isinstance(picked, Answer):
+                picked = answer
+        return picked
+
+    def _names_us(self, uri_text: str) -> bool:
+        try:
+            return self.domains.is_us(parse_uri(uri_text))
+        except BadMessage:
+            return False
+
+    def _challenge(
+        self, request: Request, realm: str, source: str, cause: str, *, stale: bool = False
+    ) -> Challenged:
+        """A challenge for each algorithm that would lock no enabled user of the realm out."""
+        now = self.clock()
+        is_register = request.method == "REGISTER"
+        title = "WWW-Authenticate" if is_register else "Proxy-Authenticate"
+        nonce = self.nonces.make(now, source)
+        offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
+        extra = tuple(
+            (title, challenge(realm, nonce, algorithm, stale=stale))
+            for algorithm in offered or self.algorithms[:1]
+        )
+        return Challenged(401 if is_register else 407, cause, extra=extra)
+
+
+def _cause(account: Account | None, username: str) -> str:
+    if account is None:
+        return f"there is no user {username[:60]}"
+    if not account.enabled:
+        return f"the account of {username[:60]} is disabled"
+    return f"wrong password for {username[:60]}"
+
+
+def _count(answer: Answer) -> int:
+    """The nonce-count; an answer after RFC 2069 has none and uses its nonce up."""
+    if not answer.qop:
+        return ONCE
+    try:
+        return int(answer.count, 16)
+    except ValueError:
+        return 0

@@ -1,0 +1,164 @@
+"""Digest authentication: challenges, nonces and answers (RFC 3261 §22, RFC 7616, 8760, 2069).
+
+Pure: the time, the secret and the source address are arguments.
+"""
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sip.message.grammar import quote
+
+# A nonce serves that long; then the phone gets a new one by stale=true, without asking its user.
+NONCE_SECONDS = 300.0
+# Nonces with counts that are remembered.  A phone keeps one for its life, so this is the number of
+# phones that may be authenticating at one time; each costs about 250 bytes.
+MAX_COUNTED_NONCES = 100_000
+# How far a nonce-count may lag behind the highest seen, as when datagrams overtake each other.
+COUNT_WINDOW = 64
+# RFC 2069 has no count: such an answer uses its nonce up.
+ONCE = 2**32
+
+_HASHES: dict[str, Callable[[bytes], str]] = {
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+    "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
+}
+ALGORITHMS = tuple(_HASHES)
+
+
+@dataclass(slots=True)
+class Answer:
+    """The digest parameters of an Authorization value that an answer is computed from.
+
+    `qop` is "" where the client follows RFC 2069; `count` is the text of nc.
+    """
+
+    algorithm: str
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    qop: str
+    count: str
+    cnonce: str
+
+
+def read_answer(params: dict[str, str]) -> Answer | str:
+    """Take the parameters apart; a sentence says what is wrong with them."""
+    get = params.get
+    answer = Answer(
+        algorithm=_canonical(get("algorithm")),
+        username=get("username", ""),
+        realm=get("realm", ""),
+        nonce=get("nonce", ""),
+        uri=get("uri", ""),
+        response=get("response", ""),
+        qop=get("qop", ""),
+        count=get("nc", ""),
+        cnonce=get("cnonce", ""),
+    )
+    if answer.algorithm not in _HASHES:
+        return f"the algorithm {answer.algorithm[:20]} is not offered"
+    if not answer.qop:
+        return answer
+    if answer.qop.lower() != "auth":
+        return f"the qop {answer.qop[:20]} is not offered"
+    if len(answer.count) != 8 or not answer.cnonce:
+        return "qop without an eight-digit nc, or without cnonce"
+    return answer
+
+
+def _canonical(algorithm: str | None) -> str:
+    """RFC 7616 §3.4: MD5 where nothing is said; names compare without regard to case."""
+    return algorithm.upper() if algorithm else "MD5"
+
+
+def expected_response(ha1: str, method: str, answer: Answer) -> str:
+    """Compute the response that the holder of `ha1` gives (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
+    digest = _HASHES[answer.algorithm]
+    ha2 = digest(f"{method}:{answer.uri}".encode("utf-8", "surrogateescape"))
+    if answer.qop:
+        text = f"{ha1}:{answer.nonce}:{answer.count}:{answer.cnonce}:{answer.qop}:{ha2}"
+    else:
+        text = f"{ha1}:{answer.nonce}:{ha2}"
+    return digest(text.encode("utf-8", "surrogateescape"))
+
+
+def is_right(ha1: str, method: str, answer: Answer) -> bool:
+    """Compare an answer with the right one, in the same time whether it is right or wrong."""
+    expected = expected_response(ha1, method, answer)
+    return hmac.compare_digest(
+        expected.encode(), answer.response.lower().encode("utf-8", "surrogateescape")
+    )
+
+
+def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:
+    """Write a challenge for WWW-Authenticate or Proxy-Authenticate (RFC 7616 §3.3)."""
+    tail = ", stale=true" if stale else ""
+    return f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={algorithm}, qop="auth"{tail}'
+
+
+class Nonces:
+    """Makes nonces that prove themselves, and remembers which counts were used.
+
+    A nonce is the time, a unique part, and a MAC over both and the address it was given to;
+    so none is remembered before somebody who knows a password has used it.  When the table of
+    counts is full the oldest goes, and with it every nonce that is not younger: rather one round
+    trip more than a replay.
+    """
+
+    def __init__(self, secret: bytes, new_token: Callable[[], str]) -> None:
+        self._secret = secret
+        self._new_token = new_token
+        self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._oldest_valid = 0
+
+    def make(self, now: float, source: str) -> str:
+        """A nonce for the peer at the address `source`."""
+        head = format(int(now), "08x") + self._new_token()
+        return head + self._mac(head, source)
+
+    def _mac(self, head: str, source: str) -> str:
+        text = f"{head} {source}".encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(text, digest_size=8, key=self._secret).hexdigest()
+
+    def is_ours(self, nonce: str, source: str) -> bool:
+        """Tell whether we made the nonce, for that address; it may be old."""
+        if len(nonce) != 40 or not nonce.isascii():
+            return False
+        return hmac.compare_digest(self._mac(nonce[:24], source), nonce[24:])
+
+    def is_fresh(self, nonce: str, now: float) -> bool:
+        """Tell whether a nonce of ours may still be used."""
+        made_at = int(nonce[:8], 16)
+        return made_at >= self._oldest_valid and now - made_at <= NONCE_SECONDS
+
+    def use(self, nonce: str, count: int, now: float) -> bool:
+        """Use up one count of a nonce.  False: it was used before, or lags too far behind."""
+        highest, seen = self._counts.get(nonce, (0, 0))
+        if count > highest:
+            shift = min(count - highest, COUNT_WINDOW)
+            seen = (seen << shift | 1) & (2**COUNT_WINDOW - 1)
+            highest = count
+        else:
+            bit = 1 << (highest - count)
+            if count < 1 or highest - count >= COUNT_WINDOW or seen & bit:
+                return False
+            seen |= bit
+        self._counts[nonce] = (highest, seen)
+        self._make_room(now)
+        return True
+
+    def _make_room(self, now: float) -> None:
+        """Forget a nonce too old to be taken, and the oldest where there are too many."""
+        oldest = next(iter(self._counts))
+        made_at = int(oldest[:8], 16)
+        if now - made_at > NONCE_SECONDS:
+            del self._counts[oldest]
+        elif len(self._counts) > MAX_COUNTED_NONCES:
+            del self._counts[oldest]
+            self._oldest_valid = max(self._oldest_valid, made_at + 1)

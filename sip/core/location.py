@@ -1,0 +1,228 @@
+"""The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sip.core.refusal import Refused
+from sip.core.routing import Target
+from sip.message.grammar import BadMessage
+from sip.message.uri import parse_uri
+from sip.store.bindings import BindingRow
+from sip.store.bindings import Bindings as Journal
+from sip.transport.flow import Flow, parse_flow
+
+# Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
+# INVITE can be multiplied by (RFC 5393).
+MAX_CONTACTS = 20
+
+
+@dataclass(slots=True)
+class Binding:
+    """One contact of an address-of-record (§10.2).
+
+    `contact` is the URI as it came, `expires_at` seconds of the monotonic clock, `q` in
+    thousandths.  `flow` is the way that its REGISTER came; `behind_nat` says that only it leads
+    back.  `instance` and `reg_id` are those of RFC 5626, "" and 0 where there are none.
+    """
+
+    contact: str
+    expires_at: float
+    q: int
+    call_id: str
+    cseq: int
+    path: tuple[str, ...]
+    instance: str
+    reg_id: int
+    user_agent: str
+    flow: Flow
+    behind_nat: bool
+
+    def has_contact(self, contact: str) -> bool:
+        """Compare contacts as URIs (§19.1.4)."""
+        return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
+
+    def is_set_later_than(self, call_id: str, cseq: int) -> bool:
+        """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
+        return self.call_id == call_id and cseq <= self.cseq
+
+    @property
+    def target(self) -> Target:
+        """Where a request for this contact goes."""
+        return Target(self.contact, self.flow if self.behind_nat else None, self.path, self.q)
+
+
+Bindings = tuple[Binding, ...]
+
+
+def live(bindings: Bindings, now: float) -> Bindings:
+    """The bindings that have not expired."""
+    for binding in bindings:
+        if binding.expires_at <= now:
+            return tuple(b for b in bindings if b.expires_at > now)
+    return bindings
+
+
+def updated_bindings(current: Bindings, wanted: Iterable[Binding], now: float) -> Bindings:
+    """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
+
+    A contact wanted with `expires_at` at or before `now` is removed.  Raises Refused: 500 when a
+    later request of the same call has set the contact already, 403 for too many.
+    """
+    bindings = list(live(current, now))
+    for new in wanted:
+        # Equality of URIs is not transitive, so a contact is no key to look up by.
+        at = next((i for i, b in enumerate(bindings) if b.has_contact(new.contact)), None)
+        if at is not None:
+            if bindings[at].is_set_later_than(new.call_id, new.cseq):
+                raise _out_of_order(new.cseq)
+            if new.expires_at > now:
+                bindings[at] = new
+            else:
+                del bindings[at]
+        elif new.expires_at > now:
+            bindings.append(new)
+    if len(bindings) > MAX_CONTACTS:
+        raise Refused(
+            403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
+        )
+    return tuple(bindings)
+
+
+def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
+    """See whether `Contact: *` may remove every binding (§10.3, step 6).  Raises Refused (500)."""
+    if any(binding.is_set_later_than(call_id, cseq) for binding in current):
+        raise _out_of_order(cseq)
+
+
+def _out_of_order(cseq: int) -> Refused:
+    return Refused(
+        500, f"CSeq {cseq} is not above that of an earlier REGISTER", reason="CSeq Out of Order"
+    )
+
+
+class Location:
+    """All bindings, in memory, each change written before it is acknowledged.
+
+    `clock` is monotonic, `unix_clock` is for what is kept: a step of the latter neither loses a
+    binding nor makes one immortal.
+    """
+
+    def __init__(
+        self, journal: Journal, clock: Callable[[], float], unix_clock: Callable[[], float]
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.unix_clock = unix_clock
+        self._bindings: dict[str, Bindings] = {}
+        self._expiring: dict[int, list[str]] = {}
+        self._swept_until = int(clock())
+
+    def __len__(self) -> int:
+        return len(self._bindings)
+
+    def load(self, rows: Iterable[BindingRow]) -> None:
+        """Take over what was kept; rows that can't be read any more are left out."""
+        now, unix_now = self.clock(), self.unix_clock()
+        for row in rows:
+            try:
+                binding = _from_row(row, now - unix_now)
+            except (BadMessage, ValueError):
+                continue
+            self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+
+    def bindings(self, aor: str) -> Bindings:
+        """What an address-of-record is bound to now."""
+        found = self._bindings.get(aor)
+        return live(found, self.clock()) if found else ()
+
+    def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
+        """Apply the contacts of one REGISTER and give all that is bound then.
+
+        Blocks until it is kept.  Raises Refused as `updated_bindings` does, and what the journal
+        raises; then nothing has changed.
+        """
+        current = self._bindings.get(aor, ())
+        return self._change(aor, current, updated_bindings(current, wanted, self.clock()))
+
+    def remove_all(self, aor: str, call_id: str, cseq: int) -> None:
+        """Remove every binding (§10.2.2).  Blocks and raises as `update` does."""
+        current = self._bindings.get(aor, ())
+        check_removal_of_all(live(current, self.clock()), call_id, cseq)
+        self._change(aor, current, ())
+
+    def _change(self, aor: str, before: Bindings, after: Bindings) -> Bindings:
+        """Change memory first: the next request of the phone finds its order; undone if need be."""
+        now, unix_now = self.clock(), self.unix_clock()
+        new = [b for b in after if not any(b is old for old in before)]
+        kept = [_to_row(aor, binding, now, unix_now) for binding in new]
+        contacts = {b.contact for b in after}
+        gone = [(aor, b.contact) for b in before if b.contact not in contacts]
+        self._put(aor, after)
+        if kept or gone:
+            self.journal.save(kept, gone, lambda: self._put(aor, before))
+        return after
+
+    def _put(self, aor: str, bindings: Bindings) -> None:
+        if not bindings:
+            self._bindings.pop(aor, None)
+            return
+        self._bindings[aor] = bindings
+        for binding in bindings:
+            self._expiring.setdefault(int(binding.expires_at) + 1, []).append(aor)
+
+    def sweep(self, now: float) -> None:
+        """Let go of what has expired; looks only at those whose second has come."""
+        until = int(now)
+        seconds: Iterable[int] = range(self._swept_until, until + 1)
+        if until - self._swept_until > len(self._expiring):
+            seconds = [second for second in self._expiring if second <= until]
+        self._swept_until = until
+        expired: list[tuple[str, str]] = []
+        for second in seconds:
+            for aor in self._expiring.pop(second, ()):
+                before = self._bindings.get(aor, ())
+                after = live(before, now)
+                if len(after) < len(before):
+                    expired += [(aor, b.contact) for b in before if b.expires_at <= now]
+                    if after:
+                        self._bindings[aor] = after
+                    else:
+                        del self._bindings[aor]
+        if expired:
+            self.journal.forget(expired, self.unix_clock())
+
+
+def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
+    nat = ";nat" if binding.behind_nat else ""
+    return BindingRow(
+        aor=aor,
+        contact=binding.contact,
+        expires_at=round(unix_now + binding.expires_at - now),
+        q=binding.q / 1000,
+        call_id=binding.call_id,
+        cseq=binding.cseq,
+        path=", ".join(binding.path),
+        instance=binding.instance,
+        reg_id=binding.reg_id,
+        user_agent=binding.user_agent,
+        flow=f"{binding.flow}{nat}",
+        updated_at=round(unix_now),
+    )
+
+
+def _from_row(row: BindingRow, offset: float) -> Binding:
+    flow_text, _, nat = row.flow.partition(";")
+    parse_uri(row.contact)
+    return Binding(
+        contact=row.contact,
+        expires_at=row.expires_at + offset,
+        q=round(row.q * 1000),
+        call_id=row.call_id,
+        cseq=row.cseq,
+        path=tuple(part for part in row.path.split(", ") if part),
+        instance=row.instance,
+        reg_id=row.reg_id,
+        user_agent=row.user_agent,
+        flow=parse_flow(flow_text),
+        behind_nat=nat == "nat",
+    )

@@ -1,0 +1,178 @@
+"""The stateful proxy (RFC 3261 §16), in blocking style: who is let in, and whom for."""
+
+import logging
+
+from sip.core.authentication import Account, Authenticator
+from sip.core.forwarding import Forwarder
+from sip.core.location import Location
+from sip.core.refusal import Refused
+from sip.core.routing import (
+    Domains,
+    Target,
+    address_of_record,
+    by_preference,
+    hops_left,
+    take_own_routes,
+    username_of,
+)
+from sip.core.ticket import Passage, Tickets
+from sip.message.grammar import BadMessage
+from sip.message.message import Request
+from sip.message.uri import parse_uri
+from sip.transaction.layer import Layer, Upstream
+from sip.transport.flow import Flow
+from sip.transport.resolver import NoRoute
+
+log = logging.getLogger("sip.proxy")
+
+# Requests that begin no dialog: they need no Record-Route.
+_WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
+_SCHEMES = frozenset({"sip", "tel"})
+# What may name a local user as its contact may name another: so many steps are followed.
+MAX_FORWARDS_BY_CONTACT = 5
+# What an INVITE can be multiplied by, all such steps included (RFC 5393 §5).
+MAX_BRANCHES = 60
+
+
+class Proxy:
+    """Passes requests on, and their answers back."""
+
+    def __init__(
+        self,
+        layer: Layer,
+        authenticator: Authenticator,
+        domains: Domains,
+        location: Location,
+        tickets: Tickets,
+        *,
+        calls_from_outside: bool,
+    ) -> None:
+        self.layer = layer
+        self.authenticator = authenticator
+        self.domains = domains
+        self.location = location
+        self.tickets = tickets
+        self.forwarder = Forwarder(layer, domains, tickets)
+        self.calls_from_outside = calls_from_outside
+
+    def handle(self, request: Request, upstream: Upstream) -> None:
+        """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
+        check_forwardable(request)
+        routes = take_own_routes(request, self.domains)
+        if routes and request.uri.scheme not in _SCHEMES:  # a strict router had hidden it
+            raise _bad_scheme(request)
+        passage = self.tickets.passage(request, routes)
+        if passage is not None:
+            self._within_dialog(request, upstream, passage)
+        else:
+            self._outside_dialog(request, upstream)
+
+    def _within_dialog(self, request: Request, upstream: Upstream, passage: Passage) -> None:
+        """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
+        if passage.flow is None and "route" in request.names:
+            self._authenticate(request, upstream)
+        target = Target(request.uri_text, passage.flow)
+        self.forwarder.forward(request, upstream, [[target]])
+
+    def pass_on_ack(self, request: Request, flow: Flow) -> None:
+        """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""
+        try:
+            passage = None
+            if hops_left(request) > 0:
+                passage = self.tickets.passage(request, take_own_routes(request, self.domains))
+            if passage is None or (passage.flow is None and "route" in request.names):
+                self.layer.counts["ACKs without a way"] += 1
+                return
+            self.forwarder.pass_on(request, Target(request.uri_text, passage.flow))
+        except (BadMessage, NoRoute, OSError) as error:
+            self.layer.counts["ACKs without a way"] += 1
+            log.debug("dropped an ACK: %s", error)
+
+    def _outside_dialog(self, request: Request, upstream: Upstream) -> None:
+        """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
+        account = self._caller(request, upstream)
+        realm = self.domains.realm_of(request.uri)
+        if realm is None or "route" in request.names:
+            raise Refused(403, f"{request.uri_text[:60]} is outside, and calls to outside are off")
+        targets = self._targets(username_of(request.uri), realm, account)
+        self.forwarder.forward(
+            request,
+            upstream,
+            by_preference(targets),
+            record_routes=request.method not in _WITHOUT_DIALOG,
+            is_trusted=account is not None,
+        )
+
+    def _caller(self, request: Request, upstream: Upstream) -> Account | None:
+        """The account that a request comes from, None for a stranger who is let in.
+
+        Raises Challenged, or Refused (403).
+        """
+        realm = self.domains.realm_of(request.from_.uri)
+        if realm is not None:
+            account = self._authenticate(request, upstream)
+            username = username_of(request.from_.uri)
+            if username != account.username:
+                raise Refused(403, f"{account.username} may not call as {username[:60]}")
+            return account
+        if not self.calls_from_outside:
+            raise Refused(403, "it comes from outside, and calls from outside are off")
+        return None
+
+    def _authenticate(self, request: Request, upstream: Upstream) -> Account:
+        realm = self.domains.realm_of(request.from_.uri) or self.domains.main
+        account = self.authenticator.authenticate(request, realm, upstream.flow.remote[0])
+        upstream.is_proven = True
+        return account
+
+    def _targets(self, username: str, realm: str, account: Account | None) -> list[Target]:
+        """The contacts of a user.  A contact that names us is a forward to another user here.
+
+        Raises Refused: strangers are not told who exists.
+        """
+        aor = address_of_record(username, realm)
+        targets: list[Target] = []
+        ahead, seen = [aor], {aor}
+        for _ in range(MAX_FORWARDS_BY_CONTACT):
+            here, ahead = ahead, []
+            for one in here:
+                for binding in self.location.bindings(one):
+                    target = binding.target
+                    forwarded = self._forward_of(target)
+                    if forwarded is None:
+                        targets.append(target)
+                    elif forwarded not in seen:
+                        seen.add(forwarded)
+                        ahead.append(forwarded)
+        if targets:
+            return targets[:MAX_BRANCHES]
+        known = self.authenticator.accounts.find(username, realm)
+        if account is not None and known is None:
+            raise Refused(404, f"there is no user {username[:60]}")
+        raise Refused(480, f"{username[:60]} is " + ("not registered" if known else "unknown"))
+
+    def _forward_of(self, target: Target) -> str | None:
+        if target.flow is not None or target.path:
+            return None
+        uri = parse_uri(target.uri_text)
+        realm = self.domains.realm_of(uri)
+        return None if realm is None else address_of_record(username_of(uri), realm)
+
+
+def check_forwardable(request: Request) -> None:
+    """§16.3: what is refused before anything is looked up.  Raises Refused or BadMessage."""
+    if request.uri.scheme not in _SCHEMES:
+        raise _bad_scheme(request)
+    if hops_left(request) == 0:
+        raise Refused(483, "it has no hops left")
+    required = request.tokens("proxy-require")
+    if required:
+        raise Refused(
+            420,
+            f"requires {', '.join(required)[:80]} of proxies",
+            extra=(("Unsupported", ", ".join(required)),),
+        )
+
+
+def _bad_scheme(request: Request) -> Refused:
+    return Refused(416, f"{request.uri.scheme[:20]} is not a scheme that is served here")

@@ -1,0 +1,85 @@
+"""Which of many answers goes back: the response context of RFC 3261 §16.7.  It never waits."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from sip.message.message import Response
+
+B = TypeVar("B", bound=Hashable)
+
+# §16.7, step 6: within the 4xx, what tells the client how to ask better.  A 401 or 407 first.
+_INFORMATIVE = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+_CHALLENGES = (401, 407)
+_CHALLENGE_FIELDS = ("www-authenticate", "proxy-authenticate")
+
+
+@dataclass(slots=True)
+class Answered:
+    """A final answer of one branch; `response` is None where nobody sent it (§16.7, step 6)."""
+
+    status: int
+    response: Response | None
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Lower is better (§16.7, step 6)."""
+        hundreds = self.status // 100
+        if hundreds == 6:
+            return (0, 0)
+        informative = _INFORMATIVE.get(self.status, 2) if hundreds == 4 else 0
+        # A branch that just could not be reached says less than one that answered.
+        return (hundreds, informative + (3 if self.response is None else 0))
+
+
+@dataclass
+class ResponseContext(Generic[B]):
+    """The branches of one forwarded request, and what they answered.
+
+    `relay` says of each final response whether it goes upstream at once; the best of the others
+    is for the end, when nothing is pending.
+    """
+
+    pending: set[B] = field(default_factory=set)
+    answers: list[Answered] = field(default_factory=list)
+    is_decided: bool = False
+    is_cancelled: bool = False
+
+    def add(self, branch: B) -> None:
+        """Count on an answer from a new branch."""
+        self.pending.add(branch)
+
+    def receive(self, branch: B, status: int, response: Response | None) -> tuple[bool, set[B]]:
+        """Take a branch's final answer: is it relayed at once, and which branches are cancelled.
+
+        A 2xx is relayed and ends the search; a 6xx ends it too, but waits for the others, one of
+        which may already have been answered (§16.7, steps 5 and 10).
+        """
+        self.pending.discard(branch)
+        if 200 <= status < 300:
+            self.is_decided = True
+            return True, set(self.pending)
+        self.answers.append(Answered(status, response))
+        if status >= 600 and not self.is_decided:
+            self.is_decided = True
+            return False, set(self.pending)
+        return False, set()
+
+    def cancel(self) -> set[B]:
+        """A CANCEL came from upstream: which branches are to hear of it (§16.10)."""
+        self.is_cancelled = self.is_decided = True
+        return set(self.pending)
+
+    def best(self) -> Answered:
+        """Choose among the final answers (§16.7, step 6); there must be one."""
+        return min(self.answers, key=lambda answer: answer.rank)
+
+    def all_challenges(self) -> tuple[tuple[str, str], ...]:
+        """Every challenge that any branch sent, for a 401 or 407 that goes back (§16.7, step 7)."""
+        return tuple(
+            (name, value)
+            for answer in self.answers
+            if answer.response is not None and answer.status in _CHALLENGES
+            for name in _CHALLENGE_FIELDS
+            for value in answer.response.fields(name)
+        )

@@ -1,0 +1,157 @@
+"""Who is us, and where a request goes (RFC 3261 §16.4-16.6).  Pure, but for what it is handed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sip.message.grammar import BadMessage
+from sip.message.headers import NameAddr, parse_name_addr
+from sip.message.message import Request
+from sip.message.uri import SipUri, TelUri, Uri
+from sip.transport.flow import Flow
+
+
+class Domains:
+    """The names and addresses that mean this server.
+
+    `main` is the main realm; `names` further names of it; `realms` gives the realms that have
+    users, which are local domains too; `is_own_address` tells whether a host is an address or name
+    of this machine; `ports` are those that we listen on.
+    """
+
+    def __init__(
+        self,
+        main: str,
+        names: Iterable[str],
+        realms: Callable[[], frozenset[str]],
+        is_own_address: Callable[[str], bool],
+        ports: Iterable[int],
+    ) -> None:
+        self.main = main
+        self._own_names = {name.lower().rstrip("."): main for name in names} | {main.lower(): main}
+        self._realms = realms
+        self._is_own_address = is_own_address
+        self._ports = frozenset(ports)
+        self._known_realms: frozenset[str] = frozenset()
+        self._realm_of_host: dict[str, str] = dict(self._own_names)
+
+    def realm_of(self, uri: Uri) -> str | None:
+        """The realm whose domain a URI is in; None where it is not ours to serve.
+
+        An address of this machine is the main realm; with a port that we don't listen on it is
+        somebody else, a softphone beside us for instance.
+        """
+        if isinstance(uri, TelUri):
+            return self.main
+        if not isinstance(uri, SipUri) or (uri.port is not None and uri.port not in self._ports):
+            return None
+        realms = self._realms()
+        if realms is not self._known_realms:
+            self._known_realms = realms
+            self._realm_of_host = {realm.lower(): realm for realm in realms} | self._own_names
+        realm = self._realm_of_host.get(uri.host)
+        if realm is None and self._is_own_address(uri.host):
+            return self.main
+        return realm
+
+    def has_realm(self, realm: str) -> bool:
+        """Tell whether credentials of a realm are for us."""
+        return realm == self.main or realm in self._realms()
+
+    def is_us(self, uri: Uri) -> bool:
+        """Tell whether a URI names this server or one of its domains."""
+        return self.realm_of(uri) is not None
+
+
+def address_of_record(username: str, realm: str) -> str:
+    """The canonical form of an AOR: an unescaped user in a realm, nothing else (§10.3, step 5)."""
+    return f"{username}@{realm}"
+
+
+def username_of(uri: Uri) -> str:
+    """The user that a local URI names, unescaped; a telephone number is the user of that name."""
+    if isinstance(uri, SipUri):
+        return uri.username
+    return uri.number if isinstance(uri, TelUri) else ""
+
+
+@dataclass(slots=True)
+class Target:
+    """One place that a request may be sent to (§16.5).
+
+    `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
+    Route values to go by (RFC 3327); `q` is in thousandths.
+    """
+
+    uri_text: str
+    flow: Flow | None = None
+    path: tuple[str, ...] = ()
+    q: int = 1000
+
+
+def by_preference(targets: Iterable[Target]) -> list[list[Target]]:
+    """Group targets by q: equals are tried at once, the higher group first (§16.6)."""
+    groups: dict[int, list[Target]] = {}
+    for target in targets:
+        groups.setdefault(target.q, []).append(target)
+    return [groups[q] for q in sorted(groups, reverse=True)]
+
+
+def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
+    """Take off the leading Route values that name us, and hand them out in order (§16.4).
+
+    A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
+    Request-URI, and the real one behind the Routes: that is set right first.
+    """
+    routes = [parse_name_addr(value) for value in request.values("route")]
+    taken: list[SipUri] = []
+    first = request.uri
+    if (
+        routes
+        and isinstance(first, SipUri)
+        and first.param("lr") is not None
+        and domains.is_us(first)
+    ):
+        taken.append(first)
+        request.uri_text = routes.pop().uri_text
+        changed = True
+    else:
+        changed = False
+    while routes and domains.is_us(routes[0].uri):
+        taken.append(routes.pop(0).sip_uri)
+        changed = True
+    if changed:
+        request.set_values("route", "Route", [_written(route) for route in routes])
+    return taken
+
+
+def _written(route: NameAddr) -> str:
+    params = "".join(f";{k}" if v is None else f";{k}={v}" for k, v in route.params.items())
+    return f"<{route.uri_text}>{params}"
+
+
+def set_out_route(request: Request) -> SipUri | Uri:
+    """Make the request ready for its first Route, and give the URI that it is sent to (§16.6, 6-7).
+
+    A first Route without `lr` is a strict router: it wants its own URI as the Request-URI, and
+    the real one as the last Route.
+    """
+    values = request.values("route")
+    if not values:
+        return request.uri
+    first = parse_name_addr(values[0])
+    uri = first.sip_uri
+    if uri.param("lr") is None:
+        rest = [*values[1:], f"<{request.uri_text}>"]
+        request.set_values("route", "Route", rest)
+        request.uri_text = first.uri_text
+    return uri
+
+
+def hops_left(request: Request) -> int:
+    """Max-Forwards, 70 where there is none (§16.3, step 3; §16.6, step 3).  Raises BadMessage."""
+    text = request.value("max-forwards")
+    if text is None:
+        return 70
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= 255):
+        raise BadMessage("Malformed Max-Forwards")
+    return int(text)

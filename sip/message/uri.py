@@ -1,0 +1,241 @@
+"""SIP, SIPS, tel and other URIs (RFC 3261 §19.1, RFC 3966)."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+
+from sip.message.grammar import BadMessage, has_bad_escape, unescape
+
+# Parsed URIs are kept: the same few stand in every message of a phone.  Both numbers bound
+# what strangers can make us keep: 4096 URIs of at most 200 characters are about 6 MB.
+_KEPT_URIS = 4096
+_LONGEST_KEPT = 200
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
+_USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-_.!~*'()]")
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
+
+# §19.1.4: these never match when only one of two URIs has them.
+_NEVER_IGNORED = frozenset({"user", "ttl", "method", "maddr", "transport"})
+
+
+def normal_escapes(text: str) -> str:
+    """Bring escapes to one form: unreserved characters plain, all others upper-case (§19.1.4)."""
+
+    def one(match: re.Match[str]) -> str:
+        character = chr(int(match[0][1:], 16))
+        return character if _UNRESERVED.fullmatch(character) else match[0].upper()
+
+    return re.sub(r"%[0-9A-Fa-f]{2}", one, text) if "%" in text else text
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Uri:
+    """Any URI.  `text` is the URI as it came, `scheme` is in lower case."""
+
+    text: str
+    scheme: str
+
+    def equals(self, other: "Uri") -> bool:
+        """Compare as the scheme asks; URIs that we can't read are equal when their text is."""
+        return self.text == other.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class SipUri(Uri):
+    """A SIP or SIPS URI (RFC 3261 §19.1.1).
+
+    `user` and `password` are None or the text as it came, escapes included; `host` is in lower
+    case, an IPv6 address without its brackets; `port` is None where the URI names none.
+    Parameters are pairs (name in lower case, value or None), headers are pairs of text.
+    """
+
+    user: str | None
+    password: str | None
+    host: str
+    port: int | None
+    params: tuple[tuple[str, str | None], ...]
+    headers: tuple[tuple[str, str], ...]
+
+    def param(self, name: str) -> str | None:
+        """Give a parameter's value: "" for one without a value, None where it is missing."""
+        for known, value in self.params:
+            if known == name:
+                return value or ""
+        return None
+
+    @property
+    def username(self) -> str:
+        """The user part, unescaped; "" where there is none (§10.3, step 5)."""
+        return unescape(self.user) if self.user else ""
+
+    def equals(self, other: Uri) -> bool:
+        """Compare by the rules of §19.1.4.  Equality is not transitive."""
+        if self.text == other.text:
+            return True
+        if not isinstance(other, SipUri):
+            return False
+        return (
+            self.scheme == other.scheme
+            and self.host == other.host
+            and self.port == other.port
+            and _same_text(self.user, other.user)
+            and _same_text(self.password, other.password)
+            and _same_params(dict(self.params), dict(other.params))
+            and _header_set(self) == _header_set(other)
+        )
+
+
+def _same_text(a: str | None, b: str | None) -> bool:
+    return a == b or (a is not None and b is not None and normal_escapes(a) == normal_escapes(b))
+
+
+def _same_params(a: dict[str, str | None], b: dict[str, str | None]) -> bool:
+    if (a.keys() ^ b.keys()) & _NEVER_IGNORED:
+        return False
+    return all(
+        normal_escapes(a[name] or "").lower() == normal_escapes(b[name] or "").lower()
+        for name in a.keys() & b.keys()
+    )
+
+
+def _header_set(uri: SipUri) -> set[tuple[str, str]]:
+    return {(normal_escapes(name).lower(), normal_escapes(value)) for name, value in uri.headers}
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class TelUri(Uri):
+    """A telephone number (RFC 3966).  `number` has lost its visual separators."""
+
+    number: str
+    params: tuple[tuple[str, str | None], ...]
+
+    def equals(self, other: Uri) -> bool:
+        """Compare by RFC 3966 §5: numbers without separators, parameters in any order."""
+        if not isinstance(other, TelUri):
+            return False
+        return self.number.lower() == other.number.lower() and _tel_params(self) == _tel_params(
+            other
+        )
+
+
+def _tel_params(uri: TelUri) -> set[tuple[str, str]]:
+    return {(name, normal_escapes(value or "").lower()) for name, value in uri.params}
+
+
+def parse_uri(text: str) -> Uri:
+    """Read a URI, without the angle brackets around it.  Raises BadMessage (400)."""
+    return _parse_kept(text) if len(text) <= _LONGEST_KEPT else _parse(text)
+
+
+def _parse(text: str) -> Uri:
+    scheme, colon, rest = text.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        raise BadMessage(f"{text[:60]!r} is not a URI")
+    scheme = scheme.lower()
+    if scheme in ("sip", "sips"):
+        return _parse_sip(text, scheme, rest)
+    if scheme == "tel":
+        return _parse_tel(text, rest)
+    if not rest or not _REST.fullmatch(rest.replace("@", "")):
+        raise BadMessage(f"{text[:60]!r} is not a URI")
+    return Uri(text, scheme)
+
+
+_parse_kept = lru_cache(maxsize=_KEPT_URIS)(_parse)
+
+
+def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
+    user: str | None = None
+    password: str | None = None
+    userinfo, at, host_and_more = rest.rpartition("@")
+    if at:
+        user, colon, password = userinfo.partition(":")
+        if not colon:
+            password = None
+        if not _USER.fullmatch(userinfo) or not user or has_bad_escape(userinfo):
+            raise BadMessage(f"{text[:60]!r} has a user part that no SIP URI can hold")
+    if not _REST.fullmatch(host_and_more):
+        raise BadMessage(f"{text[:60]!r} holds a character that no SIP URI can hold")
+    before_headers, question, header_text = host_and_more.partition("?")
+    host_port, semicolon, param_text = before_headers.partition(";")
+    host, port = parse_host_port(host_port)
+    params = _uri_params(param_text) if semicolon else ()
+    headers = _uri_headers(header_text) if question else ()
+    return SipUri(text, scheme, user, password, host, port, params, headers)
+
+
+def parse_host_port(text: str) -> tuple[str, int | None]:
+    """Read `host`, `host:port`, `[v6]` or `[v6]:port` (§25.1 `hostport`).  Raises BadMessage.
+
+    The host comes back in lower case, IPv6 without brackets and in its shortest form.
+    """
+    if text.startswith("["):
+        inside, bracket, rest = text[1:].partition("]")
+        if not bracket:
+            raise BadMessage(f"{text[:60]!r} lacks the bracket that closes an IPv6 address")
+        try:
+            host = str(IPv6Address(inside))
+        except AddressValueError:
+            raise BadMessage(f"{inside[:60]!r} is not an IPv6 address") from None
+        if "%" in inside or (rest and not rest.startswith(":")):
+            raise BadMessage(f"{text[:60]!r} is not a host")
+        port_text = rest[1:] if rest else None
+    else:
+        host, colon, after = text.partition(":")
+        port_text = after if colon else None
+        if not _HOST.fullmatch(host):
+            raise BadMessage(f"{host[:60]!r} is not a host")
+        host = host.lower()
+    if port_text is None:
+        return host, None
+    if not _PORT.fullmatch(port_text) or not 0 < int(port_text) < 65536:
+        raise BadMessage(f"{port_text[:20]!r} is not a port")
+    return host, int(port_text)
+
+
+def format_host(host: str) -> str:
+    """Write a host as a URI or Via wants it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def format_host_port(host: str, port: int | None) -> str:
+    """Write `host:port`, IPv6 in brackets; without a port the host alone."""
+    return format_host(host) if port is None else f"{format_host(host)}:{port}"
+
+
+def _uri_params(text: str) -> tuple[tuple[str, str | None], ...]:
+    params: dict[str, str | None] = {}
+    for part in text.split(";"):
+        name, equals, value = part.partition("=")
+        name = name.lower()
+        if not name or name in params or has_bad_escape(part):
+            raise BadMessage(f"{part[:60]!r} is not a parameter of a URI, or stands there twice")
+        params[name] = value if equals else None
+    return tuple(params.items())
+
+
+def _uri_headers(text: str) -> tuple[tuple[str, str], ...]:
+    headers: list[tuple[str, str]] = []
+    for part in text.split("&"):
+        name, equals, value = part.partition("=")
+        if not name or not equals or has_bad_escape(part):
+            raise BadMessage(f"{part[:60]!r} is not a header of a URI")
+        headers.append((name, value))
+    return tuple(headers)
+
+
+def _parse_tel(text: str, rest: str) -> TelUri:
+    written, semicolon, param_text = rest.partition(";")
+    number = written.translate(_VISUAL_SEPARATORS)
+    if not re.fullmatch(r"\+[0-9]+|[0-9A-Fa-f*#]+", number) or not _REST.fullmatch(param_text):
+        raise BadMessage(f"{text[:60]!r} is not a telephone number")
+    return TelUri(text, "tel", number, _uri_params(param_text) if semicolon else ())

@@ -1,0 +1,287 @@
+"""The SIP server: builds the parts, says who serves which method, starts and stops."""
+
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from sip.config import Config
+from sip.core.authentication import Authenticator
+from sip.core.digest import Nonces
+from sip.core.location import Location
+from sip.core.proxy import Proxy
+from sip.core.refusal import Refused
+from sip.core.registrar import SUPPORTED, Expiry, Registrar, check_required
+from sip.core.routing import Domains, username_of
+from sip.core.ticket import Tickets
+from sip.message.grammar import BadMessage
+from sip.message.message import Request, make_response
+from sip.message.uri import format_host_port
+from sip.store.bindings import Bindings, NotSaved
+from sip.store.users import Users
+from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transport.resolver import is_address
+from sip.transport.transports import Transports
+from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
+
+log = logging.getLogger("sip")
+
+# How often what is due is looked for: a timer is at most this late.
+TICK_SECONDS = 0.05
+# How often expired bindings are let go of; a look-up never finds one, whenever that is.
+SWEEP_SECONDS = 1.0
+# What a client is told when all handlers wait: long enough for a burst to pass.
+RETRY_AFTER_SECONDS = 5
+# Refusals logged in a second; the counts go on beyond.
+MAX_REFUSALS_LOGGED = 20
+
+ALLOWED = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER, "
+    "INFO, PRACK, UPDATE"
+)
+
+
+class ListenError(OSError):
+    """An address cannot be listened on; the text is for the operator."""
+
+
+class SipServer:
+    """A registrar and proxy over the accounts of `users` and the bindings kept by `bindings`.
+
+    `secret` (at least 16 octets, the same after a restart) signs what must stay good when the
+    server is started again.  The clocks are arguments so that tests can turn them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        users: Users,
+        bindings: Bindings,
+        secret: bytes,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        unix_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.unix_clock = unix_clock
+        self.bindings = bindings
+        advertised = config.sip_advertise
+        self.transports = Transports(
+            clock, (advertised.host, advertised.port) if advertised else None
+        )
+        self.layer = Layer(self.transports, clock)
+        self.domains = Domains(
+            config.sip_realm,
+            config.sip_domains,
+            users.realms,
+            OwnAddresses(self.transports),
+            self._ports(),
+        )
+        self.location = Location(bindings, clock, unix_clock)
+        nonces = Nonces(secret, self.layer.new_token)
+        authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
+        expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
+        self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
+        self.proxy = Proxy(
+            self.layer,
+            authenticator,
+            self.domains,
+            self.location,
+            Tickets(secret),
+            calls_from_outside=config.sip_calls_from_outside,
+        )
+        # Who serves which method; the proxy serves every other, known or not.
+        self.methods: dict[str, Callable[[Request, Upstream], None]] = {
+            "REGISTER": self.registrar.handle,
+            "OPTIONS": self.serve_options,
+        }
+        self.layer.on_request = self.serve
+        self.layer.on_ack = self.proxy.pass_on_ack
+        self._waiting = 0
+        self._refusals_left = MAX_REFUSALS_LOGGED
+        self._watchers: list[Any] = []
+
+    def _ports(self) -> tuple[int, ...]:
+        advertised = self.config.sip_advertise
+        own = self.config.sip_addr.port
+        return (own, advertised.port) if advertised and advertised.port else (own,)
+
+    # Serving
+
+    def serve(self, request: Request, upstream: Upstream) -> None:
+        """Serve one new request: its handler, and an answer for whatever the handler raises."""
+        if self._waiting >= MAX_WAITING:
+            self._refuse(
+                request,
+                upstream,
+                Refused(
+                    503,
+                    f"{MAX_WAITING} requests are being waited for",
+                    extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
+                ),
+            )
+            return
+        self._waiting += 1
+        try:
+            self.methods.get(request.method, self.proxy.handle)(request, upstream)
+        except Refused as refused:
+            self._refuse(request, upstream, refused)
+        except BadMessage as bad:
+            refusal = Refused(bad.status or 400, bad.reason, reason=bad.reason)
+            self._refuse(request, upstream, refusal)
+        except NotSaved as error:
+            upstream.answer(500, "Registration Not Saved")
+            log.error("a REGISTER was answered 500, for it could not be kept: %s", error)
+        except Exception:
+            upstream.answer(500)
+            log.exception("while serving %s", request.encode())
+        finally:
+            self._waiting -= 1
+
+    def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
+        """Answer with a refusal.
+
+        Who has not proven who they are gets it once and nothing is remembered: each repeat of
+        the request is judged anew, and nobody can have us repeat an answer to a forged address.
+        """
+        self.layer.counts[f"answered {refused.status}"] += 1
+        if refused.cause and self._refusals_left > 0:
+            self._refusals_left -= 1
+            source = format_host_port(*upstream.flow.remote)
+            log.info("%s %s from %s: %s", refused.status, request.method, source, refused.cause)
+        if upstream.is_proven:
+            upstream.answer(refused.status, refused.reason, refused.extra)
+            return
+        tag = self.layer.stateless_tag(request)
+        reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
+        response = make_response(request, refused.status, reason, to_tag=tag, extra=refused.extra)
+        self.layer.answer_statelessly(upstream, response)
+
+    def serve_options(self, request: Request, upstream: Upstream) -> None:
+        """Answer an OPTIONS to the server itself (§11.2); one to a user is the proxy's."""
+        uri = request.uri
+        is_for_us = self.domains.is_us(uri) and not username_of(uri)
+        if not is_for_us or "route" in request.names:
+            self.proxy.handle(request, upstream)
+            return
+        check_required(request)
+        extra = (
+            ("Allow", ALLOWED),
+            ("Accept", "application/sdp"),
+            ("Supported", ", ".join(sorted(SUPPORTED))),
+        )
+        response = make_response(
+            request, 200, to_tag=self.layer.stateless_tag(request), extra=extra
+        )
+        self.layer.answer_statelessly(upstream, response)
+
+    # Running
+
+    def start(self) -> None:
+        """Load what is kept, listen, and serve.  Raises ListenError."""
+        self.location.load(self.bindings.load(self.unix_clock()))
+        self.listen()
+        hub = gevent.get_hub()
+        for seconds, work in ((TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)):
+            timer = hub.loop.timer(seconds, seconds)
+            timer.start(work)
+            self._watchers.append(timer)
+        self.transports.start()
+
+    def listen(self) -> None:
+        """Open the sockets.  Raises ListenError, with none left open."""
+        address = self.config.sip_addr
+        hosts = [address.host] if address.host else ["0.0.0.0", "::"]  # noqa: S104  # what was asked
+        for host in hosts:
+            try:
+                sock = UdpSocket(
+                    (host, address.port), self.transports.receive, self.layer.unreachable
+                )
+            except OSError as error:
+                if host == "::" and not address.host and error.errno == errno.EAFNOSUPPORT:
+                    log.info("this machine has no IPv6")
+                    continue
+                self.transports.stop()
+                raise ListenError(
+                    f"cannot listen on UDP {format_host_port(host, address.port)}: "
+                    f"{(error.strerror or str(error)).lower()}. Stop the other server, "
+                    f"or choose another address with -sip.addr :{address.port + 10}"
+                ) from None
+            self.transports.add(sock)
+            log.info(
+                "SIP on UDP %s, receive buffer %d kB of %d kB asked",
+                format_host_port(host, sock.port),
+                sock.granted_buffer_bytes // 1024,
+                RECEIVE_BUFFER_BYTES // 1024,
+            )
+
+    def tick(self) -> None:
+        """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
+        try:
+            self.layer.run_due(self.clock())
+        except Exception:
+            log.exception("while running timers")
+
+    def sweep(self) -> None:
+        """Let go of expired bindings."""
+        self._refusals_left = MAX_REFUSALS_LOGGED
+        try:
+            self.location.sweep(self.clock())
+        except Exception:
+            log.exception("while letting go of expired bindings")
+
+    def stop(self) -> None:
+        """Close the sockets; what was acknowledged is kept already."""
+        for watcher in self._watchers:
+            watcher.stop()
+            watcher.close()
+        self._watchers.clear()
+        self.transports.stop()
+
+
+class OwnAddresses:
+    """Tells which hosts are this machine: its names and the addresses of its interfaces.
+
+    Whether an address is ours is asked by binding to it, and remembered for a while, since
+    addresses come and go.
+    """
+
+    KEPT_SECONDS = 60.0
+    KEPT_HOSTS = 1024
+
+    def __init__(self, transports: Transports) -> None:
+        self._names = {"localhost", socket.gethostname().lower()}
+        if transports.advertised:
+            self._names.add(transports.advertised[0].lower())
+        self._transports = transports
+        self._known: dict[str, bool] = {}
+        self._known_until = 0.0
+
+    def __call__(self, host: str) -> bool:
+        """Tell whether `host` is this machine; IPv6 without brackets."""
+        if not is_address(host):
+            return host in self._names
+        now = time.monotonic()
+        if now > self._known_until or len(self._known) >= self.KEPT_HOSTS:
+            self._known.clear()
+            self._known_until = now + self.KEPT_SECONDS
+        if host not in self._known:
+            sockets = self._transports.sockets
+            is_listened_on = any(sock.local[0] == host for sock in sockets)
+            self._known[host] = is_listened_on or host in self._names or _can_bind(host)
+        return self._known[host]
+
+
+def _can_bind(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

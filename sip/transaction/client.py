@@ -1,0 +1,154 @@
+"""Client transactions: what we ask, until it is answered (RFC 3261 §17.1, RFC 6026 §7.2).
+
+Machines without socket or clock, as those of the server side.  A response is told by its status;
+the answer says whether it goes on to the transaction user.
+"""
+
+from sip.message.message import Request
+from sip.transaction.machine import T1, T2, T4, TIMEOUT, TIMER_C, TIMER_D, Machine, State
+from sip.transport.flow import Flow
+
+
+class ClientTransaction(Machine):
+    """Asks one request that is no INVITE until a final response comes (§17.1.2).
+
+    `user` is whom responses go to, in the words of the layer; None once nobody waits.
+    `timed_out` says, after a tick, that nothing came in time (§8.1.3.1: counts as a 408).
+    """
+
+    __slots__ = (
+        "branch",
+        "data",
+        "give_up_at",
+        "interval",
+        "method",
+        "request",
+        "sent_by",
+        "timed_out",
+        "user",
+    )
+
+    def __init__(
+        self, request: Request, branch: str, sent_by: str, flow: Flow, user: object
+    ) -> None:
+        super().__init__(flow)
+        self.request: Request | None = request
+        self.method = request.method
+        self.branch = branch
+        self.sent_by = sent_by
+        self.user: object = user
+        self.data: bytes | None = None
+        self.interval = T1
+        self.give_up_at = 0.0
+        self.timed_out = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What its responses are known by (§17.1.3)."""
+        return self.branch, self.method
+
+    def start(self, request: Request, now: float) -> bytes:
+        """The request as it goes out first."""
+        self.data = request.encode()
+        self.give_up_at = now + TIMEOUT  # timer B or F
+        # Timer A or E; a reliable transport repeats by itself.
+        self.deadline = now + T1 if self.flow.transport == "UDP" else self.give_up_at
+        return self.data
+
+    def receive(self, status: int, now: float) -> bool:
+        """Take a response.  True: it goes on to the transaction user."""
+        if self.state not in (State.TRYING, State.PROCEEDING):
+            return False
+        if status < 200:
+            if self.state is State.TRYING:
+                self.state = State.PROCEEDING
+                self.interval = T2
+            return True
+        self._complete(now + T4 if self.flow.transport == "UDP" else now)  # timer K
+        return True
+
+    def _complete(self, deadline: float) -> None:
+        self.state = State.COMPLETED
+        self.deadline = deadline
+        self.data = self.request = None
+
+    def tick(self, now: float) -> bytes | None:
+        """Do what has fallen due; what is returned is to be sent again."""
+        if self.deadline is None or now < self.deadline:
+            return None
+        if self.state is State.COMPLETED or now >= self.give_up_at:
+            self.timed_out = self.state is not State.COMPLETED
+            self.end()
+            return None
+        # Timer E: doubling up to T2 in Trying, T2 in Proceeding.
+        self.interval = T2 if self.state is State.PROCEEDING else min(2 * self.interval, T2)
+        self.deadline = min(now + self.interval, self.give_up_at)
+        return self.data
+
+
+class InviteClientTransaction(ClientTransaction):
+    """Asks one INVITE (§17.1.1, RFC 6026 §7.2), and watches over its ringing (timer C of §16.6).
+
+    `wants_cancel` says that a CANCEL is to follow: as soon as a provisional response has come, for
+    before that it must not be sent (§9.1), or because timer C has fired.
+    """
+
+    __slots__ = ("ack", "cancelled", "wants_cancel")
+
+    def __init__(
+        self, request: Request, branch: str, sent_by: str, flow: Flow, user: object
+    ) -> None:
+        super().__init__(request, branch, sent_by, flow, user)
+        self.ack: bytes | None = None  # of a failure, to be sent again with each repeat of it
+        self.wants_cancel = False
+        self.cancelled = False
+
+    def receive(self, status: int, now: float) -> bool:
+        """Take a response.  True: it goes on to the transaction user, repeats of a 2xx included."""
+        if self.state is State.ACCEPTED:
+            return 200 <= status < 300
+        if self.state not in (State.TRYING, State.PROCEEDING):
+            return False
+        if status < 200:
+            rings_anew = status > 100 or self.state is State.TRYING
+            self.state = State.PROCEEDING
+            self.data = None  # nothing is repeated any more
+            if rings_anew and not self.cancelled:
+                self.give_up_at = self.deadline = now + TIMER_C
+            return True
+        if status < 300:
+            self.state = State.ACCEPTED
+            self.deadline = now + TIMEOUT  # timer M
+            self.data = self.request = None
+        else:
+            self.state = State.COMPLETED
+            self.deadline = now + TIMER_D if self.flow.transport == "UDP" else now
+        return True
+
+    def cancel(self, now: float) -> bool:
+        """Ask for an end.  True: the CANCEL is to be sent now (§9.1)."""
+        if self.state is State.TRYING:
+            self.wants_cancel = True
+            return False
+        if self.state is not State.PROCEEDING or self.cancelled:
+            return False
+        self.cancelled = True
+        self.wants_cancel = False
+        self.give_up_at = self.deadline = now + TIMEOUT  # §9.1: then it counts as cancelled
+        return True
+
+    def tick(self, now: float) -> bytes | None:
+        """Do what has fallen due; what is returned is to be sent again."""
+        if self.deadline is None or now < self.deadline:
+            return None
+        if self.state is State.TRYING and now < self.give_up_at:
+            self.interval *= 2  # timer A
+            self.deadline = min(now + self.interval, self.give_up_at)
+            return self.data
+        if self.state is State.PROCEEDING and not self.cancelled:
+            self.wants_cancel = True  # timer C
+            self.deadline = None
+            return None
+        self.timed_out = self.state in (State.TRYING, State.PROCEEDING)
+        self.end()
+        return None

@@ -1,0 +1,81 @@
+"""A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
+
+from typing import NamedTuple
+
+from sip.message.grammar import BadMessage
+from sip.message.headers import Via
+from sip.message.uri import format_host_port, parse_host_port
+
+DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
+
+# Host without brackets, and port.
+Endpoint = tuple[str, int]
+
+
+class Flow(NamedTuple):
+    """Where a message came from and at which address of ours, or the way another is to go.
+
+    `transport` is in upper case as in Via; `connection` tells connections between the same two
+    endpoints apart, 0 on UDP.
+    """
+
+    transport: str
+    local: Endpoint
+    remote: Endpoint
+    connection: int = 0
+
+    def __str__(self) -> str:
+        """The text that `parse_flow` reads, fit for a URI parameter."""
+        return "/".join(
+            (self.transport, format_host_port(*self.local), format_host_port(*self.remote))
+        )
+
+
+def parse_flow(text: str) -> Flow:
+    """Read what `str(flow)` wrote; connections are not written.  Raises BadMessage."""
+    match text.split("/"):
+        case [transport, local_text, remote_text]:
+            local_host, local_port = parse_host_port(local_text)
+            host, port = parse_host_port(remote_text)
+            if local_port is not None and port is not None:
+                return Flow(transport, (local_host, local_port), (host, port))
+    raise BadMessage(f"{text[:60]!r} is no flow")
+
+
+def shows_source(via: Via, flow: Flow) -> bool:
+    """Tell whether a Via says the address that its message really came from.
+
+    If it doesn't, somebody rewrote addresses on the way, or the sender doesn't know its own.
+    """
+    host, port = flow.remote
+    if via.sent_by == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
+        return True
+    said_host, said_port = via.host_port
+    return said_host == host and (said_port or DEFAULT_PORT) == port
+
+
+def source_stamp(via: Via, flow: Flow) -> str:
+    """What the top Via of a request is to be given: `received`, and `rport` where asked for.
+
+    RFC 3261 §18.2.1, RFC 3581 §4.  The empty string where the Via says all there is to know.
+    """
+    host, port = flow.remote
+    if "rport" in via.params:
+        return f";received={host};rport={port}"
+    if via.sent_by.startswith(host) or via.host_port[0] == host:
+        # A prefix is only a hint: 10.0.0.1 stands before 10.0.0.10 too.
+        return "" if via.host_port[0] == host else f";received={host}"
+    return f";received={host}"
+
+
+def reply_flow(via: Via, flow: Flow) -> Flow:
+    """The way of the responses to a request that came along `flow` (§18.2.2, RFC 3581 §4).
+
+    They go to the source address, and to the source port where the client asked for it by
+    `rport`, else to the port that its Via names.  A maddr is ignored: it would aim our answers
+    at whom the sender chooses.
+    """
+    if "rport" in via.params or flow.transport != "UDP":
+        return flow
+    port = via.host_port[1] or DEFAULT_PORT
+    return flow if port == flow.remote[1] else flow._replace(remote=(flow.remote[0], port))

@@ -1,0 +1,43 @@
+"""From a URI to the addresses of its next hop (RFC 3263)."""
+
+import socket
+from ipaddress import ip_address
+
+from sip.message.uri import SipUri
+from sip.transport.flow import DEFAULT_PORT, Endpoint
+
+
+class NoRoute(Exception):
+    """There is no way to a next hop; the text says why."""
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is written as an IPv4 or IPv6 address."""
+    if ":" in host:
+        return True
+    return host[-1:].isdigit() and host.replace(".", "").isdigit()
+
+
+def next_hop(uri: SipUri) -> Endpoint:
+    """Where a request for `uri` goes.  A name blocks this greenlet until it is resolved.
+
+    Raises NoRoute.
+    """
+    if uri.scheme == "sips":
+        raise NoRoute("sips needs TLS, which this server does not speak")
+    transport = uri.param("transport")
+    if transport is not None and transport.lower() != "udp":
+        raise NoRoute(f"the transport {transport} is not spoken here")
+    host, port = uri.host, uri.port or DEFAULT_PORT
+    if is_address(host):
+        try:
+            return str(ip_address(host)), port
+        except ValueError:
+            raise NoRoute(f"{host} is not an address") from None
+    try:
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise NoRoute(f"{host} has no address: {error}") from None
+    for _, _, _, _, address in answers:
+        return str(address[0]), port
+    raise NoRoute(f"{host} has no address")

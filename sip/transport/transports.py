@@ -1,0 +1,187 @@
+"""All sockets together: messages in, messages out (RFC 3261 §18)."""
+
+import logging
+import re
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from sip.message.grammar import BadMessage
+from sip.message.message import BadRequest, Request, Response, make_response, parse
+from sip.message.uri import format_host_port
+from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
+
+log = logging.getLogger("sip.transport")
+
+# Local addresses towards peers that are remembered; each is a system call to find out.
+KEPT_LOCAL_ADDRESSES = 4096
+# Logged of what strangers send wrong, at most one line in so many seconds.
+SECONDS_BETWEEN_COMPLAINTS = 1.0
+
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+class Socket(Protocol):
+    """What carries datagrams: a UdpSocket, or the memory of a test."""
+
+    local: Endpoint
+    is_ipv6: bool
+    is_wildcard: bool
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send along a flow.  Raises OSError when there is no way."""
+
+    def start(self) -> None:
+        """Begin to read."""
+
+    def stop(self) -> None:
+        """Stop and close."""
+
+
+class Transports:
+    """Turns datagrams into messages for `deliver`, and sends what it is given.
+
+    `advertised` is the host and port that peers are told instead of the local ones; a port of
+    None leaves the real one.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], advertised: tuple[str, int | None] | None = None
+    ) -> None:
+        self.clock = clock
+        self.advertised = advertised
+        self.deliver: Callable[[Request | Response, Flow], None] = lambda message, flow: None
+        self.sockets: list[Socket] = []
+        self.counts: Counter[str] = Counter()
+        self._by_local: dict[Endpoint, Socket] = {}
+        self._local_hosts: dict[str, str] = {}
+        self._sent_by: dict[Endpoint, str] = {}
+        self._next_complaint_at = 0.0
+
+    def add(self, sock: Socket) -> None:
+        """Take a socket into use."""
+        self.sockets.append(sock)
+        self._by_local[sock.local] = sock
+
+    # In
+
+    def receive(self, datagram: bytes, flow: Flow) -> None:
+        """Take one datagram: parse it, stamp its Via with its source, deliver it (§18.2.1)."""
+        if len(datagram) <= 4 and not datagram.strip(b"\r\n\0"):
+            self.counts["keep-alives"] += 1
+            return
+        try:
+            message = parse(datagram)
+        except BadRequest as error:
+            self._refuse(error, flow)
+            return
+        except BadMessage as error:
+            self.complain(
+                f"dropped a datagram from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+            return
+        if isinstance(message, Request) and not self._stamp(message, flow):
+            return
+        self.deliver(message, flow)
+
+    def _stamp(self, request: Request, flow: Flow) -> bool:
+        try:
+            stamp = source_stamp(request.via, flow)
+        except BadMessage as error:
+            self.complain(
+                f"dropped a request from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+            return False
+        if stamp:
+            request.stamp_top_via(stamp, fills_rport="rport" in request.via.params)
+        return True
+
+    def _refuse(self, error: BadRequest, flow: Flow) -> None:
+        """Answer a request that breaks the rules, where its answer finds back (§16.3, §18.3)."""
+        request = error.request
+        self.complain(
+            f"refused a {request.method[:20]} from {format_host_port(*flow.remote)}: {error.reason}"
+        )
+        if request.method == "ACK":
+            return
+        try:
+            via = request.via
+            if not self._stamp(request, flow):
+                return
+            reason = _UNPRINTABLE.sub("?", error.reason)
+            response = make_response(request, error.status or 400, reason, to_tag="bad")
+            self.send(response.encode(), reply_flow(via, flow))
+        except (BadMessage, OSError):
+            self.counts["unanswerable"] += 1
+
+    def complain(self, sentence: str) -> None:
+        """Count what a peer did wrong, and log a line a second at most."""
+        self.counts["bad messages"] += 1
+        now = self.clock()
+        if now >= self._next_complaint_at:
+            self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
+            log.info("%s (%d so far)", sentence, self.counts["bad messages"])
+
+    # Out
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send along a flow.  Raises OSError when there is no way."""
+        sock = self._by_local.get(flow.local)
+        if sock is None:
+            sock = self._socket_for(flow.local, flow.remote)
+        sock.send(data, flow)
+
+    def _socket_for(self, local: Endpoint, remote: Endpoint) -> Socket:
+        """The wildcard socket that has `local`, else one that can reach `remote`."""
+        is_ipv6 = ":" in remote[0]
+        for sock in self.sockets:
+            if sock.is_ipv6 == is_ipv6 and sock.is_wildcard and sock.local[1] == local[1]:
+                return sock
+        raise OSError(f"no socket has the address {format_host_port(*local)}")
+
+    def flow_to(self, remote: Endpoint, transport: str = "UDP") -> Flow:
+        """The flow by which a new request reaches `remote`.  Raises OSError when there is none."""
+        is_ipv6 = ":" in remote[0]
+        for sock in self.sockets:
+            if sock.is_ipv6 == is_ipv6:
+                host, port = sock.local
+                if sock.is_wildcard:
+                    host = self._local_host_towards(remote, is_ipv6=is_ipv6)
+                return Flow(transport, (host, port), remote)
+        family = "IPv6" if is_ipv6 else "IPv4"
+        raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
+
+    def _local_host_towards(self, remote: Endpoint, *, is_ipv6: bool) -> str:
+        host = self._local_hosts.get(remote[0])
+        if host is None:
+            family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect(remote)  # sends nothing: it only asks the routing table
+                host = str(probe.getsockname()[0])
+            if len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:
+                self._local_hosts.clear()
+            self._local_hosts[remote[0]] = host
+        return host
+
+    def sent_by(self, flow: Flow) -> str:
+        """The host:port that peers on a flow are told: in our Via and in Record-Route."""
+        text = self._sent_by.get(flow.local)
+        if text is None:
+            host, port = flow.local
+            if self.advertised:
+                host, port = self.advertised[0], self.advertised[1] or port
+            if len(self._sent_by) >= KEPT_LOCAL_ADDRESSES:
+                self._sent_by.clear()
+            text = self._sent_by[flow.local] = format_host_port(host, port)
+        return text
+
+    def start(self) -> None:
+        """Begin to read."""
+        for sock in self.sockets:
+            sock.start()
+
+    def stop(self) -> None:
+        """Close every socket."""
+        for sock in self.sockets:
+            sock.stop()

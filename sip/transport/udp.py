@@ -1,0 +1,199 @@
+"""UDP sockets, read by greenlets that handle what they read.
+
+Each datagram is handled by a greenlet, in blocking style, and nobody pays for a switch unless a
+handler waits: while it does, the next datagram wakes or makes another reader.  This is the one
+place, besides the mailboxes of the transaction layer, that deals with gevent's hub itself.
+"""
+
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import monkey
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from sip.transport.flow import Endpoint, Flow
+
+log = logging.getLogger("sip.udp")
+
+# The class from before gevent's patch: a reader must see "nothing there" and not wait in the call.
+PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
+
+# What a burst may bring in while Python is busy; the kernel's default holds about 90 datagrams.
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+# Datagrams in a row before timers and the web have their turn.
+BATCH = 64
+# Idle readers kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
+MAX_IDLE_READERS = 64
+MAX_DATAGRAM = 65_535
+
+# From linux/in.h, in6.h and ipv6.h; the socket module has no names for them in Python 3.11.
+_IP_PKTINFO = 8
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+
+Receive = Callable[[bytes, Flow], None]
+Unreachable = Callable[[bytes], None]
+
+
+class UdpSocket:
+    """One UDP socket of ours, on one address or on all of a family.
+
+    `receive` gets each datagram with the flow it came by, `unreachable` the beginning of a
+    datagram of ours that an ICMP error came back for.
+    """
+
+    def __init__(self, address: Endpoint, receive: Receive, unreachable: Unreachable) -> None:
+        """Bind to `address`; the host "0.0.0.0" or "::" means all addresses.  Raises OSError."""
+        self.receive = receive
+        self.unreachable = unreachable
+        host, port = address
+        self.is_ipv6 = ":" in host
+        self.is_wildcard = host in ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
+        self.socket = PlainSocket(
+            socket.AF_INET6 if self.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        try:
+            self._set_options()
+            self.socket.bind((host, port))
+        except OSError:
+            self.socket.close()
+            raise
+        self.port: int = self.socket.getsockname()[1]
+        self.local: Endpoint = (host, self.port)
+        self._hub = gevent.get_hub()
+        self._idle: list[greenlet] = []
+        self._watcher: Any = None
+        self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
+
+    def _set_options(self) -> None:
+        sock = self.socket
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if self.is_ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+            if self.is_wildcard:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            if self.is_wildcard:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+    @property
+    def granted_buffer_bytes(self) -> int:
+        """The receive buffer that the kernel granted; it counts twice what was asked for."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._watcher = self._hub.loop.io(self.socket.fileno(), 1)
+        self._watcher.start(self._readable)
+
+    def stop(self) -> None:
+        """Stop reading and close."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+        self.socket.close()
+        self._idle.clear()
+
+    # Reading
+
+    def _readable(self) -> None:
+        """In the hub, when the socket has something: wake a reader, or make one."""
+        reader = self._idle.pop() if self._idle else greenlet(self._read, self._hub)
+        reader.switch()
+
+    def _read(self) -> None:
+        me = getcurrent()
+        while True:
+            self._read_batch()
+            if self._watcher is None or len(self._idle) >= MAX_IDLE_READERS:
+                return
+            self._idle.append(me)
+            self._hub.switch()
+
+    def _read_batch(self) -> None:
+        """Handle what is there.  An exception that escaped from here would leave the port deaf."""
+        for count in range(BATCH):
+            if self._watcher is None:
+                return  # stopped, while the handler before was waiting
+            try:
+                received = self._receive_one()
+            except BlockingIOError:
+                if count == 0:
+                    self._drain_errors()  # they make the socket readable too
+                return
+            except OSError:
+                self._drain_errors()
+                continue
+            try:
+                self.receive(*received)
+            except GreenletExit:
+                raise
+            except BaseException:
+                log.exception("while handling the datagram %r from %s", *received)
+
+    def _receive_plain(self) -> tuple[bytes, Flow]:
+        data, remote = self.socket.recvfrom(MAX_DATAGRAM)
+        return data, Flow("UDP", self.local, (remote[0], remote[1]))
+
+    def _receive_with_address(self) -> tuple[bytes, Flow]:
+        """Receive on a wildcard socket, asking the kernel which address was written to."""
+        data, ancillary, _, remote = self.socket.recvmsg(MAX_DATAGRAM, 64)
+        host = self.local[0]
+        for level, kind, packed in ancillary:
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                host = socket.inet_ntop(socket.AF_INET, packed[8:12])
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                host = socket.inet_ntop(socket.AF_INET6, packed[:16])
+        return data, Flow("UDP", (host, self.port), (remote[0].partition("%")[0], remote[1]))
+
+    def _drain_errors(self) -> None:
+        """Read the ICMP errors that came back; while one is queued the socket stays readable."""
+        for _ in range(BATCH):
+            try:
+                data, _, _, _ = self.socket.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                return
+            try:
+                self.unreachable(data)
+            except Exception:
+                log.exception("while handling an ICMP error for %r", data)
+
+    # Writing
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send from the flow's local address.
+
+        A full send buffer loses the datagram, as the network might; the sender of a request
+        repeats it.  Raises OSError when there is no way to the remote address.
+        """
+        for last in (False, True):
+            try:
+                if self.is_wildcard:
+                    self.socket.sendmsg([data], self._from_address(flow.local[0]), 0, flow.remote)
+                else:
+                    self.socket.sendto(data, flow.remote)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                # An earlier datagram's ICMP error, told to whoever calls next.
+                if last:
+                    return
+                continue
+            return
+
+    def _from_address(self, host: str) -> list[tuple[int, int, bytes]]:
+        if self.is_ipv6:
+            if host == "::":
+                return []
+            packed = socket.inet_pton(socket.AF_INET6, host) + struct.pack("@I", 0)
+            return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
+        packed = struct.pack("@i4s4s", 0, socket.inet_aton(host), b"\0\0\0\0")
+        return [(socket.IPPROTO_IP, _IP_PKTINFO, packed)]
