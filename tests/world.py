@@ -39,6 +39,7 @@ class MemoryUsers:
         self.main = realm
         self.accounts: dict[tuple[str, str], MemoryAccount] = {}
         self._realms = frozenset({realm})
+        self.missing: set[str] = set()  # algorithms that some account has no HA1 for
 
     def add(self, username: str, password: str, realm: str | None = None) -> MemoryAccount:
         realm = realm or self.main
@@ -57,8 +58,7 @@ class MemoryUsers:
         return self._realms
 
     def offers(self, realm: str, algorithm: str) -> bool:
-        name = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_256"}
-        return all(getattr(account, name[algorithm]) for account in self.accounts.values())
+        return algorithm not in self.missing
 
 
 class MemoryBindings:
@@ -244,14 +244,14 @@ class Phone:
         self.world.deliver(message.encode(), self.address)
         return message
 
-    def sends(self, method: str, to: str, *, answers_challenge: bool = True, **more) -> Request:
+    def sends(self, method: str, uri: str, *, answers_challenge: bool = True, **more) -> Request:
         """Send a request outside a dialog; a challenge to it is answered."""
         contact = (
             () if method in ("MESSAGE", "OPTIONS", "PUBLISH") else (f"Contact: {self.contact}",)
         )
         headers = more.pop("headers", ()) + contact
         body = more.pop("body", SDP if method == "INVITE" else b"")
-        request = self.request(method, to, headers=headers, body=body, **more)
+        request = self.request(method, uri, headers=headers, body=body, **more)
         self.transmits(request)
         if not answers_challenge or not self.inbox:
             return request

@@ -167,9 +167,10 @@ class Forwarder:
         response = best.response
         response.drop_top_via()
         if best.status in (401, 407):
+            challenges = context.all_challenges()
             for name in ("www-authenticate", "proxy-authenticate"):
                 response.remove(name)
-            for title, value in context.all_challenges():
+            for title, value in reversed(challenges):
                 response.put_first(title.lower(), f"{title}: {value}")
         if best.status == 503:
             # §16.7, step 6: upstream it would mean that this server is overloaded.

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from sip.core.authentication import Authenticator
 from sip.core.location import Binding, Bindings, Location
@@ -24,6 +25,15 @@ from sip.transport.resolver import is_address
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
+
+# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, and loopback.
+_PRIVATE = [
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 100.64.0.0/10 127.0.0.0/8 "
+        "fc00::/7 fe80::/10 ::1/128"
+    ).split()
+]
 
 
 @dataclass(slots=True)
@@ -121,6 +131,7 @@ class Registrar:
                 flow=flow,
                 behind_nat=not path
                 and isinstance(uri, SipUri)
+                and not self.domains.is_us(uri)
                 and needs_flow(uri, flow, truthful=truthful),
             )
             wanted.append(binding)
@@ -159,12 +170,17 @@ def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
     if not truthful:
         return True
     host = contact.host
-    if host == flow.remote[0] or not is_address(host):
-        return False
+    return host != flow.remote[0] and is_address(host) and _is_private(host)
+
+
+@lru_cache(maxsize=1024)
+def _is_private(host: str) -> bool:
+    """Tell whether an address means something else elsewhere.  `ipaddress` counts test nets too."""
     try:
-        return ip_address(host).is_private
+        address = ip_address(host)
     except ValueError:
-        return True
+        return False
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def check_required(request: Request) -> None:

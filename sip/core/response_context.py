@@ -8,10 +8,12 @@ from sip.message.message import Response
 
 B = TypeVar("B", bound=Hashable)
 
-# §16.7, step 6: within the 4xx, what tells the client how to ask better.  A 401 or 407 first.
-_INFORMATIVE = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+# §16.7, step 6: within the 4xx, first what tells the client how to ask better; then that a person
+# is there and busy; last what only says that nobody was found.
+_RANK_OF_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 404: 4, 408: 4, 480: 4, 487: 5}
+_RANK_OF_OTHERS = 3
 _CHALLENGES = (401, 407)
-_CHALLENGE_FIELDS = ("www-authenticate", "proxy-authenticate")
+_CHALLENGE_FIELDS = ("WWW-Authenticate", "Proxy-Authenticate")
 
 
 @dataclass(slots=True)
@@ -27,9 +29,9 @@ class Answered:
         hundreds = self.status // 100
         if hundreds == 6:
             return (0, 0)
-        informative = _INFORMATIVE.get(self.status, 2) if hundreds == 4 else 0
-        # A branch that just could not be reached says less than one that answered.
-        return (hundreds, informative + (3 if self.response is None else 0))
+        within = _RANK_OF_4XX.get(self.status, _RANK_OF_OTHERS) if hundreds == 4 else 0
+        # A branch that could not be reached says less than one that answered.
+        return (hundreds, within + (6 if self.response is None else 0))
 
 
 @dataclass
@@ -81,5 +83,5 @@ class ResponseContext(Generic[B]):
             for answer in self.answers
             if answer.response is not None and answer.status in _CHALLENGES
             for name in _CHALLENGE_FIELDS
-            for value in answer.response.fields(name)
+            for value in answer.response.fields(name.lower())
         )

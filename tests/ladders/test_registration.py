@@ -1,0 +1,233 @@
+"""REGISTER through the whole server (RFC 3261 §10)."""
+
+import pytest
+from world import REALM, World
+
+from sip.core.location import MAX_CONTACTS
+from sip.store.bindings import NotSaved
+
+
+def contacts(response) -> dict[str, str]:
+    """Contact URIs of a response, with their parameters as text."""
+    found = {}
+    for value in response.values("contact"):
+        uri, _, params = value[1:].partition(">")
+        found[uri] = params
+    return found
+
+
+def test_a_phone_registers_after_a_challenge(world: World):
+    """§10.2, RFC 3665 §2.1."""
+    alice = world.phone("alice", registered=False)
+    answer = alice.registers()
+    assert answer.status == 200
+    assert contacts(answer) == {f"sip:alice@{alice.address[0]}:5060": ";expires=3600"}
+    assert len(world.bindings.rows) == 1
+
+
+def test_a_challenge_is_stateless_and_offers_md5_first(world: World):
+    """§22.1, RFC 8760 §2.4."""
+    alice = world.phone("alice", registered=False)
+    request = alice.request("REGISTER", f"sip:{REALM}", to=f"<{alice.aor}>")
+    alice.transmits(request)
+    challenge = alice.gets(401)
+    offers = challenge.fields("www-authenticate")
+    assert ["algorithm=MD5" in offers[0], "algorithm=SHA-256" in offers[1]] == [True, True]
+    assert not world.server.layer.servers
+    alice.transmits(request)
+    assert alice.gets(401).fields("www-authenticate") != offers
+
+
+def test_sha_is_not_offered_where_it_would_lock_somebody_out(world: World):
+    """RFC 8760 §2.3 and accounts that came with an MD5 HA1 alone."""
+    world.users.missing.add("SHA-256")
+    alice = world.phone("alice", registered=False)
+    alice.transmits(alice.request("REGISTER", f"sip:{REALM}", to=f"<{alice.aor}>"))
+    assert len(alice.gets(401).fields("www-authenticate")) == 1
+
+
+def test_every_binding_is_listed_with_what_is_left_of_its_time(world: World):
+    """§10.3, step 8."""
+    desk = world.phone("bob")
+    world.passes(600, step=60)
+    mobile = world.phone("bob", registered=False)
+    answer = mobile.registers(f"{mobile.contact};q=0.5;expires=120")
+    assert contacts(answer) == {
+        f"sip:bob@{desk.address[0]}:5060": ";expires=3000",
+        f"sip:bob@{mobile.address[0]}:5060": ";expires=120;q=0.5",
+    }
+
+
+def test_several_contacts_come_in_one_request(world: World):
+    """§10.2.1: the parameter outweighs the header, the header the default."""
+    bob = world.phone("bob", registered=False)
+    answer = bob.registers("<sip:bob@10.1.1.1>;expires=100", "<sip:bob@10.1.1.2>", expires=200)
+    assert list(contacts(answer).values()) == [";expires=100", ";expires=200"]
+    answer = bob.registers("<sip:bob@10.1.1.3>", expires=None)
+    assert contacts(answer)["sip:bob@10.1.1.3"] == ";expires=3600"
+
+
+def test_too_brief_an_interval_is_refused_and_nothing_is_bound(world: World):
+    """§10.3, step 7: 423 with Min-Expires; all or none."""
+    bob = world.phone("bob", registered=False)
+    answer = bob.registers("<sip:bob@10.1.1.1>;expires=600", "<sip:bob@10.1.1.2>;expires=59")
+    assert (answer.status, answer.value("min-expires")) == (423, "60")
+    assert not world.bindings.rows
+
+
+def test_too_long_an_interval_is_cut(world: World):
+    """§10.3: the registrar chooses the expiry."""
+    bob = world.phone("bob", registered=False)
+    assert ";expires=7200" in contacts(bob.registers(expires=90_000)).values()
+
+
+def test_a_star_removes_everything_but_only_alone_and_with_zero(world: World):
+    """§10.3, step 6."""
+    bob = world.phone("bob")
+    assert bob.registers("*", expires=60).status == 400
+    assert bob.registers("*", "<sip:bob@10.1.1.1>", expires=0).status == 400
+    assert len(world.bindings.rows) == 1
+    answer = bob.registers("*", expires=0)
+    assert answer.status == 200
+    assert not contacts(answer)
+    assert not world.bindings.rows
+
+
+def test_a_query_changes_nothing(world: World):
+    """§10.2.3."""
+    bob = world.phone("bob")
+    request = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
+    bob.transmits(request)
+    bob.transmits(bob.with_credentials(request, bob.gets(401)))
+    assert len(contacts(bob.gets(200))) == 1
+
+
+def test_a_contact_is_removed_by_expires_zero(world: World):
+    """§10.2.2."""
+    bob = world.phone("bob")
+    assert not contacts(bob.registers(f"{bob.contact};expires=0"))
+
+
+def test_a_late_request_of_the_same_call_changes_nothing(world: World):
+    """§10.3, step 7: order by CSeq within a Call-ID; removal by star too."""
+    bob = world.phone("bob", registered=False)
+    bob.registers(call_id="one", cseq=100)
+    late = bob.registers("<sip:bob@10.1.1.9>", f"{bob.contact};expires=0", call_id="one", cseq=50)
+    assert late.status == 500
+    assert bob.registers("*", expires=0, call_id="one", cseq=60).status == 500
+    assert len(world.bindings.rows) == 1
+    assert bob.registers(call_id="another", cseq=1).status == 200
+
+
+def test_contacts_are_compared_as_uris(world: World):
+    """§19.1.4: case of the host, escapes, order of parameters."""
+    bob = world.phone("bob", registered=False)
+    bob.registers("<sip:bob@Phone.example.org;a=1;b=2>")
+    answer = bob.registers("<sip:%62ob@phone.EXAMPLE.org;b=2;a=1>;expires=300")
+    assert list(contacts(answer).values()) == [";expires=300"]
+    assert len(world.bindings.rows) == 1
+
+
+def test_the_twenty_first_contact_is_refused_and_none_is_evicted(world: World):
+    """RFC 5393 §5: what one call can be multiplied by."""
+    bob = world.phone("bob", registered=False)
+    many = [f"<sip:bob@10.1.1.{n}>" for n in range(MAX_CONTACTS)]
+    assert bob.registers(*many).status == 200
+    assert bob.registers("<sip:bob@10.1.2.1>").status == 403
+    assert len(world.bindings.rows) == MAX_CONTACTS
+
+
+def test_bindings_expire_by_themselves(world: World):
+    """§10.2.1; a look-up finds none, and the disk lets go of it."""
+    bob = world.phone("bob", registered=False)
+    bob.registers(expires=60)
+    world.passes(61, step=1)
+    alice = world.phone("alice")
+    alice.sends("INVITE", bob.aor)
+    alice.gets(480)
+    assert [row.aor for row in world.bindings.rows.values()] == [f"alice@{REALM}"]
+    assert len(world.server.location) == 1
+
+
+def test_nobody_registers_for_another(world: World):
+    """§10.3, step 4."""
+    world.users.add("bob", "secret")
+    mallory = world.phone("mallory", registered=False)
+    request = mallory.request("REGISTER", f"sip:{REALM}", to=f"<sip:bob@{REALM}>")
+    mallory.transmits(request)
+    mallory.transmits(mallory.with_credentials(request, mallory.gets(401)))
+    mallory.gets(403)
+    assert not world.bindings.rows
+
+
+def test_a_phone_set_up_with_the_servers_address_registers(world: World):
+    """The AOR at an address of ours is the one in the main domain."""
+    bob = world.phone("bob", registered=False)
+    request = bob.request(
+        "REGISTER", "sip:192.0.2.1", to="<sip:bob@192.0.2.1>", headers=(f"Contact: {bob.contact}",)
+    )
+    bob.transmits(request)
+    bob.transmits(bob.with_credentials(request, bob.gets(401)))
+    bob.gets(200)
+    assert [row.aor for row in world.bindings.rows.values()] == [f"bob@{REALM}"]
+
+
+@pytest.mark.parametrize("uri", ["sip:elsewhere.org", "sip:192.0.2.1:5999"])
+def test_a_foreign_domain_is_not_registered_here(world: World, uri: str):
+    """§10.3, step 1."""
+    bob = world.phone("bob", registered=False)
+    bob.transmits(bob.request("REGISTER", uri, to=f"<{bob.aor}>"))
+    bob.gets(404)
+
+
+def test_what_is_required_and_not_known_is_named(world: World):
+    """§8.2.2.3."""
+    bob = world.phone("bob", registered=False)
+    request = bob.request(
+        "REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>", headers=("Require: path, nothing",)
+    )
+    bob.transmits(request)
+    assert bob.gets(420).value("unsupported") == "nothing"
+
+
+def test_a_database_that_cannot_write_makes_no_false_200(world: World):
+    """The 200 promises what a power cut must not break; and nothing stays in memory either."""
+    bob = world.phone("bob", registered=False)
+    world.bindings.fails = NotSaved("disk full")
+    assert bob.registers().status == 500
+    assert not world.server.location.bindings(f"bob@{REALM}")
+    world.bindings.fails = None
+    assert bob.registers().status == 200
+
+
+def test_a_repeat_is_answered_without_a_second_change(world: World):
+    """§17.2.2."""
+    bob = world.phone("bob", registered=False)
+    request = bob.request(
+        "REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>", headers=(f"Contact: {bob.contact}",)
+    )
+    bob.transmits(request)
+    again = bob.with_credentials(request, bob.gets(401))
+    bob.transmits(again)
+    first = bob.gets(200)
+    bob.transmits(again)
+    assert bob.gets(200).encode() == first.encode()
+
+
+def test_a_binding_outlives_a_restart_and_its_call_arrives(world: World):
+    """A call to a phone that has not registered again."""
+    alice, bob = world.phones("alice", "bob")
+    world.passes(100, step=10)
+    world.start_server()
+    alice.sends("INVITE", bob.aor)
+    bob.gets("INVITE")
+
+
+def test_a_step_of_the_wall_clock_neither_loses_nor_keeps_a_binding(world: World):
+    """Moments in memory are monotonic."""
+    bob = world.phone("bob")
+    world.unix_start += 86_400
+    assert ";expires=3600" in contacts(bob.registers()).values()
+    world.unix_start -= 200_000
+    world.passes(3601, step=100)
+    assert not world.server.location.bindings(f"bob@{REALM}")
