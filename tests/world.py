@@ -255,10 +255,10 @@ class Phone:
         self.transmits(request)
         if not answers_challenge or not self.inbox:
             return request
-        first = parse(self.inbox[0])
+        first = parse(self.inbox[-1])
         if not isinstance(first, Response) or first.status not in (401, 407):
             return request
-        self.inbox.popleft()
+        self.inbox.pop()
         if method == "INVITE":
             self.acknowledges(request, first)
         return self.transmits(self.with_credentials(request, first))

@@ -1,6 +1,7 @@
 """Who is asking: credentials against accounts (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -39,6 +40,9 @@ class Accounts(Protocol):
 
 
 _HA1 = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_256"}
+# Phones that give up at a challenge they do not know, wherever it stands, against RFC 8760 §2.4:
+# baresip on libre before 3.11, which Debian 12 and Ubuntu 22.04 ship.  They are offered MD5 alone.
+_KNOWS_MD5_ALONE = re.compile(r"baresip v?(?:[0-2]\.|3\.(?:[0-9]|10)\b)", re.IGNORECASE)
 # Whoever does not exist is checked against this, in the same time as whoever does.
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()[:32]
 
@@ -129,6 +133,8 @@ class Authenticator:
         title = "WWW-Authenticate" if is_register else "Proxy-Authenticate"
         nonce = self.nonces.make(now, source)
         offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
+        if "MD5" in offered and _KNOWS_MD5_ALONE.match(request.value("user-agent") or ""):
+            offered = ["MD5"]
         extra = tuple(
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]

@@ -134,7 +134,7 @@ def test_nobody_calls_in_the_name_of_another(world: World):
 def test_credentials_end_here_but_those_of_other_realms_travel(world: World):
     """§22.3."""
     alice, bob = world.phones("alice", "bob")
-    other = 'Proxy-Authorization: Digest username="a", realm="other.org", nonce="x", uri="y", response="z"'
+    other = 'Proxy-Authorization: Digest username="a", realm="other.org", nonce="x", response="z"'
     request = alice.request("MESSAGE", bob.aor, headers=(other,))
     alice.transmits(request)
     again = alice.with_credentials(request, alice.gets(407))

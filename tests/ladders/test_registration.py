@@ -46,6 +46,26 @@ def test_sha_is_not_offered_where_it_would_lock_somebody_out(world: World):
     assert len(alice.gets(401).fields("www-authenticate")) == 1
 
 
+@pytest.mark.parametrize(
+    ("agent", "offers"),
+    [
+        ("baresip v1.0.0 (x86_64/linux)", 1),
+        ("baresip v3.10.1", 1),
+        ("baresip v3.11.0", 2),
+        ("Linphone/5", 2),
+    ],
+)
+def test_a_phone_that_gives_up_at_sha_is_offered_md5_alone(world: World, agent: str, offers: int):
+    """RFC 8760 §2.4, and what old baresip makes of it."""
+    alice = world.phone("alice", registered=False)
+    alice.transmits(
+        alice.request(
+            "REGISTER", f"sip:{REALM}", to=f"<{alice.aor}>", headers=(f"User-Agent: {agent}",)
+        )
+    )
+    assert len(alice.gets(401).fields("www-authenticate")) == offers
+
+
 def test_every_binding_is_listed_with_what_is_left_of_its_time(world: World):
     """§10.3, step 8."""
     desk = world.phone("bob")

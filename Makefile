@@ -1,0 +1,39 @@
+# make check: all that a change must pass, under a minute.  make test: everything, with real phones.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: run check test fast bench-quick requirements clean
+
+run: $(STAMP)
+	$(PYTHON) sipserver.py
+
+check: $(STAMP)
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest -q -n 2 -m "not wire"
+
+test: $(STAMP)
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest
+
+bench-quick: $(STAMP)
+	$(PYTHON) bench/quick.py
+
+$(STAMP): requirements-dev.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements-dev.txt
+	touch $(STAMP)
+
+requirements: $(STAMP)
+	for name in requirements requirements-dev; do \
+		$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
