@@ -1,0 +1,205 @@
+"""The command line: flags made from the settings table, commands, and exit codes.
+
+Imports nothing heavy, so that `-help` answers at once; the stores are loaded by the commands
+that need them.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from sip.config import SETTINGS, Config, ConfigError, gather, nearest, unknown_variables
+
+VERSION = "0.1.0"
+PROGRAM = "sipserver.py"
+
+_DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
+_EPILOG = (
+    "A flag beats the environment, which beats the file. Flags stand before or after the command,"
+    " with one dash or two. `users -help` tells about the accounts."
+)
+
+
+class Refused(Exception):
+    """A command that could not do what it was told.  Its text is one sentence for the operator."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: object) -> None:
+        options = {
+            "add_help": False,
+            "allow_abbrev": False,
+            "formatter_class": _HelpFormatter,
+            **options,
+        }
+        super().__init__(**options)  # type: ignore[arg-type]  # argparse hands these on to itself
+        self.add_argument("-help", "--help", "-h", action="help", help="show this and exit")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{PROGRAM}: {message}; -help shows what there is\n")
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Shows each flag in one spelling, the one of the documentation."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        value = f" {action.metavar}" if isinstance(action.metavar, str) else ""
+        return action.option_strings[0] + value
+
+
+def main(
+    arguments: Sequence[str],
+    run_server: Callable[[Config], int],
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Do what the command line says and return the exit code.
+
+    `run_server` is what runs when no command is given; it comes from above, as this module knows
+    no web admin.  `environment` is the process's own where none is given.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        options = _parse(arguments)
+    except SystemExit as leaving:  # argparse has shown help, or said what is wrong
+        return int(leaving.code or 0)
+    flags = {name: vars(options)[name] for name in SETTINGS if name in vars(options)}
+    try:
+        config = gather(flags, environment)
+        if unknown := unknown_variables(environment):
+            _say(f"warning: not a setting, and ignored: {', '.join(unknown)}")
+        if options.command is None:
+            return run_server(config)
+        from sip.user_commands import execute  # imports dataset, which takes half a second
+
+        return execute(options, config)
+    except ConfigError as error:
+        _say(str(error))
+        return error.status
+    except Refused as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted, nothing was changed")
+        return 1
+
+
+def _say(sentence: str) -> None:
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser, spellings = _build()
+    for argument in arguments:
+        if argument == "--":
+            break
+        # argparse would take the value of a flag it doesn't know for the command.
+        flag = argument.partition("=")[0]
+        if flag.startswith("-") and flag.strip("-") and " " not in flag and flag not in spellings:
+            single_dashed = [spelling for spelling in spellings if spelling[:2] != "--"]
+            guess = nearest("-" + flag.lstrip("-"), single_dashed)
+            parser.error(f"there is no flag {flag}{guess}")
+    return parser.parse_args(arguments)
+
+
+def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
+    """Make the parser, and the set of every flag that it or one of its commands takes."""
+    parser = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [flags] [users COMMAND ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    _add_settings(parser, visible=True)
+    parser.add_argument(
+        "-version", "--version", action="version", version=VERSION, help="show the version and exit"
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="users", title="commands", prog=PROGRAM
+    )
+    about = "add, import, export, list, remove, enable or disable accounts, set passwords"
+    users = commands.add_parser(
+        "users",
+        help=about,
+        description=about.capitalize(),
+        usage=f"{PROGRAM} users COMMAND [...] [flags]",
+    )
+    _add_settings(users, visible=False)
+    actions = users.add_subparsers(
+        dest="action", metavar="COMMAND", title="commands", required=True, prog=f"{PROGRAM} users"
+    )
+    parsers: list[argparse.ArgumentParser] = [parser, users]
+
+    def action(name: str, about: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=about, description=about.capitalize())
+        _add_settings(made, visible=False)
+        parsers.append(made)
+        return made
+
+    for made in (
+        _named(_secret(action("add", "create an account"))),
+        _named(action("remove", "delete an account")),
+        _named(_secret(action("password", "set the password of an account"))),
+        _named(action("enable", "let an account register and call again")),
+        _named(action("disable", "keep an account, but refuse its phones")),
+        action("list", "show all accounts"),
+    ):
+        made.add_argument("--realm", "-realm", metavar="REALM", help="another than the main realm")
+    taking = action("import", "take accounts from a CSV file over, all or none")
+    taking.add_argument("file", metavar="FILE.csv", help="the file; - is standard input")
+    taking.add_argument("--dry-run", "-dry-run", action="store_true", help="report, write nothing")
+    taking.add_argument("--update", "-update", action="store_true", help="let rows change accounts")
+    giving = action("export", "write all accounts as CSV")
+    giving.add_argument(
+        "file", metavar="FILE.csv", nargs="?", default="-", help="the file; - is standard output"
+    )
+    giving.add_argument(
+        "--with-hashes", "-with-hashes", action="store_true", help="include the secret HA1s"
+    )
+    spellings = (spelling for each in parsers for spelling in each._option_string_actions)
+    return parser, frozenset(spellings)
+
+
+def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("name", metavar="NAME", help="what stands before the @ of the SIP address")
+    return parser
+
+
+def _secret(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--password",
+        "-password",
+        metavar="P",
+        help="the password; other users of this machine can see it while the command runs",
+    )
+    group.add_argument(
+        "--generate", "-generate", action="store_true", help="make a password and print it"
+    )
+    parser.epilog = "With neither, asks on a terminal, and reads one line of standard input else."
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser, *, visible: bool) -> None:
+    """Give a parser the flags of the settings table.
+
+    A flag that is not given leaves no trace: else the defaults of a command would overwrite what
+    stood before it.
+    """
+    for entry in SETTINGS.values():
+        default = f"default {entry.default}" if entry.default else "no default"
+        variables = ", else ".join((entry.variable, *entry.also))
+        parser.add_argument(
+            f"-{entry.name}",
+            f"--{entry.name}",
+            dest=entry.name,
+            default=argparse.SUPPRESS,
+            metavar=entry.value,
+            help=f"{entry.meaning} ({default}; {variables})" if visible else argparse.SUPPRESS,
+        )

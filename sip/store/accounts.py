@@ -1,0 +1,189 @@
+"""What an account is: its name, its HA1s, and the table of accounts held in memory."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# RFC 3261 §25.1 `user` as it reads unescaped, for so names are compared (§10.3, step 5): letters of
+# any script, and `#`, travel escaped.  No `:`, which Digest puts behind the name.
+_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#\u00a1-\U0010ffff]+")
+
+_SHA512_256 = hashlib.new("sha512_256")  # a copy of it costs a quarter of making a new one
+
+
+class UserExists(Exception):
+    """The name is taken, or one that differs from it by case alone.  Says which."""
+
+
+class NoSuchUser(Exception):
+    """There is no account of that name in that realm."""
+
+
+def md5(data: bytes) -> str:
+    """Hash as RFC 7616 §3.2 does for MD5."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def sha256(data: bytes) -> str:
+    """Hash as RFC 7616 §3.2 does for SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha512_256(data: bytes) -> str:
+    """Hash with SHA-512/256 of FIPS 180-4 §5.3.6.2: it isn't SHA-512 cut short."""
+    hashing = _SHA512_256.copy()
+    hashing.update(data)
+    return hashing.hexdigest()
+
+
+# The column of each algorithm's HA1, and how it is made.
+ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], str]]] = {
+    "MD5": ("ha1_md5", md5),
+    "SHA-256": ("ha1_sha256", sha256),
+    "SHA-512-256": ("ha1_sha512_256", sha512_256),
+}
+
+
+def ha1s(username: str, realm: str, password: str) -> dict[str, str]:
+    """Compute every HA1 (RFC 7616 §3.4.2), by its column."""
+    # What the terminal could not decode came in as surrogates and goes out as the same octets.
+    secret = f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape")
+    return {column: hashed(secret) for column, hashed in ALGORITHMS.values()}
+
+
+def check_username(username: str) -> None:
+    """Raise ValueError for a name that cannot stand before the @ of a SIP URI."""
+    if not _USER.fullmatch(username) or not username.isprintable():
+        raise ValueError(
+            f"{username!r} cannot stand before the @ of a SIP URI:"
+            " take letters, digits and -_.!~*'()&=+$,;?/#, none of them escaped"
+        )
+
+
+def check_realm(realm: str) -> None:
+    """Raise ValueError for a realm that does not fit between quotation marks as it is."""
+    if not realm or not realm.isprintable() or '"' in realm or "\\" in realm:
+        raise ValueError(f"{realm!r} is no realm: take a host name, or a word without quotes")
+
+
+def check_display_name(name: str) -> None:
+    """Raise ValueError for a display name that would break a line, or the file's UTF-8."""
+    if not (name.isprintable() or name == ""):
+        raise ValueError(f"{name!r} is no display name: it holds a character that cannot be shown")
+
+
+def check_password(password: str) -> None:
+    """Raise ValueError for no password at all; four digits are all that some door phones have."""
+    if not password:
+        raise ValueError("the password is empty")
+
+
+class Account:
+    """One account as it stands in memory.  A realm of None is the main realm, whatever its name."""
+
+    __slots__ = (
+        "display_name",
+        "enabled",
+        "ha1_md5",
+        "ha1_sha256",
+        "ha1_sha512_256",
+        "id",
+        "realm",
+        "username",
+    )
+
+    id: int
+    username: str
+    realm: str | None
+    display_name: str
+    enabled: bool
+    ha1_md5: str
+    ha1_sha256: str | None
+    ha1_sha512_256: str | None
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.id = row["id"]
+        self.username = row["username"]
+        self.realm = row["realm"]
+        self.display_name = row["display_name"]
+        self.enabled = bool(row["enabled"])
+        self.ha1_md5 = row["ha1_md5"]
+        self.ha1_sha256 = row["ha1_sha256"]
+        self.ha1_sha512_256 = row["ha1_sha512_256"]
+
+    def __repr__(self) -> str:  # the HA1s stay out of logs and tracebacks
+        return f"<Account {self.id} {self.username!r} realm={self.realm!r} enabled={self.enabled}>"
+
+
+class AccountTable:
+    """Every account by realm and name, and what each realm can offer to all of its users.
+
+    Changed by one thread only; others may look things up at any moment.
+    """
+
+    def __init__(self, main_realm: str) -> None:
+        self.main_realm = main_realm
+        self.realms = frozenset({main_realm})
+        self._accounts: dict[str, dict[str, Account]] = {main_realm: {}}
+        # (realm, algorithm): how many enabled accounts lack that HA1.
+        self._lacking: Counter[tuple[str, str]] = Counter()
+
+    def find(self, username: str, realm: str) -> Account | None:
+        """Look an account up by the names that a phone uses."""
+        accounts = self._accounts.get(realm)
+        return None if accounts is None else accounts.get(username)
+
+    def all_have(self, realm: str, algorithm: str) -> bool:
+        """Tell whether every enabled account of the realm has the HA1 of that algorithm."""
+        return algorithm in ALGORITHMS and not self._lacking[realm, algorithm]
+
+    def put(self, account: Account) -> None:
+        """Enter an account, in the place of the one of the same name and realm."""
+        realm = account.realm or self.main_realm
+        accounts = self._accounts.setdefault(realm, {})
+        old = accounts.get(account.username)
+        # Two rows can claim one place once the main realm is renamed to a realm that has rows of
+        # its own.  The row that names the realm wins: its HA1s are surely made for it.
+        if old is not None and old.id != account.id and old.realm is not None:
+            return
+        self._count(realm, old, -1)
+        self._count(realm, account, +1)
+        accounts[account.username] = account
+        if realm not in self.realms:
+            self.realms |= {realm}
+
+    def drop(self, account: Account) -> None:
+        """Take an account out; one that isn't in is no error."""
+        realm = account.realm or self.main_realm
+        accounts = self._accounts.get(realm, {})
+        old = accounts.get(account.username)
+        if old is None or old.id != account.id:
+            return
+        self._count(realm, old, -1)
+        del accounts[account.username]
+        if not accounts and realm != self.main_realm:
+            del self._accounts[realm]
+            self.realms -= {realm}
+
+    def release(self) -> None:
+        """Let go of every account of a table that nobody looks into any more.
+
+        One by one, in Python: freeing 100,000 objects in one go would hold the interpreter,
+        and with it every other thread, for tens of milliseconds.
+        """
+        accounts = [account for realm in self._accounts.values() for account in realm.values()]
+        self._accounts = {}
+        while accounts:
+            accounts.pop()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._accounts.values()))
+
+    def _count(self, realm: str, account: Account | None, step: int) -> None:
+        if account is None or not account.enabled:
+            return
+        for algorithm, (column, _) in ALGORITHMS.items():
+            if not getattr(account, column):
+                self._lacking[realm, algorithm] += step

@@ -1,0 +1,109 @@
+"""The server's command line.  `python sipserver.py` runs the registrar, the proxy and the admin."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys
+
+from sip.command_line import Refused, main
+from sip.config import Config
+
+# How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
+POLL_INTERVAL = 0.25
+
+# The owner thread of the database hands the interpreter back this soon, in seconds, while it
+# works through many rows: with Python's 5 ms no datagram would be read for as long.
+SWITCH_INTERVAL = 0.0005
+
+
+def run(config: Config) -> int:
+    """Run the server until SIGTERM or SIGINT, and return the exit code."""
+    # Imported here, for these take half a second and `-help` needs none of them.
+    import gc
+    import logging
+    import signal
+    from contextlib import ExitStack, closing
+
+    import gevent
+    from gevent.event import Event
+
+    from sip.server import ListenError, SipServer
+    from sip.store.bindings import Bindings
+    from sip.store.database import Database, DatabaseError
+    from sip.store.users import Users
+    from webadmin import app as webadmin
+
+    configure_logging(config)
+    log = logging.getLogger("sipserver")
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+    def notice_changes(database: Database, users: Users) -> None:
+        while not stopping.wait(POLL_INTERVAL):
+            try:
+                if database.changed_elsewhere():
+                    # 100,000 new objects would set the collector to work on all of them at once,
+                    # for 170 ms of silence; frozen, they are never its business.
+                    gc.disable()
+                    users.reload()
+                    gc.freeze()
+            except DatabaseError as error:
+                log.error("accounts may be out of date: %s", error)
+            finally:
+                gc.enable()
+
+    try:
+        with ExitStack() as stack:
+            database = stack.enter_context(Database(config.db_path))
+            users = Users(database, config.sip_realm)
+            if users.warning:
+                log.warning(users.warning)
+            bindings = stack.enter_context(closing(Bindings(database)))
+            server = SipServer(config, users, bindings, database.secret("ticket"))
+            server.start()
+            stack.callback(server.stop)
+            log.info("SIP listens on %s", config.sip_addr)
+            for web in webadmin.serve(config, webadmin.build()):
+                stack.callback(web.stop)
+            log.info("web admin listens on %s", config.web_addr)
+            stack.callback(gevent.spawn(notice_changes, database, users).join)
+            stack.callback(stopping.set)
+            # What is alive now stays so: the collector need not look at it again, and with few
+            # reference cycles about, it may look more rarely.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
+            stopping.wait()
+            log.info("stopping")
+    except (DatabaseError, ListenError, webadmin.WebListenError) as error:
+        raise Refused(str(error)) from None
+    return 0
+
+
+def configure_logging(config: Config) -> None:
+    """Write log lines to stderr in the shape and from the weight that the settings ask for."""
+    import json
+    import logging
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            line = {
+                "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+                "level": record.levelname.lower(),
+                "source": record.name,
+                "message": record.getMessage(),
+            }
+            if record.exc_info:
+                line["trace"] = self.formatException(record.exc_info)
+            return json.dumps(line, ensure_ascii=False)
+
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if config.log_format == "json" else text)
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], run))

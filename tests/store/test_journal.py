@@ -1,0 +1,180 @@
+"""Group commit: who waits, what fails together, and what a dead waiter leaves behind."""
+
+import logging
+import sqlite3
+from contextlib import closing
+
+import gevent
+import pytest
+
+from sip.store.database import write_many
+from sip.store.journal import Journal, NotSaved
+
+
+class Batches:
+    """Writes keys to the table `meta`, and remembers in which batches they came."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, tables, batch):
+        self.seen.append(list(batch))
+        write_many(tables, "INSERT INTO meta VALUES (?, 'x')", [(key,) for key in batch])
+
+
+@pytest.fixture
+def batches():
+    return Batches()
+
+
+@pytest.fixture
+def journal(database, batches):
+    journal = Journal(database, batches)
+    yield journal
+    journal.close()
+
+
+def keys(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return {key for (key,) in connection.execute("SELECT key FROM meta")}
+
+
+def never():
+    raise AssertionError("undone")
+
+
+def outcome(journal, key, undone):
+    try:
+        journal.commit(key, lambda: undone.append(key))
+    except NotSaved:
+        return False
+    return True
+
+
+def test_who_returns_is_on_disk(journal, path):
+    journal.commit("a", never)
+    assert keys(path) == {"a"}
+
+
+def test_a_thousand_waiters_share_few_commits(journal, batches, path):
+    wanted = {f"key {n}" for n in range(1000)}
+    gevent.joinall([gevent.spawn(journal.commit, key, never) for key in wanted], raise_error=True)
+    assert keys(path) == wanted
+    assert len(batches.seen) <= 2
+
+
+def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
+    seen = []
+
+    def slowly(tables, batch):
+        seen.append(list(batch))
+        if len(seen) == 1:
+            entered.append(True)
+            while len(journal._queue) < 2:  # in the owner thread, which may block
+                pass
+
+    entered = []
+    journal = Journal(database, slowly, window=0.0)
+    first = gevent.spawn(journal.commit, "a", never)
+    while not entered:
+        gevent.sleep(0.001)
+    others = [gevent.spawn(journal.commit, key, never) for key in "bc"]
+    gevent.joinall([first, *others], raise_error=True)
+    journal.close()
+    assert seen == [["a"], ["b", "c"]]
+
+
+def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(journal, path, caplog):
+    undone = []
+    caplog.set_level(logging.CRITICAL)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        batch = [gevent.spawn(outcome, journal, key, undone) for key in "ab"]
+        gevent.sleep(0.05)  # past the window: these wait for the lock, the next ones queue up
+        behind = [gevent.spawn(outcome, journal, key, undone) for key in "cd"]
+        gevent.joinall(batch + behind)
+        other.execute("ROLLBACK")
+    assert [each.value for each in batch + behind] == [False] * 4
+    assert undone == ["d", "c", "b", "a"]
+    assert keys(path) == set()
+    journal.commit("e", never)
+    assert keys(path) == {"e"}
+
+
+def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, caplog):
+    undone = []
+
+    def broken():
+        raise ZeroDivisionError
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = gevent.spawn(outcome, journal, "a", undone)
+        second = gevent.spawn(journal.commit, "b", broken)
+        gevent.joinall([first, second])
+        other.execute("ROLLBACK")
+    assert undone == ["a"]
+    assert isinstance(second.exception, NotSaved)
+    assert "could not be undone" in caplog.text
+
+
+def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
+    doomed = gevent.spawn(journal.commit, "doomed", never)
+    others = [gevent.spawn(journal.commit, key, never) for key in "ab"]
+    gevent.sleep(0)
+    doomed.kill()
+    gevent.joinall(others, raise_error=True)
+    assert keys(path) == {"doomed", "a", "b"}
+
+
+def test_a_waiter_that_timed_out_is_not_woken_where_it_waits_next(journal):
+    woken = []
+
+    def impatient():
+        with gevent.Timeout(0.001, False):
+            journal.commit("a", never)
+        gevent.get_hub().loop.run_callback(lambda: None)
+        gevent.sleep(0.05)
+        woken.append(True)
+
+    waiting = gevent.spawn(impatient)
+    gevent.sleep(0.03)  # the commit is over by now
+    assert not woken
+    waiting.join()
+    assert woken
+
+
+def test_a_greenlet_that_is_switched_to_too_early_goes_on_waiting(journal, path):
+    waiting = gevent.spawn(journal.commit, "a", never)
+    gevent.sleep(0)
+    gevent.get_hub().loop.run_callback(waiting.switch)
+    gevent.sleep(0)
+    assert not waiting.dead
+    waiting.join()
+    assert keys(path) == {"a"}
+
+
+def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, path):
+    journal = Journal(database, batches)
+    waiting = gevent.spawn(journal.commit, "a", never)
+    gevent.sleep(0)
+    journal.post("b")
+    journal.close()
+    waiting.get()
+    assert keys(path) == {"a", "b"}
+    undone = []
+    with pytest.raises(NotSaved):
+        journal.commit("c", lambda: undone.append("c"))
+    assert undone == ["c"]
+    journal.post("d")
+    assert keys(path) == {"a", "b"}
+
+
+def test_a_closed_database_fails_the_waiters(database, batches, caplog):
+    journal = Journal(database, batches)
+    database.close()
+    undone = []
+    with pytest.raises(NotSaved, match="closed"):
+        journal.commit("a", lambda: undone.append("a"))
+    assert undone == ["a"]
+    journal.close()

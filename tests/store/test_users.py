@@ -1,0 +1,231 @@
+"""Accounts: what is taken, what is refused, and memory that never knows more than the disk."""
+
+import hashlib
+import sqlite3
+from contextlib import closing
+
+import gevent
+import pytest
+
+from sip.store.database import Database, DatabaseError
+from sip.store.users import NoSuchUser, UserExists, Users
+
+MAIN = "example.com"
+
+
+def elsewhere(path, statement, *values):
+    """Write to the file as another process would."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+def names(users):
+    return [(account.username, account.realm) for account in users.list()]
+
+
+def test_an_account_has_every_ha1(users):
+    """RFC 7616 §3.4.2, and FIPS 180-4 for SHA-512/256."""
+    users.add("alice", "secret", display_name="Alice")
+    account = users.find("alice", MAIN)
+    a1 = b"alice:example.com:secret"
+    assert account.ha1_md5 == hashlib.md5(a1).hexdigest()
+    assert account.ha1_sha256 == hashlib.sha256(a1).hexdigest()
+    assert account.ha1_sha512_256 == hashlib.new("sha512_256", a1).hexdigest()
+    assert (account.realm, account.display_name, account.enabled) == (None, "Alice", True)
+    assert account.ha1_md5 not in repr(account)
+
+
+def test_accounts_are_there_after_a_restart(path):
+    with Database(path) as database:
+        Users(database, MAIN).add("alice", "secret")
+        Users(database, MAIN).add("alice", "other", realm="example.net")
+    with Database(path) as database:
+        users = Users(database, MAIN)
+        assert users.find("alice", MAIN).realm is None
+        assert users.find("alice", "example.net").realm == "example.net"
+        assert users.find("alice", "example.org") is None
+        assert users.realms() == {MAIN, "example.net"}
+        assert users.warning == ""
+
+
+@pytest.mark.parametrize("name", ["alice", "0077", "+4930123", "a.b-c_d", "*97", "jörg", "a;b"])
+def test_a_name_that_can_stand_before_the_at_sign_is_taken(users, name):
+    """RFC 3261 §25.1, `user`."""
+    users.add(name, "secret")
+    assert users.find(name, MAIN)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a@b", "a:b", "j%C3%B6rg", "a%4", "%61lice", "a\n", 'a"b']
+)
+def test_a_name_that_cannot_is_refused(users, name):
+    with pytest.raises(ValueError, match=r"SIP URI|plainly"):
+        users.add(name, "secret")
+    assert users.list() == []
+
+
+@pytest.mark.parametrize("octet", range(0x80))
+def test_an_escape_is_refused_where_the_character_may_stand_plainly(users, octet):
+    from sip.store.accounts import check_username
+
+    def taken(name):
+        try:
+            check_username(name)
+        except ValueError:
+            return False
+        return True
+
+    assert taken(f"a%{octet:02X}") != taken(f"a{chr(octet)}") or chr(octet) == "%"
+
+
+def test_a_name_taken_is_refused_and_changes_nothing(users):
+    users.add("alice", "secret")
+    before = users.find("alice", MAIN).ha1_md5
+    with pytest.raises(UserExists, match="has an account already"):
+        users.add("alice", "other")
+    with pytest.raises(UserExists, match="by case alone"):
+        users.add("Alice", "other")
+    users.add("Alice", "other", realm="example.net")
+    assert users.find("alice", MAIN).ha1_md5 == before
+    assert users.find("Alice", MAIN) is None
+
+
+def test_the_main_realm_by_its_name_is_the_main_realm(users):
+    users.add("alice", "secret", realm=MAIN)
+    assert users.find("alice", MAIN).realm is None
+    with pytest.raises(UserExists):
+        users.add("alice", "secret")
+
+
+def test_an_empty_password_is_refused_and_four_digits_are_not(users):
+    with pytest.raises(ValueError, match="empty"):
+        users.add("door", "")
+    users.add("door", "1234")
+
+
+def test_two_greenlets_cannot_add_the_same_name(users):
+    work = [gevent.spawn(users.add, "alice", f"secret {n}") for n in range(10)]
+    gevent.joinall(work)
+    assert sum(each.successful() for each in work) == 1
+    (account,) = users.list()
+    assert account.ha1_md5 == users.find("alice", MAIN).ha1_md5
+
+
+def test_remove_password_enable_and_disable(users):
+    users.add("alice", "secret")
+    before = users.find("alice", MAIN)
+    users.set_password("alice", "other")
+    users.disable("alice")
+    assert users.find("alice", MAIN).ha1_md5 != before.ha1_md5
+    assert not users.find("alice", MAIN).enabled
+    users.enable("alice")
+    assert users.find("alice", MAIN).enabled
+    users.remove("alice")
+    assert users.find("alice", MAIN) is None
+    assert users.list() == []
+
+
+@pytest.mark.parametrize("deed", ["remove", "enable", "disable"])
+def test_an_account_that_is_not_there_is_named(users, deed):
+    with pytest.raises(NoSuchUser, match=r"no account bob in the realm example\.net"):
+        getattr(users, deed)("bob", "example.net")
+
+
+def test_memory_follows_the_disk_and_never_leads(users, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseError):
+            users.add("alice", "secret")
+        other.execute("ROLLBACK")
+    assert users.find("alice", MAIN) is None
+
+
+def test_a_change_by_another_process_is_seen_after_reload(users, database, path):
+    users.add("alice", "secret")
+    users.add("bob", "secret", realm="example.net")
+    elsewhere(path, "UPDATE users SET enabled = 0 WHERE username = 'alice'")
+    elsewhere(path, "DELETE FROM users WHERE username = 'bob'")
+    assert database.changed_elsewhere()
+    users.reload()
+    assert not users.find("alice", MAIN).enabled
+    assert users.realms() == {MAIN}
+
+
+def test_an_account_removed_elsewhere_cannot_be_changed(users, path):
+    users.add("alice", "secret")
+    elsewhere(path, "DELETE FROM users")
+    with pytest.raises(NoSuchUser):
+        users.set_password("alice", "other")
+
+
+def test_no_change_is_lost_to_a_reload_beside_it(users):
+    work = []
+    for n in range(20):
+        work += [gevent.spawn(users.add, f"user{n}", "secret"), gevent.spawn(users.reload)]
+    gevent.joinall(work, raise_error=True)
+    assert len(users) == 20
+    assert all(users.find(f"user{n}", MAIN) for n in range(20))
+
+
+def test_sha_is_offered_only_where_every_enabled_user_can_answer(users, path):
+    assert users.offers(MAIN, "SHA-256")
+    users.add("alice", "secret")
+    elsewhere(
+        path,
+        "INSERT INTO users (username, ha1_md5, created_at, updated_at) VALUES ('bob', ?, 0, 0)",
+        "f" * 32,
+    )
+    users.reload()
+    assert users.offers(MAIN, "MD5")
+    assert not users.offers(MAIN, "SHA-256")
+    assert not users.offers(MAIN, "SHA-512-256")
+    assert users.offers("example.net", "SHA-256")
+    assert not users.offers(MAIN, "SHA-1")
+    users.disable("bob")
+    assert users.offers(MAIN, "SHA-256")
+    users.enable("bob")
+    assert not users.offers(MAIN, "SHA-256")
+    users.set_password("bob", "secret")
+    assert users.offers(MAIN, "SHA-512-256")
+
+
+def test_another_main_realm_warns_until_the_passwords_are_set_anew(path):
+    with Database(path) as database:
+        users = Users(database, "old.example")
+        users.add("alice", "secret")
+        users.add("bob", "secret")
+        users.add("carl", "secret", realm="example.net")
+    with Database(path) as database:
+        users = Users(database, MAIN)
+        assert "2 account(s) were set for the realm old.example" in users.warning
+        users.set_password("alice", "secret")
+        assert "1 account(s)" in Users(database, MAIN).warning
+        users.set_password("bob", "secret")
+        assert Users(database, MAIN).warning == ""
+
+
+@pytest.mark.parametrize("realms", [(None, MAIN), (MAIN, None)])
+def test_a_row_that_names_the_main_realm_stands_before_one_that_does_not(path, realms):
+    with Database(path) as database:
+        users = Users(database, "old.example")
+        for realm in realms:
+            users.add("alice", "secret", realm=realm)
+        users.add("bob", "old")
+    with Database(path) as database:
+        users = Users(database, MAIN)
+        named = users.find("alice", MAIN)
+        assert named.realm == MAIN
+        assert len(users.list()) == 3
+        users.disable("alice")
+        assert not users.find("alice", MAIN).enabled
+
+
+def test_a_row_hidden_behind_another_comes_forward_when_that_one_goes(path):
+    with Database(path) as database:
+        users = Users(database, "old.example")
+        users.add("alice", "old")
+        users.add("alice", "new", realm=MAIN)
+        users = Users(database, MAIN)
+        users.remove("alice")
+        assert users.find("alice", MAIN) is not None
+        assert names(users) == [("alice", None)]

@@ -1,0 +1,216 @@
+"""The command line as scripts use it: spellings, sentences and exit codes."""
+
+import io
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from sip.command_line import VERSION, main
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def sipserver(tmp_path, monkeypatch, capsys):
+    """Call the command line in a directory of its own; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, environment=None, stdin=None, run=lambda config: 0):
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main(arguments, run, environment or {})
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-sip.addr", ":5061"),
+        ("--sip.addr", ":5061"),
+        ("-sip.addr=:5061",),
+        ("--sip.addr=:5061",),
+    ],
+)
+def test_flags_have_one_dash_or_two_a_space_or_an_equals_sign(sipserver, arguments):
+    ports = []
+    code, _, err = sipserver(*arguments, run=lambda config: ports.append(config.sip_addr.port) or 0)
+    assert (code, err, ports) == (0, "", [5061])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-db.path", "x.db", "users", "list"),
+        ("users", "-db.path=x.db", "list"),
+        ("users", "list", "--db.path", "x.db"),
+    ],
+)
+def test_flags_stand_before_or_after_the_command(sipserver, arguments):
+    assert sipserver(*arguments) == (0, "", "")
+    assert os.path.exists("x.db")
+
+
+def test_help_tells_meaning_unit_default_and_variable(sipserver):
+    code, out, err = sipserver("-help")
+    text = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert "-sip.min_expires SECONDS shortest registration that is accepted (default 60;" in text
+    assert "SIPSERVER_SIP_MIN_EXPIRES" in text
+    assert "SIPSERVER_WEB_ADDR, else PORT" in text
+    for arguments in (("--help",), ("users", "-help"), ("users", "add", "-help")):
+        assert sipserver(*arguments)[0] == 0
+
+
+def test_version(sipserver):
+    assert sipserver("-version") == (0, f"{VERSION}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-sip.adr", ":5061"), "there is no flag -sip.adr; did you mean -sip.addr?"),
+        (("--sip.addres=:5061",), "did you mean -sip.addr?"),
+        (("users", "add", "alice", "--pasword", "x"), "did you mean -password?"),
+        (("-sip.addr",), "expected one argument"),
+        (("-sip.addr", "5060"), "is no address"),
+        (("user",), "invalid choice"),
+        (("users",), "required"),
+        (("users", "add"), "required"),
+        (("users", "add", "a", "--generate", "--password", "x"), "not allowed with"),
+    ],
+)
+def test_bad_usage_is_a_sentence_and_exit_code_2(sipserver, arguments, reason):
+    code, out, err = sipserver(*arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_variable_is_one_warning(sipserver):
+    code, _, err = sipserver(environment={"SIPSERVER_A": "1", "SIPSERVER_B": "1"})
+    assert code == 0
+    assert err == "sipserver.py: warning: not a setting, and ignored: SIPSERVER_A, SIPSERVER_B\n"
+
+
+def test_an_account_from_its_first_day_to_its_last(sipserver):
+    assert sipserver("users", "add", "alice", "--password", "secret") == (0, "", "")
+    assert sipserver("users", "add", "bob", stdin="secret\n") == (0, "", "")
+    code, generated, _ = sipserver("users", "add", "carl", "--realm", "example.net", "--generate")
+    assert code == 0
+    assert len(generated.strip()) == 16
+    assert sipserver("users", "disable", "bob")[0] == 0
+    _, out, _ = sipserver("users", "list")
+    assert out.splitlines() == [
+        "alice\tgo-sip-server\tenabled\t",
+        "bob\tgo-sip-server\tdisabled\t",
+        "carl\texample.net\tenabled\t",
+    ]
+    assert sipserver("users", "enable", "bob")[0] == 0
+    assert sipserver("users", "password", "bob", stdin="other")[0] == 0
+    assert sipserver("users", "remove", "carl", "--realm", "example.net")[0] == 0
+    assert len(sipserver("users", "list")[1].splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("users", "remove", "nobody"), "there is no account nobody"),
+        (("users", "add", "a b", "--password", "x"), "SIP URI"),
+        (("users", "add", "alice", "--password", ""), "the password is empty"),
+        (("users", "list", "-db.path", "no/where.db"), "there is no directory no"),
+        (("users", "list", "-db.path", "postgres://h/d"), "cannot be used yet"),
+        (("users", "import", "none.csv"), "cannot read none.csv"),
+        (("users", "export", "no/where.csv"), "cannot write no/where.csv"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_exit_code_1(sipserver, arguments, reason):
+    code, out, err = sipserver(*arguments)
+    assert (code, out) == (1, "")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    answers = iter(["secret", "secert", "secret", "secret"])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+    assert sipserver("users", "add", "alice")[2].endswith("the two passwords differ; try again\n")
+    assert sipserver("users", "add", "alice")[0] == 0
+
+
+def test_import_and_export(sipserver):
+    text = "username,password\nalice,secret7\nbob,1234\n"
+    code, out, _ = sipserver("users", "import", "-", "--dry-run", stdin=text)
+    assert (code, out.splitlines()[0]) == (0, "2 new, 0 changed, 0 same, 0 refused")
+    assert sipserver("users", "list")[1] == ""
+    code, out, _ = sipserver("users", "import", "-", stdin=text)
+    assert code == 0
+    assert out.splitlines()[1].startswith("1 weak passwords")
+    code, out, err = sipserver("users", "import", "-", stdin="username,password\nalice,x\n")
+    assert code == 1
+    assert out.startswith("line 2: alice has an account already")
+    assert "nothing was imported" in err
+    assert sipserver("users", "export", "all.csv", "--with-hashes")[0] == 0
+    assert stat.S_IMODE(os.stat("all.csv").st_mode) == 0o600
+    assert sipserver("users", "import", "all.csv")[1].startswith("0 new, 0 changed, 2 same")
+    assert sipserver("users", "export")[1].splitlines()[0] == "username,realm,display_name,enabled"
+
+
+def test_another_realm_than_the_one_the_passwords_were_set_for_warns(sipserver):
+    sipserver("users", "add", "alice", "--password", "secret", "-sip.realm", "example.com")
+    code, _, err = sipserver("users", "list")
+    assert code == 0
+    assert "start with -sip.realm example.com" in err
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
+    web, sip = free_port(), free_port()
+    command = [sys.executable, str(ROOT / "sipserver.py"), f"-sip.addr=127.0.0.1:{sip}"]
+    with subprocess.Popen(
+        [*command, f"-web.addr=:{web}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            lines = iter(server.stderr.readline, "")
+            assert any("web admin listens" in line for line in lines)
+            for host in ("127.0.0.1", "[::1]"):
+                with urllib.request.urlopen(f"http://{host}:{web}/healthz", timeout=5) as answer:
+                    assert (answer.status, answer.read()) == (200, b"ok")
+                    assert answer.headers["Cache-Control"] == "no-store"
+                    assert "Server" not in answer.headers
+            second = subprocess.run(
+                [*command, f"-web.addr=127.0.0.1:{web}"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert second.returncode == 1
+            assert "cannot listen on" in second.stderr.splitlines()[-1]
+            server.send_signal(number)
+            rest = server.stderr.read()
+            assert server.wait(10) == 0
+            assert "Traceback" not in rest
+        finally:
+            server.kill()

@@ -1,0 +1,193 @@
+"""The settings: which place wins, what each value may be, and what is said when it may not."""
+
+import pytest
+
+from sip.config import (
+    SETTINGS,
+    Address,
+    Advertised,
+    Config,
+    ConfigError,
+    gather,
+    parse_address,
+    unknown_variables,
+)
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text):
+        path = tmp_path / "sip.toml"
+        path.write_text(text)
+        return {"config": str(path)}
+
+    return write
+
+
+def test_it_needs_no_flag_and_no_file():
+    config = gather({}, {})
+    assert config == Config()
+    assert config.sip_addr == Address(None, 5060)
+    assert config.web_addr == Address(None, 8080)
+    assert config.db_path == "sip_users.db"
+    assert config.sip_realm == "go-sip-server"
+    assert config.sip_digest == ("MD5", "SHA-256")
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(toml):
+    flags = toml('[sip]\nrealm = "file"\nmin_expires = 61\naddr = ":5061"')
+    environment = {"SIPSERVER_SIP_REALM": "environment", "SIPSERVER_SIP_MIN_EXPIRES": "62"}
+    config = gather(flags | {"sip.realm": "flag"}, environment)
+    assert (config.sip_realm, config.sip_min_expires) == ("flag", 62)
+    assert config.sip_addr.port == 5061
+
+
+def test_platform_variables_come_after_our_own():
+    both = {"PORT": "9000", "DATABASE_URL": "sqlite:////var/lib/sip.db"}
+    config = gather({}, both)
+    assert config.web_addr == Address(None, 9000)
+    assert config.db_path == "/var/lib/sip.db"
+    ours = {"SIPSERVER_WEB_ADDR": "127.0.0.1:1", "SIPSERVER_DB_PATH": "x.db"}
+    config = gather({}, both | ours)
+    assert (str(config.web_addr), config.db_path) == ("127.0.0.1:1", "x.db")
+
+
+def test_an_empty_variable_is_none():
+    assert gather({}, {"SIPSERVER_SIP_ADDR": "", "PORT": ""}) == Config()
+
+
+def test_a_file_may_nest_its_tables_or_write_dotted_names(toml):
+    nested = toml('[sip]\ndomains = ["a.example", "b.example"]\ncalls_from_outside = false')
+    config = gather(nested, {})
+    assert config.sip_domains == ("a.example", "b.example")
+    assert config.sip_calls_from_outside is False
+    assert gather(toml('"sip.max_expires" = 9000'), {}).sip_max_expires == 9000
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[sip]\nadr = ":1"', "sets sip.adr, which is no setting; did you mean sip.addr?"),
+        ('config = "x"', "sets config, which is no setting"),
+        ('"sip.realm" = "a"\n[sip]\nrealm = "b"', "sets sip.realm twice"),
+        ("[sip]\nmin_expires = 1.5", "wrong kind"),
+        ("[sip]\naddr = 5060", "sip.addr in .*: '5060' is no address"),
+        ("[sip", "is not TOML"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(toml, text, reason):
+    with pytest.raises(ConfigError, match=reason) as refusal:
+        gather(toml(text), {})
+    assert refusal.value.status == 2
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the settings in .*none\.toml"):
+        gather({"config": str(tmp_path / "none.toml")}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":5060", Address(None, 5060)),
+        ("127.0.0.1:5060", Address("127.0.0.1", 5060)),
+        ("localhost:0", Address("127.0.0.1", 0)),
+        ("[::1]:5060", Address("::1", 5060)),
+        ("[2001:DB8::0:1]:65535", Address("2001:db8::1", 65535)),
+    ],
+)
+def test_addresses(text, address):
+    assert parse_address(text) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "5060", ":65536", ":-1", ":٣", "::1:5060", "[::1]", "[1.2.3.4]:1", "a b:1", "[::1:1",
+     "300.1.1.1:5060", "[::1]x:5060"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_in_one_sentence(text):
+    with pytest.raises(ConfigError, match="is no address; write it like :5060") as refusal:
+        gather({"sip.addr": text}, {})
+    assert str(refusal.value).startswith("-sip.addr: ")
+    assert refusal.value.status == 2
+
+
+def test_what_is_advertised_may_lack_the_port_or_everything():
+    def advertised(text):
+        return gather({"sip.advertise": text}, {}).sip_advertise
+
+    assert advertised("") is None
+    assert advertised("sip.example.com") == Advertised("sip.example.com", None)
+    assert advertised("[2001:db8::1]:5070") == Advertised("2001:db8::1", 5070)
+    assert str(advertised("192.0.2.1:5070")) == "192.0.2.1:5070"
+    for wrong in ("a b", "host:", "host:x", "[::1", "-"):
+        with pytest.raises(ConfigError):
+            advertised(wrong)
+
+
+@pytest.mark.parametrize("text", ["postgres://u:secret@h/d", "mysql+pymysql://u:secret@h/d"])
+def test_another_database_is_refused_without_telling_its_password(text):
+    with pytest.raises(ConfigError, match="cannot be used yet") as refusal:
+        gather({}, {"DATABASE_URL": text})
+    assert refusal.value.status == 1
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["", ":memory:", "sqlite://", "sqlite:///", "sqlite:///a?b=c"])
+def test_a_database_that_would_not_outlive_the_process_is_refused(text):
+    with pytest.raises(ConfigError):
+        gather({"db.path": text}, {})
+
+
+def test_the_lengths_of_registrations_must_be_in_order():
+    with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must lie between"):
+        gather({"sip.min_expires": "3601"}, {})
+    assert gather({"sip.min_expires": "3600", "sip.max_expires": "3600"}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("sip.min_expires", "0"),
+        ("sip.max_expires", "4294967296"),
+        ("sip.digest", "SHA-1"),
+        ("sip.digest", ""),
+        ("sip.domains", "a_b"),
+        ("sip.realm", ""),
+        ("sip.realm", 'a"b'),
+        ("sip.calls_from_outside", "perhaps"),
+        ("log.level", "loud"),
+        ("log.format", "xml"),
+    ],
+)
+def test_a_value_out_of_range_names_its_flag(name, text):
+    with pytest.raises(ConfigError, match=f"^-{name}: "):
+        gather({name: text}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, True) for text in ("on", "TRUE", "1", "yes")),
+        *((text, False) for text in ("off", "False", "0", "no")),
+    ],
+)
+def test_switches(text, value):
+    assert gather({"sip.calls_from_outside": text}, {}).sip_calls_from_outside is value
+
+
+def test_unknown_variables_of_ours_are_found():
+    environment = {
+        "SIPSERVER_SIP_ADR": "x",
+        "SIPSERVER_SIP_ADDR": ":5060",
+        "SIPSERVER_ADMIN_PASSWORD": "x",
+        "PATH": "/bin",
+    }
+    assert unknown_variables(environment) == ["SIPSERVER_SIP_ADR"]
+
+
+def test_every_default_is_what_its_text_says():
+    for entry in SETTINGS.values():
+        assert getattr(Config(), entry.attribute) == entry.parse(entry.default)
+        assert entry.meaning

@@ -1,0 +1,1 @@
+"""The pages and interfaces for people who run the server."""
