@@ -125,19 +125,17 @@ class Proxy:
         upstream.is_proven = True
         return account
 
-    def _targets(self, username: str, realm: str, account: Account | None) -> list[Target]:
+    def _targets(self, username: str, realm: str, caller: Account | None) -> list[Target]:
         """The contacts of a user.  A contact that names us is a forward to another user here.
 
         Raises Refused: strangers are not told who exists.
         """
-        aor = address_of_record(username, realm)
         targets: list[Target] = []
-        ahead, seen = [aor], {aor}
+        ahead, seen = [(username, realm)], {(username, realm)}
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
-            for one in here:
-                for binding in self.location.bindings(one):
-                    target = binding.target
+            for user in here:
+                for target in self._contacts(*user):
                     forwarded = self._forward_of(target)
                     if forwarded is None:
                         targets.append(target)
@@ -146,17 +144,26 @@ class Proxy:
                         ahead.append(forwarded)
         if targets:
             return targets[:MAX_BRANCHES]
-        known = self.authenticator.accounts.find(username, realm)
-        if account is not None and known is None:
-            raise Refused(404, f"there is no user {username[:60]}")
-        raise Refused(480, f"{username[:60]} is " + ("not registered" if known else "unknown"))
+        callee = self.authenticator.accounts.find(username, realm)
+        if callee is None:
+            raise Refused(404 if caller else 480, f"there is no user {username[:60]}")
+        state = "not registered" if callee.enabled else "disabled"
+        raise Refused(480, f"{username[:60]} is {state}")
 
-    def _forward_of(self, target: Target) -> str | None:
+    def _contacts(self, username: str, realm: str) -> list[Target]:
+        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        account = self.authenticator.accounts.find(username, realm)
+        if account is None or not account.enabled:
+            return []
+        bindings = self.location.bindings(address_of_record(username, realm))
+        return [binding.target for binding in bindings]
+
+    def _forward_of(self, target: Target) -> tuple[str, str] | None:
         if target.flow is not None or target.path:
             return None
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
-        return None if realm is None else address_of_record(username_of(uri), realm)
+        return None if realm is None else (username_of(uri), realm)
 
 
 def check_forwardable(request: Request) -> None:

@@ -247,3 +247,16 @@ def test_an_unreachable_phone_is_told_to_the_caller(world: World):
     world.dead.add(bob.address)
     call = alice.sends("INVITE", bob.aor)
     assert alice.gets(500, call).reason == "Next Hop Unreachable"
+
+
+def test_who_is_disabled_or_removed_is_not_rung(world: World):
+    """The bindings stay until they expire, but lead nowhere."""
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.accounts["bob", REALM].enabled = False
+    del world.users.accounts["carol", REALM]
+    alice.sends("INVITE", bob.aor)
+    alice.gets(480)
+    alice.sends("INVITE", carol.aor)
+    alice.gets(404)
+    assert bob.hears_nothing()
+    assert carol.hears_nothing()

@@ -59,23 +59,9 @@ def test_a_name_that_can_stand_before_the_at_sign_is_taken(users, name):
     "name", ["", "a b", "a@b", "a:b", "j%C3%B6rg", "a%4", "%61lice", "a\n", 'a"b']
 )
 def test_a_name_that_cannot_is_refused(users, name):
-    with pytest.raises(ValueError, match=r"SIP URI|plainly"):
+    with pytest.raises(ValueError, match="SIP URI"):
         users.add(name, "secret")
     assert users.list() == []
-
-
-@pytest.mark.parametrize("octet", range(0x80))
-def test_an_escape_is_refused_where_the_character_may_stand_plainly(users, octet):
-    from sip.store.accounts import check_username
-
-    def taken(name):
-        try:
-            check_username(name)
-        except ValueError:
-            return False
-        return True
-
-    assert taken(f"a%{octet:02X}") != taken(f"a{chr(octet)}") or chr(octet) == "%"
 
 
 def test_a_name_taken_is_refused_and_changes_nothing(users):
