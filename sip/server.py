@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 import gevent
@@ -36,6 +37,7 @@ TICK_SECONDS = 0.05
 SWEEP_SECONDS = 1.0
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
+_BROADCAST = ip_address("255.255.255.255")
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
 
@@ -75,11 +77,12 @@ class SipServer:
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
+        self.own_addresses = OwnAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
             config.sip_domains,
             users.realms,
-            OwnAddresses(self.transports),
+            self.own_addresses,
             self._ports(),
         )
         self.location = Location(bindings, clock, unix_clock)
@@ -228,8 +231,9 @@ class SipServer:
             log.exception("while running timers")
 
     def sweep(self) -> None:
-        """Let go of expired bindings."""
+        """Let go of expired bindings, and of what may have changed outside."""
         self._refusals_left = MAX_REFUSALS_LOGGED
+        self.own_addresses.forget()
         try:
             self.location.sweep(self.clock())
         except Exception:
@@ -247,11 +251,10 @@ class SipServer:
 class OwnAddresses:
     """Tells which hosts are this machine: its names and the addresses of its interfaces.
 
-    Whether an address is ours is asked by binding to it, and remembered for a while, since
+    Whether an address is ours is asked by binding to it, and remembered until `forget`, since
     addresses come and go.
     """
 
-    KEPT_SECONDS = 60.0
     KEPT_HOSTS = 1024
 
     def __init__(self, transports: Transports) -> None:
@@ -260,25 +263,36 @@ class OwnAddresses:
             self._names.add(transports.advertised[0].lower())
         self._transports = transports
         self._known: dict[str, bool] = {}
-        self._known_until = 0.0
 
     def __call__(self, host: str) -> bool:
         """Tell whether `host` is this machine; IPv6 without brackets."""
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= self.KEPT_HOSTS:
+                self._known.clear()
+            known = self._known[host] = self._is_own(host)
+        return known
+
+    def forget(self) -> None:
+        """Ask the system anew from now on."""
+        self._known.clear()
+
+    def _is_own(self, host: str) -> bool:
+        if host in self._names:
+            return True
         if not is_address(host):
-            return host in self._names
-        now = time.monotonic()
-        if now > self._known_until or len(self._known) >= self.KEPT_HOSTS:
-            self._known.clear()
-            self._known_until = now + self.KEPT_SECONDS
-        if host not in self._known:
-            sockets = self._transports.sockets
-            is_listened_on = any(sock.local[0] == host for sock in sockets)
-            self._known[host] = is_listened_on or host in self._names or _can_bind(host)
-        return self._known[host]
+            return False
+        return any(sock.local[0] == host for sock in self._transports.sockets) or _can_bind(host)
 
 
 def _can_bind(host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if address.is_multicast or address.is_unspecified or address == _BROADCAST:
+        return False  # nobody's own, though one may bind to them
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((host, 0))

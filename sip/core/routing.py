@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sip.message.grammar import BadMessage
-from sip.message.headers import NameAddr, parse_name_addr
+from sip.message.headers import parse_name_addr
 from sip.message.message import Request
 from sip.message.uri import SipUri, TelUri, Uri
 from sip.transport.flow import Flow
@@ -102,31 +102,24 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
     Request-URI, and the real one behind the Routes: that is set right first.
     """
-    routes = [parse_name_addr(value) for value in request.values("route")]
+    if "route" not in request.names:
+        return []
+    routes = request.values("route")
     taken: list[SipUri] = []
-    first = request.uri
-    if (
-        routes
-        and isinstance(first, SipUri)
-        and first.param("lr") is not None
-        and domains.is_us(first)
-    ):
-        taken.append(first)
-        request.uri_text = routes.pop().uri_text
-        changed = True
-    else:
-        changed = False
-    while routes and domains.is_us(routes[0].uri):
-        taken.append(routes.pop(0).sip_uri)
-        changed = True
-    if changed:
-        request.set_values("route", "Route", [_written(route) for route in routes])
+    uri = request.uri
+    if isinstance(uri, SipUri) and uri.param("lr") is not None and domains.is_us(uri):
+        taken.append(uri)
+        request.uri_text = parse_name_addr(routes.pop()).uri_text
+    own = 0
+    for value in routes:
+        route = parse_name_addr(value).sip_uri
+        if not domains.is_us(route):
+            break
+        taken.append(route)
+        own += 1
+    if taken:
+        request.set_values("route", "Route", routes[own:])
     return taken
-
-
-def _written(route: NameAddr) -> str:
-    params = "".join(f";{k}" if v is None else f";{k}={v}" for k, v in route.params.items())
-    return f"<{route.uri_text}>{params}"
 
 
 def set_out_route(request: Request) -> SipUri | Uri:

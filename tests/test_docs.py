@@ -1,0 +1,59 @@
+"""The documents say what is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sip.config import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+README = (ROOT / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """The table of settings as the README shows it."""
+    rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+    for name, entry in SETTINGS.items():
+        variables = ", else ".join(f"`{variable}`" for variable in [entry.variable, *entry.also])
+        default = f"`{entry.default}`" if entry.default else "none"
+        value = entry.value.replace("|", " or ")
+        rows.append(f"| `-{name}` {value} | {variables} | {default} | {entry.meaning} |")
+    return "\n".join(rows)
+
+
+def test_the_readme_shows_every_setting():
+    assert settings_table() in README, f"the table has to be\n\n{settings_table()}\n"
+
+
+def test_the_python_of_the_readme_adds_a_user(tmp_path: Path):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = code + (
+        "    assert Users(database, realm='go-sip-server').find('alice', 'go-sip-server')\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=[str(p.relative_to(ROOT)) for p in DOCUMENTS])
+def test_links_lead_somewhere(path: Path):
+    for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / link).exists(), link
+
+
+def test_every_test_that_the_conformance_page_names_exists():
+    page = (ROOT / "docs" / "conformance.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert named
+    for file, test in named:
+        source = ROOT / file
+        assert source.exists(), file
+        assert not test or f"def {test}(" in source.read_text(), f"{file}::{test}"

@@ -1,0 +1,210 @@
+"""A baresip, headless, led through its ctrl_tcp module (JSON in netstrings)."""
+
+import json
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from tests.wire.phone import Event, Phone, uri_of, user_of
+from tests.wire.programs import PATIENCE, end, program, start, tail
+
+MODULES = Path("/usr/lib/baresip/modules")
+CONTROL_PORT = 4444
+
+# ausine plays at 48 kHz in stereo and nothing else; aubridge swallows what is heard.  Without
+# stdio.so, which wants a stdin to watch, baresip shows nobody the messages that it receives.
+CONFIG = """\
+net_interface {address}
+sip_listen {address}:5060
+ctrl_tcp_listen {address}:{control_port}
+rtp_ports 20000-29999
+rtp_stats yes
+call_local_timeout 120
+call_max_calls 4
+audio_source ausine,440
+ausrc_srate 48000
+ausrc_channels 2
+audio_player aubridge,unheard
+audio_alert aubridge,alert
+ringback_disabled yes
+statmode_default off
+module_path {modules}
+module stdio.so
+module g711.so
+module ausine.so
+module aubridge.so
+module_tmp account.so
+module_app menu.so
+module_app debug_cmd.so
+module_app contact.so
+module_app ctrl_tcp.so
+"""
+
+EVENTS = {
+    "REGISTER_OK": "registered",
+    "REGISTER_FAIL": "refused",
+    "CALL_INCOMING": "incoming",
+    "CALL_RINGING": "ringing",
+    "CALL_ESTABLISHED": "talking",
+    "CALL_CLOSED": "closed",
+    "TRANSFER": "transfer",
+    "TRANSFER_FAILED": "transfer failed",
+}
+
+
+class Baresip(Phone):
+    """One baresip with one account."""
+
+    kind = "baresip"
+
+    def __init__(self, user: str, home: Path, server=None, password=None) -> None:
+        super().__init__(user, home, server, password)
+        self.config = home / "config"
+        self.config.mkdir()
+        self.output = home / "output.log"
+        self.shown_bytes = 0  # of its output, as far as it has been read for messages
+        self.unread = b""  # of the control connection
+        (self.config / "config").write_text(
+            CONFIG.format(address=self.address, control_port=CONTROL_PORT, modules=MODULES)
+        )
+        (self.config / "accounts").write_text("# the account comes by a command\n")
+        self._keep_contact("sip:nobody@invalid")
+        self.process = start(
+            [program("baresip"), "-s", "-f", str(self.config)], self.output, stdin=subprocess.PIPE
+        )
+        try:
+            self.control = self._connect()
+            if not server:
+                self._do("uanew", f"<{self.uri}>;regint=0")
+        except BaseException:
+            end(self.process, signal.SIGKILL)
+            self.process.stdin.close()
+            raise
+
+    def asks_to_register(self) -> None:
+        proxy = f"sip:{self.server.address};transport=udp"
+        self._do(
+            "uanew",
+            f"<{self.uri}>;auth_user={self.user};auth_pass={self.password}"
+            f';outbound="{proxy}";regint=600',
+        )
+
+    def registers(self) -> None:
+        self.asks_to_register()
+        self.expects("registered")
+
+    def unregisters(self) -> None:
+        self._do("uadel", self.uri)
+        # No event tells of the answer: the account that would is gone.  What it sent has been read.
+        self._hear(0.3)
+
+    def dials(self, to: Phone | str) -> None:
+        self._do("dial", uri_of(to))
+
+    def answers(self) -> None:
+        self._do("accept")
+
+    def refuses(self) -> None:
+        self._do("hangup")  # before answering it means 486
+
+    def hangs_up(self) -> None:
+        self._do("hangup")
+
+    def holds(self) -> None:
+        self._do("hold")
+
+    def resumes(self) -> None:
+        self._do("resume")
+
+    def transfers(self, to: Phone | str) -> None:
+        self._do("transfer", uri_of(to))
+
+    def writes(self, text: str, to: Phone | str) -> None:
+        # It writes to its current contact only, and reads its contacts as the module is loaded.
+        self._do("rmmod", "contact.so")
+        self._keep_contact(uri_of(to))
+        self._do("insmod", "contact.so")
+        self._do("message", text)
+
+    def packets(self) -> tuple[int, int]:
+        report = self._do("audio_debug")
+        sent = re.search(r"TX: packets=(\d+)", report)
+        received = re.search(r"rcvd=(\d+)", report)
+        return int(sent[1]) if sent else 0, int(received[1]) if received else 0
+
+    def close(self) -> None:
+        self.control.close()
+        code = end(self.process, signal.SIGKILL if self.process.poll() is None else signal.SIGTERM)
+        self.process.stdin.close()
+        assert code == -signal.SIGKILL, f"{self} ended by itself, with {code}\n{self.story()}"
+
+    def _keep_contact(self, uri: str) -> None:
+        (self.config / "contacts").write_text(f"<{uri}>\n")
+        (self.config / "current_contact").write_text(uri)
+
+    def _connect(self) -> socket.socket:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return socket.create_connection((self.address, CONTROL_PORT), timeout=PATIENCE)
+            except OSError:
+                alive = self.process.poll() is None and time.monotonic() < deadline
+                assert alive, f"baresip did not start:\n{tail(self.output)}"
+                time.sleep(0.02)
+
+    def _do(self, command: str, parameters: str = "") -> str:
+        """Give a command and return what baresip says to it."""
+        order = json.dumps({"command": command, "params": parameters, "token": command}).encode()
+        self.control.sendall(b"%d:%s," % (len(order), order))
+        answer = self._answer_to(command)
+        assert answer["ok"], f"{self} refuses {command}: {answer['data']}\n{self.story()}"
+        return answer["data"]
+
+    def _listen(self, seconds: float) -> list[Event]:
+        events = []
+        for message in self._messages(seconds):
+            if message.get("response"):
+                self.answered.append(message)
+            elif name := EVENTS.get(message["type"]):
+                words = message.get("param", "")
+                status = int(words[:3]) if re.match(r"[1-6]\d\d\b", words) else None
+                events.append(Event(name, user_of(message.get("peeruri", "")), status, words))
+        return events + self._shown()
+
+    def _shown(self) -> list[Event]:
+        """What it has printed for its user since we last looked."""
+        with self.output.open("rb") as file:
+            file.seek(self.shown_bytes)
+            fresh = file.read()
+        fresh = fresh[: fresh.rfind(b"\n") + 1]
+        self.shown_bytes += len(fresh)
+        events = []
+        for line in fresh.decode(errors="replace").splitlines():
+            if said := re.match(r'\r?(sips?:\S+): "(.*)"$', line):
+                events.append(Event("message", user_of(said[1]), text=said[2]))
+            elif refused := re.match(r"\x1b\[31m(\d{3}) ", line):
+                events.append(Event("message refused", status=int(refused[1])))
+        return events
+
+    def _messages(self, seconds: float) -> list[dict]:
+        """The JSON objects that arrive within `seconds`; none when nothing does."""
+        if not select.select([self.control], [], [], seconds)[0]:
+            return []
+        fresh = self.control.recv(65536)
+        assert fresh, f"{self} has ended, code {self.process.poll()}\n{tail(self.output)}"
+        self.unread += fresh
+        messages = []
+        while b":" in self.unread:
+            length, _, rest = self.unread.partition(b":")
+            if len(rest) <= int(length):  # the comma is missing at least
+                break
+            messages.append(json.loads(rest[: int(length)]))
+            self.unread = rest[int(length) + 1 :]
+        return messages
+
+    def _log(self) -> str:
+        return tail(self.output, 120)

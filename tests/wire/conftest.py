@@ -1,0 +1,89 @@
+"""Fixtures of the tests on the wire: real phones, and the server as its users start it."""
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wire.baresip import Baresip
+from tests.wire.phone import Phone
+from tests.wire.pjsua import Pjsua
+from tests.wire.programs import tail
+from tests.wire.server import CALLEES, CALLERS, Server
+from tests.wire.sipp import Sipp
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.wire)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Show the server's log beside a failure."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("Server log", tail(server.log, 200)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the accounts that tests use, made once: an import takes a second or two."""
+    server = Server(tmp_path_factory.mktemp("database") / "server")
+    server.has_users("alice", "bob", "carol", *CALLERS, *CALLEES)
+    return server.database
+
+
+@pytest.fixture
+def server(tmp_path: Path, database: Path) -> Iterator[Server]:
+    """The real server, running; alice, bob, carol, CALLERS and CALLEES have accounts."""
+    server = Server(tmp_path / "server")
+    shutil.copy(database, server.database)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Iterator[Callable[..., Phone]]:
+    """Start a phone: `phone(Baresip, "alice")`; it is ended with the test."""
+    number = itertools.count(1)
+    with contextlib.ExitStack() as started:
+
+        def start(kind: type[Baresip | Pjsua], user: str, *setup) -> Phone:
+            home = tmp_path / f"phone-{next(number)}-{user}"
+            return started.enter_context(contextlib.closing(kind(user, home, *setup)))
+
+        yield start
+
+
+@pytest.fixture
+def registered(server: Server, phone) -> Callable[..., Phone]:
+    """Start a phone and let it register: `registered(Baresip, "alice")`."""
+
+    def start(kind: type[Baresip | Pjsua], user: str) -> Phone:
+        new = phone(kind, user, server)
+        new.registers()
+        return new
+
+    return start
+
+
+@pytest.fixture
+def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
+    """Start a SIPp: `sipp("callee", calls=500)`; it is ended with the test."""
+    number = itertools.count(1)
+    with contextlib.ExitStack() as started:
+
+        def start(scenario: str, **options) -> Sipp:
+            home = tmp_path / f"sipp-{next(number)}-{scenario}"
+            return started.enter_context(contextlib.closing(Sipp(scenario, home, **options)))
+
+        yield start

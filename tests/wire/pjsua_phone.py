@@ -1,0 +1,211 @@
+"""One pjsua2 phone as a process: commands come as JSON lines on stdin, events leave on stdout.
+
+pjlib aborts the process on a broken assertion and minds which thread calls it, so it has a process
+to itself, and in it one thread that polls the library and stdin in turns.
+"""
+
+import json
+import os
+import select
+import sys
+
+import pjsua2 as pj
+
+from tests.wire.phone import user_of
+
+EVENTS = os.dup(1)  # pjlib writes its own lines to stdout before it can be told not to
+os.dup2(2, 1)
+
+
+def tell(**fields) -> None:
+    """Write one line at once: whoever waits for it reads a pipe."""
+    os.write(EVENTS, (json.dumps(fields) + "\n").encode())
+
+
+class Call(pj.Call):
+    """A call that tells what becomes of it, and says a steady nothing (in full packets)."""
+
+    def __init__(self, phone: "Phone", call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(phone.account, call_id)
+        self.phone = phone
+        self.rings = False
+
+    def onCallState(self, prm) -> None:
+        info = self.getInfo()
+        peer = user_of(info.remoteUri)
+        if info.state == pj.PJSIP_INV_STATE_EARLY and info.role == pj.PJSIP_ROLE_UAC:
+            if info.lastStatusCode == 180 and not self.rings:
+                self.rings = True
+                tell(event="ringing", peer=peer, status=180)
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            tell(event="talking", peer=peer)
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            tell(event="closed", peer=peer, status=info.lastStatusCode, text=info.lastReason)
+            self.phone.calls.remove(self)
+            self.phone.buried.append(self)  # not to be destroyed inside its own callback
+
+    def onCallMediaState(self, prm) -> None:
+        info = self.getInfo()  # held by a name: its media are no copies
+        for media in info.media:
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in (
+                pj.PJSUA_CALL_MEDIA_ACTIVE,
+                pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
+            ):
+                microphone = self.phone.endpoint.audDevManager().getCaptureDevMedia()
+                microphone.startTransmit(self.getAudioMedia(media.index))
+
+    def onCallTransferRequest(self, prm) -> None:
+        tell(event="transfer", text=prm.dstUri)
+        onward = Call(self.phone)  # reading it back from prm would give another object
+        self.phone.calls.append(onward)
+        prm.newCall = onward
+
+    def onCallTransferStatus(self, prm) -> None:
+        if prm.finalNotify:
+            tell(event="transferred", status=prm.statusCode, text=prm.reason)
+            if 200 <= prm.statusCode < 300:
+                self.hangup(pj.CallOpParam())
+
+
+class Account(pj.Account):
+    """The account; it rings for every call."""
+
+    def __init__(self, phone: "Phone") -> None:
+        super().__init__()
+        self.phone = phone
+
+    def onRegState(self, prm) -> None:
+        if prm.code // 100 != 2:
+            tell(event="refused", status=prm.code, text=prm.reason)
+        else:
+            active = self.getInfo().regIsActive
+            tell(event="registered" if active else "unregistered", status=prm.code)
+
+    def onIncomingCall(self, prm) -> None:
+        call = Call(self.phone, prm.callId)
+        self.phone.calls.append(call)
+        ringing = pj.CallOpParam()
+        ringing.statusCode = 180
+        call.answer(ringing)
+        tell(event="incoming", peer=user_of(call.getInfo().remoteUri))
+
+    def onInstantMessage(self, prm) -> None:
+        tell(event="message", peer=user_of(prm.fromUri), text=prm.msgBody)
+
+    def onInstantMessageStatus(self, prm) -> None:
+        event = "message delivered" if prm.code // 100 == 2 else "message refused"
+        tell(event=event, peer=user_of(prm.toUri), status=prm.code)
+
+
+class Phone:
+    """The endpoint, its account, and its calls: the last one is the one that commands mean."""
+
+    def __init__(self, setup: dict) -> None:
+        self.calls: list[Call] = []
+        self.buried: list[Call] = []
+        self.endpoint = pj.Endpoint()
+        self.endpoint.libCreate()
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.logConfig.filename = setup["log"]
+        config.logConfig.level = 5
+        config.logConfig.consoleLevel = 0
+        config.medConfig.noVad = True  # silence is sent as packets too, and can be counted
+        self.endpoint.libInit(config)
+        self.endpoint.audDevManager().setNullDev()
+        for codec in self.endpoint.codecEnum2():
+            if not codec.codecId.startswith("PCM"):
+                self.endpoint.codecSetPriority(codec.codecId, 0)
+        transport = pj.TransportConfig()
+        transport.boundAddress = setup["address"]
+        transport.port = 5060
+        transport_id = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        self.endpoint.libStart()
+
+        account = pj.AccountConfig()
+        account.idUri = setup["uri"]
+        account.sipConfig.transportId = transport_id
+        account.mediaConfig.transportConfig.boundAddress = setup["address"]
+        if "proxy" in setup:
+            account.regConfig.registrarUri = "sip:" + setup["uri"].partition("@")[2]
+            account.regConfig.registerOnAdd = False
+            account.regConfig.timeoutSec = 600
+            account.sipConfig.proxies.append(setup["proxy"])
+            account.sipConfig.authCreds.append(
+                pj.AuthCredInfo("digest", "*", setup["user"], 0, setup["password"])
+            )
+        self.account = Account(self)
+        self.account.create(account)
+
+    def run(self) -> None:
+        """Poll the library and stdin until stdin ends."""
+        commands = b""
+        tell(event="ready")
+        while True:
+            self.endpoint.libHandleEvents(10)
+            self.buried.clear()
+            if not select.select([0], [], [], 0)[0]:
+                continue
+            fresh = os.read(0, 65536)
+            if not fresh:
+                return
+            *lines, commands = (commands + fresh).split(b"\n")
+            for line in lines:
+                arguments = json.loads(line)
+                try:
+                    tell(result=getattr(self, "do_" + arguments.pop("do"))(**arguments))
+                except pj.Error as error:
+                    tell(error=error.info())
+                except IndexError:
+                    tell(error="there is no call")
+
+    def do_register(self) -> None:
+        self.account.setRegistration(True)
+
+    def do_unregister(self) -> None:
+        self.account.setRegistration(False)
+
+    def do_call(self, to: str) -> None:
+        call = Call(self)
+        call.makeCall(to, pj.CallOpParam(True))
+        self.calls.append(call)
+
+    def do_answer(self, status: int) -> None:
+        answer = pj.CallOpParam()
+        answer.statusCode = status
+        self.calls[-1].answer(answer)
+
+    def do_hangup(self) -> None:
+        self.calls[-1].hangup(pj.CallOpParam())
+
+    def do_hold(self) -> None:
+        self.calls[-1].setHold(pj.CallOpParam())
+
+    def do_resume(self) -> None:
+        resume = pj.CallOpParam(True)
+        resume.opt.flag = pj.PJSUA_CALL_UNHOLD
+        self.calls[-1].reinvite(resume)
+
+    def do_transfer(self, to: str) -> None:
+        self.calls[-1].xfer(to, pj.CallOpParam(True))
+
+    def do_message(self, to: str, text: str) -> None:
+        friend = pj.BuddyConfig()
+        friend.uri = to
+        buddy = pj.Buddy()
+        buddy.create(self.account, friend)
+        message = pj.SendInstantMessageParam()
+        message.content = text
+        buddy.sendInstantMessage(message)
+
+    def do_packets(self) -> tuple[int, int]:
+        call = self.calls[-1]
+        if not call.hasMedia():
+            return 0, 0
+        statistics = call.getStreamStat(0).rtcp
+        return statistics.txStat.pkt, statistics.rxStat.pkt
+
+
+if __name__ == "__main__":
+    Phone(json.loads(sys.argv[1])).run()

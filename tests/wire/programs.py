@@ -1,0 +1,79 @@
+"""How programs of others are started on addresses of their own, watched, and ended by their pid."""
+
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 10.0  # seconds; what takes longer on a loopback is lost, not late
+
+
+def own_address() -> str:
+    """An address of the loopback network that nobody else holds, all its ports free.
+
+    A phone with an address of its own may use the ports of the book, and what leaves
+    from a wrong address shows.  127.0.x.x is left to the server.
+    """
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, 5060))
+            except OSError:
+                continue
+        return address
+
+
+def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
+    """A port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def program(name: str) -> str:
+    """The path of an installed program; one that is missing fails the test, it doesn't skip it."""
+    path = shutil.which(name)
+    assert path, f"the program {name} is not installed (apt-get install sip-tester baresip-core)"
+    return path
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until `condition` holds; fail, saying `what` never came, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        time.sleep(0.02)
+
+
+def start(command: list[str], output: Path, **options) -> subprocess.Popen:
+    """Start a program that writes what it has to say to the file `output`."""
+    with output.open("ab") as file:
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", file)
+        return subprocess.Popen(command, stderr=file, **options)
+
+
+def end(process: subprocess.Popen, by: signal.Signals, seconds: float = PATIENCE) -> int:
+    """End a process that we started, and return its exit code (negative: minus the signal)."""
+    if process.poll() is None:
+        process.send_signal(by)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{process.args} outlived {by.name} by {seconds:g} s") from None
+    return process.returncode
+
+
+def tail(file: Path, lines: int = 40) -> str:
+    """The end of a log, for the message of a test that failed."""
+    if not file.exists():
+        return f"({file.name} was never written)"
+    return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
