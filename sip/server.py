@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
 from sip.core.location import Location
 from sip.core.proxy import Proxy
-from sip.core.refusal import Refused
+from sip.core.refusal import Refused, printable
 from sip.core.registrar import SUPPORTED, Expiry, Registrar, check_required
 from sip.core.routing import Domains, username_of
 from sip.core.ticket import Tickets
 from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
 from sip.message.message import Request, make_response
 from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
@@ -86,7 +88,7 @@ class SipServer:
             self._ports(),
         )
         self.location = Location(bindings, clock, unix_clock)
-        nonces = Nonces(secret, self.layer.new_token)
+        nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
         expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
         self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
@@ -156,8 +158,10 @@ class SipServer:
         if refused.cause and self._refusals_left > 0:
             self._refusals_left -= 1
             source = format_host_port(*upstream.flow.remote)
-            log.info("%s %s from %s: %s", refused.status, request.method, source, refused.cause)
-        if upstream.is_proven:
+            cause = printable(refused.cause)
+            log.info("%s %s from %s: %s", refused.status, request.method, source, cause)
+        # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
+        if upstream.is_proven or upstream.transaction.last is not None:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         tag = self.layer.stateless_tag(request)
@@ -168,8 +172,8 @@ class SipServer:
     def serve_options(self, request: Request, upstream: Upstream) -> None:
         """Answer an OPTIONS to the server itself (§11.2); one to a user is the proxy's."""
         uri = request.uri
-        is_for_us = self.domains.is_us(uri) and not username_of(uri)
-        if not is_for_us or "route" in request.names:
+        routes = [parse_name_addr(value).uri for value in request.values("route")]
+        if username_of(uri) or not all(map(self.domains.is_us, (uri, *routes))):
             self.proxy.handle(request, upstream)
             return
         check_required(request)
@@ -282,7 +286,9 @@ class OwnAddresses:
             return True
         if not is_address(host):
             return False
-        return any(sock.local[0] == host for sock in self._transports.sockets) or _can_bind(host)
+        sockets = self._transports.sockets
+        is_listened_on = any(sock.local[0] == host and not sock.is_wildcard for sock in sockets)
+        return is_listened_on or _can_bind(host)
 
 
 def _can_bind(host: str) -> bool:

@@ -152,9 +152,4 @@ def _cause(account: Account | None, username: str) -> str:
 
 def _count(answer: Answer) -> int:
     """The nonce-count; an answer after RFC 2069 has none and uses its nonce up."""
-    if not answer.qop:
-        return ONCE
-    try:
-        return int(answer.count, 16)
-    except ValueError:
-        return 0
+    return int(answer.count, 16) if answer.qop else ONCE

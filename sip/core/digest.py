@@ -27,6 +27,7 @@ _HASHES: dict[str, Callable[[bytes], str]] = {
     "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
 }
 ALGORITHMS = tuple(_HASHES)
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ def read_answer(params: dict[str, str]) -> Answer | str:
         return answer
     if answer.qop.lower() != "auth":
         return f"the qop {answer.qop[:20]} is not offered"
-    if len(answer.count) != 8 or not answer.cnonce:
+    if len(answer.count) != 8 or not _HEX.issuperset(answer.count) or not answer.cnonce:
         return "qop without an eight-digit nc, or without cnonce"
     return answer
 
@@ -105,6 +106,7 @@ def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:
 class Nonces:
     """Makes nonces that prove themselves, and remembers which counts were used.
 
+    `secret` must be new at each start, since the counts are: else what was used could be again.
     A nonce is the time, a unique part, and a MAC over both and the address it was given to;
     so none is remembered before somebody who knows a password has used it.  When the table of
     counts is full the oldest goes, and with it every nonce that is not younger: rather one round
@@ -135,7 +137,7 @@ class Nonces:
     def is_fresh(self, nonce: str, now: float) -> bool:
         """Tell whether a nonce of ours may still be used."""
         made_at = int(nonce[:8], 16)
-        return made_at >= self._oldest_valid and now - made_at <= NONCE_SECONDS
+        return self._oldest_valid <= made_at <= now <= made_at + NONCE_SECONDS
 
     def use(self, nonce: str, count: int, now: float) -> bool:
         """Use up one count of a nonce.  False: it was used before, or lags too far behind."""
@@ -145,10 +147,10 @@ class Nonces:
             seen = (seen << shift | 1) & (2**COUNT_WINDOW - 1)
             highest = count
         else:
-            bit = 1 << (highest - count)
-            if count < 1 or highest - count >= COUNT_WINDOW or seen & bit:
+            behind = highest - count  # looked at first: 1 << 2**32 would be half a gigabyte
+            if count < 1 or behind >= COUNT_WINDOW or seen >> behind & 1:
                 return False
-            seen |= bit
+            seen |= 1 << behind
         self._counts[nonce] = (highest, seen)
         self._make_room(now)
         return True

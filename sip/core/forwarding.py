@@ -2,10 +2,16 @@
 
 import logging
 
-from sip.core.refusal import Refused
+from sip.core.refusal import Refused, printable
 from sip.core.registrar import needs_flow
 from sip.core.response_context import Answered, ResponseContext
-from sip.core.routing import Domains, Target, hops_left, set_out_route
+from sip.core.routing import (
+    Domains,
+    Target,
+    hops_left,
+    set_out_route,
+    with_share_of_breadth,
+)
 from sip.core.ticket import Tickets
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials, parse_name_addr
@@ -45,8 +51,9 @@ class Forwarder:
             upstream.answer(100)
         context: ResponseContext[Branch] = ResponseContext()
         for group in groups:
+            shared = with_share_of_breadth(request, len(group))
             for target in group:
-                self._send(request, upstream, context, target, record_routes, is_trusted)
+                self._send(shared, upstream, context, target, record_routes, is_trusted)
             while context.pending:
                 if self._is_answered(upstream, context, upstream.arrivals.get()):
                     return
@@ -82,11 +89,19 @@ class Forwarder:
         try:
             outgoing, way = self._prepared(request, target)
         except (NoRoute, OSError, BadMessage) as error:
-            log.info("cannot reach %s: %s", target.uri_text[:80], error)
+            log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
             context.answers.append(Answered(503, None))
             return
         if record_routes:
-            needs_way = way if target.flow is not None or not is_trusted else None
+            # Only a phone that was seen at its Contact is plain.  A proxy before it has a Route of
+            # its own, and whoever else a Contact names has never authenticated.
+            is_plain = (
+                is_trusted
+                and target.flow is None
+                and not target.path
+                and target.source == way.remote[0]
+            )
+            needs_way = None if is_plain else way
             self._record_route(request, outgoing, upstream.flow, way, needs_way, is_trusted)
         context.add(self.layer.send_request(outgoing, way, upstream))
 
@@ -144,7 +159,8 @@ class Forwarder:
         """
         here, there = self.layer.transports.sent_by(came_by), self.layer.transports.sent_by(way)
         call_id, tag = request.call_id, request.from_.tag
-        caller_flow = came_by if not is_trusted or sender_needs_flow(request, came_by) else None
+        needs_flow = not is_trusted or self._sender_needs_flow(request, came_by)
+        caller_flow = came_by if needs_flow else None
         issue = self.tickets.issue
         if caller_flow is not None or callee_flow is not None or here != there:
             values = [
@@ -155,6 +171,23 @@ class Forwarder:
             values = [issue(here, came_by.transport, call_id, tag, None)]
         for value in values:
             outgoing.put_first("record-route", f"Record-Route: {value}")
+
+    def _sender_needs_flow(self, request: Request, flow: Flow) -> bool:
+        """Tell whether the sender of a request can be reached only along the flow it came by.
+
+        So it is too where its Contact is an address here, which leads back to us, and where a
+        proxy before us has a Route of its own, which is followed along a flow only.
+        """
+        if "record-route" in request.names:
+            return True
+        truthful = shows_source(request.via, flow)
+        contacts = request.values("contact")
+        if not contacts:
+            return not truthful
+        uri = parse_name_addr(contacts[0]).uri
+        return self.domains.is_us(uri) or (
+            isinstance(uri, SipUri) and needs_flow(uri, flow, truthful=truthful)
+        )
 
     def _answer_best(
         self, request: Request, upstream: Upstream, context: ResponseContext[Branch]
@@ -189,13 +222,3 @@ class Forwarder:
             upstream.answer(408)
         else:
             upstream.forget()
-
-
-def sender_needs_flow(request: Request, flow: Flow) -> bool:
-    """Tell whether the sender of a request can be reached only along the flow it came by."""
-    truthful = shows_source(request.via, flow)
-    contacts = request.values("contact")
-    if not contacts:
-        return not truthful
-    uri = parse_name_addr(contacts[0]).uri
-    return isinstance(uri, SipUri) and needs_flow(uri, flow, truthful=truthful)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sip.core.refusal import Refused
-from sip.core.routing import Target
-from sip.message.grammar import BadMessage
+from sip.core.routing import Target, as_request_uri
+from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
@@ -48,7 +48,9 @@ class Binding:
     @property
     def target(self) -> Target:
         """Where a request for this contact goes."""
-        return Target(self.contact, self.flow if self.behind_nat else None, self.path, self.q)
+        uri_text = as_request_uri(self.contact)
+        flow = self.flow if self.behind_nat else None
+        return Target(uri_text, flow, self.path, self.q, self.flow.remote[0])
 
 
 Bindings = tuple[Binding, ...]
@@ -62,7 +64,7 @@ def live(bindings: Bindings, now: float) -> Bindings:
     return bindings
 
 
-def updated_bindings(current: Bindings, wanted: Iterable[Binding], now: float) -> Bindings:
+def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
     """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
 
     A contact wanted with `expires_at` at or before `now` is removed.  Raises Refused: 500 when a
@@ -73,7 +75,8 @@ def updated_bindings(current: Bindings, wanted: Iterable[Binding], now: float) -
         # Equality of URIs is not transitive, so a contact is no key to look up by.
         at = next((i for i, b in enumerate(bindings) if b.has_contact(new.contact)), None)
         if at is not None:
-            if bindings[at].is_set_later_than(new.call_id, new.cseq):
+            old = bindings[at]
+            if old.is_set_later_than(new.call_id, new.cseq) and all(old is not b for b in wanted):
                 raise _out_of_order(new.cseq)
             if new.expires_at > now:
                 bindings[at] = new
@@ -168,7 +171,11 @@ class Location:
             return
         self._bindings[aor] = bindings
         for binding in bindings:
-            self._expiring.setdefault(int(binding.expires_at) + 1, []).append(aor)
+            # What an undo brings back may have been due already.
+            second = max(int(binding.expires_at) + 1, self._swept_until)
+            aors = self._expiring.setdefault(second, [])
+            if not aors or aors[-1] != aor:
+                aors.append(aor)
 
     def sweep(self, now: float) -> None:
         """Let go of what has expired; looks only at those whose second has come."""
@@ -219,7 +226,7 @@ def _from_row(row: BindingRow, offset: float) -> Binding:
         q=round(row.q * 1000),
         call_id=row.call_id,
         cseq=row.cseq,
-        path=tuple(part for part in row.path.split(", ") if part),
+        path=tuple(part for part in split_list(row.path) if part),
         instance=row.instance,
         reg_id=row.reg_id,
         user_agent=row.user_agent,

@@ -7,9 +7,11 @@ from sip.core.forwarding import Forwarder
 from sip.core.location import Location
 from sip.core.refusal import Refused
 from sip.core.routing import (
+    MAX_BREADTH,
     Domains,
     Target,
     address_of_record,
+    breadth_left,
     by_preference,
     hops_left,
     take_own_routes,
@@ -31,7 +33,7 @@ _SCHEMES = frozenset({"sip", "tel"})
 # What may name a local user as its contact may name another: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
 # What an INVITE can be multiplied by, all such steps included (RFC 5393 §5).
-MAX_BRANCHES = 60
+MAX_BRANCHES = MAX_BREADTH
 
 
 class Proxy:
@@ -62,10 +64,15 @@ class Proxy:
         if routes and request.uri.scheme not in _SCHEMES:  # a strict router had hidden it
             raise _bad_scheme(request)
         passage = self.tickets.passage(request, routes)
-        if passage is not None:
-            self._within_dialog(request, upstream, passage)
-        else:
+        if passage is None or self._leads_back_here(request, passage):
             self._outside_dialog(request, upstream)
+        else:
+            self._within_dialog(request, upstream, passage)
+
+    def _leads_back_here(self, request: Request, passage: Passage) -> bool:
+        """Tell whether a dialog's target is an address here: it is looked up (§16.5)."""
+        is_free = passage.flow is None and "route" not in request.names
+        return is_free and self.domains.is_us(request.uri)
 
     def _within_dialog(self, request: Request, upstream: Upstream, passage: Passage) -> None:
         """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
@@ -80,7 +87,11 @@ class Proxy:
             passage = None
             if hops_left(request) > 0:
                 passage = self.tickets.passage(request, take_own_routes(request, self.domains))
-            if passage is None or (passage.flow is None and "route" in request.names):
+            if (
+                passage is None
+                or (passage.flow is None and "route" in request.names)
+                or self._leads_back_here(request, passage)
+            ):
                 self.layer.counts["ACKs without a way"] += 1
                 return
             self.forwarder.pass_on(request, Target(request.uri_text, passage.flow))
@@ -92,13 +103,17 @@ class Proxy:
         """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
         account = self._caller(request, upstream)
         realm = self.domains.realm_of(request.uri)
-        if realm is None or "route" in request.names:
+        is_elsewhere = "route" in request.names or self.domains.is_aimed_past_us(request.uri)
+        if realm is None or is_elsewhere:
             raise Refused(403, f"{request.uri_text[:60]} is outside, and calls to outside are off")
+        breadth = breadth_left(request)
+        if breadth == 0:
+            raise Refused(440, "it may not be split further")
         targets = self._targets(username_of(request.uri), realm, account)
         self.forwarder.forward(
             request,
             upstream,
-            by_preference(targets),
+            by_preference(targets, breadth),
             record_routes=request.method not in _WITHOUT_DIALOG,
             is_trusted=account is not None,
         )
@@ -108,7 +123,7 @@ class Proxy:
 
         Raises Challenged, or Refused (403).
         """
-        realm = self.domains.realm_of(request.from_.uri)
+        realm = self.domains.realm_of_sender(request.from_.uri)
         if realm is not None:
             account = self._authenticate(request, upstream)
             username = username_of(request.from_.uri)
@@ -120,7 +135,7 @@ class Proxy:
         return None
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
-        realm = self.domains.realm_of(request.from_.uri) or self.domains.main
+        realm = self.domains.realm_of_sender(request.from_.uri) or self.domains.main
         account = self.authenticator.authenticate(request, realm, upstream.flow.remote[0])
         upstream.is_proven = True
         return account
@@ -131,6 +146,7 @@ class Proxy:
         Raises Refused: strangers are not told who exists.
         """
         targets: list[Target] = []
+        places: set[tuple[str, Flow | None, tuple[str, ...]]] = set()
         ahead, seen = [(username, realm)], {(username, realm)}
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
@@ -138,7 +154,11 @@ class Proxy:
                 for target in self._contacts(*user):
                     forwarded = self._forward_of(target)
                     if forwarded is None:
-                        targets.append(target)
+                        # Two ways through the users here may lead to one phone (§16.5).
+                        place = target.uri_text, target.flow, target.path
+                        if place not in places:
+                            places.add(place)
+                            targets.append(target)
                     elif forwarded not in seen:
                         seen.add(forwarded)
                         ahead.append(forwarded)
@@ -159,7 +179,8 @@ class Proxy:
         return [binding.target for binding in bindings]
 
     def _forward_of(self, target: Target) -> tuple[str, str] | None:
-        if target.flow is not None or target.path:
+        """The user here that a contact names, by whatever Path; None for all others."""
+        if target.flow is not None:
             return None
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)

@@ -3,6 +3,11 @@
 Fields = tuple[tuple[str, str], ...]
 
 
+def printable(text: str) -> str:
+    """Make text fit for a line of the log: no control characters, no octets that are no UTF-8."""
+    return "".join([character if character.isprintable() else "?" for character in text])
+
+
 class Refused(Exception):
     """A request is answered with `status` instead of being served.
 

@@ -9,7 +9,7 @@ from sip.core.authentication import Authenticator
 from sip.core.location import Binding, Bindings, Location
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record, username_of
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, quote
 from sip.message.headers import (
     MAX_SECONDS,
     NameAddr,
@@ -26,12 +26,12 @@ from sip.transport.resolver import is_address
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
 
-# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, and loopback.
+# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
     ip_network(text)
     for text in (
         "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 100.64.0.0/10 127.0.0.0/8 "
-        "fc00::/7 fe80::/10 ::1/128"
+        "0.0.0.0/8 fc00::/7 fe80::/10 ::/127"
     ).split()
 ]
 
@@ -111,6 +111,8 @@ class Registrar:
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         path = tuple(request.values("path"))
+        if any(self.domains.is_us(parse_name_addr(value).sip_uri) for value in path):
+            raise Refused(403, "its Path leads back here")
         user_agent = (request.value("user-agent") or "")[:200]
         truthful = shows_source(request.via, flow)
         wanted: list[Binding] = []
@@ -156,7 +158,7 @@ def _asked_seconds(contact: NameAddr, header_expires: int) -> int:
 def _contact_value(binding: Binding, now: float) -> str:
     seconds = max(0, round(binding.expires_at - now))
     q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
-    instance = f';+sip.instance="{binding.instance}"' if binding.instance else ""
+    instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
     return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}"
 

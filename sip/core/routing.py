@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
-from sip.message.uri import SipUri, TelUri, Uri
+from sip.message.uri import SipUri, TelUri, Uri, parse_host_port, parse_uri
 from sip.transport.flow import Flow
+
+# Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
+MAX_BREADTH = 60
 
 
 class Domains:
@@ -27,7 +30,7 @@ class Domains:
         ports: Iterable[int],
     ) -> None:
         self.main = main
-        self._own_names = {name.lower().rstrip("."): main for name in names} | {main.lower(): main}
+        self._own_names = {name.lower().rstrip("."): main for name in (*names, main)}
         self._realms = realms
         self._is_own_address = is_own_address
         self._ports = frozenset(ports)
@@ -44,14 +47,39 @@ class Domains:
             return self.main
         if not isinstance(uri, SipUri) or (uri.port is not None and uri.port not in self._ports):
             return None
+        realm = self._realm_named(uri.host)
+        if realm is None and self._is_own_address(uri.host):
+            return self.main
+        return realm
+
+    def realm_of_sender(self, uri: Uri) -> str | None:
+        """The realm that a From claims to be in; None where it is a stranger's.
+
+        A port says nothing about who somebody is: with any port a name of ours asks for a password.
+        """
+        realm = self.realm_of(uri)
+        if realm is None and isinstance(uri, SipUri):
+            return self._realm_named(uri.host)
+        return realm
+
+    def _realm_named(self, host: str) -> str | None:
         realms = self._realms()
         if realms is not self._known_realms:
             self._known_realms = realms
             self._realm_of_host = {realm.lower(): realm for realm in realms} | self._own_names
-        realm = self._realm_of_host.get(uri.host)
-        if realm is None and self._is_own_address(uri.host):
-            return self.main
-        return realm
+        if host[-1:] == ".":  # the root of the DNS, which every name has behind it
+            host = host[:-1]
+        return self._realm_of_host.get(host)
+
+    def is_aimed_past_us(self, uri: Uri) -> bool:
+        """Tell whether a maddr asks for another place than the host of its URI (§16.5)."""
+        if not isinstance(uri, SipUri) or not uri.params:
+            return False
+        maddr = uri.param("maddr")
+        if not maddr:
+            return False
+        host, _ = parse_host_port(maddr)
+        return self._realm_named(host) is None and not self._is_own_address(host)
 
     def has_realm(self, realm: str) -> bool:
         """Tell whether credentials of a realm are for us."""
@@ -74,26 +102,69 @@ def username_of(uri: Uri) -> str:
     return uri.number if isinstance(uri, TelUri) else ""
 
 
+def as_request_uri(contact: str) -> str:
+    """Take off a contact what no Request-URI may hold: headers, and `method` (§16.6, step 2)."""
+    if "?" not in contact and "method=" not in contact.lower():
+        return contact
+    uri = parse_uri(contact)
+    if not isinstance(uri, SipUri):
+        return contact
+    user, at, place = contact.rpartition("@")
+    first, *params = place.partition("?")[0].split(";")
+    kept = [param for param in params if param.partition("=")[0].lower() != "method"]
+    return ";".join([f"{user}{at}{first}", *kept])
+
+
 @dataclass(slots=True)
 class Target:
     """One place that a request may be sent to (§16.5).
 
     `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
-    Route values to go by (RFC 3327); `q` is in thousandths.
+    Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
+    named this place, "" where that is no matter.
     """
 
     uri_text: str
     flow: Flow | None = None
     path: tuple[str, ...] = ()
     q: int = 1000
+    source: str = ""
 
 
-def by_preference(targets: Iterable[Target]) -> list[list[Target]]:
-    """Group targets by q: equals are tried at once, the higher group first (§16.6)."""
+def by_preference(targets: Iterable[Target], breadth: int = MAX_BREADTH) -> list[list[Target]]:
+    """Group targets by q: equals are tried at once, the higher group first (§16.6).
+
+    Of more than `breadth` equals the rest waits for those before (RFC 5393 §5.3.3).
+    """
     groups: dict[int, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.q, []).append(target)
-    return [groups[q] for q in sorted(groups, reverse=True)]
+    return [
+        groups[q][at : at + breadth]
+        for q in sorted(groups, reverse=True)
+        for at in range(0, len(groups[q]), breadth)
+    ]
+
+
+def breadth_left(request: Request) -> int:
+    """Into how many branches at once a request may still be split (RFC 5393 §5.3).
+
+    Raises BadMessage.
+    """
+    text = request.value("max-breadth")
+    breadth = MAX_BREADTH if text is None else bounded_number(text, MAX_BREADTH)
+    if breadth is None:
+        raise BadMessage("Malformed Max-Breadth")
+    return min(breadth, MAX_BREADTH)
+
+
+def with_share_of_breadth(request: Request, branches: int) -> Request:
+    """Give each of several branches its share; one alone has all (RFC 5393 §5.3.3)."""
+    if branches < 2:
+        return request
+    shared = request.copy()
+    shared.set("max-breadth", f"Max-Breadth: {breadth_left(request) // branches}")
+    return shared
 
 
 def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
@@ -107,7 +178,8 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     routes = request.values("route")
     taken: list[SipUri] = []
     uri = request.uri
-    if isinstance(uri, SipUri) and uri.param("lr") is not None and domains.is_us(uri):
+    # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
+    if routes and isinstance(uri, SipUri) and uri.param("t") is not None and domains.is_us(uri):
         taken.append(uri)
         request.uri_text = parse_name_addr(routes.pop()).uri_text
     own = 0
@@ -117,7 +189,7 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
             break
         taken.append(route)
         own += 1
-    if taken:
+    if taken or not routes:
         request.set_values("route", "Route", routes[own:])
     return taken
 
@@ -141,10 +213,14 @@ def set_out_route(request: Request) -> SipUri | Uri:
 
 
 def hops_left(request: Request) -> int:
-    """Max-Forwards, 70 where there is none (§16.3, step 3; §16.6, step 3).  Raises BadMessage."""
+    """Max-Forwards (§16.3, step 3); where there is none, such that 70 goes on (§16.6, step 3).
+
+    Raises BadMessage.
+    """
     text = request.value("max-forwards")
     if text is None:
-        return 70
-    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= 255):
+        return 71
+    hops = bounded_number(text, 255)
+    if hops is None or hops > 255:
         raise BadMessage("Malformed Max-Forwards")
-    return int(text)
+    return hops

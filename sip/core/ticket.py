@@ -41,7 +41,8 @@ class Tickets:
         return f"<sip:{sent_by}{kind};lr;t={ticket}{way}>"
 
     def _sign(self, call_id: str, tag: str, flow_text: str) -> str:
-        text = f"{call_id}\0{tag}\0{flow_text}".encode("utf-8", "surrogateescape")
+        # A line feed is the one character that no value of a message can hold.
+        text = f"{call_id}\n{tag}\n{flow_text}".encode("utf-8", "surrogateescape")
         mac = hashlib.blake2b(text, digest_size=_MAC_BYTES, key=self._secret).digest()
         return base64.urlsafe_b64encode(mac).decode()
 

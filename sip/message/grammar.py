@@ -6,6 +6,7 @@ can read a value they agree: `tests/message/test_grammar.py` holds them to it.
 """
 
 import re
+from urllib.parse import unquote_to_bytes
 
 # §25.1 `token`.  Methods and header names must be tokens.
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
@@ -13,12 +14,16 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 # What a parameter may be made of.  More than §25.1 grants: phones send `/`, `@` and `=` unquoted in
 # tags and tokens of their own, and a proxy that has no need to understand a value lets it be.
 _PLAIN = r"[^ \t;,=\"<>\\]"
+# Here and below a `+` behind a repetition gives nothing back that it has taken: whatever a stranger
+# sends is read once from left to right.
+QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _PARAMETER = re.compile(
-    rf"[ \t]*;[ \t]*({_PLAIN}+)(?:[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|((?:{_PLAIN}|=)*)))?",
+    rf"[ \t]*+;[ \t]*+({_PLAIN}++)(?:[ \t]*+=[ \t]*+(?:{QUOTED}|((?:{_PLAIN}|=)*+)))?",
     re.DOTALL,
 )
-_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Up to the next comma that stands neither in quotes nor in angle brackets.
+_LIST_ITEM = re.compile(rf"(?:[^\",<]++|{QUOTED}|<[^>]*+>?)*+", re.DOTALL)
 
 Params = dict[str, str | None]
 
@@ -37,7 +42,11 @@ class BadMessage(Exception):
 
 def unfold(text: str) -> str:
     """Turn each line fold into the one space that it stands for (§7.3.1)."""
-    return _FOLD.sub(" ", text) if "\r\n" in text else text
+    if "\r\n" not in text:
+        return text
+    first, *middle, last = text.split("\r\n")
+    whole = [first.rstrip(" \t"), *[line.strip(" \t") for line in middle], last.lstrip(" \t")]
+    return " ".join(whole)
 
 
 def is_token(text: str) -> bool:
@@ -49,15 +58,13 @@ def unescape(text: str) -> str:
     """Undo %HH, octet by octet (§25.1 `escaped`); octets that are no UTF-8 become surrogates."""
     if "%" not in text:
         return text
-    octets = _ESCAPED.sub(
-        lambda m: chr(int(m[1], 16)), text.encode("utf-8", "surrogateescape").decode("latin-1")
-    )
-    return octets.encode("latin-1").decode("utf-8", "surrogateescape")
+    octets = unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def has_bad_escape(text: str) -> bool:
     """Tell whether a `%` stands there without its two hexadecimal digits."""
-    return text.count("%") != len(_ESCAPED.findall(text))
+    return "%" in text and _BAD_ESCAPE.search(text) is not None
 
 
 def quote(text: str) -> str:
@@ -67,7 +74,23 @@ def quote(text: str) -> str:
 
 def unquote(inner: str) -> str:
     """Read what stands between the quotes of a quoted-string (§25.1)."""
-    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if "\\" in inner else inner
+    if "\\" not in inner:
+        return inner
+    # A run of backslashes begins with one that escapes, so pairs of them are found from the left.
+    return "\\".join([part.replace("\\", "") for part in inner.split("\\\\")])
+
+
+def bounded_number(text: str, limit: int) -> int | None:
+    """Read 1*DIGIT (§25.1).  None for what is no number; what is above `limit` is limit + 1.
+
+    However many digits a stranger sends, few are read; zeros in front mean nothing.
+    """
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0")
+    if len(digits) > len(str(limit)):
+        return limit + 1
+    return min(int(digits or "0"), limit + 1)
 
 
 def is_plain(text: str) -> bool:
@@ -92,7 +115,7 @@ def split_params(text: str) -> Params:
             raise BadMessage("a parameter without a name")
         name = name.lower()
         if name in params:
-            raise BadMessage(f"the parameter {name} stands there twice")
+            raise BadMessage(f"the parameter {name[:20]!r} stands there twice")
         params[name] = value if equals else None
     return params
 
@@ -108,7 +131,7 @@ def scan_params(text: str) -> Params:
             raise BadMessage(f"cannot read the parameters at {text[at : at + 20]!r}")
         name = match[1].lower()
         if name in params:
-            raise BadMessage(f"the parameter {name} stands there twice")
+            raise BadMessage(f"the parameter {name[:20]!r} stands there twice")
         params[name] = match[3] if match[2] is None else unquote(match[2])
         at = match.end()
     return params
@@ -126,32 +149,56 @@ def parse_params(text: str) -> Params:
     return scan_params(text)
 
 
+def without_params(text: str, names: frozenset[str]) -> str:
+    """Take those parameters, in lower case, out of `;name=value;…` and leave the others alone."""
+    if "\r\n" in text:
+        text = unfold(text)
+    kept: list[str] = []
+    at = 0
+    end = len(text.rstrip(" \t"))
+    while at < end and (match := _PARAMETER.match(text, at, end)):
+        if match[1].lower() not in names:
+            kept.append(match[0])
+        at = match.end()
+    return "".join(kept) + text[at:end]
+
+
+def split_first(value: str) -> tuple[str, str]:
+    """The first of comma-joined values, and what follows it from its comma on (§7.3.1)."""
+    at = value.find(",")
+    if at >= 0 and ('"' in value or "<" in value):
+        at = _end_of_item(value, 0)
+    return (value, "") if at < 0 or at == len(value) else (value[:at], value[at:])
+
+
 def split_list(value: str) -> list[str]:
-    """Split comma-joined header field values (§7.3.1), not inside quotes or angle brackets."""
+    """Split comma-joined header field values (§7.3.1), not inside quotes or angle brackets.
+
+    Raises BadMessage for a quote that isn't closed.
+    """
     if "," not in value:
         return [value.strip(" \t")]
     if '"' not in value and "<" not in value:
         return [part.strip(" \t") for part in value.split(",")]
     parts: list[str] = []
-    start, at, end, in_brackets = 0, 0, len(value), False
-    while at < end:
-        character = value[at]
-        if character == '"' and not in_brackets:
-            at = end_of_quoted(value, at)
-            continue
-        if character == "<":
-            in_brackets = True
-        elif character == ">":
-            in_brackets = False
-        elif character == "," and not in_brackets:
-            parts.append(value[start:at].strip(" \t"))
-            start = at + 1
-        at += 1
-    parts.append(value[start:].strip(" \t"))
-    return parts
+    at, end = 0, len(value)
+    while True:
+        comma = _end_of_item(value, at)
+        parts.append(value[at:comma].strip(" \t"))
+        if comma == end:
+            return parts
+        at = comma + 1
 
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+def _end_of_item(value: str, start: int) -> int:
+    match = _LIST_ITEM.match(value, start)
+    end = match.end() if match else start
+    if end < len(value) and value[end] != ",":
+        raise BadMessage("a quote is opened and not closed")
+    return end
+
+
+_QUOTED = re.compile(QUOTED, re.DOTALL)
 
 
 def end_of_quoted(text: str, start: int) -> int:

@@ -6,14 +6,16 @@ can't read.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sip.message.grammar import (
+    QUOTED,
     BadMessage,
     Params,
+    bounded_number,
     end_of_quoted,
     is_plain,
     is_token,
-    parse_params,
     quote,
     scan_params,
     split_params,
@@ -32,6 +34,11 @@ MAX_CSEQ = 2**31 - 1
 MAX_SECONDS = 2**32 - 1
 # RFC 3261 §8.1.1.7: what begins every branch since RFC 3261.
 MAGIC_COOKIE = "z9hG4bK"
+# A name in the DNS has at most 253 characters; a port comes behind it.
+MAX_SENT_BY = 260
+# Parameters of one credentials field that are read: RFC 7616 knows eleven, and a stranger's request
+# may hold 60 kB of them.
+MAX_CREDENTIAL_PARAMS = 64
 
 
 @dataclass(slots=True)
@@ -59,29 +66,40 @@ class Via:
 def parse_via(value: str) -> Via:
     """Read one Via value (§25.1 `via-parm`)."""
     protocol, _, rest = value.partition(" ")
-    if is_plain(rest):
+    if protocol == "SIP/2.0/UDP" and is_plain(rest):
         sent_by, semicolon, params = rest.partition(";")
-        if sent_by and protocol == "SIP/2.0/UDP":
-            return Via("UDP", sent_by.lower(), split_params(";" + params) if semicolon else {})
+        return Via("UDP", _sent_by(sent_by), split_params(";" + params) if semicolon else {})
     return scan_via(value)
 
 
 _VIA = re.compile(
-    r"[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]+"
-    r"(\[[^\]\s]*\]|[^\s:;,\"<>\\]+)(?:[ \t]*:[ \t]*([^\s;,\"<>\\]+))?[ \t]*"
+    r"[ \t]*+([^ \t/;,]++)[ \t]*+/[ \t]*+([^ \t/;,]++)[ \t]*+/[ \t]*+([^ \t/;,]++)[ \t]++"
+    r"(\[[^\]]*\]|[^ \t:;]++)(?:[ \t]*+:[ \t]*+([^ \t;]++))?[ \t]*+"
 )
+_SENT_BY = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._\-]+)(?::[0-9]{1,5})?")
 
 
 def scan_via(value: str) -> Via:
-    """Read one Via value exactly, white space around its slashes and colon included."""
+    """Read one Via value exactly, white space around its slashes and colon included.
+
+    Its version is a token like its transport: who speaks another has to hear that we don't.
+    """
     match = _VIA.match(value)
     if match is None:
         raise BadMessage(f"cannot read Via {value[:60]!r}")
     name, version, transport, host, port = match.groups()
-    if name.upper() != "SIP" or version != "2.0" or not is_token(transport):
-        raise BadMessage(f"Via speaks {name}/{version}")
-    sent_by = host.lower() if port is None else f"{host.lower()}:{port}"
+    if name.upper() != "SIP" or not is_token(version) or not is_token(transport):
+        raise BadMessage(f"Via speaks {name[:20]!r}, version {version[:20]!r}")
+    sent_by = _sent_by(host if port is None else f"{host}:{port}")
     return Via(transport.upper(), sent_by, scan_params(value[match.end() :]))
+
+
+@lru_cache(maxsize=4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
+def _sent_by(text: str) -> str:
+    """Check the shape of host[:port] (§25.1 `sent-by`) and give it in lower case."""
+    if len(text) > MAX_SENT_BY or not _SENT_BY.fullmatch(text):
+        raise BadMessage(f"{text[:60]!r} is no sent-by of a Via")
+    return text.lower()
 
 
 @dataclass(slots=True)
@@ -114,16 +132,22 @@ class NameAddr:
         return uri
 
 
+_USUAL_NAME_ADDR = re.compile(
+    r'(?:"([^"\\]*+)" *|([A-Za-z0-9 ]*+))<([^<> \t]++)>(?:;tag=([A-Za-z0-9._~-]++))?'
+)
+
+
 def parse_name_addr(value: str) -> NameAddr:
     """Read one name-addr or addr-spec with parameters (§20.10, §25.1)."""
-    if value.startswith("<"):
-        uri, bracket, params = value[1:].partition(">")
-        if bracket and "<" not in uri:
-            return NameAddr("", uri, parse_params(params))
-    return scan_name_addr(value)
+    usual = _USUAL_NAME_ADDR.fullmatch(value)
+    if usual is None:
+        return scan_name_addr(value)
+    quoted, words, uri, tag = usual.groups()
+    display_name = words.strip(" ") if quoted is None else quoted
+    return NameAddr(display_name, uri, {} if tag is None else {"tag": tag})
 
 
-_DISPLAY_NAME = re.compile(r"[^<\"\\;]*")
+_DISPLAY_NAME = re.compile(r"[^<\"\\;]*+")
 
 
 def scan_name_addr(value: str) -> NameAddr:
@@ -146,6 +170,8 @@ def scan_name_addr(value: str) -> NameAddr:
     uri, bracket, params = rest[1:].partition(">")
     if not bracket or "<" in uri:
         raise BadMessage("an angle bracket is opened and not closed")
+    if not uri or " " in uri or "\t" in uri:
+        raise BadMessage(f"{uri[:60]!r} is not a URI")
     return NameAddr(display_name, uri, scan_params(params))
 
 
@@ -153,7 +179,7 @@ def _scan_addr_spec(value: str) -> NameAddr:
     """§20.10: without brackets, what follows a semicolon belongs to the header field."""
     uri, semicolon, params = value.partition(";")
     uri = uri.rstrip(" \t")
-    if not uri or "?" in uri or "," in uri or ">" in uri or " " in uri:
+    if not uri or any(character in uri for character in "?,> \t"):
         raise BadMessage(f"{value[:60]!r} has to stand in angle brackets")
     return NameAddr("", uri, scan_params(semicolon + params))
 
@@ -163,26 +189,30 @@ def parse_cseq(value: str) -> tuple[int, str]:
     number, _, method = value.partition(" ")
     if method in METHODS and number.isascii() and number.isdecimal() and len(number) < 10:
         return int(number), method
-    match value.split():
-        case [number, method] if number.isascii() and number.isdecimal() and is_token(method):
-            if len(number) > 10 or int(number) > MAX_CSEQ:
-                raise BadMessage(f"CSeq {number[:20]} is not below 2**31")
-            return int(number), method
-    raise BadMessage(f"cannot read CSeq {value[:60]!r}")
+    number, _, method = value.strip(" \t").replace("\t", " ").partition(" ")
+    method = method.lstrip(" ")
+    count = bounded_number(number, MAX_CSEQ)
+    if count is None or not is_token(method):
+        raise BadMessage(f"cannot read CSeq {value[:60]!r}")
+    if count > MAX_CSEQ:
+        raise BadMessage(f"CSeq {number[:20]} is not below 2**31")
+    return count, method
 
 
 def parse_seconds(text: str | None, default: int) -> int:
     """Read delta-seconds; what can't be read counts as `default` (§10.3 step 7, §20.19)."""
-    if text is None or not (text.isascii() and text.isdecimal()):
-        return default
-    return min(int(text[:11]), MAX_SECONDS)
+    seconds = None if text is None else bounded_number(text, MAX_SECONDS)
+    return default if seconds is None else min(seconds, MAX_SECONDS)
+
+
+_Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def parse_q(text: str | None) -> int:
     """Read a q value in thousandths, 1000 where there is none (§20.10)."""
     if text is None:
         return 1000
-    if not re.fullmatch(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", text):
+    if not _Q.fullmatch(text):
         raise BadMessage(f"{text[:20]!r} is not a q value")
     return round(float(text) * 1000)
 
@@ -198,35 +228,38 @@ class Credentials:
     params: dict[str, str]
 
 
-def parse_credentials(value: str) -> Credentials:
+def parse_credentials(field: str) -> Credentials:
     """Read credentials or a challenge.  Both are a scheme and comma-separated parameters."""
-    scheme, _, text = value.strip(" \t").partition(" ")
+    scheme, text = _scheme_and_params(field)
     if "\\" in text:
-        return scan_credentials(value)
-    # Without a backslash every quote opens or closes: the odd pieces stand between quotes.
-    pieces = text.split('"')
-    if len(pieces) % 2 == 0:
-        raise BadMessage("a quote is opened and not closed")
+        return scan_credentials(field)
     params: dict[str, str] = {}
-    last = len(pieces) - 1
-    for at in range(0, last + 1, 2):
-        items = pieces[at].split(",")
-        if at and items.pop(0).strip(" \t"):
-            raise BadMessage("a quoted value is followed by no comma")
-        if at < last:
-            if not items:
-                raise BadMessage("a quoted value is followed by no comma")
-            name, equals, rest = items.pop().partition("=")
-            if not equals or rest.strip(" \t"):
-                raise BadMessage("a quoted value has no name")
-            _set_once(params, name, pieces[at + 1])
-        for item in items:
-            name, equals, plain = item.partition("=")
-            if equals:
-                _set_once(params, name, plain.strip(" \t"))
-            elif item.strip(" \t"):
-                raise BadMessage(f"cannot read the credentials at {item[:20]!r}")
-    return Credentials(scheme.lower(), params)
+    for item in text.split(","):
+        name, _, value = item.partition("=")
+        name, value = name.strip(" \t"), value.strip(" \t")
+        if '"' in value:
+            # A comma or equals sign inside quotes has cut a value: only the exact reader can tell.
+            if value[0] != '"' or value[-1] != '"' or value.count('"') != 2:
+                return scan_credentials(field)
+            value = value[1:-1]
+        if name not in _DIGEST_PARAMS or name in params:
+            return scan_credentials(field)
+        params[name] = value
+    return Credentials(scheme, params)
+
+
+def _scheme_and_params(value: str) -> tuple[str, str]:
+    value = value.strip(" \t")
+    scheme, _, text = value.partition(" ")
+    if scheme != "Digest":
+        if "\t" in scheme:
+            scheme, _, text = value.partition("\t")
+        if not is_token(scheme):
+            raise BadMessage(f"{scheme[:20]!r} is not a scheme of credentials")
+    if text.count("=") > MAX_CREDENTIAL_PARAMS or text.count(",") > MAX_CREDENTIAL_PARAMS:
+        # Commas and equals signs stand in quotes too, but never so many.
+        raise BadMessage(f"credentials with more than {MAX_CREDENTIAL_PARAMS} parameters")
+    return scheme.lower(), text
 
 
 # RFC 7616 §3.4.  Their names need no check.
@@ -243,27 +276,27 @@ def _set_once(params: dict[str, str], name: str, value: str) -> None:
 
 
 _CREDENTIAL = re.compile(
-    r"[ \t]*([^\s,=\"\\]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\",\\]*?))[ \t]*(?:,|$)",
-    re.DOTALL,
+    rf"[ \t]*+([^ \t,=\"\\]++)[ \t]*+=[ \t]*+(?:{QUOTED}[ \t]*+|([^\",\\]*+))(?:,|\Z)", re.DOTALL
 )
-_NOTHING = re.compile(r"[ \t]*(?:,|$)")
+_NOTHING = re.compile(r"[ \t]*+(?:,|\Z)")
 
 
 def scan_credentials(value: str) -> Credentials:
     """Read credentials or a challenge exactly, escapes in quotes included."""
-    scheme, _, text = value.strip(" \t").partition(" ")
+    scheme, text = _scheme_and_params(value)
     params: dict[str, str] = {}
     at = 0
     while at < len(text):
         match = _CREDENTIAL.match(text, at)
         if match:
-            _set_once(params, match[1], match[3] if match[2] is None else unquote(match[2]))
+            plain, quoted = match[3], match[2]
+            _set_once(params, match[1], plain.strip(" \t") if quoted is None else unquote(quoted))
         else:
             match = _NOTHING.match(text, at)
             if match is None:
                 raise BadMessage(f"cannot read the credentials at {text[at : at + 20]!r}")
         at = match.end()
-    return Credentials(scheme.lower(), params)
+    return Credentials(scheme, params)
 
 
 def format_name_addr(display_name: str, uri: str) -> str:

@@ -6,123 +6,31 @@ which any octets survive.
 """
 
 import re
-from functools import lru_cache
 
-from sip.message.grammar import BadMessage, is_token, split_list, unfold
+from sip.message.grammar import (
+    BadMessage,
+    bounded_number,
+    is_token,
+    split_first,
+    split_list,
+    unfold,
+    without_params,
+)
 from sip.message.headers import METHODS, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
+from sip.message.names import NAMES, REASONS, SINGLE, field_name
 from sip.message.uri import Uri, parse_uri
 
 # Bounds on what a stranger can send in one message.  A Via stack of 70 hops and a header for
 # each feature of a desk phone stay far below.
 MAX_HEADERS = 256
 MAX_HEAD_BYTES = 65_535
+# Values and parameters are separated by commas; each costs a few microseconds when it is read.
+MAX_COMMAS = 2000
 
-_COMPACT = {
-    # RFC 3261 §20, and of later RFCs 3265, 3515, 3841, 3892, 4028, 4474
-    "i": "call-id",
-    "m": "contact",
-    "e": "content-encoding",
-    "l": "content-length",
-    "c": "content-type",
-    "f": "from",
-    "s": "subject",
-    "k": "supported",
-    "t": "to",
-    "v": "via",
-    "o": "event",
-    "u": "allow-events",
-    "r": "refer-to",
-    "b": "referred-by",
-    "x": "session-expires",
-    "a": "accept-contact",
-    "j": "reject-contact",
-    "d": "request-disposition",
-}
-_USUAL = (
-    "Via From To Call-ID CSeq Contact Max-Forwards Content-Length Content-Type Route Record-Route "
-    "Authorization Proxy-Authorization Expires Allow Supported User-Agent Server Subject Require "
-    "Proxy-Require Accept Allow-Events Event Session-Expires Min-SE Path Date Timestamp Reason "
-    "P-Asserted-Identity P-Preferred-Identity Refer-To Referred-By WWW-Authenticate Privacy "
-    "Proxy-Authenticate Unsupported RSeq RAck Retry-After Warning Content-Disposition Replaces"
-)
-# From the spelling on the wire to one name for each field: its long form in lower case.
-_NAMES = {
-    spelling: name.lower()
-    for name in _USUAL.split()
-    for spelling in (name, name.lower(), name.upper(), name.title())
-}
-_NAMES |= {
-    letter: name for compact, name in _COMPACT.items() for letter in (compact, compact.upper())
-}
-
-# §20: fields that a message may hold once, and those a request must hold (§8.1.1).
-_SINGLE = (
-    "from",
-    "to",
-    "call-id",
-    "cseq",
-    "max-forwards",
-    "content-length",
-    "content-type",
-    "expires",
-)
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _COPIED = frozenset(_MANDATORY)  # the same go from a request into each response (§8.2.6.2)
-
-REASONS = {
-    100: "Trying",
-    180: "Ringing",
-    200: "OK",
-    202: "Accepted",
-    302: "Moved Temporarily",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    420: "Bad Extension",
-    423: "Interval Too Brief",
-    430: "Flow Failed",
-    440: "Max-Breadth Exceeded",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    482: "Loop Detected",
-    483: "Too Many Hops",
-    486: "Busy Here",
-    487: "Request Terminated",
-    489: "Bad Event",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "Version Not Supported",
-    600: "Busy Everywhere",
-    603: "Decline",
-}
-
-
-@lru_cache(maxsize=512)
-def _spelled_out(spelling: str) -> str | None:
-    """The name of a field that is none of the usual; None where it is no token."""
-    spelling = spelling.rstrip(" \t")
-    if not is_token(spelling):
-        return None
-    return _NAMES.get(spelling) or _NAMES.get(spelling.lower()) or spelling.lower()
-
-
-def _name_of(line: str) -> str:
-    spelling, colon, _ = line.partition(":")
-    name = _NAMES.get(spelling) if colon else None
-    if name is None and colon and len(spelling) < 128:
-        name = _spelled_out(spelling)
-    if name is None:
-        raise BadMessage(f"{line[:40]!r} is no header field")
-    return name
+_REMEMBERED = frozenset({"via", "cseq", "from", "to"})  # fields whose values a Message keeps
+_STAMPED = frozenset({"received", "rport"})
 
 
 class Message:
@@ -145,9 +53,11 @@ class Message:
 
     def value(self, name: str) -> str | None:
         """The first field of that name, whole: unfolded, without white space around it."""
-        if name not in self.names:
+        try:
+            line = self.lines[self.names.index(name)]
+        except ValueError:
             return None
-        value = self.lines[self.names.index(name)].partition(":")[2].strip(" \t")
+        value = line.partition(":")[2].strip(" \t")
         return unfold(value).strip(" \t") if "\n" in value else value
 
     def required(self, name: str) -> str:
@@ -159,8 +69,9 @@ class Message:
 
     def fields(self, name: str) -> list[str]:
         """Every field of that name, unfolded, commas left alone: credentials have their own."""
-        if name not in self.names:
-            return []
+        count = self.names.count(name)
+        if count < 2:
+            return [self.value(name) or ""] if count else []
         return [
             unfold(line.partition(":")[2]).strip(" \t")
             for known, line in zip(self.names, self.lines, strict=True)
@@ -169,10 +80,10 @@ class Message:
 
     def values(self, name: str) -> list[str]:
         """Every value of a list field, in order, wherever its lines stand (§7.3.1)."""
-        values: list[str] = []
-        for field in self.fields(name):
-            values += [value for value in split_list(field) if value]
-        return values
+        fields = self.fields(name)
+        if len(fields) < 2 and not (fields and "," in fields[0]):
+            return fields if fields and fields[0] else []
+        return [value for field in fields for value in split_list(field) if value]
 
     def tokens(self, name: str) -> list[str]:
         """The values of a field of option tags or methods, as written."""
@@ -183,7 +94,7 @@ class Message:
         """The topmost Via value."""
         if self._via is None:
             value = self.required("via")
-            self._via = parse_via(split_list(value)[0] if "," in value else value)
+            self._via = parse_via(split_first(value)[0].rstrip(" \t") if "," in value else value)
         return self._via
 
     @property
@@ -219,19 +130,27 @@ class Message:
         else:
             self.names.append(name)
             self.lines.append(line)
+        if name in _REMEMBERED:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._via = self._cseq = self._from = self._to = None
 
     def put_first(self, name: str, line: str) -> None:
         """Add a field above the others of that name, or above all (§16.6, steps 4 and 8)."""
         at = self.names.index(name) if name in self.names else 0
         self.names.insert(at, name)
         self.lines.insert(at, line)
-        self._via = None
+        if name in _REMEMBERED:
+            self._forget()
 
     def remove(self, name: str) -> None:
         """Remove every field of that name."""
         while name in self.names:
             at = self.names.index(name)
             del self.names[at], self.lines[at]
+        if name in _REMEMBERED:
+            self._forget()
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
         """Replace all values of a list field, one line each, where the first stood."""
@@ -244,8 +163,9 @@ class Message:
         """Take our own Via off a response (§16.7, step 3)."""
         at = self.names.index("via")
         line = self.lines[at]
-        if "," in line and len(values := split_list(unfold(line.partition(":")[2]))) > 1:
-            self.lines[at] = "Via: " + ", ".join(values[1:])
+        rest = split_first(unfold(line.partition(":")[2]))[1].strip(", \t") if "," in line else ""
+        if rest:
+            self.lines[at] = "Via: " + rest
         else:
             del self.names[at], self.lines[at]
         self._via = None
@@ -253,21 +173,29 @@ class Message:
     def stamp_top_via(self, stamp: str, *, fills_rport: bool) -> None:
         """Add `received` and `rport` to the top Via (§18.2.1, RFC 3581 §4).
 
-        `stamp` is text like `;received=192.0.2.1`; with `fills_rport` the empty rport goes.
+        `stamp` is text like `;received=192.0.2.1`; with `fills_rport` the empty rport goes.  What
+        the sender said of itself by these names goes too.  The Via that is remembered stays as it
+        was sent: the stamp tells nothing that its reader doesn't know.
         """
         at = self.names.index("via")
-        first, comma, rest = self.lines[at], "", ""
-        if "," in first:
-            value = unfold(first.partition(":")[2])
-            first_value = split_list(value)[0]
-            end = value.index(first_value) + len(first_value)
-            first, comma, rest = f"Via: {first_value}", value[end : end + 1], value[end + 1 :]
-        if fills_rport:
-            first = _EMPTY_RPORT.sub("", first, count=1)
-        self.lines[at] = first.rstrip(" \t") + stamp + comma + rest
+        line, rest = self.lines[at], ""
+        if "," in line or "\r" in line:
+            line, rest = split_first(unfold(line))
+        if '"' in line or "received" in self.via.params:
+            line = _without_stamp(line)
+        elif fills_rport:
+            if line.endswith(";rport"):
+                line = line[:-6]
+            elif ";rport;" in line:
+                line = line.replace(";rport;", ";", 1)
+            else:
+                line = _without_stamp(line)
+        self.lines[at] = line.rstrip(" \t") + stamp + rest
 
 
-_EMPTY_RPORT = re.compile(r";[ \t]*rport(?:[ \t]*=)?[ \t]*(?=[;\r]|$)", re.IGNORECASE)
+def _without_stamp(line: str) -> str:
+    head, semicolon, params = line.partition(";")
+    return head.rstrip(" \t") + without_params(semicolon + params, _STAMPED)
 
 
 class Request(Message):
@@ -334,10 +262,10 @@ def parse(datagram: bytes) -> Request | Response:
     can be answered raises BadRequest, anything else that is no message BadMessage without status.
     """
     head, blank_line, rest = datagram.partition(b"\r\n\r\n")
-    if not blank_line:
-        raise BadMessage("no empty line after the header fields", status=None)
     if len(head) > MAX_HEAD_BYTES:
         raise BadMessage("the header fields are too long", status=None)
+    if not blank_line:
+        head = head.removesuffix(b"\r\n")
     text = head.decode("utf-8", "surrogateescape")
     start_line, *lines = text.split("\r\n")
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
@@ -345,9 +273,19 @@ def parse(datagram: bytes) -> Request | Response:
         raise BadMessage("a line end that is not CRLF", status=None)
     if len(lines) > MAX_HEADERS:
         raise BadMessage(f"more than {MAX_HEADERS} header fields", status=None)
+    if text.count(",") > MAX_COMMAS:
+        raise BadMessage(f"more than {MAX_COMMAS} commas in the header fields", status=None)
     if start_line[:4].upper() == "SIP/":
-        return _parse_response(start_line, lines, rest)
-    return _parse_request(start_line, lines, rest)
+        message: Request | Response = _parse_response(start_line, lines, rest)
+    else:
+        message = _parse_request(start_line, lines, rest)
+    if not blank_line:
+        # Cut off, or written by somebody who forgot; either way there may have been more.
+        reason = "no empty line after the header fields"
+        if isinstance(message, Request):
+            raise BadRequest(reason, 400, message)
+        raise BadMessage(reason, status=None)
+    return message
 
 
 def _index(lines: list[str]) -> tuple[list[str], list[str]]:
@@ -355,10 +293,10 @@ def _index(lines: list[str]) -> tuple[list[str], list[str]]:
 
     Raises BadMessage for a line that is no header field.
     """
-    names = [_NAMES.get(line.partition(":")[0]) for line in lines]
+    names = [NAMES.get(line[: line.find(":") + 1]) for line in lines]
     if None in names:
         lines = _with_folds(lines)
-        return [_name_of(line) for line in lines], lines
+        return [field_name(line) for line in lines], lines
     return names, lines  # type: ignore[return-value]  # that no name is None has just been tested
 
 
@@ -402,22 +340,35 @@ def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
         # What can be read is what the answer needs: drop the rest.
         good = [(name, line) for line in _with_folds(lines) if (name := _known_name(line))]
         request.names, request.lines = [name for name, _ in good], [line for _, line in good]
-        raise BadRequest(error.reason, 400, request) from None
+        raise _bad_request(error, request) from None
     try:
         if version != "SIP/2.0":
             _check_version(version)
+        if not uri_text or " " in uri_text:
+            raise BadMessage("Malformed request line")
         _check(request, rest)
         _ = request.from_, request.to  # looking is checking
         if request.cseq[1] != method:
-            raise BadMessage(f"CSeq speaks of {request.cseq[1][:20]}, not of {method[:20]}")
+            # RFC 4475 §3.1.2.18: of an unknown method, say that.
+            status = 400 if method in METHODS else 501
+            reason = f"CSeq speaks of {request.cseq[1][:20]}, not of {method[:20]}"
+            raise BadMessage(reason, status=status)
     except BadMessage as error:
-        raise BadRequest(error.reason, error.status or 400, request) from None
+        raise _bad_request(error, request) from None
     return request
+
+
+def _bad_request(error: BadMessage, request: Request) -> BadRequest:
+    """The error with what was read; of fields that stand there once, the first (§8.2.6.2)."""
+    for at, name in reversed(list(enumerate(request.names))):
+        if name in SINGLE and name in request.names[:at]:
+            del request.names[at], request.lines[at]
+    return BadRequest(error.reason, error.status or 400, request)
 
 
 def _known_name(line: str) -> str | None:
     try:
-        return _name_of(line)
+        return field_name(line)
     except BadMessage:
         return None
 
@@ -426,7 +377,7 @@ def _check_version(version: str) -> None:
     if version.upper() == "SIP/2.0":
         return
     if re.fullmatch(r"SIP/[0-9]+\.[0-9]+", version, re.IGNORECASE):
-        raise BadMessage(f"Version {version} not supported", status=505)
+        raise BadMessage(f"Version {version[:20]} not supported", status=505)
     raise BadMessage("Malformed request line")
 
 
@@ -438,20 +389,23 @@ def _check(message: Request | Response, rest: bytes) -> None:
         missing = next(name for name in _MANDATORY if name not in distinct)
         raise BadMessage(f"Missing {_title(missing)}")
     if len(distinct) != len(names):
-        for name in _SINGLE:
+        for name in SINGLE:
             if names.count(name) > 1:
                 raise BadMessage(f"More than one {_title(name)}")
-    _ = message.cseq, message.via  # what can't be read raises
+    _ = message.cseq, message.via, message.call_id  # what can't be read raises
     if "content-length" not in names:
         message.body = rest
         return
     length_text = message.required("content-length")
-    if not (length_text.isascii() and length_text.isdecimal() and len(length_text) < 10):
+    if length_text == str(len(rest)):
+        message.body = rest
+        return
+    length = bounded_number(length_text, len(rest))
+    if length is None:
         raise BadMessage("Malformed Content-Length")
-    length = int(length_text)
     if length > len(rest):
-        raise BadMessage(f"Content-Length says {length}, the datagram holds {len(rest)}")
-    message.body = rest if length == len(rest) else rest[:length]
+        raise BadMessage(f"Content-Length says {length_text[:20]}, the datagram holds {len(rest)}")
+    message.body = rest[:length]
 
 
 def _title(name: str) -> str:
@@ -476,12 +430,12 @@ def make_response(
     for name, line in zip(request.names, request.lines, strict=True):
         if name in _COPIED:
             if name == "to" and to_tag and "tag" not in _to_params(request):
-                line = line.rstrip(" \t") + ";tag=" + to_tag
+                line = unfold(line).rstrip(" \t") + ";tag=" + to_tag
             names.append(name)
             lines.append(line)
-        elif name == "timestamp" and status == 100:
-            names.append(name)
-            lines.append(line)
+    if status == 100 and "timestamp" in request.names:
+        names.append("timestamp")
+        lines.append(request.lines[request.names.index("timestamp")])
     for title, value in extra:
         names.append(title.lower())
         lines.append(f"{title}: {value}")

@@ -1,6 +1,7 @@
 """SIP, SIPS, tel and other URIs (RFC 3261 §19.1, RFC 3966)."""
 
 import re
+import string
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
@@ -17,7 +18,14 @@ _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
-_UNRESERVED = re.compile(r"[A-Za-z0-9\-_.!~*'()]")
+# §25.1: `reserved` and whatever else may stand escaped alone keeps its escape, in upper case.
+_UNRESERVED = frozenset(string.ascii_letters + string.digits + "-_.!~*'()")
+_NORMAL_ESCAPES = {
+    first + second: character if character in _UNRESERVED else f"%{first}{second}".upper()
+    for first in string.hexdigits
+    for second in string.hexdigits
+    for character in [chr(int(first + second, 16))]
+}
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 
 # §19.1.4: these never match when only one of two URIs has them.
@@ -27,11 +35,11 @@ _NEVER_IGNORED = frozenset({"user", "ttl", "method", "maddr", "transport"})
 def normal_escapes(text: str) -> str:
     """Bring escapes to one form: unreserved characters plain, all others upper-case (§19.1.4)."""
 
-    def one(match: re.Match[str]) -> str:
-        character = chr(int(match[0][1:], 16))
-        return character if _UNRESERVED.fullmatch(character) else match[0].upper()
-
-    return re.sub(r"%[0-9A-Fa-f]{2}", one, text) if "%" in text else text
+    if "%" not in text:
+        return text
+    first, *pieces = text.split("%")
+    known = _NORMAL_ESCAPES.get
+    return first + "".join([known(piece[:2], "%" + piece[:2]) + piece[2:] for piece in pieces])
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -55,7 +63,8 @@ class SipUri(Uri):
 
     `user` and `password` are None or the text as it came, escapes included; `host` is in lower
     case, an IPv6 address without its brackets; `port` is None where the URI names none.
-    Parameters are pairs (name in lower case, value or None), headers are pairs of text.
+    Parameters are pairs: the name unescaped and in lower case, the value as it came or None.
+    Headers are pairs of text.
     """
 
     user: str | None
@@ -66,10 +75,10 @@ class SipUri(Uri):
     headers: tuple[tuple[str, str], ...]
 
     def param(self, name: str) -> str | None:
-        """Give a parameter's value: "" for one without a value, None where it is missing."""
+        """Give a parameter's value, unescaped: "" where it has none, None where it is missing."""
         for known, value in self.params:
             if known == name:
-                return value or ""
+                return unescape(value) if value else ""
         return None
 
     @property
@@ -119,7 +128,7 @@ class TelUri(Uri):
     params: tuple[tuple[str, str | None], ...]
 
     def equals(self, other: Uri) -> bool:
-        """Compare by RFC 3966 §5: numbers without separators, parameters in any order."""
+        """Compare by RFC 3966 §4: numbers without separators, parameters in any order."""
         if not isinstance(other, TelUri):
             return False
         return self.number.lower() == other.number.lower() and _tel_params(self) == _tel_params(
@@ -128,7 +137,13 @@ class TelUri(Uri):
 
 
 def _tel_params(uri: TelUri) -> set[tuple[str, str]]:
-    return {(name, normal_escapes(value or "").lower()) for name, value in uri.params}
+    return {(name, _tel_value(name, value or "")) for name, value in uri.params}
+
+
+def _tel_value(name: str, value: str) -> str:
+    if name == "ext" or (name == "phone-context" and value.startswith("+")):
+        value = value.translate(_VISUAL_SEPARATORS)
+    return normal_escapes(value).lower()
 
 
 def parse_uri(text: str) -> Uri:
@@ -183,7 +198,8 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
         if not bracket:
             raise BadMessage(f"{text[:60]!r} lacks the bracket that closes an IPv6 address")
         try:
-            host = str(IPv6Address(inside))
+            # RFC 5118 §4.10: by a slip in the grammar of RFC 3261 a colon may be one too many.
+            host = str(IPv6Address(inside.replace(":::", "::") if "." in inside else inside))
         except AddressValueError:
             raise BadMessage(f"{inside[:60]!r} is not an IPv6 address") from None
         if "%" in inside or (rest and not rest.startswith(":")):
@@ -214,10 +230,12 @@ def format_host_port(host: str, port: int | None) -> str:
 
 def _uri_params(text: str) -> tuple[tuple[str, str | None], ...]:
     params: dict[str, str | None] = {}
+    if has_bad_escape(text):
+        raise BadMessage(f"{text[:60]!r} has a % without two hexadecimal digits")
     for part in text.split(";"):
         name, equals, value = part.partition("=")
-        name = name.lower()
-        if not name or name in params or has_bad_escape(part):
+        name = (unescape(name) if "%" in name else name).lower()
+        if not name or name in params:
             raise BadMessage(f"{part[:60]!r} is not a parameter of a URI, or stands there twice")
         params[name] = value if equals else None
     return tuple(params.items())
@@ -225,9 +243,11 @@ def _uri_params(text: str) -> tuple[tuple[str, str | None], ...]:
 
 def _uri_headers(text: str) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
+    if has_bad_escape(text):
+        raise BadMessage(f"{text[:60]!r} has a % without two hexadecimal digits")
     for part in text.split("&"):
         name, equals, value = part.partition("=")
-        if not name or not equals or has_bad_escape(part):
+        if not name or not equals:
             raise BadMessage(f"{part[:60]!r} is not a header of a URI")
         headers.append((name, value))
     return tuple(headers)

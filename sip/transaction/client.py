@@ -44,8 +44,8 @@ class ClientTransaction(Machine):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What its responses are known by (§17.1.3)."""
-        return self.branch, self.method
+        """What its responses are known by (§17.1.3).  Tokens have no case (§7.3.1), methods do."""
+        return self.branch.lower(), self.method
 
     def start(self, request: Request, now: float) -> bytes:
         """The request as it goes out first."""
@@ -64,12 +64,14 @@ class ClientTransaction(Machine):
                 self.state = State.PROCEEDING
                 self.interval = T2
             return True
-        self._complete(now + T4 if self.flow.transport == "UDP" else now)  # timer K
+        self.state = State.COMPLETED
+        self.deadline = now + T4 if self.flow.transport == "UDP" else now  # timer K
+        self.data = self.request = None
         return True
 
-    def _complete(self, deadline: float) -> None:
-        self.state = State.COMPLETED
-        self.deadline = deadline
+    def end(self) -> None:
+        """Be over at once, and hold no message until the wheel has come round."""
+        super().end()
         self.data = self.request = None
 
     def tick(self, now: float) -> bytes | None:
@@ -80,8 +82,8 @@ class ClientTransaction(Machine):
             self.timed_out = self.state is not State.COMPLETED
             self.end()
             return None
-        # Timer E: doubling up to T2 in Trying, T2 in Proceeding.
-        self.interval = T2 if self.state is State.PROCEEDING else min(2 * self.interval, T2)
+        # Timer E: doubling up to T2 in Trying; in Proceeding it is T2 already.
+        self.interval = min(2 * self.interval, T2)
         self.deadline = min(now + self.interval, self.give_up_at)
         return self.data
 

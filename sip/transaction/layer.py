@@ -8,16 +8,23 @@ on its Mailbox, and nothing here ever waits.
 import logging
 import os
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 from greenlet import getcurrent
 
-from sip.message.headers import MAGIC_COOKIE, Via
+from sip.message.headers import MAGIC_COOKIE, METHODS
 from sip.message.message import Request, Response, make_response
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
+from sip.transaction.hop import (
+    ack_of_failure,
+    cancel_of,
+    fingerprint,
+    has_way_back,
+    transaction_key,
+)
 from sip.transaction.machine import Machine, State
 from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 from sip.transaction.timers import Timers
@@ -31,7 +38,10 @@ MAX_WAITING = 2000
 # Transactions held at one time; a finished one is held for 32 s and about 1 kB.
 MAX_TRANSACTIONS = 400_000
 
-_QUOTED_BRANCH = re.compile(rb"branch=(z9hG4bK[0-9a-f]+)")
+# Our Via as `_start` writes it: the first one of whatever we have sent.
+_QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f]{16})")
+# What a CANCEL may name without effect (§9.2).
+_OTHER_METHODS = METHODS - {"INVITE", "ACK", "CANCEL"}
 
 
 class Tokens:
@@ -51,34 +61,53 @@ class Tokens:
 
 
 class Mailbox:
-    """Where a handler waits.  One greenlet reads, anybody puts."""
+    """Where a handler waits.  One greenlet reads, anybody puts.
+
+    The items are a plain list: a fork brings a few dozen at most, and most handlers never wait.
+    """
 
     __slots__ = ("_items", "_waiter")
 
     def __init__(self) -> None:
-        self._items: deque[Any] = deque()
+        self._items: list[Any] = []
         self._waiter: Any = None
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def put(self, item: object) -> None:
         """Leave something; the reader wakes in the next turn of the hub."""
         self._items.append(item)
+        if self._waiter is not None and len(self._items) == 1:
+            gevent.get_hub().loop.run_callback(self._wake)
+
+    def _wake(self) -> None:
+        """In the hub.  A reader that a Timeout has called away meanwhile waits elsewhere by now."""
         if self._waiter is not None:
-            waiter, self._waiter = self._waiter, None
-            gevent.get_hub().loop.run_callback(waiter.switch)
+            self._waiter.switch()
 
     def get(self) -> Any:
         """Take the oldest item; blocks this greenlet until there is one."""
         while not self._items:
             self._waiter = getcurrent()
-            gevent.get_hub().switch()
-        return self._items.popleft()
+            try:
+                gevent.get_hub().switch()
+            finally:
+                self._waiter = None
+        return self._items.pop(0)
+
+    def empty(self) -> list[Any]:
+        """Take all that is there, without waiting."""
+        items, self._items = self._items, []
+        return items
 
 
 class Upstream:
     """The client's side of one request that is being served: how it is answered.
 
     `flow` is the one the request came by, `transaction` answers its repeats, `arrivals` is where
-    the handler waits for what its branches bring, and for a CANCEL.
+    the handler waits for what its branches bring, and for a CANCEL.  When the handler has ended,
+    `request` is None: an accepted call is held for 32 s more, but not what was asked.
     """
 
     __slots__ = ("arrivals", "flow", "is_proven", "layer", "request", "transaction")
@@ -87,11 +116,16 @@ class Upstream:
         self, layer: "Layer", request: Request, flow: Flow, transaction: ServerTransaction
     ) -> None:
         self.layer = layer
-        self.request = request
+        self.request: Request | None = request
         self.flow = flow
         self.transaction = transaction
         self.arrivals = Mailbox()
         self.is_proven = False  # the sender has authenticated
+
+    @property
+    def is_served(self) -> bool:
+        """Tell whether the handler is still at work, and hears what arrives."""
+        return self.transaction.upstream is self
 
     def respond(self, response: Response) -> None:
         """Send a response through the transaction."""
@@ -101,6 +135,8 @@ class Upstream:
         self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
     ) -> None:
         """Make a response of our own, and send it."""
+        if self.request is None:
+            return
         tag = "" if status == 100 else self.layer.new_token()
         self.respond(make_response(self.request, status, reason, to_tag=tag, extra=extra))
 
@@ -176,21 +212,33 @@ class Layer:
             self.counts["repeats"] += 1
             self._send(known.repeat(), known.flow)
             return
-        if len(self.servers) >= MAX_TRANSACTIONS:
+        if len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS:
             self.counts["refused at the bound"] += 1
             return
         kind = InviteServerTransaction if request.method == "INVITE" else ServerTransaction
-        transaction = kind(key, reply_flow(request.via, flow))
+        transaction = kind(key, reply_flow(request.via, flow), self.clock())
         upstream = Upstream(self, request, flow, transaction)
-        transaction.upstream = upstream
         self.servers[key] = transaction
         if request.method == "CANCEL":
             self._receive_cancel(request, upstream)
-        else:
-            try:
-                self.on_request(request, upstream)
-            finally:
-                transaction.upstream = None  # the handler has ended, nobody hears a CANCEL
+            return
+        transaction.upstream = upstream
+        self.timers.add(transaction)
+        try:
+            self.on_request(request, upstream)
+        finally:
+            transaction.upstream = upstream.request = None  # nobody hears a CANCEL any more
+            if upstream.arrivals or not transaction.is_answered:
+                self._tidy_up(upstream)
+
+    def _tidy_up(self, upstream: Upstream) -> None:
+        """See to what a handler has left.  What it has not answered nobody will."""
+        for arrival in upstream.arrivals.empty():
+            # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
+            if arrival.response is not None:
+                self._relay(upstream, arrival.response)
+        if not upstream.transaction.is_answered:
+            self.forget(upstream.transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
         """§9.2: answer for this hop, and tell the handler of the INVITE, if it is still at work.
@@ -200,7 +248,11 @@ class Layer:
         """
         cancelled = self.servers.get(transaction_key(request, "INVITE"))
         if cancelled is None:
-            upstream.answer(481)
+            others = (transaction_key(request, method) for method in _OTHER_METHODS)
+            status = 200 if any(key in self.servers for key in others) else 481
+            # Without memory: strangers send these, and each would cost a kilobyte for 32 s.
+            response = make_response(request, status, to_tag=self.stateless_tag(request))
+            self.answer_statelessly(upstream, response)
             return
         upstream.answer(200)
         if isinstance(cancelled.upstream, Upstream):
@@ -220,34 +272,38 @@ class Layer:
 
     def _receive_response(self, response: Response) -> None:
         via = response.via
-        transaction = self.clients.get((via.branch, response.cseq[1]))
+        transaction = self.clients.get((via.branch.lower(), response.cseq[1]))
         if transaction is None or via.sent_by != transaction.sent_by:
             self.counts["stray responses"] += 1
             return
+        branch = transaction.user
+        if isinstance(branch, Branch) and not has_way_back(response):
+            self.counts["stray responses"] += 1
+            return
+        is_first = transaction.state in (State.TRYING, State.PROCEEDING)
         goes_on = transaction.receive(response.status, self.clock())
         if isinstance(transaction, InviteClientTransaction):
             if response.status >= 300:
                 self._acknowledge(transaction, response)
             elif transaction.wants_cancel:
                 self.cancel(transaction)
-        branch = transaction.user
         if goes_on and isinstance(branch, Branch):
-            self._pass_on(branch, response)
+            if is_first and response.status >= 200 and branch.upstream.is_served:
+                # The handler hears of each branch's end once, so nobody can fill its mailbox.
+                branch.upstream.arrivals.put(Arrival(branch, response.status, response))
+            else:
+                self._relay(branch.upstream, response)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
         self._follow(transaction)
 
-    def _pass_on(self, branch: Branch, response: Response) -> None:
-        """Relay in place what needs no thought; a final response goes to the waiting handler.
+    def _relay(self, upstream: Upstream, response: Response) -> None:
+        """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
 
-        Provisional responses and repeats of a 2xx are relayed as they come (§16.7, step 5); the
-        server transaction drops what is too late.
+        The server transaction drops what is too late.  An INVITE alone has such responses: others
+        get no provisional one but 100 (RFC 4320 §4.1), and one final one.
         """
-        upstream = branch.upstream
-        final_is_awaited = upstream.transaction.upstream is upstream
-        if response.status >= 200 and final_is_awaited:
-            upstream.arrivals.put(Arrival(branch, response.status, response))
-        elif 100 < response.status < 300:
+        if 100 < response.status < 300 and response.cseq[1] == "INVITE":
             response.drop_top_via()
             upstream.respond(response)
 
@@ -257,7 +313,7 @@ class Layer:
             request = transaction.request
             if request is None:
                 return
-            transaction.ack = _ack_of_failure(request, response).encode()
+            transaction.ack = ack_of_failure(request, response).encode()
             transaction.data = transaction.request = None
         self._send(transaction.ack, transaction.flow)
 
@@ -270,7 +326,7 @@ class Layer:
         if match is None:
             return
         method = quoted.partition(b" ")[0].decode("ascii", "replace")
-        transaction = self.clients.get((match[1].decode(), method))
+        transaction = self.clients.get((match[1].decode().lower(), method))
         if transaction is not None and transaction.state is State.TRYING:
             self._end(transaction, 503)
 
@@ -289,7 +345,7 @@ class Layer:
 
     def stateless_tag(self, request: Request) -> str:
         """The To tag of a stateless response, computed again when its ACK comes."""
-        return format(hash((_STATELESS, request.via.branch, request.call_id)) & (2**64 - 1), "016x")
+        return fingerprint(request.via.branch.lower(), request.call_id)
 
     def send_request(self, request: Request, flow: Flow, upstream: Upstream) -> Branch:
         """Start a client transaction for a request that is ready but for our Via (§16.6, step 8).
@@ -308,9 +364,10 @@ class Layer:
         transaction = kind(request, branch_id, sent_by.lower(), flow, user)
         if isinstance(user, Branch):
             user.transaction = transaction
+        data = transaction.start(request, self.clock())
         self.clients[transaction.key] = transaction
         try:
-            self.transports.send(transaction.start(request, self.clock()), flow)
+            self.transports.send(data, flow)
         except OSError as error:
             log.debug("cannot send to %s: %s", flow, error)
             self._end(transaction, 503)
@@ -318,9 +375,13 @@ class Layer:
         self._follow(transaction)
 
     def send_statelessly(self, request: Request, flow: Flow) -> None:
-        """Pass on an ACK: it has no responses, so no transaction (§16.11)."""
+        """Pass on an ACK: it has no responses, so no transaction (§16.11).
+
+        Its branch follows from the one it came with, so that a repeat goes on as a repeat.
+        """
+        branch_id = MAGIC_COOKIE + fingerprint(*transaction_key(request, request.method))
         via = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
-        request.put_first("via", f"{via};branch={MAGIC_COOKIE}{self.new_token()}")
+        request.put_first("via", f"{via};branch={branch_id}")
         self._send(request.encode(), flow)
 
     def cancel(self, transaction: InviteClientTransaction) -> None:
@@ -328,7 +389,7 @@ class Layer:
         if not transaction.cancel(self.clock()) or transaction.request is None:
             return
         self._follow(transaction)
-        cancel = _cancel_of(transaction.request)
+        cancel = cancel_of(transaction.request)
         self._start(cancel, transaction.flow, None, transaction.branch)
 
     def _send(self, data: bytes | None, flow: Flow) -> None:
@@ -345,19 +406,36 @@ class Layer:
     def run_due(self, now: float) -> None:
         """Do all that has fallen due by `now`."""
         for machine in self.timers.due(now):
-            self._send(machine.tick(now), machine.flow)
-            if isinstance(machine, InviteClientTransaction) and machine.wants_cancel:
-                self.cancel(machine)  # timer C
-            self._follow(machine)
+            try:
+                self._run(machine, now)
+            except Exception:
+                # The others have left the wheel as well: they must not lose their timers with it.
+                log.exception("while running a timer of a transaction along %s", machine.flow)
+                self._let_go(machine, 500)
+
+    def _run(self, machine: Machine, now: float) -> None:
+        self._send(machine.tick(now), machine.flow)
+        if isinstance(machine, InviteClientTransaction) and machine.wants_cancel:
+            self.cancel(machine)  # timer C
+        elif isinstance(machine, ServerTransaction) and machine.wants_trying:
+            machine.wants_trying = False
+            if isinstance(machine.upstream, Upstream):
+                machine.upstream.answer(100)
+        self._follow(machine)
 
     def _follow(self, machine: Machine) -> None:
         """After each event: see to a machine's next deadline, or to its end."""
         if not machine.is_over:
             self.timers.add(machine)
-        elif isinstance(machine, ServerTransaction):
+        else:
+            timed_out = isinstance(machine, ClientTransaction) and machine.timed_out
+            self._let_go(machine, 408 if timed_out else 0)
+
+    def _let_go(self, machine: Machine, status: int) -> None:
+        if isinstance(machine, ServerTransaction):
             self.forget(machine)
         elif isinstance(machine, ClientTransaction):
-            self._end(machine, 408 if machine.timed_out else 0)
+            self._end(machine, status)
 
     def _end(self, transaction: ClientTransaction, status: int) -> None:
         """Let go of a client transaction; a `status` is what its end means to who waits for it."""
@@ -365,54 +443,11 @@ class Layer:
         if self.clients.get(transaction.key) is transaction:
             del self.clients[transaction.key]
         branch, transaction.user = transaction.user, None
-        if status and isinstance(branch, Branch):
+        if status and isinstance(branch, Branch) and branch.upstream.is_served:
             branch.upstream.arrivals.put(Arrival(branch, status, None))
 
     def forget(self, transaction: ServerTransaction) -> None:
-        """Let go of a server transaction."""
-        transaction.deadline = None
+        """Let go of a server transaction: it answers nothing any more."""
+        transaction.end()
         if self.servers.get(transaction.key) is transaction:
             del self.servers[transaction.key]
-
-
-# Python's hash of text is keyed anew at each start, which is all that a stateless tag needs.
-_STATELESS = os.urandom(8)
-
-
-def transaction_key(request: Request, method: str) -> Key:
-    """What a repeat of a request, its ACK or its CANCEL is known by (§17.2.3).
-
-    `method` is INVITE for an ACK or CANCEL of one.  Clients of RFC 2543 mark no branch as
-    unique; there the fields that repeat, taken together, must do.
-    """
-    via: Via = request.via
-    branch = via.branch
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return branch, via.sent_by, method
-    number = str(request.cseq[0])
-    via_text = request.required("via")
-    return request.uri_text, request.from_.tag, request.call_id, number, via_text, method
-
-
-def _ack_of_failure(request: Request, response: Response) -> Request:
-    """Build the ACK that a client transaction sends for 300 to 699 (§17.1.1.3)."""
-    return _in_the_name_of(request, "ACK", to_line=response.lines[response.names.index("to")])
-
-
-def _cancel_of(request: Request) -> Request:
-    """Build the CANCEL of a request of ours (§9.1); its Via is added when it is sent."""
-    cancel = _in_the_name_of(request, "CANCEL", to_line=request.lines[request.names.index("to")])
-    del cancel.names[0], cancel.lines[0]
-    return cancel
-
-
-def _in_the_name_of(request: Request, method: str, to_line: str) -> Request:
-    """A request with the target, top Via, Route, From, Call-ID and number of another."""
-    names, lines = ["via"], [request.lines[request.names.index("via")]]
-    for name, line in zip(request.names, request.lines, strict=True):
-        if name in ("route", "from", "call-id"):
-            names.append(name)
-            lines.append(line)
-    names += ["to", "cseq", "max-forwards", "content-length"]
-    lines += [to_line, f"CSeq: {request.cseq[0]} {method}", "Max-Forwards: 70", "Content-Length: 0"]
-    return Request(method, request.uri_text, names, lines)

@@ -8,6 +8,9 @@ T1 = 0.5  # the round trip that is reckoned with
 T2 = 4.0  # the longest pause between repeats of a request that is no INVITE, or of a response
 T4 = 5.0  # how long the network may hold a message
 TIMEOUT = 64 * T1  # timers B, F, H, J, L and M: what has not been heard by then never will be
+TRYING_AFTER = (
+    7 * T1
+)  # when a client's timer E is set to T2: then, not before, a 100 helps (RFC 4320)
 TIMER_D = 32.0  # for repeats of a failure that our ACK did not reach; at least 32 s on UDP
 TIMER_C = (
     181.0  # an INVITE may ring that long after its last sign of life; more than 3 minutes (§16.6)

@@ -4,7 +4,7 @@ Machines without socket or clock: `now` is seconds on a monotonic clock, and wha
 is to be sent.  Messages are octets here; of what is over, only the last response is kept.
 """
 
-from sip.transaction.machine import T1, T2, T4, TIMEOUT, Machine, State
+from sip.transaction.machine import T1, T2, T4, TIMEOUT, TRYING_AFTER, Machine, State
 from sip.transport.flow import Flow
 
 Key = tuple[str, ...]
@@ -13,19 +13,30 @@ Key = tuple[str, ...]
 class ServerTransaction(Machine):
     """Answers one request that is no INVITE (§17.2.2), and what all server transactions share.
 
-    `key` is what repeats are known by (§17.2.3), `flow` the way of the responses.
+    `key` is what repeats are known by (§17.2.3), `flow` the way of the responses.  `wants_trying`
+    says, after a tick, that the client is to be told by a 100 that its request is being served.
     """
 
-    __slots__ = ("key", "last", "upstream")
+    __slots__ = ("key", "last", "upstream", "wants_trying")
 
-    def __init__(self, key: Key, flow: Flow, upstream: object = None) -> None:
+    def __init__(self, key: Key, flow: Flow, now: float) -> None:
         super().__init__(flow)
         self.key = key
-        self.upstream = upstream  # who is to hear of a CANCEL, while a handler is at work
+        self.upstream: object = None  # who is to hear of a CANCEL, while a handler is at work
         self.last: bytes | None = None
+        self.wants_trying = False
+        self.deadline = now + TRYING_AFTER  # RFC 4320 §4.1
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a final response has been sent, or none will be."""
+        return self.state not in (State.TRYING, State.PROCEEDING)
 
     def repeat(self) -> bytes | None:
-        """Answer a repeated request: the last response again, if there is one."""
+        """Answer a repeated request: the last response again, if there is one.
+
+        After a 2xx to an INVITE, or the ACK of a failure, there is none.
+        """
         return self.last
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
@@ -35,6 +46,7 @@ class ServerTransaction(Machine):
         self.last = data
         if status < 200:
             self.state = State.PROCEEDING
+            self.deadline = None
         elif self.flow.transport == "UDP":
             self.state = State.COMPLETED
             self.deadline = now + TIMEOUT  # timer J
@@ -44,8 +56,13 @@ class ServerTransaction(Machine):
 
     def tick(self, now: float) -> bytes | None:
         """Do what has fallen due.  Calling it early is harmless."""
-        if self.deadline is not None and now >= self.deadline:
+        if self.deadline is None or now < self.deadline:
+            return None
+        if self.is_answered:
             self.end()
+        else:
+            self.wants_trying = True
+            self.deadline = None
         return None
 
 
@@ -54,15 +71,12 @@ class InviteServerTransaction(ServerTransaction):
 
     __slots__ = ("give_up_at", "interval")
 
-    def __init__(self, key: Key, flow: Flow, upstream: object = None) -> None:
-        super().__init__(key, flow, upstream)
+    def __init__(self, key: Key, flow: Flow, now: float) -> None:
+        super().__init__(key, flow, now)
         self.state = State.PROCEEDING
+        self.deadline = None  # its 100 goes out at once
         self.interval = T1
         self.give_up_at = 0.0
-
-    def repeat(self) -> bytes | None:
-        """Answer a repeated INVITE; after a 2xx or an ACK there is nothing to say."""
-        return self.last if self.state in (State.PROCEEDING, State.COMPLETED) else None
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
         """Send what the transaction user answers.  None: it came too late and is dropped."""

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 
 from sip.transaction.machine import Machine
 
-# The wheel's slots in a second.  A timer is never early, and at most a slot and a tick late.
+# The wheel's slots in a second.  A timer is never early, and as late as `due` is asked for it.
 SLOTS_PER_SECOND = 20
+# The farthest slot.  A later deadline is moved on from there, so that what ends early, as a call
+# that timer C watches nearly always does, is not held for minutes.
+SLOTS_AHEAD = 32 * SLOTS_PER_SECOND
 
 
 class Timers:
@@ -26,7 +29,11 @@ class Timers:
         """See to it that `machine` is handed out at its deadline.  Cheap to call again."""
         if machine.deadline is None:
             return
-        slot = max(int(machine.deadline * SLOTS_PER_SECOND), self._current)
+        slot = int(machine.deadline * SLOTS_PER_SECOND)
+        if slot < self._current:
+            slot = self._current
+        elif slot > self._current + SLOTS_AHEAD:
+            slot = self._current + SLOTS_AHEAD
         if machine.slot is not None and machine.slot <= slot:
             return
         machine.slot = slot

@@ -3,7 +3,8 @@
 import socket
 from ipaddress import ip_address
 
-from sip.message.uri import SipUri
+from sip.message.grammar import BadMessage
+from sip.message.uri import SipUri, parse_host_port
 from sip.transport.flow import DEFAULT_PORT, Endpoint
 
 
@@ -19,16 +20,16 @@ def is_address(host: str) -> bool:
 
 
 def next_hop(uri: SipUri) -> Endpoint:
-    """Where a request for `uri` goes.  A name blocks this greenlet until it is resolved.
+    """Where a request for `uri` goes: its maddr, else its host (RFC 3263 §4).
 
-    Raises NoRoute.
+    A name blocks this greenlet until it is resolved.  Raises NoRoute.
     """
     if uri.scheme == "sips":
         raise NoRoute("sips needs TLS, which this server does not speak")
     transport = uri.param("transport")
     if transport is not None and transport.lower() != "udp":
         raise NoRoute(f"the transport {transport} is not spoken here")
-    host, port = uri.host, uri.port or DEFAULT_PORT
+    host, port = _target(uri), uri.port or DEFAULT_PORT
     if is_address(host):
         try:
             return str(ip_address(host)), port
@@ -41,3 +42,13 @@ def next_hop(uri: SipUri) -> Endpoint:
     for _, _, _, _, address in answers:
         return str(address[0]), port
     raise NoRoute(f"{host} has no address")
+
+
+def _target(uri: SipUri) -> str:
+    maddr = uri.param("maddr")
+    if not maddr:
+        return uri.host
+    try:
+        return parse_host_port(maddr)[0]
+    except BadMessage as error:
+        raise NoRoute(f"maddr: {error.reason}") from None

@@ -14,8 +14,10 @@ from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 
 log = logging.getLogger("sip.transport")
 
-# Local addresses towards peers that are remembered; each is a system call to find out.
+# Local addresses towards peers that are remembered, and how long: each is a few system calls to
+# find out, and a machine may change its address.
 KEPT_LOCAL_ADDRESSES = 4096
+SECONDS_LOCAL_ADDRESSES_ARE_KEPT = 60.0
 # Logged of what strangers send wrong, at most one line in so many seconds.
 SECONDS_BETWEEN_COMPLAINTS = 1.0
 
@@ -56,6 +58,7 @@ class Transports:
         self.counts: Counter[str] = Counter()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
+        self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
 
@@ -83,7 +86,12 @@ class Transports:
             return
         if isinstance(message, Request) and not self._stamp(message, flow):
             return
-        self.deliver(message, flow)
+        try:
+            self.deliver(message, flow)
+        except BadMessage as error:  # what is read only when somebody asks for it
+            self.complain(
+                f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
+            )
 
     def _stamp(self, request: Request, flow: Flow) -> bool:
         try:
@@ -153,14 +161,16 @@ class Transports:
         raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
 
     def _local_host_towards(self, remote: Endpoint, *, is_ipv6: bool) -> str:
+        now = self.clock()
+        if now >= self._local_hosts_until or len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:
+            self._local_hosts.clear()
+            self._local_hosts_until = now + SECONDS_LOCAL_ADDRESSES_ARE_KEPT
         host = self._local_hosts.get(remote[0])
         if host is None:
             family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect(remote)  # sends nothing: it only asks the routing table
                 host = str(probe.getsockname()[0])
-            if len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:
-                self._local_hosts.clear()
             self._local_hosts[remote[0]] = host
         return host
 

@@ -1,10 +1,11 @@
-"""UDP sockets, read by greenlets that handle what they read.
+"""UDP sockets, read by greenlets that handle what they read (RFC 3261 §18).
 
 Each datagram is handled by a greenlet, in blocking style, and nobody pays for a switch unless a
 handler waits: while it does, the next datagram wakes or makes another reader.  This is the one
 place, besides the mailboxes of the transaction layer, that deals with gevent's hub itself.
 """
 
+import errno
 import logging
 import socket
 import struct
@@ -32,8 +33,24 @@ MAX_DATAGRAM = 65_535
 
 # From linux/in.h, in6.h and ipv6.h; the socket module has no names for them in Python 3.11.
 _IP_PKTINFO = 8
+_IP_MTU_DISCOVER = 10
+_IP_PMTUDISC_DONT = 0
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
+# From linux/errqueue.h: the head of sock_extended_err is errno, origin, type and code.
+_EXTENDED_ERROR = struct.Struct("@IBBB")
+_ORIGIN_ICMP = 2
+_ORIGIN_ICMP6 = 3
+# §18.4: unreachable and parameter problem mean failure (RFC 792, RFC 4443); time exceeded, source
+# quench and packet too big don't.
+_ICMP_UNREACHABLE, _ICMP_PARAMETER_PROBLEM, _FRAGMENTATION_NEEDED = 3, 12, 4
+_ICMP6_UNREACHABLE, _ICMP6_PARAMETER_PROBLEM = 1, 4
+# A pending ICMP error fails whatever is sent next; so often another is tried in its stead.
+SEND_ATTEMPTS = 3
+
+_RECVERR = (_IP_RECVERR, _IPV6_RECVERR)
+# What a send buffer or, with IP_RECVERR, the queue of an interface says when it is full.
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
 
 Receive = Callable[[bytes, Flow], None]
 Unreachable = Callable[[bytes], None]
@@ -42,8 +59,8 @@ Unreachable = Callable[[bytes], None]
 class UdpSocket:
     """One UDP socket of ours, on one address or on all of a family.
 
-    `receive` gets each datagram with the flow it came by, `unreachable` the beginning of a
-    datagram of ours that an ICMP error came back for.
+    `receive` gets each datagram with the flow it came by, in blocking style; `unreachable`, which
+    must not wait, the beginning of a datagram of ours that could not reach its receiver.
     """
 
     def __init__(self, address: Endpoint, receive: Receive, unreachable: Unreachable) -> None:
@@ -80,6 +97,8 @@ class UdpSocket:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            # An INVITE may be larger than a tunnel on its way: routers may cut it into fragments.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
             if self.is_wildcard:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
@@ -100,7 +119,9 @@ class UdpSocket:
             self._watcher.close()
             self._watcher = None
         self.socket.close()
-        self._idle.clear()
+        idle, self._idle = self._idle, []
+        for reader in idle:  # each wakes to find that there is nothing to read, and ends
+            self._hub.loop.run_callback(reader.switch)
 
     # Reading
 
@@ -112,14 +133,19 @@ class UdpSocket:
     def _read(self) -> None:
         me = getcurrent()
         while True:
-            self._read_batch()
+            try:
+                self._read_batch()
+            except GreenletExit:
+                raise
+            except BaseException:
+                log.exception("while reading from port %d", self.port)
             if self._watcher is None or len(self._idle) >= MAX_IDLE_READERS:
                 return
             self._idle.append(me)
             self._hub.switch()
 
     def _read_batch(self) -> None:
-        """Handle what is there.  An exception that escaped from here would leave the port deaf."""
+        """Handle what is there."""
         for count in range(BATCH):
             if self._watcher is None:
                 return  # stopped, while the handler before was waiting
@@ -149,7 +175,8 @@ class UdpSocket:
         host = self.local[0]
         for level, kind, packed in ancillary:
             if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                host = socket.inet_ntop(socket.AF_INET, packed[8:12])
+                # The second of three fields: where a broadcast is answered from, too.
+                host = socket.inet_ntop(socket.AF_INET, packed[4:8])
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 host = socket.inet_ntop(socket.AF_INET6, packed[:16])
         return data, Flow("UDP", (host, self.port), (remote[0].partition("%")[0], remote[1]))
@@ -158,13 +185,11 @@ class UdpSocket:
         """Read the ICMP errors that came back; while one is queued the socket stays readable."""
         for _ in range(BATCH):
             try:
-                data, _, _, _ = self.socket.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+                data, ancillary, _, _ = self.socket.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
             except OSError:
                 return
-            try:
+            if any(_means_failure(packed) for _, kind, packed in ancillary if kind in _RECVERR):
                 self.unreachable(data)
-            except Exception:
-                log.exception("while handling an ICMP error for %r", data)
 
     # Writing
 
@@ -174,20 +199,20 @@ class UdpSocket:
         A full send buffer loses the datagram, as the network might; the sender of a request
         repeats it.  Raises OSError when there is no way to the remote address.
         """
-        for last in (False, True):
+        for attempt in range(1, SEND_ATTEMPTS + 1):
             try:
                 if self.is_wildcard:
                     self.socket.sendmsg([data], self._from_address(flow.local[0]), 0, flow.remote)
                 else:
                     self.socket.sendto(data, flow.remote)
-            except BlockingIOError:
-                return
-            except ConnectionRefusedError:
-                # An earlier datagram's ICMP error, told to whoever calls next.
-                if last:
+            except OSError as error:
+                if error.errno in _FULL:
                     return
-                continue
-            return
+                # Perhaps the ICMP error of an earlier datagram, told to whoever calls next.
+                if attempt == SEND_ATTEMPTS and error.errno != errno.ECONNREFUSED:
+                    raise
+            else:
+                return
 
     def _from_address(self, host: str) -> list[tuple[int, int, bytes]]:
         if self.is_ipv6:
@@ -197,3 +222,15 @@ class UdpSocket:
             return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
         packed = struct.pack("@i4s4s", 0, socket.inet_aton(host), b"\0\0\0\0")
         return [(socket.IPPROTO_IP, _IP_PKTINFO, packed)]
+
+
+def _means_failure(packed: bytes) -> bool:
+    """Tell whether a sock_extended_err is an ICMP error by which a datagram is lost (§18.4)."""
+    if len(packed) < _EXTENDED_ERROR.size:
+        return False
+    _, origin, kind, code = _EXTENDED_ERROR.unpack_from(packed)
+    if origin == _ORIGIN_ICMP:
+        if kind == _ICMP_UNREACHABLE:
+            return bool(code != _FRAGMENTATION_NEEDED)
+        return bool(kind == _ICMP_PARAMETER_PROBLEM)
+    return origin == _ORIGIN_ICMP6 and kind in (_ICMP6_UNREACHABLE, _ICMP6_PARAMETER_PROBLEM)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.wire.phone import Event, Phone, uri_of, user_of
-from tests.wire.programs import PATIENCE, end, program, start, tail
+from tests.wire.programs import PATIENCE, end, program, start, tail, until
 
 MODULES = Path("/usr/lib/baresip/modules")
 CONTROL_PORT = 4444
@@ -98,9 +98,11 @@ class Baresip(Phone):
         self.expects("registered")
 
     def unregisters(self) -> None:
+        before = self.output.stat().st_size
         self._do("uadel", self.uri)
-        # No event tells of the answer: the account that would is gone.  What it sent has been read.
-        self._hear(0.3)
+        # No event can tell of the answer, for the account is gone; the trace still shows it.
+        answered = re.compile(rb"expires=0\b.*SIP/2\.0 200 ", re.DOTALL)
+        until(lambda: answered.search(self._printed(before)), f"{self} has unregistered")
 
     def dials(self, to: Phone | str) -> None:
         self._do("dial", uri_of(to))
@@ -138,7 +140,7 @@ class Baresip(Phone):
 
     def close(self) -> None:
         self.control.close()
-        code = end(self.process, signal.SIGKILL if self.process.poll() is None else signal.SIGTERM)
+        code = end(self.process, signal.SIGKILL)
         self.process.stdin.close()
         assert code == -signal.SIGKILL, f"{self} ended by itself, with {code}\n{self.story()}"
 
@@ -177,9 +179,7 @@ class Baresip(Phone):
 
     def _shown(self) -> list[Event]:
         """What it has printed for its user since we last looked."""
-        with self.output.open("rb") as file:
-            file.seek(self.shown_bytes)
-            fresh = file.read()
+        fresh = self._printed(self.shown_bytes)
         fresh = fresh[: fresh.rfind(b"\n") + 1]
         self.shown_bytes += len(fresh)
         events = []
@@ -189,6 +189,12 @@ class Baresip(Phone):
             elif refused := re.match(r"\x1b\[31m(\d{3}) ", line):
                 events.append(Event("message refused", status=int(refused[1])))
         return events
+
+    def _printed(self, start: int) -> bytes:
+        """Its output, trace of the messages included, from the byte `start` on."""
+        with self.output.open("rb") as file:
+            file.seek(start)
+            return file.read()
 
     def _messages(self, seconds: float) -> list[dict]:
         """The JSON objects that arrive within `seconds`; none when nothing does."""

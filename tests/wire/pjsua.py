@@ -16,6 +16,7 @@ class Pjsua(Phone):
     """One pjsua2 endpoint with one account."""
 
     kind = "pjsua2"
+    private_address = ""
 
     def __init__(self, user: str, home: Path, server=None, password=None) -> None:
         super().__init__(user, home, server, password)
@@ -27,6 +28,7 @@ class Pjsua(Phone):
             "address": self.address,
             "log": str(home / "pj.log"),
         }
+        setup["private_address"] = self.private_address
         if server:
             setup |= {"password": self.password, "proxy": f"sip:{server.address};lr"}
         self.process = start(
@@ -117,3 +119,14 @@ class Pjsua(Phone):
 
     def _log(self) -> str:
         return tail(self.output) + "\n" + tail(self.home / "pj.log", 120)
+
+
+class PjsuaBehindNat(Pjsua):
+    """A pjsua2 that believes in an address from which nothing reaches it, as behind a NAT.
+
+    Its Via and Contact name that address, and it trusts no `received` to put them right.  Its media
+    are not behind the NAT: how they get through is the phones' affair.
+    """
+
+    kind = "pjsua2 behind NAT"
+    private_address = "10.254.254.1"

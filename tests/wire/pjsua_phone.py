@@ -120,6 +120,7 @@ class Phone:
         transport = pj.TransportConfig()
         transport.boundAddress = setup["address"]
         transport.port = 5060
+        transport.publicAddress = setup["private_address"]
         transport_id = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         self.endpoint.libStart()
 
@@ -127,6 +128,10 @@ class Phone:
         account.idUri = setup["uri"]
         account.sipConfig.transportId = transport_id
         account.mediaConfig.transportConfig.boundAddress = setup["address"]
+        if setup["private_address"]:
+            account.natConfig.viaRewriteUse = False
+            account.natConfig.contactRewriteUse = False
+            account.natConfig.sdpNatRewriteUse = False
         if "proxy" in setup:
             account.regConfig.registrarUri = "sip:" + setup["uri"].partition("@")[2]
             account.regConfig.registerOnAdd = False

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.wire.baresip import Baresip
-from tests.wire.pjsua import Pjsua
+from tests.wire.pjsua import Pjsua, PjsuaBehindNat
 
 BOTH_PHONES = pytest.mark.parametrize("kind", [Baresip, Pjsua], ids=["baresip", "pjsua2"])
 BOTH_WAYS = pytest.mark.parametrize(
@@ -133,6 +133,27 @@ def test_a_call_is_held_and_resumed(registered, caller, callee):
 
 
 @pytest.mark.parametrize(
+    ("caller", "callee"),
+    [(PjsuaBehindNat, Baresip), (Baresip, PjsuaBehindNat), (PjsuaBehindNat, PjsuaBehindNat)],
+    ids=["caller", "callee", "both"],
+)
+def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, registered, caller, callee):
+    """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, whatever it calls itself."""
+    alice, bob = registered(caller, "alice"), registered(callee, "bob")
+
+    talk(alice, bob)
+    alice.hangs_up()
+    bob.call_ends(alice)
+    alice.call_ends(bob)
+
+    talk(bob, alice)
+    server.restart()
+    alice.hangs_up()
+    bob.call_ends(alice)
+    alice.call_ends(bob)
+
+
+@pytest.mark.parametrize(
     ("caller", "answerer", "expert"),
     [(Pjsua, Baresip, Pjsua), (Baresip, Pjsua, Baresip)],
     ids=["baresip-transfers-pjsua2", "pjsua2-transfers-baresip"],
@@ -208,6 +229,17 @@ def test_a_caller_who_gives_up_silences_both_phones(registered):
     alice.hears_ringing()
     alice.hangs_up()
     desk.call_ends(alice)
+    mobile.call_ends(alice)
+
+
+def test_a_phone_that_has_died_does_not_keep_the_other_from_ringing(registered):
+    """RFC 3261 §16.7, §18.4: a branch that nobody answers (here ICMP says so) is one branch."""
+    alice = registered(Pjsua, "alice")
+    desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
+
+    desk.dies()
+    talk(alice, mobile)
+    alice.hangs_up()
     mobile.call_ends(alice)
 
 

@@ -1,0 +1,340 @@
+"""Whose credentials count, and what is offered to whom (RFC 3261 §22, RFC 7616, RFC 8760)."""
+
+import hashlib
+import itertools
+
+import pytest
+from world import MemoryUsers
+
+from sip.core import authentication
+from sip.core.authentication import Authenticator
+from sip.core.digest import NONCE_SECONDS, Answer, Nonces, expected_response
+from sip.core.refusal import Challenged, Refused
+from sip.core.routing import Domains
+from sip.message.headers import parse_credentials
+from sip.message.message import Request, parse
+
+REALM, PEER = "example.com", "192.0.2.7"
+
+
+class Bench:
+    """An authenticator, its accounts and its clock."""
+
+    def __init__(self, *algorithms: str) -> None:
+        self.now = 1000.0
+        self.users = MemoryUsers(REALM)
+        self.users.add("bob", "secret")
+        self.users.add("carol", "secret", "other.org")
+        domains = Domains(REALM, [], self.users.realms, {"192.0.2.1"}.__contains__, (5060,))
+        numbers = itertools.count()
+        self.nonces = Nonces(b"the secret of a test", lambda: format(next(numbers), "016x"))
+        self.authenticator = Authenticator(
+            self.users, domains, self.nonces, algorithms or ("MD5", "SHA-256"), lambda: self.now
+        )
+        self.field = "Authorization"
+
+    def request(self, *fields: str, method: str = "REGISTER", agent: str = "") -> Request:
+        lines = [f"{self.field}: {field}" for field in fields]
+        if agent:
+            lines.append(f"User-Agent: {agent}")
+        message = parse(
+            "\r\n".join(
+                [
+                    f"{method} sip:{REALM} SIP/2.0",
+                    "Via: SIP/2.0/UDP h;branch=z9hG4bKx",
+                    f"From: <sip:bob@{REALM}>;tag=a",
+                    f"To: <sip:bob@{REALM}>",
+                    "Call-ID: c",
+                    f"CSeq: 1 {method}",
+                    *lines,
+                    "",
+                    "",
+                ]
+            ).encode("utf-8", "surrogateescape")
+        )
+        assert isinstance(message, Request)
+        return message
+
+    def digest(self, method: str = "REGISTER", password: str = "secret", **changes: str) -> str:
+        """A right answer, but for what is changed on purpose; "-" leaves a parameter out."""
+        params = {
+            "username": "bob",
+            "realm": REALM,
+            "nonce": changes.get("nonce") or self.nonces.make(self.now, PEER),
+            "uri": f"sip:{REALM}",
+            "algorithm": "MD5",
+            "qop": "auth",
+            "nc": "00000001",
+            "cnonce": "x",
+        } | changes
+        params = {name: value for name, value in params.items() if value != "-"}
+        of = params.get
+        hashes = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+        text = f"{of('username')}:{of('realm')}:{password}"
+        ha1 = hashes.get(of("algorithm", "MD5").upper(), hashlib.md5)(text.encode()).hexdigest()
+        answer = Answer(
+            "SHA-256" if of("algorithm") == "SHA-256" else "MD5",
+            of("username", ""),
+            of("realm", ""),
+            of("nonce", ""),
+            of("uri", ""),
+            "",
+            of("qop", ""),
+            of("nc", ""),
+            of("cnonce", ""),
+        )
+        params.setdefault("response", expected_response(ha1, method, answer))
+        return "Digest " + ", ".join(f'{name}="{value}"' for name, value in params.items())
+
+    def lets_in(self, *fields: str, realm: str = REALM, method: str = "REGISTER") -> str:
+        request = self.request(*fields, method=method)
+        return self.authenticator.authenticate(request, realm, PEER).username
+
+    def challenges(self, *fields: str, realm: str = REALM, source: str = PEER, **more):
+        """The challenge, and the values of its fields."""
+        with pytest.raises(Challenged) as challenged:
+            self.authenticator.authenticate(self.request(*fields, **more), realm, source)
+        return challenged.value, [value for _, value in challenged.value.extra]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# Choosing among credentials
+
+
+def test_the_right_answer_is_let_in_once(bench: Bench):
+    """RFC 7616 §3.4."""
+    field = bench.digest()
+    assert bench.lets_in(field) == "bob"
+    _, challenges = bench.challenges(field)
+    assert all("stale=true" in challenge for challenge in challenges)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
+    """§22.3: other realms', other schemes', ones that nobody can read, in any order."""
+    others = [
+        bench.digest(realm="elsewhere.org"),
+        'Digest realm="EXAMPLE.COM", nonce="x"',
+        "Basic Ym9iOnNlY3JldA==",
+        'Bearer realm="example.com", token="x"',
+        'Digest realm="example.com',
+        'Digest realm="example.com", realm="example.com"',
+        "",
+    ]
+    assert bench.lets_in(*[*others, bench.digest()][::order]) == "bob"
+
+
+def test_of_several_for_our_realm_the_one_with_a_nonce_of_ours_counts(bench: Bench):
+    """RFC 8760 §2.6: a client may answer each challenge; an old server's answer is no matter."""
+    foreign = bench.digest(nonce="made-by-another")
+    assert bench.lets_in(foreign, bench.digest()) == "bob"
+    assert bench.lets_in(bench.digest(), foreign) == "bob"
+    assert bench.lets_in(bench.digest(algorithm="SHA-1"), bench.digest()) == "bob"
+    challenge, _ = bench.challenges(bench.digest(password="wrong"), bench.digest())
+    assert challenge.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "status"),
+    [("REGISTER", "Authorization", 401), ("INVITE", "Proxy-Authorization", 407)],
+)
+def test_each_role_has_its_own_field(bench: Bench, method: str, field: str, status: int):
+    """§22.2 and §22.3: a registrar is a UAS, a proxy is none."""
+    bench.field = field
+    assert bench.lets_in(bench.digest(method), method=method) == "bob"
+    bench.field = {"Authorization": "Proxy-Authorization"}.get(field, "Authorization")
+    challenge, _ = bench.challenges(bench.digest(method), method=method)
+    assert challenge.status == status
+    wanted = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}[status]
+    assert {name for name, _ in challenge.extra} == {wanted}
+
+
+def test_a_user_is_known_in_his_own_realm_alone(bench: Bench):
+    """§22.1: realms divide the names."""
+    assert bench.lets_in(bench.digest(username="carol", realm="other.org"), realm="other.org")
+    bench.challenges(bench.digest(username="carol"))
+    bench.challenges(bench.digest(username="carol", realm="other.org"))
+    bench.challenges(bench.digest(), realm="other.org")
+
+
+def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
+    """RFC 7616 §3.4: no qop; RFC 2069."""
+    field = bench.digest(qop="-", nc="-", cnonce="-", algorithm="-")
+    assert bench.lets_in(field) == "bob"
+    bench.challenges(field)
+    qop_later = bench.digest(nonce=parse_credentials(field).params["nonce"], nc="00000002")
+    bench.challenges(qop_later)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"password": "wrong"},
+        {"username": "nobody"},
+        {"username": "Bob"},
+        {"username": ""},
+        {"response": ""},
+        {"response": "0" * 31},
+        {"nc": "00000000"},
+        {"nc": "0x000001"},
+        {"qop": "auth-int"},
+        {"algorithm": "MD5-sess"},
+        {"algorithm": "SHA-512-256"},
+        {"nonce": "0" * 40},
+        {"cnonce": ""},
+    ],
+)
+def test_what_is_not_right_is_challenged_again(bench: Bench, changes: dict[str, str]):
+    """RFC 7616 §3.4.5."""
+    bench.challenges(bench.digest(**changes))
+
+
+def test_an_algorithm_that_is_not_offered_is_not_taken():
+    """RFC 8760 §2.6: where MD5 has been switched off, nobody talks us down to it."""
+    bench = Bench("SHA-256")
+    bench.challenges(bench.digest())
+    bench.challenges(bench.digest(algorithm="-"))
+    assert bench.lets_in(bench.digest(algorithm="SHA-256")) == "bob"
+    _, challenges = bench.challenges()
+    assert ["algorithm=SHA-256" in challenge for challenge in challenges] == [True]
+
+
+def test_the_hash_of_one_algorithm_is_no_answer_to_another(bench: Bench):
+    """RFC 7616 §3.4."""
+    md5 = bench.digest()
+    bench.challenges(md5.replace('algorithm="MD5"', 'algorithm="SHA-256"'))
+
+
+def test_an_account_without_a_hash_for_the_algorithm_is_not_let_in(bench: Bench):
+    """None is no HA1, and neither is what nobody is checked against."""
+    bench.users.accounts["bob", REALM].ha1_sha256 = None
+    bench.challenges(bench.digest(algorithm="SHA-256"))
+    for username in ("bob", "nobody"):
+        field = bench.digest(algorithm="SHA-256", username=username)
+        params = parse_credentials(field).params
+        answer = Answer(
+            "SHA-256", username, REALM, params["nonce"], params["uri"], "", "auth", "00000001", "x"
+        )
+        forged = expected_response(authentication._NOBODY, "REGISTER", answer)
+        bench.challenges(field.replace(params["response"], forged))
+    assert bench.lets_in(bench.digest()) == "bob"
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_taken"),
+    [
+        ("sip:example.com", True),
+        ("sip:192.0.2.1:5060", True),
+        ("sip:anybody@other.org", True),
+        ("sip:evil.org", False),
+        ("sip:example.com@evil.org", False),
+        ("sip:192.0.2.1:5999", False),
+        ("http://example.com", False),
+        ("", False),
+    ],
+)
+def test_a_digest_made_for_another_server_is_refused(bench: Bench, uri: str, is_taken: bool):
+    """RFC 7616 §3.4.6: its uri is the Request-URI, or names us."""
+    field = bench.digest(uri=uri)
+    if is_taken:
+        assert bench.lets_in(field) == "bob"
+        return
+    with pytest.raises(Refused) as refused:
+        bench.lets_in(field)
+    assert refused.value.status == 400
+
+
+# Nonces
+
+
+def test_a_nonce_too_old_or_of_another_address_is_stale_only_for_who_knows_the_password(
+    bench: Bench,
+):
+    """RFC 7616 §3.3: stale says that the password was right."""
+    right, wrong = bench.digest(), bench.digest(password="wrong")
+    for source, wait in (("192.0.2.66", 0.0), (PEER, NONCE_SECONDS + 1)):
+        bench.now += wait
+        _, challenges = bench.challenges(right, source=source)
+        assert all("stale=true" in challenge for challenge in challenges)
+        _, challenges = bench.challenges(wrong, source=source)
+        assert not any("stale" in challenge for challenge in challenges)
+
+
+def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
+    """Nobody on the path spoils a nonce for its owner."""
+    nonce = bench.nonces.make(bench.now, PEER)
+    bench.challenges(bench.digest(nonce=nonce, password="wrong"))
+    bench.challenges(bench.digest(nonce=nonce, response="0" * 32))
+    assert bench.lets_in(bench.digest(nonce=nonce)) == "bob"
+
+
+# What strangers can tell
+
+
+def test_whoever_does_not_exist_costs_the_same_and_hears_the_same(bench: Bench, monkeypatch):
+    """§22.4: one digest is computed for every answer, and the challenge is the same."""
+    computed: list[str] = []
+    right = authentication.is_right
+    monkeypatch.setattr(
+        authentication, "is_right", lambda *all_: computed.append(all_[2].username) or right(*all_)
+    )
+    bench.users.add("off", "secret").enabled = False
+    heard = set()
+    for username, password in (("bob", "wrong"), ("nobody", "x"), ("off", "secret"), ("off", "x")):
+        challenge, challenges = bench.challenges(bench.digest(username=username, password=password))
+        nonces = {parse_credentials(value).params["nonce"] for value in challenges}
+        assert len(nonces) == 1
+        heard.add((challenge.status, challenge.reason, str(challenges).replace(nonces.pop(), "")))
+    assert computed == ["bob", "nobody", "off", "off"]
+    assert len(heard) == 1
+
+
+# What is offered
+
+
+@pytest.mark.parametrize(
+    ("agent", "offered"),
+    [
+        ("baresip v1.0.0 (x86_64/linux)", ["MD5"]),
+        ("baresip 0.6.5", ["MD5"]),
+        ("Baresip v3.9.0", ["MD5"]),
+        ("baresip v3.10.1", ["MD5"]),
+        ("baresip v3.11.0", ["MD5", "SHA-256"]),
+        ("baresip v3.100.0", ["MD5", "SHA-256"]),
+        ("baresip v4.1.0", ["MD5", "SHA-256"]),
+        ("baresip v10.0.0", ["MD5", "SHA-256"]),
+        ("Not baresip v1.0.0", ["MD5", "SHA-256"]),
+        ("", ["MD5", "SHA-256"]),
+    ],
+)
+def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(bench: Bench, agent, offered):
+    """RFC 8760 §2.4 wants unknown challenges passed over; old baresip gives up at one."""
+    _, challenges = bench.challenges(agent=agent)
+    assert [parse_credentials(value).params["algorithm"] for value in challenges] == offered
+
+
+def test_what_stumbles_is_offered_sha_all_the_same_where_there_is_no_md5():
+    """Better a phone that can't than a password hash that was switched off."""
+    _, challenges = Bench("SHA-256").challenges(agent="baresip v1.0.0")
+    assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["SHA-256"]
+
+
+def test_something_is_offered_even_where_nothing_fits_everybody(bench: Bench):
+    """A challenge without a challenge could not be answered."""
+    bench.users.missing = {"MD5", "SHA-256"}
+    _, challenges = bench.challenges()
+    assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["MD5"]
+
+
+def test_who_has_no_credentials_yet_has_done_nothing_wrong(bench: Bench):
+    """No cause, so no line in the log."""
+    assert bench.challenges()[0].cause == ""
+    assert bench.challenges(bench.digest(realm="elsewhere.org"))[0].cause == ""
+    assert "password" in bench.challenges(bench.digest(password="wrong"))[0].cause

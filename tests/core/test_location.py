@@ -1,0 +1,391 @@
+"""What an address-of-record is bound to (RFC 3261 §10.3, step 7; RFC 3327)."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip.core.location import (
+    MAX_CONTACTS,
+    Binding,
+    Location,
+    check_removal_of_all,
+    live,
+    updated_bindings,
+)
+from sip.core.refusal import Refused
+from sip.store.bindings import BindingRow, NotSaved
+from sip.transport.flow import Flow
+
+FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+AOR = "bob@example.com"
+
+
+def binding(contact: str = "sip:bob@192.0.2.7", expires_at: float = 100.0, **more) -> Binding:
+    """A plain phone's."""
+    plain = Binding(contact, expires_at, 1000, "call", 1, (), "", 0, "", FLOW, False)
+    return replace(plain, **more)
+
+
+class Disk:
+    """A journal in memory: it can fail, and do something while its caller waits."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], BindingRow] = {}
+        self.fails = False
+        self.meanwhile = lambda: None
+
+    def save(self, kept, gone, undo) -> None:
+        self.meanwhile()
+        if self.fails:
+            undo()
+            raise NotSaved("full")
+        for key in gone:
+            self.rows.pop(key, None)
+        for row in kept:
+            self.rows[row.aor, row.contact] = row
+
+    def forget(self, expired, now) -> None:
+        for key in expired:
+            self.rows.pop(key, None)
+
+
+class Clocks:
+    """Both clocks of a location."""
+
+    def __init__(self) -> None:
+        self.now = 10.0
+        self.unix = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def unix_time(self) -> float:
+        return self.unix + self.now
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def location(disk: Disk, clocks: Clocks) -> Location:
+    return Location(disk, clocks, clocks.unix_time)
+
+
+# The rule
+
+CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
+a_contact = st.builds(
+    binding,
+    st.sampled_from(CONTACTS),
+    st.sampled_from([0.0, 20.0, 30.0, 40.0]),
+    call_id=st.sampled_from(["a", "b"]),
+    cseq=st.integers(1, 5),
+)
+
+
+def naive(current: dict[str, Binding], wanted: list[Binding], now: float):
+    """The step as the RFC tells it, for contacts that are equal only where their text is."""
+    bound = {b.contact: b for b in current.values() if b.expires_at > now}
+    before = dict(bound)
+    for new in wanted:
+        old = before.get(new.contact)
+        if old and old.call_id == new.call_id and new.cseq <= old.cseq:
+            return None
+        bound.pop(new.contact, None)
+        if new.expires_at > now:
+            bound[new.contact] = new
+    return bound
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([10.0, 25.0, 35.0]), st.lists(a_contact, max_size=4)),
+        max_size=8,
+    )
+)
+def test_bindings_change_as_a_naive_reading_of_the_rfc_has_it(registers):
+    """§10.3, step 7: all or none, in the order of the requests of one call."""
+    bindings: tuple[Binding, ...] = ()
+    model: dict[str, Binding] = {}
+    for now, contacts in sorted(registers, key=lambda register: register[0]):
+        # One request has one Call-ID and one CSeq.
+        wanted = [replace(b, call_id=contacts[0].call_id, cseq=contacts[0].cseq) for b in contacts]
+        expected = naive(model, wanted, now)
+        if expected is None:
+            with pytest.raises(Refused) as refused:
+                updated_bindings(bindings, wanted, now)
+            assert refused.value.status == 500
+        else:
+            model = expected
+            bindings = updated_bindings(bindings, wanted, now)
+            assert {b.contact: b for b in bindings} == model
+            assert len(bindings) == len(model)
+
+
+def test_a_contact_named_twice_in_one_request_counts_as_it_was_named_last():
+    """§10.3, step 7 orders requests, not the values within one."""
+    twice = [binding(expires_at=50.0), binding("sip:bob@192.0.2.7", expires_at=60.0)]
+    assert updated_bindings((), twice, 0.0) == (twice[1],)
+    assert updated_bindings((), [twice[0], binding(expires_at=0.0)], 0.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("call_id", "cseq", "is_late"),
+    [("call", 6, False), ("call", 5, True), ("call", 4, True), ("other", 1, False)],
+)
+def test_a_request_is_late_only_within_its_own_call(call_id: str, cseq: int, is_late: bool):
+    """§10.3, steps 6 and 7: an equal CSeq is late too."""
+    current = (binding(cseq=5),)
+    for try_it in (
+        lambda: updated_bindings(current, [binding(call_id=call_id, cseq=cseq)], 0.0),
+        lambda: updated_bindings(current, [binding(call_id=call_id, cseq=cseq, expires_at=0)], 0.0),
+        lambda: check_removal_of_all(current, call_id, cseq),
+    ):
+        if is_late:
+            with pytest.raises(Refused) as refused:
+                try_it()
+            assert refused.value.status == 500
+        else:
+            try_it()
+
+
+def test_contacts_are_one_where_their_uris_are_equal():
+    """§19.1.4; and the newer text stands."""
+    old, new = binding("sip:bob@Phone.example;x=1"), binding("sip:b%6fb@phone.EXAMPLE", cseq=2)
+    assert updated_bindings((old,), [new], 0.0) == (new,)
+    other = binding("sip:BOB@phone.example", cseq=2)
+    assert updated_bindings((old,), [other], 0.0) == (old, other)
+
+
+def test_a_refresh_keeps_the_place_of_its_binding():
+    """So the order in which phones ring and are listed doesn't jump about."""
+    current = tuple(binding(contact) for contact in CONTACTS)
+    new = binding(CONTACTS[1], cseq=2)
+    assert updated_bindings(current, [new], 0.0) == (current[0], new, *current[2:])
+
+
+def test_twenty_contacts_are_bound_and_the_next_is_refused():
+    """RFC 5393 §5: none is evicted; one that goes in the same request makes room."""
+    full = tuple(binding(f"sip:bob@10.0.0.{n}") for n in range(MAX_CONTACTS))
+    assert updated_bindings((), full, 0.0) == full
+    one_more = binding("sip:bob@10.0.1.1", cseq=2)
+    with pytest.raises(Refused) as refused:
+        updated_bindings(full, [one_more], 0.0)
+    assert refused.value.status == 403
+    gone = binding("sip:bob@10.0.0.0", cseq=2, expires_at=0.0)
+    assert len(updated_bindings(full, [one_more, gone], 0.0)) == MAX_CONTACTS
+    assert updated_bindings(full, [one_more], 100.0) == ()
+    assert updated_bindings(full, [replace(one_more, expires_at=200.0)], 100.0) == (
+        replace(one_more, expires_at=200.0),
+    )
+
+
+def test_a_binding_is_live_until_its_moment():
+    assert live((binding(expires_at=5.0),), 4.99)
+    assert not live((binding(expires_at=5.0),), 5.0)
+    mixed = (binding(expires_at=9.0), binding(CONTACTS[0], expires_at=5.0))
+    assert live(mixed, 6.0) == mixed[:1]
+
+
+@pytest.mark.parametrize(
+    ("contact", "goes_out"),
+    [
+        ("sip:bob@h;a=1", "sip:bob@h;a=1"),
+        ("sip:bob@h;a=1?Subject=x&Replaces=y", "sip:bob@h;a=1"),
+        ("sip:bob@h;method=BYE;a=1", "sip:bob@h;a=1"),
+        ("sip:b?b;method=x@h:5061;Method=INVITE?a=b", "sip:b?b;method=x@h:5061"),
+        ("sip:bob@h;methods=x", "sip:bob@h;methods=x"),
+        ("mailto:bob@h?subject=x", "mailto:bob@h?subject=x"),
+    ],
+)
+def test_a_target_holds_nothing_that_no_request_uri_may(contact: str, goes_out: str):
+    """§16.6, step 2, and the table of §19.1.1."""
+    assert binding(contact).target.uri_text == goes_out
+
+
+def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
+    plain, hidden = binding(q=500, path=("<sip:edge;lr>",)), binding(behind_nat=True)
+    assert plain.target.flow is None
+    assert (plain.target.path, plain.target.q) == (("<sip:edge;lr>",), 500)
+    assert hidden.target.flow == FLOW
+    assert hidden.target.source == FLOW.remote[0]
+
+
+# The errand
+
+
+def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Disk):
+    contact = binding()
+    assert location.update(AOR, [contact]) == (contact,)
+    assert list(disk.rows) == [(AOR, contact.contact)]
+    assert location.bindings(AOR) == (contact,)
+    assert len(location) == 1
+    again = binding("sip:%62ob@192.0.2.7", cseq=2)
+    location.update(AOR, [again])
+    assert list(disk.rows) == [(AOR, again.contact)]
+    location.update(AOR, [binding(cseq=3, expires_at=0.0)])
+    assert not disk.rows
+    assert len(location) == 0
+
+
+def test_what_cannot_be_kept_is_undone(location: Location, disk: Disk):
+    """A false 200 is worse than none."""
+    first = binding()
+    location.update(AOR, [first])
+    disk.fails = True
+    with pytest.raises(NotSaved):
+        location.update(AOR, [binding(cseq=2, expires_at=500.0), binding(CONTACTS[0])])
+    assert location.bindings(AOR) == (first,)
+    with pytest.raises(NotSaved):
+        location.remove_all(AOR, "call", 2)
+    assert location.bindings(AOR) == (first,)
+    with pytest.raises(NotSaved):
+        location.update("new@example.com", [first])
+    assert location.bindings("new@example.com") == ()
+    assert len(location) == 1
+
+
+def test_what_an_undo_brings_back_late_is_swept_all_the_same(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    """The disk took its time, and the sweep has passed the old binding's second."""
+    location.update(AOR, [binding(expires_at=20.0)])
+
+    def wait() -> None:
+        clocks.now = 30.0
+        location.sweep(clocks.now)
+
+    disk.fails, disk.meanwhile = True, wait
+    with pytest.raises(NotSaved):
+        location.update(AOR, [binding(cseq=2, expires_at=90.0)])
+    assert location.bindings(AOR) == ()
+    location.sweep(31.0)
+    assert len(location) == 0
+
+
+def test_the_order_of_requests_holds_while_one_is_still_being_written(
+    location: Location, disk: Disk
+):
+    """§10.3, step 7: memory is changed first, so a repeat finds what came before it."""
+    statuses = []
+
+    def meanwhile() -> None:
+        disk.meanwhile = lambda: None
+        with pytest.raises(Refused) as refused:
+            location.update(AOR, [binding(cseq=5, expires_at=0.0)])
+        statuses.append(refused.value.status)
+
+    disk.meanwhile = meanwhile
+    location.update(AOR, [binding(cseq=5)])
+    assert statuses == [500]
+
+
+def test_a_star_removes_what_is_live_and_heeds_only_that(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    """§10.2.2; an expired binding holds nobody up."""
+    location.update(AOR, [binding(expires_at=15.0, cseq=9), binding(CONTACTS[0], call_id="b")])
+    clocks.now = 16.0
+    location.remove_all(AOR, "call", 1)
+    assert location.bindings(AOR) == ()
+    assert not disk.rows
+    location.remove_all(AOR, "call", 1)
+
+
+def test_the_sweep_lets_go_of_what_has_expired_and_of_nothing_else(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    location.update(AOR, [binding(expires_at=20.5), binding(CONTACTS[0], expires_at=40.0)])
+    location.update("carol@example.com", [binding(expires_at=20.0)])
+    for now, left in ((19.0, 3), (20.4, 3), (21.0, 1), (40.5, 1), (41.0, 0)):
+        clocks.now = now
+        location.sweep(now)
+        assert len(disk.rows) == left, now
+    assert len(location) == 0
+    assert not location._expiring
+
+
+def test_a_sweep_after_a_long_sleep_and_one_after_a_refresh(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    """A suspended machine wakes up hours later."""
+    location.update(AOR, [binding(expires_at=20.0)])
+    location.update(AOR, [binding(expires_at=90_000.0, cseq=2)])
+    location.update("carol@example.com", [binding(expires_at=50.0)])
+    clocks.now = 80_000.0
+    location.sweep(clocks.now)
+    assert list(disk.rows) == [(AOR, "sip:bob@192.0.2.7")]
+    assert len(location) == 1
+
+
+def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clocks: Clocks):
+    """§7 of what a peer can make grow: one note for each second, however often it registers."""
+    for cseq in range(1, 500):
+        location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
+    assert sum(map(len, location._expiring.values())) == 1
+
+
+ODD = "b\udcffb\u00e9"
+rows = st.builds(
+    binding,
+    st.sampled_from([f"sip:{ODD}@h;x=1", "sips:a@[2001:db8::1]:5061", "tel:+1555", *CONTACTS]),
+    st.integers(11, 9999).map(float),
+    q=st.integers(0, 1000),
+    call_id=st.sampled_from(["c", ODD, ""]),
+    cseq=st.integers(0, 2**31 - 1),
+    path=st.lists(
+        st.sampled_from(["<sip:edge;lr>", '"a, b" <sip:x,y@h;lr>;p="q, \\"<"', "<sip:[::1]>"]),
+        max_size=3,
+    ).map(tuple),
+    instance=st.sampled_from(["", "<urn:uuid:1>"]),
+    reg_id=st.integers(0, 2**32),
+    user_agent=st.sampled_from(["", ODD, "x, y;z"]),
+    flow=st.sampled_from(
+        [
+            FLOW,
+            Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 1)),
+            FLOW._replace(local=("h", 1)),
+        ]
+    ),
+    behind_nat=st.booleans(),
+)
+
+
+@given(st.lists(rows, max_size=5, unique_by=lambda b: b.contact))
+def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
+    """Octets that are no UTF-8, path, q, flow, and the time by a clock that starts anew."""
+    disk, clocks = Disk(), Clocks()
+    Location(disk, clocks, clocks.unix_time).update(AOR, bindings)
+    clocks.unix += clocks.now - 3.0
+    clocks.now = 3.0
+    again = Location(disk, clocks, clocks.unix_time)
+    again.load(disk.rows.values())
+    assert again.bindings(AOR) == tuple(
+        replace(b, expires_at=pytest.approx(b.expires_at - 7.0, abs=0.51)) for b in bindings
+    )
+    again.sweep(20_000.0)
+    assert len(again) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"flow": ""}, {"flow": "UDP/x"}, {"contact": "nothing"}, {"path": '"<sip:a>, <sip:b>'}],
+)
+def test_a_row_that_cannot_be_read_is_left_out(
+    location: Location, disk: Disk, clocks: Clocks, changes: dict[str, str]
+):
+    """One bad row keeps nobody else's phone from ringing."""
+    location.update(AOR, [binding(), binding(CONTACTS[0])])
+    good, bad = disk.rows.values()
+    again = Location(disk, clocks, clocks.unix_time)
+    again.load([bad._replace(**changes), good])
+    assert [b.contact for b in again.bindings(AOR)] == [good.contact]

@@ -1,0 +1,261 @@
+"""The registrar's own rules: how long, and by which way (RFC 3261 §10.3, RFC 3327)."""
+
+import pytest
+from world import REALM, World
+
+from sip.core.refusal import Refused
+from sip.core.registrar import Expiry, check_required, needs_flow
+from sip.message.headers import parse_credentials, parse_name_addr
+from sip.message.message import Request, Response, parse
+from sip.message.uri import parse_uri
+from sip.transport.flow import Flow
+
+EXPIRY = Expiry(minimum=60, maximum=7200, default=3600)
+
+
+def uris(response: Response) -> list[str]:
+    return [parse_name_addr(value).uri_text for value in response.values("contact")]
+
+
+# How long
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [(0, 0), (60, 60), (61, 61), (7200, 7200), (7201, 7200), (2**32 - 1, 7200)],
+)
+def test_what_is_asked_is_granted_within_bounds(asked: int, granted: int):
+    """§10.3, step 7: shortened, never lengthened; zero removes."""
+    assert EXPIRY.granted(asked) == granted
+
+
+@pytest.mark.parametrize("asked", [1, 59])
+def test_too_brief_an_interval_is_refused_with_the_least_that_is_not(asked: int):
+    """§10.3, step 7; §20.23."""
+    with pytest.raises(Refused) as refused:
+        EXPIRY.granted(asked)
+    assert (refused.value.status, refused.value.extra) == (423, (("Min-Expires", "60"),))
+
+
+@pytest.mark.parametrize(
+    ("contact", "header", "expires"),
+    [
+        ("", "120", 120),
+        (";expires=90", "120", 90),
+        (";expires", "120", 120),
+        (";expires=soon", "120", 3600),
+        (";expires=-5", "120", 3600),
+        ("", "soon", 3600),
+        ("", None, 3600),
+        (";expires=99999999999999999999", None, 7200),
+    ],
+)
+def test_where_the_interval_is_read_from(world: World, contact: str, header, expires: int):
+    """§10.2.1.1: the parameter, the header, the default; what can't be read counts as an hour."""
+    bob = world.phone("bob", registered=False)
+    headers = () if header is None else (f"Expires: {header}",)
+    answer = bob.registers(f"{bob.contact}{contact}", expires=None, headers=headers)
+    assert f";expires={expires}" in answer.value("contact")
+
+
+# By which way
+
+V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
+
+
+@pytest.mark.parametrize(
+    ("contact", "flow", "truthful", "needs"),
+    [
+        # Behind NAT the Via is wrong, whatever the Contact says.
+        ("sip:b@10.0.0.1", V4, False, True),
+        ("sip:b@198.51.100.7:40000", V4, False, True),
+        ("sip:b@203.0.113.9", V4, False, True),
+        ("sip:b@phone.example", V4, False, True),
+        # Some rewrite the Via alone.
+        ("sip:b@10.0.0.1", V4, True, True),
+        ("sip:b@172.16.0.1", V4, True, True),
+        ("sip:b@172.31.255.255", V4, True, True),
+        ("sip:b@172.32.0.1", V4, True, False),
+        ("sip:b@192.168.1.1", V4, True, True),
+        ("sip:b@169.254.1.1", V4, True, True),
+        ("sip:b@100.64.0.1", V4, True, True),
+        ("sip:b@100.127.255.255", V4, True, True),
+        ("sip:b@100.128.0.1", V4, True, False),
+        ("sip:b@127.0.0.1", V4, True, True),
+        ("sip:b@0.0.0.0", V4, True, True),
+        ("sip:b@[fe80::1]", V6, True, True),
+        ("sip:b@[fd00::1]", V6, True, True),
+        ("sip:b@[FC00:0::1]", V6, True, True),
+        ("sip:b@[::1]", V6, True, True),
+        ("sip:b@[::]", V6, True, True),
+        ("sip:b@10.0.0.1", V6, True, True),
+        # A phone that knows where it is, and a Contact that is meant.
+        ("sip:b@198.51.100.7", V4, True, False),
+        ("sip:b@198.51.100.7:5070", V4, True, False),
+        ("sip:b@203.0.113.9", V4, True, False),
+        ("sip:b@phone.example", V4, True, False),
+        ("sip:b@[2001:DB8::0:7]", V6, True, False),
+        ("sip:b@[2001:db8::9]", V6, True, False),
+        ("sip:b@999.1.2.3", V4, True, False),
+        # In a private network nothing is hidden from us.
+        ("sip:b@10.0.0.7:5070", V4._replace(remote=("10.0.0.7", 5060)), True, False),
+        ("sip:b@10.0.0.8", V4._replace(remote=("10.0.0.7", 5060)), True, True),
+        ("sip:b@[fd00::7]", V6._replace(remote=("fd00::7", 1)), True, False),
+    ],
+)
+def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful, needs):
+    """A wrong Via, or a private Contact that isn't the source."""
+    assert needs_flow(parse_uri(contact), flow, truthful=truthful) == needs
+
+
+def test_a_contact_that_says_no_address_at_all_is_reached_where_it_came_from(world: World):
+    """Nobody is 0.0.0.0, though any machine may bind to it; so such a contact isn't us."""
+    alice = world.phone("alice")
+    bob = world.phone("bob", registered=False)
+    bob.registers("<sip:bob@0.0.0.0:5060>")
+    alice.sends("INVITE", bob.aor)
+    bob.gets("INVITE")
+
+
+# What is stored and told
+
+
+def test_what_was_quoted_is_quoted_again(world: World):
+    """§25.1: nobody closes the quotes of +sip.instance and adds a parameter, or a contact."""
+    bob = world.phone("bob", registered=False)
+    odd = '"<urn:x\\">;expires=1, <sip:evil@203.0.113.9>\\\\"'
+    answer = bob.registers(f"{bob.contact};+sip.instance={odd};reg-id=2")
+    (value,) = answer.values("contact")
+    contact = parse_name_addr(value)
+    assert contact.params["+sip.instance"] == '<urn:x">;expires=1, <sip:evil@203.0.113.9>\\'
+    assert (contact.params["expires"], contact.params["reg-id"]) == ("3600", "2")
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "<*>",
+        "*;expires=0",
+        "<nonsense>",
+        "<sip:bob@>",
+        "<sip:bob@h>;q=2",
+        "<sip:bob@h>;q=x",
+        '"<sip:a@h>',
+    ],
+)
+def test_a_contact_that_cannot_be_read_binds_nothing(world: World, contact: str):
+    """§10.3: all or none."""
+    bob = world.phone("bob", registered=False)
+    assert bob.registers("<sip:good@192.0.2.7>", contact).status == 400
+    assert not world.bindings.rows
+
+
+def test_an_empty_contact_field_is_none(world: World):
+    """A query, as if it weren't there."""
+    bob = world.phone("bob")
+    assert uris(bob.registers("")) == [f"sip:bob@{bob.address[0]}:5060"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("<sip:edge.example;lr>", 200),
+        ('"Edge, \\"1\\"" <sip:e,1@[2001:db8::9];lr>;x="a, b", <sip:198.51.100.1;lr>', 200),
+        ("nonsense", 400),
+        ("<tel:+1555>", 400),
+        ("<sip:192.0.2.1;lr>", 403),
+        ("<sip:edge.example;lr>, <sip:EXAMPLE.com.;lr>", 403),
+    ],
+)
+def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, path, status):
+    """RFC 3327 §5.3; RFC 5393 §3: through ourselves each call would fork anew, up to 70 times."""
+    bob = world.phone("bob", registered=False)
+    answer = bob.registers(headers=("Supported: path", f"Path: {path}"))
+    assert answer.status == status
+    if status == 200:
+        assert ", ".join(answer.values("path")) == path
+        world.start_server()
+        (binding,) = world.server.location.bindings(f"bob@{REALM}")
+        assert ", ".join(binding.path) == path
+
+
+@pytest.mark.parametrize(
+    ("required", "unsupported"),
+    [("path", None), ("PATH, Path", None), ("path, gruu", "gruu"), ("a,b", "a, b"), ("", None)],
+)
+def test_what_we_lack_is_named(required: str, unsupported: str | None):
+    """§8.2.2.3."""
+    request = parse(
+        (
+            "OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
+            "From: <sip:a@h>;tag=a\r\nTo: <sip:b@h>\r\nCall-ID: c\r\n"
+            f"CSeq: 1 OPTIONS\r\nRequire: {required}\r\n\r\n"
+        ).encode()
+    )
+    assert isinstance(request, Request)
+    if unsupported is None:
+        check_required(request)
+    else:
+        with pytest.raises(Refused) as refused:
+            check_required(request)
+        assert (refused.value.status, refused.value.extra) == (420, (("Unsupported", unsupported),))
+
+
+# Whose
+
+
+def register(world: World, phone, uri: str, to: str, username: str, realm: str) -> Response:
+    """Register as somebody of some realm, at some address of ours."""
+    headers = (f"Contact: {phone.contact}",)
+    request = phone.request("REGISTER", uri, to=f"<{to}>", headers=headers)
+    phone.transmits(request)
+    answer = phone.takes()
+    if answer.status != 401:
+        return answer
+    assert parse_credentials(answer.fields("www-authenticate")[0]).params["realm"] == realm
+    phone.transmits(phone.with_credentials(request, answer, username=username))
+    return phone.takes()
+
+
+def test_a_user_of_another_realm_registers_there_and_nowhere_else(world: World):
+    """REGISTER is challenged with the realm of its To."""
+    world.users.add("carol", "secret", "other.org")
+    phone = world.phone("phone", registered=False)
+    for uri in ("sip:other.org", f"sip:{REALM}", "sip:192.0.2.1"):
+        answer = register(world, phone, uri, "sip:carol@other.org", "carol", "other.org")
+        assert answer.status == 200
+    assert {row.aor for row in world.bindings.rows.values()} == {"carol@other.org"}
+    assert (
+        register(world, phone, f"sip:{REALM}", f"sip:carol@{REALM}", "carol", REALM).status == 401
+    )
+    assert (
+        register(world, phone, f"sip:{REALM}", "sip:carol@nowhere.org", "carol", "").status == 404
+    )
+    assert (
+        register(world, phone, "sip:nowhere.org", "sip:carol@other.org", "carol", "").status == 404
+    )
+
+
+@pytest.mark.parametrize(
+    ("to", "status"),
+    [
+        ("sip:bob@example.com", 200),
+        ("sip:%62ob:pw@EXAMPLE.com.:5060;x=y", 200),
+        ("sip:Bob@example.com", 403),
+        ("sip:example.com", 403),
+        ("sip:bob%00@example.com", 403),
+        ("sip:alice@example.com", 403),
+        ("tel:+1555", 403),
+        ("sip:bob@example.com:5999", 404),
+        ("mailto:bob@example.com", 404),
+    ],
+)
+def test_the_user_of_to_is_the_user_of_the_credentials(world: World, to: str, status: int):
+    """§10.3, steps 4 and 5: unescaped, and by exact case."""
+    world.users.add("alice", "other")
+    bob = world.phone("bob", registered=False)
+    assert register(world, bob, f"sip:{REALM}", to, "bob", REALM).status == status
+    assert [row.aor for row in world.bindings.rows.values()] == ["bob@example.com"] * (
+        status == 200
+    )

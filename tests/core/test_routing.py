@@ -1,0 +1,333 @@
+"""Who is us, and where a request goes (RFC 3261 §16.4-16.6)."""
+
+import time
+
+import pytest
+
+from sip.core.routing import (
+    Domains,
+    Target,
+    address_of_record,
+    breadth_left,
+    by_preference,
+    hops_left,
+    set_out_route,
+    take_own_routes,
+    username_of,
+    with_share_of_breadth,
+)
+from sip.message.grammar import BadMessage
+from sip.message.message import Request, parse
+from sip.message.uri import parse_uri
+
+OWN = {"192.0.2.1", "2001:db8::1", "localhost"}
+REALMS = frozenset({"Example.com", "other.org", "Not a host"})
+DOMAINS = Domains(
+    "Example.com", ["pbx.example.com", "ALIAS.net."], lambda: REALMS, OWN.__contains__, (5060, 5080)
+)
+
+
+def request(uri: str = "sip:bob@192.0.2.99", *fields: str) -> Request:
+    message = parse(
+        "\r\n".join(
+            [
+                f"INVITE {uri} SIP/2.0",
+                "Via: SIP/2.0/UDP h;branch=z9hG4bKx",
+                "From: <sip:a@h>;tag=a",
+                "To: <sip:b@h>",
+                "Call-ID: c",
+                "CSeq: 1 INVITE",
+                *fields,
+                "",
+                "",
+            ]
+        ).encode()
+    )
+    assert isinstance(message, Request)
+    return message
+
+
+# Who is us
+
+
+@pytest.mark.parametrize(
+    ("uri", "realm"),
+    [
+        ("sip:example.com", "Example.com"),
+        ("sip:bob@EXAMPLE.COM:5060", "Example.com"),
+        ("sips:bob@example.com:5080", "Example.com"),
+        ("sip:bob@example.com.", "Example.com"),
+        ("sip:bob@pbx.example.com", "Example.com"),
+        ("sip:bob@alias.net.:5060", "Example.com"),
+        ("sip:bob@other.org", "other.org"),
+        ("sip:bob@OTHER.org.", "other.org"),
+        ("sip:bob@192.0.2.1", "Example.com"),
+        ("sip:bob@localhost:5080", "Example.com"),
+        ("sip:bob@[2001:DB8:0::0:1]", "Example.com"),
+        ("sip:bob@[2001:db8::1]:5060;transport=tcp", "Example.com"),
+        ("tel:+1-555-1234", "Example.com"),
+        ("sip:bob@example.com:5061", None),
+        ("sip:bob@192.0.2.1:6000", None),
+        ("sip:bob@[2001:db8::1]:6000", None),
+        ("sip:bob@192.0.2.2", None),
+        ("sip:bob@[2001:db8::2]", None),
+        ("sip:bob@sub.example.com", None),
+        ("sip:bob@xexample.com", None),
+        ("sip:bob@example.com.evil.org", None),
+        ("sip:example.com@evil.org", None),
+        ("sip:bob%40example.com@evil.org", None),
+        ("sip:bob:example.com@evil.org", None),
+        ("sip:evil.org;maddr=example.com", None),
+        ("mailto:bob@example.com", None),
+        ("im:bob@example.com", None),
+    ],
+)
+def test_whose_domain_a_uri_is_in(uri: str, realm: str | None):
+    """§16.4, §16.5: names in any case, addresses in any form, and only our ports."""
+    assert DOMAINS.realm_of(parse_uri(uri)) == realm
+    assert DOMAINS.is_us(parse_uri(uri)) == (realm is not None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "realm"),
+    [
+        ("sip:bob@example.com:1", "Example.com"),
+        ("sip:bob@other.org.:65535", "other.org"),
+        ("sip:bob@192.0.2.1", "Example.com"),
+        ("sip:bob@192.0.2.1:6000", None),  # a softphone beside us, under its address
+        ("sip:bob@evil.org", None),
+        ("tel:+1555", "Example.com"),
+    ],
+)
+def test_a_sender_borrows_a_name_of_ours_by_no_port(uri: str, realm: str | None):
+    """Else From would show a local user, and nobody had asked for the password."""
+    assert DOMAINS.realm_of_sender(parse_uri(uri)) == realm
+
+
+def test_a_realm_that_comes_or_goes_is_noticed():
+    realms = [frozenset({"main.org"})]
+    domains = Domains("main.org", [], lambda: realms[0], lambda host: False, (5060,))
+    uri = parse_uri("sip:bob@new.org")
+    assert domains.realm_of(uri) is None
+    realms[0] |= {"new.org"}
+    assert domains.realm_of(uri) == "new.org"
+    assert domains.has_realm("new.org")
+    realms[0] -= {"new.org"}
+    assert domains.realm_of(uri) is None
+    assert not domains.has_realm("new.org")
+    assert domains.has_realm("main.org")
+
+
+def test_a_name_of_the_main_domain_stays_that_when_a_realm_has_it_too():
+    domains = Domains("main.org", ["x.org"], lambda: frozenset({"x.org"}), lambda _: False, (5060,))
+    assert domains.realm_of(parse_uri("sip:x.org")) == "main.org"
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_past"),
+    [
+        ("sip:bob@example.com", False),
+        ("sip:bob@example.com;x=y", False),
+        ("sip:bob@example.com;maddr=192.0.2.1", False),
+        ("sip:bob@example.com;maddr=PBX.example.com.", False),
+        ("sip:bob@example.com;maddr=[2001:db8::1]", False),
+        ("sip:bob@example.com;maddr=203.0.113.9", True),
+        ("tel:+1;maddr=203.0.113.9", False),
+    ],
+)
+def test_a_maddr_elsewhere_is_another_place(uri: str, is_past: bool):
+    """§16.5: such a Request-URI is its own target."""
+    assert DOMAINS.is_aimed_past_us(parse_uri(uri)) == is_past
+
+
+@pytest.mark.parametrize(
+    ("uri", "username"),
+    [
+        ("sip:b%6Fb:secret@h", "bob"),
+        ("sip:h", ""),
+        ("sip:a%40b@h", "a@b"),
+        ("tel:+1-(555).1234;phone-context=x", "+15551234"),
+        ("mailto:bob@h", ""),
+    ],
+)
+def test_the_user_that_a_uri_names(uri: str, username: str):
+    """§10.3, step 5."""
+    assert username_of(parse_uri(uri)) == username
+    assert address_of_record("bob", "example.com") == "bob@example.com"
+
+
+# Routes before us
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken", "left"),
+    [
+        ((), 0, []),
+        (("Route: <sip:192.0.2.1;lr>",), 1, []),
+        (
+            ("Route: <sip:192.0.2.1;lr>, <sip:[2001:db8::1];lr>,<sip:edge;lr>",),
+            2,
+            ["<sip:edge;lr>"],
+        ),
+        (("Route: <sip:example.com;lr>", "Route: <sip:edge;lr>"), 1, ["<sip:edge;lr>"]),
+        (("Route: <sip:edge;lr>, <sip:192.0.2.1;lr>",), 0, None),
+        (("Route: <sip:192.0.2.1:6000;lr>",), 0, None),
+        (("Route: ",), 0, []),
+        (("Route: ,", "Route:\t,,"), 0, []),
+    ],
+)
+def test_leading_routes_of_ours_are_taken_off_and_no_others(fields, taken: int, left):
+    """§16.4; in one line or in several."""
+    message = request("sip:bob@192.0.2.99", *fields)
+    before = message.encode()
+    assert len(take_own_routes(message, DOMAINS)) == taken
+    if left is None:
+        assert message.encode() == before
+    else:
+        assert message.values("route") == left
+        assert ("route" in message.names) == bool(left)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        '"Edge, \\"one\\"" <sip:edge;lr>;X="a, <sip:evil;lr>;b";y',
+        '<sip:edge;lr>;Case=Kept;q="\\""',
+        "sip:edge;lr",
+    ],
+)
+def test_a_route_of_others_travels_on_as_it_came(foreign: str):
+    """Quoted again wrongly, its parameters would become a Route of somebody's choosing."""
+    message = request("sip:b@h", f"Route: <sip:192.0.2.1;lr>, {foreign}")
+    take_own_routes(message, DOMAINS)
+    assert message.values("route") == [foreign]
+
+
+def test_a_strict_router_before_us_is_set_right():
+    """§16.4: our Record-Route as Request-URI, the real one behind the Routes."""
+    message = request("sip:192.0.2.1;lr;t=x;f=y", "Route: <sip:edge;lr>, <sip:bob@phone>;x")
+    (own,) = take_own_routes(message, DOMAINS)
+    assert (own.param("t"), own.param("f")) == ("x", "y")
+    assert message.uri_text == "sip:bob@phone"
+    assert message.values("route") == ["<sip:edge;lr>"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "fields"),
+    [
+        ("sip:bob@example.com;lr", ("Route: <sip:192.0.2.1;lr>",)),
+        ("sip:192.0.2.1;lr;t=x", ()),
+        ("sip:192.0.2.1;lr;t=x", ("Route: ",)),
+        ("sip:192.0.2.9;lr;t=x", ("Route: <sip:192.0.2.1;lr>",)),
+    ],
+)
+def test_a_request_uri_that_is_no_record_route_of_ours_is_left_alone(uri: str, fields):
+    """`lr` in the address of a user is odd, and no more than that."""
+    message = request(uri, *fields)
+    take_own_routes(message, DOMAINS)
+    assert message.uri_text == uri
+
+
+@pytest.mark.parametrize("route", ["<tel:+1555>", "nothing", "<sip:192.0.2.1;lr", '"<sip:x>'])
+def test_a_first_route_that_leads_nowhere_is_a_bad_message(route: str):
+    with pytest.raises(BadMessage):
+        take_own_routes(request("sip:b@h", f"Route: {route}"), DOMAINS)
+
+
+def test_a_great_many_routes_cost_little():
+    """§7 of what a peer can make slow: 20 ms at most; here with room to spare."""
+    own, foreign = "<sip:192.0.2.1;lr>", "<sip:a;lr>"
+    for many in ([own] * 1900, [own] + [foreign] * 1900):
+        message = request("sip:b@h", "Route: " + ",".join(many))
+        started_at = time.process_time()
+        take_own_routes(message, DOMAINS)
+        assert time.process_time() - started_at < 0.1
+        assert len(message.values("route")) == many.count(foreign)
+
+
+# Routes after us
+
+
+def test_without_a_route_the_request_uri_is_the_way():
+    """§16.6, step 6."""
+    message = request("sip:bob@phone")
+    assert set_out_route(message) == parse_uri("sip:bob@phone")
+
+
+def test_a_loose_router_after_us_finds_everything_in_its_place():
+    """§16.6, step 6."""
+    message = request("sip:bob@phone", "Route: <sip:edge;lr>, <sip:next>")
+    before = message.encode()
+    assert str(set_out_route(message)) == "sip:edge;lr"
+    assert message.encode() == before
+
+
+def test_a_strict_router_after_us_gets_its_own_uri_as_request_uri():
+    """§16.6, step 6."""
+    message = request("sip:bob@phone;x=1", "Route: <sip:edge;a>;b, <sip:next;lr>;c")
+    assert str(set_out_route(message)) == "sip:edge;a"
+    assert message.uri_text == "sip:edge;a"
+    assert message.values("route") == ["<sip:next;lr>;c", "<sip:bob@phone;x=1>"]
+
+
+# Hops and branches
+
+
+@pytest.mark.parametrize(
+    ("text", "hops"),
+    [("0", 0), ("1", 1), ("70", 70), ("255", 255), ("0068", 68), ("000000000255", 255)],
+)
+def test_hops_are_counted(text: str, hops: int):
+    """§16.3, step 3; §20.22."""
+    assert hops_left(request("sip:b@h", f"Max-Forwards: {text}")) == hops
+
+
+def test_a_request_without_max_forwards_goes_on_with_seventy():
+    """§16.6, step 3."""
+    assert hops_left(request()) - 1 == 70
+
+
+@pytest.mark.parametrize(
+    "text", ["", "256", "-1", "+1", "1.0", "0x10", "\u0661", "70 70", "9" * 5000]
+)
+def test_hops_that_are_no_number_up_to_255_are_a_bad_message(text: str):
+    """§20.22."""
+    with pytest.raises(BadMessage):
+        hops_left(request("sip:b@h", f"Max-Forwards: {text}"))
+
+
+def test_targets_are_tried_by_q_and_equals_at_once():
+    """§16.6: the higher first; in the order in which they were bound."""
+    a, b, c, d = (Target(name, q=q) for name, q in zip("abcd", (500, 1000, 0, 500), strict=True))
+    assert by_preference([a, b, c, d]) == [[b], [a, d], [c]]
+    assert by_preference([]) == []
+
+
+def test_more_equals_than_there_is_breadth_for_are_tried_in_turns():
+    """RFC 5393 §5.3.3."""
+    many = [Target(str(n)) for n in range(5)]
+    assert by_preference(many, 2) == [many[:2], many[2:4], many[4:]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "breadth", "share_of_two"),
+    [
+        ((), 60, "30"),
+        (("Max-Breadth: 7",), 7, "3"),
+        (("Max-Breadth: 1",), 1, "0"),
+        (("Max-Breadth: 0",), 0, "0"),
+        (("Max-Breadth: 99999999999",), 60, "30"),
+    ],
+)
+def test_branches_share_the_breadth_that_a_request_came_with(fields, breadth, share_of_two):
+    """RFC 5393 §5.3: however often a request forks, its branches at one time stay few."""
+    message = request("sip:b@h", *fields)
+    assert breadth_left(message) == breadth
+    assert with_share_of_breadth(message, 1) is message
+    assert with_share_of_breadth(message, 2).value("max-breadth") == share_of_two
+    assert message.fields("max-breadth") == [field.partition(": ")[2] for field in fields]
+
+
+def test_a_breadth_that_is_no_number_is_a_bad_message():
+    with pytest.raises(BadMessage):
+        breadth_left(request("sip:b@h", "Max-Breadth: wide"))

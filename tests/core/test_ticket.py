@@ -1,0 +1,145 @@
+"""The ticket in our Record-Route: what opens a dialog, and what doesn't."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip.core.ticket import Passage, Tickets
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request, parse
+from sip.message.uri import SipUri
+from sip.transport.flow import Flow
+
+SECRET = b"sixteen octets, and some more"
+FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+FLOW_6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 1024))
+TICKETS = Tickets(SECRET)
+
+
+def request(call_id: str = "call", from_tag: str = "a", to_tag: str = "b") -> Request:
+    """A request inside a dialog."""
+    tags = [f";tag={tag}" if tag else "" for tag in (from_tag, to_tag)]
+    message = parse(
+        (
+            "BYE sip:x@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
+            f"From: <sip:a@h>{tags[0]}\r\nTo: <sip:b@h>{tags[1]}\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: 2 BYE\r\n\r\n"
+        ).encode()
+    )
+    assert isinstance(message, Request)
+    return message
+
+
+def issued(flow: Flow | None = None, call_id: str = "call", tag: str = "a", kind: str = "UDP"):
+    """The URI of a Record-Route as a phone shows it again."""
+    return parse_name_addr(TICKETS.issue("192.0.2.1:5060", kind, call_id, tag, flow)).sip_uri
+
+
+def changed(uri: SipUri, **params: str) -> SipUri:
+    """The URI with some of its parameters written anew."""
+    kept = [f"{k}={v}" if v else k for k, v in uri.params if k not in params]
+    text = ";".join(["sip:192.0.2.1:5060", *kept, *(f"{k}={v}" for k, v in params.items())])
+    return parse_name_addr(f"<{text}>").sip_uri
+
+
+@pytest.mark.parametrize("flow", [None, FLOW, FLOW_6])
+def test_a_ticket_opens_its_dialog_to_either_side(flow: Flow | None):
+    """The initiator's tag stands in From or in To, as the direction is."""
+    for tags in (("a", "b"), ("b", "a")):
+        passage = TICKETS.passage(request("call", *tags), [issued(flow)])
+        assert passage == Passage(flow)
+
+
+def test_a_ticket_outlives_the_server():
+    assert Tickets(SECRET).passage(request(), [issued(FLOW)]) == Passage(FLOW)
+    assert Tickets(b"another secret of ours").passage(request(), [issued(FLOW)]) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request("other"),
+        request("CALL"),
+        request(from_tag="c", to_tag="b"),
+        request(from_tag="A", to_tag="b"),
+        request(from_tag="a", to_tag=""),
+        request(from_tag="", to_tag="b"),
+    ],
+)
+def test_a_ticket_opens_no_other_dialog_and_none_that_has_no_second_tag_yet(other: Request):
+    """§12.2.1.1: a request inside a dialog has both tags."""
+    assert TICKETS.passage(other, [issued()]) is None
+
+
+def test_the_last_of_our_routes_stands_for_the_side_that_is_asked():
+    """The way back is named by the other one."""
+    routes = [issued(FLOW), issued(FLOW_6)]
+    assert TICKETS.passage(request(), routes) == Passage(FLOW_6)
+    assert TICKETS.passage(request(), routes[::-1]) == Passage(FLOW)
+    assert TICKETS.passage(request(), [issued(), changed(issued(FLOW), t="AAAA")]) is None
+    assert TICKETS.passage(request(), []) is None
+
+
+def test_a_flow_cannot_be_put_in_changed_or_taken_out():
+    """The ticket is signed over it: else a phone behind NAT could be sent on to anybody."""
+    named, free = issued(FLOW), issued()
+    elsewhere = "UDP/192.0.2.1:5060/203.0.113.9:5060"
+    assert TICKETS.passage(request(), [changed(named, f=elsewhere)]) is None
+    assert TICKETS.passage(request(), [changed(free, f=elsewhere)]) is None
+    stripped = changed(free, t=named.param("t"))
+    assert TICKETS.passage(request(), [stripped]) is None
+
+
+def test_a_phone_may_escape_what_it_shows_again():
+    """§19.1.4: an escaped octet is the octet."""
+    flow_text = str(FLOW).replace("/", "%2F").replace(":", "%3a")
+    assert TICKETS.passage(request(), [changed(issued(FLOW), f=flow_text)]) == Passage(FLOW)
+
+
+def test_what_is_signed_cannot_be_cut_in_another_place():
+    """Call-ID, tag and flow: a character moved from one to the next is another dialog."""
+    uri = issued(None, tag="a\0UDP/192.0.2.1:5060/203.0.113.9:5060")
+    forged = changed(uri, f="UDP/192.0.2.1:5060/203.0.113.9:5060%00")
+    assert TICKETS.passage(request(), [forged]) is None
+    key = TICKETS._sign
+    assert key("a\0b", "c", "") != key("a", "b\0c", "")
+    assert key("a", "b\0c", "") != key("a", "b", "c\0")
+
+
+@given(st.text(max_size=20), st.text(max_size=30))
+def test_garbage_opens_nothing_and_harms_nothing(ticket: str, flow: str):
+    uri = SipUri(
+        "", "sip", None, None, "h", None, (("t", f"{ticket}\udcff"), ("f", flow), ("lr", None)), ()
+    )
+    assert TICKETS.passage(request(), [uri]) is None
+
+
+@pytest.mark.parametrize("flow_text", ["UDP", "UDP/x", "a/b/c", "UDP/h:1/h", "UDP/h:1/h:99999"])
+def test_a_flow_that_cannot_be_read_opens_nothing_even_when_it_is_signed(flow_text: str):
+    """A later version may write others."""
+    ticket = TICKETS._sign("call", "a", flow_text)
+    assert TICKETS.passage(request(), [changed(issued(), t=ticket, f=flow_text)]) is None
+
+
+def test_no_octet_of_a_ticket_can_be_changed():
+    """96 bits, and all of them count."""
+    ticket = issued().param("t")
+    octets = base64.urlsafe_b64decode(ticket)
+    assert len(octets) == 12
+    for at in range(len(octets)):
+        other = bytearray(octets)
+        other[at] ^= 1
+        text = base64.urlsafe_b64encode(bytes(other)).decode()
+        assert TICKETS.passage(request(), [changed(issued(), t=text)]) is None
+
+
+@pytest.mark.parametrize(("kind", "param"), [("UDP", None), ("TCP", "tcp"), ("WSS", "wss")])
+def test_a_record_route_says_lr_and_how_we_are_reached(kind: str, param: str | None):
+    """§16.6, step 4; plain characters alone, for phones that parse loosely."""
+    uri = issued(FLOW_6, kind=kind)
+    assert uri.param("lr") == ""
+    assert uri.param("transport") == param
+    assert uri.user is None
+    assert not set(uri.text) & set('<>" ,?%')

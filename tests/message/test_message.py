@@ -1,0 +1,376 @@
+"""Messages from octets and back, and the answers that are made to them."""
+
+import pytest
+
+from sip.message.grammar import BadMessage
+from sip.message.message import (
+    MAX_COMMAS,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    BadRequest,
+    Request,
+    Response,
+    make_response,
+    parse,
+)
+
+FIELDS = (
+    "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1",
+    "From: <sip:a@a.example>;tag=1",
+    "To: <sip:b@b.example>",
+    "Call-ID: x",
+    "CSeq: 1 OPTIONS",
+)
+
+
+def octets(
+    *fields: str, start: str = "OPTIONS sip:b@b.example SIP/2.0", body: bytes = b""
+) -> bytes:
+    return "\r\n".join([start, *fields, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
+def request(*more: str, **given) -> Request:
+    message = parse(octets(*FIELDS, *more, **given))
+    assert isinstance(message, Request)
+    return message
+
+
+def refused(data: bytes) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        parse(data)
+    return caught.value
+
+
+def dropped(data: bytes) -> str:
+    with pytest.raises(BadMessage) as caught:
+        parse(data)
+    assert caught.value.status is None
+    return caught.value.reason
+
+
+# Start lines
+
+
+def test_a_request_line_is_method_uri_and_version():
+    """RFC 3261 §7.1."""
+    message = request()
+    assert (message.method, message.uri_text) == ("OPTIONS", "sip:b@b.example")
+    assert message.encode() == octets(*FIELDS)
+
+
+def test_a_method_is_any_token_and_its_case_counts():
+    """RFC 3261 §7.1: what is unknown is none of the parser's business."""
+    fields = [*FIELDS[:4], "CSeq: 1 oPTIONS-2"]
+    message = parse(octets(*fields, start="oPTIONS-2 sip:b SIP/2.0"))
+    assert isinstance(message, Request)
+    assert message.method == "oPTIONS-2"
+
+
+def test_a_version_is_compared_without_regard_to_case_and_written_in_capitals():
+    """RFC 3261 §7.1."""
+    assert request(start="OPTIONS sip:b sip/2.0").encode().startswith(b"OPTIONS sip:b SIP/2.0\r\n")
+
+
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        ("OPTIONS sip:b SIP/3.0", 505),
+        ("OPTIONS sip:b SIP/2.00", 505),
+        ("OPTIONS sip:b SIP/2", 400),
+        ("OPTIONS sip:b SIP/2.0 ", 400),
+        ("OPTIONS  sip:b SIP/2.0", 400),
+        ("OPTIONS sip:b  SIP/2.0", 400),
+        ("OPTIONS sip:b c SIP/2.0", 400),
+        ("OPTIONS SIP/2.0", 400),
+    ],
+)
+def test_a_request_line_that_is_written_otherwise_is_refused(start, status):
+    """RFC 3261 §7.1: single spaces, no others; another version is 505 (§21.5.6)."""
+    assert refused(octets(*FIELDS, start=start)).status == status
+
+
+@pytest.mark.parametrize(
+    "start", ["", "OPTIONS", "OPTIONS sip:b", "O@ sip:b SIP/2.0", "GET / HTTP/1.1"]
+)
+def test_what_is_neither_request_nor_response_is_dropped(start):
+    """RFC 3261 §7: there is nothing to answer."""
+    assert dropped(octets(*FIELDS, start=start))
+
+
+@pytest.mark.parametrize(
+    ("start", "status", "reason"),
+    [
+        ("SIP/2.0 200 OK", 200, "OK"),
+        ("SIP/2.0 183 Session  Progress ", 183, "Session  Progress "),
+        ("SIP/2.0 100 ", 100, ""),
+        ("SIP/2.0 100", 100, ""),  # RFC 4475 §3.1.1.13
+        ("sip/2.0 699 \udcff é", 699, "\udcff é"),
+    ],
+)
+def test_a_status_line_has_a_code_and_any_phrase(start, status, reason):
+    """RFC 3261 §7.2."""
+    message = parse(octets(*FIELDS, start=start))
+    assert isinstance(message, Response)
+    assert (message.status, message.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        *("SIP/2.0 99 X", "SIP/2.0 099 X", "SIP/2.0 700 X", "SIP/2.0 1000 X", "SIP/2.0 20 X"),
+        *("SIP/2.0 2٣0 X", "SIP/2.0  200 X", "SIP/2.0 OK", "SIP/2.0", "SIP/7.0 200 OK", "SIP/"),
+    ],
+)
+def test_a_status_line_that_cannot_be_read_is_dropped(start):
+    """RFC 3261 §7.2: a response is never answered."""
+    assert dropped(octets(*FIELDS, start=start))
+
+
+# Header fields
+
+
+def test_a_compact_name_is_the_long_one():
+    """RFC 3261 §7.3.3."""
+    message = parse(
+        octets(
+            *(
+                "v: SIP/2.0/UDP a;branch=1",
+                "F: <sip:a@a>",
+                "t: <sip:b@b>",
+                "I: x",
+                "cseq: 1 OPTIONS",
+            ),
+            *("m: <sip:c@c>", "s: hi", "k: path", "c: text/plain", "l: 0"),
+        )
+    )
+    assert message.names == [
+        *("via", "from", "to", "call-id", "cseq"),
+        *("contact", "subject", "supported", "content-type", "content-length"),
+    ]
+
+
+def test_a_name_is_compared_without_regard_to_case():
+    """RFC 3261 §7.3.1: white space before the colon is none of it."""
+    message = request("mAx-fOrwards \t: 7", "X-UNKNOWN: a", "x-Unknown : b", "EXPIRES:5")
+    assert message.value("max-forwards") == "7"
+    assert message.values("x-unknown") == ["a", "b"]
+    assert message.value("expires") == "5"
+    assert message.value("date") is None
+    assert message.values("date") == message.fields("date") == message.tokens("date") == []
+
+
+def test_a_field_over_several_lines_is_one():
+    """RFC 3261 §7.3.1."""
+    message = request("Subject: I know you're there,\r\n pick up the phone  \r\n\tand talk", "Z: b")
+    assert message.value("subject") == "I know you're there, pick up the phone and talk"
+    assert message.names[-2:] == ["subject", "z"]
+    assert message.encode() == octets(*FIELDS, *message.lines[-2:])
+
+
+@pytest.mark.parametrize(
+    "lines", [("Subject:\r\n hi",), ("Subject: hi\r\n ",), ("Subject: \r\n\t\r\n hi",)]
+)
+def test_a_fold_at_either_end_belongs_to_no_value(lines):
+    """RFC 3261 §7.3.1."""
+    assert request(*lines).value("subject") == "hi"
+
+
+def test_values_may_stand_on_lines_of_their_own_or_be_joined_by_commas():
+    """RFC 3261 §7.3.1."""
+    message = request(
+        'Contact: "A, B" <sip:a@a;x=1,2>,\r\n <sip:b@b>',
+        "Subject: between",
+        "m: , sip:c@c,",
+    )
+    assert message.values("contact") == ['"A, B" <sip:a@a;x=1,2>', "<sip:b@b>", "sip:c@c"]
+    assert message.fields("contact") == ['"A, B" <sip:a@a;x=1,2>, <sip:b@b>', ", sip:c@c,"]
+    assert message.value("contact") == '"A, B" <sip:a@a;x=1,2>, <sip:b@b>'
+
+
+def test_octets_that_are_no_utf_8_go_through():
+    """RFC 3261 §7.3.1: what a proxy does not understand it leaves alone."""
+    data = octets(*FIELDS, "Subject: \udcff\udc80é\0\x1b")
+    data = data.replace(b"Subject: ", b"Subject: \xc3\x28")
+    assert parse(data).encode() == data
+
+
+@pytest.mark.parametrize(
+    "line", ["no colon", ": no name", "Sub ject: x", "Sübject: x", "Via", "Subject", "\x0bA: b"]
+)
+def test_a_line_that_is_no_field_makes_a_bad_request(line):
+    """RFC 3261 §7.3.1: a name alone is no field, not even a well-known one."""
+    bad = refused(octets(*FIELDS, line))
+    assert bad.status == 400
+    assert bad.request.names == ["via", "from", "to", "call-id", "cseq"]
+    assert dropped(octets(*FIELDS, line, start="SIP/2.0 200 OK"))
+
+
+def test_a_fold_before_the_first_field_makes_a_bad_request():
+    """RFC 3261 §7.3.1: there is nothing that it could go on with."""
+    assert refused(octets(" folded: x", *FIELDS)).status == 400
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\n\r", "\r\r\n", "\n "])
+def test_a_line_ends_with_both_characters_or_the_message_is_dropped(end):
+    """RFC 3261 §7: what is one field for us must not be two for the next hop."""
+    assert "CRLF" in dropped(octets(*FIELDS, f"Subject: a{end}Route: <sip:evil>"))
+
+
+@pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq"])
+def test_a_message_without_what_every_message_has_is_bad(name):
+    """RFC 3261 §8.1.1."""
+    fields = [field for field in FIELDS if not field.startswith(name)]
+    assert refused(octets(*fields)).reason == f"Missing {name}"
+    assert dropped(octets(*fields, start="SIP/2.0 200 OK"))
+    assert refused(octets(*fields, f"{name}:")).status == 400
+
+
+@pytest.mark.parametrize(
+    "line", [*FIELDS[1:], "l: 0\r\nContent-Length: 0", "Expires: 1\r\nexpires: 1"]
+)
+def test_what_stands_in_a_message_once_must_not_stand_there_twice(line):
+    """RFC 3261 §7.3.1, RFC 4475 §3.3.8, §3.3.9."""
+    bad = refused(octets(*FIELDS, line))
+    assert bad.reason.startswith("More than one ")
+    assert len(bad.request.names) == len(set(bad.request.names))
+    assert bad.request.lines[:5] == list(FIELDS)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(
+            "Via: SIP/2.0/UDP a;;",
+            "From: <sip:a",
+            'To: "B <sip:b>',
+            "To: < sip:b >",
+            "CSeq: OPTIONS",
+        ),
+        "CSeq: 2147483648 OPTIONS",
+    ],
+)
+def test_what_an_answer_relies_on_must_be_readable(field):
+    """RFC 3261 §8.2.6.2, §17.2.3."""
+    name = field.partition(":")[0]
+    assert refused(octets(*(field if f.startswith(name) else f for f in FIELDS))).status == 400
+
+
+def test_the_method_stands_there_twice_and_must_be_the_same():
+    """RFC 3261 §8.1.1.5; RFC 4475 §3.1.2.18 prefers 501 for a method that nobody knows."""
+    assert refused(octets(*FIELDS, start="INVITE sip:b SIP/2.0")).status == 400
+    assert refused(octets(*FIELDS, start="NEWMETHOD sip:b SIP/2.0")).status == 501
+    assert isinstance(parse(octets(*FIELDS, start="SIP/2.0 200 OK")), Response)
+
+
+# Body and bounds
+
+
+@pytest.mark.parametrize(
+    ("length", "body"),
+    [("3", b"abc"), ("0", b""), ("0003", b"abc"), ("2", b"ab"), ("0" * 5000 + "3", b"abc")],
+)
+def test_octets_past_the_body_are_dropped(length, body):
+    """RFC 3261 §18.3."""
+    assert request(f"Content-Length: {length}", body=b"abc").body == body
+
+
+def test_without_a_length_the_body_goes_on_to_the_end():
+    """RFC 3261 §18.3, §20.14."""
+    assert request(body=b"a\r\n\r\nb\0").body == b"a\r\n\r\nb\0"
+
+
+@pytest.mark.parametrize(
+    "length", ["4", "9" * 5000, "-1", "+3", "five", "3.0", "3 3", "٣", "0x3", ""]
+)
+def test_a_length_that_cannot_be_true_is_refused(length):
+    """RFC 3261 §18.3, RFC 4475 §3.1.2.2, §3.1.2.3."""
+    bad = refused(octets(*FIELDS, f"Content-Length: {length}", body=b"abc"))
+    assert bad.status == 400
+    assert len(bad.reason) < 100
+
+
+def test_a_request_without_its_empty_line_is_refused():
+    """RFC 3261 §7: something is missing, and who knows what else."""
+    for end in (-2, -4, -9):
+        assert refused(octets(*FIELDS)[:end]).status == 400
+    assert dropped(octets(*FIELDS, start="SIP/2.0 200 OK")[:-2])
+    for junk in (b"", b"\0\0\0\0", b"\r\n", b"\r\n\r\n", b"x" * 100):
+        assert dropped(junk)
+
+
+def test_a_message_is_bounded_in_lines_and_octets_and_commas():
+    """DESIGN: a message made to be slow is dropped before it is read."""
+    some = ["Z: b"] * (MAX_HEADERS - len(FIELDS))
+    assert len(parse(octets(*FIELDS, *some)).names) == MAX_HEADERS
+    assert dropped(octets(*FIELDS, *some, "Z: b"))
+    assert dropped(octets(*FIELDS, *some, " folded"))
+    rest = MAX_HEAD_BYTES - len(octets(*FIELDS, "Z: ")) + 4
+    assert parse(octets(*FIELDS, "Z: " + "b" * rest)).value("z") == "b" * rest
+    assert dropped(octets(*FIELDS, "Z: " + "b" * (rest + 1)))
+    assert parse(octets(*FIELDS, "Z: " + "," * MAX_COMMAS)).values("z") == []
+    assert dropped(octets(*FIELDS, "Z: " + "," * (MAX_COMMAS + 1)))
+
+
+# Responses
+
+
+def test_a_response_copies_what_finds_its_way_back_in_order():
+    """RFC 3261 §8.2.6.2."""
+    asked = request(
+        *(
+            "Timestamp: 54",
+            "v: SIP/2.0/UDP b,\r\n SIP/2.0/TCP c",
+            "Max-Forwards: 7",
+            "Via: SIP/2.0/UDP d",
+        ),
+        body=b"not copied",
+    )
+    answer = make_response(asked, 180)
+    assert answer.lines == [*FIELDS, asked.lines[6], asked.lines[8], "Content-Length: 0"]
+    assert (answer.status, answer.reason, answer.body) == (180, "Ringing", b"")
+    assert parse(answer.encode()).names == answer.names
+
+
+def test_a_timestamp_goes_into_a_100_alone():
+    """RFC 3261 §8.2.6.1."""
+    asked = request("Timestamp: 54")
+    assert make_response(asked, 100).value("timestamp") == "54"
+    assert make_response(asked, 200).value("timestamp") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "line_with_tag"),
+    [
+        ("To: <sip:b@b>", "To: <sip:b@b>;tag=x"),
+        ("t: sip:b@b ", "t: sip:b@b;tag=x"),
+        ("To: <sip:b@b;tag=no>", "To: <sip:b@b;tag=no>;tag=x"),
+        ('To: ";tag=" <sip:b@b>', 'To: ";tag=" <sip:b@b>;tag=x'),
+        ("To: <sip:b@b>\r\n ", "To: <sip:b@b>;tag=x"),
+        ("To:\r\n <sip:b@b>", "To: <sip:b@b>;tag=x"),
+        ("To: <sip:b@b>;TAG=y", "To: <sip:b@b>;TAG=y"),
+        ("To: <sip:b@b>\r\n ; tag = y", "To: <sip:b@b>\r\n ; tag = y"),
+    ],
+)
+def test_a_tag_is_added_where_there_is_none(line, line_with_tag):
+    """RFC 3261 §8.2.6.2."""
+    asked = parse(octets(*FIELDS[:2], line, *FIELDS[3:]))
+    assert isinstance(asked, Request)
+    assert make_response(asked, 200, to_tag="x").lines[2] == line_with_tag
+    assert make_response(asked, 100).lines[2] == line
+
+
+def test_a_response_has_more_fields_and_a_phrase_when_given():
+    """RFC 3261 §8.2.6, §21."""
+    answer = make_response(request(), 423, extra=(("Min-Expires", "60"), ("X", "y")))
+    assert answer.lines[-3:] == ["Min-Expires: 60", "X: y", "Content-Length: 0"]
+    assert answer.names[-3:] == ["min-expires", "x", "content-length"]
+    assert answer.encode().startswith(b"SIP/2.0 423 Interval Too Brief\r\n")
+    assert make_response(request(), 400, "Why Not").reason == "Why Not"
+    assert make_response(request(), 499).reason == "Unknown"
+
+
+def test_a_bad_request_is_answered_with_what_could_be_read():
+    """RFC 3261 §8.2.6.2: nothing is made up."""
+    bad = refused(octets(FIELDS[0], "nonsense", 'To: "B', "CSeq: x"))
+    answer = make_response(bad.request, bad.status or 0, to_tag="x")
+    assert answer.lines == [FIELDS[0], 'To: "B', "CSeq: x", "Content-Length: 0"]

@@ -1,0 +1,339 @@
+"""The client machines beside RFC 3261 §17.1, §9.1, §16.6 and RFC 6026 §7.2."""
+
+import pytest
+
+from sip.message.message import Request
+from sip.transaction.client import ClientTransaction, InviteClientTransaction
+from sip.transaction.machine import State
+from sip.transport.flow import Flow
+
+UDP = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
+TCP = UDP._replace(transport="TCP", connection=1)
+USER = object()
+
+
+def started(method: str, flow: Flow = UDP, now: float = 0.0):
+    """A client machine that has just sent its request."""
+    request = Request(method, "sip:bob@192.0.2.7", ["via"], [f"Via: SIP/2.0/{flow.transport} us"])
+    kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
+    machine = kind(request, "z9hG4bKAb", "us", flow, USER)
+    assert machine.start(request, now) == request.encode()
+    return machine
+
+
+def invite(flow: Flow = UDP, now: float = 0.0) -> InviteClientTransaction:
+    return started("INVITE", flow, now)
+
+
+def options(flow: Flow = UDP, now: float = 0.0) -> ClientTransaction:
+    return started("OPTIONS", flow, now)
+
+
+def repeats(machine, until: float) -> list[float]:
+    """At which times, on a clock that stops at each deadline, the request is sent again."""
+    times = []
+    while machine.deadline is not None and machine.deadline <= until:
+        now = machine.deadline
+        data = machine.tick(now)
+        if data is not None:
+            assert data == machine.data
+            times.append(now)
+    return times
+
+
+def test_responses_are_known_by_branch_and_method_and_a_branch_has_no_case():
+    """§17.1.3, §7.3.1."""
+    assert invite().key == ("z9hg4bkab", "INVITE")
+    assert options().key == ("z9hg4bkab", "OPTIONS")
+
+
+# INVITE, §17.1.1
+
+
+def test_an_invite_is_sent_seven_times_at_intervals_that_double_without_a_cap():
+    """§17.1.1.2: timer A 0.5, 1, 2, 4, 8, 16 s; timer B 64*T1."""
+    machine = invite(now=100.0)
+    assert repeats(machine, until=131.999) == [100.5, 101.5, 103.5, 107.5, 115.5, 131.5]
+    assert machine.state is State.TRYING
+    assert machine.deadline == 132.0
+    assert machine.tick(132.0) is None
+    assert machine.is_over
+    assert machine.timed_out
+
+
+def test_on_a_connection_an_invite_is_sent_once_and_times_out_alike():
+    """§17.1.1.2: no timer A, timer B for any transport."""
+    machine = invite(TCP)
+    assert machine.deadline == 32.0
+    assert repeats(machine, until=31.0) == []
+    machine.tick(31.999)
+    assert machine.state is State.TRYING
+    machine.tick(32.0)
+    assert machine.timed_out
+    assert machine.is_over
+
+
+def test_a_provisional_response_ends_the_repeats():
+    """§17.1.1.2, Proceeding."""
+    machine = invite()
+    assert machine.receive(100, 0.2) is True
+    assert machine.state is State.PROCEEDING
+    assert machine.data is None
+    assert machine.tick(0.5) is None
+    assert machine.tick(32.0) is None  # timer B is off as well
+    assert machine.state is State.PROCEEDING
+
+
+def test_every_provisional_response_goes_on():
+    """§17.1.1.2, Proceeding."""
+    machine = invite()
+    assert [machine.receive(status, 1.0) for status in (100, 180, 183, 199, 100)] == [True] * 5
+
+
+@pytest.mark.parametrize("rings_first", [False, True])
+@pytest.mark.parametrize("status", [200, 202, 299])
+def test_a_2xx_goes_on_and_so_does_each_of_its_repeats_for_timer_m(status: int, rings_first: bool):
+    """RFC 6026 §7.2: Accepted for 64*T1 from the first 2xx."""
+    machine = invite()
+    if rings_first:
+        machine.receive(180, 5.0)
+    assert machine.receive(status, 10.0) is True
+    assert (machine.state, machine.deadline) == (State.ACCEPTED, 42.0)
+    assert machine.receive(status, 10.5) is True
+    assert machine.receive(200, 41.0) is True
+    assert machine.deadline == 42.0
+    assert machine.tick(41.999) is None
+    assert machine.state is State.ACCEPTED
+    assert machine.tick(42.0) is None
+    assert machine.is_over
+    assert not machine.timed_out
+
+
+@pytest.mark.parametrize("late", [100, 180, 300, 487, 603])
+def test_after_a_2xx_only_a_2xx_goes_on(late: int):
+    """RFC 6026 §7.2."""
+    machine = invite()
+    machine.receive(200, 1.0)
+    assert machine.receive(late, 2.0) is False
+    assert (machine.state, machine.deadline) == (State.ACCEPTED, 33.0)
+
+
+@pytest.mark.parametrize("rings_first", [False, True])
+@pytest.mark.parametrize("status", [300, 404, 487, 503, 699])
+def test_a_failure_goes_on_once_and_its_repeats_are_awaited_for_timer_d(
+    status: int, rings_first: bool
+):
+    """§17.1.1.2: Completed, and timer D of at least 32 s."""
+    machine = invite()
+    if rings_first:
+        machine.receive(180, 1.0)
+    assert machine.receive(status, 3.0) is True
+    assert (machine.state, machine.deadline) == (State.COMPLETED, 35.0)
+    for repeat in (status, 180, 200, 600):
+        assert machine.receive(repeat, 4.0) is False
+    assert machine.tick(34.999) is None
+    assert machine.state is State.COMPLETED
+    assert machine.tick(35.0) is None
+    assert machine.is_over
+    assert not machine.timed_out
+
+
+def test_on_a_connection_a_failure_leaves_nothing_to_wait_for():
+    """§17.1.1.2: timer D of 0 s."""
+    machine = invite(TCP)
+    machine.receive(486, 3.0)
+    assert machine.deadline == 3.0
+    machine.tick(3.0)
+    assert machine.is_over
+
+
+# CANCEL, §9.1
+
+
+def test_a_cancel_waits_for_a_provisional_response():
+    """§9.1: before one, it must not be sent."""
+    machine = invite()
+    assert machine.cancel(0.1) is False
+    assert machine.wants_cancel
+    assert machine.data is not None  # the INVITE goes on being repeated
+    assert machine.receive(100, 0.3) is True
+    assert machine.wants_cancel
+    assert machine.cancel(0.3) is True
+    assert not machine.wants_cancel
+
+
+def test_a_cancel_goes_out_at_once_while_the_phone_rings_and_only_once():
+    """§9.1."""
+    machine = invite()
+    machine.receive(180, 1.0)
+    assert machine.cancel(2.0) is True
+    assert machine.cancel(3.0) is False
+
+
+@pytest.mark.parametrize("final", [200, 486])
+def test_after_the_final_response_no_cancel_is_sent(final: int):
+    """§9.1: it would have no effect."""
+    machine = invite()
+    machine.receive(180, 1.0)
+    machine.receive(final, 2.0)
+    assert machine.cancel(3.0) is False
+    assert not machine.wants_cancel
+
+
+@pytest.mark.parametrize("final", [200, 486])
+def test_a_cancel_that_waited_is_dropped_when_the_final_response_comes_first(final: int):
+    """§9.1."""
+    machine = invite()
+    machine.cancel(0.1)
+    machine.receive(final, 0.2)
+    assert machine.cancel(0.2) is False
+
+
+def test_a_cancelled_invite_without_an_answer_ends_64_t1_later():
+    """§9.1: who knows RFC 2543 alone sends no 487; further ringing doesn't prolong it."""
+    machine = invite()
+    machine.receive(180, 1.0)
+    machine.cancel(10.0)
+    assert machine.receive(183, 20.0) is True
+    assert machine.deadline == 42.0
+    machine.tick(41.999)
+    assert machine.state is State.PROCEEDING
+    machine.tick(42.0)
+    assert machine.is_over
+    assert machine.timed_out
+
+
+def test_a_cancelled_invite_that_nobody_ever_heard_ends_with_timer_b():
+    """§17.1.1.2."""
+    machine = invite()
+    machine.cancel(5.0)
+    repeats(machine, until=32.0)
+    assert machine.is_over
+    assert machine.timed_out
+
+
+# Timer C, §16.6 step 11, §16.7 step 2, §16.8
+
+
+def test_timer_c_asks_for_a_cancel_after_more_than_three_minutes_of_ringing():
+    """§16.8: a branch that has had a provisional response is cancelled."""
+    machine = invite()
+    machine.receive(180, 10.0)
+    assert machine.deadline == 191.0
+    machine.tick(190.999)
+    assert not machine.wants_cancel
+    assert machine.tick(191.0) is None
+    assert machine.wants_cancel
+    assert machine.cancel(191.0) is True
+    assert machine.deadline == 223.0
+
+
+def test_timer_c_begins_anew_with_each_sign_of_life_but_not_with_a_100():
+    """§16.7, step 2: 101 to 199."""
+    machine = invite()
+    machine.receive(100, 1.0)
+    assert machine.deadline == 182.0
+    machine.receive(100, 50.0)
+    assert machine.deadline == 182.0
+    machine.receive(180, 100.0)
+    assert machine.deadline == 281.0
+    machine.receive(100, 120.0)
+    assert machine.deadline == 281.0
+    machine.receive(183, 130.0)
+    assert machine.deadline == 311.0
+
+
+# Every other method, §17.1.2
+
+
+def test_a_request_is_repeated_at_intervals_that_double_up_to_t2_until_timer_f():
+    """§17.1.2.2: timer E 0.5, 1, 2, 4, 4 … s; timer F 64*T1."""
+    machine = options(now=100.0)
+    times = repeats(machine, until=131.999)
+    assert times == [100.5, 101.5, 103.5, 107.5, 111.5, 115.5, 119.5, 123.5, 127.5, 131.5]
+    assert machine.deadline == 132.0
+    assert machine.tick(132.0) is None
+    assert machine.is_over
+    assert machine.timed_out
+
+
+def test_after_a_provisional_response_the_repeats_go_on_every_t2():
+    """§17.1.2.2, Proceeding: a timer E that runs is not cut short, then it is T2."""
+    machine = options()
+    assert repeats(machine, until=0.5) == [0.5]
+    assert machine.receive(100, 0.6) is True
+    assert machine.state is State.PROCEEDING
+    assert machine.receive(100, 0.7) is True
+    assert repeats(machine, until=20.0) == [1.5, 5.5, 9.5, 13.5, 17.5]
+
+
+def test_timer_f_ends_proceeding_too():
+    """§17.1.2.2."""
+    machine = options()
+    machine.receive(100, 0.2)
+    repeats(machine, until=31.999)
+    assert machine.state is State.PROCEEDING
+    machine.tick(32.0)
+    assert machine.is_over
+    assert machine.timed_out
+
+
+@pytest.mark.parametrize("provisional_first", [False, True])
+@pytest.mark.parametrize("status", [200, 302, 404, 503, 603])
+def test_the_final_response_goes_on_once_and_repeats_are_absorbed_for_timer_k(
+    status: int, provisional_first: bool
+):
+    """§17.1.2.2: Completed for T4."""
+    machine = options()
+    if provisional_first:
+        machine.receive(100, 1.0)
+    assert machine.receive(status, 2.0) is True
+    assert (machine.state, machine.deadline) == (State.COMPLETED, 7.0)
+    assert machine.receive(status, 2.5) is False
+    assert machine.receive(100, 3.0) is False
+    assert machine.tick(6.999) is None
+    assert machine.state is State.COMPLETED
+    assert machine.tick(7.0) is None
+    assert machine.is_over
+    assert not machine.timed_out
+
+
+def test_on_a_connection_a_request_is_sent_once():
+    """§17.1.2.2: no timer E, timer F all the same, timer K of 0 s."""
+    machine = options(TCP)
+    assert machine.deadline == 32.0
+    machine.receive(100, 1.0)
+    assert repeats(machine, until=31.0) == []
+    assert machine.receive(200, 31.0) is True
+    assert machine.deadline == 31.0
+    machine.tick(31.0)
+    assert machine.is_over
+    assert not machine.timed_out
+
+
+def test_on_a_connection_a_request_times_out():
+    """§17.1.2.2."""
+    machine = options(TCP)
+    assert repeats(machine, until=32.0) == []
+    assert machine.timed_out
+
+
+@pytest.mark.parametrize("make", [invite, options])
+def test_what_is_over_takes_nothing_sends_nothing_and_holds_no_message(make):
+    """§17.1: Terminated.  The wheel may keep the machine a while; the messages go at once."""
+    machine = make()
+    machine.end()
+    assert machine.receive(200, 1.0) is False
+    assert machine.tick(100.0) is None
+    assert (machine.state, machine.deadline) == (State.TERMINATED, None)
+    assert machine.data is None
+    assert machine.request is None
+    assert not machine.timed_out
+
+
+@pytest.mark.parametrize("make", [invite, options])
+def test_an_early_tick_is_harmless(make):
+    """A machine may be asked at any time."""
+    machine = make()
+    assert machine.tick(0.499) is None
+    assert machine.deadline == 0.5

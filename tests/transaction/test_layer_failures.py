@@ -1,0 +1,134 @@
+"""The layer as a client: errors, silence, and timer C (RFC 3261 §16.8, §16.9, §17.1.4, §18.4)."""
+
+import re
+
+import pytest
+
+from sip.message.message import Message
+from tests.transaction.hop import BOB, TO_BOB, Hop, answers, request, sent_on
+
+# What cannot be sent, §17.1.4, §18.4
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_send_that_fails_counts_as_a_503(proxy: Hop, method: str):
+    """§16.9."""
+    proxy.is_broken = True
+    proxy.hears(request(method))
+    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert not proxy.layer.clients
+
+
+def quote(message: Message, size: int = 520) -> bytes:
+    """What an ICMP error tells of a datagram."""
+    return message.encode()[:size]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Hop, method: str):
+    """§16.9, §18.4."""
+    message = sent_on(proxy, method)
+    proxy.layer.unreachable(quote(message, 160))
+    proxy.settles()
+    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert proxy.says().status == 503
+    assert not proxy.layer.clients
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda quoted: b"",
+        lambda quoted: quoted[:40],
+        lambda quoted: quoted.partition(b"branch=")[0],
+        lambda quoted: re.sub(rb"(branch=z9hG4bK.{15}).*", rb"\1", quoted, flags=re.DOTALL),
+        lambda quoted: re.sub(rb"z9hG4bK[0-9a-f]{16}", b"z9hG4bK0123456789abcdef", quoted),
+        lambda quoted: quoted.replace(b"INVITE", b"OPTIONS", 1),
+        lambda quoted: quoted.replace(b"INVITE", b"ACK", 1),
+        lambda quoted: b"SIP/2.0 200 OK" + quoted[quoted.index(b"\r\n") :],
+        lambda quoted: b"\xff\x00\r\nVia: \xff",
+    ],
+)
+def test_a_foreign_icmp_error_ends_nothing(proxy: Hop, forge):
+    """Who cannot see our branch cannot end a call."""
+    invite = sent_on(proxy)
+    proxy.layer.unreachable(forge(quote(invite)))
+    proxy.settles()
+    assert proxy.arrivals == []
+    assert len(proxy.layer.clients) == 1
+
+
+def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Hop):
+    """The quoted datagram begins with what others have written."""
+    message = sent_on(proxy, uri="sip:bob@example.com;branch=z9hG4bK0123456789abcdef")
+    proxy.layer.unreachable(quote(message))
+    proxy.settles()
+    assert [one.status for one in proxy.arrivals] == [503]
+
+
+def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Hop):
+    """It was reachable; timers B and C see to the rest."""
+    invite = sent_on(proxy)
+    answers(proxy, invite, 180)
+    proxy.layer.unreachable(quote(invite))
+    proxy.settles()
+    assert proxy.arrivals == []
+
+
+# Silence, §17.1.1.2, §17.1.2.2
+
+
+@pytest.mark.parametrize(("method", "times"), [("INVITE", 7), ("MESSAGE", 11)])
+def test_silence_counts_as_a_408_after_64_t1(proxy: Hop, method: str, times: int):
+    """§16.7: timers A and B, E and F."""
+    first = sent_on(proxy, method)
+    proxy.passes(31.9)
+    repeats = [message for message, remote in proxy.sent if remote == BOB]
+    assert len(repeats) == times - 1
+    assert {message.encode() for message in repeats} == {first.encode()}
+    assert proxy.arrivals == []
+    proxy.passes(0.2)
+    assert [(one.status, one.response) for one in proxy.arrivals] == [(408, None)]
+    assert not proxy.layer.clients
+
+
+def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Hop):
+    """§16.8; and what does not answer that either counts as a 408 (§9.1)."""
+    invite = sent_on(proxy)
+    answers(proxy, invite, 180)
+    proxy.says()
+    proxy.passes(180.9)
+    assert proxy.sent == []
+    proxy.passes(0.2)
+    cancel = proxy.says()
+    assert cancel.method == "CANCEL"
+    answers(proxy, cancel, 200)
+    proxy.passes(32.1)
+    assert [one.status for one in proxy.arrivals] == [408]
+
+
+def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(hop: Hop):
+    """A loser that never answers its CANCEL."""
+
+    def handler(request, upstream):
+        upstream.layer.send_request(request.copy(), TO_BOB, upstream)
+        upstream.answer(200)
+
+    hop.handler = handler
+    hop.hears(request())
+    hop.passes(65.0)
+    hop.sent.clear()
+    assert hop.is_quiet
+    assert hop.served[0][1].arrivals.empty() == []
+
+
+def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(proxy: Hop, caplog):
+    """They have left the wheel together."""
+    broken, good = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
+    transaction = proxy.layer.clients[broken.via.branch.lower(), "INVITE"]
+    transaction.interval = "no number"
+    proxy.passes(0.6)
+    assert "timer" in caplog.text
+    assert [one.status for one in proxy.arrivals] == [500]
+    repeats = [message for message, remote in proxy.sent if remote == BOB]
+    assert [message.via.branch for message in repeats] == [good.via.branch]

@@ -1,0 +1,117 @@
+"""Where handlers wait, and what is drawn at random."""
+
+import re
+
+import gevent
+
+from sip.transaction.layer import Mailbox, Tokens
+
+
+def test_items_come_out_in_order_and_need_no_wait():
+    """First in, first out."""
+    box = Mailbox()
+    for item in (1, 2, 3):
+        box.put(item)
+    assert [box.get(), box.get()] == [1, 2]
+    assert box.empty() == [3]
+    assert box.empty() == []
+
+
+def test_a_reader_waits_until_somebody_puts():
+    """It blocks its greenlet and nobody else's."""
+    box, got = Mailbox(), []
+    reader = gevent.spawn(lambda: got.append(box.get()))
+    gevent.sleep(0)
+    assert got == []
+    box.put(None)
+    reader.join(1)
+    assert got == [None]
+
+
+def test_many_items_in_one_turn_wake_the_reader_once():
+    """A second wake-up would reach it wherever it waits next."""
+    box, got = Mailbox(), []
+
+    def read():
+        got.append(box.get())
+        gevent.sleep(0.01)  # gevent checks that nobody else wakes this
+        got.extend([box.get(), box.get()])
+
+    reader = gevent.spawn(read)
+    gevent.sleep(0)
+    for item in (1, 2, 3):
+        box.put(item)
+    reader.join(1)
+    assert reader.successful()
+    assert got == [1, 2, 3]
+
+
+def test_a_reader_that_a_timeout_has_called_away_is_not_woken_elsewhere():
+    """The wake-up was on its way already."""
+    box, slept = Mailbox(), []
+
+    def read():
+        with gevent.Timeout(0.001, False):
+            box.get()
+        gevent.sleep(0.01)
+        slept.append(True)
+
+    reader = gevent.spawn(read)
+    gevent.sleep(0)
+    gevent.sleep(0.002)
+    box.put("too late")
+    reader.join(1)
+    assert reader.successful()
+    assert slept == [True]
+    assert box.get() == "too late"
+
+
+def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
+    """Whichever is first: the item stays for whoever asks."""
+    box, slept = Mailbox(), []
+
+    def read():
+        try:
+            box.get()
+        except KeyError:
+            gevent.sleep(0.01)
+            slept.append(True)
+
+    reader = gevent.spawn(read)
+    gevent.sleep(0)
+    gevent.get_hub().loop.run_callback(lambda: reader.throw(KeyError()))
+    box.put("an item")
+    reader.join(1)
+    assert reader.successful()
+    assert slept == [True]
+    assert box.empty() == ["an item"]
+
+
+def test_a_killed_reader_is_forgotten():
+    """A put afterwards wakes nobody, and the next reader gets the item."""
+    box = Mailbox()
+    reader = gevent.spawn(box.get)
+    gevent.sleep(0)
+    reader.kill()
+    box.put(1)
+    gevent.sleep(0)
+    assert gevent.spawn(box.get).get(timeout=1) == 1
+
+
+def test_tokens_are_64_bits_and_never_the_same():
+    """RFC 3261 §19.3 wants 32 bits of randomness; a branch is a secret towards who guesses."""
+    draw = Tokens()
+    drawn = [draw() for _ in range(5000)]
+    assert len(set(drawn)) == 5000
+    assert all(re.fullmatch("[0-9a-f]{16}", token) for token in drawn)
+    assert not set(drawn) & {Tokens()() for _ in range(1000)}
+
+
+def test_tokens_come_from_the_system(monkeypatch):
+    """Not from a generator whose state can be learnt from what it gave."""
+    asked = []
+    monkeypatch.setattr("os.urandom", lambda size: asked.append(size) or bytes(range(256)) * 16)
+    draw = Tokens()
+    assert draw() == "f8f9fafbfcfdfeff"
+    assert draw() == "f0f1f2f3f4f5f6f7"
+    assert asked == [4096]

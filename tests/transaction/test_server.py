@@ -1,0 +1,252 @@
+"""The server machines beside RFC 3261 §17.2 and RFC 6026 §7.1, with `now` as plain numbers."""
+
+import pytest
+
+from sip.transaction.machine import State
+from sip.transaction.server import InviteServerTransaction, ServerTransaction
+from sip.transport.flow import Flow
+
+UDP = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
+TCP = UDP._replace(transport="TCP", connection=1)
+KEY = ("z9hg4bk1", "192.0.2.7:5060", "INVITE")
+
+RINGING, OK, BUSY = b"180", b"200", b"486"
+
+
+def invite(flow: Flow = UDP) -> InviteServerTransaction:
+    return InviteServerTransaction(KEY, flow, 0.0)
+
+
+def request(flow: Flow = UDP) -> ServerTransaction:
+    return ServerTransaction(KEY, flow, 0.0)
+
+
+def repeats(machine, until: float, start: float = 0.0) -> list[float]:
+    """At which times, on a clock that stops at each deadline, the machine sends by itself."""
+    times, now = [], start
+    while machine.deadline is not None and machine.deadline <= until:
+        now = machine.deadline
+        if machine.tick(now) is not None:
+            times.append(now)
+    return times
+
+
+# INVITE, §17.2.1
+
+
+def test_an_invite_begins_in_proceeding_and_waits_for_as_long_as_the_phone_rings():
+    """§17.2.1: no timer runs in Proceeding."""
+    machine = invite()
+    assert (machine.state, machine.deadline) == (State.PROCEEDING, None)
+    assert machine.tick(10_000.0) is None
+    assert machine.state is State.PROCEEDING
+
+
+def test_a_repeated_invite_gets_the_latest_provisional_response():
+    """§17.2.1, Proceeding."""
+    machine = invite()
+    assert machine.repeat() is None
+    assert machine.respond(100, b"100", 0.1) == b"100"
+    assert machine.respond(180, RINGING, 0.2) == RINGING
+    assert machine.repeat() == RINGING
+    assert (machine.state, machine.deadline) == (State.PROCEEDING, None)
+
+
+def test_a_failure_is_repeated_at_doubling_intervals_up_to_t2_until_timer_h():
+    """§17.2.1: timer G 0.5, 1, 2, 4, 4 … s, timer H 32 s after the response."""
+    machine = invite()
+    assert machine.respond(486, BUSY, 100.0) == BUSY
+    assert machine.state is State.COMPLETED
+    times = repeats(machine, until=200.0)
+    assert times == [100.5, 101.5, 103.5, 107.5, 111.5, 115.5, 119.5, 123.5, 127.5, 131.5]
+    assert machine.is_over
+    assert machine.deadline is None
+
+
+def test_timer_h_ends_it_at_32_seconds_and_not_before():
+    """§17.2.1: timer H is 64*T1."""
+    machine = invite()
+    machine.respond(300, b"300", 0.0)
+    repeats(machine, until=31.9)
+    assert machine.deadline == 32.0
+    machine.tick(31.999)
+    assert machine.state is State.COMPLETED
+    machine.tick(32.0)
+    assert machine.state is State.TERMINATED
+
+
+def test_a_repeated_invite_gets_the_failure_again_without_moving_its_timers():
+    """§17.2.1, Completed."""
+    machine = invite()
+    machine.respond(486, BUSY, 0.0)
+    assert machine.repeat() == BUSY
+    assert machine.deadline == 0.5
+
+
+def test_the_acknowledged_failure_is_kept_t4_longer_and_never_repeated():
+    """§17.2.1: timer I is T4; Confirmed absorbs further ACKs and repeats."""
+    machine = invite()
+    machine.respond(486, BUSY, 0.0)
+    machine.tick(0.5)
+    assert machine.acknowledge(1.0) is True
+    assert (machine.state, machine.deadline) == (State.CONFIRMED, 6.0)
+    assert machine.repeat() is None
+    assert machine.acknowledge(3.0) is True  # absorbed, and timer I is not set anew
+    assert machine.deadline == 6.0
+    assert machine.tick(5.999) is None
+    assert machine.state is State.CONFIRMED
+    assert machine.tick(6.0) is None
+    assert machine.is_over
+
+
+def test_an_accepted_invite_absorbs_repeats_and_lets_acks_and_further_2xx_pass():
+    """RFC 6026 §7.1: Accepted, and timer L of 64*T1."""
+    machine = invite()
+    assert machine.respond(200, OK, 10.0) == OK
+    assert (machine.state, machine.deadline) == (State.ACCEPTED, 42.0)
+    assert machine.repeat() is None
+    assert machine.acknowledge(10.2) is False
+    assert machine.respond(200, OK, 10.5) == OK
+    assert machine.respond(202, b"202", 11.5) == b"202"
+    assert (machine.state, machine.deadline) == (State.ACCEPTED, 42.0)
+    assert machine.last is None  # the callee repeats its 2xx, nothing needs to be kept
+    assert machine.tick(41.999) is None
+    assert machine.state is State.ACCEPTED
+    assert machine.tick(42.0) is None
+    assert machine.is_over
+
+
+@pytest.mark.parametrize("late", [100, 183, 300, 408, 487, 603])
+def test_after_a_2xx_nothing_but_a_2xx_is_sent(late: int):
+    """RFC 6026 §7.1."""
+    machine = invite()
+    machine.respond(200, OK, 0.0)
+    assert machine.respond(late, b"late", 1.0) is None
+    assert machine.state is State.ACCEPTED
+
+
+@pytest.mark.parametrize("late", [100, 180, 200, 487, 600])
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_after_a_failure_every_further_response_is_dropped(late: int, acknowledged: bool):
+    """§17.2.1: the first final response stands."""
+    machine = invite()
+    machine.respond(486, BUSY, 0.0)
+    if acknowledged:
+        machine.acknowledge(0.1)
+    before = machine.state, machine.deadline
+    assert machine.respond(late, b"late", 1.0) is None
+    assert (machine.state, machine.deadline) == before
+
+
+def test_an_ack_before_the_final_response_is_absorbed_and_changes_nothing():
+    """§17.2.1: nothing has been acknowledged."""
+    machine = invite()
+    machine.respond(180, RINGING, 0.0)
+    assert machine.acknowledge(0.1) is True
+    assert (machine.state, machine.deadline, machine.repeat()) == (State.PROCEEDING, None, RINGING)
+
+
+def test_on_a_connection_a_failure_is_sent_once_and_its_ack_ends_it():
+    """§17.2.1: no timer G, timer H all the same, timer I of 0 s."""
+    machine = invite(TCP)
+    machine.respond(486, BUSY, 0.0)
+    assert machine.deadline == 32.0
+    assert repeats(machine, until=31.0) == []
+    assert machine.acknowledge(31.0) is True
+    assert machine.is_over
+
+
+def test_on_a_connection_a_failure_without_ack_ends_with_timer_h():
+    """§17.2.1."""
+    machine = invite(TCP)
+    machine.respond(486, BUSY, 0.0)
+    assert repeats(machine, until=32.0) == []
+    assert machine.is_over
+
+
+def test_on_a_connection_an_accepted_invite_waits_for_timer_l_too():
+    """RFC 6026 §8.7: for all transports."""
+    machine = invite(TCP)
+    machine.respond(200, OK, 0.0)
+    assert machine.deadline == 32.0
+
+
+# Every other method, §17.2.2
+
+
+def test_a_repeated_request_is_dropped_until_there_is_a_response():
+    """§17.2.2, Trying."""
+    machine = request()
+    assert machine.state is State.TRYING
+    assert machine.repeat() is None
+
+
+def test_a_repeated_request_gets_the_latest_response():
+    """§17.2.2, Proceeding and Completed."""
+    machine = request()
+    assert machine.respond(100, b"100", 4.0) == b"100"
+    assert (machine.state, machine.repeat()) == (State.PROCEEDING, b"100")
+    assert machine.respond(200, OK, 5.0) == OK
+    assert (machine.state, machine.repeat()) == (State.COMPLETED, OK)
+
+
+def test_the_response_is_kept_for_timer_j_and_never_sent_by_itself():
+    """§17.2.2: timer J is 64*T1 after the final response."""
+    machine = request()
+    machine.respond(404, b"404", 3.0)
+    assert machine.deadline == 35.0
+    assert machine.tick(34.999) is None
+    assert machine.repeat() == b"404"
+    assert machine.tick(35.0) is None
+    assert machine.is_over
+
+
+@pytest.mark.parametrize("late", [100, 183, 200, 500])
+def test_a_second_final_response_is_dropped(late: int):
+    """§17.2.2, Completed."""
+    machine = request()
+    machine.respond(200, OK, 0.0)
+    assert machine.respond(late, b"late", 1.0) is None
+    assert (machine.deadline, machine.repeat()) == (32.0, OK)
+
+
+def test_on_a_connection_the_response_ends_it():
+    """§17.2.2: timer J of 0 s."""
+    machine = request(TCP)
+    assert machine.respond(200, OK, 0.0) == OK
+    assert machine.is_over
+
+
+def test_who_waits_for_longer_than_timer_e_needs_to_reach_t2_is_told_once():
+    """RFC 4320 §4.1: the client's timer E is set to T2 after 0.5 + 1 + 2 s, not before."""
+    machine = request()
+    machine.tick(3.499)
+    assert not machine.wants_trying
+    machine.tick(3.5)
+    assert machine.wants_trying
+    assert machine.deadline is None
+    machine.respond(100, b"100", 3.5)
+    assert machine.deadline is None
+
+
+def test_who_has_been_answered_is_not_told_to_wait():
+    """RFC 4320 §4.1."""
+    machine = request()
+    machine.respond(200, OK, 3.4)
+    machine.tick(3.5)
+    assert not machine.wants_trying
+    early = request()
+    early.respond(100, b"100", 1.0)
+    early.tick(3.5)
+    assert not early.wants_trying
+    assert early.state is State.PROCEEDING
+
+
+@pytest.mark.parametrize("machine", [invite(), request()])
+def test_what_is_over_sends_nothing(machine):
+    """§17.2: Terminated."""
+    machine.end()
+    assert machine.respond(200, OK, 1.0) is None
+    assert machine.tick(100.0) is None
+    assert machine.is_answered
+    assert (machine.state, machine.deadline) == (State.TERMINATED, None)

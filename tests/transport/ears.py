@@ -1,0 +1,54 @@
+"""Sockets of ours that hear on the loopback addresses of this machine."""
+
+import time
+
+import gevent
+
+from sip.transport.flow import Flow
+from sip.transport.udp import UdpSocket
+
+CLOSED = ("127.0.0.1", 9)  # the discard port, where nobody listens
+
+
+class Ear:
+    """A UdpSocket, and what it has heard."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.heard: list[tuple[bytes, Flow]] = []
+        self.lost: list[bytes] = []
+        self.handler = lambda data, flow: None
+        self.wakes = 0
+        self.socket = UdpSocket((host, 0), self.receive, self.lost.append)
+        readable = self.socket._readable
+
+        def counted() -> None:
+            self.wakes += 1
+            readable()
+
+        self.socket._readable = counted
+        self.socket.start()
+
+    @property
+    def port(self) -> int:
+        return self.socket.port
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        self.heard.append((data, flow))
+        self.handler(data, flow)
+
+    def hears(self, count: int) -> list[bytes]:
+        """Wait until so many datagrams have come."""
+        until(lambda: len(self.heard) >= count)
+        return [data for data, _ in self.heard]
+
+
+def until(condition, seconds: float = 2.0) -> None:
+    """Let the loop run until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never was so"
+        gevent.sleep(0.001)
+
+
+class OddError(BaseException):
+    """No Exception, as gevent.Timeout is none."""

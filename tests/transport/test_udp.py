@@ -1,0 +1,249 @@
+"""UDP on the loopback addresses of this machine: real sockets, gevent's loop, no server."""
+
+import gc
+import socket as plain_socket
+import weakref
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from sip.transport.flow import Flow
+from sip.transport.udp import BATCH, MAX_IDLE_READERS, UdpSocket
+from tests.transport.ears import OddError, until
+
+# Addresses, §18.2.2, RFC 3581 §4
+
+
+@pytest.mark.parametrize(
+    ("listens", "host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1", "127.0.0.2"),
+        ("0.0.0.0", "127.0.0.3", "127.0.0.1"),
+        ("127.0.0.4", "127.0.0.1", "127.0.0.4"),
+        ("::", "::1", "::1"),
+        ("::1", "::1", "::1"),
+    ],
+)
+def test_an_answer_leaves_from_the_address_that_was_asked(ears, peers, listens, host, asked):
+    """RFC 3581 §4: also on a socket that listens on all addresses."""
+    ear, peer = ears(listens), peers(host)
+    ear.handler = lambda data, flow: ear.socket.send(b"answer", flow)
+    peer.sendto(b"question", (asked, ear.port))
+    data, source = peer.recvfrom(100)
+    assert (data, source[:2]) == (b"answer", (asked, ear.port))
+    flow = ear.heard[0][1]
+    assert flow == Flow("UDP", (asked, ear.port), peer.getsockname()[:2])
+
+
+def test_a_broadcast_is_answered_from_an_address_of_ours(ears, peers):
+    """None may send from a broadcast address."""
+    ear, peer = ears("0.0.0.0"), peers("127.0.0.1")
+    ear.handler = lambda data, flow: ear.socket.send(b"answer", flow)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    peer.sendto(b"question", ("127.255.255.255", ear.port))
+    assert peer.recvfrom(100) == (b"answer", ("127.0.0.1", ear.port))
+
+
+def test_an_ipv6_socket_leaves_ipv4_to_another_on_the_same_port(ears, peers):
+    """No peer is ever shown as ::ffff:127.0.0.1."""
+    ear = ears("::")
+    peer = peers("127.0.0.1", port=ear.port)
+    assert peer.getsockname() == ("127.0.0.1", ear.port)
+    other = peers("127.0.0.2")
+    other.sendto(b"question", ("127.0.0.1", ear.port))
+    assert peer.recvfrom(100) == (b"question", other.getsockname())
+    gevent.sleep(0.01)
+    assert ear.heard == []
+
+
+def test_a_flow_without_a_local_address_leaves_it_to_the_kernel(ears, peers):
+    """What a wildcard socket is called itself."""
+    for wildcard, host in (("0.0.0.0", "127.0.0.1"), ("::", "::1")):
+        ear, peer = ears(wildcard), peers(host)
+        ear.socket.send(b"hello", Flow("UDP", ear.socket.local, peer.getsockname()[:2]))
+        assert peer.recvfrom(100)[0] == b"hello"
+
+
+def test_an_address_that_is_taken_or_foreign_is_refused_and_leaves_no_socket_open(ears):
+    """The operator gets to read it."""
+    ear = ears()
+    for address in (("127.0.0.1", ear.port), ("203.0.113.1", 0)):
+        with pytest.raises(OSError, match=r"in use|assign"):
+            UdpSocket(address, ear.receive, ear.lost.append)
+    gc.collect()  # a socket left open would warn, and warnings are errors
+
+
+# Reading
+
+
+def test_a_datagram_of_any_size_is_heard_whole(ears, peers):
+    """§18.1.1: up to 65,535 octets with its headers."""
+    ear, peer = ears(), peers()
+    for size in (0, 1, 4, 1500, 65_507):
+        peer.sendto(b"x" * size, ("127.0.0.1", ear.port))
+        ear.hears(len(ear.heard) + 1)
+    assert [len(data) for data, _ in ear.heard] == [0, 1, 4, 1500, 65_507]
+
+
+def test_a_burst_larger_than_a_batch_is_heard_in_order(ears, peers):
+    """Between batches timers have their turn; nothing is lost there."""
+    ear, peer = ears(), peers()
+    burst = [b"%d" % number for number in range(3 * BATCH + 5)]
+    for data in burst:
+        plain_socket.socket.sendto(peer._sock, data, ("127.0.0.1", ear.port))
+    assert ear.hears(len(burst)) == burst
+    assert ear.wakes >= 4
+
+
+def test_a_lone_datagram_costs_two_reads(ears, peers):
+    """The second says that there is no more."""
+    ear, peer = ears(), peers()
+    reads, receive_one = [], ear.socket._receive_one
+
+    def counted():
+        reads.append(True)
+        return receive_one()
+
+    ear.socket._receive_one = counted
+    peer.sendto(b"x", ("127.0.0.1", ear.port))
+    ear.hears(1)
+    gevent.sleep(0.005)
+    assert len(reads) == 2
+
+
+def test_a_handler_that_waits_does_not_block_the_next_datagram(ears, peers):
+    """Each is handled in blocking style, by a greenlet that may wait."""
+    ear, peer = ears(), peers()
+    gate, done = Event(), []
+
+    def handler(data, flow):
+        if data == b"slow":
+            gate.wait()
+        done.append(data)
+
+    ear.handler = handler
+    for data in (b"slow", b"quick", b"slow", b"quick"):
+        peer.sendto(data, ("127.0.0.1", ear.port))
+    until(lambda: len(done) == 2)
+    assert done == [b"quick", b"quick"]
+    gate.set()
+    until(lambda: len(done) == 4)
+
+
+def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
+    """One that never waits serves all; after a burst of waiting ones 64 are kept."""
+    ear, peer = ears(), peers()
+    for number in range(1, 20):
+        peer.sendto(b"x", ("127.0.0.1", ear.port))
+        ear.hears(number)
+    until(lambda: len(ear.socket._idle) == 1)
+    gate, crowd = Event(), MAX_IDLE_READERS + 40
+    readers: list[weakref.ref] = []
+
+    def handler(data, flow):
+        readers.append(weakref.ref(gevent.getcurrent()))
+        gate.wait()
+
+    ear.handler = handler
+    for _ in range(crowd):
+        plain_socket.socket.sendto(peer._sock, b"wait", ("127.0.0.1", ear.port))
+    until(lambda: len(readers) == crowd)
+    assert len({id(reader()) for reader in readers}) == crowd
+    gate.set()
+    until(lambda: len(ear.socket._idle) == MAX_IDLE_READERS)
+    gevent.sleep(0.01)
+    assert sum(reader() is not None for reader in readers) == MAX_IDLE_READERS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(), OddError(), gevent.Timeout(1), SystemExit(), OSError(), BlockingIOError()],
+)
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_handler_that_raises_does_not_leave_the_port_deaf(ears, peers, caplog, error, waits):
+    """One traceback, with the datagram that led to it; the next one is heard."""
+    ear, peer = ears(), peers()
+
+    def handler(data, flow):
+        if data == b"bad":
+            if waits:
+                gevent.sleep(0.001)
+            raise error
+
+    ear.handler = handler
+    for data in (b"bad", b"good", b"bad", b"good"):
+        peer.sendto(data, ("127.0.0.1", ear.port))
+        gevent.sleep(0.003)
+    assert ear.hears(4) == [b"bad", b"good", b"bad", b"good"]
+    assert caplog.text.count("while handling the datagram b'bad'") == 2
+    assert caplog.text.count("Traceback") == 2
+
+
+def test_a_handler_that_is_killed_ends_its_reader_alone(ears, peers, caplog):
+    """GreenletExit is no fault."""
+    ear, peer = ears(), peers()
+    waiting = []
+
+    def handler(data, flow):
+        if data == b"kill me":
+            waiting.append(gevent.getcurrent())
+            gevent.get_hub().switch()
+
+    ear.handler = handler
+    peer.sendto(b"kill me", ("127.0.0.1", ear.port))
+    until(lambda: waiting)
+    gevent.kill(waiting[0])
+    gevent.sleep(0.001)
+    assert waiting[0].dead
+    peer.sendto(b"next", ("127.0.0.1", ear.port))
+    assert ear.hears(2) == [b"kill me", b"next"]
+    assert caplog.text == ""
+
+
+# Stopping
+
+
+def test_stop_closes_the_port_and_ends_the_idle_readers(ears, peers):
+    """A greenlet that nobody can wake any more would be held for ever."""
+    ear, peer = ears(), peers()
+    peer.sendto(b"x", ("127.0.0.1", ear.port))
+    ear.hears(1)
+    until(lambda: len(ear.socket._idle) == 1)
+    idle = ear.socket._idle[0]
+    ear.socket.stop()
+    ear.socket.stop()  # twice is harmless
+    gevent.sleep(0.001)
+    assert idle.dead
+    peers("127.0.0.1", port=ear.port)  # the port is free
+
+
+def test_a_handler_that_waits_while_the_socket_stops_ends_in_peace(ears, peers, caplog):
+    """Its answer has no way any more: an OSError, which the layer above counts."""
+    ear, peer = ears(), peers()
+    gate, errors = Event(), []
+
+    def handler(data, flow):
+        gate.wait()
+        try:
+            ear.socket.send(b"answer", flow)
+        except OSError as error:
+            errors.append(error)
+
+    ear.handler = handler
+    peer.sendto(b"wait", ("127.0.0.1", ear.port))
+    peer.sendto(b"wait", ("127.0.0.1", ear.port))
+    ear.hears(2)
+    ear.socket.stop()
+    gate.set()
+    until(lambda: len(errors) == 2)
+    gevent.sleep(0.001)
+    assert ear.socket._idle == []
+    assert caplog.text == ""
+
+
+def test_a_socket_that_was_never_started_can_be_stopped():
+    """As when the next address cannot be bound."""
+    sock = UdpSocket(("127.0.0.1", 0), lambda data, flow: None, lambda data: None)
+    sock.stop()
