@@ -145,6 +145,9 @@ class SipServer:
         except Exception:
             upstream.answer(500)
             log.exception("while serving %s", request.encode())
+        except BaseException:  # a handler that is ended from outside leaves nobody waiting
+            upstream.answer(500)
+            raise
         finally:
             self._waiting -= 1
 

@@ -59,11 +59,11 @@ class Proxy:
 
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
-        check_forwardable(request)
         routes = take_own_routes(request, self.domains)
-        if routes and request.uri.scheme not in _SCHEMES:  # a strict router had hidden it
-            raise _bad_scheme(request)
         passage = self.tickets.passage(request, routes)
+        if passage is not None:
+            upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
+        check_forwardable(request)
         if passage is None or self._leads_back_here(request, passage):
             self._outside_dialog(request, upstream)
         else:
@@ -189,8 +189,9 @@ class Proxy:
 
 def check_forwardable(request: Request) -> None:
     """§16.3: what is refused before anything is looked up.  Raises Refused or BadMessage."""
-    if request.uri.scheme not in _SCHEMES:
-        raise _bad_scheme(request)
+    scheme = request.uri.scheme
+    if scheme not in _SCHEMES:
+        raise Refused(416, f"{scheme[:20]} is not a scheme that is served here")
     if hops_left(request) == 0:
         raise Refused(483, "it has no hops left")
     required = request.tokens("proxy-require")
@@ -200,7 +201,3 @@ def check_forwardable(request: Request) -> None:
             f"requires {', '.join(required)[:80]} of proxies",
             extra=(("Unsupported", ", ".join(required)),),
         )
-
-
-def _bad_scheme(request: Request) -> Refused:
-    return Refused(416, f"{request.uri.scheme[:20]} is not a scheme that is served here")

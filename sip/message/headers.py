@@ -235,14 +235,14 @@ def parse_credentials(field: str) -> Credentials:
         return scan_credentials(field)
     params: dict[str, str] = {}
     for item in text.split(","):
-        name, _, value = item.partition("=")
+        name, equals, value = item.partition("=")
         name, value = name.strip(" \t"), value.strip(" \t")
         if '"' in value:
             # A comma or equals sign inside quotes has cut a value: only the exact reader can tell.
             if value[0] != '"' or value[-1] != '"' or value.count('"') != 2:
                 return scan_credentials(field)
             value = value[1:-1]
-        if name not in _DIGEST_PARAMS or name in params:
+        if not equals or name not in _DIGEST_PARAMS or name in params:
             return scan_credentials(field)
         params[name] = value
     return Credentials(scheme, params)

@@ -106,8 +106,9 @@ class Upstream:
     """The client's side of one request that is being served: how it is answered.
 
     `flow` is the one the request came by, `transaction` answers its repeats, `arrivals` is where
-    the handler waits for what its branches bring, and for a CANCEL.  When the handler has ended,
-    `request` is None: an accepted call is held for 32 s more, but not what was asked.
+    the handler waits for what its branches bring, and for a CANCEL.  `is_proven` says that the
+    sender has shown a password or a ticket, so its address is not forged.  When the handler has
+    ended, `request` is None: an accepted call is held for 32 s more, but not what was asked.
     """
 
     __slots__ = ("arrivals", "flow", "is_proven", "layer", "request", "transaction")
@@ -120,7 +121,7 @@ class Upstream:
         self.flow = flow
         self.transaction = transaction
         self.arrivals = Mailbox()
-        self.is_proven = False  # the sender has authenticated
+        self.is_proven = False
 
     @property
     def is_served(self) -> bool:

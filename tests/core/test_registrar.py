@@ -1,14 +1,16 @@
 """The registrar's own rules: how long, and by which way (RFC 3261 §10.3, RFC 3327)."""
 
 import pytest
-from world import REALM, World
+from world import REALM, MemorySocket, World
 
 from sip.core.refusal import Refused
 from sip.core.registrar import Expiry, check_required, needs_flow
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
 from sip.message.uri import parse_uri
+from sip.server import OwnAddresses
 from sip.transport.flow import Flow
+from sip.transport.transports import Transports
 
 EXPIRY = Expiry(minimum=60, maximum=7200, default=3600)
 
@@ -259,3 +261,33 @@ def test_the_user_of_to_is_the_user_of_the_credentials(world: World, to: str, st
     assert [row.aor for row in world.bindings.rows.values()] == ["bob@example.com"] * (
         status == 200
     )
+
+
+# Again
+
+
+def test_what_was_authenticated_before_a_restart_is_not_taken_again(world: World):
+    """RFC 7616 §5.4: the counts are forgotten with the process, so its nonces are too."""
+    bob = world.phone("bob", registered=False)
+    request = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
+    bob.transmits(request)
+    answered = bob.with_credentials(request, bob.gets(401))
+    bob.transmits(answered)
+    bob.gets(200)
+    world.start_server()
+    bob.transmits(answered)
+    assert "stale=true" in bob.gets(401).value("www-authenticate")
+
+
+def test_which_addresses_are_this_machine():
+    """Its own and its names; not those that any machine may bind to, nor what is no address."""
+    transports = Transports(lambda: 0.0, ("Sip.Example.NET", None))
+    transports.add(MemorySocket(World(), ("192.0.2.1", 5060)))
+    wildcard = MemorySocket(World(), ("0.0.0.0", 5060))
+    wildcard.is_wildcard = True
+    transports.add(wildcard)
+    is_own = OwnAddresses(transports)
+    for host in ("192.0.2.1", "127.0.0.1", "localhost", "sip.example.net"):
+        assert is_own(host), host
+    for host in ("0.0.0.0", "::", "224.0.1.75", "255.255.255.255", "999.1.2.3", "203.0.113.9", "x"):
+        assert not is_own(host), host

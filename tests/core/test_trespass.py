@@ -234,10 +234,12 @@ def test_a_callee_that_another_named_gets_a_ticket_for_its_own_flow_alone(world:
 
 def test_a_call_through_an_edge_proxy_that_records_its_route_goes_on_to_its_end(world: World):
     """§16.12, RFC 3327: its Route behind ours is followed along the flow, by the ACK too."""
-    alice, bob = world.phone("alice"), world.phone("bob", registered=False)
-    edge = world.phone("edge", registered=False, host="198.51.100.1")
-    bob.registers(headers=("Supported: path", "Path: <sip:198.51.100.1;lr>"))
-    call = alice.sends("INVITE", bob.aor)
+    alice = world.phone("alice")
+    edge = world.phone("bob", registered=False, host="198.51.100.1")  # Bob's REGISTER comes by it
+    edge.registers(
+        "<sip:bob@198.51.100.77>", headers=("Supported: path", "Path: <sip:198.51.100.1;lr>")
+    )
+    call = alice.sends("INVITE", edge.aor)
     invite = edge.gets("INVITE")
     invite.put_first("record-route", "Record-Route: <sip:198.51.100.1;lr>")
     edge.answers(invite, 200)

@@ -260,3 +260,24 @@ def test_who_is_disabled_or_removed_is_not_rung(world: World):
     alice.gets(404)
     assert bob.hears_nothing()
     assert carol.hears_nothing()
+
+
+def test_the_ack_of_a_refused_re_invite_stays_here(world: World):
+    """§17.1.1.3: a failure that we sent ourselves is acknowledged to us, not to the other phone."""
+    alice, bob = world.phones("alice", "bob")
+    here, _, _ = call_between(world, alice, bob)
+    again = alice.sends_within("INVITE", here, headers=("Proxy-Require: teleport",))
+    refusal = alice.gets(420)
+    routes = tuple(f"Route: {route}" for route in here.routes)
+    ack = alice.request(
+        "ACK",
+        again.uri_text,
+        to=refusal.value("to"),
+        call_id=again.call_id,
+        cseq=again.cseq[0],
+        from_tag=again.from_.tag,
+        branch=again.via.branch,
+        headers=routes,
+    )
+    alice.transmits(ack)
+    assert bob.hears_nothing()

@@ -145,6 +145,10 @@ def test_our_via_is_taken_off_alone(vias, left):
         ("Via: SIP/2.0/UDP a;rport=", "Via: SIP/2.0/UDP a;received=R;rport=5"),
         ("Via: SIP/2.0/UDP a;rport = 7;b", "Via: SIP/2.0/UDP a;b;received=R;rport=5"),
         ("Via: SIP/2.0/UDP a;received=x;rport", "Via: SIP/2.0/UDP a;received=R;rport=5"),
+        (
+            'Via: SIP/2.0/UDP a;x=";rport;";rport;b',
+            'Via: SIP/2.0/UDP a;x=";rport;";b;received=R;rport=5',
+        ),
         ("Via: SIP/2.0/UDP a;rportable;rport", "Via: SIP/2.0/UDP a;rportable;received=R;rport=5"),
         ('Via: SIP/2.0/UDP a;x=";rport";rport', 'Via: SIP/2.0/UDP a;x=";rport";received=R;rport=5'),
         ('Via: SIP/2.0/UDP a;rport;x=",;"', 'Via: SIP/2.0/UDP a;x=",;";received=R;rport=5'),

@@ -90,6 +90,9 @@ def test_quick_and_exact_reader_see_the_same_address(value):
 @example('Digest a = b c , d = "" ')
 @example('Digest\ta="b\tc"')
 @example("Digest a=b\n")
+@example('Digest realm, nonce="x"')
+@example("Digest realm")
+@example('Digest realm=a;"b",qop="c"')
 @example(' a="b"')
 def test_quick_and_exact_reader_see_the_same_credentials(value):
     """RFC 3261 §25.1 credentials."""

@@ -250,6 +250,8 @@ def test_each_repeat_of_a_failure_is_acknowledged_again_for_timer_d(proxy: Hop):
     answers(proxy, invite, 486)
     first = proxy.says().encode()
     assert proxy.says().status == 486
+    (client,) = proxy.layer.clients.values()
+    assert (client.user, client.request) == (None, None)  # all that is kept is the ACK
     proxy.hears(request("ACK", to="<sip:bob@example.com>;tag=b"))
     for _ in range(3):
         answers(proxy, invite, 486)

@@ -1,11 +1,26 @@
 """Sockets of ours that hear on the loopback addresses of this machine."""
 
+import socket
 import time
 
 import gevent
+import pytest
 
 from sip.transport.flow import Flow
 from sip.transport.udp import UdpSocket
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has the loopback address of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 CLOSED = ("127.0.0.1", 9)  # the discard port, where nobody listens
 

@@ -11,27 +11,29 @@ from gevent import socket
 from sip.transport import udp
 from sip.transport.flow import Flow
 from sip.transport.udp import RECEIVE_BUFFER_BYTES
-from tests.transport.ears import CLOSED, OddError, until
+from tests.transport.ears import CLOSED, OddError, needs_ipv6, until
 
 # ICMP, §18.4
 
 
-def test_an_icmp_error_brings_back_the_beginning_of_our_datagram(ears):
-    """From a port where nobody listens, on all kinds of sockets."""
-    for host, closed in (
+@pytest.mark.parametrize(
+    ("host", "closed"),
+    [
         ("127.0.0.1", CLOSED),
         ("0.0.0.0", CLOSED),
-        ("::1", ("::1", 9)),
-        ("::", ("::1", 9)),
-    ):
-        ear = ears(host)
-        local = ear.socket.local
-        ear.socket.send(
-            b"INVITE sip:bob@example.com SIP/2.0" + b"x" * 3000, Flow("UDP", local, closed)
-        )
-        until(lambda ear=ear: ear.lost)
-        assert ear.lost[0].startswith(b"INVITE sip:bob@example.com SIP/2.0xxxx")
-        assert len(ear.lost) == 1
+        pytest.param("::1", ("::1", 9), marks=needs_ipv6),
+        pytest.param("::", ("::1", 9), marks=needs_ipv6),
+    ],
+)
+def test_an_icmp_error_brings_back_the_beginning_of_our_datagram(ears, host, closed):
+    """From a port where nobody listens, on all kinds of sockets."""
+    ear = ears(host)
+    invite = b"INVITE sip:bob@example.com SIP/2.0\r\n" + b"x" * 3000
+    ear.socket.send(invite, Flow("UDP", ear.socket.local, closed))
+    until(lambda: ear.lost)
+    assert len(ear.lost) == 1
+    assert len(ear.lost[0]) >= 500
+    assert invite.startswith(ear.lost[0])
 
 
 def test_there_is_no_busy_loop_while_errors_come_back(ears):

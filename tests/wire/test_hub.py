@@ -1,0 +1,78 @@
+"""Nothing holds the hub: while Python works, no datagram is read."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.wire.server import CALLEES, Server
+from tests.wire.test_sipp import register
+
+# What gevent's monitor says of a greenlet that held the hub for longer than asked below.
+REPORT = "appears to be blocked"
+LONGEST_HOLD = "0.05"  # seconds
+
+
+@pytest.fixture
+def monitored(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch):
+    """The real server, with gevent's monitor looking whether anything blocks."""
+    monkeypatch.setenv("GEVENT_MONITOR_THREAD_ENABLE", "1")
+    monkeypatch.setenv("GEVENT_MAX_BLOCKING_TIME", LONGEST_HOLD)
+    server = Server(tmp_path / "server")
+    shutil.copy(database, server.database)
+    server.start()
+    yield server
+    server.close()
+
+
+def imported(server: Server, number: int) -> subprocess.Popen[str]:
+    """Begin to import so many users, by another process as an administrator would."""
+    file = server.home / "many.csv"
+    with file.open("w", newline="") as rows:
+        writer = csv.writer(rows)
+        writer.writerow(["username", "password"])
+        writer.writerows([f"many{n:06}", f"secret-of-many{n:06}"] for n in range(number))
+    return subprocess.Popen(
+        server._command("users", "import", str(file)),
+        cwd=server.home,
+        env=server._environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_monitor_sees_what_holds_the_hub(monkeypatch: pytest.MonkeyPatch):
+    """Else the next test could not fail."""
+    monkeypatch.setenv("GEVENT_MONITOR_THREAD_ENABLE", "1")
+    monkeypatch.setenv("GEVENT_MAX_BLOCKING_TIME", LONGEST_HOLD)
+    script = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import gevent, time\n"
+        "def hold():\n"
+        "    until = time.monotonic() + 0.4\n"
+        "    while time.monotonic() < until: pass\n"
+        "gevent.sleep(0.3); gevent.spawn(hold).join(); gevent.sleep(0.2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert REPORT in done.stderr
+
+
+def test_nothing_holds_the_hub_while_phones_register_and_users_are_imported(monitored, sipp):
+    """REGISTERs go on during a large import; the running server then knows the new users."""
+    importing = imported(monitored, 100_000)
+    phones = sipp("callee", calls=1)
+    for _ in range(6):
+        register(monitored, sipp, CALLEES, phones.address, phones.socket)
+    output, errors = importing.communicate(timeout=120)
+    assert importing.returncode == 0, errors
+    assert "100000 new" in output
+    register(monitored, sipp, ["many099999"], "127.0.0.1", "127.0.0.1:5071")
+    monitored.stop()
+    log = monitored.log.read_text(errors="replace")
+    assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]
