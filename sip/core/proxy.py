@@ -11,6 +11,7 @@ from sip.core.routing import (
     Domains,
     Target,
     address_of_record,
+    as_request_uri,
     breadth_left,
     by_preference,
     hops_left,
@@ -78,7 +79,7 @@ class Proxy:
         """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
         if passage.flow is None and "route" in request.names:
             self._authenticate(request, upstream)
-        target = Target(request.uri_text, passage.flow)
+        target = Target(as_request_uri(request.uri_text), passage.flow)
         self.forwarder.forward(request, upstream, [[target]])
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
@@ -94,7 +95,8 @@ class Proxy:
             ):
                 self.layer.counts["ACKs without a way"] += 1
                 return
-            self.forwarder.pass_on(request, Target(request.uri_text, passage.flow))
+            target = Target(as_request_uri(request.uri_text), passage.flow)
+            self.forwarder.pass_on(request, target)
         except (BadMessage, NoRoute, OSError) as error:
             self.layer.counts["ACKs without a way"] += 1
             log.debug("dropped an ACK: %s", error)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from sip.core.authentication import Authenticator
-from sip.core.location import Binding, Bindings, Location
+from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record, username_of
 from sip.message.grammar import BadMessage, quote
@@ -25,6 +25,9 @@ from sip.transport.resolver import is_address
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
+
+# Characters of one Contact.  A push token and an instance together take about 500 (RFC 8599 §14).
+MAX_CONTACT_LENGTH = 1000
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -108,6 +111,9 @@ class Registrar:
             raise BadMessage("Contact * goes alone and with Expires 0")
 
     def _wanted(self, request: Request, contacts: list[str], flow: Flow) -> list[Binding]:
+        if len(contacts) > MAX_CONTACTS or any(len(text) > MAX_CONTACT_LENGTH for text in contacts):
+            # Each is compared with all others, as URIs: more would cost more than it is worth.
+            raise Refused(403, "more contacts, or longer ones, than any phone has")
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         path = tuple(request.values("path"))

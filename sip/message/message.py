@@ -201,7 +201,7 @@ def _without_stamp(line: str) -> str:
 class Request(Message):
     """A request (§7.1)."""
 
-    __slots__ = ("method", "uri_text", "version")
+    __slots__ = ("method", "uri_text")
 
     def __init__(
         self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b""

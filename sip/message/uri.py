@@ -16,6 +16,10 @@ _LONGEST_KEPT = 200
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
+# A quick reading of most SIP URIs: nothing escaped, no password, no headers.
+_USUAL_SIP = re.compile(
+    r"(?:([A-Za-z0-9_.!~*'()&=+$,?/-]++)@)?([A-Za-z0-9.:-]++)(?:;([A-Za-z0-9_.!~*'()\[\]/:&+$;=-]++))?"
+)
 _PORT = re.compile(r"[0-9]{1,5}")
 _REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
 # §25.1: `reserved` and whatever else may stand escaped alone keeps its escape, in upper case.
@@ -169,8 +173,12 @@ _parse_kept = lru_cache(maxsize=_KEPT_URIS)(_parse)
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
-    user: str | None = None
-    password: str | None = None
+    usual = _USUAL_SIP.fullmatch(rest)
+    if usual is not None:
+        user, place, more = usual.groups()
+        host, port = parse_host_port(place)
+        return SipUri(text, scheme, user, None, host, port, _uri_params(more) if more else (), ())
+    user = password = None
     userinfo, at, host_and_more = rest.rpartition("@")
     if at:
         user, colon, password = userinfo.partition(":")
@@ -193,6 +201,10 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
 
     The host comes back in lower case, IPv6 without brackets and in its shortest form.
     """
+    return _host_port_kept(text) if len(text) <= _LONGEST_KEPT else _host_port(text)
+
+
+def _host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         inside, bracket, rest = text[1:].partition("]")
         if not bracket:
@@ -216,6 +228,9 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     if not _PORT.fullmatch(port_text) or not 0 < int(port_text) < 65536:
         raise BadMessage(f"{port_text[:20]!r} is not a port")
     return host, int(port_text)
+
+
+_host_port_kept = lru_cache(maxsize=_KEPT_URIS)(_host_port)
 
 
 def format_host(host: str) -> str:

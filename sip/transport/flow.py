@@ -1,5 +1,6 @@
 """A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from sip.message.grammar import BadMessage
@@ -31,6 +32,7 @@ class Flow(NamedTuple):
         )
 
 
+@lru_cache(maxsize=4096)  # a phone's is in all requests of its calls; 4096 are about 2 MB
 def parse_flow(text: str) -> Flow:
     """Read what `str(flow)` wrote; connections are not written.  Raises BadMessage."""
     match text.split("/"):

@@ -1,6 +1,7 @@
 """From a URI to the addresses of its next hop (RFC 3263)."""
 
 import socket
+from functools import lru_cache
 from ipaddress import ip_address
 
 from sip.message.grammar import BadMessage
@@ -31,10 +32,7 @@ def next_hop(uri: SipUri) -> Endpoint:
         raise NoRoute(f"the transport {transport} is not spoken here")
     host, port = _target(uri), uri.port or DEFAULT_PORT
     if is_address(host):
-        try:
-            return str(ip_address(host)), port
-        except ValueError:
-            raise NoRoute(f"{host} is not an address") from None
+        return _normal_address(host), port
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
@@ -42,6 +40,14 @@ def next_hop(uri: SipUri) -> Endpoint:
     for _, _, _, _, address in answers:
         return str(address[0]), port
     raise NoRoute(f"{host} has no address")
+
+
+@lru_cache(maxsize=4096)
+def _normal_address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise NoRoute(f"{host} is not an address") from None
 
 
 def _target(uri: SipUri) -> str:

@@ -145,18 +145,19 @@ class UdpSocket:
             self._hub.switch()
 
     def _read_batch(self) -> None:
-        """Handle what is there."""
+        """Handle what is there: datagrams first, for an answer that has come outweighs an error."""
+        has_errors = False
         for count in range(BATCH):
             if self._watcher is None:
                 return  # stopped, while the handler before was waiting
             try:
                 received = self._receive_one()
             except BlockingIOError:
-                if count == 0:
+                if has_errors or count == 0:
                     self._drain_errors()  # they make the socket readable too
                 return
             except OSError:
-                self._drain_errors()
+                has_errors = True
                 continue
             try:
                 self.receive(*received)

@@ -291,3 +291,13 @@ def test_which_addresses_are_this_machine():
         assert is_own(host), host
     for host in ("0.0.0.0", "::", "224.0.1.75", "255.255.255.255", "999.1.2.3", "203.0.113.9", "x"):
         assert not is_own(host), host
+
+
+@pytest.mark.parametrize(
+    "contacts", [["<sip:a@10.0.0.1>"] * 21, [f"<sip:a@10.0.0.1;x={'%41' * 400}>"]]
+)
+def test_contacts_are_bounded_before_they_are_compared(world, contacts):
+    """RFC 5393 §5; comparing thousands of long URIs with each other would hold the hub."""
+    bob = world.phone("bob", registered=False)
+    assert bob.registers(*contacts).status == 403
+    assert not world.bindings.rows
