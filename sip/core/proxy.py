@@ -196,7 +196,7 @@ def check_forwardable(request: Request) -> None:
         raise Refused(416, f"{scheme[:20]} is not a scheme that is served here")
     if hops_left(request) == 0:
         raise Refused(483, "it has no hops left")
-    required = request.tokens("proxy-require")
+    required = request.values("proxy-require")
     if required:
         raise Refused(
             420,

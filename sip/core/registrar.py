@@ -193,7 +193,7 @@ def _is_private(host: str) -> bool:
 
 def check_required(request: Request) -> None:
     """§8.2.2.3: refuse what is required and not understood.  Raises Refused (420)."""
-    unknown = [tag for tag in request.tokens("require") if tag.lower() not in SUPPORTED]
+    unknown = [tag for tag in request.values("require") if tag.lower() not in SUPPORTED]
     if unknown:
         extra = (("Unsupported", ", ".join(unknown)),)
         raise Refused(420, f"requires {', '.join(unknown)[:80]}", extra=extra)

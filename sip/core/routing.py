@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
-from sip.message.uri import SipUri, TelUri, Uri, parse_host_port, parse_uri
+from sip.message.uri import SipUri, TelUri, Uri, parse_host_port, parse_uri, read_uri
 from sip.transport.flow import Flow
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
 MAX_BREADTH = 60
+_USUAL_HOPS = frozenset(map(str, range(71)))
 
 
 class Domains:
@@ -167,6 +168,13 @@ def with_share_of_breadth(request: Request, branches: int) -> Request:
     return shared
 
 
+def _read_route(value: str) -> str:
+    """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept."""
+    if value[:1] == "<" and value.find(">") == len(value) - 1:
+        return value[1:-1]
+    return parse_name_addr(value).uri_text
+
+
 def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     """Take off the leading Route values that name us, and hand them out in order (§16.4).
 
@@ -184,7 +192,9 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
         request.uri_text = parse_name_addr(routes.pop()).uri_text
     own = 0
     for value in routes:
-        route = parse_name_addr(value).sip_uri
+        route = read_uri(_read_route(value))
+        if not isinstance(route, SipUri):
+            raise BadMessage(f"Route {value[:60]!r} is not a SIP URI")
         if not domains.is_us(route):
             break
         taken.append(route)
@@ -220,7 +230,7 @@ def hops_left(request: Request) -> int:
     text = request.value("max-forwards")
     if text is None:
         return 71
-    hops = bounded_number(text, 255)
+    hops = int(text) if text in _USUAL_HOPS else bounded_number(text, 255)
     if hops is None or hops > 255:
         raise BadMessage("Malformed Max-Forwards")
     return hops

@@ -36,6 +36,8 @@ MAX_SECONDS = 2**32 - 1
 MAGIC_COOKIE = "z9hG4bK"
 # A name in the DNS has at most 253 characters; a port comes behind it.
 MAX_SENT_BY = 260
+# Values of at most so many characters are kept when they have been read; 4096 are about 3 MB.
+_LONGEST_KEPT = 200
 # Parameters of one credentials field that are read: RFC 7616 knows eleven, and a stranger's request
 # may hold 60 kB of them.
 MAX_CREDENTIAL_PARAMS = 64
@@ -138,7 +140,14 @@ _USUAL_NAME_ADDR = re.compile(
 
 
 def parse_name_addr(value: str) -> NameAddr:
-    """Read one name-addr or addr-spec with parameters (§20.10, §25.1)."""
+    """Read one name-addr or addr-spec with parameters (§20.10, §25.1).
+
+    What is given is shared: the same From and To stand in every message of a dialog.
+    """
+    return _name_addr_kept(value) if len(value) <= _LONGEST_KEPT else _name_addr(value)
+
+
+def _name_addr(value: str) -> NameAddr:
     usual = _USUAL_NAME_ADDR.fullmatch(value)
     if usual is None:
         return scan_name_addr(value)
@@ -146,6 +155,8 @@ def parse_name_addr(value: str) -> NameAddr:
     display_name = words.strip(" ") if quoted is None else quoted
     return NameAddr(display_name, uri, {} if tag is None else {"tag": tag})
 
+
+_name_addr_kept = lru_cache(maxsize=4096)(_name_addr)
 
 _DISPLAY_NAME = re.compile(r"[^<\"\\;]*+")
 

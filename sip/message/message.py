@@ -29,7 +29,9 @@ MAX_COMMAS = 2000
 
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _COPIED = frozenset(_MANDATORY)  # the same go from a request into each response (§8.2.6.2)
-_REMEMBERED = frozenset({"via", "cseq", "from", "to"})  # fields whose values a Message keeps
+_REMEMBERED = frozenset(
+    {"from", "to", "call-id", "cseq"}
+)  # with Via, what a Message keeps values of
 _STAMPED = frozenset({"received", "rport"})
 
 
@@ -40,16 +42,17 @@ class Message:
     case.  Values that have been read are remembered; the editing methods forget them.
     """
 
-    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "lines", "names")
+    __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names")
 
     def __init__(self, names: list[str], lines: list[str], body: bytes = b"") -> None:
         self.names = names
         self.lines = lines
         self.body = body
         self._via: Via | None = None
-        self._cseq: tuple[int, str] | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
+        self._call_id: str | None = None
+        self._cseq: tuple[int, str] | None = None
 
     def value(self, name: str) -> str | None:
         """The first field of that name, whole: unfolded, without white space around it."""
@@ -85,10 +88,6 @@ class Message:
             return fields if fields and fields[0] else []
         return [value for field in fields for value in split_list(field) if value]
 
-    def tokens(self, name: str) -> list[str]:
-        """The values of a field of option tags or methods, as written."""
-        return self.values(name) if name in self.names else []
-
     @property
     def via(self) -> Via:
         """The topmost Via value."""
@@ -121,7 +120,9 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared octet for octet (§20.8)."""
-        return self.required("call-id")
+        if self._call_id is None:
+            self._call_id = self.required("call-id")
+        return self._call_id
 
     def set(self, name: str, line: str) -> None:
         """Replace the one field of that name by `line`, or add it at the end."""
@@ -130,27 +131,32 @@ class Message:
         else:
             self.names.append(name)
             self.lines.append(line)
-        if name in _REMEMBERED:
-            self._forget()
+        self._forget(name)
 
-    def _forget(self) -> None:
-        self._via = self._cseq = self._from = self._to = None
+    def _forget(self, name: str) -> None:
+        if name == "via":
+            self._via = None
+        elif name in _REMEMBERED:
+            self._from = self._to = self._call_id = self._cseq = None
+
+    def _remember(self, other: "Message") -> None:
+        """Take over what another message with the same fields has read."""
+        self._via, self._from, self._to = other._via, other._from, other._to
+        self._call_id, self._cseq = other._call_id, other._cseq
 
     def put_first(self, name: str, line: str) -> None:
         """Add a field above the others of that name, or above all (§16.6, steps 4 and 8)."""
         at = self.names.index(name) if name in self.names else 0
         self.names.insert(at, name)
         self.lines.insert(at, line)
-        if name in _REMEMBERED:
-            self._forget()
+        self._forget(name)
 
     def remove(self, name: str) -> None:
         """Remove every field of that name."""
         while name in self.names:
             at = self.names.index(name)
             del self.names[at], self.lines[at]
-        if name in _REMEMBERED:
-            self._forget()
+        self._forget(name)
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
         """Replace all values of a list field, one line each, where the first stood."""
@@ -217,7 +223,9 @@ class Request(Message):
 
     def copy(self) -> "Request":
         """A request to edit and send on; the body is shared."""
-        return Request(self.method, self.uri_text, self.names[:], self.lines[:], self.body)
+        copy = Request(self.method, self.uri_text, self.names[:], self.lines[:], self.body)
+        copy._remember(self)
+        return copy
 
     def encode(self) -> bytes:
         """The request as it goes out."""
@@ -239,7 +247,9 @@ class Response(Message):
 
     def copy(self) -> "Response":
         """A response to edit and send on; the body is shared."""
-        return Response(self.status, self.reason, self.names[:], self.lines[:], self.body)
+        copy = Response(self.status, self.reason, self.names[:], self.lines[:], self.body)
+        copy._remember(self)
+        return copy
 
     def encode(self) -> bytes:
         """The response as it goes out."""
@@ -273,7 +283,7 @@ def parse(datagram: bytes) -> Request | Response:
         raise BadMessage("a line end that is not CRLF", status=None)
     if len(lines) > MAX_HEADERS:
         raise BadMessage(f"more than {MAX_HEADERS} header fields", status=None)
-    if text.count(",") > MAX_COMMAS:
+    if len(text) > MAX_COMMAS and text.count(",") > MAX_COMMAS:
         raise BadMessage(f"more than {MAX_COMMAS} commas in the header fields", status=None)
     if start_line[:4].upper() == "SIP/":
         message: Request | Response = _parse_response(start_line, lines, rest)
@@ -294,10 +304,12 @@ def _index(lines: list[str]) -> tuple[list[str], list[str]]:
     Raises BadMessage for a line that is no header field.
     """
     names = [NAMES.get(line[: line.find(":") + 1]) for line in lines]
-    if None in names:
+    if None not in names:
+        return names, lines  # type: ignore[return-value]  # none is None, as has just been seen
+    if any(line[:1] in (" ", "\t") for line in lines):
         lines = _with_folds(lines)
         return [field_name(line) for line in lines], lines
-    return names, lines  # type: ignore[return-value]  # that no name is None has just been tested
+    return [name or field_name(line) for name, line in zip(names, lines, strict=True)], lines
 
 
 def _with_folds(lines: list[str]) -> list[str]:
@@ -331,7 +343,8 @@ def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
 def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
     method, _, uri_and_version = start_line.partition(" ")
     uri_text, _, version = uri_and_version.rpartition(" ")
-    if not (method in METHODS or is_token(method)) or " SIP/" not in start_line.upper():
+    is_start_line = version == "SIP/2.0" or " SIP/" in start_line.upper()
+    if not is_start_line or not (method in METHODS or is_token(method)):
         raise BadMessage(f"{start_line[:40]!r} is no start line", status=None)
     request = Request(method, uri_text, [], [])
     try:

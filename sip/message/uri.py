@@ -152,10 +152,11 @@ def _tel_value(name: str, value: str) -> str:
 
 def parse_uri(text: str) -> Uri:
     """Read a URI, without the angle brackets around it.  Raises BadMessage (400)."""
-    return _parse_kept(text) if len(text) <= _LONGEST_KEPT else _parse(text)
+    return _parse_kept(text) if len(text) <= _LONGEST_KEPT else read_uri(text)
 
 
-def _parse(text: str) -> Uri:
+def read_uri(text: str) -> Uri:
+    """The same for a URI that will not be seen again, such as one with a ticket."""
     scheme, colon, rest = text.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise BadMessage(f"{text[:60]!r} is not a URI")
@@ -169,7 +170,7 @@ def _parse(text: str) -> Uri:
     return Uri(text, scheme)
 
 
-_parse_kept = lru_cache(maxsize=_KEPT_URIS)(_parse)
+_parse_kept = lru_cache(maxsize=_KEPT_URIS)(read_uri)
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:

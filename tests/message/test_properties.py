@@ -235,7 +235,6 @@ def ask_for_everything(message) -> None:
     for name in set(message.names):
         message.value(name)
         message.fields(name)
-        outcome(message.tokens, name)
         for value in outcome(message.values, name):
             for read in (parse_via, parse_cseq, parse_credentials, parse_q):
                 outcome(read, value)
