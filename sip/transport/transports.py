@@ -11,6 +11,7 @@ from sip.message.grammar import BadMessage
 from sip.message.message import BadRequest, Request, Response, make_response, parse
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
+from sip.transport.resolver import is_address
 
 log = logging.getLogger("sip.transport")
 
@@ -179,12 +180,17 @@ class Transports:
         text = self._sent_by.get(flow.local)
         if text is None:
             host, port = flow.local
-            if self.advertised:
+            if self.advertised and self._is_for_family_of(host, self.advertised[0]):
                 host, port = self.advertised[0], self.advertised[1] or port
             if len(self._sent_by) >= KEPT_LOCAL_ADDRESSES:
                 self._sent_by.clear()
             text = self._sent_by[flow.local] = format_host_port(host, port)
         return text
+
+    @staticmethod
+    def _is_for_family_of(host: str, advertised: str) -> bool:
+        """Tell whether who reaches us at `host` can use what is advertised; a name fits both."""
+        return not is_address(advertised) or (":" in advertised) == (":" in host)
 
     def start(self) -> None:
         """Begin to read."""

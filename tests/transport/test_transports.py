@@ -301,3 +301,15 @@ def test_all_sockets_start_and_stop_together():
     assert [sock.runs for sock in desk.sockets] == [True, True]
     desk.transports.stop()
     assert [sock.runs for sock in desk.sockets] == [False, False]
+
+
+def test_an_address_that_is_advertised_is_told_to_its_own_family_only():
+    """A phone on IPv6 can't answer to an IPv4 address."""
+    over_ipv6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::9", 5060))
+    assert (
+        Desk(advertised=("192.0.2.77", None)).transports.sent_by(over_ipv6) == "[2001:db8::1]:5060"
+    )
+    assert (
+        Desk(advertised=("sip.example.com", 5080)).transports.sent_by(over_ipv6)
+        == "sip.example.com:5080"
+    )
