@@ -286,7 +286,6 @@ def test_peers_are_told_the_local_address():
     [
         (("sip.example.com", None), "sip.example.com:5060"),
         (("203.0.113.1", 5070), "203.0.113.1:5070"),
-        (("2001:db8::99", None), "[2001:db8::99]:5060"),
     ],
 )
 def test_peers_are_told_what_the_operator_advertises(advertised, told):
@@ -306,10 +305,9 @@ def test_all_sockets_start_and_stop_together():
 def test_an_address_that_is_advertised_is_told_to_its_own_family_only():
     """A phone on IPv6 can't answer to an IPv4 address."""
     over_ipv6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::9", 5060))
-    assert (
-        Desk(advertised=("192.0.2.77", None)).transports.sent_by(over_ipv6) == "[2001:db8::1]:5060"
-    )
-    assert (
-        Desk(advertised=("sip.example.com", 5080)).transports.sent_by(over_ipv6)
-        == "sip.example.com:5080"
-    )
+    for advertised, told in (
+        (("192.0.2.77", None), "[2001:db8::1]:5060"),
+        (("2001:db8::99", None), "[2001:db8::99]:5060"),
+        (("sip.example.com", 5080), "sip.example.com:5080"),
+    ):
+        assert Desk(advertised=advertised).transports.sent_by(over_ipv6) == told
