@@ -65,8 +65,23 @@ class Via:
         return parse_host_port(self.sent_by)
 
 
+# What nearly every phone writes, with rport on either side of the branch or nowhere.
+_USUAL_VIA = re.compile(
+    r"SIP/2\.0/UDP ([A-Za-z0-9.:\[\]-]++)(;rport)?;branch=([A-Za-z0-9._~*+!%'`-]++)(;rport)?"
+)
+
+
 def parse_via(value: str) -> Via:
     """Read one Via value (§25.1 `via-parm`)."""
+    usual = _USUAL_VIA.fullmatch(value)
+    if usual is not None:
+        sent_by, asks_first, branch, asks = usual.groups()
+        usual_params: Params = {"branch": branch}
+        if asks_first or asks:
+            if asks_first and asks:
+                raise BadMessage("the parameter 'rport' stands there twice")
+            usual_params["rport"] = None
+        return Via("UDP", _sent_by(sent_by), usual_params)
     protocol, _, rest = value.partition(" ")
     if protocol == "SIP/2.0/UDP" and is_plain(rest):
         sent_by, semicolon, params = rest.partition(";")

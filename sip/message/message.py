@@ -285,7 +285,7 @@ def parse(datagram: bytes) -> Request | Response:
         raise BadMessage(f"more than {MAX_HEADERS} header fields", status=None)
     if len(text) > MAX_COMMAS and text.count(",") > MAX_COMMAS:
         raise BadMessage(f"more than {MAX_COMMAS} commas in the header fields", status=None)
-    if start_line[:4].upper() == "SIP/":
+    if start_line.startswith("SIP/") or start_line[:4].upper() == "SIP/":
         message: Request | Response = _parse_response(start_line, lines, rest)
     else:
         message = _parse_request(start_line, lines, rest)
@@ -406,11 +406,8 @@ def _check(message: Request | Response, rest: bytes) -> None:
             if names.count(name) > 1:
                 raise BadMessage(f"More than one {_title(name)}")
     _ = message.cseq, message.via, message.call_id  # what can't be read raises
-    if "content-length" not in names:
-        message.body = rest
-        return
-    length_text = message.required("content-length")
-    if length_text == str(len(rest)):
+    length_text = message.value("content-length")
+    if length_text is None or length_text == str(len(rest)):
         message.body = rest
         return
     length = bounded_number(length_text, len(rest))

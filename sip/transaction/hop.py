@@ -9,6 +9,7 @@ from sip.transaction.server import Key
 
 _COOKIE = MAGIC_COOKIE.lower()  # a branch is a token, and tokens have no case (§7.3.1)
 _STATELESS = os.urandom(8)
+FINGERPRINT_LENGTH = 16
 
 
 def fingerprint(*texts: str) -> str:

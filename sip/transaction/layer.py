@@ -19,6 +19,7 @@ from sip.message.headers import MAGIC_COOKIE, METHODS
 from sip.message.message import Request, Response, make_response
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.hop import (
+    FINGERPRINT_LENGTH,
     ack_of_failure,
     cancel_of,
     fingerprint,
@@ -267,7 +268,8 @@ class Layer:
         ):
             self._follow(transaction)
             return
-        if request.to.tag == self.stateless_tag(request):
+        tag = request.to.tag
+        if len(tag) == FINGERPRINT_LENGTH and tag == self.stateless_tag(request):
             return  # it acknowledges what we refused without a transaction
         self.on_ack(request, flow)
 

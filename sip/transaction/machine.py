@@ -55,5 +55,10 @@ class Machine:
         self.deadline = None
 
     def tick(self, now: float) -> bytes | None:
-        """Do what has fallen due.  Calling it early is harmless."""
-        raise NotImplementedError
+        """Do what has fallen due: where a machine knows nothing better, it is over.
+
+        Calling it early is harmless.
+        """
+        if self.deadline is not None and now >= self.deadline:
+            self.end()
+        return None
