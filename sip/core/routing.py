@@ -11,6 +11,8 @@ from sip.transport.flow import Flow
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
 MAX_BREADTH = 60
+# Routes through us in one request.  A dialog gets two each time it passes here.
+MAX_OWN_ROUTES = 20
 _USUAL_HOPS = frozenset(map(str, range(71)))
 
 
@@ -199,6 +201,8 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
             break
         taken.append(route)
         own += 1
+        if own > MAX_OWN_ROUTES:
+            raise BadMessage("Too many Routes through this server")
     if taken or not routes:
         request.set_values("route", "Route", routes[own:])
     return taken
