@@ -6,8 +6,8 @@ monkey.patch_all()
 
 import sys
 
-from sip.command_line import Refused, main
-from sip.config import Config
+from sip.command_line import main
+from sip.config import CommandError, Config
 
 # How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
 POLL_INTERVAL = 0.25
@@ -78,7 +78,7 @@ def run(config: Config) -> int:
             stopping.wait()
             log.info("stopping")
     except (DatabaseError, ListenError, webadmin.WebListenError) as error:
-        raise Refused(str(error)) from None
+        raise CommandError(str(error)) from None
     return 0
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from sip.config import SETTINGS, Config, ConfigError, gather, nearest, unknown_variables
+from sip.config import SETTINGS, CommandError, Config, gather, nearest, unknown_variables
 
 VERSION = "0.1.0"
 PROGRAM = "sipserver.py"
@@ -20,10 +20,6 @@ _EPILOG = (
     "A flag beats the environment, which beats the file. Flags stand before or after the command,"
     " with one dash or two. `users -help` tells about the accounts."
 )
-
-
-class Refused(Exception):
-    """A command that could not do what it was told.  Its text is one sentence for the operator."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,12 +75,9 @@ def main(
         from sip.user_commands import execute  # imports dataset, which takes half a second
 
         return execute(options, config)
-    except ConfigError as error:
+    except CommandError as error:
         _say(str(error))
         return error.status
-    except Refused as error:
-        _say(str(error))
-        return 1
     except KeyboardInterrupt:
         _say("interrupted, nothing was changed")
         return 1

@@ -28,12 +28,19 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
-class ConfigError(Exception):
-    """A setting that cannot be used.  Its text is for the operator, `status` the exit code."""
+class CommandError(Exception):
+    """What could not be done.  Its text is a sentence for the operator, `status` the exit code."""
 
-    def __init__(self, sentence: str, status: int = 2) -> None:
+    def __init__(self, sentence: str, status: int = 1) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class ConfigError(CommandError):
+    """A setting that cannot be used."""
+
+    def __init__(self, sentence: str, status: int = 2) -> None:
+        super().__init__(sentence, status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import BinaryIO, TextIO
 
-from sip.command_line import Refused
-from sip.config import Config
+from sip.config import CommandError, Config
 from sip.store.database import Database, DatabaseError
 from sip.store.importing import BadFile, Report, export_accounts, import_accounts
 from sip.store.users import NoSuchUser, UserExists, Users
@@ -20,7 +19,7 @@ _SHOWN = 20
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
-    """Carry one command out.  Raises Refused with the sentence for the operator."""
+    """Carry one command out.  Raises CommandError with the sentence for the operator."""
     command: Callable[[argparse.Namespace, Users], int] = _COMMANDS[options.action]
     try:
         with Database(config.db_path) as database:
@@ -29,7 +28,7 @@ def execute(options: argparse.Namespace, config: Config) -> int:
                 print(f"warning: {users.warning}", file=sys.stderr)
             return command(options, users)
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
-        raise Refused(str(error)) from None
+        raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -80,18 +79,18 @@ def _import(options: argparse.Namespace, users: Users) -> int:
             try:
                 file = stack.enter_context(open(options.file, "rb"))
             except OSError as error:
-                raise Refused(f"cannot read {options.file}: {error.strerror}") from None
+                raise CommandError(f"cannot read {options.file}: {error.strerror}") from None
         try:
             report = import_accounts(
                 users, file, update=options.update, dry_run=options.dry_run, progress=_progress
             )
         except OSError as error:
-            raise Refused(f"cannot read {options.file}: {error.strerror}") from None
+            raise CommandError(f"cannot read {options.file}: {error.strerror}") from None
         finally:
             _clear_progress()
     _show(report)
     if report.refused:
-        raise Refused("nothing was imported; mend the refused rows and try again")
+        raise CommandError("nothing was imported; mend the refused rows and try again")
     return 0
 
 
@@ -108,7 +107,7 @@ def _export(options: argparse.Namespace, users: Users) -> int:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise Refused(f"cannot write {options.file}: {error.strerror}") from None
+            raise CommandError(f"cannot write {options.file}: {error.strerror}") from None
     return 0
 
 
@@ -129,9 +128,9 @@ def _password(options: argparse.Namespace) -> str:
         password = getpass.getpass(f"Password for {options.name}: ")
         again = getpass.getpass("Once more: ")
     except EOFError:
-        raise Refused("no password was given") from None
+        raise CommandError("no password was given") from None
     if password != again:
-        raise Refused("the two passwords differ; try again")
+        raise CommandError("the two passwords differ; try again")
     return password
 
 
