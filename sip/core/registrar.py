@@ -28,6 +28,9 @@ SUPPORTED = frozenset({"path"})
 
 # Characters of one Contact.  A push token and an instance together take about 500 (RFC 8599 §14).
 MAX_CONTACT_LENGTH = 1000
+# Characters of all Path values, and of a Call-ID: a few edge proxies, a UUID and a host name.
+MAX_PATH_LENGTH = 1000
+MAX_CALL_ID_LENGTH = 300
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -111,12 +114,10 @@ class Registrar:
             raise BadMessage("Contact * goes alone and with Expires 0")
 
     def _wanted(self, request: Request, contacts: list[str], flow: Flow) -> list[Binding]:
-        if len(contacts) > MAX_CONTACTS or any(len(text) > MAX_CONTACT_LENGTH for text in contacts):
-            # Each is compared with all others, as URIs: more would cost more than it is worth.
-            raise Refused(403, "more contacts, or longer ones, than any phone has")
+        path = tuple(request.values("path"))
+        _check_bounds(contacts, path, request.call_id)
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
-        path = tuple(request.values("path"))
         if any(self.domains.is_us(parse_name_addr(value).sip_uri) for value in path):
             raise Refused(403, "its Path leads back here")
         user_agent = (request.value("user-agent") or "")[:200]
@@ -153,6 +154,20 @@ class Registrar:
             extra += tuple(("Path", value) for value in path)
         tag = upstream.layer.new_token()
         upstream.respond(make_response(request, 200, to_tag=tag, extra=extra))
+
+
+def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:
+    """Refuse what is more than any phone has.
+
+    Contacts are compared each with all others, as URIs; Path and Call-ID are kept with each.
+    """
+    if (
+        len(contacts) > MAX_CONTACTS
+        or any(len(contact) > MAX_CONTACT_LENGTH for contact in contacts)
+        or sum(map(len, path)) > MAX_PATH_LENGTH
+        or len(call_id) > MAX_CALL_ID_LENGTH
+    ):
+        raise Refused(403, "more or longer contacts, Path or Call-ID than any phone has")
 
 
 def _asked_seconds(contact: NameAddr, header_expires: int) -> int:

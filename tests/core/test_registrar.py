@@ -301,3 +301,13 @@ def test_contacts_are_bounded_before_they_are_compared(world, contacts):
     bob = world.phone("bob", registered=False)
     assert bob.registers(*contacts).status == 403
     assert not world.bindings.rows
+
+
+@pytest.mark.parametrize(
+    "more", [{"call_id": "x" * 301}, {"headers": ("Path: <sip:a;x=" + "y" * 1000 + ";lr>",)}]
+)
+def test_what_is_kept_with_a_binding_is_bounded(world, more):
+    """A user must not fill the memory with Call-IDs of 60 kB."""
+    bob = world.phone("bob", registered=False)
+    assert bob.registers(**more).status == 403
+    assert not world.bindings.rows
