@@ -58,7 +58,12 @@ def run(config: Config) -> int:
     try:
         with ExitStack() as stack:
             database = stack.enter_context(Database(config.db_path))
+            database.remember("realm", config.sip_realm)
             users = Users(database, config.sip_realm)
+            if not users.list():
+                log.info(
+                    "there are no users yet: add one with `python sipserver.py users add NAME`"
+                )
             if users.warning:
                 log.warning(users.warning)
             bindings = stack.enter_context(closing(Bindings(database)))

@@ -79,7 +79,7 @@ def main(
         _say(str(error))
         return error.status
     except KeyboardInterrupt:
-        _say("interrupted, nothing was changed")
+        _say("interrupted; what was asked is done whole or not at all: `users list` shows which")
         return 1
 
 

@@ -131,6 +131,8 @@ def parse_path(text: str) -> str:
     if url is None:
         if not text or text == ":memory:":
             raise ValueError("accounts must outlive the process; name a file")
+        if text.startswith("file:"):
+            raise ValueError("name the file alone, without file: before it")
         return text
     scheme, rest = url["scheme"].lower(), url["rest"]
     if scheme.partition("+")[0] != "sqlite":

@@ -6,8 +6,8 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import BinaryIO, TextIO
+from contextlib import ExitStack, suppress
+from typing import BinaryIO
 
 from sip.config import CommandError, Config
 from sip.store.database import Database, DatabaseError
@@ -16,35 +16,55 @@ from sip.store.users import NoSuchUser, UserExists, Users
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
+# Commands that may be the first on a file; the others would only make an empty one elsewhere.
+_CREATING = ("add", "import", "list")
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
     """Carry one command out.  Raises CommandError with the sentence for the operator."""
     command: Callable[[argparse.Namespace, Users], int] = _COMMANDS[options.action]
+    if options.action not in _CREATING and not os.path.exists(config.db_path):
+        raise CommandError(
+            f"there is no database {config.db_path} here; choose the server's with -db.path"
+        )
     try:
         with Database(config.db_path) as database:
-            users = Users(database, config.sip_realm)
+            users = Users(database, _realm(options, config, database))
             if users.warning:
                 print(f"warning: {users.warning}", file=sys.stderr)
             return command(options, users)
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
         raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        _discard_output()
+        raise CommandError(f"cannot write the output: {error.strerror}") from None
+
+
+def _discard_output() -> None:
+    """What could not be written must not fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _realm(options: argparse.Namespace, config: Config, database: Database) -> str:
+    """The main realm: as set, else the one that the file's server uses."""
+    is_set = "sip.realm" in vars(options) or config.sip_realm != Config().sip_realm
+    return config.sip_realm if is_set else database.remembered("realm") or config.sip_realm
 
 
 def _add(options: argparse.Namespace, users: Users) -> int:
     password = _password(options)
-    users.add(options.name, password, options.realm)
     _show_generated(options, password)
+    users.add(options.name, password, options.realm)
     return 0
 
 
 def _set_password(options: argparse.Namespace, users: Users) -> int:
     password = _password(options)
-    users.set_password(options.name, password, options.realm)
     _show_generated(options, password)
+    users.set_password(options.name, password, options.realm)
     return 0
 
 
@@ -74,8 +94,11 @@ def _list(options: argparse.Namespace, users: Users) -> int:
 
 def _import(options: argparse.Namespace, users: Users) -> int:
     with ExitStack() as stack:
-        file: BinaryIO = sys.stdin.buffer
-        if options.file != "-":
+        if options.file == "-":
+            if sys.stdin is None:
+                raise CommandError("there is no input to read accounts from")
+            file: BinaryIO = sys.stdin.buffer
+        else:
             try:
                 file = stack.enter_context(open(options.file, "rb"))
             except OSError as error:
@@ -95,20 +118,38 @@ def _import(options: argparse.Namespace, users: Users) -> int:
 
 
 def _export(options: argparse.Namespace, users: Users) -> int:
-    with ExitStack() as stack:
-        file: TextIO = sys.stdout
-        try:
-            if options.file != "-":
-                file = stack.enter_context(
-                    open(options.file, "w", encoding="utf-8", newline="", opener=_private)
-                )
-            export_accounts(users, file, with_hashes=options.with_hashes)
-            file.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise CommandError(f"cannot write {options.file}: {error.strerror}") from None
+    if options.file == "-":
+        export_accounts(users, sys.stdout, with_hashes=options.with_hashes)
+        sys.stdout.flush()
+        return 0
+    try:
+        if os.path.exists(options.file) and not os.path.isfile(options.file):
+            with open(options.file, "w", encoding="utf-8", newline="") as file:
+                export_accounts(users, file, with_hashes=options.with_hashes)
+        else:
+            _export_whole(options, users)
+    except OSError as error:
+        raise CommandError(f"cannot write {options.file}: {error.strerror}") from None
     return 0
+
+
+def _export_whole(options: argparse.Namespace, users: Users) -> None:
+    """Write beside the file and put it in place when all is there; only its owner may read it."""
+    if os.path.isfile(options.file):
+        with open(options.file, "rb") as old:
+            if old.read(16) == b"SQLite format 3\0":
+                raise CommandError(
+                    f"{options.file} is a database; choose another file to export to"
+                )
+    beside = f"{options.file}.part"
+    try:
+        with open(beside, "w", encoding="utf-8", newline="", opener=_private) as file:
+            export_accounts(users, file, with_hashes=options.with_hashes)
+        os.replace(beside, options.file)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
 
 
 def _private(path: str, flags: int) -> int:
@@ -122,6 +163,8 @@ def _password(options: argparse.Namespace) -> str:
         return secrets.token_urlsafe(12)  # 96 bits
     if options.password is not None:
         return str(options.password)
+    if sys.stdin is None:
+        raise CommandError("no password was given")
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     try:
@@ -135,8 +178,11 @@ def _password(options: argparse.Namespace) -> str:
 
 
 def _show_generated(options: argparse.Namespace, password: str) -> None:
+    """Show it before it is set: one that nobody has seen would lock its user out."""
+    if options.generate and sys.stdout is None:
+        raise CommandError("there is no output to show the password on")
     if options.generate:
-        print(password)
+        print(password, flush=True)
 
 
 def _show(report: Report) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from sip.command_line import VERSION, main
+from sip.store.accounts import md5
+from sip.store.database import Database
+from sip.store.users import Users
 
 ROOT = Path(__file__).parent.parent
 
@@ -134,6 +137,7 @@ def test_an_account_from_its_first_day_to_its_last(sipserver):
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_exit_code_1(sipserver, arguments, reason):
+    sipserver("users", "list")  # makes the database
     code, out, err = sipserver(*arguments)
     assert (code, out) == (1, "")
     assert reason in err
@@ -214,3 +218,37 @@ def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
             assert "Traceback" not in rest
         finally:
             server.kill()
+
+
+def test_only_a_first_command_makes_a_database(sipserver):
+    """A misspelt -db.path is told, and leaves no file behind."""
+    code, _, err = sipserver("users", "remove", "alice", "-db.path", "typo.db")
+    assert (code, "there is no database typo.db" in err) == (1, True)
+    assert not os.path.exists("typo.db")
+
+
+def test_an_export_takes_no_database_for_its_file(sipserver):
+    """It would be the end of all accounts."""
+    sipserver("users", "add", "alice", "--password", "secret", "-db.path", "x.db")
+    code, _, err = sipserver("users", "export", "x.db", "-db.path", "x.db")
+    assert (code, "is a database" in err) == (1, True)
+    assert sipserver("users", "list", "-db.path", "x.db")[1].startswith("alice")
+
+
+def test_accounts_are_made_for_the_realm_that_the_files_server_uses(sipserver):
+    """Else their phones could not register, and nobody would know why."""
+    with Database("x.db") as database:
+        database.remember("realm", "example.com")
+    sipserver("users", "add", "alice", "--password", "secret", "-db.path", "x.db")
+    assert "alice\texample.com" in sipserver("users", "list", "-db.path", "x.db")[1]
+    with Database("x.db") as database:
+        account = Users(database, "example.com").find("alice", "example.com")
+    assert account.ha1_md5 == md5(b"alice:example.com:secret")
+
+
+def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    code, _, _ = sipserver("users", "add", "alice", "--generate", "-db.path", "x.db")
+    assert code == 1
+    with Database("x.db") as database:
+        assert Users(database).list() == []

@@ -106,8 +106,10 @@ class Proxy:
         account = self._caller(request, upstream)
         realm = self.domains.realm_of(request.uri)
         is_elsewhere = "route" in request.names or self.domains.is_aimed_past_us(request.uri)
-        if realm is None or is_elsewhere:
+        if realm is None:
             raise Refused(403, f"{request.uri_text[:60]} is outside, and calls to outside are off")
+        if is_elsewhere:
+            raise Refused(403, "its Route or maddr leads outside, and calls to outside are off")
         breadth = breadth_left(request)
         if breadth == 0:
             raise Refused(440, "it may not be split further")

@@ -102,6 +102,25 @@ class Database:
 
         return self.run(made_or_kept)
 
+    def remember(self, name: str, value: str) -> None:
+        """Keep a word about this file, such as the realm that its server uses."""
+
+        def keep(tables: Tables) -> None:
+            tables["meta"].delete(key=name)
+            tables["meta"].insert({"key": name, "value": value})
+
+        if self.remembered(name) != value:
+            self.run(keep)
+
+    def remembered(self, name: str) -> str | None:
+        """Give what was kept under this name."""
+
+        def find(tables: Tables) -> str | None:
+            row = tables["meta"].find_one(key=name)
+            return None if row is None else str(row["value"])
+
+        return self.read(find)
+
     def close(self) -> None:
         """Let go of the file; whoever asks later gets DatabaseError."""
         pool, self._pool = self._pool, None
