@@ -22,7 +22,7 @@ from sip.core.routing import Domains, username_of
 from sip.core.ticket import Tickets
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
-from sip.message.message import Request, make_response
+from sip.message.message import Request, for_log, make_response
 from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Users
@@ -144,7 +144,7 @@ class SipServer:
             log.error("a REGISTER was answered 500, for it could not be kept: %s", error)
         except Exception:
             upstream.answer(500)
-            log.exception("while serving %s", request.encode())
+            log.exception("while serving %r", for_log(request.encode()))
         except BaseException:  # a handler that is ended from outside leaves nobody waiting
             upstream.answer(500)
             raise

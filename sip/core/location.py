@@ -118,6 +118,7 @@ class Location:
         self.unix_clock = unix_clock
         self._bindings: dict[str, Bindings] = {}
         self._expiring: dict[int, list[str]] = {}
+        self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
 
     def __len__(self) -> int:
@@ -170,12 +171,12 @@ class Location:
             self._bindings.pop(aor, None)
             return
         self._bindings[aor] = bindings
-        for binding in bindings:
-            # What an undo brings back may have been due already.
-            second = max(int(binding.expires_at) + 1, self._swept_until)
-            aors = self._expiring.setdefault(second, [])
-            if not aors or aors[-1] != aor:
-                aors.append(aor)
+        # What an undo brings back may have been due already.
+        first = int(min(binding.expires_at for binding in bindings)) + 1
+        second = max(first, self._swept_until)
+        if second < self._sweep_at.get(aor, second + 1):
+            self._sweep_at[aor] = second
+            self._expiring.setdefault(second, []).append(aor)
 
     def sweep(self, now: float) -> None:
         """Let go of what has expired; looks only at those whose second has come."""
@@ -187,14 +188,12 @@ class Location:
         expired: list[tuple[str, str]] = []
         for second in seconds:
             for aor in self._expiring.pop(second, ()):
+                if self._sweep_at.get(aor) != second:
+                    continue  # an earlier second has taken its place
+                del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
-                after = live(before, now)
-                if len(after) < len(before):
-                    expired += [(aor, b.contact) for b in before if b.expires_at <= now]
-                    if after:
-                        self._bindings[aor] = after
-                    else:
-                        del self._bindings[aor]
+                expired += [(aor, b.contact) for b in before if b.expires_at <= now]
+                self._put(aor, live(before, now))
         if expired:
             self.journal.forget(expired, self.unix_clock())
 

@@ -281,7 +281,7 @@ def _scheme_and_params(value: str) -> tuple[str, str]:
         if "\t" in scheme:
             scheme, _, text = value.partition("\t")
         if not is_token(scheme):
-            raise BadMessage(f"{scheme[:20]!r} is not a scheme of credentials")
+            raise BadMessage("credentials without a scheme")
     if text.count("=") > MAX_CREDENTIAL_PARAMS or text.count(",") > MAX_CREDENTIAL_PARAMS:
         # Commas and equals signs stand in quotes too, but never so many.
         raise BadMessage(f"credentials with more than {MAX_CREDENTIAL_PARAMS} parameters")
@@ -297,7 +297,7 @@ _DIGEST_PARAMS = frozenset(
 def _set_once(params: dict[str, str], name: str, value: str) -> None:
     name = name.strip(" \t").lower()
     if name in params or (name not in _DIGEST_PARAMS and not is_token(name)):
-        raise BadMessage(f"the parameter {name[:20]!r} stands there twice, or is no token")
+        raise BadMessage("a parameter of the credentials stands there twice, or is no token")
     params[name] = value
 
 
@@ -320,7 +320,7 @@ def scan_credentials(value: str) -> Credentials:
         else:
             match = _NOTHING.match(text, at)
             if match is None:
-                raise BadMessage(f"cannot read the credentials at {text[at : at + 20]!r}")
+                raise BadMessage("cannot read the credentials")
         at = match.end()
     return Credentials(scheme, params)
 

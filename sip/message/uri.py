@@ -15,6 +15,8 @@ _LONGEST_KEPT = 200
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
+# RFC 1035 §2.3.4, with the dot at the end.
+MAX_HOST_LENGTH = 254
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
 # A quick reading of most SIP URIs: nothing escaped, no password, no headers.
 _USUAL_SIP = re.compile(
@@ -221,7 +223,7 @@ def _host_port(text: str) -> tuple[str, int | None]:
     else:
         host, colon, after = text.partition(":")
         port_text = after if colon else None
-        if not _HOST.fullmatch(host):
+        if len(host) > MAX_HOST_LENGTH or not _HOST.fullmatch(host):
             raise BadMessage(f"{host[:60]!r} is not a host")
         host = host.lower()
     if port_text is None:

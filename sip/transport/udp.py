@@ -16,6 +16,7 @@ import gevent
 from gevent import monkey
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from sip.message.message import for_log
 from sip.transport.flow import Endpoint, Flow
 
 log = logging.getLogger("sip.udp")
@@ -164,7 +165,8 @@ class UdpSocket:
             except GreenletExit:
                 raise
             except BaseException:
-                log.exception("while handling the datagram %r from %s", *received)
+                data, flow = received
+                log.exception("while handling the datagram %r from %s", for_log(data), flow)
 
     def _receive_plain(self) -> tuple[bytes, Flow]:
         data, remote = self.socket.recvfrom(MAX_DATAGRAM)

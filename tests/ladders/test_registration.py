@@ -251,3 +251,29 @@ def test_a_step_of_the_wall_clock_neither_loses_nor_keeps_a_binding(world: World
     world.unix_start -= 200_000
     world.passes(3601, step=100)
     assert not world.server.location.bindings(f"bob@{REALM}")
+
+
+def test_refreshing_leaves_no_trail(world: World):
+    """What is remembered of expiry is one second for an address, however often it is refreshed."""
+    desk, mobile = world.phones("bob", "bob")
+    for _ in range(30):
+        desk.registers()
+        mobile.registers()
+        world.now += 1.0
+    assert sum(map(len, world.server.location._expiring.values())) == 1
+
+
+def test_credentials_reach_no_log(world: World, caplog: pytest.LogCaptureFixture):
+    """Neither a password sent in clear, nor a nonce, whatever is wrong with them."""
+    caplog.set_level("DEBUG")
+    bob = world.phone("bob", registered=False)
+    for value in (
+        "Basic YWxpY2U6c2VjcmV0",
+        "Basic YWxpY2U6c2VjcmV0==",
+        'Digest nonce="c2VjcmV0" x',
+    ):
+        bob.sends("REGISTER", f"sip:{REALM}", headers=(f"Authorization: {value}",))
+    world.server.methods["REGISTER"] = lambda request, upstream: 1 / 0
+    bob.sends("REGISTER", f"sip:{REALM}", headers=('Authorization: Digest nonce="c2VjcmV0"',))
+    assert "ZeroDivisionError" in caplog.text
+    assert "c2VjcmV0" not in caplog.text
