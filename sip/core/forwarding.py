@@ -43,8 +43,8 @@ class Forwarder:
     ) -> None:
         """Send a request to its targets, group after group, and answer upstream.
 
-        Blocks until every branch has ended or one was answered with a 2xx.  A branch always ends:
-        the layer turns silence into 408 and an unreachable next hop into 503.  `is_trusted` says
+        Blocks until a 2xx has come or all branches are over, which they will be: for silence the
+        layer brings a 408, for a next hop out of reach a 503.  `is_trusted` says
         that its sender has authenticated.
         """
         if request.method == "INVITE":

@@ -67,8 +67,8 @@ def live(bindings: Bindings, now: float) -> Bindings:
 def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
     """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
 
-    A contact wanted with `expires_at` at or before `now` is removed.  Raises Refused: 500 when a
-    later request of the same call has set the contact already, 403 for too many.
+    What is wanted with no time left goes.  Raises Refused, and nothing is changed: 500 for a
+    request that one of the same Call-ID has overtaken, 403 for too many contacts.
     """
     bindings = list(live(current, now))
     for new in wanted:

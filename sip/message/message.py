@@ -268,7 +268,7 @@ class BadRequest(BadMessage):
 def parse(datagram: bytes) -> Request | Response:
     """Read the one message that a datagram holds (§7, §18.3).
 
-    Octets past Content-Length are padding and are dropped.  A request that breaks a rule but
+    What follows the body that Content-Length counts is cut off.  A request that breaks a rule but
     can be answered raises BadRequest, anything else that is no message BadMessage without status.
     """
     head, blank_line, rest = datagram.partition(b"\r\n\r\n")

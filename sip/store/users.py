@@ -1,4 +1,4 @@
-"""The accounts that may register.  Passwords are never kept, only the HA1s made of them."""
+"""Who has an account here.  What is kept of a password is its HA1s."""
 
 from collections.abc import Mapping
 from time import time

@@ -29,7 +29,7 @@ class State(Enum):
 
 
 class Machine:
-    """A transaction without socket or clock.
+    """A transaction as a state machine, which neither sends nor looks at a clock.
 
     `now` is seconds on a monotonic clock wherever it is an argument, and what a method returns is
     to be sent along `flow`.  `deadline` is when `tick` next has work, None when never; `slot` is
