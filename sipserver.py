@@ -52,6 +52,9 @@ def run(config: Config) -> int:
                     gc.freeze()
             except DatabaseError as error:
                 log.error("accounts may be out of date: %s", error)
+            except Exception:
+                # It must go on looking, whatever this was.
+                log.exception("accounts may be out of date")
             finally:
                 gc.enable()
 

@@ -5,6 +5,7 @@ import getpass
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import BinaryIO
@@ -141,20 +142,16 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
                 raise CommandError(
                     f"{options.file} is a database; choose another file to export to"
                 )
-    beside = f"{options.file}.part"
+    # A name that nobody can have put there before, readable by its owner alone.
+    descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(options.file) or ".")
     try:
-        with open(beside, "w", encoding="utf-8", newline="", opener=_private) as file:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
             export_accounts(users, file, with_hashes=options.with_hashes)
         os.replace(beside, options.file)
     except BaseException:
         with suppress(OSError):
             os.unlink(beside)
         raise
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that, where it is new, only its owner may read."""
-    return os.open(path, flags, 0o600)
 
 
 def _password(options: argparse.Namespace) -> str:
