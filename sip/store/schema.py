@@ -53,6 +53,28 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     ),
+    (
+        # Who may use the web admin; `password_hash` is argon2's own text, parameters included.
+        """
+        CREATE TABLE admins (
+            username TEXT PRIMARY KEY,
+            password_hash TEXT NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Who is signed in.  What the browser shows is the token; here stands its SHA-256 alone.
+        """
+        CREATE TABLE sessions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            token_hash TEXT NOT NULL UNIQUE,
+            username TEXT NOT NULL,
+            address TEXT NOT NULL,
+            user_agent TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
 # The old server's only table: `password` holds the MD5 HA1 for its one realm.
