@@ -7,18 +7,24 @@ that need them.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn, TypeAlias
 
 from sip.config import SETTINGS, CommandError, Config, gather, nearest, unknown_variables
 
 VERSION = "0.1.0"
 PROGRAM = "sipserver.py"
 
+_Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+_PASSWORD = ("--password", "-password")
+
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
+_ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
+_ABOUT_ADMIN = "set the password of the web admin's account"
 _EPILOG = (
     "A flag beats the environment, which beats the file. Flags stand before or after the command,"
-    " with one dash or two. `users -help` tells about the accounts."
+    " with one dash or two. `users -help` and `admin -help` tell about the commands."
 )
 
 
@@ -70,17 +76,33 @@ def main(
         config = gather(flags, environment)
         if unknown := unknown_variables(environment):
             _say(f"warning: not a setting, and ignored: {', '.join(unknown)}")
-        if options.command is None:
-            return run_server(config)
-        from sip.user_commands import execute  # imports dataset, which takes half a second
-
-        return execute(options, config)
+        return _do(options, config, run_server, environment)
     except CommandError as error:
         _say(str(error))
         return error.status
     except KeyboardInterrupt:
-        _say("interrupted; what was asked is done whole or not at all: `users list` shows which")
+        shown = ": `users list` shows which" if options.command == "users" else ""
+        _say(f"interrupted; what was asked is done whole or not at all{shown}")
         return 1
+
+
+def _do(
+    options: argparse.Namespace,
+    config: Config,
+    run_server: Callable[[Config], int],
+    environment: Mapping[str, str],
+) -> int:
+    # The commands import dataset, which takes half a second.
+    match options.command:
+        case "users":
+            from sip import user_commands
+
+            return user_commands.execute(options, config)
+        case "admin":
+            from sip import admin_commands
+
+            return admin_commands.execute(options, config, environment)
+    return run_server(config)
 
 
 def _say(sentence: str) -> None:
@@ -89,23 +111,30 @@ def _say(sentence: str) -> None:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, spellings = _build()
-    for argument in arguments:
+    for argument, before in zip(arguments, ("", *arguments), strict=False):
+        flag = argument.partition("=")[0]
+        is_flag = flag.startswith("-") and flag != "-" and " " not in flag
+        if is_flag and before in _PASSWORD:
+            parser.error(f"{before} needs a password; one that begins with a dash is {before}=-...")
         if argument == "--":
             break
         # argparse would take the value of a flag it doesn't know for the command.
-        flag = argument.partition("=")[0]
-        if flag.startswith("-") and flag.strip("-") and " " not in flag and flag not in spellings:
+        if is_flag and flag not in spellings:
             single_dashed = [spelling for spelling in spellings if spelling[:2] != "--"]
             guess = nearest("-" + flag.lstrip("-"), single_dashed)
             parser.error(f"there is no flag {flag}{guess}")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name, value in vars(options).items():
+        if value == []:  # what Python 3.11 makes of `--password=--`
+            setattr(options, name, "--")
+    return options
 
 
 def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of every flag that it or one of its commands takes."""
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ...]",
+        usage="%(prog)s [flags] [users COMMAND ... | admin password]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -114,35 +143,56 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
         "-version", "--version", action="version", version=VERSION, help="show the version and exit"
     )
     commands = parser.add_subparsers(
-        dest="command", metavar="users", title="commands", prog=PROGRAM
+        dest="command", metavar="COMMAND", title="commands", prog=PROGRAM
     )
-    about = "add, import, export, list, remove, enable or disable accounts, set passwords"
-    users = commands.add_parser(
-        "users",
-        help=about,
-        description=about.capitalize(),
-        usage=f"{PROGRAM} users COMMAND [...] [flags]",
+    _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
+    _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
+    spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
+    return parser, frozenset(spellings)
+
+
+def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Give the parser and those of all its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _all(below)
+
+
+def _subcommands(parser: argparse.ArgumentParser, command: str) -> _Subcommands:
+    parser.usage = f"{PROGRAM} {command} COMMAND [...] [flags]"
+    return parser.add_subparsers(
+        dest="action",
+        metavar="COMMAND",
+        title="commands",
+        required=True,
+        prog=f"{PROGRAM} {command}",
     )
-    _add_settings(users, visible=False)
-    actions = users.add_subparsers(
-        dest="action", metavar="COMMAND", title="commands", required=True, prog=f"{PROGRAM} users"
-    )
-    parsers: list[argparse.ArgumentParser] = [parser, users]
+
+
+def _subcommand(commands: _Subcommands, name: str, about: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about.capitalize())
+    _add_settings(parser, visible=False)
+    return parser
+
+
+def _add_user_commands(users: argparse.ArgumentParser) -> None:
+    commands = _subcommands(users, "users")
 
     def action(name: str, about: str) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, help=about, description=about.capitalize())
-        _add_settings(made, visible=False)
-        parsers.append(made)
-        return made
+        return _subcommand(commands, name, about)
 
-    for made in (
+    named = (
         _named(_secret(action("add", "create an account"))),
         _named(action("remove", "delete an account")),
         _named(_secret(action("password", "set the password of an account"))),
         _named(action("enable", "let an account register and call again")),
         _named(action("disable", "keep an account, but refuse its phones")),
-        action("list", "show all accounts"),
-    ):
+    )
+    listing = action("list", "show all accounts")
+    listing.add_argument("--json", "-json", action="store_true", help="as a JSON array")
+    for made in (*named, listing):
         made.add_argument("--realm", "-realm", metavar="REALM", help="another than the main realm")
     taking = action("import", "take accounts from a CSV file over, all or none")
     taking.add_argument("file", metavar="FILE.csv", help="the file; - is standard input")
@@ -155,8 +205,10 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     giving.add_argument(
         "--with-hashes", "-with-hashes", action="store_true", help="include the secret HA1s"
     )
-    spellings = (spelling for each in parsers for spelling in each._option_string_actions)
-    return parser, frozenset(spellings)
+
+
+def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
+    _secret(_subcommand(_subcommands(admin, "admin"), "password", "set the web admin's password"))
 
 
 def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

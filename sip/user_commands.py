@@ -1,19 +1,20 @@
 """What `users ...` does: accounts, from a terminal or a script."""
 
 import argparse
-import getpass
+import json
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 from sip.config import CommandError, Config
 from sip.store.database import Database, DatabaseError
 from sip.store.importing import BadFile, Report, export_accounts, import_accounts
-from sip.store.users import NoSuchUser, UserExists, Users
+from sip.store.users import Account, NoSuchUser, UserExists, Users
+from sip.terminal import discard_output, show_generated, take_password
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
@@ -37,16 +38,11 @@ def execute(options: argparse.Namespace, config: Config) -> int:
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
         raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        _discard_output()
+        discard_output()
         return 0
     except OSError as error:
-        _discard_output()
+        discard_output()
         raise CommandError(f"cannot write the output: {error.strerror}") from None
-
-
-def _discard_output() -> None:
-    """What could not be written must not fail once more when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _realm(options: argparse.Namespace, config: Config, database: Database) -> str:
@@ -56,17 +52,21 @@ def _realm(options: argparse.Namespace, config: Config, database: Database) -> s
 
 
 def _add(options: argparse.Namespace, users: Users) -> int:
-    password = _password(options)
-    _show_generated(options, password)
+    password = take_password(options, options.name, _make_password)
+    show_generated(options, password)
     users.add(options.name, password, options.realm)
     return 0
 
 
 def _set_password(options: argparse.Namespace, users: Users) -> int:
-    password = _password(options)
-    _show_generated(options, password)
+    password = take_password(options, options.name, _make_password)
+    show_generated(options, password)
     users.set_password(options.name, password, options.realm)
     return 0
+
+
+def _make_password() -> str:
+    return secrets.token_urlsafe(12)  # 96 bits
 
 
 def _remove(options: argparse.Namespace, users: Users) -> int:
@@ -85,12 +85,33 @@ def _disable(options: argparse.Namespace, users: Users) -> int:
 
 
 def _list(options: argparse.Namespace, users: Users) -> int:
-    for account in users.list():
-        realm = account.realm or users.realm
-        if options.realm in (None, realm):
-            state = "enabled" if account.enabled else "disabled"
-            print(account.username, realm, state, account.display_name, sep="\t")
+    shown = [
+        account for account in users.list() if options.realm in (None, account.realm or users.realm)
+    ]
+    if options.json:
+        _print_json(shown, users.realm)
+        return 0
+    for account in shown:
+        state = "enabled" if account.enabled else "disabled"
+        print(account.username, account.realm or users.realm, state, account.display_name, sep="\t")
     return 0
+
+
+def _print_json(accounts: Sequence[Account], main_realm: str) -> None:
+    """Print an array with an account on each line; in ASCII, which every locale can print."""
+    print("[", end="")
+    for number, account in enumerate(accounts):
+        print(",\n" if number else "\n", json.dumps(_as_json(account, main_realm)), sep="", end="")
+    print("\n]" if accounts else "]")
+
+
+def _as_json(account: Account, main_realm: str) -> dict[str, object]:
+    return {
+        "username": account.username,
+        "realm": account.realm or main_realm,
+        "display_name": account.display_name,
+        "enabled": account.enabled,
+    }
 
 
 def _import(options: argparse.Namespace, users: Users) -> int:
@@ -152,34 +173,6 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
         with suppress(OSError):
             os.unlink(beside)
         raise
-
-
-def _password(options: argparse.Namespace) -> str:
-    """Take the password from where the command line says it is."""
-    if options.generate:
-        return secrets.token_urlsafe(12)  # 96 bits
-    if options.password is not None:
-        return str(options.password)
-    if sys.stdin is None:
-        raise CommandError("no password was given")
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    try:
-        password = getpass.getpass(f"Password for {options.name}: ")
-        again = getpass.getpass("Once more: ")
-    except EOFError:
-        raise CommandError("no password was given") from None
-    if password != again:
-        raise CommandError("the two passwords differ; try again")
-    return password
-
-
-def _show_generated(options: argparse.Namespace, password: str) -> None:
-    """Show it before it is set: one that nobody has seen would lock its user out."""
-    if options.generate and sys.stdout is None:
-        raise CommandError("there is no output to show the password on")
-    if options.generate:
-        print(password, flush=True)
 
 
 def _show(report: Report) -> None:

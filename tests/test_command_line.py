@@ -1,6 +1,7 @@
 """The command line as scripts use it: spellings, sentences and exit codes."""
 
 import io
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from sip.command_line import VERSION, main
 from sip.store.accounts import md5
+from sip.store.admin import Admin, verify
 from sip.store.database import Database
 from sip.store.users import Users
 
@@ -72,6 +74,8 @@ def test_help_tells_meaning_unit_default_and_variable(sipserver):
     assert "SIPSERVER_WEB_ADDR, else PORT" in text
     for arguments in (("--help",), ("users", "-help"), ("users", "add", "-help")):
         assert sipserver(*arguments)[0] == 0
+    assert "set the password of the web admin's account" in text
+    assert "--generate" in sipserver("admin", "password", "-help")[1]
 
 
 def test_version(sipserver):
@@ -90,6 +94,12 @@ def test_version(sipserver):
         (("users",), "required"),
         (("users", "add"), "required"),
         (("users", "add", "a", "--generate", "--password", "x"), "not allowed with"),
+        (("users", "add", "a", "--password", "-x"), "begins with a dash is --password=-..."),
+        (("admin", "password", "-password", "--generate"), "begins with a dash is -password=-..."),
+        (("admin",), "required"),
+        (("admin", "passwd"), "invalid choice"),
+        (("admin", "password", "x"), "unrecognized arguments"),
+        (("admin", "password", "--realm", "x"), "unrecognized arguments"),
     ],
 )
 def test_bad_usage_is_a_sentence_and_exit_code_2(sipserver, arguments, reason):
@@ -144,16 +154,129 @@ def test_what_cannot_be_done_is_a_sentence_and_exit_code_1(sipserver, arguments,
     assert err.count("\n") == 1
 
 
-def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal())
     answers = iter(["secret", "secert", "secret", "secret"])
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
     assert sipserver("users", "add", "alice")[2].endswith("the two passwords differ; try again\n")
     assert sipserver("users", "add", "alice")[0] == 0
+
+
+@pytest.mark.parametrize("flag", ["--password=-x", "-password=-x", "--password=--"])
+def test_a_password_may_begin_with_a_dash(sipserver, flag):
+    assert sipserver("users", "add", "alice", flag) == (0, "", "")
+    with Database("sip_users.db") as database:
+        account = Users(database).find("alice", "go-sip-server")
+    password = flag.partition("=")[2]
+    assert account.ha1_md5 == md5(f"alice:go-sip-server:{password}".encode())
+
+
+def test_a_password_that_is_no_flag_is_not_repeated_in_the_refusal(sipserver):
+    """What stands on the screen, others read, and so does the log of a build."""
+    assert "secret" not in sipserver("users", "add", "alice", "--password", "-secret")[2]
+
+
+def test_accounts_as_json_have_a_line_each(sipserver):
+    assert sipserver("users", "list", "--json") == (0, "[]\n", "")
+    sipserver("users", "add", "alice", "--password", "x")
+    sipserver("users", "add", "zo\u00eb", "--password", "x", "--realm", "example.net")
+    sipserver("users", "disable", "alice")
+    sheet = "username,display_name\nalice,Alice \U0001f600 Liddell\n"
+    assert sipserver("users", "import", "-", "--update", stdin=sheet)[0] == 0
+    code, out, _ = sipserver("users", "list", "--json")
+    assert code == 0
+    assert out.isascii()  # every locale can print that
+    assert [line.rstrip(",")[0] for line in out.splitlines()] == ["[", "{", "{", "]"]
+    alice, zoe = json.loads(out)
+    assert (
+        alice.items()
+        >= {
+            "username": "alice",
+            "realm": "go-sip-server",
+            "display_name": "Alice \U0001f600 Liddell",
+            "enabled": False,
+        }.items()
+    )
+    assert (zoe["username"], zoe["realm"], zoe["enabled"]) == ("zo\u00eb", "example.net", True)
+    of_realm = sipserver("users", "list", "--json", "--realm", "example.net")[1]
+    assert json.loads(of_realm) == [zoe]
+
+
+def administrator(path="sip_users.db"):
+    """The hash of the administrator's password, and whether a session is open."""
+    with Database(path) as database:
+        admin = Admin(database)
+        return admin.password_hash(), bool(admin.sessions(0))
+
+
+def test_the_administrators_password_is_set_and_ends_the_sessions(sipserver):
+    assert sipserver("admin", "password", "--password", "first one") == (0, "", "")
+    with Database("sip_users.db") as database:
+        Admin(database).open_session("192.0.2.1", "", 1.0)
+    assert verify(administrator()[0], "first one")
+    assert administrator()[1]
+    assert sipserver("admin", "password", stdin="another one\n") == (0, "", "")
+    assert verify(administrator()[0], "another one")
+    assert not administrator()[1]
+    code, made, err = sipserver("-db.path", "new.db", "admin", "password", "--generate")
+    assert (code, err) == (0, "")
+    assert verify(administrator("new.db")[0], made.strip())
+
+
+def test_the_administrator_is_asked_twice_on_a_terminal(sipserver, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    answers = iter(["long enough", "long enuogh", "long enough", "long enough"])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+    assert sipserver("admin", "password")[0] == 1
+    assert sipserver("admin", "password") == (0, "", "")
+    assert verify(administrator()[0], "long enough")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--password", ""), "the password is empty"),
+        (("--password", "x" * 1025), "longer than 1,024 characters"),
+        (("--password", "caf\udce9"), "not UTF-8"),
+        (("--password", "x", "-db.path", "no/where.db"), "there is no directory no"),
+    ],
+)
+def test_an_administrators_password_that_will_not_do(sipserver, arguments, reason):
+    sipserver("admin", "password", "--password", "this one stays")
+    code, out, err = sipserver("admin", "password", *arguments)
+    assert (code, out) == (1, "")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert verify(administrator()[0], "this one stays")
+
+
+@pytest.mark.parametrize("command", [("admin", "password"), ("users", "add", "alice")])
+def test_a_line_of_input_that_is_not_utf8_is_a_sentence(sipserver, monkeypatch, command):
+    latin1 = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdin", latin1)
+    code, _, err = sipserver(*command)
+    assert (code, err) == (
+        1,
+        "sipserver.py: the password is not UTF-8; choose another, or convert it\n",
+    )
+
+
+def test_what_the_administrator_should_know_is_said(sipserver):
+    code, out, err = sipserver("admin", "password", "--password", "1234567")
+    assert (code, out, err) == (0, "", "warning: the password has fewer than 8 characters\n")
+    environment = {"SIPSERVER_ADMIN_PASSWORD": "from outside"}
+    code, _, err = sipserver("admin", "password", stdin="12345678\n", environment=environment)
+    assert code == 0
+    assert "SIPSERVER_ADMIN_PASSWORD sets that one again" in err
+    assert err.count("\n") == 1
+    assert "from outside" not in err
+    environment = {"SIPSERVER_ADMIN_PASSWORD": ""}
+    assert sipserver("admin", "password", stdin="12345678\n", environment=environment)[2] == ""
 
 
 def test_import_and_export(sipserver):
@@ -246,9 +369,25 @@ def test_accounts_are_made_for_the_realm_that_the_files_server_uses(sipserver):
     assert account.ha1_md5 == md5(b"alice:example.com:secret")
 
 
-def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    code, _, _ = sipserver("users", "add", "alice", "--generate", "-db.path", "x.db")
-    assert code == 1
-    with Database("x.db") as database:
-        assert Users(database).list() == []
+@pytest.mark.parametrize("command", [("users", "add", "alice"), ("admin", "password")])
+def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypatch, command):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert sipserver(*command, "--generate")[0] == 1
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "sipserver.py"), *command, "--generate"],
+            env=buffered,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "sipserver.py: cannot show the password, so it was not set: No space left on device\n"
+    )
+    assert sipserver("users", "list")[1] == ""
+    assert administrator()[0] is None
