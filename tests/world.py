@@ -30,6 +30,7 @@ class MemoryAccount:
     ha1_sha256: str | None
     ha1_sha512_256: str | None = None
     enabled: bool = True
+    id: int = 0
 
 
 class MemoryUsers:
@@ -37,6 +38,8 @@ class MemoryUsers:
 
     def __init__(self, realm: str) -> None:
         self.main = realm
+        self.on_gone = lambda accounts: None
+        self._ids = itertools.count(1)
         self.accounts: dict[tuple[str, str], MemoryAccount] = {}
         self._realms = frozenset({realm})
         self.missing: set[str] = set()  # algorithms that some account has no HA1 for
@@ -47,6 +50,7 @@ class MemoryUsers:
         account = MemoryAccount(
             username, realm, hashlib.md5(text).hexdigest(), hashlib.sha256(text).hexdigest()
         )
+        account.id = next(self._ids)
         self.accounts[username, realm] = account
         self._realms |= {realm}
         return account
@@ -65,20 +69,23 @@ class MemoryBindings:
     """Bindings in memory; `fails` makes it a disk that can't write."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], tuple] = {}
+        self.rows: dict[tuple[int, str], tuple] = {}
         self.fails: Exception | None = None
 
     def load(self, now: float) -> list:
         return [row for row in self.rows.values() if row.expires_at > now]
 
-    def save(self, kept, gone, undo) -> None:
+    def save(self, kept, gone, undo, seen_at=None) -> None:
         if self.fails:
             undo()
             raise self.fails
+        self.drop(gone)
+        for row in kept:
+            self.rows[row.user_id, row.contact] = row
+
+    def drop(self, gone) -> None:
         for key in gone:
             self.rows.pop(key, None)
-        for row in kept:
-            self.rows[row.aor, row.contact] = row
 
     def forget(self, expired, now) -> None:
         for key in expired:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sip.core.refusal import Refused
-from sip.core.routing import Target, as_request_uri
+from sip.core.routing import Target, address_of_record, as_request_uri
 from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import parse_uri
 from sip.store.bindings import BindingRow
@@ -20,11 +21,13 @@ MAX_CONTACTS = 20
 class Binding:
     """One contact of an address-of-record (§10.2).
 
-    `contact` is the URI as it came, `expires_at` seconds of the monotonic clock, `q` in
-    thousandths.  `flow` is the way that its REGISTER came; `behind_nat` says that only it leads
-    back.  `instance` and `reg_id` are those of RFC 5626, "" and 0 where there are none.
+    `user_id` is the account that registered it, `contact` the URI as it came, `expires_at` seconds
+    of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
+    `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
+    and 0 where there are none.
     """
 
+    user_id: int
     contact: str
     expires_at: float
     q: int
@@ -54,6 +57,17 @@ class Binding:
 
 
 Bindings = tuple[Binding, ...]
+
+
+class Account(Protocol):
+    """Whose bindings go: an account is known by its id, a name may be taken again."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def realm(self) -> str | None: ...
 
 
 def live(bindings: Bindings, now: float) -> Bindings:
@@ -154,16 +168,44 @@ class Location:
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
         self._change(aor, current, ())
 
-    def _change(self, aor: str, before: Bindings, after: Bindings) -> Bindings:
+    def drop(self, aor: str, contact: str) -> None:
+        """Let go of one contact, by its text; one that isn't bound is no error.
+
+        It isn't the phone that asks, and it may register again at once.  Blocks until that is
+        kept, and raises what the journal raises.
+        """
+        current = self._bindings.get(aor, ())
+        after = tuple(b for b in current if b.contact != contact)
+        self._change(aor, current, after, is_phones_wish=False)
+
+    def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
+        """Let go of all that these accounts have registered; doesn't wait.
+
+        A realm of None is the main one.  What another account of the same name has registered
+        stays.
+        """
+        gone: list[tuple[int, str]] = []
+        for account in accounts:
+            aor = address_of_record(account.username, account.realm or main_realm)
+            if before := self._bindings.get(aor):
+                gone += [(account.id, b.contact) for b in before if b.user_id == account.id]
+                self._put(aor, tuple(b for b in before if b.user_id != account.id))
+        if gone:
+            self.journal.drop(gone)
+
+    def _change(
+        self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool = True
+    ) -> Bindings:
         """Change memory first: the next request of the phone finds its order; undone if need be."""
         now, unix_now = self.clock(), self.unix_clock()
         new = [b for b in after if not any(b is old for old in before)]
         kept = [_to_row(aor, binding, now, unix_now) for binding in new]
-        contacts = {b.contact for b in after}
-        gone = [(aor, b.contact) for b in before if b.contact not in contacts]
+        contacts = {(b.user_id, b.contact) for b in after}
+        gone = [key for b in before if (key := (b.user_id, b.contact)) not in contacts]
         self._put(aor, after)
         if kept or gone:
-            self.journal.save(kept, gone, lambda: self._put(aor, before))
+            seen_at = round(unix_now) if is_phones_wish else None
+            self.journal.save(kept, gone, lambda: self._put(aor, before), seen_at)
         return after
 
     def _put(self, aor: str, bindings: Bindings) -> None:
@@ -185,14 +227,14 @@ class Location:
         if until - self._swept_until > len(self._expiring):
             seconds = [second for second in self._expiring if second <= until]
         self._swept_until = until
-        expired: list[tuple[str, str]] = []
+        expired: list[tuple[int, str]] = []
         for second in seconds:
             for aor in self._expiring.pop(second, ()):
                 if self._sweep_at.get(aor) != second:
                     continue  # an earlier second has taken its place
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
-                expired += [(aor, b.contact) for b in before if b.expires_at <= now]
+                expired += [(b.user_id, b.contact) for b in before if b.expires_at <= now]
                 self._put(aor, live(before, now))
         if expired:
             self.journal.forget(expired, self.unix_clock())
@@ -201,6 +243,7 @@ class Location:
 def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
     nat = ";nat" if binding.behind_nat else ""
     return BindingRow(
+        user_id=binding.user_id,
         aor=aor,
         contact=binding.contact,
         expires_at=round(unix_now + binding.expires_at - now),
@@ -220,6 +263,7 @@ def _from_row(row: BindingRow, offset: float) -> Binding:
     flow_text, _, nat = row.flow.partition(";")
     parse_uri(row.contact)
     return Binding(
+        user_id=row.user_id,
         contact=row.contact,
         expires_at=row.expires_at + offset,
         q=round(row.q * 1000),

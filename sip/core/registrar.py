@@ -98,7 +98,7 @@ class Registrar:
             self.location.remove_all(aor, request.call_id, request.cseq[0])
             bindings = ()
         else:
-            wanted = self._wanted(request, contacts, upstream.flow)  # step 6
+            wanted = self._wanted(request, contacts, upstream.flow, account.id)  # step 6
             bindings = self.location.update(aor, wanted)  # step 7
         self._answer(request, upstream, bindings)  # step 8
 
@@ -113,7 +113,9 @@ class Registrar:
         if len(contacts) > 1 or request.value("expires") != "0":
             raise BadMessage("Contact * goes alone and with Expires 0")
 
-    def _wanted(self, request: Request, contacts: list[str], flow: Flow) -> list[Binding]:
+    def _wanted(
+        self, request: Request, contacts: list[str], flow: Flow, user_id: int
+    ) -> list[Binding]:
         path = tuple(request.values("path"))
         _check_bounds(contacts, path, request.call_id)
         now = self.clock()
@@ -128,6 +130,7 @@ class Registrar:
             asked = _asked_seconds(contact, header_expires)
             uri = contact.uri
             binding = Binding(
+                user_id=user_id,
                 contact=contact.uri_text,
                 expires_at=now + self.expiry.granted(asked),
                 q=parse_q(contact.params.get("q")),

@@ -1,14 +1,22 @@
 """What an account is: its name, its HA1s, and the table of accounts held in memory."""
 
+import gc
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 # RFC 3261 §25.1 `user` as it reads unescaped, for so names are compared (§10.3, step 5): letters of
 # any script, and `#`, travel escaped.  No `:`, which Digest puts behind the name.
 _USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#\u00a1-\U0010ffff]+")
+
+# Characters.  No phone has a field for more; each page, index and log line is shorter for it.
+MAX_USERNAME = 128
+MAX_PASSWORD = 256
+MAX_DISPLAY_NAME = 128
+MAX_REALM = 255  # as a host name (RFC 1035 §2.3.4)
 
 _SHA512_256 = hashlib.new("sha512_256")  # a copy of it costs a quarter of making a new one
 
@@ -48,13 +56,13 @@ ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], str]]] = {
 
 def ha1s(username: str, realm: str, password: str) -> dict[str, str]:
     """Compute every HA1 (RFC 7616 §3.4.2), by its column."""
-    # What the terminal could not decode came in as surrogates and goes out as the same octets.
-    secret = f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape")
+    secret = f"{username}:{realm}:{password}".encode()
     return {column: hashed(secret) for column, hashed in ALGORITHMS.values()}
 
 
 def check_username(username: str) -> None:
-    """Raise ValueError for a name that cannot stand before the @ of a SIP URI."""
+    """Raise ValueError for a name that cannot stand before the @ of a SIP URI, or is too long."""
+    _check_length("user name", username, MAX_USERNAME)
     if not _USER.fullmatch(username) or not username.isprintable():
         raise ValueError(
             f"{username!r} cannot stand before the @ of a SIP URI:"
@@ -64,12 +72,14 @@ def check_username(username: str) -> None:
 
 def check_realm(realm: str) -> None:
     """Raise ValueError for a realm that does not fit between quotation marks as it is."""
+    _check_length("realm", realm, MAX_REALM)
     if not realm or not realm.isprintable() or '"' in realm or "\\" in realm:
         raise ValueError(f"{realm!r} is no realm: take a host name, or a word without quotes")
 
 
 def check_display_name(name: str) -> None:
     """Raise ValueError for a display name that would break a line, or the file's UTF-8."""
+    _check_length("display name", name, MAX_DISPLAY_NAME)
     if not (name.isprintable() or name == ""):
         raise ValueError(f"{name!r} is no display name: it holds a character that cannot be shown")
 
@@ -78,10 +88,25 @@ def check_password(password: str) -> None:
     """Raise ValueError for no password at all; four digits are all that some door phones have."""
     if not password:
         raise ValueError("the password is empty")
+    _check_length("password", password, MAX_PASSWORD)
+    if any("\ud800" <= character <= "\udfff" for character in password):
+        raise ValueError("the password is not UTF-8, as every phone would send it; type it anew")
+
+
+def _check_length(what: str, text: str, longest: int) -> None:
+    if len(text) > longest:
+        raise ValueError(
+            f"the {what} has {len(text):,} characters, and {longest} are the most it may have"
+        )
 
 
 class Account:
-    """One account as it stands in memory.  A realm of None is the main realm, whatever its name."""
+    """One account as it stands in memory.  A realm of None is the main realm, whatever its name.
+
+    It is made of a row with the columns of `COLUMNS`.
+    """
+
+    COLUMNS = "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256"
 
     __slots__ = (
         "display_name",
@@ -103,15 +128,18 @@ class Account:
     ha1_sha256: str | None
     ha1_sha512_256: str | None
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self.id = row["id"]
-        self.username = row["username"]
-        self.realm = row["realm"]
-        self.display_name = row["display_name"]
-        self.enabled = bool(row["enabled"])
-        self.ha1_md5 = row["ha1_md5"]
-        self.ha1_sha256 = row["ha1_sha256"]
-        self.ha1_sha512_256 = row["ha1_sha512_256"]
+    def __init__(self, row: Iterable[Any]) -> None:
+        (
+            self.id,
+            self.username,
+            self.realm,
+            self.display_name,
+            enabled,
+            self.ha1_md5,
+            self.ha1_sha256,
+            self.ha1_sha512_256,
+        ) = row
+        self.enabled = bool(enabled)
 
     def __repr__(self) -> str:  # the HA1s stay out of logs and tracebacks
         return f"<Account {self.id} {self.username!r} realm={self.realm!r} enabled={self.enabled}>"
@@ -167,16 +195,20 @@ class AccountTable:
             del self._accounts[realm]
             self.realms -= {realm}
 
-    def release(self) -> None:
-        """Let go of every account of a table that nobody looks into any more.
+    def gone_in(self, later: "AccountTable") -> list[Account]:
+        """Give the enabled accounts that a later table lacks, or has disabled."""
+        gone = []
+        for realm, accounts in self._accounts.items():
+            for username, account in accounts.items():
+                now = later.find(username, realm)
+                if account.enabled and (now is None or now.id != account.id or not now.enabled):
+                    gone.append(account)
+        return gone
 
-        One by one, in Python: freeing 100,000 objects in one go would hold the interpreter,
-        and with it every other thread, for tens of milliseconds.
-        """
-        accounts = [account for realm in self._accounts.values() for account in realm.values()]
-        self._accounts = {}
-        while accounts:
-            accounts.pop()
+    def release(self) -> None:
+        """Let go of every account of a table that nobody looks into any more."""
+        for accounts in self._accounts.values():
+            release(accounts)
 
     def __len__(self) -> int:
         return sum(map(len, self._accounts.values()))
@@ -187,3 +219,31 @@ class AccountTable:
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step
+
+
+def release(many: dict[Any, Any] | list[Any]) -> None:
+    """Empty what holds many objects, one by one and in Python.
+
+    Freeing 100,000 objects in one go would hold the interpreter, and with it every other thread,
+    for tens of milliseconds.
+    """
+    take = many.popitem if isinstance(many, dict) else many.pop
+    while many:
+        take()
+
+
+@contextmanager
+def objects_that_stay() -> Iterator[None]:
+    """Make many objects that are kept for long, without the garbage collector.
+
+    100,000 new ones would set it to work on all there are, for 170 ms of silence; and what is
+    frozen at the end it never looks at again.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_on:
+            gc.enable()

@@ -2,23 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from time import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sip.store.database import Database, Tables, write_many
+from sip.store.database import Database, Tables, fetch, write_many
 from sip.store.journal import WINDOW, Journal, NotSaved
 
-__all__ = ["BindingRow", "Bindings", "NotSaved"]
+__all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
 
-Key = tuple[str, str]  # aor, contact
+Key = tuple[int, str]  # the account's id, contact
 
 
 class BindingRow(NamedTuple):
     """One contact of an address-of-record, in plain values.
 
-    `expires_at` and `updated_at` are whole seconds since 1970, so a step of the monotonic clock
-    across a restart does no harm.  Text may hold octets that are no UTF-8, as surrogates.
+    `user_id` is the account that registered it.  `expires_at` and `updated_at` are whole seconds
+    since 1970, so a step of the monotonic clock across a restart does no harm.  Text may hold
+    octets that are no UTF-8, as surrogates.
     """
 
+    user_id: int
     aor: str
     contact: str
     expires_at: int
@@ -33,10 +35,14 @@ class BindingRow(NamedTuple):
     updated_at: int = 0
 
 
+_Octets = tuple[int, bytes]  # a Key as it is written
+
+
 class _Change(NamedTuple):
-    kept: Sequence[tuple[object, ...]]
-    gone: Sequence[tuple[bytes, bytes]]
-    expired: Sequence[tuple[bytes, bytes, int]] = ()
+    kept: Sequence[tuple[Any, ...]]
+    gone: Sequence[_Octets]
+    seen_at: int | None = None
+    expired: Sequence[tuple[int, bytes, int]] = ()
 
 
 _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is str}
@@ -46,18 +52,42 @@ _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is st
 _SAVE = (
     f"INSERT INTO bindings ({', '.join(BindingRow._fields)}) VALUES ("  # noqa: S608 -- our names
     + ", ".join("CAST(? AS TEXT)" if name in _TEXT else "?" for name in BindingRow._fields)
-    + ") ON CONFLICT (aor, contact) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in BindingRow._fields[2:])
+    + ") ON CONFLICT (user_id, contact) DO UPDATE SET "
+    + ", ".join(
+        f"{name} = excluded.{name}"
+        for name in BindingRow._fields
+        if name not in ("user_id", "contact")
+    )
 )
-_REMOVE = "DELETE FROM bindings WHERE aor = CAST(? AS TEXT) AND contact = CAST(? AS TEXT)"
+_REMOVE = "DELETE FROM bindings WHERE user_id = ? AND contact = CAST(? AS TEXT)"
 _FORGET = f"{_REMOVE} AND expires_at <= ?"
+_CONTACT = BindingRow._fields.index("contact")
 _LOAD = (
     "SELECT "  # noqa: S608 -- our names
     + ", ".join(
         f"CAST({name} AS BLOB) AS {name}" if name in _TEXT else name for name in BindingRow._fields
     )
-    + " FROM bindings ORDER BY aor, updated_at, contact"
+    + " FROM bindings ORDER BY user_id, updated_at, contact"
 )
+_DROP_OLD = """
+    DELETE FROM bindings WHERE expires_at <= ?
+    OR NOT EXISTS (SELECT 1 FROM users WHERE id = user_id AND enabled = 1)
+"""
+_SET_ALL_ONLINE = """
+    UPDATE users SET online = NOT online
+    WHERE online <> EXISTS (SELECT 1 FROM bindings WHERE user_id = users.id)
+"""
+# Each leaves alone what is right already: most phones refresh, and of the indexes that hold
+# `online` none is then written.
+_SET_ONLINE = """
+    UPDATE users SET online = 1, last_seen = coalesce(?, last_seen)
+    WHERE id = ? AND online = 0 AND enabled = 1
+"""
+_SET_SEEN = "UPDATE users SET last_seen = ? WHERE id = ? AND last_seen IS NOT ?"
+_SET_OFFLINE = """
+    UPDATE users SET online = 0 WHERE id = ? AND online = 1
+    AND NOT EXISTS (SELECT 1 FROM bindings WHERE user_id = users.id)
+"""
 
 
 class Bindings:
@@ -68,24 +98,37 @@ class Bindings:
         self._journal = Journal(database, _write, window)
 
     def load(self, now: float) -> list[BindingRow]:
-        """Give the bindings that still hold at Unix time `now`, and delete the others."""
+        """Give the bindings that still hold at Unix time `now`, and delete the others.
+
+        So goes what belongs to an account that is disabled, or gone.
+        """
 
         def load(tables: Tables) -> list[BindingRow]:
-            tables["bindings"].delete(expires_at={"<=": int(now)})
-            return [BindingRow._make(map(_text, row.values())) for row in tables.query(_LOAD)]
+            write_many(tables, _DROP_OLD, [(int(now),)])
+            write_many(tables, _SET_ALL_ONLINE, [()])
+            return [BindingRow._make(map(_text, row)) for row in fetch(tables, _LOAD)]
 
         return self._database.run(load)
 
     def save(
-        self, kept: Sequence[BindingRow], gone: Sequence[Key], undo: Callable[[], None]
+        self,
+        kept: Sequence[BindingRow],
+        gone: Sequence[Key],
+        undo: Callable[[], None],
+        seen_at: int | None = None,
     ) -> None:
         """Write one REGISTER's outcome, and return when it is durable.
 
-        Blocks the greenlet for some milliseconds.  Raises NotSaved when nothing of it is on
-        disk; `undo` has then been called, and every later change that waited was undone before.
+        `seen_at` is when the phone was heard, in Unix seconds; None where it isn't the phone that
+        asks.  Blocks the greenlet for some milliseconds.  Raises NotSaved when nothing of it is
+        on disk; `undo` has then been called, and every later change that waited was undone before.
         """
-        change = _Change([tuple(map(_octets, row)) for row in kept], [_key(key) for key in gone])
-        self._journal.commit(change, undo)
+        rows = [tuple(map(_octets, row)) for row in kept]
+        self._journal.commit(_Change(rows, [_key(key) for key in gone], seen_at), undo)
+
+    def drop(self, gone: Sequence[Key]) -> None:
+        """Remove rows without waiting; in the order of what was and will be saved."""
+        self._journal.post(_Change((), [_key(key) for key in gone]))
 
     def forget(self, expired: Sequence[Key], now: float | None = None) -> None:
         """Remove the rows of bindings whose time is over at Unix time `now`; doesn't wait.
@@ -94,7 +137,7 @@ class Bindings:
         """
         # Rows are rounded to whole seconds; a refreshed one holds for far longer than that.
         latest = int(time() if now is None else now) + 1
-        self._journal.post(_Change((), (), [(*_key(key), latest) for key in expired]))
+        self._journal.post(_Change((), (), None, [(*_key(key), latest) for key in expired]))
 
     def close(self) -> None:
         """Write what is still queued.  Whoever saves afterwards gets NotSaved."""
@@ -102,21 +145,40 @@ class Bindings:
 
 
 def _write(tables: Tables, batch: Sequence[_Change]) -> None:
-    """Put the changes of many greenlets into three statements; of each contact the last counts."""
-    last: dict[tuple[object, object], tuple[object, ...] | None] = {}
+    """Put the changes of many greenlets into few statements; of each contact the last counts."""
+    last: dict[_Octets, tuple[Any, ...] | None] = {}
+    seen: dict[int, int] = {}
     for change in batch:
         for key in change.gone:
             last[key] = None
         for row in change.kept:
-            last[row[0], row[1]] = row
-    write_many(tables, _FORGET, [key for change in batch for key in change.expired])
-    write_many(tables, _REMOVE, [key for key, row in last.items() if row is None])
-    write_many(tables, _SAVE, [row for row in last.values() if row is not None])
+            last[row[0], row[_CONTACT]] = row
+        if change.seen_at is not None:
+            for number, *_ in (*change.gone, *change.kept):
+                seen[number] = change.seen_at
+    expired = [key for change in batch for key in change.expired]
+    kept = [row for row in last.values() if row is not None]
+    gone = [key for key, row in last.items() if row is None]
+    write_many(tables, _FORGET, expired)
+    write_many(tables, _REMOVE, gone)
+    write_many(tables, _SAVE, kept)
+    online = dict.fromkeys(row[0] for row in kept)
+    offline = dict.fromkeys(key[0] for key in (*expired, *gone) if key[0] not in online)
+    write_many(tables, _SET_ONLINE, [(seen.get(number), number) for number in online])
+    write_many(tables, _SET_SEEN, [(at, number, at) for number, at in seen.items()])
+    write_many(tables, _SET_OFFLINE, [(number,) for number in offline])
 
 
-def _key(key: Key) -> tuple[bytes, bytes]:
-    aor, contact = key
-    return aor.encode("utf-8", "surrogateescape"), contact.encode("utf-8", "surrogateescape")
+def let_go(tables: Tables, accounts: Sequence[int]) -> None:
+    """Remove every binding of these accounts, by their ids."""
+    ids = [(number,) for number in accounts]
+    write_many(tables, "DELETE FROM bindings WHERE user_id = ?", ids)
+    write_many(tables, "UPDATE users SET online = 0 WHERE id = ? AND online = 1", ids)
+
+
+def _key(key: Key) -> _Octets:
+    number, contact = key
+    return number, contact.encode("utf-8", "surrogateescape")
 
 
 def _octets(value: object) -> object:

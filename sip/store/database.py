@@ -1,16 +1,19 @@
-"""One SQLite file, one thread that owns the connection to it.
+"""One SQLite file, one thread that owns the connection to it, and one that only reads.
 
 A dataset connection belongs to the thread that uses it, and under gevent each greenlet passes
 for a thread; besides, a writer that waits for SQLite's lock would stop every other greenlet.  So
 one real thread holds the connection, greenlets hand it functions, and only plain data comes back.
+What pages ask may take milliseconds, which no REGISTER is to wait for: a second thread reads that,
+on a connection of its own.
 """
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import quote
 
 import dataset
 from gevent.threadpool import ThreadPool
@@ -21,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from sip.store import files, schema
 from sip.store.files import DatabaseError, Kind
 
-__all__ = ["Database", "DatabaseError", "Tables", "write_many"]
+__all__ = ["Database", "DatabaseError", "Tables", "fetch", "stream", "write_many"]
 
 Tables: TypeAlias = dataset.Database  # what a function given to `run` or `read` works on
 T = TypeVar("T")
@@ -32,9 +35,42 @@ BUSY_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What a function has raised in the owner thread, on its way to who waits."""
+    """What a function has raised in its thread, on its way to who waits."""
 
     error: BaseException
+
+
+class _Thread:
+    """One real thread that runs functions, one after the other, for greenlets that wait."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._pool = ThreadPool(1)
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Run `work` there.  Raises what it raises, DatabaseError where SQLite fails."""
+
+        # The pool prints whatever exception it gets to see, so it gets to see none.
+        def quietly() -> T | _Raised:
+            try:
+                return work()
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                return _Raised(files.failure(self._path, error))
+            except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
+                return _Raised(error)
+
+        outcome = cast(T | _Raised, self._pool.spawn(quietly).get())
+        if isinstance(outcome, _Raised):
+            try:
+                raise outcome.error
+            finally:
+                del outcome  # or this frame and the traceback would keep each other alive
+        return outcome
+
+    def end(self, last: Callable[[], object]) -> None:
+        """Run one function more, and let the thread go."""
+        self._pool.spawn(last).get()
+        self._pool.kill()
 
 
 class Database:
@@ -48,7 +84,9 @@ class Database:
         self.path = path
         self._busy_timeout = busy_timeout
         self._begin = "BEGIN"
-        self._pool: ThreadPool | None = ThreadPool(1)
+        self._owner: _Thread | None = _Thread(path)
+        self._reader: _Thread | None = None  # made when it is first needed
+        self._pages: Tables | None = None  # what the reader looks at
         try:
             self._in_owner(self._open)
         except BaseException:
@@ -81,13 +119,20 @@ class Database:
         """Run `function`, which only reads, on one snapshot; it waits for no other process."""
         return self._in_owner(lambda: self._transact("BEGIN", function, then))
 
+    def browse(self, function: Callable[[Tables], T]) -> T:
+        """Run `function`, which only reads, on one snapshot, beside whatever is written.
+
+        It waits for no commit, and none waits for it.  Changes that have returned are seen.
+        """
+        if self._owner is None:
+            raise self._closed()
+        if self._reader is None:
+            self._reader = _Thread(self.path)
+        return self._reader.do(lambda: self._browse(function))
+
     def changed_elsewhere(self) -> bool:
         """Tell whether another connection has written since this was last asked."""
         return self._in_owner(self._has_changed)
-
-    def stamp(self) -> tuple[int, int]:
-        """Give a value that differs once anybody has written.  For functions inside `run`."""
-        return self._data_version(), self._connection.total_changes
 
     def secret(self, name: str) -> bytes:
         """Give the 32 random bytes of this name, made once and kept in the file."""
@@ -123,33 +168,43 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file; whoever asks later gets DatabaseError."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.spawn(self._hang_up).get()
-            pool.kill()
+        owner, self._owner = self._owner, None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.end(self._stop_browsing)
+        if owner is not None:
+            owner.end(self._hang_up)
 
-    # What follows runs in the owner thread, but for the hand-over itself.
+    def _closed(self) -> DatabaseError:
+        return DatabaseError(f"the database {self.path} is closed")
 
     def _in_owner(self, work: Callable[[], T]) -> T:
-        if self._pool is None:
-            raise DatabaseError(f"the database {self.path} is closed")
+        if self._owner is None:
+            raise self._closed()
+        return self._owner.do(work)
 
-        # The pool prints whatever exception it gets to see, so it gets to see none.
-        def quietly() -> T | _Raised:
-            try:
-                return work()
-            except (SQLAlchemyError, sqlite3.Error) as error:
-                return _Raised(files.failure(self.path, error))
-            except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
-                return _Raised(error)
+    # What follows runs in the reader thread.
 
-        outcome = cast(T | _Raised, self._pool.spawn(quietly).get())
-        if isinstance(outcome, _Raised):
-            try:
-                raise outcome.error
-            finally:
-                del outcome  # or this frame and the traceback would keep each other alive
-        return outcome
+    def _browse(self, function: Callable[[Tables], T]) -> T:
+        if self._pages is None:
+            self._read_only = sqlite3.connect(
+                f"file:{quote(self.path)}?mode=ro",
+                uri=True,
+                timeout=self._busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            self._pages = _dataset(self._read_only, lambda: "BEGIN")
+        with self._pages as tables:
+            return function(tables)
+
+    def _stop_browsing(self) -> None:
+        if self._pages is not None:
+            self._pages.close()
+            self._read_only.close()
+
+    # What follows runs in the owner thread.
 
     def _transact(
         self, begin: str, function: Callable[[Tables], T], then: Callable[[T], object] | None
@@ -176,18 +231,7 @@ class Database:
             self._prepare(kind)
         except sqlite3.Error as error:
             raise files.failure(self.path, error) from None
-        self._tables = dataset.connect(
-            "sqlite://",
-            ensure_schema=False,
-            row_type=dict,
-            # One connection for good: `data_version` counts what others than *it* have written.
-            engine_kwargs={"poolclass": StaticPool, "creator": lambda: self._connection},
-        )
-
-        @event.listens_for(cast(Engine, self._tables.engine), "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql(self._begin)
-
+        self._tables = _dataset(self._connection, lambda: self._begin)
         self._seen_version = self._data_version()
 
     def _prepare(self, kind: Kind) -> None:
@@ -198,7 +242,7 @@ class Database:
         if kind is not Kind.OURS or self._schema_version() < len(schema.STEPS):
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._upgrade(kind)
+                self._upgrade()
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -214,10 +258,13 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")  # a promised 200 outlives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
 
-    def _upgrade(self, kind: Kind) -> None:
+    def _upgrade(self) -> None:
+        # Looked at anew: another process may have been quicker, and SQLite may just have undone
+        # what a process that was killed had half written.
         connection = self._connection
-        version = self._schema_version()  # another process may have been quicker
-        old_users = kind is Kind.OLD_SERVER and version == 0
+        version = self._schema_version()
+        ((columns,),) = connection.execute(_COLUMNS_OF_USERS)
+        old_users = version == 0 and columns == schema.OLD_SERVER_COLUMNS
         if old_users:
             files.back_up(self.path)
             connection.execute(schema.SET_OLD_USERS_ASIDE)
@@ -250,7 +297,46 @@ class Database:
             self._connection.close()
 
 
+_COLUMNS_OF_USERS = "SELECT group_concat(name) FROM pragma_table_info('users')"
+
+
+def _dataset(raw: sqlite3.Connection, begin: Callable[[], str]) -> Tables:
+    """Put dataset around a connection; a transaction starts with what `begin` says."""
+    tables = dataset.connect(
+        "sqlite://",
+        ensure_schema=False,
+        row_type=dict,
+        # One connection for good: `data_version` counts what others than *it* have written.
+        engine_kwargs={"poolclass": StaticPool, "creator": lambda: raw},
+    )
+
+    @event.listens_for(cast(Engine, tables.engine), "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin())
+
+    return tables
+
+
+def _raw(tables: Tables) -> sqlite3.Connection:
+    """Give SQLite's own connection, in the transaction that `tables` are in."""
+    return cast(sqlite3.Connection, tables.executable.connection.driver_connection)
+
+
+def fetch(
+    tables: Tables, statement: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> list[tuple[Any, ...]]:
+    """Give all rows of a query as tuples, for values as SQLite itself takes them."""
+    return list(stream(tables, statement, values))
+
+
+def stream(
+    tables: Tables, statement: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a query one by one: no large list is made, nor freed, in one go."""
+    return iter(_raw(tables).execute(statement, values))
+
+
 def write_many(tables: Tables, statement: str, rows: list[tuple[Any, ...]]) -> None:
     """Execute one statement, with `?` for values, for every row: thousands of rows at a time."""
     if rows:
-        tables.executable.exec_driver_sql(statement, rows)
+        _raw(tables).executemany(statement, rows)

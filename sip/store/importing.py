@@ -1,70 +1,92 @@
-"""Many accounts at once: CSV in, all rows or none, and CSV out."""
+"""Many accounts at once: CSV in, all rows or none, and CSV out.
+
+A file is first read into a Sheet.  What it would do is found out by `check`, and done by `apply`.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from time import time
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, TextIO
 
-from sip.config import parse_switch
-from sip.store import accounts
-from sip.store.database import Tables, write_many
+from sip.store import bulk
+from sip.store.accounts import Account, release
+from sip.store.bindings import let_go
+from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.sheet import (
+    FORMULA,
+    HA1S,
+    MAX_REFUSALS,
+    QUOTED_FORMULA,
+    BadFile,
+    Name,
+    Progress,
+    Refusal,
+    Row,
+    Sheet,
+    Wanted,
+    read_sheet,
+)
 from sip.store.users import Users
 
-_HEXADECIMAL = {"ha1_md5": 32, "ha1_sha256": 64, "ha1_sha512_256": 64}  # digits of each
-_HA1S = tuple(_HEXADECIMAL)
-_COLUMNS = ("username", "password", *_HA1S, "realm", "display_name", "enabled")
-_ALIASES = {"ha1": "ha1_md5"}
+__all__ = [
+    "BadFile",
+    "Refusal",
+    "Report",
+    "Sheet",
+    "apply",
+    "check",
+    "export_accounts",
+    "exported",
+    "import_accounts",
+    "read_sheet",
+]
+
 _EXPORTED = ("username", "realm", "display_name", "enabled")
 _BLOCK = 500  # rows; so an export never holds the reader for more than some milliseconds
-
-Progress = Callable[[int], object]
-Name = tuple[str, str | None]  # username and realm, None for the main one
-_Row = dict[str, Any]
-
-
-class BadFile(Exception):
-    """The file as a whole cannot be read as accounts.  Says why."""
-
-
-class Refusal(NamedTuple):
-    """A row that cannot be taken; `line` counts from 1, the header included."""
-
-    line: int
-    reason: str
 
 
 @dataclass
 class Report:
-    """What an import does, or would do."""
+    """What an import does, or would do.  Of the refusals the first ones are told one by one."""
 
     new: int = 0
     changed: int = 0
     same: int = 0
     weak: int = 0
     refused: list[Refusal] = field(default_factory=list)
+    refused_more: int = 0
     written: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What one line asks for.  A column that is absent or empty is not in `values`."""
-
-    line: int
-    name: Name
-    values: _Row
 
 
 @dataclass
 class _Plan:
-    """What to write, and the state of the file (Database.stamp) that this was decided on."""
+    """What to write, and the number of changes (account_changes) that this was decided on.
 
-    stamp: tuple[int, int]
+    Its rows are those of `_INSERT` and `_UPDATED`.
+    """
+
+    number: int
     report: Report
-    inserts: list[_Row]
-    updates: list[_Row]
+    inserts: list[tuple[Any, ...]] = field(default_factory=list)
+    updates: list[tuple[Any, ...]] = field(default_factory=list)
+    retitled: list[int] = field(default_factory=list)  # ids whose name or state is another
+    disabled: list[Account] = field(default_factory=list)
+    first_id: int = 0  # of the inserted
+
+    def accounts(self) -> Iterator[Account]:
+        """Give what was written as it stands in memory."""
+        for number, row in enumerate(self.inserts, self.first_id):
+            yield Account((number, *row[:_IN_MEMORY]))
+        for row in self.updates:
+            yield Account((row[-1], *row[:_IN_MEMORY]))
+
+    def release(self) -> None:
+        """Let go of the rows."""
+        release(self.inserts)
+        release(self.updates)
 
 
 def import_accounts(
@@ -80,225 +102,220 @@ def import_accounts(
     Without `update` a row that would change an existing account is refused.  `progress` is told
     from time to time how many rows are read.  Raises BadFile.
     """
-    wanted, refused, weak = _read(users, file, update, progress)
+    sheet = read_sheet(file, users.realm, update=update, progress=progress)
+    return check(users, sheet) if dry_run else apply(users, sheet)
 
-    def decide(tables: Tables) -> _Plan:
-        return _decide(tables, users, wanted, update)
 
-    def merge(tables: Tables) -> Report:
-        # Decided once more, now under the write lock, if anybody has written in between.
-        final = plan if plan.stamp == users.database.stamp() else decide(tables)
+def check(users: Users, sheet: Sheet) -> Report:
+    """Say what applying the sheet would do, and write nothing."""
+
+    def look(tables: Tables) -> Report:
+        plan = _decide(tables, sheet)
+        plan.release()
+        return plan.report
+
+    return users.database.browse(look)
+
+
+def apply(users: Users, sheet: Sheet) -> Report:
+    """Write what the sheet asks for, all of it or, when any row is refused, nothing."""
+
+    def merge(tables: Tables) -> _Plan:
+        # Decided once more, now under the write lock, if any account was changed in between.
+        final = plan
+        if plan.number != _changes_so_far(tables):
+            plan.release()
+            final = _decide(tables, sheet)
         if not final.report.refused:
             _write(tables, final)
             final.report.written = True
-        return final.report
+        return final
 
-    plan = users.database.read(decide)
-    report = plan.report
-    if not (dry_run or refused or report.refused) and (plan.inserts or plan.updates):
-        report = users.database.run(merge)
-        users.reload()
-    report.refused = sorted(refused + report.refused)
-    report.weak = weak
-    return report
+    def remember(final: _Plan) -> None:
+        if final.report.written:
+            users.take_over(final.accounts())
+        final.release()
+
+    plan = users.database.browse(lambda tables: _decide(tables, sheet))
+    if plan.report.refused or not (plan.inserts or plan.updates):
+        return plan.report
+    plan = users.database.run(merge, then=remember)
+    if plan.disabled:
+        users.on_gone(plan.disabled)
+    return plan.report
 
 
-def export_accounts(users: Users, file: TextIO, *, with_hashes: bool = False) -> int:
-    """Write all accounts as CSV, and return how many.  With hashes it can be imported again."""
-    columns = _EXPORTED + (_HA1S if with_hashes else ())
-    query = (
-        f"SELECT id, {', '.join(columns)} FROM users"  # noqa: S608 -- our names
-        " WHERE id > :last ORDER BY id LIMIT :block"
-    )
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    last = written = 0
+def exported(
+    users: Users, *, with_hashes: bool = False, for_spreadsheet: bool = False
+) -> Iterator[str]:
+    """Give all accounts as CSV, a block of rows at a time.  With hashes it can be imported again.
 
-    def block(tables: Tables) -> list[Mapping[str, Any]]:
-        return list(tables.query(query, last=last, block=_BLOCK))
+    `for_spreadsheet` keeps a spreadsheet from taking a name for a formula.  The import undoes it.
+    """
+    for text, _ in _blocks(users, with_hashes, for_spreadsheet):
+        yield text
 
-    while rows := users.database.read(block):
-        writer.writerows([row[column] for column in columns] for row in rows)
-        last = rows[-1]["id"]
-        written += len(rows)
+
+def export_accounts(
+    users: Users, file: TextIO, *, with_hashes: bool = False, for_spreadsheet: bool = False
+) -> int:
+    """Write what `exported` gives to a file, and return how many accounts that are."""
+    written = 0
+    for text, rows in _blocks(users, with_hashes, for_spreadsheet):
+        file.write(text)
+        written += rows
     return written
 
 
-def _read(
-    users: Users, file: BinaryIO, update: bool, progress: Progress
-) -> tuple[list[_Wanted], list[Refusal], int]:
-    """Read and hash every row; what can be said without the database is said here."""
-    wanted: list[_Wanted] = []
-    refused: list[Refusal] = []
-    weak = 0
-    lines: dict[Name, int] = {}
-    for line, cells in _rows(file, update):
-        try:
-            row = _wanted(users, line, cells)
-            if (before := lines.setdefault(row.name, line)) != line:
-                raise ValueError(f"{row.name[0]} stands on line {before} already")
-        except ValueError as error:
-            refused.append(Refusal(line, str(error)))
-        else:
-            wanted.append(row)
-            weak += is_weak(cells.get("password", ""))
-        if line % 1000 == 0:
-            progress(line)
-    return wanted, refused, weak
+def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[tuple[str, int]]:
+    """Give the header, then some rows at a time, as text and how many they are."""
+    columns = _EXPORTED + (HA1S if with_hashes else ())
+    query = (
+        f"SELECT id, {', '.join(columns)} FROM users"  # noqa: S608 -- our names
+        " WHERE id > ? ORDER BY id LIMIT ?"
+    )
+    quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
+
+    def block(tables: Tables) -> tuple[str, int, int]:
+        rows = fetch(tables, query, (last, _BLOCK))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for _, *names, enabled_and_hashes in ((row[0], *row[1:4], row[4:]) for row in rows):
+            writer.writerow([*(_quoted(name, quotable) for name in names), *enabled_and_hashes])
+        return text.getvalue(), len(rows), rows[-1][0] if rows else last
+
+    yield ",".join(columns) + "\n", 0
+    last = 0
+    while True:
+        text, count, last = users.database.browse(block)
+        if not count:
+            return
+        yield text, count
 
 
-def is_weak(password: str) -> bool:
-    """Tell whether somebody with a word list would soon have a password; none at all isn't weak."""
-    return password != "" and (len(password) <= 6 or password.isdecimal())
+def _quoted(name: str | None, quotable: re.Pattern[str]) -> str | None:
+    return f"'{name}" if name and quotable.match(name) else name
 
 
-def _rows(file: BinaryIO, update: bool) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give the line number and the cells of each row, by column."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    try:
-        header = text.readline()
-        delimiter = ";" if header.count(";") > header.count(",") else ","
-        columns = _columns(next(csv.reader([header], delimiter=delimiter), []), update)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        for cells in reader:
-            if not cells:
-                continue
-            # A field may span lines; the row then goes by its last one.
-            line = reader.line_num + 1
-            if "\0" in "".join(cells):
-                raise BadFile(
-                    f"line {line} holds a NUL, so this is no text; save it as CSV in UTF-8"
-                )
-            if len(cells) != len(columns):
-                yield line, {"": f"{len(cells)} fields where the header has {len(columns)}"}
-            else:
-                yield line, dict(zip(columns, cells, strict=True))
-    except UnicodeDecodeError as error:
-        raise BadFile(f"this is no UTF-8 text ({error.reason}); save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise BadFile(f"this is no CSV file: {error}") from None
-    finally:
-        text.detach()  # the file is the caller's to close
+def _changes_so_far(tables: Tables) -> int:
+    ((number,),) = fetch(tables, "SELECT number FROM account_changes")
+    return int(number)
 
 
-def _columns(header: list[str], update: bool) -> list[str]:
-    columns = [name.strip().lower() for name in header]
-    columns = [_ALIASES.get(name, name) for name in columns]
-    for name in columns:
-        if name not in _COLUMNS:
-            known = ", ".join(_COLUMNS)
-            raise BadFile(f"the header names a column {name[:40]!r}; known are {known} and ha1")
-    if len(set(columns)) < len(columns):
-        raise BadFile("the header names a column twice")
-    if "username" not in columns:
-        raise BadFile("the first line must name the columns, username among them")
-    if not (update or {"password", "ha1_md5"} & set(columns)):
-        raise BadFile("the header has neither password nor ha1; without them only --update can do")
-    return columns
-
-
-def _wanted(users: Users, line: int, cells: Mapping[str, str]) -> _Wanted:
-    """Check one row.  Raises ValueError with the reason for a refusal."""
-    if "" in cells:
-        raise ValueError(cells[""])
-    username = cells["username"].strip()
-    accounts.check_username(username)
-    realm = cells.get("realm", "").strip() or users.realm
-    accounts.check_realm(realm)
-    values: _Row = {}
-    for column in _HA1S:
-        if digest := cells.get(column, "").strip().lower():
-            if not re.fullmatch(rf"[0-9a-f]{{{_HEXADECIMAL[column]}}}", digest):
-                raise ValueError(f"{column} must be {_HEXADECIMAL[column]} hexadecimal digits")
-            values[column] = digest
-    if password := cells.get("password", ""):
-        if values:
-            raise ValueError("both a password and an HA1; only one of them can be meant")
-        values.update(accounts.ha1s(username, realm, password))
-    elif values and "ha1_md5" not in values:
-        raise ValueError("an HA1 for SHA, but none for MD5, which every account has")
-    if name := cells.get("display_name", "").strip():
-        accounts.check_display_name(name)
-        values["display_name"] = name
-    if enabled := cells.get("enabled", "").strip():
-        values["enabled"] = int(parse_switch(enabled))
-    return _Wanted(line, (username, users.key_realm(realm)), values)
-
-
-def _decide(tables: Tables, users: Users, wanted: list[_Wanted], update: bool) -> _Plan:
+def _decide(tables: Tables, sheet: Sheet) -> _Plan:
     """Compare what is wanted with what there is."""
-    existing: dict[Name, Mapping[str, Any]] = {}
-    by_case: dict[Name, str] = {}
-    for old in tables.query("SELECT * FROM users"):
-        realm = users.key_realm(old["realm"])
-        existing[old["username"], realm] = old
-        by_case[old["username"].lower(), realm] = old["username"]
-    plan = _Plan(users.database.stamp(), Report(), [], [])
+    plan = _Plan(_changes_so_far(tables), Report(weak=sheet.weak))
+    existing, by_case = _existing(tables, sheet)
     report, now = plan.report, int(time())
-    for row in wanted:
+    refusals = list(sheet.refused)
+    for row in sheet.wanted:
         username, realm = row.name
-        known = existing.get(row.name)
+        known = existing[row.name]
         if known is None:
-            like = by_case.setdefault((username.lower(), realm), username)
+            like = by_case.get((username.lower(), realm)) or username
+            by_case[username.lower(), realm] = like
             if like != username:
-                reason = f"{username} differs from {like} by case alone"
+                refusals.append(Refusal(row.line, f"{username} differs from {like} by case alone"))
             elif "ha1_md5" not in row.values:
                 reason = f"{username} would be new, but has neither password nor ha1"
+                refusals.append(Refusal(row.line, reason))
             else:
                 report.new += 1
-                plan.inserts.append(_new_row(users, row, now))
-                continue
-            report.refused.append(Refusal(row.line, reason))
+                plan.inserts.append(_new_row(sheet, row, now))
             continue
         changes = _changes(known, row.values)
         if not changes:
             report.same += 1
-        elif not update:
+        elif not sheet.update:
             reason = f"{username} has an account already, and differs; --update would change it"
-            report.refused.append(Refusal(row.line, reason))
+            refusals.append(Refusal(row.line, reason))
         else:
             report.changed += 1
-            if "ha1_md5" in changes:
-                changes["ha1_realm"] = realm or users.realm
-            plan.updates.append({**known, **changes, "updated_at": now})
+            _change(plan, known, changes, realm or sheet.realm, now)
+    report.refused = sorted(refusals)[:MAX_REFUSALS]
+    report.refused_more = sheet.refused_more + len(refusals) - len(report.refused)
+    for done in (existing, by_case, refusals):
+        release(done)
+    if report.refused:
+        plan.release()
     return plan
 
 
-def _changes(old: Mapping[str, Any], values: _Row) -> _Row:
+def _existing(
+    tables: Tables, sheet: Sheet
+) -> tuple[dict[Name, Row | None], dict[Name, str | None]]:
+    """Find the accounts that a sheet names, and the names that differ from its by case at most."""
+    existing: dict[Name, Row | None] = {}
+    by_case: dict[Name, str | None] = {}
+    for row in sheet.wanted:
+        username, realm = row.name
+        existing[row.name] = by_case[username.lower(), realm] = None
+    for values in stream(tables, _READ):
+        _, username, named, *_ = values
+        realm = sheet.key_realm(named)
+        if (username.lower(), realm) in by_case:
+            by_case[username.lower(), realm] = username
+        # Of two that claim one name, the one that names the main realm has it.
+        if (username, realm) in existing and (named or existing[username, realm] is None):
+            existing[username, realm] = dict(zip(_READ_COLUMNS, values, strict=True))
+    return existing, by_case
+
+
+def _changes(old: Mapping[str, Any], values: Row) -> Row:
     """Say which columns of an account change.  What isn't said stays, with one exception."""
     changes = {column: value for column, value in values.items() if old[column] != value}
     if "ha1_md5" in changes:
         # Another password: HA1s that were made of the former one are no longer true.
-        for column in _HA1S:
+        for column in HA1S:
             if column not in values and old[column] is not None:
                 changes[column] = None
     return changes
 
 
-def _new_row(users: Users, row: _Wanted, now: int) -> _Row:
+def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None:
+    """Plan the change of one account."""
+    if "ha1_md5" in changes:
+        changes["ha1_realm"] = realm
+    row = {**known, **changes, "updated_at": now}
+    plan.updates.append(tuple(row[column] for column in _UPDATED))
+    if "display_name" in changes or "enabled" in changes:
+        plan.retitled.append(len(plan.updates) - 1)
+    if known["enabled"] and not row["enabled"]:
+        plan.disabled.append(Account(plan.updates[-1][-1:] + plan.updates[-1][:_IN_MEMORY]))
+
+
+def _new_row(sheet: Sheet, row: Wanted, now: int) -> tuple[Any, ...]:
     username, realm = row.name
-    return {
-        "username": username,
-        "realm": realm,
-        "display_name": "",
-        "enabled": 1,
-        **dict.fromkeys(_HA1S),
-        "ha1_realm": realm or users.realm,
-        "created_at": now,
-        "updated_at": now,
-        **row.values,
-    }
+    of_realm = realm or sheet.realm
+    title = (row.values.get("display_name", ""), row.values.get("enabled", 1))
+    return (username, realm, *title, *map(row.values.get, HA1S), of_realm, now, now)
 
 
-_WRITTEN = ("display_name", "enabled", *_HA1S, "ha1_realm", "updated_at")
-_INSERTED = ("username", "realm", "created_at", *_WRITTEN)
+# The first seven, with the id before them, are what an Account is made of.
+_INSERTED = (
+    *("username", "realm", "display_name", "enabled", *HA1S),
+    *("ha1_realm", "updated_at", "created_at"),
+)
+_IN_MEMORY = 7
+_UPDATED = (*_INSERTED[:-1], "id")
+_READ_COLUMNS = ("id", *_INSERTED[:-1])
+_READ = f"SELECT {', '.join(_READ_COLUMNS)} FROM users"  # noqa: S608 -- our names
 _INSERT = (
     f"INSERT INTO users ({', '.join(_INSERTED)})"  # noqa: S608 -- our names
     f" VALUES ({', '.join('?' * len(_INSERTED))})"
 )
-_UPDATE = f"UPDATE users SET {', '.join(f'{name} = ?' for name in _WRITTEN)} WHERE id = ?"  # noqa: S608
+# Two, for the indexes hold what the second one changes, and mostly HA1s change alone.
+_SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
+_SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608
+_SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
 
 
 def _write(tables: Tables, plan: _Plan) -> None:
-    write_many(tables, _INSERT, [tuple(row[c] for c in _INSERTED) for row in plan.inserts])
-    write_many(tables, _UPDATE, [tuple(row[c] for c in (*_WRITTEN, "id")) for row in plan.updates])
+    retitled = [plan.updates[at] for at in plan.retitled]
+    plan.first_id = bulk.next_id(tables)
+    added, changed = len(plan.inserts), len(plan.updates)
+    with bulk.writing(tables, added, changed, renamed=[row[-1] for row in retitled]):
+        write_many(tables, _INSERT, plan.inserts)
+        write_many(tables, _SET_SECRETS, [row[-len(_SECRETS) - 1 :] for row in plan.updates])
+        write_many(tables, _SET_TITLE, [(*row[2:4], row[-1]) for row in retitled])
+    let_go(tables, [account.id for account in plan.disabled])

@@ -1,6 +1,6 @@
 """Who has an account here.  What is kept of a password is its HA1s."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Any
 
@@ -14,27 +14,36 @@ from sip.store.accounts import (
     check_realm,
     check_username,
     ha1s,
+    objects_that_stay,
 )
-from sip.store.database import Database, Tables
+from sip.store.bindings import let_go
+from sip.store.database import Database, Tables, fetch, stream
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
 
-_COLUMNS = "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256"
+# How long a deleted account can be restored, in seconds.
+REMEMBERED = 3600
 
 
 class Users:
     """All accounts: read from memory, written to the file first and to memory last.
 
-    A `realm` of None is the main realm everywhere below.  `warning` is a sentence for the
-    operator when the HA1s of some accounts were made for another name of the main realm.
+    A `realm` of None is the main realm everywhere below.  A `number` beside a name is the id that
+    the account must have: in a file whose main realm was renamed two may claim one name, and
+    another may have taken it since the caller looked.
+
+    `warning` is a sentence for the operator when the HA1s of some accounts were made for another
+    name of the main realm.  `on_gone` is called with the accounts that were removed or disabled,
+    here or by another process, in the greenlet that asked: their phones must ring no more.
     """
 
     def __init__(self, database: Database, realm: str = "go-sip-server") -> None:
         check_realm(realm)
         self.realm = realm
         self.database = database
+        self.on_gone: Callable[[Sequence[Account]], object] = lambda accounts: None
         self._table = AccountTable(realm)
-        database.run(self._remember_realm)
+        database.run(self._begin)
         self.reload()
 
     def find(self, username: str, realm: str) -> Account | None:
@@ -58,8 +67,8 @@ class Users:
     def list(self) -> list[Account]:
         """Give every account in the order of their names, from the file."""
         order = "username COLLATE NOCASE, realm COLLATE NOCASE, id"
-        query = f"SELECT {_COLUMNS} FROM users ORDER BY {order}"  # noqa: S608 -- our names
-        return self.database.read(lambda tables: [Account(row) for row in tables.query(query)])
+        query = f"{_SELECT} ORDER BY {order}"
+        return self.database.read(lambda tables: list(map(Account, stream(tables, query))))
 
     def add(
         self, username: str, password: str, realm: str | None = None, display_name: str = ""
@@ -72,20 +81,22 @@ class Users:
         row |= {"display_name": display_name, "created_at": row["updated_at"]}
 
         def add(tables: Tables) -> Account:
-            taken = next(iter(tables.query(_TAKEN, username=username, realm=row["realm"])), None)
-            if taken is not None:
-                raise UserExists(self._taken(username, taken["username"]))
-            number = tables["users"].insert(row)
-            return Account({"id": number, "enabled": 1, **row})
+            if taken := _taken_by(tables, username, row["realm"]):
+                raise UserExists(_taken(username, taken, "remove it to start anew"))
+            return _by_id(tables, tables["users"].insert(row))
 
-        return self.database.run(add, then=lambda account: self._table.put(account))
+        return self.database.run(add, then=self._put)
 
-    def remove(self, username: str, realm: str | None = None) -> None:
-        """Delete an account.  Raises NoSuchUser."""
+    def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
+        """Delete an account; for an hour it can be restored.  Raises NoSuchUser."""
 
         def remove(tables: Tables) -> tuple[Account, Account | None]:
-            account = self._existing(tables, username, realm)
-            tables["users"].delete(id=account.id)
+            account = self._existing(tables, username, realm, number)
+            now = int(time())
+            _purge(tables, now)
+            fetch(tables, _SET_ASIDE, {"id": account.id, "now": now})
+            let_go(tables, [account.id])
+            fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
             return account, self._row(tables, username, realm)
 
         def forget(result: tuple[Account, Account | None]) -> None:
@@ -94,39 +105,93 @@ class Users:
             if hidden is not None:
                 self._table.put(hidden)
 
-        self.database.run(remove, then=forget)
+        account, _ = self.database.run(remove, then=forget)
+        self.on_gone([account])
 
-    def set_password(self, username: str, password: str, realm: str | None = None) -> None:
-        """Replace every HA1.  Raises NoSuchUser, or ValueError for an empty password."""
+    def restore(self, number: int) -> Account:
+        """Bring back the account that had this id, as it was; its phones must register anew.
+
+        Raises NoSuchUser when it was removed too long ago, or never, and UserExists when its name
+        has been taken meanwhile.
+        """
+
+        def restore(tables: Tables) -> Account:
+            _purge(tables, int(time()))
+            for username, realm in fetch(tables, _SET_ASIDE_AS, (number,)):
+                if taken := _taken_by(tables, username, realm):
+                    raise UserExists(_taken(username, taken, "remove that one first"))
+                fetch(tables, _BRING_BACK, (number,))
+                fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
+                return _by_id(tables, number)
+            raise NoSuchUser("that account was deleted over an hour ago, and cannot be restored")
+
+        return self.database.run(restore, then=self._put)
+
+    def forget_removed(self, now: float | None = None) -> None:
+        """Let go of the accounts that can't be restored any more at Unix time `now`."""
+        at = int(time() if now is None else now)
+        self.database.run(lambda tables: _purge(tables, at))
+
+    def set_password(
+        self, username: str, password: str, realm: str | None = None, *, number: int | None = None
+    ) -> None:
+        """Replace every HA1.  Raises NoSuchUser, or ValueError for what is no password."""
         check_password(password)
-        self._update(username, realm, self._secrets(username, realm, password))
+        self._update(username, realm, number, self._secrets(username, realm, password))
 
-    def enable(self, username: str, realm: str | None = None) -> None:
+    def set_display_name(
+        self,
+        username: str,
+        display_name: str,
+        realm: str | None = None,
+        *,
+        number: int | None = None,
+    ) -> None:
+        """Replace the display name.  Raises NoSuchUser, or ValueError for one that won't do."""
+        check_display_name(display_name)
+        values = {"display_name": display_name, "updated_at": int(time())}
+        self._update(username, realm, number, values)
+
+    def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
         """Let an account register and call again.  Raises NoSuchUser."""
-        self._update(username, realm, {"enabled": 1, "updated_at": int(time())})
+        self._update(username, realm, number, {"enabled": 1, "updated_at": int(time())})
 
-    def disable(self, username: str, realm: str | None = None) -> None:
+    def disable(
+        self, username: str, realm: str | None = None, *, number: int | None = None
+    ) -> None:
         """Keep an account, and refuse it.  Raises NoSuchUser."""
-        self._update(username, realm, {"enabled": 0, "updated_at": int(time())})
+        self.on_gone(
+            [self._update(username, realm, number, {"enabled": 0, "updated_at": int(time())})]
+        )
 
     def reload(self) -> None:
         """Read all accounts anew, after another process has changed the file.
 
         Built in the owner thread and put in place there, so no change of ours falls between.
         """
-        query = f"SELECT {_COLUMNS} FROM users"  # noqa: S608 -- our names
+        gone: list[Account] = []
 
         def build(tables: Tables) -> AccountTable:
             table = AccountTable(self.realm)
-            for row in tables.query(query):
-                table.put(Account(row))
+            with objects_that_stay():
+                for row in stream(tables, _SELECT):
+                    table.put(Account(row))
             return table
 
         def swap(table: AccountTable) -> None:
             old, self._table = self._table, table
+            gone.extend(old.gone_in(table))
             old.release()
 
         self.database.read(build, then=swap)
+        if gone:
+            self.on_gone(gone)
+
+    def take_over(self, accounts: Iterable[Account]) -> None:
+        """Enter accounts that have just been written.  For functions in the owner thread."""
+        with objects_that_stay():
+            for account in accounts:
+                self._table.put(account)
 
     def key_realm(self, realm: str | None) -> str | None:
         """Give the realm as the file has it: None for the main one, by either name."""
@@ -142,60 +207,111 @@ class Users:
         made = ha1s(username, of_realm, password)
         return {**made, "ha1_realm": of_realm, "updated_at": int(time())}
 
-    def _taken(self, username: str, by: str) -> str:
-        if username == by:
-            return f"{username} has an account already; remove it to start anew"
-        return f"{username} differs from the account {by} by case alone; choose another name"
+    def _put(self, account: Account) -> None:
+        self._table.put(account)
 
-    def _update(self, username: str, realm: str | None, values: Mapping[str, Any]) -> None:
+    def _update(
+        self, username: str, realm: str | None, number: int | None, values: Mapping[str, Any]
+    ) -> Account:
         def update(tables: Tables) -> Account:
-            account = self._existing(tables, username, realm)
+            account = self._existing(tables, username, realm, number)
             tables["users"].update({"id": account.id, **values}, ["id"])
-            (row,) = tables["users"].find(id=account.id)
-            return Account(row)
+            if values.get("enabled") == 0:
+                let_go(tables, [account.id])
+            return _by_id(tables, account.id)
 
-        self.database.run(update, then=lambda account: self._table.put(account))
+        return self.database.run(update, then=self._put)
 
     def _row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
         """Find an account in the file, as memory may be a moment behind another process."""
         named = self.key_realm(realm)
         # As in memory: a row that names the main realm stands before one that leaves it open.
         for wanted in (named,) if named is not None else (self.realm, None):
-            row = tables["users"].find_one(username=username, realm=wanted)
-            if row is not None:
+            for row in fetch(tables, _BY_NAME, (username, wanted)):
                 return Account(row)
         return None
 
-    def _existing(self, tables: Tables, username: str, realm: str | None) -> Account:
+    def _existing(
+        self, tables: Tables, username: str, realm: str | None, number: int | None
+    ) -> Account:
         account = self._row(tables, username, realm)
+        if number is not None and (account is None or account.id != number):
+            account = self._hidden(tables, username, realm, number)
         if account is None:
             named = self.key_realm(realm)
             place = f" in the realm {named}" if named is not None else ""
             raise NoSuchUser(f"there is no account {username}{place}; `users list` shows them all")
         return account
 
-    def _remember_realm(self, tables: Tables) -> None:
+    def _hidden(
+        self, tables: Tables, username: str, realm: str | None, number: int
+    ) -> Account | None:
+        """Find the account of this id that stands behind another one of its name."""
+        for row in fetch(tables, f"{_SELECT} WHERE id = ?", (number,)):
+            account = Account(row)
+            same_realm = self.key_realm(account.realm) == self.key_realm(realm)
+            return account if account.username == username and same_realm else None
+        return None
+
+    def _begin(self, tables: Tables) -> None:
         """Find out whether the main realm has been renamed under its accounts."""
+        _purge(tables, int(time()))
         # An old server's file doesn't say its realm: the first one used is taken for it.
-        tables.query(
-            "UPDATE users SET ha1_realm = coalesce(realm, :main) WHERE ha1_realm IS NULL",
-            main=self.realm,
+        fetch(
+            tables,
+            "UPDATE users SET ha1_realm = coalesce(realm, ?) WHERE ha1_realm IS NULL",
+            (self.realm,),
         )
-        others = list(tables.query(_OF_OTHER_NAMES, main=self.realm))
-        self.warning = " ".join(
-            _renamed(row["name"], row["accounts"], self.realm) for row in others
-        )
+        others = fetch(tables, _OF_OTHER_NAMES, (self.realm,))
+        self.warning = " ".join(_renamed(name, count, self.realm) for name, count in others)
 
 
+_SELECT = f"SELECT {Account.COLUMNS} FROM users"  # noqa: S608 -- our names
+_BY_NAME = f"{_SELECT} WHERE username = ? AND realm IS ?"
 _TAKEN = """
     SELECT username FROM users
     WHERE username = :username COLLATE NOCASE AND realm IS :realm
     ORDER BY username <> :username LIMIT 1
 """
 _OF_OTHER_NAMES = """
-    SELECT ha1_realm AS name, count(*) AS accounts FROM users
-    WHERE realm IS NULL AND ha1_realm <> :main GROUP BY ha1_realm
+    SELECT ha1_realm, count(*) FROM users
+    WHERE realm IS NULL AND ha1_realm <> ? GROUP BY ha1_realm
 """
+_KEPT_OF_REMOVED = (
+    "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256,"
+    " ha1_realm, created_at, updated_at, last_seen"
+)
+_SET_ASIDE = f"""
+    INSERT OR REPLACE INTO removed_users ({_KEPT_OF_REMOVED}, removed_at)
+    SELECT {_KEPT_OF_REMOVED}, :now FROM users WHERE id = :id
+"""  # noqa: S608 -- our names
+_SET_ASIDE_AS = "SELECT username, realm FROM removed_users WHERE id = ?"
+_BRING_BACK = f"""
+    INSERT INTO users ({_KEPT_OF_REMOVED})
+    SELECT {_KEPT_OF_REMOVED} FROM removed_users WHERE id = ?
+"""  # noqa: S608 -- our names
+
+
+def _by_id(tables: Tables, number: int) -> Account:
+    (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
+    return Account(row)
+
+
+def _taken_by(tables: Tables, username: str, realm: str | None) -> str | None:
+    """Give the name in this realm that leaves no place for another one."""
+    for (taken,) in fetch(tables, _TAKEN, {"username": username, "realm": realm}):
+        return str(taken)
+    return None
+
+
+def _taken(username: str, by: str, advice: str) -> str:
+    if username == by:
+        return f"{username} has an account already; {advice}"
+    return f"{username} differs from the account {by} by case alone; choose another name"
+
+
+def _purge(tables: Tables, now: int) -> None:
+    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - REMEMBERED,))
 
 
 def _renamed(former: str, accounts: int, now: str) -> str:

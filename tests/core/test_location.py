@@ -1,6 +1,6 @@
 """What an address-of-record is bound to (RFC 3261 §10.3, step 7; RFC 3327)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -20,11 +20,12 @@ from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 AOR = "bob@example.com"
+BOB = 7  # his account
 
 
 def binding(contact: str = "sip:bob@192.0.2.7", expires_at: float = 100.0, **more) -> Binding:
     """A plain phone's."""
-    plain = Binding(contact, expires_at, 1000, "call", 1, (), "", 0, "", FLOW, False)
+    plain = Binding(BOB, contact, expires_at, 1000, "call", 1, (), "", 0, "", FLOW, False)
     return replace(plain, **more)
 
 
@@ -32,19 +33,24 @@ class Disk:
     """A journal in memory: it can fail, and do something while its caller waits."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], BindingRow] = {}
+        self.rows: dict[tuple[int, str], BindingRow] = {}
+        self.seen: list[int | None] = []
         self.fails = False
         self.meanwhile = lambda: None
 
-    def save(self, kept, gone, undo) -> None:
+    def save(self, kept, gone, undo, seen_at=None) -> None:
         self.meanwhile()
         if self.fails:
             undo()
             raise NotSaved("full")
+        self.drop(gone)
+        for row in kept:
+            self.rows[row.user_id, row.contact] = row
+        self.seen.append(seen_at)
+
+    def drop(self, gone) -> None:
         for key in gone:
             self.rows.pop(key, None)
-        for row in kept:
-            self.rows[row.aor, row.contact] = row
 
     def forget(self, expired, now) -> None:
         for key in expired:
@@ -226,12 +232,12 @@ def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
 def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Disk):
     contact = binding()
     assert location.update(AOR, [contact]) == (contact,)
-    assert list(disk.rows) == [(AOR, contact.contact)]
+    assert list(disk.rows) == [(BOB, contact.contact)]
     assert location.bindings(AOR) == (contact,)
     assert len(location) == 1
     again = binding("sip:%62ob@192.0.2.7", cseq=2)
     location.update(AOR, [again])
-    assert list(disk.rows) == [(AOR, again.contact)]
+    assert list(disk.rows) == [(BOB, again.contact)]
     location.update(AOR, [binding(cseq=3, expires_at=0.0)])
     assert not disk.rows
     assert len(location) == 0
@@ -305,7 +311,7 @@ def test_the_sweep_lets_go_of_what_has_expired_and_of_nothing_else(
     location: Location, disk: Disk, clocks: Clocks
 ):
     location.update(AOR, [binding(expires_at=20.5), binding(CONTACTS[0], expires_at=40.0)])
-    location.update("carol@example.com", [binding(expires_at=20.0)])
+    location.update("carol@example.com", [binding(expires_at=20.0, user_id=8)])
     for now, left in ((19.0, 3), (20.4, 3), (21.0, 1), (40.5, 1), (41.0, 0)):
         clocks.now = now
         location.sweep(now)
@@ -320,10 +326,10 @@ def test_a_sweep_after_a_long_sleep_and_one_after_a_refresh(
     """A suspended machine wakes up hours later."""
     location.update(AOR, [binding(expires_at=20.0)])
     location.update(AOR, [binding(expires_at=90_000.0, cseq=2)])
-    location.update("carol@example.com", [binding(expires_at=50.0)])
+    location.update("carol@example.com", [binding(expires_at=50.0, user_id=8)])
     clocks.now = 80_000.0
     location.sweep(clocks.now)
-    assert list(disk.rows) == [(AOR, "sip:bob@192.0.2.7")]
+    assert list(disk.rows) == [(BOB, "sip:bob@192.0.2.7")]
     assert len(location) == 1
 
 
@@ -332,6 +338,64 @@ def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clo
     for cseq in range(1, 500):
         location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
     assert sum(map(len, location._expiring.values())) == 1
+
+
+# Dropped by others than the phone
+
+
+@dataclass
+class Someone:
+    """An account."""
+
+    id: int
+    username: str
+    realm: str | None = None
+
+
+def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    kept = binding(CONTACTS[0])
+    location.update(AOR, [binding(), kept])
+    location.drop(AOR, "sip:bob@192.0.2.7")
+    assert location.bindings(AOR) == (kept,)
+    assert list(disk.rows) == [(BOB, kept.contact)]
+    assert disk.seen == [round(clocks.unix_time()), None]
+    location.drop(AOR, "sip:nobody@192.0.2.7")
+    location.drop("nobody@example.com", "sip:nobody@192.0.2.7")
+    assert len(disk.seen) == 2
+
+
+def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk: Disk):
+    location.update(AOR, [binding()])
+    disk.fails = True
+    with pytest.raises(NotSaved):
+        location.drop(AOR, "sip:bob@192.0.2.7")
+    assert len(location.bindings(AOR)) == 1
+
+
+def test_a_phone_that_was_dropped_may_come_back(location: Location):
+    """Its order starts anew: no CSeq is remembered of what isn't bound."""
+    location.update(AOR, [binding(cseq=5)])
+    location.drop(AOR, "sip:bob@192.0.2.7")
+    assert location.update(AOR, [binding(cseq=5)])
+
+
+def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
+    location: Location, disk: Disk
+):
+    heir = binding(CONTACTS[0], user_id=8)
+    location.update(AOR, [binding(), binding(CONTACTS[1])])
+    location.update(AOR, [heir])
+    location.update("bob@other.org", [binding(user_id=9)])
+    gone = [Someone(BOB, "bob"), Someone(10, "bob", "other.org"), Someone(11, "carol")]
+    location.drop_accounts(gone, "example.com")
+    assert location.bindings(AOR) == (heir,)
+    assert len(location.bindings("bob@other.org")) == 1
+    assert set(disk.rows) == {(8, heir.contact), (9, "sip:bob@192.0.2.7")}
+    location.drop_accounts([Someone(9, "bob", "other.org")], "example.com")
+    assert location.bindings("bob@other.org") == ()
+    assert len(location) == 1
 
 
 ODD = "b\udcffb\u00e9"

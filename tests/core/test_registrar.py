@@ -263,6 +263,44 @@ def test_the_user_of_to_is_the_user_of_the_credentials(world: World, to: str, st
     )
 
 
+def test_a_binding_says_whose_it_is(world: World):
+    """By the account's id: its name may be given to somebody else."""
+    bob = world.phone("bob")
+    account = world.users.find("bob", REALM)
+    ((key, row),) = world.bindings.rows.items()
+    assert row.user_id == key[0] == account.id
+    (binding,) = world.server.location.bindings(f"bob@{REALM}")
+    assert binding.user_id == account.id
+    bob.registers(expires=0)
+    assert not world.bindings.rows
+
+
+def test_the_phones_of_who_is_gone_ring_no_more(world: World):
+    """And what the next of that name registers does."""
+    alice, bob = world.phones("alice", "bob")
+    old = world.users.find("bob", REALM)
+    world.users.on_gone([old])
+    assert not any(row.user_id == old.id for row in world.bindings.rows.values())
+    call = alice.sends("INVITE", bob.aor)
+    alice.gets(480, call)
+    assert bob.hears_nothing()
+    world.users.add("bob", "secret")
+    desk = world.phone("bob")
+    world.users.on_gone([old])
+    alice.sends("INVITE", bob.aor)
+    desk.gets("INVITE")
+
+
+def test_many_that_are_gone_do_not_hold_the_sockets(world: World, monkeypatch):
+    monkeypatch.setattr("sip.server.ACCOUNTS_AT_ONCE", 2)
+    gone = [world.users.find(phone.name, REALM) for phone in world.phones(*"abcde")]
+    slept = []
+    monkeypatch.setattr("gevent.sleep", slept.append)
+    world.users.on_gone(gone)
+    assert slept == [0.001, 0.001]
+    assert not world.bindings.rows
+
+
 # Again
 
 

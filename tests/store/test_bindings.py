@@ -12,11 +12,14 @@ import gevent
 import pytest
 
 from sip.store.bindings import BindingRow, Bindings, NotSaved
-from sip.store.database import Database
+from sip.store.database import Database, fetch
+from sip.store.users import Users
 
 ROOT = Path(__file__).parents[2]
+ALICE, BOB = 1, 2  # their ids
 DESK = BindingRow(
-    aor="sip:alice@example.com",
+    user_id=ALICE,
+    aor="alice@example.com",
     contact="<sip:alice@192.0.2.1:5060>",
     expires_at=2000,
     q=0.7,
@@ -29,11 +32,13 @@ DESK = BindingRow(
     flow="udp 192.0.2.1 5060",
     updated_at=1000,
 )
-KEY = DESK[:2]
+KEY = (ALICE, DESK.contact)
 
 
 @pytest.fixture
-def bindings(database):
+def bindings(database, users):
+    users.add("alice", "secret")
+    users.add("bob", "secret")
     bindings = Bindings(database)
     yield bindings
     bindings.close()
@@ -41,6 +46,12 @@ def bindings(database):
 
 def never():
     raise AssertionError("undone")
+
+
+def states(database):
+    """Whether each account is online, and when it was seen last."""
+    query = "SELECT username, online, last_seen FROM users ORDER BY id"
+    return {name: state for name, *state in database.read(lambda tables: fetch(tables, query))}
 
 
 def test_a_row_comes_back_as_it_was(bindings):
@@ -67,7 +78,7 @@ def test_in_one_batch_the_last_word_on_a_contact_counts(bindings):
     other = DESK._replace(contact="<sip:alice@192.0.2.2>")
     work = [
         gevent.spawn(bindings.save, [DESK, other], [], never),
-        gevent.spawn(bindings.save, [], [KEY, other[:2]], never),
+        gevent.spawn(bindings.save, [], [KEY, (ALICE, other.contact)], never),
         gevent.spawn(bindings.save, [DESK._replace(cseq=7)], [], never),
     ]
     gevent.joinall(work, raise_error=True)
@@ -75,16 +86,16 @@ def test_in_one_batch_the_last_word_on_a_contact_counts(bindings):
 
 
 def test_loading_leaves_out_and_deletes_what_is_over(bindings, path):
-    bindings.save([DESK, DESK._replace(aor="sip:bob@example.com", expires_at=5000)], [], never)
-    assert [row.aor for row in bindings.load(2000.5)] == ["sip:bob@example.com"]
+    bindings.save([DESK, DESK._replace(user_id=BOB, expires_at=5000)], [], never)
+    assert [row.user_id for row in bindings.load(2000.5)] == [BOB]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM bindings").fetchone() == (1,)
 
 
 def test_forgetting_spares_a_row_that_was_refreshed(bindings):
-    other = DESK._replace(aor="sip:bob@example.com", expires_at=2060)
+    other = DESK._replace(user_id=BOB, expires_at=2060)
     bindings.save([DESK, other], [], never)
-    bindings.forget([KEY, other[:2]], now=2000.2)
+    bindings.forget([KEY, (BOB, other.contact)], now=2000.2)
     bindings.close()
     assert bindings.load(0) == [other]
 
@@ -100,6 +111,78 @@ def test_a_database_that_cannot_write_undoes_and_says_so(bindings, path):
     assert bindings.load(0) == []
 
 
+# Online, and last seen
+
+
+def test_a_register_sets_its_account_online_and_says_when(bindings, database):
+    bindings.save([DESK], [], never, seen_at=1000)
+    assert states(database) == {"alice": [1, 1000], "bob": [0, None]}
+    bindings.save([DESK._replace(updated_at=1500)], [], never, seen_at=1500)
+    assert states(database)["alice"] == [1, 1500]
+
+
+def test_an_account_is_online_until_its_last_contact_goes(bindings, database):
+    other = DESK._replace(contact="<sip:alice@192.0.2.2>")
+    bindings.save([DESK, other], [], never, seen_at=1000)
+    bindings.save([], [KEY], never, seen_at=1100)
+    assert states(database)["alice"] == [1, 1100]
+    bindings.save([], [(ALICE, other.contact)], never, seen_at=1200)
+    assert states(database)["alice"] == [0, 1200]
+
+
+def test_what_is_dropped_or_expires_is_not_seen(bindings, database):
+    other = DESK._replace(user_id=BOB)
+    bindings.save([DESK, other], [], never, seen_at=1000)
+    bindings.save([], [KEY], never)
+    bindings.forget([(BOB, other.contact)], now=2000)
+    bindings.close()
+    assert states(database) == {"alice": [0, 1000], "bob": [0, 1000]}
+
+
+def test_one_batch_leaves_each_account_as_its_last_word_has_it(bindings, database):
+    bindings.save([DESK], [], never, seen_at=900)
+    work = [
+        gevent.spawn(bindings.save, [], [KEY], never, 1000),
+        gevent.spawn(bindings.save, [DESK], [], never, 1001),
+        gevent.spawn(bindings.save, [DESK._replace(user_id=BOB)], [], never, 1002),
+        gevent.spawn(bindings.save, [], [(BOB, DESK.contact)], never, 1003),
+    ]
+    gevent.joinall(work, raise_error=True)
+    assert states(database) == {"alice": [1, 1001], "bob": [0, 1003]}
+
+
+def test_dropping_waits_for_nobody_and_keeps_its_turn(bindings, database):
+    saving = gevent.spawn(bindings.save, [DESK], [], never, 1000)
+    gevent.sleep(0)
+    bindings.drop([KEY])
+    saving.get()
+    assert bindings.load(0) == []
+    assert states(database)["alice"] == [0, 1000]
+
+
+def test_loading_drops_what_belongs_to_nobody_and_sets_every_state_right(
+    bindings, database, users, path
+):
+    users.add("carl", "secret")
+    rows = [DESK, DESK._replace(user_id=BOB), DESK._replace(user_id=3), DESK._replace(user_id=99)]
+    bindings.save(rows, [], never, seen_at=1000)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE users SET online = 0 WHERE username = 'alice'")
+        other.execute("UPDATE users SET enabled = 0 WHERE username = 'bob'")
+        other.execute("DELETE FROM users WHERE username = 'carl'")
+    assert bindings.load(1000) == [DESK]
+    assert states(database) == {"alice": [1, 1000], "bob": [0, 1000]}
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT user_id FROM bindings").fetchall() == [(ALICE,)]
+
+
+def test_an_account_that_is_gone_or_disabled_spoils_nobodys_batch(bindings, database, users):
+    users.disable("bob")
+    users.remove("alice")
+    bindings.save([DESK, DESK._replace(user_id=BOB)], [], never, seen_at=1000)
+    assert states(database) == {"bob": [0, 1000]}
+
+
 SAVING = """
 import itertools, sys, gevent
 from sip.store.bindings import BindingRow, Bindings
@@ -107,17 +190,21 @@ from sip.store.database import Database
 
 def phone(bindings, number):
     for n in itertools.count():
-        row = BindingRow(f"sip:{number}@example.com", f"<sip:{n}@192.0.2.1>", 2_000_000_000)
+        row = BindingRow(number, f"{number}@example.com", f"<sip:{n}@192.0.2.1>", 2_000_000_000)
         bindings.save([row], [], sys.exit)
         print(row.aor, row.contact, flush=True)
 
 with Database(sys.argv[1]) as database:
     bindings = Bindings(database)
-    gevent.joinall([gevent.spawn(phone, bindings, number) for number in range(10)])
+    gevent.joinall([gevent.spawn(phone, bindings, number) for number in range(1, 11)])
 """
 
 
 def test_what_was_promised_survives_kill_9(path):
+    with Database(path) as database:
+        users = Users(database, "example.com")
+        for number in range(1, 11):
+            users.add(str(number), "secret")
     with subprocess.Popen(
         [sys.executable, "-c", SAVING, path],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

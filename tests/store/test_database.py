@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from sip.store import schema
-from sip.store.database import Database, DatabaseError
+from sip.store.database import Database, DatabaseError, fetch
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,6 +142,122 @@ def test_a_closed_database_says_so(path):
     database.close()
     with pytest.raises(DatabaseError, match="is closed"):
         database.run(put("a"))
+
+
+# Reading beside what is written
+
+
+def test_what_is_browsed_is_what_was_committed(database):
+    database.run(put("a"))
+    assert database.browse(lambda t: fetch(t, "SELECT key FROM meta")) == [("a",)]
+    database.run(put("b"))
+    assert database.browse(lambda t: fetch(t, "SELECT count(*) FROM meta")) == [(2,)]
+
+
+def test_who_browses_cannot_write(database):
+    with pytest.raises(DatabaseError, match="readonly"):
+        database.browse(put("a"))
+    assert keys(database) == []
+    database.run(put("a"))
+
+
+def test_what_fails_while_browsing_comes_out_quietly(database, capfd):
+    def fail(tables):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        database.browse(fail)
+    with pytest.raises(DatabaseError, match="no such table: nowhere"):
+        database.browse(lambda t: fetch(t, "SELECT * FROM nowhere"))
+    assert database.browse(lambda t: fetch(t, "SELECT 1")) == [(1,)]
+    assert capfd.readouterr().err == ""
+
+
+def test_browsing_holds_on_to_no_snapshot(database, path):
+    """Or the log beside the file would grow without end."""
+    database.browse(lambda t: fetch(t, "SELECT * FROM meta"))
+    database.run(put("a"))
+    with closing(sqlite3.connect(path)) as other:
+        busy, *_ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not busy
+
+
+def test_many_may_browse_at_once(database):
+    database.run(put("a"))
+    work = [gevent.spawn(database.browse, lambda t: fetch(t, "SELECT 1")) for _ in range(50)]
+    gevent.joinall(work, raise_error=True)
+    assert all(each.value == [(1,)] for each in work)
+
+
+@pytest.mark.parametrize("was_open", [False, True])
+def test_a_closed_database_cannot_be_browsed(path, was_open):
+    database = Database(path)
+    if was_open:
+        database.browse(lambda t: fetch(t, "SELECT 1"))
+    database.close()
+    with pytest.raises(DatabaseError, match="is closed"):
+        database.browse(lambda t: fetch(t, "SELECT 1"))
+
+
+def test_a_name_with_anything_in_it_can_be_browsed(tmp_path):
+    with Database(str(tmp_path / "50% off?mode=rw#1 ü.db")) as database:
+        database.run(put("a"))
+        assert database.browse(lambda t: fetch(t, "SELECT key FROM meta")) == [("a",)]
+
+
+# From one schema to the next
+
+STEP_1 = """
+    INSERT INTO meta VALUES ('realm', 'example.com');
+    INSERT INTO users (id, username, realm, enabled, ha1_md5, created_at, updated_at) VALUES
+        (3, 'alice', NULL, 1, 'x', 0, 0), (4, 'alice', 'other.org', 1, 'x', 0, 0),
+        (5, 'bob', NULL, 0, 'x', 0, 0), (6, 'carl', NULL, 1, 'x', 0, 0),
+        (7, 'carl', 'example.com', 1, 'x', 0, 0), (8, 'dora', NULL, 1, 'x', 0, 0);
+    INSERT INTO bindings VALUES
+        ('alice@example.com', 'sip:a1@h', 9, 0.5, 'call', 7, 'p', 'i', 2, 'agent', 'flow', 100),
+        ('alice@example.com', 'sip:a2@h', 9, 1, '', 0, '', '', 0, '', '', 200),
+        ('alice@other.org', 'sip:a1@h', 9, 1, '', 0, '', '', 0, '', '', 300),
+        ('bob@example.com', 'sip:b@h', 9, 1, '', 0, '', '', 0, '', '', 400),
+        ('carl@example.com', 'sip:c@h', 9, 1, '', 0, '', '', 0, '', '', 500),
+        ('nobody@example.com', 'sip:n@h', 9, 1, '', 0, '', '', 0, '', '', 600);
+"""
+
+
+def test_bindings_of_before_find_their_accounts(path):
+    """Those of nobody, and of a disabled account, go."""
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in schema.STEPS[0]:
+            connection.execute(statement)
+        connection.executescript(STEP_1)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+    with Database(path) as database:
+        rows = database.read(lambda t: fetch(t, "SELECT * FROM bindings"))
+        users = database.read(
+            lambda t: fetch(t, "SELECT id, online, last_seen FROM users ORDER BY id")
+        )
+        found = database.read(
+            lambda t: fetch(t, "SELECT rowid FROM user_names WHERE user_names MATCH '\"ali\"'")
+        )
+    assert [(row[0], row[2]) for row in rows] == [
+        (3, "sip:a1@h"),
+        (3, "sip:a2@h"),
+        (4, "sip:a1@h"),
+        (7, "sip:c@h"),
+    ]
+    assert rows[0] == (
+        *(3, "alice@example.com", "sip:a1@h", 9, 0.5, "call", 7),
+        *("p", "i", 2, "agent", "flow", 100),
+    )
+    assert users == [
+        (3, 1, 200),
+        (4, 1, 300),
+        (5, 0, None),
+        (6, 0, None),
+        (7, 1, 500),
+        (8, 0, None),
+    ]
+    assert found == [(3,), (4,)]
 
 
 def foreign(path):

@@ -7,8 +7,17 @@ from contextlib import closing
 
 import pytest
 
+from sip.store import sheet as sheets
 from sip.store.database import Database
-from sip.store.importing import BadFile, export_accounts, import_accounts
+from sip.store.importing import (
+    BadFile,
+    apply,
+    check,
+    export_accounts,
+    exported,
+    import_accounts,
+    read_sheet,
+)
 from sip.store.users import Users
 
 MAIN = "example.com"
@@ -139,14 +148,14 @@ def test_a_change_between_comparing_and_writing_is_respected(users, path, monkey
     """Somebody adds bob after the comparison: he is neither lost nor there twice."""
     run = users.database.run
 
-    def late(work):
+    def late(work, then):
         with closing(sqlite3.connect(path)) as other, other:
             other.execute(
                 "INSERT INTO users (username, ha1_md5, created_at, updated_at)"
                 " VALUES ('bob', ?, 0, 0)",
                 ("f" * 32,),
             )
-        return run(work)
+        return run(work, then)
 
     monkeypatch.setattr(users.database, "run", late)
     report = take(users, "username,password\nalice,secret\nbob,secret\n")
@@ -188,3 +197,135 @@ def test_an_export_is_read_in_blocks(users, monkeypatch):
     text = io.StringIO()
     assert export_accounts(users, text) == 10
     assert len(text.getvalue().splitlines()) == 11
+
+
+# In three steps, as the pages do it
+
+
+def sheet_of(text, **options):
+    return read_sheet(io.BytesIO(text.encode()), MAIN, **options)
+
+
+def test_a_sheet_is_checked_and_later_applied(users):
+    users.add("bob", "secret")
+    sheet = sheet_of("username,password\nalice,1234\nbob,secret\n")
+    looked_at = check(users, sheet)
+    assert counts(looked_at) == (1, 0, 1, 0)
+    assert (looked_at.weak, looked_at.written) == (2, False)
+    assert [account.username for account in users.list()] == ["bob"]
+    done = apply(users, sheet)
+    assert counts(done) == (1, 0, 1, 0)
+    assert done.written
+    assert users.find("alice", MAIN).id == users.list()[0].id
+    assert counts(apply(users, sheet)) == (0, 0, 2, 0)
+
+
+def test_an_account_that_came_after_the_check_is_respected(users):
+    sheet = sheet_of("username,password\nalice,secret\n")
+    assert counts(check(users, sheet)) == (1, 0, 0, 0)
+    users.add("Alice", "secret")
+    ((_, reason),) = apply(users, sheet).refused
+    assert "by case alone" in reason
+    assert users.find("alice", MAIN) is None
+
+
+def test_rows_beyond_the_bound_refuse_the_file(users):
+    text = "username,password\n" + "".join(f"user{n},x\n" for n in range(3))
+    assert len(sheet_of(text, max_rows=3).wanted) == 3
+    with pytest.raises(BadFile, match="more than 2 rows"):
+        sheet_of(text, max_rows=2)
+
+
+def test_refusals_beyond_the_bound_are_counted(users, monkeypatch):
+    monkeypatch.setattr("sip.store.importing.MAX_REFUSALS", 3)
+    monkeypatch.setattr(sheets, "MAX_REFUSALS", 3)
+    users.add("user9", "other")
+    report = take(users, "username,password\n" + "a b,x\n" * 5 + "user9,x\n")
+    assert [line for line, _ in report.refused] == [2, 3, 4]
+    assert report.refused_more == 3
+    assert not report.written
+
+
+def test_an_import_that_disables_lets_the_phones_go(users, path):
+    gone = []
+    users.on_gone = gone.extend
+    users.add("alice", "secret")
+    users.add("bob", "secret")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE users SET online = 1")
+        other.execute(
+            "INSERT INTO bindings VALUES (1, 'alice@example.com', 'sip:a@h', 9, 1.0,"
+            " '', 0, '', '', 0, '', '', 0)"
+        )
+    take(users, "username,enabled,display_name\nalice,no,\nbob,yes,Bob\n", update=True)
+    assert [(account.id, account.username) for account in gone] == [(1, "alice")]
+    assert not users.find("alice", MAIN).enabled
+    assert users.find("bob", MAIN).display_name == "Bob"
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT online FROM users").fetchall() == [(0,), (1,)]
+        assert other.execute("SELECT count(*) FROM bindings").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("number", [10, 600])
+def test_memory_is_what_a_restart_would_read(users, database, number):
+    """Whether few are written, or many at once; new ones, changed ones and both."""
+
+    def of(users):
+        slots = type(users.list()[0]).__slots__
+        return [
+            [getattr(users.find(a.username, a.realm or MAIN), s) for s in slots]
+            for a in users.list()
+        ]
+
+    text = "username,password,display_name,enabled\n"
+    take(users, text + "".join(f"user{n},x,Name {n},{n % 2}\n" for n in range(number)))
+    assert of(users) == of(Users(database, MAIN))
+    users.remove("user3")
+    text += "".join(f"user{n},y,Title {n},{n % 3 % 2}\n" for n in range(1, number + 20))
+    report = take(users, text, update=True)
+    assert counts(report) == (21, number - 2, 0, 0)
+    assert of(users) == of(Users(database, MAIN))
+    assert users.find("user3", MAIN).ha1_md5 == ha1("user3", "y")
+    assert len(users) == number + 20
+
+
+def test_a_row_that_stands_behind_another_of_its_name_is_not_what_is_changed(path):
+    """After the main realm was renamed: phones are answered by the one that names it."""
+    with Database(path) as database:
+        old = Users(database, "old.example")
+        old.add("alice", "named", realm=MAIN)
+        old.add("alice", "open")
+        users = Users(database, MAIN)
+        take(users, "username,display_name\nalice,Alice\n", update=True)
+        assert [a.display_name for a in users.list() if a.realm == MAIN] == ["Alice"]
+        assert [a.display_name for a in users.list() if a.realm is None] == [""]
+        assert users.find("alice", MAIN).display_name == "Alice"
+
+
+FORMULAS = ["+4930123", "=1+1", "-x", "'+49", "''=1", "'abc", "'", "$1", "a=b", "0077"]
+
+
+@pytest.mark.parametrize("for_spreadsheet", [False, True])
+def test_names_that_look_like_formulas_come_back_as_they_were(users, tmp_path, for_spreadsheet):
+    for name in FORMULAS:
+        users.add(name, "secret", display_name=name.replace("$", "@") + " x")
+    text = "".join(exported(users, with_hashes=True, for_spreadsheet=for_spreadsheet))
+    if for_spreadsheet:
+        for line in text.splitlines():
+            for cell in line.split(","):
+                assert not cell.lstrip('"').startswith(("=", "+", "-", "@"))
+    else:
+        assert "\n+4930123,,+4930123 x,1," in text
+    with Database(str(tmp_path / "other.db")) as other:
+        copy = Users(other, MAIN)
+        assert counts(take(copy, text)) == (len(FORMULAS), 0, 0, 0)
+        expected = [(a.username, a.display_name, a.ha1_md5) for a in users.list()]
+        assert [(a.username, a.display_name, a.ha1_md5) for a in copy.list()] == expected
+
+
+def test_a_password_that_no_phone_can_have_is_refused(users):
+    report = take(users, f"username,password\nalice,{'x' * 257}\n{'n' * 129},x\n")
+    assert [reason.partition(",")[0] for _, reason in report.refused] == [
+        "the password has 257 characters",
+        "the user name has 129 characters",
+    ]

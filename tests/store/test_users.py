@@ -1,5 +1,6 @@
 """Accounts: what is taken, what is refused, and memory that never knows more than the disk."""
 
+import gc
 import hashlib
 import sqlite3
 from contextlib import closing
@@ -7,6 +8,7 @@ from contextlib import closing
 import gevent
 import pytest
 
+from sip.store.bindings import BindingRow, Bindings
 from sip.store.database import Database, DatabaseError
 from sip.store.users import NoSuchUser, UserExists, Users
 
@@ -87,6 +89,35 @@ def test_an_empty_password_is_refused_and_four_digits_are_not(users):
     with pytest.raises(ValueError, match="empty"):
         users.add("door", "")
     users.add("door", "1234")
+
+
+def test_what_no_phone_has_a_field_for_is_refused(users):
+    users.add("n" * 128, "p" * 256, realm="r" * 255, display_name="d" * 128)
+    for what, values in {
+        "user name": ("n" * 129, "p", None, ""),
+        "password": ("n", "p" * 257, None, ""),
+        "realm": ("n", "p", "r" * 256, ""),
+        "display name": ("n", "p", None, "d" * 129),
+    }.items():
+        with pytest.raises(ValueError, match=f"the {what} has .* the most it may have"):
+            users.add(*values)
+    for deed, value in (("set_password", "p" * 257), ("set_display_name", "d" * 129)):
+        with pytest.raises(ValueError, match="the most it may have"):
+            getattr(users, deed)("n" * 128, value, "r" * 255)
+    assert len(users) == 1
+
+
+def test_a_password_that_is_no_text_is_refused(users):
+    """Its digest would be one that no phone can send."""
+    with pytest.raises(ValueError, match="not UTF-8"):
+        users.add("alice", "gr\udcfcn")
+    users.add("alice", "grün")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        users.set_password("alice", "gr\udcfcn")
+    assert (
+        users.find("alice", MAIN).ha1_md5
+        == hashlib.md5("alice:example.com:grün".encode()).hexdigest()
+    )
 
 
 def test_two_greenlets_cannot_add_the_same_name(users):
@@ -215,3 +246,172 @@ def test_a_row_hidden_behind_another_comes_forward_when_that_one_goes(path):
         users.remove("alice")
         assert users.find("alice", MAIN) is not None
         assert names(users) == [("alice", None)]
+
+
+# Removed, and brought back
+
+
+def test_what_was_removed_comes_back_as_it_was(users, path):
+    users.add("alice", "secret", realm="example.net", display_name="Alice")
+    users.disable("alice", "example.net")
+    before = users.find("alice", "example.net")
+    elsewhere(path, "UPDATE users SET last_seen = 77, created_at = 5")
+    users.remove("alice", "example.net")
+    assert users.realms() == {MAIN}
+    account = users.restore(before.id)
+    assert users.find("alice", "example.net") is account
+    for name in type(account).__slots__:
+        assert getattr(account, name) == getattr(before, name)
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT created_at, last_seen, online, ha1_realm FROM users"
+        assert connection.execute(query).fetchall() == [(5, 77, 0, "example.net")]
+        assert connection.execute("SELECT count(*) FROM removed_users").fetchone() == (0,)
+    with pytest.raises(NoSuchUser, match="cannot be restored"):
+        users.restore(before.id)
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE"])
+def test_a_name_that_was_taken_meanwhile_is_not_taken_away(users, name):
+    number = users.add("alice", "secret").id
+    users.remove("alice")
+    users.add(name, "other")
+    with pytest.raises(UserExists):
+        users.restore(number)
+    assert names(users) == [(name, None)]
+    users.remove(name)
+    assert users.restore(number).username == "alice"
+
+
+def test_after_an_hour_nothing_is_left_of_it(users, path, database):
+    def kept():
+        with closing(sqlite3.connect(path)) as connection:
+            return [row[0] for row in connection.execute("SELECT username FROM removed_users")]
+
+    def an_hour_passes():
+        elsewhere(path, "UPDATE removed_users SET removed_at = removed_at - 3600")
+
+    number = users.add("alice", "secret").id
+    users.add("bob", "secret")
+    users.remove("alice")
+    users.forget_removed()
+    assert kept() == ["alice"]
+    an_hour_passes()
+    with pytest.raises(NoSuchUser):
+        users.restore(number)
+    users.remove("bob")
+    assert kept() == ["bob"]
+    an_hour_passes()
+    Users(database, MAIN)
+    assert kept() == []
+    users.remove(users.add("carl", "secret").username)
+    users.forget_removed(9e9)
+    assert kept() == []
+
+
+def test_an_id_is_never_given_twice(users):
+    first = users.add("alice", "secret").id
+    users.remove("alice")
+    assert users.add("alice", "secret").id != first
+
+
+# Which of two
+
+
+@pytest.mark.parametrize("deed", ["remove", "disable", "set_display_name", "set_password"])
+def test_a_number_says_which_of_two_that_claim_one_name(path, deed):
+    with Database(path) as database:
+        users = Users(database, "old.example")
+        users.add("alice", "open")
+        users.add("alice", "named", realm=MAIN)
+        users = Users(database, MAIN)
+        gone = []
+        users.on_gone = gone.extend
+        value = {"set_display_name": ["Alice"], "set_password": ["other"]}.get(deed, [])
+        before = {account.id: repr(vars_of(account)) for account in users.list()}
+        getattr(users, deed)("alice", *value, number=1)
+        after = {account.id: repr(vars_of(account)) for account in users.list()}
+        assert after[2] == before[2]
+        assert after.get(1) != before[1]
+        assert users.find("alice", MAIN).id == 2
+        assert {account.id for account in gone} <= {1}
+
+
+def vars_of(account):
+    return {name: getattr(account, name) for name in type(account).__slots__}
+
+
+def test_a_number_keeps_hands_off_whoever_has_the_name_now(users):
+    users.add("bob", "secret")
+    number = users.add("alice", "secret").id
+    users.remove("alice")
+    users.add("alice", "other")
+    for wrong in (number, 1, 99):
+        with pytest.raises(NoSuchUser):
+            users.disable("alice", number=wrong)
+    assert all(account.enabled for account in users.list())
+
+
+# Gone
+
+
+@pytest.fixture
+def gone(users):
+    """What was said to be gone, as (id, name)."""
+    told = []
+    users.on_gone = lambda accounts: told.extend((a.id, a.username) for a in accounts)
+    return told
+
+
+def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
+    asked_by = []
+    users.on_gone = lambda accounts: asked_by.append((gevent.getcurrent(), *accounts))
+    users.add("alice", "secret")
+    users.set_password("alice", "other")
+    users.set_display_name("alice", "Alice")
+    assert asked_by == []
+    users.disable("alice")
+    users.enable("alice")
+    users.remove("alice")
+    users.restore(1)
+    assert [(who, account.id) for who, account in asked_by] == [(gevent.getcurrent(), 1)] * 2
+
+
+def test_who_was_removed_disabled_or_replaced_elsewhere_is_told_after_reload(users, gone, path):
+    for name in ("alice", "bob", "carl", "dora", "emil"):
+        users.add(name, "secret")
+    users.disable("emil")
+    gone.clear()
+    elsewhere(path, "UPDATE users SET enabled = 0 WHERE username IN ('alice', 'emil')")
+    elsewhere(path, "DELETE FROM users WHERE username IN ('bob', 'carl', 'emil')")
+    elsewhere(
+        path,
+        "INSERT INTO users (username, ha1_md5, created_at, updated_at) VALUES ('carl', ?, 0, 0)",
+        "f" * 32,
+    )
+    elsewhere(path, "UPDATE users SET ha1_md5 = ? WHERE username = 'dora'", "e" * 32)
+    users.reload()
+    assert sorted(gone) == [(1, "alice"), (2, "bob"), (3, "carl")]
+    users.reload()
+    assert len(gone) == 3
+
+
+@pytest.mark.parametrize("deed", ["remove", "disable"])
+def test_their_phones_are_gone_from_the_file_in_the_same_breath(users, database, path, deed):
+    users.add("alice", "secret")
+    users.add("bob", "secret")
+    bindings = Bindings(database)
+    rows = [BindingRow(number, "x@y", "sip:x@h", 9_000_000_000) for number in (1, 2)]
+    bindings.save(rows, [], lambda: None, seen_at=1000)
+    getattr(users, deed)("alice")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT user_id FROM bindings").fetchall() == [(2,)]
+        online = "SELECT username FROM users WHERE online = 1"
+        assert connection.execute(online).fetchall() == [("bob",)]
+    bindings.close()
+
+
+def test_reloading_leaves_the_collector_as_it_was(users):
+    for was_on in (False, True):
+        (gc.enable if was_on else gc.disable)()
+        users.reload()
+        assert gc.isenabled() == was_on

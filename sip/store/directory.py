@@ -1,0 +1,373 @@
+"""What the pages ask about accounts: lists that are sorted, filtered and searched, and one whole.
+
+Everything is read in `Database.browse`.  A list of 100,000 is never read or sorted: its page is
+counted off along an index that holds what is sorted and filtered by.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from time import time
+from typing import Any, NamedTuple
+
+from sip.store.accounts import ALGORITHMS
+from sip.store.database import Database, Tables, fetch
+from sip.store.users import REMEMBERED, Users
+
+PAGE_SIZE = 50
+# What a search lists at most; somebody who looks for one account types another letter instead.
+MAX_FOUND = 1_000
+# Up to so many names that match, it is quicker to look each up and sort them (1.5 µs each) than to
+# walk along the sorted index until enough of them have been met (some 10 ms in all).
+_FEW = 4_000
+# No name is longer; so nothing contains a longer text.
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which accounts to list, in which order.
+
+    `status` is one of "", "online", "offline", "disabled", "enabled"; who is offline is enabled.
+    `realm` goes by the name that is shown, None for all.  `sort` is one of "username",
+    "display_name" and "last_seen".
+    """
+
+    search: str = ""
+    status: str = ""
+    realm: str | None = None
+    sort: str = "username"
+    descending: bool = False
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact of an account.
+
+    `contact` is the URI as it came, octets that are no UTF-8 as surrogates; it is what
+    Location.drop takes, together with `aor`.  `key` stands for it where only ASCII will do.
+    Everything else is fit to be shown.  `address` is where its REGISTER came from.
+    """
+
+    aor: str
+    contact: str
+    key: str
+    shown: str
+    user_agent: str
+    transport: str
+    address: str
+    behind_nat: bool
+    path: str
+    q: float
+    expires_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One account, without its secrets.  `realm` is the name of its realm, also of the main one.
+
+    Moments are Unix seconds; `last_seen` is None for an account that never had a phone.
+    `contacts` begin with the latest.
+    """
+
+    id: int
+    username: str
+    realm: str
+    display_name: str
+    enabled: bool
+    online: bool
+    last_seen: int | None
+    created_at: int
+    updated_at: int
+    contacts: tuple[Contact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some accounts of a list.  There are `total`, or, with `more`, at least so many."""
+
+    entries: tuple[Entry, ...]
+    total: int
+    more: bool
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An account that can still be restored."""
+
+    id: int
+    username: str
+    realm: str
+    removed_at: int
+
+
+class Directory:
+    """Answers the pages' questions.  Each method blocks its greenlet for some milliseconds."""
+
+    def __init__(self, database: Database, users: Users) -> None:
+        self._database = database
+        self._users = users
+
+    def page(self, question: Question) -> Page:
+        """Give one page of a list; one past the end is the last one."""
+        return self._database.browse(lambda tables: self._page(tables, question))
+
+    def entry(self, number: int) -> Entry | None:
+        """Give the account of this id, with all its contacts."""
+        return self._database.browse(lambda tables: self._entry(tables, number))
+
+    def first(self) -> Entry | None:
+        """Give the account that was made first."""
+
+        def first(tables: Tables) -> Entry | None:
+            ((number,),) = fetch(tables, "SELECT min(id) FROM users")
+            return None if number is None else self._entry(tables, number)
+
+        return self._database.browse(first)
+
+    def hashes(self, number: int) -> dict[str, str] | None:
+        """Give the HA1s of an account by the names of their algorithms: whoever has one can pass
+        for the user.
+        """
+        columns = ", ".join(column for column, _ in ALGORITHMS.values())
+        statement = f"SELECT {columns} FROM users WHERE id = ?"  # noqa: S608 -- our names
+        rows = self._database.browse(lambda tables: fetch(tables, statement, (number,)))
+        for row in rows:
+            return {name: ha1 for name, ha1 in zip(ALGORITHMS, row, strict=True) if ha1}
+        return None
+
+    def removed(self, number: int) -> Removed | None:
+        """Give the account of this id as Users.restore would bring it back."""
+        latest = int(time()) - REMEMBERED
+        rows = self._database.browse(lambda tables: fetch(tables, _REMOVED, (number, latest)))
+        for found, username, realm, removed_at in rows:
+            return Removed(found, username, realm or self._users.realm, removed_at)
+        return None
+
+    def realms(self) -> list[str]:
+        """Give the realms that have accounts, the main one first."""
+        main = self._users.realm
+        return [main, *sorted(self._users.realms() - {main})]
+
+    def count(self) -> int:
+        """Say how many accounts there are."""
+        return len(self._users)
+
+    def _page(self, tables: Tables, question: Question) -> Page:
+        found = _searched if question.search else _listed
+        ids, total, more, page = found(tables, question, self._filter(question))
+        return Page(self._entries(tables, ids), total, more, page, _pages(total))
+
+    def _filter(self, question: Question) -> "_Sql":
+        conditions = [_STATUS[question.status]]
+        values: dict[str, object] = {}
+        if question.realm is not None:
+            conditions.append("realm = :realm")
+            values["realm"] = question.realm
+            if question.realm == self._users.realm:
+                conditions[-1] = "(realm IS NULL OR realm = :realm)"
+        return _Sql(" AND ".join(filter(None, conditions)) or "1", values)
+
+    def _entry(self, tables: Tables, number: int) -> Entry | None:
+        for entry in self._entries(tables, [number]):
+            return entry
+        return None
+
+    def _entries(self, tables: Tables, ids: Sequence[int]) -> tuple[Entry, ...]:
+        """Read the accounts of these ids, in their order, with their contacts."""
+        some = (json.dumps(ids),)
+        contacts = {
+            number: tuple(map(_contact, rows))
+            for number, rows in groupby(fetch(tables, _CONTACTS, some), lambda row: row[0])
+        }
+        found = {row[0]: row for row in fetch(tables, _ACCOUNTS, some)}
+        return tuple(
+            self._as_entry(found[number], contacts.get(number, ()))
+            for number in ids
+            if number in found
+        )
+
+    def _as_entry(self, row: tuple[Any, ...], contacts: tuple[Contact, ...]) -> Entry:
+        number, username, realm, display_name, enabled, online, seen, created, updated = row
+        return Entry(
+            id=number,
+            username=username,
+            realm=realm or self._users.realm,
+            display_name=display_name,
+            enabled=bool(enabled),
+            online=bool(online),
+            last_seen=seen,
+            created_at=created,
+            updated_at=updated,
+            contacts=contacts,
+        )
+
+
+class _Sql(NamedTuple):
+    """A piece of a statement, and the values that it names."""
+
+    text: str
+    values: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An index, and the ORDER BY that it answers, both ways."""
+
+    index: str
+    upwards: str
+    downwards: str
+
+
+_ORDERS = {
+    "username": _Order(
+        "users_by_name",
+        "username COLLATE NOCASE, realm COLLATE NOCASE",
+        "username COLLATE NOCASE DESC, realm COLLATE NOCASE DESC",
+    ),
+    "display_name": _Order(
+        "users_by_display_name",
+        "display_name COLLATE NOCASE, id",
+        "display_name COLLATE NOCASE DESC, id DESC",
+    ),
+    "last_seen": _Order("users_by_last_seen", "last_seen, id", "last_seen DESC, id DESC"),
+}
+_STATUS = {
+    "": "",
+    "online": "online = 1",
+    "offline": "online = 0 AND enabled = 1",
+    "disabled": "enabled = 0",
+    "enabled": "enabled = 1",
+}
+_Found = tuple[Sequence[int], int, bool, int]  # ids, total, whether there are more, page
+
+
+def _pages(total: int) -> int:
+    return max(1, -(-total // PAGE_SIZE))
+
+
+def _listed(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+    """Count a page off along the index, from the end that is nearer."""
+    count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"  # noqa: S608
+    ((total,),) = fetch(tables, count, filtered.values)
+    page = min(max(1, question.page), _pages(total))
+    offset = (page - 1) * PAGE_SIZE
+    size = min(PAGE_SIZE, total - offset)
+    backwards = offset > total // 2
+    if backwards:
+        offset = total - offset - size
+    order = _ORDERS[question.sort]
+    sequence = order.upwards if backwards == question.descending else order.downwards
+    rows = fetch(
+        tables,
+        f"SELECT id FROM users INDEXED BY {order.index} WHERE {filtered.text}"  # noqa: S608
+        f" ORDER BY {sequence} LIMIT :size OFFSET :offset",
+        filtered.values | {"size": size, "offset": offset},
+    )
+    ids = [number for (number,) in rows]
+    return ids[::-1] if backwards else ids, total, False, page
+
+
+def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+    """Give a page of those whose name or display name has the text in it, or begins with it."""
+    search = _search(question.search)
+    if search is None:
+        return [], 0, False, 1
+    ((matching,),) = fetch(
+        tables,
+        f"SELECT count(*) FROM (SELECT * FROM ({search.text}) LIMIT {_FEW + 1})",  # noqa: S608
+        search.values,
+    )
+    order = _ORDERS[question.sort]
+    way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
+    rows = fetch(
+        tables,
+        f"SELECT id FROM users {way}"  # noqa: S608
+        f" WHERE {filtered.text} AND id IN ({search.text})"
+        f" ORDER BY {order.downwards if question.descending else order.upwards}"
+        f" LIMIT {MAX_FOUND + 1}",
+        filtered.values | search.values,
+    )
+    ids = [number for (number,) in rows[:MAX_FOUND]]
+    page = min(max(1, question.page), _pages(len(ids)))
+    start = (page - 1) * PAGE_SIZE
+    return ids[start : start + PAGE_SIZE], len(ids), len(rows) > MAX_FOUND, page
+
+
+def _search(text: str) -> _Sql | None:
+    """Make the query for the ids of what a text is found in; None where no name can hold it."""
+    if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        return None
+    if len(text) >= 3:
+        # Between quotation marks nothing has a meaning of its own to FTS5.
+        phrase = '"' + text.replace('"', '""') + '"'
+        return _Sql(
+            "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrase}
+        )
+    # LIKE takes the two cases of a letter for one in ASCII alone.
+    spellings = dict.fromkeys((text, text.lower(), text.upper(), text.title()))
+    if text.isascii():
+        spellings = dict.fromkeys((text,))
+    values = {f"prefix{n}": _like(spelling) for n, spelling in enumerate(spellings)}
+    return _Sql(
+        " UNION ALL ".join(
+            f"SELECT id FROM users INDEXED BY {_ORDERS[column].index}"  # noqa: S608 -- our names
+            f" WHERE {column} LIKE :{name} ESCAPE '\\'"
+            for column in ("username", "display_name")
+            for name in values
+        ),
+        {**values},
+    )
+
+
+def _like(prefix: str) -> str:
+    for special in "\\%_":
+        prefix = prefix.replace(special, "\\" + special)
+    return prefix + "%"
+
+
+_ACCOUNTS = """
+    SELECT id, username, realm, display_name, enabled, online, last_seen, created_at, updated_at
+    FROM users WHERE id IN (SELECT value FROM json_each(?))
+"""
+_REMOVED = """
+    SELECT id, username, realm, removed_at FROM removed_users WHERE id = ? AND removed_at > ?
+"""
+_CONTACTS = """
+    SELECT user_id, CAST(aor AS BLOB), CAST(contact AS BLOB), CAST(user_agent AS BLOB),
+           CAST(flow AS BLOB), CAST(path AS BLOB), q, expires_at, updated_at
+    FROM bindings WHERE user_id IN (SELECT value FROM json_each(?))
+    ORDER BY user_id, updated_at DESC, contact
+"""
+
+
+def _contact(row: tuple[Any, ...]) -> Contact:
+    _, aor, contact, user_agent, flow, path, q, expires_at, updated_at = row
+    way, _, nat = _shown(flow).partition(";")
+    transport, _, address, *_ = [*way.split("/"), "", ""]
+    return Contact(
+        aor=aor.decode("utf-8", "surrogateescape"),
+        contact=contact.decode("utf-8", "surrogateescape"),
+        key=hashlib.sha256(contact).hexdigest()[:16],
+        shown=_shown(contact),
+        user_agent=_shown(user_agent),
+        transport=transport,
+        address=address,
+        behind_nat=nat == "nat",
+        path=_shown(path),
+        q=q,
+        expires_at=expires_at,
+        updated_at=updated_at,
+    )
+
+
+def _shown(octets: bytes) -> str:
+    """Make what a peer has sent safe to show: no control characters, nothing that is no text."""
+    text = octets.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
