@@ -9,6 +9,9 @@ import sys
 from sip.command_line import main
 from sip.config import CommandError, Config
 
+# The environment's way to set the web admin's password, for deploys without a terminal.
+ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
+
 # How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
 POLL_INTERVAL = 0.25
 
@@ -22,6 +25,7 @@ def run(config: Config) -> int:
     # Imported here, for these take half a second and `-help` needs none of them.
     import gc
     import logging
+    import os
     import signal
     from contextlib import ExitStack, closing
 
@@ -29,10 +33,15 @@ def run(config: Config) -> int:
     from gevent.event import Event
 
     from sip.server import ListenError, SipServer
+    from sip.store.admin import Admin
     from sip.store.bindings import Bindings
     from sip.store.database import Database, DatabaseError
+    from sip.store.directory import Directory
     from sip.store.users import Users
-    from webadmin import app as webadmin
+    from webadmin import wsgi
+    from webadmin.advice import advice
+    from webadmin.app import build
+    from webadmin.site import Site
 
     configure_logging(config)
     log = logging.getLogger("sipserver")
@@ -63,9 +72,15 @@ def run(config: Config) -> int:
             database = stack.enter_context(Database(config.db_path))
             database.remember("realm", config.sip_realm)
             users = Users(database, config.sip_realm)
-            if not users.list():
+            admin = Admin(database)
+            try:
+                admin.first_password(os.environ.get(ADMIN_PASSWORD), show_password)
+            except ValueError as error:
+                raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
+            if not len(users):
                 log.info(
-                    "there are no users yet: add one with `python sipserver.py users add NAME`"
+                    "there are no users yet: add one with `python sipserver.py users add NAME`,"
+                    " or in the web admin"
                 )
             if users.warning:
                 log.warning(users.warning)
@@ -74,8 +89,16 @@ def run(config: Config) -> int:
             server.start()
             stack.callback(server.stop)
             log.info("SIP listens on %s", config.sip_addr)
-            for web in webadmin.serve(config, webadmin.build()):
-                stack.callback(web.stop)
+            site = Site(
+                config,
+                users,
+                Directory(database, users),
+                admin,
+                server.location,
+                advice=lambda: tuple(advice(config, users, server.granted_buffers)),
+            )
+            stack.callback(site.workers.close)
+            stack.callback(wsgi.serve(config, build(site)).stop)
             log.info("web admin listens on %s", config.web_addr)
             stack.callback(gevent.spawn(notice_changes, database, users).join)
             stack.callback(stopping.set)
@@ -85,9 +108,19 @@ def run(config: Config) -> int:
             gc.set_threshold(50_000, 20, 100)
             stopping.wait()
             log.info("stopping")
-    except (DatabaseError, ListenError, webadmin.WebListenError) as error:
+    except (DatabaseError, ListenError, wsgi.WebListenError) as error:
         raise CommandError(str(error)) from None
     return 0
+
+
+def show_password(password: str) -> None:
+    """Print the password that was made up at the first start; it is shown this once."""
+    print(
+        f"The password of `admin` in the web admin is  {password}\n"
+        "It is shown only now; `python sipserver.py admin password` sets another.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def configure_logging(config: Config) -> None:

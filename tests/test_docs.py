@@ -29,18 +29,27 @@ def test_the_readme_shows_every_setting():
     assert settings_table() in README, f"the table has to be\n\n{settings_table()}\n"
 
 
-def test_the_python_of_the_readme_adds_a_user(tmp_path: Path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    script = code + (
-        "    assert Users(database, realm='go-sip-server').find('alice', 'go-sip-server')\n"
-    )
+def run_python_of_the_readme(number: int, afterwards: str, home: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", "-c", code + afterwards],
+        cwd=home,
         env={"PYTHONPATH": str(ROOT)},
         check=True,
         timeout=30,
     )
+
+
+def test_the_python_of_the_readme_adds_a_user(tmp_path: Path):
+    """It runs in a plain script, without gevent's patch."""
+    found = "    assert Users(database, realm='go-sip-server').find('alice', 'go-sip-server')\n"
+    run_python_of_the_readme(0, found, tmp_path)
+
+
+def test_the_python_of_the_readme_imports_many(tmp_path: Path):
+    rows = "".join(f"user{number},secret\n" for number in range(1000))
+    (tmp_path / "users.csv").write_text(f"username,password\n{rows}")
+    run_python_of_the_readme(1, "    assert len(Users(database)) == 1000\n", tmp_path)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=[str(p.relative_to(ROOT)) for p in DOCUMENTS])

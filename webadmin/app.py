@@ -1,83 +1,70 @@
-"""The web admin: its application, and the sockets it is served on."""
+"""The web admin: every page of it, as one application."""
 
-import errno
 import logging
 
-import gevent.socket
-from bottle import Bottle, HTTPError, response
-from gevent.pywsgi import WSGIServer
+from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
 
-from sip.config import Address, Config
+from webadmin import imports, overview, session, users
+from webadmin.guard import WSGIApp, guard, with_headers
+from webadmin.pages import STATIC
+from webadmin.site import Site
 
-_BACKLOG = 128
+log = logging.getLogger("webadmin")
+
+_YEAR = 365 * 24 * 3600
+
+_TITLES = {
+    403: "Not allowed",
+    404: "Nothing here",
+    409: "Not possible",
+    411: "Not understood",
+    413: "Too large",
+    500: "Something went wrong",
+    503: "Not possible just now",
+}
+# Bottle's own sentences name what was asked for; ours are better.
+_SENTENCES = {
+    404: "There is no page at this address.",
+    405: "This page doesn't take that kind of request.",
+}
 
 
-class WebListenError(OSError):
-    """An address that the web admin cannot listen on; the text is for the operator."""
-
-
-def build() -> Bottle:
+def build(site: Site) -> WSGIApp:
     """Make the application."""
     app = Bottle()
+    guard(app, site, large={"/users/import": imports.MAX_IMPORT_BYTES})
+    session.mount(app, site)
+    overview.mount(app, site)
+    imports.mount(app, site)
+    users.mount(app, site)
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]  # bottle has no types
     def healthz() -> str:
         response.content_type = "text/plain; charset=UTF-8"
-        response.set_header("Cache-Control", "no-store")
         return "ok"
 
-    def plain_error(error: HTTPError) -> str:
-        response.content_type = "text/plain; charset=UTF-8"
-        return f"{error.status_line}\n"
+    @app.get("/static/<path:path>")  # type: ignore[untyped-decorator]
+    def file(path: str) -> HTTPResponse:
+        found = static_file(path, root=str(STATIC))
+        if request.query.get("v"):  # the URL changes with the file, see pages.static
+            found.set_header("Cache-Control", f"public, max-age={_YEAR}, immutable")
+        return found
 
-    app.default_error_handler = plain_error  # bottle's own page tells more than it needs to
-    return app
+    @app.get("/favicon.ico")  # type: ignore[untyped-decorator]
+    def favicon() -> HTTPResponse:
+        return file("favicon.svg")
 
+    def show_error(error: HTTPError) -> str:
+        if error.exception:  # of bottle's own making, see guard for what routes raise
+            log.error("while serving %s", request.path, exc_info=error.exception)
+        sentence = str(error.body)
+        if sentence.startswith(("Not found: ", "Method not allowed")):
+            sentence = _SENTENCES[error.status_code]
+        if "text/html" not in request.headers.get("Accept", ""):
+            response.content_type = "text/plain; charset=UTF-8"
+            return f"{error.status_line}\n{sentence}\n"
+        title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
+        return site.page("error.tpl", title=title, sentence=sentence)
 
-def serve(config: Config, app: Bottle) -> list[WSGIServer]:
-    """Start to serve `app` at `-web.addr`, on a server for each socket.  Raises WebListenError."""
-    log = logging.getLogger("webadmin")
-    servers = []
-    for listener in _listen(config.web_addr):
-        server = WSGIServer(listener, app, log=None, error_log=log)
-        server.start()
-        servers.append(server)
-    return servers
-
-
-def _listen(address: Address) -> list[gevent.socket.socket]:
-    """Open the sockets of an address: without a host, one for IPv4 and one for IPv6."""
-    hosts = ["0.0.0.0", "::"] if address.host is None else [address.host]  # noqa: S104 -- asked for
-    sockets: list[gevent.socket.socket] = []
-    port = address.port
-    for host in hosts:
-        try:
-            sockets.append(_bound(host, port))
-        except OSError as error:
-            no_ipv6 = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-            if no_ipv6 and host == "::":
-                continue
-            for opened in sockets:
-                opened.close()
-            reason = error.strerror or str(error)
-            raise WebListenError(
-                f"cannot listen on TCP {address}: {reason}."
-                f" Stop the other server, or choose another with -web.addr"
-            ) from None
-        port = sockets[0].getsockname()[1]  # where port 0 was asked for, both get the same
-    return sockets
-
-
-def _bound(host: str, port: int) -> gevent.socket.socket:
-    family = gevent.socket.AF_INET6 if ":" in host else gevent.socket.AF_INET
-    listener = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_REUSEADDR, 1)
-        if family == gevent.socket.AF_INET6:
-            listener.setsockopt(gevent.socket.IPPROTO_IPV6, gevent.socket.IPV6_V6ONLY, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    app.default_error_handler = show_error
+    return with_headers(app)

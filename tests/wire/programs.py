@@ -39,7 +39,9 @@ def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
 def program(name: str) -> str:
     """The path of an installed program; one that is missing fails the test, it doesn't skip it."""
     path = shutil.which(name)
-    assert path, f"the program {name} is not installed (apt-get install sip-tester baresip-core)"
+    assert path, (
+        f"the program {name} is not installed (apt-get install sip-tester baresip-core chromium)"
+    )
     return path
 
 

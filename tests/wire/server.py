@@ -29,6 +29,7 @@ class Server:
         self.log = home / "server.log"
         self.port = free_port(socket.SOCK_DGRAM)
         self.web_port = free_port(socket.SOCK_STREAM)
+        self.environment: dict[str, str] = {}  # besides ours
         self.process: subprocess.Popen | None = None
         self.database = home / "users.db"
         home.mkdir(parents=True)
@@ -36,6 +37,10 @@ class Server:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
 
     @staticmethod
     def password_of(user: str) -> str:
@@ -138,11 +143,11 @@ class Server:
             *self.flags,
         ]
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        """Ours without what would set up the server: the flags alone shall."""
-        return {
+    def _environment(self) -> dict[str, str]:
+        """Ours without what would set up the server: the flags, and a test, shall."""
+        ours = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("SIPSERVER_") and name not in ("PORT", "DATABASE_URL")
         }
+        return ours | self.environment

@@ -1,0 +1,220 @@
+"""How long a page keeps its reader waiting, and SIP, at 100,000 users.
+
+    python bench/pages.py [--users 100000] [--rounds 40]
+
+Starts the server on a temporary database with half of the users online, signs in, and asks for
+each page over one connection: the time to the first byte, and what it cost the server in CPU.
+Meanwhile an OPTIONS is sent every 2 ms; the longest time that one waited for its answer is how
+long no datagram was read, with what a busy machine adds; a row without any page tells how much.
+"""
+
+import argparse
+import http.client
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sip.store.bindings import BindingRow, Bindings
+from sip.store.database import Database
+from sip.store.importing import import_accounts
+from sip.store.users import Users
+
+ROOT = Path(__file__).parent.parent
+REALM = "example.com"
+PASSWORD = "password of the bench"
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGES = {
+    "no page at all": "",
+    "overview": "/",
+    "users, first page": "/users",
+    "users, in the middle": "/users?page={middle}",
+    "users, last page": "/users?page=999999",
+    "online": "/users?status=online",
+    "online, last page": "/users?status=online&page=999999",
+    "offline, last page": "/users?status=offline&page=999999",
+    "disabled (10)": "/users?status=disabled",
+    "another realm (10)": "/users?realm=branch.example",
+    "by display name, last page": "/users?sort=display_name&page=999999",
+    "by last seen, downwards": "/users?sort=last_seen&order=desc",
+    "by last seen, online, last page": "/users?sort=last_seen&status=online&page=999999",
+    "search: one": "/users?q=user077777",
+    "search: 111": "/users?q=7777",
+    "search: all": "/users?q=user",
+    "search: all, online, by last seen": "/users?q=user&status=online&sort=last_seen&order=desc",
+    "search: none": "/users?q=nobody",
+    "search: one letter, all": "/users?q=u",
+    "a user": "/users/77777",
+    "a form": "/users/new",
+}
+
+
+def populate(path: str, number: int) -> None:
+    """Make the accounts, and bind a phone to every other one."""
+    now = int(time.time())
+    with Database(path) as database:
+        users = Users(database, REALM)
+        file = Path(path + ".csv")
+        with file.open("w") as rows:
+            rows.write("username,ha1,display_name,realm,enabled\n")
+            for n in range(number):
+                realm = "branch.example" if n % 10_000 == 5 else ""
+                enabled = "no" if n % 10_000 == 7 else ""
+                rows.write(f"user{n:06},{n:032x},Room {n * 7919 % number},{realm},{enabled}\n")
+        with file.open("rb") as rows:
+            import_accounts(users, rows)
+        bindings = Bindings(database)
+        kept = [
+            BindingRow(
+                user_id=account.id,
+                aor=f"{account.username}@{account.realm or REALM}",
+                contact=f"sip:{account.username}@192.0.2.9:5060",
+                expires_at=now + 3600 + account.id % 3600,
+                user_agent="Yealink SIP-T46U 108.86.0.75",
+                flow="UDP/192.0.2.1:5060/192.0.2.9:5060",
+                updated_at=now - account.id % 3600,
+            )
+            for account in users.list()
+            if account.id % 2 and account.enabled
+        ]
+        for start in range(0, len(kept), 5000):
+            bindings.save(kept[start : start + 5000], [], lambda: None, now - start // 50)
+        bindings.close()
+
+
+class Prober(threading.Thread):
+    """Asks by OPTIONS all the time, and keeps the longest time that an answer took."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.connect(("127.0.0.1", port))
+        self.sock.settimeout(5)
+        self.waits: list[float] = []
+        self.stopping = False
+
+    def ask(self, number: int) -> float:
+        here = "{}:{}".format(*self.sock.getsockname())
+        there = "{}:{}".format(*self.sock.getpeername())
+        began = time.perf_counter()
+        self.sock.send(
+            f"OPTIONS sip:{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{number};rport\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:probe@{here}>;tag=1\r\nTo: <sip:{there}>\r\n"
+            f"Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        self.sock.recv(65535)
+        return time.perf_counter() - began
+
+    def run(self) -> None:
+        number = 0
+        while not self.stopping:
+            number += 1
+            self.waits.append(self.ask(number))
+            time.sleep(0.002)
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def sign_in(connection: http.client.HTTPConnection, web: int) -> str:
+    body = urlencode({"username": "admin", "password": PASSWORD})
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Origin": f"http://127.0.0.1:{web}",
+    }
+    connection.request("POST", "/login", body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 303, answer.status
+    return answer.headers["Set-Cookie"].partition(";")[0]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        path = f"{home}/users.db"
+        began = time.perf_counter()
+        populate(path, asked.users)
+        print(f"{asked.users:,} users made in {time.perf_counter() - began:.1f} s", flush=True)
+        sip, web = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+        server = subprocess.Popen(
+            [
+                *[sys.executable, str(ROOT / "sipserver.py"), "-db.path", path],
+                *["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"],
+                *["-sip.realm", REALM],
+            ],
+            env={
+                **os.environ,
+                "SIPSERVER_ADMIN_PASSWORD": PASSWORD,
+                "SIPSERVER_LOG_LEVEL": "error",
+            },
+        )
+        try:
+            measure(server.pid, sip, web, asked.users, asked.rounds)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(20)
+
+
+def measure(pid: int, sip: int, web: int, users: int, rounds: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
+    for _ in range(200):
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            break
+        except OSError:
+            connection.close()
+            time.sleep(0.1)
+    cookie = sign_in(connection, web)
+    print(f"{'page':34} {'median':>8} {'worst':>8} {'CPU':>8}   {'SIP waits, worst':>16}")
+    for name, template in PAGES.items():
+        path = template.format(middle=users // 100)
+        prober = Prober(sip)
+        prober.start()
+        began, times = cpu_seconds(pid), []
+        for _ in range(rounds):
+            if not path:
+                time.sleep(0.025)
+                continue
+            start = time.perf_counter()
+            connection.request("GET", path, headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            answer.read(1)
+            times.append(1000 * (time.perf_counter() - start))
+            answer.read()
+            assert answer.status == 200, (path, answer.status)
+        spent = 1000 * (cpu_seconds(pid) - began) / rounds
+        prober.stopping = True
+        prober.join()
+        times = times or [0.0]
+        print(
+            f"{name:34} {statistics.median(times):5.1f} ms {max(times):5.1f} ms {spent:5.1f} ms"
+            f"   {1000 * max(prober.waits):13.1f} ms",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

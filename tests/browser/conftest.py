@@ -1,0 +1,136 @@
+"""Fixtures of the tests in a real browser, with the server as its users start it."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
+
+from tests.wire.programs import program, tail
+from tests.wire.server import Server
+
+PASSWORD = "correct horse battery staple"
+AXE = (Path(__file__).parent / "vendor/axe/axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.wire)
+
+
+class Visitor:
+    """Somebody at a browser window.  Whatever the console says is a fault."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.server = server
+        self.faults: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.faults.append(f"{page.url}: {error}"))
+        page.on("request", self._watch)
+
+    def goes_to(self, path: str) -> None:
+        self.page.goto(self.server.web_url + path)
+
+    def signs_in(self) -> None:
+        self.goes_to("/login")
+        self.page.get_by_label("User name").fill("admin")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("heading", name="Overview").wait_for()
+
+    def sees(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        self.page.get_by_text(text).first.wait_for()
+
+    def violations(self) -> list[str]:
+        """Have axe examine the page by WCAG 2.2, levels A and AA."""
+        self.page.evaluate(AXE)
+        result = self.page.evaluate(
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES
+        )
+        assert result["passes"], "axe has examined nothing"
+        return [
+            f"{found['id']}: {node['html'][:150]} {node['failureSummary']}"
+            for found in result["violations"]
+            for node in found["nodes"]
+        ]
+
+    def scrolls_sideways(self) -> bool:
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # What an answer's status is, a test asks for itself.
+        if "Failed to load resource: the server responded with a status of" not in message.text:
+            self.faults.append(f"{self.page.url}: {message.type}: {message.text}")
+
+    def _watch(self, request) -> None:
+        if not request.url.startswith((self.server.web_url, "data:")):
+            self.faults.append(f"asked somebody else: {request.url}")
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """The real server without users, running; `admin` has PASSWORD."""
+    server = Server(tmp_path / "server")
+    server.environment["SIPSERVER_ADMIN_PASSWORD"] = PASSWORD
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
+    """Open a window: `visit(width=390, color_scheme="dark", java_script_enabled=False)`."""
+    with ExitStack() as windows:
+        visitors = []
+
+        def open_window(width: int = 1280, **options) -> Visitor:
+            context = chromium.new_context(
+                viewport={"width": width, "height": 844}, reduced_motion="reduce", **options
+            )
+            windows.callback(context.close)
+            context.set_default_timeout(10_000)
+            visitor = Visitor(context.new_page(), server)
+            visitors.append(visitor)
+            return visitor
+
+        yield open_window
+        assert not list(itertools.chain.from_iterable(v.faults for v in visitors))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Show the server's log beside a failure."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("Server log", tail(server.log, 200)))
+    return report

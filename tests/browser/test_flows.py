@@ -1,0 +1,230 @@
+"""What an administrator does in the browser, with scripts and without."""
+
+import re
+
+import pytest
+
+from tests.browser.conftest import PASSWORD
+from tests.wire.programs import until
+
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with-scripts", "without-scripts"]
+)
+
+
+@pytest.fixture
+def window(visit, request):
+    """Somebody who has signed in; `scripts` of the test says whether their browser runs any."""
+    scripts = request.node.callspec.params["scripts"] if hasattr(request.node, "callspec") else True
+    visitor = visit(java_script_enabled=scripts)
+    visitor.signs_in()
+    return visitor
+
+
+def has_many_users(server) -> None:
+    rows = [f"phone{number:03},secret-{number},Room {number}" for number in range(120)]
+    file = server.home / "many.csv"
+    file.write_text("\n".join(["username,password,display_name", *rows]) + "\n")
+    server.does("users", "import", str(file))
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_signing_in_and_out(visit, scripts):
+    window = visit(java_script_enabled=scripts)
+    window.goes_to("/users?status=offline")
+    page = window.page
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    window.sees("That user name or password is wrong.")
+    assert page.get_by_label("User name").input_value() == "admin"
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Users").wait_for()
+    assert page.url.endswith("/users?status=offline")
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    window.goes_to("/users")
+    page.get_by_role("heading", name="Sign in").wait_for()
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
+    page = window.page
+    window.goes_to("/users")
+    window.sees("There are no users yet.")
+    page.get_by_role("button", name="Add a user").click()
+    page.get_by_label("User name").fill("front door")
+    page.get_by_label("Display name").fill("Front door")
+    page.get_by_role("button", name="Add", exact=True).click()
+    window.sees("cannot stand before the @")
+    assert page.get_by_label("Display name").input_value() == "Front door"
+    page.get_by_label("User name").fill("101")
+    page.get_by_role("button", name="Add", exact=True).click()
+
+    window.sees("101 was added. This password is shown only now:")
+    password = page.get_by_label("The password, shown only now").input_value()
+    assert len(password) >= 16
+    page.reload()
+    assert password not in page.content()
+
+    page.get_by_label("New password").fill("8842")
+    page.get_by_role("button", name="Change").click()
+    window.sees("The password of 101 was changed.")
+
+    page.get_by_label("Display name").fill("Back door")
+    page.get_by_role("button", name="Save").click()
+    window.sees("The display name of 101 was changed.")
+
+    page.get_by_role("button", name="Disable").click()
+    window.sees("101 is disabled")
+    page.get_by_role("button", name="Enable").click()
+    window.sees("101 may register again.")
+
+    page.get_by_role("button", name="Delete").click()
+    window.sees("101 was deleted.")
+    window.sees("There are no users yet.")
+    page.get_by_role("button", name="Undo").click()
+    window.sees("101 is back")
+    assert page.get_by_label("Display name").input_value() == "Back door"
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_the_ha1s_show_on_a_click(window, server, scripts):
+    server.has_users("alice")
+    window.page.reload()
+    window.goes_to("/users")
+    assert not re.search("[0-9a-f]{32}", window.page.content())
+    window.page.get_by_role("link", name="Show the HA1s of alice").click()
+    shown = window.page.get_by_label("MD5 HA1 of alice")
+    shown.wait_for()
+    assert re.fullmatch("[0-9a-f]{32}", shown.input_value())
+    assert window.page.url.endswith("/users" if scripts else "/hashes")
+
+
+def test_an_ha1_is_copied(visit, server):
+    server.has_users("alice")
+    window = visit(permissions=["clipboard-read", "clipboard-write"])
+    window.signs_in()
+    window.goes_to("/users")
+    window.page.get_by_role("link", name="Show the HA1s of alice").click()
+    shown = window.page.get_by_label("SHA-256 HA1 of alice")
+    shown.wait_for()
+    shown.locator("xpath=..").get_by_role("button", name="Copy").click()
+    window.sees("Copied")
+    assert window.page.evaluate("navigator.clipboard.readText()") == shown.input_value()
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_file_is_imported(window, scripts, tmp_path):
+    page = window.page
+    window.goes_to("/users/import")
+    file = tmp_path / "users.csv"
+    file.write_text("username,password\nalice,wonder-4711\nb b,x\n")
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_role("button", name="Look at it first").click()
+    window.sees("Nothing can be imported before the refused rows are mended.")
+    window.sees("'b b' cannot stand before the @")
+    page.get_by_role("button", name="Choose another file").click()
+
+    page.get_by_label("Or paste the rows here").fill("username,password\nalice,wonder-4711\n")
+    page.get_by_role("button", name="Look at it first").click()
+    window.sees("Nothing is written yet.")
+    page.get_by_role("button", name="Apply").click()
+    window.sees("Imported: 1 new, 0 changed.")
+    page.get_by_role("button", name="Show the users").click()
+    page.get_by_role("link", name="alice", exact=True).wait_for()
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export CSV").click()
+    assert "alice" in download.value.path().read_text(encoding="utf-8-sig")
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_many_users_are_filtered_sorted_and_paged(window, server, scripts):
+    has_many_users(server)
+    page = window.page
+    window.goes_to("/users")
+    window.sees("120 users, page 1 of 3")
+    page.get_by_role("link", name="Last", exact=True).click()
+    window.sees("120 users, page 3 of 3")
+    page.get_by_role("link", name="User name").click()
+    window.sees("120 users, page 1 of 3")
+    page.get_by_role("link", name="phone119", exact=True).wait_for()
+    page.get_by_label("Search").fill("room 11")
+    page.get_by_role("button", name="Search").click()
+    window.sees("11 users")
+    page.get_by_label("State").select_option("Disabled")
+    if not scripts:
+        page.get_by_role("button", name="Search").click()
+    window.sees("No user matches.")
+    page.get_by_role("link", name="Show all users").click()
+    window.sees("120 users, page 1 of 3")
+
+
+def test_a_search_finds_while_one_types_and_back_goes_back(window, server):
+    has_many_users(server)
+    page = window.page
+    window.goes_to("/users")
+    page.get_by_label("Search").press_sequentially("phone07")
+    window.sees("10 users")
+    until(lambda: page.url.endswith("/users?q=phone07&status="), "the URL holds the search")
+    page.get_by_label("Search").press_sequentially("7")
+    window.sees("1 user")
+    page.go_back()
+    window.sees("10 users")
+    page.reload()
+    window.sees("10 users")
+    assert page.get_by_label("Search").input_value() == "phone07"
+
+
+def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
+    """No mouse is touched; what has the focus is always visible."""
+    window = visit()
+    page, keys = window.page, window.page.keyboard
+    window.goes_to("/login")
+    keys.press("Shift+Tab")
+    keys.type("admin")
+    keys.press("Tab")
+    keys.type(PASSWORD)
+    keys.press("Enter")
+    page.get_by_role("heading", name="Overview").wait_for()
+
+    keys.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    for _ in range(3):
+        keys.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Users"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    keys.press("Enter")
+    page.get_by_role("heading", name="Users").wait_for()
+    page.get_by_role("button", name="Add a user").focus()
+    keys.press("Enter")
+    page.get_by_role("heading", name="Add a user").wait_for()
+    keys.type("alice")
+    for _ in range(3):
+        keys.press("Tab")  # past the display name and the two ways to a password
+    keys.type("wonder-4711")
+    keys.press("Enter")
+    window.sees("alice was added.")
+
+
+def test_a_page_whose_session_has_ended_goes_to_the_sign_in(window, server):
+    """The part that keeps itself fresh takes the whole page along."""
+    window.goes_to("/")
+    server.does("admin", "password", "--password", "another one entirely")
+    window.page.get_by_role("heading", name="Sign in").wait_for(timeout=15_000)
+
+
+def test_a_page_says_when_it_is_no_longer_fresh(window, server):
+    """The server goes, and comes back; the page tells both."""
+    window.goes_to("/")
+    hint = window.page.get_by_text("The server did not answer just now")
+    assert not hint.is_visible()
+    server.stop()
+    hint.wait_for(timeout=15_000)
+    server.start()
+    hint.wait_for(state="hidden", timeout=15_000)
+    assert all(re.search("ERR_CONNECTION_REFUSED|Failed to fetch", f) for f in window.faults)
+    window.faults.clear()

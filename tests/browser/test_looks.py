@@ -1,0 +1,124 @@
+"""Every page in both themes and two widths: for everybody to use, and within its width."""
+
+import pytest
+
+from tests.wire.server import Server
+
+LONG = "x" * 100
+ROWS = [
+    "username,password,display_name,realm,enabled",
+    "alice,secret-1,Alice Liddell,,",
+    f"{LONG},secret-1,{LONG},,",
+    "+4930123456789,secret-1,Front door,branch.example.test,",
+    "off,secret-1,,,no",
+    *(f"phone{number},secret-1,Room {number}," + "," for number in range(60)),
+]
+
+
+@pytest.fixture
+def populated(server: Server) -> Server:
+    """A server with users of all kinds."""
+    file = server.home / "users.csv"
+    file.write_text("\n".join(ROWS) + "\n")
+    server.does("users", "import", str(file))
+    return server
+
+
+def state_of(window, path: str) -> None:
+    """Go to a page, or bring it into the state that its name stands for."""
+    page = window.page
+    match path:
+        case "wrong password":
+            window.goes_to("/login")
+            page.get_by_label("User name").fill("admin")
+            page.get_by_label("Password").fill("wrong")
+            page.get_by_role("button", name="Sign in").click()
+            window.sees("is wrong")
+        case "errors":
+            window.goes_to("/users/new")
+            page.get_by_label("User name").fill("a b")
+            page.get_by_label("Take this one:").check()
+            page.get_by_role("button", name="Add", exact=True).click()
+            window.sees("the password is empty")
+        case "added":
+            window.goes_to("/users/new")
+            page.get_by_label("User name").fill("new")
+            page.get_by_role("button", name="Add", exact=True).click()
+            window.sees("shown only now")
+        case "removed":
+            page.get_by_role("button", name="Delete").click()
+            window.sees("was deleted")
+        case "refused":
+            window.goes_to("/users/import")
+            page.get_by_label("Or paste").fill("username,password\na b,c\n" + f"{LONG * 2},d\n")
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("Nothing can be imported")
+        case "looked at":
+            page.get_by_role("button", name="Choose another file").click()
+            page.get_by_label("Or paste").fill("username,password\nd,c\n")
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("Nothing is written yet")
+        case "imported":
+            page.get_by_role("button", name="Apply").click()
+            window.sees("Imported:")
+            page.get_by_role("button", name="Import another").focus()
+        case "shown":
+            window.goes_to("/users")
+            page.get_by_role("link", name="Show the HA1s of alice").click()
+            page.get_by_label("MD5 HA1 of alice").wait_for()
+        case _:
+            window.goes_to(path)
+
+
+STATES = [
+    *["/", "/users", "shown", "/users?q=nobody", "/users?sort=last_seen&order=desc&page=2"],
+    *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
+    *["removed", "/users/import", "refused", "looked at", "imported", "/no/such/page"],
+]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_for_everybody(visit, populated, theme, width):
+    """WCAG 2.2 A and AA as far as axe can tell, and no sideways scroll."""
+    window = visit(width=width, color_scheme=theme)
+    faults = {}
+    for state in ["/login", "wrong password", "signed in", *STATES]:
+        if state == "signed in":
+            window.signs_in()
+        else:
+            state_of(window, state)
+        if violations := window.violations():
+            faults[state] = violations
+        if window.scrolls_sideways():
+            faults[f"{state} scrolls sideways"] = window.page.url
+    assert not faults
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_empty_server_is_for_everybody(visit, theme, width):
+    window = visit(width=width, color_scheme=theme)
+    window.signs_in()
+    for path in ("/", "/users"):
+        window.goes_to(path)
+        assert not window.violations()
+        assert not window.scrolls_sideways()
+
+
+def test_the_examination_would_find_a_fault(visit):
+    """An input without a label, a text in grey on grey, and a wide block."""
+    window = visit(width=390)
+    window.goes_to("/login")
+    window.page.evaluate(
+        """() => {
+            const block = document.createElement("div");
+            block.innerHTML = "<input><p>hard to read</p>";
+            block.style.cssText = "width: 1000px; color: #888; background: #999";
+            document.querySelector("main").append(block);
+        }"""
+    )
+    found = " ".join(window.violations())
+    assert "label" in found
+    assert "color-contrast" in found
+    assert window.scrolls_sideways()

@@ -1,0 +1,81 @@
+"""The web admin over a database of its own, and browsers to go to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sip.config import Config
+from sip.store.admin import Admin, hash_password
+from sip.store.database import Database
+from sip.store.directory import Directory
+from sip.store.users import Users
+from tests.webadmin.client import Browser
+from webadmin.app import build
+from webadmin.site import Site
+
+PASSWORD = "correct horse battery staple"
+HASH = hash_password(PASSWORD)
+REALM = "example.com"
+
+
+class Clock:
+    """Unix time that stands still until a test turns it."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Phones:
+    """A location service that remembers what it was told."""
+
+    online: int = 0
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.online
+
+    def drop(self, aor: str, contact: str) -> None:
+        self.dropped.append((aor, contact))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
+    with Database(str(tmp_path / "sip.db")) as database:
+        users = Users(database, REALM)
+        admin = Admin(database)
+        admin.keep_password_hash(HASH)
+        site = Site(
+            Config(sip_realm=REALM),
+            users,
+            Directory(database, users),
+            admin,
+            Phones(),
+            clock=clock,
+        )
+        yield site
+        site.workers.close()
+
+
+@pytest.fixture
+def stranger(site: Site) -> Browser:
+    """A browser that hasn't signed in."""
+    return Browser(build(site))
+
+
+@pytest.fixture
+def browser(stranger: Browser) -> Browser:
+    """A browser that has."""
+    answer = stranger.post("/login", username="admin", password=PASSWORD)
+    assert answer.status == 303, answer.words
+    return stranger

@@ -1,0 +1,121 @@
+"""What every answer carries, and which requests are not even looked at."""
+
+import pytest
+
+from sip.store.database import DatabaseError
+from tests.webadmin.client import HOST
+from webadmin.guard import MAX_FORM_BYTES
+
+PAGES = ["/", "/users", "/users/new", "/users/import", "/users/export.csv", "/no/such/page"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/healthz", "/static/admin.css", "/static/no"])
+def test_every_answer_tells_the_browser_how_to_be_careful(browser, stranger, path):
+    for who in (browser, stranger):
+        headers = who.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "frame-ancestors 'none'" in policy
+        assert "server" not in headers
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login"])
+def test_no_page_is_kept_by_anybody(browser, path):
+    assert browser.get(path).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_stranger_sees_no_page_and_not_even_which_there_are(stranger, path):
+    answer = stranger.get(path)
+    assert answer.status == 303
+    assert answer.location.startswith("/login")
+    assert answer.body == b""
+
+
+def test_what_needs_no_sign_in(stranger):
+    assert stranger.get("/healthz").text == "ok"
+    assert stranger.get("/login").status == 200
+    assert stranger.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": f"http://{HOST}"}, 403),
+        ({"Origin": f"http://{HOST}"}, 303),
+        ({"Origin": f"http://{HOST.upper()}"}, 303),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({}, 403),
+    ],
+)
+def test_only_our_own_pages_can_send_a_form(browser, headers, status):
+    """A page elsewhere can have a browser post, cookie and all, but it can't hide where it is."""
+    browser.own_site = headers
+    assert browser.post("/logout").status == status
+
+
+def test_forms_and_only_forms_of_a_sane_size_are_read(browser):
+    assert browser.post("/users/new", username="x" * MAX_FORM_BYTES).status == 413
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **browser.own_site}
+    headers["Content-Length"] = ""
+    assert browser.send("POST", "/users/new", b"a=b", headers).status == 411
+
+
+def test_a_database_that_fails_is_said_so(browser, site, monkeypatch):
+    def fails(*_):
+        raise DatabaseError("cannot use the database sip.db (disk I/O error): see whether it lives")
+
+    monkeypatch.setattr(site.directory, "page", fails)
+    answer = browser.get("/users")
+    assert answer.status == 503
+    assert "see whether it lives" in answer.words
+
+    monkeypatch.setattr(site.admin, "session", fails)
+    assert browser.get("/users").status == 503
+
+
+def test_a_fault_of_ours_is_one_line_in_the_log_and_no_trace_on_the_page(
+    browser, site, monkeypatch, caplog
+):
+    def fails(*_):
+        raise RuntimeError("secret inside")
+
+    monkeypatch.setattr(site.directory, "page", fails)
+    answer = browser.get("/users")
+    assert answer.status == 500
+    assert "secret inside" not in answer.text
+    (record,) = caplog.records
+    assert "GET /users" in record.getMessage()
+    assert record.exc_info
+
+
+def test_errors_are_pages_for_people_and_lines_for_programs(browser):
+    page = browser.get("/no/such/page")
+    assert page.status == 404
+    assert "There is no page at this address." in page.words
+    line = browser.get("/no/such/page", Accept="*/*")
+    assert line.headers["content-type"] == "text/plain; charset=UTF-8"
+    assert line.text == "404 Not Found\nThere is no page at this address.\n"
+    assert browser.send("PUT", "/users", b"x", browser.own_site).status == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../app.py", "..%2fapp.py", "%2e%2e/layout.tpl", "/etc/passwd", "vendor/../../layout.tpl"],
+)
+def test_static_files_are_all_that_is_served_as_files(stranger, path):
+    assert stranger.get(f"/static/{path}").status in (403, 404)
+
+
+def test_a_file_with_its_version_may_be_kept_for_good(stranger):
+    assert "immutable" in stranger.get("/static/admin.css?v=1").headers["cache-control"]
+    assert "immutable" not in stranger.get("/static/admin.css").headers.get("cache-control", "")

@@ -1,0 +1,74 @@
+"""Words for times, and URLs that change with what they name."""
+
+import hashlib
+import re
+
+import pytest
+
+from webadmin import pages
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "now"),
+        (0, "now"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3599.6, "1 h"),
+        (3661, "1 h 1 min"),
+        (2 * 86400 + 30, "2 d 30 s"),
+    ],
+)
+def test_a_duration_is_told_by_its_two_largest_units(seconds, words):
+    assert pages.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (None, "never"),
+        (1000, "just now"),
+        (1001, "just now"),  # the clock was set back
+        (941, "just now"),
+        (940, "1 min ago"),
+        (1000 - 7199, "1 h ago"),
+        (1000 - 3 * 86400, "3 d ago"),
+    ],
+)
+def test_a_moment_of_the_past_is_told_by_its_largest_unit(at, words):
+    assert pages.ago(at, now=1000) == words
+
+
+def test_a_moment_is_written_in_utc():
+    assert pages.moment(1_700_000_000) == "2023-11-14T22:13:20Z"
+
+
+def test_the_url_of_a_file_names_what_is_in_it():
+    digest = hashlib.sha256((pages.STATIC / "admin.css").read_bytes()).hexdigest()
+    assert pages.static("admin.css") == f"/static/admin.css?v={digest[:12]}"
+
+
+def test_a_link_says_only_what_there_is_to_say():
+    assert pages.link("/users", [("q", ""), ("page", None)]) == "/users"
+    assert pages.link("/users", [("q", "a&b é"), ("page", 2)]) == "/users?q=a%26b%20%C3%A9&page=2"
+
+
+TEMPLATES = sorted(pages.VIEWS.glob("*.tpl"))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=[path.name for path in TEMPLATES])
+def test_what_a_page_shows_is_escaped(path):
+    """Only the layout takes HTML as it is: the page that it surrounds."""
+    raw = re.findall(r"\{\{!.*?\}\}", path.read_text())
+    assert raw == (["{{!base}}"] if path.name == "layout.tpl" else [])
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=[path.name for path in TEMPLATES])
+def test_a_template_holds_no_script_and_no_style_of_its_own(path):
+    """The Content-Security-Policy would block them."""
+    text = path.read_text()
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|hx-on|hx-vals=.js:", text)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
+    assert not re.search(r"https?://", text), "everything comes from this server"

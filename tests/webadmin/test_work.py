@@ -1,0 +1,36 @@
+"""Long work goes on in threads, and only so much of it."""
+
+import threading
+
+import gevent
+import pytest
+
+from webadmin.work import TooBusy, Workers
+
+
+@pytest.fixture
+def workers():
+    workers = Workers()
+    yield workers
+    workers.close()
+
+
+def test_work_is_done_elsewhere_and_its_result_comes_back(workers):
+    assert workers.run(threading.get_native_id) != threading.get_native_id()
+
+
+def test_what_the_work_raises_is_raised_here_and_printed_nowhere(workers, capfd):
+    with pytest.raises(ZeroDivisionError):
+        workers.run(lambda: 1 // 0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_too_much_work_is_refused_and_none_is_forgotten(workers):
+    held = threading.Event()
+    waiting = [gevent.spawn(workers.run, lambda: held.wait(20)) for _ in range(40)]
+    gevent.idle()
+    with pytest.raises(TooBusy):
+        workers.run(int)
+    held.set()
+    gevent.joinall(waiting, raise_error=True)
+    assert workers.run(lambda: 7) == 7

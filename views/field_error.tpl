@@ -1,0 +1,3 @@
+% if field in errors:
+<small class="field-error" id="{{field}}-error">{{errors[field]}}</small>
+% end

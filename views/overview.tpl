@@ -1,0 +1,43 @@
+% rebase('layout.tpl', title='Overview')
+<h1>Overview</h1>
+<div id="live" hx-get="/" hx-trigger="every 5s" hx-select="#live" hx-target="this" hx-swap="outerMorph">
+<div class="cards">
+<article>
+<p class="figure" id="accounts">{{'{:,}'.format(accounts)}}</p>
+<p><a href="/users">{{'account' if accounts == 1 else 'accounts'}}</a></p>
+</article>
+<article>
+<p class="figure" id="online">{{'{:,}'.format(online)}}</p>
+<p><a href="/users?status=online">{{'user' if online == 1 else 'users'}} online</a></p>
+</article>
+</div>
+% if advice:
+<h2>What needs attention</h2>
+% for warning, cure in advice:
+<div class="notice hint"><p><strong>{{warning}}</strong> {{cure}}</p></div>
+% end
+% end
+% if not accounts:
+<article class="panel">
+<h2>Add the first user</h2>
+<p>Every phone needs an account.</p>
+<p><a href="/users/new" role="button">Add a user</a> <a href="/users/import" role="button" class="secondary outline">Import a list</a></p>
+</article>
+% end
+% if not online:
+<article class="panel">
+<h2>No phone is registered yet</h2>
+<p>Type this into a phone, here for {{'the user' if first else 'an example,'}} <strong>{{settings.username}}</strong>:</p>
+% include('phone.tpl', settings=settings)
+<p class="muted">A phone shows up here as soon as it has registered. When it doesn't, the server's log says why.</p>
+</article>
+% end
+</div>
+<article class="panel">
+<h2>This server</h2>
+<dl class="settings">
+<dt>SIP</dt><dd class="mono">{{config.sip_addr}} UDP</dd>
+<dt>Realm</dt><dd class="mono">{{config.sip_realm}}</dd>
+<dt>Database</dt><dd class="mono">{{config.db_path}}</dd>
+</dl>
+</article>

@@ -1,0 +1,12 @@
+% make = how != 'type'
+<fieldset>
+<legend>Password</legend>
+<label><input type="radio" name="how" value="make"{{' checked' if make else ''}}> Make one, and show it once</label>
+<label><input type="radio" name="how" value="type"{{'' if make else ' checked'}}> Take this one:</label>
+<input name="password" type="password" aria-label="New password" autocomplete="new-password" maxlength="256"\\
+% if 'password' in errors:
+ aria-invalid="true" aria-describedby="password-error"\\
+% end
+>
+% include('field_error.tpl', field='password', errors=errors)
+</fieldset>

@@ -1,0 +1,65 @@
+// What the pages do beyond HTML: times that count down, and copying.  Without it all still works.
+"use strict";
+document.documentElement.classList.add("js");
+
+const UNITS = [["h", 3600], ["min", 60], ["s", 1]];
+
+/** Put seconds into words the way the server does: the two largest units. */
+function inWords(seconds) {
+  if (seconds <= 0) return "now";
+  const parts = [];
+  for (const [name, size] of UNITS) {
+    const count = Math.floor(seconds / size);
+    seconds -= count * size;
+    if (count) parts.push(`${count} ${name}`);
+  }
+  return parts.slice(0, 2).join(" ");
+}
+
+/** Count every <time data-left="seconds"> down, from the moment it came. */
+function countDown() {
+  for (const element of document.querySelectorAll("[data-left]")) {
+    const said = element.dataset.left;
+    if (element.said !== said) {
+      element.said = said;
+      element.endsAt = performance.now() + 1000 * Number(said);
+    }
+    element.textContent = inWords(Math.round((element.endsAt - performance.now()) / 1000));
+  }
+}
+
+/** Copy the field before a button; where the browser forbids it, leave it selected. */
+async function copy(button) {
+  const field = button.parentElement.querySelector("input");
+  field.select();
+  let copied = false;
+  try {
+    await navigator.clipboard.writeText(field.value);
+    copied = true;
+  } catch {
+    copied = document.execCommand("copy");
+  }
+  button.textContent = copied ? "Copied" : "Selected";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (button) copy(button);
+});
+
+// Who types a password means it.
+document.addEventListener("input", (event) => {
+  const { name, form, value } = event.target;
+  if (name === "password" && form?.elements.how && value) form.elements.how.value = "type";
+});
+
+// A page that keeps itself fresh says when it no longer is.
+document.addEventListener("htmx:error", () => {
+  document.getElementById("unanswered").hidden = false;
+});
+document.addEventListener("htmx:after:request", (event) => {
+  document.getElementById("unanswered").hidden = event.detail.ctx.response.status < 400;
+});
+
+setInterval(countDown, 1000);

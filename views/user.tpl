@@ -1,0 +1,82 @@
+% rebase('layout.tpl', title=user.username)
+% setdefault('how', 'make')
+% setdefault('display_name', user.display_name)
+<p><a href="/users">Back to all users</a></p>
+<div class="row spread">
+<h1>{{user.username}}</h1>
+% include('state.tpl', user=user)
+</div>
+<div id="contacts" hx-get="/users/{{user.id}}" hx-trigger="every 5s" hx-select="#contacts" hx-target="this" hx-swap="outerMorph">
+<h2>Phones</h2>
+% if not user.contacts:
+<article class="panel empty">
+<p>\\
+% if not user.enabled:
+This user is disabled: its phones are refused.\\
+% elif user.last_seen:
+No phone is registered. The last one was seen {{ago(user.last_seen, now)}}.\\
+% else:
+No phone has registered yet. Type this into one:\\
+% end
+</p>
+</article>
+% else:
+<table class="cards-when-narrow">
+<thead><tr><th scope="col">Device</th><th scope="col">Contact</th><th scope="col">Seen at</th><th scope="col">Expires in</th><th scope="col"><span class="muted">Action</span></th></tr></thead>
+<tbody>
+% for phone in user.contacts:
+<tr>
+<td data-label="Device">{{phone.user_agent or 'unknown'}}</td>
+<td data-label="Contact"><span class="mono">{{phone.shown}}</span></td>
+<td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', by way of a proxy' if phone.path else ''}}</span></td>
+<td data-label="Expires in"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
+<td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop"><input type="hidden" name="contact" value="{{phone.key}}"><button class="small secondary outline">Drop</button></form></td>
+</tr>
+% end
+</tbody>
+</table>
+% end
+</div>
+<div class="cards wide">
+<article>
+<h2>Settings for a phone</h2>
+% include('phone.tpl', settings=settings)
+</article>
+<article>
+<h2>Display name</h2>
+<form method="post" action="/users/{{user.id}}/name">
+<input name="display_name" value="{{display_name}}" aria-label="Display name" maxlength="128" autocomplete="off"\\
+% if 'display_name' in errors:
+ aria-invalid="true" aria-describedby="display_name-error"\\
+% end
+>
+% include('field_error.tpl', field='display_name', errors=errors)
+<button class="secondary">Save</button>
+</form>
+</article>
+<article>
+<h2>Change the password</h2>
+<form method="post" action="/users/{{user.id}}/password">
+<input hidden type="text" name="username" value="{{user.username}}" autocomplete="username" readonly>
+% include('password.tpl', errors=errors, how=how)
+<button class="secondary">Change</button>
+</form>
+</article>
+<article>
+<h2>This account</h2>
+<dl class="settings">
+<dt>Realm</dt><dd>{{user.realm}}</dd>
+<dt>Added</dt><dd><time datetime="{{moment(user.created_at)}}">{{moment(user.created_at)[:10]}}</time></dd>
+<dt>Last seen</dt><dd>{{ago(user.last_seen, now)}}</dd>
+<dt>HA1</dt><dd id="hashes-{{user.id}}"><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#hashes-{{user.id}}" hx-select="#hashes" hx-swap="innerHTML">•••• show</a></dd>
+</dl>
+<div class="row">
+% if user.enabled:
+<form class="inline" method="post" action="/users/{{user.id}}/disable"><button class="secondary outline">Disable</button></form>
+% else:
+<form class="inline" method="post" action="/users/{{user.id}}/enable"><button>Enable</button></form>
+% end
+<form class="inline" method="post" action="/users/{{user.id}}/remove"><button class="danger">Delete</button></form>
+</div>
+</article>
+</div>

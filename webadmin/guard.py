@@ -1,0 +1,132 @@
+"""Who gets in: sessions, requests from other sites, and the headers that every answer carries."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from bottle import Bottle, HTTPError, HTTPResponse, request
+
+from sip.store.database import DatabaseError
+from webadmin.site import SESSION, Site, go_to
+from webadmin.work import TooBusy
+
+log = logging.getLogger("webadmin")
+WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+COOKIE = "sipserver_session"
+
+# Octets of a form.  An import says how much it takes by itself.
+MAX_FORM_BYTES = 100_000
+
+_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)
+_OPEN = ("/login", "/healthz", "/favicon.ico")
+
+
+def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
+    """Let into `app` only who is signed in, and only requests that our own pages have sent.
+
+    `large` names the paths whose forms may be larger, and how large.
+    """
+
+    @app.hook("before_request")  # type: ignore[untyped-decorator]
+    def judge() -> None:
+        if request.method not in ("GET", "HEAD"):
+            _check_size(large.get(request.path, MAX_FORM_BYTES))
+            _check_origin()
+        if request.path.startswith("/static/"):
+            return
+        token = request.get_cookie(COOKIE)
+        try:
+            session = site.admin.session(token, site.clock()) if token else None
+        except DatabaseError as error:
+            raise HTTPError(503, str(error)) from None
+        if session is None and request.path not in _OPEN:
+            _to_sign_in()
+        request.environ[SESSION] = session
+
+    def watched(callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Turn what a route raises into a page, and our own faults into one line of the log."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return callback(*args, **kwargs)
+            except HTTPResponse:
+                raise
+            except (DatabaseError, TooBusy) as error:
+                raise HTTPError(503, str(error)) from None
+            except Exception:
+                log.exception("while serving %s %s", request.method, request.path)
+                raise HTTPError(500, _OUR_FAULT) from None
+
+        return call
+
+    app.install(watched)
+
+
+_OUR_FAULT = "Something went wrong in the server. Its log says more."
+
+
+def _check_size(most: int) -> None:
+    # Bottle would take a body of unknown length without end.
+    if request.chunked or not request.environ.get("CONTENT_LENGTH", "").isdecimal():
+        raise HTTPError(411, "The request does not say how long it is.")
+    if request.content_length > most:
+        raise HTTPError(413, f"That is more than the {most // 1000} kB that are taken here.")
+
+
+def _check_origin() -> None:
+    """Refuse what the page of another site has a browser send."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site in ("same-origin", "none"):
+            return
+    else:
+        origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
+        if origin and urlsplit(origin).netloc.lower() == host.lower() != "":
+            return
+    raise HTTPError(403, "This request did not come from a page of this server.")
+
+
+def _to_sign_in() -> None:
+    """Send the browser to the sign-in page, and from there back to where it wanted to go."""
+    wanted = request.path
+    if request.query_string:
+        wanted += f"?{request.query_string}"
+    back = f"?next={quote(wanted, safe='/')}" if request.method == "GET" and wanted != "/" else ""
+    if request.headers.get("HX-Request"):  # a part of a page; the whole page has to go
+        raise HTTPResponse(status=401, headers={"HX-Redirect": "/login"})
+    raise go_to(f"/login{back}")
+
+
+def is_encrypted() -> bool:
+    """Tell whether the browser came by HTTPS, also through a proxy that ends TLS before us."""
+    return bool(request.headers.get("Origin", "").startswith("https:"))
+
+
+def with_headers(app: WSGIApp) -> WSGIApp:
+    """Add to every answer of `app`, its errors too, what browsers have to be told."""
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            said = {name.lower() for name, _ in headers}
+            headers += [(name, value) for name, value in _HEADERS if name.lower() not in said]
+            if "cache-control" not in said:
+                headers.append(("Cache-Control", "no-store"))
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return serve

@@ -1,0 +1,28 @@
+"""The first page: how many are here, what is wrong, and how the first phone gets in."""
+
+from bottle import Bottle
+
+from webadmin.phone import phone_settings
+from webadmin.site import Site
+
+# Until somebody has made an account, the page shows the settings of an imaginary one.
+_EXAMPLE = "alice"
+
+
+def mount(app: Bottle, site: Site) -> None:
+    """Put / on `app`."""
+
+    @app.get("/")  # type: ignore[untyped-decorator]
+    def overview() -> str:
+        first = site.directory.first()
+        username, realm = (first.username, first.realm) if first else (_EXAMPLE, site.users.realm)
+        return site.page(
+            "overview.tpl",
+            section="/",
+            accounts=len(site.users),
+            online=len(site.phones),
+            advice=site.advice(),
+            first=first,
+            settings=phone_settings(site.config, username, realm),
+            config=site.config,
+        )

@@ -1,0 +1,75 @@
+"""Pages: how a template is filled in, and how times are put into words."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from time import gmtime, strftime
+from urllib.parse import quote, urlencode
+
+from bottle import SimpleTemplate
+
+VIEWS = Path(__file__).parent.parent / "views"
+STATIC = VIEWS / "static"
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_UNITS = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
+
+
+def _load() -> dict[str, SimpleTemplate]:
+    """Read and compile every template now: each takes milliseconds, and later phones would wait."""
+    names = [path.name for path in VIEWS.glob("*.tpl")]
+    templates = {name: SimpleTemplate(name=name, lookup=[str(VIEWS)]) for name in names}
+    for template in templates.values():
+        template.cache.update(templates)  # what it includes
+        template.co  # noqa: B018 -- to look at it is to compile it
+    return templates
+
+
+_TEMPLATES = _load()
+
+
+def render(name: str, **values: object) -> str:
+    """Fill in the template of that file name in `views/`."""
+    template = _TEMPLATES[name]
+    return str(template.render(static=static, ago=ago, span=span, moment=moment, **values))
+
+
+@cache
+def static(name: str) -> str:
+    """Give the URL of a file in `views/static/`: it changes with the file, so it may be kept."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+def link(path: str, parameters: Sequence[tuple[str, object]]) -> str:
+    """Give a URL with the parameters that say something."""
+    said = [(name, value) for name, value in parameters if value]
+    return f"{path}?{urlencode(said, quote_via=quote)}" if said else path
+
+
+def span(seconds: float) -> str:
+    """Put a duration into words, in its two largest units: `2 h 5 min`."""
+    left = max(0, round(seconds))
+    parts = []
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "now"
+
+
+def ago(at: float | None, now: float) -> str:
+    """Put a moment of the past into words, by its largest unit alone: `5 min ago`."""
+    if at is None:
+        return "never"
+    seconds = now - at
+    for unit, size in _UNITS[:-1]:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def moment(at: float) -> str:
+    """Write a moment as HTML's <time> reads it, in UTC."""
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))

@@ -1,0 +1,57 @@
+"""What to type into a phone so that it registers here."""
+
+import socket
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from bottle import request
+
+from sip.config import Config, host_port
+
+_SIP_PORT = 5060
+
+
+class PhoneSettings(NamedTuple):
+    """The fields of a phone's account, by the names that most phones give them."""
+
+    username: str
+    domain: str  # host, and port where it isn't the one that every phone takes by itself
+    realm: str
+    address: str  # what others dial
+
+
+def phone_settings(config: Config, username: str, realm: str) -> PhoneSettings:
+    """Work out the settings for an account."""
+    if config.sip_advertise:
+        host, port = config.sip_advertise.host, config.sip_advertise.port or config.sip_addr.port
+    else:
+        host, port = config.sip_addr.host or _reachable_host(), config.sip_addr.port
+    domain = host_port(host, None if port == _SIP_PORT else port)
+    return PhoneSettings(username, domain, realm, f"sip:{username}@{domain}")
+
+
+def _reachable_host() -> str:
+    """Give an address of this machine that a phone can reach.
+
+    The one that the browser came by is best, unless it works on this machine alone.
+    """
+    try:
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    if host and host != "localhost" and not _is_loopback(host):
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the system only picks the interface
+            return str(probe.getsockname()[0])
+        except OSError:
+            return host or "localhost"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,251 @@
+"""The accounts: all of them, a new one, and one with its phones."""
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from bottle import Bottle, HTTPError, request, response
+
+from sip.store.accounts import (
+    check_display_name,
+    check_password,
+    check_realm,
+    check_username,
+)
+from sip.store.directory import Entry, Question
+from sip.store.users import NoSuchUser, UserExists
+from webadmin.pages import link
+from webadmin.phone import phone_settings
+from webadmin.site import Answer, Site, go_to
+
+# Bits of a password that is made for a phone: more than any dictionary, less than a line to type.
+_PASSWORD_BYTES = 12
+
+_ID = "[0-9]{1,18}"  # as much as SQLite counts
+_SORTS = {"username": False, "display_name": False, "last_seen": True}  # descending at first
+_STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
+
+
+def mount(app: Bottle, site: Site) -> None:
+    """Put the pages under /users on `app`."""
+    users, directory = site.users, site.directory
+    app.router.add_filter("id", lambda _: (_ID, int, None))
+
+    def one(number: int) -> Entry:
+        entry = directory.entry(number)
+        if entry is None:
+            raise HTTPError(404, "There is no such user. It may have been deleted.")
+        return entry
+
+    def show(number: int, **values: Any) -> str:
+        """The page of one account."""
+        entry = one(number)
+        values = {"errors": {}, **values}
+        return site.page(
+            "user.tpl",
+            section="/users",
+            user=entry,
+            settings=phone_settings(site.config, entry.username, entry.realm),
+            **values,
+        )
+
+    @app.get("/users")  # type: ignore[untyped-decorator]
+    def list_users() -> str:
+        question = _question()
+        found = directory.page(question)
+        removed = request.query.get("removed", "")
+        return site.page(
+            "users.tpl",
+            section="/users",
+            question=question,
+            found=found,
+            realms=directory.realms(),
+            removed=directory.removed(int(removed)) if re.fullmatch(_ID, removed) else None,
+            here=lambda **changes: _link_to(question, **changes),
+            sorts=_SORTS,
+        )
+
+    @app.get("/users/new")  # type: ignore[untyped-decorator]
+    def ask_for_user() -> str:
+        return new_user_form({}, username="", display_name="", realm=users.realm, how="make")
+
+    def new_user_form(errors: dict[str, str], **values: str) -> str:
+        if errors:
+            response.status = 422
+        realms = directory.realms()
+        return site.page("user_new.tpl", section="/users", errors=errors, realms=realms, **values)
+
+    @app.post("/users/new")  # type: ignore[untyped-decorator]
+    def add_user() -> Answer:
+        username, realm = _typed("username").strip(), _typed("realm").strip() or users.realm
+        display_name = _typed("display_name").strip()
+        password, how = _chosen_password()
+        errors = _errors(
+            ("username", check_username, username),
+            ("password", check_password, password),
+            ("realm", check_realm, realm),
+            ("display_name", check_display_name, display_name),
+        )
+        account = None
+        try:
+            if not errors:
+                account = users.add(username, password, realm, display_name)
+        except UserExists as error:
+            errors["username"] = f"{error}."
+        if account is None:
+            return new_user_form(
+                errors, username=username, display_name=display_name, realm=realm, how=how
+            )
+        if how == "make":
+            site.leave_note(f"{username} was added. This password is shown only now:", password)
+        else:
+            site.leave_note(f"{username} was added.")
+        return go_to(f"/users/{account.id}")
+
+    @app.get("/users/<number:id>")  # type: ignore[untyped-decorator]
+    def show_user(number: int) -> str:
+        return show(number)
+
+    @app.get("/users/<number:id>/hashes")  # type: ignore[untyped-decorator]
+    def show_hashes(number: int) -> str:
+        return site.page(
+            "hashes.tpl",
+            section="/users",
+            user=one(number),
+            hashes=directory.hashes(number) or {},
+        )
+
+    def act(number: int, deed: Callable[[Entry], None], said: str) -> Answer:
+        """Do something to an account, and show its page again."""
+        entry = one(number)
+        try:
+            deed(entry)
+        except NoSuchUser as error:
+            raise HTTPError(404, f"{error}.") from None
+        site.leave_note(said.format(entry.username))
+        return go_to(f"/users/{number}")
+
+    @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
+    def rename(number: int) -> Answer:
+        name = _typed("display_name").strip()
+        try:
+            return act(
+                number,
+                lambda user: users.set_display_name(user.username, name, user.realm),
+                "The display name of {} was changed.",
+            )
+        except ValueError as error:
+            response.status = 422
+            return show(number, errors={"display_name": str(error)}, display_name=name)
+
+    @app.post("/users/<number:id>/password")  # type: ignore[untyped-decorator]
+    def set_password(number: int) -> Answer:
+        password, how = _chosen_password()
+        entry = one(number)
+        try:
+            users.set_password(entry.username, password, entry.realm)
+        except NoSuchUser as error:
+            raise HTTPError(404, f"{error}.") from None
+        except ValueError as error:
+            response.status = 422
+            return show(number, errors={"password": str(error)}, how="type")
+        if how == "make":
+            site.leave_note(f"{entry.username} has a new password. It is shown only now:", password)
+        else:
+            site.leave_note(f"The password of {entry.username} was changed.")
+        return go_to(f"/users/{number}")
+
+    @app.post("/users/<number:id>/enable")  # type: ignore[untyped-decorator]
+    def enable(number: int) -> Answer:
+        return act(
+            number, lambda user: users.enable(user.username, user.realm), "{} may register again."
+        )
+
+    @app.post("/users/<number:id>/disable")  # type: ignore[untyped-decorator]
+    def disable(number: int) -> Answer:
+        return act(
+            number,
+            lambda user: users.disable(user.username, user.realm),
+            "{} is disabled: its phones are refused, and nobody reaches them.",
+        )
+
+    @app.post("/users/<number:id>/drop")  # type: ignore[untyped-decorator]
+    def drop(number: int) -> Answer:
+        contact = _typed("contact")
+
+        def let_go(user: Entry) -> None:
+            for each in user.contacts:
+                if each.key == contact:
+                    site.phones.drop(each.aor, each.contact)
+
+        return act(number, let_go, "The contact is gone until the phone registers again.")
+
+    @app.post("/users/<number:id>/remove")  # type: ignore[untyped-decorator]
+    def remove(number: int) -> Answer:
+        entry = one(number)
+        try:
+            users.remove(entry.username, entry.realm)
+        except NoSuchUser as error:
+            raise HTTPError(404, f"{error}.") from None
+        return go_to(f"/users?removed={number}")
+
+    @app.post("/users/<number:id>/restore")  # type: ignore[untyped-decorator]
+    def restore(number: int) -> Answer:
+        try:
+            account = users.restore(number)
+        except (NoSuchUser, UserExists) as error:
+            raise HTTPError(409, f"{error}.") from None
+        site.leave_note(f"{account.username} is back; its phones will register again.")
+        return go_to(f"/users/{number}")
+
+
+def _question() -> Question:
+    """Read what the URL asks for; what it can't mean is as if it weren't there."""
+    asked = request.query
+    sort = asked.get("sort", "")
+    page = asked.get("page", "")
+    return Question(
+        search=(asked.getunicode("q") or "").strip()[:100],
+        status=_STATES.get(asked.get("status", ""), ""),
+        realm=asked.getunicode("realm") or None,
+        sort=sort if sort in _SORTS else "username",
+        descending=asked.get("order") == "desc",
+        page=int(page) if page.isascii() and page.isdecimal() and len(page) < 10 else 1,
+    )
+
+
+def _link_to(question: Question, **changes: Any) -> str:
+    """Give the URL of a list like this one; another order or filter begins on its first page."""
+    asked = {
+        "q": question.search,
+        "status": question.status,
+        "realm": question.realm,
+        "sort": "" if question.sort == "username" else question.sort,
+        "order": "desc" if question.descending else "",
+        **changes,
+    }
+    return link("/users", [*asked.items()])
+
+
+def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
+    """Check what was typed into each field; the sentences for those that won't do, by field."""
+    errors: dict[str, str] = {}
+    for name, check, value in fields:
+        try:
+            check(value)
+        except ValueError as error:
+            errors[name] = f"{error}."
+    return errors
+
+
+def _typed(name: str) -> str:
+    return request.forms.getunicode(name) or ""
+
+
+def _chosen_password() -> tuple[str, str]:
+    """Give the password of a form, and `make` where it is one that nobody has typed."""
+    password = _typed("password")
+    if password or _typed("how") != "make":
+        return password, "type"
+    return secrets.token_urlsafe(_PASSWORD_BYTES), "make"
