@@ -1,12 +1,12 @@
 """Signing in and out."""
 
-import ipaddress
 import math
 from collections.abc import Callable
 
 from bottle import Bottle, request, response
 
 from sip.store.admin import SESSION_SECONDS, USERNAME, verify
+from webadmin.connections import address_and_network
 from webadmin.guard import COOKIE, is_encrypted
 from webadmin.site import Answer, Site, go_to
 
@@ -51,12 +51,9 @@ class Tries:
 def network_of(address: str) -> str:
     """Give what one person has: an IPv4 address, or the /64 of an IPv6 one."""
     try:
-        ip = ipaddress.ip_address(address)
+        return address_and_network(address)[1]
     except ValueError:
         return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((ip, 64), strict=False))
-    return address
 
 
 def mount(app: Bottle, site: Site) -> None:

@@ -54,4 +54,3 @@ class Workers:
     def close(self) -> None:
         """Let the threads go."""
         self._pool.kill()
-

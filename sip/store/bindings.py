@@ -11,6 +11,10 @@ __all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
 
 Key = tuple[int, str]  # the account's id, contact
 
+# Seconds that `last_seen` may lag behind while an account is online; its bindings know better.  To
+# write it costs a REGISTER more than all else does, and some phones refresh every minute.
+SEEN_LAG = 60
+
 
 class BindingRow(NamedTuple):
     """One contact of an address-of-record, in plain values.
@@ -83,7 +87,14 @@ _SET_ONLINE = """
     UPDATE users SET online = 1, last_seen = coalesce(?, last_seen)
     WHERE id = ? AND online = 0 AND enabled = 1
 """
-_SET_SEEN = "UPDATE users SET last_seen = ? WHERE id = ? AND last_seen IS NOT ?"
+_SET_SEEN = """
+    UPDATE users SET last_seen = ? WHERE id = ? AND coalesce(last_seen, 0) NOT BETWEEN ? AND ?
+"""
+# Before rows go: what `last_seen` may lag behind by is in them.
+_KEEP_SEEN = """
+    UPDATE users SET last_seen = (SELECT max(updated_at) FROM bindings WHERE user_id = users.id)
+    WHERE id = ? AND last_seen < (SELECT max(updated_at) FROM bindings WHERE user_id = users.id)
+"""
 _SET_OFFLINE = """
     UPDATE users SET online = 0 WHERE id = ? AND online = 1
     AND NOT EXISTS (SELECT 1 FROM bindings WHERE user_id = users.id)
@@ -159,19 +170,22 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
     expired = [key for change in batch for key in change.expired]
     kept = [row for row in last.values() if row is not None]
     gone = [key for key, row in last.items() if row is None]
+    leaving = dict.fromkeys(key[0] for key in (*expired, *gone))
+    write_many(tables, _KEEP_SEEN, [(number,) for number in leaving if number not in seen])
     write_many(tables, _FORGET, expired)
     write_many(tables, _REMOVE, gone)
     write_many(tables, _SAVE, kept)
     online = dict.fromkeys(row[0] for row in kept)
-    offline = dict.fromkeys(key[0] for key in (*expired, *gone) if key[0] not in online)
     write_many(tables, _SET_ONLINE, [(seen.get(number), number) for number in online])
-    write_many(tables, _SET_SEEN, [(at, number, at) for number, at in seen.items()])
-    write_many(tables, _SET_OFFLINE, [(number,) for number in offline])
+    lags = [(at, number, SEEN_LAG if number in online else 0) for number, at in seen.items()]
+    write_many(tables, _SET_SEEN, [(at, number, at - lag + 1, at) for at, number, lag in lags])
+    write_many(tables, _SET_OFFLINE, [(number,) for number in leaving if number not in online])
 
 
 def let_go(tables: Tables, accounts: Sequence[int]) -> None:
     """Remove every binding of these accounts, by their ids."""
     ids = [(number,) for number in accounts]
+    write_many(tables, _KEEP_SEEN, ids)
     write_many(tables, "DELETE FROM bindings WHERE user_id = ?", ids)
     write_many(tables, "UPDATE users SET online = 0 WHERE id = ? AND online = 1", ids)
 

@@ -70,7 +70,8 @@ class Contact:
 class Entry:
     """One account, without its secrets.  `realm` is the name of its realm, also of the main one.
 
-    Moments are Unix seconds; `last_seen` is None for an account that never had a phone.
+    Moments are Unix seconds; `last_seen` is when a phone last registered or unregistered, None
+    for an account that never had one.  A list in this order may be a minute behind it.
     `contacts` begin with the latest.
     """
 
@@ -202,7 +203,8 @@ class Directory:
             display_name=display_name,
             enabled=bool(enabled),
             online=bool(online),
-            last_seen=seen,
+            # What stands in the file may lag behind the bindings, see bindings.SEEN_LAG.
+            last_seen=max((seen or 0, *(each.updated_at for each in contacts))) or None,
             created_at=created,
             updated_at=updated,
             contacts=contacts,

@@ -94,8 +94,8 @@ class Users:
             account = self._existing(tables, username, realm, number)
             now = int(time())
             _purge(tables, now)
-            fetch(tables, _SET_ASIDE, {"id": account.id, "now": now})
             let_go(tables, [account.id])
+            fetch(tables, _SET_ASIDE, {"id": account.id, "now": now})
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
             return account, self._row(tables, username, realm)
 

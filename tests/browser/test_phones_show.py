@@ -26,7 +26,7 @@ def add(window, name: str, password: str) -> None:
 
 
 def test_two_users_are_added_and_a_phone_of_one_shows_up(window, server, tmp_path):
-    """Nobody reloads a page: the overview, the list and the user's own page keep themselves fresh."""
+    """Nobody reloads a page: the overview and a user's own page keep themselves fresh."""
     page = window.page
     add(window, "alice", server.password_of("alice"))
     add(window, "bob", server.password_of("bob"))

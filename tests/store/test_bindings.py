@@ -130,6 +130,47 @@ def test_an_account_is_online_until_its_last_contact_goes(bindings, database):
     assert states(database)["alice"] == [0, 1200]
 
 
+def test_who_was_seen_within_the_minute_is_not_written_anew(bindings, database):
+    """Writing it costs more than all else that a refresh does."""
+    for at, kept in (
+        (1000, 1000),
+        (1059, 1000),
+        (1060, 1060),
+        (1061, 1060),
+        (1119, 1060),
+        (500, 500),
+    ):
+        bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at)
+        assert states(database)["alice"] == [1, kept]
+
+
+@pytest.mark.parametrize("way", ["unregistered", "expired", "dropped", "disabled", "removed"])
+def test_who_goes_was_seen_to_the_second(bindings, database, users, path, way):
+    bindings.save([DESK], [], never, seen_at=1000)
+    bindings.save([DESK._replace(updated_at=1030)], [], never, seen_at=1030)
+    assert states(database)["alice"] == [1, 1000]
+    if way == "unregistered":
+        bindings.save([], [KEY], never, seen_at=1031)
+    elif way == "expired":
+        bindings.forget([KEY], now=2000)
+        bindings.close()
+    elif way == "dropped":
+        bindings.save([], [KEY], never)
+    elif way == "disabled":
+        users.disable("alice")
+    else:
+        users.remove("alice")
+        users.restore(ALICE)
+    assert states(database)["alice"] == [0, 1031 if way == "unregistered" else 1030]
+
+
+def test_a_binding_that_no_phone_asked_for_says_nothing_about_when(bindings, database):
+    bindings.save([DESK], [], never, seen_at=1000)
+    bindings.save([], [KEY], never)
+    bindings.save([DESK], [], never)
+    assert states(database)["alice"] == [1, 1000]
+
+
 def test_what_is_dropped_or_expires_is_not_seen(bindings, database):
     other = DESK._replace(user_id=BOB)
     bindings.save([DESK, other], [], never, seen_at=1000)

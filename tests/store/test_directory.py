@@ -296,6 +296,7 @@ def test_an_entry_is_an_account_with_its_contacts_the_latest_first(database, use
     assert (old.transport, old.address, old.behind_nat) == ("TCP", "198.51.100.7:40000", False)
     assert directory.page(Question()).entries == (entry,)
     assert directory.first() == entry
+    assert directory.entry(users.add("bob", "secret").id).last_seen is None
     assert directory.entry(99) is None
 
 
@@ -360,6 +361,16 @@ def test_rows_that_claim_one_name_are_each_listed(path):
         directory = Directory(database, Users(database, MAIN))
         page = directory.page(Question(realm=MAIN))
         assert [(e.id, e.realm) for e in page.entries] == [(1, MAIN), (2, MAIN)]
+
+
+def test_a_phone_was_seen_when_its_binding_says_so(database, users, directory):
+    """The table of accounts may be a minute behind."""
+    account = users.add("alice", "secret")
+    bindings = Bindings(database)
+    for at in (1000, 1030):
+        bindings.save([binding(account.id, "sip:a@h", at)], [], never, seen_at=at)
+    bindings.close()
+    assert directory.entry(account.id).last_seen == 1030
 
 
 # Beside what is written

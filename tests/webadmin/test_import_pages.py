@@ -9,7 +9,6 @@ import gevent
 import pytest
 
 from sip.store.importing import read_sheet
-
 from webadmin import imports
 from webadmin.imports import MAX_IMPORT_BYTES, PATIENCE
 
