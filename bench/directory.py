@@ -51,6 +51,22 @@ def accounts(number: int) -> str:
     return "\n".join(rows) + "\n"
 
 
+class Measured(Database):
+    """Notes how long the latest transaction held the write lock."""
+
+    held = 0.0
+
+    def _transact(self, begin, function, then):
+        before = time.perf_counter()
+
+        def note(result):
+            if begin == "BEGIN IMMEDIATE":
+                self.held = (time.perf_counter() - before) * 1e3
+            return then and then(result)
+
+        return super()._transact(begin, function, note)
+
+
 class Gaps:
     """The longest time that the hub did not come round."""
 
@@ -129,11 +145,11 @@ def main() -> None:
     gc.freeze()
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "sip.db")
-        with Database(path) as database:
+        with Measured(path) as database:
             run(database, options.users, options.rounds)
 
 
-def run(database: Database, number: int, rounds: int) -> None:
+def run(database: Measured, number: int, rounds: int) -> None:
     users = Users(database, REALM)
     directory = Directory(database, users)
     print(f"{'milliseconds':44} {'median':>9} {'worst':>9} {'hub gap':>9}")
@@ -144,7 +160,6 @@ def run(database: Database, number: int, rounds: int) -> None:
         "read a sheet", lambda: sheets.append(pool.spawn(read_sheet, io.BytesIO(text), REALM).get())
     )
     timed("check it", lambda: check(users, sheets[0]))
-    measure_lock(database)
     timed("apply it", lambda: apply(users, sheets[0]))
     print(f"{'  of that under the write lock':44} {database.held:9.2f}")
     timed("apply it again", lambda: apply(users, sheets[0]))
@@ -156,42 +171,14 @@ def run(database: Database, number: int, rounds: int) -> None:
     timed("export", lambda: sum(map(len, exported(users))))
     register_all(database, users)
     pages(directory, rounds)
-    if number >= 3:
-        account = users.list()[number // 2]
-        timed("one entry", lambda: directory.entry(account.id), rounds)
-        timed("disable", lambda: users.disable(account.username, account.realm), rounds)
-        timed(
-            "set a display name",
-            lambda: users.set_display_name(account.username, f"X {time.time()}", account.realm),
-            rounds,
-        )
-
-
-def measure_lock(database: Database) -> None:
-    """Have `database.held` say how long the latest `run` took in the owner thread."""
-    plain = database._transact
-
-    def transact(begin, function, then):
-        before = time.perf_counter()
-        try:
-            return (
-                plain(begin, function, None)
-                if then is None
-                else _then(before, plain, begin, function, then)
-            )
-        finally:
-            if then is None:
-                database.held = (time.perf_counter() - before) * 1e3
-
-    def _then(before, plain, begin, function, then):
-        def after(result):
-            if begin != "BEGIN":
-                database.held = (time.perf_counter() - before) * 1e3
-            then(result)
-
-        return plain(begin, function, after)
-
-    database._transact = transact
+    account = users.list()[number // 2]
+    timed("one entry", lambda: directory.entry(account.id), rounds)
+    timed("disable", lambda: users.disable(account.username, account.realm), rounds)
+    timed(
+        "set a display name",
+        lambda: users.set_display_name(account.username, f"X {time.time()}", account.realm),
+        rounds,
+    )
 
 
 def register_all(database: Database, users: Users) -> None:

@@ -4,16 +4,20 @@ import csv
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.wire.admin import Admin
+from tests.wire.programs import until
 from tests.wire.server import CALLEES, Server
 from tests.wire.test_sipp import register
 
 # What gevent's monitor says of a greenlet that held the hub for longer than asked below.
 REPORT = "appears to be blocked"
 LONGEST_HOLD = "0.05"  # seconds
+PASSWORD = "secret of the admin"
 
 
 @pytest.fixture
@@ -23,6 +27,9 @@ def monitored(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GEVENT_MAX_BLOCKING_TIME", LONGEST_HOLD)
     server = Server(tmp_path / "server")
     shutil.copy(database, server.database)
+    # Else the first start would make a password, and hashing it takes longer than is allowed here;
+    # that is before the first socket is open.
+    server.does("admin", "password", "--password", PASSWORD)
     server.start()
     yield server
     server.close()
@@ -72,7 +79,38 @@ def test_nothing_holds_the_hub_while_phones_register_and_users_are_imported(moni
     output, errors = importing.communicate(timeout=120)
     assert importing.returncode == 0, errors
     assert "100000 new" in output
+    admin = Admin(monitored)
+    assert admin.signs_in(PASSWORD)
+    until(lambda: ">100,103<" in admin.reads("/"), "the running server knows all of them")
     register(monitored, sipp, ["many099999"], "127.0.0.1", "127.0.0.1:5071")
+    monitored.stop()
+    log = monitored.log.read_text(errors="replace")
+    assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]
+
+
+def test_nothing_holds_the_hub_while_pages_are_read_and_users_come_in_by_one(monitored, sipp):
+    """An import in the browser, pages of 100,000 users and REGISTERs, all at once."""
+    output, errors = imported(monitored, 80_000).communicate(timeout=120)
+    assert "80000 new" in output, errors
+    admin = Admin(monitored)
+    assert admin.signs_in(PASSWORD)
+    phones = sipp("callee", calls=1)
+    rows = "".join(f"more{n:06},secret-of-more{n:06}\n" for n in range(20_000))
+    with ThreadPoolExecutor(1) as beside:
+        importing = beside.submit(admin.imports, f"username,password\n{rows}")
+        while not importing.done():
+            for page in (
+                "/",
+                "/users?page=900",
+                "/users?q=many",
+                "/users?sort=last_seen",
+                "/login",
+            ):
+                admin.asks("GET", page)
+            register(monitored, sipp, CALLEES, phones.address, phones.socket)
+        importing.result()
+    assert len(admin.reads("/users/export.csv").splitlines()) > 100_000
+    register(monitored, sipp, ["more019999"], "127.0.0.1", "127.0.0.1:5071")
     monitored.stop()
     log = monitored.log.read_text(errors="replace")
     assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]
