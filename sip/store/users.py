@@ -227,7 +227,8 @@ class Users:
         named = self.key_realm(realm)
         # As in memory: a row that names the main realm stands before one that leaves it open.
         for wanted in (named,) if named is not None else (self.realm, None):
-            for row in fetch(tables, _BY_NAME, (username, wanted)):
+            values = {"username": username, "realm": wanted}
+            for row in fetch(tables, _OF_MAIN_REALM if wanted is None else _OF_A_REALM, values):
                 return Account(row)
         return None
 
@@ -267,7 +268,9 @@ class Users:
 
 
 _SELECT = f"SELECT {Account.COLUMNS} FROM users"  # noqa: S608 -- our names
-_BY_NAME = f"{_SELECT} WHERE username = ? AND realm IS ?"
+# `realm IS :realm` would find both, and by none of the two indexes.
+_OF_MAIN_REALM = f"{_SELECT} WHERE username = :username AND realm IS NULL"
+_OF_A_REALM = f"{_SELECT} WHERE username = :username AND realm = :realm"
 _TAKEN = """
     SELECT username FROM users
     WHERE username = :username COLLATE NOCASE AND realm IS :realm

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 
-from tests.wire.programs import program, tail
+from tests.wire.programs import program
 from tests.wire.server import Server
 
 PASSWORD = "correct horse battery staple"
@@ -124,13 +124,3 @@ def visit(chromium: Browser, server: Server) -> Iterator[Callable[..., Visitor]]
 
         yield open_window
         assert not list(itertools.chain.from_iterable(v.faults for v in visitors))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Show the server's log beside a failure."""
-    report = yield
-    server = getattr(item, "funcargs", {}).get("server")
-    if report.failed and isinstance(server, Server):
-        report.sections.append(("Server log", tail(server.log, 200)))
-    return report

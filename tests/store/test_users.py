@@ -8,6 +8,7 @@ from contextlib import closing
 import gevent
 import pytest
 
+from sip.store import users as users_module
 from sip.store.bindings import BindingRow, Bindings
 from sip.store.database import Database, DatabaseError
 from sip.store.users import NoSuchUser, UserExists, Users
@@ -314,6 +315,28 @@ def test_an_id_is_never_given_twice(users):
     assert users.add("alice", "secret").id != first
 
 
+def test_an_account_is_found_without_looking_at_all_of_them(users, database):
+    """Among 100,000 that would take 30 ms, and every REGISTER would wait for it."""
+    seen = []
+    plain = users_module.fetch
+
+    def explained(tables, statement, values=()):
+        if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
+            plan = plain(tables, f"EXPLAIN QUERY PLAN {statement}", values)
+            seen.extend((statement, step) for *_, step in plan if "SCAN" in step)
+        return plain(tables, statement, values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users_module, "fetch", explained)
+        for realm in (None, "example.net"):
+            number = users.add("alice", "secret", realm).id
+            users.set_display_name("alice", "Alice", realm)
+            users.disable("alice", realm)
+            users.remove("alice", realm)
+            users.restore(number)
+    assert {step for _, step in seen} <= {"SCAN removed_users"}
+
+
 # Which of two
 
 
@@ -345,7 +368,8 @@ def test_a_number_keeps_hands_off_whoever_has_the_name_now(users):
     number = users.add("alice", "secret").id
     users.remove("alice")
     users.add("alice", "other")
-    for wrong in (number, 1, 99):
+    abroad = users.add("alice", "secret", realm="example.net").id
+    for wrong in (number, 1, 99, abroad):
         with pytest.raises(NoSuchUser):
             users.disable("alice", number=wrong)
     assert all(account.enabled for account in users.list())

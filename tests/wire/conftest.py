@@ -11,7 +11,6 @@ import pytest
 from tests.wire.baresip import Baresip
 from tests.wire.phone import Phone
 from tests.wire.pjsua import Pjsua
-from tests.wire.programs import tail
 from tests.wire.server import CALLEES, CALLERS, Server
 from tests.wire.sipp import Sipp
 
@@ -21,16 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.wire)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Show the server's log beside a failure."""
-    report = yield
-    server = getattr(item, "funcargs", {}).get("server")
-    if report.failed and isinstance(server, Server):
-        report.sections.append(("Server log", tail(server.log, 200)))
-    return report
 
 
 @pytest.fixture(scope="session")
