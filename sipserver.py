@@ -15,6 +15,9 @@ ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
 # How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
 POLL_INTERVAL = 0.25
 
+# How often deleted accounts that can no longer be brought back are looked for, in seconds.
+FORGET_INTERVAL = 60.0
+
 # The owner thread of the database hands the interpreter back this soon, in seconds, while it
 # works through many rows: with Python's 5 ms no datagram would be read for as long.
 SWITCH_INTERVAL = 0.0005
@@ -27,6 +30,7 @@ def run(config: Config) -> int:
     import logging
     import os
     import signal
+    import time
     from contextlib import ExitStack, closing
 
     import gevent
@@ -51,21 +55,19 @@ def run(config: Config) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     def notice_changes(database: Database, users: Users) -> None:
+        forget_at = 0.0
         while not stopping.wait(POLL_INTERVAL):
             try:
                 if database.changed_elsewhere():
-                    # 100,000 new objects would set the collector to work on all of them at once,
-                    # for 170 ms of silence; frozen, they are never its business.
-                    gc.disable()
                     users.reload()
-                    gc.freeze()
+                if time.monotonic() >= forget_at:
+                    forget_at = time.monotonic() + FORGET_INTERVAL
+                    users.forget_removed()
             except DatabaseError as error:
                 log.error("accounts may be out of date: %s", error)
             except Exception:
                 # It must go on looking, whatever this was.
                 log.exception("accounts may be out of date")
-            finally:
-                gc.enable()
 
     try:
         with ExitStack() as stack:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from sip.config import CommandError, Config
 from sip.store.database import Database, DatabaseError
+from sip.store.directory import Directory
 from sip.store.importing import BadFile, Report, export_accounts, import_accounts
 from sip.store.users import Account, NoSuchUser, UserExists, Users
 from sip.terminal import discard_output, show_generated, take_password
@@ -89,7 +90,7 @@ def _list(options: argparse.Namespace, users: Users) -> int:
         account for account in users.list() if options.realm in (None, account.realm or users.realm)
     ]
     if options.json:
-        _print_json(shown, users.realm)
+        _print_json(shown, users)
         return 0
     for account in shown:
         state = "enabled" if account.enabled else "disabled"
@@ -97,21 +98,22 @@ def _list(options: argparse.Namespace, users: Users) -> int:
     return 0
 
 
-def _print_json(accounts: Sequence[Account], main_realm: str) -> None:
+def _print_json(accounts: Sequence[Account], users: Users) -> None:
     """Print an array with an account on each line; in ASCII, which every locale can print."""
+    seen = Directory(users.database, users).seen()
     print("[", end="")
     for number, account in enumerate(accounts):
-        print(",\n" if number else "\n", json.dumps(_as_json(account, main_realm)), sep="", end="")
+        online, last_seen = seen.get(account.id, (False, None))
+        entry = {
+            "username": account.username,
+            "realm": account.realm or users.realm,
+            "display_name": account.display_name,
+            "enabled": account.enabled,
+            "online": online,
+            "last_seen": last_seen,
+        }
+        print(",\n" if number else "\n", json.dumps(entry), sep="", end="")
     print("\n]" if accounts else "]")
-
-
-def _as_json(account: Account, main_realm: str) -> dict[str, object]:
-    return {
-        "username": account.username,
-        "realm": account.realm or main_realm,
-        "display_name": account.display_name,
-        "enabled": account.enabled,
-    }
 
 
 def _import(options: argparse.Namespace, users: Users) -> int:
@@ -178,11 +180,10 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
 def _show(report: Report) -> None:
     for line, reason in report.refused[:_SHOWN]:
         print(f"line {line}: {reason}")
-    if len(report.refused) > _SHOWN:
-        print(f"and {len(report.refused) - _SHOWN} more")
+    if report.refusals > _SHOWN:
+        print(f"and {report.refusals - _SHOWN} more")
     print(
-        f"{report.new} new, {report.changed} changed, {report.same} same,"
-        f" {len(report.refused)} refused"
+        f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
     if report.weak:
         print(f"{report.weak} weak passwords: 6 characters or fewer, or digits alone")

@@ -5,10 +5,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,12 @@ def test_accounts_as_json_have_a_line_each(sipserver):
         }.items()
     )
     assert (zoe["username"], zoe["realm"], zoe["enabled"]) == ("zo\u00eb", "example.net", True)
+    assert (alice["online"], alice["last_seen"]) == (False, None)
+    with closing(sqlite3.connect("sip_users.db")) as file, file:
+        file.execute("UPDATE users SET online = 1, last_seen = 1700000000 WHERE realm IS NOT NULL")
+    alice, zoe = json.loads(sipserver("users", "list", "--json")[1])
+    assert (alice["online"], alice["last_seen"]) == (False, None)
+    assert (zoe["online"], zoe["last_seen"]) == (True, 1_700_000_000)
     of_realm = sipserver("users", "list", "--json", "--realm", "example.net")[1]
     assert json.loads(of_realm) == [zoe]
 

@@ -45,7 +45,7 @@
 % else:
 % report = job.report
 % done = job.state == 'done'
-% refused = len(report.refused)
+% refused = report.refusals
 <div class="notice{{'' if done else ' bad' if refused else ' hint'}}" role="status">
 % if done:
 <p>Imported: {{'{:,}'.format(report.new)}} new, {{'{:,}'.format(report.changed)}} changed.</p>

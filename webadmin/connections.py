@@ -75,6 +75,8 @@ class PeerFailed(BaseException):
 
 
 class Phase(enum.Enum):
+    """What a connection is at."""
+
     IDLE = enum.auto()  # nothing has to come
     HEAD = enum.auto()  # a request has begun
     SERVED = enum.auto()  # the application is at work, or the body on its way

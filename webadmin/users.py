@@ -132,7 +132,7 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             return act(
                 number,
-                lambda user: users.set_display_name(user.username, name, user.realm),
+                lambda user: users.set_display_name(user.username, name, user.realm, number=number),
                 "The display name of {} was changed.",
             )
         except ValueError as error:
@@ -144,7 +144,7 @@ def mount(app: Bottle, site: Site) -> None:
         password, how = _chosen_password()
         entry = one(number)
         try:
-            users.set_password(entry.username, password, entry.realm)
+            users.set_password(entry.username, password, entry.realm, number=number)
         except NoSuchUser as error:
             raise HTTPError(404, f"{error}.") from None
         except ValueError as error:
@@ -159,14 +159,16 @@ def mount(app: Bottle, site: Site) -> None:
     @app.post("/users/<number:id>/enable")  # type: ignore[untyped-decorator]
     def enable(number: int) -> Answer:
         return act(
-            number, lambda user: users.enable(user.username, user.realm), "{} may register again."
+            number,
+            lambda user: users.enable(user.username, user.realm, number=number),
+            "{} may register again.",
         )
 
     @app.post("/users/<number:id>/disable")  # type: ignore[untyped-decorator]
     def disable(number: int) -> Answer:
         return act(
             number,
-            lambda user: users.disable(user.username, user.realm),
+            lambda user: users.disable(user.username, user.realm, number=number),
             "{} is disabled: its phones are refused, and nobody reaches them.",
         )
 
@@ -185,7 +187,7 @@ def mount(app: Bottle, site: Site) -> None:
     def remove(number: int) -> Answer:
         entry = one(number)
         try:
-            users.remove(entry.username, entry.realm)
+            users.remove(entry.username, entry.realm, number=number)
         except NoSuchUser as error:
             raise HTTPError(404, f"{error}.") from None
         return go_to(f"/users?removed={number}")

@@ -7,6 +7,7 @@ What pages ask may take milliseconds, which no REGISTER is to wait for: a second
 on a connection of its own.
 """
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from sip.store.files import DatabaseError, Kind
 
 __all__ = ["Database", "DatabaseError", "Tables", "fetch", "stream", "write_many"]
 
+log = logging.getLogger(__name__)
 Tables: TypeAlias = dataset.Database  # what a function given to `run` or `read` works on
 T = TypeVar("T")
 
@@ -267,13 +269,22 @@ class Database:
         old_users = version == 0 and columns == schema.OLD_SERVER_COLUMNS
         if old_users:
             files.back_up(self.path)
+            connection.create_function("as_text", 1, files.as_text)
             connection.execute(schema.SET_OLD_USERS_ASIDE)
         for step in schema.STEPS[version:]:
             for statement in step:
                 connection.execute(statement)
         if old_users:
+            ((had,),) = connection.execute("SELECT count(*) FROM old_users")
             for statement in schema.TAKE_OLD_USERS_OVER:
                 connection.execute(statement)
+            ((have,),) = connection.execute("SELECT count(*) FROM users")
+            if have < had:
+                log.warning(
+                    "%d rows of the old %s are no accounts, for they have no name, or that of"
+                    " another; they stand in the copy beside it",
+                    *(had - have, self.path),
+                )
         if version < len(schema.STEPS):
             connection.execute(f"PRAGMA user_version = {len(schema.STEPS)}")
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")

@@ -156,6 +156,12 @@ class Directory:
         main = self._users.realm
         return [main, *sorted(self._users.realms() - {main})]
 
+    def seen(self) -> dict[int, tuple[bool, int | None]]:
+        """Tell of every account, by its id, whether it is online, and when it was last seen."""
+        statement = "SELECT id, online, last_seen FROM users"
+        rows = self._database.browse(lambda tables: fetch(tables, statement))
+        return {number: (bool(online), last_seen) for number, online, last_seen in rows}
+
     def count(self) -> int:
         """Say how many accounts there are."""
         return len(self._users)

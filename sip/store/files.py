@@ -75,6 +75,11 @@ def _kind_by_tables(path: str, owner: int) -> Kind:
     raise DatabaseError(f"{path} is the database of another program; {_ELSEWHERE}")
 
 
+def as_text(octets: bytes) -> str:
+    """Make text of what another program has written; what is no UTF-8 is spelled out."""
+    return octets.decode("utf-8", "backslashreplace")
+
+
 def _check_directory(path: str) -> None:
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory):

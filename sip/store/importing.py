@@ -60,6 +60,11 @@ class Report:
     refused_more: int = 0
     written: bool = False
 
+    @property
+    def refusals(self) -> int:
+        """How many rows are refused."""
+        return len(self.refused) + self.refused_more
+
 
 @dataclass
 class _Plan:

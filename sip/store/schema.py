@@ -217,12 +217,15 @@ OLD_SERVER_COLUMNS = "id,username,password"
 
 SET_OLD_USERS_ASIDE = "ALTER TABLE users RENAME TO old_users"
 
-# Its columns had no strict types, so what came in as a number or a blob becomes text here.
+# Its columns had no strict types, so what came in as a number or a blob becomes text here, by
+# `as_text` of `files`.  Who has no name, or that of another, could never register; they are in the
+# copy.  A name that came in as text goes before a blob of the same octets.
 TAKE_OLD_USERS_OVER = (
     """
-    INSERT INTO users (id, username, ha1_md5, created_at, updated_at)
-    SELECT id, CAST(username AS TEXT), lower(CAST(password AS TEXT)), unixepoch(), unixepoch()
-    FROM old_users
+    INSERT OR IGNORE INTO users (id, username, ha1_md5, created_at, updated_at)
+    SELECT id, as_text(CAST(username AS BLOB)), lower(as_text(CAST(password AS BLOB))),
+           unixepoch(), unixepoch()
+    FROM old_users ORDER BY typeof(username) = 'blob', id
     """,
     "DROP TABLE old_users",
 )

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from sip.store import sheet as sheets
-from sip.store.database import Database
+from sip.store.database import Database, fetch
 from sip.store.importing import (
     BadFile,
     apply,
@@ -227,6 +227,32 @@ def test_an_account_that_came_after_the_check_is_respected(users):
     ((_, reason),) = apply(users, sheet).refused
     assert "by case alone" in reason
     assert users.find("alice", MAIN) is None
+
+
+def test_whatever_changes_an_account_is_noticed(users, database):
+    """By its number, on which an import is decided; what REGISTERs change is no such thing."""
+
+    def number():
+        return database.read(lambda t: fetch(t, "SELECT number FROM account_changes"))
+
+    head = "username,password\n"
+    deeds = [
+        lambda: users.add("alice", "secret"),
+        lambda: users.set_password("alice", "other"),
+        lambda: users.disable("alice"),
+        lambda: users.remove("alice"),
+        lambda: users.restore(1),
+        lambda: take(users, head + "bob,x\n"),
+        lambda: take(users, head + "".join(f"user{n},x\n" for n in range(600))),
+        lambda: take(users, head + "".join(f"user{n},y\n" for n in range(600)), update=True),
+    ]
+    for deed in deeds:
+        before = number()
+        deed()
+        assert number() != before
+    before = number()
+    database.run(lambda t: fetch(t, "UPDATE users SET online = 1, last_seen = 7"))
+    assert number() == before
 
 
 def test_rows_beyond_the_bound_refuse_the_file(users):

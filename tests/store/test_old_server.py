@@ -207,6 +207,28 @@ def test_columns_without_a_strict_type_may_hold_anything(path):
     assert names == expected
 
 
+def test_one_row_that_cannot_be_an_account_keeps_no_other_out(path, caplog):
+    """No name, a name twice, octets that are no text: all the others register as before."""
+    rows = [
+        (1, "", ha1("")),
+        (2, b"bob", ha1("somebody")),
+        (3, "bob", ha1("bob")),
+        (4, b"caf\xe9", ha1("x")),
+        (5, "carol", b"\xff\xfe"),
+        (6, "alice", ha1("alice")),
+    ]
+    old_file(path, rows)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO users VALUES (7, CAST(x'78e9' AS TEXT), 'x')")
+    with Database(path) as database:
+        users = Users(database)
+        names = {account.username: account.id for account in users.list()}
+        assert users.find("bob", "go-sip-server").ha1_md5 == ha1("bob")
+    assert names == {"bob": 3, "caf\\xe9": 4, "carol": 5, "alice": 6, "x\\xe9": 7}
+    (warning,) = caplog.messages
+    assert warning.startswith(f"2 rows of the old {path} are no accounts")
+
+
 @pytest.mark.parametrize("beside", ["-wal", "-wal and -shm"])
 def test_a_log_that_was_never_written_back_is_taken_over_too(path, tmp_path, beside):
     """As after a crash of an old server that kept a write-ahead log."""
