@@ -99,7 +99,7 @@ def run(config: Config) -> int:
                 server.location,
                 advice=lambda: tuple(advice(config, users, server.granted_buffers)),
             )
-            stack.callback(site.workers.close)
+            stack.callback(site.close)
             stack.callback(wsgi.serve(config, build(site)).stop)
             log.info("web admin listens on %s", config.web_addr)
             stack.callback(gevent.spawn(notice_changes, database, users).join)

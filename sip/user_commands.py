@@ -19,6 +19,7 @@ from sip.terminal import discard_output, show_generated, take_password
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
+_REFUSED = "nothing was imported; mend the refused rows and try again"
 # Commands that may be the first on a file; the others would only make an empty one elsewhere.
 _CREATING = ("add", "import", "list")
 
@@ -137,7 +138,9 @@ def _import(options: argparse.Namespace, users: Users) -> int:
             _clear_progress()
     _show(report)
     if report.refused:
-        raise CommandError("nothing was imported; mend the refused rows and try again")
+        raise CommandError(
+            _REFUSED if options.update else f"{_REFUSED}; --update lets rows change users"
+        )
     return 0
 
 

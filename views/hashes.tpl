@@ -1,8 +1,8 @@
 % rebase('layout.tpl', title='HA1s of ' + user.username)
 <p><a href="/users/{{user.id}}">Back to {{user.username}}</a></p>
-<h1>HA1s of {{user.username}}</h1>
-<article class="panel">
-<dl class="hashes" id="hashes">
+<article class="panel" id="hashes">
+<h2 id="hashes-title">HA1s of {{user.username}}</h2>
+<dl class="hashes">
 % for algorithm, ha1 in hashes.items():
 <div>
 <dt>{{algorithm}}</dt>
@@ -10,5 +10,5 @@
 </div>
 % end
 </dl>
-</article>
 <p class="muted">Whoever has an HA1 can register as this user: keep it like the password.</p>
+</article>

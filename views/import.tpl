@@ -11,10 +11,11 @@
 % if not job:
 <article class="panel">
 <form method="post" action="/users/import" enctype="multipart/form-data">
-<label>CSV file
-<input type="file" name="file" accept=".csv,text/csv,text/plain">
-<small>Up to {{max_megabytes}} MB, in UTF-8, with commas or semicolons.</small>
-</label>
+<div class="field">
+<label for="file">CSV file</label>
+<input type="file" id="file" name="file" accept=".csv,text/csv,text/plain" aria-describedby="file-hint">
+<p class="hint" id="file-hint">Up to {{max_megabytes}} MB, in UTF-8, with commas or semicolons.</p>
+</div>
 <label>Or paste the rows here
 <textarea name="text" rows="8" spellcheck="false" placeholder="username,password,display_name&#10;alice,wonder-4711,Alice Liddell&#10;101,8842,Front door"></textarea>
 </label>
@@ -41,7 +42,7 @@
 </article>
 % elif job.state == 'failed':
 <div class="notice bad" role="alert"><p>Nothing was imported: {{job.error}}</p></div>
-<form method="post" action="/users/import/cancel"><button>Try another file</button></form>
+<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>Try another file</button></form>
 % else:
 % report = job.report
 % done = job.state == 'done'
@@ -50,14 +51,20 @@
 % if done:
 <p>Imported: {{'{:,}'.format(report.new)}} new, {{'{:,}'.format(report.changed)}} changed.</p>
 % elif refused:
-<p>Nothing can be imported before the refused rows are mended.</p>
+<p>Nothing can be imported before the refused rows are mended\\
+% if not job.update:
+, or, where a row would change a user, before you allow that\\
+% end
+.</p>
+% elif not (report.new or report.changed or report.same):
+<p>The file has no rows.</p>
 % elif not (report.new or report.changed):
 <p>Every row is here already, just as it is in the file.</p>
 % else:
 <p>Nothing is written yet. This is what applying the file does:</p>
 % end
 </div>
-<div class="cards">
+<div class="cards counts">
 % for word, count in (('new', report.new), ('changed', report.changed), ('same', report.same), ('refused', refused)):
 <article><p class="figure">{{'{:,}'.format(count)}}</p><p>{{word}}</p></article>
 % end
@@ -82,9 +89,9 @@
 % end
 <div class="row">
 % if not done and not refused and (report.new or report.changed):
-<form class="inline" method="post" action="/users/import/apply"><button>Apply</button></form>
+<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button>Apply</button></form>
 % end
-<form class="inline" method="post" action="/users/import/cancel"><button class="secondary outline">{{'Import another' if done else 'Choose another file'}}</button></form>
+<form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="secondary outline">{{'Import another' if done else 'Choose another file'}}</button></form>
 % if done:
 <a href="/users" role="button">Show the users</a>
 % end

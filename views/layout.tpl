@@ -45,7 +45,7 @@
 % end
 </div>
 % end
-<div class="notice bad" role="alert" id="unanswered" hidden><p>The server did not answer just now, so this page may be out of date.
+<div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed just now, so it may be out of date.
 <a href="">Load it again</a></p></div>
 {{!base}}
 </main>

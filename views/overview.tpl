@@ -4,11 +4,11 @@
 <div class="cards">
 <article>
 <p class="figure" id="accounts">{{'{:,}'.format(accounts)}}</p>
-<p><a href="/users">{{'account' if accounts == 1 else 'accounts'}}</a></p>
+<p><a href="/users">{{'user' if accounts == 1 else 'users'}}</a></p>
 </article>
 <article>
 <p class="figure" id="online">{{'{:,}'.format(online)}}</p>
-<p><a href="/users?status=online">{{'user' if online == 1 else 'users'}} online</a></p>
+<p><a href="/users?status=online">{{'user has a phone' if online == 1 else 'users have a phone'}} online</a></p>
 </article>
 </div>
 % if advice:

@@ -7,6 +7,11 @@
 % if 'password' in errors:
  aria-invalid="true" aria-describedby="password-error"\\
 % end
+% if get('focus') == 'password':
+ autofocus\\
+% end
 >
-% include('field_error.tpl', field='password', errors=errors)
+% if 'password' in errors:
+<p class="field-error" id="password-error">{{errors['password']}}</p>
+% end
 </fieldset>

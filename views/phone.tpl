@@ -1,7 +1,10 @@
 <dl class="settings">
 <dt>User name</dt><dd class="mono">{{settings.username}}</dd>
-<dt>Password</dt><dd>{{get('password') or 'the one set for this user'}}</dd>
+<dt>Password</dt><dd>the one set for this user</dd>
 <dt>Domain, server or registrar</dt><dd class="mono">{{settings.domain}}</dd>
+% if settings.proxy:
+<dt>Outbound proxy</dt><dd class="mono">{{settings.proxy}}</dd>
+% end
 <dt>Transport</dt><dd>UDP</dd>
 <dt>Realm, if it asks</dt><dd class="mono">{{settings.realm}}</dd>
 <dt>Others dial</dt><dd class="mono">{{settings.address}}</dd>

@@ -4,9 +4,11 @@
 <p><a href="/users">Back to all users</a></p>
 <div class="row spread">
 <h1>{{user.username}}</h1>
+<span id="state">\\
 % include('state.tpl', user=user)
+</span>
 </div>
-<div id="contacts" hx-get="/users/{{user.id}}" hx-trigger="every 5s" hx-select="#contacts" hx-target="this" hx-swap="outerMorph">
+<div id="contacts" hx-get="/users/{{user.id}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
 <h2>Phones</h2>
 % if not user.contacts:
 <article class="panel empty">
@@ -16,7 +18,7 @@ This user is disabled: its phones are refused.\\
 % elif user.last_seen:
 No phone is registered. The last one was seen {{ago(user.last_seen, now)}}.\\
 % else:
-No phone has registered yet. Type this into one:\\
+No phone has registered yet. Below stands what to type into one.\\
 % end
 </p>
 </article>
@@ -25,7 +27,7 @@ No phone has registered yet. Type this into one:\\
 <thead><tr><th scope="col">Device</th><th scope="col">Contact</th><th scope="col">Seen at</th><th scope="col">Expires in</th><th scope="col"><span class="muted">Action</span></th></tr></thead>
 <tbody>
 % for phone in user.contacts:
-<tr>
+<tr id="phone-{{phone.key}}">
 <td data-label="Device">{{phone.user_agent or 'unknown'}}</td>
 <td data-label="Contact"><span class="mono">{{phone.shown}}</span></td>
 <td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', by way of a proxy' if phone.path else ''}}</span></td>
@@ -50,7 +52,9 @@ No phone has registered yet. Type this into one:\\
  aria-invalid="true" aria-describedby="display_name-error"\\
 % end
 >
-% include('field_error.tpl', field='display_name', errors=errors)
+% if 'display_name' in errors:
+<p class="field-error" id="display_name-error">{{errors['display_name']}}</p>
+% end
 <button class="secondary">Save</button>
 </form>
 </article>
@@ -68,9 +72,9 @@ No phone has registered yet. Type this into one:\\
 <dt>Realm</dt><dd>{{user.realm}}</dd>
 <dt>Added</dt><dd><time datetime="{{moment(user.created_at)}}">{{moment(user.created_at)[:10]}}</time></dd>
 <dt>Last seen</dt><dd>{{ago(user.last_seen, now)}}</dd>
-<dt>HA1</dt><dd id="hashes-{{user.id}}"><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#hashes-{{user.id}}" hx-select="#hashes" hx-swap="innerHTML">•••• show</a></dd>
+<dt>HA1</dt><dd><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></dd>
 </dl>
-<div class="row">
+<div class="row" id="acts">
 % if user.enabled:
 <form class="inline" method="post" action="/users/{{user.id}}/disable"><button class="secondary outline">Disable</button></form>
 % else:
@@ -80,3 +84,4 @@ No phone has registered yet. Type this into one:\\
 </div>
 </article>
 </div>
+% include('dialog.tpl')

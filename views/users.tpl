@@ -8,14 +8,14 @@
 </div>
 </div>
 % if removed:
-<div class="notice hint" role="status">
-<p>{{removed.username}} was deleted.
-<form method="post" action="/users/{{removed.id}}/restore"><button class="small">Undo</button></form></p>
+<div class="notice hint row" role="status">
+<span>{{removed.username}} was deleted.</span>
+<form class="inline" method="post" action="/users/{{removed.id}}/restore"><button class="small">Undo</button></form>
 </div>
 % end
 <form class="row" aria-label="Find users" action="/users" method="get"
  hx-get="/users" hx-trigger="submit, change, input changed delay:250ms from:#q"
- hx-target="#results" hx-select="#results" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
+ hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
 <label class="grow">Search
 <input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name or display name" autocomplete="off" spellcheck="false" maxlength="100">
 </label>
@@ -44,24 +44,27 @@
 % end
 <button class="secondary">Search</button>
 </form>
+<p id="count" class="muted" role="status">
+% if not found.entries:
+{{'No user matches.' if question.search or question.status or question.realm else 'There are no users yet.'}}
+% else:
+{{'{:,}'.format(found.total)}}{{'+' if found.more else ''}} {{'user' if found.total == 1 else 'users'}}\\
+% if found.pages > 1:
+, page {{found.page}} of {{'{:,}'.format(found.pages)}}\\
+% end
+% end
+</p>
 <section id="results" aria-label="Users found">
 % if not found.entries:
 <div class="empty">
 % if question.search or question.status or question.realm:
-<p>No user matches.</p>
 <p><a href="/users">Show all users</a></p>
 % else:
-<p>There are no users yet.</p>
 <p><a href="/users/new">Add the first one</a>, or <a href="/users/import">import a list</a>.</p>
 % end
 </div>
 % else:
-<table class="cards-when-narrow">
-<caption class="muted" aria-live="polite">{{'{:,}'.format(found.total)}}{{'+' if found.more else ''}} {{'user' if found.total == 1 else 'users'}}\\
-% if found.pages > 1:
-, page {{found.page}} of {{'{:,}'.format(found.pages)}}\\
-% end
-</caption>
+<table class="cards-when-narrow" aria-label="Users">
 <thead>
 <tr>
 <th scope="col">State</th>
@@ -84,7 +87,7 @@
 % end
 </tr>
 </thead>
-<tbody id="rows" hx-get="{{here(page=found.page)}}" hx-trigger="every 10s" hx-select="#rows" hx-target="this" hx-swap="outerMorph">
+<tbody id="rows" hx-get="{{here(page=found.page)}}" hx-trigger="every 10s" hx-select="#rows" hx-select-oob="#count:innerHTML" hx-target="this" hx-swap="outerMorph">
 % for user in found.entries:
 % phone = user.contacts[0] if user.contacts else None
 <tr id="user-{{user.id}}">
@@ -115,7 +118,7 @@
 never\\
 % end
 </td>
-<td data-label="HA1" class="whole" id="hashes-{{user.id}}" hx-morph-skip><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#hashes-{{user.id}}" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
+<td data-label="HA1" class="whole"><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
 </tr>
 % end
 </tbody>
@@ -134,5 +137,7 @@ never\\
 </ul>
 </nav>
 % end
+<p class="muted"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to be imported elsewhere; keep that file like the passwords.</p>
 % end
 </section>
+% include('dialog.tpl')

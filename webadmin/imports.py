@@ -2,13 +2,14 @@
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import BinaryIO
 
 import gevent
-from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request, response
+from bottle import BaseRequest, Bottle, FileUpload, HTTPError, HTTPResponse, request, response
 
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, Report, Sheet, apply, check, exported, read_sheet
@@ -25,6 +26,7 @@ PATIENCE = 15 * 60
 
 _PIECE_BYTES = 64 * 1024
 _PIECES_AT_ONCE = 16  # a megabyte; then SIP has its turn
+_UNREADABLE = "The upload cannot be read; choose the file once more."
 _BYTE_ORDER_MARK = "\ufeff"  # without it a spreadsheet takes UTF-8 for something else
 
 
@@ -32,6 +34,7 @@ _BYTE_ORDER_MARK = "\ufeff"  # without it a spreadsheet takes UTF-8 for somethin
 class Import:
     """The one import of this server, from its upload to its report."""
 
+    number: int
     update: bool
     started_at: float
     state: str = "reading"  # then checked, applying, done; or failed
@@ -46,46 +49,63 @@ class Import:
         return self.state in ("reading", "applying")
 
 
+class WrongImport(Exception):
+    """Somebody has begun another import in the meantime, or this one was let go of."""
+
+
 class Imports:
     """Runs imports, one at a time."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._numbers = count(1)
         self.current: Import | None = None
+
+    def check_free(self) -> None:
+        """Raise TooBusy while an import is at work."""
+        if self.current and self.current.is_working:
+            raise TooBusy("another import is still at work; wait for it")
 
     def start(self, file: BinaryIO, *, update: bool) -> None:
         """Read a file, and see what applying it would do.  Raises TooBusy."""
-        if self.current and self.current.is_working:
-            raise TooBusy("another import is still at work; wait for it")
-        self.cancel()
-        job = self.current = Import(update, self._site.clock())
+        self.check_free()
+        before = self.current
+        job = self.current = Import(next(self._numbers), update, self._site.clock())
         gevent.spawn(self._work, job, lambda: self._look_at(job, file))
+        if before:
+            self._drop(before)
 
-    def apply(self) -> None:
-        """Write what was looked at, all rows or none."""
-        job = self.current
-        if job and job.sheet and job.state == "checked" and not job.report.refused:
+    def apply(self, number: int) -> None:
+        """Write what was looked at, all rows or none.  Raises WrongImport."""
+        job = self._of(number)
+        if job.sheet and job.state == "checked" and not job.report.refused:
             sheet, job.state = job.sheet, "applying"
             gevent.spawn(self._work, job, lambda: self._apply(job, sheet))
 
-    def cancel(self) -> None:
-        """Let go of what was looked at, or of the report of what was done."""
-        job = self.current
-        if job and not job.is_working:
+    def cancel(self, number: int) -> None:
+        """Let go of what was looked at, or of the report of what was done.  Raises WrongImport."""
+        job = self._of(number)
+        if not job.is_working:
             self.current = None
-            if job.sheet:
-                self._drop(job.sheet)
+            self._drop(job)
 
     def forget_old(self) -> None:
         """Let go of what nobody came back for."""
         job = self.current
         if job and self._site.clock() > job.started_at + PATIENCE:
-            self.cancel()
+            self.cancel(job.number)
 
-    def _drop(self, sheet: Sheet) -> None:
-        """Let go of the rows of a sheet; many of them at once would hold everybody up."""
-        with suppress(TooBusy):  # then they go all at once
-            self._site.workers.run(sheet.release)
+    def _of(self, number: int) -> Import:
+        if self.current is None or self.current.number != number:
+            raise WrongImport
+        return self.current
+
+    def _drop(self, job: Import) -> None:
+        """Let go of the rows; many of them at once would hold everybody up."""
+        sheet, job.sheet = job.sheet, None
+        if sheet:
+            with suppress(TooBusy):  # then they go all at once
+                self._site.imports.run(sheet.release)
 
     def _work(self, job: Import, work: Callable[[], None]) -> None:
         try:
@@ -95,15 +115,16 @@ class Imports:
         except Exception:
             log.exception("while importing accounts")
             job.state, job.error = "failed", "Something went wrong in the server; see its log."
-        if job.sheet and job.state != "checked":
-            self._drop(job.sheet)
-            job.sheet = None
+        if job.state == "checked":
+            gevent.spawn_later(PATIENCE + 1, self.forget_old)
+        else:
+            self._drop(job)
 
     def _look_at(self, job: Import, file: BinaryIO) -> None:
         def progress(rows: int) -> None:
             job.rows_read = rows
 
-        job.sheet = self._site.workers.run(
+        job.sheet = self._site.imports.run(
             lambda: read_sheet(
                 file,
                 self._site.users.realm,
@@ -142,6 +163,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/import")  # type: ignore[untyped-decorator]
     def look_at() -> Answer:
+        imports.check_free()  # before a large upload is read for nothing
         try:
             file, update = _uploaded(site)
         except ValueError as error:
@@ -150,23 +172,33 @@ def mount(app: Bottle, site: Site) -> None:
         imports.start(file, update=update)
         return go_to("/users/import")
 
+    def act(deed: Callable[[int], None]) -> Answer:
+        number = request.forms.get("number", "")
+        try:
+            deed(int(number) if number.isascii() and number.isdecimal() else 0)
+        except WrongImport:
+            raise HTTPError(
+                409, "Another file was looked at in the meantime. See what there is now."
+            ) from None
+        return go_to("/users/import")
+
     @app.post("/users/import/apply")  # type: ignore[untyped-decorator]
     def apply_import() -> Answer:
-        imports.apply()
-        return go_to("/users/import")
+        return act(imports.apply)
 
     @app.post("/users/import/cancel")  # type: ignore[untyped-decorator]
     def cancel_import() -> Answer:
-        imports.cancel()
-        return go_to("/users/import")
+        return act(imports.cancel)
 
     @app.get("/users/export.csv")  # type: ignore[untyped-decorator]
-    def export() -> Iterator[str]:
+    def export() -> Iterable[str]:
         with_hashes = request.query.get("hashes") == "yes"
+        blocks = exported(site.users, with_hashes=with_hashes, for_spreadsheet=True)
+        # Asked for before the answer begins: what fails here can still be said.
+        start = _BYTE_ORDER_MARK + next(blocks) + next(blocks, "")
         response.content_type = "text/csv; charset=UTF-8"
         response.set_header("Content-Disposition", 'attachment; filename="users.csv"')
-        yield _BYTE_ORDER_MARK
-        yield from exported(site.users, with_hashes=with_hashes, for_spreadsheet=True)
+        return chain([start], blocks)
 
 
 def _uploaded(site: Site) -> tuple[BinaryIO, bool]:
@@ -179,19 +211,22 @@ def _uploaded(site: Site) -> tuple[BinaryIO, bool]:
         for name in ("REQUEST_METHOD", "CONTENT_TYPE", "CONTENT_LENGTH")
         if name in request.environ
     }
-    environ["wsgi.input"] = _received(request.environ["wsgi.input"], request.content_length)
 
     def parse() -> tuple[bytes, bool]:
         form = _Upload(environ).POST
-        file, text = form.get("file"), form.getunicode("text") or ""
-        content = file.file.read() if hasattr(file, "file") else b""
-        return content or text.encode(), form.get("update") == "yes"
+        file, text = form.get("file"), form.get("text")
+        content = file.file.read() if isinstance(file, FileUpload) else b""
+        pasted = text.encode() if isinstance(text, str) else b""
+        return content or pasted, form.get("update") == "yes"
 
+    if not environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
+        raise ValueError(_UNREADABLE)
+    environ["wsgi.input"] = _received(request.environ["wsgi.input"], request.content_length)
     try:
         # A thread, because it goes through the body line by line.
-        content, update = site.workers.run(parse)
-    except HTTPResponse as error:
-        raise ValueError("The upload cannot be read; choose the file once more.") from error
+        content, update = site.imports.run(parse)
+    except (HTTPResponse, LookupError, UnicodeError):  # LookupError: of a charset
+        raise ValueError(_UNREADABLE) from None
     if not content.strip():
         raise ValueError("Choose a file, or paste some rows.")
     return io.BytesIO(content), update

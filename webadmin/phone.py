@@ -3,32 +3,40 @@
 import socket
 from ipaddress import ip_address
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bottle import request
 
 from sip.config import Config, host_port
 
 _SIP_PORT = 5060
+_UNESCAPED = "-_.!~*'()&=+$,;?/"  # RFC 3261 §25.1, user
 
 
 class PhoneSettings(NamedTuple):
     """The fields of a phone's account, by the names that most phones give them."""
 
     username: str
-    domain: str  # host, and port where it isn't the one that every phone takes by itself
+    domain: str  # a host, and its port where it isn't the one that every phone takes by itself
+    proxy: str  # where to send what is for that domain; none where its name leads here by itself
     realm: str
     address: str  # what others dial
 
 
 def phone_settings(config: Config, username: str, realm: str) -> PhoneSettings:
-    """Work out the settings for an account."""
+    """Work out the settings for an account.
+
+    In the main realm this server's own address will do for a domain.  To register in another one
+    the phone has to say so, and who would find this server by that name is not known here.
+    """
     if config.sip_advertise:
         host, port = config.sip_advertise.host, config.sip_advertise.port or config.sip_addr.port
     else:
         host, port = config.sip_addr.host or _reachable_host(), config.sip_addr.port
-    domain = host_port(host, None if port == _SIP_PORT else port)
-    return PhoneSettings(username, domain, realm, f"sip:{username}@{domain}")
+    here = host_port(host, None if port == _SIP_PORT else port)
+    domain, proxy = (here, "") if realm == config.sip_realm else (realm, here)
+    address = f"sip:{quote(username, safe=_UNESCAPED)}@{domain}"
+    return PhoneSettings(username, domain, proxy, realm, address)
 
 
 def _reachable_host() -> str:

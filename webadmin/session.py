@@ -9,6 +9,7 @@ from sip.store.admin import SESSION_SECONDS, USERNAME, verify
 from webadmin.connections import address_and_network
 from webadmin.guard import COOKIE, is_encrypted
 from webadmin.site import Answer, Site, go_to
+from webadmin.work import TooBusy
 
 # Wrong passwords from one address until it has to wait, and for how long, in seconds.  What is
 # limited is the address, never the account: nobody can lock the administrator out from elsewhere.
@@ -43,6 +44,13 @@ class Tries:
             del self._failures[next(iter(self._failures))]
         self._failures[key] = (count + 1, until)
 
+    def take_back(self, address: str) -> None:
+        """Uncount a try that was not even looked at."""
+        key = network_of(address)
+        if key in self._failures:
+            count, until = self._failures[key]
+            self._failures[key] = (count - 1, until)
+
     def succeeded(self, address: str) -> None:
         """Forget the failures of an address."""
         self._failures.pop(network_of(address), None)
@@ -60,7 +68,7 @@ def mount(app: Bottle, site: Site) -> None:
     """Put /login and /logout on `app`."""
     tries = Tries(site.clock)
 
-    def form(error: str = "", username: str = "", wanted: str = "") -> str:
+    def form(error: str = "", username: str = USERNAME, wanted: str = "") -> str:
         return site.page("login.tpl", error=error, username=username, next=wanted)
 
     @app.get("/login")  # type: ignore[untyped-decorator]
@@ -82,7 +90,12 @@ def mount(app: Bottle, site: Site) -> None:
             return form(f"Too many wrong passwords. Try again in {minutes} min.", username, wanted)
         tries.start(address)
         kept = site.admin.password_hash() if username == USERNAME else None
-        if not site.workers.run(lambda: verify(kept or _NOBODY, password)):
+        try:
+            is_right = site.sign_ins.run(lambda: verify(kept or _NOBODY, password))
+        except TooBusy:
+            tries.take_back(address)
+            raise
+        if not is_right:
             response.status = 403
             return form("That user name or password is wrong.", username, wanted)
         tries.succeeded(address)

@@ -17,6 +17,10 @@ from webadmin.work import Workers
 # Where a request carries the session that it belongs to.
 SESSION = "sipserver.session"
 
+# Sign-ins that wait for a thread, some 12 ms each; and the steps of an import.
+_SIGN_INS = 200
+_IMPORTS = 4
+
 # Notes kept for readers who never come to fetch them.
 _MAX_NOTES = 200
 
@@ -43,10 +47,11 @@ class Advice(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What a page says once about the act before it; `secret` is a password to be copied."""
+    """What the page of `path` says once about an act; `secret` is a password to be copied."""
 
+    path: str
     text: str
-    secret: str = ""
+    secret: str
 
 
 def go_to(path: str) -> HTTPResponse:
@@ -69,10 +74,16 @@ class Site:
     directory: Directory
     admin: Admin
     phones: Phones
-    workers: Workers = field(default_factory=Workers)
+    sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
+    imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple
     clock: Callable[[], float] = time.time
     _notes: dict[int, Note] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self.sign_ins.close()
+        self.imports.close()
 
     @property
     def session(self) -> Session | None:
@@ -82,16 +93,30 @@ class Site:
 
     def page(self, template: str, *, section: str = "", **values: object) -> str:
         """Fill in a page for whoever is signed in, with the note that waits for them."""
-        session = self.session
-        note = self._notes.pop(session.id, None) if session else None
         return render(
-            template, session=session, section=section, note=note, now=self.clock(), **values
+            template,
+            session=self.session,
+            section=section,
+            note=self._take_note(),
+            now=self.clock(),
+            **values,
         )
 
-    def leave_note(self, text: str, secret: str = "") -> None:
-        """Have the next page of this session say something, once."""
-        if self.session is None:
-            return
-        while len(self._notes) >= _MAX_NOTES:
-            del self._notes[next(iter(self._notes))]
-        self._notes[self.session.id] = Note(text, secret)
+    def say(self, path: str, text: str, secret: str = "") -> HTTPResponse:
+        """Send the browser to a page of ours, which then says something, once."""
+        if self.session:
+            while len(self._notes) >= _MAX_NOTES:
+                del self._notes[next(iter(self._notes))]
+            self._notes[self.session.id] = Note(path, text, secret)
+        return go_to(path)
+
+    def _take_note(self) -> Note | None:
+        """Take the note that waits for this page; a part that is refreshed would not show it."""
+        note = self._notes.get(self.session.id) if self.session else None
+        if self.session and note and note.path == request.path and not _is_part():
+            return self._notes.pop(self.session.id)
+        return None
+
+
+def _is_part() -> bool:
+    return bool(request.headers.get("HX-Request"))

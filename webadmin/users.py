@@ -92,16 +92,17 @@ def mount(app: Bottle, site: Site) -> None:
             if not errors:
                 account = users.add(username, password, realm, display_name)
         except UserExists as error:
-            errors["username"] = f"{error}."
+            errors["username"] = _sentence(error)
         if account is None:
             return new_user_form(
                 errors, username=username, display_name=display_name, realm=realm, how=how
             )
+        page = f"/users/{account.id}"
         if how == "make":
-            site.leave_note(f"{username} was added. This password is shown only now:", password)
-        else:
-            site.leave_note(f"{username} was added.")
-        return go_to(f"/users/{account.id}")
+            return site.say(
+                page, f"{username} was added. This password is shown only now:", password
+            )
+        return site.say(page, f"{username} was added.")
 
     @app.get("/users/<number:id>")  # type: ignore[untyped-decorator]
     def show_user(number: int) -> str:
@@ -122,9 +123,8 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             deed(entry)
         except NoSuchUser as error:
-            raise HTTPError(404, f"{error}.") from None
-        site.leave_note(said.format(entry.username))
-        return go_to(f"/users/{number}")
+            raise HTTPError(404, _sentence(error)) from None
+        return site.say(f"/users/{number}", said.format(entry.username))
 
     @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
     def rename(number: int) -> Answer:
@@ -137,7 +137,7 @@ def mount(app: Bottle, site: Site) -> None:
             )
         except ValueError as error:
             response.status = 422
-            return show(number, errors={"display_name": str(error)}, display_name=name)
+            return show(number, errors={"display_name": _sentence(error)}, display_name=name)
 
     @app.post("/users/<number:id>/password")  # type: ignore[untyped-decorator]
     def set_password(number: int) -> Answer:
@@ -146,15 +146,14 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             users.set_password(entry.username, password, entry.realm, number=number)
         except NoSuchUser as error:
-            raise HTTPError(404, f"{error}.") from None
+            raise HTTPError(404, _sentence(error)) from None
         except ValueError as error:
             response.status = 422
-            return show(number, errors={"password": str(error)}, how="type")
+            return show(number, errors={"password": _sentence(error)}, how="type")
+        page, name = f"/users/{number}", entry.username
         if how == "make":
-            site.leave_note(f"{entry.username} has a new password. It is shown only now:", password)
-        else:
-            site.leave_note(f"The password of {entry.username} was changed.")
-        return go_to(f"/users/{number}")
+            return site.say(page, f"{name} has a new password. It is shown only now:", password)
+        return site.say(page, f"The password of {name} was changed.")
 
     @app.post("/users/<number:id>/enable")  # type: ignore[untyped-decorator]
     def enable(number: int) -> Answer:
@@ -189,7 +188,7 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             users.remove(entry.username, entry.realm, number=number)
         except NoSuchUser as error:
-            raise HTTPError(404, f"{error}.") from None
+            raise HTTPError(404, _sentence(error)) from None
         return go_to(f"/users?removed={number}")
 
     @app.post("/users/<number:id>/restore")  # type: ignore[untyped-decorator]
@@ -197,9 +196,9 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             account = users.restore(number)
         except (NoSuchUser, UserExists) as error:
-            raise HTTPError(409, f"{error}.") from None
-        site.leave_note(f"{account.username} is back; its phones will register again.")
-        return go_to(f"/users/{number}")
+            raise HTTPError(409, _sentence(error)) from None
+        said = f"{account.username} is back; its phones will register again."
+        return site.say(f"/users/{number}", said)
 
 
 def _question() -> Question:
@@ -237,8 +236,14 @@ def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
         try:
             check(value)
         except ValueError as error:
-            errors[name] = f"{error}."
+            errors[name] = _sentence(error)
     return errors
+
+
+def _sentence(error: Exception) -> str:
+    """Make a sentence of it; a name at its beginning stays as it is."""
+    text = str(error)
+    return f"{text[0].upper() if text.startswith('the ') else text[0]}{text[1:]}."
 
 
 def _typed(name: str) -> str:

@@ -7,21 +7,20 @@ from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
 
-# One may read an import for some seconds while the other checks who signs in.
-_THREADS = 2
-# Who waits for a thread beyond these is told to come back: each sign-in takes 23 ms of one.
-_MAX_WAITING = 40
-
 
 class TooBusy(Exception):
     """There is more to do than can be done soon."""
 
 
 class Workers:
-    """A few real threads for what must not be done in the hub."""
+    """A few real threads for what must not be done in the hub.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPool(_THREADS)
+    Who comes while `most` wait for one is told to come again.
+    """
+
+    def __init__(self, threads: int, most: int) -> None:
+        self._pool = ThreadPool(threads)
+        self._most = most
         self._waiting = 0
 
     def run(self, function: Callable[[], T]) -> T:
@@ -30,7 +29,7 @@ class Workers:
         It must touch nothing of gevent, and no database.  Raises what the function raises, and
         TooBusy.
         """
-        if self._waiting >= _MAX_WAITING:
+        if self._waiting >= self._most:
             raise TooBusy("the server has too much to do just now; try again in a minute")
         outcome: list[T] = []
 

@@ -76,13 +76,13 @@ def take(page: Page, url: str) -> None:
 
 def main() -> None:
     """Start the server on a database of its own, and end it."""
-    web, sip = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    web = free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        populate(f"{home}/users.db")
-        flags = ["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"]
-        flags += ["-sip.realm", REALM, "-db.path", f"{home}/users.db"]
+        populate(f"{home}/sip_users.db")
+        flags = ["-sip.addr", "127.0.0.1:5060", "-web.addr", f"127.0.0.1:{web}"]
+        flags += ["-sip.realm", REALM]
         flags += ["-sip.advertise", f"sip.{REALM}:5060"]
-        server = subprocess.Popen([sys.executable, str(ROOT / "sipserver.py"), *flags])
+        server = subprocess.Popen([sys.executable, str(ROOT / "sipserver.py"), *flags], cwd=home)
         try:
             time.sleep(3)
             chromium = playwright.chromium.launch(

@@ -66,7 +66,7 @@ def check_username(username: str) -> None:
     if not _USER.fullmatch(username) or not username.isprintable():
         raise ValueError(
             f"{username!r} cannot stand before the @ of a SIP URI:"
-            " take letters, digits and -_.!~*'()&=+$,;?/#, none of them escaped"
+            " take letters, digits and -_.!~*'()&=+$,;?/#"
         )
 
 

@@ -232,7 +232,7 @@ def _decide(tables: Tables, sheet: Sheet) -> _Plan:
         if not changes:
             report.same += 1
         elif not sheet.update:
-            reason = f"{username} has an account already, and differs; --update would change it"
+            reason = f"{username} has an account already, and this row would change it"
             refusals.append(Refusal(row.line, reason))
         else:
             report.changed += 1

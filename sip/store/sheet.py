@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from sip.config import parse_switch
 from sip.store import accounts
@@ -15,6 +15,8 @@ _HEXADECIMAL = {"ha1_md5": 32, "ha1_sha256": 64, "ha1_sha512_256": 64}  # digits
 HA1S = tuple(_HEXADECIMAL)
 _COLUMNS = ("username", "password", *HA1S, "realm", "display_name", "enabled")
 _ALIASES = {"ha1": "ha1_md5"}
+# Characters of a line; the longest row of accounts has about 2,000.
+_MAX_LINE = 64 * 1024
 # Refusals that are told one by one; a file of another kind has one in each row.
 MAX_REFUSALS = 10_000
 # A spreadsheet takes a cell that begins so for a formula; a ' before it says that it is text.
@@ -123,10 +125,10 @@ def _rows(file: BinaryIO, update: bool) -> Iterator[tuple[int, dict[str, str]]]:
     """Give the line number and the cells of each row, by column."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        header = text.readline()
+        header = next(_lines(text), "")
         delimiter = ";" if header.count(";") > header.count(",") else ","
         columns = _columns(next(csv.reader([header], delimiter=delimiter), []), update)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        reader = csv.reader(_lines(text), delimiter=delimiter, strict=True)
         for cells in reader:
             if not cells:
                 continue
@@ -148,6 +150,14 @@ def _rows(file: BinaryIO, update: bool) -> Iterator[tuple[int, dict[str, str]]]:
         text.detach()  # the file is the caller's to close
 
 
+def _lines(text: TextIO) -> Iterator[str]:
+    """Give the lines; one that never ends would be read, and hold every other thread, in one go."""
+    while line := text.readline(_MAX_LINE):
+        if len(line) == _MAX_LINE:
+            raise BadFile(f"a line is longer than {_MAX_LINE:,} characters; is this a CSV file?")
+        yield line
+
+
 def _columns(header: list[str], update: bool) -> list[str]:
     columns = [name.strip().lower() for name in header]
     columns = [_ALIASES.get(name, name) for name in columns]
@@ -160,7 +170,9 @@ def _columns(header: list[str], update: bool) -> list[str]:
     if "username" not in columns:
         raise BadFile("the first line must name the columns, username among them")
     if not (update or {"password", "ha1_md5"} & set(columns)):
-        raise BadFile("the header has neither password nor ha1; without them only --update can do")
+        raise BadFile(
+            "the header has neither password nor ha1, so it can only change users who exist"
+        )
     return columns
 
 

@@ -124,7 +124,7 @@ def test_a_file_is_imported(window, scripts, tmp_path):
     file.write_text("username,password\nalice,wonder-4711\nb b,x\n")
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_role("button", name="Look at it first").click()
-    window.sees("Nothing can be imported before the refused rows are mended.")
+    window.sees("Nothing can be imported before the refused rows are mended")
     window.sees("'b b' cannot stand before the @")
     page.get_by_role("button", name="Choose another file").click()
 
@@ -220,7 +220,7 @@ def test_a_page_whose_session_has_ended_goes_to_the_sign_in(window, server):
 def test_a_page_says_when_it_is_no_longer_fresh(window, server):
     """The server goes, and comes back; the page tells both."""
     window.goes_to("/")
-    hint = window.page.get_by_text("The server did not answer just now")
+    hint = window.page.get_by_text("This page could not be refreshed just now")
     assert not hint.is_visible()
     server.stop()
     hint.wait_for(timeout=15_000)

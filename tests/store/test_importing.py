@@ -103,7 +103,7 @@ def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
         ("ALICE,x,,,", "differs from alice by case alone"),
         ("alice,x,,,", "stands on line 2 already"),
         ("alice,x,,,example.com", "stands on line 2 already"),
-        ("carl,other,,,", "has an account already, and differs"),
+        ("carl,other,,,", "has an account already, and this row would change it"),
     ],
 )
 def test_one_refused_row_refuses_the_file(users, row, reason):

@@ -52,6 +52,7 @@ class Browser:
     address: str = "192.0.2.7"
     cookies: dict[str, str] = field(default_factory=dict)
     cookie_lines: list[str] = field(default_factory=list)
+    number: str = "1"  # of the last import that was seen
     own_site: dict[str, str] = field(default_factory=lambda: {"Sec-Fetch-Site": "same-origin"})
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -78,6 +79,12 @@ class Browser:
         body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", **self.own_site}
         return self.send("POST", path, body, headers)
+
+    def press(self, act: str) -> Answer:
+        """Press `apply` or `cancel` of the import page, or of the last one that had a button."""
+        for number in re.findall(r'name="number" value="(\d+)"', self.get("/users/import").text):
+            self.number = number
+        return self.post(f"/users/import/{act}", number=self.number)
 
     def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Send any request; headers are as on the wire, but for Cookie, which is added."""

@@ -64,7 +64,7 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             clock=clock,
         )
         yield site
-        site.workers.close()
+        site.close()
 
 
 @pytest.fixture

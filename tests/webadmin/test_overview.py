@@ -15,15 +15,15 @@ from webadmin.site import Advice
 
 def test_an_empty_server_leads_to_the_first_user(browser):
     words = browser.get("/").words
-    assert "0 accounts" in words
-    assert "0 users online" in words
+    assert "0 users" in words
+    assert "0 users have a phone online" in words
     assert "Add the first user" in words
 
 
 def test_before_the_first_phone_the_page_shows_what_to_type(browser, site):
     site.users.add("carol", "secret")
     words = browser.get("/").words
-    assert "1 account " in words
+    assert "1 user " in words
     assert "No phone is registered yet" in words
     assert "User name carol" in words
     assert "Domain, server or registrar pbx.example.com" in words
@@ -31,7 +31,7 @@ def test_before_the_first_phone_the_page_shows_what_to_type(browser, site):
     assert "Realm, if it asks example.com" in words
     site.phones.online = 1
     words = browser.get("/").words
-    assert "1 user online" in words
+    assert "1 user has a phone online" in words
     assert "No phone is registered yet" not in words
 
 

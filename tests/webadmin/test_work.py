@@ -10,7 +10,7 @@ from webadmin.work import TooBusy, Workers
 
 @pytest.fixture
 def workers():
-    workers = Workers()
+    workers = Workers(threads=2, most=40)
     yield workers
     workers.close()
 

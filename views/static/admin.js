@@ -62,4 +62,12 @@ document.addEventListener("htmx:after:request", (event) => {
   document.getElementById("unanswered").hidden = event.detail.ctx.response.status < 400;
 });
 
+// What a click asks to see is shown in a dialog, and gone when that is closed.
+document.addEventListener("htmx:after:swap", (event) => {
+  if (event.detail.ctx.target?.id === "shown") document.getElementById("dialog").showModal();
+});
+document.getElementById("dialog")?.addEventListener("close", () => {
+  document.getElementById("shown").replaceChildren();
+});
+
 setInterval(countDown, 1000);

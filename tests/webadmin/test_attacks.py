@@ -1,0 +1,130 @@
+"""What attacks on the pages have brought to light, and must not come back."""
+
+import html
+import re
+
+import pytest
+
+from sip.store.database import DatabaseError
+from tests.webadmin.client import BOUNDARY, Browser
+from tests.webadmin.conftest import PASSWORD
+from tests.webadmin.test_import_pages import ROWS, settled
+from webadmin.pages import VIEWS
+from webadmin.session import MAX_TRIES
+from webadmin.work import TooBusy
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://[x]y", "http://a]"])
+def test_an_origin_that_is_none_is_refused_like_any_other(stranger, caplog, origin):
+    """Anybody can send it: it must be no fault of ours, and no lines in the log."""
+    stranger.own_site = {"Origin": origin}
+    assert stranger.post("/login", username="admin", password="x").status == 403
+    assert not caplog.records
+
+
+def test_a_page_that_refreshes_itself_does_not_take_the_note_of_another(browser, site):
+    answer = browser.post("/users/new", username="alice", realm="example.com", how="make")
+    for path in ("/", "/users", "/users/import", "/no/such/part"):
+        browser.get(path, HX_Request="true")
+    assert "shown only now" in browser.get(answer.location).words
+
+
+def test_nobody_applies_what_somebody_else_has_looked_at(browser, site):
+    browser.upload("/users/import", ROWS)
+    settled(browser)
+    page = browser.get("/users/import").text
+    other = Browser(browser.app)
+    other.post("/login", username="admin", password=PASSWORD)
+    other.upload("/users/import", b"username,password\nmallory,wonder-4711\n")
+    settled(other)
+    form = re.search(r'<form[^>]*action="/users/import/apply".*?</form>', page, re.DOTALL)[0]
+    fields = re.findall(r'name="([^"]+)" value="([^"]*)"', form)
+    browser.post("/users/import/apply", **{name: html.unescape(v) for name, v in fields})
+    settled(browser)
+    assert site.users.find("mallory", "example.com") is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'name="text"\r\nContent-Type: text/plain; charset=nonesuch',
+        b'name="text"\r\nContent-Type: text/plain; charset=rot13',
+        b'name="text"; filename="x"',
+        b'name="update"; filename="x"',
+    ],
+)
+def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
+    boundary = f"--{BOUNDARY}".encode()
+    disposition = b"Content-Disposition: form-data; " + part
+    body = b"\r\n".join([boundary, disposition, b"", b"abc", boundary + b"--", b""])
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", **browser.own_site}
+    assert browser.send("POST", "/users/import", body, headers).status == 422
+
+
+def test_a_large_form_comes_in_parts_or_not_at_all(browser):
+    """Percent-encoding of 30 MB takes 1.5 GB and holds the hub for seconds."""
+    headers = {"Content-Type": FORM, **browser.own_site}
+    body = b"text=" + b"%61" * 100_000
+    assert browser.send("POST", "/users/import", body, headers).status in (413, 415, 422)
+
+
+def test_the_settings_of_a_user_of_another_realm_work(browser, site):
+    """By the address of the server alone the phone asks for a user of the main realm."""
+    alice = site.users.add("alice", "secret", realm="branch.example")
+    words = browser.get(f"/users/{alice.id}").words
+    assert "sip:alice@branch.example" in words
+    assert re.search(r"Domain\S*( \S+){0,5} branch\.example", words)
+
+
+def test_all_refused_rows_are_counted(browser):
+    browser.upload("/users/import", b"username,password\n" + b"a b,x\n" * 12_000)
+    assert "12,000 refused" in settled(browser)
+
+
+def test_a_file_without_rows_is_said_to_have_none(browser):
+    browser.upload("/users/import", b"username,password\n")
+    assert "Every row is here already" not in settled(browser)
+
+
+def test_a_page_does_not_speak_of_the_command_line(browser, site):
+    site.users.add("alice", "secret")
+    browser.upload("/users/import", ROWS)
+    assert "--update" not in settled(browser)
+    browser.press("cancel")
+    browser.upload("/users/import", b"username\nalice\n")
+    assert "--update" not in settled(browser)
+
+
+def test_a_sign_in_that_nobody_had_time_for_is_no_wrong_password(stranger, site, monkeypatch):
+    def busy(function):
+        raise TooBusy("too much to do")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.sign_ins, "run", busy)
+        for _ in range(MAX_TRIES):
+            assert stranger.post("/login", username="admin", password=PASSWORD).status == 503
+    assert stranger.post("/login", username="admin", password=PASSWORD).status == 303
+
+
+def test_an_export_that_fails_says_so(browser, site, monkeypatch):
+    def fails(*_):
+        raise DatabaseError("cannot read the database sip.db")
+
+    monkeypatch.setattr(site.users.database, "browse", fails)
+    monkeypatch.setattr(site.admin._database, "browse", fails)
+    assert browser.get("/users/export.csv").status == 503
+
+
+def test_a_note_stays_within_its_paragraph(browser, site):
+    """A form cannot stand in a paragraph: browsers end the one and begin an empty other."""
+    alice = site.users.add("alice", "secret")
+    page = browser.get(browser.post(f"/users/{alice.id}/remove").location).text
+    assert not re.search(r"<p>[^<]*<form", page)
+
+
+def test_a_row_of_a_phone_can_be_told_from_another(browser, site):
+    """Else a refresh puts the focus on the button of another phone."""
+    template = (VIEWS / "user.tpl").read_text()
+    assert re.search(r'<tr id="[^"]*\{\{phone\.key\}\}"', template)

@@ -1,0 +1,153 @@
+"""The overview, its warnings and the settings for a phone, at their edges; and long work."""
+
+import io
+import socket
+import threading
+
+import gevent
+import pytest
+
+from sip.config import Address, Advertised, Config
+from sip.store.importing import import_accounts
+from sip.store.users import Users
+from webadmin import pages, phone
+from webadmin.advice import advice
+from webadmin.work import Workers
+
+ROWS = b"username,ha1,realm\na,0123456789abcdef0123456789abcdef,%s\n"
+WANTED = 1024 * 1024
+
+
+def test_the_example_is_of_the_main_realm(browser):
+    words = browser.get("/").words
+    assert "here for an example, alice" in words
+    assert "Realm, if it asks example.com" in words
+
+
+def test_the_first_user_is_shown_with_the_realm_of_its_own(browser, site):
+    site.users.add("carol", "secret", realm="branch.example")
+    assert "Realm, if it asks branch.example" in browser.get("/").words
+
+
+def test_the_page_that_one_is_on_is_marked(browser):
+    for path in ("/", "/users", "/users/import"):
+        assert f'<a href="{path}" aria-current="page"' in browser.get(path).text
+
+
+def test_without_a_port_of_its_own_an_advertised_name_goes_with_that_of_sip(browser, site):
+    site.config = Config(
+        sip_realm="example.com",
+        sip_advertise=Advertised("sip.example.net", None),
+        sip_addr=Address(None, 5070),
+    )
+    assert "registrar sip.example.net:5070 Transport" in browser.get("/").words
+
+
+@pytest.mark.parametrize("host", ["[::1", "[x]:1", "a b", '"><i x', "http://a", "[fe80::1%25x]:80"])
+def test_a_host_that_is_none_breaks_no_page(browser, host):
+    answer = browser.send("GET", "/", b"", {"Host": host})
+    assert answer.status == 200
+    assert "<i x" not in answer.text
+
+
+class _Cut:
+    """A socket on a machine that is connected to nothing."""
+
+    def __init__(self, *_) -> None: ...
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None: ...
+    def connect(self, _) -> None:
+        raise OSError("Network is unreachable")
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("127.0.0.2:8080", "127.0.0.2"), ("localhost", "localhost"), ("", "localhost")],
+)
+def test_a_machine_without_a_network_names_itself_as_it_was_asked(
+    browser, monkeypatch, host, shown
+):
+    monkeypatch.setattr(phone.socket, "socket", _Cut)
+    words = browser.send("GET", "/", b"", {"Host": host}).words
+    assert f"registrar {shown} Transport" in words
+
+
+def test_advice_comes_realm_by_realm_and_names_all_that_is_left_out(site):
+    realms = [b"z.test", b"a.test", b"m.test", b"k.test", b"b.test"]
+    rows = b"username,ha1,realm\n" + b"".join(ROWS.splitlines()[1] % r + b"\n" for r in realms)
+    import_accounts(site.users, io.BytesIO(rows))
+    config = Config(sip_realm="example.com", sip_digest=("MD5", "SHA-256", "SHA-512-256"))
+    warnings = [each.warning for each in advice(config, site.users, [])]
+    assert [w.split(" realm ")[1].split(",")[0] for w in warnings] == sorted(
+        r.decode() for r in realms
+    )
+    assert all(w.startswith("SHA-256 and SHA-512-256 cannot be offered") for w in warnings)
+
+
+def test_advice_on_buffers_begins_where_they_matter(site, monkeypatch):
+    def many(count: int) -> None:
+        monkeypatch.setattr(Users, "__len__", lambda self: count)
+
+    many(1000)
+    assert not list(advice(Config(), site.users, [1]))
+    many(1001)
+    assert list(advice(Config(), site.users, [WANTED, WANTED - 1]))
+    assert not list(advice(Config(), site.users, [WANTED]))
+    assert not list(advice(Config(), site.users, []))
+
+
+def test_healthz_is_text_for_programs(stranger):
+    answer = stranger.get("/healthz", Accept="*/*")
+    assert answer.headers["content-type"] == "text/plain; charset=UTF-8"
+
+
+def test_templates_are_ready_before_the_first_page():
+    """To read and compile one takes milliseconds, which a phone would wait for."""
+    for template in pages._TEMPLATES.values():
+        assert "co" in vars(template)
+        assert set(pages._TEMPLATES) <= set(template.cache)
+
+
+def test_a_file_is_hashed_once(monkeypatch):
+    first = pages.static("admin.js")
+    monkeypatch.setattr(pages, "STATIC", pages.VIEWS / "nowhere")
+    assert pages.static("admin.js") == first
+
+
+def test_one_long_work_leaves_room_for_another():
+    """A file that is read for seconds must not keep anybody from signing in."""
+    workers, held = Workers(threads=2, most=40), threading.Event()
+    long = gevent.spawn(workers.run, lambda: held.wait(20))
+    gevent.idle()
+    try:
+        with gevent.Timeout(20):
+            assert workers.run(lambda: 7) == 7
+        assert not long.ready()
+    finally:
+        held.set()
+        long.get(timeout=20)
+        workers.close()
+
+
+def test_who_gives_up_waiting_makes_room(monkeypatch):
+    workers, held = Workers(threads=2, most=40), threading.Event()
+    waiting = [gevent.spawn(workers.run, lambda: held.wait(20)) for _ in range(40)]
+    gevent.idle()
+    gevent.killall(waiting)
+    held.set()
+    try:
+        assert workers.run(lambda: 7) == 7
+    finally:
+        workers.close()
+
+
+def test_closing_ends_the_threads():
+    before = threading.active_count()
+    workers = Workers(threads=2, most=40)
+    workers.run(socket.gethostname)
+    pool = workers._pool
+    workers.close()
+    assert pool.size == 0
+    assert threading.active_count() <= before + 1

@@ -1,0 +1,261 @@
+"""The account pages where names, realms and moments meet: the right one, and only that one."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from sip.store.accounts import NoSuchUser
+from sip.store.database import DatabaseError
+from tests.webadmin.client import Browser
+from tests.webadmin.conftest import PASSWORD
+from webadmin import site as site_module
+
+
+def chosen(page: str) -> str:
+    """Which of the two ways to a password is marked."""
+    return re.search(r'name="how" value="(\w+)" checked', page)[1]
+
+
+def test_the_form_of_a_new_user_begins_with_what_most_want(browser, site):
+    page = browser.get("/users/new")
+    assert page.value("realm") == "example.com"
+    assert chosen(page.text) == "make"
+
+
+@pytest.mark.parametrize(
+    ("typed", "realm"), [("", "example.com"), ("  ", "example.com"), (" b.test ", "b.test")]
+)
+def test_what_is_typed_around_a_field_counts_for_nothing(browser, site, typed, realm):
+    answer = browser.post(
+        "/users/new", username=" alice ", realm=typed, display_name=" Alice ", how="make"
+    )
+    assert answer.status == 303
+    assert site.users.find("alice", realm).display_name == "Alice"
+
+
+def test_a_password_keeps_its_blanks(browser, site):
+    browser.post("/users/new", username="alice", how="type", password=" a b ", realm="")
+    kept = site.users.find("alice", "example.com").ha1_md5
+    site.users.set_password("alice", " a b ")
+    assert site.users.find("alice", "example.com").ha1_md5 == kept
+
+
+def test_a_typed_password_is_taken_whatever_is_marked(browser, site):
+    """A browser without scripts marks nothing when somebody types."""
+    answer = browser.post("/users/new", username="alice", how="make", password="8842")
+    assert "shown only now" not in browser.get(answer.location).words
+    made = site.users.find("alice", "example.com").ha1_md5
+    site.users.set_password("alice", "8842")
+    assert site.users.find("alice", "example.com").ha1_md5 == made
+
+
+def test_an_error_changes_nothing_else_in_the_form(browser, site):
+    answer = browser.post("/users/new", username="a b", password="x", how="type", realm="b.test")
+    assert answer.status == 422
+    assert chosen(answer.text) == "type"
+    assert answer.value("password") == "", "a password never comes back"
+    again = browser.post("/users/new", username="a b", how="make", realm="b.test")
+    assert chosen(again.text) == "make"
+    assert re.search(r'username-error">[^<]*#\.<', again.text), "it is a sentence"
+
+
+def test_an_error_on_the_page_of_a_user_keeps_what_was_typed(browser, site):
+    alice = site.users.add("alice", "secret", display_name="Alice")
+    name = browser.post(f"/users/{alice.id}/name", display_name="x" * 129)
+    assert name.status == 422
+    assert name.value("display_name") == "x" * 129
+    password = browser.post(f"/users/{alice.id}/password", how="type", password="")
+    assert chosen(password.text) == "type"
+    assert password.value("display_name") == "Alice"
+
+
+@pytest.fixture
+def namesakes(site):
+    """Two users of one name, in two realms; the second is who is meant."""
+    return site.users.add("alice", "one"), site.users.add("alice", "two", realm="branch.example")
+
+
+def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, site, namesakes):
+    other, meant = namesakes
+    where = f"/users/{meant.id}"
+
+    def now():
+        return site.users.find("alice", "branch.example")
+
+    browser.post(f"{where}/name", display_name="Alice of the branch")
+    assert now().display_name == "Alice of the branch"
+    browser.post(f"{where}/password", how="type", password="three")
+    assert now().ha1_md5 != meant.ha1_md5
+    browser.post(f"{where}/disable")
+    assert not now().enabled
+    browser.post(f"{where}/enable")
+    assert now().enabled
+    browser.post(f"{where}/remove")
+    assert now() is None
+    browser.post(f"{where}/restore")
+    assert now().display_name == "Alice of the branch"
+    assert site.users.find("alice", "example.com") == other
+
+
+@pytest.mark.parametrize(
+    ("act", "method"),
+    [
+        ("name", "set_display_name"),
+        ("password", "set_password"),
+        ("enable", "enable"),
+        ("disable", "disable"),
+        ("remove", "remove"),
+    ],
+)
+def test_who_is_removed_at_this_very_moment_is_not_there(browser, site, monkeypatch, act, method):
+    alice = site.users.add("alice", "secret")
+
+    def gone(*_, **__):
+        raise NoSuchUser("there is no user alice in example.com")
+
+    monkeypatch.setattr(site.users, method, gone)
+    answer = browser.post(f"/users/{alice.id}/{act}", display_name="x", how="make")
+    assert answer.status == 404
+    assert "there is no user alice in example.com." in answer.words
+    assert "secret" not in answer.words
+
+
+def test_the_digests_of_who_is_removed_at_this_very_moment_are_none(browser, site, monkeypatch):
+    alice = site.users.add("alice", "secret")
+    monkeypatch.setattr(site.directory, "hashes", lambda number: None)
+    assert browser.get(f"/users/{alice.id}/hashes").status == 200
+
+
+def test_each_act_says_what_it_did(browser, site):
+    alice = site.users.add("alice", "secret")
+
+    def said(act: str, **fields: str) -> str:
+        return browser.get(browser.post(f"/users/{alice.id}/{act}", **fields).location).words
+
+    assert "The display name of alice was changed." in said("name", display_name="Alice")
+    assert "The password of alice was changed." in said("password", how="type", password="x")
+    assert "alice has a new password. It is shown only now:" in said("password", how="make")
+    assert "alice is disabled: its phones are refused" in said("disable")
+    assert "alice may register again." in said("enable")
+    assert "The contact is gone until the phone registers again." in said("drop", contact="x")
+    assert "alice was deleted." in said("remove")
+    assert "alice is back; its phones will register again." in said("restore")
+    assert "is back" not in browser.get(f"/users/{alice.id}").words, "it is said once"
+
+
+def test_a_note_that_nobody_comes_for_is_forgotten_in_the_end(browser, site, monkeypatch):
+    monkeypatch.setattr(site_module, "_MAX_NOTES", 2)
+    others = [Browser(browser.app), Browser(browser.app)]
+    for other in others:
+        other.post("/login", username="admin", password=PASSWORD)
+    alice = site.users.add("alice", "secret")
+    for window in (browser, *others):
+        window.post(f"/users/{alice.id}/disable")
+    told = [
+        "is disabled: its phones are refused," in w.get(f"/users/{alice.id}").words
+        for w in (browser, *others)
+    ]
+    assert told == [False, True, True]
+
+
+def test_searches_take_what_people_type(browser, site):
+    site.users.add("alice", "secret", display_name="Tür")
+    site.users.add("bob", "secret", realm="büro.example")
+    assert ">alice</a>" in browser.get("/users?q=t%C3%BCr").text
+    assert ">alice</a>" in browser.get("/users?q=%20%20ALICE%20").text
+    only_bob = browser.get("/users?realm=b%C3%BCro.example").text
+    assert ">bob</a>" in only_bob
+    assert ">alice</a>" not in only_bob
+    assert "2 users" in browser.get("/users?q=&status=&realm=").words, "a form sends all its fields"
+    assert browser.get(f"/users?q={'y' * 150}").value("q") == "y" * 100
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "removed=1x",
+        "removed=1%0A",
+        "removed=99999999999999999999",
+        f"page={'9' * 5000}",
+        "page=%D9%A1",
+        "sort=username%20DESC--",
+        "q=%22%22%22",
+        "q=NEAR(a%20b)",
+        "q=%25_%5C",
+        "q=*",
+        "status=online&status=offline",
+        "realm=%22%3E&q=%22%3E",
+    ],
+)
+def test_what_a_url_cannot_mean_does_no_harm(browser, site, nonsense):
+    site.users.add("alice", "secret")
+    assert browser.get(f"/users?{nonsense}").status == 200
+
+
+def test_a_number_that_no_user_can_have_is_none(browser):
+    for number in ("9" * 18, "9" * 20, "9" * 3000):
+        assert browser.get(f"/users/{number}").status == 404
+        assert browser.post(f"/users/{number}/remove").status == 404
+        assert browser.post(f"/users/{number}/restore").status in (404, 409)
+
+
+def links(page: str) -> list[str]:
+    return [link.replace("&amp;", "&") for link in re.findall(r'href="(/users\?[^"]*)"', page)]
+
+
+def test_columns_sort_the_way_that_is_wanted_first_and_then_the_other(browser, site):
+    site.users.add("alice", "secret")
+    assert links(browser.get("/users").text) == [
+        "/users?order=desc",
+        "/users?sort=display_name",
+        "/users?sort=last_seen&order=desc",
+    ]
+    assert "/users?sort=last_seen" in links(browser.get("/users?sort=last_seen&order=desc").text)
+    page = browser.get("/users?order=desc").text
+    assert 'aria-sort="descending"' in page
+    assert '<a href="/users">User name' in page, "the way back"
+
+
+def test_links_keep_every_part_of_the_question(browser, site):
+    for number in range(60):
+        site.users.add(f"a{number}", "secret", realm="b.test")
+    asked = "q=a&status=offline&realm=b.test"
+    page = browser.get(f"/users?{asked}").text
+    assert f"/users?{asked}&page=2" in links(page)
+    assert f"/users?{asked}&order=desc" in links(page)
+    assert f'hx-get="/users?{asked}&page=1"'.replace("&", "&amp;") in page, "also what is refreshed"
+
+
+@pytest.mark.parametrize("text", ['"><i x', "' onfocus=x '", "&quot;", "%22%3E", "a{{7*7}}"])
+def test_nothing_in_a_url_gets_out_of_its_attribute(browser, site, text):
+    site.users.add("alice", "secret", display_name=text)
+    for name in ("q", "realm", "status", "sort", "order", "page", "removed"):
+        page = browser.get(f"/users?{name}={quote(text)}").text
+        assert "<i x" not in page
+        assert "' onfocus" not in page
+        assert "49" not in re.sub(r"[0-9a-f]{12}", "", page)
+    assert "<i x" not in browser.get(f"/login?next=/{quote(text)}").text
+    assert "<i x" not in browser.get(f"/{quote(text)}").text
+
+
+def test_a_name_is_shown_as_it_is_however_odd(browser, site):
+    for name in ("..", "?", "#", "a/b;c,d", "&amp;", "o'neil"):
+        account = site.users.add(name, "secret")
+        assert name in browser.get(f"/users/{account.id}").words
+        answer = browser.post(f"/users/{account.id}/disable")
+        assert f"{name} is disabled" in browser.get(answer.location).words
+
+
+def test_a_database_that_fails_while_something_is_done_is_said_so(browser, site, monkeypatch):
+    alice = site.users.add("alice", "secret")
+
+    def fails(*_, **__):
+        raise DatabaseError("cannot write to the database sip.db")
+
+    for method in ("enable", "set_password", "remove", "set_display_name"):
+        monkeypatch.setattr(site.users, method, fails)
+    for act in ("enable", "password", "remove", "name"):
+        answer = browser.post(f"/users/{alice.id}/{act}", how="make", display_name="x")
+        assert answer.status == 503
+        assert "cannot write to the database" in answer.words

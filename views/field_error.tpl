@@ -1,3 +1,0 @@
-% if field in errors:
-<small class="field-error" id="{{field}}-error">{{errors[field]}}</small>
-% end
