@@ -22,6 +22,11 @@ MAX_FOUND = 1_000
 # Up to so many names that match, it is quicker to look each up and sort them (1.5 µs each) than to
 # walk along the sorted index until enough of them have been met (some 10 ms in all).
 _FEW = 4_000
+# Of more, the first so many names of the list are looked at, one by one (0.7 µs each): where nearly
+# all match, these are enough, and nobody has to gather the ids of all that do (0.25 µs each).
+_PROBED = 4_000
+# Characters that the full-text index can find; less is looked for at the beginning of names.
+_TRIGRAM = 3
 # No name is longer; so nothing contains a longer text.
 _LONGEST_NAME = 255
 
@@ -293,26 +298,29 @@ def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
         search.values,
     )
     order = _ORDERS[question.sort]
-    way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
-    rows = fetch(
-        tables,
-        f"SELECT id FROM users {way}"  # noqa: S608
-        f" WHERE {filtered.text} AND id IN ({search.text})"
-        f" ORDER BY {order.downwards if question.descending else order.upwards}"
-        f" LIMIT {MAX_FOUND + 1}",
-        filtered.values | search.values,
-    )
-    ids = [number for (number,) in rows[:MAX_FOUND]]
+    sequence = order.downwards if question.descending else order.upwards
+    found = _probed(tables, question.search, filtered, order, sequence) if matching > _FEW else None
+    if found is None:
+        way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
+        rows = fetch(
+            tables,
+            f"SELECT id FROM users {way}"  # noqa: S608
+            f" WHERE {filtered.text} AND id IN ({search.text})"
+            f" ORDER BY {sequence} LIMIT {MAX_FOUND + 1}",
+            filtered.values | search.values,
+        )
+        found = [number for (number,) in rows]
+    ids = found[:MAX_FOUND]
     page = min(max(1, question.page), _pages(len(ids)))
     start = (page - 1) * PAGE_SIZE
-    return ids[start : start + PAGE_SIZE], len(ids), len(rows) > MAX_FOUND, page
+    return ids[start : start + PAGE_SIZE], len(ids), len(found) > MAX_FOUND, page
 
 
 def _search(text: str) -> _Sql | None:
     """Make the query for the ids of what a text is found in; None where no name can hold it."""
     if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
         return None
-    if len(text) >= 3:
+    if len(text) >= _TRIGRAM:
         # Between quotation marks nothing has a meaning of its own to FTS5.
         phrase = '"' + text.replace('"', '""') + '"'
         return _Sql(
@@ -332,6 +340,24 @@ def _search(text: str) -> _Sql | None:
         ),
         {**values},
     )
+
+
+def _probed(
+    tables: Tables, text: str, filtered: _Sql, order: _Order, sequence: str
+) -> list[int] | None:
+    """Find a text in the first names of the list; None where that does not show enough of them."""
+    if not text.isascii():
+        return None  # LIKE takes the two cases of a letter for one in ASCII alone
+    pattern = _like(text) if len(text) < _TRIGRAM else f"%{_like(text)}"
+    rows = fetch(
+        tables,
+        "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"  # noqa: S608
+        f" FROM users INDEXED BY {order.index} WHERE {filtered.text}"
+        f" ORDER BY {sequence} LIMIT {_PROBED}",
+        filtered.values | {"pattern": pattern},
+    )
+    found = [number for number, matches in rows if matches]
+    return found if len(found) > MAX_FOUND or len(rows) < _PROBED else None
 
 
 def _like(prefix: str) -> str:

@@ -96,13 +96,21 @@ def test_every_page_of_every_list_is_what_sorting_it_all_would_give(
             assert (page.page, page.pages) == (number, pages)
 
 
-@pytest.mark.parametrize("few", [0, 10_000])
+WAYS = pytest.mark.parametrize(
+    ("few", "probed"),
+    [(10_000, 0), (0, 0), (0, 30), (0, 10_000)],
+    ids=["looked-up", "along-the-index", "not-all-probed", "probed"],
+)
+
+
+@WAYS
 @pytest.mark.parametrize(
     "search", ["use", "r1", "fro", "DOOR", "ärz", "+4", "50%", "zo", "off_", "e1"]
 )
-def test_a_search_gives_the_same_by_either_way(directory, path, monkeypatch, few, search):
-    """Few that match are looked up and sorted; many are met along the index."""
+def test_a_search_gives_the_same_by_any_way(directory, path, monkeypatch, few, probed, search):
+    """Few that match are looked up and sorted; many are met along the index, or among the first."""
     monkeypatch.setattr(module, "_FEW", few)
+    monkeypatch.setattr(module, "_PROBED", probed)
     rows = list(make(120))
     put(path, *rows)
 
@@ -134,9 +142,10 @@ def test_a_page_past_the_end_is_the_last_and_one_before_the_first_the_first(dire
     assert (nobody.entries, nobody.total, nobody.page, nobody.pages) == ((), 0, 1, 1)
 
 
-@pytest.mark.parametrize("few", [0, 10_000])
-def test_a_search_that_finds_very_many_says_so_and_ends(directory, path, monkeypatch, few):
+@WAYS
+def test_a_search_that_finds_very_many_says_so_and_ends(directory, path, monkeypatch, few, probed):
     monkeypatch.setattr(module, "_FEW", few)
+    monkeypatch.setattr(module, "_PROBED", probed)
     monkeypatch.setattr(module, "MAX_FOUND", 60)
     put(path, *((n, f"user{n:03}", None, "", 1, 0, None) for n in range(1, 101)))
     page = directory.page(Question(search="user", page=9))
