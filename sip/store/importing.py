@@ -12,7 +12,7 @@ from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.store import bulk
-from sip.store.accounts import Account, release
+from sip.store.accounts import Account, objects_that_stay, release
 from sip.store.bindings import let_go
 from sip.store.database import Tables, fetch, stream, write_many
 from sip.store.sheet import (
@@ -209,6 +209,11 @@ def _changes_so_far(tables: Tables) -> int:
 
 def _decide(tables: Tables, sheet: Sheet) -> _Plan:
     """Compare what is wanted with what there is."""
+    with objects_that_stay():
+        return _compared(tables, sheet)
+
+
+def _compared(tables: Tables, sheet: Sheet) -> _Plan:
     plan = _Plan(_changes_so_far(tables), Report(weak=sheet.weak))
     existing, by_case = _existing(tables, sheet)
     report, now = plan.report, int(time())
