@@ -2,10 +2,11 @@
 
 import io
 import logging
+import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import chain
 from typing import BinaryIO
 
 import gevent
@@ -26,6 +27,9 @@ PATIENCE = 15 * 60
 
 _PIECE_BYTES = 64 * 1024
 _PIECES_AT_ONCE = 16  # a megabyte; then SIP has its turn
+# An import's number is one that no page of an earlier server holds.
+_NUMBERS = 10**12
+
 _UNREADABLE = "The upload cannot be read; choose the file once more."
 _BYTE_ORDER_MARK = "\ufeff"  # without it a spreadsheet takes UTF-8 for something else
 
@@ -58,7 +62,6 @@ class Imports:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._numbers = count(1)
         self.current: Import | None = None
 
     def check_free(self) -> None:
@@ -70,7 +73,7 @@ class Imports:
         """Read a file, and see what applying it would do.  Raises TooBusy."""
         self.check_free()
         before = self.current
-        job = self.current = Import(next(self._numbers), update, self._site.clock())
+        job = self.current = Import(secrets.randbelow(_NUMBERS), update, self._site.clock())
         gevent.spawn(self._work, job, lambda: self._look_at(job, file))
         if before:
             self._drop(before)
