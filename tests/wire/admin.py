@@ -64,7 +64,8 @@ class Admin:
         )
         assert status == 303
         self.waits_for("Nothing is written yet.")
-        self.sends("/users/import/apply")
+        (number,) = set(re.findall(r'name="number" value="(\d+)"', self.reads("/users/import")))
+        self.sends("/users/import/apply", number=number)
         self.waits_for("Imported:")
 
     def waits_for(self, words: str) -> None:
