@@ -134,6 +134,7 @@ class Location:
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
+        self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
 
     def __len__(self) -> int:
         return len(self._bindings)
@@ -186,6 +187,7 @@ class Location:
         """
         gone: list[tuple[int, str]] = []
         for account in accounts:
+            self._dropped.add(account.id)
             aor = address_of_record(account.username, account.realm or main_realm)
             if before := self._bindings.get(aor):
                 gone += [(account.id, b.contact) for b in before if b.user_id == account.id]
@@ -205,8 +207,13 @@ class Location:
         self._put(aor, after)
         if kept or gone:
             seen_at = round(unix_now) if is_phones_wish else None
-            self.journal.save(kept, gone, lambda: self._put(aor, before), seen_at)
+            self._dropped.difference_update(binding.user_id for binding in new)
+            self.journal.save(kept, gone, lambda: self._restore(aor, before), seen_at)
         return after
+
+    def _restore(self, aor: str, before: Bindings) -> None:
+        """Undo a change, but not what has been dropped since."""
+        self._put(aor, tuple(b for b in before if b.user_id not in self._dropped))
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         if not bindings:

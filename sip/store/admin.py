@@ -90,7 +90,7 @@ class Admin:
             row = next(iter(tables.query(_HASH, username=USERNAME)), None)
             return None if row is None else str(row["password_hash"])
 
-        return self._database.read(find)
+        return self._database.browse(find)
 
     def keep_password_hash(self, password_hash: str) -> None:
         """Replace the password, and end every session that was opened with the former one."""
@@ -150,7 +150,7 @@ class Admin:
             row = next(iter(tables.query(query, username=USERNAME, now=now, token=hashed)), None)
             return None if row is None else Session(**row)
 
-        return self._database.read(find)
+        return self._database.browse(find)
 
     def sessions(self, now: float) -> list[Session]:
         """Give all that are signed in, the latest first."""
@@ -159,7 +159,7 @@ class Admin:
         def find(tables: Tables) -> list[Session]:
             return [Session(**row) for row in tables.query(query, username=USERNAME, now=now)]
 
-        return self._database.read(find)
+        return self._database.browse(find)
 
     def close_session(self, session_id: int) -> None:
         """Sign one browser out; one that is out already is no error."""

@@ -381,6 +381,24 @@ def test_a_phone_that_was_dropped_may_come_back(location: Location):
     assert location.update(AOR, [binding(cseq=5)])
 
 
+def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, disk):
+    """The account is removed while a refresh waits for a disk that then fails."""
+    location.update(AOR, [binding()])
+    disk.fails = True
+    disk.meanwhile = lambda: location.drop_accounts([Someone(BOB, "bob", None)], "example.com")
+    with pytest.raises(NotSaved):
+        location.update(AOR, [binding(cseq=2, expires_at=200.0)])
+    assert location.bindings(AOR) == ()
+
+    # Allowed again, the account is like any other.
+    disk.fails, disk.meanwhile = False, lambda: None
+    location.update(AOR, [binding(cseq=3)])
+    disk.fails = True
+    with pytest.raises(NotSaved):
+        location.update(AOR, [binding(cseq=4, expires_at=200.0)])
+    assert [b.cseq for b in location.bindings(AOR)] == [3]
+
+
 def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
     location: Location, disk: Disk
 ):
