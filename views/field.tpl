@@ -23,7 +23,7 @@
 <p class="field-error" id="{{name}}-error">{{error}}</p>
 % end
 % if hint:
-<p class="hint" id="{{name}}-hint">{{hint}}</p>
+<p class="help" id="{{name}}-hint">{{hint}}</p>
 % end
 % if choices:
 <datalist id="{{name}}-choices">

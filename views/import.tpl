@@ -14,7 +14,7 @@
 <div class="field">
 <label for="file">CSV file</label>
 <input type="file" id="file" name="file" accept=".csv,text/csv,text/plain" aria-describedby="file-hint">
-<p class="hint" id="file-hint">Up to {{max_megabytes}} MB, in UTF-8, with commas or semicolons.</p>
+<p class="help" id="file-hint">Up to {{max_megabytes}} MB, in UTF-8, with commas or semicolons.</p>
 </div>
 <label>Or paste the rows here
 <textarea name="text" rows="8" spellcheck="false" placeholder="username,password,display_name&#10;alice,wonder-4711,Alice Liddell&#10;101,8842,Front door"></textarea>
