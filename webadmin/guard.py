@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
+from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
 from webadmin.site import SESSION, Site, go_to
 from webadmin.work import TooBusy
@@ -65,7 +66,7 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
                 return callback(*args, **kwargs)
             except HTTPResponse:
                 raise
-            except (DatabaseError, TooBusy) as error:
+            except (DatabaseError, NotSaved, TooBusy) as error:
                 raise HTTPError(503, str(error)) from None
             except Exception:
                 log.exception("while serving %s %s", request.method, request.path)

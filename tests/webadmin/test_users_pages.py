@@ -5,7 +5,7 @@ from hashlib import md5
 
 import pytest
 
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, Bindings, NotSaved
 from sip.store.users import Users
 from tests.webadmin.client import Browser
 
@@ -201,6 +201,20 @@ def test_one_phone_is_dropped(browser, site, bound):
     assert contact in ("sip:alice@198.51.100.20:5060", "sip:alice@10.0.0.5:5060")
     browser.post(f"/users/{alice.id}/drop", contact="no such contact")
     assert len(site.phones.dropped) == 1
+
+
+def test_a_phone_that_cannot_be_dropped_is_said_so(browser, site, bound, monkeypatch):
+    def fails(*_):
+        raise NotSaved("cannot use the database sip.db (disk full): make room and try again")
+
+    alice = site.users.add("alice", "secret")
+    bound(alice)
+    page = browser.get(f"/users/{alice.id}").text
+    (key,) = re.findall(r'name="contact" value="([^"]+)"', page)
+    monkeypatch.setattr(site.phones, "drop", fails)
+    answer = browser.post(f"/users/{alice.id}/drop", contact=key)
+    assert answer.status == 503
+    assert "make room and try again" in answer.words
 
 
 def test_what_a_phone_says_of_itself_is_only_shown(browser, site, bound):
