@@ -29,6 +29,7 @@ def test_what_is_shown_of_a_user_stays_with_that_user(window, server):
     before = shown.input_value()
     server.add_user("alice", "secret")
     until(lambda: names(page) == ["alice", "bob", "carol"], "the new row shows up", 20)
+    assert page.locator("#count").inner_text().strip() == "3 users"
     assert shown.input_value() == before
     assert shown.evaluate("element => element === document.activeElement")
     page.keyboard.press("Escape")
@@ -47,6 +48,8 @@ def test_what_is_being_typed_is_not_lost(window, server):
     page.get_by_label("New password").fill("wonder-4711")
     server.does("users", "disable", "alice")
     window.sees("This user is disabled: its phones are refused.")
+    page.get_by_role("button", name="Enable").wait_for()
+    assert page.locator("#state").inner_text().strip() == "disabled", "the page says one thing"
     assert page.get_by_label("Display name").input_value() == "Alice L"
     assert page.get_by_label("New password").input_value() == "wonder-4711"
 
