@@ -221,7 +221,7 @@ def pages(directory: Directory, rounds: int) -> None:
     for chosen in filters:
         for sort in ("username", "display_name", "last_seen"):
             for descending in (False, True):
-                question = Question(sort=sort, descending=descending, **chosen)  # type: ignore[arg-type]
+                question = Question(sort=sort, descending=descending, **chosen)
                 ask(directory, question, rounds, everywhere=not descending)
     for search in (
         "p",
@@ -239,7 +239,7 @@ def pages(directory: Directory, rounds: int) -> None:
     ):
         for chosen in ({}, {"status": "online"}, {"status": "disabled"}):
             for sort in ("username", "last_seen"):
-                ask(directory, Question(search=search, sort=sort, **chosen), rounds)  # type: ignore[arg-type]
+                ask(directory, Question(search=search, sort=sort, **chosen), rounds)
 
 
 def ask(directory: Directory, question: Question, rounds: int, everywhere: bool = False) -> None:

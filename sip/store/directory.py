@@ -4,6 +4,8 @@ Everything is read in `Database.browse`.  A list of 100,000 is never read or sor
 counted off along an index that holds what is sorted and filtered by.
 """
 
+# ruff: noqa: S608 -- columns, indexes and orders are names of ours; what people ask for is a value
+
 import hashlib
 import json
 from collections.abc import Sequence
@@ -142,7 +144,7 @@ class Directory:
         for the user.
         """
         columns = ", ".join(column for column, _ in ALGORITHMS.values())
-        statement = f"SELECT {columns} FROM users WHERE id = ?"  # noqa: S608 -- our names
+        statement = f"SELECT {columns} FROM users WHERE id = ?"
         rows = self._database.browse(lambda tables: fetch(tables, statement, (number,)))
         for row in rows:
             return {name: ha1 for name, ha1 in zip(ALGORITHMS, row, strict=True) if ha1}
@@ -267,7 +269,7 @@ def _pages(total: int) -> int:
 
 def _listed(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     """Count a page off along the index, from the end that is nearer."""
-    count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"  # noqa: S608
+    count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"
     ((total,),) = fetch(tables, count, filtered.values)
     page = min(max(1, question.page), _pages(total))
     offset = (page - 1) * PAGE_SIZE
@@ -279,7 +281,7 @@ def _listed(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     sequence = order.upwards if backwards == question.descending else order.downwards
     rows = fetch(
         tables,
-        f"SELECT id FROM users INDEXED BY {order.index} WHERE {filtered.text}"  # noqa: S608
+        f"SELECT id FROM users INDEXED BY {order.index} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT :size OFFSET :offset",
         filtered.values | {"size": size, "offset": offset},
     )
@@ -294,7 +296,7 @@ def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
         return [], 0, False, 1
     ((matching,),) = fetch(
         tables,
-        f"SELECT count(*) FROM (SELECT * FROM ({search.text}) LIMIT {_FEW + 1})",  # noqa: S608
+        f"SELECT count(*) FROM (SELECT * FROM ({search.text}) LIMIT {_FEW + 1})",
         search.values,
     )
     order = _ORDERS[question.sort]
@@ -304,7 +306,7 @@ def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
         way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
         rows = fetch(
             tables,
-            f"SELECT id FROM users {way}"  # noqa: S608
+            f"SELECT id FROM users {way}"
             f" WHERE {filtered.text} AND id IN ({search.text})"
             f" ORDER BY {sequence} LIMIT {MAX_FOUND + 1}",
             filtered.values | search.values,
@@ -333,7 +335,7 @@ def _search(text: str) -> _Sql | None:
     values = {f"prefix{n}": _like(spelling) for n, spelling in enumerate(spellings)}
     return _Sql(
         " UNION ALL ".join(
-            f"SELECT id FROM users INDEXED BY {_ORDERS[column].index}"  # noqa: S608 -- our names
+            f"SELECT id FROM users INDEXED BY {_ORDERS[column].index}"
             f" WHERE {column} LIKE :{name} ESCAPE '\\'"
             for column in ("username", "display_name")
             for name in values
@@ -351,7 +353,7 @@ def _probed(
     pattern = _like(text) if len(text) < _TRIGRAM else f"%{_like(text)}"
     rows = fetch(
         tables,
-        "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"  # noqa: S608
+        "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"
         f" FROM users INDEXED BY {order.index} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT {_PROBED}",
         filtered.values | {"pattern": pattern},

@@ -316,7 +316,7 @@ _INSERT = (
 )
 # Two, for the indexes hold what the second one changes, and mostly HA1s change alone.
 _SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
-_SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608
+_SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608 -- our names
 _SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
 
 
