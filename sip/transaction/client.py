@@ -92,10 +92,11 @@ class InviteClientTransaction(ClientTransaction):
     """Asks one INVITE (§17.1.1, RFC 6026 §7.2), and watches over its ringing (timer C of §16.6).
 
     `wants_cancel` says that a CANCEL is to follow: as soon as a provisional response has come, for
-    before that it must not be sent (§9.1), or because timer C has fired.
+    before that it must not be sent (§9.1), or because timer C has fired.  `cancel_reason` is what
+    its Reason will say (RFC 3326).
     """
 
-    __slots__ = ("ack", "cancelled", "wants_cancel")
+    __slots__ = ("ack", "cancel_reason", "cancelled", "wants_cancel")
 
     def __init__(
         self, request: Request, branch: str, sent_by: str, flow: Flow, user: object
@@ -103,6 +104,7 @@ class InviteClientTransaction(ClientTransaction):
         super().__init__(request, branch, sent_by, flow, user)
         self.ack: bytes | None = None  # of a failure, to be sent again with each repeat of it
         self.wants_cancel = False
+        self.cancel_reason = ""
         self.cancelled = False
 
     def receive(self, status: int, now: float) -> bool:
@@ -127,8 +129,9 @@ class InviteClientTransaction(ClientTransaction):
             self.deadline = now + TIMER_D if self.flow.transport == "UDP" else now
         return True
 
-    def cancel(self, now: float) -> bool:
+    def cancel(self, now: float, reason: str = "") -> bool:
         """Ask for an end.  True: the CANCEL is to be sent now (§9.1)."""
+        self.cancel_reason = self.cancel_reason or reason
         if self.state is State.TRYING:
             self.wants_cancel = True
             return False

@@ -49,10 +49,15 @@ def ack_of_failure(request: Request, response: Response) -> Request:
     return _in_the_name_of(request, "ACK", to_line=response.lines[response.names.index("to")])
 
 
-def cancel_of(request: Request) -> Request:
-    """Build the CANCEL of a request of ours (§9.1); its Via is added when it is sent."""
+def cancel_of(request: Request, reason: str) -> Request:
+    """Build the CANCEL of a request of ours (§9.1); its Via is added when it is sent.
+
+    `reason` is a Reason value (RFC 3326), "" for none.
+    """
     cancel = _in_the_name_of(request, "CANCEL", to_line=request.lines[request.names.index("to")])
     del cancel.names[0], cancel.lines[0]
+    if reason:
+        cancel.set("reason", f"Reason: {reason}")
     return cancel
 
 

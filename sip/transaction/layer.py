@@ -40,7 +40,7 @@ MAX_WAITING = 2000
 MAX_TRANSACTIONS = 400_000
 
 # Our Via as `_start` writes it: the first one of whatever we have sent.
-_QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f]{16})")
+_QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 # What a CANCEL may name without effect (§9.2).
 _OTHER_METHODS = METHODS - {"INVITE", "ACK", "CANCEL"}
 
@@ -157,25 +157,32 @@ class Branch:
         self.upstream = upstream
         self.transaction: ClientTransaction
 
-    def cancel(self) -> None:
-        """Ask the next hop to stop ringing; without a provisional response yet, once it comes."""
+    def cancel(self, reason: str = "") -> None:
+        """Ask the next hop to stop ringing; without a provisional response yet, once it comes.
+
+        `reason` is a Reason value that says why (RFC 3326).
+        """
         if isinstance(self.transaction, InviteClientTransaction):
-            self.layer.cancel(self.transaction)
+            self.layer.cancel(self.transaction, reason)
 
 
 class Arrival:
     """What a branch brought: a final response, or a status in its stead; or a CANCEL.
 
-    `branch` is None for a CANCEL from upstream.  `response` is None where nobody sent one: 408
-    for silence, 503 for a next hop that could not be reached (§8.1.3.1, §16.9).
+    `branch` is None for a CANCEL from upstream, whose Reason is `reason`, "" where it has none.
+    `response` is None where nobody sent one: 408 for silence, 503 for a next hop that could not be
+    reached (§8.1.3.1, §16.9).
     """
 
-    __slots__ = ("branch", "response", "status")
+    __slots__ = ("branch", "reason", "response", "status")
 
-    def __init__(self, branch: Branch | None, status: int, response: Response | None) -> None:
+    def __init__(
+        self, branch: Branch | None, status: int, response: Response | None, reason: str = ""
+    ) -> None:
         self.branch = branch
         self.status = status
         self.response = response
+        self.reason = reason
 
 
 Handler = Callable[[Request, Upstream], None]
@@ -258,7 +265,8 @@ class Layer:
             return
         upstream.answer(200)
         if isinstance(cancelled.upstream, Upstream):
-            cancelled.upstream.arrivals.put(Arrival(None, 0, None))
+            reason = ", ".join(request.fields("reason"))
+            cancelled.upstream.arrivals.put(Arrival(None, 0, None, reason))
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
         """Absorb the ACK of a failure; an ACK for a 2xx goes on to the callee (§17.1.1.3)."""
@@ -350,17 +358,19 @@ class Layer:
         """The To tag of a stateless response, computed again when its ACK comes."""
         return fingerprint(request.via.branch.lower(), request.call_id)
 
-    def send_request(self, request: Request, flow: Flow, upstream: Upstream) -> Branch:
+    def send_request(
+        self, request: Request, flow: Flow, upstream: Upstream, loop_mark: str = ""
+    ) -> Branch:
         """Start a client transaction for a request that is ready but for our Via (§16.6, step 8).
 
-        What comes of it arrives at the upstream's mailbox, and always something does.
+        What comes of it arrives at the upstream's mailbox, and always something does.  `loop_mark`
+        is the second part of the branch (RFC 5393 §4.2.1), hexadecimal digits behind a dot.
         """
         branch = Branch(self, upstream)
-        self._start(request, flow, branch)
+        self._start(request, flow, branch, f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}")
         return branch
 
-    def _start(self, request: Request, flow: Flow, user: object, branch_id: str = "") -> None:
-        branch_id = branch_id or MAGIC_COOKIE + self.new_token()
+    def _start(self, request: Request, flow: Flow, user: object, branch_id: str) -> None:
         sent_by = self.transports.sent_by(flow)
         request.put_first("via", f"Via: SIP/2.0/{flow.transport} {sent_by};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
@@ -387,12 +397,12 @@ class Layer:
         request.put_first("via", f"{via};branch={branch_id}")
         self._send(request.encode(), flow)
 
-    def cancel(self, transaction: InviteClientTransaction) -> None:
+    def cancel(self, transaction: InviteClientTransaction, reason: str = "") -> None:
         """Send a CANCEL for an INVITE of ours, as soon as that may be done (§9.1)."""
-        if not transaction.cancel(self.clock()) or transaction.request is None:
+        if not transaction.cancel(self.clock(), reason) or transaction.request is None:
             return
         self._follow(transaction)
-        cancel = cancel_of(transaction.request)
+        cancel = cancel_of(transaction.request, transaction.cancel_reason)
         self._start(cancel, transaction.flow, None, transaction.branch)
 
     def _send(self, data: bytes | None, flow: Flow) -> None:
