@@ -93,7 +93,9 @@ _VIA = re.compile(
     r"[ \t]*+([^ \t/;,]++)[ \t]*+/[ \t]*+([^ \t/;,]++)[ \t]*+/[ \t]*+([^ \t/;,]++)[ \t]++"
     r"(\[[^\]]*\]|[^ \t:;]++)(?:[ \t]*+:[ \t]*+([^ \t;]++))?[ \t]*+"
 )
-_SENT_BY = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._\-]+)(?::[0-9]{1,5})?")
+_SENT_BY = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._\-]+)(?::0*+[0-9]{0,5})?(?<!:)")
+# §25.1 `port`: any number of digits, and zeros in front mean nothing.
+_ZEROS_OF_PORT = re.compile(r":0+(?=[0-9]+\Z)")
 
 
 def scan_via(value: str) -> Via:
@@ -116,7 +118,27 @@ def _sent_by(text: str) -> str:
     """Check the shape of host[:port] (§25.1 `sent-by`) and give it in lower case."""
     if len(text) > MAX_SENT_BY or not _SENT_BY.fullmatch(text):
         raise BadMessage(f"{text[:60]!r} is no sent-by of a Via")
-    return text.lower()
+    return _ZEROS_OF_PORT.sub(":", text.lower())
+
+
+_ASKS_FOR_PORT = re.compile(r";[ \t]*+rport[ \t]*+(?:[;=,]|\Z)", re.IGNORECASE)
+
+
+def way_back(value: str) -> Via:
+    """Of a Via that may break the grammar what tells the way of an answer (§18.2.2, RFC 3581).
+
+    Raises BadMessage where nobody can tell who sent it.
+    """
+    try:
+        return parse_via(value)
+    except BadMessage:
+        match = _VIA.match(value)
+        if match is None:
+            raise
+        host, comma, _ = match[4].partition(",")
+        sent_by = _sent_by(host if comma or match[5] is None else f"{host}:{match[5]}")
+        asks = _ASKS_FOR_PORT.search(value, match.end())
+        return Via(match[3].upper(), sent_by, {"rport": None} if asks else {})
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from sip.message.grammar import (
     without_params,
 )
 from sip.message.headers import METHODS, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
-from sip.message.names import NAMES, REASONS, SINGLE, field_name
+from sip.message.names import REASONS, SINGLE, named, title_of, whatever_is_named, with_folds
 from sip.message.uri import Uri, parse_uri
 
 # Bounds on what a stranger can send in one message.  A Via stack of 70 hops and a header for
@@ -26,6 +26,11 @@ MAX_HEADERS = 256
 MAX_HEAD_BYTES = 65_535
 # Values and parameters are separated by commas; each costs a few microseconds when it is read.
 MAX_COMMAS = 2000
+# The largest body that is taken, whatever it came by; a session description has about 2 kB.
+MAX_BODY_BYTES = 128 * 1024
+# A Contact that is registered here has at most 1,000 characters, push parameters included, and a
+# Record-Route of ours, which a strict router makes a Request-URI, about 300.
+MAX_URI_LENGTH = 4096
 
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _COPIED = frozenset(_MANDATORY)  # the same go from a request into each response (§8.2.6.2)
@@ -33,6 +38,10 @@ _REMEMBERED = frozenset(
     {"from", "to", "call-id", "cseq"}
 )  # with Via, what a Message keeps values of
 _STAMPED = frozenset({"received", "rport"})
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")  # §7.5
+# §25.1 `Reason-Phrase`: what else we would quote from a request has no place there.
+_NOT_OF_A_PHRASE = re.compile(r"[^A-Za-z0-9 ;/?:@&=+$,\-_.!~*'()]")
+_TIMESTAMP = re.compile(r"([0-9]+(?:\.[0-9]*)?)(?:[ \t].*)?")  # §25.1
 
 
 class Message:
@@ -67,7 +76,7 @@ class Message:
         """The same, of a field that must be there.  Raises BadMessage (400)."""
         value = self.value(name)
         if not value:
-            raise BadMessage(f"Missing {name.title()}")
+            raise BadMessage(f"Missing {title_of(name)} header field")
         return value
 
     def fields(self, name: str) -> list[str]:
@@ -93,7 +102,9 @@ class Message:
         """The topmost Via value."""
         if self._via is None:
             value = self.required("via")
-            self._via = parse_via(split_first(value)[0].rstrip(" \t") if "," in value else value)
+            if "," in value:  # all of them are taken apart, or the answers would be lost
+                value = split_list(value)[0]
+            self._via = parse_via(value)
         return self._via
 
     @property
@@ -107,15 +118,22 @@ class Message:
     def from_(self) -> NameAddr:
         """The From field."""
         if self._from is None:
-            self._from = parse_name_addr(self.required("from"))
+            self._from = self._address("from")
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """The To field."""
         if self._to is None:
-            self._to = parse_name_addr(self.required("to"))
+            self._to = self._address("to")
         return self._to
+
+    def _address(self, name: str) -> NameAddr:
+        value = self.required(name)
+        try:
+            return parse_name_addr(value)
+        except BadMessage as error:
+            raise BadMessage(f"{title_of(name)}: {error.reason}") from None
 
     @property
     def call_id(self) -> str:
@@ -268,122 +286,95 @@ class BadRequest(BadMessage):
 def parse(datagram: bytes) -> Request | Response:
     """Read the one message that a datagram holds (§7, §18.3).
 
-    What follows the body that Content-Length counts is cut off.  A request that breaks a rule but
-    can be answered raises BadRequest, anything else that is no message BadMessage without status.
+    Empty lines before it are skipped, and what follows the body that Content-Length counts is cut
+    off.  A request that breaks a rule but can be answered raises BadRequest, anything else that is
+    no message BadMessage without status.
     """
+    if datagram[:2] == b"\r\n":
+        datagram = _EMPTY_LINES.sub(b"", datagram)
     head, blank_line, rest = datagram.partition(b"\r\n\r\n")
-    if len(head) > MAX_HEAD_BYTES:
-        raise BadMessage("the header fields are too long", status=None)
     if not blank_line:
         head = head.removesuffix(b"\r\n")
-    text = head.decode("utf-8", "surrogateescape")
+    text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
     start_line, *lines = text.split("\r\n")
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
-        # What one element takes for one field would be two for another.
-        raise BadMessage("a line end that is not CRLF", status=None)
-    if len(lines) > MAX_HEADERS:
-        raise BadMessage(f"more than {MAX_HEADERS} header fields", status=None)
-    if len(text) > MAX_COMMAS and text.count(",") > MAX_COMMAS:
-        raise BadMessage(f"more than {MAX_COMMAS} commas in the header fields", status=None)
-    if start_line.startswith("SIP/") or start_line[:4].upper() == "SIP/":
-        message: Request | Response = _parse_response(start_line, lines, rest)
-    else:
-        message = _parse_request(start_line, lines, rest)
-    if not blank_line:
-        # Cut off, or written by somebody who forgot; either way there may have been more.
-        reason = "no empty line after the header fields"
-        if isinstance(message, Request):
-            raise BadRequest(reason, 400, message)
-        raise BadMessage(reason, status=None)
+    is_response = start_line[:4].upper() == "SIP/"
+    try:
+        if len(head) > MAX_HEAD_BYTES:
+            raise BadMessage(f"Header fields over {MAX_HEAD_BYTES} octets", status=513)
+        lines = _checked_lines(text, lines)
+        if is_response:
+            message: Request | Response = _parse_response(start_line, lines, rest)
+        else:
+            message = _parse_request(start_line, lines, rest)
+        if not blank_line:
+            # Cut off, or written by somebody who forgot; either way there may have been more.
+            raise BadMessage("No empty line after the header fields")
+    except BadMessage as error:
+        if is_response:
+            raise BadMessage(error.reason, status=None) from None
+        raise _bad_request(error, text) from None
     return message
 
 
-def _index(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Name each field, and give a field that goes over several lines its lines back as one.
+def _checked_lines(text: str, lines: list[str]) -> list[str]:
+    """Hold the lines of a head to our bounds, and their ends to §7."""
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+        # What one element takes for one field would be two for another.
+        raise BadMessage("Line end that is not CRLF")
+    if len(lines) > MAX_HEADERS:
+        lines = with_folds(lines)
+        if len(lines) > MAX_HEADERS:
+            raise BadMessage(f"More than {MAX_HEADERS} header fields")
+    if len(text) > MAX_COMMAS and text.count(",") > MAX_COMMAS:
+        raise BadMessage(f"More than {MAX_COMMAS} commas in the header fields")
+    return lines
 
-    Raises BadMessage for a line that is no header field.
+
+def _bad_request(error: BadMessage, head: str) -> BadMessage:
+    """The error, with what could be read of the request for its answer (§8.2.6.2).
+
+    Where not even the first line is one of a request, it takes all that an answer copies to believe
+    that somebody waits for one.
     """
-    names = [NAMES.get(line[: line.find(":") + 1]) for line in lines]
-    if None not in names:
-        return names, lines  # type: ignore[return-value]  # none is None, as has just been seen
-    if any(line[:1] in (" ", "\t") for line in lines):
-        lines = _with_folds(lines)
-        return [field_name(line) for line in lines], lines
-    return [name or field_name(line) for name, line in zip(names, lines, strict=True)], lines
-
-
-def _with_folds(lines: list[str]) -> list[str]:
-    """Join each line that begins with white space to the one before (§7.3.1)."""
-    whole: list[str] = []
-    for line in lines:
-        if line[:1] in (" ", "\t") and whole:
-            whole[-1] += "\r\n" + line
-        else:
-            whole.append(line)
-    return whole
+    start_line, names, lines = whatever_is_named(head, MAX_HEADERS)
+    if " SIP/" not in start_line.upper() and not _COPIED.issubset(names):
+        return BadMessage(f"{start_line[:40]!r} is no start line", status=None)
+    method, _, uri_text = start_line.strip(" \t").partition(" ")
+    method = method if is_token(method) else "?"  # it is logged
+    return BadRequest(error.reason, error.status or 400, Request(method, uri_text, names, lines))
 
 
 def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
     version, _, status_and_reason = start_line.partition(" ")
     code, _, reason = status_and_reason.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or not (code.isascii() and code.isdecimal()):
-        raise BadMessage(f"{start_line[:40]!r} is no status line", status=None)
+        raise BadMessage(f"{start_line[:40]!r} is no status line")
     status = int(code)
     if not 100 <= status < 700:
-        raise BadMessage(f"there is no status {status}", status=None)
-    response = Response(status, reason, [], [])
-    try:
-        response.names, response.lines = _index(lines)
-        _check(response, rest)
-    except BadMessage as error:
-        raise BadMessage(error.reason, status=None) from None
+        raise BadMessage(f"there is no status {status}")
+    response = Response(status, reason, *named(lines))
+    _check(response, rest)
     return response
 
 
 def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
     method, _, uri_and_version = start_line.partition(" ")
     uri_text, _, version = uri_and_version.rpartition(" ")
-    is_start_line = version == "SIP/2.0" or " SIP/" in start_line.upper()
-    if not is_start_line or not (method in METHODS or is_token(method)):
-        raise BadMessage(f"{start_line[:40]!r} is no start line", status=None)
-    request = Request(method, uri_text, [], [])
-    try:
-        request.names, request.lines = _index(lines)
-    except BadMessage as error:
-        # What can be read is what the answer needs: drop the rest.
-        good = [(name, line) for line in _with_folds(lines) if (name := _known_name(line))]
-        request.names, request.lines = [name for name, _ in good], [line for _, line in good]
-        raise _bad_request(error, request) from None
-    try:
-        if version != "SIP/2.0":
-            _check_version(version)
-        if not uri_text or " " in uri_text:
-            raise BadMessage("Malformed request line")
-        _check(request, rest)
-        _ = request.from_, request.to  # looking is checking
-        if request.cseq[1] != method:
-            # RFC 4475 §3.1.2.18: of an unknown method, say that.
-            status = 400 if method in METHODS else 501
-            reason = f"CSeq speaks of {request.cseq[1][:20]}, not of {method[:20]}"
-            raise BadMessage(reason, status=status)
-    except BadMessage as error:
-        raise _bad_request(error, request) from None
+    if version != "SIP/2.0":  # first of all: nobody knows what another version looks like
+        _check_version(version)
+    if not uri_text or " " in uri_text or not (method in METHODS or is_token(method)):
+        raise BadMessage("Malformed request line")
+    if len(uri_text) > MAX_URI_LENGTH:
+        raise BadMessage(f"Request-URI Too Long: over {MAX_URI_LENGTH} characters", status=414)
+    request = Request(method, uri_text, *named(lines))
+    _check(request, rest)
+    _ = request.from_, request.to  # looking is checking
+    if request.cseq[1] != method:
+        # RFC 4475 §3.1.2.18: of an unknown method, say that.
+        status = 400 if method in METHODS else 501
+        reason = f"CSeq speaks of {request.cseq[1][:20]}, not of {method[:20]}"
+        raise BadMessage(reason, status=status)
     return request
-
-
-def _bad_request(error: BadMessage, request: Request) -> BadRequest:
-    """The error with what was read; of fields that stand there once, the first (§8.2.6.2)."""
-    for at, name in reversed(list(enumerate(request.names))):
-        if name in SINGLE and name in request.names[:at]:
-            del request.names[at], request.lines[at]
-    return BadRequest(error.reason, error.status or 400, request)
-
-
-def _known_name(line: str) -> str | None:
-    try:
-        return field_name(line)
-    except BadMessage:
-        return None
 
 
 def _check_version(version: str) -> None:
@@ -400,26 +391,24 @@ def _check(message: Request | Response, rest: bytes) -> None:
     distinct = set(names)
     if not distinct >= _COPIED:
         missing = next(name for name in _MANDATORY if name not in distinct)
-        raise BadMessage(f"Missing {_title(missing)}")
+        raise BadMessage(f"Missing {title_of(missing)} header field")
     if len(distinct) != len(names):
         for name in SINGLE:
             if names.count(name) > 1:
-                raise BadMessage(f"More than one {_title(name)}")
+                raise BadMessage(f"More than one {title_of(name)} header field")
     _ = message.cseq, message.via, message.call_id  # what can't be read raises
     length_text = message.value("content-length")
     if length_text is None or length_text == str(len(rest)):
         message.body = rest
         return
-    length = bounded_number(length_text, len(rest))
+    length = bounded_number(length_text, MAX_BODY_BYTES)
     if length is None:
         raise BadMessage("Malformed Content-Length")
+    if length > MAX_BODY_BYTES:
+        raise BadMessage(f"Request Entity Too Large: over {MAX_BODY_BYTES} octets", status=413)
     if length > len(rest):
         raise BadMessage(f"Content-Length says {length_text[:20]}, the datagram holds {len(rest)}")
     message.body = rest[:length]
-
-
-def _title(name: str) -> str:
-    return {"call-id": "Call-ID", "cseq": "CSeq"}.get(name, name.title())
 
 
 def make_response(
@@ -429,11 +418,13 @@ def make_response(
     *,
     to_tag: str = "",
     extra: tuple[tuple[str, str], ...] = (),
+    delay: float = 0.0,
 ) -> Response:
     """Make a response to `request` (§8.2.6).
 
     Via, From, To, Call-ID and CSeq are copied, `to_tag` is added where To has no tag yet, and
-    Timestamp goes into a 100.  `extra` are further fields as (name, value).
+    Timestamp goes into a 100, with the `delay` in seconds since the request came.  `extra` are
+    further fields as (name, value).
     """
     names: list[str] = []
     lines: list[str] = []
@@ -445,13 +436,22 @@ def make_response(
             lines.append(line)
     if status == 100 and "timestamp" in request.names:
         names.append("timestamp")
-        lines.append(request.lines[request.names.index("timestamp")])
+        lines.append(_timestamp(request, delay))
     for title, value in extra:
         names.append(title.lower())
         lines.append(f"{title}: {value}")
     names.append("content-length")
     lines.append("Content-Length: 0")
+    if reason:
+        reason = _NOT_OF_A_PHRASE.sub("?", reason)
     return Response(status, reason or REASONS.get(status, "Unknown"), names, lines)
+
+
+def _timestamp(request: Request, delay: float) -> str:
+    """Timestamp as a 100 has it: with the delay that the request met here (§8.2.6.1)."""
+    line = request.lines[request.names.index("timestamp")]
+    match = _TIMESTAMP.fullmatch(request.value("timestamp") or "")
+    return line if match is None or delay < 0.001 else f"Timestamp: {match[1]} {delay:.3f}"
 
 
 def _to_params(request: Request) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 """The names of header fields and the phrases of responses (RFC 3261 §20, §21)."""
 
+import re
 from functools import lru_cache
 
 from sip.message.grammar import BadMessage, is_token
@@ -54,48 +55,80 @@ SINGLE = (
     "call-id",
     "cseq",
     "max-forwards",
+    "max-breadth",
     "content-length",
     "content-type",
     "expires",
 )
+# §21, and of later RFCs those that a server, proxy or phone beside us may say.
 REASONS = {
     100: "Trying",
     180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
     200: "OK",
-    202: "Accepted",
+    202: "Accepted",  # RFC 3265
+    204: "No Notification",  # RFC 5839
+    300: "Multiple Choices",
+    301: "Moved Permanently",
     302: "Moved Temporarily",
+    305: "Use Proxy",
+    380: "Alternative Service",
     400: "Bad Request",
     401: "Unauthorized",
+    402: "Payment Required",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     407: "Proxy Authentication Required",
     408: "Request Timeout",
+    410: "Gone",
+    412: "Conditional Request Failed",  # RFC 3903
     413: "Request Entity Too Large",
     414: "Request-URI Too Long",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    421: "Extension Required",
+    422: "Session Interval Too Small",  # RFC 4028
     423: "Interval Too Brief",
-    430: "Flow Failed",
-    440: "Max-Breadth Exceeded",
+    430: "Flow Failed",  # RFC 5626
+    439: "First Hop Lacks Outbound Support",  # RFC 5626
+    440: "Max-Breadth Exceeded",  # RFC 5393
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
     483: "Too Many Hops",
+    484: "Address Incomplete",
+    485: "Ambiguous",
     486: "Busy Here",
     487: "Request Terminated",
-    489: "Bad Event",
+    488: "Not Acceptable Here",
+    489: "Bad Event",  # RFC 3265
+    491: "Request Pending",
+    493: "Undecipherable",
     500: "Server Internal Error",
     501: "Not Implemented",
+    502: "Bad Gateway",
     503: "Service Unavailable",
+    504: "Server Time-out",
     505: "Version Not Supported",
+    513: "Message Too Large",
     600: "Busy Everywhere",
     603: "Decline",
+    604: "Does Not Exist Anywhere",
+    606: "Not Acceptable",
 }
+# A name of at most so many characters is kept when it has been read; 512 are about 100 kB.
+_LONGEST_KEPT = 128
+
+# A line ends a field unless the next one begins with white space (§7.3.1).
+_FIELD_END = re.compile(r"\r\n(?![ \t])")
+_ANY_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-@lru_cache(maxsize=512)
 def _spelled_out(spelling: str) -> str | None:
     """The name of a field that is none of the usual; None where it is no token."""
     spelling = spelling.rstrip(" \t")
@@ -105,12 +138,61 @@ def _spelled_out(spelling: str) -> str | None:
     return NAMES.get(lower + ":", lower)
 
 
+_spelled_out_kept = lru_cache(maxsize=512)(_spelled_out)
+
+
 def field_name(line: str) -> str:
     """The name of a header line, long and in lower case.  Raises BadMessage where it has none."""
     end = line.find(":")
     name = NAMES.get(line[: end + 1])
-    if name is None and 0 < end < 128:
-        name = _spelled_out(line[:end])
+    if name is None and end > 0:
+        spelling = line[:end]
+        name = (_spelled_out_kept if end <= _LONGEST_KEPT else _spelled_out)(spelling)
     if name is None:
         raise BadMessage(f"{line[:40]!r} is no header field")
     return name
+
+
+def title_of(name: str) -> str:
+    """How the RFCs write a name that is in lower case."""
+    return {"call-id": "Call-ID", "cseq": "CSeq"}.get(name, name.title())
+
+
+def named(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Name each field, and give a field that goes over several lines its lines back as one.
+
+    Raises BadMessage for a line that is no header field.
+    """
+    names = [NAMES.get(line[: line.find(":") + 1]) for line in lines]
+    if None not in names:
+        return names, lines  # type: ignore[return-value]  # none is None, as has just been seen
+    if any(line[:1] in (" ", "\t") for line in lines):
+        lines = with_folds(lines)
+        return [field_name(line) for line in lines], lines
+    return [name or field_name(line) for name, line in zip(names, lines, strict=True)], lines
+
+
+def with_folds(lines: list[str]) -> list[str]:
+    """Join each line that begins with white space to the one before (§7.3.1)."""
+    return _FIELD_END.split("\r\n".join(lines))
+
+
+def whatever_is_named(head: str, limit: int) -> tuple[str, list[str], list[str]]:
+    """The start line, names and lines of the fields in a head that breaks a rule.
+
+    At most `limit` fields are looked at.  Any line end counts as one, and what is no field is left
+    out; of fields that may stand there once, the first is given.
+    """
+    text = _ANY_LINE_END.sub("\r\n", head).partition("\r\n\r\n")[0]
+    start_line, *lines = _FIELD_END.split(text, limit + 1)
+    names: list[str] = []
+    known: list[str] = []
+    for line in lines[:limit]:
+        try:
+            name = field_name(line)
+        except BadMessage:
+            continue
+        if name not in SINGLE or name not in names:
+            names.append(name)
+            known.append(line)
+    return start_line, names, known

@@ -7,6 +7,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from sip.message.grammar import BadMessage, has_bad_escape, unescape
+from sip.message.names import NAMES
 
 # Parsed URIs are kept: the same few stand in every message of a phone.  Both numbers bound
 # what strangers can make us keep: 4096 URIs of at most 200 characters are about 6 MB.
@@ -24,13 +25,14 @@ _USUAL_SIP = re.compile(
 )
 _PORT = re.compile(r"[0-9]{1,5}")
 _REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
-# §25.1: `reserved` and whatever else may stand escaped alone keeps its escape, in upper case.
-_UNRESERVED = frozenset(string.ascii_letters + string.digits + "-_.!~*'()")
+# §19.1.4: what RFC 2396 reserves is not the same as its escape, which stays, in upper case.  So
+# does an escaped % or octet beyond ASCII; all else is undone.
+_ESCAPED = frozenset(";/?:@&=+$,%[]")
 _NORMAL_ESCAPES = {
-    first + second: character if character in _UNRESERVED else f"%{first}{second}".upper()
+    first + second: f"%{first}{second}".upper() if character in _ESCAPED else character
     for first in string.hexdigits
     for second in string.hexdigits
-    for character in [chr(int(first + second, 16))]
+    for character in [chr(int(first + second, 16)) if first in "234567" else "%"]
 }
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 
@@ -39,8 +41,7 @@ _NEVER_IGNORED = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
 def normal_escapes(text: str) -> str:
-    """Bring escapes to one form: unreserved characters plain, all others upper-case (§19.1.4)."""
-
+    """Bring escapes to one form: reserved characters upper-case, others plain (§19.1.4)."""
     if "%" not in text:
         return text
     first, *pieces = text.split("%")
@@ -105,7 +106,7 @@ class SipUri(Uri):
             and _same_text(self.user, other.user)
             and _same_text(self.password, other.password)
             and _same_params(dict(self.params), dict(other.params))
-            and _header_set(self) == _header_set(other)
+            and _sorted_headers(self) == _sorted_headers(other)
         )
 
 
@@ -122,8 +123,14 @@ def _same_params(a: dict[str, str | None], b: dict[str, str | None]) -> bool:
     )
 
 
-def _header_set(uri: SipUri) -> set[tuple[str, str]]:
-    return {(normal_escapes(name).lower(), normal_escapes(value)) for name, value in uri.headers}
+def _sorted_headers(uri: SipUri) -> list[tuple[str, str]]:
+    """The headers by their long names, in an order of their own; mostly there are none."""
+    return sorted((_long_name(name), normal_escapes(value)) for name, value in uri.headers)
+
+
+def _long_name(header: str) -> str:
+    lower = normal_escapes(header).lower()
+    return NAMES.get(lower + ":", lower)
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -33,6 +33,9 @@ def next_hop(uri: SipUri) -> Endpoint:
     host, port = _target(uri), uri.port or DEFAULT_PORT
     if is_address(host):
         return _normal_address(host), port
+    if host.removesuffix(".").rpartition(".")[2][:1].isdigit():
+        # §25.1: the last label of a name begins with a letter.  The system would read 0x7f000001.
+        raise NoRoute(f"{host} is neither a name nor an address")
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:

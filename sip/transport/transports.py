@@ -1,13 +1,15 @@
 """All sockets together: messages in, messages out (RFC 3261 §18)."""
 
 import logging
-import re
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from sip.message.grammar import BadMessage
+from sip.message.headers import Via, way_back
 from sip.message.message import BadRequest, Request, Response, make_response, parse
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
@@ -22,7 +24,8 @@ SECONDS_LOCAL_ADDRESSES_ARE_KEPT = 60.0
 # Logged of what strangers send wrong, at most one line in so many seconds.
 SECONDS_BETWEEN_COMPLAINTS = 1.0
 
-_UNPRINTABLE = re.compile(r"[^ -~]")
+# What the To tag of such a refusal begins with.
+_REFUSAL = "bad"
 
 
 class Socket(Protocol):
@@ -62,6 +65,7 @@ class Transports:
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
+        self._secret = os.urandom(8)  # of the tags that each repeat gets anew (§8.2.7, §19.3)
 
     def add(self, sock: Socket) -> None:
         """Take a socket into use."""
@@ -72,7 +76,7 @@ class Transports:
 
     def receive(self, datagram: bytes, flow: Flow) -> None:
         """Take one datagram: parse it, stamp its Via with its source, deliver it (§18.2.1)."""
-        if len(datagram) <= 4 and not datagram.strip(b"\r\n\0"):
+        if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
             self.counts["keep-alives"] += 1
             return
         try:
@@ -85,8 +89,11 @@ class Transports:
                 f"dropped a datagram from {format_host_port(*flow.remote)}: {error.reason}"
             )
             return
-        if isinstance(message, Request) and not self._stamp(message, flow):
-            return
+        if isinstance(message, Request):
+            if message.method == "ACK" and self._acknowledges_refusal(message):
+                return
+            if not self._stamp(message, flow):
+                return
         try:
             self.deliver(message, flow)
         except BadMessage as error:  # what is read only when somebody asks for it
@@ -112,17 +119,28 @@ class Transports:
         self.complain(
             f"refused a {request.method[:20]} from {format_host_port(*flow.remote)}: {error.reason}"
         )
-        if request.method == "ACK":
+        if request.method.upper() == "ACK":
             return
         try:
-            via = request.via
-            if not self._stamp(request, flow):
-                return
-            reason = _UNPRINTABLE.sub("?", error.reason)
-            response = make_response(request, error.status or 400, reason, to_tag="bad")
+            via = way_back(request.required("via"))
+            tag = self._tag_of_refusal(via, request)
+            response = make_response(request, error.status or 400, error.reason, to_tag=tag)
+            with suppress(BadMessage):  # a Via that can't be read is copied as it came
+                if stamp := source_stamp(response.via, flow):
+                    response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
             self.send(response.encode(), reply_flow(via, flow))
         except (BadMessage, OSError):
             self.counts["unanswerable"] += 1
+
+    def _tag_of_refusal(self, via: Via, request: Request) -> str:
+        """The To tag of a refusal: the same for each repeat, and nobody guesses it (§8.2.7)."""
+        seed = self._secret, via.branch.lower(), request.value("call-id")
+        return f"{_REFUSAL}{hash(seed) & (2**64 - 1):016x}"
+
+    def _acknowledges_refusal(self, ack: Request) -> bool:
+        """Tell whether an ACK ends here, since it is of a refusal of ours (§17.1.1.3)."""
+        tag = ack.to.tag
+        return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
 
     def complain(self, sentence: str) -> None:
         """Count what a peer did wrong, and log a line a second at most."""

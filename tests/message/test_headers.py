@@ -15,6 +15,7 @@ from sip.message.headers import (
     scan_credentials,
     scan_name_addr,
     scan_via,
+    way_back,
 )
 
 # Via
@@ -35,6 +36,8 @@ from sip.message.headers import (
         ('SIP/2.0/UDP h;a="b;c,\\"d"', "UDP", "h", {"a": 'b;c,"d'}),
         ("SIP/7.0/UDP h", "UDP", "h", {}),  # RFC 4475 §3.1.2.16: so that it can be told 505
         ("SIP/2.0/UDP host_1.invalid.", "UDP", "host_1.invalid.", {}),
+        ("SIP/2.0/UDP h:0000005060;branch=x", "UDP", "h:5060", {"branch": "x"}),
+        ("SIP/2.0/UDP [2001:db8::0001]:05060", "UDP", "[2001:db8::0001]:5060", {}),
     ],
 )
 def test_a_via_has_a_transport_a_sender_and_parameters(value, transport, sent_by, params):
@@ -72,6 +75,30 @@ def test_a_via_tells_its_branch_and_where_it_was_sent_from():
     assert parse_via("SIP/2.0/UDP h;branch").branch == ""
     with pytest.raises(BadMessage):
         _ = parse_via("SIP/2.0/UDP h:99999").host_port
+
+
+@pytest.mark.parametrize(
+    ("value", "sent_by", "params"),
+    [
+        ("SIP/2.0/UDP h:5070;branch=x", "h:5070", {"branch": "x"}),
+        ("SIP/2.0/UDP h:5070;;branch=x", "h:5070", {}),
+        ("SIP/2.0/UDP [::1]:5070;a;a;RPORT ;b", "[::1]:5070", {"rport": None}),
+        ("SIP/2.0/UDP h;;rportable", "h", {}),
+        ('SIP/2.0/UDP h:5070;rport="', "h:5070", {"rport": None}),
+        ("SIP/2.0/UDP h,,;rport=", "h", {"rport": None}),
+    ],
+)
+def test_the_way_back_is_read_from_a_via_that_is_broken_behind_it(value, sent_by, params):
+    """RFC 3261 §18.2.2, RFC 3581 §4."""
+    via = way_back(value)
+    assert (via.sent_by, via.params) == (sent_by, params)
+
+
+@pytest.mark.parametrize("value", ["", "SIP/2.0/UDP", "SIP/2.0/UDP h:x;;", "SIP/2.0/UDP <h>;;"])
+def test_without_a_sender_there_is_no_way_back(value):
+    """RFC 3261 §18.2.2."""
+    with pytest.raises(BadMessage):
+        way_back(value)
 
 
 # Addresses

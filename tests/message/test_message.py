@@ -4,9 +4,11 @@ import pytest
 
 from sip.message.grammar import BadMessage
 from sip.message.message import (
+    MAX_BODY_BYTES,
     MAX_COMMAS,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
+    MAX_URI_LENGTH,
     BadRequest,
     Request,
     Response,
@@ -82,6 +84,9 @@ def test_a_version_is_compared_without_regard_to_case_and_written_in_capitals():
         ("OPTIONS sip:b  SIP/2.0", 400),
         ("OPTIONS sip:b c SIP/2.0", 400),
         ("OPTIONS SIP/2.0", 400),
+        *((" OPTIONS sip:b SIP/2.0", 400), ("OPTIONS\tsip:b SIP/2.0", 400)),
+        *(("OPTIONS", 400), ("OPTIONS sip:b", 400), ("O@ sip:b SIP/2.0", 400)),
+        *(("OPTIONS sip:b HTTP/1.1", 400), ("SIP", 400), ("OPTIONS sip:b SIP/7.0;x", 400)),
     ],
 )
 def test_a_request_line_that_is_written_otherwise_is_refused(start, status):
@@ -90,11 +95,36 @@ def test_a_request_line_that_is_written_otherwise_is_refused(start, status):
 
 
 @pytest.mark.parametrize(
-    "start", ["", "OPTIONS", "OPTIONS sip:b", "O@ sip:b SIP/2.0", "GET / HTTP/1.1"]
+    "start", ["hello", "OPTIONS", "OPTIONS sip:b", "GET / HTTP/1.1", "\x1b[31m"]
 )
 def test_what_is_neither_request_nor_response_is_dropped(start):
-    """RFC 3261 §7: there is nothing to answer."""
-    assert dropped(octets(*FIELDS, start=start))
+    """RFC 3261 §7: nobody waits for an answer that it could not read."""
+    for missing in range(5):
+        fields = [field for at, field in enumerate(FIELDS) if at != missing]
+        assert dropped(octets(*fields, start=start)).isprintable()
+
+
+@pytest.mark.parametrize("empty_lines", [1, 2, 30_000])
+def test_empty_lines_before_a_message_are_skipped(empty_lines):
+    """RFC 3261 §7.5, which asks it of streams; in a datagram they do no harm."""
+    data = octets(*FIELDS, body=b"\r\n\r\n")
+    assert parse(b"\r\n" * empty_lines + data).encode() == data
+
+
+def test_another_version_is_told_whatever_else_is_wrong():
+    """RFC 3261 §21.5.6: nobody knows what the rest of its messages looks like."""
+    bad = refused(octets(FIELDS[0], "no field", 'To: "B', start="OPTIONS <b> SIP/3.0"))
+    assert (bad.status, bad.reason) == (505, "Version SIP/3.0 not supported")
+
+
+def test_a_request_uri_is_bounded():
+    """RFC 3261 §21.4.12: far above what phones and our own Record-Route write."""
+    uri = "sip:" + "b" * (MAX_URI_LENGTH - 4)
+    assert request(start=f"OPTIONS {uri} SIP/2.0").uri_text == uri
+    bad = refused(octets(*FIELDS, "no field", start=f"OPTIONS {uri}b SIP/2.0"))
+    assert bad.status == 414
+    assert bad.reason.startswith("Request-URI Too Long")
+    assert refused(octets(*FIELDS, start=f"OPTIONS {uri} b SIP/2.0")).status == 400
 
 
 @pytest.mark.parametrize(
@@ -159,6 +189,13 @@ def test_a_name_is_compared_without_regard_to_case():
     assert message.values("date") == message.fields("date") == message.values("date") == []
 
 
+def test_a_name_may_have_any_length():
+    """RFC 3261 §25.1 header-name, §16.3 step 1: what nobody knows is no reason to refuse."""
+    name = "Very-" * 1000 + "Long"
+    assert request(f"{name} : a", f"{name}: b").values(name.lower()) == ["a", "b"]
+    assert refused(octets(*FIELDS, f"{name} Long: a")).status == 400
+
+
 def test_a_field_over_several_lines_is_one():
     """RFC 3261 §7.3.1."""
     message = request("Subject: I know you're there,\r\n pick up the phone  \r\n\tand talk", "Z: b")
@@ -212,18 +249,31 @@ def test_a_fold_before_the_first_field_makes_a_bad_request():
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\n\r", "\r\r\n", "\n "])
-def test_a_line_ends_with_both_characters_or_the_message_is_dropped(end):
+def test_a_line_ends_with_both_characters_or_the_message_is_refused(end):
     """RFC 3261 §7: what is one field for us must not be two for the next hop."""
-    assert "CRLF" in dropped(octets(*FIELDS, f"Subject: a{end}Route: <sip:evil>"))
+    bad = refused(octets(*FIELDS, f"Subject: a{end}Route: <sip:evil>"))
+    assert (bad.status, bad.reason) == (400, "Line end that is not CRLF")
+    assert "CRLF" in dropped(octets(*FIELDS, f"Subject: a{end}b", start="SIP/2.0 200 OK"))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_who_writes_half_line_ends_gets_an_answer_with_whole_ones(end):
+    """RFC 3261 §7, §8.2.6.2: typed by hand, for instance."""
+    fields = [*FIELDS[:4], "CSeq:\r\n 1 OPTIONS"]
+    bad = refused(octets(*fields, body=b"x\r\nBody: y").replace(b"\r\n", end))
+    assert bad.status == 400
+    assert bad.request.lines == fields
+    assert bad.request.cseq == (1, "OPTIONS")
 
 
 @pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq"])
 def test_a_message_without_what_every_message_has_is_bad(name):
     """RFC 3261 §8.1.1."""
     fields = [field for field in FIELDS if not field.startswith(name)]
-    assert refused(octets(*fields)).reason == f"Missing {name}"
+    assert refused(octets(*fields)).reason == f"Missing {name} header field"
     assert dropped(octets(*fields, start="SIP/2.0 200 OK"))
-    assert refused(octets(*fields, f"{name}:")).status == 400
+    empty = refused(octets(*fields, f"{name}:"))
+    assert (empty.status, empty.reason) == (400, f"Missing {name} header field")
 
 
 @pytest.mark.parametrize(
@@ -281,13 +331,22 @@ def test_without_a_length_the_body_goes_on_to_the_end():
 
 
 @pytest.mark.parametrize(
-    "length", ["4", "9" * 5000, "-1", "+3", "five", "3.0", "3 3", "٣", "0x3", ""]
+    "length", ["4", str(MAX_BODY_BYTES), "-1", "+3", "five", "3.0", "3 3", "٣", "0x3", ""]
 )
 def test_a_length_that_cannot_be_true_is_refused(length):
     """RFC 3261 §18.3, RFC 4475 §3.1.2.2, §3.1.2.3."""
     bad = refused(octets(*FIELDS, f"Content-Length: {length}", body=b"abc"))
     assert bad.status == 400
     assert len(bad.reason) < 100
+
+
+@pytest.mark.parametrize("length", [str(MAX_BODY_BYTES + 1), "9" * 5000])
+def test_a_body_beyond_our_bound_is_too_large(length):
+    """RFC 3261 §21.4.11: its datagram need not even hold it."""
+    bad = refused(octets(*FIELDS, f"Content-Length: {length}", body=b"abc"))
+    assert bad.status == 413
+    assert bad.reason.startswith("Request Entity Too Large")
+    assert dropped(octets(*FIELDS, f"l: {length}", start="SIP/2.0 200 OK"))
 
 
 def test_a_request_without_its_empty_line_is_refused():
@@ -299,17 +358,32 @@ def test_a_request_without_its_empty_line_is_refused():
         assert dropped(junk)
 
 
-def test_a_message_is_bounded_in_lines_and_octets_and_commas():
-    """DESIGN: a message made to be slow is dropped before it is read."""
+def test_a_message_is_bounded_in_fields_and_octets_and_commas():
+    """RFC 3261 §26.1.5: one made to be slow is refused before it is read."""
     some = ["Z: b"] * (MAX_HEADERS - len(FIELDS))
     assert len(parse(octets(*FIELDS, *some)).names) == MAX_HEADERS
-    assert dropped(octets(*FIELDS, *some, "Z: b"))
-    assert dropped(octets(*FIELDS, *some, " folded"))
+    bad = refused(octets(*FIELDS, *some, "Z: b", "Last: c"))
+    assert (bad.status, bad.reason) == (400, f"More than {MAX_HEADERS} header fields")
+    assert len(bad.request.names) == MAX_HEADERS
+    assert dropped(octets(*FIELDS, *some, "Z: b", start="SIP/2.0 200 OK"))
     rest = MAX_HEAD_BYTES - len(octets(*FIELDS, "Z: ")) + 4
     assert parse(octets(*FIELDS, "Z: " + "b" * rest)).value("z") == "b" * rest
-    assert dropped(octets(*FIELDS, "Z: " + "b" * (rest + 1)))
+    bad = refused(octets(*FIELDS, "Z: " + "b" * (rest + 1)))
+    assert (bad.status, bad.request.names[:5]) == (513, parse(octets(*FIELDS)).names)
     assert parse(octets(*FIELDS, "Z: " + "," * MAX_COMMAS)).values("z") == []
-    assert dropped(octets(*FIELDS, "Z: " + "," * (MAX_COMMAS + 1)))
+    bad = refused(octets(*FIELDS, "Z: " + "," * (MAX_COMMAS + 1)))
+    assert (bad.status, bad.reason) == (400, f"More than {MAX_COMMAS} commas in the header fields")
+
+
+def test_a_field_of_many_lines_is_one_field():
+    """RFC 3261 §7.3.1: fields are counted, and not their lines."""
+    some = ["Z: b\r\n c\r\n\td"] * (MAX_HEADERS - len(FIELDS))
+    message = request(*some)
+    assert len(message.names) == MAX_HEADERS
+    assert message.values("z") == ["b c d"] * len(some)
+    assert refused(octets(*FIELDS, *some, "Z: b")).status == 400
+    lines = MAX_HEAD_BYTES // 4 - 100
+    assert request("Z: b" + "\r\n c" * lines).value("z") == "b" + " c" * lines
 
 
 # Responses
@@ -337,6 +411,24 @@ def test_a_timestamp_goes_into_a_100_alone():
     asked = request("Timestamp: 54")
     assert make_response(asked, 100).value("timestamp") == "54"
     assert make_response(asked, 200).value("timestamp") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "delay", "answered"),
+    [
+        ("54", 3.5, "54 3.500"),
+        ("54.", 0.25, "54. 0.250"),
+        ("54.125 7", 3.5, "54.125 3.500"),
+        ("54\r\n 7", 3.5, "54 3.500"),
+        ("54", 0.0001, "54"),
+        ("soon", 3.5, "soon"),
+        ("", 3.5, ""),
+    ],
+)
+def test_a_100_that_is_late_says_how_late(asked, delay, answered):
+    """RFC 3261 §8.2.6.1, §20.38: a Timestamp that can't be read is copied as it came."""
+    answer = make_response(request(f"Timestamp: {asked}"), 100, delay=delay)
+    assert answer.value("timestamp") == answered
 
 
 @pytest.mark.parametrize(
@@ -368,6 +460,13 @@ def test_a_response_has_more_fields_and_a_phrase_when_given():
     assert answer.encode().startswith(b"SIP/2.0 423 Interval Too Brief\r\n")
     assert make_response(request(), 400, "Why Not").reason == "Why Not"
     assert make_response(request(), 499).reason == "Unknown"
+
+
+def test_a_phrase_holds_nothing_that_no_phrase_may_hold():
+    """RFC 3261 §25.1 Reason-Phrase: though it quotes what somebody sent."""
+    quoted = """'<sip:a%zz"\\{é\udcff\r\n}[1]#|^`>' is no URI (a-z;0=?)"""
+    phrase = "'?sip:a?zz?????????1??????' is no URI (a-z;0=?)"
+    assert make_response(request(), 400, quoted).reason == phrase
 
 
 def test_a_bad_request_is_answered_with_what_could_be_read():

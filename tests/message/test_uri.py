@@ -157,6 +157,12 @@ EQUAL = [
     ("sip:[2001:DB8::1]", "sip:[2001:db8:0:0::1]"),
     ("sip:h;%6C%72;x=%61", "sip:h;lr;x=a"),
     ("sip:h?Subject=x", "sip:h?subject=x"),
+    ("sip:h?s=x&T=y", "sip:h?to=y&%53ubject=x"),
+    ("sip:h?to=a&to=b", "sip:h?to=b&to=a"),
+    ("sip:*31%23@h", "sip:*31#@h"),
+    ("sip:a@h;x=%7Cb", "sip:a@h;X=|B"),
+    ("sip:a@h;lr", "sip:a@h"),
+    ("sip:a@h;maddr=X;ttl=1", "sip:a@H;TTL=1;maddr=x"),
 ]
 UNEQUAL = [
     # The examples of RFC 3261 §19.1.4
@@ -179,6 +185,13 @@ UNEQUAL = [
     ("sip:a@h;maddr=x", "sip:a@h;maddr=y"),
     ("sip:a@h;x", "sip:a@h;x=1"),
     ("sip:h?a=1&b=2", "sip:h?a=1"),
+    ("sip:h?a=1&a=1", "sip:h?a=1"),
+    ("sip:a@h;transport=tcp", "sip:a@h"),
+    ("sip:a%2Cb@h", "sip:a,b@h"),
+    ("sip:a%c3@h", "sip:a\u00c3@h"),
+    ("sip:h;x=%00", "sip:h;x=%01"),
+    ("sip:a%40b@h", "sip:a%2540b@h"),
+    ("sip:h", "sip:h."),
     ("sip:h?subject=x", "sip:h?subject=y"),
     ("sip:%00@h", "sip:%00%00@h"),
     ("sip:a%3bb@h", "sip:a;b@h"),  # a reserved character is not its escape

@@ -81,7 +81,8 @@ def test_a_message_is_delivered_with_its_flow():
 
 
 @pytest.mark.parametrize(
-    "datagram", [b"", b"\0", b"\0\0\0\0", b"\r\n", b"\r\n\r\n", b"\n\n", b"\0\r\n"]
+    "datagram",
+    [b"", b"\0", b"\0\0\0\0", b"\r\n", b"\r\n\r\n", b"\n\n", b"\0\r\n", b"\r\n" * 9],
 )
 def test_keep_alives_are_swallowed(datagram: bytes):
     """RFC 5626 §3.5.1, and what phones did before."""
@@ -140,6 +141,56 @@ def test_a_request_that_breaks_a_rule_is_answered_where_its_answer_finds_back():
     assert desk.delivered == []
 
 
+@pytest.mark.parametrize(
+    ("via", "port"),
+    [
+        ("SIP/2.0/UDP 10.0.0.1;;,;,,", 5060),
+        ("SIP/2.0/UDP 10.0.0.1:5070;branch", 5070),
+        ("SIP / 2.0 / UDP 10.0.0.1 : 05070 ;=,", 5070),
+        ('SIP/2.0/UDP 10.0.0.1:5070;a="b', 5070),
+        ("SIP/2.0/UDP 10.0.0.1:5070;;rport;branch=z9hG4bK1", 40000),
+        ("SIP/2.0/UDP 10.0.0.1, SIP/2.0/UDP 10.0.0.2:5090;;", 5060),
+    ],
+)
+def test_a_via_that_cannot_be_read_but_for_its_sender_is_answered_as_it_is(via: str, port: int):
+    """§18.2.2, RFC 4475 §3.1.2.1: to the source, at the port that it names."""
+    desk = Desk()
+    text = LINES.replace("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1", via)
+    text = text.replace("CSeq: 1", "CSeq: x")
+    desk.hears(text, FLOW._replace(remote=("192.0.2.7", 40000)))
+    ((data, flow),) = desk.sockets[0].sent
+    assert data.startswith(b"SIP/2.0 400 ")
+    assert via.partition(",")[0].encode() in data
+    assert flow.remote == ("192.0.2.7", port)
+
+
+def test_the_tag_of_a_refusal_is_its_own_and_the_same_for_a_repeat():
+    """§8.2.7, §19.3: at least 32 bits that nobody guesses."""
+    desk = Desk()
+    bad = LINES.replace("Content-Length: 0", "Content-Length: 10")
+    for text in (bad, bad, bad.replace("call-1", "call-2"), bad.replace("z9hG4bK1", "z9hG4bK2")):
+        desk.hears(text)
+    tags = [parse(data).to.tag for data, _ in desk.sockets[0].sent]
+    assert tags[0] == tags[1]
+    assert len(set(tags)) == 3
+    assert all(len(tag) >= 16 for tag in tags)
+
+
+def test_the_ack_of_a_refusal_ends_here_and_no_other_does():
+    """§17.1.1.3: it goes no further than the response that it acknowledges."""
+    desk = Desk()
+    desk.hears(LINES.replace("OPTIONS", "INVITE").replace("Content-Length: 0", "Content-Length: x"))
+    tag = desk.answer()[0].to.tag
+    ack = LINES.replace("OPTIONS", "ACK").replace("<sip:example.com>", "<sip:example.com>;tag={}")
+    desk.hears(ack.format(tag))
+    assert desk.delivered == []
+    desk.hears(ack.format(tag).replace("call-1", "call-2"))
+    desk.hears(ack.format(tag[:-1] + ("0" if tag[-1] != "0" else "1")))
+    desk.hears(ack.format(tag).replace("ACK", "BYE"))
+    assert len(desk.delivered) == 3
+    assert len(desk.sockets[0].sent) == 1
+
+
 def test_a_version_that_nobody_speaks_is_answered_505():
     """§21.5.6."""
     desk = Desk()
@@ -155,7 +206,10 @@ def test_a_version_that_nobody_speaks_is_answered_505():
         LINES.replace("OPTIONS", "ACK").replace("Content-Length: 0", "Content-Length: 10"),
         LINES.replace("Via:", "Subject:"),  # no way back
         LINES.replace("192.0.2.7:5060", "192.0.2.7:0"),  # no way back either
-        LINES.replace("CSeq: 1 OPTIONS\n", "").replace("192.0.2.7:5060", "a b"),
+        LINES.replace("CSeq: 1 OPTIONS\n", "").replace("192.0.2.7:5060", "<a>"),
+        LINES.replace("CSeq: 1 OPTIONS\n", "").replace("SIP/2.0/UDP", "SIP/2.0"),
+        LINES.replace("OPTIONS", " ACK", 1),
+        LINES.replace("OPTIONS", "ack", 1),
         "\xff\xfe" * 20,
     ],
 )
@@ -179,6 +233,9 @@ def test_strangers_fill_no_log(caplog):
     desk.hears(b"garbage\r\n\r\n")
     assert len(caplog.records) == 2
     assert "51 so far" in caplog.text
+    desk.now += 1.0
+    desk.hears(b"\x1b[31m\xff SIP/2.0\r\nVia: SIP/2.0/UDP h\r\n\r\n")
+    assert len(caplog.records) == 3
     for record in caplog.records:
         assert record.getMessage().isprintable()
         assert len(record.getMessage()) < 200
