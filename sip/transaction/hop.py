@@ -1,41 +1,56 @@
 """What a transaction is known by, and the requests that it makes by itself (RFC 3261 §17, §9.1)."""
 
-import os
-
-from sip.message.grammar import split_list
-from sip.message.headers import MAGIC_COOKIE
+from sip.message.grammar import BadMessage, split_list, unfold
+from sip.message.headers import MAGIC_COOKIE, parse_name_addr
 from sip.message.message import Request, Response
 from sip.transaction.server import Key
 
 _COOKIE = MAGIC_COOKIE.lower()  # a branch is a token, and tokens have no case (§7.3.1)
-_STATELESS = os.urandom(8)
-FINGERPRINT_LENGTH = 16
 
 
-def fingerprint(*texts: str) -> str:
-    """Text that follows from texts: what was answered or passed on without memory is known by it.
+def is_unique(branch: str) -> bool:
+    """Tell whether a branch is a client's mark on one transaction (§8.1.1.7).
 
-    Python's hash is keyed anew at each start, which is all that is needed.
+    The cookie with nothing behind it marks none.
     """
-    return format(hash((_STATELESS, *texts)) & (2**64 - 1), "016x")
+    return len(branch) > len(_COOKIE) and branch[: len(_COOKIE)].lower() == _COOKIE
 
 
-def transaction_key(request: Request, method: str) -> Key:
+def transaction_key(request: Request, method: str, to_tag: str | None = None) -> Key:
     """What a repeat of a request, its ACK or its CANCEL is known by (§17.2.3).
 
     `method` is INVITE for an ACK or CANCEL of one.  Clients of RFC 2543 mark no branch as
-    unique; there the fields that repeat, taken together, must do.  The To tag is none of them,
-    since that of an ACK is the answer's.
+    unique; there the fields that repeat, taken together, must do.  Of these the To tag is that of
+    the request, unless `to_tag` says another: an ACK has the answer's.
     """
     via = request.via
     branch = via.branch.lower()
-    if branch.startswith(_COOKIE) and len(branch) > len(_COOKIE):
+    if is_unique(branch):
         return branch, via.sent_by, method
+    if to_tag is None:
+        to_tag = request.to.tag
     number = str(request.cseq[0])
     params = str(sorted(via.params.items()))
     return (
-        request.uri_text, request.from_.tag, request.call_id, number, via.sent_by, params, method
+        request.uri_text, to_tag, request.from_.tag, request.call_id, number,
+        via.sent_by, params, method,
     )  # fmt: skip
+
+
+def way_independent_key(request: Request) -> int:
+    """What a request keeps whichever way it comes: From tag, Call-ID and CSeq (§8.2.2.2).
+
+    64 bits in the place of three texts, since it is held as long as the transaction.
+    """
+    return hash((request.from_.tag, request.call_id, *request.cseq))
+
+
+def tag_of(line: str) -> str:
+    """The tag of a From or To line, "" where there is none or it can't be read."""
+    try:
+        return parse_name_addr(unfold(line.partition(":")[2]).strip(" \t")).tag
+    except BadMessage:
+        return ""
 
 
 def has_way_back(response: Response) -> bool:

@@ -5,8 +5,8 @@ them; only a new request is handed on to a handler, in blocking style.  A handle
 on its Mailbox, and nothing here ever waits.
 """
 
+import errno
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,20 +15,21 @@ from typing import Any
 import gevent
 from greenlet import getcurrent
 
-from sip.message.headers import MAGIC_COOKIE, METHODS
+from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.hop import (
-    FINGERPRINT_LENGTH,
     ack_of_failure,
     cancel_of,
-    fingerprint,
     has_way_back,
+    tag_of,
     transaction_key,
 )
 from sip.transaction.machine import Machine, State
-from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
+from sip.transaction.served import Served
+from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.timers import Timers
+from sip.transaction.tokens import FINGERPRINT_LENGTH, Tokens, fingerprint
 from sip.transport.flow import Flow, reply_flow
 from sip.transport.transports import Transports
 
@@ -41,24 +42,6 @@ MAX_TRANSACTIONS = 400_000
 
 # Our Via as `_start` writes it: the first one of whatever we have sent.
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
-# What a CANCEL may name without effect (§9.2).
-_OTHER_METHODS = METHODS - {"INVITE", "ACK", "CANCEL"}
-
-
-class Tokens:
-    """Unguessable text for branches, tags and nonces, 64 bits each as 16 hexadecimal digits.
-
-    Drawn from the system in bulk: a call for each would cost more than the rest of a response.
-    """
-
-    def __init__(self) -> None:
-        self._drawn: list[str] = []
-
-    def __call__(self) -> str:
-        if not self._drawn:
-            digits = os.urandom(8 * 512).hex()
-            self._drawn = [digits[at : at + 16] for at in range(0, len(digits), 16)]
-        return self._drawn.pop()
 
 
 class Mailbox:
@@ -108,14 +91,28 @@ class Upstream:
 
     `flow` is the one the request came by, `transaction` answers its repeats, `arrivals` is where
     the handler waits for what its branches bring, and for a CANCEL.  `is_proven` says that the
-    sender has shown a password or a ticket, so its address is not forged.  When the handler has
-    ended, `request` is None: an accepted call is held for 32 s more, but not what was asked.
+    sender has shown a password or a ticket, so its address is not forged, `received_at` when the
+    request came.  When the handler has ended, `request` is None: an accepted call is held for 32 s
+    more, but not what was asked.
     """
 
-    __slots__ = ("arrivals", "flow", "is_proven", "layer", "request", "transaction")
+    __slots__ = (
+        "arrivals",
+        "flow",
+        "is_proven",
+        "layer",
+        "received_at",
+        "request",
+        "transaction",
+    )
 
     def __init__(
-        self, layer: "Layer", request: Request, flow: Flow, transaction: ServerTransaction
+        self,
+        layer: "Layer",
+        request: Request,
+        flow: Flow,
+        transaction: ServerTransaction,
+        received_at: float,
     ) -> None:
         self.layer = layer
         self.request: Request | None = request
@@ -123,6 +120,7 @@ class Upstream:
         self.transaction = transaction
         self.arrivals = Mailbox()
         self.is_proven = False
+        self.received_at = received_at
 
     @property
     def is_served(self) -> bool:
@@ -139,8 +137,24 @@ class Upstream:
         """Make a response of our own, and send it."""
         if self.request is None:
             return
-        tag = "" if status == 100 else self.layer.new_token()
-        self.respond(make_response(self.request, status, reason, to_tag=tag, extra=extra))
+        if status == 100:  # a Timestamp is told how long the request has been here
+            tag, delay = "", self.layer.clock() - self.received_at
+        else:  # §8.2.6.2: one tag for all that we say ourselves, and for its CANCEL too (§9.2)
+            tag, delay = self.layer.stateless_tag(self.request), 0.0
+        self.respond(
+            make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
+        )
+
+    def is_merged(self) -> bool:
+        """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
+
+        Only who serves a request as UAS asks, before anything is done; the first to ask holds it
+        as long as its transaction exists.  To the proxy a request that has been here is none
+        the worse for it (§16.3).
+        """
+        return self.request is not None and self.layer.servers.is_merged(
+            self.request, self.transaction
+        )
 
     def forget(self) -> None:
         """Serve the request statelessly from here: its repeats are new requests (§8.2.7)."""
@@ -171,7 +185,7 @@ class Arrival:
 
     `branch` is None for a CANCEL from upstream, whose Reason is `reason`, "" where it has none.
     `response` is None where nobody sent one: 408 for silence, 503 for a next hop that could not be
-    reached (§8.1.3.1, §16.9).
+    reached, 513 for a request that no datagram holds (§8.1.3.1, §16.9).
     """
 
     __slots__ = ("branch", "reason", "response", "status")
@@ -198,7 +212,7 @@ class Layer:
         self.on_ack: Callable[[Request, Flow], None] = lambda request, flow: None
         self.counts: Counter[str] = Counter()
         self.new_token = Tokens()
-        self.servers: dict[Key, ServerTransaction] = {}
+        self.servers = Served()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.timers = Timers(clock())
         transports.deliver = self.deliver
@@ -221,13 +235,16 @@ class Layer:
             self.counts["repeats"] += 1
             self._send(known.repeat(), known.flow)
             return
-        if len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS:
+        # A CANCEL makes room; and but for those of an INVITE that is held, none is remembered.
+        is_full = len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS
+        if is_full and request.method != "CANCEL":
             self.counts["refused at the bound"] += 1
             return
         kind = InviteServerTransaction if request.method == "INVITE" else ServerTransaction
-        transaction = kind(key, reply_flow(request.via, flow), self.clock())
-        upstream = Upstream(self, request, flow, transaction)
-        self.servers[key] = transaction
+        now = self.clock()
+        transaction = kind(key, reply_flow(request.via, flow), now)
+        upstream = Upstream(self, request, flow, transaction, now)
+        self.servers.hold(transaction)
         if request.method == "CANCEL":
             self._receive_cancel(request, upstream)
             return
@@ -255,30 +272,29 @@ class Layer:
         What nobody here knows gets 481.  §16.10 has it forwarded statelessly; its branch would
         match nothing downstream, where 481 would be the answer too.
         """
-        cancelled = self.servers.get(transaction_key(request, "INVITE"))
-        if cancelled is None:
-            others = (transaction_key(request, method) for method in _OTHER_METHODS)
-            status = 200 if any(key in self.servers for key in others) else 481
+        cancelled = self.servers.cancelled(request)
+        own_tag = self.stateless_tag(request)
+        if not isinstance(cancelled, InviteServerTransaction):
             # Without memory: strangers send these, and each would cost a kilobyte for 32 s.
-            response = make_response(request, status, to_tag=self.stateless_tag(request))
+            status = 481 if cancelled is None else 200
+            response = make_response(request, status, to_tag=own_tag)
             self.answer_statelessly(upstream, response)
             return
-        upstream.answer(200)
+        upstream.respond(make_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag))
         if isinstance(cancelled.upstream, Upstream):
-            reason = ", ".join(request.fields("reason"))
+            reason = ", ".join(filter(None, request.fields("reason")))
             cancelled.upstream.arrivals.put(Arrival(None, 0, None, reason))
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
         """Absorb the ACK of a failure; an ACK for a 2xx goes on to the callee (§17.1.1.3)."""
-        transaction = self.servers.get(transaction_key(request, "INVITE"))
-        if isinstance(transaction, InviteServerTransaction) and transaction.acknowledge(
-            self.clock()
-        ):
+        transaction = self.servers.acknowledged(request)
+        if transaction is None:
+            tag = request.to.tag
+            if len(tag) == FINGERPRINT_LENGTH and tag == self.stateless_tag(request):
+                return  # it acknowledges what we refused without a transaction
+        elif transaction.acknowledge(self.clock()):
             self._follow(transaction)
             return
-        tag = request.to.tag
-        if len(tag) == FINGERPRINT_LENGTH and tag == self.stateless_tag(request):
-            return  # it acknowledges what we refused without a transaction
         self.on_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
@@ -288,7 +304,9 @@ class Layer:
             self.counts["stray responses"] += 1
             return
         branch = transaction.user
-        if isinstance(branch, Branch) and not has_way_back(response):
+        is_relayed = isinstance(branch, Branch)
+        # What answers our own CANCEL has our Via alone (§8.1.3.3), all else one below it (§16.7).
+        if (is_relayed or transaction.method == "CANCEL") and is_relayed != has_way_back(response):
             self.counts["stray responses"] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
@@ -331,14 +349,15 @@ class Layer:
     def unreachable(self, quoted: bytes) -> None:
         """An ICMP error came back for a datagram of ours that began with `quoted` (§17.1.4, §18.4).
 
-        Only one that quotes a branch of ours counts, so nobody off the path can end a call.
+        Only one that quotes a branch of ours counts, so nobody off the path can end a call.  Nor
+        does one for an INVITE that has been heard: what is not repeated has no `data`.
         """
         match = _QUOTED_BRANCH.search(quoted)
         if match is None:
             return
         method = quoted.partition(b" ")[0].decode("ascii", "replace")
         transaction = self.clients.get((match[1].decode().lower(), method))
-        if transaction is not None and transaction.state is State.TRYING:
+        if transaction is not None and transaction.data is not None:
             self._end(transaction, 503)
 
     # Out
@@ -346,6 +365,8 @@ class Layer:
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send a response through a server transaction."""
         data = transaction.respond(response.status, response.encode(), self.clock())
+        if data is not None and isinstance(transaction, InviteServerTransaction):
+            transaction.to_line = response.lines[response.names.index("to")]
         self._send(data, transaction.flow)
         self._follow(transaction)
 
@@ -355,7 +376,7 @@ class Layer:
         self._send(response.encode(), upstream.transaction.flow)
 
     def stateless_tag(self, request: Request) -> str:
-        """The To tag of a stateless response, computed again when its ACK comes."""
+        """The To tag of our own answers; of a stateless one it is computed again for its ACK."""
         return fingerprint(request.via.branch.lower(), request.call_id)
 
     def send_request(
@@ -383,7 +404,7 @@ class Layer:
             self.transports.send(data, flow)
         except OSError as error:
             log.debug("cannot send to %s: %s", flow, error)
-            self._end(transaction, 503)
+            self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
             return
         self._follow(transaction)
 
@@ -405,14 +426,17 @@ class Layer:
         cancel = cancel_of(transaction.request, transaction.cancel_reason)
         self._start(cancel, transaction.flow, None, transaction.branch)
 
-    def _send(self, data: bytes | None, flow: Flow) -> None:
+    def _send(self, data: bytes | None, flow: Flow) -> bool:
+        """Send what there is to send.  False: there is no way."""
         if data is None:
-            return
+            return True
         try:
             self.transports.send(data, flow)
         except OSError as error:
             self.counts["not sent"] += 1
             log.debug("cannot send to %s: %s", flow, error)
+            return False
+        return True
 
     # Time
 
@@ -427,13 +451,17 @@ class Layer:
                 self._let_go(machine, 500)
 
     def _run(self, machine: Machine, now: float) -> None:
-        self._send(machine.tick(now), machine.flow)
-        if isinstance(machine, InviteClientTransaction) and machine.wants_cancel:
+        was_sent = self._send(machine.tick(now), machine.flow)
+        if isinstance(machine, ClientTransaction) and not was_sent:
+            self._end(machine, 503)  # §17.1.4; a server transaction stays as it is (RFC 6026 §8.8)
+        elif isinstance(machine, InviteClientTransaction) and machine.wants_cancel:
             self.cancel(machine)  # timer C
         elif isinstance(machine, ServerTransaction) and machine.wants_trying:
             machine.wants_trying = False
             if isinstance(machine.upstream, Upstream):
                 machine.upstream.answer(100)
+        elif isinstance(machine, InviteServerTransaction) and machine.is_over and machine.last:
+            self.counts["failures without an ACK"] += 1  # §17.2.1: timer H
         self._follow(machine)
 
     def _follow(self, machine: Machine) -> None:
@@ -462,5 +490,4 @@ class Layer:
     def forget(self, transaction: ServerTransaction) -> None:
         """Let go of a server transaction: it answers nothing any more."""
         transaction.end()
-        if self.servers.get(transaction.key) is transaction:
-            del self.servers[transaction.key]
+        self.servers.let_go(transaction)

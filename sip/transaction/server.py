@@ -15,15 +15,18 @@ class ServerTransaction(Machine):
 
     `key` is what repeats are known by (§17.2.3), `flow` the way of the responses.  `wants_trying`
     says, after a tick, that the client is to be told by a 100 that its request is being served.
+    `merge_key` is what the same request is known by if it comes another way, once a UAS here
+    serves it (§8.2.2.2).
     """
 
-    __slots__ = ("key", "last", "upstream", "wants_trying")
+    __slots__ = ("key", "last", "merge_key", "upstream", "wants_trying")
 
     def __init__(self, key: Key, flow: Flow, now: float) -> None:
         super().__init__(flow)
         self.key = key
         self.upstream: object = None  # who is to hear of a CANCEL, while a handler is at work
         self.last: bytes | None = None
+        self.merge_key: int | None = None
         self.wants_trying = False
         self.deadline = now + TRYING_AFTER  # RFC 4320 §4.1
 
@@ -40,10 +43,15 @@ class ServerTransaction(Machine):
         return self.last
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
-        """Send what the transaction user answers.  None: it came too late and is dropped."""
-        if self.state not in (State.TRYING, State.PROCEEDING):
+        """Send what the transaction user answers.  None: it came too late and is dropped.
+
+        So are the responses that RFC 4320 §4 forbids: any provisional one but 100, and 408, with
+        which all is over but nothing said.
+        """
+        if self.state not in (State.TRYING, State.PROCEEDING) or 100 < status < 200:
             return None
-        self.last = data
+        sent = None if status == 408 else data
+        self.last = sent or self.last
         if status < 200:
             self.state = State.PROCEEDING
             self.deadline = None
@@ -52,7 +60,7 @@ class ServerTransaction(Machine):
             self.deadline = now + TIMEOUT  # timer J
         else:
             self.end()
-        return data
+        return sent
 
     def tick(self, now: float) -> bytes | None:
         """Do what has fallen due.  Calling it early is harmless."""
@@ -67,9 +75,13 @@ class ServerTransaction(Machine):
 
 
 class InviteServerTransaction(ServerTransaction):
-    """Answers one INVITE until the caller has heard (§17.2.1, RFC 6026 §7.1)."""
+    """Answers one INVITE until the caller has heard (§17.2.1, RFC 6026 §7.1).
 
-    __slots__ = ("give_up_at", "interval")
+    `to_line` is the To of the latest response that may have a tag, "" before there is one: its ACK
+    and the answer to a CANCEL go by it (§17.2.3, §9.2).
+    """
+
+    __slots__ = ("give_up_at", "interval", "to_line")
 
     def __init__(self, key: Key, flow: Flow, now: float) -> None:
         super().__init__(key, flow, now)
@@ -77,6 +89,7 @@ class InviteServerTransaction(ServerTransaction):
         self.deadline = None  # its 100 goes out at once
         self.interval = T1
         self.give_up_at = 0.0
+        self.to_line = ""
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
         """Send what the transaction user answers.  None: it came too late and is dropped."""

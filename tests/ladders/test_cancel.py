@@ -271,3 +271,149 @@ def test_an_old_client_cancels_too(world: World):
     assert bob.hears_nothing()
     world.passes(33, step=0.5)
     assert is_empty(world)
+
+
+# The To tag of its 200, §9.2
+
+
+def test_the_200_has_the_tag_of_the_phone_that_rings(world: World):
+    """§9.2: the tag that the 487 will have, since that phone sends it."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    bob.answers(invite, 180)
+    alice.gets(180)
+    alice.cancels(call)
+    tag = alice.gets(200).to.tag
+    bob.answers(bob.gets("CANCEL"), 200)
+    bob.answers(invite, 487)
+    assert alice.gets(487).to.tag == tag
+
+
+def test_the_200_has_the_tag_of_what_we_answer_ourselves(world: World):
+    """§9.2, §8.2.6.2: nobody ever answered, so the 487 is ours, as is its tag."""
+    alice, _, call, _ = calls(world, "bob")
+    alice.cancels(call)
+    tag = alice.gets(200).to.tag
+    world.passes(32.1, step=0.5)
+    assert alice.gets(487, call).to.tag == tag
+
+
+@pytest.mark.parametrize("status", [200, 486])
+def test_the_200_has_the_tag_of_the_final_response(world: World, status: int):
+    """§9.2: also where it comes too late to have an effect."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    bob.answers(invite, 180, tag="ringing")
+    bob.answers(invite, status, tag="final")
+    alice.gets(180)
+    final = alice.gets(status)
+    assert final.to.tag == "final"
+    for _ in range(2):
+        alice.cancels(call)
+        assert alice.gets(200).to.tag == "final"
+        if status == 486:
+            alice.acknowledges(call, final)
+
+
+def test_the_200_has_a_tag_of_ours_where_a_phone_gives_none(world: World):
+    """§8.2.6.2: a 200 needs one; that 180 came from a client of RFC 2543, or is broken."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    for to in (f"To: <{bob.aor}>", "To: <"):
+        ringing = bob.answers(invite, 180)
+        ringing.set("to", to)
+        bob.transmits(ringing)
+    statuses(alice)
+    alice.cancels(call)
+    assert len(alice.gets(200).to.tag) == 16
+
+
+# What else it may hold
+
+
+def test_what_a_cancel_requires_is_ignored(world: World):
+    """§8.2.2.3: it must have no such fields; nor is it challenged, or refused for its hops."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    bob.answers(invite, 180)
+    alice.gets(180)
+    cancel = alice.request(
+        "CANCEL",
+        call.uri_text,
+        call_id=call.call_id,
+        cseq=call.cseq[0],
+        from_tag=call.from_.tag,
+        branch=call.via.branch,
+        headers=("Require: 100rel", "Proxy-Require: privacy", "Reason: SIP;cause=200"),
+    )
+    cancel.set("max-forwards", "Max-Forwards: 0")
+    alice.transmits(cancel)
+    assert alice.gets(200).cseq[1] == "CANCEL"
+    ours = bob.gets("CANCEL")
+    assert "require" not in ours.names
+    assert "proxy-require" not in ours.names
+    assert ours.value("max-forwards") == "70"
+
+
+@pytest.mark.parametrize("method", ["FLY", "fly", "REFER", "SUBSCRIBE"])
+def test_a_request_of_any_method_may_be_named(world: World, method: str):
+    """§9.2: anything but CANCEL and ACK, known or not; 200, and no effect."""
+    alice, bob = world.phones("alice", "bob")
+    request = alice.sends(method, bob.aor)
+    arrived = bob.gets(method)
+    alice.cancels(request)
+    assert alice.gets(200).cseq[1] == "CANCEL"
+    assert bob.hears_nothing()
+    bob.answers(arrived, 202)
+    alice.gets(202, request)
+    alice.cancels(request)  # which is over, but held
+    alice.gets(200)
+    world.passes(33, step=0.5)
+    alice.cancels(request)
+    alice.gets(481)
+    assert is_empty(world)
+
+
+def test_a_cancel_of_a_register_has_no_effect(world: World):
+    """§9.2."""
+    alice = world.phone("alice", registered=False)
+    register = alice.sends("REGISTER", "sip:example.com", to=f"<{alice.aor}>")
+    ok = alice.gets(200)
+    alice.cancels(register)
+    assert alice.gets(200).cseq[1] == "CANCEL"
+    assert ok.values("contact")
+    assert len(world.bindings.rows) == 1
+
+
+# What answers ours
+
+
+@pytest.mark.parametrize("status", [200, 481, 500])
+def test_what_a_phone_answers_to_our_cancel_goes_no_further(world: World, status: int):
+    """§9.1, §16.7: the INVITE waits for its own final response."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    bob.answers(invite, 180)
+    alice.gets(180)
+    alice.cancels(call)
+    alice.gets(200)
+    bob.answers(bob.gets("CANCEL"), status)
+    assert alice.hears_nothing()
+    world.passes(5)
+    assert bob.hears_nothing()  # nor is the CANCEL repeated
+    bob.answers(invite, 487)
+    bob.gets("ACK")
+    alice.acknowledges(call, alice.gets(487))
+    world.passes(33, step=0.5)
+    assert is_empty(world)
+
+
+def test_an_answer_to_our_cancel_with_another_via_below_is_none(world: World):
+    """§8.1.3.3: it was not sent to us, or is broken."""
+    alice, (bob,), call, (invite,) = calls(world, "bob")
+    bob.answers(invite, 180)
+    alice.cancels(call)
+    cancel = bob.gets("CANCEL")
+    misrouted = cancel.copy()
+    misrouted.lines.insert(1, invite.lines[1])
+    misrouted.names.insert(1, "via")
+    bob.answers(misrouted, 200)
+    assert world.server.layer.counts["stray responses"] == 1
+    world.passes(0.6)
+    bob.answers(bob.gets("CANCEL"), 200)  # so it was repeated
+    assert world.server.layer.counts["stray responses"] == 1

@@ -231,6 +231,9 @@ def test_a_request_that_nobody_answers_ends_in_silence(world: World):
     alice.transmits(message)
     assert alice.takes().status == 100
     assert heard(world, alice, 6.0) == []
+    alice.transmits(message)
+    assert alice.takes().status == 100
+    assert heard(world, alice, 27.5) == []  # timer J, from the end of timer F on
     bob.inbox.clear()
     assert is_empty(world)
 
@@ -278,6 +281,7 @@ def test_a_late_answer_after_timer_f_is_dropped(world: World, status: int):
     bob.inbox.clear()
     bob.answers(message, status)
     assert alice.hears_nothing()
+    world.passes(32, step=0.5)
     assert is_empty(world)
 
 

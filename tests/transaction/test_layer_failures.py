@@ -75,6 +75,50 @@ def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Hop):
     assert proxy.arrivals == []
 
 
+def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Hop):
+    """§17.1.2.2: Proceeding of what is no INVITE goes on repeating, and so may fail."""
+    message = sent_on(proxy, "MESSAGE")
+    answers(proxy, message, 100)
+    proxy.layer.unreachable(quote(message))
+    proxy.settles()
+    assert [one.status for one in proxy.arrivals] == [503]
+    assert not proxy.layer.clients
+
+
+@pytest.mark.parametrize("status", [200, 486])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_an_icmp_error_after_the_final_response_is_ignored(proxy: Hop, method: str, status: int):
+    """Accepted and Completed: the request was heard, and what repeats of the answer come is too."""
+    message = sent_on(proxy, method)
+    answers(proxy, message, status)
+    proxy.layer.unreachable(quote(message))
+    proxy.settles()
+    assert len(proxy.arrivals) == 1
+    assert len(proxy.layer.clients) == 1
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Hop, method: str):
+    """§17.1.4: as the first time."""
+    sent_on(proxy, method)
+    proxy.is_broken = True
+    proxy.passes(0.6)
+    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert not proxy.layer.clients
+
+
+def test_a_failure_that_cannot_be_sent_again_is_kept(proxy: Hop):
+    """RFC 6026 §7.1, §8.8: the server transaction stays as it is, until timer H."""
+    invite = sent_on(proxy)
+    answers(proxy, invite, 486)
+    proxy.is_broken = True
+    proxy.passes(10)
+    proxy.is_broken = False
+    proxy.sent.clear()
+    proxy.hears(request())
+    assert proxy.says().status == 486
+
+
 # Silence, §17.1.1.2, §17.1.2.2
 
 

@@ -299,6 +299,27 @@ def test_a_cancel_names_its_invite_by_branch_and_sent_by(hop: Hop, other):
     assert hop.says().status == 481
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("", ""),
+        ("Reason:\n", ""),
+        ("Reason: SIP;cause=200\n", "SIP;cause=200"),
+        (
+            'reason : Q.850\n ;cause=16\nReason:\nReason: SIP;text="a, b"\n',
+            'Q.850 ;cause=16, SIP;text="a, b"',
+        ),
+    ],
+)
+def test_the_handler_hears_why(hop: Hop, more: str, reason: str):
+    """RFC 3326 §2: as one value, whatever lines it came on."""
+    arrivals = []
+    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    hop.hears(request())
+    hop.hears(request("CANCEL", more=more))
+    assert [arrival.reason for arrival in arrivals] == [reason]
+
+
 def test_a_cancel_of_another_method_is_answered_and_has_no_effect(hop: Hop):
     """§9.2: 200, since it matches, whatever the method."""
     arrivals = []
@@ -398,6 +419,21 @@ def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(hop: Hop, mo
     hop.passes(33.0)
     hop.hears(request("OPTIONS", branch=";branch=z9hG4bK3"))
     assert len(hop.served) == 3
+
+
+def test_at_the_bound_a_call_can_be_cancelled(hop: Hop, monkeypatch):
+    """That makes room; and what names no call is not remembered."""
+    arrivals = []
+    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    hop.hears(request())
+    monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 1)
+    for number in range(3):
+        hop.hears(request("CANCEL", branch=f";branch=z9hG4bK{number}"))
+        assert hop.says().status == 481
+    hop.hears(request("CANCEL"))
+    assert hop.says().status == 200
+    assert len(arrivals) == 1
+    assert len(hop.layer.servers) == 1  # the CANCEL; nobody will answer the INVITE
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL"])

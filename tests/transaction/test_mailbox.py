@@ -4,7 +4,8 @@ import re
 
 import gevent
 
-from sip.transaction.layer import Mailbox, Tokens
+from sip.transaction.layer import Mailbox
+from sip.transaction.tokens import Tokens
 
 
 def test_items_come_out_in_order_and_need_no_wait():

@@ -229,6 +229,37 @@ def test_who_waits_for_longer_than_timer_e_needs_to_reach_t2_is_told_once():
     assert machine.deadline is None
 
 
+@pytest.mark.parametrize("status", [101, 180, 183, 199])
+def test_no_provisional_response_but_100_is_sent(status: int):
+    """RFC 4320 §4.1."""
+    machine = request()
+    assert machine.respond(status, RINGING, 1.0) is None
+    assert (machine.state, machine.repeat()) == (State.TRYING, None)
+    machine.tick(3.5)
+    assert machine.wants_trying
+
+
+@pytest.mark.parametrize("flow", [UDP, TCP])
+@pytest.mark.parametrize("trying", [None, b"100"])
+def test_a_408_is_never_sent_and_yet_ends_it(trying: bytes | None, flow: Flow):
+    """RFC 4320 §4.2: repeats are absorbed, or get the 100 that they had got."""
+    machine = request(flow)
+    if trying:
+        machine.respond(100, trying, 3.5)
+    assert machine.respond(408, b"408", 10.0) is None
+    assert machine.is_answered
+    assert machine.respond(200, OK, 11.0) is None
+    assert machine.repeat() == trying
+    assert machine.is_over is (flow is TCP)
+    machine.tick(42.0)
+    assert machine.is_over
+
+
+def test_an_invite_is_answered_408():
+    """RFC 4320 speaks of other methods alone."""
+    assert invite().respond(408, b"408", 1.0) == b"408"
+
+
 def test_who_has_been_answered_is_not_told_to_wait():
     """RFC 4320 §4.1."""
     machine = request()

@@ -1,0 +1,224 @@
+"""Which transaction a request belongs to, beside RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
+
+import pytest
+
+from sip.message.message import Request, make_response
+from sip.transaction.hop import tag_of, transaction_key, way_independent_key
+from sip.transaction.served import Served
+from sip.transaction.server import InviteServerTransaction, ServerTransaction
+from tests.transaction.hop import FROM_ALICE, Hop, read, request
+
+OLD = ";branch=1"  # of RFC 2543: no magic cookie
+
+
+def held(served: Served, message: Request) -> ServerTransaction:
+    kind = InviteServerTransaction if message.method == "INVITE" else ServerTransaction
+    transaction = kind(transaction_key(message, message.method), FROM_ALICE, 0.0)
+    served.hold(transaction)
+    return transaction
+
+
+# Merged requests, §8.2.2.2
+
+
+def test_the_same_request_on_another_way_is_merged():
+    """§8.2.2.2: From tag, Call-ID and CSeq are those of a transaction that it does not match."""
+    served = Served()
+    first, second = read(request("REGISTER")), read(request("REGISTER", branch=";branch=z9hG4bKx"))
+    one, other = held(served, first), held(served, second)
+    assert not served.is_merged(first, one)
+    assert not served.is_merged(first, one)  # it is no other than itself
+    assert served.is_merged(second, other)
+    served.let_go(other)  # which was refused: the first is served on
+    assert served.is_merged(second, held(served, second))
+    served.let_go(one)
+    assert not served.is_merged(second, held(served, second))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"from_tag": ";tag=b"},
+        {"from_tag": ""},
+        {"call_id": "call-2"},
+        {"call_id": "CALL-1"},
+        {"cseq": "2 REGISTER"},
+        {"to": "<sip:bob@example.com>;tag=x"},
+    ],
+)
+def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
+    """§8.2.2.2: exactly, and only without a To tag."""
+    served = Served()
+    first = read(request("REGISTER"))
+    second = read(request("REGISTER", branch=";branch=z9hG4bKx", **other))
+    assert not served.is_merged(first, held(served, first))
+    assert not served.is_merged(second, held(served, second))
+
+
+def test_a_method_tells_requests_apart_and_a_way_does_not():
+    """§8.2.2.2: CSeq has number and method; Request-URI and Via are of the way."""
+    register = read(request("REGISTER", cseq="007 REGISTER"))
+    assert way_independent_key(register) != way_independent_key(
+        read(request("OPTIONS", cseq="7 OPTIONS"))
+    )
+    assert way_independent_key(register) == way_independent_key(
+        read(request("REGISTER", cseq="7 REGISTER", uri="sip:other", sent_by="192.0.2.99"))
+    )
+
+
+def test_who_is_not_served_as_by_a_uas_is_never_merged(hop: Hop):
+    """§16.3: a proxy must not take a merged request for an error."""
+    merged = []
+
+    def handler(request, upstream):
+        if request.method == "REGISTER":
+            merged.append(upstream.is_merged())
+        upstream.answer(200)
+
+    hop.handler = handler
+    hop.hears(request("MESSAGE", cseq="1 MESSAGE"))
+    hop.hears(request("MESSAGE", cseq="1 MESSAGE", branch=";branch=z9hG4bKx"))
+    hop.hears(request("REGISTER"))
+    hop.hears(request("REGISTER", branch=";branch=z9hG4bKx"))
+    assert [message.status for message, _ in hop.sent] == [200] * 4
+    assert merged == [False, True]
+    hop.sent.clear()
+    hop.passes(33)
+    assert hop.is_quiet
+    hop.hears(request("REGISTER", branch=";branch=z9hG4bKy"))
+    assert merged == [False, True, False]
+
+
+def test_what_is_held_for_merged_requests_goes_with_their_transactions(hop: Hop):
+    """A bound: strangers are refused without memory, and leave nothing here either."""
+
+    def refuses(request, upstream):
+        assert not upstream.is_merged()
+        response = make_response(request, 401, to_tag="t")
+        upstream.layer.answer_statelessly(upstream, response)
+
+    hop.handler = refuses
+    for number in range(5):
+        hop.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
+    assert len(hop.sent) == 5
+    assert not hop.layer.servers._here
+    upstream = hop.served[0][1]
+    assert not upstream.is_merged()  # its handler has ended: there is nothing to ask about
+
+
+def test_a_transaction_that_is_over_holds_nothing():
+    """Who asks too late leaves nothing behind."""
+    served = Served()
+    message = read(request("REGISTER"))
+    transaction = held(served, message)
+    transaction.end()
+    served.let_go(transaction)
+    assert not served.is_merged(message, transaction)
+    assert not served._here
+
+
+# CANCEL, §9.2
+
+
+@pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
+def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
+    """§9.2: as if it had any method but CANCEL and ACK."""
+    served = Served()
+    transaction = held(served, read(request(method, branch=branch)))
+    assert served.cancelled(read(request("CANCEL", branch=branch))) is transaction
+    served.let_go(transaction)
+    assert served.cancelled(read(request("CANCEL", branch=branch))) is None
+    assert not served
+    assert not served._unknown_methods
+
+
+@pytest.mark.parametrize("method", ["CANCEL", "ACK"])
+def test_a_cancel_names_no_cancel_and_no_ack(method: str):
+    """§9.2."""
+    served = Served()
+    held(served, read(request(method)))
+    assert served.cancelled(read(request("CANCEL"))) is None
+
+
+def test_under_one_branch_the_invite_is_meant():
+    """A client that marks two requests alike means the one that takes long."""
+    served = Served()
+    held(served, read(request("FLY")))
+    held(served, read(request("MESSAGE")))
+    invite = held(served, read(request("INVITE")))
+    assert served.cancelled(read(request("CANCEL"))) is invite
+
+
+def test_of_two_unknown_methods_under_one_branch_one_is_found():
+    """The first to go takes nothing of the other with it."""
+    served = Served()
+    first, second = held(served, read(request("FLY"))), held(served, read(request("SWIM")))
+    served.let_go(first)
+    assert served.cancelled(read(request("CANCEL"))) is second
+    served.let_go(second)
+    assert not served._unknown_methods
+
+
+def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
+    """§17.2.3: To tags included."""
+    served = Served()
+    held(served, read(request("INVITE", branch=OLD, to="<sip:bob@example.com>;tag=b")))
+    assert served.cancelled(read(request("CANCEL", branch=OLD))) is None
+
+
+# ACK, §17.2.3
+
+
+def answered(served: Served, to_tag: str = "", *, branch: str) -> InviteServerTransaction:
+    """An INVITE with that To tag, which has been answered under the tag b."""
+    to = "<sip:bob@example.com>" + to_tag
+    transaction = held(served, read(request("INVITE", branch=branch, to=to)))
+    assert isinstance(transaction, InviteServerTransaction)
+    transaction.to_line = "t : <sip:bob@example.com>\r\n ;tag=b"
+    return transaction
+
+
+def ack(tag: str, branch: str) -> Request:
+    return read(request("ACK", branch=branch, to=f"<sip:bob@example.com>{tag}"))
+
+
+@pytest.mark.parametrize("to_tag", ["", ";tag=b"])
+@pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
+def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str, to_tag: str):
+    """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
+    served = Served()
+    transaction = answered(served, to_tag, branch=branch)
+    assert served.acknowledged(ack(";tag=b", branch)) is transaction
+    assert served.acknowledged(ack(";tag=c", branch)) is None
+    assert served.acknowledged(ack("", branch)) is None
+
+
+def test_the_ack_of_a_unique_branch_needs_no_tag():
+    """§17.2.3: branch and sent-by tell."""
+    served = Served()
+    transaction = answered(served, branch=";branch=z9hG4bKx")
+    assert served.acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
+    assert served.acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
+
+
+def test_an_ack_belongs_to_an_invite_alone():
+    """§17.2.3: the method of the request that made the transaction is INVITE."""
+    served = Served()
+    held(served, read(request("MESSAGE")))
+    assert served.acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "tag"),
+    [
+        ("To: <sip:b@x>;tag=1", "1"),
+        ("t:sip:b@x;tag=1", "1"),
+        ("To: <sip:b@x;tag=0>", ""),
+        ("To: <", ""),
+        ("To:", ""),
+    ],
+)
+def test_a_tag_is_read_from_a_line(line: str, tag: str):
+    """Of a response, which is not checked for that when it comes."""
+    assert tag_of(line) == tag
