@@ -45,6 +45,9 @@ _HA1 = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_25
 # Phones that give up at a challenge they do not know, wherever it stands, against RFC 8760 §2.4:
 # baresip on libre before 3.11, which Debian 12 and Ubuntu 22.04 ship.  They are offered MD5 alone.
 _KNOWS_MD5_ALONE = re.compile(r"baresip v?(?:[0-2]\.|3\.(?:[0-9]|10)\b)", re.IGNORECASE)
+# Credentials for our realm that are looked into, of one request: one for each algorithm that there
+# is a challenge for, and one that a phone has left from an earlier nonce.
+MAX_ANSWERS = 4
 # Whoever does not exist is checked against this, in the same time as whoever does.
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()[:32]
 
@@ -66,73 +69,101 @@ class Authenticator:
         self.algorithms = tuple(algorithms)
         self.clock = clock
 
-    def authenticate(self, request: Request, realm: str, source: str) -> Account:
+    def authenticate(
+        self, request: Request, realm: str, source: str, *, as_proxy: bool = False
+    ) -> Account:
         """The account whose credentials a request carries for `realm`.
 
-        `source` is the address that it came from.  Raises Challenged: 401 for a REGISTER, 407 for
-        anything else; unknown users and wrong passwords look alike.  Raises Refused (400) for
-        credentials that were made for another server's request.
+        `source` is the address that it came from.  Of several credentials one that is right is
+        enough.  Raises Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and
+        wrong passwords look alike.  Raises Refused (400) for credentials that were made for
+        another server's request.
         """
-        answer = self._answer_for(request, realm, source)
-        if answer is None:
-            raise self._challenge(request, realm, source, "")
-        if isinstance(answer, str):
-            raise self._challenge(request, realm, source, answer)
-        if answer.uri != request.uri_text and not self._names_us(answer.uri):
-            raise Refused(
-                400,
-                f"the digest was made for {answer.uri[:60]}",
-                reason="Digest uri does not match",
-            )
-        account = self.accounts.find(answer.username, realm)
-        ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
-        right = is_right(ha1 or _NOBODY, request.method, answer)
-        if account is None or not account.enabled or not ha1 or not right:
-            raise self._challenge(request, realm, source, _cause(account, answer.username))
+        answers, cause = self._answers_for(request, realm, source, as_proxy)
         now = self.clock()
-        if not self.nonces.is_ours(answer.nonce, source) or not self.nonces.is_fresh(
-            answer.nonce, now
-        ):
-            raise self._challenge(request, realm, source, "", stale=True)
-        if not self.nonces.use(answer.nonce, _count(answer), now):
-            raise self._challenge(request, realm, source, "the nonce-count was used", stale=True)
-        return account
+        foreign: str | None = None
+        is_stale = False
+        for answer, is_ours in answers:
+            if answer.uri != request.uri_text and not self._fits(answer.uri, request):
+                foreign = answer.uri
+                continue
+            account = self._proven(answer, request.method, realm)
+            if isinstance(account, str):
+                cause = account
+            elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
+                is_stale = True
+            elif not self.nonces.use(answer.nonce, _count(answer), now):
+                is_stale, cause = True, "the nonce-count was used"
+            else:
+                return account
+        if foreign is not None and not is_stale:
+            raise Refused(
+                400, f"the digest was made for {foreign[:60]}", reason="Digest uri does not match"
+            )
+        raise self._challenge(request, realm, source, cause, as_proxy, stale=is_stale)
 
-    def _answer_for(self, request: Request, realm: str, source: str) -> Answer | str | None:
-        """Pick our credentials: of this realm, and if there are several, with a nonce of ours."""
-        name = "authorization" if request.method == "REGISTER" else "proxy-authorization"
-        picked: Answer | str | None = None
+    def _answers_for(
+        self, request: Request, realm: str, source: str, as_proxy: bool
+    ) -> tuple[list[tuple[Answer, bool]], str]:
+        """Our credentials, those with a nonce of ours first, and what is wrong with the others.
+
+        Ours are those of this realm; other realms' and other schemes' are nobody's business here.
+        """
+        name = "proxy-authorization" if as_proxy else "authorization"
+        cause = ""
+        answers: list[tuple[Answer, bool]] = []
         for field in request.fields(name):
             try:
                 credentials = parse_credentials(field)
             except BadMessage as error:
-                picked = picked or error.reason
+                cause = cause or error.reason
                 continue
             if credentials.scheme != "digest" or credentials.params.get("realm") != realm:
                 continue
             answer = read_answer(credentials.params)
-            if isinstance(answer, Answer):
-                if answer.algorithm not in self.algorithms:
-                    answer = f"the algorithm {answer.algorithm} is not offered"
-                elif self.nonces.is_ours(answer.nonce, source):
-                    return answer
-            if not isinstance(picked, Answer):
-                picked = answer
-        return picked
+            if isinstance(answer, str):
+                cause = answer
+            elif answer.algorithm not in self.algorithms:
+                cause = f"the algorithm {answer.algorithm} is not offered"
+            else:
+                answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
+        if len(answers) > 1:
+            answers.sort(key=lambda pair: not pair[1])
+        return answers[:MAX_ANSWERS], cause
 
-    def _names_us(self, uri_text: str) -> bool:
+    def _proven(self, answer: Answer, method: str, realm: str) -> Account | str:
+        """The account that an answer is right for, or what is wrong.
+
+        One digest is computed whether or not there is such an account.
+        """
+        account = self.accounts.find(answer.username, realm)
+        ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
+        right = is_right(ha1 or _NOBODY, method, answer)
+        if account is None or not account.enabled or not ha1 or not right:
+            return _cause(account, answer.username)
+        return account
+
+    def _fits(self, uri_text: str, request: Request) -> bool:
+        """Tell whether a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
         try:
-            return self.domains.is_us(parse_uri(uri_text))
+            uri = parse_uri(uri_text)
+            return self.domains.is_us(uri) or uri.equals(request.uri)
         except BadMessage:
             return False
 
     def _challenge(
-        self, request: Request, realm: str, source: str, cause: str, *, stale: bool = False
+        self,
+        request: Request,
+        realm: str,
+        source: str,
+        cause: str,
+        as_proxy: bool,
+        *,
+        stale: bool = False,
     ) -> Challenged:
         """A challenge for each algorithm that would lock no enabled user of the realm out."""
         now = self.clock()
-        is_register = request.method == "REGISTER"
-        title = "WWW-Authenticate" if is_register else "Proxy-Authenticate"
+        title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
         nonce = self.nonces.make(now, source)
         offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
         if "MD5" in offered and _KNOWS_MD5_ALONE.match(request.value("user-agent") or ""):
@@ -141,7 +172,7 @@ class Authenticator:
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]
         )
-        return Challenged(401 if is_register else 407, cause, extra=extra)
+        return Challenged(407 if as_proxy else 401, cause, extra=extra)
 
 
 def _cause(account: Account | None, username: str) -> str:

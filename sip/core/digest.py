@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sip.message.grammar import quote
 
@@ -64,6 +64,8 @@ def read_answer(params: dict[str, str]) -> Answer | str:
     )
     if answer.algorithm not in _HASHES:
         return f"the algorithm {answer.algorithm[:20]} is not offered"
+    if "username*" in params or get("userhash", "").lower() == "true":
+        return "the username is hashed or encoded, which was not asked for"
     if not answer.qop:
         return answer
     if answer.qop.lower() != "auth":
@@ -90,11 +92,17 @@ def expected_response(ha1: str, method: str, answer: Answer) -> str:
 
 
 def is_right(ha1: str, method: str, answer: Answer) -> bool:
-    """Compare an answer with the right one, in the same time whether it is right or wrong."""
-    expected = expected_response(ha1, method, answer)
-    return hmac.compare_digest(
-        expected.encode(), answer.response.lower().encode("utf-8", "surrogateescape")
-    )
+    """Compare an answer with the right one, in the same time whether it is right or wrong.
+
+    Without qop it follows RFC 2069; one with a cnonce all the same may mean `auth`, which is what
+    no qop stands for since RFC 8760 §2.6, item 8.
+    """
+    said = answer.response.lower().encode("utf-8", "surrogateescape")
+    expected = expected_response(ha1, method, answer).encode()
+    if answer.qop or not answer.cnonce:
+        return hmac.compare_digest(expected, said)
+    as_auth = expected_response(ha1, method, replace(answer, qop="auth")).encode()
+    return hmac.compare_digest(expected, said) | hmac.compare_digest(as_auth, said)
 
 
 def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:

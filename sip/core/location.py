@@ -44,6 +44,18 @@ class Binding:
         """Compare contacts as URIs (§19.1.4)."""
         return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
 
+    def is_moved_by(self, new: "Binding") -> bool:
+        """Tell whether a phone behind NAT has come back from elsewhere with another contact.
+
+        The flow was the only way to it, and it leads there no more (RFC 5626 §6).
+        """
+        if not self.behind_nat or self.flow.remote == new.flow.remote:
+            return False
+        if self.call_id == new.call_id:
+            return self.cseq < new.cseq
+        own = self.instance, self.reg_id
+        return self.instance != "" and own == (new.instance, new.reg_id)
+
     def is_set_later_than(self, call_id: str, cseq: int) -> bool:
         """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
         return self.call_id == call_id and cseq <= self.cseq
@@ -86,23 +98,30 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
     """
     bindings = list(live(current, now))
     for new in wanted:
-        # Equality of URIs is not transitive, so a contact is no key to look up by.
-        at = next((i for i, b in enumerate(bindings) if b.has_contact(new.contact)), None)
-        if at is not None:
-            old = bindings[at]
-            if old.is_set_later_than(new.call_id, new.cseq) and all(old is not b for b in wanted):
+        # Equality of URIs is not transitive: a contact is no key to look up by, and one may be
+        # equal to several that differ from each other.
+        equal = [b for b in bindings if b.has_contact(new.contact)]
+        for old in equal:
+            if old.is_set_later_than(new.call_id, new.cseq) and not _is_among(wanted, old):
                 raise _out_of_order(new.cseq)
-            if new.expires_at > now:
-                bindings[at] = new
-            else:
-                del bindings[at]
-        elif new.expires_at > now:
+        if new.expires_at <= now:
+            bindings = [b for b in bindings if not _is_among(equal, b)]
+        elif equal:  # in the place of the first
+            first = equal[0]
+            kept = [b for b in bindings if b is first or not _is_among(equal, b)]
+            bindings = [new if b is first else b for b in kept]
+        else:
+            bindings = [b for b in bindings if _is_among(wanted, b) or not b.is_moved_by(new)]
             bindings.append(new)
     if len(bindings) > MAX_CONTACTS:
         raise Refused(
             403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
         )
     return tuple(bindings)
+
+
+def _is_among(bindings: Iterable[Binding], one: Binding) -> bool:
+    return any(one is binding for binding in bindings)
 
 
 def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:

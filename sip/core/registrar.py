@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from sip.core.authentication import Authenticator
 from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
 from sip.core.refusal import Refused
-from sip.core.routing import Domains, address_of_record, username_of
+from sip.core.routing import Domains, address_of_record
 from sip.message.grammar import BadMessage, quote
 from sip.message.headers import (
-    MAX_SECONDS,
     NameAddr,
     parse_name_addr,
     parse_q,
@@ -25,12 +25,18 @@ from sip.transport.resolver import is_address
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
+# The body that a request to the server itself may have; it is not looked into.
+ACCEPTED = "application/sdp"
 
 # Characters of one Contact.  A push token and an instance together take about 500 (RFC 8599 §14).
 MAX_CONTACT_LENGTH = 1000
 # Characters of all Path values, and of a Call-ID: a few edge proxies, a UUID and a host name.
 MAX_PATH_LENGTH = 1000
 MAX_CALL_ID_LENGTH = 300
+# §10.3, step 7: an hour or more is never too brief, whatever is configured.
+NEVER_TOO_BRIEF = 3600
+# §10.2.1.1: what an expires parameter that can't be read stands for.
+EXPIRES_IF_MALFORMED = 3600
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -54,9 +60,10 @@ class Expiry:
         """What is granted for what was asked; 0 stays 0.  Raises Refused (423) for too little."""
         if asked == 0:
             return 0
-        if asked < self.minimum:
-            minimum = (("Min-Expires", str(self.minimum)),)
-            raise Refused(423, f"asked to expire in {asked} s already", extra=minimum)
+        minimum = min(self.minimum, NEVER_TOO_BRIEF)
+        if asked < minimum:
+            extra = (("Min-Expires", str(minimum)),)
+            raise Refused(423, f"asked to expire in {asked} s already", extra=extra)
         return min(asked, self.maximum)
 
 
@@ -79,17 +86,23 @@ class Registrar:
 
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Serve one REGISTER.  Blocks until its bindings are kept; a refusal is a Refused."""
-        if self.domains.realm_of(request.uri) is None:  # step 1
-            raise Refused(404, f"{request.uri_text[:60]} is not a domain of this server")
+        domain = self._domain(request)  # step 1
         check_required(request)  # step 2
-        realm = self._realm_of_to(request)
+        check_content(request)
+        path = _supported_path(request)
+        to = request.to.sip_uri  # RFC 4475 §3.3.4: 400 for any other
+        realm = self.domains.realm_of(to)
         source = upstream.flow.remote[0]
-        account = self.authenticator.authenticate(request, realm, source)  # step 3
+        account = self.authenticator.authenticate(  # step 3
+            request, realm or self.domains.main, source
+        )
         upstream.is_proven = True
-        username = username_of(request.to.uri)  # step 5
-        if username != account.username:  # step 4
-            raise Refused(403, f"{account.username} may not register for {username[:60]}")
-        aor = address_of_record(username, realm)
+        # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
+        if realm is None or domain not in (realm, self.domains.main):
+            raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
+        if to.username != account.username:  # step 4
+            raise Refused(403, f"{account.username} may not register for {to.username[:60]}")
+        aor = address_of_record(to.username, realm)
         contacts = request.values("contact")
         if not contacts:
             bindings = self.location.bindings(aor)
@@ -98,25 +111,33 @@ class Registrar:
             self.location.remove_all(aor, request.call_id, request.cseq[0])
             bindings = ()
         else:
-            wanted = self._wanted(request, contacts, upstream.flow, account.id)  # step 6
+            wanted = self._wanted(request, contacts, path, upstream.flow, account.id)  # step 6
             bindings = self.location.update(aor, wanted)  # step 7
-        self._answer(request, upstream, bindings)  # step 8
+        self._answer(request, upstream, bindings, path)  # step 8
 
-    def _realm_of_to(self, request: Request) -> str:
-        realm = self.domains.realm_of(request.to.uri)
+    def _domain(self, request: Request) -> str:
+        """The realm of the domain that is registered with (§8.2.2.1; §10.3, step 1)."""
+        uri = request.uri
+        if uri.scheme != "sip":
+            raise Refused(416, f"{uri.scheme[:20]} is not a scheme that is served here")
+        realm = self.domains.realm_of(uri)
         if realm is None:
-            raise Refused(404, f"{request.to.uri_text[:60]} is not in a domain of this server")
+            raise Refused(404, f"{request.uri_text[:60]} is not a domain of this server")
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
         """§10.3, step 6: `*` stands alone, and with an Expires of zero."""
-        if len(contacts) > 1 or request.value("expires") != "0":
+        if len(contacts) > 1 or parse_seconds(request.value("expires"), 1) != 0:
             raise BadMessage("Contact * goes alone and with Expires 0")
 
     def _wanted(
-        self, request: Request, contacts: list[str], flow: Flow, user_id: int
+        self,
+        request: Request,
+        contacts: list[str],
+        path: tuple[str, ...],
+        flow: Flow,
+        user_id: int,
     ) -> list[Binding]:
-        path = tuple(request.values("path"))
         _check_bounds(contacts, path, request.call_id)
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
@@ -129,6 +150,8 @@ class Registrar:
             contact = parse_name_addr(value)
             asked = _asked_seconds(contact, header_expires)
             uri = contact.uri
+            if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI isn't
+                raise BadMessage("Contact is SIPS, Request-URI is not")
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
@@ -149,14 +172,37 @@ class Registrar:
             wanted.append(binding)
         return wanted
 
-    def _answer(self, request: Request, upstream: Upstream, bindings: Bindings) -> None:
+    def _answer(
+        self, request: Request, upstream: Upstream, bindings: Bindings, path: tuple[str, ...]
+    ) -> None:
         now = self.clock()
-        extra = tuple(("Contact", _contact_value(binding, now)) for binding in bindings)
-        path = request.values("path")
-        if path and "path" in [tag.lower() for tag in request.values("supported")]:
-            extra += tuple(("Path", value) for value in path)
-        tag = upstream.layer.new_token()
+        extra = (
+            *(("Contact", _contact_value(binding, now)) for binding in bindings),
+            ("Date", sip_date(int(self.location.unix_clock()))),
+            *(("Path", value) for value in path),
+        )
+        tag = upstream.layer.stateless_tag(request)
         upstream.respond(make_response(request, 200, to_tag=tag, extra=extra))
+
+
+@lru_cache(maxsize=1)  # written once a second
+def sip_date(unix_second: int) -> str:
+    """The value of Date (§20.17)."""
+    return formatdate(unix_second, usegmt=True)
+
+
+def _supported_path(request: Request) -> tuple[str, ...]:
+    """The Path of a request.  Raises Refused (420) for one that its phone knows nothing of.
+
+    So it learns that somebody on the way has put himself before it (RFC 3327 §5.3).
+    """
+    if "path" not in request.names:
+        return ()
+    if "path" not in [tag.lower() for tag in request.values("supported")]:
+        raise Refused(
+            420, "has a Path that its phone does not support", extra=(("Unsupported", "path"),)
+        )
+    return tuple(request.values("path"))
 
 
 def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:
@@ -175,12 +221,13 @@ def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> N
 
 def _asked_seconds(contact: NameAddr, header_expires: int) -> int:
     """The expires parameter, else the Expires header, else the default (§10.2.1.1)."""
-    text = contact.params.get("expires")
-    return header_expires if text is None else min(parse_seconds(text, 3600), MAX_SECONDS)
+    if "expires" not in contact.params:
+        return header_expires
+    return parse_seconds(contact.params["expires"], EXPIRES_IF_MALFORMED)
 
 
 def _contact_value(binding: Binding, now: float) -> str:
-    seconds = max(0, round(binding.expires_at - now))
+    seconds = max(1, round(binding.expires_at - now))  # 0 would say that it is gone
     q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
@@ -215,3 +262,16 @@ def check_required(request: Request) -> None:
     if unknown:
         extra = (("Unsupported", ", ".join(unknown)),)
         raise Refused(420, f"requires {', '.join(unknown)[:80]}", extra=extra)
+
+
+def check_content(request: Request) -> None:
+    """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
+    if not request.body:
+        return
+    content_type = (request.value("content-type") or "").partition(";")[0].strip(" \t").lower()
+    encoding = (request.value("content-encoding") or "identity").lower()
+    disposition = (request.value("content-disposition") or "").replace(" ", "").lower()
+    if "handling=optional" in disposition or (content_type, encoding) == (ACCEPTED, "identity"):
+        return
+    extra = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"))
+    raise Refused(415, f"has a body of the type {content_type[:40] or '?'}", extra=extra)

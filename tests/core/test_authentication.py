@@ -7,7 +7,7 @@ import pytest
 from world import MemoryUsers
 
 from sip.core import authentication
-from sip.core.authentication import Authenticator
+from sip.core.authentication import MAX_ANSWERS, Authenticator
 from sip.core.digest import NONCE_SECONDS, Answer, Nonces, expected_response
 from sip.core.refusal import Challenged, Refused
 from sip.core.routing import Domains
@@ -86,14 +86,19 @@ class Bench:
         params.setdefault("response", expected_response(ha1, method, answer))
         return "Digest " + ", ".join(f'{name}="{value}"' for name, value in params.items())
 
-    def lets_in(self, *fields: str, realm: str = REALM, method: str = "REGISTER") -> str:
+    def lets_in(
+        self, *fields: str, realm: str = REALM, method: str = "REGISTER", as_proxy: bool = False
+    ) -> str:
         request = self.request(*fields, method=method)
-        return self.authenticator.authenticate(request, realm, PEER).username
+        return self.authenticator.authenticate(request, realm, PEER, as_proxy=as_proxy).username
 
-    def challenges(self, *fields: str, realm: str = REALM, source: str = PEER, **more):
+    def challenges(
+        self, *fields: str, realm: str = REALM, source: str = PEER, as_proxy: bool = False, **more
+    ):
         """The challenge, and the values of its fields."""
+        request = self.request(*fields, **more)
         with pytest.raises(Challenged) as challenged:
-            self.authenticator.authenticate(self.request(*fields, **more), realm, source)
+            self.authenticator.authenticate(request, realm, source, as_proxy=as_proxy)
         return challenged.value, [value for _, value in challenged.value.extra]
 
 
@@ -128,26 +133,118 @@ def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
     assert bench.lets_in(*[*others, bench.digest()][::order]) == "bob"
 
 
-def test_of_several_for_our_realm_the_one_with_a_nonce_of_ours_counts(bench: Bench):
-    """RFC 8760 §2.6: a client may answer each challenge; an old server's answer is no matter."""
-    foreign = bench.digest(nonce="made-by-another")
-    assert bench.lets_in(foreign, bench.digest()) == "bob"
-    assert bench.lets_in(bench.digest(), foreign) == "bob"
-    assert bench.lets_in(bench.digest(algorithm="SHA-1"), bench.digest()) == "bob"
-    challenge, _ = bench.challenges(bench.digest(password="wrong"), bench.digest())
-    assert challenge.status == 401
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"password": "wrong"},
+        {"username": "nobody"},
+        {"username": "bob", "response": ""},
+        {"nonce": "made-by-another"},
+        {"nonce": "0" * 40},
+        {"algorithm": "SHA-1"},
+        {"algorithm": "SHA-512-256"},
+        {"algorithm": "MD5-sess"},
+        {"qop": "auth-int"},
+        {"nc": "1"},
+        {"uri": "sip:evil.org"},
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_for_our_realm_one_that_is_right_is_enough(bench: Bench, wrong, order: int):
+    """§22.3: a client may send several for one realm, one for each challenge it has had."""
+    assert bench.lets_in(*[bench.digest(**wrong), bench.digest()][::order]) == "bob"
+
+
+def test_a_client_may_answer_each_challenge(bench: Bench):
+    """RFC 8760 §2.3: one nonce, an algorithm each."""
+    nonce = bench.nonces.make(bench.now, PEER)
+    fields = [bench.digest(nonce=nonce, algorithm=name) for name in ("SHA-256", "MD5")]
+    assert bench.lets_in(*fields) == "bob"
+
+
+def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
+    """Whatever the request holds; those with a nonce of ours first."""
+    computed: list[str] = []
+    right = authentication.is_right
+    monkeypatch.setattr(
+        authentication, "is_right", lambda *all_: computed.append(all_[2].nonce) or right(*all_)
+    )
+    many = [bench.digest(nonce=f"foreign{n}") for n in range(100)]
+    assert bench.lets_in(*many, bench.digest()) == "bob"
+    assert len(computed) == 1
+    guesses = [bench.digest(password=f"guess{n}") for n in range(100)]
+    bench.challenges(*guesses, bench.digest())
+    assert len(computed) == 1 + MAX_ANSWERS
+
+
+def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
+    """RFC 7616 §3.3: its password was right, so nobody has to be asked for it again."""
+    old = bench.digest()
+    bench.now += NONCE_SECONDS + 1
+    foreign, wrong = bench.digest(uri="sip:evil.org"), bench.digest(password="wrong")
+    for fields in ((old, wrong), (wrong, old), (foreign, old), (old, foreign)):
+        _, challenges = bench.challenges(*fields)
+        assert all("stale=true" in challenge for challenge in challenges)
+    with pytest.raises(Refused) as refused:
+        bench.lets_in(wrong, foreign)
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize(
-    ("method", "field", "status"),
-    [("REGISTER", "Authorization", 401), ("INVITE", "Proxy-Authorization", 407)],
+    "changed",
+    [
+        ("Digest ", "dIGEST "),
+        ("Digest ", "DIGEST   "),
+        ("username=", "UserName = "),
+        ("realm=", "REALM="),
+        ("qop=", "QOP="),
+        ('qop="auth"', "qop=auth"),
+        ('algorithm="MD5"', "algorithm=MD5"),
+        ('algorithm="MD5"', "algorithm=md5"),
+        ('nc="00000001"', "nc=00000001"),
+        ("Digest ", 'Digest opaque="", charset=UTF-8, stale=FALSE, unheard-of="a, b=c", x=y, '),
+        ("Digest ", "Digest userhash=false, "),
+        (", ", " ,\t"),
+    ],
 )
-def test_each_role_has_its_own_field(bench: Bench, method: str, field: str, status: int):
-    """§22.2 and §22.3: a registrar is a UAS, a proxy is none."""
+def test_names_have_no_case_and_quotes_do_not_matter_and_the_unknown_is_passed_over(
+    bench: Bench, changed: tuple[str, str]
+):
+    """RFC 7616 §3.4, §3.4.5: what is hashed is what stands in the quotes."""
+    assert bench.lets_in(bench.digest().replace(*changed)) == "bob"
+
+
+@pytest.mark.parametrize("username", ["j\u00f6rg", 'a"b', "a\\b", "j@s0n", "+1 555", "a%41"])
+def test_a_name_is_what_its_quoted_string_means(bench: Bench, username: str):
+    """§25.1 and RFC 7616 §3.4.5: UTF-8 as it is, backslashes undone, %HH left alone."""
+    bench.users.add(username, "secret")
+    written = username.replace("\\", "\\\\").replace('"', '\\"')
+    field = bench.digest(username=username).replace(f'"{username}"', f'"{written}"')
+    assert bench.lets_in(field) == username
+
+
+@pytest.mark.parametrize(
+    "more", ["username*=UTF-8''bob, ", "userhash=true, ", "userhash=TRUE, ", 'userhash="true", ']
+)
+def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: Bench, more: str):
+    """RFC 7616 §3.4: both names are an error; §3.4.4: no challenge of ours asks for a hash."""
+    challenge, _ = bench.challenges(bench.digest().replace("Digest ", "Digest " + more))
+    assert "hashed" in challenge.cause
+
+
+@pytest.mark.parametrize(
+    ("as_proxy", "field", "status"),
+    [(False, "Authorization", 401), (True, "Proxy-Authorization", 407)],
+)
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_each_role_has_its_own_field(
+    bench: Bench, method: str, as_proxy: bool, field: str, status: int
+):
+    """§22.2 and §22.3: a registrar is a UAS, a proxy is none, whatever it carries."""
     bench.field = field
-    assert bench.lets_in(bench.digest(method), method=method) == "bob"
+    assert bench.lets_in(bench.digest(method), method=method, as_proxy=as_proxy) == "bob"
     bench.field = {"Authorization": "Proxy-Authorization"}.get(field, "Authorization")
-    challenge, _ = bench.challenges(bench.digest(method), method=method)
+    challenge, _ = bench.challenges(bench.digest(method), method=method, as_proxy=as_proxy)
     assert challenge.status == status
     wanted = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}[status]
     assert {name for name, _ in challenge.extra} == {wanted}
@@ -159,6 +256,15 @@ def test_a_user_is_known_in_his_own_realm_alone(bench: Bench):
     bench.challenges(bench.digest(username="carol"))
     bench.challenges(bench.digest(username="carol", realm="other.org"))
     bench.challenges(bench.digest(), realm="other.org")
+
+
+def test_no_qop_may_stand_for_auth(bench: Bench):
+    """RFC 8760 §2.6, item 8; and RFC 2069 with a cnonce of no use is taken all the same."""
+    assert bench.lets_in(bench.digest().replace('qop="auth", ', "")) == "bob"
+    field = bench.digest(qop="-")
+    assert bench.lets_in(field) == "bob"
+    bench.challenges(field)
+    bench.challenges(bench.digest(password="wrong").replace('qop="auth", ', ""))
 
 
 def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
@@ -234,6 +340,9 @@ def test_an_account_without_a_hash_for_the_algorithm_is_not_let_in(bench: Bench)
         ("sip:192.0.2.1:5060", True),
         ("sip:anybody@other.org", True),
         ("sip:evil.org", False),
+        ("SIP:EXAMPLE.com.", True),
+        ("sips:example.com", True),
+        ("sip:example.com:5060;transport=udp", True),
         ("sip:example.com@evil.org", False),
         ("sip:192.0.2.1:5999", False),
         ("http://example.com", False),

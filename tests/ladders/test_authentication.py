@@ -62,6 +62,7 @@ def test_a_count_is_taken_once_and_a_gap_is_allowed(world: World):
     bob.gets(200)
     replay = first.copy()
     replay.set("via", "Via: SIP/2.0/UDP 192.0.2.101:5060;branch=z9hG4bKreplay;rport")
+    replay.set("cseq", f"CSeq: {first.cseq[0] + 1} REGISTER")  # else it is a merged one (482)
     bob.transmits(replay)
     assert "stale=true" in bob.gets(401).value("www-authenticate")
 
