@@ -255,6 +255,12 @@ class Config:
     sip_calls_from_outside: bool = setting(
         "on", parse_switch, "let callers of other domains reach our users", value="on|off"
     )
+    sip_follow_redirects: bool = setting(
+        "off",
+        parse_switch,
+        "ring those of our users whom a 3xx names, instead of passing it on",
+        value="on|off",
+    )
     sip_min_expires: int = setting(
         "60", _seconds, "shortest registration that is accepted", value="SECONDS"
     )

@@ -15,9 +15,17 @@ from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
 from sip.core.location import Location
-from sip.core.proxy import Proxy
+from sip.core.proxy import OWN_METHODS, Proxy
 from sip.core.refusal import Refused, printable
-from sip.core.registrar import SUPPORTED, Expiry, Registrar, check_required
+from sip.core.registrar import (
+    ACCEPTED,
+    SUPPORTED,
+    Expiry,
+    Registrar,
+    check_content,
+    check_required,
+    sip_date,
+)
 from sip.core.routing import Domains, username_of
 from sip.core.ticket import Tickets
 from sip.message.grammar import BadMessage
@@ -44,11 +52,6 @@ ACCOUNTS_AT_ONCE = 500
 _BROADCAST = ip_address("255.255.255.255")
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
-
-ALLOWED = (
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER, "
-    "INFO, PRACK, UPDATE"
-)
 
 
 class ListenError(OSError):
@@ -102,10 +105,11 @@ class SipServer:
             self.location,
             Tickets(secret),
             calls_from_outside=config.sip_calls_from_outside,
+            follow_redirects=config.sip_follow_redirects,
         )
         # Who serves which method; the proxy serves every other, known or not.
         self.methods: dict[str, Callable[[Request, Upstream], None]] = {
-            "REGISTER": self.registrar.handle,
+            "REGISTER": self.serve_register,
             "OPTIONS": self.serve_options,
         }
         self.layer.on_request = self.serve
@@ -176,23 +180,42 @@ class SipServer:
         response = make_response(request, refused.status, reason, to_tag=tag, extra=refused.extra)
         self.layer.answer_statelessly(upstream, response)
 
+    def serve_register(self, request: Request, upstream: Upstream) -> None:
+        """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).
+
+        One to another domain is the proxy's (§10.3, step 1).
+        """
+        if not self._is_for_us(request):
+            self.proxy.handle(request, upstream)
+            return
+        if upstream.is_merged():
+            raise Refused(482, "it has come another way already")
+        self.registrar.handle(request, upstream)
+
     def serve_options(self, request: Request, upstream: Upstream) -> None:
         """Answer an OPTIONS to the server itself (§11.2); one to a user is the proxy's."""
-        uri = request.uri
-        routes = [parse_name_addr(value).uri for value in request.values("route")]
-        if username_of(uri) or not all(map(self.domains.is_us, (uri, *routes))):
+        if username_of(request.uri) or not self._is_for_us(request):
             self.proxy.handle(request, upstream)
             return
         check_required(request)
+        check_content(request)
         extra = (
-            ("Allow", ALLOWED),
-            ("Accept", "application/sdp"),
+            ("Allow", OWN_METHODS),
+            ("Accept", ACCEPTED),
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "en"),
             ("Supported", ", ".join(sorted(SUPPORTED))),
+            ("Date", sip_date(int(self.unix_clock()))),
         )
         response = make_response(
             request, 200, to_tag=self.layer.stateless_tag(request), extra=extra
         )
         self.layer.answer_statelessly(upstream, response)
+
+    def _is_for_us(self, request: Request) -> bool:
+        """Tell whether a request ends here: its Request-URI and all its Routes name us."""
+        routes = [parse_name_addr(value).uri for value in request.values("route")]
+        return all(map(self.domains.is_us, (request.uri, *routes)))
 
     def drop_phones(self, accounts: Sequence[Account]) -> None:
         """Let go of the phones of accounts that are gone or disabled; calls find them no more."""
@@ -298,7 +321,7 @@ class OwnAddresses:
         self._known.clear()
 
     def _is_own(self, host: str) -> bool:
-        if host in self._names:
+        if host.removesuffix(".") in self._names:
             return True
         if not is_address(host):
             return False

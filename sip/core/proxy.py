@@ -3,25 +3,29 @@
 import logging
 
 from sip.core.authentication import Account, Authenticator
+from sip.core.forking import Fork
 from sip.core.forwarding import Forwarder
 from sip.core.location import Location
 from sip.core.refusal import Refused
 from sip.core.routing import (
-    MAX_BREADTH,
     Domains,
     Target,
-    address_of_record,
     as_request_uri,
     breadth_left,
-    by_preference,
+    has_looped,
     hops_left,
+    is_own_record_route,
+    loop_mark,
+    strip_own_maddr,
     take_own_routes,
     username_of,
 )
+from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets
 from sip.message.grammar import BadMessage
+from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import parse_uri
+from sip.message.uri import SipUri
 from sip.transaction.layer import Layer, Upstream
 from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute
@@ -30,11 +34,13 @@ log = logging.getLogger("sip.proxy")
 
 # Requests that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
+# Requests that a phone sends to its own address to ask for what a server beside it would know.
+_FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
 _SCHEMES = frozenset({"sip", "tel"})
-# What may name a local user as its contact may name another: so many steps are followed.
-MAX_FORWARDS_BY_CONTACT = 5
-# What an INVITE can be multiplied by, all such steps included (RFC 5393 §5).
-MAX_BRANCHES = MAX_BREADTH
+# Who somebody is said to be.  Only who is trusted may say it, and no phone is (RFC 3325 §5, §6).
+_ASSERTIONS = ("p-asserted-identity", "p-preferred-identity")
+# What the server itself serves, as its address says when it is asked (§11.2, §21.4.6).
+OWN_METHODS = "ACK, CANCEL, OPTIONS, REGISTER"
 
 
 class Proxy:
@@ -49,6 +55,7 @@ class Proxy:
         tickets: Tickets,
         *,
         calls_from_outside: bool,
+        follow_redirects: bool,
     ) -> None:
         self.layer = layer
         self.authenticator = authenticator
@@ -57,78 +64,120 @@ class Proxy:
         self.tickets = tickets
         self.forwarder = Forwarder(layer, domains, tickets)
         self.calls_from_outside = calls_from_outside
+        self.follow_redirects = follow_redirects
 
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
-        routes = take_own_routes(request, self.domains)
-        passage = self.tickets.passage(request, routes)
+        mark = loop_mark(request)
+        routes, passage = self._prepare(request)
         if passage is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
-        check_forwardable(request)
+        check_forwardable(request, mark)
         if passage is None or self._leads_back_here(request, passage):
-            self._outside_dialog(request, upstream)
+            self._outside_dialog(request, upstream, mark)
         else:
-            self._within_dialog(request, upstream, passage)
+            self._within_dialog(request, upstream, mark, routes, passage)
+
+    def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
+        """Take off what is for us alone (§16.4): our Routes, and what they permit."""
+        routes = take_own_routes(request, self.domains)
+        for name in _ASSERTIONS:
+            if name in request.names:
+                request.remove(name)
+        passage = self.tickets.passage(request, routes)
+        if passage is not None:
+            strip_own_maddr(request, self.domains)
+        return routes, passage
 
     def _leads_back_here(self, request: Request, passage: Passage) -> bool:
         """Tell whether a dialog's target is an address here: it is looked up (§16.5)."""
         is_free = passage.flow is None and "route" not in request.names
         return is_free and self.domains.is_us(request.uri)
 
-    def _within_dialog(self, request: Request, upstream: Upstream, passage: Passage) -> None:
+    def _within_dialog(
+        self,
+        request: Request,
+        upstream: Upstream,
+        mark: str,
+        routes: list[SipUri],
+        passage: Passage,
+    ) -> None:
         """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
         if passage.flow is None and "route" in request.names:
             self._authenticate(request, upstream)
+        if request.method != "BYE":
+            # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
+            # alone (RFC 6665 §4.3), goes on through us.  The same tickets stand for the same sides.
+            for route in filter(is_own_record_route, routes):
+                request.put_first("record-route", f"Record-Route: <{route}>")
         target = Target(as_request_uri(request.uri_text), passage.flow)
-        self.forwarder.forward(request, upstream, [[target]])
+        Fork(self.forwarder, request, upstream, mark).run([target])
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""
         try:
-            passage = None
-            if hops_left(request) > 0:
-                passage = self.tickets.passage(request, take_own_routes(request, self.domains))
-            if (
-                passage is None
-                or (passage.flow is None and "route" in request.names)
-                or self._leads_back_here(request, passage)
-            ):
-                self.layer.counts["ACKs without a way"] += 1
+            target = self._target_of_ack(request) if hops_left(request) > 0 else None
+            if target is not None:
+                self.forwarder.pass_on(request, target, breadth_left(request))
                 return
-            target = Target(as_request_uri(request.uri_text), passage.flow)
-            self.forwarder.pass_on(request, target)
+            cause = "it shows no way"
         except (BadMessage, NoRoute, OSError) as error:
-            self.layer.counts["ACKs without a way"] += 1
-            log.debug("dropped an ACK: %s", error)
+            cause = str(error)
+        self.layer.counts["ACKs without a way"] += 1
+        log.debug("dropped an ACK: %s", cause)
 
-    def _outside_dialog(self, request: Request, upstream: Upstream) -> None:
-        """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
-        account = self._caller(request, upstream)
+    def _target_of_ack(self, request: Request) -> Target | None:
+        """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
+        _, passage = self._prepare(request)
+        if passage is None or (passage.flow is None and "route" in request.names):
+            return None
+        if not self._leads_back_here(request, passage):
+            return Target(as_request_uri(request.uri_text), passage.flow)
         realm = self.domains.realm_of(request.uri)
+        targets = self._target_set().of_user(username_of(request.uri), realm or self.domains.main)
+        return max(targets, key=lambda target: target.q, default=None)
+
+    def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
+        """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
+        realm = self.domains.realm_of(request.uri)
+        username = username_of(request.uri)
         is_elsewhere = "route" in request.names or self.domains.is_aimed_past_us(request.uri)
+        if realm is not None and not is_elsewhere and not username:
+            raise _not_served_here(request.method)
+        account = self._caller(request, upstream)
         if realm is None:
             raise Refused(403, f"{request.uri_text[:60]} is outside, and calls to outside are off")
         if is_elsewhere:
             raise Refused(403, "its Route or maddr leads outside, and calls to outside are off")
-        breadth = breadth_left(request)
-        if breadth == 0:
-            raise Refused(440, "it may not be split further")
-        targets = self._targets(username_of(request.uri), realm, account)
-        self.forwarder.forward(
+        if (
+            request.method in _FOR_EVENT_SERVERS
+            and account is not None
+            and (username, realm) == (account.username, self._realm_of_caller(request))
+        ):
+            raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
+        target_set = self._target_set()
+        targets = target_set.of_user(username, realm)
+        if not targets:
+            raise self._nobody(username, realm, is_stranger=account is None)
+        Fork(
+            self.forwarder,
             request,
             upstream,
-            by_preference(targets, breadth),
+            mark,
             record_routes=request.method not in _WITHOUT_DIALOG,
             is_trusted=account is not None,
-        )
+            redirect=target_set.of_redirection if self.follow_redirects else None,
+        ).run(targets)
+
+    def _target_set(self) -> TargetSet:
+        return TargetSet(self.authenticator.accounts, self.domains, self.location)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """The account that a request comes from, None for a stranger who is let in.
 
         Raises Challenged, or Refused (403).
         """
-        realm = self.domains.realm_of_sender(request.from_.uri)
-        if realm is not None:
+        if self.domains.realm_of_sender(request.from_.uri) is not None:
             account = self._authenticate(request, upstream)
             username = username_of(request.from_.uri)
             if username != account.username:
@@ -139,65 +188,45 @@ class Proxy:
         return None
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
-        realm = self.domains.realm_of_sender(request.from_.uri) or self.domains.main
-        account = self.authenticator.authenticate(request, realm, upstream.flow.remote[0])
+        realm = self._realm_of_caller(request)
+        account = self.authenticator.authenticate(
+            request, realm, upstream.flow.remote[0], as_proxy=True
+        )
         upstream.is_proven = True
         return account
 
-    def _targets(self, username: str, realm: str, caller: Account | None) -> list[Target]:
-        """The contacts of a user.  A contact that names us is a forward to another user here.
+    def _realm_of_caller(self, request: Request) -> str:
+        return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
 
-        Raises Refused: strangers are not told who exists.
-        """
-        targets: list[Target] = []
-        places: set[tuple[str, Flow | None, tuple[str, ...]]] = set()
-        ahead, seen = [(username, realm)], {(username, realm)}
-        for _ in range(MAX_FORWARDS_BY_CONTACT):
-            here, ahead = ahead, []
-            for user in here:
-                for target in self._contacts(*user):
-                    forwarded = self._forward_of(target)
-                    if forwarded is None:
-                        # Two ways through the users here may lead to one phone (§16.5).
-                        place = target.uri_text, target.flow, target.path
-                        if place not in places:
-                            places.add(place)
-                            targets.append(target)
-                    elif forwarded not in seen:
-                        seen.add(forwarded)
-                        ahead.append(forwarded)
-        if targets:
-            return targets[:MAX_BRANCHES]
+    def _nobody(self, username: str, realm: str, *, is_stranger: bool) -> Refused:
+        """The refusal of a call that finds no phone: strangers are not told who exists."""
         callee = self.authenticator.accounts.find(username, realm)
         if callee is None:
-            raise Refused(404 if caller else 480, f"there is no user {username[:60]}")
+            return Refused(480 if is_stranger else 404, f"there is no user {username[:60]}")
         state = "not registered" if callee.enabled else "disabled"
-        raise Refused(480, f"{username[:60]} is {state}")
-
-    def _contacts(self, username: str, realm: str) -> list[Target]:
-        """What a user is bound to; whose account is gone or disabled is not reached any more."""
-        account = self.authenticator.accounts.find(username, realm)
-        if account is None or not account.enabled:
-            return []
-        bindings = self.location.bindings(address_of_record(username, realm))
-        return [binding.target for binding in bindings]
-
-    def _forward_of(self, target: Target) -> tuple[str, str] | None:
-        """The user here that a contact names, by whatever Path; None for all others."""
-        if target.flow is not None:
-            return None
-        uri = parse_uri(target.uri_text)
-        realm = self.domains.realm_of(uri)
-        return None if realm is None else (username_of(uri), realm)
+        return Refused(480, f"{username[:60]} is {state}")
 
 
-def check_forwardable(request: Request) -> None:
-    """§16.3: what is refused before anything is looked up.  Raises Refused or BadMessage."""
+def _not_served_here(method: str) -> Refused:
+    """The refusal of a request to the server itself (§8.2.1)."""
+    if method in METHODS:
+        cause = f"the server itself serves no {method}"
+        return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
+    return Refused(501, f"{method[:20]} is no method that is known here")
+
+
+def check_forwardable(request: Request, mark: str) -> None:
+    """§16.3: what is refused before anything is looked up.
+
+    `mark` is what it left on its way if it has looped.  Raises Refused or BadMessage.
+    """
     scheme = request.uri.scheme
     if scheme not in _SCHEMES:
         raise Refused(416, f"{scheme[:20]} is not a scheme that is served here")
     if hops_left(request) == 0:
         raise Refused(483, "it has no hops left")
+    if has_looped(request, mark):
+        raise Refused(482, "it has been here already, and leads here again")
     required = request.values("proxy-require")
     if required:
         raise Refused(

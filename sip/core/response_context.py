@@ -10,10 +10,16 @@ B = TypeVar("B", bound=Hashable)
 
 # §16.7, step 6: within the 4xx, first what tells the client how to ask better; then that a person
 # is there and busy; last what only says that nobody was found.
-_RANK_OF_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 404: 4, 408: 4, 480: 4, 487: 5}
+_RANK_OF_4XX = (
+    dict.fromkeys((401, 407), 0)
+    | dict.fromkeys((415, 420, 421, 422, 423, 484, 494), 1)
+    | {486: 2}
+    | dict.fromkeys((404, 408, 480), 4)
+    | {487: 5}
+)
 _RANK_OF_OTHERS = 3
 _CHALLENGES = (401, 407)
-_CHALLENGE_FIELDS = ("WWW-Authenticate", "Proxy-Authenticate")
+_CHALLENGE_FIELDS = ("www-authenticate", "proxy-authenticate")
 
 
 @dataclass(slots=True)
@@ -44,7 +50,8 @@ class ResponseContext(Generic[B]):
 
     pending: set[B] = field(default_factory=set)
     answers: list[Answered] = field(default_factory=list)
-    is_decided: bool = False
+    is_decided: bool = False  # no further branch is begun
+    is_answered: bool = False  # a 2xx goes upstream
     is_cancelled: bool = False
 
     def add(self, branch: B) -> None:
@@ -59,7 +66,7 @@ class ResponseContext(Generic[B]):
         """
         self.pending.discard(branch)
         if 200 <= status < 300:
-            self.is_decided = True
+            self.is_decided = self.is_answered = True
             return True, set(self.pending)
         self.answers.append(Answered(status, response))
         if status >= 600 and not self.is_decided:
@@ -76,12 +83,15 @@ class ResponseContext(Generic[B]):
         """Choose among the final answers (§16.7, step 6); there must be one."""
         return min(self.answers, key=lambda answer: answer.rank)
 
-    def all_challenges(self) -> tuple[tuple[str, str], ...]:
-        """Every challenge that any branch sent, for a 401 or 407 that goes back (§16.7, step 7)."""
-        return tuple(
-            (name, value)
+    def other_challenges(self, best: Answered) -> list[tuple[str, str]]:
+        """The challenges of all other branches, for a 401 or 407 that goes back (§16.7, step 7).
+
+        As (name, line) of header fields.
+        """
+        return [
+            (name, line)
             for answer in self.answers
-            if answer.response is not None and answer.status in _CHALLENGES
-            for name in _CHALLENGE_FIELDS
-            for value in answer.response.fields(name.lower())
-        )
+            if answer is not best and answer.response is not None and answer.status in _CHALLENGES
+            for name, line in zip(answer.response.names, answer.response.lines, strict=True)
+            if name in _CHALLENGE_FIELDS
+        ]

@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
-from sip.message.uri import SipUri, TelUri, Uri, parse_host_port, parse_uri, read_uri
+from sip.message.uri import (
+    SipUri,
+    TelUri,
+    Uri,
+    format_host,
+    parse_host_port,
+    parse_uri,
+    read_uri,
+)
+from sip.transaction.tokens import fingerprint
 from sip.transport.flow import Flow
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
@@ -81,6 +91,8 @@ class Domains:
         maddr = uri.param("maddr")
         if not maddr:
             return False
+        if uri.port is not None and uri.port not in self._ports:
+            return True
         host, _ = parse_host_port(maddr)
         return self._realm_named(host) is None and not self._is_own_address(host)
 
@@ -107,14 +119,14 @@ def username_of(uri: Uri) -> str:
 
 def as_request_uri(contact: str) -> str:
     """Take off a contact what no Request-URI may hold: headers, and `method` (§16.6, step 2)."""
-    if "?" not in contact and "method=" not in contact.lower():
+    if "?" not in contact and "%" not in contact and ";method" not in contact.lower():
         return contact
     uri = parse_uri(contact)
     if not isinstance(uri, SipUri):
         return contact
     user, at, place = contact.rpartition("@")
     first, *params = place.partition("?")[0].split(";")
-    kept = [param for param in params if param.partition("=")[0].lower() != "method"]
+    kept = [text for text, (name, _) in zip(params, uri.params, strict=True) if name != "method"]
     return ";".join([f"{user}{at}{first}", *kept])
 
 
@@ -133,20 +145,20 @@ class Target:
     q: int = 1000
     source: str = ""
 
+    def is_same_place(self, other: "Target") -> bool:
+        """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
+        return (self.flow, self.path) == (other.flow, other.path) and (
+            self.uri_text == other.uri_text
+            or parse_uri(self.uri_text).equals(parse_uri(other.uri_text))
+        )
 
-def by_preference(targets: Iterable[Target], breadth: int = MAX_BREADTH) -> list[list[Target]]:
-    """Group targets by q: equals are tried at once, the higher group first (§16.6).
 
-    Of more than `breadth` equals the rest waits for those before (RFC 5393 §5.3.3).
-    """
+def by_preference(targets: Iterable[Target]) -> list[list[Target]]:
+    """Group targets by q: equals are tried at once, the higher group first (§16.6)."""
     groups: dict[int, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.q, []).append(target)
-    return [
-        groups[q][at : at + breadth]
-        for q in sorted(groups, reverse=True)
-        for at in range(0, len(groups[q]), breadth)
-    ]
+    return [groups[q] for q in sorted(groups, reverse=True)]
 
 
 def breadth_left(request: Request) -> int:
@@ -154,20 +166,30 @@ def breadth_left(request: Request) -> int:
 
     Raises BadMessage.
     """
-    text = request.value("max-breadth")
-    breadth = MAX_BREADTH if text is None else bounded_number(text, MAX_BREADTH)
+    if "max-breadth" not in request.names:
+        return MAX_BREADTH
+    breadth = bounded_number(request.required("max-breadth"), MAX_BREADTH)
     if breadth is None:
         raise BadMessage("Malformed Max-Breadth")
     return min(breadth, MAX_BREADTH)
 
 
-def with_share_of_breadth(request: Request, branches: int) -> Request:
-    """Give each of several branches its share; one alone has all (RFC 5393 §5.3.3)."""
-    if branches < 2:
-        return request
-    shared = request.copy()
-    shared.set("max-breadth", f"Max-Breadth: {breadth_left(request) // branches}")
-    return shared
+def has_looped(request: Request, mark: str) -> bool:
+    """Tell whether a request has been here with all the same that leads it on (RFC 5393 §4.2.1).
+
+    `mark` is in each branch of ours that it got; it is keyed, so nobody else writes it.
+    """
+    return any(mark in field for field in request.fields("via"))
+
+
+def loop_mark(request: Request) -> str:
+    """What tells a loop from a spiral: all that a request is led on by, as it came (RFC 5393 §4.2).
+
+    The same for a CANCEL as for its INVITE.  Raises BadMessage.
+    """
+    tag, number = request.from_.tag, str(request.cseq[0])
+    routes = request.fields("route") if "route" in request.names else ()
+    return "." + fingerprint(request.uri_text, *routes, request.call_id, tag, number)
 
 
 def _read_route(value: str) -> str:
@@ -189,7 +211,7 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     taken: list[SipUri] = []
     uri = request.uri
     # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
-    if routes and isinstance(uri, SipUri) and uri.param("t") is not None and domains.is_us(uri):
+    if routes and is_own_record_route(uri) and domains.is_us(uri):
         taken.append(uri)
         request.uri_text = parse_name_addr(routes.pop()).uri_text
     own = 0
@@ -206,6 +228,29 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     if taken or not routes:
         request.set_values("route", "Route", routes[own:])
     return taken
+
+
+def is_own_record_route(uri: Uri) -> TypeGuard[SipUri]:
+    """Tell whether a URI that names us has the form of our Record-Routes: a ticket and no user."""
+    return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
+
+
+def strip_own_maddr(request: Request, domains: Domains) -> None:
+    """Take off a maddr that names us, with what else said how to get here (§16.4)."""
+    if "maddr" not in request.uri_text.lower() and "%" not in request.uri_text:
+        return
+    uri = request.uri
+    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.is_aimed_past_us(uri):
+        return
+    user, at, place = uri.text.rpartition("@")
+    params = place.split(";")[1:]
+    kept = [
+        text
+        for text, (name, _) in zip(params, uri.params, strict=True)
+        if name not in ("maddr", "transport")
+    ]
+    scheme = "" if at else f"{uri.scheme}:"
+    request.uri_text = ";".join([f"{user}{at}{scheme}{format_host(uri.host)}", *kept])
 
 
 def set_out_route(request: Request) -> SipUri | Uri:

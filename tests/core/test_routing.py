@@ -13,7 +13,6 @@ from sip.core.routing import (
     set_out_route,
     take_own_routes,
     username_of,
-    with_share_of_breadth,
 )
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
@@ -301,29 +300,19 @@ def test_targets_are_tried_by_q_and_equals_at_once():
     assert by_preference([]) == []
 
 
-def test_more_equals_than_there_is_breadth_for_are_tried_in_turns():
-    """RFC 5393 §5.3.3."""
-    many = [Target(str(n)) for n in range(5)]
-    assert by_preference(many, 2) == [many[:2], many[2:4], many[4:]]
-
-
 @pytest.mark.parametrize(
-    ("fields", "breadth", "share_of_two"),
+    ("fields", "breadth"),
     [
-        ((), 60, "30"),
-        (("Max-Breadth: 7",), 7, "3"),
-        (("Max-Breadth: 1",), 1, "0"),
-        (("Max-Breadth: 0",), 0, "0"),
-        (("Max-Breadth: 99999999999",), 60, "30"),
+        ((), 60),
+        (("Max-Breadth: 7",), 7),
+        (("Max-Breadth: 1",), 1),
+        (("Max-Breadth: 0",), 0),
+        (("Max-Breadth: 99999999999",), 60),
     ],
 )
-def test_branches_share_the_breadth_that_a_request_came_with(fields, breadth, share_of_two):
+def test_the_breadth_that_a_request_came_with_is_bounded(fields, breadth):
     """RFC 5393 §5.3: however often a request forks, its branches at one time stay few."""
-    message = request("sip:b@h", *fields)
-    assert breadth_left(message) == breadth
-    assert with_share_of_breadth(message, 1) is message
-    assert with_share_of_breadth(message, 2).value("max-breadth") == share_of_two
-    assert message.fields("max-breadth") == [field.partition(": ")[2] for field in fields]
+    assert breadth_left(request("sip:b@h", *fields)) == breadth
 
 
 def test_a_breadth_that_is_no_number_is_a_bad_message():

@@ -8,7 +8,12 @@ def test_options_to_the_server_is_answered_without_credentials(world: World):
     alice = world.phone("alice", registered=False)
     alice.sends("OPTIONS", "sip:192.0.2.1")
     answer = alice.gets(200)
-    assert "INVITE" in answer.value("allow")
+    assert answer.values("allow") == ["ACK", "CANCEL", "OPTIONS", "REGISTER"]
+    assert answer.value("accept") == "application/sdp"
+    assert answer.value("accept-encoding") == "identity"
+    assert answer.value("accept-language") == "en"
+    assert answer.value("supported") == "path"
+    assert answer.value("date") == "Tue, 14 Nov 2023 22:30:00 GMT"
     assert world.is_quiet
 
 

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from tests.wire.phone import Event, Phone, uri_of
-from tests.wire.programs import PATIENCE, REPOSITORY, end, start, tail
+from tests.wire.programs import PATIENCE, REPOSITORY, end, start, tail, until
 
 
 class Pjsua(Phone):
@@ -17,16 +19,20 @@ class Pjsua(Phone):
 
     kind = "pjsua2"
     private_address = ""
+    # What is set in the `callConfig` of its account; a name in capitals is a constant of pjsua2.
+    call_setup: ClassVar[dict[str, int | str]] = {}
 
     def __init__(self, user: str, home: Path, server=None, password=None) -> None:
         super().__init__(user, home, server, password)
         self.output = home / "output.log"
+        self.log = home / "pj.log"
         self.unread = b""
         setup = {
             "user": user,
             "uri": self.uri,
             "address": self.address,
-            "log": str(home / "pj.log"),
+            "log": str(self.log),
+            "call_setup": self.call_setup,
         }
         setup["private_address"] = self.private_address
         if server:
@@ -79,6 +85,54 @@ class Pjsua(Phone):
     def writes(self, text: str, to: Phone | str) -> None:
         self._do("message", to=uri_of(to), text=text)
 
+    def refreshes(self, by: str) -> None:
+        """Refresh the session: `by` UPDATE or INVITE."""
+        self._do({"UPDATE": "update", "INVITE": "resume"}[by])
+
+    def transfers_to_other_call(self) -> None:
+        """Connect the peers of its first and its last call (RFC 5589 §7)."""
+        self._do("transfer_to_other_call")
+
+    def dials_digits(self, digits: str) -> None:
+        """Send DTMF in INFO requests."""
+        self._do("dtmf", digits=digits)
+
+    def types(self, to: Phone | str) -> None:
+        """Tell that a message is being written (RFC 3994)."""
+        self._do("typing", to=uri_of(to))
+
+    def watches(self, whom: Phone | str) -> None:
+        """Subscribe to somebody's presence, or to nobody's any more."""
+        self._do("watch", whom=uri_of(whom))
+
+    def watches_no_more(self) -> None:
+        self._do("watch_no_more")
+
+    def says_it_is(self, note: str) -> None:
+        """Show its watchers a presence with that note."""
+        self._do("presence", note=note)
+
+    def has_received(self, *lines: str) -> re.Match[str]:
+        """Wait for a message in which these lines, regular expressions, stand in this order."""
+        inside = r"(?:(?!^--end msg--).*\n)*?"  # of one message, whole lines
+        wanted = re.compile(
+            r"bytes (?:Request|Response) msg .* from UDP .*:\n"
+            + "".join(rf"{inside}{line}\r?\n" for line in lines),
+            re.MULTILINE,
+        )
+        found: list[re.Match[str]] = []
+
+        def is_there() -> bool:
+            self._do("flush")
+            found.extend(wanted.finditer(self.log.read_text(errors="replace")))
+            return bool(found)
+
+        try:
+            until(is_there, f"{self} receives {lines}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from None
+        return found[0]
+
     def packets(self) -> tuple[int, int]:
         sent, received = self._do("packets")
         return sent, received
@@ -118,7 +172,7 @@ class Pjsua(Phone):
         return events
 
     def _log(self) -> str:
-        return tail(self.output) + "\n" + tail(self.home / "pj.log", 120)
+        return tail(self.output) + "\n" + tail(self.log, 120)
 
 
 class PjsuaBehindNat(Pjsua):
@@ -130,3 +184,27 @@ class PjsuaBehindNat(Pjsua):
 
     kind = "pjsua2 behind NAT"
     private_address = "10.254.254.1"
+
+
+class PjsuaReliable(Pjsua):
+    """A pjsua2 that insists on reliable provisional responses (RFC 3262)."""
+
+    kind = "pjsua2 with 100rel"
+    call_setup: ClassVar = {"prackUse": "PJSUA_100REL_MANDATORY"}
+
+
+class PjsuaTimed(Pjsua):
+    """A pjsua2 that insists on a session timer, of any length (RFC 4028)."""
+
+    kind = "pjsua2 with a session timer"
+    call_setup: ClassVar = {"timerUse": "PJSUA_SIP_TIMER_REQUIRED", "timerSessExpiresSec": 100}
+
+
+class PjsuaTimedSlowly(PjsuaTimed):
+    """The same, but for sessions of half an hour at least."""
+
+    call_setup: ClassVar = {
+        "timerUse": "PJSUA_SIP_TIMER_REQUIRED",
+        "timerSessExpiresSec": 1800,
+        "timerMinSESec": 1800,
+    }

@@ -60,6 +60,15 @@ class Call(pj.Call):
         self.phone.calls.append(onward)
         prm.newCall = onward
 
+    def onCallReplaced(self, prm) -> None:
+        tell(event="replaced", peer=user_of(self.getInfo().remoteUri))
+        successor = Call(self.phone, prm.newCallId)
+        self.phone.calls.append(successor)
+        prm.newCall = successor
+
+    def onDtmfDigit(self, prm) -> None:
+        tell(event="digit", peer=user_of(self.getInfo().remoteUri), text=prm.digit)
+
     def onCallTransferStatus(self, prm) -> None:
         if prm.finalNotify:
             tell(event="transferred", status=prm.statusCode, text=prm.reason)
@@ -96,6 +105,23 @@ class Account(pj.Account):
         event = "message delivered" if prm.code // 100 == 2 else "message refused"
         tell(event=event, peer=user_of(prm.toUri), status=prm.code)
 
+    def onTypingIndication(self, prm) -> None:
+        tell(event="typing" if prm.isTyping else "not typing", peer=user_of(prm.fromUri))
+
+    def onIncomingSubscribe(self, prm) -> None:
+        tell(event="watched", peer=user_of(prm.fromUri))
+
+
+class Buddy(pj.Buddy):
+    """Somebody whom the account knows, and may watch."""
+
+    def onBuddyState(self) -> None:
+        info = self.getInfo()
+        states = {pj.PJSIP_EVSUB_STATE_ACTIVE: "seen", pj.PJSIP_EVSUB_STATE_TERMINATED: "unseen"}
+        if info.subState in states:
+            note = info.presStatus.note or info.presStatus.statusText
+            tell(event=states[info.subState], peer=user_of(info.uri), text=note)
+
 
 class Phone:
     """The endpoint, its account, and its calls: the last one is the one that commands mean."""
@@ -103,6 +129,7 @@ class Phone:
     def __init__(self, setup: dict) -> None:
         self.calls: list[Call] = []
         self.buried: list[Call] = []
+        self.buddies: dict[str, Buddy] = {}
         self.endpoint = pj.Endpoint()
         self.endpoint.libCreate()
         config = pj.EpConfig()
@@ -132,6 +159,9 @@ class Phone:
             account.natConfig.viaRewriteUse = False
             account.natConfig.contactRewriteUse = False
             account.natConfig.sdpNatRewriteUse = False
+        for name, value in setup["call_setup"].items():
+            constant = getattr(pj, value) if isinstance(value, str) else value
+            setattr(account.callConfig, name, constant)
         if "proxy" in setup:
             account.regConfig.registrarUri = "sip:" + setup["uri"].partition("@")[2]
             account.regConfig.registerOnAdd = False
@@ -195,14 +225,55 @@ class Phone:
     def do_transfer(self, to: str) -> None:
         self.calls[-1].xfer(to, pj.CallOpParam(True))
 
+    def do_update(self) -> None:
+        self.calls[-1].update(pj.CallOpParam(True))
+
+    def do_transfer_to_other_call(self) -> None:
+        first, *_, last = self.calls
+        first.xferReplaces(last, pj.CallOpParam(True))
+
+    def do_dtmf(self, digits: str) -> None:
+        dtmf = pj.CallSendDtmfParam()
+        dtmf.method = pj.PJSUA_DTMF_METHOD_SIP_INFO
+        dtmf.digits = digits
+        self.calls[-1].sendDtmf(dtmf)
+
     def do_message(self, to: str, text: str) -> None:
-        friend = pj.BuddyConfig()
-        friend.uri = to
-        buddy = pj.Buddy()
-        buddy.create(self.account, friend)
         message = pj.SendInstantMessageParam()
         message.content = text
-        buddy.sendInstantMessage(message)
+        self._buddy(to).sendInstantMessage(message)
+
+    def do_typing(self, to: str) -> None:
+        typing = pj.SendTypingIndicationParam()
+        typing.isTyping = True
+        self._buddy(to).sendTypingIndication(typing)
+
+    def do_watch(self, whom: str) -> None:
+        self._buddy(whom).subscribePresence(True)
+
+    def do_watch_no_more(self) -> None:
+        for buddy in self.buddies.values():
+            buddy.subscribePresence(False)
+
+    def do_presence(self, note: str) -> None:
+        status = pj.PresenceStatus()
+        status.status = pj.PJSUA_BUDDY_STATUS_ONLINE
+        status.activity = pj.PJRPID_ACTIVITY_BUSY
+        status.note = note
+        self.account.setOnlineStatus(status)
+
+    def _buddy(self, uri: str) -> Buddy:
+        if uri not in self.buddies:
+            friend = pj.BuddyConfig()
+            friend.uri = uri
+            self.buddies[uri] = Buddy()
+            self.buddies[uri].create(self.account, friend)
+        return self.buddies[uri]
+
+    def do_flush(self) -> None:
+        """Push what has been logged so far through the log file's buffer, of 4096 bytes."""
+        for _ in range(2):
+            self.endpoint.utilLogWrite(5, "pjsua_phone", "." * 3000)
 
     def do_packets(self) -> tuple[int, int]:
         call = self.calls[-1]

@@ -1,0 +1,204 @@
+"""How a request goes to several targets, and the best of their answers back (RFC 3261 §16.7)."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from sip.core.forwarding import Forwarder
+from sip.core.refusal import Refused, printable
+from sip.core.response_context import Answered, ResponseContext
+from sip.core.routing import Target, breadth_left, by_preference
+from sip.message.grammar import BadMessage, quote
+from sip.message.message import Request, Response
+from sip.message.names import REASONS
+from sip.transaction.layer import Arrival, Branch, Upstream
+from sip.transport.resolver import NoRoute
+
+log = logging.getLogger("sip.proxy")
+
+# Branches of one request in all, one after the other and redirections included.
+MAX_BRANCHES = 60
+# RFC 3326 §2, as phones know it: who stops ringing for it shows no missed call.
+_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+# 3xx whose Contacts are other places for the same request (§21.3); 305 and 380 say more than that.
+_REDIRECTIONS = (300, 301, 302)
+
+# Reads a 3xx for the targets that are to be tried in its stead, and takes them out of it.
+Redirect = Callable[[Response], list[Target]]
+
+
+class Fork:
+    """One request on its way, from the first branch until it is answered upstream.
+
+    `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `record_routes` says that a dialog may
+    begin, `is_trusted` that the sender has authenticated; `redirect` is None where a 3xx goes back
+    as it is.
+    """
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        request: Request,
+        upstream: Upstream,
+        loop_mark: str,
+        *,
+        record_routes: bool = False,
+        is_trusted: bool = True,
+        redirect: Redirect | None = None,
+    ) -> None:
+        self.forwarder = forwarder
+        self.request = request
+        self.upstream = upstream
+        self.loop_mark = loop_mark
+        self.record_routes = record_routes
+        self.is_trusted = is_trusted
+        self.redirect = redirect
+        self.context: ResponseContext[Branch] = ResponseContext()
+        self.free = 0  # of Max-Breadth: what no pending branch has
+        self.shares: dict[Branch, int] = {}  # what the pending ones have
+        self.waiting: deque[Target] = deque()  # of the group that is being tried
+        self.groups: deque[list[Target]] = deque()  # the less preferred ones
+        self.begun = 0
+
+    def run(self, targets: Iterable[Target]) -> None:
+        """Try the targets in order of preference, and answer upstream.
+
+        Blocks until a 2xx has come or all branches are over, which they will be: for silence the
+        layer brings a 408, for a next hop out of reach a 503.  Raises Refused or BadMessage.
+        """
+        self.free = breadth_left(self.request)
+        if self.free == 0:
+            raise Refused(440, "it may not be split further")
+        if self.request.method == "INVITE":
+            self.upstream.answer(100)
+        self.groups.extend(by_preference(targets))
+        try:
+            self._try_all()
+        except BaseException:  # whatever is answered now, nobody goes on ringing (§16.7, step 10)
+            for branch in self.context.pending:
+                branch.cancel()
+            raise
+        if not self.context.is_answered:
+            self._answer_best()
+
+    def _try_all(self) -> None:
+        arrivals = self.upstream.arrivals
+        self._begin_some()
+        while self.context.pending and not self.context.is_answered:
+            # All that has come is heard before anybody else is rung: it may be a CANCEL.
+            for arrival in (arrivals.get(), *arrivals.empty()):
+                self._hear(arrival)
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        """Begin as many branches as the breadth allows (RFC 5393 §5.3.3).
+
+        Those of a group together, and a group when the one before is over (§16.6).
+        """
+        while not self.context.is_decided:
+            if not self.waiting:
+                if self.context.pending or not self.groups:
+                    return
+                self.waiting.extend(self.groups.popleft())
+            count = min(len(self.waiting), self.free)
+            if count == 0:
+                return
+            share, more = divmod(self.free, count)
+            for number in range(count):
+                self._begin(self.waiting.popleft(), share + (number < more))
+
+    def _begin(self, target: Target, share: int) -> None:
+        """Send the request to one target; one that can't be reached never fails the others."""
+        self.begun += 1
+        if self.begun > MAX_BRANCHES:
+            self.context.answers.append(Answered(503, None))
+            return
+        forwarder, request, upstream = self.forwarder, self.request, self.upstream
+        try:
+            outgoing, way = forwarder.prepared(request, target, share)
+        except (NoRoute, OSError, BadMessage) as error:
+            log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
+            self.context.answers.append(Answered(503, None))
+            return
+        if self.record_routes:
+            forwarder.record_route(
+                request, outgoing, upstream.flow, target, way, is_trusted=self.is_trusted
+            )
+        branch = forwarder.layer.send_request(outgoing, way, upstream, self.loop_mark)
+        self.context.add(branch)
+        self.shares[branch] = share
+        self.free -= share
+
+    def _hear(self, arrival: Arrival) -> None:
+        """Carry out what the context decides on an arrival."""
+        context, branch, response = self.context, arrival.branch, arrival.response
+        if branch is None:
+            for pending in context.cancel():
+                pending.cancel(arrival.reason)
+            return
+        self.free += self.shares.pop(branch)
+        if response is not None and self._is_redirected(branch, response):
+            return
+        relay, losers = context.receive(branch, arrival.status, response)
+        if relay and response is not None:
+            response.drop_top_via()
+            self.upstream.respond(response)
+        if losers:
+            reason = _ELSEWHERE if relay else _reason_of(arrival.status)
+            for loser in losers:
+                loser.cancel(reason)
+
+    def _is_redirected(self, branch: Branch, response: Response) -> bool:
+        """Go where a 3xx leads (§16.7, step 4).  True: it has been followed to its end."""
+        if (
+            self.redirect is None
+            or response.status not in _REDIRECTIONS
+            or self.context.is_decided
+            or not (targets := self.redirect(response))
+        ):
+            return False
+        first, *later = by_preference(targets)
+        self.waiting.extend(first)
+        self.groups.extendleft(reversed(later))
+        if "contact" in response.names:
+            return False
+        self.context.pending.discard(branch)
+        return True
+
+    def _answer_best(self) -> None:
+        """Send the best of the failures upstream (§16.7, steps 6 and 7)."""
+        context, upstream = self.context, self.upstream
+        if context.is_cancelled and not context.answers:
+            upstream.answer(487)
+            return
+        best = context.best()
+        response = best.response
+        if response is None:
+            self._answer_for_silence(best.status)
+            return
+        if best.status == 503:
+            # §16.7, step 6: upstream it would mean that this server is overloaded.
+            raise Refused(500, "the next hop is unavailable", reason="Next Hop Unavailable")
+        response.drop_top_via()
+        if best.status in (401, 407):
+            for name, line in context.other_challenges(best):
+                response.names.append(name)
+                response.lines.append(line)
+        upstream.respond(response)
+
+    def _answer_for_silence(self, status: int) -> None:
+        """Nobody answered: say so, but for what RFC 4320 §4.2 wants unsaid."""
+        if self.context.is_cancelled:
+            self.upstream.answer(487)
+        elif status == 513:
+            raise Refused(513, "it is larger than a datagram")
+        elif status == 408:
+            self.upstream.answer(408)
+        else:
+            raise Refused(500, "no contact could be reached", reason="Next Hop Unreachable")
+
+
+def _reason_of(status: int) -> str:
+    """The Reason of a CANCEL that a final response brings about (RFC 3326 §2)."""
+    phrase = REASONS.get(status)
+    return f"SIP;cause={status}" + (f";text={quote(phrase)}" if phrase else "")

@@ -1,0 +1,101 @@
+"""The target set: all places that one request may go to (RFC 3261 §16.5)."""
+
+from dataclasses import replace
+
+from sip.core.authentication import Accounts
+from sip.core.location import Location
+from sip.core.routing import Domains, Target, address_of_record, username_of
+from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr, parse_q
+from sip.message.message import Response
+from sip.message.uri import parse_uri
+
+# What may name a local user as its contact may name another: so many steps are followed.
+MAX_FORWARDS_BY_CONTACT = 5
+# Users and places that one request is led to, all such steps included (RFC 5393 §5).
+MAX_TARGETS = 60
+
+
+class TargetSet:
+    """Finds places, none of them twice, for as long as a request is being forwarded."""
+
+    def __init__(self, accounts: Accounts, domains: Domains, location: Location) -> None:
+        self.accounts = accounts
+        self.domains = domains
+        self.location = location
+        self._users: set[tuple[str, str]] = set()
+        self._targets: list[Target] = []
+
+    def of_user(self, username: str, realm: str) -> list[Target]:
+        """The contacts of a user.  A contact that names us is a forward to another user here."""
+        ahead = [(username, realm)] if self._is_first((username, realm)) else []
+        found: list[Target] = []
+        for _ in range(MAX_FORWARDS_BY_CONTACT):
+            here, ahead = ahead, []
+            for user in here:
+                for target in self._contacts(*user):
+                    forwarded = self._forward_of(target)
+                    if forwarded is not None:
+                        if self._is_first(forwarded):
+                            ahead.append(forwarded)
+                    elif self._is_new(target):
+                        self._targets.append(target)
+                        found.append(target)
+        return found
+
+    def of_redirection(self, response: Response) -> list[Target]:
+        """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
+
+        What leads elsewhere stays in it for the caller, and so does who has been called already.
+        The q of its Contacts stands above that of what they are bound to.
+        """
+        found: list[Target] = []
+        kept: list[str] = []
+        for value in response.values("contact"):
+            targets = self._of_contact(value)
+            if not targets:
+                kept.append(value)
+            found += targets
+        if found:
+            response.set_values("contact", "Contact", kept)
+        return found
+
+    def _of_contact(self, value: str) -> list[Target]:
+        try:
+            contact = parse_name_addr(value)
+            q = parse_q(contact.params.get("q"))
+        except BadMessage:
+            return []
+        realm = self.domains.realm_of(contact.uri)
+        if realm is None:
+            return []
+        return [replace(target, q=q) for target in self.of_user(username_of(contact.uri), realm)]
+
+    def _is_first(self, user: tuple[str, str]) -> bool:
+        """Tell whether a user is to be looked up: once, and no more users than the bound."""
+        is_first = user not in self._users and len(self._users) < MAX_TARGETS
+        if is_first:
+            self._users.add(user)
+        return is_first
+
+    def _is_new(self, target: Target) -> bool:
+        """Tell whether a place is none of the known: two users may lead to one phone (§16.5)."""
+        return len(self._targets) < MAX_TARGETS and not any(
+            target.is_same_place(known) for known in self._targets
+        )
+
+    def _contacts(self, username: str, realm: str) -> list[Target]:
+        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        account = self.accounts.find(username, realm)
+        if account is None or not account.enabled:
+            return []
+        bindings = self.location.bindings(address_of_record(username, realm))
+        return [binding.target for binding in bindings]
+
+    def _forward_of(self, target: Target) -> tuple[str, str] | None:
+        """The user here that a contact names, by whatever Path; None for all others."""
+        if target.flow is not None:
+            return None
+        uri = parse_uri(target.uri_text)
+        realm = self.domains.realm_of(uri)
+        return None if realm is None else (username_of(uri), realm)
