@@ -139,26 +139,11 @@ class Proxy:
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
         """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
-        realm = self.domains.realm_of(request.uri)
-        username = username_of(request.uri)
-        is_elsewhere = "route" in request.names or self.domains.is_aimed_past_us(request.uri)
-        if realm is not None and not is_elsewhere and not username:
+        if not username_of(request.uri) and not self._leads_on(request):
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
-        if realm is None:
-            raise Refused(403, f"{request.uri_text[:60]} is outside, and calls to outside are off")
-        if is_elsewhere:
-            raise Refused(403, "its Route or maddr leads outside, and calls to outside are off")
-        if (
-            request.method in _FOR_EVENT_SERVERS
-            and account is not None
-            and (username, realm) == (account.username, self._realm_of_caller(request))
-        ):
-            raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
         target_set = self._target_set()
-        targets = target_set.of_user(username, realm)
-        if not targets:
-            raise self._nobody(username, realm, is_stranger=account is None)
+        targets = self._targets(request, account, target_set)
         Fork(
             self.forwarder,
             request,
@@ -168,6 +153,37 @@ class Proxy:
             is_trusted=account is not None,
             redirect=target_set.of_redirection if self.follow_redirects else None,
         ).run(targets)
+
+    def _leads_on(self, request: Request) -> bool:
+        """Tell whether a Route, the maddr or the domain of a request names somebody else."""
+        return (
+            "route" in request.names
+            or self.domains.is_aimed_past_us(request.uri)
+            or not self.domains.is_us(request.uri)
+        )
+
+    def _targets(
+        self, request: Request, account: Account | None, target_set: TargetSet
+    ) -> list[Target]:
+        """Where a request outside a dialog goes (§16.5).  Raises Refused, or gives at least one."""
+        uri = request.uri
+        username, realm = username_of(uri), self.domains.realm_of(uri)
+        if realm is None or self._leads_on(request):
+            if account is not None and "route" not in request.names:
+                phones = target_set.of_contact(uri, self._realm_of_caller(request))
+                if phones:
+                    return phones
+            raise Refused(403, f"{uri.text[:60]} leads outside, and calls to outside are off")
+        if (
+            request.method in _FOR_EVENT_SERVERS
+            and account is not None
+            and (username, realm) == (account.username, self._realm_of_caller(request))
+        ):
+            raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
+        targets = target_set.of_user(username, realm)
+        if not targets:
+            raise self._nobody(username, realm, is_stranger=account is None)
+        return targets
 
     def _target_set(self) -> TargetSet:
         return TargetSet(self.authenticator.accounts, self.domains, self.location)

@@ -192,11 +192,16 @@ def loop_mark(request: Request) -> str:
     return "." + fingerprint(request.uri_text, *routes, request.call_id, tag, number)
 
 
-def _read_route(value: str) -> str:
+def _read_route(value: str) -> SipUri:
     """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept."""
-    if value[:1] == "<" and value.find(">") == len(value) - 1:
-        return value[1:-1]
-    return parse_name_addr(value).uri_text
+    is_plain = value[:1] == "<" and value.find(">") == len(value) - 1
+    try:
+        uri = read_uri(value[1:-1] if is_plain else parse_name_addr(value).uri_text)
+    except BadMessage as error:
+        raise BadMessage(f"Route: {error.reason}") from None
+    if not isinstance(uri, SipUri):
+        raise BadMessage(f"Route: {value[:60]!r} is not a SIP URI")
+    return uri
 
 
 def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
@@ -213,12 +218,10 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
     if routes and is_own_record_route(uri) and domains.is_us(uri):
         taken.append(uri)
-        request.uri_text = parse_name_addr(routes.pop()).uri_text
+        request.uri_text = _read_route(routes.pop()).text
     own = 0
     for value in routes:
-        route = read_uri(_read_route(value))
-        if not isinstance(route, SipUri):
-            raise BadMessage(f"Route {value[:60]!r} is not a SIP URI")
+        route = _read_route(value)
         if not domains.is_us(route):
             break
         taken.append(route)

@@ -8,7 +8,7 @@ from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import parse_uri
+from sip.message.uri import Uri, parse_uri
 
 # What may name a local user as its contact may name another: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
@@ -42,6 +42,14 @@ class TargetSet:
                         self._targets.append(target)
                         found.append(target)
         return found
+
+    def of_contact(self, uri: Uri, realm: str) -> list[Target]:
+        """The one phone of a realm whose Contact a URI is, of the user that the Contact names.
+
+        So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
+        """
+        contacts = self._contacts(username_of(uri), realm)
+        return [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).

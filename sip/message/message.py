@@ -237,7 +237,10 @@ class Request(Message):
     @property
     def uri(self) -> Uri:
         """The Request-URI.  Raises BadMessage."""
-        return parse_uri(self.uri_text)
+        try:
+            return parse_uri(self.uri_text)
+        except BadMessage as error:
+            raise BadMessage(f"Request-URI: {error.reason}") from None
 
     def copy(self) -> "Request":
         """A request to edit and send on; the body is shared."""

@@ -23,7 +23,7 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
 _USUAL_SIP = re.compile(
     r"(?:([A-Za-z0-9_.!~*'()&=+$,?/-]++)@)?([A-Za-z0-9.:-]++)(?:;([A-Za-z0-9_.!~*'()\[\]/:&+$;=-]++))?"
 )
-_PORT = re.compile(r"[0-9]{1,5}")
+_PORT = re.compile(r"0*[0-9]{1,5}")
 _REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
 # §19.1.4: what RFC 2396 reserves is not the same as its escape, which stays, in upper case.  So
 # does an escaped % or octet beyond ASCII; all else is undone.

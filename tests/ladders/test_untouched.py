@@ -218,6 +218,23 @@ def test_a_replacement_that_forks_is_taken_by_the_phone_that_has_the_call(world:
     assert carol.hears_nothing()
 
 
+@pytest.mark.parametrize("place", ["plain", "callee behind NAT"])
+def test_a_replacement_aimed_at_a_contact_reaches_that_phone_alone(world: World, place: str):
+    """RFC 3891 §4: it is sent to the Contact of the phone that has the call."""
+    _, desk = placed(world, place)
+    mobile, carol = world.phones("bob", "carol")
+    aim = desk.contact.strip("<>") + ";x=y"
+    invite = carol.sends("INVITE", aim, headers=("Replaces: 7;to-tag=a;from-tag=b",))
+    answered(carried(invite, desk), desk, 200, carol)
+    assert mobile.hears_nothing()
+    for other in (mobile.contact.strip("<>") + "5", f"sip:carol@{mobile.address[0]}"):
+        carol.sends("INVITE", other)
+        carol.gets(403)
+    stranger = world.phone("stranger", registered=False)
+    stranger.sends("INVITE", aim, from_uri="sip:x@elsewhere.org")
+    stranger.gets(403)
+
+
 # Events
 
 
