@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,11 +60,95 @@ def test_links_lead_somewhere(path: Path):
         assert (path.parent / link).exists(), link
 
 
-def test_every_test_that_the_conformance_page_names_exists():
-    page = (ROOT / "docs" / "conformance.md").read_text()
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
-    assert named
-    for file, test in named:
-        source = ROOT / file
-        assert source.exists(), file
-        assert not test or f"def {test}(" in source.read_text(), f"{file}::{test}"
+# The page of conformance
+
+# Where something stands: `§16.7, step 4`, several of them, with an RFC before them or alone.
+_PLACE = r"§\d+(?:\.\d+)*(?:, (?:step|item) \d+)?"
+PLACES = re.compile(rf"(?:RFC \d+ )?{_PLACE}(?:(?:, | to ){_PLACE})*|RFC \d+(?:, \d+)*")
+TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
+# One RFC or a list of them: `RFC 7616, 8760 and 2069`.
+RFCS = re.compile(r"RFCs? (\d{3,4}\b(?:(?: §[\d.]*\d)?(?:,| and) \d{3,4}\b)*)")
+
+
+def rfcs_in(text: str) -> set[str]:
+    """The numbers of all RFCs that a text names, wherever its lines are broken."""
+    lists = RFCS.findall(re.sub(r"\s+(?:# )?", " ", text))
+    return {number for found in lists for number in re.findall(r"(?<![§.\d])\d{3,4}\b", found)}
+
+
+def text_of(folder: str) -> str:
+    """All Python below a folder, but for this file: it names wrong ones on purpose."""
+    paths = (path for path in (ROOT / folder).rglob("*.py") if path != Path(__file__))
+    return "".join(path.read_text() for path in paths)
+
+
+CITED_IN_SOURCES = rfcs_in(text_of("sip"))
+CITED = CITED_IN_SOURCES | rfcs_in(text_of("tests"))
+
+
+@cache
+def names_in(file: str) -> frozenset[str]:
+    """The names of the tests in a file below `tests/`; none where there is no such file."""
+    path = ROOT / "tests" / file
+    text = path.read_text() if path.exists() else ""
+    return frozenset(re.findall(r"^def (test_\w+)\(", text, re.MULTILINE))
+
+
+def faults_of_row(row: str) -> Iterator[str]:
+    """What is wrong with one row: a section, what happens, and tests alone."""
+    match = re.fullmatch(r"\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", row)
+    if match is None:
+        yield f"no three columns: {row}"
+    elif not PLACES.fullmatch(match[1]):
+        yield f"no section: {row}"
+    elif not TEST.search(match[3]) or TEST.sub("", match[3]).replace(", ", ""):
+        yield f"names no test, or something else: {row}"
+
+
+def faults_of_conformance(page: str) -> Iterator[str]:
+    """What is wrong with the page that says which rule is kept, and which test shows it."""
+    for line in page.splitlines():
+        if line.startswith("|") and not line.startswith(("| section |", "|---|")):
+            yield from faults_of_row(line)
+    for file, test in TEST.findall(page):
+        if test not in names_in(file):
+            yield f"there is no {file}::{test}"
+    for part in page.split("\n## ")[1:]:
+        heading = part.partition("\n")[0]
+        if not re.search(r"^(?:### )?Left out[:,]", part, re.MULTILINE):
+            yield f"what is left out? {heading}"
+        for rfc in rfcs_in(heading) - CITED:
+            yield f"nobody cites RFC {rfc}"
+    for rfc in CITED_IN_SOURCES - rfcs_in(page):
+        yield f"sip/ cites RFC {rfc}, which has no place"
+
+
+CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
+
+
+def test_the_page_of_conformance_says_what_is_so():
+    assert list(faults_of_conformance(CONFORMANCE)) == []
+    assert len(TEST.findall(CONFORMANCE)) > 300
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("| §7.3.3 |", "| 7.3.3 |"),
+        ("| §16.6, step 3 |", "| §16.6, stage 3 |"),
+        ("::test_the_trapezoid`", "::test_the_trapezium`"),
+        (
+            "ladders/test_proxy_routes.py::test_the_trapezoid",
+            "ladders/test_x.py::test_the_trapezoid",
+        ),
+        ("`ladders/test_proxy_routes.py::test_the_trapezoid` |", "the ladders |"),
+        ("| the trapezoid |", "|  |"),
+        ("| the trapezoid |", "|\n"),
+        ("RFC 1035", "RFC 1036"),
+        ("## RFC 6086,", "## RFC 6087,"),
+        ("Left out: Recv-Info", "Without Recv-Info"),
+    ],
+)
+def test_a_page_of_conformance_that_is_wrong_is_found_out(right: str, wrong: str):
+    assert right in CONFORMANCE
+    assert list(faults_of_conformance(CONFORMANCE.replace(right, wrong)))

@@ -11,6 +11,7 @@ from sip.core.routing import (
     by_preference,
     hops_left,
     set_out_route,
+    strip_own_maddr,
     take_own_routes,
     username_of,
 )
@@ -318,3 +319,20 @@ def test_the_breadth_that_a_request_came_with_is_bounded(fields, breadth):
 def test_a_breadth_that_is_no_number_is_a_bad_message():
     with pytest.raises(BadMessage):
         breadth_left(request("sip:b@h", "Max-Breadth: wide"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "stripped"),
+    [
+        ("sip:bob@phone;maddr=pbx.example.com;transport=udp;x=y", "sip:bob@phone;x=y"),
+        ("sip:phone:5060;Maddr=192.0.2.1", "sip:phone"),
+        ("sip:bob@phone;maddr=203.0.113.9;transport=udp", None),
+        ("sip:bob@phone:7000;maddr=192.0.2.1", None),
+        ("sip:bob@phone;transport=udp", None),
+    ],
+)
+def test_a_maddr_that_names_us_is_taken_off(uri: str, stripped: str | None):
+    """§16.4: with the port and transport that led here."""
+    message = request(uri)
+    strip_own_maddr(message, DOMAINS)
+    assert message.uri_text == (stripped or uri)

@@ -88,3 +88,11 @@ def test_a_cancel_without_a_reason_gives_none(world: World):
     bob.answers(invite, 180)
     alice.cancels(call)
     assert "reason" not in bob.gets("CANCEL").names
+
+
+def test_who_rings_when_somebody_has_refused_for_all_hears_why(world: World):
+    """RFC 3326 §2: the status and phrase of the 6xx that has ended the search."""
+    _, (desk, mobile), _, invites = calls(world, "bob", "bob")
+    desk.answers(invites[0], 180)
+    mobile.answers(invites[1], 603)
+    assert desk.gets("CANCEL").fields("reason") == ['SIP;cause=603;text="Decline"']

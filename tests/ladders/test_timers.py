@@ -224,7 +224,7 @@ def test_a_request_that_nobody_answers_is_repeated_until_timer_f(world: World):
 
 
 def test_a_request_that_nobody_answers_ends_in_silence(world: World):
-    """RFC 4320 §4.2: no 408; §4.1: but a 100 once the caller's timer E has come to T2."""
+    """RFC 4320 §4.2, RFC 4321 §1.4: no 408; §4.1: but a 100 once the caller's timer E is T2."""
     alice, bob = world.phones("alice", "bob")
     message = alice.sends("MESSAGE", bob.aor)
     assert heard(world, alice, 31.0) == [(3.5, 100)]

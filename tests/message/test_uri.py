@@ -281,3 +281,12 @@ def test_a_host_and_port_are_taken_apart_and_put_together():
     ):
         assert parse_host_port(text) == pair
         assert format_host_port(*pair) == text.lower()
+
+
+def test_a_host_is_as_long_as_the_dns_has_names():
+    """RFC 1035 §2.3.4: 253 characters, and the dot of the root."""
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    assert parse_host_port(f"{longest}.") == (f"{longest}.", None)
+    for text in (f"{longest}bb", f"{longest}b."):
+        with pytest.raises(BadMessage):
+            parse_host_port(text)
