@@ -11,7 +11,9 @@ from sip.core.routing import Target, breadth_left, by_preference
 from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
+from sip.message.uri import SipUri
 from sip.transaction.layer import Arrival, Branch, Upstream
+from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -25,6 +27,19 @@ _REDIRECTIONS = (300, 301, 302)
 
 # Reads a 3xx for the targets that are to be tried in its stead, and takes them out of it.
 Redirect = Callable[[Response], list[Target]]
+
+
+class Found(Arrival):
+    """The way of a branch that has not begun yet; None where there is none."""
+
+    __slots__ = ("outgoing", "share", "target", "way")
+
+    def __init__(self, target: Target, share: int, outgoing: Request, way: Flow | None) -> None:
+        super().__init__(None, 0, None)
+        self.target = target
+        self.share = share
+        self.outgoing = outgoing
+        self.way = way
 
 
 class Fork:
@@ -58,6 +73,7 @@ class Fork:
         self.shares: dict[Branch, int] = {}  # what the pending ones have
         self.waiting: deque[Target] = deque()  # of the group that is being tried
         self.groups: deque[list[Target]] = deque()  # the less preferred ones
+        self.finding = 0  # branches whose way has to be found yet
         self.begun = 0
 
     def run(self, targets: Iterable[Target]) -> None:
@@ -84,11 +100,19 @@ class Fork:
     def _try_all(self) -> None:
         arrivals = self.upstream.arrivals
         self._begin_some()
-        while self.context.pending and not self.context.is_answered:
+        while self._is_waiting():
             # All that has come is heard before anybody else is rung: it may be a CANCEL.
-            for arrival in (arrivals.get(), *arrivals.empty()):
+            arrived: list[Arrival] = [arrivals.get(), *arrivals.empty()]
+            if self.finding:
+                arrived.sort(key=lambda arrival: isinstance(arrival, Found))
+            for arrival in arrived:
                 self._hear(arrival)
             self._begin_some()
+
+    def _is_waiting(self) -> bool:
+        context = self.context
+        is_finding = self.finding > 0 and not context.is_decided
+        return not context.is_answered and (bool(context.pending) or is_finding)
 
     def _begin_some(self) -> None:
         """Begin as many branches as the breadth allows (RFC 5393 §5.3.3).
@@ -97,7 +121,7 @@ class Fork:
         """
         while not self.context.is_decided:
             if not self.waiting:
-                if self.context.pending or not self.groups:
+                if self.context.pending or self.finding or not self.groups:
                     return
                 self.waiting.extend(self.groups.popleft())
             count = min(len(self.waiting), self.free)
@@ -113,25 +137,57 @@ class Fork:
         if self.begun > MAX_BRANCHES:
             self.context.answers.append(Answered(503, None))
             return
-        forwarder, request, upstream = self.forwarder, self.request, self.upstream
+        self.free -= share
         try:
-            outgoing, way = forwarder.prepared(request, target, share)
+            outgoing, hop = self.forwarder.prepared(self.request, target, share)
         except (NoRoute, OSError, BadMessage) as error:
-            log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
-            self.context.answers.append(Answered(503, None))
+            self._cannot_reach(target, error)
+            self._goes_out(target, share, None, None)
             return
+        if isinstance(hop, Flow):
+            self._goes_out(target, share, outgoing, hop)
+            return
+        # A name may take long to resolve; what the others answer must not wait for it.
+        self.finding += 1
+        self.upstream.spawn(lambda: Found(target, share, outgoing, self._way(target, hop)))
+
+    def _way(self, target: Target, hop: SipUri) -> Flow | None:
+        try:
+            return self.forwarder.way(hop)
+        except (NoRoute, OSError) as error:
+            self._cannot_reach(target, error)
+        except Exception:  # whatever it is, the fork must hear of the end
+            log.exception("while looking for the way to %s", printable(target.uri_text[:80]))
+        return None
+
+    def _cannot_reach(self, target: Target, error: Exception) -> None:
+        log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
+
+    def _goes_out(
+        self, target: Target, share: int, outgoing: Request | None, way: Flow | None
+    ) -> None:
+        """Send a copy along its way; without one it counts as answered by 503 (§16.9)."""
+        if outgoing is None or way is None or self.context.is_decided:
+            self.free += share
+            if way is None:
+                self.context.answers.append(Answered(503, None))
+            return
+        forwarder, upstream = self.forwarder, self.upstream
         if self.record_routes:
             forwarder.record_route(
-                request, outgoing, upstream.flow, target, way, is_trusted=self.is_trusted
+                self.request, outgoing, upstream.flow, target, way, is_trusted=self.is_trusted
             )
         branch = forwarder.layer.send_request(outgoing, way, upstream, self.loop_mark)
         self.context.add(branch)
         self.shares[branch] = share
-        self.free -= share
 
     def _hear(self, arrival: Arrival) -> None:
         """Carry out what the context decides on an arrival."""
         context, branch, response = self.context, arrival.branch, arrival.response
+        if isinstance(arrival, Found):
+            self.finding -= 1
+            self._goes_out(arrival.target, arrival.share, arrival.outgoing, arrival.way)
+            return
         if branch is None:
             for pending in context.cancel():
                 pending.cancel(arrival.reason)

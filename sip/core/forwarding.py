@@ -9,7 +9,7 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, parse_uri
 from sip.transaction.layer import Layer
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import NoRoute, next_hop
+from sip.transport.resolver import NoRoute, is_quick, next_hop
 
 
 class Forwarder:
@@ -22,14 +22,16 @@ class Forwarder:
 
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
         """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute, OSError or BadMessage."""
-        outgoing, way = self.prepared(request, target, breadth)
-        self.layer.send_statelessly(outgoing, way)
+        outgoing, hop = self.prepared(request, target, breadth)
+        self.layer.send_statelessly(outgoing, self.way(hop))
 
-    def prepared(self, request: Request, target: Target, breadth: int) -> tuple[Request, Flow]:
+    def prepared(
+        self, request: Request, target: Target, breadth: int
+    ) -> tuple[Request, Flow | SipUri]:
         """A copy for one target, ready but for Record-Route and Via, and its way (§16.6, 1-7).
 
-        `breadth` is its share of Max-Breadth.  Raises NoRoute, OSError or BadMessage.  May wait
-        for a name to be resolved.
+        `breadth` is its share of Max-Breadth.  The way may have to be found.  Raises NoRoute or
+        BadMessage.
         """
         outgoing = request.copy()
         outgoing.uri_text = target.uri_text
@@ -46,7 +48,11 @@ class Forwarder:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"{uri.scheme} names no place to send to")
-        return outgoing, self.layer.transports.flow_to(next_hop(uri))
+        return outgoing, self.way(uri) if is_quick(uri) else uri
+
+    def way(self, hop: Flow | SipUri) -> Flow:
+        """The way to a next hop (§16.6, step 7).  Waits for a name.  Raises NoRoute or OSError."""
+        return hop if isinstance(hop, Flow) else self.layer.transports.flow_to(next_hop(hop))
 
     def _take_own_credentials(self, outgoing: Request) -> None:
         """§22.3: what was meant for us ends here, what is for other realms travels on."""

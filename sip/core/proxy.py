@@ -14,6 +14,7 @@ from sip.core.routing import (
     breadth_left,
     has_looped,
     hops_left,
+    is_as_recorded,
     is_own_record_route,
     loop_mark,
     strip_own_maddr,
@@ -105,10 +106,11 @@ class Proxy:
         """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
         if passage.flow is None and "route" in request.names:
             self._authenticate(request, upstream)
-        if request.method != "BYE":
+        recorded = list(filter(is_own_record_route, routes))
+        if request.method != "BYE" and all(map(is_as_recorded, recorded)):
             # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
             # alone (RFC 6665 §4.3), goes on through us.  The same tickets stand for the same sides.
-            for route in filter(is_own_record_route, routes):
+            for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
         target = Target(as_request_uri(request.uri_text), passage.flow)
         Fork(self.forwarder, request, upstream, mark).run([target])

@@ -49,7 +49,9 @@ class TargetSet:
         So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
         """
         contacts = self._contacts(username_of(uri), realm)
-        return [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
+        found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
+        self._targets += found
+        return found
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
@@ -59,7 +61,11 @@ class TargetSet:
         """
         found: list[Target] = []
         kept: list[str] = []
-        for value in response.values("contact"):
+        try:
+            values = response.values("contact")
+        except BadMessage:
+            return []
+        for value in values:
             targets = self._of_contact(value)
             if not targets:
                 kept.append(value)
@@ -69,15 +75,17 @@ class TargetSet:
         return found
 
     def _of_contact(self, value: str) -> list[Target]:
+        """Nothing for what can't be read, leads elsewhere, or wants TLS on the way (§26.2.2)."""
         try:
             contact = parse_name_addr(value)
-            q = parse_q(contact.params.get("q"))
+            uri, q = contact.uri, parse_q(contact.params.get("q"))
+            is_elsewhere = uri.scheme == "sips" or self.domains.is_aimed_past_us(uri)
         except BadMessage:
             return []
-        realm = self.domains.realm_of(contact.uri)
-        if realm is None:
+        realm = self.domains.realm_of(uri)
+        if realm is None or is_elsewhere:
             return []
-        return [replace(target, q=q) for target in self.of_user(username_of(contact.uri), realm)]
+        return [replace(target, q=q) for target in self.of_user(username_of(uri), realm)]
 
     def _is_first(self, user: tuple[str, str]) -> bool:
         """Tell whether a user is to be looked up: once, and no more users than the bound."""

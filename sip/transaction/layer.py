@@ -145,6 +145,10 @@ class Upstream:
             make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
         )
 
+    def spawn(self, work: Callable[[], object]) -> None:
+        """Do in a greenlet of its own what may take long; what comes of it arrives as well."""
+        gevent.spawn(lambda: self.arrivals.put(work()))
+
     def is_merged(self) -> bool:
         """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
 

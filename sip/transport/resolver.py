@@ -20,6 +20,11 @@ def is_address(host: str) -> bool:
     return host[-1:].isdigit() and host.replace(".", "").isdigit()
 
 
+def is_quick(uri: SipUri) -> bool:
+    """Tell whether the next hop is written as an address, so that nothing waits for its name."""
+    return is_address(uri.param("maddr") or uri.host)
+
+
 def next_hop(uri: SipUri) -> Endpoint:
     """Where a request for `uri` goes: its maddr, else its host (RFC 3263 §4).
 
