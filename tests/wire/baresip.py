@@ -60,6 +60,7 @@ class Baresip(Phone):
     """One baresip with one account."""
 
     kind = "baresip"
+    further_setup = ""  # lines of its configuration
 
     def __init__(self, user: str, home: Path, server=None, password=None) -> None:
         super().__init__(user, home, server, password)
@@ -70,6 +71,7 @@ class Baresip(Phone):
         self.unread = b""  # of the control connection
         (self.config / "config").write_text(
             CONFIG.format(address=self.address, control_port=CONTROL_PORT, modules=MODULES)
+            + self.further_setup
         )
         (self.config / "accounts").write_text("# the account comes by a command\n")
         self._keep_contact("sip:nobody@invalid")
@@ -188,6 +190,8 @@ class Baresip(Phone):
                 events.append(Event("message", user_of(said[1]), text=said[2]))
             elif refused := re.match(r"\x1b\[31m(\d{3}) ", line):
                 events.append(Event("message refused", status=int(refused[1])))
+            elif closed := re.match(r"mwi: subscription for .* closed: .*\((\d{3}) ", line):
+                events.append(Event("mailbox refused", status=int(closed[1])))
         return events
 
     def _printed(self, start: int) -> bytes:
@@ -214,3 +218,10 @@ class Baresip(Phone):
 
     def _log(self) -> str:
         return tail(self.output, 120)
+
+
+class BaresipWithMailbox(Baresip):
+    """A baresip that subscribes to its own address for news of its mailbox (RFC 3842)."""
+
+    kind = "baresip with a mailbox"
+    further_setup = "module_app mwi.so\n"

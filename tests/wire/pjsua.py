@@ -19,8 +19,8 @@ class Pjsua(Phone):
 
     kind = "pjsua2"
     private_address = ""
-    # What is set in the `callConfig` of its account; a name in capitals is a constant of pjsua2.
-    call_setup: ClassVar[dict[str, int | str]] = {}
+    # What is set in the configuration of its account; a name in capitals is a constant of pjsua2.
+    account_setup: ClassVar[dict[str, int | str]] = {}
 
     def __init__(self, user: str, home: Path, server=None, password=None) -> None:
         super().__init__(user, home, server, password)
@@ -32,7 +32,7 @@ class Pjsua(Phone):
             "uri": self.uri,
             "address": self.address,
             "log": str(self.log),
-            "call_setup": self.call_setup,
+            "account_setup": self.account_setup,
         }
         setup["private_address"] = self.private_address
         if server:
@@ -114,17 +114,10 @@ class Pjsua(Phone):
 
     def has_received(self, *lines: str) -> re.Match[str]:
         """Wait for a message in which these lines, regular expressions, stand in this order."""
-        inside = r"(?:(?!^--end msg--).*\n)*?"  # of one message, whole lines
-        wanted = re.compile(
-            r"bytes (?:Request|Response) msg .* from UDP .*:\n"
-            + "".join(rf"{inside}{line}\r?\n" for line in lines),
-            re.MULTILINE,
-        )
         found: list[re.Match[str]] = []
 
         def is_there() -> bool:
-            self._do("flush")
-            found.extend(wanted.finditer(self.log.read_text(errors="replace")))
+            found.extend(self._received(lines))
             return bool(found)
 
         try:
@@ -132,6 +125,21 @@ class Pjsua(Phone):
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}") from None
         return found[0]
+
+    def has_not_received(self, *lines: str) -> None:
+        """Fail if a message with these lines has come; what may have caused one must be over."""
+        found = self._received(lines)
+        assert not found, f"{self} has received {found[0][0]}\n{self.story()}"
+
+    def _received(self, lines: tuple[str, ...]) -> list[re.Match[str]]:
+        inside = r"(?:(?!^--end msg--).*\n)*?"  # of one message, whole lines
+        wanted = re.compile(
+            r"bytes (?:Request|Response) msg .* from UDP .*:\n"
+            + "".join(rf"{inside}{line}\r?\n" for line in lines),
+            re.MULTILINE,
+        )
+        self._do("flush")
+        return list(wanted.finditer(self.log.read_text(errors="replace")))
 
     def packets(self) -> tuple[int, int]:
         sent, received = self._do("packets")
@@ -190,21 +198,38 @@ class PjsuaReliable(Pjsua):
     """A pjsua2 that insists on reliable provisional responses (RFC 3262)."""
 
     kind = "pjsua2 with 100rel"
-    call_setup: ClassVar = {"prackUse": "PJSUA_100REL_MANDATORY"}
+    account_setup: ClassVar = {"callConfig.prackUse": "PJSUA_100REL_MANDATORY"}
 
 
 class PjsuaTimed(Pjsua):
     """A pjsua2 that insists on a session timer, of any length (RFC 4028)."""
 
     kind = "pjsua2 with a session timer"
-    call_setup: ClassVar = {"timerUse": "PJSUA_SIP_TIMER_REQUIRED", "timerSessExpiresSec": 100}
+    account_setup: ClassVar = {
+        "callConfig.timerUse": "PJSUA_SIP_TIMER_REQUIRED",
+        "callConfig.timerSessExpiresSec": 100,
+    }
 
 
 class PjsuaTimedSlowly(PjsuaTimed):
     """The same, but for sessions of half an hour at least."""
 
-    call_setup: ClassVar = {
-        "timerUse": "PJSUA_SIP_TIMER_REQUIRED",
-        "timerSessExpiresSec": 1800,
-        "timerMinSESec": 1800,
+    account_setup: ClassVar = {
+        "callConfig.timerUse": "PJSUA_SIP_TIMER_REQUIRED",
+        "callConfig.timerSessExpiresSec": 1800,
+        "callConfig.timerMinSESec": 1800,
     }
+
+
+class PjsuaWithMailbox(Pjsua):
+    """A pjsua2 that subscribes to its own address for news of its mailbox (RFC 3842)."""
+
+    kind = "pjsua2 with a mailbox"
+    account_setup: ClassVar = {"mwiConfig.enabled": True}
+
+
+class PjsuaPublishing(Pjsua):
+    """A pjsua2 that publishes its presence to its own address (RFC 3903)."""
+
+    kind = "pjsua2 that publishes"
+    account_setup: ClassVar = {"presConfig.publishEnabled": True}

@@ -66,6 +66,10 @@ class Call(pj.Call):
         self.phone.calls.append(successor)
         prm.newCall = successor
 
+    def onCallRedirected(self, prm) -> int:
+        tell(event="redirected", peer=user_of(prm.targetUri), text=prm.targetUri)
+        return pj.PJSIP_REDIRECT_ACCEPT
+
     def onDtmfDigit(self, prm) -> None:
         tell(event="digit", peer=user_of(self.getInfo().remoteUri), text=prm.digit)
 
@@ -159,9 +163,10 @@ class Phone:
             account.natConfig.viaRewriteUse = False
             account.natConfig.contactRewriteUse = False
             account.natConfig.sdpNatRewriteUse = False
-        for name, value in setup["call_setup"].items():
+        for name, value in setup["account_setup"].items():
+            part, _, field = name.partition(".")
             constant = getattr(pj, value) if isinstance(value, str) else value
-            setattr(account.callConfig, name, constant)
+            setattr(getattr(account, part), field, constant)
         if "proxy" in setup:
             account.regConfig.registrarUri = "sip:" + setup["uri"].partition("@")[2]
             account.regConfig.registerOnAdd = False
