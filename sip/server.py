@@ -188,7 +188,8 @@ class SipServer:
         if not self._is_for_us(request):
             self.proxy.handle(request, upstream)
             return
-        if upstream.is_merged():
+        # Without credentials it is challenged, whichever way it came, and nothing is done.
+        if "authorization" in request.names and upstream.is_merged():
             raise Refused(482, "it has come another way already")
         self.registrar.handle(request, upstream)
 
@@ -214,8 +215,11 @@ class SipServer:
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
+        is_us = self.domains.is_us
+        if "route" not in request.names:
+            return is_us(request.uri)
         routes = [parse_name_addr(value).uri for value in request.values("route")]
-        return all(map(self.domains.is_us, (request.uri, *routes)))
+        return all(map(is_us, (request.uri, *routes)))
 
     def drop_phones(self, accounts: Sequence[Account]) -> None:
         """Let go of the phones of accounts that are gone or disabled; calls find them no more."""

@@ -18,8 +18,9 @@ NONCE_SECONDS = 300.0
 MAX_COUNTED_NONCES = 100_000
 # How far a nonce-count may lag behind the highest seen, as when datagrams overtake each other.
 COUNT_WINDOW = 64
-# RFC 2069 has no count: such an answer uses its nonce up.
-ONCE = 2**32
+# RFC 2069 has no count: such an answer uses its nonce up, so no count of eight digits may be within
+# the window below this.
+ONCE = 2**32 + COUNT_WINDOW
 
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),

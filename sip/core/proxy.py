@@ -118,7 +118,8 @@ class Proxy:
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""
         try:
-            target = self._target_of_ack(request) if hops_left(request) > 0 else None
+            may_go_on = request.uri.scheme in _SCHEMES and hops_left(request) > 0  # §16.3
+            target = self._target_of_ack(request) if may_go_on else None
             if target is not None:
                 self.forwarder.pass_on(request, target, breadth_left(request))
                 return

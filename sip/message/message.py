@@ -102,9 +102,12 @@ class Message:
         """The topmost Via value."""
         if self._via is None:
             value = self.required("via")
-            if "," in value:  # all of them are taken apart, or the answers would be lost
-                value = split_list(value)[0]
-            self._via = parse_via(value)
+            try:
+                if "," in value:  # all of them are taken apart, or the answers would be lost
+                    value = split_list(value)[0]
+                self._via = parse_via(value)
+            except BadMessage as error:
+                raise BadMessage(f"Via: {error.reason}") from None
         return self._via
 
     @property
