@@ -1,6 +1,5 @@
 """Calls through the whole server (RFC 3261 §16, §12, §13)."""
 
-import errno
 
 import pytest
 from world import REALM, SDP, World, dialog_of_callee, dialog_of_caller
@@ -283,43 +282,3 @@ def test_the_ack_of_a_refused_re_invite_stays_here(world: World):
     )
     alice.transmits(ack)
     assert bob.hears_nothing()
-
-
-def test_nobody_says_who_he_is_but_by_his_password(world: World):
-    """RFC 3325 §5, §6: no phone is trusted, so what it asserts of itself goes no further."""
-    alice, bob = world.phones("alice", "bob")
-    said = ("P-Asserted-Identity: <sip:boss@example.com>", "P-Preferred-Identity: <tel:+1>")
-    _, there, invite = call_between(world, alice, bob, headers=(*said, said[0], "Privacy: id"))
-    assert invite.value("privacy") == "id"
-    bob.sends_within("UPDATE", there, headers=said)
-    update = alice.gets("UPDATE")
-    for request in (invite, update):
-        assert not {"p-asserted-identity", "p-preferred-identity"} & set(request.names)
-    alice.answers(update, 200, headers=said[:1])
-    assert said[0] in bob.gets(200).lines
-
-
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "NOTIFY", "REFER"])
-def test_our_route_is_recorded_within_a_dialog_as_well(world: World, method: str):
-    """§16.6, step 4; RFC 6665 §4.3: who knows no more than this request goes on through us."""
-    alice, bob = world.phones("alice", "bob")
-    here, there, invite = call_between(world, alice, bob)
-    alice.sends_within(method, here)
-    assert bob.gets(method).values("record-route") == invite.values("record-route")
-    bob.sends_within("BYE", there)
-    assert not alice.gets("BYE").values("record-route")
-
-
-def test_what_no_datagram_holds_is_refused(world: World, monkeypatch):
-    """§21.5.7, §18.1.1: what we add may make it too long; the kernel says so."""
-    alice, bob = world.phones("alice", "bob")
-    carry = world.carry
-
-    def carry_what_fits(data: bytes, flow) -> None:
-        if flow.remote == bob.address:
-            raise OSError(errno.EMSGSIZE, "Message too long")
-        carry(data, flow)
-
-    monkeypatch.setattr(world, "carry", carry_what_fits)
-    alice.sends("INVITE", bob.aor)
-    alice.gets(513)

@@ -159,34 +159,6 @@ def test_a_silent_contact_does_not_hold_the_answer_of_the_other(world: World):
     assert world.is_quiet
 
 
-def test_a_redirection_to_users_here_is_followed_if_the_operator_wants_it(world: World):
-    """§16.5, §16.7 step 4: what leads elsewhere is left to the caller, and nobody rings twice."""
-    world.settings = {"sip_follow_redirects": True}
-    world.start_server()
-    alice, bob, carol = world.phones("alice", "bob", "carol")
-    call = alice.sends("INVITE", bob.aor)
-    elsewhere = "<sip:bob@elsewhere.example>;q=0.1"
-    contacts = f"Contact: <{carol.aor}>, <{bob.aor}>, {elsewhere}"
-    redirect(bob, bob.gets("INVITE"), contacts)
-    invite = carol.gets("INVITE")
-    assert bob.hears_nothing()
-    carol.answers(invite, 480)
-    carol.gets("ACK")
-    assert alice.gets(302, call).values("contact") == [f"<{bob.aor}>", elsewhere]
-
-
-def test_a_redirection_that_is_followed_to_its_end_is_forgotten(world: World):
-    """§16.7, step 4: a 3xx without a Contact left is no answer any more."""
-    world.settings = {"sip_follow_redirects": True}
-    world.start_server()
-    alice, bob, carol = world.phones("alice", "bob", "carol")
-    call = alice.sends("INVITE", bob.aor)
-    redirect(bob, bob.gets("INVITE"), f"Contact: <{carol.aor}>")
-    carol.answers(carol.gets("INVITE"), 486)
-    carol.gets("ACK")
-    alice.gets(486, call)
-
-
 def redirect(phone: Phone, invite: Request, contacts: str) -> None:
     phone.answers(invite, 302, headers=(contacts,))
     phone.gets("ACK")
