@@ -1,6 +1,5 @@
 """Calls through the whole server (RFC 3261 §16, §12, §13)."""
 
-
 import pytest
 from world import REALM, SDP, World, dialog_of_callee, dialog_of_caller
 
