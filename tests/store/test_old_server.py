@@ -308,6 +308,7 @@ print(number, status)
 """
 
 
+@pytest.mark.wire  # it takes many processes
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_take_over_killed_at_any_statement_is_done_by_the_next_start(path, tmp_path, moment):
     """SQLite puts back what was half done, and nothing of ours may come before that."""
