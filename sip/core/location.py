@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Protocol
 
 from sip.core.refusal import Refused
@@ -24,7 +25,7 @@ class Binding:
     `user_id` is the account that registered it, `contact` the URI as it came, `expires_at` seconds
     of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
     `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
-    and 0 where there are none.
+    and 0 where there are none; `params` are the other parameters of the contact, as they came.
     """
 
     user_id: int
@@ -39,6 +40,7 @@ class Binding:
     user_agent: str
     flow: Flow
     behind_nat: bool
+    params: str = ""
 
     def has_contact(self, contact: str) -> bool:
         """Compare contacts as URIs (§19.1.4)."""
@@ -282,6 +284,7 @@ def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingR
         user_agent=binding.user_agent,
         flow=f"{binding.flow}{nat}",
         updated_at=round(unix_now),
+        params=binding.params,
     )
 
 
@@ -301,4 +304,5 @@ def _from_row(row: BindingRow, offset: float) -> Binding:
         user_agent=row.user_agent,
         flow=parse_flow(flow_text),
         behind_nat=nat == "nat",
+        params=intern(row.params),
     )

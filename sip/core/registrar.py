@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from sys import intern
 
 from sip.core.authentication import Authenticator
 from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record
-from sip.message.grammar import BadMessage, quote
+from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
     NameAddr,
     parse_name_addr,
@@ -37,6 +38,9 @@ MAX_CALL_ID_LENGTH = 300
 NEVER_TOO_BRIEF = 3600
 # §10.2.1.1: what an expires parameter that can't be read stands for.
 EXPIRES_IF_MALFORMED = 3600
+# Parameters of a Contact that a binding has fields of its own for, and the GRUUs, which are never
+# for a phone to say (RFC 5627 §5.1).
+_NOT_AS_THEY_CAME = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -141,22 +145,25 @@ class Registrar:
         _check_bounds(contacts, path, request.call_id)
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
-        if any(self.domains.is_us(parse_name_addr(value).sip_uri) for value in path):
+        if any(self.domains.is_us(_read_path(value)) for value in path):
             raise Refused(403, "its Path leads back here")
         user_agent = (request.value("user-agent") or "")[:200]
         truthful = shows_source(request.via, flow)
         wanted: list[Binding] = []
         for value in contacts:
-            contact = parse_name_addr(value)
+            try:
+                contact = parse_name_addr(value)
+                uri, q = contact.uri, parse_q(contact.params.get("q"))
+            except BadMessage as error:
+                raise BadMessage(f"Contact: {error.reason}") from None
             asked = _asked_seconds(contact, header_expires)
-            uri = contact.uri
             if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI isn't
                 raise BadMessage("Contact is SIPS, Request-URI is not")
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
                 expires_at=now + self.expiry.granted(asked),
-                q=parse_q(contact.params.get("q")),
+                q=q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
                 path=path,
@@ -168,6 +175,9 @@ class Registrar:
                 and isinstance(uri, SipUri)
                 and not self.domains.is_us(uri)
                 and needs_flow(uri, flow, truthful=truthful),
+                params=""
+                if _NOT_AS_THEY_CAME.issuperset(contact.params)
+                else _other_params(contact.params_text),
             )
             wanted.append(binding)
         return wanted
@@ -219,6 +229,23 @@ def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> N
         raise Refused(403, "more or longer contacts, Path or Call-ID than any phone has")
 
 
+def _read_path(value: str) -> SipUri:
+    """The URI of a Path value.  Raises BadMessage."""
+    try:
+        return parse_name_addr(value).sip_uri
+    except BadMessage as error:
+        raise BadMessage(f"Path: {error.reason}") from None
+
+
+@lru_cache(maxsize=1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
+def _other_params(params_text: str) -> str:
+    """What else a contact says of itself, above all what it can do (RFC 3840 §6).
+
+    Phones of one model say the same, and equal texts are kept once.
+    """
+    return intern(without_params(params_text, _NOT_AS_THEY_CAME))
+
+
 def _asked_seconds(contact: NameAddr, header_expires: int) -> int:
     """The expires parameter, else the Expires header, else the default (§10.2.1.1)."""
     if "expires" not in contact.params:
@@ -231,7 +258,7 @@ def _contact_value(binding: Binding, now: float) -> str:
     q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
-    return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}"
+    return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}{binding.params}"
 
 
 def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:

@@ -145,12 +145,14 @@ def way_back(value: str) -> Via:
 class NameAddr:
     """A name-addr or addr-spec with its parameters: From, To, Contact, Route … (§20.10).
 
-    `display_name` is unquoted, "" where there is none; `uri_text` is as it came.
+    `display_name` is unquoted, "" where there is none; `uri_text` is as it came, and so are the
+    parameters in `params_text`.
     """
 
     display_name: str
     uri_text: str
     params: Params
+    params_text: str
 
     @property
     def uri(self) -> Uri:
@@ -172,7 +174,7 @@ class NameAddr:
 
 
 _USUAL_NAME_ADDR = re.compile(
-    r'(?:"([^"\\]*+)" *|([A-Za-z0-9 ]*+))<([^<> \t]++)>(?:;tag=([A-Za-z0-9._~-]++))?'
+    r'(?:"([^"\\]*+)" *|([A-Za-z0-9 ]*+))<([^<> \t]++)>(;tag=([A-Za-z0-9._~-]++))?'
 )
 
 
@@ -188,9 +190,11 @@ def _name_addr(value: str) -> NameAddr:
     usual = _USUAL_NAME_ADDR.fullmatch(value)
     if usual is None:
         return scan_name_addr(value)
-    quoted, words, uri, tag = usual.groups()
+    quoted, words, uri, params_text, tag = usual.groups()
     display_name = words.strip(" ") if quoted is None else quoted
-    return NameAddr(display_name, uri, {} if tag is None else {"tag": tag})
+    if tag is None:
+        return NameAddr(display_name, uri, {}, "")
+    return NameAddr(display_name, uri, {"tag": tag}, params_text)
 
 
 _name_addr_kept = lru_cache(maxsize=4096)(_name_addr)
@@ -220,16 +224,16 @@ def scan_name_addr(value: str) -> NameAddr:
         raise BadMessage("an angle bracket is opened and not closed")
     if not uri or " " in uri or "\t" in uri:
         raise BadMessage(f"{uri[:60]!r} is not a URI")
-    return NameAddr(display_name, uri, scan_params(params))
+    return NameAddr(display_name, uri, scan_params(params), params)
 
 
 def _scan_addr_spec(value: str) -> NameAddr:
     """§20.10: without brackets, what follows a semicolon belongs to the header field."""
-    uri, semicolon, params = value.partition(";")
-    uri = uri.rstrip(" \t")
+    uri, semicolon, rest = value.partition(";")
+    uri, params = uri.rstrip(" \t"), semicolon + rest
     if not uri or any(character in uri for character in "?,> \t"):
         raise BadMessage(f"{value[:60]!r} has to stand in angle brackets")
-    return NameAddr("", uri, scan_params(semicolon + params))
+    return NameAddr("", uri, scan_params(params), params)
 
 
 def parse_cseq(value: str) -> tuple[int, str]:

@@ -91,11 +91,17 @@ class Message:
         ]
 
     def values(self, name: str) -> list[str]:
-        """Every value of a list field, in order, wherever its lines stand (§7.3.1)."""
+        """Every value of a list field, in order, wherever its lines stand (§7.3.1).
+
+        Raises BadMessage.
+        """
         fields = self.fields(name)
         if len(fields) < 2 and not (fields and "," in fields[0]):
             return fields if fields and fields[0] else []
-        return [value for field in fields for value in split_list(field) if value]
+        try:
+            return [value for field in fields for value in split_list(field) if value]
+        except BadMessage as error:
+            raise BadMessage(f"{title_of(name)}: {error.reason}") from None
 
     @property
     def via(self) -> Via:

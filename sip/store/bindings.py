@@ -37,6 +37,7 @@ class BindingRow(NamedTuple):
     user_agent: str = ""
     flow: str = ""
     updated_at: int = 0
+    params: str = ""
 
 
 _Octets = tuple[int, bytes]  # a Key as it is written

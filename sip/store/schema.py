@@ -210,6 +210,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "INSERT INTO user_names (user_names) VALUES ('rebuild')",
         *_TRIGGERS,
     ),
+    # What else a contact has said of itself (RFC 3840): the parameters that have no column.
+    ("ALTER TABLE bindings ADD COLUMN params TEXT NOT NULL DEFAULT ''",),
 )
 
 # The old server's only table: `password` holds the MD5 HA1 for its one realm.

@@ -439,6 +439,7 @@ rows = st.builds(
         ]
     ),
     behind_nat=st.booleans(),
+    params=st.sampled_from(["", ";audio", f';x="{ODD}, \\";<" ; Y=z']),
 )
 
 
@@ -456,6 +457,20 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     )
     again.sweep(20_000.0)
     assert len(again) == 0
+
+
+def test_phones_that_say_the_same_share_its_text_after_a_restart_too(
+    location: Location, disk: Disk, clocks: Clocks
+):
+    """RFC 3840 §6: a hundred thousand phones are of a few models."""
+    params = [f";audio;n={number}" for number in (1, 1, 2)]
+    location.update(AOR, [binding(c, params=p) for c, p in zip(CONTACTS, params, strict=False)])
+    again = Location(disk, clocks, clocks.unix_time)
+    # As it comes from the disk: each row has a text of its own.
+    again.load(row._replace(params="".join(list(row.params))) for row in disk.rows.values())
+    one, other, different = (bound.params for bound in again.bindings(AOR))
+    assert one is other
+    assert [one, different] == params[1:]
 
 
 @pytest.mark.parametrize(

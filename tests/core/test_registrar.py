@@ -155,21 +155,66 @@ def test_what_was_quoted_is_quoted_again(world: World):
 
 
 @pytest.mark.parametrize(
-    "contact",
+    ("params", "kept"),
     [
-        "<*>",
-        "*;expires=0",
-        "<nonsense>",
-        "<sip:bob@>",
-        "<sip:bob@h>;q=2",
-        "<sip:bob@h>;q=x",
-        '"<sip:a@h>',
+        ("", ""),
+        (";q=1.0;expires=90;reg-id=0", ""),
+        (";audio", ";audio"),
+        (";tag=x", ";tag=x"),
+        (';Mobility=fixed;EXPIRES=90;+SIP.Rendering="no"', ';Mobility=fixed;+SIP.Rendering="no"'),
+        ('; audio ;q=1 ; methods = "INVITE,BYE" ', '; audio ; methods = "INVITE,BYE"'),
+        (';x=";expires=1;q=0.1";y', ';x=";expires=1;q=0.1";y'),
+        (';x="<sip:evil@h>, \\"\\\\";y=""', ';x="<sip:evil@h>, \\"\\\\";y=""'),
+        (';+sip.instancex="<urn:x>";qq=1;reg-idx', ';+sip.instancex="<urn:x>";qq=1;reg-idx'),
+        (';x="a\r\n b"\r\n\t;y\r\n =\r\n z', ';x="a b" ;y = z'),
+        (";x=%0d%0ay;z=a/b=c", ";x=%0d%0ay;z=a/b=c"),
+        (";x=\u00e9", ";x=\u00e9"),
+        (';video;temp-gruu="sip:x@h;gr";Pub-GRUU="sip:bob@h;gr=x"', ";video"),
     ],
 )
-def test_a_contact_that_cannot_be_read_binds_nothing(world: World, contact: str):
-    """§10.3: all or none."""
+@pytest.mark.parametrize("address", ["<sip:b@h>", '"<sip:b@h>;video" <sip:b@h>', "sip:b@h"])
+def test_other_parameters_are_kept_as_they_came(world: World, address: str, params, kept: str):
+    """RFC 3840 §6, §9; RFC 5627 §5.1: a GRUU is never the phone's to say."""
     bob = world.phone("bob", registered=False)
-    assert bob.registers("<sip:good@192.0.2.7>", contact).status == 400
+    answer = bob.registers(address + params, expires=90)
+    assert answer.fields("contact") == [f"<sip:b@h>;expires=90{kept}"]
+    world.start_server()
+    (binding,) = world.server.location.bindings(f"bob@{REALM}")
+    assert binding.params == kept
+
+
+def test_phones_that_say_the_same_share_its_text(world: World):
+    """RFC 3840 §6: a hundred thousand phones are of a few models."""
+    bob = world.phone("bob", registered=False)
+    instances = [f'<sip:b@h{n}>;audio;+sip.instance="<urn:{n}>";class=business' for n in range(2)]
+    bob.registers(*instances)
+    one, other = (b.params for b in world.server.location.bindings(f"bob@{REALM}"))
+    assert one is other
+    assert one == ";audio;class=business"
+
+
+@pytest.mark.parametrize(
+    ("contact", "phrase"),
+    [
+        ("<*>", "Contact: "),
+        ("*;expires=0", "Contact: "),
+        ("<nonsense>", "Contact: "),
+        ("<sip:bob@>", "Contact: "),
+        ("<sip:bob@h:x>", "Contact: "),
+        ("<sip:bob@h>;q=2", "Contact: '2' is not a q value"),
+        ("<sip:bob@h>;q=x", "Contact: 'x' is not a q value"),
+        ("<sip:bob@h>;audio;Audio", "Contact: the parameter 'audio' stands there twice"),
+        ("<sip:bob@h>;audio;", "Contact: cannot read the parameters"),
+        ('<sip:bob@h>;x="y', "Contact: cannot read the parameters"),
+        ('"<sip:a@h>', "Contact: a quote"),
+        ('<sip:a@h>, "<sip:a@h>', "Contact: a quote"),
+    ],
+)
+def test_a_contact_that_cannot_be_read_binds_nothing(world: World, contact: str, phrase: str):
+    """§10.3: all or none; §21.4.1: the phrase names the field."""
+    bob = world.phone("bob", registered=False)
+    answer = bob.registers("<sip:good@192.0.2.7>", contact)
+    assert (answer.status, answer.reason[: len(phrase)]) == (400, phrase)
     assert not world.bindings.rows
 
 
@@ -186,6 +231,7 @@ def test_an_empty_contact_field_is_none(world: World):
         ('"Edge, \\"1\\"" <sip:e,1@[2001:db8::9];lr>;x="a, b", <sip:198.51.100.1;lr>', 200),
         ("nonsense", 400),
         ("<tel:+1555>", 400),
+        ("<sip:edge.example:x;lr>", 400),
         ("<sip:192.0.2.1;lr>", 403),
         ("<sip:edge.example;lr>, <sip:EXAMPLE.com.;lr>", 403),
     ],
@@ -195,11 +241,21 @@ def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, p
     bob = world.phone("bob", registered=False)
     answer = bob.registers(headers=("Supported: path", f"Path: {path}"))
     assert answer.status == status
+    if status == 400:  # §21.4.1: the phrase names the field
+        assert answer.reason.startswith("Path: ")
     if status == 200:
         assert ", ".join(answer.values("path")) == path
         world.start_server()
         (binding,) = world.server.location.bindings(f"bob@{REALM}")
         assert ", ".join(binding.path) == path
+
+
+def test_a_path_whose_quote_is_open_is_named(world: World):
+    """§21.4.1: such a list is not even taken apart."""
+    bob = world.phone("bob", registered=False)
+    headers = ("Supported: path", 'Path: <sip:a;lr>, "')
+    bob.transmits(bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>", headers=headers))
+    assert bob.gets(400).reason.startswith("Path: a quote")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import logging
 import pytest
 from world import REALM, World, dialog_of_callee, dialog_of_caller
 
+from sip.message.headers import parse_name_addr
 from sip.message.message import Response
 
 STRANGER = "sip:x@elsewhere.org"
@@ -358,6 +359,30 @@ def test_no_value_of_theirs_begins_a_line_of_ours(world: World, caplog, method, 
     for record in caplog.records:
         record.getMessage().encode()
         assert record.getMessage().isprintable()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        ';x="a\r\n X-Evil: 1"',
+        ";x\r\n\t=\r\n X-Evil:1",
+        ";x=%0d%0aX-Evil:1",
+        ';x="\\\r\n X-Evil: 1"',
+        ';x=">\\",<sip:evil@h>;expires=1"',
+    ],
+)
+def test_no_parameter_of_a_contact_begins_a_line_or_a_contact_of_ours(world: World, params: str):
+    """§7.3.1; RFC 3840 §6: they are given back, after a restart too."""
+    bob = world.phone("bob", registered=False)
+    bob.registers(bob.contact + params)
+    world.start_server()
+    request = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
+    bob.transmits(request)
+    bob.transmits(bob.with_credentials(request, bob.gets(401)))
+    answer = bob.gets(200)
+    assert not [line for line in lines_of(answer.encode()) if line.lower().startswith("x-evil")]
+    (value,) = answer.values("contact")
+    assert parse_name_addr(value).params.keys() == {"expires", "x"}
 
 
 def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, caplog):

@@ -3,6 +3,7 @@
 import pytest
 from world import REALM, Phone, World
 
+from sip.core.registrar import MAX_CONTACT_LENGTH
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
 
@@ -275,12 +276,37 @@ def test_a_200_tells_the_time_and_what_is_left(world: World):
     assert answer.fields("date") == ["Sat, 13 Nov 2010 23:29:00 GMT"]
     world.passes(40, step=10)
     answer = asks(bob, f"sip:{REALM}", bob.aor)
-    assert bound(answer) == {"sip:b@h": ";expires=60;q=0"}
+    assert bound(answer) == {"sip:b@h": ";expires=60;q=0;x=y"}
     assert answer.value("date") == "Sat, 13 Nov 2010 23:29:40 GMT"
     world.now += 59.9
-    assert fetched(bob) == {"sip:b@h": ";expires=1;q=0"}
+    assert fetched(bob) == {"sip:b@h": ";expires=1;q=0;x=y"}
     world.now += 0.1
     assert asks(bob, f"sip:{REALM}", bob.aor).value("contact") is None
+
+
+def test_a_200_tells_what_each_phone_has_said_that_it_can_do(world: World):
+    """RFC 3840 §6: all of it, across a restart, until a refresh says otherwise."""
+    desk, other = world.phone("bob", registered=False), world.phone("bob", registered=False)
+    can = ';audio;video;actor="msg-taker";automata;mobility="fixed";methods="INVITE,BYE"'
+    own = f'{can};+sip.rendering="no";x'
+    assert bound(desk.registers(f"<sip:b@h>{own};q=0.5"))["sip:b@h"] == f"{HOUR};q=0.5{own}"
+    listed = bound(other.registers('"B" <sip:c@h>;expires=90;+sip.instance="<urn:x>";audio'))
+    assert listed == {
+        "sip:b@h": f"{HOUR};q=0.5{own}",
+        "sip:c@h": ';expires=90;+sip.instance="<urn:x>";audio',
+    }
+    world.start_server()
+    assert fetched(desk) == listed
+    assert bound(desk.registers("<sip:b@h>;text"))["sip:b@h"] == f"{HOUR};text"
+    assert bound(desk.registers("<sip:b@h>"))["sip:b@h"] == HOUR
+
+
+def test_what_a_phone_can_do_is_bounded_with_its_contact(world: World):
+    """RFC 3840 §6: a Contact is bounded as a whole."""
+    bob = world.phone("bob", registered=False)
+    value = f"<sip:b@h>;x={'y' * (MAX_CONTACT_LENGTH - 12)}"
+    assert list(bound(bob.registers(value))) == ["sip:b@h"]
+    assert bob.registers(value + "y").status == 403
 
 
 def test_a_record_route_is_ignored_and_never_given(world: World):

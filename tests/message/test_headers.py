@@ -134,6 +134,23 @@ def test_an_address_has_a_name_a_uri_and_parameters(value, name, uri, params):
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("<sip:a@b>", ""),
+        ("<sip:a@b;x=y>;tag=1", ";tag=1"),
+        ("sip:a@b;Tag=1", ";Tag=1"),
+        ("sip:a@b ; x = y ", "; x = y"),
+        ("<sip:a@b> ; x = y ", " ; x = y"),
+        ('"<c>;d" <sip:a@b>;x="\\">;y"; Z ', ';x="\\">;y"; Z'),
+    ],
+)
+def test_parameters_of_an_address_are_there_as_they_came(value, text):
+    """RFC 3261 §20.10; RFC 3840 §6: they are given back."""
+    for read in (parse_name_addr, scan_name_addr):
+        assert read(value).params_text == text
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *("", " ", "<>", "<sip:a@b", "<sip:a<@b>", "<sip:a@b>x", "<sip:a@b>;", "<sip:a@b>;;a"),

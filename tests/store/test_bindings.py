@@ -31,6 +31,7 @@ DESK = BindingRow(
     user_agent="Desk/1.0",
     flow="udp 192.0.2.1 5060",
     updated_at=1000,
+    params=';audio;methods="INVITE,BYE"',
 )
 KEY = (ALICE, DESK.contact)
 
@@ -60,7 +61,7 @@ def test_a_row_comes_back_as_it_was(bindings):
 
 
 def test_octets_that_are_no_utf8_come_back_too(bindings):
-    odd = DESK._replace(user_agent="T\udce9l\udce9phone \x00 \U0001f4de")
+    odd = DESK._replace(user_agent="T\udce9l\udce9phone \x00 \U0001f4de", params=';x="\udce9"')
     bindings.save([odd], [], never)
     assert bindings.load(1000) == [odd]
     bindings.save([], [KEY], never)
@@ -69,7 +70,9 @@ def test_octets_that_are_no_utf8_come_back_too(bindings):
 
 def test_a_refresh_replaces_the_row(bindings):
     bindings.save([DESK], [], never)
-    later = DESK._replace(expires_at=3000, cseq=1, flow="udp 192.0.2.1 6000", updated_at=1500)
+    later = DESK._replace(
+        expires_at=3000, cseq=1, flow="udp 192.0.2.1 6000", updated_at=1500, params=";video"
+    )
     bindings.save([later], [], never)
     assert bindings.load(1000) == [later]
 

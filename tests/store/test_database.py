@@ -13,6 +13,7 @@ import gevent
 import pytest
 
 from sip.store import schema
+from sip.store.bindings import BindingRow, Bindings
 from sip.store.database import Database, DatabaseError, fetch
 
 ROOT = Path(__file__).parents[2]
@@ -247,7 +248,7 @@ def test_bindings_of_before_find_their_accounts(path):
     ]
     assert rows[0] == (
         *(3, "alice@example.com", "sip:a1@h", 9, 0.5, "call", 7),
-        *("p", "i", 2, "agent", "flow", 100),
+        *("p", "i", 2, "agent", "flow", 100, ""),
     )
     assert users == [
         (3, 1, 200),
@@ -258,6 +259,38 @@ def test_bindings_of_before_find_their_accounts(path):
         (8, 0, None),
     ]
     assert found == [(3,), (4,)]
+
+
+STEP_2 = """
+    INSERT INTO users (id, username, ha1_md5, created_at, updated_at)
+    VALUES (3, 'alice', 'x', 0, 0);
+    INSERT INTO bindings VALUES
+        (3, 'alice@example.com', 'sip:a@h', 9, 0.5, 'call', 7, 'p', 'i', 2, 'agent', 'flow', 100);
+"""
+
+
+def test_bindings_of_before_have_no_other_parameters(path):
+    """RFC 3840 §6: they were not kept; the phone says them again when it refreshes."""
+    with closing(sqlite3.connect(path)) as connection:
+        for step in schema.STEPS[:2]:
+            for statement in step:
+                connection.execute(statement)
+        connection.executescript(STEP_2)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 2")
+    before = BindingRow(
+        *(3, "alice@example.com", "sip:a@h", 9, 0.5, "call", 7, "p", "i", 2, "agent", "flow", 100)
+    )
+    with Database(path) as database:
+        bindings = Bindings(database)
+        assert bindings.load(0) == [before]
+        after = before._replace(cseq=8, params=";audio")
+        bindings.save([after], [], lambda: None)
+        bindings.close()
+    with Database(path) as database:
+        bindings = Bindings(database)
+        assert bindings.load(0) == [after]
+        bindings.close()
 
 
 def foreign(path):
