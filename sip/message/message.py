@@ -324,7 +324,7 @@ def parse(datagram: bytes) -> Request | Response:
     except BadMessage as error:
         if is_response:
             raise BadMessage(error.reason, status=None) from None
-        raise _bad_request(error, text) from None
+        raise bad_request(error, head) from None
     return message
 
 
@@ -342,13 +342,14 @@ def _checked_lines(text: str, lines: list[str]) -> list[str]:
     return lines
 
 
-def _bad_request(error: BadMessage, head: str) -> BadMessage:
+def bad_request(error: BadMessage, head: bytes) -> BadMessage:
     """The error, with what could be read of the request for its answer (§8.2.6.2).
 
     Where not even the first line is one of a request, it takes all that an answer copies to believe
     that somebody waits for one.
     """
-    start_line, names, lines = whatever_is_named(head, MAX_HEADERS)
+    text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
+    start_line, names, lines = whatever_is_named(text, MAX_HEADERS)
     if " SIP/" not in start_line.upper() and not _COPIED.issubset(names):
         return BadMessage(f"{start_line[:40]!r} is no start line", status=None)
     method, _, uri_text = start_line.strip(" \t").partition(" ")

@@ -1,0 +1,108 @@
+"""Messages out of a stream: where one ends and the next begins (RFC 3261 §18.3, RFC 5626 §3.5.1).
+
+No socket and no clock: octets go in, whole messages come out.
+"""
+
+import re
+
+from sip.message.grammar import BadMessage
+from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
+
+# A field of the head, folded or not; its head ends where a line is empty.
+_LENGTH = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*:[ \t\r\n]*([0-9]*)[ \t]*(?=\r\n)", re.IGNORECASE
+)
+# A ping is two line ends between messages; one is what some clients send behind a message (§7.5).
+PING = b"\r\n\r\n"
+PONG = b"\r\n"
+
+
+class BadStream(BadMessage):
+    """Nobody can tell where the next message begins: `head` is what has come of this one."""
+
+    def __init__(self, reason: str, status: int, head: bytes) -> None:
+        super().__init__(reason, status)
+        self.head = head
+
+
+class Framer:
+    """Cuts one stream into messages.
+
+    `is_midway` says that the beginning of a message is there and its end is not.
+    """
+
+    __slots__ = ("_buffer", "_looked", "_needed")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._looked = 0  # octets of the buffer in which no end of a head can begin
+        self._needed = 0  # octets of the message that has begun, once its head is there
+
+    @property
+    def is_midway(self) -> bool:
+        """Tell whether a message has begun that has not ended."""
+        return self._buffer[:4].strip(b"\r\n") != b""
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether anything is there beyond the message that was given last."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take what has been read."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next whole message, or PING; None as long as there is none.  Raises BadStream."""
+        buffer = self._buffer
+        if not self._needed:
+            if buffer[:2] == PONG:
+                return self._line_ends()
+            end = buffer.find(b"\r\n\r\n", self._looked)
+            if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
+                self._looked = max(0, len(buffer) - 3)
+                return None
+            if end < 0 or end > MAX_HEAD_BYTES:
+                head = bytes(buffer[:MAX_HEAD_BYTES])
+                raise BadStream(f"Header fields over {MAX_HEAD_BYTES} octets", 513, head)
+            self._needed = end + 4 + _body_length(bytes(buffer[: end + 2]))
+        if len(buffer) < self._needed:
+            return None
+        return self._take(self._needed)
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        self._looked = self._needed = 0
+        return taken
+
+    def _line_ends(self) -> bytes | None:
+        """Two line ends between messages are a ping; one is skipped when more has come."""
+        buffer = self._buffer
+        if len(buffer) < 4 and PING.startswith(buffer):
+            return None
+        if buffer[:4] == PING:
+            return self._take(4)
+        self._take(2)
+        return self.next()
+
+
+def _body_length(head: bytes) -> int:
+    """The octets of the body behind a head, which ends with its last line end.
+
+    What one element takes for one field would be two for another, and so with two lengths: then
+    nothing behind the head can be trusted.
+    """
+    if head.count(b"\n") != head.count(b"\r\n") or head.count(b"\r") != head.count(b"\r\n"):
+        raise BadStream("Line end that is not CRLF", 400, head)
+    lengths = _LENGTH.findall(head)
+    if not lengths:
+        raise BadStream("Missing Content-Length header field", 400, head)  # §20.14: on a stream
+    if len(lengths) > 1:
+        raise BadStream("More than one Content-Length header field", 400, head)
+    if not lengths[0] or len(lengths[0]) > 10:
+        raise BadStream("Malformed Content-Length", 400, head)
+    length = int(lengths[0])
+    if length > MAX_BODY_BYTES:
+        raise BadStream(f"Request Entity Too Large: over {MAX_BODY_BYTES} octets", 413, head)
+    return length

@@ -1,0 +1,120 @@
+"""Messages out of a stream (RFC 3261 §18.3, §20.14, RFC 5626 §3.5.1)."""
+
+import random
+
+import pytest
+
+from sip.message.framing import PING, BadStream, Framer
+from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
+
+
+def message(body: bytes = b"", length: str = "Content-Length: {}", **more: str) -> bytes:
+    fields = ["OPTIONS sip:example.com SIP/2.0", "Via: SIP/2.0/TCP h;branch=z9hG4bKx"]
+    fields += [length.format(len(body)), *more.values(), "", ""]
+    return "\r\n".join(fields).encode() + body
+
+
+def cut(framer: Framer) -> list[bytes]:
+    """All that is whole."""
+    found = []
+    while (frame := framer.next()) is not None:
+        found.append(frame)
+    return found
+
+
+def fed(data: bytes) -> Framer:
+    framer = Framer()
+    framer.feed(data)
+    return framer
+
+
+MESSAGES = [
+    message(),
+    message(b"v=0\r\n\r\no=-\r\n\r\n"),
+    message(b"x" * 70_000),
+    message(b"\r\n" * 7, "l : {}"),
+    message(b"abc", "cOnTeNt-lEnGtH\t:\r\n {}"),
+    message(b"abc", "Content-Length: 0000000{}", last="Subject: l: 5"),
+]
+
+
+@pytest.mark.parametrize("data", MESSAGES)
+def test_a_message_ends_where_its_content_length_says(data: bytes):
+    framer = fed(data)
+    assert cut(framer) == [data]
+    assert not framer.is_midway
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_messages_come_out_whole_however_they_are_split_and_joined(seed: int):
+    choice = random.Random(seed)
+    stream = [choice.choice(MESSAGES) for _ in range(10)]
+    joined = b"".join(b"\r\n" * choice.choice([0, 0, 1, 2, 3]) + one for one in stream)
+    framer, found = Framer(), []
+    while joined:
+        at = choice.choice([1, 2, 3, 50, 1000, 65_536])
+        framer.feed(joined[:at])
+        joined = joined[at:]
+        found += cut(framer)
+    assert [frame for frame in found if frame != PING] == stream
+    assert not framer.is_midway
+
+
+def test_octet_by_octet():
+    framer = Framer()
+    found = []
+    for octet in MESSAGES[1] + PING + MESSAGES[0]:
+        framer.feed(bytes([octet]))
+        found += cut(framer)
+    assert found == [MESSAGES[1], PING, MESSAGES[0]]
+
+
+@pytest.mark.parametrize(
+    ("data", "pings", "is_midway"),
+    [
+        (b"\r\n\r\n", 1, False),
+        (b"\r\n", 0, False),
+        (b"\r\n\r", 0, False),
+        (b"\r\n\r\n\r\n\r\n", 2, False),
+        (b"\r\n" * 40_001, 20_000, False),
+        (b"\r\nO", 0, True),
+        (b"O", 0, True),
+    ],
+)
+def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is_midway: bool):
+    """RFC 5626 §3.5.1, RFC 3261 §7.5."""
+    framer = fed(data)
+    assert cut(framer) == [PING] * pings
+    assert framer.is_midway == is_midway
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (message(length="Subject: x"), 400, "Missing Content-Length"),
+        (message(length="Subject: x\r\n Content-Length: 5"), 400, "Missing"),
+        (message(last="l: 0"), 400, "More than one Content-Length"),
+        (message(length="Content-Length:"), 400, "Malformed"),
+        (message(length="Content-Length: x"), 400, "Content-Length"),
+        (message(length="Content-Length: 5 5"), 400, "Content-Length"),
+        (message(length="Content-Length: -1"), 400, "Content-Length"),
+        (message(length="Content-Length: 99999999999"), 400, "Malformed"),
+        (message(length=f"Content-Length: {MAX_BODY_BYTES + 1}"), 413, "Too Large"),
+        (message(last="Subject: a\nl: 5"), 400, "Line end"),
+        (message(last="Subject: a\rl: 5"), 400, "Line end"),
+        (message(last="Subject: " + "x" * MAX_HEAD_BYTES), 513, "octets"),
+        (b"x" * (MAX_HEAD_BYTES + 1), 513, "octets"),
+    ],
+)
+def test_where_nobody_can_tell_the_end_the_stream_is_bad(data: bytes, status: int, reason: str):
+    """What follows would be read as something else than its sender meant."""
+    framer = fed(data)
+    with pytest.raises(BadStream, match=reason) as bad:
+        cut(framer)
+    assert bad.value.status == status
+    assert data.startswith(bad.value.head)
+
+
+def test_a_body_of_the_largest_size_is_taken():
+    data = message(b"x" * MAX_BODY_BYTES)
+    assert cut(fed(data)) == [data]
