@@ -20,12 +20,13 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
 
 import gevent
+from accounts import MemoryBindings, MemoryUsers
 from gevent.hub import Hub
-from world import MemoryBindings, MemoryUsers
 
 from sip.config import Config
 from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.readers import Readers
 from sip.transport.udp import UdpSocket
 
 FIGURES = Path(__file__).with_name("figures.json")
@@ -47,7 +48,7 @@ class Wire(UdpSocket):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._idle = []
+        self._readers = Readers()
         self._watcher = self
         self._receive_one = self._next
         self.local, self.is_ipv6, self.is_wildcard = SERVER, False, False

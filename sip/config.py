@@ -228,7 +228,7 @@ class Config:
         also={"PORT": ":{}"},
     )
     sip_addr: Address = setting(
-        ":5060", parse_address, "where SIP listens, on UDP", value="ADDRESS"
+        ":5060", parse_address, "where SIP listens, on UDP and TCP", value="ADDRESS"
     )
     db_path: str = setting(
         "sip_users.db",

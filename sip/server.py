@@ -35,7 +35,8 @@ from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.layer import MAX_WAITING, Layer, Upstream
-from sip.transport.resolver import is_address
+from sip.transport.resolver import Resolver, is_address
+from sip.transport.stream import Streams
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
 
@@ -84,6 +85,9 @@ class SipServer:
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
+        self.streams = Streams(
+            self.transports.receive, self.layer.unreachable, self.transports.refuse_stream, clock
+        )
         self.own_addresses = OwnAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
@@ -104,6 +108,7 @@ class SipServer:
             self.domains,
             self.location,
             Tickets(secret),
+            Resolver(),
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
         )
@@ -246,25 +251,29 @@ class SipServer:
         """Open the sockets.  Raises ListenError, with none left open."""
         address = self.config.sip_addr
         hosts = [address.host] if address.host else ["0.0.0.0", "::"]  # noqa: S104  # what was asked
+        self.transports.streams = self.streams
         for host in hosts:
+            transport = "UDP"
             try:
                 sock = UdpSocket(
                     (host, address.port), self.transports.receive, self.layer.unreachable
                 )
+                self.transports.add(sock)
+                transport = "TCP"
+                self.streams.listen((host, sock.port))
             except OSError as error:
                 if host == "::" and not address.host and error.errno == errno.EAFNOSUPPORT:
                     log.info("this machine has no IPv6")
                     continue
                 self.transports.stop()
                 raise ListenError(
-                    f"cannot listen on UDP {format_host_port(host, address.port)}: "
+                    f"cannot listen on {transport} {format_host_port(host, address.port)}: "
                     f"{(error.strerror or str(error)).lower()}. Stop the other server, "
                     f"or choose another address with -sip.addr :{address.port + 10}"
                 ) from None
-            self.transports.add(sock)
             self.granted_buffers.append(sock.granted_buffer_bytes)
             log.info(
-                "SIP on UDP %s, receive buffer %d kB of %d kB asked",
+                "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
                 format_host_port(host, sock.port),
                 sock.granted_buffer_bytes // 1024,
                 RECEIVE_BUFFER_BYTES // 1024,
@@ -281,6 +290,7 @@ class SipServer:
         """Let go of expired bindings, and of what may have changed outside."""
         self._refusals_left = MAX_REFUSALS_LOGGED
         self.own_addresses.forget()
+        self.streams.close_late(self.clock())
         try:
             self.location.sweep(self.clock())
         except Exception:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import gevent
+from accounts import MemoryBindings, MemoryUsers
 
 from sip.config import Config
 from sip.message.headers import parse_credentials, parse_name_addr
@@ -20,76 +21,6 @@ from sip.transport.flow import Endpoint, Flow
 REALM = "example.com"
 SERVER: Endpoint = ("192.0.2.1", 5060)
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-
-
-@dataclass
-class MemoryAccount:
-    username: str
-    realm: str | None
-    ha1_md5: str | None
-    ha1_sha256: str | None
-    ha1_sha512_256: str | None = None
-    enabled: bool = True
-    id: int = 0
-
-
-class MemoryUsers:
-    """Accounts without a database."""
-
-    def __init__(self, realm: str) -> None:
-        self.main = realm
-        self.on_gone = lambda accounts: None
-        self._ids = itertools.count(1)
-        self.accounts: dict[tuple[str, str], MemoryAccount] = {}
-        self._realms = frozenset({realm})
-        self.missing: set[str] = set()  # algorithms that some account has no HA1 for
-
-    def add(self, username: str, password: str, realm: str | None = None) -> MemoryAccount:
-        realm = realm or self.main
-        text = f"{username}:{realm}:{password}".encode()
-        account = MemoryAccount(
-            username, realm, hashlib.md5(text).hexdigest(), hashlib.sha256(text).hexdigest()
-        )
-        account.id = next(self._ids)
-        self.accounts[username, realm] = account
-        self._realms |= {realm}
-        return account
-
-    def find(self, username: str, realm: str) -> MemoryAccount | None:
-        return self.accounts.get((username, realm))
-
-    def realms(self) -> frozenset[str]:
-        return self._realms
-
-    def offers(self, realm: str, algorithm: str) -> bool:
-        return algorithm not in self.missing
-
-
-class MemoryBindings:
-    """Bindings in memory; `fails` makes it a disk that can't write."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[int, str], tuple] = {}
-        self.fails: Exception | None = None
-
-    def load(self, now: float) -> list:
-        return [row for row in self.rows.values() if row.expires_at > now]
-
-    def save(self, kept, gone, undo, seen_at=None) -> None:
-        if self.fails:
-            undo()
-            raise self.fails
-        self.drop(gone)
-        for row in kept:
-            self.rows[row.user_id, row.contact] = row
-
-    def drop(self, gone) -> None:
-        for key in gone:
-            self.rows.pop(key, None)
-
-    def forget(self, expired, now) -> None:
-        for key in expired:
-            self.rows.pop(key, None)
 
 
 class MemorySocket:
@@ -104,6 +35,47 @@ class MemorySocket:
 
     def send(self, data: bytes, flow: Flow) -> None:
         self.world.carry(data, flow)
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class MemoryStreams:
+    """Connections between the server and the phones of a world."""
+
+    def __init__(self, world: "World", first: int) -> None:
+        self.world = world
+        self.phones: dict[int, Phone] = {}
+        self._numbers = itertools.count(first)
+
+    def take(self, phone: "Phone") -> Flow:
+        """A connection that a phone opens."""
+        number = next(self._numbers)
+        self.phones[number] = phone
+        return Flow("TCP", SERVER, phone.address, number)
+
+    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+        for number, phone in self.phones.items():
+            if phone.listens_at == remote and number != phone.source.connection:
+                return Flow("TCP", local, remote, number, remote[1])
+        number = next(self._numbers)
+        listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
+        if listening:
+            self.phones[number] = listening[0]
+        return Flow("TCP", local, remote, number, remote[1])
+
+    def leads_on(self, flow: Flow) -> bool:
+        return bool(flow.connection in self.phones or flow.port)
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        if flow.connection not in self.phones and flow.port:
+            flow = self.open(flow.local, (flow.remote[0], flow.port))
+        phone = self.phones.get(flow.connection)
+        if phone is None:
+            self.world.server.layer.unreachable(data)
+        else:
+            phone.inbox.append(data)
 
     def start(self) -> None: ...
 
@@ -126,6 +98,7 @@ class World:
         self.lost: list[bytes] = []
         self.sent = 0
         self._numbers = itertools.count(1)
+        self._starts = itertools.count(1)
         self.start_server()
 
     def start_server(self) -> None:
@@ -140,14 +113,31 @@ class World:
             unix_clock=lambda: self.now + self.unix_start,
         )
         self.server.transports.add(MemorySocket(self, SERVER))
+        self.streams = MemoryStreams(self, 1000 * next(self._starts))
+        self.server.transports.streams = self.streams
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
 
-    def phone(self, name: str, *, registered: bool = True, host: str = "", port: int = 5060):
-        """A phone with its account; it registers unless told not to."""
+    def phone(
+        self,
+        name: str,
+        *,
+        registered: bool = True,
+        host: str = "",
+        port: int = 5060,
+        transport: str = "UDP",
+    ):
+        """A phone with its account; it registers unless told not to.
+
+        By TCP it calls from another port than the one that it listens on.
+        """
         number = next(self._numbers)
         if self.users.find(name, REALM) is None:
             self.users.add(name, "secret")
-        phone = Phone(self, name, (host or f"192.0.2.{100 + number}", port))
+        host = host or f"192.0.2.{100 + number}"
+        if transport == "UDP":
+            phone = Phone(self, name, (host, port))
+        else:
+            phone = TcpPhone(self, name, (host, 40_000 + number), port)
         self.at[phone.address] = phone
         if registered:
             phone.registers()
@@ -157,9 +147,9 @@ class World:
         """Several registered phones."""
         return [self.phone(name) for name in names]
 
-    def deliver(self, data: bytes, source: Endpoint) -> None:
-        """Let the server read a datagram, and do all that it does at once."""
-        flow = Flow("UDP", SERVER, source)
+    def deliver(self, data: bytes, source: Endpoint | Flow) -> None:
+        """Let the server read a message, and do all that it does at once."""
+        flow = source if isinstance(source, Flow) else Flow("UDP", SERVER, source)
         gevent.spawn(self.server.transports.receive, data, flow)
         self.settle()
 
@@ -200,6 +190,8 @@ class World:
 class Phone:
     """A scripted phone at an address of its own."""
 
+    transport = "UDP"
+
     def __init__(self, world: World, name: str, address: Endpoint) -> None:
         self.world = world
         self.name = name
@@ -207,6 +199,8 @@ class Phone:
         self.inbox: deque[bytes] = deque()
         self.aor = f"sip:{name}@{REALM}"
         self.contact = f"<sip:{name}@{address[0]}:{address[1]}>"
+        self.sent_by = f"{address[0]}:{address[1]}"
+        self.listens_at: Endpoint | None = None  # for connections
         self._count = itertools.count(1)
         self.cseq = itertools.count(1)
 
@@ -230,9 +224,9 @@ class Phone:
         """Write a request, without sending it."""
         number = next(self._count)
         unique = f"{self.name}-{self.address[0]}-{self.address[1]}-{number}"
-        host = sent_by or f"{self.address[0]}:{self.address[1]}"
+        host = sent_by or self.sent_by
         lines = [
-            f"Via: SIP/2.0/UDP {host};branch={branch or 'z9hG4bK' + unique};rport",
+            f"Via: SIP/2.0/{self.transport} {host};branch={branch or 'z9hG4bK' + unique};rport",
             f"From: <{from_uri or self.aor}>;tag={from_tag or 't' + unique}",
             f"To: {to or f'<{uri}>'}",
             f"Call-ID: {call_id or unique}",
@@ -248,8 +242,13 @@ class Phone:
 
     def transmits(self, message: Message) -> Message:
         """Send a message as it is, once more for instance."""
-        self.world.deliver(message.encode(), self.address)
+        self.world.deliver(message.encode(), self.source)
         return message
+
+    @property
+    def source(self) -> Endpoint | Flow:
+        """Where its messages come from."""
+        return self.address
 
     def sends(self, method: str, uri: str, *, answers_challenge: bool = True, **more) -> Request:
         """Send a request outside a dialog; a challenge to it is answered."""
@@ -294,7 +293,7 @@ class Phone:
         host, port = self.address
         branch = f"z9hG4bK{self.name}{host}{port}again{next(self._count)}"
         sent_by = request.via.sent_by
-        again.set("via", f"Via: SIP/2.0/UDP {sent_by};branch={branch};rport")
+        again.set("via", f"Via: SIP/2.0/{self.transport} {sent_by};branch={branch};rport")
         return parse(again.encode())  # type: ignore[return-value]
 
     def registers(self, *contacts: str, expires: int | None = 3600, **more) -> Response:
@@ -420,6 +419,41 @@ class Phone:
         assert isinstance(response, Response)
         self.transmits(response)
         return response
+
+
+class TcpPhone(Phone):
+    """A phone that keeps a connection, from which it calls, and listens for others."""
+
+    transport = "TCP"
+
+    def __init__(self, world: World, name: str, address: Endpoint, port: int) -> None:
+        super().__init__(world, name, address)
+        self.sent_by = f"{address[0]}:{port}"
+        self.contact = f"<sip:{name}@{self.sent_by};transport=tcp>"
+        self.listens_at = address[0], port
+        self._flow = world.streams.take(self)
+
+    @property
+    def source(self) -> Flow:
+        """Its connection."""
+        return self._flow
+
+    def moves_behind_nat(self, address: str) -> None:
+        """Know itself by a private address alone, where nobody finds it."""
+        self.sent_by, self.listens_at = address, None
+        self.contact = f"<sip:{self.name}@{address};transport=tcp>"
+
+    def hangs_up(self, *, listens: bool = True) -> None:
+        """Close its connection, and all others; perhaps listen no more."""
+        streams = self.world.streams
+        streams.phones = {n: phone for n, phone in streams.phones.items() if phone is not self}
+        if not listens:
+            self.listens_at = None
+
+    def connects(self) -> None:
+        """Open a new connection, from another port."""
+        self.address = self.address[0], self.address[1] + 1000
+        self._flow = self.world.streams.take(self)
 
 
 @dataclass

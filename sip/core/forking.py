@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from sip.core.forwarding import Forwarder
+from sip.core.forwarding import Forwarder, Way, by_size
 from sip.core.refusal import Refused, printable
 from sip.core.response_context import Answered, ResponseContext
 from sip.core.routing import Target, breadth_left, by_preference
@@ -13,7 +13,6 @@ from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
 from sip.transaction.layer import Arrival, Branch, Upstream
-from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -29,17 +28,32 @@ _REDIRECTIONS = (300, 301, 302)
 Redirect = Callable[[Response], list[Target]]
 
 
-class Found(Arrival):
-    """The way of a branch that has not begun yet; None where there is none."""
+class Attempt:
+    """A target that is being tried: the copy for it, its share of the breadth, and the ways left.
 
-    __slots__ = ("outgoing", "share", "target", "way")
+    One way is tried after the other, each in a branch of its own (RFC 3263 §4.3).
+    """
 
-    def __init__(self, target: Target, share: int, outgoing: Request, way: Flow | None) -> None:
-        super().__init__(None, 0, None)
+    __slots__ = ("outgoing", "share", "target", "way", "ways")
+
+    def __init__(
+        self, target: Target, share: int, outgoing: Request, ways: Iterable[Way] = ()
+    ) -> None:
         self.target = target
         self.share = share
         self.outgoing = outgoing
-        self.way = way
+        self.way: Way | None = None
+        self.ways = deque(ways)
+
+
+class Found(Arrival):
+    """The ways of an attempt have been found, as far as there are any."""
+
+    __slots__ = ("attempt",)
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__(None, 0, None)
+        self.attempt = attempt
 
 
 class Fork:
@@ -70,7 +84,7 @@ class Fork:
         self.redirect = redirect
         self.context: ResponseContext[Branch] = ResponseContext()
         self.free = 0  # of Max-Breadth: what no pending branch has
-        self.shares: dict[Branch, int] = {}  # what the pending ones have
+        self.attempts: dict[Branch, Attempt] = {}  # of the pending ones
         self.waiting: deque[Target] = deque()  # of the group that is being tried
         self.groups: deque[list[Target]] = deque()  # the less preferred ones
         self.finding = 0  # branches whose way has to be found yet
@@ -139,60 +153,80 @@ class Fork:
             return
         self.free -= share
         try:
-            outgoing, hop = self.forwarder.prepared(self.request, target, share)
-        except (NoRoute, OSError, BadMessage) as error:
+            outgoing, ways = self.forwarder.prepared(self.request, target, share)
+        except (NoRoute, BadMessage) as error:
             self._cannot_reach(target, error)
-            self._goes_out(target, share, None, None)
+            self._give_up(Attempt(target, share, self.request))
             return
-        if isinstance(hop, Flow):
-            self._goes_out(target, share, outgoing, hop)
+        if not isinstance(ways, SipUri):
+            self._goes_out(Attempt(target, share, outgoing, by_size(outgoing, ways)))
             return
         # A name may take long to resolve; what the others answer must not wait for it.
         self.finding += 1
-        self.upstream.spawn(lambda: Found(target, share, outgoing, self._way(target, hop)))
+        attempt = Attempt(target, share, outgoing)
+        self.upstream.spawn(lambda: self._find(attempt, ways))
 
-    def _way(self, target: Target, hop: SipUri) -> Flow | None:
+    def _find(self, attempt: Attempt, hop: SipUri) -> Found:
         try:
-            return self.forwarder.way(hop)
-        except (NoRoute, OSError) as error:
-            self._cannot_reach(target, error)
+            attempt.ways.extend(by_size(attempt.outgoing, self.forwarder.ways(hop)))
+        except NoRoute as error:
+            self._cannot_reach(attempt.target, error)
         except Exception:  # whatever it is, the fork must hear of the end
-            log.exception("while looking for the way to %s", printable(target.uri_text[:80]))
-        return None
+            log.exception(
+                "while looking for the way to %s", printable(attempt.target.uri_text[:80])
+            )
+        return Found(attempt)
 
     def _cannot_reach(self, target: Target, error: Exception) -> None:
         log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
 
-    def _goes_out(
-        self, target: Target, share: int, outgoing: Request | None, way: Flow | None
-    ) -> None:
-        """Send a copy along its way; without one it counts as answered by 503 (§16.9)."""
-        if outgoing is None or way is None or self.context.is_decided:
-            self.free += share
-            if way is None:
-                self.context.answers.append(Answered(503, None))
-            return
+    def _goes_out(self, attempt: Attempt) -> None:
+        """Send a copy by the first way that there is, while nothing has been decided."""
         forwarder, upstream = self.forwarder, self.upstream
-        if self.record_routes:
-            forwarder.record_route(
-                self.request, outgoing, upstream.flow, target, way, is_trusted=self.is_trusted
-            )
-        branch = forwarder.layer.send_request(outgoing, way, upstream, self.loop_mark)
-        self.context.add(branch)
-        self.shares[branch] = share
+        while attempt.ways and not self.context.is_decided:
+            attempt.way = attempt.ways.popleft()
+            try:
+                flow = forwarder.flow_along(attempt.way)
+            except OSError as error:
+                self._cannot_reach(attempt.target, error)
+                continue
+            outgoing = attempt.outgoing.copy() if attempt.ways else attempt.outgoing
+            if self.record_routes:
+                forwarder.record_route(
+                    self.request,
+                    outgoing,
+                    upstream.flow,
+                    attempt.target,
+                    flow,
+                    is_trusted=self.is_trusted,
+                )
+            branch = forwarder.layer.send_request(outgoing, flow, upstream, self.loop_mark)
+            self.context.add(branch)
+            self.attempts[branch] = attempt
+            return
+        self._give_up(attempt)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """No way is left: that counts as answered by 503 (§16.9)."""
+        self.free += attempt.share
+        if not attempt.ways:
+            self.context.answers.append(Answered(503, None))
 
     def _hear(self, arrival: Arrival) -> None:
         """Carry out what the context decides on an arrival."""
         context, branch, response = self.context, arrival.branch, arrival.response
         if isinstance(arrival, Found):
             self.finding -= 1
-            self._goes_out(arrival.target, arrival.share, arrival.outgoing, arrival.way)
+            self._goes_out(arrival.attempt)
             return
         if branch is None:
             for pending in context.cancel():
                 pending.cancel(arrival.reason)
             return
-        self.free += self.shares.pop(branch)
+        attempt = self.attempts.pop(branch)
+        if self._takes_another_way(branch, arrival, attempt):
+            return
+        self.free += attempt.share
         if response is not None and self._is_redirected(branch, response):
             return
         relay, losers = context.receive(branch, arrival.status, response)
@@ -203,6 +237,25 @@ class Fork:
             reason = _ELSEWHERE if relay else _reason_of(arrival.status)
             for loser in losers:
                 loser.cancel(reason)
+
+    def _takes_another_way(self, branch: Branch, arrival: Arrival, attempt: Attempt) -> bool:
+        """Try the next address of a target that is silent, unreachable or unavailable.
+
+        RFC 3263 §4.3.  Who has been heard has the request; nobody else gets it then.
+        """
+        is_failure = arrival.status == 503 or (
+            arrival.response is None and not branch.transaction.was_heard
+        )
+        if not is_failure:
+            return False
+        if attempt.way is not None:
+            self.forwarder.avoid(attempt.way)
+        if not attempt.ways or self.context.is_decided or self.begun >= MAX_BRANCHES:
+            return False
+        self.begun += 1
+        self.context.pending.discard(branch)
+        self._goes_out(attempt)
+        return True
 
     def _is_redirected(self, branch: Branch, response: Response) -> bool:
         """Go where a 3xx leads (§16.7, step 4).  True: it has been followed to its end."""

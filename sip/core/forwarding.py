@@ -1,6 +1,8 @@
 """How one copy of a request goes on to one target (RFC 3261 §16.6)."""
 
-from sip.core.registrar import needs_flow
+from collections.abc import Sequence
+
+from sip.core.reach import lasting_flow, needs_flow
 from sip.core.routing import Domains, Target, hops_left, set_out_route
 from sip.core.ticket import Tickets
 from sip.message.grammar import BadMessage
@@ -9,29 +11,45 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, parse_uri
 from sip.transaction.layer import Layer
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import NoRoute, is_quick, next_hop
+from sip.transport.resolver import Hop, NoRoute, Resolver
+
+# Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
+# for the same dead host (RFC 3263 §4.3).
+SECONDS_AVOIDED = 60.0
+MAX_AVOIDED = 1000
+# §18.1.1: what is larger should not go in a datagram, together with what is added to it yet.
+MAX_OCTETS_ON_UDP = 1300
+OCTETS_OF_OURS = 300
+
+# A flow that is there, or an address to send to.
+Way = Flow | Hop
 
 
 class Forwarder:
     """Makes copies of requests ready for their targets."""
 
-    def __init__(self, layer: Layer, domains: Domains, tickets: Tickets) -> None:
+    def __init__(
+        self, layer: Layer, domains: Domains, tickets: Tickets, resolver: Resolver
+    ) -> None:
         self.layer = layer
         self.domains = domains
         self.tickets = tickets
+        self.resolver = resolver
+        self._avoided: dict[Hop, float] = {}  # until when
 
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
         """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute, OSError or BadMessage."""
-        outgoing, hop = self.prepared(request, target, breadth)
-        self.layer.send_statelessly(outgoing, self.way(hop))
+        outgoing, ways = self.prepared(request, target, breadth)
+        first = self.ways(ways)[0] if isinstance(ways, SipUri) else ways[0]
+        self.layer.send_statelessly(outgoing, self.flow_along(first))
 
     def prepared(
         self, request: Request, target: Target, breadth: int
-    ) -> tuple[Request, Flow | SipUri]:
-        """A copy for one target, ready but for Record-Route and Via, and its way (§16.6, 1-7).
+    ) -> tuple[Request, Sequence[Way] | SipUri]:
+        """A copy for one target, ready but for Record-Route and Via, and its ways (§16.6, 1-7).
 
-        `breadth` is its share of Max-Breadth.  The way may have to be found.  Raises NoRoute or
-        BadMessage.
+        `breadth` is its share of Max-Breadth.  In place of the ways stands the next hop's URI where
+        they have to be found yet: that may wait for names.  Raises NoRoute or BadMessage.
         """
         outgoing = request.copy()
         outgoing.uri_text = target.uri_text
@@ -43,16 +61,36 @@ class Forwarder:
             self._take_own_credentials(outgoing)
         uri = set_out_route(outgoing) if "route" in outgoing.names else None
         if target.flow is not None:
-            return outgoing, target.flow
+            return outgoing, (target.flow,)
         if uri is None:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"{uri.scheme} names no place to send to")
-        return outgoing, self.way(uri) if is_quick(uri) else uri
+        return outgoing, self.ways(uri) if self.resolver.is_quick(uri) else uri
 
-    def way(self, hop: Flow | SipUri) -> Flow:
-        """The way to a next hop (§16.6, step 7).  Waits for a name.  Raises NoRoute or OSError."""
-        return hop if isinstance(hop, Flow) else self.layer.transports.flow_to(next_hop(hop))
+    def ways(self, uri: SipUri) -> Sequence[Way]:
+        """The ways to a next hop, the best first (§16.6, step 7).  Waits for names.
+
+        Those that have failed of late come last.  Raises NoRoute.
+        """
+        hops = self.resolver.hops(uri)
+        if len(hops) > 1 and self._avoided:
+            now = self.layer.clock()
+            hops = sorted(hops, key=lambda hop: self._avoided.get(hop, 0.0) > now)
+        return hops
+
+    def flow_along(self, way: Way) -> Flow:
+        """The flow of a way.  Raises OSError."""
+        if isinstance(way, Flow):
+            return way
+        return self.layer.transports.flow_to(way.address, way.transport)
+
+    def avoid(self, way: Way) -> None:
+        """Take another way first for a while, where there is one: this one has failed."""
+        if isinstance(way, Hop):
+            if len(self._avoided) >= MAX_AVOIDED:
+                self._avoided.clear()
+            self._avoided[way] = self.layer.clock() + SECONDS_AVOIDED
 
     def _take_own_credentials(self, outgoing: Request) -> None:
         """§22.3: what was meant for us ends here, what is for other realms travels on."""
@@ -83,45 +121,58 @@ class Forwarder:
         or has not authenticated, each side gets its own, which names that flow; so too where the
         sides know us by different addresses (RFC 5658).
         """
-        here, there = self.layer.transports.sent_by(came_by), self.layer.transports.sent_by(way)
-        call_id, tag = request.call_id, request.from_.tag
+        transports = self.layer.transports
+        sides = [
+            (transports.sent_by(came_by), came_by.transport),
+            (transports.sent_by(way), way.transport),
+        ]
         is_plain = _is_plain(target, way)
         # Who is called but has shown no password gets no ticket that leaves the way free.
         is_free = is_trusted and (is_plain or target.flow is not None)
-        caller_flow = None
-        if not is_free or self._sender_needs_flow(request, came_by):
-            caller_flow = came_by
-        callee_flow = None if is_trusted and is_plain else way
-        issue = self.tickets.issue
-        if caller_flow is not None or callee_flow is not None or here != there:
-            values = [
-                issue(here, came_by.transport, call_id, tag, caller_flow),
-                issue(there, way.transport, call_id, tag, callee_flow),
-            ]
-        else:
-            values = [issue(here, came_by.transport, call_id, tag, None)]
-        for value in values:
+        flows = [
+            self._flow_to_sender(request, came_by, is_free=is_free),
+            None if is_trusted and is_plain else way,
+        ]
+        if flows == [None, None] and sides[0] == sides[1]:
+            del sides[1], flows[1]
+        for (sent_by, transport), flow in zip(sides, flows, strict=True):
+            value = self.tickets.issue(sent_by, transport, request.call_id, request.from_.tag, flow)
             outgoing.put_first("record-route", f"Record-Route: {value}")
 
-    def _sender_needs_flow(self, request: Request, flow: Flow) -> bool:
-        """Tell whether the sender of a request can be reached only along the flow it came by.
+    def _flow_to_sender(self, request: Request, came_by: Flow, *, is_free: bool) -> Flow | None:
+        """The flow that the sender of a request is reached by; None where its Contact will do.
 
-        So it is too where its Contact is an address here, which leads back to us, and where a
-        proxy before us has a Route of its own, which is followed along a flow only.
+        On a connection it is always needed; on UDP behind NAT, where the Contact is an address
+        here, which leads back to us, and where a proxy before us has a Route of its own, which is
+        followed along a flow only.
         """
-        if "record-route" in request.names:
-            return True
-        truthful = shows_source(request.via, flow)
-        contacts = request.values("contact")
-        if not contacts:
-            return not truthful
+        truthful = shows_source(request.via, came_by)
+        is_recorded = "record-route" in request.names
         try:
-            uri = parse_name_addr(contacts[0]).uri
+            said = request.values("record-route" if is_recorded else "contact")
+            uri = parse_name_addr(said[0]).uri if said else None
         except BadMessage:
-            return True  # §16.3, step 1: no matter of ours
-        return self.domains.is_us(uri) or (
-            isinstance(uri, SipUri) and needs_flow(uri, flow, truthful=truthful)
+            return came_by  # §16.3, step 1: no matter of ours
+        if came_by.connection:
+            return lasting_flow(uri, came_by, truthful=truthful)
+        if not is_free or is_recorded:
+            return came_by
+        if uri is None:
+            return None if truthful else came_by
+        is_reachable = not self.domains.is_us(uri) and not (
+            isinstance(uri, SipUri) and needs_flow(uri, came_by, truthful=truthful)
         )
+        return None if is_reachable else came_by
+
+
+def by_size(outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
+    """The ways in the order that suits a request: connections first for what is large (§18.1.1).
+
+    Where that fails, the others follow.
+    """
+    if len(ways) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
+        return ways
+    return sorted(ways, key=lambda way: way.transport == "UDP")
 
 
 def _is_plain(target: Target, way: Flow) -> bool:

@@ -49,9 +49,11 @@ class Binding:
     def is_moved_by(self, new: "Binding") -> bool:
         """Tell whether a phone behind NAT has come back from elsewhere with another contact.
 
-        The flow was the only way to it, and it leads there no more (RFC 5626 §6).
+        The flow was the only way to it, and it leads there no more (RFC 5626 §6).  So it is with
+        one on a connection.
         """
-        if not self.behind_nat or self.flow.remote == new.flow.remote:
+        is_bound = self.behind_nat or self.flow.connection
+        if not is_bound or self.flow.remote == new.flow.remote:
             return False
         if self.call_id == new.call_id:
             return self.cseq < new.cseq
@@ -62,11 +64,13 @@ class Binding:
         """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
         return self.call_id == call_id and cseq <= self.cseq
 
-    @property
-    def target(self) -> Target:
-        """Where a request for this contact goes."""
+    def target(self, *, is_connected: bool) -> Target:
+        """Where a request for this contact goes.
+
+        `is_connected` says that the connection leads on by which it was registered.
+        """
         uri_text = as_request_uri(self.contact)
-        flow = self.flow if self.behind_nat else None
+        flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
         return Target(uri_text, flow, self.path, self.q, self.flow.remote[0])
 
 
@@ -199,6 +203,13 @@ class Location:
         current = self._bindings.get(aor, ())
         after = tuple(b for b in current if b.contact != contact)
         self._change(aor, current, after, is_phones_wish=False)
+
+    def lose(self, aor: str, binding: Binding) -> None:
+        """Let go of a binding whose phone is out of reach for good; doesn't wait."""
+        current = self._bindings.get(aor, ())
+        if _is_among(current, binding):
+            self._put(aor, tuple(b for b in current if b is not binding))
+            self.journal.drop([(binding.user_id, binding.contact)])
 
     def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
         """Let go of all that these accounts have registered; doesn't wait.

@@ -29,7 +29,7 @@ from sip.message.message import Request
 from sip.message.uri import SipUri
 from sip.transaction.layer import Layer, Upstream
 from sip.transport.flow import Flow
-from sip.transport.resolver import NoRoute
+from sip.transport.resolver import NoRoute, Resolver
 
 log = logging.getLogger("sip.proxy")
 
@@ -54,6 +54,7 @@ class Proxy:
         domains: Domains,
         location: Location,
         tickets: Tickets,
+        resolver: Resolver,
         *,
         calls_from_outside: bool,
         follow_redirects: bool,
@@ -63,7 +64,7 @@ class Proxy:
         self.domains = domains
         self.location = location
         self.tickets = tickets
-        self.forwarder = Forwarder(layer, domains, tickets)
+        self.forwarder = Forwarder(layer, domains, tickets, resolver)
         self.calls_from_outside = calls_from_outside
         self.follow_redirects = follow_redirects
 
@@ -112,8 +113,21 @@ class Proxy:
             # alone (RFC 6665 §4.3), goes on through us.  The same tickets stand for the same sides.
             for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
-        target = Target(as_request_uri(request.uri_text), passage.flow)
+        target = self._target_within(request, passage)
+        if target is None:
+            raise Refused(430, f"{passage.flow} leads to nobody any more")  # RFC 5626 §5.3
         Fork(self.forwarder, request, upstream, mark).run([target])
+
+    def _target_within(self, request: Request, passage: Passage) -> Target | None:
+        """The one place that a request inside a dialog goes to; None where its flow is gone.
+
+        A phone whose connection has broken, and that has registered again meanwhile, is found by
+        its Contact.
+        """
+        if passage.flow is None or self.layer.transports.leads_on(passage.flow):
+            return Target(as_request_uri(request.uri_text), passage.flow)
+        realm = self.domains.realm_of(request.to.uri) or self.domains.main
+        return next(iter(self._target_set().of_contact(request.uri, realm)), None)
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""
@@ -135,7 +149,7 @@ class Proxy:
         if passage is None or (passage.flow is None and "route" in request.names):
             return None
         if not self._leads_back_here(request, passage):
-            return Target(as_request_uri(request.uri_text), passage.flow)
+            return self._target_within(request, passage)
         realm = self.domains.realm_of(request.uri)
         targets = self._target_set().of_user(username_of(request.uri), realm or self.domains.main)
         return max(targets, key=lambda target: target.q, default=None)
@@ -189,7 +203,8 @@ class Proxy:
         return targets
 
     def _target_set(self) -> TargetSet:
-        return TargetSet(self.authenticator.accounts, self.domains, self.location)
+        leads_on = self.layer.transports.leads_on
+        return TargetSet(self.authenticator.accounts, self.domains, self.location, leads_on)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """The account that a request comes from, None for a stranger who is let in.

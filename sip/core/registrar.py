@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from sys import intern
 
 from sip.core.authentication import Authenticator
 from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
+from sip.core.reach import lasting_flow, needs_flow
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record
 from sip.message.grammar import BadMessage, quote, without_params
@@ -22,7 +22,6 @@ from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.layer import Upstream
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import is_address
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
@@ -41,15 +40,6 @@ EXPIRES_IF_MALFORMED = 3600
 # Parameters of a Contact that a binding has fields of its own for, and the GRUUs, which are never
 # for a phone to say (RFC 5627 §5.1).
 _NOT_AS_THEY_CAME = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
-
-# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
-_PRIVATE = [
-    ip_network(text)
-    for text in (
-        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 100.64.0.0/10 127.0.0.0/8 "
-        "0.0.0.0/8 fc00::/7 fe80::/10 ::/127"
-    ).split()
-]
 
 
 @dataclass(slots=True)
@@ -170,7 +160,7 @@ class Registrar:
                 instance=(contact.params.get("+sip.instance") or "")[:200],
                 reg_id=parse_seconds(contact.params.get("reg-id"), 0),
                 user_agent=user_agent,
-                flow=flow,
+                flow=lasting_flow(uri, flow, truthful=truthful),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
                 and not self.domains.is_us(uri)
@@ -259,28 +249,6 @@ def _contact_value(binding: Binding, now: float) -> str:
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
     return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}{binding.params}"
-
-
-def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
-    """Tell whether a phone can be reached only along the flow that its request came by.
-
-    So it is when its Via does not say the source, or when its Contact is a private address that
-    is not the source's; a Contact elsewhere under a truthful Via is meant.
-    """
-    if not truthful:
-        return True
-    host = contact.host
-    return host != flow.remote[0] and is_address(host) and _is_private(host)
-
-
-@lru_cache(maxsize=1024)
-def _is_private(host: str) -> bool:
-    """Tell whether an address means something else elsewhere.  `ipaddress` counts test nets too."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def check_required(request: Request) -> None:

@@ -1,5 +1,6 @@
 """The target set: all places that one request may go to (RFC 3261 §16.5)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from sip.core.authentication import Accounts
@@ -9,6 +10,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
 from sip.message.uri import Uri, parse_uri
+from sip.transport.flow import Flow
 
 # What may name a local user as its contact may name another: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
@@ -17,12 +19,22 @@ MAX_TARGETS = 60
 
 
 class TargetSet:
-    """Finds places, none of them twice, for as long as a request is being forwarded."""
+    """Finds places, none of them twice, for as long as a request is being forwarded.
 
-    def __init__(self, accounts: Accounts, domains: Domains, location: Location) -> None:
+    `leads_on` tells whether a flow leads to its peer still.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        domains: Domains,
+        location: Location,
+        leads_on: Callable[[Flow], bool],
+    ) -> None:
         self.accounts = accounts
         self.domains = domains
         self.location = location
+        self.leads_on = leads_on
         self._users: set[tuple[str, str]] = set()
         self._targets: list[Target] = []
 
@@ -105,8 +117,15 @@ class TargetSet:
         account = self.accounts.find(username, realm)
         if account is None or not account.enabled:
             return []
-        bindings = self.location.bindings(address_of_record(username, realm))
-        return [binding.target for binding in bindings]
+        aor = address_of_record(username, realm)
+        found: list[Target] = []
+        for binding in self.location.bindings(aor):
+            is_connected = binding.flow.connection > 0 and self.leads_on(binding.flow)
+            if binding.behind_nat and binding.flow.connection and not is_connected:
+                self.location.lose(aor, binding)  # nobody but the phone can open another one
+            else:
+                found.append(binding.target(is_connected=is_connected))
+        return found
 
     def _forward_of(self, target: Target) -> tuple[str, str] | None:
         """The user here that a contact names, by whatever Path; None for all others."""

@@ -13,7 +13,8 @@ class ClientTransaction(Machine):
     """Asks one request that is no INVITE until a final response comes (§17.1.2).
 
     `user` is whom responses go to, in the words of the layer; None once nobody waits.
-    `timed_out` says, after a tick, that nothing came in time (§8.1.3.1: counts as a 408).
+    `timed_out` says, after a tick, that nothing came in time (§8.1.3.1: counts as a 408),
+    `was_heard` that any response has come, so that the request has arrived.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class ClientTransaction(Machine):
         "sent_by",
         "timed_out",
         "user",
+        "was_heard",
     )
 
     def __init__(
@@ -41,6 +43,7 @@ class ClientTransaction(Machine):
         self.interval = T1
         self.give_up_at = 0.0
         self.timed_out = False
+        self.was_heard = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -59,6 +62,7 @@ class ClientTransaction(Machine):
         """Take a response.  True: it goes on to the transaction user."""
         if self.state not in (State.TRYING, State.PROCEEDING):
             return False
+        self.was_heard = True
         if status < 200:
             if self.state is State.TRYING:
                 self.state = State.PROCEEDING
@@ -113,6 +117,7 @@ class InviteClientTransaction(ClientTransaction):
             return 200 <= status < 300
         if self.state not in (State.TRYING, State.PROCEEDING):
             return False
+        self.was_heard = True
         if status < 200:
             rings_anew = status > 100 or self.state is State.TRYING
             self.state = State.PROCEEDING

@@ -16,40 +16,51 @@ Endpoint = tuple[str, int]
 class Flow(NamedTuple):
     """Where a message came from and at which address of ours, or the way another is to go.
 
-    `transport` is in upper case as in Via; `connection` tells connections between the same two
-    endpoints apart, 0 on UDP.
+    `transport` is in upper case as in Via.  On a stream `connection` is the number of one of ours,
+    which no other ever gets, and `port`, where it isn't 0, the one that the peer listens on: when
+    the connection is gone another may be opened to there.
     """
 
     transport: str
     local: Endpoint
     remote: Endpoint
     connection: int = 0
+    port: int = 0
 
     def __str__(self) -> str:
         """The text that `parse_flow` reads, fit for a URI parameter."""
-        return "/".join(
-            (self.transport, format_host_port(*self.local), format_host_port(*self.remote))
-        )
+        text = f"{self.transport}/{format_host_port(*self.local)}/{format_host_port(*self.remote)}"
+        return f"{text}/{self.connection}/{self.port}" if self.connection else text
 
 
 @lru_cache(maxsize=4096)  # a phone's is in all requests of its calls; 4096 are about 2 MB
 def parse_flow(text: str) -> Flow:
-    """Read what `str(flow)` wrote; connections are not written.  Raises BadMessage."""
+    """Read what `str(flow)` wrote.  Raises BadMessage."""
     match text.split("/"):
-        case [transport, local_text, remote_text]:
-            local_host, local_port = parse_host_port(local_text)
-            host, port = parse_host_port(remote_text)
-            if local_port is not None and port is not None:
-                return Flow(transport, (local_host, local_port), (host, port))
+        case [transport, local, remote]:
+            return Flow(transport, _endpoint(local), _endpoint(remote))
+        case [transport, local, remote, connection, port] if (connection + port).isdecimal():
+            numbers = int(connection), int(port)
+            return Flow(transport, _endpoint(local), _endpoint(remote), *numbers)
     raise BadMessage(f"{text[:60]!r} is no flow")
+
+
+def _endpoint(text: str) -> Endpoint:
+    host, port = parse_host_port(text)
+    if port is None:
+        raise BadMessage(f"{text[:60]!r} has no port")
+    return host, port
 
 
 def shows_source(via: Via, flow: Flow) -> bool:
     """Tell whether a Via says the address that its message really came from.
 
-    If it doesn't, somebody rewrote addresses on the way, or the sender doesn't know its own.
+    If it doesn't, somebody rewrote addresses on the way, or the sender doesn't know its own.  The
+    port of a connection says nothing: its Via has the one that its sender listens on.
     """
     host, port = flow.remote
+    if flow.transport != "UDP":
+        return via.host_port[0] == host
     if via.sent_by == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
         return True
     said_host, said_port = via.host_port
@@ -73,11 +84,14 @@ def source_stamp(via: Via, flow: Flow) -> str:
 def reply_flow(via: Via, flow: Flow) -> Flow:
     """The way of the responses to a request that came along `flow` (§18.2.2, RFC 3581 §4).
 
-    They go to the source address, and to the source port where the client asked for it by
+    On a stream they go by its connection; when that is gone, to the port that its Via names.
+    Otherwise they go to the source address, and to the source port where the client asked for it by
     `rport`, else to the port that its Via names.  A maddr is ignored: it would aim our answers
     at whom the sender chooses.
     """
-    if "rport" in via.params or flow.transport != "UDP":
+    if flow.transport != "UDP":
+        return flow._replace(port=via.host_port[1] or DEFAULT_PORT)
+    if "rport" in via.params:
         return flow
     port = via.host_port[1] or DEFAULT_PORT
     return flow if port == flow.remote[1] else flow._replace(remote=(flow.remote[0], port))

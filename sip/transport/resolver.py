@@ -3,6 +3,7 @@
 import socket
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, parse_host_port
@@ -20,34 +21,43 @@ def is_address(host: str) -> bool:
     return host[-1:].isdigit() and host.replace(".", "").isdigit()
 
 
-def is_quick(uri: SipUri) -> bool:
-    """Tell whether the next hop is written as an address, so that nothing waits for its name."""
-    return is_address(uri.param("maddr") or uri.host)
+class Hop(NamedTuple):
+    """Where a request may be sent: `transport` in upper case, and an address with its port."""
+
+    transport: str
+    address: Endpoint
 
 
-def next_hop(uri: SipUri) -> Endpoint:
-    """Where a request for `uri` goes: its maddr, else its host (RFC 3263 §4).
+class Resolver:
+    """Finds the next hops of URIs."""
 
-    A name blocks this greenlet until it is resolved.  Raises NoRoute.
-    """
-    if uri.scheme == "sips":
-        raise NoRoute("sips needs TLS, which this server does not speak")
-    transport = uri.param("transport")
-    if transport is not None and transport.lower() != "udp":
-        raise NoRoute(f"the transport {transport} is not spoken here")
-    host, port = _target(uri), uri.port or DEFAULT_PORT
-    if is_address(host):
-        return _normal_address(host), port
-    if host.removesuffix(".").rpartition(".")[2][:1].isdigit():
-        # §25.1: the last label of a name begins with a letter.  The system would read 0x7f000001.
-        raise NoRoute(f"{host} is neither a name nor an address")
-    try:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        raise NoRoute(f"{host} has no address: {error}") from None
-    for _, _, _, _, address in answers:
-        return str(address[0]), port
-    raise NoRoute(f"{host} has no address")
+    def is_quick(self, uri: SipUri) -> bool:
+        """Tell whether the hops are known at once, so that nothing waits for a name."""
+        return is_address(uri.param("maddr") or uri.host)
+
+    def hops(self, uri: SipUri) -> list[Hop]:
+        """Where a request for `uri` goes: its maddr, else its host (RFC 3263 §4).
+
+        A name blocks this greenlet until it is resolved.  Raises NoRoute.
+        """
+        if uri.scheme == "sips":
+            raise NoRoute("sips needs TLS, which this server does not speak")
+        transport = (uri.param("transport") or "udp").upper()
+        if transport not in ("UDP", "TCP"):
+            raise NoRoute(f"the transport {transport} is not spoken here")
+        host, port = _target(uri), uri.port or DEFAULT_PORT
+        if is_address(host):
+            return [Hop(transport, (_normal_address(host), port))]
+        if host.removesuffix(".").rpartition(".")[2][:1].isdigit():
+            # §25.1: a name's last label begins with a letter.  The system would read 0x7f000001.
+            raise NoRoute(f"{host} is neither a name nor an address")
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError) as error:
+            raise NoRoute(f"{host} has no address: {error}") from None
+        if not answers:
+            raise NoRoute(f"{host} has no address")
+        return [Hop(transport, (str(address[0]), port)) for _, _, _, _, address in answers]
 
 
 @lru_cache(maxsize=4096)

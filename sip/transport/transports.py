@@ -8,9 +8,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from sip.message.framing import BadStream
 from sip.message.grammar import BadMessage
 from sip.message.headers import Via, way_back
-from sip.message.message import BadRequest, Request, Response, make_response, parse
+from sip.message.message import (
+    BadRequest,
+    Request,
+    Response,
+    bad_request,
+    make_response,
+    parse,
+)
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.resolver import is_address
@@ -45,6 +53,25 @@ class Socket(Protocol):
         """Stop and close."""
 
 
+class Streams(Protocol):
+    """What carries messages on connections: stream.Streams, or the memory of a test."""
+
+    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+        """The flow of a connection to `remote`; doesn't wait.  Raises OSError."""
+
+    def leads_on(self, flow: Flow) -> bool:
+        """Tell whether a flow leads to its peer still."""
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send along a flow.  Raises OSError when there is no way."""
+
+    def start(self) -> None:
+        """Begin to take connections."""
+
+    def stop(self) -> None:
+        """Close all of them."""
+
+
 class Transports:
     """Turns datagrams into messages for `deliver`, and sends what it is given.
 
@@ -59,6 +86,7 @@ class Transports:
         self.advertised = advertised
         self.deliver: Callable[[Request | Response, Flow], None] = lambda message, flow: None
         self.sockets: list[Socket] = []
+        self.streams: Streams | None = None
         self.counts: Counter[str] = Counter()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
@@ -99,6 +127,16 @@ class Transports:
         except BadMessage as error:  # what is read only when somebody asks for it
             self.complain(
                 f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+
+    def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
+        """Answer, where that can be, the last message of a stream that nobody can follow."""
+        error = bad_request(bad, bad.head)
+        if isinstance(error, BadRequest):
+            self._refuse(error, flow)
+        else:
+            self.complain(
+                f"closed a connection from {format_host_port(*flow.remote)}: {bad.reason}"
             )
 
     def _stamp(self, request: Request, flow: Flow) -> bool:
@@ -154,10 +192,22 @@ class Transports:
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send along a flow.  Raises OSError when there is no way."""
+        if flow.transport != "UDP":
+            self._streams().send(data, flow)
+            return
         sock = self._by_local.get(flow.local)
         if sock is None:
             sock = self._socket_for(flow.local, flow.remote)
         sock.send(data, flow)
+
+    def leads_on(self, flow: Flow) -> bool:
+        """Tell whether a flow leads to its peer still; nobody knows of a datagram."""
+        return flow.transport == "UDP" or self._streams().leads_on(flow)
+
+    def _streams(self) -> Streams:
+        if self.streams is None:
+            raise OSError("this server does not speak TCP")
+        return self.streams
 
     def _socket_for(self, local: Endpoint, remote: Endpoint) -> Socket:
         """The wildcard socket that has `local`, else one that can reach `remote`."""
@@ -175,6 +225,8 @@ class Transports:
                 host, port = sock.local
                 if sock.is_wildcard:
                     host = self._local_host_towards(remote, is_ipv6=is_ipv6)
+                if transport != "UDP":
+                    return self._streams().open((host, port), remote)
                 return Flow(transport, (host, port), remote)
         family = "IPv6" if is_ipv6 else "IPv4"
         raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
@@ -214,8 +266,12 @@ class Transports:
         """Begin to read."""
         for sock in self.sockets:
             sock.start()
+        if self.streams is not None:
+            self.streams.start()
 
     def stop(self) -> None:
         """Close every socket."""
         for sock in self.sockets:
             sock.stop()
+        if self.streams is not None:
+            self.streams.stop()

@@ -1,8 +1,7 @@
 """UDP sockets, read by greenlets that handle what they read (RFC 3261 §18).
 
-Each datagram is handled by a greenlet, in blocking style, and nobody pays for a switch unless a
-handler waits: while it does, the next datagram wakes or makes another reader.  This is the one
-place, besides the mailboxes of the transaction layer, that deals with gevent's hub itself.
+Each datagram is handled by a greenlet, in blocking style; while its handler waits, the next one
+has another reader.
 """
 
 import errno
@@ -14,10 +13,11 @@ from typing import Any
 
 import gevent
 from gevent import monkey
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit
 
 from sip.message.message import for_log
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.readers import Readers
 
 log = logging.getLogger("sip.udp")
 
@@ -28,8 +28,6 @@ PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 # Datagrams in a row before timers and the web have their turn.
 BATCH = 64
-# Idle readers kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
-MAX_IDLE_READERS = 64
 MAX_DATAGRAM = 65_535
 
 # From linux/in.h, in6.h and ipv6.h; the socket module has no names for them in Python 3.11.
@@ -82,8 +80,7 @@ class UdpSocket:
             raise
         self.port: int = self.socket.getsockname()[1]
         self.local: Endpoint = (host, self.port)
-        self._hub = gevent.get_hub()
-        self._idle: list[greenlet] = []
+        self._readers = Readers()
         self._watcher: Any = None
         self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
 
@@ -110,7 +107,7 @@ class UdpSocket:
 
     def start(self) -> None:
         """Begin to read."""
-        self._watcher = self._hub.loop.io(self.socket.fileno(), 1)
+        self._watcher = gevent.get_hub().loop.io(self.socket.fileno(), 1)
         self._watcher.start(self._readable)
 
     def stop(self) -> None:
@@ -120,30 +117,13 @@ class UdpSocket:
             self._watcher.close()
             self._watcher = None
         self.socket.close()
-        idle, self._idle = self._idle, []
-        for reader in idle:  # each wakes to find that there is nothing to read, and ends
-            self._hub.loop.run_callback(reader.switch)
+        self._readers.stop()
 
     # Reading
 
     def _readable(self) -> None:
-        """In the hub, when the socket has something: wake a reader, or make one."""
-        reader = self._idle.pop() if self._idle else greenlet(self._read, self._hub)
-        reader.switch()
-
-    def _read(self) -> None:
-        me = getcurrent()
-        while True:
-            try:
-                self._read_batch()
-            except GreenletExit:
-                raise
-            except BaseException:
-                log.exception("while reading from port %d", self.port)
-            if self._watcher is None or len(self._idle) >= MAX_IDLE_READERS:
-                return
-            self._idle.append(me)
-            self._hub.switch()
+        """In the hub, when the socket has something."""
+        self._readers.run(self._read_batch)
 
     def _read_batch(self) -> None:
         """Handle what is there: datagrams first, for an answer that has come outweighs an error."""

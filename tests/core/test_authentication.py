@@ -4,7 +4,7 @@ import hashlib
 import itertools
 
 import pytest
-from world import MemoryUsers
+from accounts import MemoryUsers
 
 from sip.core import authentication
 from sip.core.authentication import MAX_ANSWERS, Authenticator

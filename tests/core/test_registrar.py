@@ -3,8 +3,9 @@
 import pytest
 from world import REALM, MemorySocket, World
 
+from sip.core.reach import needs_flow
 from sip.core.refusal import Refused
-from sip.core.registrar import Expiry, check_required, needs_flow
+from sip.core.registrar import Expiry, check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
 from sip.message.uri import parse_uri

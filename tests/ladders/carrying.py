@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from world import SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
+from world import SDP, Dialog, Phone, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.message import Request, Response
 
@@ -107,13 +107,35 @@ class Call:
         exchanged(self.callee, "BYE", self.there, self.caller)
 
 
-PLACES = ("plain", "callee behind NAT", "caller behind NAT", "caller from outside")
+PLACES = (
+    "plain",
+    "callee behind NAT",
+    "caller behind NAT",
+    "caller from outside",
+    "callee on TCP",
+    "caller on TCP",
+    "both on TCP",
+    "both on TCP behind NAT",
+)
 
 
 def placed(world: World, place: str) -> tuple[Phone, Phone]:
     """A caller and a callee, in one of the ways that the proxy treats differently."""
     if place == "plain":
         return world.phone("alice"), world.phone("bob")
+    if "TCP" in place:
+        kinds = ["TCP" if side in place else "UDP" for side in ("caller", "callee")]
+        if "both" in place:
+            kinds = ["TCP", "TCP"]
+        both = [
+            world.phone(name, registered=False, transport=kind)
+            for name, kind in zip(("alice", "bob"), kinds, strict=True)
+        ]
+        for number, phone in enumerate(both):
+            if "NAT" in place:
+                phone.moves_behind_nat(f"192.168.1.{10 * number + 10}:5060")
+            phone.registers()
+        return both[0], both[1]
     alice = world.phone("alice", registered=False)
     if place == "caller from outside":
         alice.aor = "sip:alice@elsewhere.org"
@@ -124,6 +146,15 @@ def placed(world: World, place: str) -> tuple[Phone, Phone]:
     alice.registers()
     bob.registers()
     return alice, bob
+
+
+def started_again(world: World) -> None:
+    """Start the server again; phones that were connected come back, and register."""
+    world.start_server()
+    for phone in list(world.at.values()):
+        if isinstance(phone, TcpPhone):
+            phone.connects()
+            phone.registers()
 
 
 def calls(pair: tuple[Phone, Phone], **more) -> Call:

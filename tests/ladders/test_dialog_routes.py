@@ -7,7 +7,7 @@ us; and nobody gains by it.
 import re
 
 import pytest
-from ladders.carrying import PLACES, Call, carried, exchanged, placed, talks
+from ladders.carrying import PLACES, Call, carried, exchanged, placed, started_again, talks
 from world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.headers import parse_name_addr
@@ -65,10 +65,10 @@ def test_a_dialog_goes_on_from_what_a_request_within_it_has_told(world: World, p
 def test_so_it_does_after_the_server_was_started_again(world: World, pair, method: str):
     """§16.6, step 4: what is put back is what was signed, so nobody need remember it."""
     call = talks(pair)
-    world.start_server()
+    started_again(world)
     for near, dialog, far in sides(call):
         _, learnt = learns(near, method, dialog, far)
-        world.start_server()
+        started_again(world)
         exchanged(far, "INFO", learnt, near)
 
 

@@ -33,6 +33,7 @@ class Hop:
         self.handler = lambda request, upstream: None
         self.transports = Transports(lambda: self.now)
         self.transports.add(self)
+        self.transports.streams = self
         self.layer = Layer(self.transports, lambda: self.now)
         self.layer.on_request = self.serve
         self.layer.on_ack = lambda request, flow: self.acks.append(request)
@@ -41,12 +42,18 @@ class Hop:
         self.served.append((request, upstream))
         self.handler(request, upstream)
 
-    # What a socket does
+    # What sockets do, of either kind
 
     def send(self, data: bytes, flow: Flow) -> None:
         if self.is_broken:
             raise OSError("no way")
         self.sent.append((parse(data), flow.remote))
+
+    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+        return Flow("TCP", local, remote, connection=1)
+
+    def leads_on(self, flow: Flow) -> bool:
+        return not self.is_broken
 
     def start(self) -> None: ...
 

@@ -82,7 +82,9 @@ def test_a_response_goes_to_the_source_and_leaves_where_the_request_came_in(via,
 def test_on_a_connection_a_response_takes_the_connection():
     """§18.2.2."""
     flow = Flow("TCP", US, ("192.0.2.7", 40000), 7)
-    assert reply_flow(parse_via("SIP/2.0/TCP 192.0.2.7:5060"), flow) is flow
+    for sent_by, port in (("192.0.2.7:5070;rport", 5070), ("192.0.2.7", 5060)):
+        via = parse_via(f"SIP/2.0/TCP {sent_by}")
+        assert reply_flow(via, flow) == flow._replace(port=port)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from gevent import socket
 from gevent.event import Event
 
 from sip.transport.flow import Flow
-from sip.transport.udp import BATCH, MAX_IDLE_READERS, UdpSocket
+from sip.transport.readers import MAX_IDLE_READERS
+from sip.transport.udp import BATCH, UdpSocket
 from tests.transport.ears import OddError, needs_ipv6, until
 
 # Addresses, §18.2.2, RFC 3581 §4
@@ -142,7 +143,7 @@ def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
     for number in range(1, 20):
         peer.sendto(b"x", ("127.0.0.1", ear.port))
         ear.hears(number)
-    until(lambda: len(ear.socket._idle) == 1)
+    until(lambda: len(ear.socket._readers._idle) == 1)
     gate, crowd = Event(), MAX_IDLE_READERS + 40
     readers: list[weakref.ref] = []
 
@@ -156,7 +157,7 @@ def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
     until(lambda: len(readers) == crowd)
     assert len({id(reader()) for reader in readers}) == crowd
     gate.set()
-    until(lambda: len(ear.socket._idle) == MAX_IDLE_READERS)
+    until(lambda: len(ear.socket._readers._idle) == MAX_IDLE_READERS)
     gevent.sleep(0.01)
     assert sum(reader() is not None for reader in readers) == MAX_IDLE_READERS
 
@@ -214,8 +215,8 @@ def test_stop_closes_the_port_and_ends_the_idle_readers(ears, peers):
     ear, peer = ears(), peers()
     peer.sendto(b"x", ("127.0.0.1", ear.port))
     ear.hears(1)
-    until(lambda: len(ear.socket._idle) == 1)
-    idle = ear.socket._idle[0]
+    until(lambda: len(ear.socket._readers._idle) == 1)
+    idle = ear.socket._readers._idle[0]
     ear.socket.stop()
     ear.socket.stop()  # twice is harmless
     gevent.sleep(0.001)
@@ -243,7 +244,7 @@ def test_a_handler_that_waits_while_the_socket_stops_ends_in_peace(ears, peers, 
     gate.set()
     until(lambda: len(errors) == 2)
     gevent.sleep(0.001)
-    assert ear.socket._idle == []
+    assert ear.socket._readers._idle == []
     assert caplog.text == ""
 
 

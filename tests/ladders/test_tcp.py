@@ -1,0 +1,215 @@
+"""Phones on connections: registered, called and hung up along them (RFC 3261 §18; RFC 5626 §5)."""
+
+import pytest
+from ladders.carrying import calls, exchanged, placed, started_again, talks
+from world import REALM, TcpPhone, World, dialog_of_callee
+
+from sip.message.headers import parse_name_addr
+from sip.message.message import Response
+
+
+@pytest.fixture
+def alice(world: World):
+    return world.phone("alice")
+
+
+@pytest.fixture
+def bob(world: World) -> TcpPhone:
+    """On a connection, and listening for others."""
+    return world.phone("bob", transport="TCP")
+
+
+@pytest.fixture
+def hidden(world: World) -> TcpPhone:
+    """On a connection, behind NAT."""
+    carol = world.phone("carol", registered=False, transport="TCP")
+    carol.moves_behind_nat("192.168.1.20:5060")
+    carol.registers()
+    return carol
+
+
+def bound(world: World, name: str) -> list[str]:
+    return [b.contact for b in world.server.location.bindings(f"{name}@{REALM}")]
+
+
+def test_a_phone_is_called_on_the_connection_that_it_registered_by(world: World, alice, bob):
+    """RFC 5626 §5.3: and nobody opens another to it."""
+    numbers = set(world.streams.phones)
+    call = calls((alice, bob))
+    assert call.received.via.transport == "TCP"
+    call.is_answered()
+    call.ends()
+    assert set(world.streams.phones) == numbers
+
+
+def test_between_two_kinds_each_side_knows_us_by_its_own(world: World, alice, bob):
+    """RFC 5658 §4: two Record-Routes, each with the transport of its side."""
+    call = talks((alice, bob))
+    nearer, farther = (
+        parse_name_addr(value).sip_uri for value in call.received.values("record-route")
+    )
+    assert (nearer.param("transport"), farther.param("transport")) == ("tcp", None)
+    call.ends()
+
+
+def test_phones_on_udp_need_one_record_route(world: World, alice):
+    """§16.6, step 4: two would be longer for nothing."""
+    desk = world.phone("desk")
+    assert len(calls((alice, desk)).received.values("record-route")) == 1
+
+
+def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: World, alice, bob):
+    """§18.1.1: its Contact says where, and its Via has told the truth."""
+    bob.hangs_up()
+    call = calls((alice, bob))
+    assert call.received.via.transport == "TCP"
+    call.is_answered()
+    bob.hangs_up()
+    exchanged(alice, "INFO", call.here, bob)
+    assert bound(world, "bob") == [bob.contact.strip("<>")]
+
+
+def test_who_listens_no_more_fails_at_once(world: World, alice, bob):
+    """§16.9: as if it had answered 503; upstream that is a 500."""
+    bob.hangs_up(listens=False)
+    alice.sends("INVITE", bob.aor)
+    assert alice.gets(500).reason == "Next Hop Unreachable"
+
+
+def test_behind_nat_a_closed_connection_is_the_end_of_its_binding(world: World, alice, hidden):
+    """Nobody but the phone can open another one; memory and disk forget it."""
+    hidden.hangs_up()
+    alice.sends("INVITE", hidden.aor)
+    assert alice.gets(480)
+    assert bound(world, "carol") == []
+    world.start_server()
+    assert bound(world, "carol") == []
+
+
+def test_its_other_phones_ring_all_the_same(world: World, alice, hidden):
+    """§16.7: a dead contact never fails the fork."""
+    desk = world.phone("carol")
+    hidden.hangs_up()
+    alice.sends("INVITE", hidden.aor)
+    assert desk.gets("INVITE")
+    assert hidden.hears_nothing()
+
+
+def test_a_fork_rings_on_both_kinds_and_the_loser_stops(world: World, alice, bob):
+    """§16.7, step 10."""
+    desk = world.phone("bob")
+    invite = alice.sends("INVITE", bob.aor)
+    here, there = bob.gets("INVITE"), desk.gets("INVITE")
+    bob.answers(here, 180)
+    desk.answers(there, 180)
+    desk.answers(there, 200)
+    cancel = bob.gets("CANCEL")
+    assert cancel.via == here.via
+    assert "elsewhere" in (cancel.value("reason") or "")
+    bob.answers(cancel, 200)
+    bob.answers(here, 487)
+    assert bob.gets("ACK").via == here.via
+    assert [alice.takes().status for _ in range(3)] == [100, 180, 180]
+    assert alice.gets(200, invite)
+
+
+@pytest.mark.parametrize("asks", ["alice", "carol"])
+def test_a_dialog_whose_phone_is_gone_is_told_so(world: World, alice, hidden, asks: str):
+    """RFC 5626 §5.3.1: 430; nothing goes where its Contact points."""
+    call = talks((alice, hidden) if asks == "alice" else (hidden, alice))
+    hidden.hangs_up()
+    view = call.here if asks == "alice" else call.there
+    bye = alice.sends_within("BYE", view)
+    assert alice.gets(430, bye)
+    assert not world.lost
+
+
+def test_a_dialog_goes_on_when_its_phone_has_come_back(world: World, alice, hidden):
+    """By its Contact, once that is registered along a new connection."""
+    call = talks((alice, hidden))
+    hidden.hangs_up()
+    hidden.connects()
+    assert alice.gets(430, alice.sends_within("INFO", call.here))
+    hidden.registers()
+    exchanged(alice, "INVITE", call.here, hidden)
+    exchanged(hidden, "BYE", call.there, alice)
+
+
+def test_nobody_else_is_reached_by_a_dialog_whose_flow_is_gone(world: World, alice, hidden):
+    """The ticket opens no other way: what no phone here has registered leads nowhere."""
+    call = talks((alice, hidden))
+    hidden.hangs_up()
+    for target in ("sip:carol@192.0.2.200", "sip:x@192.0.2.200;transport=tcp", "sip:192.0.2.200"):
+        call.here.target = target
+        assert alice.gets(430, alice.sends_within("INFO", call.here))
+    assert not world.lost
+
+
+def test_a_restart_forgets_connections_and_no_call(world: World):
+    """A number of before means none of the new ones."""
+    pair = placed(world, "both on TCP behind NAT")
+    call = talks(pair)
+    started_again(world)
+    exchanged(pair[1], "REFER", call.there, pair[0], headers=("Refer-To: <sip:x@example.com>",))
+    exchanged(pair[0], "BYE", call.here, pair[1])
+
+
+@pytest.mark.parametrize("same", ["call_id", "instance"])
+def test_a_phone_that_comes_back_by_another_port_is_bound_once(world: World, same: str):
+    """RFC 5626 §6: its Contact may hold the port that it called from."""
+    bob = world.phone("bob", registered=False, transport="TCP")
+    instance = ';+sip.instance="<urn:uuid:1>"' if same == "instance" else ""
+    more = {"call_id": "one"} if same == "call_id" else {}
+    for _ in range(2):
+        host, port = bob.address
+        answer = bob.registers(f"<sip:bob@{host}:{port};transport=tcp>{instance}", **more)
+        assert len(answer.values("contact")) == 1
+        bob.hangs_up()
+        bob.connects()
+
+
+def test_answers_go_by_the_connection_that_was_asked_on(world: World, alice, bob):
+    """§18.2.2."""
+    numbers = set(world.streams.phones)
+    options = bob.sends("OPTIONS", f"sip:{REALM}")
+    assert bob.gets(200, options)
+    invite = bob.sends("INVITE", alice.aor)
+    alice.answers(alice.gets("INVITE"), 486)
+    assert bob.gets(486, invite)
+    assert set(world.streams.phones) == numbers
+
+
+def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice, bob):
+    """§18.2.2: to the port that its Via names."""
+    invite = bob.sends("INVITE", alice.aor)
+    received = alice.gets("INVITE")
+    bob.hangs_up()
+    alice.answers(received, 200)
+    assert bob.gets(200, invite)
+
+
+def test_an_answer_to_who_is_gone_harms_nobody(world: World, alice, hidden):
+    """§18.4: there is nobody to tell."""
+    hidden.sends("INVITE", alice.aor)
+    received = alice.gets("INVITE")
+    hidden.hangs_up()
+    there = dialog_of_callee(received, alice.answers(received, 200))
+    assert alice.gets(430, alice.sends_within("BYE", there))
+    world.passes(40, step=0.5)
+    assert not world.server.layer.servers
+
+
+def test_a_repeat_needs_no_timer_of_ours(world: World, alice, bob):
+    """§17.1.1.2, §17.2.1: what a connection carries is sent once."""
+    alice.sends("INVITE", bob.aor)
+    bob.gets("INVITE")
+    world.passes(20, step=0.25)
+    assert bob.hears_nothing()
+
+
+def test_a_big_request_reaches_a_phone_on_a_connection(world: World, alice, bob):
+    """§18.1.1: what no datagram should hold."""
+    body = b"a=candidate:1 1 UDP 1 192.0.2.9 4000 typ host\r\n" * 200
+    call = calls((alice, bob), body=body)
+    assert call.received.body == body
+    assert isinstance(call.is_answered(body=body), Response)

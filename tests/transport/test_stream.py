@@ -1,0 +1,382 @@
+"""TCP on the loopback addresses of this machine: real sockets, gevent's loop, no server."""
+
+import errno
+import resource
+import socket as plain_socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from sip.message.framing import BadStream
+from sip.transport import stream
+from sip.transport.flow import Flow
+from sip.transport.stream import MESSAGE_SECONDS, Streams
+from tests.transport.ears import until
+
+HOST = "127.0.0.1"
+
+
+def message(text: str = "hello", body: bytes = b"") -> bytes:
+    return f"{text} SIP/2.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@dataclass
+class Place:
+    """Streams that listen, what they have heard, and a clock to turn."""
+
+    now: float = 100.0
+    heard: list[tuple[bytes, Flow]] = field(default_factory=list)
+    lost: list[bytes] = field(default_factory=list)
+    refused: list[BadStream] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.handler = lambda data, flow: None
+        self.streams = Streams(self.receive, self.lost.append, self.refuse, lambda: self.now)
+        self.port = self.streams.listen((HOST, 0)).local[1]
+        self.streams.start()
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        self.heard.append((data, flow))
+        self.handler(data, flow)
+
+    def refuse(self, bad: BadStream, flow: Flow) -> None:
+        self.refused.append(bad)
+        self.streams.send(b"refused", flow)
+
+    def connect(self, host: str = HOST) -> socket.socket:
+        peer = socket.create_connection((HOST, self.port), 2.0, (host, 0))
+        self.peers.append(peer)
+        return peer
+
+    peers: list[socket.socket] = field(default_factory=list)
+
+    def hears(self, count: int) -> list[bytes]:
+        until(lambda: len(self.heard) >= count)
+        return [data for data, _ in self.heard]
+
+    @property
+    def held(self) -> int:
+        gevent.sleep(0.02)
+        return len(self.streams.connections)
+
+
+@pytest.fixture
+def place():
+    made = Place()
+    yield made
+    for peer in made.peers:
+        peer.close()
+    made.streams.stop()
+    gevent.sleep(0)
+
+
+def read(peer: socket.socket, count: int = 65_536) -> bytes:
+    return peer.recv(count)
+
+
+# In
+
+
+def test_messages_come_in_one_by_one_with_the_flow_of_their_connection(place: Place):
+    one, other = place.connect(), place.connect("127.0.0.2")
+    one.sendall(message("a") + message("b", b"body"))
+    other.sendall(message("c"))
+    assert sorted(place.hears(3)) == [message("a"), message("b", b"body"), message("c")]
+    flows = {flow for data, flow in place.heard if data != message("c")}
+    assert len(flows) == 1
+    flow = flows.pop()
+    assert flow[:3] == ("TCP", (HOST, place.port), one.getsockname())
+    assert flow.connection
+    assert {flow.remote for _, flow in place.heard} == {one.getsockname(), other.getsockname()}
+
+
+def test_a_handler_that_waits_keeps_nobody_waiting(place: Place):
+    """Neither what follows in the same segment, nor what comes later, nor other connections."""
+    done = Event()
+    place.handler = lambda data, flow: data.startswith(b"wait") and done.wait()
+    one = place.connect()
+    one.sendall(message("wait") + message("a") + message("wait") + message("b"))
+    place.hears(4)
+    one.sendall(message("c"))
+    place.connect().sendall(message("d"))
+    place.hears(6)
+    done.set()
+
+
+def test_an_exception_of_a_handler_ends_neither_the_connection_nor_the_reader(place: Place, caplog):
+    def fails(data, flow):
+        raise RuntimeError("a fault of ours")
+
+    place.handler = fails
+    one = place.connect()
+    one.sendall(message("a") + message("b"))
+    assert place.hears(2)
+    one.sendall(message("c"))
+    assert place.hears(3)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 3
+    caplog.clear()
+
+
+def test_a_ping_is_answered(place: Place):
+    """RFC 5626 §3.5.1: a CRLF for two."""
+    one = place.connect()
+    one.sendall(message("a") + b"\r\n\r\n")
+    assert read(one) == b"\r\n"
+    one.sendall(b"\r\n\r\n\r\n\r\n" + message("b"))
+    place.hears(2)
+    assert read(one) == b"\r\n\r\n"
+
+
+def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Place):
+    """What follows would be read as something that its sender didn't mean."""
+    one = place.connect()
+    one.sendall(b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n" + message("smuggled") + b"x" * 400_000)
+    assert read(one) == b"refused"
+    assert read(one) == b""
+    assert [bad.status for bad in place.refused] == [400]
+    assert place.heard == []
+    place.now += MESSAGE_SECONDS
+    place.streams.close_late(place.now)
+    assert place.held == 0
+
+
+# Time
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n", b"\0"])
+def test_who_says_nothing_whole_is_let_go_in_time(place: Place, said: bytes):
+    one = place.connect()
+    one.sendall(said)
+    assert place.held == 1
+    place.now += MESSAGE_SECONDS - 0.1
+    place.streams.close_late(place.now)
+    assert place.held == 1
+    place.now += 0.1
+    place.streams.close_late(place.now)
+    assert place.held == 0
+
+
+def test_an_octet_now_and_then_wins_no_time(place: Place):
+    one = place.connect()
+    one.sendall(message("a") + b"O")
+    place.hears(1)
+    assert place.held == 1
+    for _ in range(3):
+        place.now += 10.0
+        place.streams.close_late(place.now)
+        one.sendall(b"P")
+        assert place.held == 1
+    place.now += 2.0
+    place.streams.close_late(place.now)
+    assert place.held == 0
+
+
+def test_a_connection_that_has_said_something_may_be_silent(place: Place):
+    one = place.connect()
+    one.sendall(message("a") + b"hel")
+    place.hears(1)
+    one.sendall(message("lo")[2:])
+    place.hears(2)
+    place.now += 100_000.0
+    place.streams.close_late(place.now)
+    one.sendall(message("b"))
+    place.hears(3)
+
+
+# Bounds
+
+
+def test_one_address_holds_so_many_connections_and_others_are_served(place: Place, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 3)
+    ours = [place.connect() for _ in range(3)]
+    assert place.held == 3
+    assert read(place.connect()) == b""
+    place.connect("127.0.0.2").sendall(message("a"))
+    place.hears(1)
+    ours[0].close()
+    until(lambda: place.held == 3)
+    place.connect().sendall(message("b"))
+    place.hears(2)
+
+
+def test_all_together_hold_so_many(place: Place, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_CONNECTIONS", 2)
+    place.connect(), place.connect("127.0.0.2")
+    assert place.held == 2
+    assert read(place.connect("127.0.0.3")) == b""
+    with pytest.raises(OSError, match="too many"):
+        place.streams.open((HOST, place.port), ("127.0.0.4", 5060))
+
+
+def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(place, monkeypatch):
+    monkeypatch.setattr(stream, "SECONDS_WITHOUT_DESCRIPTORS", 0.05)
+    listener = place.streams.listen((HOST, 0))
+    listener.start()
+    port, calls = listener.local[1], []
+
+    class Full:
+        def accept(self):
+            calls.append(1)
+            raise OSError(errno.EMFILE, "no descriptor")
+
+    real, listener.sock = listener.sock, Full()
+    peer = socket.create_connection((HOST, port), 2.0)
+    until(lambda: len(calls) == 1)
+    gevent.sleep(0.03)
+    assert len(calls) == 1
+    listener.sock = real
+    peer.sendall(message("a"))
+    place.hears(1)
+    peer.close()
+
+
+# Out
+
+
+def listens() -> tuple[plain_socket.socket, tuple[str, int]]:
+    server = socket.socket()
+    server.bind((HOST, 0))
+    server.listen(5)
+    server.settimeout(2.0)
+    return server, server.getsockname()
+
+
+def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: Place):
+    server, remote = listens()
+    flow = place.streams.open((HOST, place.port), remote)
+    place.streams.send(b"one", flow)
+    assert place.streams.open((HOST, place.port), remote) == flow
+    place.streams.send(b"two", flow)
+    peer, _ = server.accept()
+    peer.settimeout(2.0)
+    until(lambda: place.streams.connections[flow.connection]._sent == 0)
+    assert read(peer, 6) == b"onetwo"
+    assert flow[:3] == ("TCP", (HOST, place.port), remote)
+    peer.sendall(message("answer"))
+    assert place.hears(1) == [message("answer")]
+    assert place.heard[0][1] == flow
+    place.now += 1000.0
+    place.streams.close_late(place.now)
+    assert place.held == 1  # it has been opened, and may be silent
+    peer.close()
+    server.close()
+    until(lambda: place.held == 0)
+    with suppress(OSError):  # where the system says at once that nobody listens
+        place.streams.send(b"three", flow)
+        until(lambda: place.lost == [b"three"])
+
+
+def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place: Place):
+    server, remote = listens()
+    server.close()
+    try:
+        flow = place.streams.open((HOST, place.port), remote)
+        place.streams.send(b"one", flow)
+        place.streams.send(b"two", flow)
+    except OSError:
+        return  # the system said so at once
+    until(lambda: place.lost == [b"one", b"two"])
+    assert place.held == 0
+
+
+def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
+    """So that the next one is tried before the caller gives up."""
+    server = socket.socket()
+    server.bind((HOST, 0))
+    server.listen(0)
+    fill = [plain_socket.socket() for _ in range(8)]  # its queue is full
+    for one in fill:
+        one.setblocking(False)
+        one.connect_ex(server.getsockname())
+    flow = place.streams.open((HOST, place.port), server.getsockname())
+    place.streams.send(b"one", flow)
+    assert place.held == 1
+    place.now += stream.CONNECT_SECONDS
+    place.streams.close_late(place.now)
+    assert place.lost == [b"one"]
+    assert place.held == 0
+    for one in (*fill, server):
+        one.close()
+
+
+def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place: Place):
+    """§18.2.2."""
+    server, remote = listens()
+    one = place.connect()
+    one.sendall(message("a"))
+    place.hears(1)
+    flow = place.heard[0][1]
+    one.close()
+    until(lambda: place.held == 0)
+    assert not place.streams.leads_on(flow)
+    again = flow._replace(port=remote[1])
+    assert place.streams.leads_on(again)
+    place.streams.send(b"answer", again)
+    peer, _ = server.accept()
+    peer.settimeout(2.0)
+    assert read(peer) == b"answer"
+    peer.close()
+    server.close()
+
+
+def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
+    """What it is sent waits within a bound; the rest has failed."""
+    slow, quick = place.connect(), place.connect()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(message("slow"))
+    place.hears(1)
+    quick.sendall(message("quick"))
+    place.hears(2)
+    (_, to_slow), (_, to_quick) = place.heard
+    big = b"x" * 100_000
+
+    def send_much() -> None:
+        for _ in range(200):
+            place.streams.send(big, to_slow)
+            gevent.sleep(0)
+
+    with pytest.raises(OSError):  # noqa: PT011  # which one is the system's affair
+        send_much()
+    assert set(place.lost) == {big}
+    place.streams.send(b"answer", to_quick)
+    assert read(quick) == b"answer"
+    assert place.held == 1
+
+
+def test_what_does_not_fit_at_once_goes_out_when_the_peer_reads_on(place: Place):
+    one = place.connect()
+    one.sendall(message("a"))
+    place.hears(1)
+    flow = place.heard[0][1]
+    parts = [bytes([65 + number]) * 90_000 for number in range(40)]
+    got = b""
+    for part in parts:
+        place.streams.send(part, flow)
+        if len(place.streams.connections[flow.connection]._unsent) > 2:
+            got += read(one, 200_000)
+            gevent.sleep(0.001)
+    while len(got) < 40 * 90_000:
+        got += read(one, 200_000)
+    assert got == b"".join(parts)
+    until(lambda: not place.streams.connections[flow.connection]._unsent)
+
+
+def test_thousands_of_idle_connections_cost_little(place: Place, monkeypatch):
+    """No greenlet and no buffer waits for what may never come."""
+    monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 10_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    try:
+        for _ in range(500):
+            place.connect().sendall(message("a"))
+        place.hears(500)
+        assert len(place.streams.readers._idle) <= 2
+    finally:
+        for peer in place.peers:
+            peer.close()
+        until(lambda: place.held == 0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
