@@ -167,6 +167,24 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
+    """Read addresses of name servers; one without a port is asked on port 53."""
+    servers: list[tuple[str, int]] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            bare = f"[{part}]" if part.count(":") > 1 and part[0] != "[" else part
+            host, port = _split(bare)
+            server = str(ipaddress.ip_address(host)), _port(port or "53")
+            if server[1] == 0:
+                raise ValueError(part)
+            servers.append(server)
+        except ValueError:
+            raise ValueError(
+                f"{part!r} is no address of a name server; write it like 192.0.2.53 or [::1]:5353"
+            ) from None
+    return tuple(servers)
+
+
 def _digests(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip().upper() for name in text.split(",")))
     if not set(names) <= set(DIGESTS):
@@ -260,6 +278,12 @@ class Config:
         parse_switch,
         "ring those of our users whom a 3xx names, instead of passing it on",
         value="on|off",
+    )
+    sip_dns: tuple[tuple[str, int], ...] = setting(
+        "",
+        _name_servers,
+        "name servers for next hops, with commas between, instead of those of the system",
+        value="ADDRESSES",
     )
     sip_min_expires: int = setting(
         "60", _seconds, "shortest registration that is accepted", value="SECONDS"

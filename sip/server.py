@@ -35,6 +35,8 @@ from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transport.dns import NameServers
+from sip.transport.hosts import Hosts
 from sip.transport.resolver import Resolver, is_address
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
@@ -63,7 +65,7 @@ class SipServer:
     """A registrar and proxy over the accounts of `users` and the bindings kept by `bindings`.
 
     `secret` (at least 16 octets, the same after a restart) signs what must stay good when the
-    server is started again.  The clocks are arguments so that tests can turn them.
+    server is started again.  The clocks and the resolver are arguments so that tests can turn them.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class SipServer:
         *,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
+        resolver: Resolver | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -108,7 +111,7 @@ class SipServer:
             self.domains,
             self.location,
             Tickets(secret),
-            Resolver(),
+            resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses),
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
         )

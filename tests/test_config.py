@@ -140,6 +140,17 @@ def test_a_database_that_would_not_outlive_the_process_is_refused(text):
         gather({"db.path": text}, {})
 
 
+def test_name_servers_are_addresses_with_a_port_perhaps():
+    config = gather({"sip.dns": "192.0.2.53, 127.0.0.1:5353,[::1]:5353, 2001:db8::53,"}, {})
+    assert config.sip_dns == (
+        ("192.0.2.53", 53),
+        ("127.0.0.1", 5353),
+        ("::1", 5353),
+        ("2001:db8::53", 53),
+    )
+    assert gather({}, {}).sip_dns == ()
+
+
 def test_the_lengths_of_registrations_must_be_in_order():
     with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must lie between"):
         gather({"sip.min_expires": "3601"}, {})
@@ -154,6 +165,9 @@ def test_the_lengths_of_registrations_must_be_in_order():
         ("sip.digest", "SHA-1"),
         ("sip.digest", ""),
         ("sip.domains", "a_b"),
+        ("sip.dns", "ns.example.com"),
+        ("sip.dns", "192.0.2.53:dns"),
+        ("sip.dns", "192.0.2.53:0"),
         ("sip.realm", ""),
         ("sip.realm", 'a"b'),
         ("sip.calls_from_outside", "perhaps"),

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import gevent
 from accounts import MemoryBindings, MemoryUsers
+from zone import Zone
 
 from sip.config import Config
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Message, Request, Response, parse
 from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.resolver import Resolver
 
 REALM = "example.com"
 SERVER: Endpoint = ("192.0.2.1", 5060)
@@ -93,6 +95,7 @@ class World:
     def __post_init__(self) -> None:
         self.users = MemoryUsers(REALM)
         self.bindings = MemoryBindings()
+        self.zone = Zone()
         self.at: dict[Endpoint, Phone] = {}
         self.dead: set[Endpoint] = set()
         self.lost: list[bytes] = []
@@ -111,6 +114,7 @@ class World:
             b"a secret of 16 octets or more",
             clock=lambda: self.now,
             unix_clock=lambda: self.now + self.unix_start,
+            resolver=Resolver(self.zone, lambda: self.now),
         )
         self.server.transports.add(MemorySocket(self, SERVER))
         self.streams = MemoryStreams(self, 1000 * next(self._starts))

@@ -1,43 +1,39 @@
 """A contact whose name takes long to resolve, and what comes meanwhile (RFC 3261 §16.6, §16.10)."""
 
-import socket
-
 import pytest
-from gevent.event import Event
 from world import Phone, World
 
 from sip.message.message import Request, Response
 
 STRANGER = "sip:x@elsewhere.org"
-FAR = "198.51.100.9"
+FAR, NAME = "198.51.100.9", "phones.elsewhere.org"
 
 
-class Resolver:
+class Names:
     """Names that nobody resolves before a test has it so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.is_known = True
-        self._said = Event()
-        monkeypatch.setattr("sip.transport.resolver.socket.getaddrinfo", self._resolve)
+    def __init__(self, world: World) -> None:
+        self.zone = world.zone
+        self.zone.records[NAME, "A"] = [FAR]
+        self.zone.waits()
 
-    def _resolve(self, host: str, port: int, **_more):
-        self._said.wait()
-        if not self.is_known:
-            raise socket.gaierror("no such name")
-        return [(socket.AF_INET, 2, 17, "", (FAR, port))]
+    @property
+    def are_known(self) -> bool:
+        return bool(self.zone.records)
 
-    def answers(self, world: World) -> None:
-        self._said.set()
-        world.settle()
+    @are_known.setter
+    def are_known(self, are: bool) -> None:
+        if not are:
+            self.zone.records.clear()
 
-    def knows_nothing(self, world: World) -> None:
-        self.is_known = False
-        self.answers(world)
+    def knows_nothing(self) -> None:
+        self.zone.records.clear()
+        self.zone.answers()
 
 
 @pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
-    return Resolver(monkeypatch)
+def names(world: World) -> Names:
+    return Names(world)
 
 
 def statuses(phone: Phone) -> list[int | str]:
@@ -49,7 +45,7 @@ def statuses(phone: Phone) -> list[int | str]:
 def far_phone(world: World, q: str = "1.0") -> Phone:
     """A phone of Bob's whose Contact has a name for its host."""
     phone = world.phone("bob", registered=False, host=FAR)
-    phone.registers(f"<sip:bob@phones.elsewhere.org>;q={q}")
+    phone.registers(f"<sip:bob@{NAME}>;q={q}")
     return phone
 
 
@@ -68,13 +64,13 @@ def rings_beside(world: World) -> tuple[Phone, Request, Phone, Request, Phone]:
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", [200, 603])
 def test_nobody_is_rung_when_the_call_was_decided_meanwhile(
-    world: World, resolver: Resolver, status: int, is_known: bool
+    world: World, names: Names, status: int, is_known: bool
 ):
     """§16.7, step 5: after a 2xx or a 6xx no new branch is begun."""
     caller, _, desk, invite, far = rings_beside(world)
     desk.answers(invite, status)
-    resolver.is_known = is_known
-    resolver.answers(world)
+    names.are_known = is_known
+    names.zone.answers()
     assert far.hears_nothing()
     assert statuses(caller) == [status]
     world.passes(40, step=0.5)
@@ -85,13 +81,13 @@ def test_nobody_is_rung_when_the_call_was_decided_meanwhile(
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_nobody_is_rung_when_the_caller_has_given_up_meanwhile(
-    world: World, resolver: Resolver, is_known: bool
+    world: World, names: Names, is_known: bool
 ):
     """§16.10: the CANCEL came before the branch."""
     caller, call, desk, invite, far = rings_beside(world)
     caller.cancels(call)
-    resolver.is_known = is_known
-    resolver.answers(world)
+    names.are_known = is_known
+    names.zone.answers()
     assert far.hears_nothing()
     desk.answers(desk.gets("CANCEL"), 200)
     desk.answers(invite, 487)
@@ -101,20 +97,20 @@ def test_nobody_is_rung_when_the_caller_has_given_up_meanwhile(
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_call_that_was_cancelled_before_anybody_was_rung_ends_with_487(
-    world: World, resolver: Resolver, is_known: bool
+    world: World, names: Names, is_known: bool
 ):
     """§16.10, §15.1.2: whether or not the one name there is can be resolved."""
     far = far_phone(world)
     caller = world.phone("caller", registered=False)
     call = caller.sends("INVITE", far.aor, from_uri=STRANGER)
     caller.cancels(call)
-    resolver.is_known = is_known
-    resolver.answers(world)
+    names.are_known = is_known
+    names.zone.answers()
     assert far.hears_nothing()
     assert statuses(caller) == [200, 487]
 
 
-def test_the_next_group_waits_for_nobody_who_cannot_be_found(world: World, resolver: Resolver):
+def test_the_next_group_waits_for_nobody_who_cannot_be_found(world: World, names: Names):
     """§16.6, step 7: a name without an address is a branch that has failed."""
     far = far_phone(world)
     desk = world.phone("bob", registered=False)
@@ -122,13 +118,13 @@ def test_the_next_group_waits_for_nobody_who_cannot_be_found(world: World, resol
     caller = world.phone("caller", registered=False)
     caller.sends("INVITE", desk.aor, from_uri=STRANGER)
     assert desk.hears_nothing()
-    resolver.knows_nothing(world)
+    names.knows_nothing()
     desk.answers(desk.gets("INVITE"), 200)
     assert statuses(caller) == [200]
     assert far.hears_nothing()
 
 
-def test_what_failed_meanwhile_gives_its_breadth_back(world: World, resolver: Resolver):
+def test_what_failed_meanwhile_gives_its_breadth_back(world: World, names: Names):
     """RFC 5393 §5.3.3.1: never more than came, and none of it lost."""
     desk = world.phone("bob")
     far = far_phone(world)
@@ -137,18 +133,19 @@ def test_what_failed_meanwhile_gives_its_breadth_back(world: World, resolver: Re
     caller.sends("MESSAGE", desk.aor, from_uri=STRANGER, headers=("Max-Breadth: 2",))
     assert mobile.hears_nothing()
     desk.answers(desk.gets("MESSAGE"), 480)
-    resolver.answers(world)
+    names.zone.answers()
     shares = [int(phone.gets("MESSAGE").value("max-breadth") or 0) for phone in (far, mobile)]
     assert shares == [1, 1]
 
 
-def test_a_redirection_that_came_meanwhile_is_followed(monkeypatch: pytest.MonkeyPatch):
+def test_a_redirection_that_came_meanwhile_is_followed():
     """§16.7, step 4."""
-    world, resolver = World(settings={"sip_follow_redirects": True}), Resolver(monkeypatch)
+    world = World(settings={"sip_follow_redirects": True})
+    names = Names(world)
     carol = world.phone("carol")
     caller, _, desk, invite, far = rings_beside(world)
     desk.answers(invite, 302, headers=(f"Contact: <{carol.aor}>",))
-    resolver.answers(world)
+    names.zone.answers()
     at_far, at_carol = far.gets("INVITE"), carol.gets("INVITE")
     shares = [int(invite.value("max-breadth") or 0) for invite in (at_far, at_carol)]
     assert shares == [30, 30]
@@ -158,12 +155,12 @@ def test_a_redirection_that_came_meanwhile_is_followed(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("status", [200, 603])
-def test_what_a_phone_answers_waits_for_nobodys_name(world: World, resolver: Resolver, status: int):
+def test_what_a_phone_answers_waits_for_nobodys_name(world: World, names: Names, status: int):
     """§16.7, steps 5 and 10: at once; the name may be resolved when all is over."""
     caller, _, desk, invite, far = rings_beside(world)
     desk.answers(invite, status)
     assert statuses(caller) == [status]
-    resolver.answers(world)
+    names.zone.answers()
     assert far.hears_nothing()
     world.passes(40, step=0.5)
     for phone in (caller, desk):
@@ -172,18 +169,18 @@ def test_what_a_phone_answers_waits_for_nobodys_name(world: World, resolver: Res
     assert world.server._waiting == 0
 
 
-def test_a_cancel_waits_for_nobodys_name(world: World, resolver: Resolver):
+def test_a_cancel_waits_for_nobodys_name(world: World, names: Names):
     """§16.10: what rings is cancelled at once."""
     caller, call, desk, invite, far = rings_beside(world)
     caller.cancels(call)
     desk.answers(desk.gets("CANCEL"), 200)
     desk.answers(invite, 487)
     assert statuses(caller) == [200, 487]
-    resolver.answers(world)
+    names.zone.answers()
     assert far.hears_nothing()
 
 
-def test_nobody_waits_to_be_rung_for_anothers_name(world: World, resolver: Resolver):
+def test_nobody_waits_to_be_rung_for_anothers_name(world: World, names: Names):
     """§16.6: the phones of a group are tried in parallel, whichever was bound first."""
     far = far_phone(world)
     desk = world.phone("bob")
@@ -192,23 +189,21 @@ def test_nobody_waits_to_be_rung_for_anothers_name(world: World, resolver: Resol
     desk.answers(desk.gets("INVITE"), 486)
     desk.gets("ACK")
     assert statuses(caller) == []
-    resolver.answers(world)
+    names.zone.answers()
     far.answers(far.gets("INVITE"), 200)
     assert statuses(caller) == [200]
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_a_name_and_a_cancel_in_one_turn_ring_nobody(
-    world: World, resolver: Resolver, is_late: bool
-):
+def test_a_name_and_a_cancel_in_one_turn_ring_nobody(world: World, names: Names, is_late: bool):
     """§16.10: in whichever order they come."""
     caller, call, desk, invite, far = rings_beside(world)
     settle, world.settle = world.settle, lambda: None  # type: ignore[method-assign]
     if is_late:
-        resolver.answers(world)
+        names.zone.may_answer()
     caller.cancels(call)
     if not is_late:
-        resolver.answers(world)
+        names.zone.may_answer()
     world.settle = settle  # type: ignore[method-assign]
     world.settle()
     assert far.hears_nothing()
@@ -218,29 +213,21 @@ def test_a_name_and_a_cancel_in_one_turn_ring_nobody(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(
-    world: World, resolver: Resolver, method: str
-):
+def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(world: World, names: Names, method: str):
     """§16.7, §16.9: as if it had answered 503, which stays here."""
     far = far_phone(world)
     caller = world.phone("caller", registered=False)
     request = caller.sends(method, far.aor, from_uri=STRANGER)
     assert 500 not in statuses(caller)
-    resolver.knows_nothing(world)
+    names.knows_nothing()
     assert caller.gets(500, request).reason == "Next Hop Unreachable"
     assert world.server._waiting == 0
 
 
-def test_a_fault_while_a_name_is_resolved_is_no_more_than_that(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_fault_while_a_name_is_resolved_is_no_more_than_that(world: World):
     """§16.9: the call ends all the same, and the other phone may take it."""
     far, desk = far_phone(world), world.phone("bob")
-
-    def fails(*args, **more):
-        raise RuntimeError("a fault of ours")
-
-    monkeypatch.setattr("sip.transport.resolver.socket.getaddrinfo", fails)
+    world.zone.fails = RuntimeError("a fault of ours")
     caller = world.phone("caller", registered=False)
     caller.sends("INVITE", desk.aor, from_uri=STRANGER)
     desk.answers(desk.gets("INVITE"), 486)

@@ -1,0 +1,49 @@
+"""Names that this machine knows by itself: its hosts file."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+# Lines that are read of a hosts file: some block advertisements with tens of thousands.
+MAX_LINES = 100_000
+
+
+class Hosts:
+    """The hosts file, read anew when it has changed."""
+
+    def __init__(self, path: Path = Path("/etc/hosts")) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._names: dict[str, list[str]] = {}
+
+    def addresses(self, name: str) -> list[str]:
+        """What a name, in lower case, stands for; none where the file doesn't know it."""
+        try:
+            status = os.stat(self._path)
+            stamp = status.st_mtime_ns, status.st_size
+            if stamp != self._stamp:
+                self._names = _read(self._path.read_text("utf-8", "replace"))
+                self._stamp = stamp
+        except OSError:
+            self._names, self._stamp = {}, None
+        return self._names.get(name, []) or _loopback(name)
+
+
+def _loopback(name: str) -> list[str]:
+    """RFC 6761 §6.3: these never leave the machine."""
+    return ["127.0.0.1", "::1"] if name == "localhost" or name.endswith(".localhost") else []
+
+
+def _read(text: str) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
+        address, *own_names = line.partition("#")[0].split() or [""]
+        try:
+            usual = str(ip_address(address))
+        except ValueError:
+            continue  # nothing, or what only the system understands
+        for name in own_names:
+            known = names.setdefault(name.lower(), [])
+            if usual not in known:
+                known.append(usual)
+    return names

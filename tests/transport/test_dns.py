@@ -1,0 +1,117 @@
+"""Questions to a name server on loopback (RFC 1035, 2308, 2782, 3403)."""
+
+import pytest
+from name_server import NameServer
+
+from sip.transport import dns
+from sip.transport.dns import NameServers, Unanswered
+
+ZONE = """
+sip     300 A     192.0.2.1
+sip     300 A     192.0.2.2
+sip         AAAA  2001:db8::1
+alias    30 CNAME sip
+@           NAPTR 10 20 "s" "sip+d2t" "" _sip._tcp
+_sip._udp   SRV   10 60 5070 sip
+_sip._udp   SRV   20  0 5060 .
+"""
+
+
+@pytest.fixture
+def server():
+    with NameServer({"example.net": ZONE}) as server:
+        yield server
+
+
+@pytest.fixture
+def ask(server: NameServer) -> NameServers:
+    return NameServers([server.address])
+
+
+def test_addresses_are_texts_and_live_as_long_as_they_say(ask: NameServers):
+    """RFC 1035 §3.2.1."""
+    four = ask("sip.example.net", "A")
+    assert (sorted(four.found), four.seconds) == (["192.0.2.1", "192.0.2.2"], 300)
+    assert ask("sip.example.net", "AAAA").found == ["2001:db8::1"]
+
+
+def test_services_are_numbers_and_names(ask: NameServers):
+    """RFC 2782; RFC 3403 §4."""
+    assert sorted(ask("_sip._udp.example.net", "SRV").found) == [
+        (10, 60, 5070, "sip.example.net"),
+        (20, 0, 5060, "."),
+    ]
+    (naptr,) = ask("example.net", "NAPTR").found
+    assert naptr == (10, 20, "S", "SIP+D2T", "_sip._tcp.example.net")
+
+
+def test_an_alias_lives_no_longer_than_its_shortest_part(ask: NameServers):
+    """RFC 1034 §3.6.2."""
+    answer = ask("alias.example.net", "A")
+    assert (sorted(answer.found), answer.seconds) == (["192.0.2.1", "192.0.2.2"], 30)
+
+
+@pytest.mark.parametrize("name", ["nobody.example.net", "example.net"])
+def test_nothing_is_true_for_a_while_too(ask: NameServers, name: str):
+    """RFC 2308 §5: the SOA of the zone says how long."""
+    answer = ask(name, "A")
+    assert (list(answer.found), answer.seconds) == ([], 20)
+
+
+def test_what_is_too_long_for_a_datagram_is_asked_again_by_tcp(server, ask: NameServers):
+    """RFC 7766 §5."""
+    server.truncates = True
+    assert len(ask("sip.example.net", "A").found) == 2
+    assert [transport for *_, transport in server.asked] == ["UDP", "TCP"]
+
+
+def test_a_zone_may_have_more_than_we_read():
+    """A bound of ours."""
+    many = "\n".join(f"sip A 192.0.2.{number}" for number in range(1, 100))
+    with NameServer({"example.net": many}) as server:
+        assert len(NameServers([server.address])("sip.example.net", "A").found) == dns.MAX_RECORDS
+
+
+def test_who_does_not_answer_is_waited_for_no_longer_than_the_bound(server, ask, monkeypatch):
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    server.is_dead = True
+    with pytest.raises(Unanswered, match=r"sip\.example\.net"):
+        ask("sip.example.net", "A")
+    server.is_dead = False
+    assert ask("sip.example.net", "A").found
+
+
+@pytest.mark.parametrize("rcode", [2, 5])
+def test_a_server_that_fails_or_refuses_has_not_answered(server, ask, monkeypatch, rcode: int):
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    server.rcode = rcode
+    with pytest.raises(Unanswered):
+        ask("sip.example.net", "A")
+
+
+def test_the_next_server_is_asked_when_one_is_dead(server, monkeypatch):
+    """RFC 1035 §7.2."""
+    with NameServer({"example.net": ZONE}) as dead:
+        dead.is_dead = True
+        monkeypatch.setattr(dns, "SECONDS_PER_TRY", 0.1)
+        ask = NameServers([dead.address, server.address])
+        assert ask("sip.example.net", "AAAA").found == ["2001:db8::1"]
+
+
+@pytest.mark.parametrize("name", ["a..example.net", "x" * 64 + ".net", ".".join("a" * 200)])
+def test_a_name_that_cannot_be_asked_for_is_no_fault(ask: NameServers, name: str):
+    """RFC 1035 §2.3.4: a label has 63 octets at most, a name 255."""
+    with pytest.raises(Unanswered):
+        ask(name, "A")
+
+
+def test_without_a_name_server_the_cause_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("dns.resolver.Resolver.read_resolv_conf", _no_resolv_conf)
+    with pytest.raises(Unanswered, match="resolv"):
+        NameServers()("sip.example.net", "A")
+
+
+def _no_resolv_conf(self, path):
+    import dns.resolver
+
+    raise dns.resolver.NoResolverConfiguration("cannot open /etc/resolv.conf")

@@ -1,0 +1,47 @@
+"""Names for tests, in place of the DNS: answers at once, late, or never."""
+
+from collections.abc import Sequence
+
+import gevent
+from gevent.event import Event
+
+from sip.transport.dns import Records, Unanswered
+
+
+class Zone:
+    """What the name servers know: `records` by name and kind.
+
+    `asked` are the questions that came.  While `is_silent`, nothing is answered; `fails` is raised.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], Sequence] = {}
+        self.seconds = 60.0
+        self.asked: list[tuple[str, str]] = []
+        self.is_dead = False
+        self.fails: Exception | None = None
+        self._may = Event()
+        self._may.set()
+
+    def __call__(self, name: str, kind: str) -> Records:
+        self.asked.append((name, kind))
+        self._may.wait()
+        if self.fails:
+            raise self.fails
+        if self.is_dead:
+            raise Unanswered("no name server answers")
+        return Records(self.records.get((name, kind), ()), self.seconds)
+
+    def waits(self) -> None:
+        """Answer nothing before `answers`."""
+        self._may.clear()
+
+    def may_answer(self) -> None:
+        """Answer, as soon as anybody has a turn."""
+        self._may.set()
+
+    def answers(self) -> None:
+        """Answer all that has been asked."""
+        self.may_answer()
+        for _ in range(8):
+            gevent.sleep(0)
