@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sip.core.trunk import Trunk, parse_trunks
+
 PREFIX = "SIPSERVER_"
 
 # Names that belong to us without being settings: no flag may carry a password past `ps`.
@@ -215,12 +217,14 @@ def setting(
     *,
     value: str,
     also: Mapping[str, str] | None = None,
+    holds_password: Callable[[Any], bool] = lambda value: False,
 ) -> Any:
     """Describe one setting.
 
     `default` is text, read by the same `parse` as what an operator writes; `value` stands for
     the value in `-help` and carries its unit.  `also` names environment variables looked at
-    after our own, each with the pattern that turns it into a value.
+    after our own, each with the pattern that turns it into a value.  What `holds_password` is
+    taken from a file or the environment alone: every user of the machine can read a flag.
     """
     return field(
         default=parse(default),
@@ -230,6 +234,7 @@ def setting(
             "meaning": meaning,
             "value": value,
             "also": dict(also or {}),
+            "holds_password": holds_password,
         },
     )
 
@@ -272,6 +277,16 @@ class Config:
     )
     sip_calls_from_outside: bool = setting(
         "on", parse_switch, "let callers of other domains reach our users", value="on|off"
+    )
+    sip_calls_to_outside: bool = setting(
+        "off", parse_switch, "let our users call addresses of other domains", value="on|off"
+    )
+    sip_trunk: tuple[Trunk, ...] = setting(
+        "",
+        parse_trunks,
+        "numbers that a gateway takes, as NUMBERS=sip:[ACCOUNT:PASSWORD@]HOST, with commas between",
+        value="TRUNKS",
+        holds_password=lambda trunks: any(trunk.password for trunk in trunks),
     )
     sip_follow_redirects: bool = setting(
         "off",
@@ -334,6 +349,7 @@ class Setting:
     meaning: str
     value: str
     also: Mapping[str, str]
+    holds_password: Callable[[Any], bool]
 
     @property
     def name(self) -> str:
@@ -378,7 +394,12 @@ def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
     values: dict[str, Any] = {}
     for name, (origin, text) in chosen.items():
         try:
-            values[SETTINGS[name].attribute] = SETTINGS[name].parse(text)
+            value = values[SETTINGS[name].attribute] = SETTINGS[name].parse(text)
+            if name in flags and SETTINGS[name].holds_password(value):
+                raise ValueError(
+                    "it holds a password, and every user of this machine can read what a process is"
+                    f" started with; set it in {SETTINGS[name].variable}, or in the file of -config"
+                )
         except ValueError as error:
             raise ConfigError(f"{origin}: {error}") from None
         except ConfigError as error:

@@ -28,6 +28,7 @@ from sip.core.registrar import (
 )
 from sip.core.routing import Domains, username_of
 from sip.core.ticket import Tickets
+from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, for_log, make_response
@@ -48,6 +49,8 @@ log = logging.getLogger("sip")
 TICK_SECONDS = 0.05
 # How often expired bindings are let go of; a look-up never finds one, whenever that is.
 SWEEP_SECONDS = 1.0
+# How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
+TRUNKS_SECONDS = 60.0
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
@@ -104,6 +107,8 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
         expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
+        resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
+        self.trunks = Trunks(config.sip_trunk, resolver)
         self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
         self.proxy = Proxy(
             self.layer,
@@ -111,7 +116,9 @@ class SipServer:
             self.domains,
             self.location,
             Tickets(secret),
-            resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses),
+            resolver,
+            self.trunks,
+            calls_to_outside=config.sip_calls_to_outside,
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
         )
@@ -244,7 +251,11 @@ class SipServer:
         self.location.load(self.bindings.load(self.unix_clock()))
         self.listen()
         hub = gevent.get_hub()
-        for seconds, work in ((TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)):
+        work_at = [(TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)]
+        if self.trunks:
+            self.find_gateways()
+            work_at.append((TRUNKS_SECONDS, self.find_gateways))
+        for seconds, work in work_at:
             timer = hub.loop.timer(seconds, seconds)
             timer.start(work)
             self._watchers.append(timer)
@@ -298,6 +309,10 @@ class SipServer:
             self.location.sweep(self.clock())
         except Exception:
             log.exception("while letting go of expired bindings")
+
+    def find_gateways(self) -> None:
+        """Look up the addresses of trunks; in a greenlet of its own, for names take time."""
+        gevent.spawn(self.trunks.refresh)
 
     def stop(self) -> None:
         """Close the sockets; what was acknowledged is kept already."""

@@ -151,6 +151,21 @@ def test_name_servers_are_addresses_with_a_port_perhaps():
     assert gather({}, {}).sip_dns == ()
 
 
+def test_a_password_is_taken_from_the_environment_or_a_file_and_from_no_flag(toml):
+    """Every user of the machine can read what a process was started with."""
+    text = "0=sip:me:hush@gw.example.net,1=sip:192.0.2.9"
+    with pytest.raises(ConfigError, match=r"^-sip\.trunk: .* SIPSERVER_SIP_TRUNK") as error:
+        gather({"sip.trunk": text}, {})
+    assert "hush" not in str(error.value)
+    for config in (
+        gather({}, {"SIPSERVER_SIP_TRUNK": text}),
+        gather(toml('[sip]\ntrunk = ["0=sip:me:hush@gw.example.net", "1=sip:192.0.2.9"]'), {}),
+    ):
+        assert [trunk.password for trunk in config.sip_trunk] == ["hush", ""]
+        assert "hush" not in repr(config)
+    assert gather({"sip.trunk": "1=sip:192.0.2.9"}, {}).sip_trunk[0].takes("112")
+
+
 def test_the_lengths_of_registrations_must_be_in_order():
     with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must lie between"):
         gather({"sip.min_expires": "3601"}, {})

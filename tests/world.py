@@ -119,6 +119,7 @@ class World:
         self.server.transports.add(MemorySocket(self, SERVER))
         self.streams = MemoryStreams(self, 1000 * next(self._starts))
         self.server.transports.streams = self.streams
+        self.server.trunks.refresh()
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
 
     def phone(
@@ -161,6 +162,8 @@ class World:
         """Let every greenlet run until it waits."""
         for _ in range(6):
             gevent.sleep(0)
+        if self.zone.is_at_work():  # what has been looked up goes on
+            self.settle()
 
     def carry(self, data: bytes, flow: Flow) -> None:
         self.sent += 1

@@ -20,17 +20,24 @@ class Zone:
         self.asked: list[tuple[str, str]] = []
         self.is_dead = False
         self.fails: Exception | None = None
+        self._has_answered = False
         self._may = Event()
         self._may.set()
 
     def __call__(self, name: str, kind: str) -> Records:
         self.asked.append((name, kind))
         self._may.wait()
+        self._has_answered = True
         if self.fails:
             raise self.fails
         if self.is_dead:
             raise Unanswered("no name server answers")
         return Records(self.records.get((name, kind), ()), self.seconds)
+
+    def is_at_work(self) -> bool:
+        """Tell whether anything has been answered since this was asked last."""
+        was, self._has_answered = self._has_answered, False
+        return was
 
     def waits(self) -> None:
         """Answer nothing before `answers`."""

@@ -81,6 +81,11 @@ def _canonical(algorithm: str | None) -> str:
     return algorithm.upper() if algorithm else "MD5"
 
 
+def ha1_of(algorithm: str, username: str, realm: str, password: str) -> str:
+    """What a password becomes in one realm (RFC 7616 §3.4.2)."""
+    return _HASHES[algorithm](f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape"))
+
+
 def expected_response(ha1: str, method: str, answer: Answer) -> str:
     """Compute the response that the holder of `ha1` gives (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
     digest = _HASHES[answer.algorithm]

@@ -8,6 +8,7 @@ from sip.core.forwarding import Forwarder, Way, by_size
 from sip.core.refusal import Refused, printable
 from sip.core.response_context import Answered, ResponseContext
 from sip.core.routing import Target, breadth_left, by_preference
+from sip.core.trunk import challenges_in
 from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
@@ -34,7 +35,7 @@ class Attempt:
     One way is tried after the other, each in a branch of its own (RFC 3263 §4.3).
     """
 
-    __slots__ = ("outgoing", "share", "target", "way", "ways")
+    __slots__ = ("answered", "credentials", "outgoing", "share", "target", "way", "ways")
 
     def __init__(
         self, target: Target, share: int, outgoing: Request, ways: Iterable[Way] = ()
@@ -44,6 +45,8 @@ class Attempt:
         self.outgoing = outgoing
         self.way: Way | None = None
         self.ways = deque(ways)
+        self.credentials: tuple[str, str] | None = None  # name and line of a field
+        self.answered = 0  # challenges of a trunk's gateway
 
 
 class Found(Arrival):
@@ -190,7 +193,10 @@ class Fork:
             except OSError as error:
                 self._cannot_reach(attempt.target, error)
                 continue
-            outgoing = attempt.outgoing.copy() if attempt.ways else attempt.outgoing
+            is_last = not attempt.ways and attempt.target.trunk is None
+            outgoing = attempt.outgoing if is_last else attempt.outgoing.copy()
+            if attempt.credentials is not None:
+                outgoing.put_first(*attempt.credentials)
             if self.record_routes:
                 forwarder.record_route(
                     self.request,
@@ -226,6 +232,11 @@ class Fork:
         attempt = self.attempts.pop(branch)
         if self._takes_another_way(branch, arrival, attempt):
             return
+        if attempt.target.trunk is not None and arrival.status in (401, 407):
+            if self._tells_who_we_are(branch, arrival, attempt):
+                return
+            # Its challenge is no question to the caller.
+            arrival, response = Arrival(branch, 500, None), None
         self.free += attempt.share
         if response is not None and self._is_redirected(branch, response):
             return
@@ -253,6 +264,31 @@ class Fork:
         if not attempt.ways or self.context.is_decided or self.begun >= MAX_BRANCHES:
             return False
         self.begun += 1
+        self.context.pending.discard(branch)
+        self._goes_out(attempt)
+        return True
+
+    def _tells_who_we_are(self, branch: Branch, arrival: Arrival, attempt: Attempt) -> bool:
+        """Answer the challenge of a trunk's gateway, with the trunk's own credentials (§22.3).
+
+        The request keeps its CSeq, since the caller counts.  Asked once more, only a nonce that was
+        too old is a reason to answer again.
+        """
+        trunk, response = attempt.target.trunk, arrival.response
+        if trunk is None or response is None or attempt.way is None or self.context.is_decided:
+            return False
+        challenge = next(challenges_in(response), None)
+        may_answer = attempt.answered == 0 or (
+            attempt.answered == 1 and challenge is not None and challenge.is_stale
+        )
+        if challenge is None or not trunk.username or not may_answer:
+            log.warning("the gateway of the trunk %s does not take our credentials", trunk)
+            return False
+        token = self.forwarder.layer.new_token()
+        outgoing = attempt.outgoing
+        attempt.credentials = challenge.answer(trunk, outgoing.method, outgoing.uri_text, token)
+        attempt.answered += 1
+        attempt.ways.appendleft(attempt.way)
         self.context.pending.discard(branch)
         self._goes_out(attempt)
         return True

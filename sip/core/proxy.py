@@ -23,6 +23,7 @@ from sip.core.routing import (
 )
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets
+from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
@@ -55,8 +56,10 @@ class Proxy:
         location: Location,
         tickets: Tickets,
         resolver: Resolver,
+        trunks: Trunks,
         *,
         calls_from_outside: bool,
+        calls_to_outside: bool,
         follow_redirects: bool,
     ) -> None:
         self.layer = layer
@@ -65,7 +68,9 @@ class Proxy:
         self.location = location
         self.tickets = tickets
         self.forwarder = Forwarder(layer, domains, tickets, resolver)
+        self.trunks = trunks
         self.calls_from_outside = calls_from_outside
+        self.calls_to_outside = calls_to_outside
         self.follow_redirects = follow_redirects
 
     def handle(self, request: Request, upstream: Upstream) -> None:
@@ -125,7 +130,10 @@ class Proxy:
         its Contact.
         """
         if passage.flow is None or self.layer.transports.leads_on(passage.flow):
-            return Target(as_request_uri(request.uri_text), passage.flow)
+            trunk = None
+            if self.trunks and passage.flow is not None:
+                trunk = self.trunks.at(passage.flow, username_of(request.to.uri))
+            return Target(as_request_uri(request.uri_text), passage.flow, trunk=trunk)
         realm = self.domains.realm_of(request.to.uri) or self.domains.main
         return next(iter(self._target_set().of_contact(request.uri, realm)), None)
 
@@ -160,7 +168,8 @@ class Proxy:
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
         target_set = self._target_set()
-        targets = self._targets(request, account, target_set)
+        is_stranger = account is None and not self.trunks.is_gateway(upstream.flow.remote)
+        targets = self._targets(request, account, target_set, is_stranger=is_stranger)
         Fork(
             self.forwarder,
             request,
@@ -180,9 +189,17 @@ class Proxy:
         )
 
     def _targets(
-        self, request: Request, account: Account | None, target_set: TargetSet
+        self,
+        request: Request,
+        account: Account | None,
+        target_set: TargetSet,
+        *,
+        is_stranger: bool,
     ) -> list[Target]:
-        """Where a request outside a dialog goes (§16.5).  Raises Refused, or gives at least one."""
+        """Where a request outside a dialog goes (§16.5).  Raises Refused, or gives at least one.
+
+        Strangers are not told who exists.
+        """
         uri = request.uri
         username, realm = username_of(uri), self.domains.realm_of(uri)
         if realm is None or self._leads_on(request):
@@ -190,7 +207,11 @@ class Proxy:
                 phones = target_set.of_contact(uri, self._realm_of_caller(request))
                 if phones:
                     return phones
-            raise Refused(403, f"{uri.text[:60]} leads outside, and calls to outside are off")
+            if account is None:
+                raise Refused(403, f"{uri.text[:60]} leads outside, and the caller is a stranger")
+            if not self.calls_to_outside:
+                raise Refused(403, f"{uri.text[:60]} leads outside, and calls to outside are off")
+            return [Target(as_request_uri(request.uri_text))]
         if (
             request.method in _FOR_EVENT_SERVERS
             and account is not None
@@ -198,9 +219,16 @@ class Proxy:
         ):
             raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
         targets = target_set.of_user(username, realm)
-        if not targets:
-            raise self._nobody(username, realm, is_stranger=account is None)
-        return targets
+        if targets:
+            return targets
+        callee = self.authenticator.accounts.find(username, realm)
+        if callee is None and account is not None and (far := self.trunks.target(username)):
+            return [far]
+        if callee is None:
+            cause = f"there is no user {username[:60]}"
+            raise Refused(480 if is_stranger else 404, cause)
+        state = "not registered" if callee.enabled else "disabled"
+        raise Refused(480, f"{username[:60]} is {state}")
 
     def _target_set(self) -> TargetSet:
         leads_on = self.layer.transports.leads_on
@@ -211,6 +239,8 @@ class Proxy:
 
         Raises Challenged, or Refused (403).
         """
+        if self.trunks.is_gateway(upstream.flow.remote):
+            return None  # whoever it says that calls: it reaches our users, and nobody else
         if self.domains.realm_of_sender(request.from_.uri) is not None:
             account = self._authenticate(request, upstream)
             username = username_of(request.from_.uri)
@@ -231,14 +261,6 @@ class Proxy:
 
     def _realm_of_caller(self, request: Request) -> str:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
-
-    def _nobody(self, username: str, realm: str, *, is_stranger: bool) -> Refused:
-        """The refusal of a call that finds no phone: strangers are not told who exists."""
-        callee = self.authenticator.accounts.find(username, realm)
-        if callee is None:
-            return Refused(480 if is_stranger else 404, f"there is no user {username[:60]}")
-        state = "not registered" if callee.enabled else "disabled"
-        return Refused(480, f"{username[:60]} is {state}")
 
 
 def _not_served_here(method: str) -> Refused:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from sip.core.trunk import Trunk
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
@@ -138,7 +139,7 @@ class Target:
 
     `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
     Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
-    named this place, "" where that is no matter.
+    named this place, "" where that is no matter; `trunk` answers what is asked there who we are.
     """
 
     uri_text: str
@@ -146,6 +147,7 @@ class Target:
     path: tuple[str, ...] = ()
     q: int = 1000
     source: str = ""
+    trunk: Trunk | None = None
 
     def is_same_place(self, other: "Target") -> bool:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""

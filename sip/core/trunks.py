@@ -1,0 +1,58 @@
+"""All trunks: which one takes a number, and whose addresses are those of a gateway."""
+
+import logging
+from collections.abc import Sequence
+
+from sip.core.routing import Target
+from sip.core.trunk import Trunk, number_of
+from sip.transport.flow import Endpoint, Flow
+from sip.transport.resolver import NoRoute, Resolver
+
+log = logging.getLogger("sip.trunk")
+
+
+class Trunks:
+    """The trunks of the settings, and the addresses that their gateways have now."""
+
+    def __init__(self, trunks: Sequence[Trunk], resolver: Resolver) -> None:
+        self._trunks = sorted(trunks, key=lambda trunk: trunk.exactness, reverse=True)
+        self._resolver = resolver
+        self._places: dict[Trunk, frozenset[Endpoint]] = {}
+        self._hosts: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self._trunks)
+
+    def refresh(self) -> None:
+        """Learn the addresses of all gateways; waits for names.
+
+        One that can't be found keeps the addresses it had.
+        """
+        for trunk in self._trunks:
+            try:
+                hops = self._resolver.hops(trunk.gateway)
+            except NoRoute as error:
+                log.warning("the gateway of the trunk %s cannot be found: %s", trunk, error)
+            else:
+                self._places[trunk] = frozenset(hop.address for hop in hops)
+        self._hosts = frozenset(host for places in self._places.values() for host, _ in places)
+
+    def is_gateway(self, source: Endpoint) -> bool:
+        """Tell whether a request comes from the address of a gateway, from whichever port."""
+        return source[0] in self._hosts
+
+    def target(self, username: str) -> Target | None:
+        """Where a call to a number goes; None where it is none, or no trunk takes it."""
+        number = number_of(username)
+        trunk = self._taking(number, self._trunks) if number else None
+        return Target(trunk.uri_of(number), trunk=trunk) if trunk else None
+
+    def at(self, flow: Flow, username: str) -> Trunk | None:
+        """The trunk whose gateway a flow leads to; best the one that takes the peer's number."""
+        ends = {flow.remote, (flow.remote[0], flow.port)}
+        there = [trunk for trunk in self._trunks if ends & self._places.get(trunk, frozenset())]
+        return self._taking(number_of(username), there) or next(iter(there), None)
+
+    @staticmethod
+    def _taking(number: str, trunks: Sequence[Trunk]) -> Trunk | None:
+        return next((trunk for trunk in trunks if trunk.takes(number)), None)

@@ -1,0 +1,245 @@
+"""Calls through a gateway that asks who we are, and calls that come from it (RFC 3261 §22.3)."""
+
+import hashlib
+import logging
+
+import pytest
+from ladders.carrying import exchanged
+from world import REALM, SDP, Phone, World, dialog_of_callee, dialog_of_caller
+
+from sip.core.trunk import parse_trunks
+from sip.message.headers import parse_credentials
+from sip.message.message import Request
+
+GATEWAY = "203.0.113.9"
+TRUNKS = f"0=sip:office:pass%20word@{GATEWAY},00=sip:{GATEWAY}:5070"
+NONCE = 'Digest realm="carrier", nonce="n{}", algorithm=MD5, qop="auth"'
+
+
+def asks(gateway: Phone, request: Request, number: int = 1, more: str = "") -> None:
+    gateway.answers(request, 407, headers=(f"Proxy-Authenticate: {NONCE.format(number)}{more}",))
+
+
+def is_right(request: Request, number: int = 1) -> bool:
+    """Tell whether a request shows what the office and the carrier have agreed on."""
+    (field,) = request.fields("proxy-authorization")
+    said = parse_credentials(field).params
+    ha1 = md5("office:carrier:pass word")
+    ha2 = md5(f"{request.method}:{said['uri']}")
+    expected = md5(f"{ha1}:n{number}:00000001:{said['cnonce']}:auth:{ha2}")
+    return (said["username"], said["uri"], said["response"]) == (
+        "office",
+        request.uri_text,
+        expected,
+    )
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def world() -> World:
+    return World(settings={"sip_trunk": parse_trunks(TRUNKS), "sip_calls_from_outside": False})
+
+
+@pytest.fixture
+def alice(world: World) -> Phone:
+    return world.phone("alice")
+
+
+@pytest.fixture
+def gateway(world: World) -> Phone:
+    gateway = world.phone("gateway", registered=False, host=GATEWAY)
+    gateway.aor = f"sip:+4989555@{REALM}"  # as gateways do: they call in the name of our domain
+    return gateway
+
+
+def dials(alice: Phone, gateway: Phone, number: str = "0891234") -> tuple[Request, Request]:
+    """A call as it leaves, and as the gateway gets it for good."""
+    invite = alice.sends("INVITE", f"sip:{number}@{REALM}")
+    first = gateway.gets("INVITE")
+    asks(gateway, first)
+    gateway.gets("ACK")
+    return invite, gateway.gets("INVITE")
+
+
+def test_a_number_goes_to_its_gateway_which_hears_who_we_are(world: World, alice, gateway):
+    """§22.3: a new branch; the CSeq stays, for it is the caller that counts."""
+    invite, second = dials(alice, gateway)
+    assert second.uri_text == f"sip:0891234@{GATEWAY}"
+    assert is_right(second)
+    assert second.cseq == invite.cseq
+    gateway.answers(second, 200)
+    assert [alice.takes().status for _ in range(2)] == [100, 200]
+
+
+@pytest.mark.parametrize(
+    "uri", ["tel:089-1234", f"sip:0(89)1234@{REALM}", f"sip:%30891234@{REALM}"]
+)
+def test_a_number_may_be_written_in_many_ways(alice, gateway, uri: str):
+    """RFC 3966 §5.1.1: separators are for people."""
+    alice.sends("INVITE", uri)
+    assert gateway.gets("INVITE").uri_text == f"sip:0891234@{GATEWAY}"
+
+
+def test_a_user_of_that_name_is_nearer(world: World, alice, gateway):
+    """Whether registered or not: calls for a colleague don't cost money by chance."""
+    desk = world.phone("0891234")
+    alice.sends("MESSAGE", desk.aor)
+    assert desk.gets("MESSAGE")
+    desk.registers(expires=0)
+    message = alice.sends("MESSAGE", desk.aor)
+    assert alice.gets(480, message)
+    assert gateway.hears_nothing()
+
+
+def test_what_no_trunk_takes_is_nobody(alice, gateway):
+    """§21.4.5."""
+    alice.sends("INVITE", f"sip:112@{REALM}")
+    assert alice.gets(404)
+    assert gateway.hears_nothing()
+
+
+def test_another_trunk_may_need_no_password(world: World, alice):
+    """The longer beginning."""
+    other = world.phone("x", registered=False, host=GATEWAY, port=5070)
+    alice.sends("INVITE", f"sip:0049@{REALM}")
+    invite = other.gets("INVITE")
+    assert invite.uri_text == f"sip:0049@{GATEWAY}:5070"
+    other.answers(invite, 486)
+    assert alice.gets(486)
+
+
+def test_requests_within_the_call_are_answered_for_too(world: World, alice, gateway):
+    """§22.3: a re-INVITE and a BYE are asked anew; also after a restart."""
+    invite, second = dials(alice, gateway)
+    ok = gateway.answers(second, 200)
+    here, there = dialog_of_caller(invite, alice.gets(200)), dialog_of_callee(second, ok)
+    alice.sends_within("ACK", here, cseq=invite.cseq[0])
+    assert "proxy-authorization" not in gateway.gets("ACK").names
+    for number, method in enumerate(("INVITE", "BYE"), 2):
+        world.start_server()
+        sent = alice.sends_within(method, here, body=SDP if method == "INVITE" else b"")
+        asks(gateway, gateway.gets(method), number)
+        if method == "INVITE":
+            gateway.gets("ACK")
+        again = gateway.gets(method)
+        assert is_right(again, number)
+        gateway.answers(again, 200)
+        alice.gets(200, sent)
+    exchanged(gateway, "INFO", there, alice)
+
+
+def test_a_nonce_that_was_too_old_is_answered_once_more(alice, gateway):
+    """RFC 7616 §3.3."""
+    _, second = dials(alice, gateway)
+    asks(gateway, second, 2, ", stale=true")
+    gateway.gets("ACK")
+    third = gateway.gets("INVITE")
+    assert is_right(third, 2)
+    asks(gateway, third, 3, ", stale=true")
+    assert alice.gets(500)
+
+
+@pytest.mark.parametrize("field", [NONCE.format(2), "Basic realm=x", "Digest realm=", ""])
+def test_a_gateway_that_does_not_take_our_word_asks_no_caller(alice, gateway, caplog, field: str):
+    """§16.7: its challenge would have alice's phone ask her for a password."""
+    caplog.set_level(logging.INFO)
+    _, second = dials(alice, gateway)
+    gateway.answers(second, 407, headers=(f"Proxy-Authenticate: {field}",) if field else ())
+    answer = alice.gets(500)
+    assert "proxy-authenticate" not in answer.names
+    assert "does not take our credentials" in caplog.text
+    assert "pass" not in caplog.text.replace("password", "")
+
+
+def test_a_gateway_that_is_asked_for_another_dialog_learns_nothing(world: World, alice, gateway):
+    """Whose phone asks within a call of its own gets no answer of the trunk."""
+    bob = world.phone("bob")
+    invite = alice.sends("INVITE", bob.aor)
+    received = bob.gets("INVITE")
+    bob.answers(received, 407, headers=(f"Proxy-Authenticate: {NONCE.format(1)}",))
+    assert alice.gets(407, invite)
+    bob.gets("ACK")
+    assert bob.hears_nothing()
+
+
+def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
+    """§16.10."""
+    invite = alice.sends("INVITE", f"sip:0891234@{REALM}")
+    first = gateway.gets("INVITE")
+    gateway.answers(first, 100)
+    cancel = alice.cancels(invite)
+    alice.gets(200, cancel)
+    gateway.answers(gateway.gets("CANCEL"), 200)
+    asks(gateway, first)
+    gateway.gets("ACK")
+    assert gateway.hears_nothing()
+    assert alice.takes().status in (487, 500)
+
+
+def test_a_stranger_reaches_no_gateway(world: World, gateway):
+    """Nothing leaves without a user of ours, whatever a stranger says."""
+    for from_uri in (f"sip:alice@{REALM}", "sip:x@elsewhere.org", f"sip:0891@{GATEWAY}"):
+        stranger = world.phone("stranger", registered=False)
+        stranger.sends("INVITE", f"sip:0891234@{REALM}", answers_challenge=False, from_uri=from_uri)
+        assert stranger.takes().status in (403, 407, 480)
+    assert gateway.hears_nothing()
+
+
+def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, alice, gateway):
+    """Without a password, whatever its From says, and though calls from outside are off."""
+    gateway.sends("INVITE", alice.aor, answers_challenge=False)
+    received = alice.gets("INVITE")
+    answer = alice.answers(received, 200)
+    ok = gateway.gets(200)
+    there = dialog_of_callee(received, answer)
+    exchanged(alice, "BYE", there, gateway)
+    assert ok
+    for uri in ("sip:x@elsewhere.org", f"sip:0049@{REALM}", "sip:x@192.0.2.200"):
+        gateway.sends("INVITE", uri, answers_challenge=False)
+        assert gateway.takes().status in (403, 404)
+    gateway.sends("MESSAGE", f"sip:nobody@{REALM}", answers_challenge=False)
+    assert gateway.gets(404)
+    assert not world.lost
+
+
+def test_the_gateway_registers_nobody(world: World, gateway):
+    """§10.3: its address is a password for calls alone."""
+    world.users.add("carol", "secret")
+    gateway.transmits(
+        gateway.request(
+            "REGISTER",
+            f"sip:{REALM}",
+            to=f"<sip:carol@{REALM}>",
+            headers=("Contact: <sip:carol@192.0.2.66>",),
+        )
+    )
+    assert gateway.gets(401)
+
+
+def test_a_gateway_has_a_name_and_moves():
+    """RFC 3263: its addresses are looked up again and again."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:gw.example.net:5060")})
+    gateway = world.phone("gateway", registered=False, host=GATEWAY)
+    gateway.aor = f"sip:1@{REALM}"
+    bob = world.phone("bob")
+    gateway.sends("MESSAGE", bob.aor, answers_challenge=False)
+    assert gateway.gets(407)
+    world.zone.records["gw.example.net", "A"] = [GATEWAY]
+    world.now += 400
+    world.server.trunks.refresh()
+    gateway.sends("MESSAGE", bob.aor, answers_challenge=False)
+    assert bob.gets("MESSAGE")
+    world.zone.is_dead = True
+    world.now += 400
+    world.server.trunks.refresh()
+    gateway.sends("MESSAGE", bob.aor, answers_challenge=False)
+    assert bob.gets("MESSAGE")
+
+
+def test_what_was_meant_for_us_does_not_reach_the_gateway(alice, gateway):
+    """§22.3: alice's credentials end here."""
+    _, second = dials(alice, gateway)
+    assert all("example.com" not in field for field in second.fields("proxy-authorization"))
