@@ -201,6 +201,13 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
+def _seconds_or_never(text: str) -> int:
+    seconds = 0 if text == "0" else _seconds(text)
+    if seconds > 3600:
+        raise ValueError(f"{text} seconds are more than an hour, when every NAT has forgotten")
+    return seconds
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text.lower() not in words:
@@ -299,6 +306,12 @@ class Config:
         _name_servers,
         "name servers for next hops, with commas between, instead of those of the system",
         value="ADDRESSES",
+    )
+    sip_keepalive: int = setting(
+        "25",
+        _seconds_or_never,
+        "how often a phone behind NAT is sent a few octets, so that it stays in reach; 0 is never",
+        value="SECONDS",
     )
     sip_min_expires: int = setting(
         "60", _seconds, "shortest registration that is accepted", value="SECONDS"

@@ -14,6 +14,7 @@ import gevent
 from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
+from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
 from sip.core.refusal import Refused, printable
@@ -29,6 +30,7 @@ from sip.core.registrar import (
 from sip.core.routing import Domains, username_of
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
+from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, for_log, make_response
@@ -103,6 +105,8 @@ class SipServer:
             self._ports(),
         )
         self.location = Location(bindings, clock, unix_clock)
+        self.keepalive = KeepAlive(config.sip_keepalive, clock())
+        self.location.on_change = self.keepalive.follow
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
@@ -296,9 +300,19 @@ class SipServer:
     def tick(self) -> None:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
         try:
-            self.layer.run_due(self.clock())
+            now = self.clock()
+            self.layer.run_due(now)
+            self.keep_alive(now)
         except Exception:
             log.exception("while running timers")
+
+    def keep_alive(self, now: float) -> None:
+        """Send a ping along the flows whose turn it is; one that gets lost comes again."""
+        for flow in self.keepalive.due(now):
+            try:
+                self.transports.send(PING, flow)
+            except OSError:
+                self.layer.counts["keep-alives not sent"] += 1
 
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""

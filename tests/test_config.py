@@ -177,6 +177,9 @@ def test_the_lengths_of_registrations_must_be_in_order():
     [
         ("sip.min_expires", "0"),
         ("sip.max_expires", "4294967296"),
+        ("sip.keepalive", "3601"),
+        ("sip.keepalive", "-1"),
+        ("sip.keepalive", "never"),
         ("sip.digest", "SHA-1"),
         ("sip.digest", ""),
         ("sip.domains", "a_b"),

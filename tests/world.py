@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 import gevent
 from accounts import MemoryBindings, MemoryUsers
+from carriers import SERVER, MemorySocket, MemoryStreams
 from zone import Zone
 
 from sip.config import Config
+from sip.message.framing import PING
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Message, Request, Response, parse
 from sip.server import SipServer
@@ -21,67 +23,7 @@ from sip.transport.flow import Endpoint, Flow
 from sip.transport.resolver import Resolver
 
 REALM = "example.com"
-SERVER: Endpoint = ("192.0.2.1", 5060)
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-
-
-class MemorySocket:
-    """Carries datagrams between the server and the phones of a world."""
-
-    is_ipv6 = False
-    is_wildcard = False
-
-    def __init__(self, world: "World", local: Endpoint) -> None:
-        self.world = world
-        self.local = local
-
-    def send(self, data: bytes, flow: Flow) -> None:
-        self.world.carry(data, flow)
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class MemoryStreams:
-    """Connections between the server and the phones of a world."""
-
-    def __init__(self, world: "World", first: int) -> None:
-        self.world = world
-        self.phones: dict[int, Phone] = {}
-        self._numbers = itertools.count(first)
-
-    def take(self, phone: "Phone") -> Flow:
-        """A connection that a phone opens."""
-        number = next(self._numbers)
-        self.phones[number] = phone
-        return Flow("TCP", SERVER, phone.address, number)
-
-    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
-        for number, phone in self.phones.items():
-            if phone.listens_at == remote and number != phone.source.connection:
-                return Flow("TCP", local, remote, number, remote[1])
-        number = next(self._numbers)
-        listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
-        if listening:
-            self.phones[number] = listening[0]
-        return Flow("TCP", local, remote, number, remote[1])
-
-    def leads_on(self, flow: Flow) -> bool:
-        return bool(flow.connection in self.phones or flow.port)
-
-    def send(self, data: bytes, flow: Flow) -> None:
-        if flow.connection not in self.phones and flow.port:
-            flow = self.open(flow.local, (flow.remote[0], flow.port))
-        phone = self.phones.get(flow.connection)
-        if phone is None:
-            self.world.server.layer.unreachable(data)
-        else:
-            phone.inbox.append(data)
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 @dataclass
@@ -99,6 +41,7 @@ class World:
         self.at: dict[Endpoint, Phone] = {}
         self.dead: set[Endpoint] = set()
         self.lost: list[bytes] = []
+        self.pings: list[Endpoint] = []  # where keep-alives went
         self.sent = 0
         self._numbers = itertools.count(1)
         self._starts = itertools.count(1)
@@ -166,6 +109,9 @@ class World:
             self.settle()
 
     def carry(self, data: bytes, flow: Flow) -> None:
+        if data == PING:
+            self.pings.append(flow.remote)
+            return
         self.sent += 1
         if flow.remote in self.dead:
             self.server.layer.unreachable(data)
@@ -179,7 +125,7 @@ class World:
         until = self.now + seconds
         while self.now < until - 1e-9:
             self.now = min(self.now + step, until)
-            self.server.layer.run_due(self.now)
+            self.server.tick()
             self.settle()
         self.server.location.sweep(self.now)
 

@@ -146,7 +146,7 @@ class Location:
     """All bindings, in memory, each change written before it is acknowledged.
 
     `clock` is monotonic, `unix_clock` is for what is kept: a step of the latter neither loses a
-    binding nor makes one immortal.
+    binding nor makes one immortal.  `on_change` is told what an address was bound to, and is now.
     """
 
     def __init__(
@@ -155,6 +155,7 @@ class Location:
         self.journal = journal
         self.clock = clock
         self.unix_clock = unix_clock
+        self.on_change: Callable[[Bindings, Bindings], None] = lambda before, after: None
         self._bindings: dict[str, Bindings] = {}
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
@@ -248,6 +249,7 @@ class Location:
         self._put(aor, tuple(b for b in before if b.user_id not in self._dropped))
 
     def _put(self, aor: str, bindings: Bindings) -> None:
+        self.on_change(self._bindings.get(aor, ()), bindings)
         if not bindings:
             self._bindings.pop(aor, None)
             return

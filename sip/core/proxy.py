@@ -126,16 +126,19 @@ class Proxy:
     def _target_within(self, request: Request, passage: Passage) -> Target | None:
         """The one place that a request inside a dialog goes to; None where its flow is gone.
 
-        A phone whose connection has broken, and that has registered again meanwhile, is found by
-        its Contact.
+        A phone that has registered again meanwhile is found by its Contact: on a new connection, or
+        behind the same NAT, which has given it another port.
         """
-        if passage.flow is None or self.layer.transports.leads_on(passage.flow):
-            trunk = None
-            if self.trunks and passage.flow is not None:
-                trunk = self.trunks.at(passage.flow, username_of(request.to.uri))
-            return Target(as_request_uri(request.uri_text), passage.flow, trunk=trunk)
+        flow, uri_text = passage.flow, as_request_uri(request.uri_text)
+        if flow is None:
+            return Target(uri_text)
         realm = self.domains.realm_of(request.to.uri) or self.domains.main
-        return next(iter(self._target_set().of_contact(request.uri, realm)), None)
+        phone = next(iter(self._target_set().of_contact(request.uri, realm)), None)
+        if not self.layer.transports.leads_on(flow):
+            return phone
+        if phone is not None and phone.flow is not None and phone.flow.remote[0] == flow.remote[0]:
+            return phone
+        return Target(uri_text, flow, trunk=self.trunks.at(flow, username_of(request.to.uri)))
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""

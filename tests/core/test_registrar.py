@@ -1,7 +1,8 @@
 """The registrar's own rules: how long, and by which way (RFC 3261 §10.3, RFC 3327)."""
 
 import pytest
-from world import REALM, MemorySocket, World
+from carriers import MemorySocket
+from world import REALM, World
 
 from sip.core.reach import needs_flow
 from sip.core.refusal import Refused

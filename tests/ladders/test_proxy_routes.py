@@ -2,7 +2,8 @@
 
 import gevent
 import pytest
-from world import REALM, SERVER, MemorySocket, Phone, World, dialog_of_callee, dialog_of_caller
+from carriers import MemorySocket
+from world import REALM, SERVER, Phone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse

@@ -1,0 +1,92 @@
+"""Which flows have their turn when, so that no NAT forgets its phone (RFC 5626 §4.4)."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip.core.keepalive import SECONDS_PER_SLOT, KeepAlive
+from sip.core.location import Binding
+from sip.transport.flow import Flow
+
+US = ("192.0.2.1", 5060)
+
+
+def phone(number: int, *, behind_nat: bool = True, transport: str = "UDP") -> Binding:
+    flow = Flow(transport, US, (f"198.51.100.{number % 256}", 1024 + number), number % 2)
+    return Binding(
+        user_id=number,
+        contact=f"sip:{number}@192.168.1.2",
+        expires_at=0.0,
+        q=1000,
+        call_id="",
+        cseq=1,
+        path=(),
+        instance="",
+        reg_id=0,
+        user_agent="",
+        flow=flow,
+        behind_nat=behind_nat,
+    )
+
+
+def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> list[list[Flow]]:
+    """What is due, step by step."""
+    count = round(seconds / step)
+    return [list(wheel.due(start + number * step)) for number in range(1, count + 1)]
+
+
+def test_each_has_its_turn_once_in_the_time():
+    phones = [phone(number) for number in range(500)]
+    wheel = KeepAlive(25, 1000.0)
+    wheel.follow((), tuple(phones))
+    for start in (1000.0, 1025.0):
+        seen = Counter(flow for due in turns(wheel, start, 25) for flow in due)
+        assert seen == Counter(binding.flow for binding in phones)
+
+
+def test_they_are_spread_and_come_in_no_burst():
+    """Ten thousand in 25 s are 40 in a tenth of a second, give or take."""
+    wheel = KeepAlive(25, 1000.0)
+    wheel.follow((), tuple(phone(number) for number in range(10_000)))
+    assert max(map(len, turns(wheel, 1000.0, 25))) < 100
+
+
+@pytest.mark.parametrize(
+    "one", [phone(1, behind_nat=False), phone(1, transport="TCP")], ids=["in reach", "connected"]
+)
+def test_who_needs_none_gets_none(one: Binding):
+    """RFC 5626 §4.4.1: a phone on a connection pings by itself."""
+    wheel = KeepAlive(25, 1000.0)
+    wheel.follow((), (one,))
+    assert list(wheel.due(1030.0)) == []
+    wheel.follow((one,), ())
+
+
+def test_it_may_be_switched_off():
+    wheel = KeepAlive(0, 1000.0)
+    wheel.follow((), (phone(1),))
+    assert list(wheel.due(1030.0)) == []
+    wheel.follow((phone(1),), ())
+
+
+def test_when_the_server_was_held_up_nobody_gets_two():
+    wheel = KeepAlive(25, 1000.0)
+    wheel.follow((), (phone(1), phone(2)))
+    assert len(list(wheel.due(2000.0))) == 2
+    assert len(list(wheel.due(2000.0 + 25 - SECONDS_PER_SLOT))) <= 2
+
+
+@given(st.lists(st.sets(st.integers(0, 6), max_size=5), max_size=12))
+def test_what_is_kept_alive_is_what_is_bound(steps: list[set[int]]):
+    """Several bindings may have one flow, which is there as long as the last of them."""
+    wheel = KeepAlive(25, 1000.0)
+    before: tuple[Binding, ...] = ()
+    for number, step in enumerate(steps):
+        after = tuple(phone(one // 2) for one in sorted(step))
+        wheel.follow(before, after)
+        due = Counter(wheel.due(1000.0 + 25 * (number + 1)))
+        assert due == Counter({binding.flow for binding in after})
+        assert len(wheel) == len({binding.flow for binding in after})
+        before = after
