@@ -121,22 +121,18 @@ class Forwarder:
         or has not authenticated, each side gets its own, which names that flow; so too where the
         sides know us by different addresses (RFC 5658).
         """
-        transports = self.layer.transports
-        sides = [
-            (transports.sent_by(came_by), came_by.transport),
-            (transports.sent_by(way), way.transport),
-        ]
+        sent_by = self.layer.transports.sent_by
+        here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
         is_plain = _is_plain(target, way)
         # Who is called but has shown no password gets no ticket that leaves the way free.
         is_free = is_trusted and (is_plain or target.flow is not None)
-        flows = [
-            self._flow_to_sender(request, came_by, is_free=is_free),
-            None if is_trusted and is_plain else way,
-        ]
-        if flows == [None, None] and sides[0] == sides[1]:
-            del sides[1], flows[1]
-        for (sent_by, transport), flow in zip(sides, flows, strict=True):
-            value = self.tickets.issue(sent_by, transport, request.call_id, request.from_.tag, flow)
+        caller_flow = self._flow_to_sender(request, came_by, is_free=is_free)
+        callee_flow = None if is_trusted and is_plain else way
+        sides = [(here, caller_flow), (there, callee_flow)]
+        if caller_flow is None and callee_flow is None and here == there:
+            del sides[1]
+        for (name, transport), flow in sides:
+            value = self.tickets.issue(name, transport, request.call_id, request.from_.tag, flow)
             outgoing.put_first("record-route", f"Record-Route: {value}")
 
     def _flow_to_sender(self, request: Request, came_by: Flow, *, is_free: bool) -> Flow | None:

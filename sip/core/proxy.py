@@ -27,7 +27,7 @@ from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, Uri
 from sip.transaction.layer import Layer, Upstream
 from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute, Resolver
@@ -132,12 +132,14 @@ class Proxy:
         flow, uri_text = passage.flow, as_request_uri(request.uri_text)
         if flow is None:
             return Target(uri_text)
-        realm = self.domains.realm_of(request.to.uri) or self.domains.main
-        phone = next(iter(self._target_set().of_contact(request.uri, realm)), None)
-        if not self.layer.transports.leads_on(flow):
-            return phone
-        if phone is not None and phone.flow is not None and phone.flow.remote[0] == flow.remote[0]:
-            return phone
+        leads_on = self.layer.transports.leads_on(flow)
+        if not leads_on or _may_have_moved(request.uri, flow):
+            realm = self.domains.realm_of(request.to.uri) or self.domains.main
+            phone = next(iter(self._target_set().of_contact(request.uri, realm)), None)
+            if not leads_on:
+                return phone
+            if phone and phone.flow and phone.flow.remote[0] == flow.remote[0]:
+                return phone
         return Target(uri_text, flow, trunk=self.trunks.at(flow, username_of(request.to.uri)))
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
@@ -264,6 +266,13 @@ class Proxy:
 
     def _realm_of_caller(self, request: Request) -> str:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
+
+
+def _may_have_moved(contact: Uri, flow: Flow) -> bool:
+    """Tell whether a NAT stands between a Contact and the flow that leads there."""
+    return (
+        flow.transport == "UDP" and isinstance(contact, SipUri) and contact.host != flow.remote[0]
+    )
 
 
 def _not_served_here(method: str) -> Refused:

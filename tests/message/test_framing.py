@@ -97,6 +97,8 @@ def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is
         (message(length="Content-Length:"), 400, "Malformed"),
         (message(length="Content-Length: x"), 400, "Content-Length"),
         (message(length="Content-Length: 5 5"), 400, "Content-Length"),
+        (message(length="Content-Length: 5\r\n 5"), 400, "Malformed"),
+        (message(length="Content-Length:\r\n5"), 400, "Malformed"),
         (message(length="Content-Length: -1"), 400, "Content-Length"),
         (message(length="Content-Length: 99999999999"), 400, "Malformed"),
         (message(length=f"Content-Length: {MAX_BODY_BYTES + 1}"), 413, "Too Large"),
@@ -118,3 +120,13 @@ def test_where_nobody_can_tell_the_end_the_stream_is_bad(data: bytes, status: in
 def test_a_body_of_the_largest_size_is_taken():
     data = message(b"x" * MAX_BODY_BYTES)
     assert cut(fed(data)) == [data]
+
+
+@pytest.mark.parametrize(
+    "line", [b"l:" + b" " * 60_000 + b"x", b"l" + b" " * 60_000, b"l:" + b"\r\n " * 20_000 + b"x"]
+)
+def test_a_head_that_is_made_to_be_slow_is_not(line: bytes):
+    """Looking back at each octet of such a line takes minutes, and a test has less."""
+    for _ in range(10):
+        with pytest.raises(BadStream):
+            cut(fed(b"OPTIONS sip:x SIP/2.0\r\n" + line + b"\r\n\r\n"))

@@ -135,6 +135,19 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Hop):
     assert proxy.arrivals == [503]
 
 
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_what_a_connection_lost_before_it_was_sent_counts_as_a_503(proxy: Hop, method: str):
+    """§18.4: the whole request is what was lost, were it half sent; of two, the right one."""
+    hears(proxy, method)
+    lost = proxy.says().encode()
+    hears(proxy, method, branch=";branch=z9hG4bK2")
+    proxy.says()
+    proxy.layer.unreachable(lost)
+    proxy.settles()
+    assert proxy.arrivals == [503]
+    assert len(proxy.layer.clients) == 1
+
+
 def test_timer_c_and_a_cancel_go_along_the_same_connection(proxy: Hop):
     """§9.1, §16.8: destination and transport are those of the INVITE."""
     hears(proxy)

@@ -5,6 +5,7 @@ import pytest
 from gevent import socket
 
 from tests.transport.ears import Ear
+from tests.transport.place import Place
 
 
 @pytest.fixture
@@ -37,3 +38,13 @@ def peers():
     yield peer
     for sock in made:
         sock.close()
+
+
+@pytest.fixture
+def place():
+    made = Place()
+    yield made
+    for peer in made.peers:
+        peer.close()
+    made.streams.stop()
+    gevent.sleep(0)

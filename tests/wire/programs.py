@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,6 +35,15 @@ def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((address, 0))
         return probe.getsockname()[1]
+
+
+def free_port_of_both(address: str = "127.0.0.1") -> int:
+    """A port that is free for datagrams and for connections."""
+    while True:
+        port = free_port(socket.SOCK_DGRAM, address)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, suppress(OSError):
+            probe.bind((address, port))
+            return port
 
 
 def program(name: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.wire.programs import REPOSITORY, end, free_port, start, tail
+from tests.wire.programs import REPOSITORY, end, free_port, free_port_of_both, start, tail
 
 STARTS_WITHIN = 15.0  # seconds; Python, gevent and SQLAlchemy on a busy machine
 
@@ -27,7 +27,7 @@ class Server:
         self.home = home
         self.flags = flags
         self.log = home / "server.log"
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port_of_both()
         self.web_port = free_port(socket.SOCK_STREAM)
         self.environment: dict[str, str] = {}  # besides ours
         self.process: subprocess.Popen | None = None

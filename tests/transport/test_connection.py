@@ -1,0 +1,295 @@
+"""One connection among others: its turn, its end, and what it may hold."""
+
+import resource
+import struct
+from contextlib import suppress
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from sip.transport import connection, stream
+from sip.transport.connection import TURN
+from sip.transport.flow import Flow
+from sip.transport.listener import granted_descriptors
+from sip.transport.stream import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
+from tests.transport.ears import until
+from tests.transport.place import HOST, Place, listens, message
+
+BAD = b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n"
+BIG = b"x" * 200_000
+
+
+def resets(peer: socket.socket) -> None:
+    """End a connection as a crash does, with a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def fill(place: Place, flow: Flow) -> int:
+    """Send until something waits for the peer to read; how many octets have been sent."""
+    kept, sent = place.streams.connections[flow.connection], 0
+    while not kept._unsent:
+        place.streams.send(BIG, flow)
+        sent += len(BIG)
+    return sent
+
+
+def flow_of(place: Place, peer: socket.socket) -> Flow:
+    """The flow that a peer's message comes by."""
+    count = len(place.heard)
+    peer.sendall(message("a"))
+    place.hears(count + 1)
+    return place.heard[-1][1]
+
+
+def read_all(peer: socket.socket) -> bytes:
+    parts = []
+    while part := peer.recv(1_000_000):
+        parts.append(part)
+    return b"".join(parts)
+
+
+# Turns
+
+
+def test_who_says_a_thousand_things_at_once_takes_turns_with_others(place: Place):
+    """With other connections, and with timers."""
+    talker, other = place.connect(), place.connect("127.0.0.2")
+    assert place.held == 2
+    heard_by_timer = []
+
+    def begins_all(data: bytes, flow: Flow) -> None:
+        if len(place.heard) == 1:
+            other.sendall(message("one"))
+            gevent.spawn_later(0, lambda: heard_by_timer.append(len(place.heard)))
+
+    place.handler = begins_all
+    talker.sendall(message("much") * 1000)
+    heard = place.hears(1001)
+    assert heard.index(message("one")) < 100
+    assert heard_by_timer[0] < 100
+    assert heard.count(message("much")) == 1000
+
+
+def test_what_waits_behind_a_waiting_handler_is_handled_once(place: Place):
+    """Each by another reader, and in its order."""
+    done = Event()
+    place.handler = lambda data, flow: done.wait()
+    texts = [message(str(number)) for number in range(3 * TURN)]
+    place.connect().sendall(b"".join(texts))
+    assert place.hears(len(texts)) == texts
+    done.set()
+    assert place.held == 1
+    assert place.hears(len(texts)) == texts
+
+
+def test_a_message_may_end_where_a_read_ends(place: Place, monkeypatch):
+    monkeypatch.setattr(connection, "READ_SIZE", len(message("a")))
+    place.connect().sendall(message("a") + message("b") + message("c", b"body") + message("d"))
+    assert place.hears(4)[2:] == [message("c", b"body"), message("d")]
+
+
+def test_octet_by_octet_in_segments_of_their_own(place: Place):
+    peer = place.connect()
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for octet in message("a", b"body") + b"\r\n\r\n" + message("b"):
+        peer.sendall(bytes([octet]))
+        gevent.sleep(0)
+    assert place.hears(2) == [message("a", b"body"), message("b")]
+    assert peer.recv(10) == b"\r\n"
+
+
+# Ends
+
+
+@pytest.mark.parametrize("said", [b"", b"OPTI", message("a"), message("a") + b"OPTI", BAD])
+def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
+    peer = place.connect()
+    peer.sendall(said)
+    assert place.held == 1
+    resets(peer)
+    until(lambda: place.held == 0)
+    assert not place.streams._deadlines
+    assert not place.streams._of_address
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Place):
+    """With the half message behind it, and the time that this had."""
+    done = Event()
+    place.handler = lambda data, flow: done.wait()
+    peer = place.connect()
+    peer.sendall(message("a") + b"hel")
+    place.hears(1)
+    assert place.held == 1
+    resets(peer)
+    until(lambda: place.held == 0)
+    done.set()
+    assert place.held == 0
+    assert not place.streams._deadlines
+    assert not place.streams._again
+    assert place.streams._held == 0
+
+
+def test_who_says_no_more_gets_what_waits_for_it(place: Place):
+    """And nothing after it: a flow of it leads nowhere from then on."""
+    peer = place.connect()
+    flow = flow_of(place, peer)
+    sent = fill(place, flow)
+    peer.shutdown(socket.SHUT_WR)
+    until(lambda: not place.streams.leads_on(flow))
+    with pytest.raises(OSError, match="closed"):
+        place.streams.send(b"late", flow)
+    assert len(read_all(peer)) == sent
+    assert place.held == 0
+    assert place.lost == []
+
+
+def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
+    peer = place.connect()
+    fill(place, flow_of(place, peer))
+    peer.shutdown(socket.SHUT_WR)
+    assert place.held == 1
+    place.now += MESSAGE_SECONDS
+    place.streams.close_late(place.now)
+    assert place.held == 0
+    assert set(place.lost) == {BIG}
+
+
+def test_a_refusal_comes_behind_what_waits(place: Place):
+    peer = place.connect()
+    flow = flow_of(place, peer)
+    sent = fill(place, flow)
+    peer.sendall(BAD)
+    until(lambda: place.refused)
+    assert not place.streams.leads_on(flow)
+    everything = read_all(peer)
+    assert len(everything) == sent + len(b"refused")
+    assert everything.endswith(b"refused")
+    peer.close()
+    until(lambda: place.held == 0)
+
+
+def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(place: Place):
+    """§18.2.2: though nobody had told us before."""
+    server, remote = listens()
+    peer = place.connect()
+    flow = flow_of(place, peer)
+    resets(peer)
+    assert place.streams.leads_on(flow)  # the loop has not run since
+    place.streams.send(b"answer", flow._replace(port=remote[1]))
+    again, _ = server.accept()
+    again.settimeout(2.0)
+    assert again.recv(10) == b"answer"
+    again.close()
+    server.close()
+
+
+def test_a_number_of_before_a_restart_means_nobody_new(place: Place):
+    """Were it to come again, an old flow would lead to a stranger."""
+    flow = flow_of(place, place.connect())
+    stale = flow._replace(remote=("127.0.0.9", 5060))
+    assert place.streams.leads_on(flow)
+    assert not place.streams.leads_on(stale)
+    with pytest.raises(OSError, match="closed"):
+        place.streams.send(b"answer", stale)
+
+
+def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
+    """§17.1.1.2: no later than a transaction; by itself it would try for a quarter of an hour."""
+    server, remote = listens()
+    opened = place.streams.open((HOST, place.port), remote)
+    for flow in (opened, flow_of(place, place.connect())):
+        sock = place.streams.connections[flow.connection].sock
+        patience = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert patience == 1000 * MESSAGE_SECONDS
+    server.close()
+
+
+# Bounds
+
+
+def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
+    peer = place.connect()
+    flow_of(place, peer)
+    peer.sendall(b"\r\n\r\nOPT")
+    assert peer.recv(10) == b"\r\n"
+    place.now += MESSAGE_SECONDS
+    place.streams.close_late(place.now)
+    assert place.held == 0
+
+
+def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
+    """RFC 5626 §3.5.1 pongs are for who reads them."""
+    peer = place.connect()
+    flow = flow_of(place, peer)
+    kept = place.streams.connections[flow.connection]
+    fill(place, flow)
+    before = kept.held
+    peer.sendall(b"\r\n\r\n" * 50_000 + message("b"))
+    place.hears(2)
+    assert kept.held <= before
+
+
+def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_HELD", 100_000)
+    small, large, other = (place.connect(f"127.0.0.{number}") for number in (1, 2, 3))
+    half = message("half", b"x" * 120_000)
+    small.sendall(half[:10_000])
+    large.sendall(half[:60_000])
+    until(lambda: place.streams._held == 70_000)
+    other.sendall(half[:40_000])
+    with suppress(ConnectionResetError):
+        assert large.recv(1) == b""
+    assert place.held == 2
+    assert place.streams._held == 50_000
+    small.sendall(message("half", b"y" * 20_000)[10_000:])
+    other.close()
+    until(lambda: place.streams._held < 40_000)
+
+
+def test_what_waits_for_its_reader_counts_as_held(place: Place, monkeypatch):
+    peer = place.connect()
+    flow = flow_of(place, peer)
+    fill(place, flow)
+    assert place.streams._held == len(BIG)
+    monkeypatch.setattr(stream, "MAX_HELD", 300_000)
+    with pytest.raises(OSError, match="do not read"):
+        place.streams.send(BIG, flow)
+    assert place.held == 0
+    assert place.streams._held == 0
+
+
+def test_we_open_so_many_connections_to_one_address(place: Place):
+    """Whoever names ports of theirs, in Vias or Contacts, could fill our table."""
+    server, remote = listens()
+    for port in range(20_000, 20_000 + MAX_CONNECTIONS_FROM_ADDRESS):
+        place.streams.open((HOST, place.port), (HOST, port))
+    with pytest.raises(OSError, match="too many"):
+        place.streams.open((HOST, place.port), remote)
+    until(lambda: place.held == 0)  # nobody listens at any of them
+    place.streams.open((HOST, place.port), remote)
+    server.close()
+
+
+def test_refused_connections_are_told_of_once_a_second_at_most(place: Place, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 0)
+    for _ in range(3):
+        assert place.connect("127.0.0.5").recv(1) == b""
+    place.streams.close_late(place.now)
+    place.streams.close_late(place.now)
+    lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert lines == ["refused connections, the last from 127.0.0.5 (3 so far)"]
+
+
+def test_descriptors_are_asked_for_and_fewer_are_made_do_with(monkeypatch):
+    limits = [1024, 4096]
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, new: limits.__setitem__(0, new[0]))
+    assert granted_descriptors(2000) == 2000
+    assert granted_descriptors(20_000) == 4096
+    assert granted_descriptors(1000) == 1000
+    assert limits[0] == 4096

@@ -1,0 +1,260 @@
+"""The running server at the other end of plain TCP sockets (RFC 3261 §18, RFC 5626 §3.5)."""
+
+import contextlib
+import hashlib
+import os
+import re
+import resource
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.wire.programs import PATIENCE, until
+from tests.wire.server import Server
+from tests.wire.test_sipp import register
+
+PING, PONG = b"\r\n\r\n", b"\r\n"
+CONNECTIONS_FROM_ADDRESS = 64
+IDLE_CONNECTIONS = 1000
+
+
+class Line:
+    """One connection to the server, and what it says on it."""
+
+    def __init__(self, server: Server, host: str = "127.0.0.1") -> None:
+        self.server = server
+        self.socket = socket.create_connection(
+            ("127.0.0.1", server.port), PATIENCE, source_address=(host, 0)
+        )
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.pending = b""
+
+    def request(self, method: str, *more: str, uri: str = "", user: str = "alice") -> bytes:
+        """A request that the server itself answers, with a Call-ID of its own."""
+        host, port = self.socket.getsockname()
+        unique = os.urandom(8).hex()
+        lines = [
+            f"{method} {uri or f'sip:{self.server.domain}'} SIP/2.0",
+            f"Via: SIP/2.0/TCP {host}:{port};branch=z9hG4bK{unique}",
+            "Max-Forwards: 70",
+            f"From: <sip:{user}@{self.server.domain}>;tag={unique}",
+            f"To: <sip:{user}@{self.server.domain}>",
+            f"Call-ID: {unique}",
+            f"CSeq: 1 {method}",
+            f"Contact: <sip:{user}@{host}:{port};transport=tcp>",
+            *more,
+        ]
+        if not any(line.startswith("Content-Length") for line in more):
+            lines.append("Content-Length: 0")
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+    def says(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def hears(self) -> bytes:
+        """One message, by its Content-Length."""
+        while PING not in self.pending:
+            self._read()
+        head, _, rest = self.pending.partition(PING)
+        length = int(re.search(rb"(?im)^content-length:\s*(\d+)", head)[1])
+        while len(rest) < length:
+            self._read()
+            rest = self.pending.partition(PING)[2]
+        self.pending = rest[length:]
+        return head + PING + rest[:length]
+
+    def hears_status(self) -> int:
+        return int(self.hears().split(b" ", 2)[1])
+
+    def _read(self) -> None:
+        data = self.socket.recv(65_536)
+        assert data, f"the server closed the connection behind {self.pending!r}"
+        self.pending += data
+
+    def is_closed(self) -> bool:
+        """Wait for what comes, and tell whether that is the end."""
+        with contextlib.suppress(ConnectionResetError):
+            return self.socket.recv(65_536) == b""
+        return True
+
+    def asks(self, method: str = "OPTIONS", *more: str, **how: str) -> int:
+        self.says(self.request(method, *more, **how))
+        return self.hears_status()
+
+    def registers(self, user: str) -> int:
+        """REGISTER twice, the second time with the answer to the challenge."""
+        uri = f"sip:{self.server.domain}"
+        self.says(self.request("REGISTER", user=user))
+        challenge = self.hears().decode()
+        assert challenge.startswith("SIP/2.0 401 ")
+        offers = re.findall(r"(?im)^WWW-Authenticate: Digest (.*MD5.*)\r$", challenge)
+        nonce = re.search(r'nonce="([^"]+)"', offers[0])[1]
+        realm = self.server.domain
+
+        def md5(*parts: str) -> str:
+            return hashlib.md5(":".join(parts).encode()).hexdigest()
+
+        ha1 = md5(user, realm, self.server.password_of(user))
+        response = md5(ha1, nonce, "00000001", "c", "auth", md5("REGISTER", uri))
+        return self.asks(
+            "REGISTER",
+            f'Authorization: Digest username="{user}", realm="{realm}", nonce="{nonce}", '
+            f'uri="{uri}", response="{response}", algorithm=MD5, cnonce="c", qop=auth, nc=00000001',
+            user=user,
+        )
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Callable[..., Line]]:
+    """Open a connection: `line("127.0.0.2")` from there; it is closed with the test."""
+    with contextlib.ExitStack() as opened:
+        yield lambda *host: opened.enter_context(contextlib.closing(Line(server, *host)))
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Room in this process for the other ends of many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = IDLE_CONNECTIONS + 200
+    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"ulimit -Hn {wanted} is needed"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# Messages
+
+
+def test_options_and_registers_are_answered_on_their_connection(line):
+    """§18.2.2: one after the other, and joined in one segment."""
+    one = line()
+    assert one.asks() == 200
+    assert one.registers("alice") == 200
+    one.says(b"".join(one.request("OPTIONS") for _ in range(100)))
+    assert [one.hears_status() for _ in range(100)] == [200] * 100
+
+
+def test_a_request_in_pieces_is_answered_once_it_is_whole(line):
+    """§18.3: by its Content-Length, wherever its segments end."""
+    one = line()
+    body = b"\r\n\r\nOPTIONS sip:x SIP/2.0\r\n\r\n"
+    request = one.request("OPTIONS", f"Content-Length: {len(body)}", "Content-Type: x/y") + body
+    for octet in request[:-1]:
+        one.says(bytes([octet]))
+    one.socket.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        one.socket.recv(1)
+    one.socket.settimeout(PATIENCE)
+    one.says(request[-1:] + one.request("OPTIONS"))
+    assert one.hears().startswith(b"SIP/2.0 415 ")  # the body is of a kind that nobody here reads
+    assert one.hears_status() == 200
+
+
+def test_a_ping_between_messages_is_answered(line):
+    """RFC 5626 §3.5.1."""
+    one = line()
+    one.says(PING)
+    assert one.socket.recv(10) == PONG
+    assert one.asks() == 200
+
+
+def test_a_large_message_is_taken_and_a_larger_one_is_refused(line):
+    """§18.1.1: up to 65,535 octets must be taken."""
+    one, other = line(), line()
+    size = 128 * 1024
+    one.says(one.request("OPTIONS", f"Content-Length: {size}", "Content-Type: x/y") + b"x" * size)
+    assert one.hears_status() == 415
+    assert one.asks() == 200
+    other.says(other.request("OPTIONS", f"Content-Length: {size + 1}"))
+    assert other.hears_status() == 413
+    assert other.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (("Content-Length: 0", "l: 5"), 400),
+        (("Content-Length: five",), 400),
+        (("Content-Length: 0", "Subject: " + "x" * 65_536), 513),
+    ],
+)
+def test_what_has_no_certain_end_is_answered_and_its_connection_closed(line, more, status):
+    """§18.3: what follows could be read as anything."""
+    one = line()
+    one.says(one.request("OPTIONS", *more) + one.request("OPTIONS"))
+    assert one.hears_status() == status
+    assert one.is_closed()
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n\r\n\0\r\n\r\n"])
+def test_garbage_closes_its_connection_and_no_other(line, garbage: bytes):
+    one, other = line(), line()
+    one.says(garbage)
+    assert one.is_closed() or one.is_closed()  # there may be a pong before
+    assert other.asks() == 200
+
+
+# Bounds
+
+
+def test_one_address_has_its_limit_and_others_are_served(server, line):
+    ours = [line() for _ in range(CONNECTIONS_FROM_ADDRESS)]
+    assert ours[-1].asks() == 200
+    assert line().is_closed()
+    assert line("127.0.0.2").asks() == 200
+    assert server.answers_options(PATIENCE)  # and UDP from the same address
+    ours[0].close()
+
+    def is_served() -> bool:
+        with contextlib.suppress(OSError, AssertionError):
+            return line().asks() == 200
+        return False
+
+    until(is_served, "an answer where a connection has been given up")
+
+
+def test_a_thousand_idle_connections_and_one_that_reads_nothing_disturb_nobody(
+    server, sipp, line, descriptors
+):
+    """Phones on UDP register meanwhile, and each connection is there when it is needed."""
+    hosts = [f"127.0.0.{number}" for number in range(2, 22)]
+    idle = [line(host) for host in hosts for _ in range(IDLE_CONNECTIONS // len(hosts))]
+    assert idle[-1].asks() == 200
+    slow = line("127.0.0.30")
+    slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError, ConnectionError):
+        for _ in range(5000):
+            slow.says(slow.request("OPTIONS"))
+    register(server, sipp, ["alice", "bob"], "127.0.0.1", "127.0.0.1:5071")
+    assert idle[0].registers("carol") == 200
+    assert [one.asks() for one in idle[::50]] == [200] * (IDLE_CONNECTIONS // 50)
+
+
+def test_who_talks_without_end_keeps_nobody_waiting(server, line):
+    """Connections have turns, and so have datagrams."""
+    talker, other = line(), line("127.0.0.2")
+    talker.socket.setblocking(False)
+    flood = b"".join(talker.request("OPTIONS") for _ in range(1000))
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(20):
+            talker.socket.send(flood)
+    assert other.asks() == 200
+    assert server.answers_options(PATIENCE)
+
+
+# The end
+
+
+def test_the_server_stops_at_once_with_connections_open_and_starts_again(server, line):
+    """Its port is free for the next one, though connections of the last are still remembered."""
+    lines = [line(), line("127.0.0.2"), line("127.0.0.3")]
+    assert [one.asks() for one in lines] == [200] * 3
+    lines[1].says(b"OPTIONS sip:x SI")
+    server.restart()
+    assert all(one.is_closed() for one in lines)
+    assert line().asks() == 200
