@@ -309,7 +309,7 @@ class Phone:
         request = self.request(
             method,
             dialog.target,
-            to=f"<sip:peer@{REALM}>;tag={dialog.remote_tag}",
+            to=f"<{dialog.remote}>;tag={dialog.remote_tag}",
             call_id=dialog.call_id,
             from_tag=dialog.local_tag,
             headers=routes + contact + headers,
@@ -418,6 +418,7 @@ class Dialog:
     remote_tag: str
     target: str
     routes: list[str]
+    remote: str = f"sip:peer@{REALM}"  # what To says of it
 
 
 def dialog_of_caller(request: Request, response: Response) -> Dialog:

@@ -142,17 +142,17 @@ class Forwarder:
         here, which leads back to us, and where a proxy before us has a Route of its own, which is
         followed along a flow only.
         """
-        truthful = shows_source(request.via, came_by)
-        is_recorded = "record-route" in request.names
+        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.names
+        if not is_connected and (is_recorded or not is_free):
+            return came_by
         try:
             said = request.values("record-route" if is_recorded else "contact")
             uri = parse_name_addr(said[0]).uri if said else None
         except BadMessage:
             return came_by  # §16.3, step 1: no matter of ours
-        if came_by.connection:
+        truthful = shows_source(request.via, came_by)
+        if is_connected:
             return lasting_flow(uri, came_by, truthful=truthful)
-        if not is_free or is_recorded:
-            return came_by
         if uri is None:
             return None if truthful else came_by
         is_reachable = not self.domains.is_us(uri) and not (

@@ -8,10 +8,10 @@ from typing import Protocol
 from sip.core.refusal import Refused
 from sip.core.routing import Target, address_of_record, as_request_uri
 from sip.message.grammar import BadMessage, split_list
-from sip.message.uri import parse_uri
+from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import Flow, parse_flow
+from sip.transport.flow import DEFAULT_PORT, Flow, parse_flow
 
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
@@ -50,15 +50,23 @@ class Binding:
         """Tell whether a phone behind NAT has come back from elsewhere with another contact.
 
         The flow was the only way to it, and it leads there no more (RFC 5626 §6).  So it is with
-        one on a connection.
+        one on a connection, and with one that has learned what its NAT calls it outside: its
+        contact is, then as now, the very socket that it was seen at.
         """
         is_bound = self.behind_nat or self.flow.connection
-        if not is_bound or self.flow.remote == new.flow.remote:
+        if self.flow.remote == new.flow.remote:
+            return False
+        if not is_bound and not (self._is_its_source() and new._is_its_source()):
             return False
         if self.call_id == new.call_id:
             return self.cseq < new.cseq
         own = self.instance, self.reg_id
         return self.instance != "" and own == (new.instance, new.reg_id)
+
+    def _is_its_source(self) -> bool:
+        """Tell whether the contact is the socket that its REGISTER came from."""
+        uri = parse_uri(self.contact)
+        return isinstance(uri, SipUri) and self.flow.remote == (uri.host, uri.port or DEFAULT_PORT)
 
     def is_set_later_than(self, call_id: str, cseq: int) -> bool:
         """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""

@@ -126,21 +126,20 @@ class Proxy:
     def _target_within(self, request: Request, passage: Passage) -> Target | None:
         """The one place that a request inside a dialog goes to; None where its flow is gone.
 
-        A phone that has registered again meanwhile is found by its Contact: on a new connection, or
-        behind the same NAT, which has given it another port.
+        A phone that has registered again meanwhile is found among those of its user: on a new
+        connection, or behind the same NAT, which has given it another port.
         """
         flow, uri_text = passage.flow, as_request_uri(request.uri_text)
         if flow is None:
             return Target(uri_text)
-        leads_on = self.layer.transports.leads_on(flow)
-        if not leads_on or _may_have_moved(request.uri, flow):
-            realm = self.domains.realm_of(request.to.uri) or self.domains.main
-            phone = next(iter(self._target_set().of_contact(request.uri, realm)), None)
-            if not leads_on:
+        is_gone = not self.layer.transports.leads_on(flow)
+        if is_gone or _may_have_moved(request.uri, flow):
+            gone = flow if is_gone else None
+            phone = self._target_set().of_peer(request.uri, request.to.uri, gone)
+            if is_gone or (phone and phone.flow and phone.flow.remote[0] == flow.remote[0]):
                 return phone
-            if phone and phone.flow and phone.flow.remote[0] == flow.remote[0]:
-                return phone
-        return Target(uri_text, flow, trunk=self.trunks.at(flow, username_of(request.to.uri)))
+        trunk = self.trunks.at(flow, username_of(request.to.uri)) if self.trunks else None
+        return Target(uri_text, flow, trunk=trunk)
 
     def pass_on_ack(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""

@@ -9,7 +9,7 @@ from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import Uri, parse_uri
+from sip.message.uri import SipUri, Uri, parse_uri
 from sip.transport.flow import Flow
 
 # What may name a local user as its contact may name another: so many steps are followed.
@@ -64,6 +64,24 @@ class TargetSet:
         found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
         self._targets += found
         return found
+
+    def of_peer(self, uri: Uri, peer: Uri, gone: Flow | None) -> Target | None:
+        """The phone that a dialog is with, as it is registered now, `uri` being its Contact.
+
+        It is one of the user's whom To calls `peer`, or whom the Contact names.  When its flow is
+        `gone` it may have come back with another Contact, which holds the port that it connects
+        from: it is known by all the rest of that, and by the address that it comes from as before.
+        """
+        realm = self.domains.realm_of(peer) or self.domains.main
+        moved: list[Target] = []
+        for username in dict.fromkeys((username_of(peer), username_of(uri))):
+            for target in self._contacts(username, realm):
+                contact = parse_uri(target.uri_text)
+                if contact.equals(uri):
+                    return target
+                if gone and target.source == gone.remote[0] and _is_but_for_port(contact, uri):
+                    moved.append(target)
+        return moved[0] if len(moved) == 1 else None
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
@@ -134,3 +152,10 @@ class TargetSet:
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
         return None if realm is None else (username_of(uri), realm)
+
+
+def _is_but_for_port(one: Uri, other: Uri) -> bool:
+    """Tell whether two Contacts differ in their port alone."""
+    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
+        return False
+    return replace(one, port=other.port).equals(other)

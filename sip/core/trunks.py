@@ -49,8 +49,6 @@ class Trunks:
 
     def at(self, flow: Flow, username: str) -> Trunk | None:
         """The trunk whose gateway a flow leads to; best the one that takes the peer's number."""
-        if not self._trunks:
-            return None
         ends = {flow.remote, (flow.remote[0], flow.port)}
         there = [trunk for trunk in self._trunks if ends & self._places.get(trunk, frozenset())]
         return self._taking(number_of(username), there) or next(iter(there), None)

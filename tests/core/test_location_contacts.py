@@ -42,7 +42,10 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
         ({}, {"cseq": 1}, False),
         ({}, {"flow": FLOW}, False),
         ({}, {"expires_at": 0.0}, False),
-        ({"behind_nat": False}, {}, False),
+        ({"behind_nat": False}, {}, True),  # as pjsua2 does: it calls itself what its NAT does
+        ({"behind_nat": False}, {"call_id": "other"}, False),
+        ({"behind_nat": False}, {"contact": "sip:b@198.51.100.7:5060"}, False),
+        ({"behind_nat": False, "contact": "sip:b@198.51.100.7"}, {}, False),
         ({"instance": "<urn:x>"}, {"instance": "<urn:x>", "call_id": "other"}, True),
         ({"instance": "<urn:x>"}, {"instance": "<urn:y>", "call_id": "other"}, False),
         ({"instance": "<urn:x>"}, {"instance": "<urn:x>", "call_id": "o", "reg_id": 2}, False),
@@ -54,6 +57,6 @@ def test_a_phone_behind_nat_that_comes_from_another_port_has_left_the_old_one(
 ):
     """RFC 5626 §6: the flow was the only way to it."""
     before = replace(binding("sip:b@198.51.100.7:40000", behind_nat=True), **old)
-    after = binding("sip:b@198.51.100.7:40001", **{"cseq": 2, "flow": ELSEWHERE} | new)
+    after = replace(binding("sip:b@198.51.100.7:40001", cseq=2, flow=ELSEWHERE), **new)
     bound = updated_bindings((before,), [after], 0.0)
     assert (before not in bound) == is_moved

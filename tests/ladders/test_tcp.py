@@ -28,6 +28,15 @@ def hidden(world: World) -> TcpPhone:
     return carol
 
 
+def behind_nat(world: World, contact: str, host: str = "") -> TcpPhone:
+    """A phone of carol's on a connection, behind NAT, with a Contact of its own making."""
+    carol = world.phone("carol", registered=False, transport="TCP", host=host)
+    carol.moves_behind_nat("192.168.1.20:5060")
+    carol.contact = f"<sip:{contact};transport=tcp>"
+    carol.registers()
+    return carol
+
+
 def bound(world: World, name: str) -> list[str]:
     return [b.contact for b in world.server.location.bindings(f"{name}@{REALM}")]
 
@@ -133,6 +142,47 @@ def test_a_dialog_goes_on_when_its_phone_has_come_back(world: World, alice, hidd
     hidden.registers()
     exchanged(alice, "INVITE", call.here, hidden)
     exchanged(hidden, "BYE", call.there, alice)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("carol@192.168.1.20:40001", "carol@192.168.1.20:40002"),  # pjsua2
+        ("carol-0x55a8@192.168.1.20:5060", "carol-0x55a8@192.168.1.20:5060"),  # baresip
+    ],
+    ids=["another port", "a name of its own"],
+)
+def test_a_phone_that_has_come_back_is_known_whatever_it_calls_itself(
+    world: World, alice, before: str, after: str
+):
+    """Its Contact may hold the port that it connects from, and need not hold its user's name."""
+    carol = behind_nat(world, before)
+    call = talks((alice, carol))
+    call.here.remote = carol.aor
+    carol.hangs_up()
+    carol.connects()
+    assert alice.gets(430, alice.sends_within("INFO", call.here))
+    carol.contact = f"<sip:{after};transport=tcp>"
+    carol.registers()
+    exchanged(alice, "INVITE", call.here, carol)
+    exchanged(carol, "BYE", call.there, alice)
+
+
+@pytest.mark.parametrize(
+    "hosts", [["198.51.100.7"], ["192.0.2.200", "192.0.2.200"]], ids=["elsewhere", "two"]
+)
+def test_a_phone_that_only_looks_like_the_one_that_is_gone_is_not_reached(
+    world: World, alice, hosts: list[str]
+):
+    """A private address is used in many places, and of two phones that may be it none is."""
+    carol = behind_nat(world, "carol@192.168.1.20:40001", "192.0.2.200")
+    call = talks((alice, carol))
+    call.here.remote = carol.aor
+    carol.hangs_up()
+    for number, host in enumerate(hosts):
+        behind_nat(world, f"carol@192.168.1.20:{number + 40002}", host)
+    assert alice.gets(430, alice.sends_within("INFO", call.here))
+    assert not world.lost
 
 
 def test_nobody_else_is_reached_by_a_dialog_whose_flow_is_gone(world: World, alice, hidden):

@@ -18,9 +18,9 @@ CONTROL_PORT = 4444
 # ausine plays at 48 kHz in stereo and nothing else; aubridge swallows what is heard.  Without
 # stdio.so, which wants a stdin to watch, baresip shows nobody the messages that it receives.
 CONFIG = """\
-net_interface {address}
-sip_listen {address}:5060
-ctrl_tcp_listen {address}:{control_port}
+net_interface {interface}
+sip_listen {host}:5060
+ctrl_tcp_listen {host}:{control_port}
 rtp_ports 20000-29999
 rtp_stats yes
 call_local_timeout 120
@@ -51,6 +51,7 @@ EVENTS = {
     "CALL_RINGING": "ringing",
     "CALL_ESTABLISHED": "talking",
     "CALL_CLOSED": "closed",
+    "CALL_REMOTE_SDP": "media agreed",
     "TRANSFER": "transfer",
     "TRANSFER_FAILED": "transfer failed",
 }
@@ -62,25 +63,32 @@ class Baresip(Phone):
     kind = "baresip"
     further_setup = ""  # lines of its configuration
 
-    def __init__(self, user: str, home: Path, server=None, password=None) -> None:
-        super().__init__(user, home, server, password)
+    def __init__(self, user: str, home: Path, *setup, **options) -> None:
+        super().__init__(user, home, *setup, **options)
         self.config = home / "config"
         self.config.mkdir()
         self.output = home / "output.log"
         self.shown_bytes = 0  # of its output, as far as it has been read for messages
         self.unread = b""  # of the control connection
         (self.config / "config").write_text(
-            CONFIG.format(address=self.address, control_port=CONTROL_PORT, modules=MODULES)
+            CONFIG.format(
+                interface=self.machine.interface or self.address,
+                host=f"[{self.address}]" if ":" in self.address else self.address,
+                control_port=CONTROL_PORT,
+                modules=MODULES,
+            )
             + self.further_setup
         )
         (self.config / "accounts").write_text("# the account comes by a command\n")
         self._keep_contact("sip:nobody@invalid")
         self.process = start(
-            [program("baresip"), "-s", "-f", str(self.config)], self.output, stdin=subprocess.PIPE
+            [*self.machine.enter, program("baresip"), "-s", "-f", str(self.config)],
+            self.output,
+            stdin=subprocess.PIPE,
         )
         try:
             self.control = self._connect()
-            if not server:
+            if not self.server:
                 self._do("uanew", f"<{self.uri}>;regint=0")
         except BaseException:
             end(self.process, signal.SIGKILL)
@@ -88,11 +96,10 @@ class Baresip(Phone):
             raise
 
     def asks_to_register(self) -> None:
-        proxy = f"sip:{self.server.address};transport=udp"
         self._do(
             "uanew",
             f"<{self.uri}>;auth_user={self.user};auth_pass={self.password}"
-            f';outbound="{proxy}";regint=600',
+            f';outbound="{self.proxy}";regint=600',
         )
 
     def registers(self) -> None:
@@ -151,11 +158,16 @@ class Baresip(Phone):
         (self.config / "current_contact").write_text(uri)
 
     def _connect(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         deadline = time.monotonic() + PATIENCE
         while True:
+            control = self.machine.socket(family, socket.SOCK_STREAM)
+            control.settimeout(PATIENCE)
             try:
-                return socket.create_connection((self.address, CONTROL_PORT), timeout=PATIENCE)
+                control.connect((self.address, CONTROL_PORT))
+                return control
             except OSError:
+                control.close()
                 alive = self.process.poll() is None and time.monotonic() < deadline
                 assert alive, f"baresip did not start:\n{tail(self.output)}"
                 time.sleep(0.02)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.baresip import Baresip
+from tests.wire.network import LOOPBACK, Loopback, Machine
 from tests.wire.phone import Phone
 from tests.wire.pjsua import Pjsua
 from tests.wire.server import CALLEES, CALLERS, Server
@@ -31,9 +32,21 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path, database: Path) -> Iterator[Server]:
+def machine() -> Loopback | Machine:
+    """Where the server runs."""
+    return LOOPBACK
+
+
+@pytest.fixture
+def flags() -> list[str]:
+    """What the server is started with, besides what all are."""
+    return []
+
+
+@pytest.fixture
+def server(tmp_path: Path, database: Path, machine, flags) -> Iterator[Server]:
     """The real server, running; alice, bob, carol, CALLERS and CALLEES have accounts."""
-    server = Server(tmp_path / "server")
+    server = Server(tmp_path / "server", *flags, machine=machine)
     shutil.copy(database, server.database)
     server.start()
     yield server
@@ -46,9 +59,9 @@ def phone(tmp_path: Path) -> Iterator[Callable[..., Phone]]:
     number = itertools.count(1)
     with contextlib.ExitStack() as started:
 
-        def start(kind: type[Baresip | Pjsua], user: str, *setup) -> Phone:
+        def start(kind: type[Baresip | Pjsua], user: str, *setup, **options) -> Phone:
             home = tmp_path / f"phone-{next(number)}-{user}"
-            return started.enter_context(contextlib.closing(kind(user, home, *setup)))
+            return started.enter_context(contextlib.closing(kind(user, home, *setup, **options)))
 
         yield start
 

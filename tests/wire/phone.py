@@ -9,10 +9,12 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.wire.programs import PATIENCE, end, own_address
+from tests.wire.network import LOOPBACK, Loopback, Machine
+from tests.wire.programs import PATIENCE, end
 from tests.wire.server import Server
 
 PACKETS_A_SECOND = 50  # PCMU in frames of 20 ms
@@ -32,6 +34,7 @@ class Phone:
     """A phone without its engine; `Baresip` and `Pjsua` drive one each."""
 
     kind: str
+    transport = "udp"  # the way to its server
     process: subprocess.Popen
 
     def __init__(
@@ -40,16 +43,18 @@ class Phone:
         home: Path,
         server: Server | None = None,
         password: str | None = None,
+        machine: Loopback | Machine = LOOPBACK,
     ) -> None:
         """A phone of `user`, whose files go to `home`; without `server` it is called directly.
 
-        It is given the right password, or `password`.
+        It is given the right password, or `password`, and runs on `machine`.
         """
         self.user = user
         self.password = password or Server.password_of(user)
         self.home = home
         self.server = server
-        self.address = own_address()
+        self.machine = machine
+        self.address = machine.phone_address()
         self.events: list[Event] = []  # noticed, and not yet asked for by the test
         self.history: list[Event] = []
         self.answered: list[dict] = []  # what the engine has answered to commands, in their order
@@ -62,6 +67,11 @@ class Phone:
     def uri(self) -> str:
         """Where to call this phone: its address-of-record, or its socket without a server."""
         return f"sip:{self.user}@{self.server.domain if self.server else f'{self.address}:5060'}"
+
+    @property
+    def proxy(self) -> str:
+        """The URI of its server, as its account is set up."""
+        return f"sip:{self.server.address_for(self.address)};transport={self.transport}"
 
     # What an engine provides.
 
@@ -98,6 +108,14 @@ class Phone:
     def is_talking(self, to: "Phone | None" = None) -> Event:
         """The call is set up: 2xx and ACK have both been seen."""
         return self.expects("talking", peer=to.user if to else None)
+
+    def agrees_anew_with(self, other: "Phone", do: Callable[[], None]) -> None:
+        """`do` something about the media of the call: an offer and an answer go to and fro."""
+        for phone in (self, other):
+            phone.events = [event for event in phone.events if event.name != "media agreed"]
+        do()
+        for phone in (self, other):
+            phone.expects("media agreed")
 
     def call_ends(self, with_: "Phone | None" = None, status: int | None = None) -> Event:
         """The call is over, where `status` is given because that final response came."""

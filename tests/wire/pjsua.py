@@ -20,25 +20,29 @@ class Pjsua(Phone):
     kind = "pjsua2"
     private_address = ""
     # What is set in the configuration of its account; a name in capitals is a constant of pjsua2.
-    account_setup: ClassVar[dict[str, int | str]] = {}
+    account_setup: ClassVar[dict[str, bool | int | str]] = {}
 
-    def __init__(self, user: str, home: Path, server=None, password=None) -> None:
-        super().__init__(user, home, server, password)
+    def __init__(self, user: str, home: Path, *setup, **options) -> None:
+        super().__init__(user, home, *setup, **options)
         self.output = home / "output.log"
         self.log = home / "pj.log"
         self.unread = b""
         setup = {
             "user": user,
+            "transport": self.transport,
             "uri": self.uri,
             "address": self.address,
             "log": str(self.log),
             "account_setup": self.account_setup,
         }
         setup["private_address"] = self.private_address
-        if server:
-            setup |= {"password": self.password, "proxy": f"sip:{server.address};lr"}
+        if self.server:
+            setup |= {"password": self.password, "proxy": f"{self.proxy};lr"}
         self.process = start(
-            [sys.executable, "-m", "tests.wire.pjsua_phone", json.dumps(setup)],
+            [
+                *[*self.machine.enter, sys.executable, "-m", "tests.wire.pjsua_phone"],
+                json.dumps(setup),
+            ],
             self.output,
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
@@ -134,7 +138,7 @@ class Pjsua(Phone):
     def _received(self, lines: tuple[str, ...]) -> list[re.Match[str]]:
         inside = r"(?:(?!^--end msg--).*\n)*?"  # of one message, whole lines
         wanted = re.compile(
-            r"bytes (?:Request|Response) msg .* from UDP .*:\n"
+            r"bytes (?:Request|Response) msg .* from (?:UDP|TCP) .*:\n"
             + "".join(rf"{inside}{line}\r?\n" for line in lines),
             re.MULTILINE,
         )

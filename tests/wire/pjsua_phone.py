@@ -46,6 +46,7 @@ class Call(pj.Call):
 
     def onCallMediaState(self, prm) -> None:
         info = self.getInfo()  # held by a name: its media are no copies
+        tell(event="media agreed", peer=user_of(info.remoteUri))
         for media in info.media:
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in (
                 pj.PJSUA_CALL_MEDIA_ACTIVE,
@@ -152,7 +153,8 @@ class Phone:
         transport.boundAddress = setup["address"]
         transport.port = 5060
         transport.publicAddress = setup["private_address"]
-        transport_id = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        kind = getattr(pj, f"PJSIP_TRANSPORT_{setup['transport'].upper()}")
+        transport_id = self.endpoint.transportCreate(kind, transport)
         self.endpoint.libStart()
 
         account = pj.AccountConfig()

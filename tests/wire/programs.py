@@ -1,5 +1,6 @@
 """How programs of others are started on addresses of their own, watched, and ended by their pid."""
 
+import os
 import random
 import shutil
 import signal
@@ -48,9 +49,10 @@ def free_port_of_both(address: str = "127.0.0.1") -> int:
 
 def program(name: str) -> str:
     """The path of an installed program; one that is missing fails the test, it doesn't skip it."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")  # nft is in there
     assert path, (
-        f"the program {name} is not installed (apt-get install sip-tester baresip-core chromium)"
+        f"the program {name} is not installed "
+        "(apt-get install sip-tester baresip-core chromium nftables iproute2 conntrack)"
     )
     return path
 

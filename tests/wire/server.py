@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.wire.programs import REPOSITORY, end, free_port, free_port_of_both, start, tail
+from tests.wire.network import LOOPBACK, Loopback, Machine
+from tests.wire.programs import REPOSITORY, end, free_port, start, tail
 
 STARTS_WITHIN = 15.0  # seconds; Python, gevent and SQLAlchemy on a busy machine
 
@@ -18,16 +19,17 @@ CALLEES = [f"callee{number:02}" for number in range(50)]
 
 
 class Server:
-    """One server on 127.0.0.1 with a fresh database; it may be started again on the same two."""
+    """One server on one address with a fresh database; it may be started again on the same two."""
 
     domain = "example.test"
 
-    def __init__(self, home: Path, *flags: str) -> None:
+    def __init__(self, home: Path, *flags: str, machine: Loopback | Machine = LOOPBACK) -> None:
         """A server whose files go to `home`, with `flags` besides those that every one gets."""
         self.home = home
+        self.machine = machine
         self.flags = flags
         self.log = home / "server.log"
-        self.port = free_port_of_both()
+        self.hosts, self.port = machine.server_sockets()
         self.web_port = free_port(socket.SOCK_STREAM)
         self.environment: dict[str, str] = {}  # besides ours
         self.process: subprocess.Popen | None = None
@@ -36,7 +38,12 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.hosts[0]}:{self.port}"
+
+    def address_for(self, host: str) -> str:
+        """Where it listens for those who speak the version of IP that `host` belongs to."""
+        ours = next(each for each in self.hosts if (":" in each) == (":" in host))
+        return f"[{ours}]:{self.port}" if ":" in ours else f"{ours}:{self.port}"
 
     @property
     def web_url(self) -> str:
@@ -113,9 +120,9 @@ class Server:
 
     def answers_options(self, seconds: float = 0.2) -> bool:
         """Whether a 200 to OPTIONS comes back within `seconds` (RFC 3261 §11)."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with self.machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(seconds)
-            probe.connect(("127.0.0.1", self.port))
+            probe.connect((self.hosts[0], self.port))
             address = "{}:{}".format(*probe.getsockname())
             branch = os.urandom(8).hex()
             request = [
@@ -136,9 +143,10 @@ class Server:
                 return False
 
     def _command(self, *command: str) -> list[str]:
+        listens_at = self.address if len(self.hosts) == 1 else f":{self.port}"
         return [
-            *[sys.executable, str(REPOSITORY / "sipserver.py"), *command],
-            *["-sip.addr", self.address, "-web.addr", f"127.0.0.1:{self.web_port}"],
+            *[*self.machine.enter, sys.executable, str(REPOSITORY / "sipserver.py"), *command],
+            *["-sip.addr", listens_at, "-web.addr", f"127.0.0.1:{self.web_port}"],
             *["-db.path", str(self.database), "-sip.realm", self.domain],
             *self.flags,
         ]

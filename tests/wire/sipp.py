@@ -6,7 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.wire.programs import end, own_address, program, start, tail, until
+from tests.wire.network import LOOPBACK, Loopback, Machine
+from tests.wire.programs import end, program, start, tail, until
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -37,6 +38,7 @@ class Sipp:
         contact: str = "",
         address: str | None = None,
         port: int = 5060,
+        machine: Loopback | Machine = LOOPBACK,
         people: list[tuple[str, str, str]] | None = None,
         pause: float = 0.1,
         seconds: int = 60,
@@ -47,11 +49,12 @@ class Sipp:
         """
         self.scenario, self.calls, self.seconds = scenario, calls, seconds
         self.home = home
-        self.address = address or own_address()
+        self.proc = machine.proc
+        self.address = address or machine.phone_address()
         self.port = port
         home.mkdir(parents=True)
         command = [
-            *[program("sipp"), to, "-sf", str(SCENARIOS / f"{scenario}.xml")],
+            *[*machine.enter, program("sipp"), to, "-sf", str(SCENARIOS / f"{scenario}.xml")],
             *["-i", self.address, "-p", str(port), "-bind_local", "-mi", self.address],
             *["-m", str(calls), "-r", str(rate), "-l", str(calls), "-d", str(int(pause * 1000))],
             *["-key", "domain", domain, "-key", "from_domain", from_domain or domain],
@@ -110,6 +113,6 @@ class Sipp:
         # An own probe of the socket would be a call to SIPp, and a bind could be in its way.
         address = bytes(map(int, self.address.split(".")))[::-1].hex().upper()
         return (
-            f"{address}:{self.port:04X}" in Path("/proc/net/udp").read_text()
+            f"{address}:{self.port:04X}" in (self.proc / "net/udp").read_text()
             or self.process.poll() is not None
         )

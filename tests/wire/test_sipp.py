@@ -7,7 +7,7 @@ from tests.wire.server import CALLEES, CALLERS
 CALLS = 500
 
 
-def register(server, sipp, users: list[str], address: str, contact: str) -> None:
+def register(server, sipp, users: list[str], address: str, contact: str, **options) -> None:
     """Register `users` from the host `address`; they shall be called at the socket `contact`."""
     sipp(
         "register",
@@ -19,6 +19,7 @@ def register(server, sipp, users: list[str], address: str, contact: str) -> None
         address=address,
         port=5070,
         contact=contact,
+        **options,
     ).succeeds()
 
 

@@ -1,0 +1,264 @@
+"""Phones in a small Internet with real NAT: the kernel's masquerade, on routers of the tests' own.
+
+Both homes use the same private addresses, so a message that goes to the address that a phone gave
+goes astray, or to somebody else.  Media are not looked at: they are the phones' affair.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from tests.wire.baresip import Baresip
+from tests.wire.network import Machine, Network, Router
+from tests.wire.phone import Phone
+from tests.wire.pjsua import Pjsua
+from tests.wire.programs import until
+from tests.wire.server import CALLEES, Server
+from tests.wire.test_sipp import register
+
+SECONDS_REMEMBERED = 3
+
+
+class Aware(Pjsua):
+    """A pjsua2 that learns from `received` and `rport` what it is called outside, and says so."""
+
+    kind = "aware pjsua2"
+    # Else it sends a re-INVITE of its own as soon as a call is up, and ours would meet it.
+    account_setup: ClassVar = {"mediaConfig.lockCodecEnabled": False}
+
+
+class Private(Pjsua):
+    """A pjsua2 that goes by the address it has, and sends nothing to keep a way open."""
+
+    kind = "unaware pjsua2"
+    account_setup: ClassVar = Aware.account_setup | {
+        "natConfig.viaRewriteUse": 0,
+        "natConfig.contactRewriteUse": 0,
+        "natConfig.sdpNatRewriteUse": 0,
+        "natConfig.udpKaIntervalSec": 0,
+    }
+
+
+class PrivateTcp(Private):
+    """The same on a connection; when it breaks it is opened again every second."""
+
+    kind = "unaware pjsua2 on TCP"
+    transport = "tcp"
+    account_setup: ClassVar = Private.account_setup | {
+        "regConfig.firstRetryIntervalSec": 1,
+        "regConfig.retryIntervalSec": 1,
+        "regConfig.randomRetryIntervalSec": 0,
+    }
+
+
+class BaresipTcp(Baresip):
+    kind = "baresip on TCP"
+    transport = "tcp"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A phone of some make at a machine of the network."""
+
+    kind: type[Phone]
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__}-{self.machine}"
+
+
+def places(*pairs: tuple[Place, Place]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("one", "other"), pairs, ids=[f"{one}-{other}" for one, other in pairs]
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with closing(Network()) as network:
+        yield network
+
+
+@pytest.fixture
+def machine(network: Network) -> Machine:
+    """Where the server of `conftest.py` runs."""
+    return network.server
+
+
+@pytest.fixture
+def at(server: Server, network: Network, phone) -> Callable[[Place, str], Phone]:
+    """Start the phone of a user at a place, and let it register."""
+
+    def start(place: Place, user: str) -> Phone:
+        new = phone(place.kind, user, server, machine=getattr(network, place.machine))
+        new.registers()
+        return new
+
+    return start
+
+
+@pytest.fixture
+def forgetful(network: Network) -> Iterator[Router]:
+    """The router at home, when it forgets a way that nothing has used for some seconds."""
+    network.home.forgets_after(SECONDS_REMEMBERED)
+    yield network.home
+    network.home.forgets_after(30)  # Linux's own
+
+
+def talk(alice: Phone, bob: Phone) -> None:
+    """Set up a call from `alice` to `bob`."""
+    alice.dials(bob)
+    bob.gets_a_call(alice)
+    alice.hears_ringing(bob)
+    bob.answers()
+    alice.is_talking(bob)
+    bob.is_talking(alice)
+
+
+def flows_of(server: Server, user: str) -> list[str]:
+    """The flows of a user's bindings, as they are kept."""
+    with closing(sqlite3.connect(server.database)) as database:
+        rows = database.execute("SELECT flow FROM bindings WHERE aor LIKE ?", [f"{user}@%"])
+        return [flow for (flow,) in rows]
+
+
+@places(
+    (Place(Baresip, "home_desk"), Place(Aware, "street")),
+    (Place(PrivateTcp, "home_desk"), Place(Baresip, "street")),
+    (Place(Baresip, "home_desk"), Place(Private, "kitchen")),
+    (Place(BaresipTcp, "home_desk"), Place(Private, "kitchen")),
+    (Place(Private, "home_desk"), Place(Baresip, "office_desk")),
+    (Place(PrivateTcp, "home_desk"), Place(BaresipTcp, "office_desk")),
+    (Place(Aware, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (Place(Baresip, "home_desk"), Place(BaresipTcp, "street6")),
+    (Place(BaresipTcp, "home_desk"), Place(Baresip, "street6")),
+)
+def test_phones_behind_nat_call_and_are_called(at, one, other):
+    """RFC 3581 §4, RFC 5626 §5.3: each request of a dialog finds its side, from either side."""
+    alice, bob = at(one, "alice"), at(other, "bob")
+
+    talk(alice, bob)
+    alice.agrees_anew_with(bob, alice.holds)
+    bob.hangs_up()
+    alice.call_ends(bob)
+    bob.call_ends(alice)
+
+    talk(bob, alice)
+    alice.agrees_anew_with(bob, alice.holds)
+    bob.hangs_up()
+    alice.call_ends(bob)
+    bob.call_ends(alice)
+
+
+@places(
+    (Place(Aware, "street"), Place(Baresip, "home_desk")),
+    (Place(Baresip, "home_desk"), Place(Private, "office_desk")),
+    (Place(PrivateTcp, "home_desk"), Place(Baresip, "office_desk")),
+    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (Place(PrivateTcp, "home_desk"), Place(PrivateTcp, "office_desk")),
+)
+def test_a_call_outlives_the_server(server, at, one, other):
+    """RFC 3261 §16.4, RFC 5626 §5.3: flows that tickets name, and phones that come back on others.
+
+    A datagram goes along the old flow.  A connection behind NAT only its phone can open again.
+    """
+    alice, bob = at(one, "alice"), at(other, "bob")
+
+    talk(alice, bob)
+    server.restart()
+    for phone in (alice, bob):
+        if phone.transport == "tcp":
+            phone.expects("registered")
+    bob.hangs_up()
+    alice.call_ends(bob)
+    bob.call_ends(alice)
+
+
+@places(
+    (Place(Private, "home_desk"), Place(Private, "office_desk")),
+    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
+)
+def test_a_call_is_transferred_between_phones_behind_nat(at, one, other):
+    """RFC 3515, RFC 5589 §6.1: REFER in the dialog, its NOTIFYs, and the new call."""
+    alice, bob, carol = at(one, "alice"), at(other, "bob"), at(Place(Baresip, "kitchen"), "carol")
+
+    talk(alice, bob)
+    bob.transfers(carol)
+    carol.gets_a_call(alice)
+    carol.answers()
+    carol.is_talking(alice)
+    alice.is_talking(carol)
+    bob.call_ends(alice)
+    carol.hangs_up()
+    alice.call_ends(carol)
+
+
+@pytest.mark.parametrize("kind", [Private, Aware], ids=["unaware", "aware"])
+@pytest.mark.parametrize("address", ["192.0.2.11", "192.0.2.111"], ids=["port", "address"])
+def test_a_phone_whose_router_gives_it_another_port_is_found_there(
+    server, network, at, kind, address
+):
+    """RFC 5626 §6: the next REGISTER moves the binding, and nothing is left behind."""
+    alice = at(Place(kind, "home_desk"), "alice")
+    bob = at(Place(Baresip, "office_desk"), "bob")
+    (before,) = flows_of(server, "alice")
+
+    network.home.takes_ports(30000)
+    network.home.dials_in_again(address)
+    alice.registers()
+    until(lambda: len(flows_of(server, "alice")) == 1, "alice has one binding")
+    (after,) = flows_of(server, "alice")
+    assert after != before
+    assert f"/{address}:30" in after
+
+    talk(bob, alice)
+    alice.hangs_up()
+    bob.call_ends(alice)
+    alice.call_ends(bob)
+
+
+@pytest.mark.parametrize("flags", [["-sip.keepalive", "1"]], ids=["every second"])
+def test_a_router_that_forgets_is_reminded_in_time(forgetful, at, flags):
+    """RFC 5626 §4.4: what the server sends keeps the way open, and the phone minds none of it."""
+    alice = at(Place(Private, "home_desk"), "alice")
+    bob = at(Place(Baresip, "street"), "bob")
+
+    before = forgetful.datagrams_in()
+    until(
+        lambda: forgetful.datagrams_in() > before + SECONDS_REMEMBERED,
+        "more keep-alives than the router remembers seconds",
+    )
+    talk(bob, alice)
+    alice.hangs_up()
+    bob.call_ends(alice)
+
+
+def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, network, at, sipp):
+    """RFC 3261 §10.2: the Via was truthful, so the phone knows where it wants its calls."""
+    user = CALLEES[0]
+    elsewhere = sipp("callee", calls=1, machine=network.street)
+    register(server, sipp, [user], elsewhere.address, elsewhere.socket, machine=network.street)
+    alice = at(Place(Private, "home_desk"), "alice")
+
+    alice.dials(f"sip:{user}@{server.domain}")
+    alice.is_talking()
+    alice.hangs_up()
+    elsewhere.succeeds()
+
+
+def test_a_call_goes_on_when_the_router_gives_its_phone_another_port(network, at):
+    """RFC 5626 §5.3: the ticket's flow is dead, the phone behind the same NAT is found again."""
+    alice = at(Place(Private, "home_desk"), "alice")
+    bob = at(Place(Baresip, "office_desk"), "bob")
+
+    talk(alice, bob)
+    network.home.takes_ports(40000)
+    network.home.dials_in_again(network.home.addresses[0])
+    alice.registers()
+    bob.hangs_up()
+    alice.call_ends(bob)
+    bob.call_ends(alice)
