@@ -49,6 +49,12 @@ def unfold(text: str) -> str:
     return " ".join(whole)
 
 
+def value_of(line: str) -> str:
+    """What a header line says behind its colon: unfolded, without white space around it."""
+    value = line.partition(":")[2].strip(" \t")
+    return unfold(value).strip(" \t") if "\n" in value else value
+
+
 def is_token(text: str) -> bool:
     """Tell whether `text` is a token of §25.1."""
     return TOKEN.fullmatch(text) is not None

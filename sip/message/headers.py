@@ -20,6 +20,7 @@ from sip.message.grammar import (
     scan_params,
     split_params,
     unquote,
+    value_of,
 )
 from sip.message.uri import SipUri, Uri, parse_host_port, parse_uri
 
@@ -199,6 +200,17 @@ def _name_addr(value: str) -> NameAddr:
 
 _name_addr_kept = lru_cache(maxsize=4096)(_name_addr)
 
+
+def address_of_line(line: str) -> NameAddr:
+    """The same from a whole From or To line."""
+    return _line_kept(line) if len(line) <= _LONGEST_KEPT else _name_addr(value_of(line))
+
+
+@lru_cache(maxsize=4096)
+def _line_kept(line: str) -> NameAddr:
+    return _name_addr(value_of(line))
+
+
 _DISPLAY_NAME = re.compile(r"[^<\"\\;]*+")
 
 
@@ -236,11 +248,12 @@ def _scan_addr_spec(value: str) -> NameAddr:
     return NameAddr("", uri, scan_params(params), params)
 
 
+def cseq_of_line(line: str) -> tuple[int, str]:
+    """Read a CSeq line: its number and its method (§20.16)."""
+    return _cseq_kept(line) if len(line) <= _LONGEST_KEPT else parse_cseq(value_of(line))
+
+
 def parse_cseq(value: str) -> tuple[int, str]:
-    """Read CSeq: its number and its method (§20.16)."""
-    number, _, method = value.partition(" ")
-    if method in METHODS and number.isascii() and number.isdecimal() and len(number) < 10:
-        return int(number), method
     number, _, method = value.strip(" \t").replace("\t", " ").partition(" ")
     method = method.lstrip(" ")
     count = bounded_number(number, MAX_CSEQ)
@@ -249,6 +262,11 @@ def parse_cseq(value: str) -> tuple[int, str]:
     if count > MAX_CSEQ:
         raise BadMessage(f"CSeq {number[:20]} is not below 2**31")
     return count, method
+
+
+@lru_cache(maxsize=1024)  # most are of the first few in their dialog
+def _cseq_kept(line: str) -> tuple[int, str]:
+    return parse_cseq(value_of(line))
 
 
 def parse_seconds(text: str | None, default: int) -> int:

@@ -6,6 +6,8 @@ which any octets survive.
 """
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from sip.message.grammar import (
     BadMessage,
@@ -14,9 +16,10 @@ from sip.message.grammar import (
     split_first,
     split_list,
     unfold,
+    value_of,
     without_params,
 )
-from sip.message.headers import METHODS, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
+from sip.message.headers import METHODS, NameAddr, Via, address_of_line, cseq_of_line, parse_via
 from sip.message.names import REASONS, SINGLE, named, title_of, whatever_is_named, with_folds
 from sip.message.uri import Uri, parse_uri
 
@@ -31,6 +34,8 @@ MAX_BODY_BYTES = 128 * 1024
 # A Contact that is registered here has at most 1,000 characters, push parameters included, and a
 # Record-Route of ours, which a strict router makes a Request-URI, about 300.
 MAX_URI_LENGTH = 4096
+
+T = TypeVar("T")
 
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _COPIED = frozenset(_MANDATORY)  # the same go from a request into each response (§8.2.6.2)
@@ -66,11 +71,10 @@ class Message:
     def value(self, name: str) -> str | None:
         """The first field of that name, whole: unfolded, without white space around it."""
         try:
-            line = self.lines[self.names.index(name)]
+            at = self.names.index(name)
         except ValueError:
             return None
-        value = line.partition(":")[2].strip(" \t")
-        return unfold(value).strip(" \t") if "\n" in value else value
+        return value_of(self.lines[at])
 
     def required(self, name: str) -> str:
         """The same, of a field that must be there.  Raises BadMessage (400)."""
@@ -85,7 +89,7 @@ class Message:
         if count < 2:
             return [self.value(name) or ""] if count else []
         return [
-            unfold(line.partition(":")[2]).strip(" \t")
+            value_of(line)
             for known, line in zip(self.names, self.lines, strict=True)
             if known == name
         ]
@@ -120,28 +124,32 @@ class Message:
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method."""
         if self._cseq is None:
-            self._cseq = parse_cseq(self.required("cseq"))
+            self._cseq = self._read("cseq", cseq_of_line)
         return self._cseq
 
     @property
     def from_(self) -> NameAddr:
         """The From field."""
         if self._from is None:
-            self._from = self._address("from")
+            self._from = self._read("from", address_of_line)
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """The To field."""
         if self._to is None:
-            self._to = self._address("to")
+            self._to = self._read("to", address_of_line)
         return self._to
 
-    def _address(self, name: str) -> NameAddr:
-        value = self.required(name)
+    def _read(self, name: str, read: Callable[[str], T]) -> T:
+        """What a field that must be there says, by its line.  Raises BadMessage (400)."""
+        line = ""
         try:
-            return parse_name_addr(value)
-        except BadMessage as error:
+            line = self.lines[self.names.index(name)]
+            return read(line)
+        except (ValueError, BadMessage) as error:
+            if isinstance(error, ValueError) or not value_of(line):
+                raise BadMessage(f"Missing {title_of(name)} header field") from None
             raise BadMessage(f"{title_of(name)}: {error.reason}") from None
 
     @property
@@ -406,9 +414,10 @@ def _check(message: Request | Response, rest: bytes) -> None:
         missing = next(name for name in _MANDATORY if name not in distinct)
         raise BadMessage(f"Missing {title_of(missing)} header field")
     if len(distinct) != len(names):
-        for name in SINGLE:
-            if names.count(name) > 1:
-                raise BadMessage(f"More than one {title_of(name)} header field")
+        singles = [name for name in names if name in SINGLE]
+        if len(singles) != len(set(singles)):
+            twice = next(name for name in singles if singles.count(name) > 1)
+            raise BadMessage(f"More than one {title_of(twice)} header field")
     _ = message.cseq, message.via, message.call_id  # what can't be read raises
     length_text = message.value("content-length")
     if length_text is None or length_text == str(len(rest)):

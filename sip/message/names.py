@@ -35,30 +35,20 @@ _USUAL = (
     "P-Asserted-Identity P-Preferred-Identity Refer-To Referred-By WWW-Authenticate Privacy "
     "Proxy-Authenticate Unsupported RSeq RAck Retry-After Warning Content-Disposition Replaces"
 )
-# From the spelling on the wire to one name for each field: its long form in lower case.  The colon
-# belongs to the spelling: without one a line is no header field.
+# From the spelling on the wire to one name for each field: its long form in lower case.
 NAMES = {
-    spelling + ":": name.lower()
+    spelling: name.lower()
     for name in _USUAL.split()
     for spelling in (name, name.lower(), name.upper(), name.title())
 }
 NAMES |= {
-    f"{letter}:": name
-    for compact, name in _COMPACT.items()
-    for letter in (compact, compact.upper())
+    letter: name for compact, name in _COMPACT.items() for letter in (compact, compact.upper())
 }
 
-# §20: fields that a message may hold once, and those a request must hold (§8.1.1).
-SINGLE = (
-    "from",
-    "to",
-    "call-id",
-    "cseq",
-    "max-forwards",
-    "max-breadth",
-    "content-length",
-    "content-type",
-    "expires",
+_SPELLINGS = frozenset(NAMES)
+# §20: fields that a message may hold once.
+SINGLE = frozenset(
+    "from to call-id cseq max-forwards max-breadth content-length content-type expires".split()
 )
 # §21, and of later RFCs those that a server, proxy or phone beside us may say.
 REASONS = {
@@ -135,7 +125,7 @@ def _spelled_out(spelling: str) -> str | None:
     if not is_token(spelling):
         return None
     lower = spelling.lower()
-    return NAMES.get(lower + ":", lower)
+    return NAMES.get(lower, lower)
 
 
 _spelled_out_kept = lru_cache(maxsize=512)(_spelled_out)
@@ -143,11 +133,10 @@ _spelled_out_kept = lru_cache(maxsize=512)(_spelled_out)
 
 def field_name(line: str) -> str:
     """The name of a header line, long and in lower case.  Raises BadMessage where it has none."""
-    end = line.find(":")
-    name = NAMES.get(line[: end + 1])
-    if name is None and end > 0:
-        spelling = line[:end]
-        name = (_spelled_out_kept if end <= _LONGEST_KEPT else _spelled_out)(spelling)
+    spelling, colon, _ = line.partition(":")
+    name = NAMES.get(spelling) if colon else None
+    if name is None and colon:
+        name = (_spelled_out_kept if len(spelling) <= _LONGEST_KEPT else _spelled_out)(spelling)
     if name is None:
         raise BadMessage(f"{line[:40]!r} is no header field")
     return name
@@ -163,13 +152,12 @@ def named(lines: list[str]) -> tuple[list[str], list[str]]:
 
     Raises BadMessage for a line that is no header field.
     """
-    names = [NAMES.get(line[: line.find(":") + 1]) for line in lines]
-    if None not in names:
+    names = list(map(NAMES.get, [line.split(":", 1)[0] for line in lines]))
+    if None not in names and _SPELLINGS.isdisjoint(lines):  # a name alone, without its colon
         return names, lines  # type: ignore[return-value]  # none is None, as has just been seen
     if any(line[:1] in (" ", "\t") for line in lines):
         lines = with_folds(lines)
-        return [field_name(line) for line in lines], lines
-    return [name or field_name(line) for name, line in zip(names, lines, strict=True)], lines
+    return [field_name(line) for line in lines], lines
 
 
 def with_folds(lines: list[str]) -> list[str]:

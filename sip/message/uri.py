@@ -130,7 +130,7 @@ def _sorted_headers(uri: SipUri) -> list[tuple[str, str]]:
 
 def _long_name(header: str) -> str:
     lower = normal_escapes(header).lower()
-    return NAMES.get(lower + ":", lower)
+    return NAMES.get(lower, lower)
 
 
 @dataclass(slots=True, unsafe_hash=True)
