@@ -125,6 +125,7 @@ class SipServer:
             calls_to_outside=config.sip_calls_to_outside,
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
+            is_bound=self.keepalive.__contains__,
         )
         # Who serves which method; the proxy serves every other, known or not.
         self.methods: dict[str, Callable[[Request, Upstream], None]] = {

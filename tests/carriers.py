@@ -53,6 +53,9 @@ class MemoryStreams:
             self.phones[number] = listening[0]
         return Flow("TCP", local, remote, number, remote[1])
 
+    def is_open(self, flow: Flow) -> bool:
+        return flow.connection in self.phones
+
     def leads_on(self, flow: Flow) -> bool:
         return bool(flow.connection in self.phones or flow.port)
 

@@ -189,8 +189,8 @@ class Fork:
         while attempt.ways and not self.context.is_decided:
             attempt.way = attempt.ways.popleft()
             try:
-                flow = forwarder.flow_along(attempt.way)
-            except OSError as error:
+                flow = forwarder.flow_along(attempt.way, attempt.target)
+            except (OSError, NoRoute) as error:
                 self._cannot_reach(attempt.target, error)
                 continue
             is_last = not attempt.ways and attempt.target.trunk is None
@@ -265,6 +265,7 @@ class Fork:
             return False
         self.begun += 1
         self.context.pending.discard(branch)
+        attempt.credentials, attempt.answered = None, 0  # another host has nonces of its own
         self._goes_out(attempt)
         return True
 

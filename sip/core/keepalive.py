@@ -28,10 +28,12 @@ class KeepAlive:
     def __len__(self) -> int:
         return sum(map(len, self._slots))
 
+    def __contains__(self, flow: Flow) -> bool:
+        """Tell whether a phone behind NAT is bound by this flow; also while it is never sent on."""
+        return flow in self._slot_of(flow)
+
     def follow(self, before: Bindings, after: Bindings) -> None:
         """Take notice of a change of what an address-of-record is bound to."""
-        if not self._is_on:
-            return
         for binding in after:
             if _needs_it(binding):
                 slot = self._slot_of(binding.flow)
@@ -52,6 +54,8 @@ class KeepAlive:
         until = int(now / SECONDS_PER_SLOT)
         first = max(self._turn, until - len(self._slots))
         self._turn = until
+        if not self._is_on:
+            return
         for turn in range(first, until):
             yield from tuple(self._slots[turn % len(self._slots)])
 

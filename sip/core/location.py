@@ -54,14 +54,16 @@ class Binding:
         contact is, then as now, the very socket that it was seen at.
         """
         is_bound = self.behind_nat or self.flow.connection
+        own = self.instance, self.reg_id
+        is_same_phone = self.instance != "" and own == (new.instance, new.reg_id)
         if self.flow.remote == new.flow.remote:
-            return False
+            # From there it may bind several contacts; but it has learned what its NAT calls it.
+            return bool(is_bound) and is_same_phone
         if not is_bound and not (self._is_its_source() and new._is_its_source()):
             return False
         if self.call_id == new.call_id:
             return self.cseq < new.cseq
-        own = self.instance, self.reg_id
-        return self.instance != "" and own == (new.instance, new.reg_id)
+        return is_same_phone
 
     def _is_its_source(self) -> bool:
         """Tell whether the contact is the socket that its REGISTER came from."""

@@ -1,6 +1,7 @@
 """The stateful proxy (RFC 3261 §16), in blocking style: who is let in, and whom for."""
 
 import logging
+from collections.abc import Callable
 
 from sip.core.authentication import Account, Authenticator
 from sip.core.forking import Fork
@@ -14,7 +15,6 @@ from sip.core.routing import (
     breadth_left,
     has_looped,
     hops_left,
-    is_as_recorded,
     is_own_record_route,
     loop_mark,
     strip_own_maddr,
@@ -22,12 +22,12 @@ from sip.core.routing import (
     username_of,
 )
 from sip.core.targets import TargetSet
-from sip.core.ticket import Passage, Tickets
+from sip.core.ticket import Passage, Tickets, is_as_recorded
 from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri, Uri
+from sip.message.uri import SipUri
 from sip.transaction.layer import Layer, Upstream
 from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute, Resolver
@@ -61,13 +61,14 @@ class Proxy:
         calls_from_outside: bool,
         calls_to_outside: bool,
         follow_redirects: bool,
+        is_bound: Callable[[Flow], bool],
     ) -> None:
         self.layer = layer
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
         self.tickets = tickets
-        self.forwarder = Forwarder(layer, domains, tickets, resolver)
+        self.forwarder = Forwarder(layer, domains, tickets, resolver, trunks, is_bound)
         self.trunks = trunks
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
@@ -80,7 +81,7 @@ class Proxy:
         if passage is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
-        if passage is None or self._leads_back_here(request, passage):
+        if passage is None:
             self._outside_dialog(request, upstream, mark)
         else:
             self._within_dialog(request, upstream, mark, routes, passage)
@@ -94,12 +95,10 @@ class Proxy:
         passage = self.tickets.passage(request, routes)
         if passage is not None:
             strip_own_maddr(request, self.domains)
+            if passage.flow is None and not _leads_to_a_side(request, passage):
+                # An address here is looked up (§16.5), and whatever else it is needs a password.
+                passage = None
         return routes, passage
-
-    def _leads_back_here(self, request: Request, passage: Passage) -> bool:
-        """Tell whether a dialog's target is an address here: it is looked up (§16.5)."""
-        is_free = passage.flow is None and "route" not in request.names
-        return is_free and self.domains.is_us(request.uri)
 
     def _within_dialog(
         self,
@@ -109,9 +108,7 @@ class Proxy:
         routes: list[SipUri],
         passage: Passage,
     ) -> None:
-        """Go where the ticket says, else where the Route or the Request-URI says (§16.6)."""
-        if passage.flow is None and "route" in request.names:
-            self._authenticate(request, upstream)
+        """Go where the ticket says (§16.6)."""
         recorded = list(filter(is_own_record_route, routes))
         if request.method != "BYE" and all(map(is_as_recorded, recorded)):
             # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
@@ -121,6 +118,8 @@ class Proxy:
         target = self._target_within(request, passage)
         if target is None:
             raise Refused(430, f"{passage.flow} leads to nobody any more")  # RFC 5626 §5.3
+        if target.trunk is not None and target.trunk.username:
+            self._authenticate(request, upstream)  # before the gateway hears who we are
         Fork(self.forwarder, request, upstream, mark).run([target])
 
     def _target_within(self, request: Request, passage: Passage) -> Target | None:
@@ -132,11 +131,17 @@ class Proxy:
         flow, uri_text = passage.flow, as_request_uri(request.uri_text)
         if flow is None:
             return Target(uri_text)
-        is_gone = not self.layer.transports.leads_on(flow)
-        if is_gone or _may_have_moved(request.uri, flow):
-            gone = flow if is_gone else None
-            phone = self._target_set().of_peer(request.uri, request.to.uri, gone)
-            if is_gone or (phone and phone.flow and phone.flow.remote[0] == flow.remote[0]):
+        transports = self.layer.transports
+        if flow.transport == "UDP":
+            is_gone = passage.is_bound and not self.forwarder.is_bound(flow)
+        else:
+            is_gone = not transports.is_open(flow)
+        if is_gone:
+            phone = self._target_set().of_peer(request.uri, request.to.uri, flow)
+            if phone is None and (flow.transport == "UDP" or not transports.leads_on(flow)):
+                return None
+            # Every home has a 192.168.1.20: what is bound at another address may be another phone.
+            if phone is not None and (flow.transport != "UDP" or phone.source == flow.remote[0]):
                 return phone
         trunk = self.trunks.at(flow, username_of(request.to.uri)) if self.trunks else None
         return Target(uri_text, flow, trunk=trunk)
@@ -157,11 +162,11 @@ class Proxy:
 
     def _target_of_ack(self, request: Request) -> Target | None:
         """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
-        _, passage = self._prepare(request)
-        if passage is None or (passage.flow is None and "route" in request.names):
-            return None
-        if not self._leads_back_here(request, passage):
+        routes, passage = self._prepare(request)
+        if passage is not None:
             return self._target_within(request, passage)
+        if self._leads_on(request) or self.tickets.passage(request, routes) is None:
+            return None
         realm = self.domains.realm_of(request.uri)
         targets = self._target_set().of_user(username_of(request.uri), realm or self.domains.main)
         return max(targets, key=lambda target: target.q, default=None)
@@ -172,7 +177,7 @@ class Proxy:
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
         target_set = self._target_set()
-        is_stranger = account is None and not self.trunks.is_gateway(upstream.flow.remote)
+        is_stranger = account is None and not self._is_of_gateway(request, upstream)
         targets = self._targets(request, account, target_set, is_stranger=is_stranger)
         Fork(
             self.forwarder,
@@ -235,15 +240,15 @@ class Proxy:
         raise Refused(480, f"{username[:60]} is {state}")
 
     def _target_set(self) -> TargetSet:
-        leads_on = self.layer.transports.leads_on
-        return TargetSet(self.authenticator.accounts, self.domains, self.location, leads_on)
+        accounts, transports = self.authenticator.accounts, self.layer.transports
+        return TargetSet(accounts, self.domains, self.location, transports)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """The account that a request comes from, None for a stranger who is let in.
 
         Raises Challenged, or Refused (403).
         """
-        if self.trunks.is_gateway(upstream.flow.remote):
+        if self._is_of_gateway(request, upstream):
             return None  # whoever it says that calls: it reaches our users, and nobody else
         if self.domains.realm_of_sender(request.from_.uri) is not None:
             account = self._authenticate(request, upstream)
@@ -254,6 +259,18 @@ class Proxy:
         if not self.calls_from_outside:
             raise Refused(403, "it comes from outside, and calls from outside are off")
         return None
+
+    def _is_of_gateway(self, request: Request, upstream: Upstream) -> bool:
+        """Tell whether a gateway sends a request, and no phone at its address in a user's name."""
+        source = upstream.flow.remote
+        if not self.trunks or not self.trunks.is_gateway(source):
+            return False
+        realm = self.domains.realm_of_sender(request.from_.uri)
+        return (
+            realm is None
+            or self.trunks.is_place(source)
+            or self.authenticator.accounts.find(username_of(request.from_.uri), realm) is None
+        )
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
         realm = self._realm_of_caller(request)
@@ -267,10 +284,14 @@ class Proxy:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
 
 
-def _may_have_moved(contact: Uri, flow: Flow) -> bool:
-    """Tell whether a NAT stands between a Contact and the flow that leads there."""
+def _leads_to_a_side(request: Request, passage: Passage) -> bool:
+    """Tell whether a request goes to a host of the dialog's sides, and nowhere on its way."""
+    uri = request.uri
     return (
-        flow.transport == "UDP" and isinstance(contact, SipUri) and contact.host != flow.remote[0]
+        isinstance(uri, SipUri)
+        and uri.host in passage.hosts
+        and "route" not in request.names
+        and uri.param("maddr") is None
     )
 
 

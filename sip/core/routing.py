@@ -24,8 +24,6 @@ from sip.transport.flow import Flow
 MAX_BREADTH = 60
 # Routes through us in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
-# What `Tickets.issue` writes into a Record-Route.
-_RECORDED_PARAMS = frozenset({"transport", "lr", "t", "f"})
 _USUAL_HOPS = frozenset(map(str, range(71)))
 
 
@@ -240,14 +238,6 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
 def is_own_record_route(uri: Uri) -> TypeGuard[SipUri]:
     """Tell whether a URI that names us has the form of our Record-Routes: a ticket and no user."""
     return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
-
-
-def is_as_recorded(uri: SipUri) -> bool:
-    """Tell whether a Record-Route of ours came back without anything added, a maddr for instance.
-
-    A ticket signs its dialog and its flow, and no more of the value that it stands in.
-    """
-    return {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers
 
 
 def strip_own_maddr(request: Request, domains: Domains) -> None:

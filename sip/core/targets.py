@@ -1,6 +1,5 @@
 """The target set: all places that one request may go to (RFC 3261 §16.5)."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from sip.core.authentication import Accounts
@@ -11,6 +10,7 @@ from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
 from sip.message.uri import SipUri, Uri, parse_uri
 from sip.transport.flow import Flow
+from sip.transport.transports import Transports
 
 # What may name a local user as its contact may name another: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
@@ -21,7 +21,7 @@ MAX_TARGETS = 60
 class TargetSet:
     """Finds places, none of them twice, for as long as a request is being forwarded.
 
-    `leads_on` tells whether a flow leads to its peer still.
+    `transports` tells where flows lead.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class TargetSet:
         accounts: Accounts,
         domains: Domains,
         location: Location,
-        leads_on: Callable[[Flow], bool],
+        transports: Transports,
     ) -> None:
         self.accounts = accounts
         self.domains = domains
         self.location = location
-        self.leads_on = leads_on
+        self.transports = transports
         self._users: set[tuple[str, str]] = set()
         self._targets: list[Target] = []
 
@@ -65,23 +65,34 @@ class TargetSet:
         self._targets += found
         return found
 
-    def of_peer(self, uri: Uri, peer: Uri, gone: Flow | None) -> Target | None:
+    def of_peer(self, uri: Uri, peer: Uri, gone: Flow) -> Target | None:
         """The phone that a dialog is with, as it is registered now, `uri` being its Contact.
 
-        It is one of the user's whom To calls `peer`, or whom the Contact names.  When its flow is
-        `gone` it may have come back with another Contact, which holds the port that it connects
-        from: it is known by all the rest of that, and by the address that it comes from as before.
+        It is one of the user's whom To calls `peer`, or whom the Contact names.  Its flow is
+        `gone`, and it may have come back with another Contact, which holds the port that it
+        connects from: it is known by all the rest of that, and by the address that it comes from
+        as before.  One with a Path is no such phone: the connection was that of the proxy
+        before it.
         """
         realm = self.domains.realm_of(peer) or self.domains.main
+        equal: list[Target] = []
         moved: list[Target] = []
         for username in dict.fromkeys((username_of(peer), username_of(uri))):
             for target in self._contacts(username, realm):
                 contact = parse_uri(target.uri_text)
+                if target.path:
+                    continue
                 if contact.equals(uri):
-                    return target
-                if gone and target.source == gone.remote[0] and _is_but_for_port(contact, uri):
+                    equal.append(target)
+                elif target.source == gone.remote[0] and _is_but_for_port(contact, uri):
                     moved.append(target)
-        return moved[0] if len(moved) == 1 else None
+        if len(moved) > 1:  # nobody knows which
+            moved.clear()
+        # What it has left behind may be bound yet; the one that is connected is it.
+        found = [*equal, *moved]
+        is_open = self.transports.is_open
+        connected = [target for target in found if target.flow and is_open(target.flow)]
+        return next(iter(connected or found), None)
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
@@ -138,7 +149,7 @@ class TargetSet:
         aor = address_of_record(username, realm)
         found: list[Target] = []
         for binding in self.location.bindings(aor):
-            is_connected = binding.flow.connection > 0 and self.leads_on(binding.flow)
+            is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
             if binding.behind_nat and binding.flow.connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
             else:

@@ -41,6 +41,10 @@ class Trunks:
         """Tell whether a request comes from the address of a gateway, from whichever port."""
         return source[0] in self._hosts
 
+    def is_place(self, address: Endpoint) -> bool:
+        """Tell whether a gateway is at an address and port."""
+        return any(address in places for places in self._places.values())
+
     def target(self, username: str) -> Target | None:
         """Where a call to a number goes; None where it is none, or no trunk takes it."""
         number = number_of(username)

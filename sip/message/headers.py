@@ -254,6 +254,7 @@ def cseq_of_line(line: str) -> tuple[int, str]:
 
 
 def parse_cseq(value: str) -> tuple[int, str]:
+    """The same from the value alone."""
     number, _, method = value.strip(" \t").replace("\t", " ").partition(" ")
     method = method.lstrip(" ")
     count = bounded_number(number, MAX_CSEQ)

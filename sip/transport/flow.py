@@ -56,10 +56,11 @@ def shows_source(via: Via, flow: Flow) -> bool:
     """Tell whether a Via says the address that its message really came from.
 
     If it doesn't, somebody rewrote addresses on the way, or the sender doesn't know its own.  The
-    port of a connection says nothing: its Via has the one that its sender listens on.
+    port of a connection says nothing: its Via has the one that its sender listens on.  So has the
+    Via of a datagram that asks for no rport (§18.2.2).
     """
     host, port = flow.remote
-    if flow.transport != "UDP":
+    if flow.transport != "UDP" or "rport" not in via.params:
         return via.host_port[0] == host
     if via.sent_by == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
         return True

@@ -194,6 +194,10 @@ class Streams:
             return None
         return connection
 
+    def is_open(self, flow: Flow) -> bool:
+        """Tell whether the connection of a flow can be sent on."""
+        return self._usable(flow) is not None
+
     def leads_on(self, flow: Flow) -> bool:
         """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
         return bool(flow.port or self._usable(flow))

@@ -59,8 +59,11 @@ class Streams(Protocol):
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         """The flow of a connection to `remote`; doesn't wait.  Raises OSError."""
 
+    def is_open(self, flow: Flow) -> bool:
+        """Tell whether the connection of a flow can be sent on."""
+
     def leads_on(self, flow: Flow) -> bool:
-        """Tell whether a flow leads to its peer still."""
+        """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send along a flow.  Raises OSError when there is no way."""
@@ -200,8 +203,12 @@ class Transports:
             sock = self._socket_for(flow.local, flow.remote)
         sock.send(data, flow)
 
+    def is_open(self, flow: Flow) -> bool:
+        """Tell whether a flow can be sent on as it is; nobody knows of a datagram."""
+        return flow.transport == "UDP" or self._streams().is_open(flow)
+
     def leads_on(self, flow: Flow) -> bool:
-        """Tell whether a flow leads to its peer still; nobody knows of a datagram."""
+        """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
         return flow.transport == "UDP" or self._streams().leads_on(flow)
 
     def _streams(self) -> Streams:

@@ -5,6 +5,8 @@ from carriers import SERVER
 from ladders.carrying import Call, calls, exchanged, talks
 from world import REALM, Phone, World
 
+from sip.message.message import Request, parse
+
 NAT = "198.51.100.7"
 OTHER_NAT = "198.51.100.8"
 
@@ -191,3 +193,42 @@ def test_pings_of_phones_are_taken_in_silence(world: World):
     assert bob.hears_nothing()
     assert world.server.transports.counts["keep-alives"] == 3
     assert SERVER not in world.pings
+
+
+def test_a_phone_that_sends_from_another_port_than_it_listens_on_is_called_where_it_listens(
+    world: World,
+):
+    """§18.2.2: without rport its Via says where; its Contact is meant too."""
+    host = "192.0.2.50"
+    listening = world.phone("bob", registered=False, host=host, port=5060)
+    sending = world.phone("bob", registered=False, host=host, port=49_152)
+    sending.sent_by, sending.contact = f"{host}:5060", f"<sip:bob@{host}:5060>"
+    register = sending.request(
+        "REGISTER", f"sip:{REALM}", to=f"<{sending.aor}>", headers=(f"Contact: {sending.contact}",)
+    )
+
+    def without_rport(request: Request) -> Request:
+        message = parse(request.encode().replace(b";rport", b""))
+        assert isinstance(message, Request)
+        return message
+
+    sending.transmits(without_rport(register))
+    answer = sending.with_credentials(register, listening.gets(401))
+    sending.transmits(without_rport(answer))
+    assert listening.gets(200)
+    world.phone("alice").sends("INVITE", listening.aor)
+    assert listening.gets("INVITE")
+    assert sending.hears_nothing()
+
+
+def test_a_phone_that_has_learned_its_public_address_is_bound_once(world: World):
+    """RFC 5626 §6: the same instance, from the same socket, has another contact now."""
+    bob = world.phone("bob", registered=False, host=NAT, port=33_333)
+    more = ';+sip.instance="<urn:uuid:1>"'
+    bob.sent_by, bob.contact = "192.168.1.20:5060", f"<sip:bob@192.168.1.20:5060>{more}"
+    bob.registers()
+    bob.sent_by, bob.contact = f"{NAT}:33333", f"<sip:bob@{NAT}:33333>{more}"
+    bob.registers()
+    world.phone("alice").sends("INVITE", bob.aor)
+    assert bob.gets("INVITE")
+    assert bob.hears_nothing()

@@ -2,7 +2,7 @@
 
 import pytest
 from ladders.carrying import calls, exchanged, placed, started_again, talks
-from world import REALM, TcpPhone, World, dialog_of_callee
+from world import REALM, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
@@ -263,3 +263,43 @@ def test_a_big_request_reaches_a_phone_on_a_connection(world: World, alice, bob)
     call = calls((alice, bob), body=body)
     assert call.received.body == body
     assert isinstance(call.is_answered(body=body), Response)
+
+
+@pytest.mark.parametrize("contact", ["behind a firewall", "its own socket"])
+def test_a_dialog_goes_on_by_the_connection_of_the_next_register(world, alice, contact: str):
+    """RFC 5626 §5.3: a port that nobody gets through to is no better than the new connection."""
+    carol = world.phone("carol", registered=False, transport="TCP")
+    carol.listens_at = None
+
+    def registers() -> None:
+        if contact == "its own socket":
+            host, port = carol.address
+            carol.contact = f"<sip:carol@{host}:{port};transport=tcp>"
+        carol.registers()
+
+    registers()
+    call = talks((alice, carol))
+    carol.hangs_up(listens=False)
+    carol.connects()
+    registers()
+    alice.sends_within("BYE", call.here)
+    assert carol.gets("BYE")
+
+
+def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(world, alice):
+    """RFC 3327: the phone's Contact is the proxy's matter, its Route stands in the dialog."""
+    edge = world.phone("bob", registered=False, host="198.51.100.1", transport="TCP")
+    edge.contact = "<sip:bob@192.168.9.9:5060>"
+    route = "<sip:198.51.100.1:5060;transport=tcp;lr>"
+    edge.registers(headers=("Supported: path", f"Path: {route}"))
+    invite = alice.sends("INVITE", edge.aor)
+    received = edge.gets("INVITE")
+    received.put_first("record-route", f"Record-Route: {route}")
+    edge.answers(received, 200)
+    here = dialog_of_caller(invite, alice.gets(200))
+    world.start_server()
+    edge.connects()
+    alice.sends_within("BYE", here)
+    bye = edge.gets("BYE")
+    assert bye.values("route") == [route]
+    assert bye.uri_text == "sip:bob@192.168.9.9:5060"

@@ -112,7 +112,7 @@ def test_another_trunk_may_need_no_password(world: World, alice):
 
 
 def test_requests_within_the_call_are_answered_for_too(world: World, alice, gateway):
-    """§22.3: a re-INVITE and a BYE are asked anew; also after a restart."""
+    """§22.3: a re-INVITE and a BYE are asked anew, first by us; also after a restart."""
     invite, second = dials(alice, gateway)
     ok = gateway.answers(second, 200)
     here, there = dialog_of_caller(invite, alice.gets(200)), dialog_of_callee(second, ok)
@@ -121,6 +121,9 @@ def test_requests_within_the_call_are_answered_for_too(world: World, alice, gate
     for number, method in enumerate(("INVITE", "BYE"), 2):
         world.start_server()
         sent = alice.sends_within(method, here, body=SDP if method == "INVITE" else b"")
+        assert gateway.hears_nothing()  # before it hears who we are, we hear who alice is
+        sent = alice.with_credentials(sent, alice.gets(407))
+        alice.transmits(sent)
         asks(gateway, gateway.gets(method), number)
         if method == "INVITE":
             gateway.gets("ACK")
@@ -195,7 +198,9 @@ def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, ali
     answer = alice.answers(received, 200)
     ok = gateway.gets(200)
     there = dialog_of_callee(received, answer)
-    exchanged(alice, "BYE", there, gateway)
+    bye = alice.sends_within("BYE", there)
+    alice.transmits(alice.with_credentials(bye, alice.gets(407)))
+    assert gateway.gets("BYE")
     assert ok
     for uri in ("sip:x@elsewhere.org", f"sip:0049@{REALM}", "sip:x@192.0.2.200"):
         gateway.sends("INVITE", uri, answers_challenge=False)
@@ -243,3 +248,61 @@ def test_what_was_meant_for_us_does_not_reach_the_gateway(alice, gateway):
     """§22.3: alice's credentials end here."""
     _, second = dials(alice, gateway)
     assert all("example.com" not in field for field in second.fields("proxy-authorization"))
+
+
+@pytest.mark.parametrize("registers_by", ["Contact", "Path"])
+@pytest.mark.parametrize("caller", ["alice", "a stranger"])
+def test_nobodys_contact_leads_to_a_gateway(registers_by: str, caller: str):
+    """There each call may cost money, and a number that no trunk takes is not to be had."""
+    world = World(settings={"sip_trunk": parse_trunks(f"0891=sip:{GATEWAY}")})
+    gateway = world.phone("gateway", registered=False, host=GATEWAY)
+    alice = world.phone("alice", registered=False)
+    if registers_by == "Contact":
+        alice.registers(f"<sip:0900123@{GATEWAY}>")
+    else:
+        path = ("Supported: path", f"Path: <sip:{GATEWAY};lr>")
+        alice.registers("<sip:0900123@carrier.example>", headers=path)
+    if caller == "alice":
+        alice.sends("INVITE", alice.aor)
+    else:
+        stranger = world.phone("x", registered=False)
+        stranger.sends("INVITE", alice.aor, from_uri="sip:x@elsewhere.org", answers_challenge=False)
+    assert gateway.hears_nothing()
+
+
+def test_a_gateway_that_registers_itself_is_called_there():
+    """A telephone exchange may be both: the gateway of a trunk, and a user."""
+    world = World(settings={"sip_trunk": parse_trunks(f"0891=sip:{GATEWAY}")})
+    alice, exchange = world.phone("alice"), world.phone("exchange", host=GATEWAY)
+    alice.sends("INVITE", exchange.aor)
+    assert exchange.gets("INVITE")
+
+
+def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway):
+    """One machine, or one NAT, for both: whoever calls in a user's name shows the password."""
+    bob, beside = world.phone("bob"), world.phone("carol", host=GATEWAY, port=44_444)
+    beside.sends("INVITE", f"sip:0891234@{REALM}")
+    assert gateway.gets("INVITE")
+    beside.sends("INVITE", bob.aor, answers_challenge=False)
+    assert beside.gets(407)
+    assert bob.hears_nothing()
+
+
+def test_another_address_of_the_gateway_asks_with_a_nonce_of_its_own():
+    """RFC 3263 §4.3: who is asked next knows nothing of what was answered before."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:office:pass%20word@gw.example.net")})
+    world.zone.records["gw.example.net", "A"] = [GATEWAY, "203.0.113.10"]
+    world.now += 400  # seconds; that there was no such name is forgotten then
+    world.server.trunks.refresh()
+    both = [world.phone("one", registered=False, host=GATEWAY)]
+    both.append(world.phone("two", registered=False, host="203.0.113.10"))
+    alice = world.phone("alice")
+    alice.sends("INVITE", f"sip:0891234@{REALM}")
+    first, second = both if both[0].inbox else reversed(both)
+    asks(first, first.gets("INVITE"), 1)
+    first.gets("ACK")
+    first.answers(first.gets("INVITE"), 503)
+    first.gets("ACK")
+    asks(second, second.gets("INVITE"), 2)
+    second.gets("ACK")
+    assert is_right(second.gets("INVITE"), 2)

@@ -52,6 +52,9 @@ class Hop:
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         return Flow("TCP", local, remote, connection=1)
 
+    def is_open(self, flow: Flow) -> bool:
+        return not self.is_broken
+
     def leads_on(self, flow: Flow) -> bool:
         return not self.is_broken
 

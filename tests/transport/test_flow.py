@@ -90,19 +90,21 @@ def test_on_a_connection_a_response_takes_the_connection():
 @pytest.mark.parametrize(
     ("sent_by", "source", "truthful"),
     [
-        ("192.0.2.7:5060", ("192.0.2.7", 5060), True),
-        ("192.0.2.7", ("192.0.2.7", 5060), True),
-        ("192.0.2.7", ("192.0.2.7", 5061), False),
-        ("192.0.2.7:5061", ("192.0.2.7", 5060), False),
+        ("192.0.2.7:5060;rport", ("192.0.2.7", 5060), True),
+        ("192.0.2.7;rport", ("192.0.2.7", 5060), True),
+        ("192.0.2.7;rport", ("192.0.2.7", 5061), False),
+        ("192.0.2.7:5061;rport", ("192.0.2.7", 5060), False),
+        ("192.0.2.7:5061", ("192.0.2.7", 49152), True),  # it listens elsewhere than it sends from
         ("10.0.0.1:5060", ("192.0.2.7", 5060), False),
+        ("10.0.0.1:5060;rport", ("192.0.2.7", 5060), False),
         ("phone.example.com", ("192.0.2.7", 5060), False),
-        ("[2001:db8::7]:5060", ("2001:db8::7", 5060), True),
-        ("[2001:DB8::0:7]", ("2001:db8::7", 5060), True),
+        ("[2001:db8::7]:5060;rport", ("2001:db8::7", 5060), True),
+        ("[2001:DB8::0:7];rport", ("2001:db8::7", 5060), True),
         ("[2001:db8::7]", ("2001:db8::8", 5060), False),
     ],
 )
 def test_a_via_tells_whether_somebody_rewrote_addresses_on_the_way(sent_by, source, truthful):
-    """A phone behind NAT knows itself by another address."""
+    """A phone behind NAT knows itself by another address; without rport its port is meant."""
     via = parse_via(f"SIP/2.0/UDP {sent_by};branch=z9hG4bK1")
     assert shows_source(via, flow_from(*source)) is truthful
 
