@@ -209,7 +209,7 @@ class SipServer:
             self.proxy.handle(request, upstream)
             return
         # Without credentials it is challenged, whichever way it came, and nothing is done.
-        if "authorization" in request.names and upstream.is_merged():
+        if "authorization" in request.present and upstream.is_merged():
             raise Refused(482, "it has come another way already")
         self.registrar.handle(request, upstream)
 
@@ -236,7 +236,7 @@ class SipServer:
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
         is_us = self.domains.is_us
-        if "route" not in request.names:
+        if "route" not in request.present:
             return is_us(request.uri)
         routes = [parse_name_addr(value).uri for value in request.values("route")]
         return all(map(is_us, (request.uri, *routes)))

@@ -306,7 +306,7 @@ class Fork:
         first, *later = by_preference(targets)
         self.waiting.extend(first)
         self.groups.extendleft(reversed(later))
-        if "contact" in response.names:
+        if "contact" in response.present:
             return False
         self.context.pending.discard(branch)
         return True
@@ -328,8 +328,7 @@ class Fork:
         response.drop_top_via()
         if best.status in (401, 407):
             for name, line in context.other_challenges(best):
-                response.names.append(name)
-                response.lines.append(line)
+                response.append(name, line)
         upstream.respond(response)
 
     def _answer_for_silence(self, status: int) -> None:

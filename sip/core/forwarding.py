@@ -69,9 +69,9 @@ class Forwarder:
         outgoing.set("max-breadth", f"Max-Breadth: {breadth}")  # RFC 5393 §5.3.3: in each
         if target.path:
             outgoing.set_values("route", "Route", [*target.path, *request.values("route")])
-        if "proxy-authorization" in outgoing.names:
+        if "proxy-authorization" in outgoing.present:
             self._take_own_credentials(outgoing)
-        uri = set_out_route(outgoing) if "route" in outgoing.names else None
+        uri = set_out_route(outgoing) if "route" in outgoing.present else None
         if target.flow is not None:
             return outgoing, (target.flow,)
         if uri is None:
@@ -168,7 +168,7 @@ class Forwarder:
         here, which leads back to us, and where a proxy before us has a Route of its own, which is
         followed along a flow only.
         """
-        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.names
+        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
         if not is_connected and (is_recorded or not is_free):
             return self._along(came_by)
         try:

@@ -90,7 +90,7 @@ class Proxy:
         """Take off what is for us alone (§16.4): our Routes, and what they permit."""
         routes = take_own_routes(request, self.domains)
         for name in _ASSERTIONS:
-            if name in request.names:
+            if name in request.present:
                 request.remove(name)
         passage = self.tickets.passage(request, routes)
         if passage is not None:
@@ -165,20 +165,21 @@ class Proxy:
         routes, passage = self._prepare(request)
         if passage is not None:
             return self._target_within(request, passage)
-        if self._leads_on(request) or self.tickets.passage(request, routes) is None:
+        realm = self._realm_here(request)
+        if realm is None or self.tickets.passage(request, routes) is None:
             return None
-        realm = self.domains.realm_of(request.uri)
-        targets = self._target_set().of_user(username_of(request.uri), realm or self.domains.main)
+        targets = self._target_set().of_user(username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
         """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
-        if not username_of(request.uri) and not self._leads_on(request):
+        realm = self._realm_here(request)
+        if realm is not None and not username_of(request.uri):
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
-        targets = self._targets(request, account, target_set, is_stranger=is_stranger)
+        targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
         Fork(
             self.forwarder,
             request,
@@ -189,17 +190,20 @@ class Proxy:
             redirect=target_set.of_redirection if self.follow_redirects else None,
         ).run(targets)
 
-    def _leads_on(self, request: Request) -> bool:
-        """Tell whether a Route, the maddr or the domain of a request names somebody else."""
-        return (
-            "route" in request.names
-            or self.domains.is_aimed_past_us(request.uri)
-            or not self.domains.is_us(request.uri)
-        )
+    def _realm_here(self, request: Request) -> str | None:
+        """The realm whose domain a request is for.
+
+        None where a Route, the maddr or the domain of it names somebody else.
+        """
+        uri = request.uri
+        if "route" in request.present or self.domains.is_aimed_past_us(uri):
+            return None
+        return self.domains.realm_of(uri)
 
     def _targets(
         self,
         request: Request,
+        realm: str | None,
         account: Account | None,
         target_set: TargetSet,
         *,
@@ -207,12 +211,13 @@ class Proxy:
     ) -> list[Target]:
         """Where a request outside a dialog goes (§16.5).  Raises Refused, or gives at least one.
 
-        Strangers are not told who exists.
+        `realm` is that of the domain here which it is for, None where it leads outside.  Strangers
+        are not told who exists.
         """
         uri = request.uri
-        username, realm = username_of(uri), self.domains.realm_of(uri)
-        if realm is None or self._leads_on(request):
-            if account is not None and "route" not in request.names:
+        username = username_of(uri)
+        if realm is None:
+            if account is not None and "route" not in request.present:
                 phones = target_set.of_contact(uri, self._realm_of_caller(request))
                 if phones:
                     return phones
@@ -290,7 +295,7 @@ def _leads_to_a_side(request: Request, passage: Passage) -> bool:
     return (
         isinstance(uri, SipUri)
         and uri.host in passage.hosts
-        and "route" not in request.names
+        and "route" not in request.present
         and uri.param("maddr") is None
     )
 

@@ -196,7 +196,7 @@ def _supported_path(request: Request) -> tuple[str, ...]:
 
     So it learns that somebody on the way has put himself before it (RFC 3327 §5.3).
     """
-    if "path" not in request.names:
+    if "path" not in request.present:
         return ()
     if "path" not in [tag.lower() for tag in request.values("supported")]:
         raise Refused(

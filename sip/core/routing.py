@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeGuard
 
 from sip.core.trunk import Trunk
-from sip.message.grammar import BadMessage, bounded_number
+from sip.message.grammar import BadMessage, bounded_number, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
 from sip.message.uri import (
@@ -24,7 +25,6 @@ from sip.transport.flow import Flow
 MAX_BREADTH = 60
 # Routes through us in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
-_USUAL_HOPS = frozenset(map(str, range(71)))
 
 
 class Domains:
@@ -157,6 +157,9 @@ class Target:
 
 def by_preference(targets: Iterable[Target]) -> list[list[Target]]:
     """Group targets by q: equals are tried at once, the higher group first (§16.6)."""
+    targets = list(targets)
+    if len(targets) == 1:
+        return [targets]
     groups: dict[int, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.q, []).append(target)
@@ -168,7 +171,7 @@ def breadth_left(request: Request) -> int:
 
     Raises BadMessage.
     """
-    if "max-breadth" not in request.names:
+    if "max-breadth" not in request.present:
         return MAX_BREADTH
     breadth = bounded_number(request.required("max-breadth"), MAX_BREADTH)
     if breadth is None:
@@ -181,7 +184,8 @@ def has_looped(request: Request, mark: str) -> bool:
 
     `mark` is in each branch of ours that it got; it is keyed, so nobody else writes it.
     """
-    return any(mark in field for field in request.fields("via"))
+    vias = [line for name, line in zip(request.names, request.lines, strict=True) if name == "via"]
+    return any(mark in via for via in vias)
 
 
 def loop_mark(request: Request) -> str:
@@ -190,7 +194,7 @@ def loop_mark(request: Request) -> str:
     The same for a CANCEL as for its INVITE.  Raises BadMessage.
     """
     tag, number = request.from_.tag, str(request.cseq[0])
-    routes = request.fields("route") if "route" in request.names else ()
+    routes = request.fields("route") if "route" in request.present else ()
     return "." + fingerprint(request.uri_text, *routes, request.call_id, tag, number)
 
 
@@ -212,7 +216,7 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
     Request-URI, and the real one behind the Routes: that is set right first.
     """
-    if "route" not in request.names:
+    if "route" not in request.present:
         return []
     routes = request.values("route")
     taken: list[SipUri] = []
@@ -281,10 +285,18 @@ def hops_left(request: Request) -> int:
 
     Raises BadMessage.
     """
-    text = request.value("max-forwards")
-    if text is None:
+    if "max-forwards" not in request.present:
         return 71
-    hops = int(text) if text in _USUAL_HOPS else bounded_number(text, 255)
+    line = request.lines[request.names.index("max-forwards")]
+    return _hops_kept(line) if len(line) <= _LONGEST_HOPS else _hops(line)
+
+
+def _hops(line: str) -> int:
+    hops = bounded_number(value_of(line), 255)
     if hops is None or hops > 255:
         raise BadMessage("Malformed Max-Forwards")
     return hops
+
+
+_LONGEST_HOPS = 32
+_hops_kept = lru_cache(maxsize=512)(_hops)

@@ -53,14 +53,16 @@ class Message:
     """What requests and responses share: header fields, in order, and a body.
 
     `lines[i]` is a whole field as it came, folds included; `names[i]` its name, long and in lower
-    case.  Values that have been read are remembered; the editing methods forget them.
+    case; `present` holds each name once, to ask quickly.  Values that have been read are
+    remembered; the editing methods forget them.
     """
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names")
+    __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names", "present")
 
     def __init__(self, names: list[str], lines: list[str], body: bytes = b"") -> None:
         self.names = names
         self.lines = lines
+        self.present = set(names)
         self.body = body
         self._via: Via | None = None
         self._from: NameAddr | None = None
@@ -70,11 +72,9 @@ class Message:
 
     def value(self, name: str) -> str | None:
         """The first field of that name, whole: unfolded, without white space around it."""
-        try:
-            at = self.names.index(name)
-        except ValueError:
+        if name not in self.present:
             return None
-        return value_of(self.lines[at])
+        return value_of(self.lines[self.names.index(name)])
 
     def required(self, name: str) -> str:
         """The same, of a field that must be there.  Raises BadMessage (400)."""
@@ -87,7 +87,7 @@ class Message:
         """Every field of that name, unfolded, commas left alone: credentials have their own."""
         count = self.names.count(name)
         if count < 2:
-            return [self.value(name) or ""] if count else []
+            return [value_of(self.lines[self.names.index(name)])] if count else []
         return [
             value_of(line)
             for known, line in zip(self.names, self.lines, strict=True)
@@ -99,6 +99,8 @@ class Message:
 
         Raises BadMessage.
         """
+        if name not in self.present:
+            return []
         fields = self.fields(name)
         if len(fields) < 2 and not (fields and "," in fields[0]):
             return fields if fields and fields[0] else []
@@ -161,12 +163,17 @@ class Message:
 
     def set(self, name: str, line: str) -> None:
         """Replace the one field of that name by `line`, or add it at the end."""
-        if name in self.names:
+        if name in self.present:
             self.lines[self.names.index(name)] = line
         else:
-            self.names.append(name)
-            self.lines.append(line)
+            self.append(name, line)
         self._forget(name)
+
+    def append(self, name: str, line: str) -> None:
+        """Add a field below all others."""
+        self.names.append(name)
+        self.lines.append(line)
+        self.present.add(name)
 
     def _forget(self, name: str) -> None:
         if name == "via":
@@ -174,16 +181,12 @@ class Message:
         elif name in _REMEMBERED:
             self._from = self._to = self._call_id = self._cseq = None
 
-    def _remember(self, other: "Message") -> None:
-        """Take over what another message with the same fields has read."""
-        self._via, self._from, self._to = other._via, other._from, other._to
-        self._call_id, self._cseq = other._call_id, other._cseq
-
     def put_first(self, name: str, line: str) -> None:
         """Add a field above the others of that name, or above all (§16.6, steps 4 and 8)."""
-        at = self.names.index(name) if name in self.names else 0
+        at = self.names.index(name) if name in self.present else 0
         self.names.insert(at, name)
         self.lines.insert(at, line)
+        self.present.add(name)
         self._forget(name)
 
     def remove(self, name: str) -> None:
@@ -191,14 +194,17 @@ class Message:
         while name in self.names:
             at = self.names.index(name)
             del self.names[at], self.lines[at]
+        self.present.discard(name)
         self._forget(name)
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
         """Replace all values of a list field, one line each, where the first stood."""
-        at = self.names.index(name) if name in self.names else 0
+        at = self.names.index(name) if name in self.present else 0
         self.remove(name)
-        self.names[at:at] = [name] * len(values)
-        self.lines[at:at] = [f"{title}: {value}" for value in values]
+        if values:
+            self.names[at:at] = [name] * len(values)
+            self.lines[at:at] = [f"{title}: {value}" for value in values]
+            self.present.add(name)
 
     def drop_top_via(self) -> None:
         """Take our own Via off a response (§16.7, step 3)."""
@@ -209,6 +215,8 @@ class Message:
             self.lines[at] = "Via: " + rest
         else:
             del self.names[at], self.lines[at]
+            if "via" not in self.names:
+                self.present.discard("via")
         self._via = None
 
     def stamp_top_via(self, stamp: str, *, fills_rport: bool) -> None:
@@ -262,7 +270,8 @@ class Request(Message):
     def copy(self) -> "Request":
         """A request to edit and send on; the body is shared."""
         copy = Request(self.method, self.uri_text, self.names[:], self.lines[:], self.body)
-        copy._remember(self)
+        copy._via, copy._from, copy._to = self._via, self._from, self._to
+        copy._call_id, copy._cseq = self._call_id, self._cseq
         return copy
 
     def encode(self) -> bytes:
@@ -282,12 +291,6 @@ class Response(Message):
         super().__init__(names, lines, body)
         self.status = status
         self.reason = reason
-
-    def copy(self) -> "Response":
-        """A response to edit and send on; the body is shared."""
-        copy = Response(self.status, self.reason, self.names[:], self.lines[:], self.body)
-        copy._remember(self)
-        return copy
 
     def encode(self) -> bytes:
         """The response as it goes out."""
@@ -315,13 +318,17 @@ def parse(datagram: bytes) -> Request | Response:
     head, blank_line, rest = datagram.partition(b"\r\n\r\n")
     if not blank_line:
         head = head.removesuffix(b"\r\n")
-    text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
-    start_line, *lines = text.split("\r\n")
+    start_line, *lines = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape").split("\r\n")
     is_response = start_line[:4].upper() == "SIP/"
     try:
         if len(head) > MAX_HEAD_BYTES:
             raise BadMessage(f"Header fields over {MAX_HEAD_BYTES} octets", status=513)
-        lines = _checked_lines(text, lines)
+        count = len(lines)
+        if head.count(b"\n") != count or head.count(b"\r") != count:
+            # What one element takes for one field would be two for another.
+            raise BadMessage("Line end that is not CRLF")
+        if count > MAX_HEADERS or len(head) > MAX_COMMAS:
+            lines = _bounded(head, lines)
         if is_response:
             message: Request | Response = _parse_response(start_line, lines, rest)
         else:
@@ -336,16 +343,13 @@ def parse(datagram: bytes) -> Request | Response:
     return message
 
 
-def _checked_lines(text: str, lines: list[str]) -> list[str]:
-    """Hold the lines of a head to our bounds, and their ends to §7."""
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
-        # What one element takes for one field would be two for another.
-        raise BadMessage("Line end that is not CRLF")
+def _bounded(head: bytes, lines: list[str]) -> list[str]:
+    """Hold the lines of a head to our bounds."""
     if len(lines) > MAX_HEADERS:
         lines = with_folds(lines)
         if len(lines) > MAX_HEADERS:
             raise BadMessage(f"More than {MAX_HEADERS} header fields")
-    if len(text) > MAX_COMMAS and text.count(",") > MAX_COMMAS:
+    if head.count(b",") > MAX_COMMAS:
         raise BadMessage(f"More than {MAX_COMMAS} commas in the header fields")
     return lines
 
@@ -408,12 +412,11 @@ def _check_version(version: str) -> None:
 
 def _check(message: Request | Response, rest: bytes) -> None:
     """Hold a message to what every element relies on, and cut its body (§8.1.1, §18.3, §20)."""
-    names = message.names
-    distinct = set(names)
-    if not distinct >= _COPIED:
-        missing = next(name for name in _MANDATORY if name not in distinct)
+    names, present = message.names, message.present
+    if not present >= _COPIED:
+        missing = next(name for name in _MANDATORY if name not in present)
         raise BadMessage(f"Missing {title_of(missing)} header field")
-    if len(distinct) != len(names):
+    if len(present) != len(names):
         singles = [name for name in names if name in SINGLE]
         if len(singles) != len(set(singles)):
             twice = next(name for name in singles if singles.count(name) > 1)
@@ -456,7 +459,7 @@ def make_response(
                 line = unfold(line).rstrip(" \t") + ";tag=" + to_tag
             names.append(name)
             lines.append(line)
-    if status == 100 and "timestamp" in request.names:
+    if status == 100 and "timestamp" in request.present:
         names.append("timestamp")
         lines.append(_timestamp(request, delay))
     for title, value in extra:
