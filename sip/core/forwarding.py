@@ -173,7 +173,7 @@ class Forwarder:
             return self._along(came_by)
         try:
             said = request.values("record-route" if is_recorded else "contact")
-            uri = parse_name_addr(said[0]).uri if said else None
+            uri: Uri | None = parse_name_addr(said[0]).uri if said else None
         except BadMessage:
             return self._along(came_by)  # §16.3, step 1: no matter of ours
         truthful = shows_source(request.via, came_by)

@@ -1,7 +1,7 @@
 """Which of many answers goes back: the response context of RFC 3261 §16.7.  It never waits."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sip.message.message import Response
@@ -40,7 +40,6 @@ class Answered:
         return (hundreds, within + (6 if self.response is None else 0))
 
 
-@dataclass
 class ResponseContext(Generic[B]):
     """The branches of one forwarded request, and what they answered.
 
@@ -48,11 +47,12 @@ class ResponseContext(Generic[B]):
     is for the end, when nothing is pending.
     """
 
-    pending: set[B] = field(default_factory=set)
-    answers: list[Answered] = field(default_factory=list)
-    is_decided: bool = False  # no further branch is begun
-    is_answered: bool = False  # a 2xx goes upstream
-    is_cancelled: bool = False
+    def __init__(self) -> None:
+        self.pending: set[B] = set()
+        self.answers: list[Answered] = []
+        self.is_decided = False  # no further branch is begun
+        self.is_answered = False  # a 2xx goes upstream
+        self.is_cancelled = False
 
     def add(self, branch: B) -> None:
         """Count on an answer from a new branch."""
