@@ -1,6 +1,7 @@
 """How one copy of a request goes on to one target (RFC 3261 §16.6)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sip.core.reach import lasting_flow, needs_flow
 from sip.core.routing import Domains, Target, hops_left, set_out_route
@@ -11,7 +12,7 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, parse_uri
 from sip.transaction.layer import Layer
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import Hop, NoRoute, Resolver
+from sip.transport.resolver import Hop, NoRoute, Resolver, is_address
 
 # Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
 # for the same dead host (RFC 3263 §4.3).
@@ -38,10 +39,13 @@ class Forwarder:
         self._avoided: dict[Hop, float] = {}  # until when
 
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
-        """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute, OSError or BadMessage."""
+        """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
         outgoing, ways = self.prepared(request, target, breadth)
-        first = self.ways(ways)[0] if isinstance(ways, SipUri) else ways[0]
-        self.layer.send_statelessly(outgoing, self.flow_along(first))
+        for way in self.ways(ways) if isinstance(ways, SipUri) else ways:
+            with suppress(OSError):
+                self.layer.send_statelessly(outgoing, self.flow_along(way))
+                return
+        raise NoRoute(f"no way leads to {target.uri_text[:80]}")
 
     def prepared(
         self, request: Request, target: Target, breadth: int
@@ -80,10 +84,14 @@ class Forwarder:
         return hops
 
     def flow_along(self, way: Way) -> Flow:
-        """The flow of a way.  Raises OSError."""
+        """The flow of a way.  Raises OSError, and has another way taken first from then on."""
         if isinstance(way, Flow):
             return way
-        return self.layer.transports.flow_to(way.address, way.transport)
+        try:
+            return self.layer.transports.flow_to(way.address, way.transport)
+        except OSError:
+            self.avoid(way)
+            raise
 
     def avoid(self, way: Way) -> None:
         """Take another way first for a while, where there is one: this one has failed."""
@@ -118,8 +126,8 @@ class Forwarder:
         """Put ourselves into the dialog's route set (§16.6, step 4).
 
         Between plain phones one value is enough.  Where a side can be reached only along a flow,
-        or has not authenticated, each side gets its own, which names that flow; so too where the
-        sides know us by different addresses (RFC 5658).
+        is called by a name or has not authenticated, each side gets its own, which names that
+        flow; so too where the sides know us by different addresses (RFC 5658).
         """
         sent_by = self.layer.transports.sent_by
         here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
@@ -172,9 +180,12 @@ def by_size(outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
 
 
 def _is_plain(target: Target, way: Flow) -> bool:
-    """Tell whether a target is a phone that was seen at its Contact.
+    """Tell whether a target is a phone that was seen at its Contact, an address.
 
     A proxy before it has a Route of its own, and whoever else a Contact names has never
-    authenticated.
+    authenticated.  A name may lead to several, of which one has the call.
     """
-    return target.flow is None and not target.path and target.source == way.remote[0]
+    if target.flow is not None or target.path or target.source != way.remote[0]:
+        return False
+    uri = parse_uri(target.uri_text)
+    return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
