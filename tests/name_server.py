@@ -34,13 +34,8 @@ class NameServer:
         self.hangs_up = False
         self.forges: Callable[[bytes], bytes] | None = None
         self.asked: list[tuple[str, str, str]] = []  # name, kind, transport
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((host, 0))
+        self._udp, self._tcp = _sockets(host)
         self.address: tuple[str, int] = self._udp.getsockname()
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(self.address)
-        self._tcp.listen(16)
         self._threads = [
             threading.Thread(target=serve, daemon=True)
             for serve in (self._serve_udp, self._serve_tcp)
@@ -120,6 +115,23 @@ class NameServer:
             response.answer.append(found)
             return
         response.authority.append(zone.get_rrset(zone.origin, "SOA"))
+
+
+def _sockets(host: str) -> tuple[socket.socket, socket.socket]:
+    """One for UDP and one for TCP on the same port, which others may have by one of the two."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((host, 0))
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            tcp.listen(16)
+            return udp, tcp
 
 
 _SOA = "@ SOA ns hostmaster 1 3600 600 86400 20\n@ NS ns\nns A 127.0.0.1"
