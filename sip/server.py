@@ -112,6 +112,7 @@ class SipServer:
         authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
         expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
+        resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
         self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
         self.proxy = Proxy(

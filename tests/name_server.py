@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 import dns.flags
@@ -17,7 +18,9 @@ class NameServer:
     """Serves zones on UDP and TCP, from threads of its own.
 
     `zones` are texts by their origin.  While `is_dead` it says nothing, `rcode` is what it says to
-    everything; `truncates` makes it send who asks by UDP to TCP.  `asked` are the questions.
+    everything; `truncates` makes it send who asks by UDP to TCP, where it answers nothing while it
+    `hangs_up`.  What `forges` makes of a question goes before each answer.  `asked` are the
+    questions.
     """
 
     def __init__(self, zones: dict[str, str], *, host: str = "127.0.0.1") -> None:
@@ -28,14 +31,11 @@ class NameServer:
         self.is_dead = False
         self.rcode: dns.rcode.Rcode | None = None
         self.truncates = False
+        self.hangs_up = False
+        self.forges: Callable[[bytes], bytes] | None = None
         self.asked: list[tuple[str, str, str]] = []  # name, kind, transport
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((host, 0))
+        self._udp, self._tcp = _sockets(host)
         self.address: tuple[str, int] = self._udp.getsockname()
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(self.address)
-        self._tcp.listen(16)
         self._threads = [
             threading.Thread(target=serve, daemon=True)
             for serve in (self._serve_udp, self._serve_tcp)
@@ -65,6 +65,8 @@ class NameServer:
             if not data:
                 return
             answer = self._answer(data, "UDP")
+            if self.forges is not None:
+                self._udp.sendto(self.forges(data), source)
             if answer is not None:
                 self._udp.sendto(answer, source)
 
@@ -77,7 +79,7 @@ class NameServer:
             with connection:
                 query, _ = dns.query.receive_tcp(connection)
                 answer = self._answer(query.to_wire(), "TCP")
-                if answer is not None:
+                if answer is not None and not self.hangs_up:
                     dns.query.send_tcp(connection, answer)
 
     def _answer(self, data: bytes, transport: str) -> bytes | None:
@@ -113,6 +115,23 @@ class NameServer:
             response.answer.append(found)
             return
         response.authority.append(zone.get_rrset(zone.origin, "SOA"))
+
+
+def _sockets(host: str) -> tuple[socket.socket, socket.socket]:
+    """One for UDP and one for TCP on the same port, which others may have by one of the two."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((host, 0))
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            tcp.listen(16)
+            return udp, tcp
 
 
 _SOA = "@ SOA ns hostmaster 1 3600 600 86400 20\n@ NS ns\nns A 127.0.0.1"

@@ -11,7 +11,8 @@ from sip.transport.dns import Records, Unanswered
 class Zone:
     """What the name servers know: `records` by name and kind.
 
-    `asked` are the questions that came.  While `is_silent`, nothing is answered; `fails` is raised.
+    `asked` are the questions that came.  Those in `silent` are not answered, and none while it
+    `is_dead`; `fails` is raised.
     """
 
     def __init__(self) -> None:
@@ -19,6 +20,7 @@ class Zone:
         self.seconds = 60.0
         self.asked: list[tuple[str, str]] = []
         self.is_dead = False
+        self.silent: set[tuple[str, str]] = set()
         self.fails: Exception | None = None
         self._has_answered = False
         self._may = Event()
@@ -32,6 +34,8 @@ class Zone:
             raise self.fails
         if self.is_dead:
             raise Unanswered("no name server answers")
+        if (name, kind) in self.silent:
+            raise Unanswered(f"{kind} is lost")
         return Records(self.records.get((name, kind), ()), self.seconds)
 
     def is_at_work(self) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from sip.core.forwarding import Forwarder, Way, by_size
+from sip.core.forwarding import Forwarder, Way
 from sip.core.refusal import Refused, printable
 from sip.core.response_context import Answered, ResponseContext
 from sip.core.routing import Target, breadth_left, by_preference
@@ -162,7 +162,7 @@ class Fork:
             self._give_up(Attempt(target, share, self.request))
             return
         if not isinstance(ways, SipUri):
-            self._goes_out(Attempt(target, share, outgoing, by_size(outgoing, ways)))
+            self._goes_out(Attempt(target, share, outgoing, self.forwarder.by_size(outgoing, ways)))
             return
         # A name may take long to resolve; what the others answer must not wait for it.
         self.finding += 1
@@ -171,7 +171,8 @@ class Fork:
 
     def _find(self, attempt: Attempt, hop: SipUri) -> Found:
         try:
-            attempt.ways.extend(by_size(attempt.outgoing, self.forwarder.ways(hop)))
+            ways = self.forwarder.ways(hop)
+            attempt.ways.extend(self.forwarder.by_size(attempt.outgoing, ways))
         except NoRoute as error:
             self._cannot_reach(attempt.target, error)
         except Exception:  # whatever it is, the fork must hear of the end

@@ -1,6 +1,7 @@
 """How one copy of a request goes on to one target (RFC 3261 §16.6)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sip.core.reach import lasting_flow, needs_flow
 from sip.core.routing import Domains, Target, hops_left, set_out_route
@@ -12,7 +13,7 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, Uri, parse_uri
 from sip.transaction.layer import Layer
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import Hop, NoRoute, Resolver
+from sip.transport.resolver import Hop, NoRoute, Resolver, is_address
 
 # Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
 # for the same dead host (RFC 3263 §4.3).
@@ -50,10 +51,13 @@ class Forwarder:
         self._avoided: dict[Hop, float] = {}  # until when
 
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
-        """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute, OSError or BadMessage."""
+        """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
         outgoing, ways = self.prepared(request, target, breadth)
-        first = self.ways(ways)[0] if isinstance(ways, SipUri) else ways[0]
-        self.layer.send_statelessly(outgoing, self.flow_along(first, target))
+        for way in self.ways(ways) if isinstance(ways, SipUri) else ways:
+            with suppress(OSError):
+                self.layer.send_statelessly(outgoing, self.flow_along(way, target))
+                return
+        raise NoRoute(f"no way leads to {target.uri_text[:80]}")
 
     def prepared(
         self, request: Request, target: Target, breadth: int
@@ -86,13 +90,19 @@ class Forwarder:
         Those that have failed of late come last.  Raises NoRoute.
         """
         hops = self.resolver.hops(uri)
-        if len(hops) > 1 and self._avoided:
-            now = self.layer.clock()
-            hops = sorted(hops, key=lambda hop: self._avoided.get(hop, 0.0) > now)
-        return hops
+        return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
+
+    def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
+        """The ways in the order that suits a request: connections first for what is large (§18.1.1).
+
+        Where that fails, the others follow; those that have failed of late come last.
+        """
+        if len(ways) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
+            return ways
+        return sorted(ways, key=lambda way: (self._is_avoided(way), way.transport == "UDP"))
 
     def flow_along(self, way: Way, target: Target) -> Flow:
-        """The flow of a way to a target.  Raises OSError, and NoRoute.
+        """The flow of a way to a target.  Raises NoRoute, and OSError: another is taken first then.
 
         A gateway is reached as the target of its trunk, and by who has registered from there:
         nobody else's contact leads to where each call may cost money.
@@ -102,7 +112,11 @@ class Forwarder:
         is_from_elsewhere = target.source not in ("", way.address[0])
         if is_from_elsewhere and self.trunks.is_place(way.address):
             raise NoRoute("a contact that was registered from elsewhere leads to a gateway")
-        return self.layer.transports.flow_to(way.address, way.transport)
+        try:
+            return self.layer.transports.flow_to(way.address, way.transport)
+        except OSError:
+            self.avoid(way)
+            raise
 
     def avoid(self, way: Way) -> None:
         """Take another way first for a while, where there is one: this one has failed."""
@@ -110,6 +124,9 @@ class Forwarder:
             if len(self._avoided) >= MAX_AVOIDED:
                 self._avoided.clear()
             self._avoided[way] = self.layer.clock() + SECONDS_AVOIDED
+
+    def _is_avoided(self, way: Way) -> bool:
+        return isinstance(way, Hop) and self._avoided.get(way, 0.0) > self.layer.clock()
 
     def _take_own_credentials(self, outgoing: Request) -> None:
         """§22.3: what was meant for us ends here, what is for other realms travels on."""
@@ -137,8 +154,9 @@ class Forwarder:
         """Put ourselves into the dialog's route set (§16.6, step 4).
 
         Between plain phones one value is enough, which leads to the hosts of both.  Where a side
-        can be reached only along a flow, or has not authenticated, each side gets its own, which
-        names that flow; so too where the sides know us by different addresses (RFC 5658).
+        can be reached only along a flow, is called by a name or has not authenticated, each side
+        gets its own, which names that flow; so too where the sides know us by different addresses
+        (RFC 5658).
         """
         sent_by = self.layer.transports.sent_by
         here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
@@ -193,20 +211,13 @@ def _hosts(contact: Uri | None, flow: Flow) -> tuple[str, ...]:
     return (contact.host, seen) if isinstance(contact, SipUri) and contact.host != seen else (seen,)
 
 
-def by_size(outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
-    """The ways in the order that suits a request: connections first for what is large (§18.1.1).
-
-    Where that fails, the others follow.
-    """
-    if len(ways) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
-        return ways
-    return sorted(ways, key=lambda way: way.transport == "UDP")
-
-
 def _is_plain(target: Target, way: Flow) -> bool:
-    """Tell whether a target is a phone that was seen at its Contact.
+    """Tell whether a target is a phone that was seen at its Contact, an address.
 
     A proxy before it has a Route of its own, and whoever else a Contact names has never
-    authenticated.
+    authenticated.  A name may lead to several, of which one has the call.
     """
-    return target.flow is None and not target.path and target.source == way.remote[0]
+    if target.flow is not None or target.path or target.source != way.remote[0]:
+        return False
+    uri = parse_uri(target.uri_text)
+    return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)

@@ -155,7 +155,7 @@ class Proxy:
                 self.forwarder.pass_on(request, target, breadth_left(request))
                 return
             cause = "it shows no way"
-        except (BadMessage, NoRoute, OSError) as error:
+        except (BadMessage, NoRoute) as error:
             cause = str(error)
         self.layer.counts["ACKs without a way"] += 1
         log.debug("dropped an ACK: %s", cause)

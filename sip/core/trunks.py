@@ -26,15 +26,19 @@ class Trunks:
     def refresh(self) -> None:
         """Learn the addresses of all gateways; waits for names.
 
-        One that can't be found keeps the addresses it had.
+        One that is found in part or not at all, for want of an answer, keeps those it had: who has
+        an address of a gateway is let in, and a lost answer is no reason to change that.
         """
         for trunk in self._trunks:
             try:
-                hops = self._resolver.hops(trunk.gateway)
+                places, is_complete = self._resolver.places(trunk.gateway)
             except NoRoute as error:
                 log.warning("the gateway of the trunk %s cannot be found: %s", trunk, error)
+                continue
+            if is_complete or trunk not in self._places:
+                self._places[trunk] = places
             else:
-                self._places[trunk] = frozenset(hop.address for hop in hops)
+                log.info("the gateway of the trunk %s stays as it was: an answer is missing", trunk)
         self._hosts = frozenset(host for places in self._places.values() for host, _ in places)
 
     def is_gateway(self, source: Endpoint) -> bool:

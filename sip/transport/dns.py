@@ -22,6 +22,10 @@ SECONDS_PER_QUESTION = 4.0
 SECONDS_PER_TRY = 1.0
 # Records of one answer that are read; no honest zone has more.
 MAX_RECORDS = 32
+# Characters of a NAPTR's flags or service: no service that is known has a longer name.
+MAX_SERVICE = 32
+# Characters of the reason why there is no answer; it may name each server and its fault.
+MAX_REASON = 300
 
 # SRV: priority, weight, port, target.  NAPTR: order, preference, flags, service, replacement.
 Srv = tuple[int, int, int, str]
@@ -69,19 +73,21 @@ class NameServers:
             return Records((), _seconds_of_nothing(error))
         except (dns.exception.DNSException, OSError, UnicodeError, ValueError) as error:
             self._resolver = None  # the network may have another server by now
-            raise Unanswered(f"no answer about {kind} of {name}: {error}") from None
-        return _read(answer, kind)
+            reason = f"no answer about {kind} of {name}: {error}"[:MAX_REASON]
+        else:
+            return _read(answer, kind)
+        # Out here it holds on to no other exception, and so to none of the answers that led to it.
+        raise Unanswered(reason)
 
     def _configured(self) -> "DnsResolver":
-        import dns.nameserver
         import dns.resolver
+
+        from sip.transport.dns_exchange import NameServer
 
         resolver = dns.resolver.Resolver(configure=not self._servers)
         resolver.timeout = SECONDS_PER_TRY
-        if self._servers:
-            resolver.nameservers = [
-                dns.nameserver.Do53Nameserver(host, port) for host, port in self._servers
-            ]
+        servers = self._servers or [(str(host), resolver.port) for host in resolver.nameservers]
+        resolver.nameservers = [NameServer(host, port) for host, port in servers]
         return resolver
 
 
@@ -104,7 +110,9 @@ def _read(answer: "DnsAnswer", kind: str) -> Records:
 
 
 def _naptr(row: Any) -> Naptr:
-    flags, service = (text.decode("ascii", "replace").upper() for text in (row.flags, row.service))
+    flags, service = (
+        text[:MAX_SERVICE].decode("ascii", "replace").upper() for text in (row.flags, row.service)
+    )
     return row.order, row.preference, flags, service, _name(row.replacement)
 
 

@@ -4,32 +4,34 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, NamedTuple, cast
-
-import gevent
-from gevent.event import AsyncResult
+from itertools import chain, zip_longest
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, parse_host_port
-from sip.transport.dns import Naptr, Records, Srv, Unanswered
+from sip.transport.answers import Answer, Answers, Ask
+from sip.transport.dns import Naptr, Srv, Unanswered
 from sip.transport.flow import DEFAULT_PORT, Endpoint
 
 # Ways to one next hop that are handed out: a silent one takes a caller half a minute.
 MAX_HOPS = 8
-# Answers that are kept, about 1 kB each.
-MAX_KEPT = 4096
-# The longest that one is kept, whatever its zone says; and one that says that there is nothing.
-MAX_SECONDS = 86_400.0
-MAX_SECONDS_OF_NOTHING = 300.0
-# How long a name server that did not answer is not asked the same again.
-SECONDS_AFTER_SILENCE = 2.0
+# Services of a name, and servers of each, that are looked at, the best first: in a hostile zone
+# each leads to as many more.
+MAX_SERVICES = 4
+MAX_SERVERS = 8
+# Servers and addresses of one gateway that is let in; its zone is a partner's, not a stranger's.
+MAX_SERVERS_LET_IN = 128
+MAX_PLACES_LET_IN = 512
 
 # Services of RFC 3263 §4.1 that we speak, in the order of preference where a domain has none.
 _SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
 TRANSPORTS = ("UDP", "TCP")
+# RFC 2782: the target of a service that is decidedly not there.
+_ROOT = ("", ".")
 _BROADCAST = ip_address("255.255.255.255")
 
-Ask = Callable[[str, str], Records]
+_T = TypeVar("_T")
 
 
 class NoRoute(Exception):
@@ -43,6 +45,20 @@ class Hop(NamedTuple):
     address: Endpoint
 
 
+class Server(NamedTuple):
+    """A host that serves a domain by one transport; its addresses have to be found yet."""
+
+    transport: str
+    host: str
+    port: int
+
+
+# The servers of each service of a domain, the best first.
+Services = list[list[Server]]
+# Addresses of IPv4, and of IPv6.
+Families = tuple[list[str], list[str]]
+
+
 def is_address(host: str) -> bool:
     """Tell whether a host is written as an IPv4 or IPv6 address."""
     if ":" in host:
@@ -54,7 +70,8 @@ class Resolver:
     """Finds the ways to next hops.
 
     `ask` gives the records of a name and a kind, and may wait; `local` the addresses that this
-    machine knows by itself; `draw` a number from 0 to its argument, both included.
+    machine knows by itself; `draw` a number from 0 to its argument, both included.  Of a name's
+    addresses only those are looked for whose family `has_family`, given True for IPv6, allows.
     """
 
     def __init__(
@@ -64,12 +81,10 @@ class Resolver:
         local: Callable[[str], Sequence[str]] = lambda name: (),
         draw: Callable[[int], int] = lambda most: random.randint(0, most),
     ) -> None:
-        self._ask = ask
-        self._clock = clock
+        self._answers = Answers(ask, clock)
         self._local = local
         self._draw = draw
-        self._kept: dict[tuple[str, str], tuple[float, Records | Unanswered]] = {}
-        self._asking: dict[tuple[str, str], AsyncResult[Records | Unanswered]] = {}
+        self.has_family: Callable[[bool], bool] = lambda is_ipv6: True
 
     def is_quick(self, uri: SipUri) -> bool:
         """Tell whether the next hop is written as an address, so that nothing waits for a name."""
@@ -80,118 +95,144 @@ class Resolver:
 
         A name blocks this greenlet until it is resolved.  Raises NoRoute.
         """
-        if uri.scheme == "sips":
-            raise NoRoute("sips needs TLS, which this server does not speak")
-        transport = uri.param("transport")
-        if transport is not None and transport.upper() not in TRANSPORTS:
-            raise NoRoute(f"the transport {transport[:20]} is not spoken here")
-        wanted = transport.upper() if transport else None
-        host = _target(uri)
+        transport, host = _wanted_transport(uri), _target(uri)
         if is_address(host):
-            return [Hop(wanted or "UDP", (_normal_address(host), uri.port or DEFAULT_PORT))]
-        name = host.removesuffix(".").lower()
-        if name.rpartition(".")[2][:1].isdigit():
-            # §25.1: a name's last label begins with a letter.  The system would read 0x7f000001.
-            raise NoRoute(f"{host} is neither a name nor an address")
-        hops = list(dict.fromkeys(self._hops_of_name(name, uri.port, wanted)))[:MAX_HOPS]
-        if not hops:
+            return [Hop(transport or "UDP", (_normal_address(host), uri.port or DEFAULT_PORT))]
+        all_services, _ = self._services(_normal_name(host), uri.port, transport)
+        services = [servers[:MAX_SERVERS] for servers in all_services]
+        # They are looked up until there are enough, or silence says that it would take long; each
+        # service has its turn among them.
+        waiting = list(dict.fromkeys(_in_turn(services)))
+        found: dict[Server, Families] = {}
+        silence: Unanswered | None = None
+        while waiting and len(found) < MAX_HOPS and silence is None:
+            count = MAX_HOPS - len(found)
+            some, waiting = waiting[:count], waiting[count:]
+            addresses, silence = self._addresses([server.host for server in some])
+            found |= {server: addresses[server.host] for server in some if server.host in addresses}
+        if not found:
+            raise NoRoute(str(silence or f"{host} has no address"))
+        return _some_of_each(services, found)
+
+    def places(self, uri: SipUri) -> tuple[frozenset[Endpoint], bool]:
+        """All addresses that `uri` leads to, and whether these are all: nothing went unanswered.
+
+        A name blocks this greenlet until it is resolved.  Raises NoRoute.
+        """
+        transport, host = _wanted_transport(uri), _target(uri)
+        if is_address(host):
+            return frozenset({(_normal_address(host), uri.port or DEFAULT_PORT)}), True
+        services, is_complete = self._services(_normal_name(host), uri.port, transport)
+        servers = sorted({(server.host, server.port) for server in chain(*services)})
+        places: set[Endpoint] = set()
+        for start in range(0, min(len(servers), MAX_SERVERS_LET_IN), MAX_HOPS):
+            some = servers[start : start + MAX_HOPS]
+            addresses, silence = self._addresses([name for name, _ in some])
+            is_complete = is_complete and silence is None
+            for name, port in some:
+                places.update((address, port) for address in chain(*addresses.get(name, ())))
+        if not places:
             raise NoRoute(f"{host} has no address")
-        return hops
+        return frozenset(sorted(places)[:MAX_PLACES_LET_IN]), is_complete
 
-    def _hops_of_name(self, name: str, port: int | None, transport: str | None) -> Iterable[Hop]:
-        """RFC 3263 §4.1 and §4.2: a port or a hosts file ask for addresses alone."""
-        addresses = [_normal_address(address) for address in self._local(name)]
-        if addresses or port is not None:
-            addresses = addresses or self._addresses([name])[name]
-            end = port or DEFAULT_PORT
-            return [Hop(transport or "UDP", (address, end)) for address in addresses]
-        services = self._services(name, transport)
-        targets = {target for _, rows in services for _, _, _, target in rows}
-        if not targets:
-            # No SRV: the domain is a host as well.
-            found = self._addresses([name])[name]
-            return [Hop(transport or "UDP", (address, DEFAULT_PORT)) for address in found]
-        found_of = self._addresses(sorted(targets))
-        return [
-            Hop(kind, (address, srv_port))
-            for kind, rows in services
-            for _, _, srv_port, target in in_order(rows, self._draw)
-            for address in found_of[target]
-        ]
+    def _services(
+        self, name: str, port: int | None, transport: str | None
+    ) -> tuple[Services, bool]:
+        """The servers of a name, and whether all that was asked for them was answered.
 
-    def _services(self, name: str, transport: str | None) -> list[tuple[str, list[Srv]]]:
-        """The SRV records of each transport, in order of preference (RFC 3263 §4.1).
-
-        What may be needed is asked at once, so that a caller waits for one answer, not for four.
-        Where nothing is answered there are none: some routers know addresses alone.
+        RFC 3263 §4.1 and §4.2.  What may be needed is asked at once, so that a caller waits for one
+        answer, not for four.
         """
-        guesses = [(kind, f"_sip._{kind.lower()}.{name}") for kind in TRANSPORTS]
-        if transport is not None:
-            wanted = [(kind, at) for kind, at in guesses if kind == transport]
-        else:
-            questions = [(name, "NAPTR"), *((at, "SRV") for _, at in guesses)]
-            naptr, *_ = self._all(questions, may_fail=True)
-            wanted = chosen_services(naptr) or guesses
-        answers = self._all([(at, "SRV") for _, at in wanted], may_fail=True)
-        # RFC 2782: a target that is the root says that the service isn't there.
-        return [
-            (kind, [row for row in rows if row[3] not in ("", ".")])
-            for (kind, _), rows in zip(wanted, answers, strict=True)
+        if port is not None or self._local(name):  # they ask for addresses alone
+            return [[Server(transport or "UDP", name, port or DEFAULT_PORT)]], True
+        guesses = [
+            (kind, (f"_sip._{kind.lower()}.{name}", "SRV"))
+            for kind in TRANSPORTS
+            if transport in (None, kind)
         ]
+        naptr = name, "NAPTR"
+        questions = [question for _, question in guesses]
+        said = self._answers.to(questions if transport else [naptr, *questions])
+        chosen = [
+            (kind, (at, "SRV"))
+            for kind, at in chosen_services(_rows(said.get(naptr)))[:MAX_SERVICES]
+        ]
+        said |= self._answers.to(question for _, question in chosen if question not in said)
+        answers = [(kind, said[question]) for kind, question in chosen or guesses]
+        silences = [answer for _, answer in answers if isinstance(answer, Unanswered)]
+        is_complete = not silences and not isinstance(said.get(naptr), Unanswered)
+        services = [self._servers(kind, _rows(answer)) for kind, answer in answers]
+        if any(services):
+            return services, is_complete
 
-    def _addresses(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The addresses of each name, those of IPv4 first: they are the ones that rarely fail."""
-        questions = [(name, kind) for name in names for kind in ("A", "AAAA")]
-        answers = self._all(questions, may_fail=False)
-        pairs = zip(answers[::2], answers[1::2], strict=True)
-        return {
-            name: [address for address in (*four, *six) if _is_somebodys(ip_address(address))]
-            for name, (four, six) in zip(names, pairs, strict=True)
-        }
-
-    # Questions
-
-    def _all(self, questions: Sequence[tuple[str, str]], *, may_fail: bool) -> list[Sequence[Any]]:
-        """Ask several questions at once.  One without an answer counts as nothing.
-
-        Where not even one gets an answer, though they must, raises NoRoute.
-        """
-        if all(self._known(question) for question in questions) or len(questions) == 1:
-            answers = [self._answer(question) for question in questions]
+        # RFC 2782: where it is said that there are none, the domain is a host as well; silence says
+        # nothing, but where no question about services is answered: some routers know none.
+        if silences:
+            said |= self._answers.to([naptr] if transport else [])
+            if not all(isinstance(answer, Unanswered) for answer in said.values()):
+                raise NoRoute(str(silences[0]))
+            kinds = [transport or "UDP"]
         else:
-            asked = [gevent.spawn(self._answer, question) for question in questions]
-            answers = [one.get() for one in asked]
-        failures = [answer for answer in answers if isinstance(answer, Unanswered)]
-        if len(failures) == len(answers) and not may_fail:
-            raise NoRoute(str(failures[0]))
-        return [() if isinstance(answer, Unanswered) else answer.found for answer in answers]
+            kinds = [kind for kind, answer in answers if not _rows(answer)]
+            if not kinds:
+                raise NoRoute(f"{name} has no such service")
+            if not chosen:
+                del kinds[1:]
+        return [[Server(kind, name, DEFAULT_PORT)] for kind in kinds], is_complete
 
-    def _known(self, question: tuple[str, str]) -> Records | Unanswered | None:
-        until, answer = self._kept.get(question, (0.0, None))
-        return answer if until > self._clock() else None
+    def _servers(self, transport: str, rows: Sequence[Srv]) -> list[Server]:
+        there = [row for row in rows if row[3] not in _ROOT]
+        return [Server(transport, host, port) for _, _, port, host in in_order(there, self._draw)]
 
-    def _answer(self, question: tuple[str, str]) -> Records | Unanswered:
-        """What is known, else what the name servers say; one asks, and all others wait for it."""
-        known = self._known(question)
-        if known is not None:
-            return known
-        asked = self._asking.get(question)
-        if asked is not None:
-            return cast(Records | Unanswered, asked.get())
-        asking = self._asking[question] = AsyncResult()
-        answer: Records | Unanswered = Unanswered("the question was given up")
-        try:
-            answer = self._ask(*question)
-            seconds = min(answer.seconds, MAX_SECONDS if answer.found else MAX_SECONDS_OF_NOTHING)
-        except Unanswered as error:
-            answer, seconds = error, SECONDS_AFTER_SILENCE
-        finally:
-            del self._asking[question]
-            asking.set(answer)
-        if len(self._kept) >= MAX_KEPT:
-            self._kept.clear()
-        self._kept[question] = self._clock() + seconds, answer
-        return answer
+    def _addresses(self, names: Iterable[str]) -> tuple[dict[str, Families], Unanswered | None]:
+        """The addresses of those names that have any, and the first silence about them."""
+        kinds = [kind for kind in ("A", "AAAA") if self.has_family(kind == "AAAA")]
+        local = {name: self._local(name) for name in names}
+        said = self._answers.to(
+            (name, kind) for name, known in local.items() if not known for kind in kinds
+        )
+        found: dict[str, Families] = {}
+        for name, known in local.items():
+            both = [*known] or chain(*(_rows(said[name, kind]) for kind in kinds))
+            families: Families = [], []
+            for address in map(ip_address, both):
+                is_ipv6 = address.version == 6
+                if _is_somebodys(address) and self.has_family(is_ipv6):
+                    families[is_ipv6].append(str(address))
+            if any(families):
+                found[name] = families
+        silences = (answer for answer in said.values() if isinstance(answer, Unanswered))
+        return found, next(silences, None)
+
+
+def _rows(answer: Answer | None) -> Sequence[Any]:
+    """The records of an answer, as far as there is one."""
+    return () if answer is None or isinstance(answer, Unanswered) else answer.found
+
+
+def _in_turn(lists: Iterable[Sequence[_T]]) -> list[_T]:
+    """The first of each list, then the second of each, and so on."""
+    return [item for item in chain(*zip_longest(*lists)) if item is not None]
+
+
+def _some_of_each(services: Services, found: dict[Server, Families]) -> list[Hop]:
+    """At most MAX_HOPS ways, by preference: one to each server, before another to any.
+
+    Both families have their turn, but the addresses of IPv4 come first: they rarely fail.
+    """
+    ways = [
+        (turn, Hop(server.transport, (address, server.port)))
+        for server, families in found.items()
+        for turn, address in enumerate(_in_turn(families))
+    ]
+    hops = dict.fromkeys(hop for _, hop in sorted(ways, key=itemgetter(0)))
+    taken = set(list(hops)[:MAX_HOPS])
+    ordered = dict.fromkeys(
+        Hop(server.transport, (address, server.port))
+        for server in chain(*services)
+        for address in chain(*found.get(server, ()))
+    )
+    return [hop for hop in ordered if hop in taken]
 
 
 def chosen_services(rows: Sequence[Naptr]) -> list[tuple[str, str]]:
@@ -240,6 +281,24 @@ def _normal_address(host: str) -> str:
 def _is_somebodys(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether an address is one host's: a stranger's zone may say anything."""
     return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
+
+
+def _wanted_transport(uri: SipUri) -> str | None:
+    """The transport that a URI asks for.  Raises NoRoute where it is none of ours."""
+    if uri.scheme == "sips":
+        raise NoRoute("sips needs TLS, which this server does not speak")
+    transport = uri.param("transport")
+    if transport is not None and transport.upper() not in TRANSPORTS:
+        raise NoRoute(f"the transport {transport[:20]} is not spoken here")
+    return transport.upper() if transport else None
+
+
+def _normal_name(host: str) -> str:
+    name = host.removesuffix(".").lower()
+    if name.rpartition(".")[2][:1].isdigit():
+        # §25.1: a name's last label begins with a letter.  The system would read 0x7f000001.
+        raise NoRoute(f"{host} is neither a name nor an address")
+    return name
 
 
 def _target(uri: SipUri) -> str:

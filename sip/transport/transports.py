@@ -238,6 +238,10 @@ class Transports:
         family = "IPv6" if is_ipv6 else "IPv4"
         raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
 
+    def has_family(self, is_ipv6: bool) -> bool:
+        """Tell whether anything can be sent to addresses of IPv6, or of IPv4."""
+        return any(sock.is_ipv6 == is_ipv6 for sock in self.sockets)
+
     def _local_host_towards(self, remote: Endpoint, *, is_ipv6: bool) -> str:
         now = self.clock()
         if now >= self._local_hosts_until or len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:

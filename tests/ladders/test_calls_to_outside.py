@@ -102,6 +102,30 @@ def test_a_route_of_our_users_is_followed(world: World, alice, carol):
     )
 
 
+def test_a_lost_answer_leads_no_call_to_a_web_site(world: World, alice, carol):
+    """RFC 2782: the domain's own address is for when there is no SRV, not for silence."""
+    world.zone.records[OUTSIDE, "A"] = [ADDRESS]
+    world.zone.silent = {(f"_sip._udp.{OUTSIDE}", "SRV")}
+    alice.sends("INVITE", carol.aor)
+    assert alice.gets(500)
+    assert carol.hears_nothing()
+
+
+def test_a_server_of_one_family_reaches_who_has_both(world: World, alice):
+    """RFC 3263 §4.2: however many addresses of the other there are, also for the ACK."""
+    (sock,) = world.server.transports.sockets
+    sock.is_ipv6 = True
+    world.zone.records[f"sip.{OUTSIDE}", "A"] = [f"203.0.113.{number}" for number in range(9)]
+    world.zone.records[f"sip.{OUTSIDE}", "AAAA"] = ["2001:db8::5"]
+    carol = world.phone("carol", registered=False, host="2001:db8::5")
+    carol.contact = f"<sip:carol@{OUTSIDE}>"
+    invite = alice.sends("INVITE", f"sip:carol@{OUTSIDE}")
+    carol.answers(carol.gets("INVITE"), 200, tag="x")
+    here = dialog_of_caller(invite, alice.gets(200))
+    alice.sends_within("ACK", here, cseq=invite.cseq[0])
+    assert carol.gets("ACK")
+
+
 def test_a_domain_that_nobody_knows_is_told_so(alice):
     """§16.6, step 7: there is no way."""
     alice.sends("INVITE", "sip:x@nowhere.example")

@@ -2,11 +2,11 @@
 
 import gevent
 import pytest
-from ladders.carrying import calls
+from ladders.carrying import calls, exchanged
 from world import SDP, Phone, World
 
 from sip.core.forwarding import SECONDS_AVOIDED
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, parse_uri
 from sip.transport.resolver import Hop, NoRoute
 
 FARM = "farm.example.net"
@@ -123,6 +123,44 @@ def test_what_has_failed_is_asked_last_for_a_while(world: World, alice, farm, na
     calls((alice, farm[0]))
 
 
+def test_an_acknowledgement_goes_where_its_call_is(world: World, alice, farm, names):
+    """§13.2.2.4: to whom it is, though by then the dead address would have its turn again."""
+    names.found.reverse()
+    world.dead = {phone.address for phone in farm[1:]}
+    call = calls((alice, farm[0]))
+    farm[0].contact = f"<sip:bob@{FARM}>"
+    farm[0].answers(call.received, 180)
+    alice.gets(180)
+    world.passes(SECONDS_AVOIDED + 1, step=1)
+    call.is_answered()
+    exchanged(alice, "BYE", call.here, farm[0])
+
+
+def test_an_acknowledgement_takes_the_way_that_there_is(world: World, alice):
+    """RFC 3263 §4.3: a server of one family knows no way to addresses of the other."""
+    bob = world.phone("bob")
+    alice.contact = f"<sip:alice@{FARM}>"
+    call = calls((alice, bob))
+    call.is_answered()
+    forwarder = world.server.proxy.forwarder
+    forwarder.resolver = Names(Hop("UDP", ("2001:db8::5", 5060)), Hop("UDP", alice.address))
+    bob.sends_within("INVITE", call.there, cseq=2)
+    alice.answers(alice.gets("INVITE"), 200)
+    bob.gets(200)
+    world.passes(SECONDS_AVOIDED + 1, step=1)
+    alice.inbox.clear()
+    bob.sends_within("ACK", call.there, cseq=2)
+    assert alice.gets("ACK")
+
+
+def test_a_way_that_is_none_is_asked_last_for_a_while(world: World, alice, farm, names):
+    """As one that is silent: no socket of ours leads there, or no network."""
+    names.found.insert(0, Hop("UDP", ("2001:db8::5", 5060)))
+    calls((alice, farm[0])).is_answered()
+    uri = parse_uri(f"sip:bob@{FARM}")
+    assert world.server.proxy.forwarder.ways(uri) == [*names.found[1:], names.found[0]]
+
+
 def test_who_has_rung_has_the_call(world: World, alice, farm, names):
     """§16.6, step 11: timer C ends it; nobody else rings in its stead."""
     alice.sends("INVITE", farm[0].aor)
@@ -222,3 +260,21 @@ def test_what_no_datagram_holds_needs_a_connection(world: World, alice, farm, na
     body = SDP + b"a=x\r\n" * 13_000
     names.found.append(connected(world, farm[0]))
     assert calls((alice, farm[0]), body=body).received.body == body
+
+
+def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
+    world: World, alice, farm, names, monkeypatch
+):
+    """RFC 3263 §4.3: each large request would wait for it."""
+    names.found.append(Hop("TCP", farm[0].address))  # nobody takes it
+    opened = []
+    original = world.streams.open
+
+    def opens(local, remote):
+        opened.append(remote)
+        return original(local, remote)
+
+    monkeypatch.setattr(world.streams, "open", opens)
+    for _ in range(2):
+        calls((alice, farm[0]), body=large())
+    assert opened == [farm[0].address]

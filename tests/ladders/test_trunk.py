@@ -244,6 +244,61 @@ def test_a_gateway_has_a_name_and_moves():
     assert bob.gets("MESSAGE")
 
 
+NAME = "gw.example.net"
+SERVICE = f"_sip._udp.{NAME}", "SRV"
+
+
+@pytest.fixture
+def named() -> World:
+    """A world with a trunk whose gateway is a name, of 12 servers, and whose web site is another's.
+
+    They are not found before `refreshes`.
+    """
+    settings = {"sip_trunk": parse_trunks(f"0=sip:{NAME}"), "sip_calls_from_outside": False}
+    world = World(settings=settings)
+    records = world.zone.records
+    records[SERVICE] = [(1, 1, 5060, f"g{number}.net") for number in range(12)]
+    records |= {(f"g{number}.net", "A"): [f"203.0.113.{number}"] for number in range(12)}
+    records[NAME, "A"] = ["203.0.113.80"]
+    return world
+
+
+def refreshes(world: World, *silent: tuple[str, str]) -> set[int]:
+    """Look the gateway up anew, and give the last numbers of the addresses that it is known by."""
+    world.now += 400
+    world.zone.silent = set(silent)
+    world.server.trunks.refresh()
+    known = world.server.trunks.is_gateway
+    return {number for number in range(256) if known((f"203.0.113.{number}", 5060))}
+
+
+def test_a_gateway_has_as_many_addresses_as_it_has(named: World):
+    """RFC 2782: whichever of them calls, and in whichever order they are drawn."""
+    assert refreshes(named) == set(range(12))
+    alice = named.phone("alice")
+    for number in range(12):
+        gateway = named.phone("gateway", registered=False, host=f"203.0.113.{number}")
+        gateway.sends("MESSAGE", alice.aor, from_uri="sip:0891@x.org", answers_challenge=False)
+        assert alice.gets("MESSAGE")
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [[SERVICE], [SERVICE, (f"_sip._tcp.{NAME}", "SRV")], [("g3.net", "A")], [(NAME, "NAPTR")]],
+)
+def test_a_lost_answer_takes_no_gateway_away_and_lets_nobody_in(named: World, silent):
+    """RFC 2782: silence does not say that the web site of that name were the gateway."""
+    assert refreshes(named) == set(range(12))
+    assert refreshes(named, *silent) == set(range(12))
+    del named.zone.records["g5.net", "A"]
+    assert refreshes(named) == set(range(12)) - {5}
+
+
+def test_a_gateway_that_is_known_in_part_is_better_than_none(named: World):
+    """At the start, when there is nothing to go by yet."""
+    assert refreshes(named, ("g3.net", "A")) == set(range(12)) - {3}
+
+
 def test_what_was_meant_for_us_does_not_reach_the_gateway(alice, gateway):
     """§22.3: alice's credentials end here."""
     _, second = dials(alice, gateway)

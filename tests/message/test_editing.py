@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.message.message import Request, Response, parse
+from sip.message.message import Request, parse
 
 HEAD = (
     "BYE sip:b@b.example SIP/2.0\r\n{vias}\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n"

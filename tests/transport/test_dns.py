@@ -1,5 +1,7 @@
 """Questions to a name server on loopback (RFC 1035, 2308, 2782, 3403)."""
 
+import time
+
 import pytest
 from name_server import NameServer
 
@@ -70,6 +72,73 @@ def test_a_zone_may_have_more_than_we_read():
     many = "\n".join(f"sip A 192.0.2.{number}" for number in range(1, 100))
     with NameServer({"example.net": many}) as server:
         assert len(NameServers([server.address])("sip.example.net", "A").found) == dns.MAX_RECORDS
+
+
+@pytest.mark.parametrize("is_by_tcp", [False, True])
+def test_an_answer_that_is_too_large_is_none(monkeypatch, is_by_tcp: bool):
+    """It would be read in one go, and nobody else has a turn meanwhile."""
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    many = "\n".join(f"sip A 192.0.{number // 250}.{number % 250}" for number in range(300))
+    with NameServer({"example.net": many}) as server:
+        server.truncates = is_by_tcp
+        with pytest.raises(Unanswered):
+            NameServers([server.address])("sip.example.net", "A")
+        assert server.asked
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda question: b"nonsense",
+        lambda question: question,
+        lambda question: question[:2] + b"nonsense",
+        lambda question: bytes([question[0] ^ 1]) + question[1:2] + b"\x84" + question[3:],
+        lambda question: question[:2] + b"\x86" + question[3:13] + b"X" + question[14:],
+        lambda question: question[:2] + b"\x84" + question[3:13] + b"X" + question[14:],
+        lambda question: question[:2] + bytes(5000),
+    ],
+)
+def test_what_is_no_answer_to_the_question_is_passed_over(server, ask: NameServers, forge):
+    """RFC 5452 §9.1: anybody may send something to the port that waits for one."""
+    server.forges = forge
+    assert len(ask("sip.example.net", "A").found) == 2
+
+
+def test_a_connection_that_ends_too_soon_has_not_answered(server, ask, monkeypatch):
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    server.truncates = server.hangs_up = True
+    with pytest.raises(Unanswered):
+        ask("sip.example.net", "A")
+
+
+def test_a_name_server_that_is_down_costs_no_time(server):
+    """The system says so; the next one is asked at once."""
+    with NameServer({"example.net": ZONE}) as down:
+        pass
+    started_at = time.monotonic()
+    ask = NameServers([down.address, server.address])
+    assert ask("sip.example.net", "AAAA").found == ["2001:db8::1"]
+    assert time.monotonic() - started_at < dns.SECONDS_PER_TRY
+
+
+def test_a_failure_holds_on_to_nothing(server, ask, monkeypatch):
+    """It is kept for a while: neither the answers that led to it, nor a name of any length."""
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    server.rcode = 2
+    with pytest.raises(Unanswered) as caught:
+        ask(".".join(["\u00e9" * 20] * 9), "A")
+    assert len(str(caught.value)) <= dns.MAX_REASON
+    with pytest.raises(Unanswered) as caught:
+        ask("sip.example.net", "A")
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_no_more_is_kept_of_a_naptr_than_its_longest_service_needs():
+    """RFC 3403 §4.1: its texts may have 255 octets each."""
+    long = f'@ NAPTR 10 20 "{"s" * 250}" "{"SIP+D2U" * 30}" "" _sip._udp'
+    with NameServer({"example.net": long}) as server:
+        ((_, _, flags, service, _),) = NameServers([server.address])("example.net", "NAPTR").found
+        assert len(flags) == len(service) == dns.MAX_SERVICE
 
 
 def test_who_does_not_answer_is_waited_for_no_longer_than_the_bound(server, ask, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zone import Zone
 
 from sip.message.uri import SipUri, parse_uri
-from sip.transport import resolver as module
+from sip.transport import answers
 from sip.transport.hosts import Hosts
 from sip.transport.resolver import Hop, NoRoute, Resolver, in_order, is_address
 
@@ -202,8 +202,20 @@ BOTH = {(NAME, "A"): ["192.0.2.1"]}
         pytest.param(
             ADDRESSES | {(UDP_SRV, "SRV"): [(0, 0, 0, ".")]},
             f"sip:{NAME}",
-            ["UDP 192.0.2.1 5060", "UDP 192.0.2.2 5060", "UDP 2001:db8::1 5060"],
+            ["TCP 192.0.2.1 5060", "TCP 192.0.2.2 5060", "TCP 2001:db8::1 5060"],
             id="a service that is said not to be there",
+        ),
+        pytest.param(
+            FARM | SRV | {(UDP_SRV, "SRV"): [(0, 0, 0, ".")]},
+            f"sip:{NAME}",
+            ALL_TCP,
+            id="a service that is said not to be there, and another that is",
+        ),
+        pytest.param(
+            ADDRESSES | {(NAME, "NAPTR"): [(10, 1, "S", "SIP+D2T", TCP_SRV)]},
+            f"sip:{NAME}",
+            ["TCP 192.0.2.1 5060", "TCP 192.0.2.2 5060", "TCP 2001:db8::1 5060"],
+            id="the transport that NAPTR offers, without SRV",
         ),
         pytest.param(
             BOTH | {(UDP_SRV, "SRV"): [(1, 0, 5061, NAME), (2, 0, 5061, NAME)]},
@@ -244,12 +256,6 @@ def test_only_what_may_be_needed_is_asked_for(resolver: Resolver, zone: Zone):
     zone.asked.clear()
     hops(resolver, f"sip:{NAME};transport=tcp")
     assert zone.asked == [(TCP_SRV, "SRV")]
-
-
-def test_so_many_ways_and_no_more(resolver: Resolver, zone: Zone):
-    """A bound of ours: a silent one takes a caller half a minute."""
-    zone.records = {(NAME, "A"): [f"192.0.2.{number}" for number in range(1, 33)]}
-    assert len(hops(resolver, f"sip:{NAME}")) == module.MAX_HOPS
 
 
 # Weights
@@ -346,10 +352,10 @@ def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: Zone, c
         with pytest.raises(NoRoute):
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
-    clock.now += module.MAX_SECONDS_OF_NOTHING + 1
+    clock.now += answers.MAX_SECONDS_OF_NOTHING + 1
     zone.records = dict(ADDRESSES)
     assert hops(resolver, f"sip:{NAME}:5060")
-    clock.now += module.MAX_SECONDS - 1
+    clock.now += answers.MAX_SECONDS - 1
     zone.asked.clear()
     assert hops(resolver, f"sip:{NAME}:5060")
     assert zone.asked == []
@@ -363,7 +369,7 @@ def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
     zone.is_dead, zone.records = False, dict(ADDRESSES)
-    clock.now += module.SECONDS_AFTER_SILENCE
+    clock.now += answers.SECONDS_AFTER_SILENCE
     assert hops(resolver, f"sip:{NAME}:5060")
 
 
@@ -401,14 +407,6 @@ def test_a_fault_in_asking_leaves_nobody_waiting(resolver: Resolver, zone: Zone)
             resolver.hops(sip(f"sip:{NAME};transport=udp"))
     zone.fails, zone.records = None, dict(ADDRESSES)
     assert hops(resolver, f"sip:{NAME};transport=udp")
-
-
-def test_no_more_answers_are_kept_than_the_bound(resolver: Resolver, zone: Zone, monkeypatch):
-    monkeypatch.setattr(module, "MAX_KEPT", 10)
-    for number in range(30):
-        zone.records[f"h{number}.net", "A"] = ["192.0.2.1"]
-        hops(resolver, f"sip:h{number}.net:5060")
-        assert len(resolver._kept) <= 10
 
 
 # The hosts file

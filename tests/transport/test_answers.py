@@ -1,0 +1,73 @@
+"""What is remembered of answers, and how many questions are on their way (RFC 1035, 2308)."""
+
+import gevent
+import pytest
+from zone import Zone
+
+from sip.transport import answers as module
+from sip.transport.answers import Answers
+from sip.transport.dns import Records, Unanswered
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return Zone()
+
+
+@pytest.fixture
+def answers(zone: Zone) -> Answers:
+    return Answers(zone, lambda: 1000.0)
+
+
+def ask(answers: Answers, name: str) -> Records | Unanswered:
+    return answers.to([(name, "A")])[name, "A"]
+
+
+def test_a_question_is_asked_once_however_often_it_is_put(answers: Answers, zone: Zone):
+    said = answers.to([("a.net", "A"), ("a.net", "A"), ("b.net", "A")])
+    assert list(said) == zone.asked == [("a.net", "A"), ("b.net", "A")]
+
+
+def test_no_more_rows_are_kept_than_the_bound(answers: Answers, zone: Zone, monkeypatch):
+    """The oldest make room; an answer that there is nothing counts too."""
+    monkeypatch.setattr(module, "MAX_KEPT_ROWS", 10)
+    zone.records = {(f"h{number}.net", "A"): ["192.0.2.1"] * (number % 5) for number in range(30)}
+    for number in range(30):
+        ask(answers, f"h{number}.net")
+        rows = [max(1, len(answer.found)) for _, answer in answers._kept.values()]
+        assert sum(rows) == answers._rows <= 10
+    zone.asked.clear()
+    ask(answers, "h29.net")
+    assert zone.asked == []
+    ask(answers, "h0.net")
+    assert zone.asked
+
+
+def test_an_answer_in_place_of_another_is_counted_once(zone: Zone):
+    zone.seconds = 0.0
+    answers = Answers(zone, lambda: 1000.0)
+    for _ in range(3):
+        ask(answers, "a.net")
+    assert answers._rows == 1
+
+
+def test_what_is_kept_of_silence_is_its_reason(answers: Answers, zone: Zone):
+    """An exception that was raised would keep alive all that it has come through."""
+    zone.is_dead = True
+    answer = ask(answers, "a.net")
+    assert isinstance(answer, Unanswered)
+    assert str(answer) == "no name server answers"
+    assert (answer.__traceback__, answer.__context__) == (None, None)
+
+
+def test_so_many_questions_are_on_their_way_and_no_more(answers: Answers, zone: Zone, monkeypatch):
+    """Beyond, one is as good as unanswered, and asked anew the next time."""
+    monkeypatch.setattr(module, "MAX_OPEN_QUESTIONS", 20)
+    zone.waits()
+    for number in range(30):
+        gevent.spawn(ask, answers, f"h{number}.net")
+    gevent.sleep(0)
+    assert len(zone.asked) == 20
+    assert isinstance(ask(answers, "h29.net"), Unanswered)
+    zone.answers()
+    assert isinstance(ask(answers, "h29.net"), Records)
