@@ -93,7 +93,7 @@ class Forwarder:
         return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
 
     def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
-        """The ways in the order that suits a request: connections first for what is large (§18.1.1).
+        """The ways in the order that suits a request: for a large one connections first (§18.1.1).
 
         Where that fails, the others follow; those that have failed of late come last.
         """
