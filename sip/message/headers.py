@@ -201,9 +201,21 @@ def _name_addr(value: str) -> NameAddr:
 _name_addr_kept = lru_cache(maxsize=4096)(_name_addr)
 
 
+_PLAIN_TAG = re.compile(r"[A-Za-z0-9._~-]++")
+
+
 def address_of_line(line: str) -> NameAddr:
-    """The same from a whole From or To line."""
-    return _line_kept(line) if len(line) <= _LONGEST_KEPT else _name_addr(value_of(line))
+    """The same from a whole From or To line.
+
+    What a phone calls itself is kept; its tags come once a dialog, and would only fill the store.
+    """
+    if len(line) > _LONGEST_KEPT:
+        return _name_addr(value_of(line))
+    bare, mark, tag = line.rpartition(">;tag=")
+    if not mark or not _PLAIN_TAG.fullmatch(tag):
+        return _line_kept(line)
+    known = _line_kept(bare + ">")
+    return NameAddr(known.display_name, known.uri_text, {"tag": tag}, f";tag={tag}")
 
 
 @lru_cache(maxsize=4096)

@@ -393,7 +393,7 @@ def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
         raise BadMessage(f"Request-URI Too Long: over {MAX_URI_LENGTH} characters", status=414)
     request = Request(method, uri_text, *named(lines))
     _check(request, rest)
-    _ = request.from_, request.to  # looking is checking
+    _ = request.via, request.from_, request.to  # looking is checking
     if request.cseq[1] != method:
         # RFC 4475 §3.1.2.18: of an unknown method, say that.
         status = 400 if method in METHODS else 501
@@ -421,7 +421,7 @@ def _check(message: Request | Response, rest: bytes) -> None:
         if len(singles) != len(set(singles)):
             twice = next(name for name in singles if singles.count(name) > 1)
             raise BadMessage(f"More than one {title_of(twice)} header field")
-    _ = message.cseq, message.via, message.call_id  # what can't be read raises
+    _ = message.cseq, message.call_id  # what can't be read raises
     length_text = message.value("content-length")
     if length_text is None or length_text == str(len(rest)):
         message.body = rest

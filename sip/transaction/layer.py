@@ -40,6 +40,9 @@ MAX_WAITING = 2000
 # Transactions held at one time; a finished one is held for 32 s and about 1 kB.
 MAX_TRANSACTIONS = 400_000
 
+# Addresses and transports of ours that are told apart; a machine has a few.
+MAX_OWN_VIAS = 256
+
 # Our Via as `_start` writes it: the first one of whatever we have sent.
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 
@@ -219,6 +222,7 @@ class Layer:
         self.servers = Served()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.timers = Timers(clock())
+        self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
         transports.deliver = self.deliver
 
     # In
@@ -302,9 +306,8 @@ class Layer:
         self.on_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
-        via = response.via
-        transaction = self.clients.get((via.branch.lower(), response.cseq[1]))
-        if transaction is None or via.sent_by != transaction.sent_by:
+        transaction = self._asked(response)
+        if transaction is None:
             self.counts["stray responses"] += 1
             return
         branch = transaction.user
@@ -329,6 +332,19 @@ class Layer:
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
         self._follow(transaction)
+
+    def _asked(self, response: Response) -> ClientTransaction | None:
+        """The transaction that a response answers: by branch, sent-by and method (§17.1.3)."""
+        method = response.cseq[1]
+        # Nearly everybody gives our Via back as we wrote it.
+        ours, _, branch = response.lines[response.names.index("via")].partition(";branch=")
+        sent_by = self._own_vias.get(ours)
+        transaction = self.clients.get((branch.lower(), method)) if sent_by else None
+        if transaction is None:
+            via = response.via
+            sent_by = via.sent_by
+            transaction = self.clients.get((via.branch.lower(), method))
+        return transaction if transaction and transaction.sent_by == sent_by else None
 
     def _relay(self, upstream: Upstream, response: Response) -> None:
         """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
@@ -396,10 +412,11 @@ class Layer:
         return branch
 
     def _start(self, request: Request, flow: Flow, user: object, branch_id: str) -> None:
-        sent_by = self.transports.sent_by(flow)
-        request.put_first("via", f"Via: SIP/2.0/{flow.transport} {sent_by};branch={branch_id}")
+        ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
+        sent_by = self._own_vias.get(ours) or self._know_via(ours)
+        request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
-        transaction = kind(request, branch_id, sent_by.lower(), flow, user)
+        transaction = kind(request, branch_id, sent_by, flow, user)
         if isinstance(user, Branch):
             user.transaction = transaction
         data = transaction.start(request, self.clock())
@@ -411,6 +428,13 @@ class Layer:
             self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
             return
         self._follow(transaction)
+
+    def _know_via(self, ours: str) -> str:
+        """Remember what we write above others' Vias, and give its sent-by in lower case."""
+        if len(self._own_vias) >= MAX_OWN_VIAS:
+            self._own_vias.clear()
+        sent_by = self._own_vias[ours] = ours.rpartition(" ")[2].lower()
+        return sent_by
 
     def send_statelessly(self, request: Request, flow: Flow) -> None:
         """Pass on an ACK: it has no responses, so no transaction (§16.11).
@@ -470,7 +494,7 @@ class Layer:
 
     def _follow(self, machine: Machine) -> None:
         """After each event: see to a machine's next deadline, or to its end."""
-        if not machine.is_over:
+        if machine.state is not State.TERMINATED:
             self.timers.add(machine)
         else:
             timed_out = isinstance(machine, ClientTransaction) and machine.timed_out

@@ -30,12 +30,12 @@ class Timers:
         if machine.deadline is None:
             return
         slot = int(machine.deadline * SLOTS_PER_SECOND)
+        if machine.slot is not None and machine.slot <= slot:
+            return
         if slot < self._current:
             slot = self._current
         elif slot > self._current + SLOTS_AHEAD:
             slot = self._current + SLOTS_AHEAD
-        if machine.slot is not None and machine.slot <= slot:
-            return
         machine.slot = slot
         if slot in self._slots:
             self._slots[slot].append(machine)

@@ -197,8 +197,8 @@ def test_an_edited_message_is_still_one_message(text):
     except BadMessage:
         return
     vias = outcome(message.values, "via")
-    if vias is REFUSED:  # one further down can't be read, and nobody here has to
-        return
+    if vias is REFUSED or outcome(lambda one: one.via, message) is REFUSED:
+        return  # one further down can't be read, or that of a response that nobody has asked for
     fills_rport = "rport" in message.via.params
     stamp = ";received=192.0.2.7" + (";rport=5" if fills_rport else "")
     message.stamp_top_via(stamp, fills_rport=fills_rport)
