@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from sip.message.framing import BadStream
+from sip.message.framing import BadStream, with_length
 from sip.message.grammar import BadMessage
 from sip.message.headers import Via, way_back
 from sip.message.message import (
@@ -196,7 +196,7 @@ class Transports:
     def send(self, data: bytes, flow: Flow) -> None:
         """Send along a flow.  Raises OSError when there is no way."""
         if flow.transport != "UDP":
-            self._streams().send(data, flow)
+            self._streams().send(with_length(data), flow)
             return
         sock = self._by_local.get(flow.local)
         if sock is None:

@@ -1,8 +1,10 @@
 """Phones on connections: registered, called and hung up along them (RFC 3261 §18; RFC 5626 §5)."""
 
+import re
+
 import pytest
 from ladders.carrying import calls, exchanged, placed, started_again, talks
-from world import REALM, TcpPhone, World, dialog_of_callee, dialog_of_caller
+from world import REALM, SDP, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
@@ -303,3 +305,22 @@ def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(wor
     bye = edge.gets("BYE")
     assert bye.values("route") == [route]
     assert bye.uri_text == "sip:bob@192.168.9.9:5060"
+
+
+def test_on_a_connection_nobody_is_without_content_length(world: World, alice, bob):
+    """§16.6 step 9, §18.3, §20.14: requests, answers and ACKs, whatever a datagram lacks."""
+
+    def without_length(data: bytes, source) -> None:
+        deliver(re.sub(rb"Content-Length: \d+\r\n", b"", data), source)
+
+    deliver, world.deliver = world.deliver, without_length
+    invite = alice.sends("INVITE", bob.aor, body=SDP)
+    received = bob.gets("INVITE")
+    bob.answers(received, 200, body=SDP)
+    answer = alice.gets(200, invite)
+    alice.sends_within("ACK", dialog_of_caller(invite, answer))
+    ack = bob.gets("ACK")
+    bye = bob.sends_within("BYE", dialog_of_callee(received, answer))
+    alice.answers(alice.gets("BYE"), 200)
+    lengths = [one.value("content-length") for one in (received, answer, ack, bob.gets(200, bye))]
+    assert lengths == [str(len(SDP)), None, "0", "0"]  # in a datagram it may be missing

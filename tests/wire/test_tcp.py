@@ -190,7 +190,15 @@ def test_what_has_no_certain_end_is_answered_and_its_connection_closed(line, mor
     assert one.is_closed()
 
 
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n\r\n\0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
+        b"x\r\nl:0\r\n\r\n",
+        b"\r\n\r\n\0\r\n\r\n",
+    ],
+)
 def test_garbage_closes_its_connection_and_no_other(line, garbage: bytes):
     one, other = line(), line()
     one.says(garbage)
