@@ -12,6 +12,8 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Any
 
 import gevent
@@ -33,6 +35,9 @@ CONNECT_SECONDS = 4.0
 # What one address may hold open: an office behind one NAT gateway stays below.  As many again we
 # may open to it: whoever names us ports of theirs could have us open one to each.
 MAX_CONNECTIONS_FROM_ADDRESS = 64
+# So too the /64 of an address of IPv6, of which one host may have each; an office has one for all
+# its phones, and none of them hides behind the address of another.
+MAX_CONNECTIONS_FROM_NETWORK = 256
 # All together; each takes a descriptor of the process.
 MAX_CONNECTIONS = 20_000
 # Descriptors left to all else: the database, the web, datagrams, names.
@@ -61,6 +66,12 @@ Unreachable = Callable[[bytes], None]
 Refuse = Callable[[BadStream, Flow], None]
 
 
+@lru_cache(maxsize=1024)
+def network_of(host: str) -> str:
+    """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
+    return str(ip_network((host, 64), strict=False)) if ":" in host else host
+
+
 class Streams:
     """All TCP connections.
 
@@ -84,7 +95,7 @@ class Streams:
         self.connections: dict[int, Connection] = {}  # by their number
         self.counts: Counter[str] = Counter()
         self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
-        self._of_address: Counter[tuple[str, bool]] = Counter()  # with whether they came
+        self._of_network: Counter[tuple[str, bool]] = Counter()  # with whether they came
         self._most = MAX_CONNECTIONS
         self._held = 0  # octets
         self._reported = 0  # of those that were refused
@@ -169,10 +180,9 @@ class Streams:
         return flow
 
     def _has_room(self, host: str, *, is_incoming: bool) -> bool:
-        return (
-            self._of_address[host, is_incoming] < MAX_CONNECTIONS_FROM_ADDRESS
-            and len(self.connections) < self._most
-        )
+        most = MAX_CONNECTIONS_FROM_NETWORK if ":" in host else MAX_CONNECTIONS_FROM_ADDRESS
+        is_crowded = self._of_network[network_of(host), is_incoming] >= most
+        return not is_crowded and len(self.connections) < self._most
 
     def _set_options(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -180,7 +190,7 @@ class Streams:
             sock.setsockopt(level, option, value)
 
     def _add(self, connection: Connection, seconds: float) -> None:
-        self._of_address[connection.flow.remote[0], connection.is_incoming] += 1
+        self._of_network[network_of(connection.flow.remote[0]), connection.is_incoming] += 1
         self.connections[connection.flow.connection] = connection
         self._deadlines[connection] = self.clock() + seconds
 
@@ -231,10 +241,10 @@ class Streams:
         self._held -= connection.held
         if self._opened.get(flow.remote) is connection:
             del self._opened[flow.remote]
-        key = flow.remote[0], connection.is_incoming
-        self._of_address[key] -= 1
-        if not self._of_address[key]:
-            del self._of_address[key]
+        key = network_of(flow.remote[0]), connection.is_incoming
+        self._of_network[key] -= 1
+        if not self._of_network[key]:
+            del self._of_network[key]
 
     def hold(self, octets: int) -> None:
         """Know that so many octets more are kept; at the bound whoever keeps most ends."""
