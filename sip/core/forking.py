@@ -13,7 +13,8 @@ from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
-from sip.transaction.layer import Arrival, Branch, Upstream
+from sip.transaction.arrival import Arrival
+from sip.transaction.layer import Branch, Upstream
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -254,9 +255,10 @@ class Fork:
 
         RFC 3263 §4.3.  Who has been heard has the request; nobody else gets it then.
         """
-        is_failure = arrival.status == 503 or (
-            arrival.response is None and not branch.transaction.was_heard
-        )
+        if arrival.response is None:
+            is_failure = not branch.transaction.was_heard
+        else:
+            is_failure = arrival.status == 503
         if not is_failure:
             return False
         if attempt.way is not None:

@@ -251,7 +251,7 @@ class Connection:
                 self.sock.shutdown(socket.SHUT_WR)
 
     def close(self, cause: str) -> None:
-        """End it.  What has not gone out has failed."""
+        """End it.  What has not gone out is lost."""
         if not self.is_open:
             return
         self.is_open = False
@@ -259,7 +259,5 @@ class Connection:
             watcher.stop()
             watcher.close()
         self.sock.close()
+        self._unsent.clear()
         self._streams.remove(self, cause)
-        unsent, self._unsent = self._unsent, []
-        for data in unsent:
-            self._streams.unreachable(data)

@@ -60,8 +60,8 @@ _OPTIONS = (
 
 # A whole message and the flow it came by; in blocking style.
 Receive = Callable[[bytes, Flow], None]
-# What could not be sent; must not wait.
-Unreachable = Callable[[bytes], None]
+# The number of a connection that has ended; must not wait.
+Closed = Callable[[int], None]
 # A stream whose next message can't be found, for its last answer.
 Refuse = Callable[[BadStream, Flow], None]
 
@@ -75,19 +75,20 @@ def network_of(host: str) -> str:
 class Streams:
     """All TCP connections.
 
-    `receive` gets each whole message with its flow, in blocking style; `unreachable` what could
-    not be sent; `refuse` answers what can't be told apart, before its connection is closed.
+    `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
+    of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
+    apart, before its connection is closed.
     """
 
     def __init__(
         self,
         receive: Receive,
-        unreachable: Unreachable,
+        closed: Closed,
         refuse: Refuse,
         clock: Callable[[], float],
     ) -> None:
         self.receive = receive
-        self.unreachable = unreachable
+        self.closed = closed
         self.refuse = refuse
         self.clock = clock
         self.readers = Readers()
@@ -123,7 +124,8 @@ class Streams:
             listener.start()
 
     def stop(self) -> None:
-        """Close everything."""
+        """Close everything; nobody is told any more."""
+        self.closed = lambda connection: None
         for listener in self.listeners:
             listener.stop()
         self.listeners.clear()
@@ -154,8 +156,8 @@ class Streams:
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         """The flow of a connection to `remote` that we have opened, or open now; doesn't wait.
 
-        What is sent along it goes out when it is there, or is reported as unreachable.  `local` is
-        what the flow says of us: our host, and the port that we listen on.  Raises OSError.
+        What is sent along it goes out when it is there.  `local` is what the flow says of us: our
+        host, and the port that we listen on.  Raises OSError.
         """
         known = self._opened.get(remote)
         if known is not None and known.is_usable:
@@ -212,10 +214,10 @@ class Streams:
         """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
         return bool(flow.port or self._usable(flow))
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow; along another where it is gone and its peer listens (§18.2.2).
 
-        Raises OSError when there is no way.
+        Tells by which it went.  Raises OSError when there is no way.
         """
         connection = self._usable(flow)
         if connection is not None:
@@ -225,11 +227,12 @@ class Streams:
                 if not flow.port:
                     raise
             else:
-                return
+                return flow
         if not flow.port:
             raise OSError(errno.ENOTCONN, f"the connection to {flow.remote[0]} is closed")
         again = self.open(flow.local, (flow.remote[0], flow.port))
         self.connections[again.connection].send(data)
+        return again
 
     def remove(self, connection: Connection, cause: str) -> None:
         """Know a connection no more that has been closed."""
@@ -245,6 +248,7 @@ class Streams:
         self._of_network[key] -= 1
         if not self._of_network[key]:
             del self._of_network[key]
+        self.closed(flow.connection)
 
     def hold(self, octets: int) -> None:
         """Know that so many octets more are kept; at the bound whoever keeps most ends."""

@@ -87,6 +87,40 @@ def test_who_listens_no_more_fails_at_once(world: World, alice, bob):
     assert alice.gets(500).reason == "Next Hop Unreachable"
 
 
+@pytest.mark.parametrize("status", [None, 100, 180])
+def test_a_phone_that_breaks_off_ends_its_call_at_once(world: World, alice, bob, status):
+    """§18.4: also while it rings, else its caller would listen for three minutes."""
+    invite = alice.sends("INVITE", bob.aor)
+    received = bob.gets("INVITE")
+    if status:
+        bob.answers(received, status)
+    bob.hangs_up()
+    if status == 180:
+        alice.gets(180, invite)
+    assert alice.gets(500, invite).reason == "Next Hop Unreachable"
+    assert bob.hears_nothing()  # nobody has another connection opened in the middle of a call
+
+
+def test_its_other_phones_ring_on_when_one_breaks_off(world: World, alice, bob):
+    """§16.7: a branch is over, and no more."""
+    desk = world.phone("bob")
+    invite = alice.sends("INVITE", bob.aor)
+    bob.answers(bob.gets("INVITE"), 180)
+    bob.hangs_up()
+    desk.answers(desk.gets("INVITE"), 200)
+    assert alice.gets(180, invite)
+    assert alice.gets(200, invite)
+
+
+def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
+    """RFC 6026 §8.7: it may repeat it along another connection."""
+    call = talks((alice, bob))
+    bob.hangs_up()
+    bob.connects()
+    bob.answers(call.received, 200, body=SDP)
+    assert alice.gets(200, call.invite)
+
+
 def test_behind_nat_a_closed_connection_is_the_end_of_its_binding(world: World, alice, hidden):
     """Nobody but the phone can open another one; memory and disk forget it."""
     hidden.hangs_up()

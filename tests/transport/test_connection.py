@@ -111,6 +111,7 @@ def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     assert place.held == 1
     resets(peer)
     until(lambda: place.held == 0)
+    assert len(place.closed) == 1
     assert not place.streams._deadlines
     assert not place.streams._of_network
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -144,18 +145,19 @@ def test_who_says_no_more_gets_what_waits_for_it(place: Place):
         place.streams.send(b"late", flow)
     assert len(read_all(peer)) == sent
     assert place.held == 0
-    assert place.lost == []
 
 
 def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     peer = place.connect()
-    fill(place, flow_of(place, peer))
+    flow = flow_of(place, peer)
+    fill(place, flow)
     peer.shutdown(socket.SHUT_WR)
     assert place.held == 1
+    assert place.closed == []
     place.now += MESSAGE_SECONDS
     place.streams.close_late(place.now)
     assert place.held == 0
-    assert set(place.lost) == {BIG}
+    assert place.closed == [flow.connection]
 
 
 def test_a_refusal_comes_behind_what_waits(place: Place):
@@ -248,7 +250,7 @@ def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_
     octets = 0
     while octets < (400 - failed) * len(call):
         octets += len(peer.recv(1_000_000))
-    assert place.lost == []
+    assert place.closed == []
     place.streams.send(b"and on", flow)
     assert peer.recv(10) == b"and on"
     peer.close()
