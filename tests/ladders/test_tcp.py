@@ -358,3 +358,31 @@ def test_on_a_connection_nobody_is_without_content_length(world: World, alice, b
     alice.answers(alice.gets("BYE"), 200)
     lengths = [one.value("content-length") for one in (received, answer, ack, bob.gets(200, bye))]
     assert lengths == [str(len(SDP)), None, "0", "0"]  # in a datagram it may be missing
+
+
+@pytest.mark.parametrize(
+    ("sent_by", "contact", "record_route", "is_reached"),
+    [
+        ("proxy.elsewhere.org:5070", "a@192.168.7.7", "sip:proxy.elsewhere.org;lr", True),
+        ("198.51.100.5:5070", "a@192.168.7.7", "sip:proxy.elsewhere.org;lr", True),
+        ("198.51.100.5:5070", "a@pc.elsewhere.org;transport=tcp", "", True),
+        ("198.51.100.5:5070", "a@198.51.100.5:5070", "", True),
+        ("192.168.7.7:5070", "a@192.168.7.7:5070;transport=tcp", "", False),
+    ],
+    ids=["a name", "an address", "a phone", "for datagrams", "behind NAT"],
+)
+def test_a_call_from_elsewhere_is_ended_though_its_connection_is_closed(
+    world: World, alice, sent_by: str, contact: str, record_route: str, is_reached: bool
+):
+    """§18.1.1, §18.2.2: at the address that it came from, and the port that its Via names."""
+    far = world.phone("far", registered=False, host="198.51.100.5", port=5070, transport="TCP")
+    far.aor, far.sent_by, far.contact = "sip:a@elsewhere.org", sent_by, f"<sip:{contact}>"
+    headers = (f"Record-Route: <{record_route}>",) if record_route else ()
+    invite = far.sends("INVITE", alice.aor, headers=headers)
+    received = alice.gets("INVITE")
+    there = dialog_of_callee(received, alice.answers(received, 200))
+    assert far.gets(200, invite)
+    far.hangs_up()
+    bye = alice.sends_within("BYE", there)
+    assert (far.gets("BYE") if is_reached else alice.gets(430, bye)) is not None
+    assert not world.lost
