@@ -80,11 +80,40 @@ def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: Worl
     assert bound(world, "bob") == [bob.contact.strip("<>")]
 
 
-def test_who_listens_no_more_fails_at_once(world: World, alice, bob):
-    """§16.9: as if it had answered 503; upstream that is a 500."""
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize("is_stranger", [False, True])
+def test_who_listens_no_more_is_bound_no_more(world, alice, bob, method: str, is_stranger: bool):
+    """§18.4: a stranger hears what he would of who has never registered."""
+    if is_stranger:
+        alice.aor = "sip:alice@elsewhere.org"
     bob.hangs_up(listens=False)
+    never = world.phone("carol", registered=False)
+    answers = [alice.gets(480, alice.sends(method, phone.aor)) for phone in (bob, never, bob)]
+    assert {(each.reason, *each.names) for each in answers} == {
+        (answers[0].reason, *answers[0].names)
+    }
+    assert bound(world, "bob") == []
+    world.start_server()
+    assert bound(world, "bob") == []
+
+
+def test_one_that_listens_no_more_fails_no_other(world: World, alice, bob):
+    """§16.7: and what another has answered is what the caller hears."""
+    desk = world.phone("bob")
+    bob.hangs_up(listens=False)
+    invite = alice.sends("INVITE", bob.aor)
+    desk.answers(desk.gets("INVITE"), 486)
+    assert alice.gets(486, invite)
+    assert bound(world, "bob") == [desk.contact.strip("<>")]
+
+
+def test_one_that_breaks_off_is_bound_still(world: World, alice, bob):
+    """It may listen for another connection, and the next call shows that."""
     alice.sends("INVITE", bob.aor)
-    assert alice.gets(500).reason == "Next Hop Unreachable"
+    bob.hangs_up()
+    assert alice.gets(500)
+    bob.inbox.clear()
+    calls((alice, bob))
 
 
 @pytest.mark.parametrize("status", [None, 100, 180])

@@ -52,6 +52,18 @@ def test_a_phone_that_resets_its_connection_ends_its_call_at_once(line, status):
     assert time.monotonic() - since < 2.0
 
 
+def test_a_phone_that_takes_no_connection_is_as_if_it_had_never_registered(line):
+    """RFC 3261 §18.4."""
+    alice, bob = line(), line("127.0.0.2")
+    assert bob.registers("bob") == 200
+    bob.close()
+    for callee in ("bob", "bob", "carol"):
+        alice.calls(callee)
+        while (status := alice.hears_status()) < 200:
+            pass
+        assert status == 480
+
+
 @pytest.mark.parametrize(
     ("first", "other"), [(Baresip, BaresipTcp), (BaresipTcp, Baresip)], ids=["UDP", "TCP"]
 )
