@@ -210,6 +210,18 @@ def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
     server.close()
 
 
+def test_the_system_probes_who_is_silent(place: Place):
+    """So routers remember the connection, and a phone that has vanished ends it."""
+    server, remote = listens()
+    opened = place.streams.open((HOST, place.port), remote)
+    for flow in (opened, flow_of(place, place.connect())):
+        sock = place.streams.connections[flow.connection].sock
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+    server.close()
+
+
 # Bounds
 
 
