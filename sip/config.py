@@ -310,7 +310,8 @@ class Config:
     sip_keepalive: int = setting(
         "25",
         _seconds_or_never,
-        "how often a phone behind NAT is sent a few octets, so that it stays in reach; 0 is never",
+        "how often a phone behind NAT on UDP is sent a few octets, "
+        "so that it stays in reach; 0 is never",
         value="SECONDS",
     )
     sip_min_expires: int = setting(

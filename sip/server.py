@@ -94,7 +94,7 @@ class SipServer:
         )
         self.layer = Layer(self.transports, clock)
         self.streams = Streams(
-            self.transports.receive, self.layer.unreachable, self.transports.refuse_stream, clock
+            self.transports.receive, self.layer.closed, self.transports.refuse_stream, clock
         )
         self.own_addresses = OwnAddresses(self.transports)
         self.domains = Domains(

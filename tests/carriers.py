@@ -3,6 +3,8 @@
 import itertools
 from typing import TYPE_CHECKING
 
+import gevent
+
 from sip.transport.flow import Endpoint, Flow
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class MemoryStreams:
     def __init__(self, world: "World", first: int) -> None:
         self.world = world
         self.phones: dict[int, Phone] = {}
+        self._opened: dict[Endpoint, int] = {}  # by the server
         self._numbers = itertools.count(first)
 
     def take(self, phone: "Phone") -> Flow:
@@ -44,14 +47,23 @@ class MemoryStreams:
         return Flow("TCP", SERVER, phone.address, number)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
-        for number, phone in self.phones.items():
-            if phone.listens_at == remote and number != phone.source.connection:
-                return Flow("TCP", local, remote, number, remote[1])
-        number = next(self._numbers)
-        listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
-        if listening:
-            self.phones[number] = listening[0]
-        return Flow("TCP", local, remote, number, remote[1])
+        known = self._opened.get(remote)
+        if known is None:
+            known = self._opened[remote] = next(self._numbers)
+            listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
+            if listening:
+                self.phones[known] = listening[0]
+        return Flow("TCP", local, remote, known, remote[1])
+
+    def close(self, phone: "Phone") -> None:
+        """End all connections of a phone."""
+        for number in [number for number, other in self.phones.items() if other is phone]:
+            del self.phones[number]
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        self._opened = {remote: known for remote, known in self._opened.items() if known != number}
+        gevent.get_hub().loop.run_callback(self.world.server.layer.closed, number)
 
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self.phones
@@ -59,14 +71,15 @@ class MemoryStreams:
     def leads_on(self, flow: Flow) -> bool:
         return bool(flow.connection in self.phones or flow.port)
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow) -> Flow:
         if flow.connection not in self.phones and flow.port:
             flow = self.open(flow.local, (flow.remote[0], flow.port))
         phone = self.phones.get(flow.connection)
-        if phone is None:
-            self.world.server.layer.unreachable(data)
+        if phone is None:  # what was opened is not there yet, and will never be
+            self._end(flow.connection)
         else:
             phone.inbox.append(data)
+        return flow
 
     def start(self) -> None: ...
 

@@ -398,10 +398,10 @@ class TcpPhone(Phone):
 
     def hangs_up(self, *, listens: bool = True) -> None:
         """Close its connection, and all others; perhaps listen no more."""
-        streams = self.world.streams
-        streams.phones = {n: phone for n, phone in streams.phones.items() if phone is not self}
         if not listens:
             self.listens_at = None
+        self.world.streams.close(self)
+        self.world.settle()
 
     def connects(self) -> None:
         """Open a new connection, from another port."""

@@ -13,7 +13,8 @@ from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
-from sip.transaction.layer import Arrival, Branch, Upstream
+from sip.transaction.arrival import Arrival
+from sip.transaction.layer import Branch, Upstream
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -27,6 +28,8 @@ _REDIRECTIONS = (300, 301, 302)
 
 # Reads a 3xx for the targets that are to be tried in its stead, and takes them out of it.
 Redirect = Callable[[Response], list[Target]]
+# Lets go of a target that takes no connection; True where it was bound by one.
+Lose = Callable[[Target], bool]
 
 
 class Attempt:
@@ -64,7 +67,7 @@ class Fork:
 
     `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `record_routes` says that a dialog may
     begin, `is_trusted` that the sender has authenticated; `redirect` is None where a 3xx goes back
-    as it is.
+    as it is, `lose` where no target is a binding.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Fork:
         record_routes: bool = False,
         is_trusted: bool = True,
         redirect: Redirect | None = None,
+        lose: Lose | None = None,
     ) -> None:
         self.forwarder = forwarder
         self.request = request
@@ -85,6 +89,7 @@ class Fork:
         self.record_routes = record_routes
         self.is_trusted = is_trusted
         self.redirect = redirect
+        self.lose = lose
         self.context: ResponseContext[Branch] = ResponseContext()
         self.free = 0  # of Max-Breadth: what no pending branch has
         self.attempts: dict[Branch, Attempt] = {}  # of the pending ones
@@ -217,7 +222,17 @@ class Fork:
         """No way is left: that counts as answered by 503 (§16.9)."""
         self.free += attempt.share
         if not attempt.ways:
-            self.context.answers.append(Answered(503, None))
+            self.context.answers.append(Answered(480 if self._loses(attempt) else 503, None))
+
+    def _loses(self, attempt: Attempt) -> bool:
+        """Let go of a phone that no connection reaches any more: it is as if not registered."""
+        return (
+            self.lose is not None
+            and attempt.way is not None
+            and attempt.way.transport != "UDP"
+            and not attempt.ways
+            and self.lose(attempt.target)
+        )
 
     def _hear(self, arrival: Arrival) -> None:
         """Carry out what the context decides on an arrival."""
@@ -233,6 +248,9 @@ class Fork:
         attempt = self.attempts.pop(branch)
         if self._takes_another_way(branch, arrival, attempt):
             return
+        is_unheard = response is None and not branch.transaction.was_heard
+        if is_unheard and arrival.status == 503 and self._loses(attempt):
+            arrival = Arrival(branch, 480, None)
         if attempt.target.trunk is not None and arrival.status in (401, 407):
             if self._tells_who_we_are(branch, arrival, attempt):
                 return
@@ -255,9 +273,10 @@ class Fork:
 
         RFC 3263 §4.3.  Who has been heard has the request; nobody else gets it then.
         """
-        is_failure = arrival.status == 503 or (
-            arrival.response is None and not branch.transaction.was_heard
-        )
+        if arrival.response is None:
+            is_failure = not branch.transaction.was_heard
+        else:
+            is_failure = arrival.status == 503
         if not is_failure:
             return False
         if attempt.way is not None:
@@ -340,6 +359,8 @@ class Fork:
             raise Refused(513, "it is larger than a datagram")
         elif status == 408:
             self.upstream.answer(408)
+        elif status == 480:
+            raise Refused(480, "no contact takes a connection")
         else:
             raise Refused(500, "no contact could be reached", reason="Next Hop Unreachable")
 

@@ -196,7 +196,7 @@ class Forwarder:
             return self._along(came_by)  # §16.3, step 1: no matter of ours
         truthful = shows_source(request.via, came_by)
         if is_connected:
-            return self._along(lasting_flow(uri, came_by, truthful=truthful))
+            return self._along(lasting_flow(uri, came_by, truthful=truthful, via=request.via))
         if uri is None:
             return Passage(None, _hosts(uri, came_by)) if truthful else self._along(came_by)
         is_reachable = not self.domains.is_us(uri) and not (

@@ -61,5 +61,9 @@ class KeepAlive:
 
 
 def _needs_it(binding: Binding) -> bool:
-    """A connection is kept by the system, and by the pings of its phone (RFC 5626 §4.4.1)."""
+    """A connection is kept by the system, and by the pings of its phone (RFC 5626 §4.4.1).
+
+    A router may forget it after two hours (RFC 5382 §5), the system probes it after a minute of
+    silence and finds out who is gone; and a phone need not know what a ping of a server means.
+    """
     return binding.behind_nat and binding.flow.transport == "UDP"

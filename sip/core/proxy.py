@@ -188,6 +188,7 @@ class Proxy:
             record_routes=request.method not in _WITHOUT_DIALOG,
             is_trusted=account is not None,
             redirect=target_set.of_redirection if self.follow_redirects else None,
+            lose=target_set.lose,
         ).run(targets)
 
     def _realm_here(self, request: Request) -> str | None:

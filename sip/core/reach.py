@@ -3,6 +3,7 @@
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
+from sip.message.headers import Via
 from sip.message.uri import SipUri, Uri
 from sip.transport.flow import DEFAULT_PORT, Flow
 from sip.transport.resolver import is_address
@@ -39,18 +40,25 @@ def _is_private(host: str) -> bool:
     return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
-def lasting_flow(contact: Uri | None, flow: Flow, *, truthful: bool) -> Flow:
+def lasting_flow(
+    contact: Uri | None, flow: Flow, *, truthful: bool, via: Via | None = None
+) -> Flow:
     """The flow that a phone is reached by, longer than a connection lasts where that can be.
 
     Who has told the truth, and listens for connections at the address that it called from, may be
-    called back there (§18.1.1); behind NAT nobody can.
+    called back there (§18.1.1); behind NAT nobody can.  Of who isn't registered here, a proxy say,
+    the Contact or Record-Route often is a name: its `via` tells the port, as it does for answers
+    (§18.2.2), unless the address in it is another than the source.
     """
+    if flow.transport == "UDP":
+        return flow
     if (
-        flow.transport != "UDP"
-        and truthful
+        truthful
         and isinstance(contact, SipUri)
         and contact.host == flow.remote[0]
         and (contact.param("transport") or "").upper() == flow.transport
     ):
         return flow._replace(port=contact.port or DEFAULT_PORT)
+    if via is not None and (truthful or not is_address(via.host_port[0])):
+        return flow._replace(port=via.host_port[1] or DEFAULT_PORT)
     return flow

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sip.core.authentication import Accounts
-from sip.core.location import Location
+from sip.core.location import Binding, Location
 from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
@@ -37,6 +37,9 @@ class TargetSet:
         self.transports = transports
         self._users: set[tuple[str, str]] = set()
         self._targets: list[Target] = []
+        self._closed: list[
+            tuple[Target, str, Binding]
+        ] = []  # whose connection is to be opened anew
 
     def of_user(self, username: str, realm: str) -> list[Target]:
         """The contacts of a user.  A contact that names us is a forward to another user here."""
@@ -152,9 +155,26 @@ class TargetSet:
             is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
             if binding.behind_nat and binding.flow.connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
-            else:
-                found.append(binding.target(is_connected=is_connected))
+                continue
+            target = binding.target(is_connected=is_connected)
+            found.append(target)
+            if (
+                binding.flow.connection
+                and not binding.path  # it was the connection of the proxy before the phone
+                and not self.transports.is_open(binding.flow)
+            ):
+                self._closed.append((target, aor, binding))
         return found
+
+    def lose(self, target: Target) -> bool:
+        """Let go of a phone whose connection was closed, and which takes no other.
+
+        True: it was one; all that is bound to its place goes.
+        """
+        gone = [(aor, binding) for at, aor, binding in self._closed if at.is_same_place(target)]
+        for aor, binding in gone:
+            self.location.lose(aor, binding)
+        return bool(gone)
 
     def _forward_of(self, target: Target) -> tuple[str, str] | None:
         """The user here that a contact names, by whatever Path; None for all others."""

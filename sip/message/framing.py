@@ -16,6 +16,20 @@ PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
 
+def with_length(data: bytes) -> bytes:
+    """A message as it goes on a stream, where Content-Length is no choice (§16.6 step 9, §20.14).
+
+    What came in a datagram may have none.
+    """
+    end = data.find(PING)
+    if end <= 0 or data.find(b"\r\nContent-Length:", 0, end) > 0:  # as most write it
+        return data
+    if _LENGTH.search(data, 0, end + 2):
+        return data
+    length = b"Content-Length: %d\r\n" % (len(data) - end - 4)
+    return data[: end + 2] + length + data[end + 2 :]
+
+
 class BadStream(BadMessage):
     """Nobody can tell where the next message begins: `head` is what has come of this one."""
 
@@ -90,8 +104,11 @@ def _body_length(head: bytes) -> int:
     """The octets of the body behind a head, which ends with its last line end.
 
     What one element takes for one field would be two for another, and so with two lengths: then
-    nothing behind the head can be trusted.
+    nothing behind the head can be trusted.  Nor can it where another protocol is spoken.
     """
+    start_line = head[: head.find(b"\r\n")].upper()
+    if b" SIP/" not in start_line and not start_line.startswith(b"SIP/"):
+        raise BadStream("Malformed request line", 400, head)
     if head.count(b"\n") != head.count(b"\r\n") or head.count(b"\r") != head.count(b"\r\n"):
         raise BadStream("Line end that is not CRLF", 400, head)
     lengths = _LENGTH.findall(head)

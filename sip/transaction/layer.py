@@ -17,6 +17,8 @@ from greenlet import getcurrent
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
+from sip.transaction.arrival import Arrival
+from sip.transaction.awaited import Awaited
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.hop import (
     ack_of_failure,
@@ -187,25 +189,6 @@ class Branch:
             self.layer.cancel(self.transaction, reason)
 
 
-class Arrival:
-    """What a branch brought: a final response, or a status in its stead; or a CANCEL.
-
-    `branch` is None for a CANCEL from upstream, whose Reason is `reason`, "" where it has none.
-    `response` is None where nobody sent one: 408 for silence, 503 for a next hop that could not be
-    reached, 513 for a request that no datagram holds (§8.1.3.1, §16.9).
-    """
-
-    __slots__ = ("branch", "reason", "response", "status")
-
-    def __init__(
-        self, branch: Branch | None, status: int, response: Response | None, reason: str = ""
-    ) -> None:
-        self.branch = branch
-        self.status = status
-        self.response = response
-        self.reason = reason
-
-
 Handler = Callable[[Request, Upstream], None]
 
 
@@ -221,6 +204,7 @@ class Layer:
         self.new_token = Tokens()
         self.servers = Served()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
+        self.awaited = Awaited()
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
         transports.deliver = self.deliver
@@ -380,6 +364,16 @@ class Layer:
         if transaction is not None and transaction.data is not None:
             self._end(transaction, 503)
 
+    def closed(self, connection: int) -> None:
+        """A connection has ended, and what was asked along it and not answered fails (§18.4).
+
+        So does an INVITE that rings.  Its phone may open another connection for the answer
+        (§18.2.2); but one whose connection breaks has mostly lost its power or was started anew,
+        and its caller would listen for three minutes to what rings nowhere.
+        """
+        for transaction in self.awaited.by(connection):
+            self._end(transaction, 503)
+
     # Out
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
@@ -422,11 +416,13 @@ class Layer:
         data = transaction.start(request, self.clock())
         self.clients[transaction.key] = transaction
         try:
-            self.transports.send(data, flow)
+            transaction.flow = self.transports.send(data, flow)
         except OSError as error:
             log.debug("cannot send to %s: %s", flow, error)
             self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
             return
+        if flow.connection:
+            self.awaited.note(transaction)
         self._follow(transaction)
 
     def _know_via(self, ours: str) -> str:
@@ -511,6 +507,8 @@ class Layer:
         transaction.end()
         if self.clients.get(transaction.key) is transaction:
             del self.clients[transaction.key]
+        if transaction.flow.connection:
+            self.awaited.let_go(transaction)
         branch, transaction.user = transaction.user, None
         if status and isinstance(branch, Branch) and branch.upstream.is_served:
             branch.upstream.arrivals.put(Arrival(branch, status, None))

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sip.tcp")
 
-# Octets that wait for a peer to read; more than a message of the largest size, and then some.
-MAX_UNSENT = 512 * 1024
+# Octets that wait for a peer to read; who lets more come is given up, for what it is sent without
+# end would be lost one by one, and a stream loses nothing (§18).
+MAX_UNSENT = 1024 * 1024
+# While a connection is being opened its peer can't read: some 350 calls of a burst wait for it, and
+# what is beyond fails by itself.  As much again has room while those go out.
+MAX_UNSENT_WHILE_CONNECTING = 512 * 1024
 READ_SIZE = 65_536
 # Messages of a connection handled in a row before all else has its turn.
 TURN = 16
@@ -180,7 +184,10 @@ class Connection:
             self._writing.start(self._writable)
 
     def _keep(self, data: bytes) -> None:
-        if self._unsent_octets + len(data) > MAX_UNSENT:
+        octets = self._unsent_octets + len(data)
+        if self._is_connecting and octets > MAX_UNSENT_WHILE_CONNECTING:
+            raise OSError(errno.ENOBUFS, "too much waits for the connection")
+        if octets > MAX_UNSENT:
             self.close("it does not read what it is sent")
             raise OSError(errno.ENOBUFS, "the peer does not read")
         self._unsent.append(data)
@@ -244,7 +251,7 @@ class Connection:
                 self.sock.shutdown(socket.SHUT_WR)
 
     def close(self, cause: str) -> None:
-        """End it.  What has not gone out has failed."""
+        """End it.  What has not gone out is lost."""
         if not self.is_open:
             return
         self.is_open = False
@@ -252,7 +259,5 @@ class Connection:
             watcher.stop()
             watcher.close()
         self.sock.close()
+        self._unsent.clear()
         self._streams.remove(self, cause)
-        unsent, self._unsent = self._unsent, []
-        for data in unsent:
-            self._streams.unreachable(data)

@@ -12,6 +12,8 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Any
 
 import gevent
@@ -33,6 +35,9 @@ CONNECT_SECONDS = 4.0
 # What one address may hold open: an office behind one NAT gateway stays below.  As many again we
 # may open to it: whoever names us ports of theirs could have us open one to each.
 MAX_CONNECTIONS_FROM_ADDRESS = 64
+# So too the /64 of an address of IPv6, of which one host may have each; an office has one for all
+# its phones, and none of them hides behind the address of another.
+MAX_CONNECTIONS_FROM_NETWORK = 256
 # All together; each takes a descriptor of the process.
 MAX_CONNECTIONS = 20_000
 # Descriptors left to all else: the database, the web, datagrams, names.
@@ -55,28 +60,35 @@ _OPTIONS = (
 
 # A whole message and the flow it came by; in blocking style.
 Receive = Callable[[bytes, Flow], None]
-# What could not be sent; must not wait.
-Unreachable = Callable[[bytes], None]
+# The number of a connection that has ended; must not wait.
+Closed = Callable[[int], None]
 # A stream whose next message can't be found, for its last answer.
 Refuse = Callable[[BadStream, Flow], None]
+
+
+@lru_cache(maxsize=1024)
+def network_of(host: str) -> str:
+    """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
+    return str(ip_network((host, 64), strict=False)) if ":" in host else host
 
 
 class Streams:
     """All TCP connections.
 
-    `receive` gets each whole message with its flow, in blocking style; `unreachable` what could
-    not be sent; `refuse` answers what can't be told apart, before its connection is closed.
+    `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
+    of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
+    apart, before its connection is closed.
     """
 
     def __init__(
         self,
         receive: Receive,
-        unreachable: Unreachable,
+        closed: Closed,
         refuse: Refuse,
         clock: Callable[[], float],
     ) -> None:
         self.receive = receive
-        self.unreachable = unreachable
+        self.closed = closed
         self.refuse = refuse
         self.clock = clock
         self.readers = Readers()
@@ -84,7 +96,7 @@ class Streams:
         self.connections: dict[int, Connection] = {}  # by their number
         self.counts: Counter[str] = Counter()
         self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
-        self._of_address: Counter[tuple[str, bool]] = Counter()  # with whether they came
+        self._of_network: Counter[tuple[str, bool]] = Counter()  # with whether they came
         self._most = MAX_CONNECTIONS
         self._held = 0  # octets
         self._reported = 0  # of those that were refused
@@ -112,7 +124,8 @@ class Streams:
             listener.start()
 
     def stop(self) -> None:
-        """Close everything."""
+        """Close everything; nobody is told any more."""
+        self.closed = lambda connection: None
         for listener in self.listeners:
             listener.stop()
         self.listeners.clear()
@@ -143,8 +156,8 @@ class Streams:
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         """The flow of a connection to `remote` that we have opened, or open now; doesn't wait.
 
-        What is sent along it goes out when it is there, or is reported as unreachable.  `local` is
-        what the flow says of us: our host, and the port that we listen on.  Raises OSError.
+        What is sent along it goes out when it is there.  `local` is what the flow says of us: our
+        host, and the port that we listen on.  Raises OSError.
         """
         known = self._opened.get(remote)
         if known is not None and known.is_usable:
@@ -169,10 +182,9 @@ class Streams:
         return flow
 
     def _has_room(self, host: str, *, is_incoming: bool) -> bool:
-        return (
-            self._of_address[host, is_incoming] < MAX_CONNECTIONS_FROM_ADDRESS
-            and len(self.connections) < self._most
-        )
+        most = MAX_CONNECTIONS_FROM_NETWORK if ":" in host else MAX_CONNECTIONS_FROM_ADDRESS
+        is_crowded = self._of_network[network_of(host), is_incoming] >= most
+        return not is_crowded and len(self.connections) < self._most
 
     def _set_options(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -180,7 +192,7 @@ class Streams:
             sock.setsockopt(level, option, value)
 
     def _add(self, connection: Connection, seconds: float) -> None:
-        self._of_address[connection.flow.remote[0], connection.is_incoming] += 1
+        self._of_network[network_of(connection.flow.remote[0]), connection.is_incoming] += 1
         self.connections[connection.flow.connection] = connection
         self._deadlines[connection] = self.clock() + seconds
 
@@ -202,10 +214,10 @@ class Streams:
         """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
         return bool(flow.port or self._usable(flow))
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow; along another where it is gone and its peer listens (§18.2.2).
 
-        Raises OSError when there is no way.
+        Tells by which it went.  Raises OSError when there is no way.
         """
         connection = self._usable(flow)
         if connection is not None:
@@ -215,11 +227,12 @@ class Streams:
                 if not flow.port:
                     raise
             else:
-                return
+                return flow
         if not flow.port:
             raise OSError(errno.ENOTCONN, f"the connection to {flow.remote[0]} is closed")
         again = self.open(flow.local, (flow.remote[0], flow.port))
         self.connections[again.connection].send(data)
+        return again
 
     def remove(self, connection: Connection, cause: str) -> None:
         """Know a connection no more that has been closed."""
@@ -231,10 +244,11 @@ class Streams:
         self._held -= connection.held
         if self._opened.get(flow.remote) is connection:
             del self._opened[flow.remote]
-        key = flow.remote[0], connection.is_incoming
-        self._of_address[key] -= 1
-        if not self._of_address[key]:
-            del self._of_address[key]
+        key = network_of(flow.remote[0]), connection.is_incoming
+        self._of_network[key] -= 1
+        if not self._of_network[key]:
+            del self._of_network[key]
+        self.closed(flow.connection)
 
     def hold(self, octets: int) -> None:
         """Know that so many octets more are kept; at the bound whoever keeps most ends."""

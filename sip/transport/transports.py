@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from sip.message.framing import BadStream
+from sip.message.framing import BadStream, with_length
 from sip.message.grammar import BadMessage
 from sip.message.headers import Via, way_back
 from sip.message.message import (
@@ -65,8 +65,8 @@ class Streams(Protocol):
     def leads_on(self, flow: Flow) -> bool:
         """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
 
-    def send(self, data: bytes, flow: Flow) -> None:
-        """Send along a flow.  Raises OSError when there is no way."""
+    def send(self, data: bytes, flow: Flow) -> Flow:
+        """Send along a flow, and tell by which it went.  Raises OSError when there is no way."""
 
     def start(self) -> None:
         """Begin to take connections."""
@@ -193,15 +193,15 @@ class Transports:
 
     # Out
 
-    def send(self, data: bytes, flow: Flow) -> None:
-        """Send along a flow.  Raises OSError when there is no way."""
+    def send(self, data: bytes, flow: Flow) -> Flow:
+        """Send along a flow, and tell by which it went.  Raises OSError when there is no way."""
         if flow.transport != "UDP":
-            self._streams().send(data, flow)
-            return
+            return self._streams().send(with_length(data), flow)
         sock = self._by_local.get(flow.local)
         if sock is None:
             sock = self._socket_for(flow.local, flow.remote)
         sock.send(data, flow)
+        return flow
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a flow can be sent on as it is; nobody knows of a datagram."""

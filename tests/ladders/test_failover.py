@@ -280,3 +280,40 @@ def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
     opened.clear()
     calls((alice, farm[0]), body=large())
     assert not opened
+
+
+def test_a_connection_is_used_again_and_when_it_has_broken_another_is_opened(
+    world: World, alice, farm, names
+):
+    """§18.1.1; and what was asked along it fails with it (§18.4)."""
+    names.found = [connected(world, farm[0])]
+    opened = []
+    for _ in range(2):
+        received = calls((alice, farm[0])).received
+        opened.append(set(world.streams.phones))
+        farm[0].answers(received, 200)
+        alice.gets(200)
+    assert opened[0] == opened[1]
+    received = calls((alice, farm[0])).received
+    world.streams.close(farm[0])
+    world.settle()
+    assert alice.gets(500)
+    calls((alice, farm[0]))
+    assert world.streams.phones.keys() != opened[0]
+
+
+@pytest.mark.parametrize("status", [None, 180])
+def test_who_has_rung_has_the_call_though_its_connection_breaks(
+    world: World, alice, farm, names, status
+):
+    """RFC 3263 §4.3: it may ring there still; who has not been heard is passed over."""
+    names.found = [connected(world, farm[0]), Hop("UDP", farm[1].address)]
+    alice.sends("INVITE", farm[0].aor)
+    received = farm[0].gets("INVITE")
+    if status:
+        farm[0].answers(received, status)
+        alice.gets(status)
+    world.streams.close(farm[0])
+    world.settle()
+    assert farm[1].hears_nothing() == bool(status)
+    assert (alice.gets(500) if status else farm[1].gets("INVITE")) is not None

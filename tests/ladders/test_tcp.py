@@ -1,8 +1,10 @@
 """Phones on connections: registered, called and hung up along them (RFC 3261 §18; RFC 5626 §5)."""
 
+import re
+
 import pytest
 from ladders.carrying import calls, exchanged, placed, started_again, talks
-from world import REALM, TcpPhone, World, dialog_of_callee, dialog_of_caller
+from world import REALM, SDP, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
@@ -78,11 +80,74 @@ def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: Worl
     assert bound(world, "bob") == [bob.contact.strip("<>")]
 
 
-def test_who_listens_no_more_fails_at_once(world: World, alice, bob):
-    """§16.9: as if it had answered 503; upstream that is a 500."""
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize("is_stranger", [False, True])
+def test_who_listens_no_more_is_bound_no_more(world, alice, bob, method: str, is_stranger: bool):
+    """§18.4: a stranger hears what he would of who has never registered."""
+    if is_stranger:
+        alice.aor = "sip:alice@elsewhere.org"
     bob.hangs_up(listens=False)
+    never = world.phone("carol", registered=False)
+    answers = [alice.gets(480, alice.sends(method, phone.aor)) for phone in (bob, never, bob)]
+    assert {(each.reason, *each.names) for each in answers} == {
+        (answers[0].reason, *answers[0].names)
+    }
+    assert bound(world, "bob") == []
+    world.start_server()
+    assert bound(world, "bob") == []
+
+
+def test_one_that_listens_no_more_fails_no_other(world: World, alice, bob):
+    """§16.7: and what another has answered is what the caller hears."""
+    desk = world.phone("bob")
+    bob.hangs_up(listens=False)
+    invite = alice.sends("INVITE", bob.aor)
+    desk.answers(desk.gets("INVITE"), 486)
+    assert alice.gets(486, invite)
+    assert bound(world, "bob") == [desk.contact.strip("<>")]
+
+
+def test_one_that_breaks_off_is_bound_still(world: World, alice, bob):
+    """It may listen for another connection, and the next call shows that."""
     alice.sends("INVITE", bob.aor)
-    assert alice.gets(500).reason == "Next Hop Unreachable"
+    bob.hangs_up()
+    assert alice.gets(500)
+    bob.inbox.clear()
+    calls((alice, bob))
+
+
+@pytest.mark.parametrize("status", [None, 100, 180])
+def test_a_phone_that_breaks_off_ends_its_call_at_once(world: World, alice, bob, status):
+    """§18.4: also while it rings, else its caller would listen for three minutes."""
+    invite = alice.sends("INVITE", bob.aor)
+    received = bob.gets("INVITE")
+    if status:
+        bob.answers(received, status)
+    bob.hangs_up()
+    if status == 180:
+        alice.gets(180, invite)
+    assert alice.gets(500, invite).reason == "Next Hop Unreachable"
+    assert bob.hears_nothing()  # nobody has another connection opened in the middle of a call
+
+
+def test_its_other_phones_ring_on_when_one_breaks_off(world: World, alice, bob):
+    """§16.7: a branch is over, and no more."""
+    desk = world.phone("bob")
+    invite = alice.sends("INVITE", bob.aor)
+    bob.answers(bob.gets("INVITE"), 180)
+    bob.hangs_up()
+    desk.answers(desk.gets("INVITE"), 200)
+    assert alice.gets(180, invite)
+    assert alice.gets(200, invite)
+
+
+def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
+    """RFC 6026 §8.7: it may repeat it along another connection."""
+    call = talks((alice, bob))
+    bob.hangs_up()
+    bob.connects()
+    bob.answers(call.received, 200, body=SDP)
+    assert alice.gets(200, call.invite)
 
 
 def test_behind_nat_a_closed_connection_is_the_end_of_its_binding(world: World, alice, hidden):
@@ -303,3 +368,50 @@ def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(wor
     bye = edge.gets("BYE")
     assert bye.values("route") == [route]
     assert bye.uri_text == "sip:bob@192.168.9.9:5060"
+
+
+def test_on_a_connection_nobody_is_without_content_length(world: World, alice, bob):
+    """§16.6 step 9, §18.3, §20.14: requests, answers and ACKs, whatever a datagram lacks."""
+
+    def without_length(data: bytes, source) -> None:
+        deliver(re.sub(rb"Content-Length: \d+\r\n", b"", data), source)
+
+    deliver, world.deliver = world.deliver, without_length
+    invite = alice.sends("INVITE", bob.aor, body=SDP)
+    received = bob.gets("INVITE")
+    bob.answers(received, 200, body=SDP)
+    answer = alice.gets(200, invite)
+    alice.sends_within("ACK", dialog_of_caller(invite, answer))
+    ack = bob.gets("ACK")
+    bye = bob.sends_within("BYE", dialog_of_callee(received, answer))
+    alice.answers(alice.gets("BYE"), 200)
+    lengths = [one.value("content-length") for one in (received, answer, ack, bob.gets(200, bye))]
+    assert lengths == [str(len(SDP)), None, "0", "0"]  # in a datagram it may be missing
+
+
+@pytest.mark.parametrize(
+    ("sent_by", "contact", "record_route", "is_reached"),
+    [
+        ("proxy.elsewhere.org:5070", "a@192.168.7.7", "sip:proxy.elsewhere.org;lr", True),
+        ("198.51.100.5:5070", "a@192.168.7.7", "sip:proxy.elsewhere.org;lr", True),
+        ("198.51.100.5:5070", "a@pc.elsewhere.org;transport=tcp", "", True),
+        ("198.51.100.5:5070", "a@198.51.100.5:5070", "", True),
+        ("192.168.7.7:5070", "a@192.168.7.7:5070;transport=tcp", "", False),
+    ],
+    ids=["a name", "an address", "a phone", "for datagrams", "behind NAT"],
+)
+def test_a_call_from_elsewhere_is_ended_though_its_connection_is_closed(
+    world: World, alice, sent_by: str, contact: str, record_route: str, is_reached: bool
+):
+    """§18.1.1, §18.2.2: at the address that it came from, and the port that its Via names."""
+    far = world.phone("far", registered=False, host="198.51.100.5", port=5070, transport="TCP")
+    far.aor, far.sent_by, far.contact = "sip:a@elsewhere.org", sent_by, f"<sip:{contact}>"
+    headers = (f"Record-Route: <{record_route}>",) if record_route else ()
+    invite = far.sends("INVITE", alice.aor, headers=headers)
+    received = alice.gets("INVITE")
+    there = dialog_of_callee(received, alice.answers(received, 200))
+    assert far.gets(200, invite)
+    far.hangs_up()
+    bye = alice.sends_within("BYE", there)
+    assert (far.gets("BYE") if is_reached else alice.gets(430, bye)) is not None
+    assert not world.lost

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from sip.message.framing import PING, BadStream, Framer
+from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
 
 
@@ -106,6 +106,8 @@ def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is
         (message(last="Subject: a\rl: 5"), 400, "Line end"),
         (message(last="Subject: " + "x" * MAX_HEAD_BYTES), 513, "octets"),
         (b"x" * (MAX_HEAD_BYTES + 1), 513, "octets"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody", 400, "request line"),
+        (b"x\r\nl: 0\r\nSubject: a SIP/2.0\r\n\r\n", 400, "request line"),
     ],
 )
 def test_where_nobody_can_tell_the_end_the_stream_is_bad(data: bytes, status: int, reason: str):
@@ -130,3 +132,27 @@ def test_a_head_that_is_made_to_be_slow_is_not(line: bytes):
     for _ in range(10):
         with pytest.raises(BadStream):
             cut(fed(b"OPTIONS sip:x SIP/2.0\r\n" + line + b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("data", [*MESSAGES, PING])
+def test_what_has_a_length_goes_out_as_it_is(data: bytes):
+    assert with_length(data) is data
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"v=0\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"]
+)
+@pytest.mark.parametrize("field", ["Subject: l: 5", "Subject: x\r\n Content-Length: 5"])
+def test_what_has_no_length_gets_one(body: bytes, field: str):
+    """§16.6 step 9, §20.14: whatever its body looks like, and its folded lines."""
+    data = message(body, field)
+    given = with_length(data)
+    assert cut(fed(given)) == [given]
+    assert given.replace(b"Content-Length: %d\r\n\r\n" % len(body), b"\r\n", 1) == data
+
+
+@pytest.mark.parametrize("line", [b"OPTIONS sip:x sip/2.0", b"SIP/2.0 200 OK", b"X sip:x SIP/7.0"])
+def test_what_may_be_sip_is_for_the_parser_to_judge(line: bytes):
+    """§7.1, §21.5.6: who speaks another version gets 505."""
+    data = line + b"\r\nl: 0\r\n\r\n"
+    assert cut(fed(data)) == [data]

@@ -27,6 +27,7 @@ class Hop:
     def __init__(self) -> None:
         self.now = 100.0
         self.is_broken = False
+        self.instead = 0  # the connection that is opened where another is gone
         self.sent: list[tuple[Message, Endpoint]] = []
         self.served: list[tuple[Request, Upstream]] = []
         self.acks: list[Request] = []
@@ -44,10 +45,11 @@ class Hop:
 
     # What sockets do, of either kind
 
-    def send(self, data: bytes, flow: Flow) -> None:
+    def send(self, data: bytes, flow: Flow) -> Flow:
         if self.is_broken:
             raise OSError("no way")
         self.sent.append((parse(data), flow.remote))
+        return flow._replace(connection=self.instead or flow.connection)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         return Flow("TCP", local, remote, connection=1)

@@ -136,16 +136,73 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Hop):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_what_a_connection_lost_before_it_was_sent_counts_as_a_503(proxy: Hop, method: str):
-    """§18.4: the whole request is what was lost, were it half sent; of two, the right one."""
+def test_what_a_connection_ends_before_it_is_answered_counts_as_a_503(proxy: Hop, method: str):
+    """§18.4, §8.1.3.1: at once, whether it has been heard or not, and along no other one."""
     hears(proxy, method)
-    lost = proxy.says().encode()
+    heard = proxy.says()
+    bob_answers(proxy, heard, 180 if method == "INVITE" else 100)
     hears(proxy, method, branch=";branch=z9hG4bK2")
+    proxy.layer.closed(FROM_ALICE.connection)
+    proxy.settles()
+    assert proxy.arrivals == []
+    proxy.layer.closed(TO_BOB.connection)
+    proxy.settles()
+    assert proxy.arrivals == [503, 503]
+    assert not proxy.layer.clients
+    assert not len(proxy.layer.awaited)
+    bob_answers(proxy, heard, 200)
+    assert proxy.arrivals == [503, 503]
+
+
+def test_what_has_been_answered_outlives_its_connection(proxy: Hop):
+    """§18.4, RFC 6026 §8.7: a 2xx may still be repeated, along another."""
+    hears(proxy)
+    invite = proxy.says()
+    bob_answers(proxy, invite, 200)
+    assert proxy.says().status == 200
+    proxy.layer.closed(TO_BOB.connection)
+    bob_answers(proxy, invite, 200)
+    assert proxy.says().status == 200
+    proxy.passes(32.1)
+    assert not proxy.layer.clients
+    assert not len(proxy.layer.awaited)
+
+
+def test_a_cancel_that_its_connection_ends_takes_the_invite_with_it(proxy: Hop):
+    """§9.1: nothing is left that could be answered."""
+    hears(proxy)
+    invite = proxy.says()
+    bob_answers(proxy, invite, 180)
+    hears(proxy, "CANCEL")
+    (transaction,) = proxy.layer.clients.values()
+    proxy.layer.cancel(transaction)
+    assert len(proxy.layer.awaited) == 2
+    proxy.layer.closed(TO_BOB.connection)
+    proxy.settles()
+    assert not proxy.layer.clients
+    assert not len(proxy.layer.awaited)
+
+
+def test_it_is_the_connection_which_carried_a_request_whose_end_counts(proxy: Hop):
+    """§18.2.2: another was opened, as the one that it was meant for had gone."""
+    proxy.instead = 7
+    hears(proxy)
     proxy.says()
-    proxy.layer.unreachable(lost)
+    proxy.layer.closed(TO_BOB.connection)
+    proxy.settles()
+    assert proxy.arrivals == []
+    proxy.layer.closed(7)
     proxy.settles()
     assert proxy.arrivals == [503]
-    assert len(proxy.layer.clients) == 1
+
+
+def test_on_udp_nothing_is_noted(hop: Hop):
+    hop.handler = lambda request, upstream: upstream.layer.send_request(
+        request.copy(), TO_BOB._replace(transport="UDP", connection=0), upstream
+    )
+    hears(hop)
+    assert len(hop.layer.clients) == 1
+    assert not len(hop.layer.awaited)
 
 
 def test_timer_c_and_a_cancel_go_along_the_same_connection(proxy: Hop):

@@ -24,12 +24,12 @@ class Place:
 
     now: float = 100.0
     heard: list[tuple[bytes, Flow]] = field(default_factory=list)
-    lost: list[bytes] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)  # by their number
     refused: list[BadStream] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.handler = lambda data, flow: None
-        self.streams = Streams(self.receive, self.lost.append, self.refuse, lambda: self.now)
+        self.streams = Streams(self.receive, self.closed.append, self.refuse, lambda: self.now)
         self.port = self.streams.listen((HOST, 0)).local[1]
         self.streams.start()
 

@@ -10,9 +10,9 @@ from gevent import socket
 from gevent.event import Event
 
 from sip.transport import connection, stream
-from sip.transport.connection import TURN
+from sip.transport.connection import MAX_UNSENT_WHILE_CONNECTING, TURN
 from sip.transport.flow import Flow
-from sip.transport.listener import granted_descriptors
+from sip.transport.listener import PlainSocket, granted_descriptors
 from sip.transport.stream import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
 from tests.transport.ears import until
 from tests.transport.place import HOST, Place, listens, message
@@ -111,8 +111,9 @@ def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     assert place.held == 1
     resets(peer)
     until(lambda: place.held == 0)
+    assert len(place.closed) == 1
     assert not place.streams._deadlines
-    assert not place.streams._of_address
+    assert not place.streams._of_network
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -144,18 +145,19 @@ def test_who_says_no_more_gets_what_waits_for_it(place: Place):
         place.streams.send(b"late", flow)
     assert len(read_all(peer)) == sent
     assert place.held == 0
-    assert place.lost == []
 
 
 def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     peer = place.connect()
-    fill(place, flow_of(place, peer))
+    flow = flow_of(place, peer)
+    fill(place, flow)
     peer.shutdown(socket.SHUT_WR)
     assert place.held == 1
+    assert place.closed == []
     place.now += MESSAGE_SECONDS
     place.streams.close_late(place.now)
     assert place.held == 0
-    assert set(place.lost) == {BIG}
+    assert place.closed == [flow.connection]
 
 
 def test_a_refusal_comes_behind_what_waits(place: Place):
@@ -208,6 +210,18 @@ def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
     server.close()
 
 
+def test_the_system_probes_who_is_silent(place: Place):
+    """So routers remember the connection, and a phone that has vanished ends it."""
+    server, remote = listens()
+    opened = place.streams.open((HOST, place.port), remote)
+    for flow in (opened, flow_of(place, place.connect())):
+        sock = place.streams.connections[flow.connection].sock
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+    server.close()
+
+
 # Bounds
 
 
@@ -231,6 +245,28 @@ def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
     peer.sendall(b"\r\n\r\n" * 50_000 + message("b"))
     place.hears(2)
     assert kept.held <= before
+
+
+def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_fails(place: Place):
+    server, remote = listens()
+    flow = place.streams.open((HOST, place.port), remote)
+    call, failed = b"x" * 1400, 0
+    for _ in range(400):
+        try:
+            place.streams.send(call, flow)
+        except OSError:
+            failed += 1
+    assert failed == 400 - MAX_UNSENT_WHILE_CONNECTING // len(call)
+    peer, _ = server.accept()
+    peer.settimeout(2.0)
+    octets = 0
+    while octets < (400 - failed) * len(call):
+        octets += len(peer.recv(1_000_000))
+    assert place.closed == []
+    place.streams.send(b"and on", flow)
+    assert peer.recv(10) == b"and on"
+    peer.close()
+    server.close()
 
 
 def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, monkeypatch):
@@ -272,6 +308,25 @@ def test_we_open_so_many_connections_to_one_address(place: Place):
     until(lambda: place.held == 0)  # nobody listens at any of them
     place.streams.open((HOST, place.port), remote)
     server.close()
+
+
+def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(place: Place, monkeypatch):
+    """One host may have each address of a /64."""
+    monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_NETWORK", 3)
+    listening, remote = listens()
+
+    def comes(host: str) -> bool:
+        peer = socket.create_connection(remote)
+        place.peers.append(peer)
+        place.streams.accept(PlainSocket(fileno=listening.accept()[0].detach()), (host, 5), 5060)
+        gevent.sleep(0)
+        return any(c.flow.remote[0] == host for c in place.streams.connections.values())
+
+    assert [comes(f"2001:db8::{number:x}") for number in range(4)] == [True] * 3 + [False]
+    assert comes("2001:db8:0:1::1")
+    next(iter(place.streams.connections.values())).close("enough")
+    assert comes("2001:db8::ffff:5")
+    listening.close()
 
 
 def test_refused_connections_are_told_of_once_a_second_at_most(place: Place, monkeypatch, caplog):

@@ -194,9 +194,11 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
     peer.close()
     server.close()
     until(lambda: place.held == 0)
+    assert place.closed == [flow.connection]
     with suppress(OSError):  # where the system says at once that nobody listens
-        place.streams.send(b"three", flow)
-        until(lambda: place.lost == [b"three"])
+        again = place.streams.send(b"three", flow)
+        assert again.remote == remote
+        until(lambda: place.closed == [flow.connection, again.connection])
 
 
 def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place: Place):
@@ -208,7 +210,7 @@ def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place:
         place.streams.send(b"two", flow)
     except OSError:
         return  # the system said so at once
-    until(lambda: place.lost == [b"one", b"two"])
+    until(lambda: place.closed == [flow.connection])
     assert place.held == 0
 
 
@@ -226,7 +228,7 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
     assert place.held == 1
     place.now += stream.CONNECT_SECONDS
     place.streams.close_late(place.now)
-    assert place.lost == [b"one"]
+    assert place.closed == [flow.connection]
     assert place.held == 0
     for one in (*fill, server):
         one.close()
@@ -244,7 +246,9 @@ def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place
     assert not place.streams.leads_on(flow)
     again = flow._replace(port=remote[1])
     assert place.streams.leads_on(again)
-    place.streams.send(b"answer", again)
+    went = place.streams.send(b"answer", again)
+    assert went == (*again[:2], remote, went.connection, remote[1])
+    assert place.streams.send(b"", went) == went
     peer, _ = server.accept()
     peer.settimeout(2.0)
     assert peer.recv(65_536) == b"answer"
@@ -270,7 +274,7 @@ def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
 
     with pytest.raises(OSError):  # noqa: PT011  # which one is the system's affair
         send_much()
-    assert set(place.lost) == {big}
+    assert place.closed == [to_slow.connection]
     place.streams.send(b"answer", to_quick)
     assert quick.recv(65_536) == b"answer"
     assert place.held == 1

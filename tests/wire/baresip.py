@@ -232,6 +232,11 @@ class Baresip(Phone):
         return tail(self.output, 120)
 
 
+class BaresipTcp(Baresip):
+    kind = "baresip on TCP"
+    transport = "tcp"
+
+
 class BaresipWithMailbox(Baresip):
     """A baresip that subscribes to its own address for news of its mailbox (RFC 3842)."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.baresip import Baresip
+from tests.wire.line import Line
 from tests.wire.network import LOOPBACK, Loopback, Machine
 from tests.wire.phone import Phone
 from tests.wire.pjsua import Pjsua
@@ -89,3 +90,10 @@ def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
             return started.enter_context(contextlib.closing(Sipp(scenario, home, **options)))
 
         yield start
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Callable[..., Line]]:
+    """Open a connection: `line("127.0.0.2")` from there; it is closed with the test."""
+    with contextlib.ExitStack() as opened:
+        yield lambda *host: opened.enter_context(contextlib.closing(Line(server, *host)))

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.wire.baresip import Baresip
+from tests.wire.baresip import Baresip, BaresipTcp
 from tests.wire.network import Machine, Network, Router
 from tests.wire.phone import Phone
 from tests.wire.pjsua import Pjsua
@@ -53,11 +53,6 @@ class PrivateTcp(Private):
         "regConfig.retryIntervalSec": 1,
         "regConfig.randomRetryIntervalSec": 0,
     }
-
-
-class BaresipTcp(Baresip):
-    kind = "baresip on TCP"
-    transport = "tcp"
 
 
 @dataclass(frozen=True)
