@@ -10,10 +10,8 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import gevent
-from greenlet import getcurrent
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
@@ -28,6 +26,7 @@ from sip.transaction.hop import (
     transaction_key,
 )
 from sip.transaction.machine import Machine, State
+from sip.transaction.mailbox import Mailbox
 from sip.transaction.served import Served
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.timers import Timers
@@ -47,48 +46,6 @@ MAX_OWN_VIAS = 256
 
 # Our Via as `_start` writes it: the first one of whatever we have sent.
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
-
-
-class Mailbox:
-    """Where a handler waits.  One greenlet reads, anybody puts.
-
-    The items are a plain list: a fork brings a few dozen at most, and most handlers never wait.
-    """
-
-    __slots__ = ("_items", "_waiter")
-
-    def __init__(self) -> None:
-        self._items: list[Any] = []
-        self._waiter: Any = None
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def put(self, item: object) -> None:
-        """Leave something; the reader wakes in the next turn of the hub."""
-        self._items.append(item)
-        if self._waiter is not None and len(self._items) == 1:
-            gevent.get_hub().loop.run_callback(self._wake)
-
-    def _wake(self) -> None:
-        """In the hub.  A reader that a Timeout has called away meanwhile waits elsewhere by now."""
-        if self._waiter is not None:
-            self._waiter.switch()
-
-    def get(self) -> Any:
-        """Take the oldest item; blocks this greenlet until there is one."""
-        while not self._items:
-            self._waiter = getcurrent()
-            try:
-                gevent.get_hub().switch()
-            finally:
-                self._waiter = None
-        return self._items.pop(0)
-
-    def empty(self) -> list[Any]:
-        """Take all that is there, without waiting."""
-        items, self._items = self._items, []
-        return items
 
 
 class Upstream:

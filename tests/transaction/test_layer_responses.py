@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 from sip.message.message import Request
-from sip.transaction.layer import Mailbox
+from sip.transaction.mailbox import Mailbox
 from sip.transport.flow import Flow
 from tests.transaction.hop import (
     ALICE,

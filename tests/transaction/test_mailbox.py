@@ -4,7 +4,7 @@ import re
 
 import gevent
 
-from sip.transaction.layer import Mailbox
+from sip.transaction.mailbox import Mailbox
 from sip.transaction.tokens import Tokens
 
 
