@@ -1,5 +1,6 @@
 """Who is us, and where a request goes (RFC 3261 §16.4-16.6).  Pure, but for what it is handed."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -198,8 +199,25 @@ def loop_mark(request: Request) -> str:
     return "." + fingerprint(request.uri_text, *routes, request.call_id, tag, number)
 
 
+# What stands in our Record-Routes behind `lr`, and how the Route of a phone that gives it back ends.
+_USUAL_TICKET = re.compile(r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_-]++)>")
+
+
+_USUAL_TRANSPORTS: tuple[tuple[tuple[str, str | None], ...], ...] = ((), (("transport", "tcp"),))
+
+
 def _read_route(value: str) -> SipUri:
-    """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept."""
+    """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept.
+
+    What a Record-Route of ours says up to its ticket is always the same, and is kept.
+    """
+    head, mark, rest = value.partition(";lr;t=")
+    if mark and "?" not in head and (usual := _USUAL_TICKET.fullmatch(rest)) and head[:5] == "<sip:":
+        us = parse_uri(head[1:])
+        if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
+            ticket, name, way = usual.groups()
+            params = (*us.params, ("lr", None), ("t", ticket), (name, way))
+            return SipUri(value[1:-1], "sip", None, None, us.host, us.port, params, us.headers)
     is_plain = value[:1] == "<" and value.find(">") == len(value) - 1
     try:
         uri = read_uri(value[1:-1] if is_plain else parse_name_addr(value).uri_text)

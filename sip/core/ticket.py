@@ -10,17 +10,18 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
 from sip.message.uri import SipUri
-from sip.transport.flow import Flow, parse_flow
+from sip.transport.flow import Flow, flow_text, parse_flow
 
 _MAC_BYTES = 12
 # URI parameters of ours, one in each ticket: a flow, one that is good as long as the phone that it
 # leads to is registered, the hosts that a way may lead to.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
+_WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
 # What a Record-Route of ours may hold.
-_RECORDED_PARAMS = frozenset({"transport", "lr", "t", _FLOW, _BOUND, _HOSTS})
+_RECORDED_PARAMS = _WAYS | {"transport", "lr", "t"}
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Passage:
         """The text that is signed, and that stands in the Record-Route; `_read` reads it."""
         if self.flow is None:
             return f"{_HOSTS}={'/'.join(self.hosts)}"
-        return f"{_BOUND if self.is_bound else _FLOW}={self.flow}"
+        return f"{_BOUND if self.is_bound else _FLOW}={flow_text(self.flow)}"
 
 
 def _read(name: str, value: str) -> Passage:
@@ -82,13 +83,14 @@ class Tickets:
         if not routes or not request.to.tag:
             return None
         last = routes[-1]
-        for name in (_HOSTS, _BOUND, _FLOW):
-            value = last.param(name)
-            if value and self._is_good(last.param("t") or "", f"{name}={value}", request):
-                try:
-                    return _read(name, value)
-                except BadMessage:
-                    return None
+        for name, value in last.params:
+            if name in _WAYS and value:
+                value = unescape(value)
+                if self._is_good(last.param("t") or "", f"{name}={value}", request):
+                    try:
+                        return _read(name, value)
+                    except BadMessage:
+                        return None
         return None
 
     def _is_good(self, ticket: str, passage: str, request: Request) -> bool:

@@ -1,11 +1,14 @@
 """Who is us, and where a request goes (RFC 3261 §16.4-16.6)."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sip.core.routing import (
     MAX_OWN_ROUTES,
     Domains,
     Target,
+    _read_route,
     address_of_record,
     breadth_left,
     by_preference,
@@ -16,6 +19,7 @@ from sip.core.routing import (
     username_of,
 )
 from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.message.uri import parse_uri
 
@@ -336,3 +340,40 @@ def test_a_maddr_that_names_us_is_taken_off(uri: str, stripped: str | None):
     message = request(uri)
     strip_own_maddr(message, DOMAINS)
     assert message.uri_text == (stripped or uri)
+
+
+# Our own Record-Routes are read quickly: it must make no difference
+
+
+HEADS = ["<sip:192.0.2.1", "<sip:192.0.2.1:5060", "<sip:[2001:db8::1]:5080", "<sip:localhost"]
+HEADS += ["<sips:192.0.2.1", "<sip:a@192.0.2.1", "<sip:192.0.2.1;lr", "<sip:192.0.2.1?a=b", "sip:h"]
+MIDDLES = ["", ";transport=tcp", ";transport=TCP", ";x", ";transport=udp;y=1", ";%74=1"]
+TICKETS = ["0123456789abcdef01234567", "", "AB", "12%33", "1;t=2", "0 1"]
+WAYS = [";h=192.0.2.1/192.0.2.2", ";f=UDP/192.0.2.1:5060/[2001:db8::7]:1", ";b=x", "", ";h", ";h="]
+WAYS += [";h=1;f=2", ";H=1", ";lr=1", ";h=a%62", ";x=1", ";h=1;maddr=203.0.113.9"]
+ENDS = [">", "", ">;x=1", ">>", "> "]
+
+
+@given(*map(st.sampled_from, (HEADS, MIDDLES, TICKETS, WAYS, ENDS)))
+@settings(max_examples=400)
+def test_a_route_of_our_own_is_read_like_any_other(head, middle, ticket, way, end):
+    """§16.4: by its usual form quickly, with the same outcome."""
+    value = f"{head}{middle};lr;t={ticket}{way}{end}"
+    try:
+        expected = parse_name_addr(value).sip_uri
+    except BadMessage:
+        with pytest.raises(BadMessage):
+            _read_route(value)
+    else:
+        read = _read_route(value)
+        assert (read.text, read.params, read.headers) == (
+            expected.text,
+            expected.params,
+            expected.headers,
+        )
+        assert (read.scheme, read.user, read.host, read.port) == (
+            expected.scheme,
+            expected.user,
+            expected.host,
+            expected.port,
+        )
