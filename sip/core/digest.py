@@ -8,6 +8,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sip.message.grammar import quote
 
@@ -29,6 +30,7 @@ _HASHES: dict[str, Callable[[bytes], str]] = {
 }
 ALGORITHMS = tuple(_HASHES)
 _HEX = frozenset("0123456789abcdefABCDEF")
+_LONGEST_KEPT = 100
 
 
 @dataclass(slots=True)
@@ -89,12 +91,20 @@ def ha1_of(algorithm: str, username: str, realm: str, password: str) -> str:
 def expected_response(ha1: str, method: str, answer: Answer) -> str:
     """Compute the response that the holder of `ha1` gives (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
     digest = _HASHES[answer.algorithm]
-    ha2 = digest(f"{method}:{answer.uri}".encode("utf-8", "surrogateescape"))
+    kept = _ha2_kept if len(answer.uri) <= _LONGEST_KEPT else _ha2
+    ha2 = kept(answer.algorithm, method, answer.uri)
     if answer.qop:
         text = f"{ha1}:{answer.nonce}:{answer.count}:{answer.cnonce}:{answer.qop}:{ha2}"
     else:
         text = f"{ha1}:{answer.nonce}:{ha2}"
     return digest(text.encode("utf-8", "surrogateescape"))
+
+
+def _ha2(algorithm: str, method: str, uri: str) -> str:
+    return _HASHES[algorithm](f"{method}:{uri}".encode("utf-8", "surrogateescape"))
+
+
+_ha2_kept = lru_cache(maxsize=1024)(_ha2)  # all phones register with the same
 
 
 def is_right(ha1: str, method: str, answer: Answer) -> bool:

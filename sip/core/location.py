@@ -11,7 +11,7 @@ from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Flow, parse_flow
+from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
 
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
@@ -292,7 +292,7 @@ class Location:
 
 
 def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
-    nat = ";nat" if binding.behind_nat else ""
+    flow = flow_text(binding.flow)
     return BindingRow(
         user_id=binding.user_id,
         aor=aor,
@@ -305,7 +305,7 @@ def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingR
         instance=binding.instance,
         reg_id=binding.reg_id,
         user_agent=binding.user_agent,
-        flow=f"{binding.flow}{nat}",
+        flow=f"{flow};nat" if binding.behind_nat else flow,
         updated_at=round(unix_now),
         params=binding.params,
     )

@@ -199,7 +199,7 @@ def loop_mark(request: Request) -> str:
     return "." + fingerprint(request.uri_text, *routes, request.call_id, tag, number)
 
 
-# What stands in our Record-Routes behind `lr`, and how the Route of a phone that gives it back ends.
+# What stands in our Record-Routes behind `;lr;t=`, to the end.
 _USUAL_TICKET = re.compile(r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_-]++)>")
 
 
@@ -212,7 +212,12 @@ def _read_route(value: str) -> SipUri:
     What a Record-Route of ours says up to its ticket is always the same, and is kept.
     """
     head, mark, rest = value.partition(";lr;t=")
-    if mark and "?" not in head and (usual := _USUAL_TICKET.fullmatch(rest)) and head[:5] == "<sip:":
+    if (
+        mark
+        and "?" not in head
+        and (usual := _USUAL_TICKET.fullmatch(rest))
+        and head[:5] == "<sip:"
+    ):
         us = parse_uri(head[1:])
         if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
             ticket, name, way = usual.groups()

@@ -317,17 +317,19 @@ def parse_credentials(field: str) -> Credentials:
     if "\\" in text:
         return scan_credentials(field)
     params: dict[str, str] = {}
-    for item in text.split(","):
+    items = text.split(", ")
+    quotes = 0
+    for item in items:
         name, equals, value = item.partition("=")
-        name, value = name.strip(" \t"), value.strip(" \t")
-        if '"' in value:
-            # A comma or equals sign inside quotes has cut a value: only the exact reader can tell.
-            if value[0] != '"' or value[-1] != '"' or value.count('"') != 2:
-                return scan_credentials(field)
+        if value[:1] == '"' == value[-1:] and len(value) > 1:
+            quotes += 2
             value = value[1:-1]
-        if not equals or name not in _DIGEST_PARAMS or name in params:
+        elif not equals or " " in value or "," in value or "\t" in value:
             return scan_credentials(field)
         params[name] = value
+    # The usual parameters, each once, and no quotes but those around values.
+    if len(params) < len(items) or quotes < text.count('"') or not params.keys() <= _DIGEST_PARAMS:
+        return scan_credentials(field)
     return Credentials(scheme, params)
 
 
