@@ -31,11 +31,17 @@ def own_address() -> str:
         return address
 
 
+# Below those that the system gives to whoever asks for none (net.ipv4.ip_local_port_range).
+PORTS = (16_000, 32_000)
+
+
 def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    """A port that was free a moment ago, and that the system gives to nobody by chance."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind((address, port))
+            return port
 
 
 def free_port_of_both(address: str = "127.0.0.1") -> int:
