@@ -1,0 +1,69 @@
+"""What one operation costs each server in CPU time, in turns, so that all see the same weather."""
+
+import contextlib
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bench.measures import cpu_seconds
+from bench.operations import OPERATIONS, USERS, Operation, Stage
+from bench.servers import SERVERS
+
+WARM_UP_SECONDS = 1.0
+
+
+@dataclass
+class Cost:
+    """Microseconds of CPU that one operation took a server, in each round."""
+
+    server: str
+    operation: str
+    kind: str  # udp or tcp
+    rate: int
+    microseconds: list[float] = field(default_factory=list)
+    planned: int = 0
+    lost: int = 0
+    repeated: int = 0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.microseconds)
+
+    def record(self) -> dict[str, object]:
+        """As it goes into the file of results."""
+        return asdict(self) | {"median": self.median}
+
+
+def measure_costs(
+    home: Path, names: list[str], kinds: list[str], rounds: int, seconds: float
+) -> list[Cost]:
+    """Measure the named operations over each kind of transport, `rounds` times on each server."""
+    costs = {
+        (server, name, kind): Cost(server, name, kind, OPERATIONS[name].rate)
+        for kind in kinds
+        for name in names
+        for server in SERVERS
+    }
+    with contextlib.ExitStack() as stack:
+        stages = {}
+        for name, kind in SERVERS.items():
+            server = stack.enter_context(kind(home / name, USERS))
+            stages[name] = Stage(server, home / name)
+            # Once around, so that every measured REGISTER updates a binding.
+            stages[name].run(OPERATIONS["pair"], seconds=5)
+        for _ in range(rounds):
+            for (server, name, kind), cost in costs.items():
+                once(stages[server], OPERATIONS[name], cost, kind, seconds)
+    return list(costs.values())
+
+
+def once(stage: Stage, operation: Operation, cost: Cost, kind: str, seconds: float) -> None:
+    """Add one round to `cost`."""
+    pids = stage.server.pids()
+    before = cpu_seconds(pids)
+    outcome = stage.run(operation, kind=kind, seconds=seconds)
+    spent = cpu_seconds(pids) - before
+    cost.planned += outcome.planned * operation.each
+    cost.lost += outcome.lost * operation.each
+    cost.repeated += outcome.repeated
+    cost.microseconds.append(1e6 * spent / max(1, outcome.successful) / operation.each)

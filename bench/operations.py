@@ -1,0 +1,134 @@
+"""The operations that are measured: which SIPp scenario, at which rate, among whom."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.loads import GRACE, OF_THE_TESTS, OURS, Outcome, Sipp, authentication
+from bench.phones import Phone
+from bench.servers import DOMAIN, HOST, PASSWORD, Server
+from tests.wire.programs import own_address
+
+PHONES = [f"phone{n:05}" for n in range(10_000)]  # who register
+CALLEES = {kind: [f"{kind}{n:02}" for n in range(100)] for kind in ("udp", "tcp")}
+CALLERS = [f"caller{n:02}" for n in range(100)]  # local users, asked for credentials
+STRANGERS = [f"stranger{n:02}" for n in range(100)]
+USERS = [*PHONES, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
+REFRESHES = 20  # of refresh.xml, for each pair
+# Of phones that nobody calls; one for all, so that their next REGISTER updates a binding.
+CONTACT = "127.99.0.1:5060"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of work, and the `rate` a second at which its cost is measured."""
+
+    name: str
+    scenario: Path
+    rate: int
+    is_call: bool = False
+    is_local: bool = False  # the caller is one of ours, and is challenged
+    each: int = 1  # operations in one run of the scenario
+
+    def rows(self, kind: str, phones: list[str]) -> list[str]:
+        """The lines of SIPp's injection file: whom it concerns, and what they know."""
+        if not self.is_call:
+            return [f"{user};{authentication(user)}" for user in phones]
+        callers = CALLERS if self.is_local else STRANGERS
+        return [
+            f"{callee};{caller};{authentication(caller)}"
+            for callee, caller in zip(CALLEES[kind], callers, strict=True)
+        ]
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("pair", OURS / "pair.xml", 2000),
+        Operation("refresh", OURS / "refresh.xml", 2000, each=REFRESHES),
+        Operation("call", OF_THE_TESTS / "caller.xml", 800, is_call=True),
+        Operation(
+            "call-407", OF_THE_TESTS / "caller_challenged.xml", 800, is_call=True, is_local=True
+        ),
+        Operation("options", OURS / "options.xml", 2000),
+    )
+}
+
+
+class Stage:
+    """A running server whose callees are bound, and the loads that can be put on it."""
+
+    def __init__(self, server: Server, home: Path) -> None:
+        self.server, self.home = server, home
+        self.callee_address = own_address()
+        with Phone((HOST, server.port), DOMAIN) as phone:
+            self._check(phone)
+            for kind, users in CALLEES.items():
+                for user in users:
+                    contact = f"sip:{user}@{self.callee_address}:5060;transport={kind}"
+                    status = phone.register(user, PASSWORD, contact)
+                    assert status == 200, (server.label, user, status)
+
+    def _check(self, phone: Phone) -> None:
+        """Hold the server to the same work as the others, before it is measured."""
+        someone, contact = CALLEES["udp"][0], f"sip:{CONTACT}"
+        for user, password in ((someone, "wrong"), ("nobody", PASSWORD)):
+            status = phone.register(user, password, contact)
+            assert status in (401, 403), f"{self.server.label}: {user}/{password} got {status}"
+        answer = phone.ask("INVITE", f"sip:{someone}@{DOMAIN}", CALLERS[0])
+        assert answer.startswith("SIP/2.0 407"), f"{self.server.label}: {answer}"
+
+    @contextlib.contextmanager
+    def load(
+        self,
+        operation: Operation,
+        *,
+        kind: str = "udp",
+        rate: float | None = None,
+        seconds: float = 5.0,
+        phones: list[str] = PHONES,
+        ring: float = 0.0,
+        talk: float = 0.0,
+    ) -> Iterator[Sipp]:
+        """Start `operation` at `rate` a second for `seconds`, over `kind`: udp or tcp.
+
+        A called phone rings for `ring` seconds, then they talk for `talk`.
+        """
+        rate = (rate or operation.rate) / operation.each
+        calls = max(1, int(rate * seconds))
+        longest = seconds + ring + talk + GRACE + 0.1 * operation.each
+        with contextlib.ExitStack() as stack:
+            if operation.is_call:
+                stack.enter_context(
+                    Sipp(
+                        OURS / "callee.xml",
+                        self.home,
+                        self.server,
+                        address=self.callee_address,
+                        calls=calls,
+                        transport=kind,
+                        pause=ring,
+                        seconds=longest + 5,
+                    )
+                )
+            yield stack.enter_context(
+                Sipp(
+                    operation.scenario,
+                    self.home,
+                    self.server,
+                    calls=calls,
+                    rate=rate,
+                    transport=kind,
+                    contact=CONTACT,
+                    rows=operation.rows(kind, phones),
+                    from_domain=DOMAIN if operation.is_local else None,
+                    pause=talk,
+                    seconds=longest,
+                )
+            )
+
+    def run(self, operation: Operation, **options) -> Outcome:
+        """Put that load on the server, and wait for its end."""
+        with self.load(operation, **options) as load:
+            return load.outcome()
