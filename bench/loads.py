@@ -51,7 +51,6 @@ class Sipp:
         transport: str = "udp",
         rows: list[str] | None = None,
         from_domain: str | None = None,
-        contact: str = "",
         address: str | None = None,
         pause: float = 0.0,
         seconds: float = 60,
@@ -71,7 +70,6 @@ class Sipp:
             *["-mi", self.address, "-t", TRANSPORTS[transport], "-m", str(calls)],
             *["-r", str(int(rate)), "-l", str(open_at_once or calls), "-d", str(int(pause * 1e3))],
             *["-key", "domain", DOMAIN, "-key", "from_domain", from_domain or OUTSIDE],
-            *["-key", "contact", contact],
             *["-timeout", f"{int(seconds)}s", "-recv_timeout", "10000", "-buff_size", "4000000"],
             *["-nostdin", "-skip_rlimit", "-timer_resol", "1", "-deadcall_wait", "0"],
             *["-trace_stat", "-stf", str(self.home / "statistics.csv"), "-fd", "1"],
@@ -111,7 +109,7 @@ class Sipp:
             self.calls,
             int(last["SuccessfulCall(C)"]),
             int(last["Retransmissions(C)"]),
-            _seconds(last["ElapsedTime(C)"]),
+            _moment(last["CurrentTime"]) - _moment(last["StartTime"]),
         )
 
     def story(self) -> str:
@@ -119,10 +117,9 @@ class Sipp:
         return tail(self.home / "errors.log", 30) + tail(self.home / "screen.log", 30)
 
 
-def _seconds(text: str) -> float:
-    """Read SIPp's hh:mm:ss, with milliseconds or microseconds where it has them."""
-    hours, minutes, rest = text.split(":")[:3]
-    return int(hours) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
+def _moment(text: str) -> float:
+    """The seconds since 1970 in SIPp's date, time and moment, between tabs."""
+    return float(text.split("\t")[2])
 
 
 def authentication(user: str) -> str:

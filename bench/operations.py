@@ -16,8 +16,6 @@ CALLERS = [f"caller{n:02}" for n in range(100)]  # local users, asked for creden
 STRANGERS = [f"stranger{n:02}" for n in range(100)]
 USERS = [*PHONES, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
 REFRESHES = 20  # of refresh.xml, for each pair
-# Of phones that nobody calls; one for all, so that their next REGISTER updates a binding.
-CONTACT = "127.99.0.1:5060"
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,11 @@ class Stage:
 
     def __init__(self, server: Server, home: Path) -> None:
         self.server, self.home = server, home
-        self.callee_address = own_address()
-        with Phone((HOST, server.port), DOMAIN) as phone:
+        # The same ones in every load, so that the next REGISTER updates a binding.
+        self.phone_address, self.callee_address = own_address(), own_address()
+        # From where the callee listens, or it would be taken for a phone behind NAT.
+        here = (self.callee_address, 5060)
+        with Phone((HOST, server.port), DOMAIN, here=here) as phone:
             self._check(phone)
             for kind, users in CALLEES.items():
                 for user in users:
@@ -72,7 +73,7 @@ class Stage:
 
     def _check(self, phone: Phone) -> None:
         """Hold the server to the same work as the others, before it is measured."""
-        someone, contact = CALLEES["udp"][0], f"sip:{CONTACT}"
+        someone, contact = CALLEES["udp"][0], f"sip:{self.callee_address}:5060"
         for user, password in ((someone, "wrong"), ("nobody", PASSWORD)):
             status = phone.register(user, password, contact)
             assert status in (401, 403), f"{self.server.label}: {user}/{password} got {status}"
@@ -120,7 +121,7 @@ class Stage:
                     calls=calls,
                     rate=rate,
                     transport=kind,
-                    contact=CONTACT,
+                    address=self.phone_address,
                     rows=operation.rows(kind, phones),
                     from_domain=DOMAIN if operation.is_local else None,
                     pause=talk,

@@ -15,10 +15,13 @@ Address = tuple[str, int]
 class Phone:
     """One socket from which requests of any user are sent, one after the other."""
 
-    def __init__(self, server: Address, domain: str, seconds: float = 5.0) -> None:
-        """Speak over UDP to `server`, and wait at most `seconds` for an answer."""
+    def __init__(
+        self, server: Address, domain: str, seconds: float = 5.0, here: Address = ("", 0)
+    ) -> None:
+        """Speak over UDP to `server` from `here`, and wait at most `seconds` for an answer."""
         self.domain = domain
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(here)
         self.sock.settimeout(seconds)
         self.sock.connect(server)
         self.here = "{}:{}".format(*self.sock.getsockname())
