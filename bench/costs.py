@@ -4,12 +4,14 @@ import contextlib
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.measures import cpu_seconds
 from bench.operations import OPERATIONS, USERS, Operation, Stage
 from bench.servers import SERVERS
 
-WARM_UP_SECONDS = 1.0
+if TYPE_CHECKING:
+    from bench.sections import Plan
 
 
 @dataclass
@@ -34,14 +36,12 @@ class Cost:
         return asdict(self) | {"median": self.median}
 
 
-def measure_costs(
-    home: Path, names: list[str], kinds: list[str], rounds: int, seconds: float
-) -> list[Cost]:
-    """Measure the named operations over each kind of transport, `rounds` times on each server."""
+def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
+    """Measure the operations over each kind of transport, some rounds of each, in turns."""
     costs = {
         (server, name, kind): Cost(server, name, kind, OPERATIONS[name].rate)
-        for kind in kinds
-        for name in names
+        for kind in plan.kinds
+        for name in plan.operations
         for server in SERVERS
     }
     with contextlib.ExitStack() as stack:
@@ -51,9 +51,9 @@ def measure_costs(
             stages[name] = Stage(server, home / name)
             # Once around, so that every measured REGISTER updates a binding.
             stages[name].run(OPERATIONS["pair"], seconds=5)
-        for _ in range(rounds):
+        for _ in range(plan.rounds):
             for (server, name, kind), cost in costs.items():
-                once(stages[server], OPERATIONS[name], cost, kind, seconds)
+                once(stages[server], OPERATIONS[name], cost, kind, plan.seconds)
     return list(costs.values())
 
 

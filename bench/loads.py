@@ -1,5 +1,6 @@
 """Loads by SIPp: a scenario, so many times, at a rate, and what had become of it at the end."""
 
+import collections
 import csv
 import itertools
 import signal
@@ -68,9 +69,16 @@ class Sipp:
             *["taskset", "-c", str(LOAD_CORE), program("sipp"), server.address],
             *["-sf", str(scenario), "-i", self.address, "-p", "5060", "-bind_local"],
             *["-mi", self.address, "-t", TRANSPORTS[transport], "-m", str(calls)],
-            *["-r", str(int(rate)), "-l", str(open_at_once or calls), "-d", str(int(pause * 1e3))],
+            *["-r", f"{rate:g}", "-l", str(open_at_once or calls), "-d", str(int(pause * 1e3))],
             *["-key", "domain", DOMAIN, "-key", "from_domain", from_domain or OUTSIDE],
-            *["-timeout", f"{int(seconds)}s", "-recv_timeout", "10000", "-buff_size", "4000000"],
+            *[
+                "-timeout",
+                f"{int(seconds)}s",
+                "-recv_timeout",
+                str(int(1e3 * seconds)),
+                "-buff_size",
+                "4000000",
+            ],
             *["-nostdin", "-skip_rlimit", "-timer_resol", "1", "-deadcall_wait", "0"],
             *["-trace_stat", "-stf", str(self.home / "statistics.csv"), "-fd", "1"],
             *["-trace_err", "-error_file", str(self.home / "errors.log")],
@@ -103,14 +111,22 @@ class Sipp:
             self.process.wait(self.seconds + 15)
         except subprocess.TimeoutExpired:
             end(self.process, signal.SIGKILL)
-        with (self.home / "statistics.csv").open(newline="") as file:
-            *_, last = csv.DictReader(file, delimiter=";")
+        last = self._statistics()
         return Outcome(
             self.calls,
             int(last["SuccessfulCall(C)"]),
             int(last["Retransmissions(C)"]),
             _moment(last["CurrentTime"]) - _moment(last["StartTime"]),
         )
+
+    def open(self) -> int:
+        """The calls that are going on, as of the last second."""
+        return int(self._statistics()["CurrentCall"])
+
+    def _statistics(self) -> dict[str, str]:
+        with (self.home / "statistics.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file, delimiter=";") if row["FailedCall(C)"]]
+        return rows[-1] if rows else collections.defaultdict(lambda: "0")
 
     def story(self) -> str:
         """What is to be read when it went wrong."""
@@ -119,7 +135,7 @@ class Sipp:
 
 def _moment(text: str) -> float:
     """The seconds since 1970 in SIPp's date, time and moment, between tabs."""
-    return float(text.split("\t")[2])
+    return float(text.split("\t")[-1])
 
 
 def authentication(user: str) -> str:

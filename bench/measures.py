@@ -1,11 +1,16 @@
 """What is measured of a server from outside: CPU time, memory, and how long it lets one wait."""
 
+import json
 import os
-import threading
+import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-from bench.phones import Phone
+from bench.servers import Server
+
+PROBE = Path(__file__).with_name("probe.py")
 
 _OF_A_PROCESS = 2  # the clock of all threads of a process, by the scheduler (linux/posix-timers.h)
 
@@ -30,33 +35,36 @@ def memory_bytes(pids: list[int]) -> dict[str, int]:
     return total
 
 
-class Prober(threading.Thread):
-    """Asks OPTIONS all the time; `waits` is how many seconds each answer took."""
+class Prober:
+    """Asks OPTIONS all the time, from a process of its own; `waits` are seconds, once it has ended."""
 
-    def __init__(self, server: tuple[str, int], every: float) -> None:
+    def __init__(self, server: Server, every: float) -> None:
         """Ask `server`, and rest for `every` seconds between an answer and the next question."""
-        super().__init__(daemon=True)
-        self.server, self.every = server, every
+        host, port = server.address.split(":")
+        self.command = [sys.executable, str(PROBE), host, port, str(every)]
         self.waits: list[float] = []
-        self.lost = 0
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        with Phone(self.server, "probe.test", seconds=2.0) as phone:
-            while not self._stopping.wait(self.every):
-                try:
-                    self.waits.append(phone.options())
-                except TimeoutError:
-                    self.lost += 1
-                    self.waits.append(2.0)
 
     def __enter__(self) -> "Prober":
-        self.start()
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.process.stdout.readline()  # it has begun
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self.join()
+        """End it, which it does when its input ends, and take its figures."""
+        text, _ = self.process.communicate("", timeout=20)
+        self.waits = json.loads(text)
+
+    def summary(self) -> dict[str, float]:
+        """Milliseconds: the median, what 99 % stay below, and the longest."""
+        waits = sorted(1e3 * wait for wait in self.waits)
+        return {
+            "count": len(waits),
+            "median": statistics.median(waits),
+            "p99": waits[int(0.99 * (len(waits) - 1))],
+            "longest": waits[-1],
+        }
 
 
 def pin(core: int) -> None:

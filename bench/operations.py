@@ -15,7 +15,7 @@ CALLEES = {kind: [f"{kind}{n:02}" for n in range(100)] for kind in ("udp", "tcp"
 CALLERS = [f"caller{n:02}" for n in range(100)]  # local users, asked for credentials
 STRANGERS = [f"stranger{n:02}" for n in range(100)]
 USERS = [*PHONES, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
-REFRESHES = 20  # of refresh.xml, for each pair
+REFRESHES = 21  # of refresh.xml, after the one REGISTER that is challenged
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Operation:
     rate: int
     is_call: bool = False
     is_local: bool = False  # the caller is one of ours, and is challenged
+    has_callee: bool = True  # a SIPp is called; otherwise somebody else is
     each: int = 1  # operations in one run of the scenario
 
     def rows(self, kind: str, phones: list[str]) -> list[str]:
@@ -49,9 +50,13 @@ OPERATIONS = {
         Operation(
             "call-407", OF_THE_TESTS / "caller_challenged.xml", 800, is_call=True, is_local=True
         ),
+        Operation("fork", OF_THE_TESTS / "caller.xml", 50, is_call=True, has_callee=False),
         Operation("options", OURS / "options.xml", 2000),
     )
 }
+
+
+MEASURED = [name for name in OPERATIONS if name != "fork"]  # for what each costs
 
 
 class Stage:
@@ -89,6 +94,7 @@ class Stage:
         rate: float | None = None,
         seconds: float = 5.0,
         phones: list[str] = PHONES,
+        rows: list[str] | None = None,
         ring: float = 0.0,
         talk: float = 0.0,
     ) -> Iterator[Sipp]:
@@ -100,7 +106,7 @@ class Stage:
         calls = max(1, int(rate * seconds))
         longest = seconds + ring + talk + GRACE + 0.1 * operation.each
         with contextlib.ExitStack() as stack:
-            if operation.is_call:
+            if operation.is_call and operation.has_callee:
                 stack.enter_context(
                     Sipp(
                         OURS / "callee.xml",
@@ -122,7 +128,7 @@ class Stage:
                     rate=rate,
                     transport=kind,
                     address=self.phone_address,
-                    rows=operation.rows(kind, phones),
+                    rows=rows or operation.rows(kind, phones),
                     from_domain=DOMAIN if operation.is_local else None,
                     pause=talk,
                     seconds=longest,

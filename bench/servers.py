@@ -121,6 +121,10 @@ class Ours(Server):
         )
         self.run("users", "import", str(rows))
 
+    @property
+    def web_url(self) -> str:
+        return f"http://{HOST}:{self.web_port}"
+
     def run(self, *command: str) -> None:
         """Run an administrator's command to its end."""
         subprocess.run(

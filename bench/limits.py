@@ -1,0 +1,83 @@
+"""How far a server goes: the highest rate that it sustains on its one core, and for how long."""
+
+import itertools
+from dataclasses import asdict, dataclass
+
+from bench.measures import cpu_seconds
+from bench.operations import Operation, Stage
+
+TRIAL_SECONDS = 2.0
+TOP = 40_000  # operations a second; no SIPp on one core sends more
+NEAR = 1.06  # bisection ends when what held and what did not are this close
+STEP_DOWN = 0.94  # what held for a trial, and not for the whole time, is tried again so much lower
+REPEATED = 0.001  # of the operations; a datagram that the kernel dropped shows as a repeat
+KEPT = 0.95  # of the rate that was asked for
+
+
+@dataclass
+class Limit:
+    """The highest rate a second at which, for `seconds`, nothing was lost."""
+
+    server: str
+    operation: str
+    rate: int
+    seconds: float
+    busy: float  # the share of its core that the server used then
+    lost: int = 0
+    trials: int = 0
+
+    def record(self) -> dict[str, object]:
+        """As it goes into the file of results."""
+        return asdict(self)
+
+
+def sustained(
+    stage: Stage, operation: Operation, rate: float, seconds: float
+) -> tuple[bool, Limit]:
+    """Try one rate for so long; whether it held, and with what figures.
+
+    It held when no operation was lost, next to none had to repeat itself, and they came as fast
+    as they were asked for.
+    """
+    pids = stage.server.pids()
+    before = cpu_seconds(pids)
+    outcome = stage.run(operation, rate=rate, seconds=seconds)
+    spent = cpu_seconds(pids) - before
+    held = (
+        outcome.lost == 0
+        and outcome.repeated <= REPEATED * outcome.planned
+        and outcome.rate >= KEPT * rate
+    )
+    busy = spent / outcome.seconds if outcome.seconds else 0.0
+    return held, Limit(stage.server.name, operation.name, int(rate), seconds, busy, outcome.lost)
+
+
+def highest(stage: Stage, operation: Operation, seconds: float) -> Limit:
+    """Find the highest sustained rate: by trials of two seconds, then held for `seconds`."""
+    trials = itertools.count(1)
+
+    def holds(rate: float) -> bool:
+        next(trials)
+        return sustained(stage, operation, rate, TRIAL_SECONDS)[0]
+
+    low, high = _bracket(holds, float(operation.rate))
+    while high / low > NEAR:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    while True:
+        held, limit = sustained(stage, operation, low, seconds)
+        limit.trials = next(trials)
+        if held or low < 10:
+            return limit
+        low *= STEP_DOWN
+
+
+def _bracket(holds, rate: float) -> tuple[float, float]:
+    """A rate that holds and one that does not, a factor of two apart."""
+    if holds(rate):
+        while rate < TOP and holds(2 * rate):
+            rate *= 2
+        return rate, 2 * rate
+    while rate > 10 and not holds(rate / 2):
+        rate /= 2
+    return rate / 2, rate

@@ -1,0 +1,2 @@
+def of(x):
+    return ""

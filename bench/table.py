@@ -1,0 +1,5 @@
+import json
+
+
+def of(x):
+    return json.dumps(x["sections"], indent=None)
