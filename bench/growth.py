@@ -54,38 +54,31 @@ def with_the_rate(
 
 
 def with_the_bindings(
-    home: Path, name: str, sizes: list[int], seconds: float, settle: float = SETTLE_SECONDS
-) -> list[dict[str, object]]:
-    """Cost of a pair and a call at each number of bindings, and what a binding takes of memory."""
-    phones = [f"phone{n:06}" for n in range(max(sizes))]
+    home: Path, name: str, size: int, seconds: float, settle: float = SETTLE_SECONDS
+) -> dict[str, object]:
+    """Cost of a pair and a call beside so many bindings, and what a binding takes of memory."""
+    phones = [f"phone{n:06}" for n in range(size)]
     users = [*phones, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
-    found: list[dict[str, object]] = []
+    pair, call = OPERATIONS["pair"], OPERATIONS["call"]
     with SERVERS[name](home / name, users) as server:
         stage = Stage(server, home / name)
         time.sleep(1)
-        empty, bound = memory_bytes(server.pids()), 0
-        for size in sizes:
-            pair, call = OPERATIONS["pair"], OPERATIONS["call"]
-            more = phones[bound:size]
-            stage.run(pair, seconds=len(more) / pair.rate, phones=more)
-            bound = size
-            time.sleep(settle)
-            memory = memory_bytes(server.pids())
-            some = random.Random(size).sample(phones[:size], min(size, 5000))
-            found.append(
-                {
-                    "server": name,
-                    "bindings": size,
-                    "users": len(users),
-                    "empty": empty,
-                    "memory": memory,
-                    "bytes_each": {k: (memory[k] - empty[k]) / size for k in memory},
-                    "pair": cost_of(stage, pair, seconds=seconds, phones=some),
-                    "call": cost_of(stage, call, seconds=seconds),
-                    "latency": latency_of(stage, call, seconds=seconds),
-                }
-            )
-    return found
+        empty = memory_bytes(server.pids())
+        bound = stage.run(pair, seconds=size / pair.rate, phones=phones)
+        time.sleep(settle)
+        memory = memory_bytes(server.pids())
+        some = random.Random(size).sample(phones, min(size, 5000))
+        return {
+            "server": name,
+            "bindings": size,
+            "lost": bound.lost,
+            "empty": empty,
+            "memory": memory,
+            "bytes_each": (memory["own"] - empty["own"]) / size,
+            "pair": cost_of(stage, pair, seconds=seconds, phones=some),
+            "call": cost_of(stage, call, seconds=seconds),
+            "latency": latency_of(stage, call, seconds=seconds),
+        }
 
 
 class Ringers:

@@ -27,7 +27,7 @@ def hold(
                 time.sleep(max(0.0, began + after - time.monotonic()))
                 memory = memory_bytes(server.pids())
                 open_calls = load.open()
-                each = (memory["pss"] - before["pss"]) / max(1, open_calls)
+                each = (memory["own"] - before["own"]) / max(1, open_calls)
                 found[state] = {"open": open_calls, "memory": memory, "bytes_each": each}
             outcome = load.outcome()
         time.sleep(settle)

@@ -1,5 +1,6 @@
 """What is measured of a server from outside: CPU time, memory, and how long it lets one wait."""
 
+import collections
 import json
 import os
 import statistics
@@ -25,14 +26,18 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def memory_bytes(pids: list[int]) -> dict[str, int]:
-    """Resident memory of these processes: `rss` counts shared pages in each, `pss` their share."""
-    total = {"rss": 0, "pss": 0}
+    """Memory of these processes.
+
+    `rss` counts a shared page in each of them, `pss` each one's share of it; `own` is what is
+    theirs alone, written by them: it does not change when others map the same libraries.
+    """
+    sums: collections.Counter[str] = collections.Counter()
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
             name, _, value = line.partition(":")
-            if name.lower() in total:
-                total[name.lower()] += int(value.split()[0]) * 1024
-    return total
+            sums[name] += 1024 * int(value.split()[0])
+    own = sums["Pss_Anon"] + sums["Pss_Shmem"]
+    return {"rss": sums["Rss"], "pss": sums["Pss"], "own": own}
 
 
 class Prober:

@@ -26,6 +26,7 @@ class Phone:
         self.sock.connect(server)
         self.here = "{}:{}".format(*self.sock.getsockname())
         self.number = 0
+        self.call = os.urandom(4).hex()  # RFC 3261 §10.2.4: all REGISTERs of a start have one
 
     def __enter__(self) -> "Phone":
         return self
@@ -40,7 +41,7 @@ class Phone:
         self.sock.send(
             f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.here};branch={branch};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:{user}@{self.domain}>;tag={branch[7:]}\r\n"
-            f"To: <sip:{user}@{self.domain}>\r\nCall-ID: {user}-{_PREFIX}@{self.here}\r\n"
+            f"To: <sip:{user}@{self.domain}>\r\nCall-ID: {user}-{self.call}@{self.here}\r\n"
             f"CSeq: {self.number} {method}\r\n{more}Content-Length: 0\r\n\r\n".encode()
         )
         while True:

@@ -41,7 +41,9 @@ def conditions(plan: Plan) -> dict[str, object]:
 def merged(kept: Results, found: Results) -> Results:
     """What was found in place of what was kept; each section knows the conditions of its run."""
     sections = kept.get("sections", {}) | found["sections"]
-    of_sections = kept.get("conditions_of", {}) | dict.fromkeys(found["sections"], found["conditions"]["date"])
+    of_sections = kept.get("conditions_of", {}) | dict.fromkeys(
+        found["sections"], found["conditions"]["date"]
+    )
     return {"conditions": found["conditions"], "measured_at": of_sections, "sections": sections}
 
 

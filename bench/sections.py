@@ -128,11 +128,9 @@ def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 def bindings(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """Cost and memory from 100 to 100,000 bindings."""
     return [
-        one
+        growth.with_the_bindings(home / str(size), name, size, min(plan.seconds, 3.0), plan.settle)
         for name in RIVALS
-        for one in growth.with_the_bindings(
-            home, name, plan.bindings, min(plan.seconds, 3.0), plan.settle
-        )
+        for size in plan.bindings
     ]
 
 
