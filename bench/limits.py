@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from bench.measures import cpu_seconds
+from bench.measures import core_seconds, cpu_seconds
 from bench.operations import Operation, Stage
+from bench.servers import LOAD_CORE, SERVER_CORE
 
 TRIAL_SECONDS = 2.0
 TOP = 40_000  # operations a second; no SIPp on one core sends more
@@ -13,6 +14,8 @@ LOWEST = 10  # nobody looks for less
 NEAR = 1.06  # bisection ends when what held and what did not are this close
 GRACE = 1.0  # seconds; who is that late has lost
 STEP_DOWN = 0.94  # what held for a trial, and not for the whole time, is tried again so much lower
+DISTURBED = 0.1  # of the server's core; what fails while others take as much is tried again
+TRIES = 3  # then it counts as failed all the same
 REPEATED = 0.001  # of the operations; a datagram that the kernel dropped shows as a repeat
 LATE = 0.5  # seconds after the planned end; who waits longer asks again (RFC 3261 §17.1, T1)
 
@@ -26,6 +29,8 @@ class Limit:
     rate: int
     seconds: float
     busy: float  # the share of its core that the server used then
+    others: float  # the share of that core that went to others, or to other machines
+    load: float  # the share of the other core that was used, by SIPp above all
     lost: int = 0
     trials: int = 0
 
@@ -43,16 +48,26 @@ def sustained(
     time.
     """
     pids = stage.server.pids()
-    before = cpu_seconds(pids)
+    before = cpu_seconds(pids), core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
     outcome = stage.run(operation, rate=rate, seconds=seconds, grace=GRACE)
-    spent = cpu_seconds(pids) - before
+    after = cpu_seconds(pids), core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
+    length = max(outcome.seconds, 0.1)
+    busy, core, load = ((b - a) / length for a, b in zip(before, after, strict=True))
     held = (
         outcome.lost == 0
         and outcome.repeated <= REPEATED * outcome.planned
         and outcome.seconds <= seconds + LATE
     )
-    busy = spent / outcome.seconds if outcome.seconds else 0.0
-    return held, Limit(stage.server.name, operation.name, int(rate), seconds, busy, outcome.lost)
+    return held, Limit(
+        stage.server.name,
+        operation.name,
+        int(rate),
+        seconds,
+        busy,
+        max(0.0, core - busy),
+        load,
+        outcome.lost,
+    )
 
 
 def highest(stage: Stage, operation: Operation, seconds: float) -> Limit:
@@ -60,10 +75,14 @@ def highest(stage: Stage, operation: Operation, seconds: float) -> Limit:
     trials = itertools.count(1)
 
     def attempt(rate: float, length: float) -> tuple[bool, Limit]:
-        held, limit = sustained(stage, operation, rate, length)
-        limit.trials = next(trials)
-        if not held:
+        for _ in range(TRIES):
+            held, limit = sustained(stage, operation, rate, length)
+            limit.trials = next(trials)
+            if held:
+                break
             stage.begin_anew()
+            if limit.others < DISTURBED:
+                break
         return held, limit
 
     def holds(rate: float) -> bool:
