@@ -1,6 +1,6 @@
 """Our server beside Kamailio, in one run: what each operation costs, and how far each one goes.
 
-    python bench/compare.py [--rounds 3] [--seconds 5] [--only NAMES] [--quick]
+    python bench/compare.py [--rounds 3] [--seconds 4] [--only NAMES] [--quick]
                             [--results FILE] [--table] [--picture]
 
 Needs SIPp and Kamailio with its SQLite module (Debian: sip-tester, kamailio,
@@ -31,7 +31,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "performance.svg"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--rounds", type=int, help="of each load (3; with --quick 1)")
-    parser.add_argument("--seconds", type=float, help="of each load (5; with --quick 1)")
+    parser.add_argument("--seconds", type=float, help="of each load (4; with --quick 1)")
     parser.add_argument(
         "--only", default="", metavar="NAMES", help=", ".join([*SECTIONS, *MEASURED])
     )
@@ -72,12 +72,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             found["sections"][name] = SECTIONS[name](Path(home), plan, found["sections"])
         print(f"{time.monotonic() - began:.0f} s", flush=True)
+        if not options.quick or options.results:  # after each, so that an end midway loses little
+            results.save(results.merged(results.load(file), found), file)
     print(table.of(found))
-    if not options.quick or options.results:
-        kept = results.merged(results.load(file), found)
-        results.save(kept, file)
-        if not options.quick:
-            PICTURE.write_text(picture.of(kept))
+    if not options.quick:
+        PICTURE.write_text(picture.of(results.load(file)))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
             server = stack.enter_context(kind(home / name, USERS))
             stages[name] = Stage(server, home / name)
             # Once around, so that every measured REGISTER updates a binding.
-            stages[name].run(OPERATIONS["pair"], seconds=5)
+            stages[name].run(OPERATIONS["pair"], seconds=plan.warm_up)
         for _ in range(plan.rounds):
             for (server, name, kind), cost in costs.items():
                 once(stages[server], OPERATIONS[name], cost, kind, plan.seconds)

@@ -1,6 +1,7 @@
 """How far a server goes: the highest rate that it sustains on its one core, and for how long."""
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -11,11 +12,11 @@ from bench.servers import LOAD_CORE, SERVER_CORE
 TRIAL_SECONDS = 2.0
 TOP = 40_000  # operations a second; no SIPp on one core sends more
 LOWEST = 10  # nobody looks for less
-NEAR = 1.06  # bisection ends when what held and what did not are this close
+NEAR = 1.1  # bisection ends when what held and what did not are this close
 GRACE = 1.0  # seconds; who is that late has lost
 STEP_DOWN = 0.94  # what held for a trial, and not for the whole time, is tried again so much lower
 DISTURBED = 0.1  # of the server's core; what fails while others take as much is tried again
-TRIES = 3  # then it counts as failed all the same
+TRIES = 2  # then it counts as failed all the same
 REPEATED = 0.001  # of the operations; a datagram that the kernel dropped shows as a repeat
 LATE = 0.5  # seconds after the planned end; who waits longer asks again (RFC 3261 §17.1, T1)
 
@@ -70,9 +71,13 @@ def sustained(
     )
 
 
-def highest(stage: Stage, operation: Operation, seconds: float) -> Limit:
-    """Find the highest sustained rate: by trials of two seconds, then held for `seconds`."""
+def highest(stage: Stage, operation: Operation, seconds: float, patience: float) -> Limit:
+    """Find the highest sustained rate: by trials of two seconds, then held for `seconds`.
+
+    After `patience` seconds what has held so far is near enough.
+    """
     trials = itertools.count(1)
+    until = time.monotonic() + patience
 
     def attempt(rate: float, length: float) -> tuple[bool, Limit]:
         for _ in range(TRIES):
@@ -89,7 +94,7 @@ def highest(stage: Stage, operation: Operation, seconds: float) -> Limit:
         return attempt(rate, TRIAL_SECONDS)[0]
 
     low, high = _bracket(holds, float(operation.rate))
-    while high / low > NEAR:
+    while high / low > NEAR and time.monotonic() < until:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if holds(middle) else (low, middle)
     while True:

@@ -1,6 +1,7 @@
 """The operations that are measured: which SIPp scenario, at which rate, among whom."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ CALLEES = {kind: [f"{kind}{n:02}" for n in range(100)] for kind in ("udp", "tcp"
 CALLERS = [f"caller{n:02}" for n in range(100)]  # local users, asked for credentials
 STRANGERS = [f"stranger{n:02}" for n in range(100)]
 USERS = [*PHONES, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
+# Seconds that a phone rings: several workers may otherwise pass the 200 on before the 180.
+RINGS = 0.03
 REFRESHES = 21  # of refresh.xml, after the one REGISTER that is challenged
 
 
@@ -70,7 +73,7 @@ class Stage:
 
     def begin_anew(self) -> None:
         """Restart a server that was overloaded: it would go on with what it still owes."""
-        self.server.stop()
+        self.server.stop(signal.SIGKILL)
         self.server.start()
         self._bind()
 
@@ -105,7 +108,7 @@ class Stage:
         seconds: float = 5.0,
         phones: list[str] = PHONES,
         rows: list[str] | None = None,
-        ring: float = 0.0,
+        ring: float = RINGS,
         talk: float = 0.0,
         grace: float = GRACE,
     ) -> Iterator[Sipp]:

@@ -167,7 +167,7 @@ def _bindings(rows: list[dict]) -> str:
                 f"{r['bindings']:,}",
                 f"{r['pair']['microseconds']:.0f}",
                 f"{r['call']['microseconds']:.0f}",
-                f"{r['bytes_each']:,.0f}",
+                f"{r['bytes_each']:,.0f}" if r["bindings"] >= 10_000 else "",
                 *_latency(r["latency"]),
                 r["lost"] + r["pair"]["lost"] + r["call"]["lost"],
             )
