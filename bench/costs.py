@@ -2,13 +2,14 @@
 
 import contextlib
 import statistics
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.measures import cpu_seconds
+from bench.measures import core_seconds, cpu_seconds
 from bench.operations import OPERATIONS, USERS, Operation, Stage
-from bench.servers import SERVERS
+from bench.servers import SERVER_CORE, SERVERS
 
 if TYPE_CHECKING:
     from bench.sections import Plan
@@ -23,6 +24,7 @@ class Cost:
     kind: str  # udp or tcp
     rate: int
     microseconds: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)  # the share of its core that others took
     planned: int = 0
     lost: int = 0
     repeated: int = 0
@@ -60,9 +62,11 @@ def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
 def once(stage: Stage, operation: Operation, cost: Cost, kind: str, seconds: float) -> None:
     """Add one round to `cost`."""
     pids = stage.server.pids()
-    before = cpu_seconds(pids)
+    began, before, core = time.monotonic(), cpu_seconds(pids), core_seconds(SERVER_CORE)
     outcome = stage.run(operation, kind=kind, seconds=seconds)
     spent = cpu_seconds(pids) - before
+    foreign = core_seconds(SERVER_CORE) - core - spent
+    cost.others.append(max(0.0, foreign / (time.monotonic() - began)))
     cost.planned += outcome.planned * operation.each
     cost.lost += outcome.lost * operation.each
     cost.repeated += outcome.repeated

@@ -168,6 +168,7 @@ def _panels(sections: dict) -> list[tuple[Panel, Panel]]:
                 "CPU for each, µs",
                 "operations a second",
                 _by_rate(rates, lambda r: r["microseconds"]),
+                is_log_up=True,
             ),
             Panel(
                 "OPTIONS answered, 99 %, ms",

@@ -94,14 +94,11 @@ class Server:
             raise
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> None:
-        """End it and all that it started, each by its pid.
-
-        Kamailio with a database writes every binding at its end; nobody here waits for that.
-        """
+        """End it and all that it started, each by its pid; what takes too long is killed."""
         if self.process is None:
             return
         family = self.pids() if self.process.poll() is None else []
-        with contextlib.suppress(AssertionError):  # it was killed, since it took too long
+        with contextlib.suppress(AssertionError):
             end(self.process, by, STOPS_WITHIN)
         for pid in family[1:]:
             with contextlib.suppress(ProcessLookupError):
@@ -198,10 +195,10 @@ class TunedKamailio(Kamailio):
 
 
 class DebianKamailio(Kamailio):
-    """As Debian starts it: the default allocator, HA1s from SQLite, bindings written behind."""
+    """As Debian starts it: the default allocator, HA1s from SQLite, bindings in memory."""
 
     name, label = "debian", "Kamailio, Debian's way"
-    tables = ("auth_db", "usrloc")
+    tables = ("auth_db",)
     insert = f"INSERT INTO subscriber (username, domain, ha1) VALUES (?, '{DOMAIN}', ?)"
     flags = ("-m", "512", "-M", "8")
 

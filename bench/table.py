@@ -14,6 +14,7 @@ OPERATIONS = {
 }
 # Of compare.py, as multiples of tuned Kamailio over UDP: what it must keep to, and what we aim for.
 BUDGETS = {"pair": (2.4, 2.0), "call": (1.6, 1.2), "call-407": (1.7, 1.3)}
+TOO_MANY = 0.1  # of the operations; where more are lost, a cost of the others says nothing
 FULL = 0.9  # the share of a core from which on whoever runs there was at his limit
 Row = Iterable[object]
 
@@ -57,18 +58,23 @@ def _costs(costs: list[dict]) -> str:
     def row(cost: dict) -> Row:
         each, rival = cost["microseconds"], tuned.get((cost["operation"], cost["kind"]))
         must, aim = BUDGETS.get(cost["operation"], ("", ""))
+        is_sound = cost["lost"] < TOO_MANY * cost["planned"]
         judged = cost["server"] == "ours" and cost["kind"] == "udp"
         return (
             f"{OPERATIONS[cost['operation']]}, {cost['kind'].upper()}, {cost['rate']}/s",
             NAMES[cost["server"]],
-            f"{cost['median']:.0f}",
-            f"{min(each):.0f}-{max(each):.0f}",
-            f"{cost['median'] / rival:.2f}" if rival else "",
+            *(
+                (f"{cost['median']:.0f}", f"{min(each):.0f}-{max(each):.0f}")
+                if is_sound
+                else ("-", "-")
+            ),
+            f"{cost['median'] / rival:.2f}" if rival and is_sound else "",
             f"{must}/{aim}" if judged and must else "",
+            f"{max(cost['others']):.0%}" if cost.get("others") else "",
             _lost(cost),
         )
 
-    head = ("operation", "server", "median", "range", "x tuned", "must/aim", "lost")
+    head = ("operation", "server", "median", "range", "x tuned", "must/aim", "by others", "lost")
     return _table(
         "Microseconds of CPU for each (user and system, all processes)", head, map(row, costs)
     )
