@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from bench.sections import Plan
@@ -25,10 +26,10 @@ def conditions(plan: Plan) -> dict[str, object]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
-        "cores": len(os.sched_getaffinity(0)) if os.cpu_count() is None else os.cpu_count(),
+        "cores": os.cpu_count(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "gevent": _version_of("gevent"),
+        "gevent": version("gevent"),
         "kamailio": _first(r"version: (.*)", _said(program("kamailio"), "-v")),
         "sipp": _first(r"SIPp (\S+)", _said(program("sipp"), "-v")),
         "commit": _said(
@@ -77,9 +78,3 @@ def _said(*command: str) -> str:
 def _first(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     return found[1].strip().rstrip(".") if found else "unknown"
-
-
-def _version_of(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)

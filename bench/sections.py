@@ -160,7 +160,7 @@ def gap(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 def hold(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """10,000 ringing and 10,000 established calls."""
-    return [held.hold(home, name, plan.held, plan.held_rate, plan.settle) for name in ("ours",)]
+    return [held.hold(home, "ours", plan.held, plan.held_rate, plan.settle)]
 
 
 SECTIONS: dict[str, Callable[[Path, Plan, dict[str, Figures]], Figures]] = {
