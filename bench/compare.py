@@ -5,7 +5,7 @@
 
 Needs SIPp and Kamailio with its SQLite module (Debian: sip-tester, kamailio,
 kamailio-sqlite-modules) and two cores: one for the server, one for the load.  The whole takes
-about 25 minutes, --quick about two.  NAMES are sections or operations, with commas between; what
+about 25 minutes, --quick about three.  NAMES are sections or operations, with commas between; what
 they find replaces only their part of FILE.  --table and --picture measure nothing: they print
 the table, or draw the picture, from FILE as it is.
 """
@@ -35,7 +35,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="NAMES", help=", ".join([*SECTIONS, *MEASURED])
     )
-    parser.add_argument("--quick", action="store_true", help="a small run, of two minutes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a small run, of three minutes; keeps nothing unless told where",
+    )
     parser.add_argument("--results", type=Path, help="file to keep them in (bench/results.json)")
     parser.add_argument("--table", action="store_true", help="print what is kept, and do nothing")
     parser.add_argument("--picture", action="store_true", help="draw what is kept, and do no more")

@@ -93,7 +93,7 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
     def holds(rate: float) -> bool:
         return attempt(rate, TRIAL_SECONDS)[0]
 
-    low, high = _bracket(holds, float(operation.rate))
+    low, high = _bracket(holds, float(operation.rate), until)
     while high / low > NEAR and time.monotonic() < until:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -104,10 +104,10 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
         low *= STEP_DOWN
 
 
-def _bracket(holds: Callable[[float], bool], rate: float) -> tuple[float, float]:
-    """A rate that holds and one that does not, a factor of two apart."""
+def _bracket(holds: Callable[[float], bool], rate: float, until: float) -> tuple[float, float]:
+    """A rate that holds and one that does not, or that nobody tried before `until`: twice as high."""
     if holds(rate):
-        while rate < TOP and holds(2 * rate):
+        while rate < TOP and time.monotonic() < until and holds(2 * rate):
             rate *= 2
         return rate, 2 * rate
     while rate > LOWEST and not holds(rate / 2):

@@ -39,14 +39,14 @@ class Plan:
 
     @classmethod
     def quick(cls) -> "Plan":
-        """What fits into two minutes, without memory given back and without the long run."""
+        """What fits into about three minutes, without memory given back and without the long run."""
         return cls(
             rounds=1,
             seconds=1.0,
             kinds=("udp",),
             warm_up=1.0,
             sustained=2.0,
-            patience=8.0,
+            patience=4.0,
             limited=RIVALS,
             points=2,
             bindings=(1_000,),
