@@ -13,6 +13,7 @@ from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
 from tests.wire.programs import own_address
 
 PROBE_EVERY = 0.005  # seconds
+BINDING = 1_000  # REGISTER pairs a second, until all are bound
 WEIGHED = 10_000  # bindings; fewer are lost in the noise, and nobody waits for them to settle
 SETTLE_SECONDS = 40  # transactions are kept for 32 (timers H, J, L and M)
 RINGERS = Path(__file__).with_name("ringers.py")
@@ -65,7 +66,7 @@ def with_the_bindings(
         stage = Stage(server, home / name)
         time.sleep(1)
         empty = memory_bytes(server.pids())
-        bound = stage.run(pair, seconds=size / pair.rate, phones=phones)
+        bound = stage.run(pair, rate=BINDING, seconds=size / BINDING, phones=phones)
         time.sleep(settle if size >= WEIGHED else 1)
         memory = memory_bytes(server.pids())
         some = random.Random(size).sample(phones, min(size, 5000))
@@ -75,7 +76,7 @@ def with_the_bindings(
             "lost": bound.lost,
             "empty": empty,
             "memory": memory,
-            "bytes_each": (memory["own"] - empty["own"]) / size,
+            "bytes_each": (memory["own"] - empty["own"]) / max(1, bound.successful),
             "pair": cost_of(stage, pair, seconds=seconds, phones=some),
             "call": cost_of(stage, call, seconds=seconds),
             "latency": latency_of(stage, call, seconds=seconds),
