@@ -9,12 +9,13 @@ from bench.measures import core_seconds, cpu_seconds
 from bench.operations import Operation, Stage
 from bench.servers import LOAD_CORE, SERVER_CORE
 
+STEPS = 5  # down at most; what is lost at the last one is shown
 TRIAL_SECONDS = 2.0
 TOP = 40_000  # operations a second; no SIPp on one core sends more
 LOWEST = 10  # nobody looks for less
 NEAR = 1.1  # bisection ends when what held and what did not are this close
 GRACE = 1.0  # seconds; who is that late has lost
-STEP_DOWN = 0.94  # what held for a trial, and not for the whole time, is tried again so much lower
+STEP_DOWN = 0.9  # what held for a trial, and not for the whole time, is tried again so much lower
 DISTURBED = 0.1  # of the server's core; what fails while others take as much is tried again
 TRIES = 2  # then it counts as failed all the same
 REPEATED = 0.001  # of the operations; a datagram that the kernel dropped shows as a repeat
@@ -97,11 +98,12 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
     while high / low > NEAR and time.monotonic() < until:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if holds(middle) else (low, middle)
-    while True:
+    for _ in range(STEPS):
         held, limit = attempt(low, seconds)
-        if held or low < LOWEST:
-            return limit
+        if held:
+            break
         low *= STEP_DOWN
+    return limit
 
 
 def _bracket(holds: Callable[[float], bool], rate: float, until: float) -> tuple[float, float]:
