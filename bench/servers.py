@@ -111,9 +111,11 @@ class Server:
 
 
 def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ends just now
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        yield pid
+        for child in children:
+            yield from _family(int(child))
 
 
 class Ours(Server):
