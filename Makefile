@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run check test fast bench-quick requirements clean
+.PHONY: run check test fast bench bench-quick requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -20,6 +20,9 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest
+
+bench: $(STAMP)
+	$(PYTHON) bench/compare.py
 
 bench-quick: $(STAMP)
 	$(PYTHON) bench/quick.py

@@ -1,0 +1,87 @@
+"""Our server beside Kamailio, in one run: what each operation costs, and how far each one goes.
+
+    python bench/compare.py [--rounds 3] [--seconds 4] [--only NAMES] [--quick]
+                            [--results FILE] [--table] [--picture]
+
+Needs SIPp and Kamailio with its SQLite module (Debian: sip-tester, kamailio,
+kamailio-sqlite-modules) and two cores: one for the server, one for the load.  The whole takes
+about 25 minutes, --quick about three.  NAMES are sections or operations, with commas between; what
+they find replaces only their part of FILE.  --table and --picture measure nothing: they print
+the table, or draw the picture, from FILE as it is.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
+
+from bench import picture, results, table
+from bench.measures import pin
+from bench.operations import MEASURED
+from bench.sections import SECTIONS, Plan
+from bench.servers import LOAD_CORE, missing
+
+RESULTS = Path(__file__).with_name("results.json")
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "performance.svg"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--rounds", type=int, help="of each load (3; with --quick 1)")
+    parser.add_argument("--seconds", type=float, help="of each load (4; with --quick 1)")
+    parser.add_argument(
+        "--only", default="", metavar="NAMES", help=", ".join([*SECTIONS, *MEASURED])
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a small run, of three minutes; keeps nothing unless told where",
+    )
+    parser.add_argument("--results", type=Path, help="file to keep them in (bench/results.json)")
+    parser.add_argument("--table", action="store_true", help="print what is kept, and do nothing")
+    parser.add_argument("--picture", action="store_true", help="draw what is kept, and do no more")
+    options = parser.parse_args()
+    options.only = [name for name in options.only.split(",") if name]
+    if unknown := set(options.only) - {*SECTIONS, *MEASURED}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    file = options.results or RESULTS
+    if options.table or options.picture:
+        kept = results.load(file)
+        if options.table:
+            print(table.of(kept))
+        if options.picture:
+            PICTURE.write_text(picture.of(kept))
+        return
+    if sentences := missing():
+        sys.exit("\n".join(sentences))
+    pin(LOAD_CORE)
+    operations = [name for name in options.only if name in MEASURED]
+    sections = [name for name in options.only if name in SECTIONS]
+    if operations and "costs" not in sections:
+        sections.append("costs")
+    plan = Plan.quick() if options.quick else Plan()
+    plan = plan.changed(options.rounds, options.seconds, operations)
+    found = results.new(plan)
+    for name in sections or SECTIONS:
+        began = time.monotonic()
+        print(f"{name} …", end=" ", flush=True)
+        with tempfile.TemporaryDirectory() as home:
+            found["sections"][name] = SECTIONS[name](Path(home), plan, found["sections"])
+        print(f"{time.monotonic() - began:.0f} s", flush=True)
+        if not options.quick or options.results:  # after each, so that an end midway loses little
+            results.save(results.merged(results.load(file), found), file)
+    print(table.of(found))
+    if not options.quick:
+        PICTURE.write_text(picture.of(results.load(file)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What one operation costs each server in CPU time, in turns, so that all see the same weather."""
+
+import contextlib
+import statistics
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.measures import core_seconds, cpu_seconds
+from bench.operations import OPERATIONS, USERS, Operation, Stage
+from bench.servers import SERVER_CORE, SERVERS
+
+if TYPE_CHECKING:
+    from bench.sections import Plan
+
+
+@dataclass
+class Cost:
+    """Microseconds of CPU that one operation took a server, in each round."""
+
+    server: str
+    operation: str
+    kind: str  # udp or tcp
+    rate: int
+    microseconds: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)  # the share of its core that others took
+    planned: int = 0
+    lost: int = 0
+    repeated: int = 0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.microseconds)
+
+    def record(self) -> dict[str, object]:
+        """As it goes into the file of results."""
+        return asdict(self) | {"median": self.median}
+
+
+def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
+    """Measure the operations over each kind of transport, some rounds of each, in turns."""
+    costs = {
+        (server, name, kind): Cost(server, name, kind, OPERATIONS[name].rate)
+        for kind in plan.kinds
+        for name in plan.operations
+        for server in SERVERS
+    }
+    with contextlib.ExitStack() as stack:
+        stages = {}
+        for name, kind in SERVERS.items():
+            server = stack.enter_context(kind(home / name, USERS))
+            stages[name] = Stage(server, home / name)
+            # Once around, so that every measured REGISTER updates a binding.
+            stages[name].run(OPERATIONS["pair"], seconds=plan.warm_up)
+        for _ in range(plan.rounds):
+            for (server, name, kind), cost in costs.items():
+                once(stages[server], OPERATIONS[name], cost, kind, plan.seconds)
+    return list(costs.values())
+
+
+def once(stage: Stage, operation: Operation, cost: Cost, kind: str, seconds: float) -> None:
+    """Add one round to `cost`."""
+    pids = stage.server.pids()
+    began, before, core = time.monotonic(), cpu_seconds(pids), core_seconds(SERVER_CORE)
+    outcome = stage.run(operation, kind=kind, seconds=seconds)
+    spent = cpu_seconds(pids) - before
+    foreign = core_seconds(SERVER_CORE) - core - spent
+    cost.others.append(max(0.0, foreign / (time.monotonic() - began)))
+    cost.planned += outcome.planned * operation.each
+    cost.lost += outcome.lost * operation.each
+    cost.repeated += outcome.repeated
+    cost.microseconds.append(1e6 * spent / max(1, outcome.successful) / operation.each)

@@ -1,0 +1,138 @@
+"""How cost and latency grow: with the rate, with the number of bindings, with the size of a fork."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.measures import Prober, cpu_seconds, memory_bytes
+from bench.operations import CALLEES, CALLERS, OPERATIONS, PHONES, Operation, Stage
+from bench.phones import Phone
+from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
+from tests.wire.programs import own_address
+
+PROBE_EVERY = 0.005  # seconds
+BINDING = 1_000  # REGISTER pairs a second, until all are bound
+WEIGHED = 10_000  # bindings; fewer are lost in the noise, and nobody waits for them to settle
+SETTLE_SECONDS = 40  # transactions are kept for 32 (timers H, J, L and M)
+RINGERS = Path(__file__).with_name("ringers.py")
+FORKS_A_SECOND = 50
+FORKERS = [f"fork{number:02}" for number in range(1, 11)]  # each has as many contacts as its number
+
+
+def cost_of(stage: Stage, operation: Operation, **load) -> dict[str, object]:
+    """One load: the microseconds of CPU of an operation, and how many were lost."""
+    pids = stage.server.pids()
+    before = cpu_seconds(pids)
+    outcome = stage.run(operation, **load)
+    spent = cpu_seconds(pids) - before
+    done = max(1, outcome.successful) * operation.each
+    return {"microseconds": 1e6 * spent / done, "lost": outcome.lost, "planned": outcome.planned}
+
+
+def latency_of(stage: Stage, operation: Operation, **load) -> dict[str, float]:
+    """Milliseconds that an OPTIONS waits for its answer beside a load."""
+    with Prober(stage.server, PROBE_EVERY) as prober:
+        stage.run(operation, **load)
+    return prober.summary()
+
+
+def with_the_rate(
+    stage: Stage, operation: Operation, top: int, seconds: float, points: int
+) -> list[dict[str, object]]:
+    """Cost and latency at `points` rates from 100 a second to `top`, evenly spread as logarithms."""
+    rates = [round(100 * (top / 100) ** (n / (points - 1))) for n in range(points)]
+    return [
+        {
+            "server": stage.server.name,
+            "operation": operation.name,
+            "rate": rate,
+            **cost_of(stage, operation, rate=rate, seconds=seconds),
+            "latency": latency_of(stage, operation, rate=rate, seconds=seconds),
+        }
+        for rate in rates
+    ]
+
+
+def with_the_bindings(
+    home: Path, name: str, size: int, seconds: float, settle: float = SETTLE_SECONDS
+) -> dict[str, object]:
+    """Cost of a pair and a call beside so many bindings, and what a binding takes of memory."""
+    phones = [f"phone{n:06}" for n in range(size)]
+    users = [*phones, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
+    pair, call = OPERATIONS["pair"], OPERATIONS["call"]
+    with SERVERS[name](home / name, users) as server:
+        stage = Stage(server, home / name)
+        time.sleep(1)
+        empty = memory_bytes(server.pids())
+        bound = stage.run(pair, rate=BINDING, seconds=size / BINDING, phones=phones)
+        time.sleep(settle if size >= WEIGHED else 1)
+        memory = memory_bytes(server.pids())
+        some = random.Random(size).sample(phones, min(size, 5000))
+        return {
+            "server": name,
+            "bindings": size,
+            "lost": bound.lost,
+            "empty": empty,
+            "memory": memory,
+            "bytes_each": (memory["own"] - empty["own"]) / max(1, bound.successful),
+            "pair": cost_of(stage, pair, seconds=seconds, phones=some),
+            "call": cost_of(stage, call, seconds=seconds),
+            "latency": latency_of(stage, call, seconds=seconds),
+        }
+
+
+class Ringers:
+    """The phones of a fork, played by one process: all ring, the one named `first` answers."""
+
+    def __init__(self) -> None:
+        self.address = own_address()
+
+    def __enter__(self) -> "Ringers":
+        self.process = subprocess.Popen(
+            [sys.executable, str(RINGERS), self.address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.process.stdout.readline()  # it listens
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate("", timeout=10)
+
+    def bind(self, server: Server, sizes: list[int]) -> None:
+        """Bind the contacts of those of FORKERS that have so many, before the ringers begin."""
+        with Phone((HOST, server.port), DOMAIN, here=(self.address, 5060)) as phone:
+            for size in sizes:
+                for contact in ["first", *(f"ring{n}" for n in range(1, size))]:
+                    uri = f"sip:{contact}@{self.address}:5060"
+                    assert phone.register(FORKERS[size - 1], PASSWORD, uri) == 200
+
+
+def with_the_fork(
+    home: Path, name: str, sizes: list[int], seconds: float
+) -> list[dict[str, object]]:
+    """Cost of a call to a user with so many contacts: all ring, one answers, the others are cancelled."""
+    found: list[dict[str, object]] = []
+    with SERVERS[name](
+        home / name, [*PHONES[:100], *CALLEES["udp"], *CALLEES["tcp"], *CALLERS, *FORKERS]
+    ) as server:
+        stage = Stage(server, home / name)
+        ringers = Ringers()
+        ringers.bind(server, sizes)
+        call = OPERATIONS["fork"]
+        with ringers:
+            for size in sizes:
+                people = [f"{FORKERS[size - 1]};stranger{n:02}" for n in range(100)]
+                load = {"rate": FORKS_A_SECOND, "seconds": seconds, "rows": people}
+                found.append(
+                    {
+                        "server": name,
+                        "contacts": size,
+                        **cost_of(stage, call, **load),
+                        "latency": latency_of(stage, call, **load),
+                    }
+                )
+    return found

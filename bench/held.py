@@ -1,0 +1,35 @@
+"""Calls held at once: as many ringing, then as many established, and the memory that they take."""
+
+import time
+from pathlib import Path
+
+from bench.growth import SETTLE_SECONDS
+from bench.measures import memory_bytes
+from bench.operations import OPERATIONS, USERS, Stage
+from bench.servers import SERVERS
+
+
+def hold(
+    home: Path, name: str, number: int, rate: int, settle: float = SETTLE_SECONDS
+) -> dict[str, object]:
+    """Start `number` calls at `rate` a second, of which the last rings before the first answers."""
+    coming = number / rate  # seconds until all are there
+    ring = talk = coming + 5
+    with SERVERS[name](home / name, USERS) as server:
+        stage = Stage(server, home / name)
+        time.sleep(1)
+        before, began = memory_bytes(server.pids()), time.monotonic()
+        moments = {"ringing": coming + 3, "established": ring + coming + 3}
+        found: dict[str, object] = {"server": name, "number": number, "before": before}
+        call = OPERATIONS["call"]
+        with stage.load(call, rate=rate, seconds=coming, ring=ring, talk=talk) as load:
+            for state, after in moments.items():
+                time.sleep(max(0.0, began + after - time.monotonic()))
+                memory = memory_bytes(server.pids())
+                open_calls = load.open()
+                each = (memory["own"] - before["own"]) / max(1, open_calls)
+                found[state] = {"open": open_calls, "memory": memory, "bytes_each": each}
+            outcome = load.outcome()
+        time.sleep(settle)
+        after = memory_bytes(server.pids())
+        return found | {"lost": outcome.lost, "repeated": outcome.repeated, "after": after}

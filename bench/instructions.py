@@ -1,0 +1,77 @@
+"""How many instructions a REGISTER pair and a call take in-process, whoever else uses the machine.
+
+    python bench/instructions.py [--number 100] [--timeout 180]
+
+Runs the loop of quick.py under Valgrind's callgrind (Debian: valgrind) three times at once: once
+for the start alone, once with so many pairs, once with so many calls.  What they take more than
+the start is divided by their number.  The figures are thousands of instructions, of this process
+alone: the kernel's are not counted.  It takes about a minute.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+BATCH = 50  # users, each of whom has one operation in a round of quick.py
+RUNS = ("start", "pair", "call")
+
+
+def play(run: str, number: int) -> None:
+    """What is counted: a round of each, which warms up, and so many operations."""
+    from quick import Bench
+
+    gc.disable()  # when it collects depends on what has gone before
+    bench = Bench(BATCH)
+    bench.pairs()
+    bench.calls()
+    for _ in range(number // BATCH if run != "start" else 0):
+        bench.pairs() if run == "pair" else bench.calls()
+
+
+def counted(run: str, number: int, seconds: float) -> int:
+    """Instructions of a whole run, which is ended after so many seconds."""
+    with contextlib.suppress(subprocess.TimeoutExpired), tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [
+                *["valgrind", "--tool=callgrind", f"--callgrind-out-file={home}/out"],
+                *[sys.executable, __file__, "--play", run, "--number", str(number)],
+            ],
+            env=os.environ | {"PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if found := re.search(r"Collected : (\d+)", done.stderr):
+            return int(found[1])
+        raise SystemExit(f"valgrind ended with {done.returncode}: {done.stderr[-2000:]}")
+    raise SystemExit(f"The run of {run} took longer than {seconds:g} s; --timeout allows it more.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--number", type=int, default=100, help="of operations, in fifties")
+    parser.add_argument("--timeout", type=float, default=180, help="seconds that a run may take")
+    parser.add_argument("--play", choices=RUNS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.play:
+        play(options.play, options.number)
+        return
+    if not shutil.which("valgrind"):
+        sys.exit("Valgrind is not installed: apt-get install valgrind.")
+    with ThreadPoolExecutor() as pool:
+        start, *others = pool.map(lambda run: counted(run, options.number, options.timeout), RUNS)
+    print(f"{'thousands of instructions':26} {'each':>8}")
+    for run, total in zip(RUNS[1:], others, strict=True):
+        print(f"{run:26} {(total - start) / options.number / 1000:8.1f}")
+
+
+if __name__ == "__main__":
+    main()

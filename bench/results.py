@@ -1,0 +1,80 @@
+"""The file of results: what was found, when, and under which conditions."""
+
+import dataclasses
+import json
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.sections import Plan
+from tests.wire.programs import program
+
+Results = dict[str, dict]
+
+
+def new(plan: Plan) -> Results:
+    """Results with nothing found yet."""
+    return {"conditions": conditions(plan), "sections": {}}
+
+
+def conditions(plan: Plan) -> dict[str, object]:
+    """What one has to know to compare these figures with others."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "gevent": version("gevent"),
+        "kamailio": _first(r"version: (.*)", _said(program("kamailio"), "-v")),
+        "sipp": _first(r"SIPp (\S+)", _said(program("sipp"), "-v")),
+        "commit": _said(
+            "git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"
+        ).strip(),
+        "plan": dataclasses.asdict(plan),
+    }
+
+
+def merged(kept: Results, found: Results) -> Results:
+    """What was found in place of what was kept; each section knows the conditions of its run."""
+    sections = kept.get("sections", {}) | found["sections"]
+    of_sections = kept.get("conditions_of", {}) | dict.fromkeys(
+        found["sections"], found["conditions"]["date"]
+    )
+    return {"conditions": found["conditions"], "measured_at": of_sections, "sections": sections}
+
+
+def load(file: Path) -> Results:
+    """What the file holds; nothing when there is none."""
+    return json.loads(file.read_text()) if file.exists() else {"conditions": {}, "sections": {}}
+
+
+def save(kept: Results, file: Path) -> None:
+    """Write them, floats to three digits behind the point."""
+    text = json.dumps(_rounded(kept), indent=1, ensure_ascii=False)
+    file.write_text(text + "\n")
+
+
+def _rounded(value: object) -> object:
+    match value:
+        case float():
+            return round(value, 3)
+        case dict():
+            return {name: _rounded(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_rounded(one) for one in value]
+    return value
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1].strip().rstrip(".") if found else "unknown"

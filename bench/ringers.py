@@ -1,0 +1,79 @@
+"""Plays the phones of a fork on one socket: every one rings, the one called `first` answers.
+
+    python bench/ringers.py ADDRESS
+
+Listens on UDP ADDRESS:5060 until its input ends.  It keeps nothing of a call: the branch of an
+INVITE and of its CANCEL are the same, so the 487 can be made of the CANCEL alone.
+"""
+
+import collections
+import re
+import select
+import socket
+import sys
+import time
+
+ANSWERS_AFTER = 0.03  # seconds; by then all the others have rung
+COPIED = re.compile(r"^(?:Via|Record-Route|From|Call-ID):.*\r\n", re.MULTILINE | re.IGNORECASE)
+ROOM = 4 * 1024 * 1024  # bytes of the socket's buffer
+
+
+class Ringers:
+    """The phones behind one socket."""
+
+    def __init__(self, address: str) -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        self.sock.bind((address, 5060))
+        self.here = f"{address}:5060"
+        self.answers: collections.deque = collections.deque()  # when, and what to whom
+
+    def run(self) -> None:
+        """Answer until the input of this process ends."""
+        while True:
+            wait = max(0.0, self.answers[0][0] - time.monotonic()) if self.answers else None
+            ready = select.select([self.sock, sys.stdin], [], [], wait)[0]
+            if sys.stdin in ready:
+                return
+            if self.sock in ready:
+                data, source = self.sock.recvfrom(65535)
+                self.take(data.decode(), source)
+            while self.answers and self.answers[0][0] <= time.monotonic():
+                _, response, source = self.answers.popleft()
+                self.sock.sendto(response, source)
+
+    def take(self, message: str, source: tuple[str, int]) -> None:
+        """Do what a phone does with this message at once, and note what it does later."""
+        method, _, rest = message.partition(" ")
+        if method == "INVITE":
+            self.sock.sendto(self.response(message, "180 Ringing", "INVITE"), source)
+            if rest.startswith("sip:first@"):
+                answer = self.response(message, "200 OK", "INVITE")
+                self.answers.append((time.monotonic() + ANSWERS_AFTER, answer, source))
+        elif method == "CANCEL":
+            self.sock.sendto(self.response(message, "200 OK", "CANCEL"), source)
+            self.sock.sendto(self.response(message, "487 Request Terminated", "INVITE"), source)
+        elif method == "BYE":
+            self.sock.sendto(self.response(message, "200 OK", "BYE"), source)
+
+    def response(self, request: str, status: str, method: str) -> bytes:
+        """A response to the request, or to the INVITE that it cancels; the branch makes the tag."""
+        branch = re.search(r"branch=z9hG4bK([^;\s]+)", request)[1]
+        to = re.search(r"^To:.*", request, re.MULTILINE | re.IGNORECASE)[0].rstrip()
+        number = re.search(r"^CSeq: *(\d+)", request, re.MULTILINE | re.IGNORECASE)[1]
+        tag = "" if ";tag=" in to else f";tag={branch}"
+        return (
+            f"SIP/2.0 {status}\r\n{''.join(COPIED.findall(request))}{to}{tag}\r\n"
+            f"CSeq: {number} {method}\r\nContact: <sip:first@{self.here}>\r\n"
+            f"Content-Length: 0\r\n\r\n"
+        ).encode()
+
+
+def main() -> None:
+    ringers = Ringers(sys.argv[1])
+    print(flush=True)
+    ringers.run()
+
+
+if __name__ == "__main__":
+    main()

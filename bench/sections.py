@@ -1,0 +1,176 @@
+"""The parts of a comparison, in their order, and how much of each is done."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import costs, gaps, growth, held, limits
+from bench.measures import memory_bytes
+from bench.operations import MEASURED, OPERATIONS, USERS, Stage
+from bench.servers import SERVERS
+
+Figures = list[dict[str, object]]
+WORK = ("pair", "call")  # the two operations whose limits and growth are looked for
+RIVALS = ("ours", "tuned")  # whose growth is compared
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done; times in seconds."""
+
+    rounds: int = 3
+    seconds: float = 4.0  # of a load
+    operations: tuple[str, ...] = tuple(MEASURED)
+    kinds: tuple[str, ...] = ("udp", "tcp")
+    warm_up: float = 5.0  # of 2,000 pairs a second; then each of 10,000 phones is registered
+    sustained: float = 10.0  # how long a highest rate must hold
+    patience: float = 40.0  # of looking for one
+    limited: tuple[str, ...] = tuple(SERVERS)  # whose highest rates are looked for
+    points: int = 5  # between 100 operations a second and the highest rate
+    bindings: tuple[int, ...] = (100, 10_000, 100_000)
+    contacts: tuple[int, ...] = (1, 2, 3, 5, 7, 10)
+    settle: float = growth.SETTLE_SECONDS  # before memory is looked at
+    imported: int = gaps.IMPORTED
+    held: int = 10_000  # calls at once
+    held_rate: int = 500  # of their beginning, a second
+    steady: float = 60.0  # how long 80 % of the highest rate must hold; 0 leaves it out
+
+    @classmethod
+    def quick(cls) -> "Plan":
+        """What fits into about three minutes, without memory given back and without the long run."""
+        return cls(
+            rounds=1,
+            seconds=1.0,
+            kinds=("udp",),
+            warm_up=1.0,
+            sustained=2.0,
+            patience=4.0,
+            limited=RIVALS,
+            points=2,
+            bindings=(1_000,),
+            contacts=(1, 5),
+            settle=0.5,
+            imported=2_000,
+            held=200,
+            held_rate=200,
+            steady=0.0,
+        )
+
+    def changed(self, rounds: int | None, seconds: float | None, operations: list[str]) -> "Plan":
+        """The plan with what the command line says otherwise."""
+        return dataclasses.replace(
+            self,
+            rounds=rounds or self.rounds,
+            seconds=seconds or self.seconds,
+            operations=tuple(operations) or self.operations,
+        )
+
+
+@contextlib.contextmanager
+def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
+    """One server alone, with all its phones registered."""
+    with SERVERS[name](home / name, USERS) as server:
+        ready = Stage(server, home / name)
+        ready.run(OPERATIONS["pair"], seconds=plan.warm_up)
+        yield ready
+
+
+def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """CPU of every operation over every transport, and memory at rest."""
+    return [one.record() for one in costs.measure_costs(home, plan)]
+
+
+def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """The highest sustained rate of pairs and calls."""
+    found = []
+    for name in plan.limited:
+        with stage(home, name, plan) as ready:
+            found += [
+                limits.highest(ready, OPERATIONS[each], plan.sustained, plan.patience)
+                for each in WORK
+            ]
+    return [one.record() for one in found]
+
+
+def rate(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
+    """Cost and latency from 100 a second to the highest rate."""
+    found: Figures = []
+    for name in RIVALS:
+        with stage(home, name, plan) as ready:
+            for each in WORK:
+                top = _highest(before, name, each)
+                found += growth.with_the_rate(
+                    ready, OPERATIONS[each], top, min(plan.seconds, 2.0), plan.points
+                )
+    return found
+
+
+def steady(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
+    """A minute at 80 % of our highest rate."""
+    found: Figures = []
+    for each in WORK if plan.steady else ():
+        with stage(home, "ours", plan) as ready:
+            top = 0.8 * _highest(before, "ours", each)
+            held, one = limits.sustained(ready, OPERATIONS[each], top, plan.steady)
+            found.append({**one.record(), "held": held})
+    return found
+
+
+def _highest(before: dict[str, Figures], server: str, operation: str) -> int:
+    """The highest rate that this run has found; without one, that of the cost."""
+    for one in before.get("limits", ()):
+        if (one["server"], one["operation"]) == (server, operation):
+            return int(one["rate"])
+    return OPERATIONS[operation].rate
+
+
+def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """Memory of each server at rest, with 10,000 users."""
+    found: Figures = []
+    for name, kind in SERVERS.items():
+        with kind(home / name, USERS) as server:
+            found.append({"server": name, "users": len(USERS), **memory_bytes(server.pids())})
+    return found
+
+
+def bindings(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """Cost and memory from 100 to 100,000 bindings."""
+    return [
+        growth.with_the_bindings(home / str(size), name, size, min(plan.seconds, 2.0), plan.settle)
+        for name in RIVALS
+        for size in plan.bindings
+    ]
+
+
+def forks(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """Cost and latency of a call to one that has 1 to 10 contacts."""
+    return [
+        one
+        for name in RIVALS
+        for one in growth.with_the_fork(home, name, plan.contacts, min(plan.seconds, 2.0))
+    ]
+
+
+def gap(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """How long our server reads no datagram."""
+    return gaps.measure_gaps(home, plan.seconds, plan.imported)
+
+
+def hold(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """10,000 ringing and 10,000 established calls."""
+    return [held.hold(home, "ours", plan.held, plan.held_rate, plan.settle)]
+
+
+SECTIONS: dict[str, Callable[[Path, Plan, dict[str, Figures]], Figures]] = {
+    "costs": cost,
+    "memory": memory,
+    "limits": limit,
+    "rates": rate,
+    "bindings": bindings,
+    "forks": forks,
+    "gaps": gap,
+    "held": hold,
+    "steady": steady,
+}
