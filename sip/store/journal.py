@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 Entry = TypeVar("Entry")
 
 # How long the first entry of a batch waits for company, in seconds.  A commit costs about half a
-# millisecond of CPU: at 200 a second that is a tenth of a core, and no phone notices 5 ms.
-WINDOW = 0.005
+# millisecond of CPU: at 50 a second that is a fortieth of a core, and no phone notices 20 ms.
+WINDOW = 0.02
 
 
 class NotSaved(Exception):
