@@ -36,8 +36,9 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger("sip.transaction")
 
-# Handlers that may wait at one time.  Each holds a greenlet of about 8 kB and a request.
-MAX_WAITING = 2000
+# Handlers that may wait at one time: calls that ring, most of all, and ten thousand of them are to
+# ring at once.  Each holds a greenlet and two copies of its request, some 18 kB together.
+MAX_WAITING = 12_000
 # Transactions held at one time; a finished one is held for 32 s and about 1 kB.
 MAX_TRANSACTIONS = 400_000
 
