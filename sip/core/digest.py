@@ -8,9 +8,9 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from sip.message.grammar import quote
+from sip.message.kept import kept
 
 # A nonce serves that long; then the phone gets a new one by stale=true, without asking its user.
 NONCE_SECONDS = 300.0
@@ -104,7 +104,7 @@ def _ha2(algorithm: str, method: str, uri: str) -> str:
     return _HASHES[algorithm](f"{method}:{uri}".encode("utf-8", "surrogateescape"))
 
 
-_ha2_kept = lru_cache(maxsize=1024)(_ha2)  # all phones register with the same
+_ha2_kept = kept(1024)(_ha2)  # all phones register with the same
 
 
 def is_right(ha1: str, method: str, answer: Answer) -> bool:

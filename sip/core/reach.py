@@ -1,9 +1,9 @@
 """How who sent a request can be reached: at its Contact, or only the way that it came."""
 
-from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from sip.message.headers import Via
+from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri
 from sip.transport.flow import DEFAULT_PORT, Flow
 from sip.transport.resolver import is_address
@@ -30,7 +30,7 @@ def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
     return host != flow.remote[0] and is_address(host) and _is_private(host)
 
 
-@lru_cache(maxsize=1024)
+@kept(1024)
 def _is_private(host: str) -> bool:
     """Tell whether an address means something else elsewhere.  `ipaddress` counts test nets too."""
     try:

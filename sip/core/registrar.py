@@ -18,6 +18,7 @@ from sip.message.headers import (
     parse_q,
     parse_seconds,
 )
+from sip.message.kept import kept
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.layer import Upstream
@@ -227,7 +228,7 @@ def _read_path(value: str) -> SipUri:
         raise BadMessage(f"Path: {error.reason}") from None
 
 
-@lru_cache(maxsize=1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
+@kept(1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
 def _other_params(params_text: str) -> str:
     """What else a contact says of itself, above all what it can do (RFC 3840 §6).
 

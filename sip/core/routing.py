@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeGuard
 
 from sip.core.trunk import Trunk
 from sip.message.grammar import BadMessage, bounded_number, value_of
 from sip.message.headers import parse_name_addr
+from sip.message.kept import kept
 from sip.message.message import Request
 from sip.message.uri import (
     SipUri,
@@ -322,4 +322,4 @@ def _hops(line: str) -> int:
 
 
 _LONGEST_HOPS = 32
-_hops_kept = lru_cache(maxsize=512)(_hops)
+_hops_kept = kept(512)(_hops)

@@ -6,7 +6,6 @@ can't read.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from sip.message.grammar import (
     QUOTED,
@@ -22,6 +21,7 @@ from sip.message.grammar import (
     unquote,
     value_of,
 )
+from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri, parse_host_port, parse_uri
 
 # The methods of RFC 3261 and its extensions; any other token is a method too.
@@ -114,7 +114,7 @@ def scan_via(value: str) -> Via:
     return Via(transport.upper(), sent_by, scan_params(value[match.end() :]))
 
 
-@lru_cache(maxsize=4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
+@kept(4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
 def _sent_by(text: str) -> str:
     """Check the shape of host[:port] (§25.1 `sent-by`) and give it in lower case."""
     if len(text) > MAX_SENT_BY or not _SENT_BY.fullmatch(text):
@@ -198,7 +198,7 @@ def _name_addr(value: str) -> NameAddr:
     return NameAddr(display_name, uri, {"tag": tag}, params_text)
 
 
-_name_addr_kept = lru_cache(maxsize=4096)(_name_addr)
+_name_addr_kept = kept(4096)(_name_addr)
 
 
 _PLAIN_TAG = re.compile(r"[A-Za-z0-9._~-]++")
@@ -218,7 +218,7 @@ def address_of_line(line: str) -> NameAddr:
     return NameAddr(known.display_name, known.uri_text, {"tag": tag}, f";tag={tag}")
 
 
-@lru_cache(maxsize=4096)
+@kept(4096)
 def _line_kept(line: str) -> NameAddr:
     return _name_addr(value_of(line))
 
@@ -277,7 +277,7 @@ def parse_cseq(value: str) -> tuple[int, str]:
     return count, method
 
 
-@lru_cache(maxsize=1024)  # most are of the first few in their dialog
+@kept(1024)  # most are of the first few in their dialog
 def _cseq_kept(line: str) -> tuple[int, str]:
     return parse_cseq(value_of(line))
 

@@ -1,9 +1,9 @@
 """The names of header fields and the phrases of responses (RFC 3261 §20, §21)."""
 
 import re
-from functools import lru_cache
 
 from sip.message.grammar import BadMessage, is_token
+from sip.message.kept import kept
 
 _COMPACT = {
     # RFC 3261 §20, and of later RFCs 3265, 3515, 3841, 3892, 4028, 4474
@@ -128,7 +128,7 @@ def _spelled_out(spelling: str) -> str | None:
     return NAMES.get(lower, lower)
 
 
-_spelled_out_kept = lru_cache(maxsize=512)(_spelled_out)
+_spelled_out_kept = kept(512)(_spelled_out)
 
 
 def field_name(line: str) -> str:

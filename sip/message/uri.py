@@ -3,10 +3,10 @@
 import re
 import string
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from sip.message.grammar import BadMessage, has_bad_escape, unescape
+from sip.message.kept import kept
 from sip.message.names import NAMES
 
 # Parsed URIs are kept: the same few stand in every message of a phone.  Both numbers bound
@@ -179,7 +179,7 @@ def read_uri(text: str) -> Uri:
     return Uri(text, scheme)
 
 
-_parse_kept = lru_cache(maxsize=_KEPT_URIS)(read_uri)
+_parse_kept = kept(_KEPT_URIS)(read_uri)
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
@@ -240,7 +240,7 @@ def _host_port(text: str) -> tuple[str, int | None]:
     return host, int(port_text)
 
 
-_host_port_kept = lru_cache(maxsize=_KEPT_URIS)(_host_port)
+_host_port_kept = kept(_KEPT_URIS)(_host_port)
 
 
 def format_host(host: str) -> str:

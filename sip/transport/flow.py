@@ -1,10 +1,10 @@
 """A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from sip.message.grammar import BadMessage
 from sip.message.headers import Via
+from sip.message.kept import kept
 from sip.message.uri import format_host_port, parse_host_port
 
 DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
@@ -34,13 +34,13 @@ class Flow(NamedTuple):
 
 
 # A phone's flow is in all requests of its calls; twice 4096 are about 4 MB.
-@lru_cache(maxsize=4096)
+@kept(4096)
 def flow_text(flow: Flow) -> str:
     """`str(flow)`, kept."""
     return str(flow)
 
 
-@lru_cache(maxsize=4096)
+@kept(4096)
 def parse_flow(text: str) -> Flow:
     """Read what `str(flow)` wrote.  Raises BadMessage."""
     match text.split("/"):

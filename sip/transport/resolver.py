@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain, zip_longest
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sip.message.grammar import BadMessage
+from sip.message.kept import kept
 from sip.message.uri import SipUri, parse_host_port
 from sip.transport.answers import Answer, Answers, Ask
 from sip.transport.dns import Naptr, Srv, Unanswered
@@ -267,7 +267,7 @@ def in_order(rows: Sequence[Srv], draw: Callable[[int], int]) -> list[Srv]:
     return ordered
 
 
-@lru_cache(maxsize=4096)
+@kept(4096)
 def _normal_address(host: str) -> str:
     try:
         address = ip_address(host)

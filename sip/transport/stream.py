@@ -12,13 +12,13 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
 import gevent
 
 from sip.message.framing import BadStream
+from sip.message.kept import kept
 from sip.message.uri import format_host_port
 from sip.transport.connection import Connection
 from sip.transport.flow import Endpoint, Flow
@@ -66,7 +66,7 @@ Closed = Callable[[int], None]
 Refuse = Callable[[BadStream, Flow], None]
 
 
-@lru_cache(maxsize=1024)
+@kept(1024)
 def network_of(host: str) -> str:
     """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
     return str(ip_network((host, 64), strict=False)) if ":" in host else host

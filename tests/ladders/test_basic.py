@@ -1,5 +1,7 @@
 """Calls between two phones, from the top of the ladder to the bottom."""
 
+import gevent
+import pytest
 from world import World, dialog_of_callee, dialog_of_caller
 
 
@@ -61,3 +63,23 @@ def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(world: World, monkeypat
     mobile.gets("CANCEL")
     alice.gets(500, call)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Not while it lasts, and not again before the next one."""
+    given: list[str] = []
+    monkeypatch.setattr("sip.server.RUSH", 5)
+    monkeypatch.setattr("sip.server.forget_what_is_kept", lambda: given.append("kept"))
+    monkeypatch.setattr("sip.server._trim", lambda: given.append("free"))
+    alice, bob = world.phones("alice", "bob")
+    for _ in range(4):
+        call = alice.sends("INVITE", bob.aor)
+        bob.answers(bob.gets("INVITE"), 486)
+        alice.gets(486, call)
+    world.server.sweep()
+    assert given == []
+    world.passes(40.0)
+    for _ in range(2):
+        world.server.sweep()
+        gevent.sleep(0.05)
+    assert given == ["kept", "free"]
