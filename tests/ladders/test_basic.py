@@ -75,6 +75,7 @@ def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytes
     for _ in range(4):
         call = alice.sends("INVITE", bob.aor)
         bob.answers(bob.gets("INVITE"), 486)
+        bob.gets("ACK")
         alice.gets(486, call)
     world.server.sweep()
     assert given == []
