@@ -60,8 +60,8 @@ RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
 _BROADCAST = ip_address("255.255.255.255")
-# Transactions held at a time that are a rush: they take some ten megabytes.
-RUSH = 4000
+# Transactions held at a time that are a rush: they take a few megabytes.
+RUSH = 1000
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
 
