@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run check test fast bench bench-quick requirements clean
+.PHONY: run check test bench bench-quick compiled test-compiled requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -27,6 +27,12 @@ bench: $(STAMP)
 bench-quick: $(STAMP)
 	$(PYTHON) bench/quick.py
 
+compiled: $(STAMP)
+	$(PYTHON) bench/compiled.py
+
+test-compiled: compiled
+	cd build/compiled && timeout 600 $(abspath $(PYTHON)) -m pytest -q -n 2 -p no:cacheprovider -m "not wire"
+
 $(STAMP): requirements-dev.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements-dev.txt
@@ -39,4 +45,4 @@ requirements: $(STAMP)
 	done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

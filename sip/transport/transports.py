@@ -112,8 +112,8 @@ class Transports:
             return
         try:
             message = parse(datagram)
-        except BadRequest as error:
-            self._refuse(error, flow)
+        except BadRequest as refused:
+            self._refuse(refused, flow)
             return
         except BadMessage as error:
             self.complain(

@@ -107,6 +107,21 @@ def bench() -> Bench:
     return Bench()
 
 
+def answers_computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The HA1 of each answer that is computed by MD5 from here on, in order."""
+    ha1s: list[str] = []
+
+    def md5(data: bytes, **more: bool):
+        ha1, *others = data.decode().split(":")
+        if len(others) == 5:  # nonce, count, cnonce, qop and HA2 (RFC 7616 §3.4.1)
+            ha1s.append(ha1)
+        return whole(data, **more)
+
+    whole = hashlib.md5
+    monkeypatch.setattr(hashlib, "md5", md5)
+    return ha1s
+
+
 # Choosing among credentials
 
 
@@ -164,16 +179,12 @@ def test_a_client_may_answer_each_challenge(bench: Bench):
 
 def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
     """Whatever the request holds; those with a nonce of ours first."""
-    computed: list[str] = []
-    right = authentication.is_right
-    monkeypatch.setattr(
-        authentication, "is_right", lambda *all_: computed.append(all_[2].nonce) or right(*all_)
-    )
-    many = [bench.digest(nonce=f"foreign{n}") for n in range(100)]
-    assert bench.lets_in(*many, bench.digest()) == "bob"
+    many = [*(bench.digest(nonce=f"foreign{n}") for n in range(100)), bench.digest()]
+    guesses = [*(bench.digest(password=f"guess{n}") for n in range(100)), bench.digest()]
+    computed = answers_computed(monkeypatch)
+    assert bench.lets_in(*many) == "bob"
     assert len(computed) == 1
-    guesses = [bench.digest(password=f"guess{n}") for n in range(100)]
-    bench.challenges(*guesses, bench.digest())
+    bench.challenges(*guesses)
     assert len(computed) == 1 + MAX_ANSWERS
 
 
@@ -389,19 +400,19 @@ def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
 
 def test_whoever_does_not_exist_costs_the_same_and_hears_the_same(bench: Bench, monkeypatch):
     """§22.4: one digest is computed for every answer, and the challenge is the same."""
-    computed: list[str] = []
-    right = authentication.is_right
-    monkeypatch.setattr(
-        authentication, "is_right", lambda *all_: computed.append(all_[2].username) or right(*all_)
-    )
-    bench.users.add("off", "secret").enabled = False
+    off = bench.users.add("off", "secret")
+    off.enabled = False
     heard = set()
-    for username, password in (("bob", "wrong"), ("nobody", "x"), ("off", "secret"), ("off", "x")):
-        challenge, challenges = bench.challenges(bench.digest(username=username, password=password))
+    tried = (("bob", "wrong"), ("nobody", "x"), ("off", "secret"), ("off", "x"))
+    fields = [bench.digest(username=username, password=password) for username, password in tried]
+    computed = answers_computed(monkeypatch)
+    for field in fields:
+        challenge, challenges = bench.challenges(field)
         nonces = {parse_credentials(value).params["nonce"] for value in challenges}
         assert len(nonces) == 1
         heard.add((challenge.status, challenge.reason, str(challenges).replace(nonces.pop(), "")))
-    assert computed == ["bob", "nobody", "off", "off"]
+    bob = bench.users.find("bob", REALM)
+    assert computed == [bob.ha1_md5, authentication._NOBODY, off.ha1_md5, off.ha1_md5]
     assert len(heard) == 1
 
 

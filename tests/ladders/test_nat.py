@@ -169,14 +169,15 @@ def test_it_comes_as_often_as_the_setting_says():
 def test_a_keep_alive_that_cannot_be_sent_harms_nobody(world: World, monkeypatch):
     """It comes again."""
     bob = behind(world, "bob", 33_333)
-    send = world.server.transports.send
+    (sock,) = world.server.transports.sockets
+    send = sock.send
 
     def fails(data, flow):
         if flow.remote == bob.address:
             raise OSError("no way")
         send(data, flow)
 
-    monkeypatch.setattr(world.server.transports, "send", fails)
+    monkeypatch.setattr(sock, "send", fails)
     assert passes(world, 50) == []
     assert world.server.layer.counts["keep-alives not sent"] == 2
     monkeypatch.undo()

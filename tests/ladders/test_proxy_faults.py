@@ -8,6 +8,7 @@ import pytest
 from world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 from sip.message.message import Request, Response
+from sip.message.uri import SipUri
 
 STRANGER = "sip:x@elsewhere.org"
 
@@ -126,15 +127,15 @@ def test_a_fault_in_the_midst_of_a_fork_leaves_nobody_ringing(
     """§16.7, step 10: whatever final response goes upstream, pending branches are cancelled."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
-    layer = world.server.layer
-    send, count = layer.send_request, itertools.count(1)
+    resolver = world.server.proxy.forwarder.resolver
+    is_quick, count = resolver.is_quick, itertools.count(1)
 
-    def fails(*args, **more):
+    def fails(uri: SipUri) -> bool:
         if next(count) == 2:
             raise RuntimeError("a fault of ours")
-        return send(*args, **more)
+        return is_quick(uri)
 
-    monkeypatch.setattr(layer, "send_request", fails)
+    monkeypatch.setattr(resolver, "is_quick", fails)
     caller.sends(method, desk.aor, from_uri=STRANGER)
     assert statuses(caller) == [500]
     request = desk.gets(method)
@@ -155,10 +156,10 @@ def test_a_fault_while_others_ring_cancels_them(world: World, monkeypatch: pytes
     first, second = (phone.gets("INVITE") for phone in bob[:2])
     bob[0].answers(first, 180)
 
-    def fails(*args, **more):
+    def fails(uri: SipUri) -> bool:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(world.server.layer, "send_request", fails)
+    monkeypatch.setattr(world.server.proxy.forwarder.resolver, "is_quick", fails)
     bob[1].answers(second, 486)
     bob[0].answers(bob[0].gets("CANCEL"), 200)
     bob[0].answers(first, 487)

@@ -1,5 +1,7 @@
 """A transaction layer by itself: a socket in memory, a clock to turn, and a handler to script."""
 
+import weakref
+
 import gevent
 
 from sip.message.message import Message, Request, parse
@@ -14,15 +16,30 @@ FROM_ALICE = Flow("UDP", US, ALICE)
 TO_BOB = Flow("UDP", US, BOB)
 
 
-class Hop:
-    """One hop: what it hears is written out, what it says is kept for the test to take.
-
-    A new request is handed to `handler`, or merely kept in `served`.
-    """
+class Datagrams:
+    """The socket of a hop: what it says by datagrams is kept with all else that it says."""
 
     is_ipv6 = False
     is_wildcard = False
     local = US
+
+    def __init__(self, hop: "Hop") -> None:
+        self.hop = hop
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        self.hop.send(data, flow)
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Hop:
+    """One hop: what it hears is written out, what it says is kept for the test to take.
+
+    It carries what goes by connections itself.  A new request is handed to `handler`, or merely
+    kept in `served`.
+    """
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,7 +50,7 @@ class Hop:
         self.acks: list[Request] = []
         self.handler = lambda request, upstream: None
         self.transports = Transports(lambda: self.now)
-        self.transports.add(self)
+        self.transports.add(Datagrams(self))
         self.transports.streams = self
         self.layer = Layer(self.transports, lambda: self.now)
         self.layer.on_request = self.serve
@@ -43,7 +60,7 @@ class Hop:
         self.served.append((request, upstream))
         self.handler(request, upstream)
 
-    # What sockets do, of either kind
+    # What connections do
 
     def send(self, data: bytes, flow: Flow) -> Flow:
         if self.is_broken:
@@ -104,6 +121,16 @@ class Hop:
 def read(text: str) -> Message:
     """The message that a text stands for."""
     return parse(text.replace("\n", "\r\n").encode())
+
+
+class Lines(list[str]):
+    """The lines of a message, whose end can be seen."""
+
+
+def traced_by_its_lines(message: Message) -> weakref.ref[Lines]:
+    """What tells whether a message is still held, by whomever: its lines are nobody else's."""
+    message.lines = lines = Lines(message.lines)
+    return weakref.ref(lines)
 
 
 def request(

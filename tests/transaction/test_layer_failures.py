@@ -5,6 +5,7 @@ import re
 import pytest
 
 from sip.message.message import Message
+from sip.transport.flow import Flow
 from tests.transaction.hop import BOB, TO_BOB, Hop, answers, request, sent_on
 
 # What cannot be sent, §17.1.4, §18.4
@@ -166,11 +167,17 @@ def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(hop:
     assert hop.served[0][1].arrivals.empty() == []
 
 
-def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(proxy: Hop, caplog):
+def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(proxy: Hop, caplog, monkeypatch):
     """They have left the wheel together."""
     broken, good = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
-    transaction = proxy.layer.clients[broken.via.branch.lower(), "INVITE"]
-    transaction.interval = "no number"
+    send, branch = proxy.send, broken.via.branch.encode()
+
+    def fails(data: bytes, flow: Flow) -> Flow:
+        if branch in data:
+            raise RuntimeError("a fault of ours")
+        return send(data, flow)
+
+    monkeypatch.setattr(proxy, "send", fails)
     proxy.passes(0.6)
     assert "timer" in caplog.text
     assert [one.status for one in proxy.arrivals] == [500]

@@ -2,14 +2,13 @@
 
 import gc
 import logging
-import weakref
 
 import gevent
 import pytest
 
-from sip.message.message import Request, Response, make_response
+from sip.message.message import Response, make_response
 from sip.transaction import layer as layer_module
-from tests.transaction.hop import ALICE, BOB, FROM_ALICE, Hop, read, request
+from tests.transaction.hop import ALICE, BOB, FROM_ALICE, Hop, read, request, traced_by_its_lines
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
@@ -439,13 +438,8 @@ def test_at_the_bound_a_call_can_be_cancelled(hop: Hop, monkeypatch):
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL"])
 def test_a_request_that_was_answered_is_freed_without_the_garbage_collector(hop: Hop, method):
     """No reference cycle holds it; only the last response is kept."""
-
-    class Traced(Request):
-        __slots__ = ("__weakref__",)
-
-    plain = read(request(method))
-    traced = Traced(plain.method, plain.uri_text, plain.names, plain.lines)
-    gone = weakref.ref(traced)
+    traced = read(request(method))
+    gone = traced_by_its_lines(traced)
     hop.layer.on_request = lambda request, upstream: upstream.answer(200)
     gc.disable()
     try:

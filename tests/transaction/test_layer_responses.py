@@ -2,11 +2,9 @@
 
 import gc
 import re
-import weakref
 
 import pytest
 
-from sip.message.message import Request
 from sip.transaction.mailbox import Mailbox
 from sip.transport.flow import Flow
 from tests.transaction.hop import (
@@ -14,12 +12,14 @@ from tests.transaction.hop import (
     BOB,
     FROM_ALICE,
     TO_BOB,
+    Datagrams,
     Hop,
     answers,
     read,
     request,
     response,
     sent_on,
+    traced_by_its_lines,
 )
 
 IPV6_BOB = ("2001:db8::8", 5060)
@@ -390,13 +390,8 @@ def test_an_ack_goes_on_without_a_transaction_and_its_repeat_as_a_repeat(hop: Ho
 
 def test_an_accepted_call_holds_neither_request_without_the_garbage_collector(proxy: Hop):
     """PERFORMANCE: about a kilobyte a transaction, and no cycles."""
-
-    class Traced(Request):
-        __slots__ = ("__weakref__",)
-
-    plain = read(request())
-    traced = Traced(plain.method, plain.uri_text, plain.names, plain.lines)
-    gone = weakref.ref(traced)
+    traced = read(request())
+    gone = traced_by_its_lines(traced)
     proxy.layer.on_request = proxy.handler
     gc.disable()
     try:
@@ -417,7 +412,7 @@ def test_an_accepted_call_holds_neither_request_without_the_garbage_collector(pr
 def test_ipv6_peers_see_brackets_in_our_via(hop: Hop):
     """RFC 5118 §4.1; and the response is known by it, in any case."""
     flow = Flow("UDP", ("2001:db8::1", 5060), IPV6_BOB)
-    hop.transports._by_local[flow.local] = hop
+    hop.transports._by_local[flow.local] = Datagrams(hop)
     hop.handler = lambda request, upstream: upstream.layer.send_request(
         request.copy(), flow, upstream
     )
