@@ -118,8 +118,8 @@ class Proxy:
         target = self._target_within(request, passage)
         if target is None:
             raise Refused(430, f"{passage.flow} leads to nobody any more")  # RFC 5626 §5.3
-        if target.trunk is not None and target.trunk.username:
-            self._authenticate(request, upstream)  # before the gateway hears who we are
+        if target.trunk is not None:
+            self._authenticate(request, upstream)  # what leaves by a gateway is a user's of ours
         Fork(self.forwarder, request, upstream, mark).run([target])
 
     def _target_within(self, request: Request, passage: Passage) -> Target | None:
