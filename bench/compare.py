@@ -74,7 +74,7 @@ def main() -> None:
         began = time.monotonic()
         print(f"{name} …", end=" ", flush=True)
         with tempfile.TemporaryDirectory() as home:
-            found["sections"][name] = SECTIONS[name](Path(home), plan, found["sections"])
+            found["sections"][name] = SECTIONS[name](Path(home) / name, plan, found["sections"])
         print(f"{time.monotonic() - began:.0f} s", flush=True)
         if not options.quick or options.results:  # after each, so that an end midway loses little
             results.save(results.merged(results.load(file), found), file)

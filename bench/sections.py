@@ -111,7 +111,7 @@ def steady(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
     """A minute at 80 % of our highest rate."""
     found: Figures = []
     for each in WORK if plan.steady else ():
-        with stage(home, "ours", plan) as ready:
+        with stage(home / each, "ours", plan) as ready:
             top = 0.8 * _highest(before, "ours", each)
             held, one = limits.sustained(ready, OPERATIONS[each], top, plan.steady)
             found.append({**one.record(), "held": held})

@@ -2,6 +2,7 @@
 
 import csv
 import signal
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,12 @@ class Sipp:
         people: list[tuple[str, str, str]] | None = None,
         pause: float = 0.1,
         seconds: int = 60,
+        transport: str = "udp",
     ) -> None:
         """Start it, sending to the socket `to`.
 
-        `people` are rows of callee, caller and the caller's password, taken in turns.
+        `people` are rows of callee, caller and the caller's password, taken in turns.  On "tcp" all
+        calls share one connection.
         """
         self.scenario, self.calls, self.seconds = scenario, calls, seconds
         self.home = home
@@ -56,6 +59,7 @@ class Sipp:
         command = [
             *[*machine.enter, program("sipp"), to, "-sf", str(SCENARIOS / f"{scenario}.xml")],
             *["-i", self.address, "-p", str(port), "-bind_local", "-mi", self.address],
+            *["-t", {"udp": "u1", "tcp": "t1"}[transport]],
             *["-m", str(calls), "-r", str(rate), "-l", str(calls), "-d", str(int(pause * 1000))],
             *["-key", "domain", domain, "-key", "from_domain", from_domain or domain],
             *["-key", "contact", contact],
@@ -81,7 +85,8 @@ class Sipp:
 
     @property
     def socket(self) -> str:
-        return f"{self.address}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
 
     def succeeds(self) -> Statistics:
         """Wait for its end; every call must have gone as its scenario is written, none lost."""
@@ -111,8 +116,11 @@ class Sipp:
 
     def _listens_or_ended(self) -> bool:
         # An own probe of the socket would be a call to SIPp, and a bind could be in its way.
-        address = bytes(map(int, self.address.split(".")))[::-1].hex().upper()
-        return (
-            f"{address}:{self.port:04X}" in (self.proc / "net/udp").read_text()
-            or self.process.poll() is not None
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        packed = socket.inet_pton(family, self.address)
+        words = [packed[at : at + 4][::-1].hex() for at in range(0, len(packed), 4)]
+        place = f" {''.join(words)}:{self.port:04x} ".upper()
+        tables = (self.proc / "net" / kind for kind in ("udp", "udp6", "tcp", "tcp6"))
+        return self.process.poll() is not None or any(
+            place in table.read_text().upper() for table in tables if table.exists()
         )

@@ -18,7 +18,7 @@ from tests.wire.phone import Phone
 from tests.wire.pjsua import Pjsua
 from tests.wire.programs import until
 from tests.wire.server import CALLEES, Server
-from tests.wire.test_sipp import register
+from tests.wire.test_sipp import play, register
 
 SECONDS_REMEMBERED = 3
 
@@ -257,3 +257,25 @@ def test_a_call_goes_on_when_the_router_gives_its_phone_another_port(network, at
     bob.hangs_up()
     alice.call_ends(bob)
     bob.call_ends(alice)
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "by"),
+    [
+        ("street", "street6", ("udp", "udp")),
+        ("street6", "street", ("tcp", "udp")),
+        ("street6", "street6", ("udp", "tcp")),
+        ("home_desk", "street6", ("tcp", "udp")),
+    ],
+)
+def test_calls_between_ipv4_ipv6_and_nat_are_set_up_and_ended(
+    server, network, sipp, caller: str, callee: str, by: tuple[str, str]
+):
+    """RFC 5658: by the hundred, and each side knows the server by its own address.
+
+    They register by IPv4: in a digest SIPp writes an address of IPv6 without its brackets.
+    """
+    on = getattr(network, caller), getattr(network, callee)
+    home = next(address for address in on[1].addresses if "." in address)
+    outside = {"from_domain": "elsewhere.test", "registers_at": home}
+    play(server, sipp, "caller", "callee", calls=100, by=by, on=on, **outside)

@@ -1,7 +1,10 @@
 """Many users at once, and exact ladders: SIPp accepts what its scenario says and nothing else."""
 
+import functools
+
 import pytest
 
+from tests.wire.network import LOOPBACK, Loopback, Machine
 from tests.wire.server import CALLEES, CALLERS
 
 CALLS = 500
@@ -13,37 +16,57 @@ def register(server, sipp, users: list[str], address: str, contact: str, **optio
         "register",
         calls=len(users),
         rate=250,
-        to=server.address,
+        **{"to": server.address} | options,
         domain=server.domain,
         people=[("", user, server.password_of(user)) for user in users],
         address=address,
         port=5070,
         contact=contact,
-        **options,
     ).succeeds()
+
+
+def play(
+    server,
+    sipp,
+    caller: str,
+    callee: str,
+    calls: int,
+    *,
+    from_domain: str | None = None,
+    by: tuple[str, str] = ("udp", "udp"),
+    on: tuple[Loopback | Machine, Loopback | Machine] = (LOOPBACK, LOOPBACK),
+    registers_at: str | None = None,
+) -> None:
+    """Play `calls` calls of the scenarios `caller` and `callee`, all of which must succeed.
+
+    Each side has its transport, and its machine.  Callees register from another address of theirs
+    where `registers_at` says one.
+    """
+    to = [server.address_for(machine.phone_address()) for machine in on]
+    phones = sipp(callee, calls=calls, to=to[1], transport=by[1], machine=on[1])
+    where = phones.socket + (";transport=tcp" if by[1] == "tcp" else "")
+    home = registers_at or phones.address
+    register(server, sipp, CALLEES, home, where, to=server.address_for(home), machine=on[1])
+    people = [(b, a, server.password_of(a)) for a, b in zip(CALLERS, CALLEES, strict=True)]
+    dialling = sipp(
+        caller,
+        calls=calls,
+        to=to[0],
+        domain=server.domain,
+        from_domain=from_domain,
+        people=people,
+        transport=by[0],
+        machine=on[0],
+    )
+    repeated = dialling.succeeds().repeated + phones.succeeds().repeated
+    # A message that somebody loses is repeated and arrives after all: none was lost.
+    assert repeated <= calls // 100
 
 
 @pytest.fixture
 def run(server, sipp):
-    """Play `calls` calls of the scenarios `caller` and `callee`, all of which must succeed."""
-
-    def run(caller: str, callee: str, calls: int, from_domain: str | None = None) -> None:
-        phones = sipp(callee, calls=calls)
-        register(server, sipp, CALLEES, phones.address, phones.socket)
-        people = [(b, a, server.password_of(a)) for a, b in zip(CALLERS, CALLEES, strict=True)]
-        dialling = sipp(
-            caller,
-            calls=calls,
-            to=server.address,
-            domain=server.domain,
-            from_domain=from_domain,
-            people=people,
-        )
-        repeated = dialling.succeeds().repeated + phones.succeeds().repeated
-        # A message that somebody loses is repeated and arrives after all: none was lost.
-        assert repeated <= calls // 100
-
-    return run
+    """`play` on the loopback network."""
+    return functools.partial(play, server, sipp)
 
 
 def test_a_thousand_users_register(server, sipp):
@@ -72,3 +95,9 @@ def test_a_call_cancelled_while_it_rings_ends_on_both_sides(run):
 def test_a_busy_callee_is_reported_to_the_caller(run):
     """RFC 3261 §17.1.1.3, §17.2.1: each hop acknowledges the 486."""
     run("caller_finds_busy", "callee_busy", calls=100)
+
+
+@pytest.mark.parametrize("by", [("tcp", "udp"), ("udp", "tcp"), ("tcp", "tcp")])
+def test_calls_between_udp_and_tcp_are_set_up_and_ended(run, by: tuple[str, str]):
+    """RFC 3261 §18, RFC 5658: each side knows the server by its own transport."""
+    run("caller_challenged", "callee", calls=100, by=by)
