@@ -73,8 +73,9 @@ def main() -> None:
     for name in sections or SECTIONS:
         began = time.monotonic()
         print(f"{name} …", end=" ", flush=True)
+        before = (results.load(file).get("sections") or {}) | found["sections"]
         with tempfile.TemporaryDirectory() as home:
-            found["sections"][name] = SECTIONS[name](Path(home) / name, plan, found["sections"])
+            found["sections"][name] = SECTIONS[name](Path(home) / name, plan, before)
         print(f"{time.monotonic() - began:.0f} s", flush=True)
         if not options.quick or options.results:  # after each, so that an end midway loses little
             results.save(results.merged(results.load(file), found), file)
