@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import sqlite3
 import stat
 import subprocess
@@ -20,6 +19,7 @@ from sip.store.accounts import md5
 from sip.store.admin import Admin, verify
 from sip.store.database import Database
 from sip.store.users import Users
+from tests.wire.programs import free_port_of_both
 
 ROOT = Path(__file__).parent.parent
 
@@ -312,15 +312,9 @@ def test_another_realm_than_the_one_the_passwords_were_set_for_warns(sipserver):
     assert "start with -sip.realm example.com" in err
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
-    web, sip = free_port(), free_port()
+    web, sip = free_port_of_both(), free_port_of_both()
     command = [sys.executable, str(ROOT / "sipserver.py"), f"-sip.addr=127.0.0.1:{sip}"]
     with subprocess.Popen(
         [*command, f"-web.addr=:{web}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
