@@ -312,6 +312,7 @@ def test_another_realm_than_the_one_the_passwords_were_set_for_warns(sipserver):
     assert "start with -sip.realm example.com" in err
 
 
+@pytest.mark.wire  # a running server, twice
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
     web, sip = free_port_of_both(), free_port_of_both()

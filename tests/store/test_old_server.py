@@ -396,6 +396,7 @@ BOUND = [] if os.geteuid() else MORTAL
 MOUNTED = ["unshare", "-m", "sh", "-c", 'mount --bind -o ro "$0" "$0" && exec "$@"']
 
 
+@pytest.mark.wire  # it takes many processes
 @pytest.mark.parametrize("how", ["file", "directory", "mounted"])
 @pytest.mark.parametrize("command", [["users", "list"], []], ids=["users", "server"])
 def test_what_may_not_be_written_is_refused_and_stays_as_it_is(tmp_path, how, command):
