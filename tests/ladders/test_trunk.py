@@ -361,3 +361,24 @@ def test_another_address_of_the_gateway_asks_with_a_nonce_of_its_own():
     asks(second, second.gets("INVITE"), 2)
     second.gets("ACK")
     assert is_right(second.gets("INVITE"), 2)
+
+
+def test_a_call_through_a_gateway_on_tcp_goes_on_after_a_restart():
+    """RFC 5626 §5.3: the gateway has another connection by then, and is known by its address."""
+    trunk = parse_trunks(f"0=sip:office:pass%20word@{GATEWAY};transport=tcp")
+    world = World(settings={"sip_trunk": trunk})
+    gateway = world.phone("gateway", registered=False, host=GATEWAY, transport="TCP")
+    alice = world.phone("alice")
+    invite, second = dials(alice, gateway)
+    gateway.answers(second, 200)
+    here = dialog_of_caller(invite, alice.gets(200))
+    world.start_server()
+    gateway.connects()
+    bye = alice.sends_within("BYE", here)
+    bye = alice.with_credentials(bye, alice.gets(407))
+    alice.transmits(bye)
+    asks(gateway, gateway.gets("BYE"), 2)
+    again = gateway.gets("BYE")
+    assert is_right(again, 2)
+    gateway.answers(again, 200)
+    assert alice.gets(200, bye)
