@@ -8,7 +8,7 @@ from bottle import Bottle, request, response
 from sip.store.admin import SESSION_SECONDS, USERNAME, verify
 from webadmin.connections import address_and_network
 from webadmin.guard import COOKIE, is_encrypted
-from webadmin.site import Answer, Site, go_to
+from webadmin.site import Answer, Site, go_to, typed
 from webadmin.work import TooBusy
 
 # Wrong passwords from one address until it has to wait, and for how long, in seconds.  What is
@@ -79,9 +79,9 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/login")  # type: ignore[untyped-decorator]
     def sign_in() -> Answer:
-        username = (request.forms.getunicode("username") or "").strip()
-        password = request.forms.getunicode("password") or ""
-        wanted = _own_path(request.forms.getunicode("next") or "")
+        username = typed("username").strip()
+        password = typed("password")
+        wanted = _own_path(typed("next"))
         address = request.environ.get("REMOTE_ADDR", "")
         if wait := tries.wait(address):
             response.status = 429
