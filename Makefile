@@ -1,10 +1,11 @@
 # make check: all that a change must pass, under a minute.  make test: everything, with real phones.
+# make siege: hostile messages for many minutes, SIEGE_SECONDS=60 of them for each reader.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run check test bench bench-quick compiled test-compiled requirements clean
+.PHONY: run check test siege bench bench-quick compiled test-compiled requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -20,6 +21,9 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest
+
+siege: $(STAMP)
+	$(PYTHON) -m pytest -s -m siege
 
 bench: $(STAMP)
 	$(PYTHON) bench/compare.py
