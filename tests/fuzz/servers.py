@@ -41,11 +41,11 @@ class _Faults(logging.Handler):
 _faults = cache(_Faults)
 
 
-class _Place:
+class Place:
     """A server with two phones, a stranger, and a bound on what it is left to hold."""
 
-    def __init__(self) -> None:
-        self.world = Watched()
+    def __init__(self, world: Watched | None = None) -> None:
+        self.world = world or Watched()
         self.bob, self.carol = self.world.phones("bob", "carol")
         self.eve = self.world.phone("eve", registered=False, host="198.51.100.7")
         self.known = {self.bob.address[0], self.carol.address[0], self.eve.address[0]}
@@ -92,8 +92,8 @@ class _Place:
 
 
 @cache
-def _place() -> _Place:
-    return _Place()
+def _place() -> Place:
+    return Place()
 
 
 def stranger(octets: bytes) -> None:
