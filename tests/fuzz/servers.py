@@ -68,6 +68,12 @@ class Place:
                 head = phone.inbox.popleft().partition(b"\r\n\r\n")[0]
                 holds.assert_is_one_message(head + b"\r\n\r\n")
 
+    def forget_bob(self) -> None:
+        """Let go of all that bob has bound."""
+        account = self.world.users.find("bob", REALM)
+        assert account is not None
+        self.world.server.location.drop_accounts([account], REALM)
+
     def answer(self, request: Request) -> str:
         """Credentials of bob that are right for a request."""
         world = self.world
@@ -117,7 +123,7 @@ def member(octets: bytes) -> None:
     for name in ("Authorization", "Proxy-Authorization"):
         request.put_first(name.lower(), f"{name}: {place.answer(request)}")
     place.takes(request.encode(), place.bob)
-    place.world.server.location.drop_accounts([place.world.users.find("bob", REALM)], REALM)
+    place.forget_bob()
     place.bob.registers()
 
 

@@ -201,24 +201,26 @@ def test_a_stream_is_cut_by_a_look_at_each_octet(piece: int):
     ],
 )
 def test_a_registration_of_long_contacts_costs_no_more(place: Place, contact):
-    """RFC 3261 §10.3, step 7: each of 20 is compared with each of 20 that are bound."""
+    """RFC 3261 §10.3, step 7: each of 20 is compared with each of 20 others that are bound."""
+    place.forget_bob()
+    numbers = itertools.count(1000)
 
     def register() -> bytes:
         asked = place.bob.request("REGISTER", f"sip:{REALM}", to=f"<{place.bob.aor}>")
-        for number in range(20):
-            asked.append("contact", f"Contact: {contact(number)}>")
+        for _ in range(20):
+            asked.append("contact", f"Contact: {contact(next(numbers))}>")
         asked.append("authorization", f"Authorization: {place.answer(asked)}")
         return asked.encode()
 
     place.world.deliver(register(), place.bob.address)
-    assert place.bob.takes().status in (200, 403)  # it has one already, from before
+    assert place.bob.takes().status == 200
     assert seconds_of(place, place.bob, register) < SECONDS * PATIENCE
 
 
 def test_a_redirection_to_many_costs_no_more():
-    """RFC 3261 §8.1.3.4: a phone that is called may name thousands."""
+    """RFC 3261 §8.1.3.4: a phone that is called may name thousands, and they are not called."""
     place = Place(Watched(settings={"sip_follow_redirects": True}))
-    contact = '"a{}" <sip:u{}@example.com;x={}>;q=0.5,'
+    contact = '"a{}" <sip:u{}@h.example;x={}>;q=0.5,'
 
     def redirect() -> bytes:
         call = place.eve.request("INVITE", place.bob.aor, from_uri="sip:eve@elsewhere.org")
@@ -228,13 +230,15 @@ def test_a_redirection_to_many_costs_no_more():
         place.bob.inbox.clear()
         lines = [
             f"{name}: {value}"
-            for name in ("Via", "From", "To")
-            for value in invite.fields(name.lower())
+            for name in ("via", "from", "to", "call-id", "cseq")
+            for value in invite.fields(name)
         ]
-        lines += [f"Call-ID: {invite.call_id}", "CSeq: 1 INVITE", "Contact: " + filled(contact, "")]
+        lines.append(f"Contact: {filled(contact, '')}, <{place.carol.aor}>")
         return "\r\n".join(["SIP/2.0 302 Moved", *lines, "", ""]).encode()
 
     assert seconds_of(place, place.bob, redirect) < SECONDS * PATIENCE
+    place.world.deliver(redirect(), place.bob.address)
+    assert place.carol.hears_nothing()
 
 
 def test_a_large_call_to_many_phones_costs_no_more(place: Place):
