@@ -23,7 +23,7 @@ MUTANTS = 20_000
 AT_ONCE = 20
 # What a mutant may cost, in seconds of the server's CPU.
 MAX_CPU = 0.0015
-# What a second pass may add, in kB: some is half empty, some is remembered for want of a better use.
+# What a second pass may add, in kB: some is half empty, some is what was read last.
 # Two hundred octets that each mutant left would be that much.
 MAX_GROWTH = 4096
 # Lines of the log in a second: refusals, one complaint, and a few others.
@@ -86,7 +86,7 @@ def heard_by(peer: socket.socket) -> list[bytes]:
 
 @pytest.fixture
 def peer(server: Server) -> Iterator[socket.socket]:
-    """Who sends them, from an address where bob has a phone, so that some are passed on to there."""
+    """Who sends them, from an address where bob has a phone, to which some are passed on."""
     host = own_address()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind((host, 5060))
@@ -128,10 +128,9 @@ def besieged(server: Server, peer: socket.socket, count: int, began: float) -> N
     cost_again, second = pass_of(server, peer, range(count))
     lines = server.log.read_text().splitlines()
     seconds = time.monotonic() - began
-    print(
-        f"\n{count} mutants twice in {seconds:.0f} s: {cost * 1e3:.2f} and {cost_again * 1e3:.2f} ms"
-        f" of CPU each, {first.memory} and {second.memory} kB, {len(lines)} lines logged"
-    )
+    costs = f"{cost * 1e3:.2f} and {cost_again * 1e3:.2f} ms of CPU each"
+    sizes = f"{first.memory} and {second.memory} kB, {len(lines)} lines logged"
+    print(f"\n{count} mutants twice in {seconds:.0f} s: {costs}, {sizes}")
     assert max(cost, cost_again) < MAX_CPU
     assert second.memory - first.memory < MAX_GROWTH
     assert second.descriptors <= first.descriptors
