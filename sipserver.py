@@ -88,8 +88,8 @@ def run(config: Config) -> int:
                 log.warning(users.warning)
             bindings = stack.enter_context(closing(Bindings(database)))
             server = SipServer(config, users, bindings, database.secret("ticket"))
-            server.start()
             stack.callback(server.stop)
+            server.start()
             log.info("SIP listens on %s", config.sip_addr)
             site = Site(
                 config,

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import gevent
+from gevent.event import Event
 
 from sip.config import Config
 from sip.core.authentication import Authenticator
@@ -37,10 +38,12 @@ from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request, for_log, make_response
 from sip.message.uri import format_host_port
+from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.layer import MAX_WAITING, Layer, Upstream
 from sip.transport.dns import NameServers
+from sip.transport.flow import Flow
 from sip.transport.hosts import Hosts
 from sip.transport.resolver import Resolver, is_address
 from sip.transport.stream import Streams
@@ -59,6 +62,8 @@ TRUNKS_SECONDS = 60.0
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
+# Bindings that are read at a start, likewise: some milliseconds' work.
+BINDINGS_AT_ONCE = 1000
 _BROADCAST = ip_address("255.255.255.255")
 # Transactions held at a time that are a rush: they take a few megabytes.
 RUSH = 1000
@@ -140,6 +145,7 @@ class SipServer:
         self.layer.on_request = self.serve
         self.layer.on_ack = self.proxy.pass_on_ack
         self.granted_buffers: list[int] = []  # octets, of each socket
+        self._loaded = Event()
         self._waiting = 0
         self._most_held = 0  # transactions, since memory was given back last
         self._refusals_left = MAX_REFUSALS_LOGGED
@@ -258,9 +264,9 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Load what is kept, listen, and serve.  Raises ListenError."""
-        self.location.load(self.bindings.load(self.unix_clock()))
+        """Listen, load what is kept, and serve.  Raises ListenError, and what the store raises."""
         self.listen()
+        self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
         work_at = [(TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)]
         if self.trunks:
@@ -271,6 +277,27 @@ class SipServer:
             timer.start(work)
             self._watchers.append(timer)
         self.transports.start()
+        self.load()
+        self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
+        self._loaded.set()
+
+    def load(self) -> None:
+        """Learn which phones were bound when the server ended; the sockets have their turns."""
+        with objects_that_stay():
+            rows = self.bindings.load(self.unix_clock())
+            for start in range(0, len(rows), BINDINGS_AT_ONCE):
+                self.location.load(rows[start : start + BINDINGS_AT_ONCE])
+                gevent.sleep(0.001)  # 0 would let no socket have its turn
+
+    def _serve_later(self, request: Request, upstream: Upstream) -> None:
+        """Serve as soon as every phone is known; what asks for the server itself, at once."""
+        if request.method != "OPTIONS" or "@" in request.uri_text:
+            self._loaded.wait()
+        self.serve(request, upstream)
+
+    def _pass_on_later(self, request: Request, flow: Flow) -> None:
+        self._loaded.wait()
+        self.proxy.pass_on_ack(request, flow)
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""

@@ -216,6 +216,8 @@ class AccountTable:
     def _count(self, realm: str, account: Account | None, step: int) -> None:
         if account is None or not account.enabled:
             return
+        if account.ha1_md5 and account.ha1_sha256 and account.ha1_sha512_256:
+            return  # nearly everybody, and at a start there are a hundred thousand
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step

@@ -1,10 +1,11 @@
 """The bindings of the location service, kept so that a restart forgets no phone."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import time
 from typing import Any, NamedTuple
 
-from sip.store.database import Database, Tables, fetch, write_many
+from sip.store.database import Database, Tables, fetch_as_it_came, write_many
 from sip.store.journal import WINDOW, Journal, NotSaved
 
 __all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
@@ -68,11 +69,8 @@ _REMOVE = "DELETE FROM bindings WHERE user_id = ? AND contact = CAST(? AS TEXT)"
 _FORGET = f"{_REMOVE} AND expires_at <= ?"
 _CONTACT = BindingRow._fields.index("contact")
 _LOAD = (
-    "SELECT "  # noqa: S608 -- our names
-    + ", ".join(
-        f"CAST({name} AS BLOB) AS {name}" if name in _TEXT else name for name in BindingRow._fields
-    )
-    + " FROM bindings ORDER BY user_id, updated_at, contact"
+    f"SELECT {', '.join(BindingRow._fields)} FROM bindings"  # noqa: S608 -- our names
+    " ORDER BY user_id, contact"
 )
 _DROP_OLD = """
     DELETE FROM bindings WHERE expires_at <= ?
@@ -110,7 +108,8 @@ class Bindings:
         self._journal = Journal(database, _write, window)
 
     def load(self, now: float) -> list[BindingRow]:
-        """Give the bindings that still hold at Unix time `now`, and delete the others.
+        """Give the bindings that still hold at Unix time `now`, the oldest first, and delete the
+        others.
 
         So goes what belongs to an account that is disabled, or gone.
         """
@@ -118,7 +117,9 @@ class Bindings:
         def load(tables: Tables) -> list[BindingRow]:
             write_many(tables, _DROP_OLD, [(int(now),)])
             write_many(tables, _SET_ALL_ONLINE, [()])
-            return [BindingRow._make(map(_text, row)) for row in fetch(tables, _LOAD)]
+            rows = list(map(BindingRow._make, fetch_as_it_came(tables, _LOAD)))
+            rows.sort(key=attrgetter("updated_at"))
+            return rows
 
         return self._database.run(load)
 
@@ -198,7 +199,3 @@ def _key(key: Key) -> _Octets:
 
 def _octets(value: object) -> object:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-
-
-def _text(value: object) -> object:
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

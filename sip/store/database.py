@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
@@ -25,7 +26,15 @@ from sqlalchemy.pool import StaticPool
 from sip.store import files, schema
 from sip.store.files import DatabaseError, Kind
 
-__all__ = ["Database", "DatabaseError", "Tables", "fetch", "stream", "write_many"]
+__all__ = [
+    "Database",
+    "DatabaseError",
+    "Tables",
+    "fetch",
+    "fetch_as_it_came",
+    "stream",
+    "write_many",
+]
 
 log = logging.getLogger(__name__)
 Tables: TypeAlias = dataset.Database  # what a function given to `run` or `read` works on
@@ -345,6 +354,18 @@ def stream(
 ) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a query one by one: no large list is made, nor freed, in one go."""
     return iter(_raw(tables).execute(statement, values))
+
+
+def fetch_as_it_came(tables: Tables, statement: str) -> list[tuple[Any, ...]]:
+    """Give all rows of a query; octets in a text that are no UTF-8 come as surrogates."""
+    connection = _raw(tables)
+    try:
+        return connection.execute(statement).fetchall()
+    except sqlite3.OperationalError:  # the quick way ends at the first such text
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.text_factory = str
 
 
 def write_many(tables: Tables, statement: str, rows: list[tuple[Any, ...]]) -> None:
