@@ -4,10 +4,8 @@ import ctypes
 import errno
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import Any
 
 import gevent
@@ -45,7 +43,8 @@ from sip.transaction.layer import MAX_WAITING, Layer, Upstream
 from sip.transport.dns import NameServers
 from sip.transport.flow import Flow
 from sip.transport.hosts import Hosts
-from sip.transport.resolver import Resolver, is_address
+from sip.transport.own_addresses import OwnAddresses
+from sip.transport.resolver import Resolver
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
@@ -64,7 +63,6 @@ RETRY_AFTER_SECONDS = 5
 ACCOUNTS_AT_ONCE = 500
 # Bindings that are read at a start, likewise: some milliseconds' work.
 BINDINGS_AT_ONCE = 1000
-_BROADCAST = ip_address("255.255.255.255")
 # Transactions held at a time that are a rush: they take a few megabytes.
 RUSH = 1000
 # Refusals logged in a second; the counts go on beyond.
@@ -381,63 +379,8 @@ class SipServer:
         self.transports.stop()
 
 
-class OwnAddresses:
-    """Tells which hosts are this machine: its names and the addresses of its interfaces.
-
-    Whether an address is ours is asked by binding to it, and remembered until `forget`, since
-    addresses come and go.
-    """
-
-    KEPT_HOSTS = 1024
-
-    def __init__(self, transports: Transports) -> None:
-        self._names = {"localhost", socket.gethostname().lower()}
-        if transports.advertised:
-            self._names.add(transports.advertised[0].lower())
-        self._transports = transports
-        self._known: dict[str, bool] = {}
-
-    def __call__(self, host: str) -> bool:
-        """Tell whether `host` is this machine; IPv6 without brackets."""
-        known = self._known.get(host)
-        if known is None:
-            if len(self._known) >= self.KEPT_HOSTS:
-                self._known.clear()
-            known = self._known[host] = self._is_own(host)
-        return known
-
-    def forget(self) -> None:
-        """Ask the system anew from now on."""
-        self._known.clear()
-
-    def _is_own(self, host: str) -> bool:
-        if host.removesuffix(".") in self._names:
-            return True
-        if not is_address(host):
-            return False
-        sockets = self._transports.sockets
-        is_listened_on = any(sock.local[0] == host and not sock.is_wildcard for sock in sockets)
-        return is_listened_on or _can_bind(host)
-
-
 def _trim() -> None:
     """Give free memory back; the C library keeps it else.  Takes milliseconds, without the GIL."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)
-
-
-def _can_bind(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    if address.is_multicast or address.is_unspecified or address == _BROADCAST:
-        return False  # nobody's own, though one may bind to them
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-    return True
