@@ -24,7 +24,7 @@ SWITCH_INTERVAL = 0.0005
 
 
 def run(config: Config) -> int:
-    """Run the server until SIGTERM or SIGINT, and return the exit code."""
+    """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP: read anew."""
     # Imported here, for these take half a second and `-help` needs none of them.
     import gc
     import logging
@@ -36,6 +36,9 @@ def run(config: Config) -> int:
     import gevent
     from gevent.event import Event
 
+    from sip import supervisor
+    from sip.command_line import settings
+    from sip.reread import reread
     from sip.server import ListenError, SipServer
     from sip.store.admin import Admin
     from sip.store.bindings import Bindings
@@ -49,25 +52,50 @@ def run(config: Config) -> int:
 
     configure_logging(config)
     log = logging.getLogger("sipserver")
-    stopping = Event()
+    stopping, hung_up = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
+    gevent.signal_handler(signal.SIGHUP, hung_up.set)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     def notice_changes(database: Database, users: Users) -> None:
         forget_at = 0.0
+        has_changed, trouble = False, ""
         while not stopping.wait(POLL_INTERVAL):
             try:
-                if database.changed_elsewhere():
+                has_changed = database.changed_elsewhere() or has_changed
+                if has_changed:
                     users.reload()
+                has_changed, trouble = False, ""
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + FORGET_INTERVAL
                     users.forget_removed()
             except DatabaseError as error:
-                log.error("accounts may be out of date: %s", error)
+                if str(error) != trouble:  # it is tried on and on, and said once
+                    trouble = str(error)
+                    log.error("accounts may be out of date: %s", error)
             except Exception:
                 # It must go on looking, whatever this was.
                 log.exception("accounts may be out of date")
+
+    def read_anew(server: SipServer, site: Site) -> None:
+        while hung_up.wait():
+            hung_up.clear()
+            supervisor.tell(supervisor.reloading())
+            try:
+                outcome = reread(site.config, settings(sys.argv[1:]))
+            except CommandError as error:
+                log.error("the settings stay as they are: %s", error)
+            else:
+                site.config = outcome.config
+                configure_logging(site.config)
+                server.take_over(site.config)
+                log.info("the settings are read anew; %s", outcome)
+            try:
+                site.users.reload()
+            except DatabaseError as error:
+                log.error("the accounts stay as they are: %s", error)
+            supervisor.tell(supervisor.READY)
 
     try:
         with ExitStack() as stack:
@@ -97,10 +125,11 @@ def run(config: Config) -> int:
                 Directory(database, users),
                 admin,
                 server.location,
-                advice=lambda: tuple(advice(config, users, server.granted_buffers)),
+                advice=lambda: tuple(advice(site.config, users, server.granted_buffers)),
             )
             stack.callback(site.close)
-            stack.callback(wsgi.serve(config, build(site)).stop)
+            web = wsgi.serve(config, build(site))
+            stack.callback(web.stop)
             log.info("web admin listens on %s", config.web_addr)
             stack.callback(gevent.spawn(notice_changes, database, users).join)
             stack.callback(stopping.set)
@@ -108,8 +137,12 @@ def run(config: Config) -> int:
             # reference cycles about, it may look more rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
+            stack.callback(gevent.spawn(read_anew, server, site).kill)
+            supervisor.tell(supervisor.READY)
             stopping.wait()
+            supervisor.tell(supervisor.STOPPING)
             log.info("stopping")
+            gevent.joinall([gevent.spawn(server.see_off), gevent.spawn(web.stop)])
     except (DatabaseError, ListenError, wsgi.WebListenError) as error:
         raise CommandError(str(error)) from None
     return 0

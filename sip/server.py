@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -39,7 +39,11 @@ from sip.message.uri import format_host_port
 from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
+from sip.transaction.arrival import Arrival
+from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transaction.machine import Machine, State
+from sip.transaction.server import InviteServerTransaction
 from sip.transport.dns import NameServers
 from sip.transport.flow import Flow
 from sip.transport.hosts import Hosts
@@ -65,6 +69,12 @@ ACCOUNTS_AT_ONCE = 500
 BINDINGS_AT_ONCE = 1000
 # Transactions held at a time that are a rush: they take a few megabytes.
 RUSH = 1000
+# At the end: how long what has begun may take, and then what rings, to be cancelled.  Together with
+# the last commit it is less than the five seconds after which people lose their patience.
+SECONDS_TO_END = 2.5
+SECONDS_TO_CANCEL = 1.0
+# Reason (RFC 3326) of the CANCEL that a phone gets then.
+_STOPPING = 'SIP;cause=503;text="Server Stopping"'
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
 
@@ -117,11 +127,12 @@ class SipServer:
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
-        expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
-        self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
+        self.registrar = Registrar(
+            authenticator, self.domains, self.location, _expiry(config), clock
+        )
         self.proxy = Proxy(
             self.layer,
             authenticator,
@@ -148,6 +159,18 @@ class SipServer:
         self._most_held = 0  # transactions, since memory was given back last
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
+
+    def take_over(self, config: Config) -> None:
+        """Go on with other settings; those that are in use by sockets or the store stay."""
+        self.config = config
+        self.domains.set_names(config.sip_domains)
+        self.proxy.authenticator.algorithms = config.sip_digest
+        self.registrar.expiry = _expiry(config)
+        self.proxy.calls_from_outside = config.sip_calls_from_outside
+        self.proxy.calls_to_outside = config.sip_calls_to_outside
+        self.proxy.follow_redirects = config.sip_follow_redirects
+        self.trunks.set(config.sip_trunk)
+        self.find_gateways()
 
     def _ports(self) -> tuple[int, ...]:
         advertised = self.config.sip_advertise
@@ -266,10 +289,12 @@ class SipServer:
         self.listen()
         self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
-        work_at = [(TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)]
-        if self.trunks:
-            self.find_gateways()
-            work_at.append((TRUNKS_SECONDS, self.find_gateways))
+        work_at = [
+            (TICK_SECONDS, self.tick),
+            (SWEEP_SECONDS, self.sweep),
+            (TRUNKS_SECONDS, self.find_gateways),
+        ]
+        self.find_gateways()
         for seconds, work in work_at:
             timer = hub.loop.timer(seconds, seconds)
             timer.start(work)
@@ -370,6 +395,50 @@ class SipServer:
         """Look up the addresses of trunks; in a greenlet of its own, for names take time."""
         gevent.spawn(self.trunks.refresh)
 
+    def see_off(self) -> None:
+        """Take nothing new, and wait a moment for what is at work; what rings still is ended.
+
+        Blocks for as long as that takes, SECONDS_TO_END and SECONDS_TO_CANCEL at most.
+        """
+        self.streams.stop_listening()
+        self.layer.on_request = self._turn_away
+        if self._quiet_within(SECONDS_TO_END):
+            return
+        log.info("%d requests are not answered yet; calls that ring are ended", self._waiting)
+        for transaction in tuple(self.layer.servers.values()):
+            upstream = transaction.upstream
+            if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
+                upstream.answer(503, extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),))
+                upstream.arrivals.put(Arrival(None, 0, None, _STOPPING))
+        self._quiet_within(SECONDS_TO_CANCEL)
+
+    def _turn_away(self, request: Request, upstream: Upstream) -> None:
+        """Leave a datagram unanswered: it comes again, and meets the server that is started next.
+
+        On a connection nothing comes again.  Who is in a call is served to the last: it may want to
+        hang up.
+        """
+        if upstream.flow.transport == "UDP":
+            return
+        if request.to.tag:
+            self.serve(request, upstream)
+            return
+        extra = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+        self._refuse(request, upstream, Refused(503, "the server is stopping", extra=extra))
+
+    def _quiet_within(self, seconds: float) -> bool:
+        """Wait so long for every answer and for the ACK of every failure; tell whether all came."""
+        give_up_at = self.clock() + seconds
+        while self._waiting or any(map(_is_at_work, self._transactions())):
+            if self.clock() >= give_up_at:
+                return False
+            gevent.sleep(TICK_SECONDS)
+        return True
+
+    def _transactions(self) -> Iterator[Machine]:
+        yield from self.layer.clients.values()
+        yield from self.layer.servers.values()
+
     def stop(self) -> None:
         """Close the sockets; what was acknowledged is kept already."""
         for watcher in self._watchers:
@@ -379,8 +448,19 @@ class SipServer:
         self.transports.stop()
 
 
+def _expiry(config: Config) -> Expiry:
+    return Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
+
+
 def _trim() -> None:
     """Give free memory back; the C library keeps it else.  Takes milliseconds, without the GIL."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)
+
+
+def _is_at_work(machine: Machine) -> bool:
+    """Tell whether a transaction waits for the answer of a peer, or for its ACK."""
+    if isinstance(machine, ClientTransaction):
+        return machine.state in (State.TRYING, State.PROCEEDING)
+    return isinstance(machine, InviteServerTransaction) and machine.state is State.COMPLETED

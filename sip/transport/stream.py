@@ -123,12 +123,16 @@ class Streams:
         for listener in self.listeners:
             listener.start()
 
-    def stop(self) -> None:
-        """Close everything; nobody is told any more."""
-        self.closed = lambda connection: None
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are open go on."""
         for listener in self.listeners:
             listener.stop()
         self.listeners.clear()
+
+    def stop(self) -> None:
+        """Close everything; nobody is told any more."""
+        self.closed = lambda connection: None
+        self.stop_listening()
         for connection in list(self.connections.values()):
             connection.close("the server stops")
         self._next_turn.stop()
