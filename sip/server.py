@@ -75,6 +75,7 @@ SECONDS_TO_END = 2.5
 SECONDS_TO_CANCEL = 1.0
 # Reason (RFC 3326) of the CANCEL that a phone gets then.
 _STOPPING = 'SIP;cause=503;text="Server Stopping"'
+_NOT_SAVED = "Registration Not Saved"
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
 
@@ -201,8 +202,7 @@ class SipServer:
             refusal = Refused(bad.status or 400, bad.reason, reason=bad.reason)
             self._refuse(request, upstream, refusal)
         except NotSaved as error:
-            upstream.answer(500, "Registration Not Saved")
-            log.error("a REGISTER was answered 500, for it could not be kept: %s", error)
+            self._refuse(request, upstream, Refused(500, str(error), reason=_NOT_SAVED))
         except Exception:
             upstream.answer(500)
             log.exception("while serving %r", for_log(request.encode()))

@@ -220,6 +220,12 @@ class Database:
     def _transact(
         self, begin: str, function: Callable[[Tables], T], then: Callable[[T], object] | None
     ) -> T:
+        if begin == "BEGIN IMMEDIATE" and files.identity(self.path) != self._identity:
+            # SQLite would go on to write into what nobody will ever find again.
+            raise DatabaseError(
+                f"another file stands in the place of the database {self.path};"
+                " start the server anew to use it, or put the former one back"
+            )
         self._begin = begin
         with self._tables as tables:
             result = function(tables)
@@ -242,6 +248,7 @@ class Database:
             self._prepare(kind)
         except sqlite3.Error as error:
             raise files.failure(self.path, error) from None
+        self._identity = files.identity(self.path)
         self._tables = _dataset(self._connection, lambda: self._begin)
         self._seen_version = self._data_version()
 
