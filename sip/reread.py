@@ -37,7 +37,7 @@ class Reread(NamedTuple):
 
     def __str__(self) -> str:
         """The line for the log; without values, for one of them may be a password."""
-        parts = [f"taken over: {', '.join(self.taken) or 'nothing, for nothing has changed'}"]
+        parts = [f"taken over: {', '.join(self.taken) or 'nothing'}"]
         if self.waiting:
             parts.append(f"only a restart changes {', '.join(self.waiting)}")
         return "; ".join(parts)
