@@ -207,8 +207,7 @@ class Database:
                 cached_statements=256,
             )
             self._pages = _dataset(self._read_only, lambda: "BEGIN")
-        with self._pages as tables:
-            return function(tables)
+        return _in_transaction(self._pages, function)
 
     def _stop_browsing(self) -> None:
         if self._pages is not None:
@@ -227,8 +226,7 @@ class Database:
                 " start the server anew to use it, or put the former one back"
             )
         self._begin = begin
-        with self._tables as tables:
-            result = function(tables)
+        result = _in_transaction(self._tables, function)
         if then is not None:
             then(result)
         return result
@@ -342,6 +340,18 @@ def _dataset(raw: sqlite3.Connection, begin: Callable[[], str]) -> Tables:
         connection.exec_driver_sql(begin())
 
     return tables
+
+
+def _in_transaction(tables: Tables, function: Callable[[Tables], T]) -> T:
+    """Run a function and commit, or roll back what it has done."""
+    try:
+        with tables:
+            return function(tables)
+    except BaseException:
+        # Where COMMIT itself fails, for want of room, dataset takes the transaction for ended; left
+        # open, it would fail every later one.
+        tables.executable.rollback()
+        raise
 
 
 def _raw(tables: Tables) -> sqlite3.Connection:

@@ -1,6 +1,7 @@
 """Fixtures of the tests of faults: the real server, and phones of plain sockets."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,11 +24,19 @@ def flags() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the accounts of alice, bob and carol."""
+    server = Server(tmp_path_factory.mktemp("database") / "server")
+    server.has_users("alice", "bob", "carol")
+    return server.database
+
+
 @pytest.fixture
-def server(tmp_path: Path, flags: list[str]) -> Iterator[Server]:
+def server(tmp_path: Path, database: Path, flags: list[str]) -> Iterator[Server]:
     """The real server, running; alice, bob and carol have accounts."""
     server = Server(tmp_path / "server", *flags)
-    server.has_users("alice", "bob", "carol")
+    shutil.copy(database, server.database)
     server.start()
     yield server
     server.close()
