@@ -378,6 +378,7 @@ class SipServer:
         self.streams.close_late(self.clock())
         self.give_back_memory()
         try:
+            self.location.follow_unix_clock()
             self.location.sweep(self.clock())
         except Exception:
             log.exception("while letting go of expired bindings")

@@ -66,7 +66,7 @@ def network_of(address: str) -> str:
 
 def mount(app: Bottle, site: Site) -> None:
     """Put /login and /logout on `app`."""
-    tries = Tries(site.clock)
+    tries = Tries(site.monotonic)
 
     def form(error: str = "", username: str = USERNAME, wanted: str = "") -> str:
         return site.page("login.tpl", error=error, username=username, next=wanted)

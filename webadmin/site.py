@@ -78,6 +78,7 @@ class Site:
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple
     clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     _notes: dict[int, Note] = field(default_factory=dict)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
 from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
 
+log = logging.getLogger("sip.location")
+
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
 MAX_CONTACTS = 20
+
+# The clock of the machine was set when it is off by so much; else the two only differ in rounding.
+STEP_SECONDS = 2.0
 
 # What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
 # hundred thousand, and nobody is answered before all are known.
@@ -178,6 +184,7 @@ class Location:
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
+        self._offset = unix_clock() - clock()  # of what is kept from what is reckoned with
         self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
 
     def __len__(self) -> int:
@@ -188,10 +195,21 @@ class Location:
         now, unix_now = self.clock(), self.unix_clock()
         for row in rows:
             try:
-                binding = _from_row(row, now - unix_now)
+                binding = _from_row(row, now, unix_now)
             except (BadMessage, ValueError):
                 continue
             self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+
+    def follow_unix_clock(self) -> None:
+        """Where the clock of the machine was set, set what is kept as well; doesn't wait.
+
+        In memory nothing changes: every binding lasts as long as its phone was told.
+        """
+        step = self.unix_clock() - self.clock() - self._offset
+        if abs(step) >= STEP_SECONDS:
+            self._offset += step
+            log.warning("the clock was set by %+.0f s; registrations last as they would have", step)
+            self.journal.shift(round(step))
 
     def bindings(self, aor: str) -> Bindings:
         """What an address-of-record is bound to now."""
@@ -319,14 +337,19 @@ def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingR
     )
 
 
-def _from_row(row: BindingRow, offset: float) -> Binding:
+def _from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
+    """What a row says.
+
+    It lasts no longer from now than it was granted, wherever the clock was when it was written.
+    """
+    granted = row.expires_at - row.updated_at
     flow_text, _, nat = row.flow.partition(";")
     if not _USUAL_CONTACT.fullmatch(row.contact):
         parse_uri(row.contact)
     return Binding(
         user_id=row.user_id,
         contact=row.contact,
-        expires_at=row.expires_at + offset,
+        expires_at=now + min(row.expires_at - unix_now, granted),
         q=round(row.q * 1000),
         call_id=row.call_id,
         cseq=row.cseq,

@@ -49,6 +49,7 @@ class _Change(NamedTuple):
     gone: Sequence[_Octets]
     seen_at: int | None = None
     expired: Sequence[tuple[int, bytes, int]] = ()
+    step: int = 0
 
 
 _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is str}
@@ -67,6 +68,7 @@ _SAVE = (
 )
 _REMOVE = "DELETE FROM bindings WHERE user_id = ? AND contact = CAST(? AS TEXT)"
 _FORGET = f"{_REMOVE} AND expires_at <= ?"
+_SHIFT = "UPDATE bindings SET expires_at = expires_at + ?, updated_at = updated_at + ?"
 _CONTACT = BindingRow._fields.index("contact")
 _LOAD = (
     f"SELECT {', '.join(BindingRow._fields)} FROM bindings"  # noqa: S608 -- our names
@@ -152,6 +154,12 @@ class Bindings:
         latest = int(time() if now is None else now) + 1
         self._journal.post(_Change((), (), None, [(*_key(key), latest) for key in expired]))
 
+    def shift(self, seconds: int) -> None:
+        """Have every binding last so much longer by the clock of the machine, which was set by as
+        much; doesn't wait.
+        """
+        self._journal.post(_Change((), (), step=seconds))
+
     def close(self) -> None:
         """Write what is still queued.  Whoever saves afterwards gets NotSaved."""
         self._journal.close()
@@ -173,6 +181,7 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
     kept = [row for row in last.values() if row is not None]
     gone = [key for key, row in last.items() if row is None]
     leaving = dict.fromkeys(key[0] for key in (*expired, *gone))
+    write_many(tables, _SHIFT, [(change.step,) * 2 for change in batch if change.step])
     write_many(tables, _KEEP_SEEN, [(number,) for number in leaving if number not in seen])
     write_many(tables, _FORGET, expired)
     write_many(tables, _REMOVE, gone)

@@ -33,9 +33,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path, database: Path, flags: list[str]) -> Iterator[Server]:
+def environment() -> dict[str, str]:
+    """What its environment holds, besides ours."""
+    return {}
+
+
+@pytest.fixture
+def server(
+    tmp_path: Path, database: Path, flags: list[str], environment: dict[str, str]
+) -> Iterator[Server]:
     """The real server, running; alice, bob and carol have accounts."""
     server = Server(tmp_path / "server", *flags)
+    server.environment = environment
     shutil.copy(database, server.database)
     server.start()
     yield server

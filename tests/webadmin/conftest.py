@@ -62,6 +62,7 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             admin,
             Phones(),
             clock=clock,
+            monotonic=clock,
         )
         yield site
         site.close()
