@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.wire.line import Line
-from tests.wire.programs import until
+from tests.wire.network import Loopback
+from tests.wire.programs import program, until
 from tests.wire.server import Server
 
 # Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
@@ -91,16 +92,16 @@ def test_without_descriptors_phones_on_udp_are_served_and_connections_once_there
     server.has_no_traceback()
 
 
-def test_connections_leave_descriptors_to_all_else(tmp_path: Path, database: Path, opened):
-    """With as few as many a shell allows, phones on TCP can't take those of the pages."""
-    server = Server(tmp_path / "server")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (450, hard))
-    try:
-        server.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (450, 450))
+class FewDescriptors(Loopback):
+    """This machine, where a process may open no more than some shells allow."""
+
+    enter = (program("prlimit"), "--nofile=450:450")
+
+
+def test_connections_leave_descriptors_to_all_else(tmp_path: Path, opened):
+    """Phones on TCP can't take those of the pages, nor both of them those of the database."""
+    server = Server(tmp_path / "server", machine=FewDescriptors())
+    server.start()
     try:
         for number in range(2, 12):
             for _ in range(25):
@@ -109,6 +110,7 @@ def test_connections_leave_descriptors_to_all_else(tmp_path: Path, database: Pat
                     opened(server.port, f"127.0.4.{number}")
         assert server.answers_options(1.0)
         assert web_answers(server)
+        assert "room for 66 connections" in server.log.read_text()
         assert "Too many open files" not in server.log.read_text()
     finally:
         server.close()
