@@ -235,11 +235,10 @@ class Layer:
     def _tidy_up(self, upstream: Upstream, transaction: ServerTransaction) -> None:
         """See to what a handler has left.  What it has not answered nobody will."""
         transaction.upstream = None
-        if upstream.arrivals:
-            for arrival in upstream.arrivals.empty():
-                # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
-                if arrival.response is not None:
-                    self._relay(transaction, arrival.response)
+        for arrival in upstream.arrivals.empty():
+            # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
+            if arrival.response is not None:
+                self._relay(transaction, arrival.response)
         if not transaction.is_answered:
             self.forget(transaction)
 
