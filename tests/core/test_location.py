@@ -1,6 +1,6 @@
 """What an address-of-record is bound to (RFC 3261 §10.3, step 7; RFC 3327)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from hypothesis import given
