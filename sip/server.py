@@ -225,7 +225,7 @@ class SipServer:
             cause = printable(refused.cause)
             log.info("%s %s from %s: %s", refused.status, request.method, source, cause)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
-        if upstream.is_proven or upstream.transaction.last is not None:
+        if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         tag = self.layer.stateless_tag(request)

@@ -120,9 +120,9 @@ class Fork:
             self._answer_best()
 
     def _try_all(self) -> None:
-        arrivals = self.upstream.arrivals
         self._begin_some()
         while self._is_waiting():
+            arrivals = self.upstream.arrivals
             # All that has come is heard before anybody else is rung: it may be a CANCEL.
             arrived: list[Arrival] = [arrivals.get(), *arrivals.empty()]
             if self.finding:

@@ -138,7 +138,7 @@ class Registrar:
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_us(_read_path(value)) for value in path):
             raise Refused(403, "its Path leads back here")
-        user_agent = (request.value("user-agent") or "")[:200]
+        user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
         truthful = shows_source(request.via, flow)
         wanted: list[Binding] = []
         for value in contacts:

@@ -28,7 +28,7 @@ from sip.transaction.hop import (
 from sip.transaction.machine import Machine, State
 from sip.transaction.mailbox import Mailbox
 from sip.transaction.served import Served
-from sip.transaction.server import InviteServerTransaction, ServerTransaction
+from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 from sip.transaction.timers import Timers
 from sip.transaction.tokens import FINGERPRINT_LENGTH, Tokens, fingerprint
 from sip.transport.flow import Flow, reply_flow
@@ -52,17 +52,17 @@ _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 class Upstream:
     """The client's side of one request that is being served: how it is answered.
 
-    `flow` is the one the request came by, `transaction` answers its repeats, `arrivals` is where
-    the handler waits for what its branches bring, and for a CANCEL.  `is_proven` says that the
-    sender has shown a password or a ticket, so its address is not forged, `received_at` when the
-    request came.  When the handler has ended, `request` is None: an accepted call is held for 32 s
-    more, but not what was asked.
+    `flow` is the one the request came by; `transaction` answers its repeats, None until somebody
+    waits or answers.  `is_proven` says that the sender has shown a password or a ticket, so its
+    address is not forged, `received_at` when the request came.  When all has been said,
+    `request` is None: an accepted call is held for 32 s more, but not what was asked.
     """
 
     __slots__ = (
-        "arrivals",
+        "_arrivals",
         "flow",
         "is_proven",
+        "key",
         "layer",
         "received_at",
         "request",
@@ -70,29 +70,55 @@ class Upstream:
     )
 
     def __init__(
-        self,
-        layer: "Layer",
-        request: Request,
-        flow: Flow,
-        transaction: ServerTransaction,
-        received_at: float,
+        self, layer: "Layer", request: Request, flow: Flow, key: Key, received_at: float
     ) -> None:
         self.layer = layer
         self.request: Request | None = request
         self.flow = flow
-        self.transaction = transaction
-        self.arrivals = Mailbox()
-        self.is_proven = False
+        self.key = key
         self.received_at = received_at
+        self.is_proven = False
+        self.transaction: ServerTransaction | None = None
+        self._arrivals: Mailbox
+
+    @property
+    def arrivals(self) -> Mailbox:
+        """Where the handler waits for what its branches bring, and for a CANCEL."""
+        self.hold()
+        return self._arrivals
+
+    def hold(self) -> ServerTransaction:
+        """Remember the request from now on (§17.2): who is about to wait, or to answer, holds it.
+
+        What is refused without a wait, as most of what strangers send is, leaves no trace.
+        """
+        transaction = self.transaction
+        if transaction is None:
+            transaction = self.transaction = self.layer.hold(self)
+            self._arrivals = Mailbox()
+        return transaction
+
+    @property
+    def way_back(self) -> Flow:
+        """The way of the responses (§18.2.2), for as long as the request is served."""
+        if self.request is None:
+            raise RuntimeError("nobody serves this request any more")
+        return reply_flow(self.request.via, self.flow)
 
     @property
     def is_served(self) -> bool:
         """Tell whether the handler is still at work, and hears what arrives."""
-        return self.transaction.upstream is self
+        return self.request is not None
+
+    @property
+    def was_told(self) -> bool:
+        """Tell whether the client has heard anything yet: it may repeat its request no more."""
+        return self.transaction is not None and self.transaction.last is not None
 
     def respond(self, response: Response) -> None:
-        """Send a response through the transaction."""
-        self.layer.respond(self.transaction, response)
+        """Send a response through the transaction; nothing, once all has been said."""
+        if self.is_served or self.transaction is not None:
+            self.layer.respond(self.hold(), response)
 
     def answer(
         self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
@@ -119,13 +145,7 @@ class Upstream:
         as long as its transaction exists.  To the proxy a request that has been here is none
         the worse for it (§16.3).
         """
-        return self.request is not None and self.layer.servers.is_merged(
-            self.request, self.transaction
-        )
-
-    def forget(self) -> None:
-        """Serve the request statelessly from here: its repeats are new requests (§8.2.7)."""
-        self.layer.forget(self.transaction)
+        return self.request is not None and self.layer.servers.is_merged(self.request, self.hold())
 
 
 class Branch:
@@ -190,31 +210,37 @@ class Layer:
         if is_full and request.method != "CANCEL":
             self.counts["refused at the bound"] += 1
             return
-        kind = InviteServerTransaction if request.method == "INVITE" else ServerTransaction
-        now = self.clock()
-        transaction = kind(key, reply_flow(request.via, flow), now)
-        upstream = Upstream(self, request, flow, transaction, now)
-        self.servers.hold(transaction)
+        upstream = Upstream(self, request, flow, key, self.clock())
         if request.method == "CANCEL":
             self._receive_cancel(request, upstream)
             return
-        transaction.upstream = upstream
-        self.timers.add(transaction)
         try:
             self.on_request(request, upstream)
         finally:
-            transaction.upstream = upstream.request = None  # nobody hears a CANCEL any more
-            if upstream.arrivals or not transaction.is_answered:
-                self._tidy_up(upstream)
+            upstream.request = None  # nobody hears a CANCEL any more
+            if upstream.transaction is not None:
+                self._tidy_up(upstream, upstream.transaction)
 
-    def _tidy_up(self, upstream: Upstream) -> None:
+    def hold(self, upstream: Upstream) -> ServerTransaction:
+        """The transaction of a request that is being served; its repeats are known from now on."""
+        method = upstream.key[-1]
+        kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
+        transaction = kind(upstream.key, upstream.way_back, upstream.received_at)
+        self.servers.hold(transaction)
+        if method != "CANCEL":  # which is answered at once
+            transaction.upstream = upstream
+            self.timers.add(transaction)
+        return transaction
+
+    def _tidy_up(self, upstream: Upstream, transaction: ServerTransaction) -> None:
         """See to what a handler has left.  What it has not answered nobody will."""
+        transaction.upstream = None
         for arrival in upstream.arrivals.empty():
             # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
             if arrival.response is not None:
-                self._relay(upstream, arrival.response)
-        if not upstream.transaction.is_answered:
-            self.forget(upstream.transaction)
+                self._relay(transaction, arrival.response)
+        if not transaction.is_answered:
+            self.forget(transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
         """§9.2: answer for this hop, and tell the handler of the INVITE, if it is still at work.
@@ -270,7 +296,7 @@ class Layer:
                 # The handler hears of each branch's end once, so nobody can fill its mailbox.
                 branch.upstream.arrivals.put(Arrival(branch, response.status, response))
             else:
-                self._relay(branch.upstream, response)
+                self._relay(branch.upstream.hold(), response)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
         self._follow(transaction)
@@ -288,7 +314,7 @@ class Layer:
             transaction = self.clients.get((via.branch.lower(), method))
         return transaction if transaction and transaction.sent_by == sent_by else None
 
-    def _relay(self, upstream: Upstream, response: Response) -> None:
+    def _relay(self, transaction: ServerTransaction, response: Response) -> None:
         """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
 
         The server transaction drops what is too late.  An INVITE alone has such responses: others
@@ -296,7 +322,7 @@ class Layer:
         """
         if 100 < response.status < 300 and response.cseq[1] == "INVITE":
             response.drop_top_via()
-            upstream.respond(response)
+            self.respond(transaction, response)
 
     def _acknowledge(self, transaction: InviteClientTransaction, response: Response) -> None:
         """Acknowledge a failure hop by hop, as often as it is repeated (§17.1.1.3)."""
@@ -344,8 +370,10 @@ class Layer:
 
     def answer_statelessly(self, upstream: Upstream, response: Response) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
-        self.forget(upstream.transaction)
-        self._send(response.encode(), upstream.transaction.flow)
+        if upstream.transaction is not None:
+            self.forget(upstream.transaction)
+        self._send(response.encode(), upstream.way_back)
+        upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:
         """The To tag of our own answers; of a stateless one it is computed again for its ACK."""

@@ -44,5 +44,7 @@ class Mailbox:
 
     def empty(self) -> list[Any]:
         """Take all that is there, without waiting."""
-        items, self._items = self._items, []
+        items = self._items
+        if items:
+            self._items = []
         return items
