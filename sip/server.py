@@ -315,6 +315,7 @@ class SipServer:
     def _serve_later(self, request: Request, upstream: Upstream) -> None:
         """Serve as soon as every phone is known; what asks for the server itself, at once."""
         if request.method != "OPTIONS" or "@" in request.uri_text:
+            upstream.hold()
             self._loaded.wait()
         self.serve(request, upstream)
 
