@@ -17,7 +17,7 @@ import pytest
 
 from tests.faults.handset import Handset
 from tests.wire.network import Loopback
-from tests.wire.programs import REPOSITORY, program, until
+from tests.wire.programs import PATIENCE, REPOSITORY, program, until
 from tests.wire.server import Server
 
 LOCKED_FOR = 10.5  # seconds; longer than a server waits for another program
@@ -30,7 +30,7 @@ def talk(server: Server, registered) -> Callable[[], None]:
     alice, bob = registered("alice"), registered("bob")
 
     def talk() -> None:
-        assert server.answers_options(1.0)
+        assert server.answers_options(PATIENCE)
         call, _ = alice.calls(bob)
         alice.invites_again(call, bob)
         alice.hangs_up(call, bob)
@@ -49,7 +49,7 @@ def is_refused(phone: Handset, tries: int = 60) -> bool:
 
 
 def registers_again(phone: Handset) -> None:
-    until(lambda: phone.registers() == 200, "a REGISTER is taken again", 5.0)
+    until(lambda: phone.registers() == 200, "a REGISTER is taken again")
     assert bound(phone) == {phone.contact[1:-1]}
 
 
@@ -129,10 +129,10 @@ def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_dis
     assert is_refused(carol)
     call, _ = alice.calls(bob)
     alice.hangs_up(call, bob)
-    assert server.answers_options(1.0)
+    assert server.answers_options(PATIENCE)
     assert complaints(server, "the disk is full; make room")
     (disk / "filler").unlink()
-    until(lambda: carol.registers() == 200, "a REGISTER is taken again", 5.0)
+    until(lambda: carol.registers() == 200, "a REGISTER is taken again")
     assert "changes are saved again" in server.log.read_text()
     for phone in phones:
         phone.close()
