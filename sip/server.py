@@ -39,7 +39,8 @@ from sip.message.message import Request, for_log, make_response
 from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
-from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transaction.layer import MAX_WAITING, Layer
+from sip.transaction.upstream import Upstream
 from sip.transport.dns import NameServers
 from sip.transport.hosts import Hosts
 from sip.transport.resolver import Resolver, is_address
