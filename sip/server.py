@@ -41,9 +41,10 @@ from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.arrival import Arrival
 from sip.transaction.client import ClientTransaction
-from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transaction.layer import MAX_WAITING, Layer
 from sip.transaction.machine import Machine, State
 from sip.transaction.server import InviteServerTransaction
+from sip.transaction.upstream import Upstream
 from sip.transport.dns import NameServers
 from sip.transport.flow import Flow
 from sip.transport.hosts import Hosts
