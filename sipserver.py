@@ -131,6 +131,7 @@ def run(config: Config) -> int:
             web = wsgi.serve(config, build(site))
             stack.callback(web.stop)
             log.info("web admin listens on %s", config.web_addr)
+            server.load()  # last: who hears from SIP finds the pages, too
             stack.callback(gevent.spawn(notice_changes, database, users).join)
             stack.callback(stopping.set)
             # What is alive now stays so: the collector need not look at it again, and with few

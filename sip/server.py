@@ -286,7 +286,10 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Listen, load what is kept, and serve.  Raises ListenError, and what the store raises."""
+        """Listen, and answer what asks for the server itself; all else waits until `load` is done.
+
+        Raises ListenError.
+        """
         self.listen()
         self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
@@ -301,17 +304,19 @@ class SipServer:
             timer.start(work)
             self._watchers.append(timer)
         self.transports.start()
-        self.load()
-        self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
-        self._loaded.set()
 
     def load(self) -> None:
-        """Learn which phones were bound when the server ended; the sockets have their turns."""
+        """Learn which phones were bound when the server ended, and serve all.
+
+        The sockets have their turns meanwhile.  Raises what the store raises.
+        """
         with objects_that_stay():
             rows = self.bindings.load(self.unix_clock())
             for start in range(0, len(rows), BINDINGS_AT_ONCE):
                 self.location.load(rows[start : start + BINDINGS_AT_ONCE])
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
+        self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
+        self._loaded.set()
 
     def _serve_later(self, request: Request, upstream: Upstream) -> None:
         """Serve as soon as every phone is known; what asks for the server itself, at once."""

@@ -191,6 +191,8 @@ class Location:
         """Take over what was kept; rows that can't be read any more are left out."""
         now, unix_now = self.clock(), self.unix_clock()
         for row in rows:
+            if row.user_id in self._dropped:
+                continue  # its account has gone while others were loaded
             try:
                 binding = _from_row(row, now, unix_now)
             except (BadMessage, ValueError):
