@@ -173,7 +173,7 @@ def fresh(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(fresh: Server):
     """Every other one comes while a commit is being written."""
     kill_again_and_again(fresh, 20)
