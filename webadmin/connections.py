@@ -4,7 +4,7 @@ import enum
 import ipaddress
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -102,6 +102,10 @@ class Connection(gevent.socket.socket):
         self.is_stream = False
         self._expect(Phase.IDLE, self._limits.idle, self._limits.idle)
 
+    def expect_greeting(self) -> None:
+        """From here on the peer owes what comes before requests; late, it is told nothing."""
+        self._expect(Phase.IDLE, self._limits.head, self._limits.head)
+
     def expect_head(self) -> None:
         """From here on the peer owes the rest of a request line and headers."""
         self._expect(Phase.HEAD, self._limits.head, self._limits.head)
@@ -110,6 +114,13 @@ class Connection(gevent.socket.socket):
     def expect_body(self) -> None:
         """From here on the peer owes what its Content-Length says."""
         self._expect(Phase.SERVED, self._limits.body_pause, self._limits.body)
+
+    def greet(self, wait_for_turn: Callable[[], None]) -> bool:
+        """Begin, with what comes before requests; tell whether any may come."""
+        return True
+
+    def finish(self) -> None:
+        """End what is sent, after the last answer."""
 
     def _expect(self, phase: Phase, pause: float, total: float) -> None:
         self.phase = phase
@@ -169,6 +180,7 @@ class Connection(gevent.socket.socket):
         """Send a last answer, see to it that it arrives, and send no more."""
         with suppress(PeerFailed, OSError):
             self.sendall(answer)
+            self.finish()
             self.shutdown(gevent.socket.SHUT_WR)
             self._expect(Phase.IDLE, _FAREWELL, _FAREWELL)
             rest = bytearray(_PIECE_BYTES)
