@@ -20,10 +20,14 @@
 % for entry in entries:
 <tr>
 <td data-label="When" class="whole"><time datetime="{{moment(entry.at)}}" title="{{ago(entry.at, now)}}">{{moment(entry.at).replace('T', ' ').replace('Z', '')}}</time></td>
-<td data-label="Who">{{entry.who or 'a stranger'}}</td>
-<td data-label="What"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.act}}</span></td>
+<td data-label="Who" class="whole">{{entry.who or 'a stranger'}}</td>
+<td data-label="What" class="whole"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.act}}</span></td>
 <td data-label="About">{{entry.about}}</td>
-<td data-label="From" class="mono">{{entry.address}}</td>
+<td data-label="From" class="whole">\\
+% if entry.address:
+<span class="mono">{{entry.address}}</span>\\
+% end
+</td>
 </tr>
 % end
 </tbody>
@@ -41,4 +45,4 @@
 </nav>
 % end
 % end
-<p class="muted">Times are UTC. Entries are kept for {{days}} days. Passwords, and names that nobody has here, are never in it.</p>
+<p class="muted">Times are UTC. Entries are kept for {{days}} days. No password is ever in it, nor anything that a stranger has typed.</p>

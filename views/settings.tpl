@@ -16,7 +16,7 @@
 <tr>
 <td data-label="Browser"><span title="{{each.user_agent}}">{{browser}}</span></td>
 <td data-label="Signed in" class="whole"><time datetime="{{moment(each.created_at)}}" title="{{moment(each.created_at)}}">{{ago(each.created_at, now)}}</time></td>
-<td data-label="From" class="mono">{{each.address}}</td>
+<td data-label="From" class="whole"><span class="mono">{{each.address}}</span></td>
 <td data-label="Last seen"><span><time datetime="{{moment(each.seen_at)}}" title="{{moment(each.seen_at)}}">{{'now' if own else ago(each.seen_at, now)}}</time>\\
 % if each.seen_from != each.address:
 , from <span class="mono">{{each.seen_from}}</span>\\
@@ -38,6 +38,7 @@
 </section>
 <article class="panel form">
 <h2>Change the password of admin</h2>
+<p class="muted">Every other browser is signed out by it.</p>
 % if from_environment:
 <div class="notice hint"><p>This server is started with <code>SIPSERVER_ADMIN_PASSWORD</code>: each start makes that one the password again. Change it there too.</p></div>
 % end
@@ -56,7 +57,6 @@
 % end
 </div>
 % end
-<p class="help">Every other browser is signed out by it.</p>
 <button>Change</button>
 </form>
 </article>

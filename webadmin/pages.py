@@ -112,13 +112,16 @@ _SYSTEMS = (
 )
 
 
+_LONGEST_BROWSER = 60  # characters
+
+
 def browser_of(user_agent: str) -> str:
     """Put what a browser says of itself into few words: `Firefox 128 on Linux`."""
     for token, name in _BROWSERS:
         if version := re.search(rf"\b{token}/(\d{{1,4}})", user_agent):
             system = next((f" on {name}" for word, name in _SYSTEMS if word in user_agent), "")
             return f"{name} {version[1]}{system}"
-    return user_agent or "unknown browser"
+    return user_agent[:_LONGEST_BROWSER] or "unknown browser"
 
 
 # What every template may call.

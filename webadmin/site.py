@@ -132,7 +132,8 @@ class Site:
         `by` is for what ends after its request.  An entry that cannot be written fails no page.
         """
         who, address = by or self.doer
-        log.info("%s: %s", " ".join(filter(None, (act, about))), f"{who or 'a stranger'} {address}")
+        what = f"{act}, {about}" if about else act
+        log.info("%s from %s: %s", who or "a stranger", address, what)
         try:
             self.audit.note(act, who, address, about, self.clock())
         except DatabaseError as error:
