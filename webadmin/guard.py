@@ -49,6 +49,7 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
 
     @app.hook("before_request")  # type: ignore[untyped-decorator]
     def judge() -> None:
+        _check_spelling()
         if request.method not in ("GET", "HEAD"):
             _check_size(large.get(request.path, MAX_FORM_BYTES))
             _check_origin()
@@ -102,6 +103,19 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
 
 
 _OUR_FAULT = "Something went wrong in the server. Its log says more."
+
+
+def _check_spelling() -> None:
+    """Refuse what bottle takes for something else: a verb in small letters, a path that is no text.
+
+    A proxy before us may have judged it by the letters that it saw.
+    """
+    if request.environ["REQUEST_METHOD"] != request.method:
+        raise HTTPError(405, "There is no such method.")
+    try:
+        request.environ.get("bottle.raw_path", "").encode("latin-1").decode()
+    except UnicodeError:
+        raise HTTPError(404, "There is no page at this address.") from None
 
 
 def _check_size(most: int) -> None:
