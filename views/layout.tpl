@@ -35,8 +35,8 @@
 </header>
 <main id="content" class="container">
 % if get('exposed'):
-<div class="notice hint" role="note"><p><strong>This page travels unencrypted.</strong> Whoever shares the network can read it, passwords included.
-<code>-web.cert</code> and <code>-web.key</code> encrypt it; <code>-web.addr 127.0.0.1:8080</code> keeps it on the server's own machine.</p></div>
+<div class="notice hint" role="note"><p><strong>This page travels unencrypted.</strong> Whoever shares the network can read it, passwords included: set
+<code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS before it.</p></div>
 % end
 % if note:
 <div class="notice" role="status">
