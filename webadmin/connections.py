@@ -4,7 +4,7 @@ import enum
 import ipaddress
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +13,8 @@ import gevent
 import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
+
+from webadmin.work import Workers
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -115,7 +117,7 @@ class Connection(gevent.socket.socket):
         """From here on the peer owes what its Content-Length says."""
         self._expect(Phase.SERVED, self._limits.body_pause, self._limits.body)
 
-    def greet(self, wait_for_turn: Callable[[], None]) -> bool:
+    def greet(self, guests: "Guests") -> bool:
         """Begin, with what comes before requests; tell whether any may come."""
         return True
 
@@ -200,6 +202,8 @@ class Guests:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.handlers = Pool()
+        # A handshake with RSA of 4096 bits takes 5 ms, and anybody can ask for one.
+        self.workers = Workers(threads=1, most=limits.total)
         self._last_turn = Event()
         self._last_turn.set()
         self._connections: set[Connection] = set()
@@ -257,6 +261,7 @@ class Guests:
         for connection in list(self._connections):
             connection.cut()
         self.handlers.kill(timeout=_UNWINDING)
+        self.workers.close()
 
 
 def address_and_network(host: str) -> tuple[str, str]:

@@ -2,13 +2,13 @@
 
 import logging
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 
-from webadmin.connections import Connection, Limits, Phase
+from webadmin.connections import Connection, Guests, Limits, Phase
+from webadmin.work import TooBusy
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -95,8 +95,8 @@ class TlsConnection(Connection):
         self._record = bytearray(_RECORD_BYTES)
         self._is_open = False
 
-    def greet(self, wait_for_turn: Callable[[], None]) -> bool:
-        """Agree on keys, within the time that a head has.
+    def greet(self, guests: Guests) -> bool:
+        """Agree on keys, within the time that a head has; the sums are done in another thread.
 
         False where the peer speaks no TLS, which it is told, or none that we speak.
         """
@@ -108,10 +108,10 @@ class TlsConnection(Connection):
                 self.part(_NO_TLS)
             return False
         self._arrived.write(first)
-        wait_for_turn()
+        guests.take_turn()
         while not self._is_open:
             try:
-                self._tls.do_handshake()
+                guests.workers.run(self._tls.do_handshake)
                 self._is_open = True
             except ssl.SSLWantReadError:
                 self._flush()
@@ -119,6 +119,8 @@ class TlsConnection(Connection):
             except ssl.SSLError as error:
                 log.debug("no TLS with %s: %s", self.address, error.reason)
                 self._flush()  # the alert that says why
+                return False
+            except TooBusy:
                 return False
         self._flush()
         return True

@@ -211,7 +211,7 @@ class _Server(WSGIServer):
         with closing(connection), suppress(PeerFailed):
             try:
                 if self.guests.admit(connection):
-                    if connection.greet(self.guests.take_turn):
+                    if connection.greet(self.guests):
                         peer: Any = (connection.address, address[1])
                         _Handler(connection, peer, self).handle()
                 elif not self.certificate:  # within TLS it would cost more than a page
