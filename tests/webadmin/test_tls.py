@@ -62,7 +62,9 @@ class Peer:
         AUTHORITY.configure_trust(context)
         for name, value in settings.items():
             setattr(context, name, value)
-        self.tls = context.wrap_socket(self.raw, server_hostname="127.0.0.1")
+        self.tls = context.wrap_socket(
+            self.raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False
+        )
         return self
 
     def sends(self, data: bytes) -> "Peer":
