@@ -39,7 +39,8 @@ from sip.message.message import Request, for_log, make_response
 from sip.message.uri import format_host_port
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
-from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transaction.layer import MAX_WAITING, Layer
+from sip.transaction.upstream import Upstream
 from sip.transport.dns import NameServers
 from sip.transport.hosts import Hosts
 from sip.transport.resolver import Resolver, is_address
@@ -198,7 +199,7 @@ class SipServer:
             cause = printable(refused.cause)
             log.info("%s %s from %s: %s", refused.status, request.method, source, cause)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
-        if upstream.is_proven or upstream.transaction.last is not None:
+        if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         tag = self.layer.stateless_tag(request)

@@ -18,7 +18,7 @@ from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
 MAX_CONTACTS = 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Binding:
     """One contact of an address-of-record (§10.2).
 
@@ -26,6 +26,7 @@ class Binding:
     of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
     `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
     and 0 where there are none; `params` are the other parameters of the contact, as they came.
+    A binding is compared by identity: one that was refreshed is another.
     """
 
     user_id: int
@@ -118,26 +119,22 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
         # equal to several that differ from each other.
         equal = [b for b in bindings if b.has_contact(new.contact)]
         for old in equal:
-            if old.is_set_later_than(new.call_id, new.cseq) and not _is_among(wanted, old):
+            if old.is_set_later_than(new.call_id, new.cseq) and old not in wanted:
                 raise _out_of_order(new.cseq)
         if new.expires_at <= now:
-            bindings = [b for b in bindings if not _is_among(equal, b)]
+            bindings = [b for b in bindings if b not in equal]
         elif equal:  # in the place of the first
             first = equal[0]
-            kept = [b for b in bindings if b is first or not _is_among(equal, b)]
+            kept = [b for b in bindings if b is first or b not in equal]
             bindings = [new if b is first else b for b in kept]
         else:
-            bindings = [b for b in bindings if _is_among(wanted, b) or not b.is_moved_by(new)]
+            bindings = [b for b in bindings if b in wanted or not b.is_moved_by(new)]
             bindings.append(new)
     if len(bindings) > MAX_CONTACTS:
         raise Refused(
             403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
         )
     return tuple(bindings)
-
-
-def _is_among(bindings: Iterable[Binding], one: Binding) -> bool:
-    return any(one is binding for binding in bindings)
 
 
 def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
@@ -218,7 +215,7 @@ class Location:
     def lose(self, aor: str, binding: Binding) -> None:
         """Let go of a binding whose phone is out of reach for good; doesn't wait."""
         current = self._bindings.get(aor, ())
-        if _is_among(current, binding):
+        if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
             self.journal.drop([(binding.user_id, binding.contact)])
 
@@ -243,14 +240,18 @@ class Location:
     ) -> Bindings:
         """Change memory first: the next request of the phone finds its order; undone if need be."""
         now, unix_now = self.clock(), self.unix_clock()
-        new = [b for b in after if not any(b is old for old in before)]
+        new = [binding for binding in after if binding not in before]
         kept = [_to_row(aor, binding, now, unix_now) for binding in new]
-        contacts = {(b.user_id, b.contact) for b in after}
-        gone = [key for b in before if (key := (b.user_id, b.contact)) not in contacts]
+        gone: list[tuple[int, str]] = []
+        for old in before:
+            row = old.user_id, old.contact
+            if old not in after and all(row != (b.user_id, b.contact) for b in new):
+                gone.append(row)
         self._put(aor, after)
         if kept or gone:
             seen_at = round(unix_now) if is_phones_wish else None
-            self._dropped.difference_update(binding.user_id for binding in new)
+            if self._dropped:
+                self._dropped.difference_update(binding.user_id for binding in new)
             self.journal.save(kept, gone, lambda: self._restore(aor, before), seen_at)
         return after
 
@@ -265,7 +266,7 @@ class Location:
             return
         self._bindings[aor] = bindings
         # What an undo brings back may have been due already.
-        first = int(min(binding.expires_at for binding in bindings)) + 1
+        first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
         if second < self._sweep_at.get(aor, second + 1):
             self._sweep_at[aor] = second
