@@ -412,7 +412,7 @@ def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
     assert sipserver("users", "export", "--with-hashes")[0] == 0
     assert sipserver("users", "remove", "alice")[0] == 0
     assert sipserver("users", "import", "-", stdin="username,password\ncarl,secret-3\n")[0] == 0
-    assert sipserver("users", "import", "-", "--dry-run", stdin="username\n")[0] == 0
+    assert sipserver("users", "import", "-", "--dry-run", stdin="username,password\nd,e\n")[0] == 0
     assert sipserver("users", "list")[0] == 0
     assert sipserver("admin", "password", "--password", "secret-4")[0] == 0
     with Database("sip_users.db") as database:
