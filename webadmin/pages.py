@@ -54,7 +54,7 @@ def render(name: str, **values: object) -> str:
     """Fill in the template of that file name in `views/`."""
     template = _TEMPLATES[name]
     try:
-        return str(template.render(**_HELPERS, **values))
+        return str(template.render(**_FUNCTIONS, **values))
     finally:
         while _Scope.used:
             _Scope.used.pop().clear()
@@ -125,4 +125,4 @@ def browser_of(user_agent: str) -> str:
 
 
 # What every template may call.
-_HELPERS = {function.__name__: function for function in (static, ago, span, moment, browser_of)}
+_FUNCTIONS = {function.__name__: function for function in (static, ago, span, moment, browser_of)}
