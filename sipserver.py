@@ -12,6 +12,9 @@ from sip.config import CommandError, Config
 # The environment's way to set the web admin's password, for deploys without a terminal.
 ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
 
+# Who sets the password at a start, as the audit calls it.
+SERVER = "the server"
+
 # How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
 POLL_INTERVAL = 0.25
 
@@ -41,6 +44,7 @@ def run(config: Config) -> int:
     from sip.reread import reread
     from sip.server import ListenError, SipServer
     from sip.store.admin import Admin
+    from sip.store.audit import Act, Audit
     from sip.store.bindings import Bindings
     from sip.store.database import Database, DatabaseError
     from sip.store.directory import Directory
@@ -49,6 +53,8 @@ def run(config: Config) -> int:
     from webadmin.advice import advice
     from webadmin.app import build
     from webadmin.site import Site
+    from webadmin.exposure import is_exposed
+    from webadmin.tls import CertificateError
 
     configure_logging(config)
     log = logging.getLogger("sipserver")
@@ -102,9 +108,11 @@ def run(config: Config) -> int:
             database = stack.enter_context(Database(config.db_path))
             database.remember("realm", config.sip_realm)
             users = Users(database, config.sip_realm)
-            admin = Admin(database)
+            admin, audit = Admin(database), Audit(database)
+            environment_password = os.environ.get(ADMIN_PASSWORD)
             try:
-                admin.first_password(os.environ.get(ADMIN_PASSWORD), show_password)
+                if admin.first_password(environment_password, show_password):
+                    audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
             except ValueError as error:
                 raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
             if not len(users):
@@ -124,13 +132,22 @@ def run(config: Config) -> int:
                 users,
                 Directory(database, users),
                 admin,
+                audit,
                 server.location,
+                environment_password=bool(environment_password),
                 advice=lambda: tuple(advice(site.config, users, server.granted_buffers)),
             )
             stack.callback(site.close)
             web = wsgi.serve(config, build(site))
             stack.callback(web.stop)
-            log.info("web admin listens on %s", config.web_addr)
+            scheme = "HTTPS" if config.web_cert else "HTTP"
+            log.info("web admin listens on %s, %s", config.web_addr, scheme)
+            if is_exposed(config):
+                log.warning(
+                    "the web admin can be reached from other machines, and is not encrypted: set"
+                    " -web.cert and -web.key, or -web.addr 127.0.0.1:%d behind a proxy with TLS",
+                    config.web_addr.port,
+                )
             server.load()  # last: who hears from SIP finds the pages, too
             stack.callback(gevent.spawn(notice_changes, database, users).join)
             stack.callback(stopping.set)
@@ -144,7 +161,7 @@ def run(config: Config) -> int:
             supervisor.tell(supervisor.STOPPING)
             log.info("stopping")
             gevent.joinall([gevent.spawn(server.see_off), gevent.spawn(web.stop)])
-    except (DatabaseError, ListenError, wsgi.WebListenError) as error:
+    except (DatabaseError, ListenError, wsgi.WebListenError, CertificateError) as error:
         raise CommandError(str(error)) from None
     return 0
 
