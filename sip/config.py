@@ -55,6 +55,11 @@ class Address:
     def __str__(self) -> str:
         return host_port(self.host or "", self.port)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether nobody gets there from another machine."""
+        return self.host is not None and ipaddress.ip_address(self.host).is_loopback
+
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
@@ -257,6 +262,10 @@ class Config:
         value="ADDRESS",
         also={"PORT": ":{}"},
     )
+    web_cert: str = setting(
+        "", str, "certificate of the web admin, and those above it, as PEM", value="FILE"
+    )
+    web_key: str = setting("", str, "key of that certificate, as PEM", value="FILE")
     sip_addr: Address = setting(
         ":5060", parse_address, "where SIP listens, on UDP and TCP", value="ADDRESS"
     )
@@ -341,6 +350,9 @@ class Config:
     config: str = setting("", str, "TOML file with settings of the same names", value="FILE")
 
     def __post_init__(self) -> None:
+        if bool(self.web_cert) != bool(self.web_key):
+            given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
+            raise ConfigError(f"-web.{given} needs -web.{missing} beside it; set both or neither")
         shortest, usual, longest = (
             self.sip_min_expires,
             self.sip_default_expires,

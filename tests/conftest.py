@@ -13,12 +13,6 @@ def world() -> World:
     return World()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes many minutes, unless it is asked for."""
-    if "siege" not in config.option.markexpr:
-        items[:] = [item for item in items if item.get_closest_marker("siege") is None]
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """Show the server's log beside a failure."""

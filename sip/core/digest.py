@@ -5,7 +5,6 @@ Pure: the time, the secret and the source address are arguments.
 
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,13 +14,14 @@ from sip.message.kept import kept
 # A nonce serves that long; then the phone gets a new one by stale=true, without asking its user.
 NONCE_SECONDS = 300.0
 # Nonces with counts that are remembered.  A phone keeps one for its life, so this is the number of
-# phones that may be authenticating at one time; each costs about 250 bytes.
+# phones that may be authenticating at one time; each costs about 130 bytes.
 MAX_COUNTED_NONCES = 100_000
 # How far a nonce-count may lag behind the highest seen, as when datagrams overtake each other.
 COUNT_WINDOW = 64
 # RFC 2069 has no count: such an answer uses its nonce up, so no count of eight digits may be within
 # the window below this.
 ONCE = 2**32 + COUNT_WINDOW
+_WHOLE_WINDOW = 2**COUNT_WINDOW - 1
 
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -132,16 +132,24 @@ class Nonces:
 
     `secret` must be new at each start, since the counts are: else what was used could be again.
     A nonce is the time, a unique part, and a MAC over both and the address it was given to;
-    so none is remembered before somebody who knows a password has used it.  When the table of
-    counts is full the oldest goes, and with it every nonce that is not younger: rather one round
-    trip more than a replay.
+    so none is remembered before somebody who knows a password has used it.  Counts are kept in
+    two halves, and the older one goes as a whole: when all in it have expired, or when there are
+    too many, and then with it every nonce that is not younger: rather one round trip more than a
+    replay.
     """
 
     def __init__(self, secret: bytes, new_token: Callable[[], str]) -> None:
         self._secret = secret
         self._new_token = new_token
-        self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        # From the unique part to the highest count, above a window of those seen.
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
+        self._turned_at = 0.0
+        self._latest = self._latest_of_old = 0  # when the youngest nonce of each was made
         self._oldest_valid = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
 
     def make(self, now: float, source: str) -> str:
         """A nonce for the peer at the address `source`."""
@@ -165,26 +173,27 @@ class Nonces:
 
     def use(self, nonce: str, count: int, now: float) -> bool:
         """Use up one count of a nonce.  False: it was used before, or lags too far behind."""
-        highest, seen = self._counts.get(nonce, (0, 0))
+        key = int(nonce[8:24], 16)
+        used = self._young.get(key) or self._old.get(key, 0)
+        highest, seen = used >> COUNT_WINDOW, used & _WHOLE_WINDOW
         if count > highest:
-            shift = min(count - highest, COUNT_WINDOW)
-            seen = (seen << shift | 1) & (2**COUNT_WINDOW - 1)
+            seen = (seen << min(count - highest, COUNT_WINDOW) | 1) & _WHOLE_WINDOW
             highest = count
         else:
             behind = highest - count  # looked at first: 1 << 2**32 would be half a gigabyte
             if count < 1 or behind >= COUNT_WINDOW or seen >> behind & 1:
                 return False
             seen |= 1 << behind
-        self._counts[nonce] = (highest, seen)
-        self._make_room(now)
+        if len(self._young) >= MAX_COUNTED_NONCES // 2:
+            self._oldest_valid = max(self._oldest_valid, self._latest_of_old + 1)
+            self._turn(now)
+        elif now - self._turned_at > NONCE_SECONDS + 1:
+            self._turn(now)  # what was used before the last turn is older than that
+        self._young[key] = highest << COUNT_WINDOW | seen
+        self._latest = max(self._latest, int(nonce[:8], 16))
         return True
 
-    def _make_room(self, now: float) -> None:
-        """Forget a nonce too old to be taken, and the oldest where there are too many."""
-        oldest = next(iter(self._counts))
-        made_at = int(oldest[:8], 16)
-        if now - made_at > NONCE_SECONDS:
-            del self._counts[oldest]
-        elif len(self._counts) > MAX_COUNTED_NONCES:
-            del self._counts[oldest]
-            self._oldest_valid = max(self._oldest_valid, made_at + 1)
+    def _turn(self, now: float) -> None:
+        self._old, self._young = self._young, {}
+        self._latest_of_old, self._latest = self._latest, 0
+        self._turned_at = now

@@ -14,7 +14,7 @@ from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
 from sip.transaction.arrival import Arrival
-from sip.transaction.layer import Branch, Upstream
+from sip.transaction.upstream import Branch, Upstream
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -120,9 +120,9 @@ class Fork:
             self._answer_best()
 
     def _try_all(self) -> None:
-        arrivals = self.upstream.arrivals
         self._begin_some()
         while self._is_waiting():
+            arrivals = self.upstream.arrivals
             # All that has come is heard before anybody else is rung: it may be a CANCEL.
             arrived: list[Arrival] = [arrivals.get(), *arrivals.empty()]
             if self.finding:

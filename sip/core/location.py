@@ -1,5 +1,7 @@
 """The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
 
+import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from sys import intern
@@ -13,12 +15,24 @@ from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
 from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
 
+log = logging.getLogger("sip.location")
+
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
 MAX_CONTACTS = 20
 
+# The clock of the machine was set when it is off by so much; else the two only differ in rounding.
+STEP_SECONDS = 2.0
 
-@dataclass(slots=True)
+# What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
+# hundred thousand, and nobody is answered before all are known.
+_USUAL_CONTACT = re.compile(
+    r"sip:(?:[A-Za-z0-9._+-]+@)?\d+\.\d+\.\d+\.\d+(?::[1-5]?[1-9]\d{0,3})?(?:;transport=\w+)?",
+    re.ASCII,
+)
+
+
+@dataclass(slots=True, eq=False)
 class Binding:
     """One contact of an address-of-record (§10.2).
 
@@ -26,6 +40,7 @@ class Binding:
     of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
     `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
     and 0 where there are none; `params` are the other parameters of the contact, as they came.
+    A binding is compared by identity: one that was refreshed is another.
     """
 
     user_id: int
@@ -118,26 +133,22 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
         # equal to several that differ from each other.
         equal = [b for b in bindings if b.has_contact(new.contact)]
         for old in equal:
-            if old.is_set_later_than(new.call_id, new.cseq) and not _is_among(wanted, old):
+            if old.is_set_later_than(new.call_id, new.cseq) and old not in wanted:
                 raise _out_of_order(new.cseq)
         if new.expires_at <= now:
-            bindings = [b for b in bindings if not _is_among(equal, b)]
+            bindings = [b for b in bindings if b not in equal]
         elif equal:  # in the place of the first
             first = equal[0]
-            kept = [b for b in bindings if b is first or not _is_among(equal, b)]
+            kept = [b for b in bindings if b is first or b not in equal]
             bindings = [new if b is first else b for b in kept]
         else:
-            bindings = [b for b in bindings if _is_among(wanted, b) or not b.is_moved_by(new)]
+            bindings = [b for b in bindings if b in wanted or not b.is_moved_by(new)]
             bindings.append(new)
     if len(bindings) > MAX_CONTACTS:
         raise Refused(
             403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
         )
     return tuple(bindings)
-
-
-def _is_among(bindings: Iterable[Binding], one: Binding) -> bool:
-    return any(one is binding for binding in bindings)
 
 
 def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
@@ -170,6 +181,7 @@ class Location:
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
+        self._offset = unix_clock() - clock()  # of what is kept from what is reckoned with
         self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
 
     def __len__(self) -> int:
@@ -179,11 +191,24 @@ class Location:
         """Take over what was kept; rows that can't be read any more are left out."""
         now, unix_now = self.clock(), self.unix_clock()
         for row in rows:
+            if row.user_id in self._dropped:
+                continue  # its account has gone while others were loaded
             try:
-                binding = _from_row(row, now - unix_now)
+                binding = _from_row(row, now, unix_now)
             except (BadMessage, ValueError):
                 continue
             self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+
+    def follow_unix_clock(self) -> None:
+        """Where the clock of the machine was set, set what is kept as well; doesn't wait.
+
+        In memory nothing changes: every binding lasts as long as its phone was told.
+        """
+        step = self.unix_clock() - self.clock() - self._offset
+        if abs(step) >= STEP_SECONDS:
+            self._offset += step
+            log.warning("the clock was set by %+.0f s; registrations last as they would have", step)
+            self.journal.shift(round(step))
 
     def bindings(self, aor: str) -> Bindings:
         """What an address-of-record is bound to now."""
@@ -218,7 +243,7 @@ class Location:
     def lose(self, aor: str, binding: Binding) -> None:
         """Let go of a binding whose phone is out of reach for good; doesn't wait."""
         current = self._bindings.get(aor, ())
-        if _is_among(current, binding):
+        if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
             self.journal.drop([(binding.user_id, binding.contact)])
 
@@ -243,14 +268,18 @@ class Location:
     ) -> Bindings:
         """Change memory first: the next request of the phone finds its order; undone if need be."""
         now, unix_now = self.clock(), self.unix_clock()
-        new = [b for b in after if not any(b is old for old in before)]
+        new = [binding for binding in after if binding not in before]
         kept = [_to_row(aor, binding, now, unix_now) for binding in new]
-        contacts = {(b.user_id, b.contact) for b in after}
-        gone = [key for b in before if (key := (b.user_id, b.contact)) not in contacts]
+        gone: list[tuple[int, str]] = []
+        for old in before:
+            row = old.user_id, old.contact
+            if old not in after and all(row != (b.user_id, b.contact) for b in new):
+                gone.append(row)
         self._put(aor, after)
         if kept or gone:
             seen_at = round(unix_now) if is_phones_wish else None
-            self._dropped.difference_update(binding.user_id for binding in new)
+            if self._dropped:
+                self._dropped.difference_update(binding.user_id for binding in new)
             self.journal.save(kept, gone, lambda: self._restore(aor, before), seen_at)
         return after
 
@@ -265,7 +294,7 @@ class Location:
             return
         self._bindings[aor] = bindings
         # What an undo brings back may have been due already.
-        first = int(min(binding.expires_at for binding in bindings)) + 1
+        first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
         if second < self._sweep_at.get(aor, second + 1):
             self._sweep_at[aor] = second
@@ -311,17 +340,23 @@ def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingR
     )
 
 
-def _from_row(row: BindingRow, offset: float) -> Binding:
+def _from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
+    """What a row says.
+
+    It lasts no longer from now than it was granted, wherever the clock was when it was written.
+    """
+    granted = row.expires_at - row.updated_at
     flow_text, _, nat = row.flow.partition(";")
-    parse_uri(row.contact)
+    if not _USUAL_CONTACT.fullmatch(row.contact):
+        parse_uri(row.contact)
     return Binding(
         user_id=row.user_id,
         contact=row.contact,
-        expires_at=row.expires_at + offset,
+        expires_at=now + min(row.expires_at - unix_now, granted),
         q=round(row.q * 1000),
         call_id=row.call_id,
         cseq=row.cseq,
-        path=tuple(part for part in split_list(row.path) if part),
+        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
         instance=row.instance,
         reg_id=row.reg_id,
         user_agent=row.user_agent,

@@ -21,7 +21,7 @@ from sip.message.headers import (
 from sip.message.kept import kept
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
-from sip.transaction.layer import Upstream
+from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow, shows_source
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
@@ -138,7 +138,7 @@ class Registrar:
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_us(_read_path(value)) for value in path):
             raise Refused(403, "its Path leads back here")
-        user_agent = (request.value("user-agent") or "")[:200]
+        user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
         truthful = shows_source(request.via, flow)
         wanted: list[Binding] = []
         for value in contacts:

@@ -11,8 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-import gevent
-
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
 from sip.transaction.arrival import Arrival
@@ -26,12 +24,12 @@ from sip.transaction.hop import (
     transaction_key,
 )
 from sip.transaction.machine import Machine, State
-from sip.transaction.mailbox import Mailbox
 from sip.transaction.served import Served
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.timers import Timers
 from sip.transaction.tokens import FINGERPRINT_LENGTH, Tokens, fingerprint
-from sip.transport.flow import Flow, reply_flow
+from sip.transaction.upstream import Branch, Upstream
+from sip.transport.flow import Flow
 from sip.transport.transports import Transports
 
 log = logging.getLogger("sip.transaction")
@@ -47,104 +45,6 @@ MAX_OWN_VIAS = 256
 
 # Our Via as `_start` writes it: the first one of whatever we have sent.
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
-
-
-class Upstream:
-    """The client's side of one request that is being served: how it is answered.
-
-    `flow` is the one the request came by, `transaction` answers its repeats, `arrivals` is where
-    the handler waits for what its branches bring, and for a CANCEL.  `is_proven` says that the
-    sender has shown a password or a ticket, so its address is not forged, `received_at` when the
-    request came.  When the handler has ended, `request` is None: an accepted call is held for 32 s
-    more, but not what was asked.
-    """
-
-    __slots__ = (
-        "arrivals",
-        "flow",
-        "is_proven",
-        "layer",
-        "received_at",
-        "request",
-        "transaction",
-    )
-
-    def __init__(
-        self,
-        layer: "Layer",
-        request: Request,
-        flow: Flow,
-        transaction: ServerTransaction,
-        received_at: float,
-    ) -> None:
-        self.layer = layer
-        self.request: Request | None = request
-        self.flow = flow
-        self.transaction = transaction
-        self.arrivals = Mailbox()
-        self.is_proven = False
-        self.received_at = received_at
-
-    @property
-    def is_served(self) -> bool:
-        """Tell whether the handler is still at work, and hears what arrives."""
-        return self.transaction.upstream is self
-
-    def respond(self, response: Response) -> None:
-        """Send a response through the transaction."""
-        self.layer.respond(self.transaction, response)
-
-    def answer(
-        self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """Make a response of our own, and send it."""
-        if self.request is None:
-            return
-        if status == 100:  # a Timestamp is told how long the request has been here
-            tag, delay = "", self.layer.clock() - self.received_at
-        else:  # §8.2.6.2: one tag for all that we say ourselves, and for its CANCEL too (§9.2)
-            tag, delay = self.layer.stateless_tag(self.request), 0.0
-        self.respond(
-            make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
-        )
-
-    def spawn(self, work: Callable[[], object]) -> None:
-        """Do in a greenlet of its own what may take long; what comes of it arrives as well."""
-        gevent.spawn(lambda: self.arrivals.put(work()))
-
-    def is_merged(self) -> bool:
-        """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
-
-        Only who serves a request as UAS asks, before anything is done; the first to ask holds it
-        as long as its transaction exists.  To the proxy a request that has been here is none
-        the worse for it (§16.3).
-        """
-        return self.request is not None and self.layer.servers.is_merged(
-            self.request, self.transaction
-        )
-
-    def forget(self) -> None:
-        """Serve the request statelessly from here: its repeats are new requests (§8.2.7)."""
-        self.layer.forget(self.transaction)
-
-
-class Branch:
-    """One client transaction of a handler, and the upstream that it works for (§16.6)."""
-
-    __slots__ = ("layer", "transaction", "upstream")
-
-    def __init__(self, layer: "Layer", upstream: Upstream) -> None:
-        self.layer = layer
-        self.upstream = upstream
-        self.transaction: ClientTransaction
-
-    def cancel(self, reason: str = "") -> None:
-        """Ask the next hop to stop ringing; without a provisional response yet, once it comes.
-
-        `reason` is a Reason value that says why (RFC 3326).
-        """
-        if isinstance(self.transaction, InviteClientTransaction):
-            self.layer.cancel(self.transaction, reason)
 
 
 Handler = Callable[[Request, Upstream], None]
@@ -190,31 +90,37 @@ class Layer:
         if is_full and request.method != "CANCEL":
             self.counts["refused at the bound"] += 1
             return
-        kind = InviteServerTransaction if request.method == "INVITE" else ServerTransaction
-        now = self.clock()
-        transaction = kind(key, reply_flow(request.via, flow), now)
-        upstream = Upstream(self, request, flow, transaction, now)
-        self.servers.hold(transaction)
+        upstream = Upstream(self, request, flow, key, self.clock())
         if request.method == "CANCEL":
             self._receive_cancel(request, upstream)
             return
-        transaction.upstream = upstream
-        self.timers.add(transaction)
         try:
             self.on_request(request, upstream)
         finally:
-            transaction.upstream = upstream.request = None  # nobody hears a CANCEL any more
-            if upstream.arrivals or not transaction.is_answered:
-                self._tidy_up(upstream)
+            upstream.request = None  # nobody hears a CANCEL any more
+            if upstream.transaction is not None:
+                self._tidy_up(upstream, upstream.transaction)
 
-    def _tidy_up(self, upstream: Upstream) -> None:
+    def hold(self, upstream: Upstream) -> ServerTransaction:
+        """The transaction of a request that is being served; its repeats are known from now on."""
+        method = upstream.key[-1]
+        kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
+        transaction = kind(upstream.key, upstream.way_back, upstream.received_at)
+        self.servers.hold(transaction)
+        if method != "CANCEL":  # which is answered at once
+            transaction.upstream = upstream
+            self.timers.add(transaction)
+        return transaction
+
+    def _tidy_up(self, upstream: Upstream, transaction: ServerTransaction) -> None:
         """See to what a handler has left.  What it has not answered nobody will."""
+        transaction.upstream = None
         for arrival in upstream.arrivals.empty():
             # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
             if arrival.response is not None:
-                self._relay(upstream, arrival.response)
-        if not upstream.transaction.is_answered:
-            self.forget(upstream.transaction)
+                self._relay(transaction, arrival.response)
+        if not transaction.is_answered:
+            self.forget(transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
         """§9.2: answer for this hop, and tell the handler of the INVITE, if it is still at work.
@@ -270,7 +176,7 @@ class Layer:
                 # The handler hears of each branch's end once, so nobody can fill its mailbox.
                 branch.upstream.arrivals.put(Arrival(branch, response.status, response))
             else:
-                self._relay(branch.upstream, response)
+                self._relay(branch.upstream.hold(), response)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
         self._follow(transaction)
@@ -288,7 +194,7 @@ class Layer:
             transaction = self.clients.get((via.branch.lower(), method))
         return transaction if transaction and transaction.sent_by == sent_by else None
 
-    def _relay(self, upstream: Upstream, response: Response) -> None:
+    def _relay(self, transaction: ServerTransaction, response: Response) -> None:
         """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
 
         The server transaction drops what is too late.  An INVITE alone has such responses: others
@@ -296,7 +202,7 @@ class Layer:
         """
         if 100 < response.status < 300 and response.cseq[1] == "INVITE":
             response.drop_top_via()
-            upstream.respond(response)
+            self.respond(transaction, response)
 
     def _acknowledge(self, transaction: InviteClientTransaction, response: Response) -> None:
         """Acknowledge a failure hop by hop, as often as it is repeated (§17.1.1.3)."""
@@ -344,8 +250,10 @@ class Layer:
 
     def answer_statelessly(self, upstream: Upstream, response: Response) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
-        self.forget(upstream.transaction)
-        self._send(response.encode(), upstream.transaction.flow)
+        if upstream.transaction is not None:
+            self.forget(upstream.transaction)
+        self._send(response.encode(), upstream.way_back)
+        upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:
         """The To tag of our own answers; of a stateless one it is computed again for its ACK."""

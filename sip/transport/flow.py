@@ -1,5 +1,6 @@
 """A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
 
+import re
 from typing import NamedTuple
 
 from sip.message.grammar import BadMessage, bounded_number
@@ -11,6 +12,12 @@ DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
 _MAX_PORT = 65_535
 # No server lives to count so many connections.
 _MAX_CONNECTION = 2**53
+
+# Of datagrams over IPv4, at a glance: at a start there may be a hundred thousand to read.
+_USUAL_FLOW = re.compile(
+    r"(UDP)/(\d+\.\d+\.\d+\.\d+):([1-5]?[1-9]\d{0,3})/(\d+\.\d+\.\d+\.\d+):([1-5]?[1-9]\d{0,3})",
+    re.ASCII,
+)
 
 # Host without brackets, and port.
 Endpoint = tuple[str, int]
@@ -46,6 +53,9 @@ def flow_text(flow: Flow) -> str:
 @kept(4096)
 def parse_flow(text: str) -> Flow:
     """Read what `str(flow)` wrote.  Raises BadMessage."""
+    if usual := _USUAL_FLOW.fullmatch(text):
+        transport, host, port, remote_host, remote_port = usual.groups()
+        return Flow(transport, (host, int(port)), (remote_host, int(remote_port)))
     match text.split("/"):
         case [transport, local, remote]:
             return Flow(transport, _endpoint(local), _endpoint(remote))

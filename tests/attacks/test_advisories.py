@@ -359,7 +359,8 @@ def test_what_strangers_send_is_not_remembered(world, bob, eve):
     """Growth: thousands of requests that nobody goes on with leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)
-    nonces = dict(world.server.proxy.authenticator.nonces._counts)
+    nonces = world.server.proxy.authenticator.nonces
+    used = len(nonces)
     for number in range(300):
         for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "CANCEL", "ACK", "BYE"):
             claims = (STRANGER, bob.aor)[number % 2]
@@ -367,7 +368,7 @@ def test_what_strangers_send_is_not_remembered(world, bob, eve):
             world.deliver(data, eve.address)
     assert not layer.servers
     assert not layer.clients
-    assert world.server.proxy.authenticator.nonces._counts == nonces
+    assert len(nonces) == used
 
 
 def test_a_challenge_of_another_is_never_answered_for_a_user(world, bob, eve):

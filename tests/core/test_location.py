@@ -1,6 +1,6 @@
 """What an address-of-record is bound to (RFC 3261 §10.3, step 7; RFC 3327)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -190,9 +190,8 @@ def test_twenty_contacts_are_bound_and_the_next_is_refused():
     gone = binding("sip:bob@10.0.0.0", cseq=2, expires_at=0.0)
     assert len(updated_bindings(full, [one_more, gone], 0.0)) == MAX_CONTACTS
     assert updated_bindings(full, [one_more], 100.0) == ()
-    assert updated_bindings(full, [replace(one_more, expires_at=200.0)], 100.0) == (
-        replace(one_more, expires_at=200.0),
-    )
+    later = replace(one_more, expires_at=200.0)
+    assert updated_bindings(full, [later], 100.0) == (later,)
 
 
 def test_a_binding_is_live_until_its_moment():
@@ -465,7 +464,7 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     loaded = again.bindings(AOR)
     for before, after in zip(bindings, loaded, strict=True):
         assert after.expires_at == pytest.approx(before.expires_at - 7.0, abs=0.51)
-        assert after == replace(before, expires_at=after.expires_at)
+        assert asdict(after) == asdict(replace(before, expires_at=after.expires_at))
     again.sweep(20_000.0)
     assert len(again) == 0
 

@@ -17,6 +17,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.admin import Admin
+from sip.store.audit import Audit
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -173,8 +174,17 @@ def _browser() -> Browser:
     users, admin = Users(database, REALM), Admin(database)
     admin.keep_password_hash(HASH)
     users.add("alice", "secret")
-    directory = Directory(database, users)
-    site = Site(Config(sip_realm=REALM), users, directory, admin, Phones(), clock=Clock())
+    clock = Clock()
+    site = Site(
+        Config(sip_realm=REALM),
+        users,
+        Directory(database, users),
+        admin,
+        Audit(database),
+        Phones(),
+        clock=clock,
+        monotonic=clock,
+    )
     rooms.callback(site.close)
     browser = Browser(build(site))
     assert browser.post("/login", username="admin", password=PASSWORD).status == 303

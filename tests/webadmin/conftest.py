@@ -8,6 +8,7 @@ import pytest
 
 from sip.config import Config
 from sip.store.admin import Admin, hash_password
+from sip.store.audit import Audit
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -60,8 +61,10 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             users,
             Directory(database, users),
             admin,
+            Audit(database),
             Phones(),
             clock=clock,
+            monotonic=clock,
         )
         yield site
         site.close()

@@ -70,7 +70,9 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
         *("multipart/form-data; boundary=b; charset=nonesuch", "multipart/form-data", '"'),
     ],
 )
-@pytest.mark.parametrize("path", ["/login", "/users/new", "/users/import", "/users/import/apply"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"]
+)
 def test_a_form_of_an_odd_type_is_no_fault_of_ours(browser, caplog, path, content_type):
     """Anybody can send one to the sign-in, and a fault would be forty lines in the log."""
     headers = {"Content-Type": content_type, **browser.own_site}
