@@ -64,6 +64,28 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("Accept", "Host", "Origin", "Sec-Fetch-Site", "HX-Request", "User-Agent", "Cookie"),
+        *("X-Forwarded-Proto", "X-Forwarded-For", "If-Modified-Since", "Accept-Language"),
+    ],
+)
+def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, name):
+    """Anybody can send one, and a fault would be forty lines in the log."""
+    for path in ("/login", "/", "/no/such/page", "/static/admin.css", "/healthz"):
+        for text in ("\xff", "https\xf7", "gr\xc3\xbc\xc3\x9fe", "\xc3"):
+            for who in (Browser(browser.app), browser):
+                assert who.get(path, **{name.replace("-", "_"): text}).status in (
+                    200,
+                    303,
+                    401,
+                    404,
+                )
+            assert Browser(browser.app).send("POST", path, b"", {name: text}).status < 500
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
     "content_type",
     [
         *("a;", "a;;;", "text/plain; charset", FORM + ";x", "multipart/form-data; boundary=b; x"),
