@@ -38,6 +38,7 @@ def run(config: Config) -> int:
 
     from sip.server import ListenError, SipServer
     from sip.store.admin import Admin
+    from sip.store.bans import Bans
     from sip.store.bindings import Bindings
     from sip.store.database import Database, DatabaseError
     from sip.store.directory import Directory
@@ -54,20 +55,21 @@ def run(config: Config) -> int:
         gevent.signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
-    def notice_changes(database: Database, users: Users) -> None:
+    def notice_changes(database: Database, users: Users, bans: Bans) -> None:
         forget_at = 0.0
         while not stopping.wait(POLL_INTERVAL):
             try:
                 if database.changed_elsewhere():
                     users.reload()
+                    bans.reload()
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + FORGET_INTERVAL
                     users.forget_removed()
             except DatabaseError as error:
-                log.error("accounts may be out of date: %s", error)
+                log.error("accounts and bans may be out of date: %s", error)
             except Exception:
                 # It must go on looking, whatever this was.
-                log.exception("accounts may be out of date")
+                log.exception("accounts and bans may be out of date")
 
     try:
         with ExitStack() as stack:
@@ -88,6 +90,9 @@ def run(config: Config) -> int:
                 log.warning(users.warning)
             bindings = stack.enter_context(closing(Bindings(database)))
             server = SipServer(config, users, bindings, database.secret("ticket"))
+            bans = Bans(database)
+            bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
+            bans.reload()
             server.start()
             stack.callback(server.stop)
             log.info("SIP listens on %s", config.sip_addr)
@@ -102,7 +107,7 @@ def run(config: Config) -> int:
             stack.callback(site.close)
             stack.callback(wsgi.serve(config, build(site)).stop)
             log.info("web admin listens on %s", config.web_addr)
-            stack.callback(gevent.spawn(notice_changes, database, users).join)
+            stack.callback(gevent.spawn(notice_changes, database, users, bans).join)
             stack.callback(stopping.set)
             # What is alive now stays so: the collector need not look at it again, and with few
             # reference cycles about, it may look more rarely.

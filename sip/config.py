@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from sip.core.trunk import Trunk, parse_trunks
 
@@ -25,6 +25,8 @@ DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
 _TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
 _FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
 _SWITCH = _TRUTHS | _FALSEHOODS
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
@@ -187,6 +189,16 @@ def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(servers)
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        parts = filter(None, map(str.strip, text.split(",")))
+        return tuple(ipaddress.ip_network(part, strict=False) for part in parts)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no list of networks; write it like 192.168.0.0/16,2001:db8::/32"
+        ) from None
+
+
 def _digests(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip().upper() for name in text.split(",")))
     if not set(names) <= set(DIGESTS):
@@ -328,6 +340,12 @@ class Config:
         _digests,
         "digest algorithms in the order of the challenges, of MD5, SHA-256, SHA-512-256",
         value="NAMES",
+    )
+    guard_trusted: tuple[Network, ...] = setting(
+        "",
+        _networks,
+        "networks that are never limited or banned, with commas between",
+        value="NETWORKS",
     )
     log_level: str = setting(
         "info",

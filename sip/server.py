@@ -15,6 +15,7 @@ import gevent
 from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
+from sip.core.guard import Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
@@ -28,7 +29,7 @@ from sip.core.registrar import (
     check_required,
     sip_date,
 )
-from sip.core.routing import Domains, username_of
+from sip.core.routing import Domains, address_of_record, username_of
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.message.framing import PING
@@ -41,6 +42,7 @@ from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.layer import MAX_WAITING, Layer, Upstream
 from sip.transport.dns import NameServers
+from sip.transport.flow import network_of
 from sip.transport.hosts import Hosts
 from sip.transport.resolver import Resolver, is_address
 from sip.transport.stream import Streams
@@ -51,10 +53,14 @@ log = logging.getLogger("sip")
 
 # How often what is due is looked for: a timer is at most this late.
 TICK_SECONDS = 0.05
+# A tick that is so late says that a round of all that has come takes as long.
+LATE_SECONDS = 0.1
 # How often expired bindings are let go of; a look-up never finds one, whenever that is.
 SWEEP_SECONDS = 1.0
 # How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
 TRUNKS_SECONDS = 60.0
+# Handlers that may wait when those of all strangers' calls have their places already.
+PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
@@ -113,7 +119,11 @@ class SipServer:
         self.location.on_change = self.keepalive.follow
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
+        self.guard = Guard(clock, unix_clock, config.guard_trusted, self._is_at_home)
+        self.transports.admits = self.streams.admits = self.guard.admits
+        authenticator = Authenticator(
+            users, self.domains, nonces, config.sip_digest, clock, self.guard
+        )
         expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
         resolver.has_family = self.transports.has_family
@@ -144,6 +154,7 @@ class SipServer:
         self._most_held = 0  # transactions, since memory was given back last
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
+        self._ticked_at = clock()
 
     def _ports(self) -> tuple[int, ...]:
         advertised = self.config.sip_advertise
@@ -154,13 +165,19 @@ class SipServer:
 
     def serve(self, request: Request, upstream: Upstream) -> None:
         """Serve one new request: its handler, and an answer for whatever the handler raises."""
-        if self._waiting >= MAX_WAITING:
+        user_agent = request.value("user-agent")
+        if user_agent and is_scanner(user_agent):
+            self.guard.meet_scanner(upstream.flow, user_agent)
+            return  # not a word: nobody is found who doesn't answer
+        if self._waiting >= MAX_WAITING - PLACES_KEPT and not self._has_place_for(
+            request, upstream
+        ):
             self._refuse(
                 request,
                 upstream,
                 Refused(
                     503,
-                    f"{MAX_WAITING} requests are being waited for",
+                    f"{self._waiting} requests are being waited for",
                     extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
                 ),
             )
@@ -184,6 +201,13 @@ class SipServer:
             raise
         finally:
             self._waiting -= 1
+            if upstream.is_proven:
+                self.guard.prove(upstream.flow.remote)
+
+    def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
+        """Tell whether one more may wait; the last places are not for strangers' calls."""
+        is_strangers = request.method == "INVITE" and not self.guard.is_proven(upstream.flow.remote)
+        return self._waiting < (MAX_WAITING - PLACES_KEPT if is_strangers else MAX_WAITING)
 
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
         """Answer with a refusal.
@@ -239,6 +263,11 @@ class SipServer:
         )
         self.layer.answer_statelessly(upstream, response)
 
+    def _is_at_home(self, network: str, username: str, realm: str) -> bool:
+        """Tell whether a user has registered from an address or network."""
+        bindings = self.location.bindings(address_of_record(username, realm))
+        return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
+
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
         is_us = self.domains.is_us
@@ -260,6 +289,8 @@ class SipServer:
     def start(self) -> None:
         """Load what is kept, listen, and serve.  Raises ListenError."""
         self.location.load(self.bindings.load(self.unix_clock()))
+        for flow in self.location.flows():
+            self.guard.prove(flow.remote)
         self.listen()
         hub = gevent.get_hub()
         work_at = [(TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)]
@@ -308,6 +339,9 @@ class SipServer:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
         try:
             now = self.clock()
+            is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
+            self._ticked_at = now
+            self.guard.tick(now, is_behind=is_late or self.transports.is_behind)
             self.layer.run_due(now)
             self.keep_alive(now)
         except Exception:
@@ -326,6 +360,7 @@ class SipServer:
         self._refusals_left = MAX_REFUSALS_LOGGED
         self.own_addresses.forget()
         self.streams.close_late(self.clock())
+        self.guard.sweep()
         self.give_back_memory()
         try:
             self.location.sweep(self.clock())

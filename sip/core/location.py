@@ -1,6 +1,6 @@
 """The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import Protocol
@@ -181,6 +181,10 @@ class Location:
             except (BadMessage, ValueError):
                 continue
             self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+
+    def flows(self) -> Iterator[Flow]:
+        """The ways by which all that is bound has registered."""
+        return (binding.flow for bindings in self._bindings.values() for binding in bindings)
 
     def bindings(self, aor: str) -> Bindings:
         """What an address-of-record is bound to now."""
