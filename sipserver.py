@@ -102,6 +102,7 @@ def run(config: Config) -> int:
                 Directory(database, users),
                 admin,
                 server.location,
+                bans,
                 advice=lambda: tuple(advice(config, users, server.granted_buffers)),
             )
             stack.callback(site.close)

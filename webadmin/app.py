@@ -4,7 +4,7 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
 
-from webadmin import imports, overview, session, users
+from webadmin import bans, imports, overview, session, users
 from webadmin.guard import WSGIApp, guard, with_headers
 from webadmin.pages import STATIC
 from webadmin.site import Site
@@ -37,6 +37,7 @@ def build(site: Site) -> WSGIApp:
     overview.mount(app, site)
     imports.mount(app, site)
     users.mount(app, site)
+    bans.mount(app, site)
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]  # bottle has no types
     def healthz() -> str:

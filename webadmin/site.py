@@ -9,6 +9,7 @@ from bottle import HTTPResponse, request, response
 
 from sip.config import Config
 from sip.store.admin import Admin, Session
+from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.users import Users
 from webadmin.pages import render
@@ -74,6 +75,7 @@ class Site:
     directory: Directory
     admin: Admin
     phones: Phones
+    bans: Bans
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple

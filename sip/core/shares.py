@@ -10,19 +10,24 @@ from math import inf
 # machine can really do is found from there, by tenths of a second, in both directions.
 FIRST_RATE = 4000.0
 # It falls by this while the server is behind, at each tick, and rises by that while it isn't.  Down
-# to a twentieth takes a second, up again seven: a flood that goes on is felt once in a while only.
-SLOWER, QUICKER = 0.86, 1.02
+# to a twentieth takes a second, up again five: a flood that goes on is felt once in a while only.
+SLOWER, QUICKER = 0.86, 1.03
 # Strangers are never left with less, so that somebody new can still register.
 LEAST_RATE_OF_STRANGERS = 100.0
 LEAST_RATE_OF_PROVEN = 500.0
 # Messages that a source may send at once: a registration and a call take fewer.
 BURST = 8
+# Who is no further ahead than that, as with the two requests of a registration, goes first.
+MODEST = 2
 # What the equal shares of all add up to; the rest is for those who come anew.
 SHARED_OUT = 0.8
-# How much of a second all together may be ahead.
+# How much of a second a source, and all together, may be ahead: two ticks, for their time is the
+# only one that is looked at.
 SECONDS_AHEAD = 0.1
 # A shortage is over when nothing has been refused for so long.
 CALM_SECONDS = 1.0
+# More than that no machine serves; those who are proven are not limited any more then.
+MOST_RATE = 20_000.0
 # Sources of one standing whose shares are counted; a flood of forged addresses may use up the
 # common rate, but no memory.
 MAX_SOURCES = 8192
@@ -31,31 +36,35 @@ SECONDS_BETWEEN_SWEEPS = 1.0
 
 
 class _Standing:
-    """The sources of one standing: the rate of all together, and when each has used up its share.
+    """The sources of one standing, and what they may have served: together, and each of them.
 
-    `_due` says when a source will be where it may be: one that sends less often than it may is
-    behind that moment, one that sends more often runs ahead of it, by a burst at most.
+    A share is counted in messages: `_allowed` is how many any of them could have sent since the
+    shortage began, and `_sent` how many one has.  Who has sent fewer starts from what is allowed
+    now, so nothing is saved up; who wants more runs ahead of it, as far as a burst goes.
     """
 
     def __init__(self, least_rate: float) -> None:
         self.least_rate = least_rate
-        self.rate = inf  # until the first `slow`
-        self._due: dict[Hashable, float] = {}
-        self._all_due = 0.0
-        self._step = self._interval = 0.0
-        self._sweep_at = 0.0
+        self.rate = inf  # of all together, in messages a second; until the first `slow`
+        self._sent: dict[Hashable, float] = {}
+        self._allowed = self._ahead = 0.0
+        self._all_sent = self._all_allowed = self._all_ahead = 0.0
+        self._shared_out_at = self._sweep_at = 0.0
 
-    def admits(self, source: Hashable, now: float, *, is_forgeable: bool) -> bool:
+    def admits(self, source: Hashable, *, is_forgeable: bool) -> bool:
         """Tell whether one message more is within the share, and count it if it is."""
-        due = self._due.get(source, now)
-        if due - now > BURST * self._interval:
+        sent = max(self._sent.get(source, 0.0), self._allowed)
+        ahead = sent - self._allowed
+        if ahead >= self._ahead:
             return False
-        # Whoever can forge one address can forge a thousand: only their sum is bounded.
-        if is_forgeable and self._all_due - now > SECONDS_AHEAD:
+        # Whoever can forge one address can forge a thousand: only their sum is bounded.  Half of
+        # what there is in hand is for those who are not ahead, when a thousand others are.
+        all_ahead = self._all_ahead if ahead < MODEST else self._all_ahead / 2
+        if is_forgeable and self._all_sent - self._all_allowed >= all_ahead:
             return False
-        self._all_due = max(self._all_due, now) + self._step
-        if len(self._due) < MAX_SOURCES or source in self._due:
-            self._due[source] = max(due, now) + self._interval
+        self._all_sent = max(self._all_sent, self._all_allowed) + 1
+        if len(self._sent) < MAX_SOURCES or source in self._sent:
+            self._sent[source] = sent + 1
         return True
 
     @property
@@ -66,16 +75,23 @@ class _Standing:
         self.rate = max(self.least_rate, min(self.rate, FIRST_RATE / SLOWER) * SLOWER)
 
     def quicken(self) -> None:
-        self.rate = self.rate * QUICKER if self.rate < 2 * FIRST_RATE else inf
+        self.rate = min(self.rate * QUICKER, MOST_RATE)
 
     def share_out(self, now: float) -> None:
-        """Give everybody who sends an equal part."""
+        """Allow everybody who sends an equal part of the rate, for the time that has passed."""
+        if self.rate == inf:
+            return
+        seconds = min(now - self._shared_out_at, SECONDS_AHEAD)
+        self._shared_out_at = now
+        share = self.rate * SHARED_OUT / max(1, len(self._sent))
+        self._allowed += share * seconds
+        self._ahead = max(BURST, share * SECONDS_AHEAD)
+        self._all_allowed += self.rate * seconds
+        self._all_ahead = max(2 * BURST, self.rate * 2 * SECONDS_AHEAD)
         if now >= self._sweep_at:
             self._sweep_at = now + SECONDS_BETWEEN_SWEEPS
-            quiet_since = now - SECONDS_BETWEEN_SWEEPS
-            self._due = {source: due for source, due in self._due.items() if due > quiet_since}
-        self._step = 1 / self.rate
-        self._interval = self._step * max(1, len(self._due)) / SHARED_OUT
+            few = self._allowed - share * SECONDS_BETWEEN_SWEEPS
+            self._sent = {source: sent for source, sent in self._sent.items() if sent > few}
 
 
 def _standings() -> tuple[_Standing, _Standing]:
@@ -102,7 +118,7 @@ class Shares:
         `is_forgeable` says that the address it came from is only what it says.
         """
         standing = self._proven if is_proven else self._strangers
-        if standing.rate == inf or standing.admits(source, now, is_forgeable=is_forgeable):
+        if standing.rate == inf or standing.admits(source, is_forgeable=is_forgeable):
             return True
         self.refused += 1
         self._calm_at = now + CALM_SECONDS
@@ -121,7 +137,11 @@ class Shares:
             self.is_short = False
             self._strangers, self._proven = _standings()  # nothing is remembered
             return
+        elif self._proven.rate == inf:
+            self._strangers.quicken()
         else:
-            (self._strangers if self._proven.rate == inf else self._proven).quicken()
+            self._proven.quicken()
+            if self._proven.rate == MOST_RATE:
+                self._proven = _Standing(LEAST_RATE_OF_PROVEN)
         self._strangers.share_out(now)
         self._proven.share_out(now)

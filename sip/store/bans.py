@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from ipaddress import ip_address, ip_network
-from time import time
 
 from sip.store.database import Database, DatabaseError, Tables, fetch
 
@@ -97,10 +96,10 @@ class Bans:
         """Lift a ban, and forget it.  Raises NoSuchBan, or ValueError for what is no address."""
         banned = parse_banned(address)
         self._coming.pop(banned, None)
-        statement = "DELETE FROM bans WHERE address = ? RETURNING ends_at"
-        ends = self.database.run(lambda tables: fetch(tables, statement, (banned,)))
+        statement = "DELETE FROM bans WHERE address = ? RETURNING address"
+        gone = self.database.run(lambda tables: fetch(tables, statement, (banned,)))
         self.reload()
-        if not ends or ends[0][0] <= time():
+        if not gone:
             raise NoSuchBan(f"{banned} is not banned; `bans` shows who is")
 
     def trust(self, text: str) -> str:

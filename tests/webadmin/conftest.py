@@ -8,6 +8,7 @@ import pytest
 
 from sip.config import Config
 from sip.store.admin import Admin, hash_password
+from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -61,6 +62,7 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             Directory(database, users),
             admin,
             Phones(),
+            Bans(database),
             clock=clock,
         )
         yield site
