@@ -14,7 +14,7 @@ Its phones that are registered go on.</p>
 % for ban in bans:
 <tr id="ban-{{ban.address}}">
 <td data-label="Address" class="whole mono">{{ban.address}}</td>
-<td data-label="Why" class="whole">{{ban.reason}}</td>
+<td data-label="Why">{{ban.reason}}</td>
 <td data-label="Since"><time datetime="{{moment(ban.banned_at)}}" title="{{moment(ban.banned_at)}}">{{ago(ban.banned_at, now)}}</time></td>
 <td data-label="Ends in">{{span(ban.ends_at - now)}}</td>
 <td data-label="Bans so far">{{ban.times}}</td>

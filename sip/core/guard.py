@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sip.core.guesses import Guesses
 from sip.core.refusal import printable
-from sip.core.shares import Shares
+from sip.core.shares import Shares, Standing
 from sip.message.kept import kept
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
@@ -79,6 +79,7 @@ class Guard:
         self._bans: dict[str, Ban] = {}
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
         self._proven: dict[Endpoint, None] = {}  # in order
+        self._homes: Counter[str] = Counter()  # how many of those are at an address
         self._guesses = Guesses()
         self._shares = Shares()
         self._is_wary = False  # whether anybody is looked at at all
@@ -95,25 +96,32 @@ class Guard:
 
     def _judge(self, flow: Flow) -> bool:
         remote = flow.remote
-        network = network_of(remote[0])
-        is_proven = remote in self._proven
-        if network in self._shut and not is_proven:
-            self.counts["dropped of the banned"] += 1
-            return False
+        source: Endpoint | str = remote
+        standing = Standing.PROVEN
+        if remote not in self._proven:
+            source = network_of(remote[0])
+            if source in self._shut:
+                self.counts["dropped of the banned"] += 1
+                return False
+            standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
         if not self._shares.is_short or self.is_trusted(remote[0]):
             return True
-        source = remote if is_proven else network
         is_forgeable = flow.transport == "UDP"
-        return self._shares.admits(
-            source, self._now, is_proven=is_proven, is_forgeable=is_forgeable
-        )
+        return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
 
     def prove(self, remote: Endpoint) -> None:
         """Know an address and port as one that has shown a password or a ticket."""
-        if remote not in self._proven:
-            if len(self._proven) >= MAX_PROVEN:
-                del self._proven[next(iter(self._proven))]
-            self._proven[remote] = None
+        if remote in self._proven:
+            return
+        if len(self._proven) >= MAX_PROVEN:
+            oldest = next(iter(self._proven))
+            del self._proven[oldest]
+            home = network_of(oldest[0])
+            self._homes[home] -= 1
+            if not self._homes[home]:
+                del self._homes[home]
+        self._proven[remote] = None
+        self._homes[network_of(remote[0])] += 1
 
     def is_proven(self, remote: Endpoint) -> bool:
         """Tell whether an address and port has shown a password or a ticket."""
@@ -190,11 +198,10 @@ class Guard:
     def _shut_out(self) -> None:
         """Find out whose messages are dropped unread: not where phones are that belong here."""
         now = self.unix_clock()
-        shared = {network_of(host) for host, _ in self._proven} if self._bans else set()
         self._shut = {
             source: ban.ends_at
             for source, ban in self._bans.items()
-            if ban.ends_at > now and source not in shared and not self.is_trusted(source)
+            if ban.ends_at > now and source not in self._homes and not self.is_trusted(source)
         }
         self._is_wary = bool(self._shut) or self._shares.is_short
 

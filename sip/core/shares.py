@@ -4,6 +4,7 @@ Pure: the time is an argument, and whether the server is behind is told from out
 """
 
 from collections.abc import Hashable
+from enum import IntEnum
 from math import inf
 
 # Messages a second, of all sources of one standing together, that a shortage begins with.  What the
@@ -12,9 +13,6 @@ FIRST_RATE = 4000.0
 # It falls by this while the server is behind, at each tick, and rises by that while it isn't.  Down
 # to a twentieth takes a second, up again five: a flood that goes on is felt once in a while only.
 SLOWER, QUICKER = 0.86, 1.03
-# Strangers are never left with less, so that somebody new can still register.
-LEAST_RATE_OF_STRANGERS = 100.0
-LEAST_RATE_OF_PROVEN = 500.0
 # Messages that a source may send at once: a registration and a call take fewer.
 BURST = 8
 # Who is no further ahead than that, as with the two requests of a registration, goes first.
@@ -26,7 +24,7 @@ SHARED_OUT = 0.8
 SECONDS_AHEAD = 0.1
 # A shortage is over when nothing has been refused for so long.
 CALM_SECONDS = 1.0
-# More than that no machine serves; those who are proven are not limited any more then.
+# More than that no machine serves; all but strangers are not limited any more then.
 MOST_RATE = 20_000.0
 # Sources of one standing whose shares are counted; a flood of forged addresses may use up the
 # common rate, but no memory.
@@ -35,7 +33,19 @@ MAX_SOURCES = 8192
 SECONDS_BETWEEN_SWEEPS = 1.0
 
 
-class _Standing:
+class Standing(IntEnum):
+    """What is known of a source; whoever is further up is slowed down later."""
+
+    STRANGER = 0
+    NEIGHBOUR = 1  # at an address from where somebody has shown a password
+    PROVEN = 2
+
+
+# None of them is left with less, so that somebody new can still register.
+LEAST_RATE = {Standing.STRANGER: 100.0, Standing.NEIGHBOUR: 100.0, Standing.PROVEN: 500.0}
+
+
+class _Pool:
     """The sources of one standing, and what they may have served: together, and each of them.
 
     A share is counted in messages: `_allowed` is how many any of them could have sent since the
@@ -94,31 +104,29 @@ class _Standing:
             self._sent = {source: sent for source, sent in self._sent.items() if sent > few}
 
 
-def _standings() -> tuple[_Standing, _Standing]:
-    return _Standing(LEAST_RATE_OF_STRANGERS), _Standing(LEAST_RATE_OF_PROVEN)
-
-
 class Shares:
     """Shares what can be served out, while that is short.
 
-    Sources are of two standings.  Strangers are slowed down first; those who have proven who they
-    are only when strangers are left with next to nothing and it is still too much.  `tick` has to
-    be called regularly, with the time and whether more waits than should.
+    `tick` has to be called regularly, with the time and whether more waits than should.  Whoever is
+    of a lower standing is slowed down first; those of the next only when these are left with next
+    to nothing and it is still too much.
     """
 
     def __init__(self) -> None:
         self.is_short = False
         self.refused = 0  # since the shortage began
-        self._strangers, self._proven = _standings()
+        self._pools = _all_pools()
         self._calm_at = 0.0
 
-    def admits(self, source: Hashable, now: float, *, is_proven: bool, is_forgeable: bool) -> bool:
+    def admits(
+        self, source: Hashable, now: float, *, standing: Standing, is_forgeable: bool
+    ) -> bool:
         """Tell whether a message is to be served; only asked during a shortage.
 
         `is_forgeable` says that the address it came from is only what it says.
         """
-        standing = self._proven if is_proven else self._strangers
-        if standing.rate == inf or standing.admits(source, is_forgeable=is_forgeable):
+        pool = self._pools[standing]
+        if pool.rate == inf or pool.admits(source, is_forgeable=is_forgeable):
             return True
         self.refused += 1
         self._calm_at = now + CALM_SECONDS
@@ -126,22 +134,26 @@ class Shares:
 
     def tick(self, now: float, *, is_behind: bool) -> None:
         """Find out how much can be served: more and more, until the server is behind again."""
+        pools = self._pools
         if is_behind:
             if not self.is_short:
                 self.is_short, self.refused = True, 0
             self._calm_at = now + CALM_SECONDS
-            (self._proven if self._strangers.is_least else self._strangers).slow()
+            next((pool for pool in pools if not pool.is_least), pools[-1]).slow()
         elif not self.is_short:
             return
         elif now >= self._calm_at:
             self.is_short = False
-            self._strangers, self._proven = _standings()  # nothing is remembered
+            self._pools = _all_pools()  # nothing is remembered
             return
-        elif self._proven.rate == inf:
-            self._strangers.quicken()
         else:
-            self._proven.quicken()
-            if self._proven.rate == MOST_RATE:
-                self._proven = _Standing(LEAST_RATE_OF_PROVEN)
-        self._strangers.share_out(now)
-        self._proven.share_out(now)
+            highest = max(standing for standing in Standing if pools[standing].rate < inf)
+            pools[highest].quicken()
+            if highest and pools[highest].rate == MOST_RATE:
+                pools[highest] = _Pool(LEAST_RATE[highest])
+        for pool in pools:
+            pool.share_out(now)
+
+
+def _all_pools() -> list[_Pool]:
+    return [_Pool(LEAST_RATE[standing]) for standing in Standing]
