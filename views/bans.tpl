@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Bans')
 <h1>Bans</h1>
-<p>An address that guesses passwords is not heard for a while: ten minutes at first, twice as long each time after, a day at most.
+<p>An address that guesses passwords is not heard for a while: ten minutes at first, four times as long each time after, a day at most.
 Its phones that are registered go on.</p>
 <section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-target="this" hx-swap="outerMorph">
 % if not bans:

@@ -154,7 +154,7 @@ class Guard:
             return
         source = network_of(host)
         if not is_ours:
-            self._guesses.doubt(source)
+            self._guesses.doubt(source, self.clock())
             return
         seconds = self._guesses.wrong(source, username, self.clock())
         if seconds:

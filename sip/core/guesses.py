@@ -10,12 +10,16 @@ from math import inf
 
 # Wrong answers for one user from one source.  A phone that is set up wrongly repeats itself without
 # end, and stops here: two of them in an office don't use up the tries of the whole office.
-TRIES_OF_USER = 6
-# Wrong answers from one source, for whichever users.
-TRIES_OF_SOURCE = 15
-# The first wait, and the longest: each is twice the one before.
+TRIES_OF_USER = 5
+# Wrong answers from one source, for whichever users.  With those that are let through after each
+# wait, by two users and in the first day, it makes 20 at most; then it is one a day.
+TRIES_OF_SOURCE = 11
+# Wrong answers to nonces that a source was not given.
+TRIES_WITHOUT_PROOF = 1
+# The first wait, the longest, and how much longer each is than the one before.
 FIRST_WAIT = 600.0
 LONGEST_WAIT = 86_400.0
+LONGER = 4.0
 # So long after the last of it nothing is remembered any more.
 REMEMBERED = 7 * 86_400.0
 # Sources, and users at a source, that are remembered; the oldest goes, some 300 octets each.
@@ -35,7 +39,7 @@ class _Tries:
 
     def wait(self, now: float) -> float:
         """Begin the next wait, and tell its length."""
-        seconds = min(FIRST_WAIT * (1 << min(self.waits, 16)), LONGEST_WAIT)
+        seconds = min(FIRST_WAIT * LONGER ** min(self.waits, 8), LONGEST_WAIT)
         self.waits += 1
         self.until = now + seconds
         self.forgotten_at = self.until + REMEMBERED
@@ -46,14 +50,16 @@ class Guesses:
     """Counts wrong answers, by source and by user at a source.
 
     At its bound a user is not looked at any more from that source, then a source not at all; after
-    the wait there is one try, and a longer wait.  A right answer takes back what its user has added
-    from there: those were slips.  Nobody who knows one password gets more guesses at another.
+    the wait there is one try, and a longer wait.  What a user does wrong then is an old story and
+    counts against its source no more, unless that had to wait before.  A right answer takes back
+    what its user has added: those were slips.  Nobody who knows one password gets more guesses at
+    another.
     """
 
     def __init__(self) -> None:
         self._tries: OrderedDict[tuple[str, str | None], _Tries] = OrderedDict()
         self._doubts: dict[str, int] = {}
-        self._doubts_until = 0.0
+        self._doubts_until = inf
 
     def __len__(self) -> int:
         return len(self._tries)
@@ -67,10 +73,12 @@ class Guesses:
         """Count a wrong answer.  Tells how long the source has to wait from now, mostly 0."""
         of_user = self._of(source, username, now)
         of_user.count += 1
+        is_old_story = of_user.count > TRIES_OF_USER
         if of_user.count >= TRIES_OF_USER:
             of_user.wait(now)
         of_source = self._of(source, None, now)
-        of_source.count += 1
+        if not is_old_story or of_source.count >= TRIES_OF_SOURCE:
+            of_source.count += 1
         if of_source.count < TRIES_OF_SOURCE or now < of_source.until:
             return 0.0
         return of_source.wait(now)
@@ -80,7 +88,7 @@ class Guesses:
         of_user = self._tries.pop((source, username), None)
         of_source = self._tries.get((source, None))
         if of_user is not None and of_source is not None:
-            of_source.count = max(0, of_source.count - of_user.count)
+            of_source.count = max(0, of_source.count - min(of_user.count, TRIES_OF_USER))
 
     def shut(self, source: str, now: float) -> float:
         """Let a source wait for another reason, and tell how long."""
@@ -113,14 +121,15 @@ class Guesses:
         """
         if now >= self._doubts_until:
             self._doubts.clear()
-            self._doubts_until = now + LONGEST_WAIT
         count = self._doubts.get(source)
         if count is None:
             return len(self._doubts) >= MAX_DOUBTED
-        return count >= TRIES_OF_USER
+        return count >= TRIES_WITHOUT_PROOF
 
-    def doubt(self, source: str) -> None:
+    def doubt(self, source: str, now: float) -> None:
         """Count a wrong answer to a nonce that was not made for its source."""
+        if not self._doubts:
+            self._doubts_until = now + LONGEST_WAIT
         if source in self._doubts or len(self._doubts) < MAX_DOUBTED:
             self._doubts[source] = self._doubts.get(source, 0) + 1
 

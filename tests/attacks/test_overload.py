@@ -9,7 +9,7 @@ from tests.wire.server import CALLEES, CALLERS, Server
 
 pytestmark = pytest.mark.wire
 
-RATES = {"REGISTER": 20_000, "INVITE": 15_000, "OPTIONS": 25_000, "garbage": 60_000}
+RATES = {"REGISTER": 20_000, "INVITE": 15_000, "OPTIONS": 25_000, "garbage": 50_000}
 RATE = 20  # good calls, and registrations, a second
 SECONDS = 5
 MEMORY_MB = 30
@@ -51,12 +51,12 @@ def good_share(server: Server, sipp, flood, kind: str, addresses: int, seconds: 
             calls=many,
             rate=RATE,
             to=server.address,
-            from_domain="elsewhere.test" if scenario == "caller" else None,
-            people=people if scenario == "caller" else [("", a, p) for _, a, p in people],
+            from_domain="elsewhere.test" if scenario == "caller_patient" else None,
+            people=people if scenario == "caller_patient" else [("", a, p) for _, a, p in people],
             contact="127.0.0.9:5060",
             seconds=seconds + 30,
         )
-        for scenario in ("caller", "register")
+        for scenario in ("caller_patient", "register")
     ]
     for each in good:
         each.process.wait(seconds + 40)
