@@ -19,7 +19,7 @@ from sip.core.guard import Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
-from sip.core.refusal import Refused, printable
+from sip.core.refusal import Fields, Refused, octets_beyond, printable
 from sip.core.registrar import (
     ACCEPTED,
     SUPPORTED,
@@ -65,6 +65,9 @@ PLACES_KEPT = 2000
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
+# Octets that go out for one that came, before anybody has shown to be where it seems to be.
+MOST_OCTETS_FOR_ONE = 3
+CHALLENGES = (401, 407)
 _BROADCAST = ip_address("255.255.255.255")
 # Transactions held at a time that are a rush: they take a few megabytes.
 RUSH = 1000
@@ -225,9 +228,35 @@ class SipServer:
         if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
-        tag = self.layer.stateless_tag(request)
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
-        response = make_response(request, refused.status, reason, to_tag=tag, extra=refused.extra)
+        self._answer_once(request, upstream, refused.status, refused.extra, reason)
+
+    def _answer_once(
+        self,
+        request: Request,
+        upstream: Upstream,
+        status: int,
+        extra: Fields,
+        reason: str | None = None,
+    ) -> None:
+        """Answer without memory (§8.2.7), and by UDP with three octets for one at most.
+
+        The address may be forged, and we would send where somebody else aims.  What is too much is
+        left out from the end, the second algorithm of a challenge first.  A request so short that
+        its challenge doesn't fit at all is no phone's, and hears nothing.
+        """
+        tag = self.layer.stateless_tag(request)
+        response = make_response(request, status, reason, to_tag=tag, extra=extra)
+        if extra and upstream.flow.transport == "UDP":
+            too_much = octets_beyond(MOST_OCTETS_FOR_ONE, request, response, upstream.flow)
+            if too_much > 0:
+                while extra and too_much > 0:
+                    too_much -= len(": \r\n".join(extra[-1]))
+                    extra = extra[:-1]
+                if too_much > 0 or (status in CHALLENGES and not extra):
+                    self.layer.counts["too short to be answered"] += 1
+                    return
+                response = make_response(request, status, reason, to_tag=tag, extra=extra)
         self.layer.answer_statelessly(upstream, response)
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
@@ -258,10 +287,7 @@ class SipServer:
             ("Supported", ", ".join(sorted(SUPPORTED))),
             ("Date", sip_date(int(self.unix_clock()))),
         )
-        response = make_response(
-            request, 200, to_tag=self.layer.stateless_tag(request), extra=extra
-        )
-        self.layer.answer_statelessly(upstream, response)
+        self._answer_once(request, upstream, 200, extra)
 
     def _is_at_home(self, network: str, username: str, realm: str) -> bool:
         """Tell whether a user has registered from an address or network."""

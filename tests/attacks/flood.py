@@ -10,6 +10,7 @@ import random
 import socket
 import sys
 import time
+from contextlib import suppress
 
 EACH = 64  # different messages from an address
 STEP = 0.002  # seconds
@@ -47,18 +48,15 @@ def main(kind: str, target: str, seconds: str, rate: str, *hosts: str) -> None:
         sock.bind((each, 0))
         sock.connect((host, int(port)))
         sock.setblocking(False)
-        own = message, each, sock.getsockname()[1]
-        senders.append((sock, [own[0](kind, own[1], own[2]) for _ in range(EACH)]))
+        own_port = sock.getsockname()[1]
+        senders.append((sock, [message(kind, each, own_port) for _ in range(EACH)]))
     begun = time.monotonic()
-    sent = number = 0
+    sent = 0
     while (passed := time.monotonic() - begun) < float(seconds):
         while sent < passed * int(rate):
             sock, messages = senders[sent % len(senders)]
-            number += 1
-            try:
-                sock.send(messages[number % EACH])
-            except OSError:  # its buffer is full, or an ICMP error came back
-                pass
+            with suppress(OSError):  # its buffer is full, or an ICMP error came back
+                sock.send(messages[sent // len(senders) % EACH])
             sent += 1
         time.sleep(STEP)
     print(sent)
