@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.conftest import database, flags, machine, server, sipp
+from tests.wire.conftest import database, flags, line, machine, server, sipp
 from tests.wire.programs import end
 from tests.wire.server import Server
 
-__all__ = ["database", "flags", "machine", "server", "sipp"]
+__all__ = ["database", "flags", "line", "machine", "server", "sipp"]
 
 FLOOD = Path(__file__).with_name("flood.py")
 
