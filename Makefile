@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run check test bench bench-quick compiled test-compiled requirements clean
+.PHONY: run check test siege bench bench-quick compiled test-compiled requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -19,7 +19,10 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "not siege"
+
+siege: $(STAMP)
+	$(PYTHON) -m pytest -q -m siege
 
 bench: $(STAMP)
 	$(PYTHON) bench/compare.py

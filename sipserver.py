@@ -12,6 +12,9 @@ from sip.config import CommandError, Config
 # The environment's way to set the web admin's password, for deploys without a terminal.
 ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
 
+# Who sets the password at a start, as the audit calls it.
+SERVER = "the server"
+
 # How long a change made by another process, `users add` for one, may stay unnoticed, in seconds.
 POLL_INTERVAL = 0.25
 
@@ -24,7 +27,7 @@ SWITCH_INTERVAL = 0.0005
 
 
 def run(config: Config) -> int:
-    """Run the server until SIGTERM or SIGINT, and return the exit code."""
+    """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP: read anew."""
     # Imported here, for these take half a second and `-help` needs none of them.
     import gc
     import logging
@@ -36,8 +39,12 @@ def run(config: Config) -> int:
     import gevent
     from gevent.event import Event
 
+    from sip import supervisor
+    from sip.command_line import settings
+    from sip.reread import reread
     from sip.server import ListenError, SipServer
     from sip.store.admin import Admin
+    from sip.store.audit import Act, Audit
     from sip.store.bans import Bans
     from sip.store.bindings import Bindings
     from sip.store.database import Database, DatabaseError
@@ -47,38 +54,67 @@ def run(config: Config) -> int:
     from webadmin.advice import advice
     from webadmin.app import build
     from webadmin.site import Site
+    from webadmin.exposure import is_exposed
+    from webadmin.tls import CertificateError
 
     configure_logging(config)
     log = logging.getLogger("sipserver")
-    stopping = Event()
+    stopping, hung_up = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
+    gevent.signal_handler(signal.SIGHUP, hung_up.set)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     def notice_changes(database: Database, users: Users, bans: Bans) -> None:
         forget_at = 0.0
+        has_changed, trouble = False, ""
         while not stopping.wait(POLL_INTERVAL):
             try:
-                if database.changed_elsewhere():
+                has_changed = database.changed_elsewhere() or has_changed
+                if has_changed:
                     users.reload()
                     bans.reload()
+                has_changed, trouble = False, ""
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + FORGET_INTERVAL
                     users.forget_removed()
             except DatabaseError as error:
-                log.error("accounts and bans may be out of date: %s", error)
+                if str(error) != trouble:  # it is tried on and on, and said once
+                    trouble = str(error)
+                    log.error("accounts and bans may be out of date: %s", error)
             except Exception:
                 # It must go on looking, whatever this was.
                 log.exception("accounts and bans may be out of date")
+
+    def read_anew(server: SipServer, site: Site) -> None:
+        while hung_up.wait():
+            hung_up.clear()
+            supervisor.tell(supervisor.reloading())
+            try:
+                outcome = reread(site.config, settings(sys.argv[1:]))
+            except CommandError as error:
+                log.error("the settings stay as they are: %s", error)
+            else:
+                site.config = outcome.config
+                configure_logging(site.config)
+                server.take_over(site.config)
+                log.info("the settings are read anew; %s", outcome)
+            try:
+                site.users.reload()
+            except DatabaseError as error:
+                log.error("the accounts stay as they are: %s", error)
+            supervisor.tell(supervisor.READY)
 
     try:
         with ExitStack() as stack:
             database = stack.enter_context(Database(config.db_path))
             database.remember("realm", config.sip_realm)
             users = Users(database, config.sip_realm)
-            admin = Admin(database)
+            admin, audit = Admin(database), Audit(database)
+            environment_password = os.environ.get(ADMIN_PASSWORD)
             try:
-                admin.first_password(os.environ.get(ADMIN_PASSWORD), show_password)
+                if admin.first_password(environment_password, show_password):
+                    audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
             except ValueError as error:
                 raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
             if not len(users):
@@ -93,30 +129,45 @@ def run(config: Config) -> int:
             bans = Bans(database)
             bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
             bans.reload()
-            server.start()
             stack.callback(server.stop)
+            server.start()
             log.info("SIP listens on %s", config.sip_addr)
             site = Site(
                 config,
                 users,
                 Directory(database, users),
                 admin,
+                audit,
                 server.location,
                 bans,
-                advice=lambda: tuple(advice(config, users, server.granted_buffers)),
+                environment_password=bool(environment_password),
+                advice=lambda: tuple(advice(site.config, users, server.granted_buffers)),
             )
             stack.callback(site.close)
-            stack.callback(wsgi.serve(config, build(site)).stop)
-            log.info("web admin listens on %s", config.web_addr)
+            web = wsgi.serve(config, build(site))
+            stack.callback(web.stop)
+            scheme = "HTTPS" if config.web_cert else "HTTP"
+            log.info("web admin listens on %s, %s", config.web_addr, scheme)
+            if is_exposed(config):
+                log.warning(
+                    "the web admin can be reached from other machines, and is not encrypted: set"
+                    " -web.cert and -web.key, or -web.addr 127.0.0.1:%d behind a proxy with TLS",
+                    config.web_addr.port,
+                )
+            server.load()  # last: who hears from SIP finds the pages, too
             stack.callback(gevent.spawn(notice_changes, database, users, bans).join)
             stack.callback(stopping.set)
             # What is alive now stays so: the collector need not look at it again, and with few
             # reference cycles about, it may look more rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
+            stack.callback(gevent.spawn(read_anew, server, site).kill)
+            supervisor.tell(supervisor.READY)
             stopping.wait()
+            supervisor.tell(supervisor.STOPPING)
             log.info("stopping")
-    except (DatabaseError, ListenError, wsgi.WebListenError) as error:
+            gevent.joinall([gevent.spawn(server.see_off), gevent.spawn(web.stop)])
+    except (DatabaseError, ListenError, wsgi.WebListenError, CertificateError) as error:
         raise CommandError(str(error)) from None
     return 0
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from sip.config import CommandError, Config
 from sip.store.admin import SHORT_PASSWORD, USERNAME, Admin, hash_password, make_password
+from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
-from sip.terminal import show_generated, take_password
+from sip.terminal import operator, show_generated, take_password
 
 _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 
@@ -20,6 +21,7 @@ def execute(options: argparse.Namespace, config: Config, environment: Mapping[st
         with Database(config.db_path) as database:
             show_generated(options, password)
             Admin(database).keep_password_hash(password_hash)
+            Audit(database).note(Act.PASSWORD_CHANGED, operator(), about="all sessions ended")
     except (DatabaseError, ValueError) as error:
         raise CommandError(str(error)) from None
     if len(password) < SHORT_PASSWORD:

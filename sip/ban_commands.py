@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 from sip.config import CommandError, Config
+from sip.store.audit import Act, Audit
 from sip.store.bans import Bans, NoSuchBan
 from sip.store.database import Database, DatabaseError
-from sip.terminal import discard_output
+from sip.terminal import discard_output, operator
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
@@ -37,14 +38,21 @@ def _list(options: argparse.Namespace, bans: Bans) -> None:
 
 def _remove(options: argparse.Namespace, bans: Bans) -> None:
     bans.remove(options.address)
+    _note(bans, Act.BAN_LIFTED, options.address)
 
 
 def _trust(options: argparse.Namespace, bans: Bans) -> None:
-    bans.trust(options.address)
+    _note(bans, Act.NETWORK_TRUSTED, bans.trust(options.address))
 
 
 def _distrust(options: argparse.Namespace, bans: Bans) -> None:
     bans.distrust(options.address)
+    _note(bans, Act.NETWORK_DISTRUSTED, options.address)
+
+
+def _note(bans: Bans, act: Act, about: str) -> None:
+    """Enter in the audit what was done."""
+    Audit(bans.database).note(act, operator(), about=about)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Bans], None]] = {

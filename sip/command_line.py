@@ -72,9 +72,8 @@ def main(
         options = _parse(arguments)
     except SystemExit as leaving:  # argparse has shown help, or said what is wrong
         return int(leaving.code or 0)
-    flags = {name: vars(options)[name] for name in SETTINGS if name in vars(options)}
     try:
-        config = gather(flags, environment)
+        config = _gathered(options, environment)
         if unknown := unknown_variables(environment):
             _say(f"warning: not a setting, and ignored: {', '.join(unknown)}")
         return _do(options, config, run_server, environment)
@@ -85,6 +84,19 @@ def main(
         shown = ": `users list` shows which" if options.command == "users" else ""
         _say(f"interrupted; what was asked is done whole or not at all{shown}")
         return 1
+
+
+def settings(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Config:
+    """Read the settings anew, as `main` has: the file may say something else by now.
+
+    Raises ConfigError.
+    """
+    return _gathered(_parse(arguments), os.environ if environment is None else environment)
+
+
+def _gathered(options: argparse.Namespace, environment: Mapping[str, str]) -> Config:
+    flags = {name: vars(options)[name] for name in SETTINGS if name in vars(options)}
+    return gather(flags, environment)
 
 
 def _do(

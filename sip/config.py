@@ -12,9 +12,10 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
+from sip.networks import Network, parse_networks
 
 PREFIX = "SIPSERVER_"
 
@@ -25,8 +26,6 @@ DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
 _TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
 _FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
 _SWITCH = _TRUTHS | _FALSEHOODS
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
@@ -56,6 +55,11 @@ class Address:
 
     def __str__(self) -> str:
         return host_port(self.host or "", self.port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether nobody gets there from another machine."""
+        return self.host is not None and ipaddress.ip_address(self.host).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +193,6 @@ def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(servers)
 
 
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        parts = filter(None, map(str.strip, text.split(",")))
-        return tuple(ipaddress.ip_network(part, strict=False) for part in parts)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no list of networks; write it like 192.168.0.0/16,2001:db8::/32"
-        ) from None
-
-
 def _digests(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip().upper() for name in text.split(",")))
     if not set(names) <= set(DIGESTS):
@@ -269,6 +263,10 @@ class Config:
         value="ADDRESS",
         also={"PORT": ":{}"},
     )
+    web_cert: str = setting(
+        "", str, "certificate of the web admin, and those above it, as PEM", value="FILE"
+    )
+    web_key: str = setting("", str, "key of that certificate, as PEM", value="FILE")
     sip_addr: Address = setting(
         ":5060", parse_address, "where SIP listens, on UDP and TCP", value="ADDRESS"
     )
@@ -343,7 +341,7 @@ class Config:
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",
-        _networks,
+        parse_networks,
         "networks that are never limited or banned, with commas between",
         value="NETWORKS",
     )
@@ -359,6 +357,9 @@ class Config:
     config: str = setting("", str, "TOML file with settings of the same names", value="FILE")
 
     def __post_init__(self) -> None:
+        if bool(self.web_cert) != bool(self.web_key):
+            given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
+            raise ConfigError(f"-web.{given} needs -web.{missing} beside it; set both or neither")
         shortest, usual, longest = (
             self.sip_min_expires,
             self.sip_default_expires,

@@ -4,13 +4,12 @@ import ctypes
 import errno
 import logging
 import os
-import socket
 import time
-from collections.abc import Callable, Sequence
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
+from gevent.event import Event
 
 from sip.config import Config
 from sip.core.authentication import Authenticator
@@ -19,7 +18,7 @@ from sip.core.guard import Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
-from sip.core.refusal import Fields, Refused, octets_beyond, printable
+from sip.core.refusal import Refused, printable
 from sip.core.registrar import (
     ACCEPTED,
     SUPPORTED,
@@ -29,22 +28,30 @@ from sip.core.registrar import (
     check_required,
     sip_date,
 )
-from sip.core.routing import Domains, address_of_record, username_of
+from sip.core.routing import Domains, username_of
+from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
-from sip.message.message import Request, for_log, make_response
+from sip.message.message import Request, for_log
 from sip.message.uri import format_host_port
+from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
-from sip.transaction.layer import MAX_WAITING, Layer, Upstream
+from sip.transaction.arrival import Arrival
+from sip.transaction.client import ClientTransaction
+from sip.transaction.layer import MAX_WAITING, Layer
+from sip.transaction.machine import Machine, State
+from sip.transaction.server import InviteServerTransaction
+from sip.transaction.upstream import Upstream
 from sip.transport.dns import NameServers
-from sip.transport.flow import network_of
+from sip.transport.flow import Flow
 from sip.transport.hosts import Hosts
-from sip.transport.resolver import Resolver, is_address
+from sip.transport.own_addresses import OwnAddresses
+from sip.transport.resolver import Resolver
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
@@ -65,12 +72,17 @@ PLACES_KEPT = 2000
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
-# Octets that go out for one that came, before anybody has shown to be where it seems to be.
-MOST_OCTETS_FOR_ONE = 3
-CHALLENGES = (401, 407)
-_BROADCAST = ip_address("255.255.255.255")
+# Bindings that are read at a start, likewise: some milliseconds' work.
+BINDINGS_AT_ONCE = 1000
 # Transactions held at a time that are a rush: they take a few megabytes.
 RUSH = 1000
+# At the end: how long what has begun may take, and then what rings, to be cancelled.  Together with
+# the last commit it is less than the five seconds after which people lose their patience.
+SECONDS_TO_END = 2.5
+SECONDS_TO_CANCEL = 1.0
+# Reason (RFC 3326) of the CANCEL that a phone gets then.
+_STOPPING = 'SIP;cause=503;text="Server Stopping"'
+_NOT_SAVED = "Registration Not Saved"
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
 
@@ -122,16 +134,17 @@ class SipServer:
         self.location.on_change = self.keepalive.follow
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        self.guard = Guard(clock, unix_clock, config.guard_trusted, self._is_at_home)
+        self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         self.transports.admits = self.streams.admits = self.guard.admits
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
-        expiry = Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
-        self.registrar = Registrar(authenticator, self.domains, self.location, expiry, clock)
+        self.registrar = Registrar(
+            authenticator, self.domains, self.location, _expiry(config), clock
+        )
         self.proxy = Proxy(
             self.layer,
             authenticator,
@@ -153,11 +166,25 @@ class SipServer:
         self.layer.on_request = self.serve
         self.layer.on_ack = self.proxy.pass_on_ack
         self.granted_buffers: list[int] = []  # octets, of each socket
+        self._loaded = Event()
         self._waiting = 0
         self._most_held = 0  # transactions, since memory was given back last
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
         self._ticked_at = clock()
+
+    def take_over(self, config: Config) -> None:
+        """Go on with other settings; those that are in use by sockets or the store stay."""
+        self.config = config
+        self.domains.set_names(config.sip_domains)
+        self.proxy.authenticator.algorithms = config.sip_digest
+        self.registrar.expiry = _expiry(config)
+        self.proxy.calls_from_outside = config.sip_calls_from_outside
+        self.proxy.calls_to_outside = config.sip_calls_to_outside
+        self.proxy.follow_redirects = config.sip_follow_redirects
+        self.guard.trust(config.guard_trusted)
+        self.trunks.set(config.sip_trunk)
+        self.find_gateways()
 
     def _ports(self) -> tuple[int, ...]:
         advertised = self.config.sip_advertise
@@ -194,8 +221,7 @@ class SipServer:
             refusal = Refused(bad.status or 400, bad.reason, reason=bad.reason)
             self._refuse(request, upstream, refusal)
         except NotSaved as error:
-            upstream.answer(500, "Registration Not Saved")
-            log.error("a REGISTER was answered 500, for it could not be kept: %s", error)
+            self._refuse(request, upstream, Refused(500, str(error), reason=_NOT_SAVED))
         except Exception:
             upstream.answer(500)
             log.exception("while serving %r", for_log(request.encode()))
@@ -229,35 +255,7 @@ class SipServer:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
-        self._answer_once(request, upstream, refused.status, refused.extra, reason)
-
-    def _answer_once(
-        self,
-        request: Request,
-        upstream: Upstream,
-        status: int,
-        extra: Fields,
-        reason: str | None = None,
-    ) -> None:
-        """Answer without memory (§8.2.7), and by UDP with three octets for one at most.
-
-        The address may be forged, and we would send where somebody else aims.  What is too much is
-        left out from the end, the second algorithm of a challenge first.  A request so short that
-        its challenge doesn't fit at all is no phone's, and hears nothing.
-        """
-        tag = self.layer.stateless_tag(request)
-        response = make_response(request, status, reason, to_tag=tag, extra=extra)
-        if extra and upstream.flow.transport == "UDP":
-            too_much = octets_beyond(MOST_OCTETS_FOR_ONE, request, response, upstream.flow)
-            if too_much > 0:
-                while extra and too_much > 0:
-                    too_much -= len(": \r\n".join(extra[-1]))
-                    extra = extra[:-1]
-                if too_much > 0 or (status in CHALLENGES and not extra):
-                    self.layer.counts["too short to be answered"] += 1
-                    return
-                response = make_response(request, status, reason, to_tag=tag, extra=extra)
-        self.layer.answer_statelessly(upstream, response)
+        answer_once(request, upstream, refused.status, refused.extra, reason)
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
         """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).
@@ -287,12 +285,7 @@ class SipServer:
             ("Supported", ", ".join(sorted(SUPPORTED))),
             ("Date", sip_date(int(self.unix_clock()))),
         )
-        self._answer_once(request, upstream, 200, extra)
-
-    def _is_at_home(self, network: str, username: str, realm: str) -> bool:
-        """Tell whether a user has registered from an address or network."""
-        bindings = self.location.bindings(address_of_record(username, realm))
-        return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
+        answer_once(request, upstream, 200, extra)
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
@@ -313,21 +306,49 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Load what is kept, listen, and serve.  Raises ListenError."""
-        self.location.load(self.bindings.load(self.unix_clock()))
-        for flow in self.location.flows():
-            self.guard.prove(flow.remote)
+        """Listen, and answer what asks for the server itself; all else waits until `load` is done.
+
+        Raises ListenError.
+        """
         self.listen()
+        self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
-        work_at = [(TICK_SECONDS, self.tick), (SWEEP_SECONDS, self.sweep)]
-        if self.trunks:
-            self.find_gateways()
-            work_at.append((TRUNKS_SECONDS, self.find_gateways))
+        work_at = [
+            (TICK_SECONDS, self.tick),
+            (SWEEP_SECONDS, self.sweep),
+            (TRUNKS_SECONDS, self.find_gateways),
+        ]
+        self.find_gateways()
         for seconds, work in work_at:
             timer = hub.loop.timer(seconds, seconds)
             timer.start(work)
             self._watchers.append(timer)
         self.transports.start()
+
+    def load(self) -> None:
+        """Learn which phones were bound when the server ended, and serve all.
+
+        The sockets have their turns meanwhile.  Raises what the store raises.
+        """
+        with objects_that_stay():
+            rows = self.bindings.load(self.unix_clock())
+            for start in range(0, len(rows), BINDINGS_AT_ONCE):
+                for binding in self.location.load(rows[start : start + BINDINGS_AT_ONCE]):
+                    self.guard.prove(binding.flow.remote)
+                gevent.sleep(0.001)  # 0 would let no socket have its turn
+        self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
+        self._loaded.set()
+
+    def _serve_later(self, request: Request, upstream: Upstream) -> None:
+        """Serve as soon as every phone is known; what asks for the server itself, at once."""
+        if request.method != "OPTIONS" or "@" in request.uri_text:
+            upstream.hold()
+            self._loaded.wait()
+        self.serve(request, upstream)
+
+    def _pass_on_later(self, request: Request, flow: Flow) -> None:
+        self._loaded.wait()
+        self.proxy.pass_on_ack(request, flow)
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""
@@ -389,6 +410,7 @@ class SipServer:
         self.guard.sweep()
         self.give_back_memory()
         try:
+            self.location.follow_unix_clock()
             self.location.sweep(self.clock())
         except Exception:
             log.exception("while letting go of expired bindings")
@@ -406,6 +428,50 @@ class SipServer:
         """Look up the addresses of trunks; in a greenlet of its own, for names take time."""
         gevent.spawn(self.trunks.refresh)
 
+    def see_off(self) -> None:
+        """Take nothing new, and wait a moment for what is at work; what rings still is ended.
+
+        Blocks for as long as that takes, SECONDS_TO_END and SECONDS_TO_CANCEL at most.
+        """
+        self.streams.stop_listening()
+        self.layer.on_request = self._turn_away
+        if self._quiet_within(SECONDS_TO_END):
+            return
+        log.info("%d requests are not answered yet; calls that ring are ended", self._waiting)
+        for transaction in tuple(self.layer.servers.values()):
+            upstream = transaction.upstream
+            if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
+                upstream.answer(503, extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),))
+                upstream.arrivals.put(Arrival(None, 0, None, _STOPPING))
+        self._quiet_within(SECONDS_TO_CANCEL)
+
+    def _turn_away(self, request: Request, upstream: Upstream) -> None:
+        """Leave a datagram unanswered: it comes again, and meets the server that is started next.
+
+        On a connection nothing comes again.  Who is in a call is served to the last: it may want to
+        hang up.
+        """
+        if upstream.flow.transport == "UDP":
+            return
+        if request.to.tag:
+            self.serve(request, upstream)
+            return
+        extra = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+        self._refuse(request, upstream, Refused(503, "the server is stopping", extra=extra))
+
+    def _quiet_within(self, seconds: float) -> bool:
+        """Wait so long for every answer and for the ACK of every failure; tell whether all came."""
+        give_up_at = self.clock() + seconds
+        while self._waiting or any(map(_is_at_work, self._transactions())):
+            if self.clock() >= give_up_at:
+                return False
+            gevent.sleep(TICK_SECONDS)
+        return True
+
+    def _transactions(self) -> Iterator[Machine]:
+        yield from self.layer.clients.values()
+        yield from self.layer.servers.values()
+
     def stop(self) -> None:
         """Close the sockets; what was acknowledged is kept already."""
         for watcher in self._watchers:
@@ -415,43 +481,8 @@ class SipServer:
         self.transports.stop()
 
 
-class OwnAddresses:
-    """Tells which hosts are this machine: its names and the addresses of its interfaces.
-
-    Whether an address is ours is asked by binding to it, and remembered until `forget`, since
-    addresses come and go.
-    """
-
-    KEPT_HOSTS = 1024
-
-    def __init__(self, transports: Transports) -> None:
-        self._names = {"localhost", socket.gethostname().lower()}
-        if transports.advertised:
-            self._names.add(transports.advertised[0].lower())
-        self._transports = transports
-        self._known: dict[str, bool] = {}
-
-    def __call__(self, host: str) -> bool:
-        """Tell whether `host` is this machine; IPv6 without brackets."""
-        known = self._known.get(host)
-        if known is None:
-            if len(self._known) >= self.KEPT_HOSTS:
-                self._known.clear()
-            known = self._known[host] = self._is_own(host)
-        return known
-
-    def forget(self) -> None:
-        """Ask the system anew from now on."""
-        self._known.clear()
-
-    def _is_own(self, host: str) -> bool:
-        if host.removesuffix(".") in self._names:
-            return True
-        if not is_address(host):
-            return False
-        sockets = self._transports.sockets
-        is_listened_on = any(sock.local[0] == host and not sock.is_wildcard for sock in sockets)
-        return is_listened_on or _can_bind(host)
+def _expiry(config: Config) -> Expiry:
+    return Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
 
 
 def _trim() -> None:
@@ -461,17 +492,8 @@ def _trim() -> None:
         trim(0)
 
 
-def _can_bind(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    if address.is_multicast or address.is_unspecified or address == _BROADCAST:
-        return False  # nobody's own, though one may bind to them
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-    return True
+def _is_at_work(machine: Machine) -> bool:
+    """Tell whether a transaction waits for the answer of a peer, or for its ACK."""
+    if isinstance(machine, ClientTransaction):
+        return machine.state in (State.TRYING, State.PROCEEDING)
+    return isinstance(machine, InviteServerTransaction) and machine.state is State.COMPLETED

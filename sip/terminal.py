@@ -3,10 +3,20 @@
 import argparse
 import getpass
 import os
+import pwd
 import sys
 from collections.abc import Callable
 
 from sip.config import CommandError
+
+
+def operator() -> str:
+    """Say who runs this command, by the name that the system has for them."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container a number may be all there is
+        name = str(os.getuid())
+    return f"{name} (command line)"
 
 
 def take_password(options: argparse.Namespace, name: str, make: Callable[[], str]) -> str:

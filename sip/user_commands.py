@@ -11,11 +11,12 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 from sip.config import CommandError, Config
+from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.importing import BadFile, Report, export_accounts, import_accounts
 from sip.store.users import Account, NoSuchUser, UserExists, Users
-from sip.terminal import discard_output, show_generated, take_password
+from sip.terminal import discard_output, operator, show_generated, take_password
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
@@ -57,6 +58,7 @@ def _add(options: argparse.Namespace, users: Users) -> int:
     password = take_password(options, options.name, _make_password)
     show_generated(options, password)
     users.add(options.name, password, options.realm)
+    _note(users, Act.USER_ADDED, _named(options))
     return 0
 
 
@@ -64,7 +66,20 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
     password = take_password(options, options.name, _make_password)
     show_generated(options, password)
     users.set_password(options.name, password, options.realm)
+    _note(users, Act.USER_PASSWORD, _named(options))
     return 0
+
+
+def _named(options: argparse.Namespace) -> str:
+    return f"{options.name}@{options.realm}" if options.realm else str(options.name)
+
+
+def _note(users: Users, act: Act, about: str) -> None:
+    """Enter in the audit what was done; that it was done holds in any case."""
+    try:
+        Audit(users.database).note(act, operator(), about=about)
+    except DatabaseError as error:
+        print(f"warning: this is missing in the audit: {error}", file=sys.stderr)
 
 
 def _make_password() -> str:
@@ -73,16 +88,19 @@ def _make_password() -> str:
 
 def _remove(options: argparse.Namespace, users: Users) -> int:
     users.remove(options.name, options.realm)
+    _note(users, Act.USER_DELETED, _named(options))
     return 0
 
 
 def _enable(options: argparse.Namespace, users: Users) -> int:
     users.enable(options.name, options.realm)
+    _note(users, Act.USER_ENABLED, _named(options))
     return 0
 
 
 def _disable(options: argparse.Namespace, users: Users) -> int:
     users.disable(options.name, options.realm)
+    _note(users, Act.USER_DISABLED, _named(options))
     return 0
 
 
@@ -137,6 +155,8 @@ def _import(options: argparse.Namespace, users: Users) -> int:
         finally:
             _clear_progress()
     _show(report)
+    if report.written:
+        _note(users, Act.IMPORTED, report.summary)
     if report.refused:
         raise CommandError(
             _REFUSED if options.update else f"{_REFUSED}; --update lets rows change users"
@@ -145,6 +165,7 @@ def _import(options: argparse.Namespace, users: Users) -> int:
 
 
 def _export(options: argparse.Namespace, users: Users) -> int:
+    _note(users, Act.EXPORTED, "with HA1s" if options.with_hashes else "without HA1s")
     if options.file == "-":
         export_accounts(users, sys.stdout, with_hashes=options.with_hashes)
         sys.stdout.flush()

@@ -70,6 +70,11 @@ class MemoryBindings:
         for key in gone:
             self.rows.pop(key, None)
 
+    def shift(self, seconds: int) -> None:
+        for key, row in self.rows.items():
+            expires_at, updated_at = row.expires_at + seconds, row.updated_at + seconds
+            self.rows[key] = row._replace(expires_at=expires_at, updated_at=updated_at)
+
     def forget(self, expired, now) -> None:
         for key in expired:
             self.rows.pop(key, None)

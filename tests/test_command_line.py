@@ -11,13 +11,15 @@ import sys
 import urllib.request
 from contextlib import closing
 from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 
 from sip.command_line import VERSION, main
 from sip.store.accounts import md5
 from sip.store.admin import Admin, verify
-from sip.store.database import Database
+from sip.store.audit import Act, Audit
+from sip.store.database import Database, DatabaseError
 from sip.store.users import Users
 from tests.wire.programs import free_port_of_both
 
@@ -394,3 +396,49 @@ def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypa
     )
     assert sipserver("users", "list")[1] == ""
     assert administrator()[0] is None
+
+
+def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
+    """With who ran it, and without a password."""
+    assert sipserver("users", "add", "alice", "--password", "secret-1")[0] == 0
+    assert (
+        sipserver("users", "add", "bob", "--password", "secret-1", "--realm", "b.example")[0] == 0
+    )
+    assert sipserver("users", "add", "alice", "--password", "refused")[0] == 1
+    assert sipserver("users", "password", "alice", "--password", "secret-2")[0] == 0
+    assert sipserver("users", "disable", "alice")[0] == 0
+    assert sipserver("users", "enable", "alice")[0] == 0
+    assert sipserver("users", "export")[0] == 0
+    assert sipserver("users", "export", "--with-hashes")[0] == 0
+    assert sipserver("users", "remove", "alice")[0] == 0
+    assert sipserver("users", "import", "-", stdin="username,password\ncarl,secret-3\n")[0] == 0
+    assert sipserver("users", "import", "-", "--dry-run", stdin="username,password\nd,e\n")[0] == 0
+    assert sipserver("users", "list")[0] == 0
+    assert sipserver("admin", "password", "--password", "secret-4")[0] == 0
+    with Database("sip_users.db") as database:
+        entries = Audit(database).entries()[::-1]
+    assert [(entry.act, entry.about) for entry in entries] == [
+        (Act.USER_ADDED, "alice"),
+        (Act.USER_ADDED, "bob@b.example"),
+        (Act.USER_PASSWORD, "alice"),
+        (Act.USER_DISABLED, "alice"),
+        (Act.USER_ENABLED, "alice"),
+        (Act.EXPORTED, "without HA1s"),
+        (Act.EXPORTED, "with HA1s"),
+        (Act.USER_DELETED, "alice"),
+        (Act.IMPORTED, "1 new, 0 changed"),
+        (Act.PASSWORD_CHANGED, "all sessions ended"),
+    ]
+    assert {entry.who for entry in entries} == {f"{getpwuid(os.getuid()).pw_name} (command line)"}
+    assert "secret" not in repr(entries)
+
+
+def test_an_audit_that_cannot_be_written_keeps_nobody_from_an_export(sipserver, monkeypatch):
+    def fails(*_, **__):
+        raise DatabaseError("the disk is full")
+
+    sipserver("users", "add", "alice", "--password", "secret")
+    monkeypatch.setattr(Audit, "note", fails)
+    code, out, err = sipserver("users", "export")
+    assert (code, err) == (0, "warning: this is missing in the audit: the disk is full\n")
+    assert "alice" in out

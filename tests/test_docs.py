@@ -126,6 +126,13 @@ def faults_of_conformance(page: str) -> Iterator[str]:
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 
 
+def test_the_promises_of_security_name_tests_that_there_are():
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = TEST.findall(page)
+    assert len(named) > 20
+    assert not [(file, test) for file, test in named if test not in names_in(file)]
+
+
 def test_the_page_of_conformance_says_what_is_so():
     assert list(faults_of_conformance(CONFORMANCE)) == []
     assert len(TEST.findall(CONFORMANCE)) > 300

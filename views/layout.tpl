@@ -22,7 +22,7 @@
 <nav class="container" aria-label="Main">
 <a class="brand" href="/"><img src="{{static('favicon.svg')}}" alt="" width="24" height="24"><span>sipserver</span></a>
 % if session:
-% for path, name in (('/', 'Overview'), ('/users', 'Users'), ('/users/import', 'Import'), ('/bans', 'Bans')):
+% for path, name in (('/', 'Overview'), ('/users', 'Users'), ('/users/import', 'Import'), ('/bans', 'Bans'), ('/audit', 'Audit'), ('/settings', 'Settings')):
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\
@@ -34,6 +34,10 @@
 </nav>
 </header>
 <main id="content" class="container">
+% if get('exposed'):
+<div class="notice hint" role="note"><p><strong>This page travels unencrypted.</strong> Whoever shares the network can read it, passwords included: set
+<code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS before it.</p></div>
+% end
 % if note:
 <div class="notice" role="status">
 <p>{{note.text}}</p>

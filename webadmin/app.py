@@ -4,7 +4,7 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
 
-from webadmin import bans, imports, overview, session, users
+from webadmin import audit, bans, imports, overview, session, settings, users
 from webadmin.guard import WSGIApp, guard, with_headers
 from webadmin.pages import STATIC
 from webadmin.site import Site
@@ -33,11 +33,14 @@ def build(site: Site) -> WSGIApp:
     """Make the application."""
     app = Bottle()
     guard(app, site, large={"/users/import": imports.MAX_IMPORT_BYTES})
-    session.mount(app, site)
+    tries = session.Tries(site.monotonic)
+    session.mount(app, site, tries)
     overview.mount(app, site)
     imports.mount(app, site)
     users.mount(app, site)
     bans.mount(app, site)
+    audit.mount(app, site)
+    settings.mount(app, site, tries)
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]  # bottle has no types
     def healthz() -> str:

@@ -2,6 +2,8 @@
 
 from bottle import Bottle, request, response
 
+from sip.networks import network_text
+from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
 from webadmin.site import Answer, Site
 
@@ -17,7 +19,7 @@ def mount(app: Bottle, site: Site) -> None:
             "bans.tpl",
             section="/bans",
             bans=bans.list(site.clock()),
-            configured=[str(each) for each in site.config.guard_trusted],
+            configured=[network_text(each) for each in site.config.guard_trusted],
             trusted=bans.trusted(),
             error=error,
             network=network,
@@ -34,6 +36,7 @@ def mount(app: Bottle, site: Site) -> None:
             bans.remove(address)
         except (NoSuchBan, ValueError):  # it has ended meanwhile, or somebody was quicker
             return site.say("/bans", "That address is not banned any more.")
+        site.record(Act.BAN_LIFTED, address)
         return site.say("/bans", f"{address} is heard again.")
 
     @app.post("/bans/trust")  # type: ignore[untyped-decorator]
@@ -43,6 +46,7 @@ def mount(app: Bottle, site: Site) -> None:
             known_as = bans.trust(network)
         except ValueError as error:
             return show(f"{error}.", network)
+        site.record(Act.NETWORK_TRUSTED, known_as)
         return site.say("/bans", f"{known_as} is never limited or banned from now on.")
 
     @app.post("/bans/distrust")  # type: ignore[untyped-decorator]
@@ -52,6 +56,7 @@ def mount(app: Bottle, site: Site) -> None:
             bans.distrust(network)
         except (NoSuchBan, ValueError):
             return site.say("/bans", "That network is not trusted any more.")
+        site.record(Act.NETWORK_DISTRUSTED, network)
         return site.say("/bans", f"{network} is treated like any other again.")
 
 

@@ -14,6 +14,8 @@ import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 
+from webadmin.work import Workers
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -102,6 +104,10 @@ class Connection(gevent.socket.socket):
         self.is_stream = False
         self._expect(Phase.IDLE, self._limits.idle, self._limits.idle)
 
+    def expect_greeting(self) -> None:
+        """From here on the peer owes what comes before requests; late, it is told nothing."""
+        self._expect(Phase.IDLE, self._limits.head, self._limits.head)
+
     def expect_head(self) -> None:
         """From here on the peer owes the rest of a request line and headers."""
         self._expect(Phase.HEAD, self._limits.head, self._limits.head)
@@ -110,6 +116,13 @@ class Connection(gevent.socket.socket):
     def expect_body(self) -> None:
         """From here on the peer owes what its Content-Length says."""
         self._expect(Phase.SERVED, self._limits.body_pause, self._limits.body)
+
+    def greet(self, guests: "Guests") -> bool:
+        """Begin, with what comes before requests; tell whether any may come."""
+        return True
+
+    def finish(self) -> None:
+        """End what is sent, after the last answer."""
 
     def _expect(self, phase: Phase, pause: float, total: float) -> None:
         self.phase = phase
@@ -169,6 +182,7 @@ class Connection(gevent.socket.socket):
         """Send a last answer, see to it that it arrives, and send no more."""
         with suppress(PeerFailed, OSError):
             self.sendall(answer)
+            self.finish()
             self.shutdown(gevent.socket.SHUT_WR)
             self._expect(Phase.IDLE, _FAREWELL, _FAREWELL)
             rest = bytearray(_PIECE_BYTES)
@@ -188,6 +202,8 @@ class Guests:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.handlers = Pool()
+        # A handshake with RSA of 4096 bits takes 5 ms, and anybody can ask for one.
+        self.workers = Workers(threads=1, most=limits.total)
         self._last_turn = Event()
         self._last_turn.set()
         self._connections: set[Connection] = set()
@@ -245,6 +261,7 @@ class Guests:
         for connection in list(self._connections):
             connection.cut()
         self.handlers.kill(timeout=_UNWINDING)
+        self.workers.close()
 
 
 def address_and_network(host: str) -> tuple[str, str]:

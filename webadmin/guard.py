@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+import gevent
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
+from sip.store.admin import Session
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
 from webadmin.site import SESSION, Site, go_to
@@ -33,6 +35,9 @@ _HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
+# How long after a visit by TLS a browser asks for nothing without it, in seconds.  That holds for
+# all ports of the name: an operator who goes back to plain HTTP is not to wait for a year.
+_HSTS_SECONDS = 30 * 24 * 3600
 _OPEN = ("/login", "/healthz", "/favicon.ico")
 
 
@@ -44,6 +49,7 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
 
     @app.hook("before_request")  # type: ignore[untyped-decorator]
     def judge() -> None:
+        _check_spelling()
         if request.method not in ("GET", "HEAD"):
             _check_size(large.get(request.path, MAX_FORM_BYTES))
             _check_origin()
@@ -57,6 +63,25 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
         if session is None and request.path not in _OPEN:
             _to_sign_in()
         request.environ[SESSION] = session
+        if session:
+            note_use(session)
+
+    noting: set[int] = set()
+
+    def note_use(session: Session) -> None:
+        """Have it written down that a session is used; no page waits for that, or fails by it."""
+        address, now = request.environ.get("REMOTE_ADDR", ""), site.clock()
+        if session.id not in noting and session.is_news(address, now):
+            noting.add(session.id)
+            gevent.spawn(write_use, session.id, address, now)
+
+    def write_use(number: int, address: str, now: float) -> None:
+        try:
+            site.admin.saw(number, address, now)
+        except DatabaseError as error:
+            log.debug("when a session was used is not written down: %s", error)
+        finally:
+            noting.discard(number)
 
     def watched(callback: Callable[..., Any]) -> Callable[..., Any]:
         """Turn what a route raises into a page, and our own faults into one line of the log."""
@@ -78,6 +103,19 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
 
 
 _OUR_FAULT = "Something went wrong in the server. Its log says more."
+
+
+def _check_spelling() -> None:
+    """Refuse what bottle takes for something else: a verb in small letters, a path that is no text.
+
+    A proxy before us may have judged it by the letters that it saw.
+    """
+    if request.environ["REQUEST_METHOD"] != request.method:
+        raise HTTPError(405, "There is no such method.")
+    try:
+        request.environ.get("bottle.raw_path", "").encode("latin-1").decode()
+    except UnicodeError:
+        raise HTTPError(404, "There is no page at this address.") from None
 
 
 def _check_size(most: int) -> None:
@@ -112,11 +150,6 @@ def _to_sign_in() -> None:
     raise go_to(f"/login{back}")
 
 
-def is_encrypted() -> bool:
-    """Tell whether the browser came by HTTPS, also through a proxy that ends TLS before us."""
-    return bool(request.headers.get("Origin", "").startswith("https:"))
-
-
 def with_headers(app: WSGIApp) -> WSGIApp:
     """Add to every answer of `app`, its errors too, what browsers have to be told."""
 
@@ -126,6 +159,8 @@ def with_headers(app: WSGIApp) -> WSGIApp:
             headers += [(name, value) for name, value in _HEADERS if name.lower() not in said]
             if "cache-control" not in said:
                 headers.append(("Cache-Control", "no-store"))
+            if environ.get("wsgi.url_scheme") == "https":
+                headers.append(("Strict-Transport-Security", f"max-age={_HSTS_SECONDS}"))
             return start_response(status, headers, exc_info)
 
         return app(environ, start)

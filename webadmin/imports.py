@@ -12,9 +12,10 @@ from typing import BinaryIO
 import gevent
 from bottle import BaseRequest, Bottle, FileUpload, HTTPError, HTTPResponse, request, response
 
+from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, Report, Sheet, apply, check, exported, read_sheet
-from webadmin.site import Answer, Site, go_to
+from webadmin.site import Answer, Doer, Site, go_to
 from webadmin.work import TooBusy
 
 log = logging.getLogger("webadmin")
@@ -83,7 +84,8 @@ class Imports:
         job = self._of(number)
         if job.sheet and job.state == "checked" and not job.report.refused:
             sheet, job.state = job.sheet, "applying"
-            gevent.spawn(self._work, job, lambda: self._apply(job, sheet))
+            doer = self._site.doer
+            gevent.spawn(self._work, job, lambda: self._apply(job, sheet, doer))
 
     def cancel(self, number: int) -> None:
         """Let go of what was looked at, or of the report of what was done.  Raises WrongImport."""
@@ -139,8 +141,10 @@ class Imports:
         job.report = check(self._site.users, job.sheet)
         job.state = "checked"
 
-    def _apply(self, job: Import, sheet: Sheet) -> None:
+    def _apply(self, job: Import, sheet: Sheet, doer: Doer) -> None:
         job.report = apply(self._site.users, sheet)
+        if job.report.written:
+            self._site.record(Act.IMPORTED, job.report.summary, doer)
         job.state = "done" if job.report.written or not job.report.refused else "checked"
 
 
@@ -199,6 +203,7 @@ def mount(app: Bottle, site: Site) -> None:
         blocks = exported(site.users, with_hashes=with_hashes, for_spreadsheet=True)
         # Asked for before the answer begins: what fails here can still be said.
         start = _BYTE_ORDER_MARK + next(blocks) + next(blocks, "")
+        site.record(Act.EXPORTED, "with HA1s" if with_hashes else "without HA1s")
         response.content_type = "text/csv; charset=UTF-8"
         response.set_header("Content-Disposition", 'attachment; filename="users.csv"')
         return chain([start], blocks)

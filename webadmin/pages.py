@@ -1,6 +1,7 @@
 """Pages: how a template is filled in, and how times are put into words."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,7 @@ def render(name: str, **values: object) -> str:
     """Fill in the template of that file name in `views/`."""
     template = _TEMPLATES[name]
     try:
-        return str(template.render(static=static, ago=ago, span=span, moment=moment, **values))
+        return str(template.render(**_FUNCTIONS, **values))
     finally:
         while _Scope.used:
             _Scope.used.pop().clear()
@@ -97,3 +98,31 @@ def ago(at: float | None, now: float) -> str:
 def moment(at: float) -> str:
     """Write a moment as HTML's <time> reads it, in UTC."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
+
+
+# What a browser is called, in this order: most say the names of others too.
+_BROWSERS = (
+    *(("Edg", "Edge"), ("OPR", "Opera"), ("SamsungBrowser", "Samsung Internet")),
+    *(("Firefox", "Firefox"), ("FxiOS", "Firefox"), ("CriOS", "Chrome"), ("Chromium", "Chromium")),
+    *(("HeadlessChrome", "Chrome"), ("Chrome", "Chrome"), ("Version", "Safari"), ("curl", "curl")),
+)
+_SYSTEMS = (
+    *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("CrOS", "ChromeOS")),
+    *(("Windows", "Windows"), ("Macintosh", "macOS"), ("Linux", "Linux")),
+)
+
+
+_LONGEST_BROWSER = 60  # characters
+
+
+def browser_of(user_agent: str) -> str:
+    """Put what a browser says of itself into few words: `Firefox 128 on Linux`."""
+    for token, name in _BROWSERS:
+        if version := re.search(rf"\b{token}/(\d{{1,4}})", user_agent):
+            system = next((f" on {name}" for word, name in _SYSTEMS if word in user_agent), "")
+            return f"{name} {version[1]}{system}"
+    return user_agent[:_LONGEST_BROWSER] or "unknown browser"
+
+
+# What every template may call.
+_FUNCTIONS = {function.__name__: function for function in (static, ago, span, moment, browser_of)}

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from bottle import Bottle, request, response
 
 from sip.store.admin import SESSION_SECONDS, USERNAME, verify
+from sip.store.audit import Act
 from webadmin.connections import address_and_network
-from webadmin.guard import COOKIE, is_encrypted
-from webadmin.site import Answer, Site, go_to
+from webadmin.exposure import is_encrypted
+from webadmin.guard import COOKIE
+from webadmin.pages import browser_of
+from webadmin.site import SESSION, Answer, Site, go_to
 from webadmin.work import TooBusy
 
 # Wrong passwords from one address until it has to wait, and for how long, in seconds.  What is
@@ -64,9 +67,67 @@ def network_of(address: str) -> str:
         return address
 
 
-def mount(app: Bottle, site: Site) -> None:
+class TooManyTries(Exception):
+    """Too many wrong passwords from an address; the text says how long it has to wait."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"Too many wrong passwords. Try again in {math.ceil(wait / 60)} min.")
+        self.seconds = math.ceil(wait)
+
+
+def check_password(site: Site, tries: Tries, username: str, password: str) -> str | None:
+    """Give the hash that a password belongs to, None where it is wrong.
+
+    Raises TooManyTries, and TooBusy, which counts as no try.
+    """
+    address = request.environ.get("REMOTE_ADDR", "")
+    if wait := tries.wait(address):
+        raise TooManyTries(wait)
+    tries.start(address)
+    kept = site.admin.password_hash() if username == USERNAME else None
+    try:
+        is_right = site.sign_ins.run(lambda: verify(kept or _NOBODY, password))
+    except TooBusy:
+        tries.take_back(address)
+        raise
+    if not is_right:
+        # Which name it was is nobody's business: people type their password where it belongs.
+        waits = ", no further tries for a while" if tries.wait(address) else ""
+        known = "wrong password" if username == USERNAME else "wrong name"
+        site.record(Act.SIGN_IN_REFUSED, known + waits)
+        return None
+    tries.succeeded(address)
+    return kept
+
+
+def refuse_for_now(error: TooManyTries) -> str:
+    """Answer 429, and give the sentence to show."""
+    response.status = 429
+    response.set_header("Retry-After", str(error.seconds))
+    return str(error)
+
+
+def open_session(site: Site, password_hash: str) -> None:
+    """Sign the browser in that asks; what it showed before opens nothing any more."""
+    if site.session:
+        site.admin.close_session(site.session.id)
+    address, now = request.environ.get("REMOTE_ADDR", ""), site.clock()
+    user_agent = request.headers.get("User-Agent", "")
+    token = site.admin.open_session(address, user_agent, now, password_hash)
+    request.environ[SESSION] = site.admin.session(token, now)
+    response.set_cookie(
+        COOKIE,
+        token,
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=is_encrypted(),
+        max_age=SESSION_SECONDS,
+    )
+
+
+def mount(app: Bottle, site: Site, tries: Tries) -> None:
     """Put /login and /logout on `app`."""
-    tries = Tries(site.clock)
 
     def form(error: str = "", username: str = USERNAME, wanted: str = "") -> str:
         return site.page("login.tpl", error=error, username=username, next=wanted)
@@ -82,40 +143,23 @@ def mount(app: Bottle, site: Site) -> None:
         username = (request.forms.getunicode("username") or "").strip()
         password = request.forms.getunicode("password") or ""
         wanted = _own_path(request.forms.getunicode("next") or "")
-        address = request.environ.get("REMOTE_ADDR", "")
-        if wait := tries.wait(address):
-            response.status = 429
-            response.set_header("Retry-After", str(math.ceil(wait)))
-            minutes = math.ceil(wait / 60)
-            return form(f"Too many wrong passwords. Try again in {minutes} min.", username, wanted)
-        tries.start(address)
-        kept = site.admin.password_hash() if username == USERNAME else None
         try:
-            is_right = site.sign_ins.run(lambda: verify(kept or _NOBODY, password))
-        except TooBusy:
-            tries.take_back(address)
-            raise
-        if not is_right:
+            kept = check_password(site, tries, username, password)
+        except TooManyTries as error:
+            return form(refuse_for_now(error), username, wanted)
+        if kept is None:
             response.status = 403
             return form("That user name or password is wrong.", username, wanted)
-        tries.succeeded(address)
-        user_agent = request.headers.get("User-Agent", "")
-        token = site.admin.open_session(address, user_agent, site.clock(), kept)
-        response.set_cookie(
-            COOKIE,
-            token,
-            path="/",
-            httponly=True,
-            samesite="strict",
-            secure=is_encrypted(),
-            max_age=SESSION_SECONDS,
-        )
+        open_session(site, kept)
+        if site.session:  # else the password was replaced this very moment
+            site.record(Act.SIGNED_IN, browser_of(site.session.user_agent))
         return go_to(wanted or "/")
 
     @app.post("/logout")  # type: ignore[untyped-decorator]
     def sign_out() -> Answer:
         if site.session:
             site.admin.close_session(site.session.id)
+            site.record(Act.SIGNED_OUT)
         response.delete_cookie(COOKIE, path="/")
         return go_to("/login")
 

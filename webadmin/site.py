@@ -1,5 +1,6 @@
 """What the pages are about: the stores they show, and what they may have done."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +9,17 @@ from typing import NamedTuple, Protocol, TypeAlias
 from bottle import HTTPResponse, request, response
 
 from sip.config import Config
-from sip.store.admin import Admin, Session
+from sip.store.admin import USERNAME, Admin, Session
+from sip.store.audit import STRANGER, Act, Audit
 from sip.store.bans import Bans
+from sip.store.database import DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
+from webadmin.exposure import is_encrypted, is_exposed
 from webadmin.pages import render
 from webadmin.work import Workers
+
+log = logging.getLogger("webadmin")
 
 # Where a request carries the session that it belongs to.
 SESSION = "sipserver.session"
@@ -55,6 +61,13 @@ class Note(NamedTuple):
     secret: str
 
 
+class Doer(NamedTuple):
+    """Who does something, and where; a stranger has no name."""
+
+    name: str
+    address: str
+
+
 def go_to(path: str) -> HTTPResponse:
     """Send the browser to another page of ours, by GET.
 
@@ -68,18 +81,24 @@ def go_to(path: str) -> HTTPResponse:
 
 @dataclass
 class Site:
-    """What the routes work on.  `advice` gives the warnings of this moment."""
+    """What the routes work on.  `advice` gives the warnings of this moment.
+
+    `environment_password` is whether each start sets the password, see Admin.first_password.
+    """
 
     config: Config
     users: Users
     directory: Directory
     admin: Admin
+    audit: Audit
     phones: Phones
     bans: Bans
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple
     clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
+    environment_password: bool = False
     _notes: dict[int, Note] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -100,9 +119,28 @@ class Site:
             session=self.session,
             section=section,
             note=self._take_note(),
+            exposed=is_exposed(self.config) and not is_encrypted(),
             now=self.clock(),
             **values,
         )
+
+    @property
+    def doer(self) -> "Doer":
+        """Who has sent the request at hand, for the audit."""
+        return Doer(USERNAME if self.session else STRANGER, request.environ.get("REMOTE_ADDR", ""))
+
+    def record(self, act: Act, about: str = "", by: "Doer | None" = None) -> None:
+        """Enter in the audit, and in the log, what has been done.
+
+        `by` is for what ends after its request.  An entry that cannot be written fails no page.
+        """
+        who, address = by or self.doer
+        what = f"{act}, {about}" if about else act
+        log.info("%s from %s: %s", who or "a stranger", address, what)
+        try:
+            self.audit.note(act, who, address, about, self.clock())
+        except DatabaseError as error:
+            log.error("missing in the audit: %s", error)
 
     def say(self, path: str, text: str, secret: str = "") -> HTTPResponse:
         """Send the browser to a page of ours, which then says something, once."""

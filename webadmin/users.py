@@ -13,6 +13,7 @@ from sip.store.accounts import (
     check_realm,
     check_username,
 )
+from sip.store.audit import Act
 from sip.store.directory import Entry, Question
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.pages import link
@@ -30,6 +31,10 @@ _STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 def mount(app: Bottle, site: Site) -> None:
     """Put the pages under /users on `app`."""
     users, directory = site.users, site.directory
+
+    def full_name(username: str, realm: str) -> str:
+        return username if realm == users.realm else f"{username}@{realm}"
+
     app.router.add_filter("id", lambda _: (_ID, int, None))
 
     def one(number: int) -> Entry:
@@ -97,6 +102,7 @@ def mount(app: Bottle, site: Site) -> None:
             return new_user_form(
                 errors, username=username, display_name=display_name, realm=realm, how=how
             )
+        site.record(Act.USER_ADDED, full_name(account.username, realm))
         page = f"/users/{account.id}"
         if how == "make":
             return site.say(
@@ -110,20 +116,23 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.get("/users/<number:id>/hashes")  # type: ignore[untyped-decorator]
     def show_hashes(number: int) -> str:
+        user = one(number)
+        site.record(Act.HASHES_SHOWN, full_name(user.username, user.realm))
         return site.page(
             "hashes.tpl",
             section="/users",
-            user=one(number),
+            user=user,
             hashes=directory.hashes(number) or {},
         )
 
-    def act(number: int, deed: Callable[[Entry], None], said: str) -> Answer:
+    def act(number: int, kind: Act, deed: Callable[[Entry], None], said: str) -> Answer:
         """Do something to an account, and show its page again."""
         entry = one(number)
         try:
             deed(entry)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
+        site.record(kind, full_name(entry.username, entry.realm))
         return site.say(f"/users/{number}", said.format(entry.username))
 
     @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
@@ -132,6 +141,7 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             return act(
                 number,
+                Act.USER_RENAMED,
                 lambda user: users.set_display_name(user.username, name, user.realm, number=number),
                 "The display name of {} was changed.",
             )
@@ -150,6 +160,7 @@ def mount(app: Bottle, site: Site) -> None:
         except ValueError as error:
             response.status = 422
             return show(number, errors={"password": _sentence(error)}, how="type")
+        site.record(Act.USER_PASSWORD, full_name(entry.username, entry.realm))
         page, name = f"/users/{number}", entry.username
         if how == "make":
             return site.say(page, f"{name} has a new password. It is shown only now:", password)
@@ -159,6 +170,7 @@ def mount(app: Bottle, site: Site) -> None:
     def enable(number: int) -> Answer:
         return act(
             number,
+            Act.USER_ENABLED,
             lambda user: users.enable(user.username, user.realm, number=number),
             "{} may register again.",
         )
@@ -167,6 +179,7 @@ def mount(app: Bottle, site: Site) -> None:
     def disable(number: int) -> Answer:
         return act(
             number,
+            Act.USER_DISABLED,
             lambda user: users.disable(user.username, user.realm, number=number),
             "{} is disabled: its phones are refused, and nobody reaches them.",
         )
@@ -180,7 +193,8 @@ def mount(app: Bottle, site: Site) -> None:
                 if each.key == contact:
                     site.phones.drop(each.aor, each.contact)
 
-        return act(number, let_go, "The contact is gone until the phone registers again.")
+        said = "The contact is gone until the phone registers again."
+        return act(number, Act.PHONE_DROPPED, let_go, said)
 
     @app.post("/users/<number:id>/remove")  # type: ignore[untyped-decorator]
     def remove(number: int) -> Answer:
@@ -189,6 +203,7 @@ def mount(app: Bottle, site: Site) -> None:
             users.remove(entry.username, entry.realm, number=number)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
+        site.record(Act.USER_DELETED, full_name(entry.username, entry.realm))
         return go_to(f"/users?removed={number}")
 
     @app.post("/users/<number:id>/restore")  # type: ignore[untyped-decorator]
@@ -197,6 +212,7 @@ def mount(app: Bottle, site: Site) -> None:
             account = users.restore(number)
         except (NoSuchUser, UserExists) as error:
             raise HTTPError(409, _sentence(error)) from None
+        site.record(Act.USER_RESTORED, full_name(account.username, account.realm or users.realm))
         said = f"{account.username} is back; its phones will register again."
         return site.say(f"/users/{number}", said)
 

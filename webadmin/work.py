@@ -47,7 +47,10 @@ class Workers:
         finally:
             self._waiting -= 1
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # or this frame and the traceback would keep each other alive
         return outcome[0]
 
     def close(self) -> None:

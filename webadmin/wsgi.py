@@ -21,6 +21,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
 from webadmin.connections import Connection, Guests, Limits, PeerFailed
+from webadmin.tls import Certificate, TlsConnection
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -71,7 +72,11 @@ class _Handler(WSGIHandler):
         if isinstance(answer, tuple):
             self.socket.part(answer[1])
             return None
-        return None if self.server.guests.closing else answer
+        if answer is None or self.server.guests.closing:
+            with suppress(PeerFailed):
+                self.socket.finish()
+            return None
+        return answer
 
     def read_requestline(self) -> str:
         """Wait for a request, and read its first line."""
@@ -123,6 +128,7 @@ class _Handler(WSGIHandler):
         environ = super().get_environ()
         # Where an upgrade is asked for it would be the bare connection, which has no end.
         environ.update({"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True})
+        environ["wsgi.url_scheme"] = "https" if self.server.certificate else "http"
         return environ
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -160,7 +166,13 @@ class _Server(WSGIServer):
     handler_class = _Handler
     max_accept = _ACCEPTS_A_TURN
 
-    def __init__(self, listener: Any, app: "WSGIApplication", guests: Guests) -> None:
+    def __init__(
+        self,
+        listener: Any,
+        app: "WSGIApplication",
+        guests: Guests,
+        certificate: Certificate | None,
+    ) -> None:
         # Given, so that nobody asks the DNS for our name, and no page can tell a version.
         name = host_port(listener.getsockname()[0], None)
         names = {"SERVER_NAME": name, "SERVER_SOFTWARE": "sipserver"}
@@ -168,6 +180,7 @@ class _Server(WSGIServer):
         logs: dict[str, Any] = {"log": None, "error_log": None}
         super().__init__(listener, app, environ=names, spawn=guests.handlers, **logs)
         self.guests = guests
+        self.certificate = certificate
         self._silent_until = 0.0
 
     def do_read(self) -> Any:
@@ -194,29 +207,52 @@ class _Server(WSGIServer):
 
     def handle(self, accepted: gevent.socket.socket, address: Any) -> None:
         """Serve one connection, from its admission to its end."""
-        connection = Connection(accepted, address[0], self.guests.limits)
+        connection = self._connection(accepted, address[0])
         with closing(connection), suppress(PeerFailed):
             try:
                 if self.guests.admit(connection):
-                    peer: Any = (connection.address, address[1])
-                    _Handler(connection, peer, self).handle()
-                else:
+                    if connection.greet(self.guests):
+                        peer: Any = (connection.address, address[1])
+                        _Handler(connection, peer, self).handle()
+                elif not self.certificate:  # within TLS it would cost more than a page
                     connection.sendall(_bare_answer("503 Service Unavailable")[1])
             except Exception:
                 log.exception("a connection of the web admin failed")
             finally:
                 self.guests.leave(connection)
 
+    def _connection(self, accepted: gevent.socket.socket, host: str) -> Connection:
+        if self.certificate:
+            return TlsConnection(accepted, host, self.guests.limits, self.certificate.context)
+        return Connection(accepted, host, self.guests.limits)
+
 
 class WebServer:
     """The web admin at work, on all its sockets."""
 
-    def __init__(self, listeners: list[Any], app: "WSGIApplication", limits: Limits) -> None:
+    def __init__(
+        self,
+        listeners: list[Any],
+        app: "WSGIApplication",
+        limits: Limits,
+        certificate: Certificate | None = None,
+    ) -> None:
         self.addresses: list[tuple[str, int]] = [sock.getsockname()[:2] for sock in listeners]
         self._guests = Guests(limits)
-        self._servers = [_Server(listener, app, self._guests) for listener in listeners]
+        self._certificate = certificate
+        self._servers = [
+            _Server(listener, app, self._guests, certificate) for listener in listeners
+        ]
         for server in self._servers:
             server.start()
+
+    def renew_certificate(self) -> None:
+        """Read the certificate and its key again, for connections from now on.
+
+        Raises CertificateError where they cannot be used; then the former ones hold.
+        """
+        if self._certificate:
+            self._certificate.renew()
 
     def stop(self) -> None:
         """Stop listening, give requests in flight a moment to end, and close all connections."""
@@ -226,8 +262,9 @@ class WebServer:
 
 
 def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Start to serve `app` at `-web.addr`.  Raises WebListenError."""
-    return WebServer(_listen(config.web_addr), app, limits or Limits())
+    """Start to serve `app` at `-web.addr`.  Raises WebListenError and CertificateError."""
+    certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
+    return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
 
 
 def _listen(address: Address) -> list[socket.socket]:

@@ -14,7 +14,7 @@ from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
 from sip.transaction.arrival import Arrival
-from sip.transaction.layer import Branch, Upstream
+from sip.transaction.upstream import Branch, Upstream
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")

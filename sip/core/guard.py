@@ -6,19 +6,17 @@ Pure, but for its lines in the log: clocks are handed in, what is kept of it is 
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
+from ipaddress import ip_address
 
 from sip.core.guesses import Guesses
 from sip.core.refusal import printable
 from sip.core.shares import Shares, Standing
 from sip.message.kept import kept
+from sip.networks import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
 
 log = logging.getLogger("sip.guard")
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 # Addresses and ports that have shown a password or a ticket and are remembered, 200 octets each;
 # whoever goes for another is back with the next password that it shows.
@@ -85,7 +83,7 @@ class Guard:
         self._is_wary = False  # whether anybody is looked at at all
         self._now = clock()  # of the last tick
         self._always_trusted = tuple(trusted)
-        self._trusted = self._always_trusted
+        self._also_trusted: tuple[Network, ...] = ()
         self._trust: dict[str, bool] = {}  # of hosts
 
     # Each message
@@ -191,7 +189,13 @@ class Guard:
             if self._bans.get(source) != ban:
                 self._guesses.restore(source, ban.times, ban.ends_at + since, now)
         self._bans = known
-        self._trusted = (*self._always_trusted, *map(ip_network, trusted))
+        self._also_trusted = tuple(map(parse_network, trusted))
+        self._trust.clear()
+        self._shut_out()
+
+    def trust(self, networks: Sequence[Network]) -> None:
+        """Trust other networks by the settings than before."""
+        self._always_trusted = tuple(networks)
         self._trust.clear()
         self._shut_out()
 
@@ -207,14 +211,15 @@ class Guard:
 
     def is_trusted(self, host: str) -> bool:
         """Tell whether a host, or the network of a ban, is never limited or banned."""
-        if not self._trusted:
+        if not self._always_trusted and not self._also_trusted:
             return False
         known = self._trust.get(host)
         if known is None:
             if len(self._trust) >= MAX_LOOKED_UP:
                 self._trust.clear()
             address = ip_address(host.partition("/")[0])
-            known = self._trust[host] = any(address in network for network in self._trusted)
+            trusted = (*self._always_trusted, *self._also_trusted)
+            known = self._trust[host] = any(address in network for network in trusted)
         return known
 
     # Time

@@ -1,6 +1,8 @@
 """The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import Protocol
@@ -11,11 +13,23 @@ from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
+from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, parse_flow
+
+log = logging.getLogger("sip.location")
 
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
 MAX_CONTACTS = 20
+
+# The clock of the machine was set when it is off by so much; else the two only differ in rounding.
+STEP_SECONDS = 2.0
+
+# What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
+# hundred thousand, and nobody is answered before all are known.
+_USUAL_CONTACT = re.compile(
+    r"sip:(?:[A-Za-z0-9._+-]+@)?\d+\.\d+\.\d+\.\d+(?::[1-5]?[1-9]\d{0,3})?(?:;transport=\w+)?",
+    re.ASCII,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -167,24 +181,37 @@ class Location:
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
+        self._offset = unix_clock() - clock()  # of what is kept from what is reckoned with
         self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
 
     def __len__(self) -> int:
         return len(self._bindings)
 
-    def load(self, rows: Iterable[BindingRow]) -> None:
-        """Take over what was kept; rows that can't be read any more are left out."""
+    def load(self, rows: Iterable[BindingRow]) -> list[Binding]:
+        """Take over and give what was kept; rows that can't be read any more are left out."""
         now, unix_now = self.clock(), self.unix_clock()
+        loaded: list[Binding] = []
         for row in rows:
+            if row.user_id in self._dropped:
+                continue  # its account has gone while others were loaded
             try:
-                binding = _from_row(row, now - unix_now)
+                binding = _from_row(row, now, unix_now)
             except (BadMessage, ValueError):
                 continue
             self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+            loaded.append(binding)
+        return loaded
 
-    def flows(self) -> Iterator[Flow]:
-        """The ways by which all that is bound has registered."""
-        return (binding.flow for bindings in self._bindings.values() for binding in bindings)
+    def follow_unix_clock(self) -> None:
+        """Where the clock of the machine was set, set what is kept as well; doesn't wait.
+
+        In memory nothing changes: every binding lasts as long as its phone was told.
+        """
+        step = self.unix_clock() - self.clock() - self._offset
+        if abs(step) >= STEP_SECONDS:
+            self._offset += step
+            log.warning("the clock was set by %+.0f s; registrations last as they would have", step)
+            self.journal.shift(round(step))
 
     def bindings(self, aor: str) -> Bindings:
         """What an address-of-record is bound to now."""
@@ -205,6 +232,11 @@ class Location:
         current = self._bindings.get(aor, ())
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
         self._change(aor, current, ())
+
+    def is_reached_from(self, network: str, username: str, realm: str) -> bool:
+        """Tell whether a user is registered from an address, or the network of one."""
+        bindings = self.bindings(address_of_record(username, realm))
+        return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
 
     def drop(self, aor: str, contact: str) -> None:
         """Let go of one contact, by its text; one that isn't bound is no error.
@@ -316,17 +348,23 @@ def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingR
     )
 
 
-def _from_row(row: BindingRow, offset: float) -> Binding:
+def _from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
+    """What a row says.
+
+    It lasts no longer from now than it was granted, wherever the clock was when it was written.
+    """
+    granted = row.expires_at - row.updated_at
     flow_text, _, nat = row.flow.partition(";")
-    parse_uri(row.contact)
+    if not _USUAL_CONTACT.fullmatch(row.contact):
+        parse_uri(row.contact)
     return Binding(
         user_id=row.user_id,
         contact=row.contact,
-        expires_at=row.expires_at + offset,
+        expires_at=now + min(row.expires_at - unix_now, granted),
         q=round(row.q * 1000),
         call_id=row.call_id,
         cseq=row.cseq,
-        path=tuple(part for part in split_list(row.path) if part),
+        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
         instance=row.instance,
         reg_id=row.reg_id,
         user_agent=row.user_agent,

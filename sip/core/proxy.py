@@ -28,7 +28,8 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
 from sip.message.uri import SipUri
-from sip.transaction.layer import Layer, Upstream
+from sip.transaction.layer import Layer
+from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute, Resolver
 

@@ -1,8 +1,5 @@
 """How a handler says no: an exception that becomes a response, and a cause for people."""
 
-from sip.message.message import Message, Request, Response
-from sip.transport.flow import Flow
-
 Fields = tuple[tuple[str, str], ...]
 
 
@@ -34,16 +31,3 @@ class Challenged(Refused):
 
     `cause` is empty where nothing was wrong yet: the first request of a phone has no credentials.
     """
-
-
-def octets_beyond(most: int, request: Request, response: Response, flow: Flow) -> int:
-    """How many octets of a response are beyond `most` for each of its request, as that came."""
-    host, port = flow.remote
-    stamp = len(f";received={host};rport={port}")  # is ours, at most
-    came = len(f"{request.method} {request.uri_text} SIP/2.0") + _octets(request) - stamp
-    return len(f"SIP/2.0 {response.status} {response.reason}") + _octets(response) - most * came
-
-
-def _octets(message: Message) -> int:
-    """The octets of a message but for its first line; a few less than there are, but in ASCII."""
-    return sum(map(len, message.lines)) + 2 * len(message.lines) + 4 + len(message.body)

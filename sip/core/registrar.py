@@ -21,7 +21,7 @@ from sip.message.headers import (
 from sip.message.kept import kept
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
-from sip.transaction.layer import Upstream
+from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow, shows_source
 
 # Option tags that a REGISTER may require: Path (RFC 3327).

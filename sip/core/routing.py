@@ -45,11 +45,15 @@ class Domains:
         ports: Iterable[int],
     ) -> None:
         self.main = main
-        self._own_names = {name.lower().rstrip("."): main for name in (*names, main)}
         self._realms = realms
         self._is_own_address = is_own_address
         self._ports = frozenset(ports)
-        self._known_realms: frozenset[str] = frozenset()
+        self.set_names(names)
+
+    def set_names(self, names: Iterable[str]) -> None:
+        """Let these be the further names of the main domain."""
+        self._own_names = {name.lower().rstrip("."): self.main for name in (*names, self.main)}
+        self._known_realms: frozenset[str] = frozenset()  # none, so they are looked at anew
         self._realm_of_host: dict[str, str] = dict(self._own_names)
 
     def realm_of(self, uri: Uri) -> str | None:

@@ -15,10 +15,16 @@ class Trunks:
     """The trunks of the settings, and the addresses that their gateways have now."""
 
     def __init__(self, trunks: Sequence[Trunk], resolver: Resolver) -> None:
-        self._trunks = sorted(trunks, key=lambda trunk: trunk.exactness, reverse=True)
         self._resolver = resolver
         self._places: dict[Trunk, frozenset[Endpoint]] = {}
-        self._hosts: frozenset[str] = frozenset()
+        self.set(trunks)
+
+    def set(self, trunks: Sequence[Trunk]) -> None:
+        """Let these be the trunks; who is a gateway no more is let in no more."""
+        self._trunks = sorted(trunks, key=lambda trunk: trunk.exactness, reverse=True)
+        known = self._places
+        self._places = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
+        self._note_hosts()
 
     def __bool__(self) -> bool:
         return bool(self._trunks)
@@ -29,16 +35,21 @@ class Trunks:
         One that is found in part or not at all, for want of an answer, keeps those it had: who has
         an address of a gateway is let in, and a lost answer is no reason to change that.
         """
-        for trunk in self._trunks:
+        for trunk in tuple(self._trunks):
             try:
                 places, is_complete = self._resolver.places(trunk.gateway)
             except NoRoute as error:
                 log.warning("the gateway of the trunk %s cannot be found: %s", trunk, error)
                 continue
+            if trunk not in self._trunks:
+                continue  # taken out of the settings meanwhile
             if is_complete or trunk not in self._places:
                 self._places[trunk] = places
             else:
                 log.info("the gateway of the trunk %s stays as it was: an answer is missing", trunk)
+        self._note_hosts()
+
+    def _note_hosts(self) -> None:
         self._hosts = frozenset(host for places in self._places.values() for host, _ in places)
 
     def is_gateway(self, source: Endpoint) -> bool:

@@ -93,6 +93,11 @@ def check_password(password: str) -> None:
         raise ValueError("the password is not UTF-8, as every phone would send it; type it anew")
 
 
+def showable(text: str, length: int) -> str:
+    """Make what a stranger has said safe to keep and to show: cut, and no control characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+
+
 def _check_length(what: str, text: str, longest: int) -> None:
     if len(text) > longest:
         raise ValueError(
@@ -216,6 +221,8 @@ class AccountTable:
     def _count(self, realm: str, account: Account | None, step: int) -> None:
         if account is None or not account.enabled:
             return
+        if account.ha1_md5 and account.ha1_sha256 and account.ha1_sha512_256:
+            return  # nearly everybody, and at a start there are a hundred thousand
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step

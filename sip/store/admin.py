@@ -15,6 +15,7 @@ from time import time
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from sip.store.accounts import showable
 from sip.store.database import Database, Tables
 
 USERNAME = "admin"
@@ -24,6 +25,8 @@ MAX_PASSWORD = 1024  # characters; nobody types more, and all of it would be has
 SHORT_PASSWORD = 8  # characters; below it a warning is due (NIST SP 800-63B-3 §5.1.1.2)
 MAX_USER_AGENT = 200  # characters
 MAX_ADDRESS = 64  # characters; an IPv6 address with its zone is shorter
+# That a session is used is written down so rarely, in seconds: each page would else cost a commit.
+SEEN_INTERVAL = 60
 
 _TOKEN_BYTES = 32
 _GROUPS, _GROUP = 5, 4
@@ -42,6 +45,12 @@ class Session:
     user_agent: str
     created_at: int
     expires_at: int
+    seen_at: int
+    seen_from: str
+
+    def is_news(self, address: str, now: float) -> bool:
+        """Tell whether its use, from this address, is something that the file doesn't know yet."""
+        return now >= self.seen_at + SEEN_INTERVAL or _address(address) != self.seen_from
 
 
 def _check_password(password: str) -> None:
@@ -98,8 +107,8 @@ class Admin:
 
     def first_password(
         self, environment_password: str | None, show: Callable[[str], object]
-    ) -> None:
-        """Make sure, at the start of a server, that there is a password.
+    ) -> bool:
+        """Make sure, at the start of a server, that there is a password; tell whether it is new.
 
         One from the environment is set, unless it is the password already; sessions then stay.
         Without one, and with none set before, a password is made up and given to `show`.
@@ -110,6 +119,7 @@ class Admin:
         if environment_password:
             if kept is None or not verify(kept, environment_password):
                 self.keep_password_hash(hash_password(environment_password))
+                return True
         elif kept is None:
             made = make_password()
             hashed = hash_password(made)
@@ -117,6 +127,8 @@ class Admin:
             show(made)
             # Somebody may have set one by a command this very moment; then that one holds.
             self._write(_KEEP_FIRST, hash=hashed, now=int(time()))
+            return True
+        return False
 
     def open_session(
         self, address: str, user_agent: str, now: float, password_hash: str | None = None
@@ -133,8 +145,8 @@ class Admin:
             _DROP_OLDEST,
             token=_token_hash(token),
             hash=password_hash,
-            address=_showable(address, MAX_ADDRESS),
-            user_agent=_showable(user_agent, MAX_USER_AGENT),
+            address=_address(address),
+            user_agent=showable(user_agent, MAX_USER_AGENT),
             now=int(now),
             expires_at=int(now) + SESSION_SECONDS,
             kept=MAX_SESSIONS,
@@ -165,9 +177,13 @@ class Admin:
         """Sign one browser out; one that is out already is no error."""
         self._write("DELETE FROM sessions WHERE id = :id", id=session_id)
 
-    def close_all(self) -> None:
-        """Sign every browser out."""
-        self._write(_DROP_ALL)
+    def close_others(self, session_id: int) -> None:
+        """Sign every browser out but this one."""
+        self._write("DELETE FROM sessions WHERE id <> :id", id=session_id)
+
+    def saw(self, session_id: int, address: str, now: float) -> None:
+        """Note that a session was used."""
+        self._write(_SAW, id=session_id, address=_address(address), now=int(now))
 
     def _write(self, *statements: str, **values: str | int | None) -> None:
         """Execute them in one transaction; each takes those of the values that it names."""
@@ -190,11 +206,14 @@ _KEEP = """
     SET password_hash = excluded.password_hash, updated_at = excluded.updated_at
 """
 _OPEN = """
-    INSERT INTO sessions (token_hash, username, address, user_agent, created_at, expires_at)
-    SELECT :token, :username, :address, :user_agent, :now, :expires_at
+    INSERT INTO sessions (
+        token_hash, username, address, user_agent, created_at, expires_at, seen_at, seen_from
+    )
+    SELECT :token, :username, :address, :user_agent, :now, :expires_at, :now, :address
     WHERE :hash IS NULL
     OR EXISTS (SELECT 1 FROM admins WHERE username = :username AND password_hash = :hash)
 """
+_SAW = "UPDATE sessions SET seen_at = :now, seen_from = :address WHERE id = :id"
 _DROP_ALL = "DELETE FROM sessions"
 _DROP_EXPIRED = "DELETE FROM sessions WHERE expires_at <= :now"
 _DROP_OLDEST = """
@@ -202,7 +221,7 @@ _DROP_OLDEST = """
     WHERE id NOT IN (SELECT id FROM sessions ORDER BY id DESC LIMIT :kept)
 """
 _SESSIONS = """
-    SELECT id, address, user_agent, created_at, expires_at FROM sessions
+    SELECT id, address, user_agent, created_at, expires_at, seen_at, seen_from FROM sessions
     WHERE username = :username AND expires_at > :now
 """
 
@@ -222,6 +241,5 @@ def _token_hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
-def _showable(text: str, length: int) -> str:
-    """Make what a browser says of itself safe to keep and to show."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+def _address(text: str) -> str:
+    return showable(text, MAX_ADDRESS)

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
+from sip.networks import network_text, parse_network
 from sip.store.database import Database, DatabaseError, Tables, fetch
 
 log = logging.getLogger(__name__)
@@ -33,25 +34,12 @@ class Ban:
     times: int
 
 
-def parse_network(text: str) -> str:
-    """Read an address or a network.  Raises ValueError with a sentence for what is neither."""
-    try:
-        network = ip_network(text.strip(), strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text.strip()[:60]!r} is no address or network; write it like 192.0.2.7 or"
-            " 192.168.0.0/16"
-        ) from None
-    is_one = network.num_addresses == 1
-    return str(network.network_address if is_one else network)
-
-
 def parse_banned(text: str) -> str:
     """Read what a ban is known by, from any address within it.  Raises ValueError."""
-    network = ip_network(parse_network(text))
+    network = parse_network(text)
     if network.version == 6 and network.prefixlen > 64:
-        network = network.supernet(new_prefix=64)
-    return parse_network(str(network))
+        return str(network.supernet(new_prefix=64))
+    return network_text(network)
 
 
 class Bans:
@@ -104,11 +92,11 @@ class Bans:
 
     def trust(self, text: str) -> str:
         """Trust a network from now on, and lift the bans in it.  Raises ValueError."""
-        network = parse_network(text)
+        within = parse_network(text)
+        network = network_text(within)
 
         def trust(tables: Tables) -> None:
             fetch(tables, "INSERT OR IGNORE INTO trusted_networks VALUES (?)", (network,))
-            within = ip_network(network)
             for (address,) in fetch(tables, "SELECT address FROM bans"):
                 if ip_address(address.partition("/")[0]) in within:
                     fetch(tables, "DELETE FROM bans WHERE address = ?", (address,))
@@ -120,7 +108,7 @@ class Bans:
 
     def distrust(self, text: str) -> None:
         """Trust a network no more.  Raises NoSuchBan, or ValueError for what is none."""
-        network = parse_network(text)
+        network = network_text(parse_network(text))
         statement = "DELETE FROM trusted_networks WHERE network = ? RETURNING network"
         gone = self.database.run(lambda tables: fetch(tables, statement, (network,)))
         self.reload()

@@ -1,10 +1,11 @@
 """The bindings of the location service, kept so that a restart forgets no phone."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import time
 from typing import Any, NamedTuple
 
-from sip.store.database import Database, Tables, fetch, write_many
+from sip.store.database import Database, Tables, fetch_as_it_came, write_many
 from sip.store.journal import WINDOW, Journal, NotSaved
 
 __all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
@@ -48,6 +49,7 @@ class _Change(NamedTuple):
     gone: Sequence[_Octets]
     seen_at: int | None = None
     expired: Sequence[tuple[int, bytes, int]] = ()
+    step: int = 0
 
 
 _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is str}
@@ -66,13 +68,11 @@ _SAVE = (
 )
 _REMOVE = "DELETE FROM bindings WHERE user_id = ? AND contact = CAST(? AS TEXT)"
 _FORGET = f"{_REMOVE} AND expires_at <= ?"
+_SHIFT = "UPDATE bindings SET expires_at = expires_at + ?, updated_at = updated_at + ?"
 _CONTACT = BindingRow._fields.index("contact")
 _LOAD = (
-    "SELECT "  # noqa: S608 -- our names
-    + ", ".join(
-        f"CAST({name} AS BLOB) AS {name}" if name in _TEXT else name for name in BindingRow._fields
-    )
-    + " FROM bindings ORDER BY user_id, updated_at, contact"
+    f"SELECT {', '.join(BindingRow._fields)} FROM bindings"  # noqa: S608 -- our names
+    " ORDER BY user_id, contact"
 )
 _DROP_OLD = """
     DELETE FROM bindings WHERE expires_at <= ?
@@ -110,7 +110,8 @@ class Bindings:
         self._journal = Journal(database, _write, window)
 
     def load(self, now: float) -> list[BindingRow]:
-        """Give the bindings that still hold at Unix time `now`, and delete the others.
+        """Give the bindings that still hold at Unix time `now`, the oldest first, and delete the
+        others.
 
         So goes what belongs to an account that is disabled, or gone.
         """
@@ -118,7 +119,9 @@ class Bindings:
         def load(tables: Tables) -> list[BindingRow]:
             write_many(tables, _DROP_OLD, [(int(now),)])
             write_many(tables, _SET_ALL_ONLINE, [()])
-            return [BindingRow._make(map(_text, row)) for row in fetch(tables, _LOAD)]
+            rows = list(map(BindingRow._make, fetch_as_it_came(tables, _LOAD)))
+            rows.sort(key=attrgetter("updated_at"))
+            return rows
 
         return self._database.run(load)
 
@@ -151,6 +154,12 @@ class Bindings:
         latest = int(time() if now is None else now) + 1
         self._journal.post(_Change((), (), None, [(*_key(key), latest) for key in expired]))
 
+    def shift(self, seconds: int) -> None:
+        """Have every binding last so much longer by the clock of the machine, which was set by as
+        much; doesn't wait.
+        """
+        self._journal.post(_Change((), (), step=seconds))
+
     def close(self) -> None:
         """Write what is still queued.  Whoever saves afterwards gets NotSaved."""
         self._journal.close()
@@ -172,6 +181,7 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
     kept = [row for row in last.values() if row is not None]
     gone = [key for key, row in last.items() if row is None]
     leaving = dict.fromkeys(key[0] for key in (*expired, *gone))
+    write_many(tables, _SHIFT, [(change.step,) * 2 for change in batch if change.step])
     write_many(tables, _KEEP_SEEN, [(number,) for number in leaving if number not in seen])
     write_many(tables, _FORGET, expired)
     write_many(tables, _REMOVE, gone)
@@ -198,7 +208,3 @@ def _key(key: Key) -> _Octets:
 
 def _octets(value: object) -> object:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-
-
-def _text(value: object) -> object:
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

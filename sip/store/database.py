@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
@@ -25,7 +26,15 @@ from sqlalchemy.pool import StaticPool
 from sip.store import files, schema
 from sip.store.files import DatabaseError, Kind
 
-__all__ = ["Database", "DatabaseError", "Tables", "fetch", "stream", "write_many"]
+__all__ = [
+    "Database",
+    "DatabaseError",
+    "Tables",
+    "fetch",
+    "fetch_as_it_came",
+    "stream",
+    "write_many",
+]
 
 log = logging.getLogger(__name__)
 Tables: TypeAlias = dataset.Database  # what a function given to `run` or `read` works on
@@ -198,8 +207,7 @@ class Database:
                 cached_statements=256,
             )
             self._pages = _dataset(self._read_only, lambda: "BEGIN")
-        with self._pages as tables:
-            return function(tables)
+        return _in_transaction(self._pages, function)
 
     def _stop_browsing(self) -> None:
         if self._pages is not None:
@@ -211,9 +219,14 @@ class Database:
     def _transact(
         self, begin: str, function: Callable[[Tables], T], then: Callable[[T], object] | None
     ) -> T:
+        if begin == "BEGIN IMMEDIATE" and files.identity(self.path) != self._identity:
+            # SQLite would go on to write into what nobody will ever find again.
+            raise DatabaseError(
+                f"another file stands in the place of the database {self.path};"
+                " start the server anew to use it, or put the former one back"
+            )
         self._begin = begin
-        with self._tables as tables:
-            result = function(tables)
+        result = _in_transaction(self._tables, function)
         if then is not None:
             then(result)
         return result
@@ -233,6 +246,7 @@ class Database:
             self._prepare(kind)
         except sqlite3.Error as error:
             raise files.failure(self.path, error) from None
+        self._identity = files.identity(self.path)
         self._tables = _dataset(self._connection, lambda: self._begin)
         self._seen_version = self._data_version()
 
@@ -328,6 +342,18 @@ def _dataset(raw: sqlite3.Connection, begin: Callable[[], str]) -> Tables:
     return tables
 
 
+def _in_transaction(tables: Tables, function: Callable[[Tables], T]) -> T:
+    """Run a function and commit, or roll back what it has done."""
+    try:
+        with tables:
+            return function(tables)
+    except BaseException:
+        # Where COMMIT itself fails, for want of room, dataset takes the transaction for ended; left
+        # open, it would fail every later one.
+        tables.executable.rollback()
+        raise
+
+
 def _raw(tables: Tables) -> sqlite3.Connection:
     """Give SQLite's own connection, in the transaction that `tables` are in."""
     return cast(sqlite3.Connection, tables.executable.connection.driver_connection)
@@ -345,6 +371,18 @@ def stream(
 ) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a query one by one: no large list is made, nor freed, in one go."""
     return iter(_raw(tables).execute(statement, values))
+
+
+def fetch_as_it_came(tables: Tables, statement: str) -> list[tuple[Any, ...]]:
+    """Give all rows of a query; octets in a text that are no UTF-8 come as surrogates."""
+    connection = _raw(tables)
+    try:
+        return connection.execute(statement).fetchall()
+    except sqlite3.OperationalError:  # the quick way ends at the first such text
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.text_factory = str
 
 
 def write_many(tables: Tables, statement: str, rows: list[tuple[Any, ...]]) -> None:

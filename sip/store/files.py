@@ -50,15 +50,15 @@ def examine(path: str) -> Kind:
     owner = int.from_bytes(header[68:72], "big")
     kind = Kind.OURS if owner == schema.APPLICATION_ID else _kind_by_tables(path, owner)
     _check_writable(path)
+    if kind is Kind.OURS:
+        _check_soundness(path)
     return kind
 
 
 def _kind_by_tables(path: str, owner: int) -> Kind:
     """Recognise a file that doesn't say whose it is."""
-    # Without a log beside it nothing else can change, and SQLite needs to create nothing.
-    mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True)) as connection:
+        with closing(_looked_at(path)) as connection:
             tables = connection.execute(
                 "SELECT name, (SELECT group_concat(name) FROM pragma_table_info(thing.name))"
                 " FROM sqlite_schema AS thing"
@@ -73,6 +73,54 @@ def _kind_by_tables(path: str, owner: int) -> Kind:
         if tables == [("users", schema.OLD_SERVER_COLUMNS)]:
             return Kind.OLD_SERVER
     raise DatabaseError(f"{path} is the database of another program; {_ELSEWHERE}")
+
+
+def _looked_at(path: str) -> sqlite3.Connection:
+    """Open a file so that not a byte of it is changed, not even by closing it."""
+    # Without a log beside it nothing else can change, and SQLite needs to create nothing.
+    mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
+    return sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True)
+
+
+def _check_soundness(path: str) -> None:
+    """Read all of a file of ours before anything is written to it.  Raises DatabaseError.
+
+    A damaged page is met else when somebody's row is on it, and by then others have been written.
+    It takes a tenth of a second for 100,000 accounts.
+    """
+    if os.path.exists(f"{path}-journal"):
+        return  # an upgrade was cut off: half of it is there, until SQLite undoes it
+    before = os.stat(path).st_mtime_ns
+    fault = _first_fault(path)
+    if fault is not None and os.stat(path).st_mtime_ns != before:
+        fault = _first_fault(path)  # another process has brought its log into the file meanwhile
+    if fault is not None:
+        raise fault
+
+
+def _first_fault(path: str) -> DatabaseError | None:
+    try:
+        with closing(_looked_at(path)) as connection:
+            ((found,),) = connection.execute("PRAGMA quick_check(1)")
+    except sqlite3.Error as error:
+        return failure(path, error)
+    if found == "ok":
+        return None
+    return DatabaseError(
+        f"the database {path} is damaged ({' '.join(found.split())});"
+        f" restore it from a backup, or {_ELSEWHERE}"
+    )
+
+
+def identity(path: str) -> tuple[int, int]:
+    """What tells the file at a path from any other.  Raises DatabaseError where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise DatabaseError(
+            f"the database {path} is gone ({error.strerror}); put it back, or start the server anew"
+        ) from None
+    return status.st_dev, status.st_ino
 
 
 def as_text(octets: bytes) -> str:

@@ -65,6 +65,11 @@ class Report:
         """How many rows are refused."""
         return len(self.refused) + self.refused_more
 
+    @property
+    def summary(self) -> str:
+        """Say in a few words what was written."""
+        return f"{self.new:,} new, {self.changed:,} changed"
+
 
 @dataclass
 class _Plan:

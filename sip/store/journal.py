@@ -17,6 +17,11 @@ Entry = TypeVar("Entry")
 # How long the first entry of a batch waits for company, in seconds.  A commit costs about half a
 # millisecond of CPU: at 50 a second that is a fortieth of a core, and no phone notices 20 ms.
 WINDOW = 0.02
+# Entries that may wait behind the batch that is being written, while a disk is stuck or another
+# program keeps the file locked: half of the requests that may wait at all, so that calls have room.
+MAX_QUEUED = 6000
+# What cannot be written fails batch by batch; it is said once in so many seconds.
+SECONDS_BETWEEN_COMPLAINTS = 1.0
 
 
 class NotSaved(Exception):
@@ -63,6 +68,9 @@ class Journal(Generic[Entry]):
         self._first_at = 0.0  # when the oldest entry of the queue came
         self._filled = Event()
         self._closing = False
+        self._unsaved = 0  # since it was said last
+        self._complain_at = 0.0
+        self._is_failing = False
         self._writer = gevent.spawn(self._work)
 
     def commit(self, entry: Entry, undo: Callable[[], None]) -> None:
@@ -71,6 +79,9 @@ class Journal(Generic[Entry]):
         `undo` runs in another greenlet and must not wait.  It is called for a waiter that was
         killed as well: its entry stays in the batch.
         """
+        if len(self._queue) >= MAX_QUEUED:
+            undo()
+            raise NotSaved(f"{MAX_QUEUED} changes wait for the disk already")
         place = _Place(entry, undo, getcurrent())
         self._append(place)
         hub = gevent.get_hub()
@@ -122,16 +133,28 @@ class Journal(Generic[Entry]):
         entries = [place.entry for place in batch]
         try:
             self._database.run(lambda tables: self._write(tables, entries))
-        except Exception as error:
-            if isinstance(error, DatabaseError):
-                log.error("%d changes are not saved: %s", len(batch), error)
-            else:
-                log.exception("%d changes are not saved", len(batch))
+        except Exception as error:  # noqa: BLE001 -- logged by _complain
             behind, self._queue = self._queue, []
             self._filled.clear()
+            self._complain(len(batch) + len(behind), error)
             self._settle(batch + behind, str(error) or type(error).__name__)
         else:
+            if self._is_failing:
+                self._is_failing = False
+                log.info("changes are saved again")
             self._settle(batch, "")
+
+    def _complain(self, count: int, error: Exception) -> None:
+        self._unsaved += count
+        if not isinstance(error, DatabaseError):
+            log.error("%d changes are not saved", self._unsaved, exc_info=error)
+        elif not self._is_failing or monotonic() >= self._complain_at:
+            log.error("%d changes are not saved: %s", self._unsaved, error)
+        else:
+            return
+        self._is_failing = True
+        self._unsaved = 0
+        self._complain_at = monotonic() + SECONDS_BETWEEN_COMPLAINTS
 
     def _settle(self, places: list[_Place[Entry]], failure: str) -> None:
         """Tell everybody.  Nothing here waits, so no new work comes in between the undos."""

@@ -226,6 +226,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # What else a contact has said of itself (RFC 3840): the parameters that have no column.
     ("ALTER TABLE bindings ADD COLUMN params TEXT NOT NULL DEFAULT ''",),
+    (
+        # When a session was last used, and from where.
+        "ALTER TABLE sessions ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sessions ADD COLUMN seen_from TEXT NOT NULL DEFAULT ''",
+        "UPDATE sessions SET seen_at = created_at, seen_from = address",
+        # Who did what; `who` is empty for a stranger.
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            who TEXT NOT NULL,
+            address TEXT NOT NULL,
+            act TEXT NOT NULL,
+            about TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
     _BANS,
 )
 

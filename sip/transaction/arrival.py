@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sip.message.message import Response
 
 if TYPE_CHECKING:
-    from sip.transaction.layer import Branch
+    from sip.transaction.upstream import Branch
 
 
 class Arrival:

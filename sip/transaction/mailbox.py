@@ -1,5 +1,6 @@
 """Where a handler waits: the one place, besides the readers, where a greenlet leaves the hub."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -26,6 +27,10 @@ class Mailbox:
         self._items.append(item)
         if self._waiter is not None and len(self._items) == 1:
             gevent.get_hub().loop.run_callback(self._wake)
+
+    def expect(self, work: Callable[[], object]) -> None:
+        """Do in a greenlet of its own what may take long; what comes of it is left here."""
+        gevent.spawn(lambda: self.put(work()))
 
     def _wake(self) -> None:
         """In the hub.  A reader that a Timeout has called away meanwhile waits elsewhere by now."""

@@ -1,5 +1,6 @@
 """A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
 
+import re
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -9,6 +10,12 @@ from sip.message.kept import kept
 from sip.message.uri import format_host_port, parse_host_port
 
 DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
+
+# Of datagrams over IPv4, at a glance: at a start there may be a hundred thousand to read.
+_USUAL_FLOW = re.compile(
+    r"(UDP)/(\d+\.\d+\.\d+\.\d+):([1-5]?[1-9]\d{0,3})/(\d+\.\d+\.\d+\.\d+):([1-5]?[1-9]\d{0,3})",
+    re.ASCII,
+)
 
 # Host without brackets, and port.
 Endpoint = tuple[str, int]
@@ -44,6 +51,9 @@ def flow_text(flow: Flow) -> str:
 @kept(4096)
 def parse_flow(text: str) -> Flow:
     """Read what `str(flow)` wrote.  Raises BadMessage."""
+    if usual := _USUAL_FLOW.fullmatch(text):
+        transport, host, port, remote_host, remote_port = usual.groups()
+        return Flow(transport, (host, int(port)), (remote_host, int(remote_port)))
     match text.split("/"):
         case [transport, local, remote]:
             return Flow(transport, _endpoint(local), _endpoint(remote))

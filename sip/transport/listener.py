@@ -6,6 +6,7 @@ import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -22,6 +23,8 @@ PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 BATCH = 64
 # How long none is taken when the process has no descriptor left.
 SECONDS_WITHOUT_DESCRIPTORS = 1.0
+# That none can be taken is said once in so many seconds, however long it lasts.
+SECONDS_BETWEEN_COMPLAINTS = 60.0
 _BACKLOG = 1024
 _READ = 1
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -67,12 +70,12 @@ class Listener:
         self.local: Endpoint = (host, self.sock.getsockname()[1])
         self._watcher: Any = None
         self._pause: Any = None
+        self._complain_at = 0.0
 
     def start(self) -> None:
         """Begin to take connections."""
         loop = gevent.get_hub().loop
         self._watcher = loop.io(self.sock.fileno(), _READ)
-        self._pause = loop.timer(SECONDS_WITHOUT_DESCRIPTORS)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -87,15 +90,26 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTORS:
-                    # It stays readable: asked again and again it would take the whole processor.
-                    self._watcher.stop()
-                    self._pause.start(self._go_on)
-                    log.warning("no connection can be taken: %s", error.strerror)
+                    self._rest(error)
                     return
                 continue  # it ended before it was taken
             # It is one of gevent's, which would cost two more watchers.
             plain = PlainSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
             self.take(plain, (remote[0].partition("%")[0], remote[1]), self.local[1])
+
+    def _rest(self, error: OSError) -> None:
+        """Take none for a moment.
+
+        The socket stays readable: asked again and again it would take the whole processor.
+        """
+        self._watcher.stop()
+        if self._pause is not None:
+            self._pause.close()  # one that has run out once would run out at once
+        self._pause = gevent.get_hub().loop.timer(SECONDS_WITHOUT_DESCRIPTORS)
+        self._pause.start(self._go_on)
+        if monotonic() >= self._complain_at:
+            self._complain_at = monotonic() + SECONDS_BETWEEN_COMPLAINTS
+            log.warning("no connection can be taken: %s", error.strerror)
 
     def stop(self) -> None:
         """Take none any more."""

@@ -38,8 +38,8 @@ MAX_CONNECTIONS_FROM_ADDRESS = 64
 MAX_CONNECTIONS_FROM_NETWORK = 256
 # All together; each takes a descriptor of the process.
 MAX_CONNECTIONS = 20_000
-# Descriptors left to all else: the database, the web, datagrams, names.
-DESCRIPTORS_FOR_OTHERS = 256
+# Descriptors left to all else: 256 connections of the web, the database, datagrams, names.
+DESCRIPTORS_FOR_OTHERS = 384
 # What all connections together may hold of messages that have begun or wait for their peers: the
 # full 20,000 could hold 15 GB.  Whoever holds most ends first, so small messages always fit.
 MAX_HELD = 64 * 1024 * 1024
@@ -116,12 +116,16 @@ class Streams:
         for listener in self.listeners:
             listener.start()
 
-    def stop(self) -> None:
-        """Close everything; nobody is told any more."""
-        self.closed = lambda connection: None
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are open go on."""
         for listener in self.listeners:
             listener.stop()
         self.listeners.clear()
+
+    def stop(self) -> None:
+        """Close everything; nobody is told any more."""
+        self.closed = lambda connection: None
+        self.stop_listening()
         for connection in list(self.connections.values()):
             connection.close("the server stops")
         self._next_turn.stop()

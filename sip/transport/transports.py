@@ -1,5 +1,6 @@
 """All sockets together: messages in, messages out (RFC 3261 §18)."""
 
+import errno
 import logging
 import os
 import socket
@@ -99,6 +100,7 @@ class Transports:
         self.counts: Counter[str] = Counter()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
+        self._local_hosts_before: dict[str, str] = {}  # for when no socket can be had to ask by
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
@@ -253,14 +255,16 @@ class Transports:
     def _local_host_towards(self, remote: Endpoint, *, is_ipv6: bool) -> str:
         now = self.clock()
         if now >= self._local_hosts_until or len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:
-            self._local_hosts.clear()
+            self._local_hosts_before, self._local_hosts = self._local_hosts, {}
             self._local_hosts_until = now + SECONDS_LOCAL_ADDRESSES_ARE_KEPT
         host = self._local_hosts.get(remote[0])
         if host is None:
-            family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect(remote)  # sends nothing: it only asks the routing table
-                host = str(probe.getsockname()[0])
+            try:
+                host = _ask_routing_table(remote, is_ipv6=is_ipv6)
+            except OSError as error:
+                host = self._local_hosts_before.get(remote[0])
+                if host is None or error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
             self._local_hosts[remote[0]] = host
         return host
 
@@ -299,3 +303,11 @@ class Transports:
             sock.stop()
         if self.streams is not None:
             self.streams.stop()
+
+
+def _ask_routing_table(remote: Endpoint, *, is_ipv6: bool) -> str:
+    """The address of ours towards a remote one; sends nothing.  Raises OSError."""
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(remote)
+        return str(probe.getsockname()[0])

@@ -72,6 +72,13 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
+        case "password refused":
+            window.goes_to("/settings")
+            page.get_by_label("Present password").fill("wrong")
+            for field in ("New password", "New password, once more"):
+                page.get_by_label(field, exact=True).fill("another")
+            page.get_by_role("button", name="Change").click()
+            window.sees("That is not the password.")
         case "shown":
             window.goes_to("/users")
             page.get_by_role("link", name="Show the HA1s of alice").click()
@@ -90,6 +97,7 @@ STATES = [
     *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
     *["removed", "/users/import", "refused", "looked at", "imported", "/no/such/page"],
     *["/bans", "no network"],
+    *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
 ]
 
 

@@ -10,8 +10,8 @@ from sip.core.registrar import Expiry, check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
 from sip.message.uri import parse_uri
-from sip.server import OwnAddresses
 from sip.transport.flow import Flow
+from sip.transport.own_addresses import OwnAddresses
 from sip.transport.transports import Transports
 
 EXPIRY = Expiry(minimum=60, maximum=7200, default=3600)

@@ -10,6 +10,7 @@ from sip.store import admin as accounts
 from sip.store.admin import (
     MAX_PASSWORD,
     MAX_SESSIONS,
+    SEEN_INTERVAL,
     SESSION_SECONDS,
     Admin,
     hash_password,
@@ -195,7 +196,7 @@ def test_the_oldest_goes_where_there_would_be_too_many(admin):
     assert alive == [False, False] + [True] * MAX_SESSIONS
 
 
-def test_signing_out_ends_one_session_or_all(admin):
+def test_signing_out_ends_one_session_or_all_others(admin):
     first, second, third = (signs_in(admin, now=1000 + n) for n in range(3))
     assert [session.created_at for session in admin.sessions(1010)] == [1002, 1001, 1000]
     gone = admin.session(second, 1010).id
@@ -204,9 +205,27 @@ def test_signing_out_ends_one_session_or_all(admin):
     assert admin.session(second, 1010) is None
     assert admin.session(first, 1010)
     assert admin.sessions(1000 + SESSION_SECONDS)[0].created_at == 1002
-    admin.close_all()
-    assert admin.session(first, 1010) is None
+    admin.close_others(admin.session(first, 1010).id)
+    assert admin.session(first, 1010)
     assert admin.session(third, 1010) is None
+
+
+def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
+    token = signs_in(admin)
+    opened = admin.session(token, 1000)
+    assert (opened.seen_at, opened.seen_from) == (1000, "192.0.2.1")
+    admin.saw(opened.id, "198.51.100.9", 1070.5)
+    seen = admin.session(token, 1071)
+    assert (seen.seen_at, seen.seen_from) == (1070, "198.51.100.9")
+    assert (seen.created_at, seen.address) == (1000, "192.0.2.1"), "where it began stays known"
+
+
+def test_of_the_uses_of_a_session_only_some_are_news(admin):
+    """Each page would else cost a commit, which REGISTERs wait for."""
+    session = admin.session(signs_in(admin), 1000)
+    assert not session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL - 1)
+    assert session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL)
+    assert session.is_news("192.0.2.2", 1000)
 
 
 def test_a_password_replaced_while_it_was_checked_opens_nothing(admin):

@@ -195,6 +195,17 @@ def test_one_batch_leaves_each_account_as_its_last_word_has_it(bindings, databas
     assert states(database) == {"alice": [1, 1001], "bob": [0, 1003]}
 
 
+def test_all_rows_go_along_when_the_clock_of_the_machine_is_set(bindings):
+    other = DESK._replace(contact="sip:other@192.0.2.1", updated_at=1001)
+    bindings.save([DESK, other], [], never)
+    bindings.shift(-500)
+    bindings.save([], [], never)  # behind it in the queue
+    assert bindings.load(0) == [
+        row._replace(expires_at=row.expires_at - 500, updated_at=row.updated_at - 500)
+        for row in (DESK, other)
+    ]
+
+
 def test_dropping_waits_for_nobody_and_keeps_its_turn(bindings, database):
     saving = gevent.spawn(bindings.save, [DESK], [], never, 1000)
     gevent.sleep(0)

@@ -7,7 +7,7 @@ from contextlib import closing
 import gevent
 import pytest
 
-from sip.store.database import write_many
+from sip.store.database import DatabaseError, write_many
 from sip.store.journal import Journal, NotSaved
 
 
@@ -178,3 +178,46 @@ def test_a_closed_database_fails_the_waiters(database, batches, caplog):
         journal.commit("a", lambda: undone.append("a"))
     assert undone == ["a"]
     journal.close()
+
+
+def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch):
+    """A disk that is stuck must not keep every handler of the server waiting."""
+    monkeypatch.setattr("sip.store.journal.MAX_QUEUED", 2)
+    journal = Journal(database, lambda tables, batch: None, window=10.0)
+    waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
+    gevent.sleep(0)
+    undone = []
+    with pytest.raises(NotSaved, match="2 changes wait for the disk"):
+        journal.commit("c", lambda: undone.append("c"))
+    assert undone == ["c"]
+    journal.close()
+    gevent.joinall(waiting, raise_error=True)
+
+
+def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
+    database, monkeypatch, caplog
+):
+    """With the count of all that was not said."""
+    now = [100.0]
+    monkeypatch.setattr("sip.store.journal.monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO)
+    failing = [True]
+
+    def write(tables, batch):
+        if failing:
+            raise DatabaseError("the disk is full")
+
+    journal = Journal(database, write, window=0.0)
+    for passing in (0.0, 0.1, 0.1, 0.9):
+        now[0] += passing
+        with pytest.raises(NotSaved):
+            journal.commit("a", lambda: None)
+    failing.clear()
+    for _ in range(2):
+        journal.commit("a", never)
+    journal.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 changes are not saved: the disk is full",
+        "3 changes are not saved: the disk is full",
+        "changes are saved again",
+    ]

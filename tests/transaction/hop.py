@@ -5,7 +5,8 @@ import weakref
 import gevent
 
 from sip.message.message import Message, Request, parse
-from sip.transaction.layer import Layer, Upstream
+from sip.transaction.layer import Layer
+from sip.transaction.upstream import Upstream
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.transports import Transports
 

@@ -8,6 +8,7 @@ import pytest
 
 from sip.config import Config
 from sip.store.admin import Admin, hash_password
+from sip.store.audit import Audit
 from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
@@ -61,9 +62,11 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             users,
             Directory(database, users),
             admin,
+            Audit(database),
             Phones(),
             Bans(database),
             clock=clock,
+            monotonic=clock,
         )
         yield site
         site.close()

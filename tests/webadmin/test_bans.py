@@ -48,6 +48,11 @@ def test_who_is_trusted_is_banned_no_more_until_that_is_taken_back(browser, site
     browser.post("/bans/distrust", network="192.0.2.0/24")
     assert "192.0.2.0/24 is treated like any other again." in browser.get("/bans").words
     assert not site.bans.trusted()
+    acts = [(entry.act, entry.about) for entry in site.audit.entries("bans")]
+    assert acts == [
+        ("network trusted no more", "192.0.2.0/24"),
+        ("network trusted", "192.0.2.0/24"),
+    ]
     browser.post("/bans/distrust", network="192.0.2.0/24")
     assert "That network is not trusted any more." in browser.get("/bans").words
 

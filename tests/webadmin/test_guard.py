@@ -119,3 +119,19 @@ def test_static_files_are_all_that_is_served_as_files(stranger, path):
 def test_a_file_with_its_version_may_be_kept_for_good(stranger):
     assert "immutable" in stranger.get("/static/admin.css?v=1").headers["cache-control"]
     assert "immutable" not in stranger.get("/static/admin.css").headers.get("cache-control", "")
+
+
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+@pytest.mark.parametrize("method", ["get", "Get", "post", "hEAD"])
+def test_a_verb_in_small_letters_is_none(browser, site, method):
+    """RFC 9110 §9.1: they are told apart by case, and a proxy before us has done so."""
+    headers = {"Content-Length": "0", **browser.own_site}
+    assert browser.send(method, "/users", b"", headers).status == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/\xff", "/users\xff", "/\xc3\xffusers", "/log\xffin", "/stat\xffic/x"]
+)
+def test_a_path_that_is_no_text_is_not_another_one(browser, path):
+    """Bottle leaves out what it can't read; a proxy before us has judged the path with it."""
+    assert browser.get(path).status == 404

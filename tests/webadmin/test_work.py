@@ -1,6 +1,8 @@
 """Long work goes on in threads, and only so much of it."""
 
+import gc
 import threading
+from contextlib import suppress
 
 import gevent
 import pytest
@@ -34,3 +36,20 @@ def test_too_much_work_is_refused_and_none_is_forgotten(workers):
     held.set()
     gevent.joinall(waiting, raise_error=True)
     assert workers.run(lambda: 7) == 7
+
+
+def test_a_failure_leaves_nothing_for_the_collector(workers):
+    """What keeps itself alive is let go of many at once, and phones wait for that."""
+
+    def fails():
+        raise ValueError("no")
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with suppress(ValueError):
+                workers.run(fails)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -47,7 +47,8 @@ class Server:
 
     @property
     def web_url(self) -> str:
-        return f"http://127.0.0.1:{self.web_port}"
+        scheme = "https" if "-web.cert" in self.flags else "http"
+        return f"{scheme}://127.0.0.1:{self.web_port}"
 
     @staticmethod
     def password_of(user: str) -> str:

@@ -1,0 +1,21 @@
+# docs/operating.md says how it is run.
+FROM python:3.11-slim
+
+RUN useradd --system --uid 10001 --home-dir /data sipserver \
+    && install -d -o sipserver -m 700 /data
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY sipserver.py .
+COPY sip sip
+COPY webadmin webadmin
+COPY views views
+
+USER sipserver
+ENV SIPSERVER_DB_PATH=/data/sip_users.db
+VOLUME /data
+EXPOSE 5060/udp 5060/tcp 8080/tcp
+STOPSIGNAL SIGTERM
+HEALTHCHECK --start-period=10s --timeout=5s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=3)"]
+ENTRYPOINT ["python", "sipserver.py"]

@@ -1,0 +1,131 @@
+"""Both sides of a request that is being served: who asks, and each who is asked (RFC 3261 §16)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sip.message.message import Request, Response, make_response
+from sip.transaction.client import ClientTransaction, InviteClientTransaction
+from sip.transaction.mailbox import Mailbox
+from sip.transaction.server import Key, ServerTransaction
+from sip.transport.flow import Flow, reply_flow
+
+if TYPE_CHECKING:
+    from sip.transaction.layer import Layer
+
+
+class Upstream:
+    """The client's side of one request that is being served: how it is answered.
+
+    `flow` is the one the request came by; `transaction` answers its repeats, None until somebody
+    waits or answers.  `is_proven` says that the sender has shown a password or a ticket, so its
+    address is not forged, `received_at` when the request came.  When all has been said,
+    `request` is None: an accepted call is held for 32 s more, but not what was asked.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "flow",
+        "is_proven",
+        "key",
+        "layer",
+        "received_at",
+        "request",
+        "transaction",
+    )
+
+    def __init__(
+        self, layer: "Layer", request: Request, flow: Flow, key: Key, received_at: float
+    ) -> None:
+        self.layer = layer
+        self.request: Request | None = request
+        self.flow = flow
+        self.key = key
+        self.received_at = received_at
+        self.is_proven = False
+        self.transaction: ServerTransaction | None = None
+        self._arrivals: Mailbox
+
+    @property
+    def arrivals(self) -> Mailbox:
+        """Where the handler waits for what its branches bring, and for a CANCEL."""
+        self.hold()
+        return self._arrivals
+
+    def hold(self) -> ServerTransaction:
+        """Remember the request from now on (§17.2): who is about to wait, or to answer, holds it.
+
+        What is refused without a wait, as most of what strangers send is, leaves no trace.
+        """
+        transaction = self.transaction
+        if transaction is None:
+            transaction = self.transaction = self.layer.hold(self)
+            self._arrivals = Mailbox()
+        return transaction
+
+    @property
+    def way_back(self) -> Flow:
+        """The way of the responses (§18.2.2), for as long as the request is served."""
+        if self.request is None:
+            raise RuntimeError("nobody serves this request any more")
+        return reply_flow(self.request.via, self.flow)
+
+    @property
+    def is_served(self) -> bool:
+        """Tell whether the handler is still at work, and hears what arrives."""
+        return self.request is not None
+
+    @property
+    def was_told(self) -> bool:
+        """Tell whether the client has heard anything yet: it may repeat its request no more."""
+        return self.transaction is not None and self.transaction.last is not None
+
+    def respond(self, response: Response) -> None:
+        """Send a response through the transaction; nothing, once all has been said."""
+        if self.is_served or self.transaction is not None:
+            self.layer.respond(self.hold(), response)
+
+    def answer(
+        self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Make a response of our own, and send it."""
+        if self.request is None:
+            return
+        if status == 100:  # a Timestamp is told how long the request has been here
+            tag, delay = "", self.layer.clock() - self.received_at
+        else:  # §8.2.6.2: one tag for all that we say ourselves, and for its CANCEL too (§9.2)
+            tag, delay = self.layer.stateless_tag(self.request), 0.0
+        self.respond(
+            make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
+        )
+
+    def spawn(self, work: Callable[[], object]) -> None:
+        """Do in a greenlet of its own what may take long; what comes of it arrives as well."""
+        self.arrivals.expect(work)
+
+    def is_merged(self) -> bool:
+        """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
+
+        Only who serves a request as UAS asks, before anything is done; the first to ask holds it
+        as long as its transaction exists.  To the proxy a request that has been here is none
+        the worse for it (§16.3).
+        """
+        return self.request is not None and self.layer.servers.is_merged(self.request, self.hold())
+
+
+class Branch:
+    """One client transaction of a handler, and the upstream that it works for (§16.6)."""
+
+    __slots__ = ("layer", "transaction", "upstream")
+
+    def __init__(self, layer: "Layer", upstream: Upstream) -> None:
+        self.layer = layer
+        self.upstream = upstream
+        self.transaction: ClientTransaction
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask the next hop to stop ringing; without a provisional response yet, once it comes.
+
+        `reason` is a Reason value that says why (RFC 3326).
+        """
+        if isinstance(self.transaction, InviteClientTransaction):
+            self.layer.cancel(self.transaction, reason)

@@ -1,0 +1,100 @@
+"""Attacks on the web admin within TLS, and what is said where there is none."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.attacks.attacker import PASSWORD, Attacker, statuses, waits_of_sip
+from tests.wire.network import Machine
+from tests.wire.server import Server
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
+    """A server with TLS, and how to trust it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    server = Server(
+        tmp_path / "server",
+        *["-web.cert", str(tmp_path / "cert.pem"), "-web.key", str(tmp_path / "key.pem")],
+    )
+    server.environment["SIPSERVER_ADMIN_PASSWORD"] = PASSWORD
+    server.start()
+    yield server, trust
+    server.close()
+
+
+def page_by_tls(server: Server, trust: ssl.SSLContext) -> bytes:
+    heard = b""
+    with (
+        socket.create_connection(("127.0.0.1", server.web_port), 10) as raw,
+        trust.wrap_socket(raw, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while some := connection.recv(65_536):
+            heard += some
+    return heard
+
+
+def test_tls_is_served_and_plain_http_is_told_so(secured):
+    server, trust = secured
+    page = page_by_tls(server, trust)
+    assert statuses(page) == [200]
+    assert b"\r\nStrict-Transport-Security: " in page
+    plain = Attacker(server).asks("GET", "/login")
+    assert statuses(plain) == [400]
+    assert b"https://" in plain
+    assert "HTTPS" in server.log.read_text()
+
+
+def test_handshakes_that_hang_keep_nobody_waiting(secured):
+    server, trust = secured
+    attacker = Attacker(server)
+    with ExitStack() as held:
+        for number in range(300):
+            connection = attacker.connects(f"127.0.7.{number % 3 + 1}")
+            held.callback(connection.close)
+            with suppress(OSError):
+                connection.sendall([b"", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01"][number % 3])
+        assert statuses(page_by_tls(server, trust)) == [200]
+        assert waits_of_sip(server) < 0.5
+
+
+@pytest.mark.parametrize("wrong", ["missing", "swapped", "alone"])
+def test_a_certificate_that_will_not_do_is_one_sentence(tmp_path, wrong):
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    flags = {
+        "missing": ["-web.cert", str(tmp_path / "none.pem"), "-web.key", str(key)],
+        "swapped": ["-web.cert", str(key), "-web.key", str(certificate)],
+        "alone": ["-web.cert", str(certificate)],
+    }[wrong]
+    server = Server(tmp_path / "server", *flags)
+    with pytest.raises(AssertionError, match=f"it ended with {2 if wrong == 'alone' else 1}"):
+        server.start()
+    lines = server.log.read_text().splitlines()
+    (sentence,) = [line for line in lines if line.startswith("sipserver.py: ")]
+    assert "cert" in sentence
+    server.has_no_traceback()
+
+
+def test_a_server_that_others_can_reach_says_at_its_start_that_it_is_not_encrypted(tmp_path):
+    """It listens on a machine of its own, which nobody else has a way to."""
+    with closing(Machine("127.0.0.1")) as machine:
+        server = Server(tmp_path / "server", "-web.addr", "0.0.0.0:8080", machine=machine)
+        server.start()
+        server.stop()
+        assert server.log.read_text().count("is not encrypted: set -web.cert and -web.key") == 1

@@ -1,0 +1,89 @@
+"""The clock of the machine is set, forth or back: phones are bound as long as they were told."""
+
+import pytest
+from accounts import MemoryBindings
+
+from sip.core.location import Binding, Location
+from sip.transport.flow import Flow
+
+FLOW = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.9", 5060))
+DAYS = 10 * 86_400.0
+
+
+class Machine:
+    """A disk, a clock that can be set, and one that only goes on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.unix = 1_700_000_000.0
+        self.disk = MemoryBindings()
+        self.location = self.started()
+
+    def started(self) -> Location:
+        location = Location(self.disk, lambda: self.now, lambda: self.unix)
+        location.load(self.disk.load(self.unix))
+        return location
+
+    def passes(self, seconds: float, step: float = 0.0) -> None:
+        """Time goes by, and the clock is set by `step` on top of it."""
+        self.now += seconds
+        self.unix += seconds + step
+        self.location.follow_unix_clock()
+        self.location.sweep(self.now)
+
+    def binds(self, contact: str, seconds: float) -> None:
+        new = Binding(
+            7, contact, self.now + seconds, 1000, contact, 1, (), "", 0, "", FLOW, behind_nat=False
+        )
+        self.location.update("bob@example.com", [new])
+
+    def left(self) -> dict[str, float]:
+        """Seconds that each contact is bound for yet."""
+        bindings = self.location.bindings("bob@example.com")
+        return {b.contact: b.expires_at - self.now for b in bindings}
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.mark.parametrize("step", [DAYS, -DAYS, 5.0, -5.0])
+def test_a_clock_that_is_set_changes_no_binding(machine: Machine, step: float):
+    """Neither in memory nor, after a restart, on the disk."""
+    machine.binds("sip:bob@192.0.2.9", 3600.0)
+    machine.passes(60.0, step)
+    assert machine.left() == {"sip:bob@192.0.2.9": 3540.0}
+    machine.location = machine.started()
+    assert machine.left() == {"sip:bob@192.0.2.9": pytest.approx(3540.0, abs=1.0)}
+    machine.passes(3541.0)
+    assert machine.left() == {}
+    assert machine.disk.rows == {}
+
+
+def test_a_clock_that_is_set_twice_ends_where_it_began(machine: Machine):
+    machine.binds("sip:bob@192.0.2.9", 3600.0)
+    (before,) = machine.disk.rows.values()
+    machine.passes(1.0, DAYS)
+    machine.binds("sip:bob@192.0.2.10", 3600.0)
+    machine.passes(1.0, -DAYS)
+    first, second = machine.disk.rows.values()
+    assert first == before
+    assert second.expires_at - before.expires_at == 1
+
+
+def test_a_binding_of_a_time_to_come_lasts_no_longer_than_it_was_granted(machine: Machine):
+    """The clock was set while the server was off: nobody can tell by how much."""
+    machine.binds("sip:bob@192.0.2.9", 3600.0)
+    machine.unix -= DAYS
+    machine.location = machine.started()
+    assert machine.left() == {"sip:bob@192.0.2.9": 3600.0}
+
+
+def test_a_clock_that_only_drifts_is_left_alone(machine: Machine, monkeypatch):
+    def shift(seconds: int) -> None:
+        raise AssertionError("nothing was set")
+
+    monkeypatch.setattr(machine.disk, "shift", shift)
+    for _ in range(100):
+        machine.passes(1.0, 0.01)

@@ -1,0 +1,70 @@
+"""Fixtures of the tests of faults: the real server, and phones of plain sockets."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.handset import Handset
+from tests.wire.server import Server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.wire)
+
+
+@pytest.fixture
+def flags() -> list[str]:
+    """What the server is started with, besides what all are."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the accounts of alice, bob and carol."""
+    server = Server(tmp_path_factory.mktemp("database") / "server")
+    server.has_users("alice", "bob", "carol")
+    return server.database
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """What its environment holds, besides ours."""
+    return {}
+
+
+@pytest.fixture
+def server(
+    tmp_path: Path, database: Path, flags: list[str], environment: dict[str, str]
+) -> Iterator[Server]:
+    """The real server, running; alice, bob and carol have accounts."""
+    server = Server(tmp_path / "server", *flags)
+    server.environment = environment
+    shutil.copy(database, server.database)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def handset(server: Server) -> Iterator[Callable[..., Handset]]:
+    """A phone: `handset("alice")`; it is closed with the test."""
+    with contextlib.ExitStack() as opened:
+        yield lambda user: opened.enter_context(contextlib.closing(Handset(server, user)))
+
+
+@pytest.fixture
+def registered(handset) -> Callable[[str], Handset]:
+    """A phone that is registered."""
+
+    def register(user: str) -> Handset:
+        phone = handset(user)
+        assert phone.registers() == 200
+        return phone
+
+    return register

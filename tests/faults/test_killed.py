@@ -1,0 +1,283 @@
+"""SIGKILL at any moment: what was acknowledged is there, and nothing else is."""
+
+import contextlib
+import itertools
+import os
+import random
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sip.store.bindings import BindingRow
+from sip.store.database import Database, write_many
+from sip.store.users import Users
+from tests.faults.handset import Handset
+from tests.faults.watch import seconds_worked
+from tests.wire.admin import Admin
+from tests.wire.programs import PATIENCE, until
+from tests.wire.server import Server
+
+PHONES = 8
+FIRST_ANSWER_WITHIN = 2.0  # seconds, Python and all
+MANY = 100_000
+
+
+class Binder(threading.Thread):
+    """A phone that moves on and on: each REGISTER binds another contact and lets the last go.
+
+    `acknowledged` is what the last 200 has said is bound; `asked` is what the request at hand, if
+    any, would make of it.
+    """
+
+    def __init__(self, server: Server, user: str) -> None:
+        super().__init__(daemon=True)
+        self.phone = Handset(server, user, seconds=0.5)
+        self.acknowledged = ""
+        self.asked = ""
+        self.count = 0
+
+    def run(self) -> None:
+        for number in itertools.count(1):
+            self.asked = f"sip:{self.phone.user}@192.0.2.1:{number % 50_000 + 1000}"
+            contacts = [f"<{self.asked}>"]
+            if self.acknowledged:
+                contacts.insert(0, f"<{self.acknowledged}>;expires=0")
+            try:
+                status = self.phone.registers(*contacts)
+            except (AssertionError, OSError):  # the server is gone
+                return
+            assert status == 200, status
+            self.acknowledged = self.asked
+            self.count += 1
+
+
+class Clerk(threading.Thread):
+    """An administrator who adds accounts in the browser, and deletes every other one of them."""
+
+    def __init__(self, admin: Admin, prefix: str) -> None:
+        super().__init__(daemon=True)
+        self.admin = admin
+        self.prefix = prefix
+        self.present: set[str] = set()  # as acknowledged
+        self.gone: set[str] = set()
+        self.asked: set[str] = set()  # about which nothing was said yet
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError, AssertionError):  # the server is gone
+            for number in itertools.count():
+                name = f"{self.prefix}{number}"
+                self.asked = {name}
+                page = self.admin.sends(
+                    "/users/new", username=name, password="secret", how="type", realm=""
+                )
+                self.present.add(name)
+                if number % 2:
+                    self.admin.sends(f"{page}/remove")
+                    self.present.remove(name)
+                    self.gone.add(name)
+                self.asked = set()
+
+
+def kept(server: Server) -> tuple[dict[str, set[str]], set[str]]:
+    """The contacts of each user, and all users, as they stand in the file."""
+    with closing(sqlite3.connect(server.database)) as file:
+        ((sound,),) = file.execute("PRAGMA integrity_check")
+        assert sound == "ok"
+        users = {name for (name,) in file.execute("SELECT username FROM users")}
+        bound: dict[str, set[str]] = {name: set() for name in users}
+        for aor, contact in file.execute("SELECT aor, contact FROM bindings"):
+            bound[aor.partition("@")[0]].add(contact)
+    return bound, users
+
+
+def kill_under_load(server: Server, admin: Admin, number: int, binders: list[Binder]) -> Clerk:
+    """Let everybody work for a moment, end the server without a word, and wait for their ends."""
+    wait_for_phones(server)
+    clerk = Clerk(admin, f"round{number}x")
+    for worker in (*binders, clerk):
+        worker.start()
+    counts = [binder.count for binder in binders]
+    until(lambda: sum(b.count for b in binders) > sum(counts) + 2 * PHONES, "phones register")
+    until(lambda: clerk.present, "an account is added")
+    time.sleep(random.uniform(0, 0.2))
+    if number % 2:
+        wait_for_a_commit(server)
+    server.kill()
+    for worker in (*binders, clerk):
+        worker.join(10)
+        assert not worker.is_alive()
+    return clerk
+
+
+def wait_for_phones(server: Server) -> None:
+    """Return when all phones of before are loaded, by a REGISTER that asks what is bound."""
+    with closing(Handset(server, "phone0", seconds=PATIENCE)) as phone:
+        uri = f"sip:{server.domain}"
+        _, response = phone.authorized("REGISTER", uri, phone.registration)
+        assert response.startswith("SIP/2.0 200 ")
+
+
+def wait_for_a_commit(server: Server) -> None:
+    """Return while a commit is being written: its log has just changed, and is not synced yet."""
+    log = f"{server.database}-wal"
+    before = os.stat(log).st_mtime_ns
+    give_up_at = time.monotonic() + 5
+    while os.stat(log).st_mtime_ns == before:
+        assert time.monotonic() < give_up_at
+
+
+def kill_again_and_again(server: Server, times: int) -> None:
+    """Kill a server under load, start it again, and see what it still knows."""
+    names = [f"phone{number}" for number in range(PHONES)]
+    server.has_users(*names)
+    with closing(sqlite3.connect(server.database)) as file:
+        present = {name for (name,) in file.execute("SELECT username FROM users")}
+    server.does("admin", "password", "--password", "a long one")
+    server.start()
+    admin = Admin(server)
+    assert admin.signs_in("a long one")
+    acknowledged = dict.fromkeys(names, "")
+    for number in range(times):
+        binders = [Binder(server, name) for name in names]
+        for binder in binders:
+            binder.acknowledged = acknowledged[binder.phone.user]
+        clerk = kill_under_load(server, admin, number, binders)
+        server.start()
+        bound, users = kept(server)
+        present |= clerk.present
+        assert present - clerk.asked <= users, "an acknowledged account is lost"
+        assert not clerk.gone - clerk.asked & users, "a deleted account is there again"
+        assert users <= present | clerk.asked, "an account is there that nobody has asked for"
+        present = users
+        for binder in binders:
+            name = binder.phone.user
+            allowed = [{binder.acknowledged} - {""}, {binder.asked}]
+            assert bound[name] in allowed, (name, bound[name], allowed)
+            acknowledged[name] = next(iter(bound[name]), "")
+            binder.phone.close()
+        assert admin.is_signed_in()  # the pages are there when SIP is
+    server.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Server]:
+    """A server that was never started."""
+    server = Server(tmp_path / "server")
+    yield server
+    server.close()
+
+
+@pytest.mark.timeout(300)
+def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(fresh: Server):
+    """Every other one comes while a commit is being written."""
+    kill_again_and_again(fresh, 20)
+
+
+@pytest.mark.siege
+@pytest.mark.timeout(1800)
+def test_sixty_kills_with_many_accounts_lose_nothing_and_invent_nothing(fresh: Server):
+    fill(fresh)
+    kill_again_and_again(fresh, 60)
+
+
+def fill(server: Server) -> None:
+    """Give a hundred thousand accounts a phone each, all of them bound for a day."""
+    now = int(time.time())
+    accounts = [
+        (number, f"user{number}", "a" * 32, "b" * 64, "c" * 64, server.domain, now, now)
+        for number in range(1, MANY + 1)
+    ]
+    bindings = [
+        BindingRow(
+            user_id=number,
+            aor=f"user{number}@{server.domain}",
+            contact=f"sip:user{number}@{host}:5060",
+            expires_at=now + 86_400,
+            call_id=f"{random.getrandbits(64):x}@{host}",
+            cseq=1,
+            user_agent="Linphone Desktop/5.2.4",
+            flow=f"UDP/{server.hosts[0]}:{server.port}/{host}:5060;nat",
+            updated_at=now,
+        )
+        for number in range(1, MANY + 1)
+        for host in [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]
+    ]
+    columns = "id, username, ha1_md5, ha1_sha256, ha1_sha512_256, ha1_realm, created_at, updated_at"
+    places = ", ".join("?" * len(BindingRow._fields))
+    with Database(str(server.database)) as database:
+        Users(database, server.domain)
+        database.remember("realm", server.domain)
+
+        def write(tables) -> None:
+            write_many(
+                tables, f"INSERT INTO users ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", accounts
+            )
+            names = ", ".join(BindingRow._fields)
+            write_many(tables, f"INSERT INTO bindings ({names}) VALUES ({places})", bindings)
+
+        database.run(write)
+
+
+def first_answer(server: Server) -> float:
+    """Start a server; what it has taken of a processor until it answers an OPTIONS, in seconds.
+
+    On a machine that has nothing else to do that is the time that its phones wait.
+    """
+    server.start()
+    return seconds_worked(server)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Iterator[Server]:
+    """A server that knows a hundred thousand bound phones, never started, and alice and bob."""
+    server = Server(tmp_path / "server", "-sip.keepalive", "0")
+    server.has_users("alice", "bob")
+    with closing(sqlite3.connect(server.database)) as file, file:
+        file.execute("UPDATE users SET id = id + 200000")
+    fill(server)
+    yield server
+    server.close()
+
+
+def test_a_killed_server_with_many_phones_answers_within_two_seconds(loaded: Server):
+    """And calls find their phones: what is asked while they are being loaded waits for that."""
+    with closing(Handset(loaded, "alice")) as alice, closing(Handset(loaded, "bob")) as bob:
+        loaded.start()
+        assert bob.registers() == 200
+        starts = []
+        for _ in range(2):
+            loaded.kill()
+            starts.append(first_answer(loaded))
+            alice.calls(bob)
+        assert min(starts) < FIRST_ANSWER_WITHIN, starts
+
+
+def test_a_call_of_before_goes_on_after_the_kill(server, registered):
+    """The key of its ticket is kept: either side sends a re-INVITE, and hangs up."""
+    alice, bob = registered("alice"), registered("bob")
+    call, theirs = alice.calls(bob)
+    server.kill()
+    server.start()
+    bob.invites_again(theirs, alice)
+    alice.invites_again(call, bob)
+    bob.hangs_up(theirs, alice)
+
+
+def test_a_copy_of_the_file_and_its_log_of_any_moment_can_be_started(server, registered, tmp_path):
+    """As a power cut leaves them: all that was acknowledged before is in it."""
+    alice = registered("alice")
+    other = Server(tmp_path / "other")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{server.database}{suffix}", f"{other.database}{suffix}")
+    other.start()
+    try:
+        bound, _ = kept(other)
+        assert bound["alice"] == {alice.contact[1:-1]}
+    finally:
+        other.close()

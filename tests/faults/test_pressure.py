@@ -1,0 +1,146 @@
+"""Descriptors run out, peers are slow or silent by the hundred: others are served, and it rests."""
+
+import contextlib
+import os
+import resource
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.watch import seconds_worked
+from tests.wire.line import Line
+from tests.wire.network import Loopback
+from tests.wire.programs import PATIENCE, program, until
+from tests.wire.server import Server
+
+# Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
+REST = 0.25
+WATCHED = 2.0  # seconds
+
+
+def rests(server: Server) -> bool:
+    """Watch it for a while: it doesn't turn in circles."""
+    before = seconds_worked(server)
+    time.sleep(WATCHED)
+    return seconds_worked(server) - before < REST * WATCHED
+
+
+def descriptors(server: Server) -> int:
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def web_answers(server: Server, seconds: float = 5.0) -> bool:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"{server.web_url}/healthz", timeout=seconds) as answer,
+    ):
+        return answer.read() == b"ok"
+    return False
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Callable[[], Line]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(contextlib.closing(Line(server)))
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[int, str], socket.socket]]:
+    """Open a connection to a port, from an address of the loopback network."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(port: int, host: str) -> socket.socket:
+            made = socket.create_connection(("127.0.0.1", port), 5, source_address=(host, 0))
+            return stack.enter_context(made)
+
+        yield connect
+
+
+def test_without_descriptors_phones_on_udp_are_served_and_connections_once_there_are_some(
+    server: Server, registered, opened, line
+):
+    """It asks again now and then, and not all the time, although somebody waits all the time."""
+    alice, bob = registered("alice"), registered("bob")
+    call, _ = alice.calls(bob)
+    pid = server.process.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(server), hard))
+    waiting = [opened(port, "127.0.0.7") for port in (server.port, server.web_port) * 5]
+    assert rests(server)
+    assert server.answers_options(PATIENCE)
+    alice.invites_again(call, bob)
+    alice.hangs_up(call, bob)
+    again, _ = bob.calls(alice)
+    bob.hangs_up(again, alice)
+    assert alice.registers() == 200
+    lines = [line for line in server.log.read_text().splitlines() if " WARNING " in line]
+    assert 2 <= len(lines) <= 20
+    assert all("Too many open files" in line for line in lines)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+    assert line().asks() == 200
+    assert web_answers(server)
+    assert len(waiting) == 10
+    server.has_no_traceback()
+
+
+class FewDescriptors(Loopback):
+    """This machine, where a process may open no more than some shells allow."""
+
+    enter = (program("prlimit"), "--nofile=450:450")
+
+
+def test_connections_leave_descriptors_to_all_else(tmp_path: Path, opened):
+    """Phones on TCP can't take those of the pages, nor both of them those of the database."""
+    server = Server(tmp_path / "server", machine=FewDescriptors())
+    server.start()
+    try:
+        for number in range(2, 12):
+            for _ in range(25):
+                opened(server.web_port, f"127.0.3.{number}")
+                with contextlib.suppress(ConnectionError):
+                    opened(server.port, f"127.0.4.{number}")
+        assert server.answers_options(PATIENCE)
+        assert web_answers(server)
+        assert "room for 66 connections" in server.log.read_text()
+        assert "Too many open files" not in server.log.read_text()
+    finally:
+        server.close()
+
+
+def test_hundreds_of_silent_and_slow_peers_keep_nobody_waiting(
+    server: Server, registered, opened, line
+):
+    """Half a message, half a page's head, and nothing at all: each has its bound."""
+    alice, bob = registered("alice"), registered("bob")
+    for number in range(2, 6):
+        for kind in range(30):
+            sip = opened(server.port, f"127.0.1.{number}")
+            web = opened(server.web_port, f"127.0.2.{number}")
+            if kind % 3:
+                sip.send(b"INVITE sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/T"[: 9 + kind])
+                web.send(b"GET /users HTTP/1.1\r\nHost: a"[: 4 + kind % 25])
+    assert rests(server)
+    since = time.monotonic()
+    assert line().asks() == 200
+    assert web_answers(server)
+    call, _ = alice.calls(bob)
+    alice.hangs_up(call, bob)
+    assert server.answers_options(PATIENCE)
+    assert time.monotonic() - since < PATIENCE
+
+
+def test_one_who_reads_no_answer_of_the_pages_keeps_nobody_waiting(server: Server, opened):
+    slow = [opened(server.web_port, "127.0.2.9") for _ in range(20)]
+    for one in slow:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(200):
+                one.send(b"GET /static/vendor/pico.min.css HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: web_answers(server), "a page for somebody else")
+    assert server.answers_options(PATIENCE)
+    assert rests(server)

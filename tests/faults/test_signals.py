@@ -1,0 +1,239 @@
+"""SIGTERM lets end what has begun, SIGHUP reads anew, and who has started the server is told."""
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.handset import Handset, Silent, value
+from tests.wire.line import Line
+from tests.wire.programs import until
+from tests.wire.server import Server
+
+
+def seconds_to_end(server: Server, meanwhile: Callable[[], object] = lambda: None) -> float:
+    """End a server by SIGTERM, do something `meanwhile`, and hold it to exit code 0."""
+    since = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    meanwhile()
+    assert server.process.wait(10) == 0
+    return time.monotonic() - since
+
+
+@pytest.fixture
+def stopped(server: Server) -> Callable[..., float]:
+    def stop(meanwhile: Callable[[], object] = lambda: None) -> float:
+        try:
+            return seconds_to_end(server, meanwhile)
+        finally:
+            server.process = None
+
+    return stop
+
+
+# SIGTERM
+
+
+def test_an_idle_server_ends_within_two_seconds(server, registered, stopped):
+    registered("alice").calls(registered("bob"))  # what is answered holds nobody up
+    assert stopped() < 2.0
+
+
+def test_a_call_that_is_being_answered_gets_its_answer_before_the_end(registered, stopped):
+    """The INVITE has been taken: its 200 and its ACK still pass."""
+    alice, bob = registered("alice"), registered("bob")
+    call, branch = alice.dials(bob)
+    invite = bob.hears("INVITE ")
+
+    def meanwhile() -> None:
+        time.sleep(0.5)
+        bob.takes(invite)
+        alice.is_answered(call, branch)
+        bob.hears("ACK ")
+
+    assert stopped(meanwhile) < 2.0
+
+
+def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
+    """The caller hears 503 and when to try again, the phone is told why it rings no more."""
+    alice, bob = registered("alice"), registered("bob")
+    _, branch = alice.dials(bob)
+    invite = bob.hears("INVITE ")
+    bob.answers(invite, 180)
+
+    def meanwhile() -> None:
+        response = alice.final(branch)
+        assert response.startswith("SIP/2.0 503 ")
+        assert int(value("Retry-After", response)) > 0
+        cancel = bob.hears("CANCEL ")
+        assert value("Reason", cancel).startswith("SIP;cause=503;")
+        bob.answers(cancel, 200)
+        bob.answers(invite, 487)
+        bob.hears("ACK ")
+
+    assert 2.0 < stopped(meanwhile) < 5.0
+
+
+def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
+    """A datagram stays unanswered, so that its sender repeats it; on TCP nobody does."""
+    alice, bob, carol = registered("alice"), registered("bob"), registered("carol")
+    line = Line(server)
+    assert line.asks() == 200
+    _, branch = alice.dials(bob)
+    invite = bob.hears("INVITE ")
+
+    def meanwhile() -> None:
+        until(lambda: "stopping" in server.log.read_text(), "the server has heard it")
+        with pytest.raises(Silent):
+            carol.final(carol.sends("OPTIONS", f"sip:{server.address}", carol.registration), 0.5)
+        assert line.asks() == 503
+        with pytest.raises(ConnectionRefusedError):
+            Line(server)
+        bob.answers(invite, 486)
+        assert alice.final(branch).startswith("SIP/2.0 486 ")
+
+    stopped(meanwhile)
+    line.close()
+
+
+# SIGHUP
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """A file of settings."""
+    file = tmp_path / "settings.toml"
+    file.write_text("[sip]\nmax_expires = 7200\n")
+    return file
+
+
+@pytest.fixture
+def flags(request: pytest.FixtureRequest) -> list[str]:
+    if "settings" not in request.fixturenames:
+        return []
+    return ["-config", str(request.getfixturevalue("settings"))]
+
+
+def hangs_up(server: Server, wanted: str) -> str:
+    """Send SIGHUP, and return the line of the log that says what came of it."""
+    before = len(server.log.read_text())
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: wanted in server.log.read_text()[before:], f"the log says {wanted!r}")
+    (line,) = (line for line in server.log.read_text()[before:].splitlines() if wanted in line)
+    return line
+
+
+def expires(phone: Handset) -> int:
+    uri = f"sip:{phone.server.domain}"
+    fields = f"Contact: {phone.contact}", "Expires: 3600"
+    _, response = phone.authorized("REGISTER", uri, phone.registration, *fields)
+    return int(re.search(r"expires=(\d+)", value("Contact", response))[1])
+
+
+def test_settings_are_taken_over_without_a_restart(server, settings, registered):
+    """Calls and registrations hold; the log says what is another now."""
+    alice, bob = registered("alice"), registered("bob")
+    call, _ = alice.calls(bob)
+    assert expires(alice) == 3600
+    settings.write_text(
+        "[sip]\nmax_expires = 600\ndefault_expires = 300\ndomains = 'more.test'\n"
+        "[log]\nlevel = 'debug'\n"
+    )
+    line = hangs_up(server, "read anew")
+    assert line.endswith("taken over: sip.domains, sip.max_expires, sip.default_expires, log.level")
+    assert expires(alice) == 600
+    uri = "sip:bob@more.test"
+    message = alice.sends("OPTIONS", uri, alice.registration)
+    assert alice.final(message).startswith("SIP/2.0 407 ")  # a name of ours
+    alice.hangs_up(call, bob)
+    Line(server).close()
+    until(lambda: " DEBUG " in server.log.read_text(), "the end of a connection is logged")
+
+
+def test_what_only_a_restart_can_change_is_said(server, settings):
+    settings.write_text("[sip]\nmax_expires = 7200\nkeepalive = 0\n")
+    line = hangs_up(server, "read anew")
+    assert line.endswith("taken over: nothing; only a restart changes sip.keepalive")
+    assert hangs_up(server, "read anew").endswith("only a restart changes sip.keepalive")
+
+
+def test_a_file_that_is_wrong_by_now_is_one_line_and_changes_nothing(server, settings, registered):
+    alice = registered("alice")
+    for text, cause in (
+        ("[sip]\nmax_expires = 'soon'\n", "max_expires"),
+        ("[sip]\nmax_expire = 600\n", "did you mean sip.max_expires?"),
+        ("[sip]\nmax_expires = 60\n", "must lie between"),
+        ("sip max_expires", "is not TOML"),
+        ("", "cannot read the settings"),
+    ):
+        settings.write_text(text)
+        if not text:
+            settings.unlink()
+        before = len(server.log.read_text().splitlines())
+        assert cause in hangs_up(server, "the settings stay as they are")
+        assert len(server.log.read_text().splitlines()) == before + 1
+    assert expires(alice) == 3600
+
+
+def test_accounts_are_read_anew_too(server, handset):
+    server.does("users", "disable", "alice")
+    hangs_up(server, "read anew")
+    assert handset("alice").registers() in (401, 403)
+
+
+# systemd
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[socket.socket]:
+    """Where a server says how it is, as systemd has it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(10)
+        yield ear
+
+
+def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, told):
+    """READY comes when both ports answer, so whoever is ordered behind it finds them."""
+    server = Server(tmp_path / "server")
+    server.environment["NOTIFY_SOCKET"] = told.getsockname()
+    server.start()
+    try:
+        assert told.recv(100) == b"READY=1"
+        with socket.create_connection(("127.0.0.1", server.web_port), 5):
+            server.process.send_signal(signal.SIGHUP)
+        reloading, since = told.recv(100).decode().splitlines()
+        assert reloading == "RELOADING=1"
+        microseconds = int(since.removeprefix("MONOTONIC_USEC="))
+        assert 0 <= time.monotonic_ns() // 1000 - microseconds < 10_000_000
+        assert told.recv(100) == b"READY=1"
+    finally:
+        server.stop()
+    assert told.recv(100) == b"STOPPING=1"
+
+
+def test_a_socket_outside_of_the_file_system_is_told_too(tmp_path: Path):
+    """That is how it is inside of a container."""
+    name = f"sipserver-{os.urandom(8).hex()}"
+    server = Server(tmp_path / "server")
+    server.environment["NOTIFY_SOCKET"] = f"@{name}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(f"\0{name}")
+        ear.settimeout(10)
+        server.start()
+        try:
+            assert ear.recv(100) == b"READY=1"
+        finally:
+            server.stop()
+
+
+def test_whoever_waits_for_no_word_does_no_harm(tmp_path: Path):
+    server = Server(tmp_path / "server")
+    server.environment["NOTIFY_SOCKET"] = str(tmp_path / "nobody")
+    server.start()
+    server.stop()

@@ -1,0 +1,118 @@
+"""What it is deployed with: the unit, the image, the firewall, and what the manual says of them."""
+
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from sip.command_line import settings
+from sip.config import SETTINGS
+from sip.reread import REREAD
+from tests.wire.programs import end, free_port, free_port_of_both, program, start, tail, until
+
+ROOT = Path(__file__).parent.parent
+UNIT = (ROOT / "deploy" / "sipserver.service").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+MANUAL = (ROOT / "docs" / "operating.md").read_text()
+
+
+def service() -> dict[str, str]:
+    """The [Service] of the unit; of what stands there twice the last."""
+    parser = ConfigParser(strict=False, interpolation=None, delimiters="=")
+    parser.optionxform = str
+    parser.read_string(UNIT)
+    return dict(parser["Service"])
+
+
+def test_the_unit_starts_the_server_with_settings_that_it_knows():
+    python, script, *flags = shlex.split(service()["ExecStart"])
+    home = Path("/opt/sipserver")
+    assert Path(python).relative_to(home) == Path(".venv/bin/python")
+    assert (ROOT / Path(script).relative_to(home)).exists()
+    config = settings(flags, {})
+    assert Path(config.db_path).parent == Path("/var/lib") / service()["StateDirectory"]
+
+
+def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
+    """What it is told, tests/faults/test_signals.py shows."""
+    assert service()["Type"] == "notify"
+    assert service()["ExecReload"].endswith(" -HUP $MAINPID")
+    assert int(service()["TimeoutStopSec"]) > 15
+    assert "AF_UNIX" in service()["RestrictAddressFamilies"]
+    assert service()["RestartPreventExitStatus"] == "2"
+
+
+def test_the_manual_names_what_sighup_takes_over():
+    (said,) = re.findall(r"Taken over are (.*?);", MANUAL, re.DOTALL)
+    named = {SETTINGS[name].attribute for name in re.findall(r"`([\w.]+)`", said)}
+    assert named == REREAD
+
+
+# The image
+
+
+def words_of(instruction: str) -> list[list[str]]:
+    """What stands behind each instruction of this name in the Dockerfile."""
+    lines = DOCKERFILE.replace("\\\n", " ").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith(f"{instruction} ")]
+
+
+def test_the_image_is_given_what_its_context_lets_through():
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert {source for source, _ in words_of("COPY")} == allowed
+    assert words_of("USER") == [["sipserver"]]
+
+
+@pytest.mark.wire
+def test_what_is_in_the_image_runs_and_its_health_can_be_asked_for(tmp_path: Path):
+    """Python and its packages are ours here, the files those of the image."""
+    app = tmp_path / "app"
+    app.mkdir()
+    for source, target in words_of("COPY"):
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, app / (source if target == "." else target))
+    web = free_port(socket.SOCK_STREAM)
+    (check,) = re.findall(r'CMD \["python", "-c", "(.*)"\]', DOCKERFILE)
+    check = check.replace("8080", str(web))
+    (entry,) = re.findall(r'ENTRYPOINT \["python", "(.*)"\]', DOCKERFILE)
+    server = start(
+        [
+            *[sys.executable, entry, "-db.path", str(tmp_path / "users.db")],
+            *["-sip.addr", f"127.0.0.1:{free_port_of_both()}", "-web.addr", f"127.0.0.1:{web}"],
+        ],
+        tmp_path / "log",
+        cwd=app,
+    )
+
+    def is_well() -> bool:
+        asked = subprocess.run([sys.executable, "-c", check], stderr=subprocess.DEVNULL)
+        return asked.returncode == 0
+
+    try:
+        until(is_well, f"it is well\n{tail(tmp_path / 'log')}")
+    finally:
+        assert end(server, signal.SIGTERM) == 0
+    assert not is_well()
+
+
+@pytest.mark.wire
+def test_the_firewall_can_be_loaded():
+    """In a network of its own, where it stops nobody."""
+    done = subprocess.run(
+        [
+            *[program("unshare"), "--user", "--map-root-user", "--net"],
+            *[program("nft"), "-f", str(ROOT / "deploy" / "nftables.conf")],
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

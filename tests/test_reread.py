@@ -1,0 +1,71 @@
+"""Settings that are read anew while the server runs, and what is told to who has started it."""
+
+import socket
+
+import pytest
+from world import World
+
+from sip import supervisor
+from sip.config import SETTINGS, Config
+from sip.core.trunk import parse_trunks
+from sip.reread import REREAD, reread
+
+
+def test_what_can_be_taken_is_and_the_rest_is_named():
+    running = Config(sip_keepalive=25, sip_domains=("a.test",))
+    wanted = Config(sip_keepalive=0, sip_domains=("b.test",), log_level="debug")
+    outcome = reread(running, wanted)
+    assert outcome.config == Config(sip_domains=("b.test",), log_level="debug")
+    assert str(outcome) == (
+        "taken over: sip.domains, log.level; only a restart changes sip.keepalive"
+    )
+
+
+def test_where_nothing_has_changed_that_is_said():
+    assert str(reread(Config(), Config())) == "taken over: nothing"
+
+
+def test_the_names_of_what_is_taken_over_are_names_of_settings():
+    assert {entry.attribute for entry in SETTINGS.values()} >= REREAD
+
+
+def test_a_server_goes_on_with_other_names_gateways_and_limits():
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:192.0.2.77")})
+    server = world.server
+    assert server.trunks.is_gateway(("192.0.2.77", 5060))
+    server.take_over(
+        Config(
+            sip_realm="example.com",
+            sip_domains=("more.test",),
+            sip_trunk=parse_trunks("0=sip:192.0.2.78"),
+            sip_calls_from_outside=False,
+            sip_digest=("SHA-256",),
+        )
+    )
+    assert not server.trunks.is_gateway(("192.0.2.77", 5060))
+    world.settle()
+    assert server.trunks.is_gateway(("192.0.2.78", 5060))
+    alice = world.phone("alice", registered=False)
+    alice.sends("REGISTER", "sip:more.test", to="<sip:alice@more.test>", answers_challenge=False)
+    (challenge,) = alice.gets(401).fields("www-authenticate")
+    assert "algorithm=SHA-256" in challenge
+
+
+@pytest.mark.parametrize("address", ["", "relative", "vsock:2:5000"])
+def test_where_nobody_wants_to_hear_it_nothing_is_told(address, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    supervisor.tell(supervisor.READY, {"NOTIFY_SOCKET": address})
+    supervisor.tell(supervisor.READY, {})
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_a_state_is_one_datagram(tmp_path, is_abstract):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(f"\0{path}" if is_abstract else path)
+        ear.settimeout(5)
+        supervisor.tell("READY=1", {"NOTIFY_SOCKET": f"@{path}" if is_abstract else path})
+        assert ear.recv(100) == b"READY=1"

@@ -1,0 +1,55 @@
+"""Which hosts are this machine, also when no socket can be had to ask by."""
+
+import errno
+import socket
+
+import pytest
+
+from sip.transport.own_addresses import OwnAddresses
+from sip.transport.transports import Transports
+
+
+class NoSockets:
+    """A process without a descriptor left."""
+
+    def __init__(self, *arguments) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.fixture
+def is_own() -> OwnAddresses:
+    return OwnAddresses(Transports(lambda: 0.0))
+
+
+def test_what_was_known_holds_while_no_descriptor_is_left(is_own, monkeypatch):
+    """However often it is asked anew."""
+    assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", NoSockets)
+        for _ in range(3):
+            is_own.forget()
+            assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
+        assert not is_own("127.0.0.2")  # nobody has asked before
+    is_own.forget()
+    assert is_own("127.0.0.2")
+
+
+def test_what_is_remembered_for_then_has_a_bound(is_own):
+    for number in range(3 * is_own.KEPT_HOSTS):
+        is_own(f"192.0.2.{number % 250}.{number}")
+        if number % 100 == 0:
+            is_own.forget()
+    assert len(is_own._known_before) <= 2 * is_own.KEPT_HOSTS
+
+
+def test_the_way_to_a_peer_is_remembered_while_no_descriptor_is_left(monkeypatch):
+    now = [0.0]
+    transports = Transports(lambda: now[0])
+    peer = ("127.0.0.9", 5060)
+    ours = transports._local_host_towards(peer, is_ipv6=False)
+    now[0] += 61.0
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", NoSockets)
+        assert transports._local_host_towards(peer, is_ipv6=False) == ours
+        with pytest.raises(OSError, match="Too many"):
+            transports._local_host_towards(("127.0.0.10", 5060), is_ipv6=False)

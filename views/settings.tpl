@@ -1,0 +1,62 @@
+% rebase('layout.tpl', title='Settings')
+<h1>Settings</h1>
+<section aria-labelledby="sessions-title">
+<div class="row spread">
+<h2 id="sessions-title">Who is signed in</h2>
+% if len(sessions) > 1:
+<form class="inline" method="post" action="/settings/sessions/end"><button class="small secondary">End all others</button></form>
+% end
+</div>
+<table class="cards-when-narrow">
+<thead><tr><th scope="col">Browser</th><th scope="col">Signed in</th><th scope="col">From</th><th scope="col">Last seen</th><th scope="col">Ends in</th><th scope="col"><span class="muted">Action</span></th></tr></thead>
+<tbody>
+% for each in sessions:
+% own = each.id == session.id
+% browser = browser_of(each.user_agent)
+<tr>
+<td data-label="Browser"><span title="{{each.user_agent}}">{{browser}}</span></td>
+<td data-label="Signed in" class="whole"><time datetime="{{moment(each.created_at)}}" title="{{moment(each.created_at)}}">{{ago(each.created_at, now)}}</time></td>
+<td data-label="From" class="whole"><span class="mono">{{each.address}}</span></td>
+<td data-label="Last seen"><span><time datetime="{{moment(each.seen_at)}}" title="{{moment(each.seen_at)}}">{{'now' if own else ago(each.seen_at, now)}}</time>\\
+% if each.seen_from != each.address:
+, from <span class="mono">{{each.seen_from}}</span>\\
+% end
+</span></td>
+<td data-label="Ends in" class="whole">{{span(each.expires_at - now)}}</td>
+<td data-label="">\\
+% if own:
+<span class="state online">this browser</span>\\
+% else:
+<form class="inline" method="post" action="/settings/sessions/{{each.id}}/end"><button class="small secondary outline" aria-label="End the session of {{browser}}, from {{each.address}}">End</button></form>\\
+% end
+</td>
+</tr>
+% end
+</tbody>
+</table>
+<p class="muted">Whatever was done, and from where, stands in the <a href="/audit">audit</a>.</p>
+</section>
+<article class="panel form">
+<h2>Change the password of admin</h2>
+<p class="muted">Every other browser is signed out by it.</p>
+% if from_environment:
+<div class="notice hint"><p>This server is started with <code>SIPSERVER_ADMIN_PASSWORD</code>: each start makes that one the password again. Change it there too.</p></div>
+% end
+<form method="post" action="/settings/password">
+<input hidden type="text" name="username" value="admin" autocomplete="username" readonly>
+% for name, label, fill in (('current', 'Present password', 'current-password'), ('password', 'New password', 'new-password'), ('again', 'New password, once more', 'new-password')):
+<div class="field">
+<label for="{{name}}">{{label}}</label>
+<input id="{{name}}" name="{{name}}" type="password" autocomplete="{{fill}}" maxlength="1024" required\\
+% if name in errors:
+ aria-invalid="true" aria-describedby="{{name}}-error" autofocus\\
+% end
+>
+% if name in errors:
+<p class="field-error" id="{{name}}-error">{{errors[name]}}</p>
+% end
+</div>
+% end
+<button>Change</button>
+</form>
+</article>
