@@ -72,3 +72,16 @@ def test_good_calls_go_on_during_a_flood(server, sipp, flood, kind, addresses, l
     assert share >= least
     assert waits(server) < 1
     assert memory_mb(server) < before + MEMORY_MB
+
+
+@pytest.mark.siege
+@pytest.mark.parametrize("kind", RATES)
+@pytest.mark.parametrize(("addresses", "least"), [(1, 0.99), (200, 0.95)])
+def test_good_calls_go_on_for_as_long_as_the_flood_lasts(
+    server, sipp, flood, kind, addresses, least
+):
+    """The same for half a minute, in which the guard finds its measure again and again."""
+    before = memory_mb(server)
+    assert good_share(server, sipp, flood, kind, addresses, 30) >= least
+    assert waits(server) < 1
+    assert memory_mb(server) < before + MEMORY_MB
