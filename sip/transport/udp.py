@@ -114,7 +114,10 @@ class UdpSocket:
     @property
     def is_behind(self) -> bool:
         """Tell whether more waits to be read than a burst brings."""
-        packed = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        try:
+            packed = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:  # a kernel older than 4.12; a round that takes long is told all the same
+            return False
         waiting, room = _MEMINFO.unpack(packed)
         return bool(waiting > min(BEHIND_BYTES, room // BEHIND_PART))
 
