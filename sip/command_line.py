@@ -21,10 +21,11 @@ _PASSWORD = ("--password", "-password")
 
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
 _ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
+_ABOUT_BANS = "show which addresses are banned or trusted, lift a ban, trust a network"
 _ABOUT_ADMIN = "set the password of the web admin's account"
 _EPILOG = (
     "A flag beats the environment, which beats the file. Flags stand before or after the command,"
-    " with one dash or two. `users -help` and `admin -help` tell about the commands."
+    " with one dash or two. `users -help`, `bans -help` and `admin -help` tell about the commands."
 )
 
 
@@ -110,6 +111,10 @@ def _do(
             from sip import user_commands
 
             return user_commands.execute(options, config)
+        case "bans":
+            from sip import ban_commands
+
+            return ban_commands.execute(options, config)
         case "admin":
             from sip import admin_commands
 
@@ -146,7 +151,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of every flag that it or one of its commands takes."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | admin password]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -158,6 +163,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
         dest="command", metavar="COMMAND", title="commands", prog=PROGRAM
     )
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
+    _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
@@ -217,6 +223,21 @@ def _add_user_commands(users: argparse.ArgumentParser) -> None:
     giving.add_argument(
         "--with-hashes", "-with-hashes", action="store_true", help="include the secret HA1s"
     )
+
+
+def _add_ban_commands(bans: argparse.ArgumentParser) -> None:
+    commands = _subcommands(bans, "bans")
+    commands.required = False  # `bans` alone lists them
+    _subcommand(commands, "list", "show who is banned, until when and why, and who is trusted")
+    for name, about in (
+        ("remove", "lift the ban of an address"),
+        ("trust", "never limit or ban a network, and lift the bans in it"),
+        ("distrust", "trust a network no more"),
+    ):
+        made = _subcommand(commands, name, about)
+        made.add_argument(
+            "address", metavar="ADDRESS", help="an address, or a network 192.0.2.0/24"
+        )
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:

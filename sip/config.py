@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
+from sip.networks import Network, parse_networks
 
 PREFIX = "SIPSERVER_"
 
@@ -337,6 +338,12 @@ class Config:
         _digests,
         "digest algorithms in the order of the challenges, of MD5, SHA-256, SHA-512-256",
         value="NAMES",
+    )
+    guard_trusted: tuple[Network, ...] = setting(
+        "",
+        parse_networks,
+        "networks that are never limited or banned, with commas between",
+        value="NETWORKS",
     )
     log_level: str = setting(
         "info",

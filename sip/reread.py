@@ -9,6 +9,7 @@ from sip.config import SETTINGS, Config
 # asked once, at the start: sockets, the file, the realm that the accounts were made for.
 REREAD = frozenset(
     {
+        "guard_trusted",
         "log_format",
         "log_level",
         "sip_calls_from_outside",

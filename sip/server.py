@@ -14,6 +14,7 @@ from gevent.event import Event
 from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
+from sip.core.guard import Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
@@ -28,13 +29,14 @@ from sip.core.registrar import (
     sip_date,
 )
 from sip.core.routing import Domains, username_of
+from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
-from sip.message.message import Request, for_log, make_response
+from sip.message.message import Request, for_log
 from sip.message.uri import format_host_port
 from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
@@ -58,10 +60,14 @@ log = logging.getLogger("sip")
 
 # How often what is due is looked for: a timer is at most this late.
 TICK_SECONDS = 0.05
+# A tick that is so late says that a round of all that has come takes as long.
+LATE_SECONDS = 0.1
 # How often expired bindings are let go of; a look-up never finds one, whenever that is.
 SWEEP_SECONDS = 1.0
 # How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
 TRUNKS_SECONDS = 60.0
+# Handlers that may wait when those of all strangers' calls have their places already.
+PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
@@ -128,7 +134,11 @@ class SipServer:
         self.location.on_change = self.keepalive.follow
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        authenticator = Authenticator(users, self.domains, nonces, config.sip_digest, clock)
+        self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
+        self.transports.admits = self.streams.admits = self.guard.admits
+        authenticator = Authenticator(
+            users, self.domains, nonces, config.sip_digest, clock, self.guard
+        )
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
@@ -161,6 +171,7 @@ class SipServer:
         self._most_held = 0  # transactions, since memory was given back last
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
+        self._ticked_at = clock()
 
     def take_over(self, config: Config) -> None:
         """Go on with other settings; those that are in use by sockets or the store stay."""
@@ -171,6 +182,7 @@ class SipServer:
         self.proxy.calls_from_outside = config.sip_calls_from_outside
         self.proxy.calls_to_outside = config.sip_calls_to_outside
         self.proxy.follow_redirects = config.sip_follow_redirects
+        self.guard.trust(config.guard_trusted)
         self.trunks.set(config.sip_trunk)
         self.find_gateways()
 
@@ -183,13 +195,19 @@ class SipServer:
 
     def serve(self, request: Request, upstream: Upstream) -> None:
         """Serve one new request: its handler, and an answer for whatever the handler raises."""
-        if self._waiting >= MAX_WAITING:
+        user_agent = request.value("user-agent")
+        if user_agent and is_scanner(user_agent):
+            self.guard.meet_scanner(upstream.flow, user_agent)
+            return  # not a word: nobody is found who doesn't answer
+        if self._waiting >= MAX_WAITING - PLACES_KEPT and not self._has_place_for(
+            request, upstream
+        ):
             self._refuse(
                 request,
                 upstream,
                 Refused(
                     503,
-                    f"{MAX_WAITING} requests are being waited for",
+                    f"{self._waiting} requests are being waited for",
                     extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
                 ),
             )
@@ -212,6 +230,13 @@ class SipServer:
             raise
         finally:
             self._waiting -= 1
+            if upstream.is_proven:
+                self.guard.prove(upstream.flow.remote)
+
+    def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
+        """Tell whether one more may wait; the last places are not for strangers' calls."""
+        is_strangers = request.method == "INVITE" and not self.guard.is_proven(upstream.flow.remote)
+        return self._waiting < (MAX_WAITING - PLACES_KEPT if is_strangers else MAX_WAITING)
 
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
         """Answer with a refusal.
@@ -229,10 +254,8 @@ class SipServer:
         if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
-        tag = self.layer.stateless_tag(request)
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
-        response = make_response(request, refused.status, reason, to_tag=tag, extra=refused.extra)
-        self.layer.answer_statelessly(upstream, response)
+        answer_once(request, upstream, refused.status, refused.extra, reason)
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
         """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).
@@ -262,10 +285,7 @@ class SipServer:
             ("Supported", ", ".join(sorted(SUPPORTED))),
             ("Date", sip_date(int(self.unix_clock()))),
         )
-        response = make_response(
-            request, 200, to_tag=self.layer.stateless_tag(request), extra=extra
-        )
-        self.layer.answer_statelessly(upstream, response)
+        answer_once(request, upstream, 200, extra)
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
@@ -313,7 +333,8 @@ class SipServer:
         with objects_that_stay():
             rows = self.bindings.load(self.unix_clock())
             for start in range(0, len(rows), BINDINGS_AT_ONCE):
-                self.location.load(rows[start : start + BINDINGS_AT_ONCE])
+                for binding in self.location.load(rows[start : start + BINDINGS_AT_ONCE]):
+                    self.guard.prove(binding.flow.remote)
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
         self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
         self._loaded.set()
@@ -365,6 +386,9 @@ class SipServer:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
         try:
             now = self.clock()
+            is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
+            self._ticked_at = now
+            self.guard.tick(now, is_behind=is_late or self.transports.is_behind)
             self.layer.run_due(now)
             self.keep_alive(now)
         except Exception:
@@ -383,6 +407,7 @@ class SipServer:
         self._refusals_left = MAX_REFUSALS_LOGGED
         self.own_addresses.forget()
         self.streams.close_late(self.clock())
+        self.guard.sweep()
         self.give_back_memory()
         try:
             self.location.follow_unix_clock()

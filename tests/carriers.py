@@ -18,6 +18,7 @@ class MemorySocket:
 
     is_ipv6 = False
     is_wildcard = False
+    is_behind = False
 
     def __init__(self, world: "World", local: Endpoint) -> None:
         self.world = world

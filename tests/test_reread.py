@@ -8,6 +8,7 @@ from world import World
 from sip import supervisor
 from sip.config import SETTINGS, Config
 from sip.core.trunk import parse_trunks
+from sip.networks import parse_networks
 from sip.reread import REREAD, reread
 
 
@@ -40,8 +41,10 @@ def test_a_server_goes_on_with_other_names_gateways_and_limits():
             sip_trunk=parse_trunks("0=sip:192.0.2.78"),
             sip_calls_from_outside=False,
             sip_digest=("SHA-256",),
+            guard_trusted=parse_networks("203.0.113.0/24"),
         )
     )
+    assert server.guard.is_trusted("203.0.113.7")
     assert not server.trunks.is_gateway(("192.0.2.77", 5060))
     world.settle()
     assert server.trunks.is_gateway(("192.0.2.78", 5060))

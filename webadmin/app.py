@@ -4,7 +4,7 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
 
-from webadmin import audit, imports, overview, session, settings, users
+from webadmin import audit, bans, imports, overview, session, settings, users
 from webadmin.guard import WSGIApp, guard, with_headers
 from webadmin.pages import STATIC
 from webadmin.site import Site
@@ -39,6 +39,7 @@ def build(site: Site) -> WSGIApp:
     overview.mount(app, site)
     imports.mount(app, site)
     users.mount(app, site)
+    bans.mount(app, site)
     audit.mount(app, site)
     settings.mount(app, site, tries)
 

@@ -19,6 +19,7 @@ from sip.reread import reread
 from sip.server import ListenError, SipServer
 from sip.store.admin import Admin
 from sip.store.audit import Act, Audit
+from sip.store.bans import Bans
 from sip.store.bindings import Bindings
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -88,6 +89,9 @@ class Service:
         has_environment_password = _set_first_password(admin, audit)
         bindings = stack.enter_context(closing(Bindings(database)))
         self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
+        self._bans = bans = Bans(database)
+        bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
+        bans.reload()
         stack.callback(server.stop)
         self._site = Site(
             config,
@@ -96,6 +100,7 @@ class Service:
             admin,
             audit,
             server.location,
+            bans,
             environment_password=has_environment_password,
             advice=lambda: tuple(advice(self._site.config, users, server.granted_buffers)),
         )
@@ -142,6 +147,7 @@ class Service:
                 has_changed = self._database.changed_elsewhere() or has_changed
                 if has_changed:
                     self._users.reload()
+                    self._bans.reload()
                 has_changed, trouble = False, ""
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + FORGET_INTERVAL
@@ -149,10 +155,10 @@ class Service:
             except DatabaseError as error:
                 if str(error) != trouble:  # it is tried on and on, and said once
                     trouble = str(error)
-                    log.error("accounts may be out of date: %s", error)
+                    log.error("accounts and bans may be out of date: %s", error)
             except Exception:
                 # It must go on looking, whatever this was.
-                log.exception("accounts may be out of date")
+                log.exception("accounts and bans may be out of date")
 
     def _read_anew(self) -> None:
         """After each SIGHUP take over what can be taken: settings, the certificate, accounts."""

@@ -11,6 +11,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 from sip.config import Config
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import STRANGER, Act, Audit
+from sip.store.bans import Bans
 from sip.store.database import DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -99,6 +100,7 @@ class Site:
     admin: Admin
     audit: Audit
     phones: Phones
+    bans: Bans
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple

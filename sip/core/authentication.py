@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.guard import Guard
 from sip.core.refusal import Challenged, Refused
 from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
@@ -62,12 +63,14 @@ class Authenticator:
         nonces: Nonces,
         algorithms: Iterable[str],
         clock: Callable[[], float],
+        guard: Guard,
     ) -> None:
         self.accounts = accounts
         self.domains = domains
         self.nonces = nonces
         self.algorithms = tuple(algorithms)
         self.clock = clock
+        self.guard = guard
 
     def authenticate(
         self, request: Request, realm: str, source: str, *, as_proxy: bool = False
@@ -75,9 +78,9 @@ class Authenticator:
         """The account whose credentials a request carries for `realm`.
 
         `source` is the address that it came from.  Of several credentials one that is right is
-        enough.  Raises Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and
-        wrong passwords look alike.  Raises Refused (400) for credentials that were made for
-        another server's request.
+        enough; who has been wrong too often is not looked at, and hears the same.  Raises
+        Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and wrong passwords look
+        alike.  Raises Refused (400) for credentials that were made for another server's request.
         """
         answers, cause = self._answers_for(request, realm, source, as_proxy)
         now = self.clock()
@@ -87,14 +90,19 @@ class Authenticator:
             if answer.uri != request.uri_text and not self._fits(answer.uri, request):
                 foreign = answer.uri
                 continue
+            if not self.guard.is_asked(source, answer.username, realm, is_ours=is_ours):
+                cause = f"too many wrong answers; {answer.username[:60]} has to wait"
+                continue
             account = self._proven(answer, request.method, realm)
             if isinstance(account, str):
                 cause = account
+                self.guard.wrong(source, answer.username, is_ours=is_ours)
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
                 is_stale, cause = True, "the nonce-count was used"
             else:
+                self.guard.right(source, answer.username)
                 return account
         if foreign is not None and not is_stale:
             raise Refused(

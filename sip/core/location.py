@@ -13,7 +13,7 @@ from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, parse_flow
+from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, parse_flow
 
 log = logging.getLogger("sip.location")
 
@@ -187,9 +187,10 @@ class Location:
     def __len__(self) -> int:
         return len(self._bindings)
 
-    def load(self, rows: Iterable[BindingRow]) -> None:
-        """Take over what was kept; rows that can't be read any more are left out."""
+    def load(self, rows: Iterable[BindingRow]) -> list[Binding]:
+        """Take over and give what was kept; rows that can't be read any more are left out."""
         now, unix_now = self.clock(), self.unix_clock()
+        loaded: list[Binding] = []
         for row in rows:
             if row.user_id in self._dropped:
                 continue  # its account has gone while others were loaded
@@ -198,6 +199,8 @@ class Location:
             except (BadMessage, ValueError):
                 continue
             self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+            loaded.append(binding)
+        return loaded
 
     def follow_unix_clock(self) -> None:
         """Where the clock of the machine was set, set what is kept as well; doesn't wait.
@@ -229,6 +232,11 @@ class Location:
         current = self._bindings.get(aor, ())
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
         self._change(aor, current, ())
+
+    def is_reached_from(self, network: str, username: str, realm: str) -> bool:
+        """Tell whether a user is registered from an address, or the network of one."""
+        bindings = self.bindings(address_of_record(username, realm))
+        return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
 
     def drop(self, aor: str, contact: str) -> None:
         """Let go of one contact, by its text; one that isn't bound is no error.

@@ -44,6 +44,9 @@ class Act(StrEnum):
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
     EXPORTED = "users exported"
+    BAN_LIFTED = "ban lifted"
+    NETWORK_TRUSTED = "network trusted"
+    NETWORK_DISTRUSTED = "network trusted no more"
 
 
 # What a reader may want to see alone.
@@ -55,6 +58,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
+    "bans": (Act.BAN_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
 }
 
 

@@ -59,6 +59,20 @@ _TRIGGERS = (
     """,
 )
 
+# Who is banned, and which networks never are; a ban that has ended makes the next one longer.
+_BANS = (
+    """
+    CREATE TABLE bans (
+        address TEXT PRIMARY KEY,
+        reason TEXT NOT NULL,
+        banned_at INTEGER NOT NULL,
+        ends_at INTEGER NOT NULL,
+        times INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE TABLE trusted_networks (network TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+)
+
 # A binding belongs to the account that made it.  Before, its address-of-record alone said whose it
 # was; that is the name in the realm, the main one by the name that its server has remembered.
 # No foreign key: an account that goes this very moment must not spoil everybody's group commit.
@@ -229,6 +243,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    _BANS,
 )
 
 # The old server's only table: `password` holds the MD5 HA1 for its one realm.

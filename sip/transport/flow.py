@@ -1,6 +1,7 @@
 """A flow: the way between one address of ours and one of a peer (RFC 5626 §3)."""
 
 import re
+from ipaddress import ip_network
 from typing import NamedTuple
 
 from sip.message.grammar import BadMessage, bounded_number
@@ -72,6 +73,12 @@ def _endpoint(text: str) -> Endpoint:
     if port is None:
         raise BadMessage(f"{text[:60]!r} has no port")
     return host, port
+
+
+@kept(1024)
+def network_of(host: str) -> str:
+    """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
+    return str(ip_network((host, 64), strict=False)) if ":" in host else host
 
 
 def shows_source(via: Via, flow: Flow) -> bool:

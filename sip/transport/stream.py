@@ -12,16 +12,14 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import Any
 
 import gevent
 
 from sip.message.framing import BadStream
-from sip.message.kept import kept
 from sip.message.uri import format_host_port
 from sip.transport.connection import Connection
-from sip.transport.flow import Endpoint, Flow
+from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.listener import Listener, PlainSocket, granted_descriptors
 from sip.transport.readers import Readers
 
@@ -66,18 +64,12 @@ Closed = Callable[[int], None]
 Refuse = Callable[[BadStream, Flow], None]
 
 
-@kept(1024)
-def network_of(host: str) -> str:
-    """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
-    return str(ip_network((host, 64), strict=False)) if ":" in host else host
-
-
 class Streams:
     """All TCP connections.
 
     `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
     of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
-    apart, before its connection is closed.
+    apart, before its connection is closed.  `admits` says whether a connection that comes is taken.
     """
 
     def __init__(
@@ -91,6 +83,7 @@ class Streams:
         self.closed = closed
         self.refuse = refuse
         self.clock = clock
+        self.admits: Callable[[Flow], bool] = lambda flow: True
         self.readers = Readers()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
@@ -155,6 +148,9 @@ class Streams:
             sock.close()
             return
         flow = Flow("TCP", (host, port), remote, next(self._numbers))
+        if not self.admits(flow):
+            sock.close()
+            return
         self._add(Connection(self, sock, flow, is_incoming=True), MESSAGE_SECONDS)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:

@@ -44,6 +44,10 @@ class Socket(Protocol):
     is_ipv6: bool
     is_wildcard: bool
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether more waits to be read than a burst brings."""
+
     def send(self, data: bytes, flow: Flow) -> None:
         """Send along a flow.  Raises OSError when there is no way."""
 
@@ -79,6 +83,7 @@ class Streams(Protocol):
 class Transports:
     """Turns datagrams into messages for `deliver`, and sends what it is given.
 
+    What comes along a flow that `admits` says no to is dropped before anybody has read it.
     `advertised` is the host and port that peers are told instead of the local ones; a port of
     None leaves the real one.
     """
@@ -89,6 +94,7 @@ class Transports:
         self.clock = clock
         self.advertised = advertised
         self.deliver: Callable[[Request | Response, Flow], None] = lambda message, flow: None
+        self.admits: Callable[[Flow], bool] = lambda flow: True
         self.sockets: list[Socket] = []
         self.streams: Streams | None = None
         self.counts: Counter[str] = Counter()
@@ -109,6 +115,8 @@ class Transports:
 
     def receive(self, datagram: bytes, flow: Flow) -> None:
         """Take one datagram: parse it, stamp its Via with its source, deliver it (§18.2.1)."""
+        if not self.admits(flow):
+            return
         if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
             self.counts["keep-alives"] += 1
             return
@@ -276,6 +284,11 @@ class Transports:
     def _is_for_family_of(host: str, advertised: str) -> bool:
         """Tell whether who reaches us at `host` can use what is advertised; a name fits both."""
         return not is_address(advertised) or (":" in advertised) == (":" in host)
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether more datagrams wait to be read than a burst brings."""
+        return any(sock.is_behind for sock in self.sockets)
 
     def start(self) -> None:
         """Begin to read."""

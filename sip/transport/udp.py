@@ -29,12 +29,18 @@ RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 # Datagrams in a row before timers and the web have their turn.
 BATCH = 64
 MAX_DATAGRAM = 65_535
+# Octets of memory that wait in a socket when it is behind: some 200 datagrams of usual length,
+# which are read in 30 ms; or this part of a buffer that is smaller.
+BEHIND_BYTES = 512 * 1024
+BEHIND_PART = 4
 
 # From linux/in.h, in6.h and ipv6.h; the socket module has no names for them in Python 3.11.
 _IP_PKTINFO = 8
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DONT = 0
 _IP_RECVERR = 11
+_SO_MEMINFO = 55  # from asm-generic/socket.h; what it gives, from sock_diag.h
+_MEMINFO = struct.Struct("@2I")  # what waits, and the room for it
 _IPV6_RECVERR = 25
 # From linux/errqueue.h: the head of sock_extended_err is errno, origin, type and code.
 _EXTENDED_ERROR = struct.Struct("@IBBB")
@@ -104,6 +110,16 @@ class UdpSocket:
     def granted_buffer_bytes(self) -> int:
         """The receive buffer that the kernel granted; it counts twice what was asked for."""
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether more waits to be read than a burst brings."""
+        try:
+            packed = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:  # a kernel older than 4.12; a round that takes long is told all the same
+            return False
+        waiting, room = _MEMINFO.unpack(packed)
+        return bool(waiting > min(BEHIND_BYTES, room // BEHIND_PART))
 
     def start(self) -> None:
         """Begin to read."""

@@ -1,7 +1,11 @@
 """Every page in both themes and two widths: for everybody to use, and within its width."""
 
+import time
+
 import pytest
 
+from sip.store.bans import Ban, Bans
+from sip.store.database import Database
 from tests.wire.server import Server
 
 LONG = "x" * 100
@@ -21,6 +25,12 @@ def populated(server: Server) -> Server:
     file = server.home / "users.csv"
     file.write_text("\n".join(ROWS) + "\n")
     server.does("users", "import", str(file))
+    now = int(time.time())
+    with Database(str(server.database)) as database:
+        bans = Bans(database)
+        for address in ("192.0.2.7", "2001:db8:aaaa:bbbb::/64"):
+            bans.keep(Ban(address, f"guessed passwords, the last for {LONG}", now, now + 600, 1))
+        bans.trust("2001:db8:ffff::/48")
     return server
 
 
@@ -73,6 +83,11 @@ def state_of(window, path: str) -> None:
             window.goes_to("/users")
             page.get_by_role("link", name="Show the HA1s of alice").click()
             page.get_by_label("MD5 HA1 of alice").wait_for()
+        case "no network":
+            window.goes_to("/bans")
+            page.get_by_label("Address or network").fill("everybody")
+            page.get_by_role("button", name="Trust it").click()
+            window.sees("is no address or network")
         case _:
             window.goes_to(path)
 
@@ -81,6 +96,7 @@ STATES = [
     *["/", "/users", "shown", "/users?q=nobody", "/users?sort=last_seen&order=desc&page=2"],
     *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
     *["removed", "/users/import", "refused", "looked at", "imported", "/no/such/page"],
+    *["/bans", "no network"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
 ]
 
@@ -108,7 +124,7 @@ def test_every_page_is_for_everybody(visit, populated, theme, width):
 def test_an_empty_server_is_for_everybody(visit, theme, width):
     window = visit(width=width, color_scheme=theme)
     window.signs_in()
-    for path in ("/", "/users"):
+    for path in ("/", "/users", "/bans"):
         window.goes_to(path)
         assert not window.violations()
         assert not window.scrolls_sideways()

@@ -9,6 +9,7 @@ from accounts import MemoryUsers
 from sip.core import authentication
 from sip.core.authentication import MAX_ANSWERS, Authenticator
 from sip.core.digest import NONCE_SECONDS, Answer, Nonces, expected_response
+from sip.core.guard import Guard
 from sip.core.refusal import Challenged, Refused
 from sip.core.routing import Domains
 from sip.message.headers import parse_credentials
@@ -28,8 +29,14 @@ class Bench:
         domains = Domains(REALM, [], self.users.realms, {"192.0.2.1"}.__contains__, (5060,))
         numbers = itertools.count()
         self.nonces = Nonces(b"the secret of a test", lambda: format(next(numbers), "016x"))
+        self.guard = Guard(lambda: self.now, lambda: self.now, (), lambda *who: False)
         self.authenticator = Authenticator(
-            self.users, domains, self.nonces, algorithms or ("MD5", "SHA-256"), lambda: self.now
+            self.users,
+            domains,
+            self.nonces,
+            algorithms or ("MD5", "SHA-256"),
+            lambda: self.now,
+            self.guard,
         )
         self.field = "Authorization"
 

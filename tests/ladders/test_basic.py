@@ -51,6 +51,22 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
     alice.gets(200, call)
 
 
+def test_the_last_places_are_not_for_calls_of_strangers(world: World, monkeypatch):
+    """Who rings every phone from outside keeps nobody from calling who belongs here."""
+    alice, bob = world.phones("alice", "bob")
+    stranger = world.phone("thief", registered=False)
+    monkeypatch.setattr("sip.server.MAX_WAITING", 2)
+    monkeypatch.setattr("sip.server.PLACES_KEPT", 1)
+    outside = {"from_uri": "sip:x@elsewhere.test"}
+    stranger.sends("INVITE", bob.aor, **outside)
+    bob.gets("INVITE")
+    stranger.gets(100)
+    stranger.sends("INVITE", bob.aor, **outside)
+    stranger.gets(503)
+    alice.sends("INVITE", bob.aor)
+    bob.gets("INVITE")
+
+
 def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
     """§21.5.1; §16.7, step 10: nobody goes on ringing for a call that has been answered."""
     world = World(settings={"sip_follow_redirects": True})

@@ -9,6 +9,7 @@ import pytest
 from sip.config import Config
 from sip.store.admin import Admin, hash_password
 from sip.store.audit import Audit
+from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -63,6 +64,7 @@ def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
             admin,
             Audit(database),
             Phones(),
+            Bans(database),
             clock=clock,
             monotonic=clock,
         )

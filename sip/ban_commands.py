@@ -1,0 +1,63 @@
+"""What `bans ...` does: who is banned, and who never is, from a terminal or a script."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+from sip.config import CommandError, Config
+from sip.store.audit import Act, Audit
+from sip.store.bans import Bans, NoSuchBan
+from sip.store.database import Database, DatabaseError
+from sip.terminal import discard_output, operator
+
+
+def execute(options: argparse.Namespace, config: Config) -> int:
+    """Carry one command out.  Raises CommandError with the sentence for the operator."""
+    if not os.path.exists(config.db_path):
+        raise CommandError(
+            f"there is no database {config.db_path} here; choose the server's with -db.path"
+        )
+    try:
+        with Database(config.db_path) as database:
+            _COMMANDS[options.action or "list"](options, Bans(database))
+    except (DatabaseError, NoSuchBan, ValueError) as error:
+        raise CommandError(str(error)) from None
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        discard_output()
+    return 0
+
+
+def _list(options: argparse.Namespace, bans: Bans) -> None:
+    for ban in bans.list(time.time()):
+        ends_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ban.ends_at))
+        print(ban.address, f"until {ends_at}", ban.reason, sep="\t")
+    for network in bans.trusted():
+        print(network, "trusted", "", sep="\t")
+
+
+def _remove(options: argparse.Namespace, bans: Bans) -> None:
+    bans.remove(options.address)
+    _note(bans, Act.BAN_LIFTED, options.address)
+
+
+def _trust(options: argparse.Namespace, bans: Bans) -> None:
+    _note(bans, Act.NETWORK_TRUSTED, bans.trust(options.address))
+
+
+def _distrust(options: argparse.Namespace, bans: Bans) -> None:
+    bans.distrust(options.address)
+    _note(bans, Act.NETWORK_DISTRUSTED, options.address)
+
+
+def _note(bans: Bans, act: Act, about: str) -> None:
+    """Enter in the audit what was done."""
+    Audit(bans.database).note(act, operator(), about=about)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Bans], None]] = {
+    "list": _list,
+    "remove": _remove,
+    "trust": _trust,
+    "distrust": _distrust,
+}

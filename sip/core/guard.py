@@ -1,0 +1,243 @@
+"""The guard: who is not heard, and who has to wait (RFC 3261 §26.1).
+
+Pure, but for its lines in the log: clocks are handed in, what is kept of it is kept by `on_ban`.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+
+from sip.core.guesses import Guesses
+from sip.core.refusal import printable
+from sip.core.shares import Shares, Standing
+from sip.message.kept import kept
+from sip.networks import Network, parse_network
+from sip.store.bans import Ban
+from sip.transport.flow import Endpoint, Flow, network_of
+
+log = logging.getLogger("sip.guard")
+
+# Addresses and ports that have shown a password or a ticket and are remembered, 200 octets each;
+# whoever goes for another is back with the next password that it shows.
+MAX_PROVEN = 32_768
+# Hosts whose trust has been looked up.
+MAX_LOOKED_UP = 4096
+# What tools say of themselves that look for servers and users, in lower case; no phone does.
+SCANNERS = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sundayddr",
+    "sip-scan",
+    "siparmyknife",
+    "sipcli",
+    "iwar",
+    "sivus",
+    "pplsip",
+)
+
+
+@kept(1024)
+def is_scanner(user_agent: str) -> bool:
+    """Tell whether a User-Agent is that of a tool which looks for servers and users."""
+    said = user_agent.lower()
+    return any(name in said for name in SCANNERS)
+
+
+class Guard:
+    """Drops what banned addresses send, shares out what can be served, and counts wrong passwords.
+
+    Nothing is counted of anybody while there is enough for all and nobody is banned.  **Only who
+    has proven to be at an address can get it banned**: by answering a nonce, which names the
+    address that it was sent to, or on a connection.  What a forged datagram says harms nobody.
+
+    An address may be an office.  Wrong answers for one user stop being looked at long before the
+    address is banned, so a phone or two with a wrong password, which repeat it for ever, never
+    reach that; a right one takes back what its user had added.  When an address is banned all the
+    same, phones that have shown their password go on; and if there are any, nothing from there is
+    dropped unread: users who are registered from there are asked as ever, and others have to wait.
+
+    `is_at_home(network, username, realm)` tells whether a user is registered from there.  `trusted`
+    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        unix_clock: Callable[[], float],
+        trusted: Sequence[Network],
+        is_at_home: Callable[[str, str, str], bool],
+    ) -> None:
+        self.clock = clock
+        self.unix_clock = unix_clock
+        self.is_at_home = is_at_home
+        self.on_ban: Callable[[Ban], object] = lambda ban: None
+        self.counts: Counter[str] = Counter()
+        self._bans: dict[str, Ban] = {}
+        self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
+        self._proven: dict[Endpoint, None] = {}  # in order
+        self._homes: Counter[str] = Counter()  # how many of those are at an address
+        self._guesses = Guesses()
+        self._shares = Shares()
+        self._is_wary = False  # whether anybody is looked at at all
+        self._now = clock()  # of the last tick
+        self._always_trusted = tuple(trusted)
+        self._also_trusted: tuple[Network, ...] = ()
+        self._trust: dict[str, bool] = {}  # of hosts
+
+    # Each message
+
+    def admits(self, flow: Flow) -> bool:
+        """Tell whether a message, or a connection, is looked at at all."""
+        return not self._is_wary or self._judge(flow)
+
+    def _judge(self, flow: Flow) -> bool:
+        remote = flow.remote
+        source: Endpoint | str = remote
+        standing = Standing.PROVEN
+        if remote not in self._proven:
+            source = network_of(remote[0])
+            if source in self._shut:
+                self.counts["dropped of the banned"] += 1
+                return False
+            standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
+        if not self._shares.is_short or self.is_trusted(remote[0]):
+            return True
+        is_forgeable = flow.transport == "UDP"
+        return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
+
+    def prove(self, remote: Endpoint) -> None:
+        """Know an address and port as one that has shown a password or a ticket."""
+        if remote in self._proven:
+            return
+        if len(self._proven) >= MAX_PROVEN:
+            oldest = next(iter(self._proven))
+            del self._proven[oldest]
+            home = network_of(oldest[0])
+            self._homes[home] -= 1
+            if not self._homes[home]:
+                del self._homes[home]
+        self._proven[remote] = None
+        self._homes[network_of(remote[0])] += 1
+
+    def is_proven(self, remote: Endpoint) -> bool:
+        """Tell whether an address and port has shown a password or a ticket."""
+        return remote in self._proven
+
+    # Passwords
+
+    def is_asked(self, host: str, username: str, realm: str, *, is_ours: bool) -> bool:
+        """Tell whether an answer is looked at; `is_ours` says that its nonce was made for it."""
+        source = network_of(host)
+        if not is_ours:
+            return not self._guesses.is_doubted(source, self.clock())
+        if not self._guesses:
+            return True
+        now = self.clock()
+        if self._guesses.waits(source, username, now):
+            return False
+        return not self._guesses.waits(source, None, now) or self.is_at_home(
+            source, username, realm
+        )
+
+    def right(self, host: str, username: str) -> None:
+        """A user has answered rightly from a host."""
+        if self._guesses:
+            self._guesses.right(network_of(host), username)
+
+    def wrong(self, host: str, username: str, *, is_ours: bool) -> None:
+        """A user, who may not exist, has answered wrongly from a host.  May wait."""
+        if self.is_trusted(host):
+            return
+        source = network_of(host)
+        if not is_ours:
+            self._guesses.doubt(source, self.clock())
+            return
+        seconds = self._guesses.wrong(source, username, self.clock())
+        if seconds:
+            reason = f"guessed passwords, the last for {printable(username[:60])}"
+            self._ban(source, reason, seconds)
+
+    # Scanners
+
+    def meet_scanner(self, flow: Flow, user_agent: str) -> None:
+        """One of them has asked for something.  On a connection nobody else can be meant."""
+        self.counts["unanswered scanners"] += 1
+        if flow.transport != "UDP" and not self.is_trusted(flow.remote[0]):
+            source = network_of(flow.remote[0])
+            seconds = self._guesses.shut(source, self.clock())
+            self._ban(source, f"called itself {printable(user_agent[:60])}", seconds)
+
+    # Bans
+
+    def _ban(self, source: str, reason: str, seconds: float) -> None:
+        now = int(self.unix_clock())
+        ban = Ban(source, reason, now, now + int(seconds), self._guesses.times(source))
+        self._bans[source] = ban
+        self._shut_out()
+        log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
+        self.on_ban(ban)
+
+    def know(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
+        """Hold what was kept, and that alone: at the start, and when somebody has changed it."""
+        known = {ban.address: ban for ban in bans}
+        for source in self._bans.keys() - known.keys():
+            self._guesses.forgive(source)
+        now, since = self.clock(), self.clock() - self.unix_clock()
+        for source, ban in known.items():
+            if self._bans.get(source) != ban:
+                self._guesses.restore(source, ban.times, ban.ends_at + since, now)
+        self._bans = known
+        self._also_trusted = tuple(map(parse_network, trusted))
+        self._trust.clear()
+        self._shut_out()
+
+    def trust(self, networks: Sequence[Network]) -> None:
+        """Trust other networks by the settings than before."""
+        self._always_trusted = tuple(networks)
+        self._trust.clear()
+        self._shut_out()
+
+    def _shut_out(self) -> None:
+        """Find out whose messages are dropped unread: not where phones are that belong here."""
+        now = self.unix_clock()
+        self._shut = {
+            source: ban.ends_at
+            for source, ban in self._bans.items()
+            if ban.ends_at > now and source not in self._homes and not self.is_trusted(source)
+        }
+        self._is_wary = bool(self._shut) or self._shares.is_short
+
+    def is_trusted(self, host: str) -> bool:
+        """Tell whether a host, or the network of a ban, is never limited or banned."""
+        if not self._always_trusted and not self._also_trusted:
+            return False
+        known = self._trust.get(host)
+        if known is None:
+            if len(self._trust) >= MAX_LOOKED_UP:
+                self._trust.clear()
+            address = ip_address(host.partition("/")[0])
+            trusted = (*self._always_trusted, *self._also_trusted)
+            known = self._trust[host] = any(address in network for network in trusted)
+        return known
+
+    # Time
+
+    def tick(self, now: float, *, is_behind: bool) -> None:
+        """Share out anew; `is_behind` says whether more waits than should.  Often, and quick."""
+        self._now = now
+        shares = self._shares
+        was_short = shares.is_short
+        shares.tick(now, is_behind=is_behind)
+        if shares.is_short != was_short:
+            self._is_wary = bool(self._shut) or shares.is_short
+            if was_short and shares.refused:
+                self.counts["dropped for want of time"] += shares.refused
+                log.warning("more came than can be served; dropped %d messages", shares.refused)
+
+    def sweep(self) -> None:
+        """Let those in again whose ban has ended."""
+        now = self.unix_clock()
+        if any(ends_at <= now for ends_at in self._shut.values()):
+            self._shut_out()

@@ -1,0 +1,48 @@
+"""Fixtures of the attacks: the server as its users start it, and who attacks it."""
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.wire.conftest import database, flags, line, machine, server, sipp
+from tests.wire.programs import end
+from tests.wire.server import Server
+
+__all__ = ["database", "flags", "line", "machine", "server", "sipp"]
+
+FLOOD = Path(__file__).with_name("flood.py")
+
+
+@pytest.fixture
+def flood(server: Server) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start a flood: `flood("REGISTER", addresses=200)`; it ends by itself, or with the test."""
+    with ExitStack() as started:
+
+        def start(
+            kind: str, *, addresses: int, seconds: float, rate: int, by: int = 1
+        ) -> list[subprocess.Popen]:
+            net = random.randint(100, 250)
+            hosts = [f"127.{net}.{number >> 7}.{1 + (number & 127)}" for number in range(addresses)]
+            words = [
+                sys.executable,
+                str(FLOOD),
+                kind,
+                server.address,
+                str(seconds),
+                str(rate // by),
+            ]
+            processes = []
+            for _ in range(by):
+                process = subprocess.Popen([*words, *hosts], stdout=subprocess.PIPE, text=True)
+                started.callback(end, process, signal.SIGKILL)
+                started.callback(process.stdout.close)
+                processes.append(process)
+            return processes
+
+        yield start

@@ -1,0 +1,218 @@
+"""Who is not heard: bans, proofs and trust, on a turned clock."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from sip.core.guard import MAX_PROVEN, Guard, is_scanner
+from sip.core.guesses import FIRST_WAIT, TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.store.bans import Ban
+from sip.transport.flow import Flow
+
+REALM = "example.com"
+GUESSER, OFFICE, SERVER = "192.0.2.66", "198.51.100.7", ("192.0.2.1", 5060)
+
+
+class Bench:
+    """A guard, its clock, and what it has asked to keep."""
+
+    def __init__(self, *trusted: str) -> None:
+        self.now = 1000.0
+        self.at_home: set[tuple[str, str]] = set()
+        self.kept: list[Ban] = []
+        self.guard = Guard(
+            lambda: self.now,
+            lambda: self.now + 1_700_000_000,
+            [ip_network(each) for each in trusted],
+            lambda network, username, realm: (network, username) in self.at_home,
+        )
+        self.guard.on_ban = self.kept.append
+
+    def hears(self, host: str, port: int = 5060, transport: str = "UDP") -> bool:
+        return self.guard.admits(Flow(transport, SERVER, (host, port)))
+
+    def guesses(self, host: str = GUESSER, times: int = TRIES_OF_SOURCE, user: str = "") -> int:
+        """Answer wrongly, as often as somebody listens; gives how often that was."""
+        heard = 0
+        for number in range(times):
+            name = user or f"user{number}"
+            if self.guard.is_asked(host, name, REALM, is_ours=True):
+                heard += 1
+                self.guard.wrong(host, name, is_ours=True)
+        return heard
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.guard.tick(self.now, is_behind=False)
+        self.guard.sweep()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_who_guesses_is_banned_with_a_time_and_a_reason_and_then_heard_again(bench: Bench):
+    assert bench.guesses(times=100) == TRIES_OF_SOURCE <= 20
+    now = 1_700_001_000
+    reason = f"guessed passwords, the last for user{TRIES_OF_SOURCE - 1}"
+    assert bench.kept == [Ban(GUESSER, reason, now, now + 600, 1)]
+    assert not bench.hears(GUESSER)
+    assert not bench.hears(GUESSER, transport="TCP")
+    assert bench.hears("192.0.2.67")
+    bench.passes(FIRST_WAIT + 1)
+    assert bench.hears(GUESSER)
+    assert bench.guesses(times=100) == 1
+    assert bench.kept[-1].ends_at - bench.kept[-1].banned_at == 4 * FIRST_WAIT
+    assert bench.kept[-1].times == 2
+
+
+def test_an_address_of_ipv6_stands_for_all_that_its_owner_has(bench: Bench):
+    for number in range(TRIES_OF_SOURCE):
+        bench.guesses(f"2001:db8::{number + 1:x}", 1, f"user{number}")
+    assert bench.kept[0].address == "2001:db8::/64"
+    assert not bench.hears("2001:db8::ffff")
+    assert bench.hears("2001:db8:0:1::1")
+
+
+def test_what_a_forged_address_says_bans_nobody(bench: Bench):
+    """An answer to a nonce that its address was never given."""
+    for number in range(10 * TRIES_OF_SOURCE):
+        bench.guard.wrong(OFFICE, f"user{number}", is_ours=False)
+    bench.guard.meet_scanner(Flow("UDP", SERVER, (OFFICE, 5060)), "friendly-scanner")
+    assert not bench.kept
+    assert bench.hears(OFFICE)
+    assert bench.guard.is_asked(OFFICE, "alice", REALM, is_ours=True)
+    assert not bench.guard.is_asked(OFFICE, "alice", REALM, is_ours=False)
+
+
+def test_a_scanner_on_a_connection_is_banned(bench: Bench):
+    bench.guard.meet_scanner(Flow("TCP", SERVER, (GUESSER, 5060), 1), "friendly-scanner")
+    assert bench.kept[0].reason == "called itself friendly-scanner"
+    assert not bench.hears(GUESSER)
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_one"),
+    [
+        ("friendly-scanner", True),
+        ("Friendly-Scanner v2", True),
+        ("sipcli/v1.8", True),
+        ("sundayddr", True),
+        ("Linphone/3.6 (belle-sip/1.2)", False),
+        ("Yealink SIP-T46S 66.86.0.15", False),
+    ],
+)
+def test_scanners_are_known_by_what_they_call_themselves(agent: str, is_one: bool):
+    assert is_scanner(agent) is is_one
+
+
+def test_phones_of_a_banned_address_go_on(bench: Bench):
+    bench.guard.prove((OFFICE, 40_001))
+    bench.at_home.add((OFFICE, "alice"))
+    assert bench.guesses(OFFICE) == TRIES_OF_SOURCE
+    assert len(bench.kept) == 1
+    # Nothing from there is dropped unread, for a phone may come by another port.
+    assert bench.hears(OFFICE, 40_001)
+    assert bench.hears(OFFICE, 40_002)
+    assert bench.guard.is_asked(OFFICE, "alice", REALM, is_ours=True)
+    assert not bench.guard.is_asked(OFFICE, "bob", REALM, is_ours=True)
+    assert bench.guesses(OFFICE, 100, "bob") == 0
+
+
+def test_an_office_with_two_phones_that_are_set_up_wrongly_is_never_banned(bench: Bench):
+    """Two hundred come back after a power cut; the two repeat themselves for an hour."""
+    asked = 0
+    for turn in range(720):
+        for user in ("wrong1", "wrong2"):
+            asked += bench.guesses(OFFICE, 1, user)
+        if turn < 200:
+            assert bench.guard.is_asked(OFFICE, f"right{turn}", REALM, is_ours=True)
+            bench.guard.right(OFFICE, f"right{turn}")
+            bench.guard.prove((OFFICE, 40_000 + turn))
+        assert bench.hears(OFFICE, 50_000)
+        bench.passes(5)
+    assert asked == 2 * (TRIES_OF_USER + 2)  # again after ten minutes, and after forty more
+    assert not bench.kept
+    assert bench.guard.is_asked(OFFICE, "new", REALM, is_ours=True)
+
+
+def test_the_user_who_was_guessed_at_is_asked_elsewhere_as_ever(bench: Bench):
+    bench.guesses(times=100, user="alice")
+    assert not bench.guard.is_asked(GUESSER, "alice", REALM, is_ours=True)
+    assert bench.guard.is_asked(OFFICE, "alice", REALM, is_ours=True)
+
+
+def test_who_knows_one_password_has_no_more_guesses_at_another(bench: Bench):
+    heard = 0
+    for _ in range(50):
+        heard += bench.guesses(times=1, user="alice")
+        bench.guard.right(GUESSER, "mine")
+    assert heard == TRIES_OF_USER
+
+
+def test_a_trusted_network_is_never_banned(bench: Bench):
+    bench = Bench("192.0.2.0/24")
+    assert bench.guesses(times=100) == 100
+    bench.guard.meet_scanner(Flow("TCP", SERVER, (GUESSER, 1), 1), "sipvicious")
+    assert not bench.kept
+    assert bench.hears(GUESSER)
+
+
+def test_what_was_kept_holds_after_a_restart_and_what_was_lifted_does_not(bench: Bench):
+    bench.guesses()
+    again = Bench()
+    again.guard.know(bench.kept, [])
+    assert not again.hears(GUESSER)
+    assert not again.guard.is_asked(GUESSER, "alice", REALM, is_ours=True)
+    again.guard.know([], [])
+    assert again.hears(GUESSER)
+    assert again.guesses(times=100) == TRIES_OF_SOURCE
+
+
+def test_a_ban_that_has_ended_makes_the_next_one_longer_after_a_restart(bench: Bench):
+    now = 1_700_001_000
+    bench.guard.know([Ban(GUESSER, "guessed passwords", now - 900, now - 300, 1)], [])
+    assert bench.hears(GUESSER)
+    assert bench.guesses(times=100) == 1
+    assert bench.kept[0].ends_at == now + 2400
+
+
+def test_trust_that_is_given_while_it_runs_lifts_the_ban(bench: Bench):
+    bench.guesses()
+    bench.guard.know(bench.kept, ["192.0.2.0/24"])
+    assert bench.hears(GUESSER)
+    bench.guard.know(bench.kept, [])
+    assert not bench.hears(GUESSER)
+
+
+def test_a_reason_is_fit_for_the_log(bench: Bench, caplog):
+    bench.guesses(times=TRIES_OF_SOURCE - 1)
+    bench.guesses(times=1, user="a\nb\x1b[2J" + "c" * 200)
+    assert bench.kept[0].reason == "guessed passwords, the last for a?b?[2J" + "c" * 53
+    assert len(caplog.records) == 1
+
+
+def test_only_the_latest_proofs_are_remembered(bench: Bench):
+    for number in range(MAX_PROVEN + 1):
+        bench.guard.prove((f"10.0.{number >> 8}.{number & 255}", 5060))
+    assert not bench.guard.is_proven(("10.0.0.0", 5060))
+    assert bench.guard.is_proven(("10.0.0.1", 5060))
+    assert len(bench.guard._homes) == MAX_PROVEN
+
+
+def test_during_a_shortage_strangers_come_last_and_it_is_told_once(bench: Bench, caplog):
+    bench.guard.prove((OFFICE, 40_001))
+    for _ in range(20):
+        bench.now += 0.05
+        bench.guard.tick(bench.now, is_behind=True)
+    flood = sum(bench.hears(GUESSER, port) for port in range(1000))
+    assert flood < 20
+    assert all(bench.hears(OFFICE, 40_001) for _ in range(1000))
+    assert all(bench.hears(OFFICE, 40_002) for _ in range(1000))  # its neighbour
+    assert bench.hears("192.0.2.67")
+    bench.passes(2)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"more came than can be served; dropped {1000 - flood} messages"
+    ]
+    assert all(bench.hears(GUESSER) for _ in range(1000))

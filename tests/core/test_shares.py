@@ -1,0 +1,148 @@
+"""Who is served when more comes than can be, on a turned clock."""
+
+import random
+from collections import deque
+
+import pytest
+
+from sip.core.shares import CALM_SECONDS, LEAST_RATE, MAX_SOURCES, Shares, Standing
+
+STRANGER, NEIGHBOUR, PROVEN = Standing
+TICK = 0.05
+DROPPING = 5e-6  # seconds that a message takes which is refused
+ROOM = 3000  # messages that wait; what comes beyond is lost
+
+
+class Server:
+    """Serves so many messages a second, and drops many more; behind when a burst waits."""
+
+    def __init__(self, strength: int = 1500) -> None:
+        self.strength = strength
+        self.now = 100.0
+        self.waiting: deque[tuple[object, Standing, int]] = deque()
+        self.shares = Shares()
+        self.lot = random.Random(1)
+
+    def passes(
+        self, seconds: float, *senders: tuple[object, int, Standing], forgeable: bool = True
+    ) -> list[float]:
+        """Let time pass; each sender is a source, its messages a second, and its standing.
+
+        Gives how much of what each has sent was served.
+        """
+        sent, served = [0] * len(senders), [0] * len(senders)
+        left = [self.lot.random() for _ in senders]
+        for _ in range(round(seconds / TICK)):
+            coming = []
+            for number, (source, rate, standing) in enumerate(senders):
+                left[number] += rate * TICK
+                many, left[number] = divmod(left[number], 1)
+                sent[number] += int(many)
+                coming += [(source, standing, number)] * int(many)
+            self.lot.shuffle(coming)
+            self.waiting += coming[: max(0, ROOM - len(self.waiting))]
+            work = TICK
+            while self.waiting and work > 0:
+                source, standing, number = self.waiting.popleft()
+                if not self.shares.is_short or self.shares.admits(
+                    source, self.now, standing=standing, is_forgeable=forgeable
+                ):
+                    served[number] += 1
+                    work -= 1 / self.strength
+                else:
+                    work -= DROPPING
+            self.now += TICK
+            self.shares.tick(self.now, is_behind=len(self.waiting) > 200)
+        self.waiting.clear()
+        return [have / max(1, had) for have, had in zip(served, sent, strict=True)]
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def test_nobody_is_refused_while_there_is_enough_for_all(server: Server):
+    assert server.passes(3, ("a", 1450, STRANGER)) == [1.0]
+    assert not server.shares.is_short
+
+
+def test_a_flood_from_one_address_leaves_all_others_alone(server: Server):
+    good = [(f"good{number}", 10, STRANGER) for number in range(20)]
+    served = server.passes(5, ("flood", 4500, STRANGER), *good)
+    assert served[0] < 0.4
+    assert min(served[1:]) > 0.98
+
+
+def test_a_flood_from_many_addresses_leaves_those_alone_who_send_less(server: Server):
+    flood = [(f"flood{number}", 22, STRANGER) for number in range(200)]
+    quiet = [(f"quiet{number}", 2, STRANGER) for number in range(50)]
+    server.passes(2, *flood, *quiet)
+    served = server.passes(5, *flood, *quiet)
+    assert sum(served[200:]) / 50 > 0.95
+    assert sum(served[:200]) / 200 < 0.5
+
+
+def test_who_is_proven_is_served_however_many_strangers_come(server: Server):
+    """Even of forged addresses, each of which sends one message alone."""
+    flood = [(object(), 1, STRANGER) for _ in range(4500)]
+    served = server.passes(4, ("proven", 500, PROVEN), *flood)
+    assert served[0] > 0.99
+
+
+def test_forged_addresses_use_up_no_memory_and_leave_something_for_strangers(server: Server):
+    for _ in range(2):
+        flood = [(object(), 1, STRANGER) for _ in range(5000)]
+        served = server.passes(2, *flood)
+        assert len(server.shares._pools[STRANGER]._sent) <= MAX_SOURCES
+    assert sum(served) / len(served) > 0.1  # 0.3 would be all that the server can do
+
+
+def test_the_server_stays_busy_meanwhile(server: Server):
+    """What is refused is what can't be served, not more."""
+    server.passes(2, ("flood", 6000, STRANGER))
+    (share,) = server.passes(8, ("flood", 6000, STRANGER))
+    assert 0.7 * 1500 < share * 6000 < 1.1 * 1500
+
+
+def test_those_who_are_proven_share_what_there_is_when_they_are_too_many(server: Server):
+    server.passes(4, ("greedy", 4500, PROVEN), ("modest", 50, PROVEN))
+    served = server.passes(6, ("greedy", 4500, PROVEN), ("modest", 50, PROVEN))
+    assert served[1] > 0.98
+    assert served[0] < 0.4
+
+
+def test_somebody_new_gets_in_when_all_is_taken_by_the_proven(server: Server):
+    greedy = [(number, 1000, PROVEN) for number in range(5)]
+    server.passes(5, *greedy)
+    served = server.passes(5, *greedy, ("new", 10, STRANGER))
+    assert served[-1] > 0.95
+    assert server.shares._pools[STRANGER].rate == LEAST_RATE[STRANGER]
+
+
+def test_neighbours_of_the_proven_are_slowed_down_after_strangers_and_before_the_proven(server):
+    flood = [(f"flood{number}", 22, STRANGER) for number in range(200)]
+    server.passes(2, *flood, ("answers", 200, NEIGHBOUR), ("calls", 200, PROVEN))
+    served = server.passes(4, *flood, ("answers", 200, NEIGHBOUR), ("calls", 200, PROVEN))
+    assert min(served[-2:]) > 0.98
+    server.passes(4, ("greedy", 4500, NEIGHBOUR), ("calls", 1000, PROVEN))
+    served = server.passes(4, ("greedy", 4500, NEIGHBOUR), ("calls", 1000, PROVEN))
+    assert served[0] < 0.3
+    assert served[1] > 0.98
+
+
+def test_on_connections_the_sum_of_all_strangers_is_no_reason_to_refuse(server: Server):
+    """Their addresses are real, so each has its share, and nothing sent there is repeated."""
+    flood = [(object(), 1, STRANGER) for _ in range(2000)]
+    server.passes(1, *flood, forgeable=False)
+    assert server.shares.is_short
+    assert not server.shares.refused
+
+
+def test_it_is_over_a_second_after_the_flood(server: Server):
+    server.passes(3, ("flood", 9000, STRANGER))
+    assert server.shares.is_short
+    assert server.shares.refused
+    server.passes(CALM_SECONDS + 1, ("good", 10, STRANGER))
+    assert not server.shares.is_short
+    assert not server.shares._pools[STRANGER]._sent
