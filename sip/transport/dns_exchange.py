@@ -32,6 +32,7 @@ _LAYOUTS = {
     6: (2, 0, 0),  # SOA
     33: (1, 6, 0),  # SRV
     35: (1, 4, 3),  # NAPTR
+    46: (1, 18, 0),  # RRSIG: some give it unasked
 }
 
 
@@ -125,7 +126,7 @@ def _is_modest(data: bytes) -> bool:
 
 
 def _check_names(data: bytes, at: int, kind: int) -> None:
-    """Read over the names in a record of a kind (RFC 1035 §3.3, RFC 2782, RFC 3403 §4.1)."""
+    """Read over the names in a record of a kind (RFC 1035 §3.3, 2782, 3403 §4.1, 4034 §3.1)."""
     names, octets, strings = _LAYOUTS[kind]
     at += octets
     for _ in range(strings):

@@ -18,6 +18,7 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.admin import Admin
 from sip.store.audit import Audit
+from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -182,6 +183,7 @@ def _browser() -> Browser:
         admin,
         Audit(database),
         Phones(),
+        Bans(database),
         clock=clock,
         monotonic=clock,
     )
