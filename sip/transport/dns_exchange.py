@@ -126,7 +126,7 @@ def _is_modest(data: bytes) -> bool:
 
 
 def _check_names(data: bytes, at: int, kind: int) -> None:
-    """Read over the names in a record of a kind (RFC 1035 §3.3, 2782, 3403 §4.1, 4034 §3.1)."""
+    """Read over the names in a record of a kind (RFC 1035 §3.3, RFC 2782, RFC 3403 §4.1)."""
     names, octets, strings = _LAYOUTS[kind]
     at += octets
     for _ in range(strings):
