@@ -1,4 +1,5 @@
 # make check: all that a change must pass, under a minute.  make test: everything, with real phones.
+# make siege: what takes many minutes, hunts of SIEGE_SECONDS=60 each among it; figures are shown.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -22,7 +23,7 @@ test: $(STAMP)
 	$(PYTHON) -m pytest -m "not siege"
 
 siege: $(STAMP)
-	$(PYTHON) -m pytest -q -m siege
+	$(PYTHON) -m pytest -s -m siege
 
 bench: $(STAMP)
 	$(PYTHON) bench/compare.py

@@ -14,6 +14,7 @@ log = logging.getLogger("webadmin")
 _YEAR = 365 * 24 * 3600
 
 _TITLES = {
+    400: "Not understood",
     403: "Not allowed",
     404: "Nothing here",
     409: "Not possible",

@@ -151,7 +151,10 @@ def _to_sign_in() -> None:
 
 
 def with_headers(app: WSGIApp) -> WSGIApp:
-    """Add to every answer of `app`, its errors too, what browsers have to be told."""
+    """Add to every answer of `app`, its errors too, what browsers have to be told.
+
+    What a browser has said is made readable before.
+    """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -163,6 +166,15 @@ def with_headers(app: WSGIApp) -> WSGIApp:
                 headers.append(("Strict-Transport-Security", f"max-age={_HSTS_SECONDS}"))
             return start_response(status, headers, exc_info)
 
+        _make_readable(environ)
         return app(environ, start)
 
     return serve
+
+
+def _make_readable(environ: dict[str, Any]) -> None:
+    """Put a mark in the place of octets that are no UTF-8: bottle raises where a field has some."""
+    for name, value in environ.items():
+        if name.startswith("HTTP_") and not value.isascii():
+            text = value.encode("latin-1").decode("utf-8", "replace")
+            environ[name] = text.encode("utf-8").decode("latin-1")

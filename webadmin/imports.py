@@ -15,7 +15,7 @@ from bottle import BaseRequest, Bottle, FileUpload, HTTPError, HTTPResponse, req
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, Report, Sheet, apply, check, exported, read_sheet
-from webadmin.site import Answer, Doer, Site, go_to
+from webadmin.site import Answer, Doer, Site, go_to, typed
 from webadmin.work import TooBusy
 
 log = logging.getLogger("webadmin")
@@ -180,7 +180,7 @@ def mount(app: Bottle, site: Site) -> None:
         return go_to("/users/import")
 
     def act(deed: Callable[[int], None]) -> Answer:
-        number = request.forms.get("number", "")
+        number = typed("number")
         try:
             deed(int(number) if number.isascii() and number.isdecimal() else 0)
         except WrongImport:
@@ -233,7 +233,7 @@ def _uploaded(site: Site) -> tuple[BinaryIO, bool]:
     try:
         # A thread, because it goes through the body line by line.
         content, update = site.imports.run(parse)
-    except (HTTPResponse, LookupError, UnicodeError):  # LookupError: of a charset
+    except (HTTPResponse, LookupError, ValueError):  # of a charset, of a type that can't be read
         raise ValueError(_UNREADABLE) from None
     if not content.strip():
         raise ValueError("Choose a file, or paste some rows.")

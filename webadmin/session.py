@@ -11,7 +11,7 @@ from webadmin.connections import address_and_network
 from webadmin.exposure import is_encrypted
 from webadmin.guard import COOKIE
 from webadmin.pages import browser_of
-from webadmin.site import SESSION, Answer, Site, go_to
+from webadmin.site import SESSION, Answer, Site, go_to, typed
 from webadmin.work import TooBusy
 
 # Wrong passwords from one address until it has to wait, and for how long, in seconds.  What is
@@ -140,9 +140,9 @@ def mount(app: Bottle, site: Site, tries: Tries) -> None:
 
     @app.post("/login")  # type: ignore[untyped-decorator]
     def sign_in() -> Answer:
-        username = (request.forms.getunicode("username") or "").strip()
-        password = request.forms.getunicode("password") or ""
-        wanted = _own_path(request.forms.getunicode("next") or "")
+        username = typed("username").strip()
+        password = typed("password")
+        wanted = _own_path(typed("next"))
         try:
             kept = check_password(site, tries, username, password)
         except TooManyTries as error:

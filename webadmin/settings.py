@@ -1,12 +1,12 @@
 """The administrator's own things: the password, and which browsers are signed in."""
 
-from bottle import Bottle, HTTPError, request, response
+from bottle import Bottle, HTTPError, response
 
 from sip.store.admin import SHORT_PASSWORD, USERNAME, hash_password
 from sip.store.audit import Act
 from webadmin.pages import browser_of
 from webadmin.session import TooManyTries, Tries, check_password, open_session, refuse_for_now
-from webadmin.site import Answer, Site
+from webadmin.site import Answer, Site, typed
 
 
 def mount(app: Bottle, site: Site, tries: Tries) -> None:
@@ -31,9 +31,7 @@ def mount(app: Bottle, site: Site, tries: Tries) -> None:
 
     @app.post("/settings/password")  # type: ignore[untyped-decorator]
     def change_password() -> Answer:
-        current, password, again = (
-            request.forms.getunicode(name) or "" for name in ("current", "password", "again")
-        )
+        current, password, again = map(typed, ("current", "password", "again"))
         if password != again:
             return refuse(again="The two passwords differ.")
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from bottle import HTTPResponse, request, response
+from bottle import HTTPError, HTTPResponse, request, response
 
 from sip.config import Config
 from sip.store.admin import USERNAME, Admin, Session
@@ -66,6 +66,14 @@ class Doer(NamedTuple):
 
     name: str
     address: str
+
+
+def typed(name: str) -> str:
+    """What somebody has typed into a field; "" where a form has none of that name."""
+    try:
+        return request.forms.getunicode(name) or ""
+    except (LookupError, ValueError):  # of a charset that is none, of a type that can't be read
+        raise HTTPError(400, "The form cannot be read.") from None
 
 
 def go_to(path: str) -> HTTPResponse:

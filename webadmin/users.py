@@ -18,7 +18,7 @@ from sip.store.directory import Entry, Question
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.pages import link
 from webadmin.phone import phone_settings
-from webadmin.site import Answer, Site, go_to
+from webadmin.site import Answer, Site, go_to, typed
 
 # Bits of a password that is made for a phone: more than any dictionary, less than a line to type.
 _PASSWORD_BYTES = 12
@@ -83,8 +83,8 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/new")  # type: ignore[untyped-decorator]
     def add_user() -> Answer:
-        username, realm = _typed("username").strip(), _typed("realm").strip() or users.realm
-        display_name = _typed("display_name").strip()
+        username, realm = typed("username").strip(), typed("realm").strip() or users.realm
+        display_name = typed("display_name").strip()
         password, how = _chosen_password()
         errors = _errors(
             ("username", check_username, username),
@@ -137,7 +137,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
     def rename(number: int) -> Answer:
-        name = _typed("display_name").strip()
+        name = typed("display_name").strip()
         try:
             return act(
                 number,
@@ -186,7 +186,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/<number:id>/drop")  # type: ignore[untyped-decorator]
     def drop(number: int) -> Answer:
-        contact = _typed("contact")
+        contact = typed("contact")
 
         def let_go(user: Entry) -> None:
             for each in user.contacts:
@@ -262,13 +262,9 @@ def _sentence(error: Exception) -> str:
     return f"{text[0].upper() if text.startswith('the ') else text[0]}{text[1:]}."
 
 
-def _typed(name: str) -> str:
-    return request.forms.getunicode(name) or ""
-
-
 def _chosen_password() -> tuple[str, str]:
     """Give the password of a form, and `make` where it is one that nobody has typed."""
-    password = _typed("password")
-    if password or _typed("how") != "make":
+    password = typed("password")
+    if password or typed("how") != "make":
         return password, "type"
     return secrets.token_urlsafe(_PASSWORD_BYTES), "make"

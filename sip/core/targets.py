@@ -109,8 +109,8 @@ class TargetSet:
             values = response.values("contact")
         except BadMessage:
             return []
-        for value in values:
-            targets = self._of_contact(value)
+        for number, value in enumerate(values):
+            targets = self._of_contact(value) if number < MAX_TARGETS else []
             if not targets:
                 kept.append(value)
             found += targets

@@ -2,7 +2,7 @@
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
 
 from sip.message.grammar import BadMessage, has_bad_escape, unescape
@@ -13,6 +13,10 @@ from sip.message.names import NAMES
 # what strangers can make us keep: 4096 URIs of at most 200 characters are about 6 MB.
 _KEPT_URIS = 4096
 _LONGEST_KEPT = 200
+# Of longer ones a few: the contacts of one REGISTER are compared each with all others.  40 are at
+# most 1,000 characters long and take about 40 kB then.
+_KEPT_LONG_URIS = 64
+_LONGEST_KEPT_LONG = 1000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
@@ -80,6 +84,7 @@ class SipUri(Uri):
     port: int | None
     params: tuple[tuple[str, str | None], ...]
     headers: tuple[tuple[str, str], ...]
+    _compared: "_Compared | None" = field(default=None, init=False, repr=False, compare=False)
 
     def param(self, name: str) -> str | None:
         """Give a parameter's value, unescaped: "" where it has none, None where it is missing."""
@@ -99,33 +104,34 @@ class SipUri(Uri):
             return True
         if not isinstance(other, SipUri):
             return False
-        return (
-            self.scheme == other.scheme
-            and self.host == other.host
-            and self.port == other.port
-            and _same_text(self.user, other.user)
-            and _same_text(self.password, other.password)
-            and _same_params(dict(self.params), dict(other.params))
-            and _sorted_headers(self) == _sorted_headers(other)
-        )
+        if self.host != other.host or self.port != other.port or self.scheme != other.scheme:
+            return False
+        whole, params = self._as_compared()
+        other_whole, other_params = other._as_compared()
+        return whole == other_whole and _same_params(params, other_params)
+
+    def _as_compared(self) -> "_Compared":
+        """In the one form that all who are equal have; found once, for many to be compared with."""
+        if self._compared is None:
+            headers = [(_long_name(name), normal_escapes(value)) for name, value in self.headers]
+            whole = (
+                None if self.user is None else normal_escapes(self.user),
+                None if self.password is None else normal_escapes(self.password),
+                sorted(headers),
+            )
+            params = {name: normal_escapes(value or "").lower() for name, value in self.params}
+            self._compared = whole, params
+        return self._compared
 
 
-def _same_text(a: str | None, b: str | None) -> bool:
-    return a == b or (a is not None and b is not None and normal_escapes(a) == normal_escapes(b))
+# User, password and headers, which have to be the same; and parameters, which may be missing.
+_Compared = tuple[tuple[str | None, str | None, list[tuple[str, str]]], dict[str, str]]
 
 
-def _same_params(a: dict[str, str | None], b: dict[str, str | None]) -> bool:
+def _same_params(a: dict[str, str], b: dict[str, str]) -> bool:
     if (a.keys() ^ b.keys()) & _NEVER_IGNORED:
         return False
-    return all(
-        normal_escapes(a[name] or "").lower() == normal_escapes(b[name] or "").lower()
-        for name in a.keys() & b.keys()
-    )
-
-
-def _sorted_headers(uri: SipUri) -> list[tuple[str, str]]:
-    """The headers by their long names, in an order of their own; mostly there are none."""
-    return sorted((_long_name(name), normal_escapes(value)) for name, value in uri.headers)
+    return all(a[name] == b[name] for name in a.keys() & b.keys())
 
 
 def _long_name(header: str) -> str:
@@ -139,18 +145,22 @@ class TelUri(Uri):
 
     number: str
     params: tuple[tuple[str, str | None], ...]
+    _compared: "frozenset[tuple[str, str]] | None" = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def equals(self, other: Uri) -> bool:
         """Compare by RFC 3966 §4: numbers without separators, parameters in any order."""
         if not isinstance(other, TelUri):
             return False
-        return self.number.lower() == other.number.lower() and _tel_params(self) == _tel_params(
-            other
-        )
+        is_same = self.number.lower() == other.number.lower()
+        return is_same and self._as_compared() == other._as_compared()
 
-
-def _tel_params(uri: TelUri) -> set[tuple[str, str]]:
-    return {(name, _tel_value(name, value or "")) for name, value in uri.params}
+    def _as_compared(self) -> frozenset[tuple[str, str]]:
+        if self._compared is None:
+            pairs = [(name, _tel_value(name, value or "")) for name, value in self.params]
+            self._compared = frozenset(pairs)
+        return self._compared
 
 
 def _tel_value(name: str, value: str) -> str:
@@ -161,7 +171,9 @@ def _tel_value(name: str, value: str) -> str:
 
 def parse_uri(text: str) -> Uri:
     """Read a URI, without the angle brackets around it.  Raises BadMessage (400)."""
-    return _parse_kept(text) if len(text) <= _LONGEST_KEPT else read_uri(text)
+    if len(text) <= _LONGEST_KEPT:
+        return _parse_kept(text)
+    return _parse_long_kept(text) if len(text) <= _LONGEST_KEPT_LONG else read_uri(text)
 
 
 def read_uri(text: str) -> Uri:
@@ -180,6 +192,7 @@ def read_uri(text: str) -> Uri:
 
 
 _parse_kept = kept(_KEPT_URIS)(read_uri)
+_parse_long_kept = kept(_KEPT_LONG_URIS)(read_uri)
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:

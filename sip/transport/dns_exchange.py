@@ -4,6 +4,7 @@ dnspython writes and reads the messages; it alone would read any that is 64 kB l
 """
 
 import socket
+import struct
 import time
 
 import dns.exception
@@ -14,6 +15,24 @@ import dns.nameserver
 # Octets of an answer, which is read in one go while nobody else has a turn: a hostile one of 64 kB
 # takes a tenth of a second, and no honest one of what we ask for has 2 kB.
 MAX_ANSWER_OCTETS = 4096
+# Records of an answer, and labels of a name in it, pointers included: dnspython's time grows with
+# the square of both, and 4 kB that are made for it would take it a second; so it is 20 ms.
+MAX_RECORDS_IN_ANSWER = 64
+MAX_LABELS = 16
+
+# How many questions, answers, authorities and additional records follow (§4.1.1); and of a record,
+# behind its name, its kind and the length of its data (§4.1.3).
+_HEAD = struct.Struct("!4x4H")
+_RECORD = struct.Struct("!H6xH")
+# The kinds that come with what we ask for: how many names there are in their data, and how many
+# octets and strings before these.
+_LAYOUTS = {
+    **dict.fromkeys((1, 16, 28, 41), (0, 0, 0)),  # A, TXT, AAAA, OPT
+    **dict.fromkeys((2, 5, 39), (1, 0, 0)),  # NS, CNAME, DNAME
+    6: (2, 0, 0),  # SOA
+    33: (1, 6, 0),  # SRV
+    35: (1, 4, 3),  # NAPTR
+}
 
 
 class NameServer(dns.nameserver.Do53Nameserver):
@@ -54,7 +73,7 @@ def _by_udp(
     while True:
         _has_time(sock, give_up_at)
         data = sock.recv(MAX_ANSWER_OCTETS + 1)
-        if len(data) > MAX_ANSWER_OCTETS or data[:2] != question[:2]:
+        if len(data) > MAX_ANSWER_OCTETS or data[:2] != question[:2] or not _is_modest(data):
             continue
         try:
             answer = dns.message.from_wire(data, raise_on_truncation=True)
@@ -76,10 +95,58 @@ def _by_tcp(
     octets = int.from_bytes(_read(sock, 2, give_up_at), "big")
     if octets > MAX_ANSWER_OCTETS:
         raise dns.exception.FormError(f"an answer of {octets} octets")
-    answer = dns.message.from_wire(_read(sock, octets, give_up_at))
+    data = _read(sock, octets, give_up_at)
+    if not _is_modest(data):
+        raise dns.exception.FormError("an answer that would take long to read")
+    answer = dns.message.from_wire(data)
     if not request.is_response(answer):
         raise dns.exception.FormError("an answer to something else")
     return answer
+
+
+def _is_modest(data: bytes) -> bool:
+    """Tell whether an answer has few records, of kinds that are known, and names of few labels."""
+    try:
+        questions, *counts = _HEAD.unpack_from(data)
+        at = _HEAD.size
+        for _ in range(questions):
+            at = _behind_name(data, at) + 4
+        if sum(counts) > MAX_RECORDS_IN_ANSWER:
+            return False
+        for _ in range(sum(counts)):
+            at = _behind_name(data, at)
+            kind, length = _RECORD.unpack_from(data, at)
+            at += _RECORD.size
+            _check_names(data, at, kind)
+            at += length
+    except (IndexError, KeyError, ValueError, struct.error):
+        return False
+    return True
+
+
+def _check_names(data: bytes, at: int, kind: int) -> None:
+    """Read over the names in a record of a kind (RFC 1035 §3.3, RFC 2782, RFC 3403 §4.1)."""
+    names, octets, strings = _LAYOUTS[kind]
+    at += octets
+    for _ in range(strings):
+        at += 1 + data[at]
+    for _ in range(names):
+        at = _behind_name(data, at)
+
+
+def _behind_name(data: bytes, at: int) -> int:
+    """Find where the name ends that begins there (§4.1.4).  Raises ValueError for a long one."""
+    end = 0
+    for _ in range(MAX_LABELS):
+        octet = data[at]
+        if octet >= 192:
+            end = end or at + 2
+            at = (octet & 63) << 8 | data[at + 1]
+        elif octet:
+            at += 1 + octet
+        else:
+            return end or at + 1
+    raise ValueError("a name of too many labels")
 
 
 def _read(sock: socket.socket, octets: int, give_up_at: float) -> bytes:

@@ -4,12 +4,15 @@ import re
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
 from sip.message.kept import kept
 from sip.message.uri import format_host_port, parse_host_port
 
 DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
+_MAX_PORT = 65_535
+# No server lives to count so many connections.
+_MAX_CONNECTION = 2**53
 
 # Of datagrams over IPv4, at a glance: at a start there may be a hundred thousand to read.
 _USUAL_FLOW = re.compile(
@@ -57,9 +60,11 @@ def parse_flow(text: str) -> Flow:
     match text.split("/"):
         case [transport, local, remote]:
             return Flow(transport, _endpoint(local), _endpoint(remote))
-        case [transport, local, remote, connection, port] if (connection + port).isdecimal():
-            numbers = int(connection), int(port)
-            return Flow(transport, _endpoint(local), _endpoint(remote), *numbers)
+        case [transport, local, remote, connection, port]:
+            number = bounded_number(connection, _MAX_CONNECTION) or 0
+            listens_at = bounded_number(port, _MAX_PORT)
+            if 0 < number <= _MAX_CONNECTION and listens_at is not None and listens_at <= _MAX_PORT:
+                return Flow(transport, _endpoint(local), _endpoint(remote), number, listens_at)
     raise BadMessage(f"{text[:60]!r} is no flow")
 
 

@@ -1,5 +1,6 @@
 """Attacks on the web admin within TLS, and what is said where there is none."""
 
+import signal
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import trustme
 
 from tests.attacks.attacker import PASSWORD, Attacker, statuses, waits_of_sip
 from tests.wire.network import Machine
+from tests.wire.programs import until
 from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
@@ -56,6 +58,35 @@ def test_tls_is_served_and_plain_http_is_told_so(secured):
     assert statuses(plain) == [400]
     assert b"https://" in plain
     assert "HTTPS" in server.log.read_text()
+
+
+def test_a_new_certificate_is_taken_without_a_restart_and_a_broken_one_is_not(secured, tmp_path):
+    """SIGHUP, as a program that renews certificates sends it."""
+    server, trust = secured
+    key = tmp_path / "key.pem"
+    good = key.read_bytes()
+    key.write_text("no key")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "the certificate stays as it is" in server.log.read_text(), "it is refused")
+    assert statuses(page_by_tls(server, trust)) == [200]
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(key)
+    assert key.read_bytes() != good
+    server.process.send_signal(signal.SIGHUP)
+    authority.configure_trust(trust)
+
+    def shows_the_new_one() -> bool:
+        with (
+            socket.create_connection(("127.0.0.1", server.web_port), 10) as raw,
+            trust.wrap_socket(raw, server_hostname="127.0.0.1") as connection,
+        ):
+            shown = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
+            return "".join(shown.split()) in "".join((tmp_path / "cert.pem").read_text().split())
+
+    until(shows_the_new_one, "the new certificate is shown")
+    server.has_no_traceback()
 
 
 def test_handshakes_that_hang_keep_nobody_waiting(secured):

@@ -4,12 +4,11 @@ import logging
 import random
 import re
 
-import gevent
 import pytest
+from watched import Watched
 from world import REALM, SDP, SERVER, Phone, World
 
 from sip.message.message import Request, parse
-from sip.transport.flow import Endpoint, Flow
 
 SEEDS = range(4)
 CALLS = 12
@@ -47,26 +46,6 @@ def changed(data: bytes, rng: random.Random) -> bytes:
                 lines[line] = b"".join(parts)
                 data = b"\r\n".join(lines)
     return data
-
-
-class Watched(World):
-    """A world that notes whom the server sends to, and what escapes from it."""
-
-    def __post_init__(self) -> None:
-        self.hosts: set[str] = set()
-        self.readers: list[gevent.Greenlet] = []
-        super().__post_init__()
-
-    def deliver(self, data: bytes, source: Endpoint) -> None:
-        """Let the server read a datagram."""
-        flow = Flow("UDP", SERVER, source)
-        self.readers.append(gevent.spawn(self.server.transports.receive, data, flow))
-        self.settle()
-
-    def carry(self, data: bytes, flow: Flow) -> None:
-        """Note where it goes."""
-        self.hosts.add(flow.remote[0])
-        super().carry(data, flow)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

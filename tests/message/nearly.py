@@ -103,13 +103,13 @@ def values(kind: str) -> st.SearchStrategy[str]:
     return st.one_of(nearly(VALUES[kind]), st.lists(st.sampled_from(PIECES)).map("".join))
 
 
-def _octets(text: str) -> bytes:
+def octets_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
 datagrams = st.one_of(
-    nearly(MESSAGES).map(_octets),
-    st.lists(st.sampled_from(PIECES)).map("".join).map(_octets),
+    nearly(MESSAGES).map(octets_of),
+    st.lists(st.sampled_from(PIECES)).map("".join).map(octets_of),
     st.binary(max_size=80),
-    st.tuples(nearly(MESSAGES).map(_octets), st.binary(max_size=8)).map(b"".join),
+    st.tuples(nearly(MESSAGES).map(octets_of), st.binary(max_size=8)).map(b"".join),
 )

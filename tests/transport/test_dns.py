@@ -1,5 +1,6 @@
 """Questions to a name server on loopback (RFC 1035, 2308, 2782, 3403)."""
 
+import struct
 import time
 
 import pytest
@@ -69,7 +70,7 @@ def test_what_is_too_long_for_a_datagram_is_asked_again_by_tcp(server, ask: Name
 
 def test_a_zone_may_have_more_than_we_read():
     """A bound of ours."""
-    many = "\n".join(f"sip A 192.0.2.{number}" for number in range(1, 100))
+    many = "\n".join(f"sip A 192.0.2.{number}" for number in range(1, 61))
     with NameServer({"example.net": many}) as server:
         assert len(NameServers([server.address])("sip.example.net", "A").found) == dns.MAX_RECORDS
 
@@ -84,6 +85,38 @@ def test_an_answer_that_is_too_large_is_none(monkeypatch, is_by_tcp: bool):
         with pytest.raises(Unanswered):
             NameServers([server.address])("sip.example.net", "A")
         assert server.asked
+
+
+@pytest.mark.parametrize("kind", [2, 5, 6, 33, 35])
+def test_four_kilobytes_that_take_long_to_read_are_no_answer(server, ask: NameServers, kind: int):
+    """RFC 1035 §4.1.4: by pointers, each of many records may name a host of 126 labels."""
+
+    def slow(question: bytes) -> bytes:
+        long_name = b"\x01a" * 126 + b"\0"
+        lead = {5: b"", 33: bytes(6), 35: bytes(7)}.get(kind, b"")
+        head = question[:2] + b"\x84\x00" + question[4:6] + struct.pack("!3H", 180, 0, 0)
+        first = b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, 60, len(long_name))
+        pointer = struct.pack("!H", 0xC000 | len(question) + len(first))
+        data = (lead + pointer * 2 + bytes(20)) if kind == 6 else lead + pointer
+        record = pointer + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
+        return (head + question[12:] + first + long_name + record * 179)[:4096]
+
+    server.forges = slow
+    began = time.process_time()
+    assert len(ask("sip.example.net", "A").found) == 2
+    assert time.process_time() - began < 0.1
+
+
+def test_a_name_of_many_labels_is_not_read(monkeypatch):
+    """A bound of ours: RFC 1035 §2.3.4 has none but the 255 octets."""
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
+    for labels, count in ((10, 1), (17, 0)):
+        name = "a." * labels + "example.net"
+        with NameServer({"example.net": f"{name}. A 192.0.2.1"}) as server:
+            try:
+                assert len(NameServers([server.address])(name, "A").found) == count
+            except Unanswered:
+                assert count == 0
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,11 @@ def test_a_flow_is_written_as_a_uri_parameter_may_be():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "UDP", "UDP/192.0.2.1:5060", "UDP/192.0.2.1/192.0.2.7:1", "UDP/a:1/b:0", "UDP/a:1/b:1/c"],
+    [
+        *("", "UDP", "UDP/192.0.2.1:5060", "UDP/192.0.2.1/192.0.2.7:1", "UDP/a:1/b:0"),
+        *("UDP/a:1/b:1/c", "TCP/a:1/b:1//5060", "TCP/a:1/b:1/7/", "TCP/a:1/b:1/7/65536"),
+        *("TCP/a:1/b:1/0/5060", "TCP/a:1/b:1/٣/5060", "TCP/a:1/b:1/" + "9" * 5000 + "/1"),
+    ],
 )
 def test_what_is_no_flow_is_refused(text):
     """It came from the network or from a file."""

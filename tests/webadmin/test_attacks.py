@@ -63,6 +63,46 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
     assert browser.send("POST", "/users/import", body, headers).status == 422
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Accept", "Host", "Origin", "Sec-Fetch-Site", "HX-Request", "User-Agent", "Cookie"),
+        *("X-Forwarded-Proto", "X-Forwarded-For", "If-Modified-Since", "Accept-Language"),
+    ],
+)
+def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, name):
+    """Anybody can send one, and a fault would be forty lines in the log."""
+    for path in ("/login", "/", "/no/such/page", "/static/admin.css", "/healthz"):
+        for text in ("\xff", "https\xf7", "gr\xc3\xbc\xc3\x9fe", "\xc3"):
+            for who in (Browser(browser.app), browser):
+                assert who.get(path, **{name.replace("-", "_"): text}).status in (
+                    200,
+                    303,
+                    401,
+                    404,
+                )
+            assert Browser(browser.app).send("POST", path, b"", {name: text}).status < 500
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("a;", "a;;;", "text/plain; charset", FORM + ";x", "multipart/form-data; boundary=b; x"),
+        *("multipart/form-data; boundary=b; charset=nonesuch", "multipart/form-data", '"'),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"]
+)
+def test_a_form_of_an_odd_type_is_no_fault_of_ours(browser, caplog, path, content_type):
+    """Anybody can send one to the sign-in, and a fault would be forty lines in the log."""
+    headers = {"Content-Type": content_type, **browser.own_site}
+    body = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nabc\r\n--b--\r\n'
+    assert browser.send("POST", path, body, headers).status in (303, 400, 403, 409, 422)
+    assert not caplog.records
+
+
 def test_a_large_form_comes_in_parts_or_not_at_all(browser):
     """Percent-encoding of 30 MB takes 1.5 GB and holds the hub for seconds."""
     headers = {"Content-Type": FORM, **browser.own_site}

@@ -1,0 +1,283 @@
+"""What reads a stranger's octets, one target each: it takes any, or says no in its own way.
+
+A target fails by an assertion, or by an exception that its reader must not raise.  The fast tests
+run all over the corpus; `hunt.py` looks for more, guided by the code that is reached.  Those that
+need a whole server are in `servers.py`.
+"""
+
+import io
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import dns.nameserver
+import dns.resolver
+from fuzz import servers
+from message import holds
+
+from sip.core.digest import Nonces, expected_response, is_right, read_answer
+from sip.core.routing import Domains, _read_route, as_request_uri, take_own_routes
+from sip.core.ticket import Tickets
+from sip.message.framing import PING, BadStream, Framer, with_length
+from sip.message.grammar import BadMessage, parse_params, split_list, without_params
+from sip.message.headers import parse_credentials, parse_name_addr, way_back
+from sip.message.message import Request, bad_request, for_log, parse
+from sip.message.names import field_name, named
+from sip.message.uri import SipUri, parse_uri, read_uri
+from sip.store.accounts import check_realm, check_username
+from sip.store.sheet import BadFile, read_sheet
+from sip.transport.dns import MAX_RECORDS, NameServers, Records, Unanswered
+from sip.transport.dns_exchange import _by_tcp, _by_udp
+from sip.transport.flow import flow_text, parse_flow
+from sip.transport.resolver import MAX_HOPS, NoRoute, Resolver
+
+SOURCE = "192.0.2.7"
+
+
+def text_of(octets: bytes) -> str:
+    """Octets as the text of a header field, which has no line ends but folds."""
+    return octets.decode("utf-8", "surrogateescape").replace("\r", " ").replace("\n", " ")
+
+
+# Messages
+
+
+_SECRETS = re.compile(
+    rb"^(?:(?:proxy-)?authorization|(?:proxy|www)-authenticate)[ \t]*:(.*(?:\n[ \t].*)*)",
+    re.I | re.M,
+)
+
+
+def message(octets: bytes) -> None:
+    """A datagram: what is accepted goes on unchanged, what isn't can be answered."""
+    holds.is_message_or_bad(octets)
+    holds.goes_out_as_it_came(octets)
+    holds.is_one_message_when_edited(octets)
+    try:
+        read = parse(octets)
+    except BadMessage:
+        return
+    assert read.names == named(read.lines)[0] == [field_name(line) for line in read.lines]
+    assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
+    # What came in a datagram may be sent on along a connection, and is the same message there.
+    sent = with_length(read.encode())
+    framer = Framer()
+    framer.feed(sent)
+    assert framer.next() == sent
+    assert parse(sent).body == read.body
+
+
+def stream(octets: bytes) -> None:
+    """A stream is cut in the same places, in whatever pieces it comes."""
+    whole = _cut(octets, len(octets) or 1)
+    assert _cut(octets, 1) == whole
+    assert _cut(octets, 7) == whole
+    for part in whole:
+        if part != PING and part != b"":
+            holds.is_message_or_bad(part)
+            assert with_length(part) == part
+
+
+def _cut(octets: bytes, size: int) -> list[bytes]:
+    framer, found = Framer(), []
+    try:
+        for start in range(0, len(octets), size):
+            framer.feed(octets[start : start + size])
+            while (part := framer.next()) is not None:
+                found.append(part)
+    except BadStream as bad:
+        bad_request(bad, bad.head)
+        found.append(b"")
+    return found
+
+
+# Values
+
+
+def via(octets: bytes) -> None:
+    text = text_of(octets)
+    holds.vias_read_alike(text)
+    holds.outcome(way_back, text)
+
+
+def address(octets: bytes) -> None:
+    holds.addresses_read_alike(text_of(octets))
+
+
+def parameters(octets: bytes) -> None:
+    text = text_of(octets)
+    holds.parameters_read_alike(";" + text)
+    holds.lists_split_alike(text)
+    holds.are_numbers_or_bad(text)
+
+
+def uri(octets: bytes) -> None:
+    """Two URIs, one a line."""
+    one, _, other = octets.decode("utf-8", "surrogateescape").partition("\n")
+    holds.is_uri_or_bad(one)
+    holds.is_host_or_bad(one)
+    holds.uris_compare_either_way(one, other)
+
+
+def contact(octets: bytes) -> None:
+    """A Contact becomes a Request-URI, and its other parameters are given back (§16.6, §10.3)."""
+    values = holds.outcome(split_list, text_of(octets))
+    for value in values if isinstance(values, list) else ():
+        read = holds.outcome(parse_name_addr, value)
+        if read is holds.REFUSED:
+            continue
+        kept = without_params(read.params_text, frozenset({"q", "expires"}))
+        assert parse_params(kept) == {
+            name: said for name, said in read.params.items() if name not in ("q", "expires")
+        }
+        target = holds.outcome(as_request_uri, read.uri_text)
+        if target is holds.REFUSED or holds.outcome(parse_uri, read.uri_text) is holds.REFUSED:
+            continue
+        parsed = parse_uri(target)
+        if isinstance(parsed, SipUri):
+            assert not parsed.headers
+            assert parsed.param("method") is None
+            assert as_request_uri(target) == target
+
+
+def digest(octets: bytes) -> None:
+    """Credentials: nobody gets in by any, and whoever knows the HA1 does by all that are whole."""
+    text = text_of(octets)
+    holds.credentials_read_alike(text)
+    credentials = holds.outcome(parse_credentials, text)
+    if credentials is holds.REFUSED:
+        return
+    answer = read_answer(credentials.params)
+    if isinstance(answer, str):
+        assert len(answer) < 200
+        return
+    ha1 = "0123456789abcdef" * 2
+    assert not is_right(ha1, "REGISTER", answer)
+    right = expected_response(ha1, "REGISTER", answer)
+    assert is_right(ha1, "REGISTER", replace(answer, response=right.upper()))
+    nonces = Nonces(b"secret of a test", lambda: "0" * 16)
+    assert not nonces.is_ours(answer.nonce, SOURCE)
+    count = int(answer.count, 16) if answer.qop else 1
+    nonce = nonces.make(1000.0, SOURCE)
+    assert nonces.use(nonce, count, 1000.0) == (count > 0)
+    assert not nonces.use(nonce, count, 1000.0)
+
+
+def route(octets: bytes) -> None:
+    """Both readings of a Route agree; whatever stands there is no ticket of ours (§16.4)."""
+    text = text_of(octets)
+    exact = holds.outcome(lambda value: read_uri(parse_name_addr(value).uri_text), text)
+    quick = holds.outcome(_read_route, text)
+    assert quick == exact or (quick is holds.REFUSED and not isinstance(exact, SipUri))
+    lines = [f"Route: {text}", "From: <sip:a@b>;tag=1", "To: <sip:b@b>;tag=2", "Call-ID: x"]
+    request = Request("BYE", "sip:b@example.com", ["route", "from", "to", "call-id"], lines)
+    domains = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
+    taken = holds.outcome(lambda one: take_own_routes(one, domains), request)
+    if taken is not holds.REFUSED:
+        assert all(domains.is_us(one) for one in taken)
+        assert Tickets(b"a secret of 16 octets").passage(request, taken) is None
+
+
+def flow(octets: bytes) -> None:
+    read = holds.outcome(parse_flow, text_of(octets))
+    if read is not holds.REFUSED:
+        assert parse_flow(flow_text(read)) == read
+
+
+# What isn't SIP
+
+
+class _Said:
+    """A socket on which a name server says one thing, and then nothing any more."""
+
+    def __init__(self, rest: bytes) -> None:
+        self.rest = rest
+
+    def settimeout(self, seconds: float) -> None: ...
+
+    def send(self, question: bytes) -> None:
+        """Answer that question: id and question are right, all else is as it came."""
+        head = bytes([0x80 | self.rest[0] & 7, self.rest[1], 0, 1])
+        self.rest = question[:2] + head + self.rest[2:8] + question[12:] + self.rest[8:]
+
+    def sendall(self, question: bytes) -> None:
+        self.send(question[2:])
+        self.rest = len(self.rest).to_bytes(2, "big") + self.rest
+
+    def recv(self, count: int) -> bytes:
+        if not self.rest:
+            raise OSError("that was all")
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+
+class _Server(dns.nameserver.AddressAndPortNameserver):
+    """Answers each question by the same octets."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__("192.0.2.53", 53)
+        self.said = said
+
+    def kind(self) -> str:
+        return "Said"
+
+    def query(self, request, timeout, source, source_port, max_size, **options):
+        ask = _by_tcp if max_size else _by_udp
+        return ask(_Said(self.said), request, time.monotonic() + timeout)
+
+
+class _NameServers(NameServers):
+    def __init__(self, said: bytes) -> None:
+        super().__init__()
+        self.said = said
+
+    def _configured(self) -> dns.resolver.Resolver:
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = [_Server(self.said)]
+        return resolver
+
+
+def _said(ask: NameServers, name: str, kind: str) -> Records | str:
+    """What is answered; or why nothing is, for the log."""
+    try:
+        return ask(name, kind)
+    except Unanswered as error:
+        return str(error)
+
+
+def name_server(octets: bytes) -> None:
+    """What a name server says to whatever it is asked: records, or no answer; ways, or none."""
+    ask = _NameServers(octets.ljust(8, b"\0"))
+    for kind in ("A", "AAAA", "SRV", "NAPTR"):
+        records = _said(ask, "a.example", kind)
+        assert isinstance(records, str) or len(records.found) <= MAX_RECORDS
+    try:
+        hops = Resolver(ask, time.monotonic).hops(parse_uri("sip:a@a.example"))
+    except NoRoute:
+        return
+    assert 0 < len(hops) <= MAX_HOPS
+
+
+def sheet(octets: bytes) -> None:
+    """A file of accounts: rows whose names can be used, or a refusal in words."""
+    try:
+        read = read_sheet(io.BytesIO(octets), "example.com", max_rows=1000)
+    except BadFile:
+        return
+    for row in read.wanted:
+        name, realm = row.name
+        check_username(name)
+        check_realm(realm or "example.com")
+    assert all(refusal.reason for refusal in read.refused)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    read.__name__: read
+    for read in (
+        *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
+        *(name_server, sheet, servers.stranger, servers.member, servers.callee, servers.form),
+    )
+}
+# Those whose octets are SIP messages, which the mutator knows how to make.
+MESSAGES = frozenset({"message", "stream", "stranger", "member", "callee"})
