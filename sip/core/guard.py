@@ -129,12 +129,11 @@ class Guard:
 
     def is_asked(self, host: str, username: str, realm: str, *, is_ours: bool) -> bool:
         """Tell whether an answer is looked at; `is_ours` says that its nonce was made for it."""
-        source = network_of(host)
-        if not is_ours:
-            return not self._guesses.is_doubted(source, self.clock())
-        if not self._guesses:
+        if is_ours and not self._guesses:
             return True
-        now = self.clock()
+        source, now = network_of(host), self.clock()
+        if not is_ours:
+            return not self._guesses.is_doubted(source, now)
         if self._guesses.waits(source, username, now):
             return False
         return not self._guesses.waits(source, None, now) or self.is_at_home(
