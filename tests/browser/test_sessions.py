@@ -9,6 +9,7 @@ import trustme
 from sip.config import Config, parse_address
 from sip.store.admin import Admin
 from sip.store.audit import Audit
+from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -152,7 +153,9 @@ def pages_of_an_exposed_server(home):
         config = Config(web_addr=parse_address(":8080"), sip_realm="example.test")
         admin, audit = Admin(database), Audit(database)
         admin.first_password(PASSWORD, print)
-        site = Site(config, users, Directory(database, users), admin, audit, Phones())
+        site = Site(
+            config, users, Directory(database, users), admin, audit, Phones(), Bans(database)
+        )
         try:
             browser = Browser(build(site))
             login = browser.get("/login")
