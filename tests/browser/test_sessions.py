@@ -7,19 +7,14 @@ import pytest
 import trustme
 
 from sip.config import Config, parse_address
-from sip.store.admin import Admin
-from sip.store.audit import Audit
-from sip.store.bans import Bans
 from sip.store.database import Database
-from sip.store.directory import Directory
-from sip.store.users import Users
 from tests.attacks.test_web import registers_nastily
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
 from tests.webadmin.client import Browser
-from tests.webadmin.conftest import Phones
+from tests.webadmin.conftest import PASSWORD as SITE_PASSWORD
+from tests.webadmin.conftest import REALM, Clock, site_over
 from webadmin.app import build
-from webadmin.site import Site
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 NEW = "another long password"
@@ -149,22 +144,14 @@ def answering(said: dict):
 def pages_of_an_exposed_server(home):
     """What a server says that others can reach: asked in memory, for it shall not listen so."""
     with Database(str(home / "exposed.db")) as database:
-        users = Users(database, "example.test")
-        config = Config(web_addr=parse_address(":8080"), sip_realm="example.test")
-        admin, audit = Admin(database), Audit(database)
-        admin.first_password(PASSWORD, print)
-        site = Site(
-            config, users, Directory(database, users), admin, audit, Phones(), Bans(database)
-        )
-        try:
+        config = Config(web_addr=parse_address(":8080"), sip_realm=REALM)
+        with site_over(database, Clock(), config) as site:
             browser = Browser(build(site))
             login = browser.get("/login")
-            browser.post("/login", username="admin", password=PASSWORD)
+            browser.post("/login", username="admin", password=SITE_PASSWORD)
             yield {path: browser.get(path) for path in ("/", "/users", "/settings")} | {
                 "/login": login
             }
-        finally:
-            site.close()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

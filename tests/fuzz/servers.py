@@ -11,21 +11,14 @@ from message import holds
 from watched import Watched
 from world import REALM, SDP, Phone
 
-from sip.config import Config
 from sip.core.digest import NONCE_SECONDS, expected_response, read_answer
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
-from sip.store.admin import Admin
-from sip.store.audit import Audit
-from sip.store.bans import Bans
 from sip.store.database import Database
-from sip.store.directory import Directory
-from sip.store.users import Users
 from tests.webadmin.client import Browser
-from tests.webadmin.conftest import HASH, PASSWORD, Clock, Phones
+from tests.webadmin.conftest import PASSWORD, Clock, site_over
 from webadmin.app import build
-from webadmin.site import Site
 
 
 class _Faults(logging.Handler):
@@ -172,22 +165,8 @@ def _browser() -> Browser:
     atexit.register(rooms.close)
     home = rooms.enter_context(tempfile.TemporaryDirectory())
     database = rooms.enter_context(Database(str(Path(home) / "sip.db")))
-    users, admin = Users(database, REALM), Admin(database)
-    admin.keep_password_hash(HASH)
-    users.add("alice", "secret")
-    clock = Clock()
-    site = Site(
-        Config(sip_realm=REALM),
-        users,
-        Directory(database, users),
-        admin,
-        Audit(database),
-        Phones(),
-        Bans(database),
-        clock=clock,
-        monotonic=clock,
-    )
-    rooms.callback(site.close)
+    site = rooms.enter_context(site_over(database, Clock()))
+    site.users.add("alice", "secret")
     browser = Browser(build(site))
     assert browser.post("/login", username="admin", password=PASSWORD).status == 303
     return browser

@@ -5,7 +5,6 @@ import pytest
 from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
 from tests.webadmin.client import Browser
-from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.session import MAX_TRIES
 
@@ -44,23 +43,6 @@ def test_guesses_that_are_not_looked_at_fill_no_audit(stranger, site):
     assert len(refused) == MAX_TRIES
     assert refused[0].about == "wrong password, no further tries for a while"
     assert refused[1].about == "wrong password"
-
-
-def test_a_sign_in_that_nobody_let_in_is_none(stranger, site, monkeypatch):
-    """The password was replaced while it was checked."""
-    from sip.store.admin import hash_password
-
-    another = hash_password("another one")
-    run = site.imports.run
-
-    def replaced_meanwhile(function):
-        right = run(function)
-        site.admin.keep_password_hash(another)
-        return right
-
-    monkeypatch.setattr(site.sign_ins, "run", replaced_meanwhile)
-    stranger.post("/login", username="admin", password=PASSWORD)
-    assert site.audit.entries() == []
 
 
 def test_every_change_of_a_user_is_there(browser, site, monkeypatch):
