@@ -1,11 +1,11 @@
 """The guard's page: who is banned and why, and which networks never are."""
 
-from bottle import Bottle, request, response
+from bottle import Bottle, response
 
 from sip.networks import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
-from webadmin.site import Answer, Site
+from webadmin.site import Answer, Site, typed
 
 
 def mount(app: Bottle, site: Site) -> None:
@@ -31,7 +31,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/bans/remove")  # type: ignore[untyped-decorator]
     def remove() -> Answer:
-        address = _typed("address")
+        address = typed("address").strip()
         try:
             bans.remove(address)
         except (NoSuchBan, ValueError):  # it has ended meanwhile, or somebody was quicker
@@ -41,7 +41,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/bans/trust")  # type: ignore[untyped-decorator]
     def trust() -> Answer:
-        network = _typed("network")
+        network = typed("network").strip()
         try:
             known_as = bans.trust(network)
         except ValueError as error:
@@ -51,14 +51,10 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/bans/distrust")  # type: ignore[untyped-decorator]
     def distrust() -> Answer:
-        network = _typed("network")
+        network = typed("network").strip()
         try:
             bans.distrust(network)
         except (NoSuchBan, ValueError):
             return site.say("/bans", "That network is not trusted any more.")
         site.record(Act.NETWORK_DISTRUSTED, network)
         return site.say("/bans", f"{network} is treated like any other again.")
-
-
-def _typed(name: str) -> str:
-    return (request.forms.getunicode(name) or "").strip()

@@ -93,7 +93,11 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"]
+    "path",
+    [
+        *("/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"),
+        *("/bans/remove", "/bans/trust", "/bans/distrust"),
+    ],
 )
 def test_a_form_of_an_odd_type_is_no_fault_of_ours(browser, caplog, path, content_type):
     """Anybody can send one to the sign-in, and a fault would be forty lines in the log."""
