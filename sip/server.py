@@ -343,12 +343,23 @@ class SipServer:
         """Serve as soon as every phone is known; what asks for the server itself, at once."""
         if request.method != "OPTIONS" or "@" in request.uri_text:
             upstream.hold()
-            self._loaded.wait()
+            self._wait_for_phones()
         self.serve(request, upstream)
 
     def _pass_on_later(self, request: Request, flow: Flow) -> None:
-        self._loaded.wait()
-        self.proxy.pass_on_ack(request, flow)
+        if self._wait_for_phones():
+            self.proxy.pass_on_ack(request, flow)
+
+    def _wait_for_phones(self) -> bool:
+        """Wait until they are loaded.  False: as many wait already as may; a request is refused."""
+        if self._waiting >= MAX_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            self._loaded.wait()
+        finally:
+            self._waiting -= 1
+        return True
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""

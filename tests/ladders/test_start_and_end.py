@@ -21,6 +21,21 @@ def test_while_phones_are_loaded_the_server_answers_for_itself_and_all_else_wait
     assert not alice.inbox
 
 
+def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatch):
+    """Each that waits holds memory, and nobody has shown yet who he is."""
+    monkeypatch.setattr("sip.server.MAX_WAITING", 1)
+    monkeypatch.setattr("sip.server.PLACES_KEPT", 0)
+    alice, server = world.phone("alice"), world.server
+    server.layer.on_request, server.layer.on_ack = server._serve_later, server._pass_on_later
+    first, second = (
+        alice.sends("INVITE", f"sip:bob@{REALM}", answers_challenge=False) for _ in range(2)
+    )
+    alice.gets(503, second)
+    server._loaded.set()
+    world.settle()
+    alice.gets(407, first)
+
+
 def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_ever(world: World):
     """§21.5.4 lets it drop the request; the phone repeats it to whoever is started next."""
     alice = world.phone("alice")
