@@ -17,5 +17,5 @@ VOLUME /data
 EXPOSE 5060/udp 5060/tcp 8080/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --start-period=10s --timeout=5s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=3)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; s = 's' * ('SIPSERVER_WEB_CERT' in os.environ); r.urlopen(f'http{s}://127.0.0.1:8080/healthz', timeout=3, context=ssl._create_unverified_context() if s else None)"]
 ENTRYPOINT ["python", "sipserver.py"]

@@ -11,6 +11,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sip.command_line import settings
 from sip.config import SETTINGS
@@ -73,8 +74,16 @@ def test_the_image_is_given_what_its_context_lets_through():
 
 
 @pytest.mark.wire
-def test_what_is_in_the_image_runs_and_its_health_can_be_asked_for(tmp_path: Path):
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_what_is_in_the_image_runs_and_its_health_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+):
     """Python and its packages are ours here, the files those of the image."""
+    if is_encrypted:
+        issued = trustme.CA().issue_cert("sip.example.com")
+        for name, pem in (("CERT", issued.cert_chain_pems[0]), ("KEY", issued.private_key_pem)):
+            pem.write_to_path(tmp_path / name)
+            monkeypatch.setenv(f"SIPSERVER_WEB_{name}", str(tmp_path / name))
     app = tmp_path / "app"
     app.mkdir()
     for source, target in words_of("COPY"):
