@@ -1,6 +1,5 @@
 """The SIP server: builds the parts, says who serves which method, starts and stops."""
 
-import ctypes
 import errno
 import logging
 import os
@@ -38,6 +37,7 @@ from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request, for_log
 from sip.message.uri import format_host_port
+from sip.rush import Rush, give_back
 from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
@@ -74,8 +74,6 @@ RETRY_AFTER_SECONDS = 5
 ACCOUNTS_AT_ONCE = 500
 # Bindings that are read at a start, likewise: some milliseconds' work.
 BINDINGS_AT_ONCE = 1000
-# Transactions held at a time that are a rush: they take a few megabytes.
-RUSH = 1000
 # At the end: how long what has begun may take, and then what rings, to be cancelled.  Together with
 # the last commit it is less than the five seconds after which people lose their patience.
 SECONDS_TO_END = 2.5
@@ -168,7 +166,7 @@ class SipServer:
         self.granted_buffers: list[int] = []  # octets, of each socket
         self._loaded = Event()
         self._waiting = 0
-        self._most_held = 0  # transactions, since memory was given back last
+        self._rush = Rush()
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
         self._ticked_at = clock()
@@ -428,12 +426,9 @@ class SipServer:
 
     def give_back_memory(self) -> None:
         """After a rush, let the system have what it took."""
-        held = len(self.layer.servers) + len(self.layer.clients)
-        self._most_held = max(self._most_held, held)
-        if self._most_held > RUSH and held < self._most_held // 4:
-            self._most_held = held
+        if self._rush.is_over(len(self.layer.servers) + len(self.layer.clients)):
             forget_what_is_kept()
-            gevent.get_hub().threadpool.spawn(_trim)
+            gevent.get_hub().threadpool.spawn(give_back)
 
     def find_gateways(self) -> None:
         """Look up the addresses of trunks; in a greenlet of its own, for names take time."""
@@ -494,13 +489,6 @@ class SipServer:
 
 def _expiry(config: Config) -> Expiry:
     return Expiry(config.sip_min_expires, config.sip_max_expires, config.sip_default_expires)
-
-
-def _trim() -> None:
-    """Give free memory back; the C library keeps it else.  Takes milliseconds, without the GIL."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
-    if trim is not None:
-        trim(0)
 
 
 def _is_at_work(machine: Machine) -> bool:
