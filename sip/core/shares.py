@@ -78,6 +78,11 @@ class _Pool:
         return True
 
     @property
+    def share(self) -> float:
+        """What each may have of the rate."""
+        return self.rate * SHARED_OUT / max(1, len(self._sent))
+
+    @property
     def is_least(self) -> bool:
         return self.rate <= self.least_rate
 
@@ -93,7 +98,7 @@ class _Pool:
             return
         seconds = min(now - self._shared_out_at, SECONDS_AHEAD)
         self._shared_out_at = now
-        share = self.rate * SHARED_OUT / max(1, len(self._sent))
+        share = self.share
         self._allowed += share * seconds
         self._ahead = max(BURST, share * SECONDS_AHEAD)
         self._all_allowed += self.rate * seconds
@@ -128,9 +133,17 @@ class Shares:
         pool = self._pools[standing]
         if pool.rate == inf or pool.admits(source, is_forgeable=is_forgeable):
             return True
+        self.refuse(now)
+        return False
+
+    def refuse(self, now: float) -> None:
+        """Count a message that is not served: the shortage goes on."""
         self.refused += 1
         self._calm_at = now + CALM_SECONDS
-        return False
+
+    def share_of(self, standing: Standing) -> float:
+        """How many messages a second each source of a standing may send."""
+        return self._pools[standing].share
 
     def tick(self, now: float, *, is_behind: bool) -> None:
         """Find out how much can be served: more and more, until the server is behind again."""
