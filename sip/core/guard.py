@@ -111,7 +111,7 @@ class Guard:
                 self._thinning.count(source)
             if source in self._shut:
                 self.counts["dropped of the banned"] += 1
-                if self._shares.is_short:
+                if source in self._thinning.parts:  # or it would come back when nobody is short
                     self._shares.refuse(self._now)
                 return False
             standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER

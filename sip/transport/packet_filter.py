@@ -32,9 +32,9 @@ _PROGRAM = struct.Struct("@HP")
 _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 _ALL, _NOTHING = 0xFFFF_FFFF, 0
-_SOURCE_PORT = 0  # in the UDP header (RFC 768)
-# Words of a source address that are compared, in the IP header (RFC 791 §3.1, RFC 8200 §3): of IPv6
-# those of its /64.
+_SOURCE_PORT = 0  # in linux/udp.h
+# Where the words of a source address are that are compared, in linux/ip.h and ipv6.h: of IPv6 those
+# of its /64.
 _SOURCE_IPV4 = (12,)
 _SOURCE_IPV6 = (8, 12)
 

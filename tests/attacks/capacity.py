@@ -8,8 +8,8 @@ from contextlib import suppress
 from tests.attacks.flood import EACH, STEP, message
 from tests.wire.server import Server
 
-FIRST_RATE = 500  # requests a second
-QUICKER = 1.4  # from one step to the next
+FIRST_RATE = 2000  # requests a second
+QUICKER = 1.25  # from one step to the next
 SECONDS = 1.0  # of each step
 MOST_RATE = 50_000  # more than one asker in Python can do
 ANSWERED = 0.97  # what is less is too much

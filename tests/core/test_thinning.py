@@ -265,8 +265,10 @@ def test_who_is_banned_is_thinned_to_next_to_nothing():
     line = Line()
     line.guard.know([Ban(FLOOD, "guessed passwords", int(line.now), int(line.now) + 600, 1)], [])
     line.passes(3, (FLOOD, 1, 90_000), ("192.0.2.7", 1, 2000))
-    line.passes(2, (FLOOD, 1, 90_000))
-    assert line.read < 2 * 2 * LEAST_SEEN
+    line.passes(3, (FLOOD, 1, 90_000))
+    assert line.read < 3 * 2 * LEAST_SEEN
+    line.passes(2, (FLOOD, 1, 20))
+    assert not line.guard._shares.is_short  # it sends still, but that is no flood any more
 
 
 def test_what_comes_on_connections_is_never_thinned():
