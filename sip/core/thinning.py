@@ -63,7 +63,7 @@ class Thinning:
             sent = came / self.parts.get(source, 1.0)
             self.kept_away += sent - came
             rate, least = sent / seconds, HEAVY_RATE
-            if source in self._rates and came:
+            if source in self._rates:
                 # Down at once, for a flood may be over; up by halves, for few are a coarse sample.
                 rate, least = min(rate, (rate + self._rates[source]) / 2), QUIET_RATE
             if rate >= least:

@@ -115,11 +115,12 @@ def test_a_flood_from_many_forged_addresses_is_left_to_the_shares(kernel: Kernel
 
 def test_a_flood_of_forged_addresses_takes_no_memory_and_hides_no_other(kernel: Kernel):
     kernel.passes(2, flood=20_000)
-    for number in range(2 * MAX_COUNTED):
-        kernel.thinning.count(f"forged{number}")
-    assert len(kernel.thinning._came) <= MAX_COUNTED
-    kernel.passes(SECONDS_BETWEEN_JUDGEMENTS, flood=20_000)
-    assert set(kernel.thinning.parts) == {"flood"}
+    for _ in range(12):
+        for number in range(MAX_COUNTED + 10):
+            kernel.thinning.count(f"forged{number}")
+        assert len(kernel.thinning._came) <= MAX_COUNTED
+        kernel.passes(TICK, flood=20_000)
+        assert set(kernel.thinning.parts) == {"flood"}
 
 
 def test_the_heaviest_are_thinned_when_they_are_too_many(kernel: Kernel):
@@ -222,6 +223,16 @@ def test_it_is_over_when_the_flood_is_and_nobody_is_thinned():
     told = len(line.orders)
     line.passes(2, (FLOOD, 1, 20))
     assert len(line.orders) == told
+
+
+def test_nobody_is_thinned_any_more_when_a_shortage_is_over_all_at_once():
+    """As after a pause of the whole machine."""
+    line = Line()
+    line.passes(3, (FLOOD, 1, 60_000))
+    line.now += 5
+    line.guard.tick(line.now, is_behind=False)
+    assert not line.guard._shares.is_short
+    assert not line.thinned
 
 
 def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog):
