@@ -96,20 +96,24 @@ def thin(sock: socket.socket, sources: Sequence[Thinned]) -> bool:
     False: the kernel wouldn't, and everything comes in.
     """
     instructions = program(sources, sock.family)
-    try:
-        if not instructions or len(instructions) > _MAX_INSTRUCTIONS:
-            _detach(sock)
-            return not instructions
-        code = b"".join(
-            _INSTRUCTION.pack(code, jt, jf, k & 0xFFFF_FFFF) for code, jt, jf, k in instructions
-        )
-        buffer = ctypes.create_string_buffer(code, len(code))
-        packed = _PROGRAM.pack(len(instructions), ctypes.addressof(buffer))
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, packed)
-    except OSError:  # another system, or no memory for it: a filter that was there has to go
+    if not instructions or len(instructions) > _MAX_INSTRUCTIONS:
         _detach(sock)
-        return False
-    return True
+        return not instructions
+    code = b"".join(
+        _INSTRUCTION.pack(code, jt, jf, k & 0xFFFF_FFFF) for code, jt, jf, k in instructions
+    )
+    buffer = ctypes.create_string_buffer(code, len(code))
+    packed = _PROGRAM.pack(len(instructions), ctypes.addressof(buffer))
+    # Both this program and the one before it take of a socket's net.core.optmem_max; older kernels
+    # grant 20 kB, which is 256 sources of IPv4 twice, but of IPv6 once.
+    for _ in range(2):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, packed)
+        except OSError:  # no room for it, or another system
+            _detach(sock)
+        else:
+            return True
+    return False
 
 
 def _detach(sock: socket.socket) -> None:

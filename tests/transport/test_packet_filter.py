@@ -183,7 +183,25 @@ def test_where_the_kernel_takes_no_such_program_everything_comes_in(mouth):
             raise OSError(92, "Protocol not available")
 
     assert not packet_filter.thin(OtherSystem(), [Thinned(FLOOD, 0.0)])
-    assert asked == [26, 27]  # SO_ATTACH_FILTER, SO_DETACH_FILTER
+    assert asked == [26, 27] * 2  # SO_ATTACH_FILTER, SO_DETACH_FILTER
+
+
+def test_a_program_that_has_no_room_beside_the_one_before_takes_its_place():
+    """The memory for both is that of one socket; older kernels grant 20 kB."""
+
+    class Narrow:
+        family = socket.AF_INET
+        held = 0
+
+        def setsockopt(self, level, option, value):
+            if option == 26 and self.held:
+                raise OSError(12, "Cannot allocate memory")
+            self.held = option == 26
+
+    narrow = Narrow()
+    for _ in range(3):
+        assert packet_filter.thin(narrow, [Thinned(FLOOD, 0.0)])
+        assert narrow.held
 
 
 def test_every_socket_of_the_server_is_thinned(ears):
