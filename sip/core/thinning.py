@@ -19,8 +19,8 @@ OF_SHARE = 1.5
 LEAST_SEEN = 30.0
 # Sources that are counted in the time of a judgement.  Whoever is heavy is among the first to come.
 MAX_COUNTED = 4096
-# Sources that are thinned, the heaviest.  All 256 of them cost the kernel a quarter of a microsecond
-# a datagram, measured, and us a millisecond at each judgement.
+# Sources that are thinned, the heaviest.  256 cost the kernel 0.25 microseconds a datagram,
+# measured, and us a millisecond at each judgement.
 MAX_THINNED = 256
 
 
