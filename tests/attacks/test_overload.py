@@ -77,7 +77,7 @@ def good_share(
 @pytest.mark.parametrize("kind", RATES)
 @pytest.mark.parametrize(("addresses", "least"), FLOODS)
 def test_good_calls_go_on_during_a_flood(server, sipp, flood, kind, addresses, least):
-    """Three times of what the server can do, of one kind, from one address and from many.
+    """Two or three times of what the server can do, of one kind, from one address and from many.
 
     Of garbage it is as much as can be sent, for which reading alone would take all the time.
     """
