@@ -13,7 +13,7 @@ from gevent.event import Event
 from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
-from sip.core.guard import Guard, is_scanner
+from sip.core.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.proxy import OWN_METHODS, Proxy
@@ -325,15 +325,17 @@ class SipServer:
         self.transports.start()
 
     def load(self) -> None:
-        """Learn which phones were bound when the server ended, and serve all.
-
-        The sockets have their turns meanwhile.  Raises what the store raises.
+        """Learn which phones were bound when the server ended, while the sockets have their turns,
+        and serve all.  Raises what the store raises.
         """
         with objects_that_stay():
             rows = self.bindings.load(self.unix_clock())
-            for start in range(0, len(rows), BINDINGS_AT_ONCE):
-                for binding in self.location.load(rows[start : start + BINDINGS_AT_ONCE]):
-                    self.guard.prove(binding.flow.remote)
+            while rows:
+                loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
+                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # of more the guard forgets some
+                    for binding in loaded:
+                        self.guard.prove(binding.flow.remote)
+                del rows[:BINDINGS_AT_ONCE]  # its memory is taken by what is read next
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
         self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
         self._loaded.set()

@@ -4,7 +4,7 @@ Pure, but for its lines in the log: clocks are handed in, what is kept of it is 
 """
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from math import inf
@@ -83,7 +83,8 @@ class Guard:
         self.counts: Counter[str] = Counter()
         self._bans: dict[str, Ban] = {}
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
-        self._proven: dict[Endpoint, None] = {}  # in order
+        # In order; a plain dict looks for its first key past all that have gone from there.
+        self._proven: OrderedDict[Endpoint, None] = OrderedDict()
         self._homes: Counter[str] = Counter()  # how many of those are at an address
         self._guesses = Guesses()
         self._shares = Shares()
@@ -124,8 +125,7 @@ class Guard:
         if remote in self._proven:
             return
         if len(self._proven) >= MAX_PROVEN:
-            oldest = next(iter(self._proven))
-            del self._proven[oldest]
+            oldest, _ = self._proven.popitem(last=False)
             home = network_of(oldest[0])
             self._homes[home] -= 1
             if not self._homes[home]:
