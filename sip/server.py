@@ -66,7 +66,7 @@ LATE_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 # How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
 TRUNKS_SECONDS = 60.0
-# Handlers that may wait when those of all strangers' calls have their places already.
+# Handlers that may wait when those of all that strangers send have their places already.
 PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
@@ -232,9 +232,9 @@ class SipServer:
                 self.guard.prove(upstream.flow.remote)
 
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
-        """Tell whether one more may wait; the last places are not for strangers' calls."""
-        is_strangers = request.method == "INVITE" and not self.guard.is_proven(upstream.flow.remote)
-        return self._waiting < (MAX_WAITING - PLACES_KEPT if is_strangers else MAX_WAITING)
+        """Tell whether one more may wait; the last places are for who registers or is known."""
+        is_known = request.method == "REGISTER" or self.guard.is_proven(upstream.flow.remote)
+        return self._waiting < (MAX_WAITING if is_known else MAX_WAITING - PLACES_KEPT)
 
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
         """Answer with a refusal.
