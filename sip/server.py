@@ -134,6 +134,7 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         self.transports.admits = self.streams.admits = self.guard.admits
+        self.streams.keeps_waiting = self.guard.keeps_waiting
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
