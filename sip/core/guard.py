@@ -120,6 +120,22 @@ class Guard:
             return True
         return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
 
+    def keeps_waiting(self, flow: Flow) -> bool:
+        """Tell whether a connection is beyond its share: then it is not read for now.
+
+        What is dropped there is never repeated (RFC 3261 §18).  The banned don't wait: they are not
+        heard at all.
+        """
+        shares, remote = self._shares, flow.remote
+        if not shares.is_short or self.is_trusted(remote[0]):
+            return False
+        if remote in self._proven:
+            return not shares.has_room(remote, self._now, standing=Standing.PROVEN)
+        source = network_of(remote[0])
+        standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
+        is_shut = source in self._shut
+        return not is_shut and not shares.has_room(source, self._now, standing=standing)
+
     def prove(self, remote: Endpoint) -> None:
         """Know an address and port as one that has shown a password or a ticket."""
         if remote in self._proven:

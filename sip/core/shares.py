@@ -77,6 +77,10 @@ class _Pool:
             self._sent[source] = sent + 1
         return True
 
+    def has_room(self, source: Hashable) -> bool:
+        """Tell whether `admits` would say yes to whoever forges nothing; counts nothing."""
+        return max(self._sent.get(source, 0.0), self._allowed) - self._allowed < self._ahead
+
     @property
     def share(self) -> float:
         """What each may have of the rate."""
@@ -144,6 +148,17 @@ class Shares:
     def share_of(self, standing: Standing) -> float:
         """How many messages a second each source of a standing may send."""
         return self._pools[standing].share
+
+    def has_room(self, source: Hashable, now: float, *, standing: Standing) -> bool:
+        """Tell whether a source on a connection may send one message more; if not, it waits.
+
+        Only asked during a shortage, which isn't over while anybody waits for his share.
+        """
+        pool = self._pools[standing]
+        if pool.rate == inf or pool.has_room(source):
+            return True
+        self._calm_at = now + CALM_SECONDS
+        return False
 
     def tick(self, now: float, *, is_behind: bool) -> None:
         """Find out how much can be served: more and more, until the server is behind again."""
