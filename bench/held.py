@@ -21,7 +21,7 @@ def hold(
         before, began = memory_bytes(server.pids()), time.monotonic()
         moments = {"ringing": coming + 3, "established": ring + coming + 3}
         found: dict[str, object] = {"server": name, "number": number, "before": before}
-        call = OPERATIONS["call"]
+        call = OPERATIONS["call-407"]  # so many of strangers may not ring at once
         with stage.load(call, rate=rate, seconds=coming, ring=ring, talk=talk) as load:
             for state, after in moments.items():
                 time.sleep(max(0.0, began + after - time.monotonic()))

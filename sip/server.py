@@ -16,17 +16,10 @@ from sip.core.digest import Nonces
 from sip.core.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
-from sip.core.proxy import OWN_METHODS, Proxy
+from sip.core.options import answer_options
+from sip.core.proxy import Proxy
 from sip.core.refusal import Refused, printable
-from sip.core.registrar import (
-    ACCEPTED,
-    SUPPORTED,
-    Expiry,
-    Registrar,
-    check_content,
-    check_required,
-    sip_date,
-)
+from sip.core.registrar import Expiry, Registrar
 from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
@@ -66,7 +59,7 @@ LATE_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 # How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
 TRUNKS_SECONDS = 60.0
-# Handlers that may wait when those of all strangers' calls have their places already.
+# Handlers that may wait when those of all that strangers send have their places already.
 PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
@@ -134,6 +127,8 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         self.transports.admits = self.streams.admits = self.guard.admits
+        self.guard.thin = self.transports.thin
+        self.streams.keeps_waiting = self.guard.keeps_waiting
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
@@ -232,9 +227,9 @@ class SipServer:
                 self.guard.prove(upstream.flow.remote)
 
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
-        """Tell whether one more may wait; the last places are not for strangers' calls."""
-        is_strangers = request.method == "INVITE" and not self.guard.is_proven(upstream.flow.remote)
-        return self._waiting < (MAX_WAITING - PLACES_KEPT if is_strangers else MAX_WAITING)
+        """Tell whether one more may wait; the last places are for who registers or is known."""
+        is_known = request.method == "REGISTER" or self.guard.is_proven(upstream.flow.remote)
+        return self._waiting < (MAX_WAITING if is_known else MAX_WAITING - PLACES_KEPT)
 
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
         """Answer with a refusal.
@@ -273,17 +268,7 @@ class SipServer:
         if username_of(request.uri) or not self._is_for_us(request):
             self.proxy.handle(request, upstream)
             return
-        check_required(request)
-        check_content(request)
-        extra = (
-            ("Allow", OWN_METHODS),
-            ("Accept", ACCEPTED),
-            ("Accept-Encoding", "identity"),
-            ("Accept-Language", "en"),
-            ("Supported", ", ".join(sorted(SUPPORTED))),
-            ("Date", sip_date(int(self.unix_clock()))),
-        )
-        answer_once(request, upstream, 200, extra)
+        answer_options(request, upstream, self.unix_clock())
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""

@@ -11,6 +11,7 @@ from sip.core.refusal import Refused
 from sip.core.routing import (
     Domains,
     Target,
+    address_of_record,
     as_request_uri,
     breadth_left,
     has_looped,
@@ -21,6 +22,7 @@ from sip.core.routing import (
     take_own_routes,
     username_of,
 )
+from sip.core.strangers import Strangers
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets, is_as_recorded
 from sip.core.trunks import Trunks
@@ -71,6 +73,7 @@ class Proxy:
         self.tickets = tickets
         self.forwarder = Forwarder(layer, domains, tickets, resolver, trunks, is_bound)
         self.trunks = trunks
+        self.strangers = Strangers(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
         self.follow_redirects = follow_redirects
@@ -181,7 +184,7 @@ class Proxy:
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
         targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
-        Fork(
+        fork = Fork(
             self.forwarder,
             request,
             upstream,
@@ -190,7 +193,13 @@ class Proxy:
             is_trusted=account is not None,
             redirect=target_set.of_redirection if self.follow_redirects else None,
             lose=target_set.lose,
-        ).run(targets)
+        )
+        if is_stranger and realm is not None and request.method == "INVITE":
+            aor = address_of_record(username_of(request.uri), realm)
+            with self.strangers.place(upstream.flow, aor):
+                fork.run(targets)
+        else:
+            fork.run(targets)
 
     def _realm_here(self, request: Request) -> str | None:
         """The realm whose domain a request is for.

@@ -41,6 +41,7 @@ class Connection:
         "_has_ended",
         "_is_connecting",
         "_is_ending",
+        "_is_made_to_wait",
         "_reading",
         "_sent",
         "_streams",
@@ -67,6 +68,7 @@ class Connection:
         self._is_connecting = not is_incoming
         self._is_ending = False  # it takes nothing more to send
         self._has_ended = False  # its peer will say nothing more
+        self._is_made_to_wait = False  # it is beyond its share, and not read
         self._unsent: list[bytes] = []  # mostly empty, where a deque takes 700 octets
         self._unsent_octets = 0
         self._sent = 0  # octets of the first unsent message that have gone already
@@ -91,8 +93,11 @@ class Connection:
         """
         has_read = False
         for _ in range(TURN):
-            if not self.is_open:
+            if not self.is_open or self._is_made_to_wait:
                 return
+            if self._streams.keeps_waiting(self.flow):
+                self._wait()
+                break
             try:
                 message = self._framer.next() if self._framer else None
             except BadStream as bad:
@@ -110,6 +115,18 @@ class Connection:
         else:
             self._streams.again(self)
         self._keep_account()
+
+    def _wait(self) -> None:
+        """Read nothing for now; what is said stays with the system, and then with the peer."""
+        self._is_made_to_wait = True
+        self._reading.stop()
+        self._streams.make_wait(self)
+
+    def go_on(self) -> None:
+        """Read on, if only as much as its share allows."""
+        self._is_made_to_wait = False
+        self._reading.start(self._streams.readers.run, self.read)
+        self._streams.readers.run(self.read)  # what is here already wakes no watcher
 
     def _receive(self) -> None:
         """Read what is there."""

@@ -28,6 +28,10 @@ log = logging.getLogger("sip.tcp")
 # §17.1.1.2: no transaction waits longer.  So long may a message take to arrive, and a connection
 # that has been opened to say its first one.
 MESSAGE_SECONDS = 32.0
+# How often it is looked whether those may go on that had to wait, and at how many at a time: each
+# look takes a microsecond or two.
+SECONDS_BETWEEN_LOOKS = 0.05
+MAX_LOOKED_AT = 2000
 # A next hop that has not even taken the connection is given up, and the next one is tried.
 CONNECT_SECONDS = 4.0
 # What one address may hold open: an office behind one NAT gateway stays below.  As many again we
@@ -69,7 +73,8 @@ class Streams:
 
     `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
     of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
-    apart, before its connection is closed.  `admits` says whether a connection that comes is taken.
+    apart, before its connection is closed.  `admits` says whether a connection that comes is taken,
+    `keeps_waiting` whether one is not read for now.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Streams:
         self.refuse = refuse
         self.clock = clock
         self.admits: Callable[[Flow], bool] = lambda flow: True
+        self.keeps_waiting: Callable[[Flow], bool] = lambda flow: False
         self.readers = Readers()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
@@ -96,7 +102,10 @@ class Streams:
         self._refused_last = ""
         self._again: dict[Connection, None] = {}  # in order
         # A callback of the loop would come before sockets and timers; a timer has them between.
-        self._next_turn: Any = gevent.get_hub().loop.timer(0)
+        loop = gevent.get_hub().loop
+        self._next_turn: Any = loop.timer(0)
+        self._waiting: dict[Connection, float] = {}  # in turn, and until when
+        self._looking: Any = loop.timer(SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
         self._deadlines: dict[Connection, float] = {}  # in order, but for those of connecting
         # No flow of before a restart, nor one of a connection that is gone, means another.
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)) + 1)
@@ -128,8 +137,9 @@ class Streams:
         self.stop_listening()
         for connection in list(self.connections.values()):
             connection.close("the server stops")
-        self._next_turn.stop()
-        self._next_turn.close()
+        for timer in (self._next_turn, self._looking):
+            timer.stop()
+            timer.close()
         self.readers.stop()
 
     # Connections
@@ -241,6 +251,7 @@ class Streams:
         self.connections.pop(flow.connection, None)
         self._deadlines.pop(connection, None)
         self._again.pop(connection, None)
+        self._waiting.pop(connection, None)
         self._held -= connection.held
         if self._opened.get(flow.remote) is connection:
             del self._opened[flow.remote]
@@ -272,6 +283,31 @@ class Streams:
         for connection in again:
             self.readers.run(connection.read)
 
+    def make_wait(self, connection: Connection) -> None:
+        """Let a connection go on when its share allows; one that waits too long is closed."""
+        if not self._looking.active:
+            self._looking.again(self._look)
+        self._waiting[connection] = self.clock() + MESSAGE_SECONDS
+
+    def _look(self) -> None:
+        """In the hub: let those go on that may; who has said something waits behind all others."""
+        waiting = self._waiting
+        gone_on: list[Connection] = []
+        for connection in list(itertools.islice(waiting, MAX_LOOKED_AT)):
+            give_up_at = waiting.pop(connection, None)
+            if give_up_at is None:  # closed meanwhile, for the sake of another
+                continue
+            if self.keeps_waiting(connection.flow):
+                waiting[connection] = give_up_at
+            else:
+                connection.go_on()
+                gone_on.append(connection)
+        for connection in gone_on:
+            if connection in waiting:
+                waiting[connection] = waiting.pop(connection)
+        if not waiting:
+            self._looking.stop()
+
     def expect(self, connection: Connection) -> None:
         """Give what has begun its time to end; it doesn't get more with each octet."""
         if connection not in self._deadlines:
@@ -287,6 +323,10 @@ class Streams:
             if deadline <= now:
                 self.counts["connections that said nothing whole in time"] += 1
                 connection.close("nothing whole came in time")
+        for connection, give_up_at in list(self._waiting.items()):
+            if give_up_at <= now:
+                self.counts["connections that waited too long"] += 1
+                connection.close("others had to be served")
         refused = self.counts["connections refused"]
         if refused > self._reported:
             self._reported = refused

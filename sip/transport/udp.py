@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -16,6 +16,7 @@ from gevent import monkey
 from greenlet import GreenletExit
 
 from sip.message.message import for_log
+from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
 from sip.transport.readers import Readers
 
@@ -120,6 +121,10 @@ class UdpSocket:
             return False
         waiting, room = _MEMINFO.unpack(packed)
         return bool(waiting > min(BEHIND_BYTES, room // BEHIND_PART))
+
+    def thin(self, sources: Sequence[packet_filter.Thinned]) -> bool:
+        """Leave a part of what comes from these to the kernel; False: everything comes in."""
+        return packet_filter.thin(self.socket, sources)
 
     def start(self) -> None:
         """Begin to read."""

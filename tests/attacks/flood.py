@@ -2,7 +2,8 @@
 
     python flood.py KIND HOST:PORT SECONDS RATE ADDRESS...
 
-Sends so many datagrams a second, from all the addresses in turn, and reads no answer.
+Sends so many datagrams a second, or as many as it can, from all the addresses in turn, and reads no
+answer.
 """
 
 import os
@@ -12,8 +13,9 @@ import sys
 import time
 from contextlib import suppress
 
-EACH = 64  # different messages from an address
+EACH = {"call": 512}  # different messages from an address; so many calls, and 64 of all else
 STEP = 0.002  # seconds
+AT_ONCE = 1000  # datagrams, before it looks at the clock again
 DOMAIN = "example.test"
 
 
@@ -23,6 +25,8 @@ def message(kind: str, host: str, port: int) -> bytes:
         return os.urandom(random.randint(20, 400))
     unique = os.urandom(6).hex()
     user = f"nobody{random.randrange(10_000)}"
+    if kind == "call":  # somebody
+        kind, user = "INVITE", f"callee{random.randrange(50):02}"
     uri = f"sip:{user}@{DOMAIN}" if kind == "INVITE" else f"sip:{DOMAIN}"
     body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n" if kind == "INVITE" else b""
     lines = [
@@ -49,16 +53,17 @@ def main(kind: str, target: str, seconds: str, rate: str, *hosts: str) -> None:
         sock.connect((host, int(port)))
         sock.setblocking(False)
         own_port = sock.getsockname()[1]
-        senders.append((sock, [message(kind, each, own_port) for _ in range(EACH)]))
+        senders.append((sock, [message(kind, each, own_port) for _ in range(EACH.get(kind, 64))]))
     begun = time.monotonic()
     sent = 0
     while (passed := time.monotonic() - begun) < float(seconds):
-        while sent < passed * int(rate):
+        for _ in range(min(int(passed * int(rate)) - sent, AT_ONCE)):
             sock, messages = senders[sent % len(senders)]
             with suppress(OSError):  # its buffer is full, or an ICMP error came back
-                sock.send(messages[sent // len(senders) % EACH])
+                sock.send(messages[sent // len(senders) % len(messages)])
             sent += 1
-        time.sleep(STEP)
+        if sent >= passed * int(rate):
+            time.sleep(STEP)
     print(sent)
 
 

@@ -216,3 +216,38 @@ def test_during_a_shortage_strangers_come_last_and_it_is_told_once(bench: Bench,
         f"more came than can be served; dropped {1000 - flood} messages"
     ]
     assert all(bench.hears(GUESSER) for _ in range(1000))
+
+
+def waits(bench: Bench, host: str, port: int = 5060) -> bool:
+    """Let a connection say what it may, and tell whether it has to wait then."""
+    flow = Flow("TCP", SERVER, (host, port), 7)
+    for _ in range(20_000):
+        if bench.guard.keeps_waiting(flow):
+            return True
+        if not bench.guard.admits(flow):
+            return False
+    return False
+
+
+def test_a_connection_waits_for_its_share_in_a_shortage_and_only_then():
+    """RFC 3261 §18: what is dropped there is never said again."""
+    bench = Bench("198.51.100.0/24")
+    assert not waits(bench, GUESSER)
+    bench.guard.tick(bench.now, is_behind=True)
+    bench.guard.tick(bench.now, is_behind=True)
+    assert waits(bench, GUESSER)
+    assert waits(bench, GUESSER, port=5061)  # another connection of the same address
+    assert not waits(bench, OFFICE)  # which is trusted
+    assert waits(bench, "192.0.2.7")
+    bench.guard.prove(("192.0.2.7", 5060))
+    assert not bench.guard.keeps_waiting(Flow("TCP", SERVER, ("192.0.2.7", 5060), 8))
+
+
+def test_the_banned_do_not_wait(bench: Bench):
+    """They are not heard at all, now or later."""
+    bench.guesses(times=100)
+    bench.guard.tick(bench.now, is_behind=True)
+    bench.guard.tick(bench.now, is_behind=True)
+    flow = Flow("TCP", SERVER, (GUESSER, 5060), 7)
+    assert not bench.guard.keeps_waiting(flow)
+    assert not bench.guard.admits(flow)

@@ -146,3 +146,31 @@ def test_it_is_over_a_second_after_the_flood(server: Server):
     server.passes(CALM_SECONDS + 1, ("good", 10, STRANGER))
     assert not server.shares.is_short
     assert not server.shares._pools[STRANGER]._sent
+
+
+def test_who_can_be_made_to_wait_has_room_as_often_as_he_is_admitted(server: Server):
+    server.passes(2, ("flood", 4500, STRANGER))
+    shares = server.shares
+    for _ in range(200):
+        has_room = shares.has_room("line", server.now, standing=STRANGER)
+        assert has_room == shares.has_room("line", server.now, standing=STRANGER)
+        assert has_room == shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+    assert not has_room
+
+
+def test_a_shortage_is_not_over_while_somebody_waits(server: Server):
+    """Or all who wait would be let go on at once, and the next one would begin with that."""
+    server.passes(2, ("flood", 4500, STRANGER))
+    shares = server.shares
+    while shares.has_room("line", server.now, standing=STRANGER):
+        shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+    for _ in range(round(2 * CALM_SECONDS / TICK)):
+        server.now += TICK
+        while shares.has_room("line", server.now, standing=STRANGER):
+            shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+        shares.tick(server.now, is_behind=False)
+        assert shares.is_short
+    for _ in range(round(CALM_SECONDS / TICK) + 1):
+        server.now += TICK
+        shares.tick(server.now, is_behind=False)
+    assert not shares.is_short

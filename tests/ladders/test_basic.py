@@ -51,17 +51,19 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
     alice.gets(200, call)
 
 
-def test_the_last_places_are_not_for_calls_of_strangers(world: World, monkeypatch):
-    """Who rings every phone from outside keeps nobody from calling who belongs here."""
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method: str):
+    """Who rings every phone from outside, or writes to those that are off, keeps nobody from
+    calling who belongs here.
+    """
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("thief", registered=False)
     monkeypatch.setattr("sip.server.MAX_WAITING", 2)
     monkeypatch.setattr("sip.server.PLACES_KEPT", 1)
     outside = {"from_uri": "sip:x@elsewhere.test"}
-    stranger.sends("INVITE", bob.aor, **outside)
-    bob.gets("INVITE")
-    stranger.gets(100)
-    stranger.sends("INVITE", bob.aor, **outside)
+    stranger.sends(method, bob.aor, **outside)
+    bob.gets(method)
+    stranger.sends(method, bob.aor, **outside)
     stranger.gets(503)
     alice.sends("INVITE", bob.aor)
     bob.gets("INVITE")

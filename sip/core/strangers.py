@@ -1,0 +1,71 @@
+"""Calls of strangers that wait to be answered: how many there may be at once.
+
+A stranger shows no password, and by UDP its address may be forged.  So what keeps a phone from
+being rung by hundreds is the bound of each user; that of each source leaves places to others.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sip.core.refusal import Refused
+from sip.transport.flow import Flow, network_of
+
+# Calls of one source at once: of an address, or in IPv6 a /64.  A provider that is neither a trunk
+# nor trusted may have so many that ring, and the ten thousand places are for thirty such.
+MAX_CALLS_OF_SOURCE = 300
+# Calls for one user at once.  A telephone has a handful of lines; a switch that has registered as
+# one user may have the sixty of two trunk lines.
+MAX_CALLS_FOR_USER = 100
+# What is told who comes when there are so many: long enough for one of them to end.
+RETRY_AFTER = (("Retry-After", "5"),)
+
+_Key = TypeVar("_Key")
+
+
+class Strangers:
+    """Counts the calls of strangers while they wait, by source and by the user who is called.
+
+    `is_trusted` tells of a host that it is limited in nothing.
+    """
+
+    def __init__(self, is_trusted: Callable[[str], bool]) -> None:
+        self._is_trusted = is_trusted
+        self._of_source: Counter[tuple[str, bool]] = Counter()  # with whether it may be forged
+        self._for_user: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, flow: Flow, aor: str) -> Iterator[None]:
+        """Hold a place for a call to `aor` that came along `flow`.  Raises Refused for want of it.
+
+        A 503 would tell a proxy upstream to send nothing more here, for whomever it is (§21.5.4):
+        it is for the source that sends too much alone.  That one user can take no more calls is a
+        486 (§21.4.24), so nobody shuts others out by ringing that one.
+        """
+        host = flow.remote[0]
+        if self._is_trusted(host):
+            yield
+            return
+        # Who forges the address of another by UDP takes none of the places of its connections.
+        source = network_of(host), flow.transport == "UDP"
+        if self._for_user[aor] >= MAX_CALLS_FOR_USER:
+            cause = f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait"
+            raise Refused(486, cause, extra=RETRY_AFTER)
+        if self._of_source[source] >= MAX_CALLS_OF_SOURCE:
+            cause = f"{MAX_CALLS_OF_SOURCE} calls from there wait"
+            raise Refused(503, cause, extra=RETRY_AFTER)
+        self._of_source[source] += 1
+        self._for_user[aor] += 1
+        try:
+            yield
+        finally:
+            _let_go(self._of_source, source)
+            _let_go(self._for_user, aor)
+
+
+def _let_go(counts: Counter[_Key], key: _Key) -> None:
+    """Count one less; who has none is not remembered."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

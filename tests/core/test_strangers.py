@@ -1,0 +1,88 @@
+"""How many calls of strangers wait at once, of one source and for one user."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from sip.core.refusal import Refused
+from sip.core.strangers import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, Strangers
+from sip.transport.flow import Flow
+
+SERVER, HOST = ("192.0.2.1", 5060), "203.0.113.9"
+
+
+def flow(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Flow:
+    return Flow(transport, SERVER, (host, port))
+
+
+@pytest.fixture
+def strangers() -> Strangers:
+    return Strangers(lambda host: host == "198.51.100.1")
+
+
+@pytest.fixture
+def ringing():
+    with ExitStack() as calls:
+        yield calls
+
+
+def fill(strangers: Strangers, ringing: ExitStack, host: str = HOST, transport="UDP") -> None:
+    """As many calls of one source as there may be, each to another user, each by another port."""
+    for number in range(MAX_CALLS_OF_SOURCE):
+        call = strangers.place(flow(host, transport, 1024 + number), f"user{number}")
+        ringing.enter_context(call)
+
+
+def status_of(strangers: Strangers, along: Flow, aor: str = "bob@example.com") -> int:
+    """How one more call is refused; 0 where it isn't."""
+    try:
+        with strangers.place(along, aor):
+            return 0
+    except Refused as refused:
+        return refused.status
+
+
+def test_a_source_has_so_many_places_and_leaves_those_of_others(strangers, ringing):
+    """RFC 3261 §21.5.4: who has too many is told when to come again."""
+    fill(strangers, ringing)
+    assert status_of(strangers, flow()) == 503
+    assert status_of(strangers, flow("203.0.113.10")) == 0
+
+
+def test_a_network_of_ipv6_is_one_source(strangers, ringing):
+    """One machine has all the addresses of a /64."""
+    fill(strangers, ringing, "2001:db8:1:2::1")
+    assert status_of(strangers, flow("2001:db8:1:2:ffff::9")) == 503
+    assert status_of(strangers, flow("2001:db8:1:3::1")) == 0
+
+
+def test_who_forges_an_address_takes_no_place_of_its_connections(strangers, ringing):
+    fill(strangers, ringing)
+    assert status_of(strangers, flow(transport="TCP")) == 0
+
+
+def test_a_user_has_so_many_places_whoever_calls(strangers, ringing):
+    """RFC 3261 §21.4.24: it is busy; a 503 would keep its callers from all other users as well."""
+    for number in range(MAX_CALLS_FOR_USER):
+        ringing.enter_context(strangers.place(flow(f"203.0.113.{number}"), "bob@example.com"))
+    assert status_of(strangers, flow("198.51.100.7")) == 486
+    assert status_of(strangers, flow("198.51.100.7"), "carol@example.com") == 0
+
+
+def test_a_trusted_host_has_no_bound_and_takes_nothing_from_others(strangers, ringing):
+    for _ in range(MAX_CALLS_OF_SOURCE + 1):
+        ringing.enter_context(strangers.place(flow("198.51.100.1"), "bob@example.com"))
+    assert status_of(strangers, flow()) == 0
+
+
+def test_a_place_is_free_again_however_its_call_ends(strangers):
+    """Neither what is refused nor what ends by a fault leaves anything behind."""
+    for number in range(2 * MAX_CALLS_OF_SOURCE):
+        with pytest.raises(RuntimeError), strangers.place(flow(), "bob@example.com"):
+            raise RuntimeError(number)
+    with ExitStack() as ringing:
+        fill(strangers, ringing)
+        assert [status_of(strangers, flow()) for _ in range(3)] == [503] * 3
+    assert status_of(strangers, flow()) == 0
+    assert not strangers._of_source
+    assert not strangers._for_user

@@ -1,0 +1,173 @@
+"""Connections beyond their share of what can be served: they wait, and lose nothing (§18)."""
+
+from contextlib import suppress
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from sip.transport.connection import READ_SIZE
+from sip.transport.flow import Flow
+from sip.transport.stream import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
+from tests.transport.ears import until
+from tests.transport.place import Place, message
+
+SLOW = "127.0.0.66"
+
+
+class Share:
+    """What is `left` to those who come from SLOW; `looks` is how often that was asked."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.left = 0
+        self.looks = 0
+        place.streams.keeps_waiting = self.keeps_waiting
+        place.handler = self.handled
+
+    def keeps_waiting(self, flow: Flow) -> bool:
+        self.looks += 1
+        return flow.remote[0] == SLOW and self.left <= 0
+
+    def handled(self, data: bytes, flow: Flow) -> None:
+        self.left -= flow.remote[0] == SLOW
+
+
+@pytest.fixture
+def share(place: Place) -> Share:
+    return Share(place)
+
+
+def looked(seconds: float = 3 * SECONDS_BETWEEN_LOOKS) -> None:
+    """Let the server look a few times."""
+    gevent.sleep(seconds)
+
+
+def test_what_a_peer_says_beyond_its_share_is_heard_later_in_order_and_whole(
+    place: Place, share: Share
+):
+    slow = place.connect(SLOW)
+    said = [message(f"m{number}") for number in range(40)]
+    slow.sendall(b"".join(said))
+    looked()
+    assert place.heard == []
+    share.left = 3
+    assert place.hears(3) == said[:3]
+    looked()
+    assert len(place.heard) == 3
+    share.left = 1000
+    assert place.hears(40) == said
+
+
+def test_others_are_served_meanwhile(place: Place, share: Share):
+    slow, quick = place.connect(SLOW), place.connect()
+    slow.sendall(message("slow"))
+    looked()
+    for number in range(5):
+        quick.sendall(message(f"quick{number}"))
+        assert place.hears(number + 1)[-1] == message(f"quick{number}")
+
+
+def test_connections_of_one_source_have_their_turns(place: Place, share: Share):
+    peers = [place.connect(SLOW) for _ in range(3)]
+    for number, peer in enumerate(peers):
+        peer.sendall(message(f"{number}") * 2)
+    looked()
+    for _ in range(3):
+        share.left = 1
+        until(lambda: share.left == 0)
+    assert sorted(data for data, _ in place.heard) == [message(f"{number}") for number in range(3)]
+
+
+def test_who_waits_is_looked_at_now_and_then(place: Place, share: Share):
+    """No turning in circles, although its socket can be read all the time."""
+    slow = place.connect(SLOW)
+    slow.sendall(message("slow"))
+    looked()
+    share.looks = 0
+    looked(0.5)
+    assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_LOOKS + 2
+
+
+def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: Share):
+    """What has come stays in the kernel, which is bounded; here there is no more than was read."""
+    slow = place.connect(SLOW)
+    share.left = 2
+    slow.sendall(message("a"))
+    place.hears(1)
+    slow.setblocking(False)
+    sent = 0
+    with suppress(BlockingIOError):
+        for _ in range(1000):
+            sent += slow.send(message("b", b"x" * 60_000))
+            gevent.sleep(0)
+    assert sent < 30_000_000
+    (connection,) = place.streams.connections.values()
+    assert connection.held <= READ_SIZE
+
+
+def test_who_waits_too_long_is_let_go(place: Place, share: Share):
+    """What it asked is over by then for itself (§17.1.1.2)."""
+    slow = place.connect(SLOW)
+    share.left = 1
+    slow.sendall(message("a"))
+    place.hears(1)
+    slow.sendall(message("b"))
+    looked()
+    place.now += MESSAGE_SECONDS - 0.1
+    place.streams.close_late(place.now)
+    looked()
+    assert place.held == 1
+    place.now += 0.1
+    place.streams.close_late(place.now)
+    assert place.held == 0
+    assert place.streams.counts["connections that waited too long"] == 1
+    assert len(place.heard) == 1
+
+
+def test_who_has_gone_on_may_be_silent(place: Place, share: Share):
+    """That it had to wait is forgotten."""
+    slow = place.connect(SLOW)
+    slow.sendall(message("a"))
+    looked()
+    share.left = 10
+    place.hears(1)
+    place.now += 2 * MESSAGE_SECONDS
+    place.streams.close_late(place.now)
+    assert place.held == 1
+    slow.sendall(message("b"))
+    place.hears(2)
+
+
+def test_a_handler_that_waited_reads_no_further_than_the_share(place: Place, share: Share):
+    """Another reader has found out meanwhile that there is none left."""
+    done = Event()
+
+    def waits(data: bytes, flow: Flow) -> None:
+        share.left -= 1
+        if data == message("wait"):
+            done.wait()
+
+    place.handler = waits
+    slow = place.connect(SLOW)
+    share.left = 1
+    slow.sendall(message("wait") + message("a"))
+    place.hears(1)
+    looked()
+    done.set()
+    looked()
+    assert len(place.heard) == 1
+    share.left = 1
+    assert place.hears(2)[1] == message("a")
+
+
+def test_one_that_is_closed_while_it_waits_leaves_nothing(place: Place, share: Share):
+    slow = place.connect(SLOW)
+    slow.sendall(message("a"))
+    looked()
+    (connection,) = place.streams.connections.values()
+    connection.close("a test")
+    share.left = 5
+    looked()
+    assert place.heard == []
+    assert not place.streams._waiting
