@@ -110,9 +110,9 @@ def _by_tcp(
 def _what_matters(data: bytes) -> bytes:
     """An answer whose records of other kinds are opaque: whatever they are, they don't matter.
 
-    They may come in any section (RFC 1034 §4.3.2), and kinds that nobody here knows are no fault
-    (RFC 3597 §3).  They stay where they are, for names elsewhere may point into them.  Raises
-    FormError for an answer of many records, or of names of many labels.
+    They may come in any section, and kinds that nobody here knows are no fault (RFC 3597 §3).  They
+    stay where they are, for names elsewhere may point into them.  Raises FormError for an answer of
+    many records, or of names of many labels.
     """
     octets = bytearray(data)
     try:
