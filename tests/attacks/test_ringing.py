@@ -19,7 +19,7 @@ PHONE = Path(__file__).with_name("ringing.py")
 RATE = 4000  # calls a second
 SECONDS = 8
 # Five thousand calls ring at once then: of what they took stay pieces between others, too small for
-# the system (docs/performance.md says how much that is for ten thousand), and the next ones use them.
+# the system (docs/performance.md says how much for ten thousand), and the next ones use them.
 LEFT_MB = 90
 # Timer C of RFC 3261, after which a phone that only rings is cancelled; and 32 s for what is over.
 RINGS_ON, IS_OVER = 181, 32
