@@ -13,20 +13,13 @@ from gevent.event import Event
 from sip.config import Config
 from sip.core.authentication import Authenticator
 from sip.core.digest import Nonces
-from sip.core.guard import Guard, is_scanner
+from sip.core.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
-from sip.core.proxy import OWN_METHODS, Proxy
+from sip.core.options import answer_options
+from sip.core.proxy import Proxy
 from sip.core.refusal import Refused, printable
-from sip.core.registrar import (
-    ACCEPTED,
-    SUPPORTED,
-    Expiry,
-    Registrar,
-    check_content,
-    check_required,
-    sip_date,
-)
+from sip.core.registrar import Expiry, Registrar
 from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
@@ -134,6 +127,7 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         self.transports.admits = self.streams.admits = self.guard.admits
+        self.guard.thin = self.transports.thin
         self.streams.keeps_waiting = self.guard.keeps_waiting
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
@@ -274,17 +268,7 @@ class SipServer:
         if username_of(request.uri) or not self._is_for_us(request):
             self.proxy.handle(request, upstream)
             return
-        check_required(request)
-        check_content(request)
-        extra = (
-            ("Allow", OWN_METHODS),
-            ("Accept", ACCEPTED),
-            ("Accept-Encoding", "identity"),
-            ("Accept-Language", "en"),
-            ("Supported", ", ".join(sorted(SUPPORTED))),
-            ("Date", sip_date(int(self.unix_clock()))),
-        )
-        answer_once(request, upstream, 200, extra)
+        answer_options(request, upstream, self.unix_clock())
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
@@ -325,15 +309,17 @@ class SipServer:
         self.transports.start()
 
     def load(self) -> None:
-        """Learn which phones were bound when the server ended, and serve all.
-
-        The sockets have their turns meanwhile.  Raises what the store raises.
+        """Learn which phones were bound when the server ended, while the sockets have their turns,
+        and serve all.  Raises what the store raises.
         """
         with objects_that_stay():
             rows = self.bindings.load(self.unix_clock())
-            for start in range(0, len(rows), BINDINGS_AT_ONCE):
-                for binding in self.location.load(rows[start : start + BINDINGS_AT_ONCE]):
-                    self.guard.prove(binding.flow.remote)
+            while rows:
+                loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
+                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # of more the guard forgets some
+                    for binding in loaded:
+                        self.guard.prove(binding.flow.remote)
+                del rows[:BINDINGS_AT_ONCE]  # its memory is taken by what is read next
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
         self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
         self._loaded.set()

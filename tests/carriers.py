@@ -1,11 +1,13 @@
 """What carries messages between the server and the phones of a world, in memory."""
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import gevent
 
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.packet_filter import Thinned
 
 if TYPE_CHECKING:
     from world import Phone, World
@@ -23,6 +25,9 @@ class MemorySocket:
     def __init__(self, world: "World", local: Endpoint) -> None:
         self.world = world
         self.local = local
+
+    def thin(self, sources: Sequence[Thinned]) -> bool:
+        return False
 
     def send(self, data: bytes, flow: Flow) -> None:
         self.world.carry(data, flow)

@@ -1,10 +1,21 @@
 """What every test may use."""
 
+import os
+
 import pytest
+from hypothesis import settings
 from world import World
 
 from tests.wire.programs import tail
 from tests.wire.server import Server
+
+# Properties have the same examples in each run, so that nobody's change fails by another's luck;
+# with EXAMPLES=20000 in the environment they search on, each time elsewhere.  How long an example
+# takes depends on who else uses the machine, and is no fault.
+settings.register_profile(
+    "ours", deadline=None, derandomize=not os.environ.get("EXAMPLES"), print_blob=True
+)
+settings.load_profile("ours")
 
 
 @pytest.fixture

@@ -103,7 +103,8 @@ class World:
 
     def settle(self) -> None:
         """Let every greenlet run until it waits."""
-        for _ in range(6):
+        callbacks = gevent.get_hub().loop._callbacks  # of greenlets that are to run
+        while callbacks:
             gevent.sleep(0)
         if self.zone.is_at_work():  # what has been looked up goes on
             self.settle()

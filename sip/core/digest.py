@@ -22,6 +22,7 @@ COUNT_WINDOW = 64
 # the window below this.
 ONCE = 2**32 + COUNT_WINDOW
 _WHOLE_WINDOW = 2**COUNT_WINDOW - 1
+_USED_ONCE = 1 << COUNT_WINDOW | 1  # as most nonces are: one object for all of them
 
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -189,7 +190,8 @@ class Nonces:
             self._turn(now)
         elif now - self._turned_at > NONCE_SECONDS + 1:
             self._turn(now)  # what was used before the last turn is older than that
-        self._young[key] = highest << COUNT_WINDOW | seen
+        used = highest << COUNT_WINDOW | seen
+        self._young[key] = _USED_ONCE if used == _USED_ONCE else used
         self._latest = max(self._latest, int(nonce[:8], 16))
         return True
 

@@ -4,23 +4,28 @@ Pure, but for its lines in the log: clocks are handed in, what is kept of it is 
 """
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
+from math import inf
 
 from sip.core.guesses import Guesses
 from sip.core.refusal import printable
 from sip.core.shares import Shares, Standing
+from sip.core.thinning import Thinning
 from sip.message.kept import kept
 from sip.networks import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
+from sip.transport.packet_filter import Thinned
 
 log = logging.getLogger("sip.guard")
 
 # Addresses and ports that have shown a password or a ticket and are remembered, 200 octets each;
 # whoever goes for another is back with the next password that it shows.
 MAX_PROVEN = 32_768
+# Ports at an address that stay out of its thinning; where more are proven, nothing is thinned.
+MAX_PROVEN_PORTS = 50
 # Hosts whose trust has been looked up.
 MAX_LOOKED_UP = 4096
 # What tools say of themselves that look for servers and users, in lower case; no phone does.
@@ -59,7 +64,8 @@ class Guard:
     dropped unread: users who are registered from there are asked as ever, and others have to wait.
 
     `is_at_home(network, username, realm)` tells whether a user is registered from there.  `trusted`
-    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.
+    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.  `thin` has
+    the kernel drop a part of what some sources send, and tells whether it can.
     """
 
     def __init__(
@@ -73,13 +79,16 @@ class Guard:
         self.unix_clock = unix_clock
         self.is_at_home = is_at_home
         self.on_ban: Callable[[Ban], object] = lambda ban: None
+        self.thin: Callable[[Sequence[Thinned]], bool] = lambda sources: False
         self.counts: Counter[str] = Counter()
         self._bans: dict[str, Ban] = {}
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
-        self._proven: dict[Endpoint, None] = {}  # in order
+        # In order; a plain dict looks for its first key past all that have gone from there.
+        self._proven: OrderedDict[Endpoint, None] = OrderedDict()
         self._homes: Counter[str] = Counter()  # how many of those are at an address
         self._guesses = Guesses()
         self._shares = Shares()
+        self._thinning = Thinning()
         self._is_wary = False  # whether anybody is looked at at all
         self._now = clock()  # of the last tick
         self._always_trusted = tuple(trusted)
@@ -96,15 +105,19 @@ class Guard:
         remote = flow.remote
         source: Endpoint | str = remote
         standing = Standing.PROVEN
+        is_forgeable = flow.transport == "UDP"
         if remote not in self._proven:
             source = network_of(remote[0])
+            if self._shares.is_short and is_forgeable:
+                self._thinning.count(source)
             if source in self._shut:
                 self.counts["dropped of the banned"] += 1
+                if source in self._thinning.parts:  # or it would come back when nobody is short
+                    self._shares.refuse(self._now)
                 return False
             standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
         if not self._shares.is_short or self.is_trusted(remote[0]):
             return True
-        is_forgeable = flow.transport == "UDP"
         return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
 
     def keeps_waiting(self, flow: Flow) -> bool:
@@ -128,8 +141,7 @@ class Guard:
         if remote in self._proven:
             return
         if len(self._proven) >= MAX_PROVEN:
-            oldest = next(iter(self._proven))
-            del self._proven[oldest]
+            oldest, _ = self._proven.popitem(last=False)
             home = network_of(oldest[0])
             self._homes[home] -= 1
             if not self._homes[home]:
@@ -248,8 +260,38 @@ class Guard:
         if shares.is_short != was_short:
             self._is_wary = bool(self._shut) or shares.is_short
             if was_short and shares.refused:
-                self.counts["dropped for want of time"] += shares.refused
-                log.warning("more came than can be served; dropped %d messages", shares.refused)
+                dropped = shares.refused + round(self._thinning.kept_away)
+                self.counts["dropped for want of time"] += dropped
+                log.warning("more came than can be served; dropped %d messages", dropped)
+        if shares.is_short:
+            if self._thinning.judge(now, self._share_of):
+                self._thin()
+        elif was_short:
+            self.thin(())
+            self._thinning.stop()
+
+    def _share_of(self, source: str) -> float:
+        """How many messages a second of a source are served before it is thinned."""
+        if source in self._shut:
+            return 0.0
+        proven = self._homes[source]
+        if proven > MAX_PROVEN_PORTS or self.is_trusted(source):
+            return inf
+        return self._shares.share_of(Standing.NEIGHBOUR if proven else Standing.STRANGER)
+
+    def _thin(self) -> None:
+        """Leave to the kernel what is far too much, but nothing that comes from the proven."""
+        parts = self._thinning.parts
+        ports: dict[str, list[int]] = {source: [] for source in parts if source in self._homes}
+        if ports:
+            for host, port in self._proven:
+                home = network_of(host)
+                if home in ports:
+                    ports[home].append(port)
+        if not self.thin(
+            [Thinned(source, part, tuple(ports.get(source, ()))) for source, part in parts.items()]
+        ):
+            self._thinning.stop()
 
     def sweep(self) -> None:
         """Let those in again whose ban has ended."""

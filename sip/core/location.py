@@ -13,7 +13,7 @@ from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, parse_flow
+from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, read_flow
 
 log = logging.getLogger("sip.location")
 
@@ -367,8 +367,8 @@ def _from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
         path=tuple(part for part in split_list(row.path) if part) if row.path else (),
         instance=row.instance,
         reg_id=row.reg_id,
-        user_agent=row.user_agent,
-        flow=parse_flow(flow_text),
+        user_agent=intern(row.user_agent),
+        flow=read_flow(flow_text),
         behind_nat=nat == "nat",
         params=intern(row.params),
     )

@@ -82,6 +82,11 @@ class _Pool:
         return max(self._sent.get(source, 0.0), self._allowed) - self._allowed < self._ahead
 
     @property
+    def share(self) -> float:
+        """What each may have of the rate."""
+        return self.rate * SHARED_OUT / max(1, len(self._sent))
+
+    @property
     def is_least(self) -> bool:
         return self.rate <= self.least_rate
 
@@ -97,7 +102,7 @@ class _Pool:
             return
         seconds = min(now - self._shared_out_at, SECONDS_AHEAD)
         self._shared_out_at = now
-        share = self.rate * SHARED_OUT / max(1, len(self._sent))
+        share = self.share
         self._allowed += share * seconds
         self._ahead = max(BURST, share * SECONDS_AHEAD)
         self._all_allowed += self.rate * seconds
@@ -132,9 +137,17 @@ class Shares:
         pool = self._pools[standing]
         if pool.rate == inf or pool.admits(source, is_forgeable=is_forgeable):
             return True
+        self.refuse(now)
+        return False
+
+    def refuse(self, now: float) -> None:
+        """Count a message that is not served: the shortage goes on."""
         self.refused += 1
         self._calm_at = now + CALM_SECONDS
-        return False
+
+    def share_of(self, standing: Standing) -> float:
+        """How many messages a second each source of a standing may send."""
+        return self._pools[standing].share
 
     def has_room(self, source: Hashable, now: float, *, standing: Standing) -> bool:
         """Tell whether a source on a connection may send one message more; if not, it waits.

@@ -119,7 +119,7 @@ class Bindings:
         def load(tables: Tables) -> list[BindingRow]:
             write_many(tables, _DROP_OLD, [(int(now),)])
             write_many(tables, _SET_ALL_ONLINE, [()])
-            rows = list(map(BindingRow._make, fetch_as_it_came(tables, _LOAD)))
+            rows = fetch_as_it_came(tables, _LOAD, BindingRow._make)
             rows.sort(key=attrgetter("updated_at"))
             return rows
 

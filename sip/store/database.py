@@ -373,14 +373,16 @@ def stream(
     return iter(_raw(tables).execute(statement, values))
 
 
-def fetch_as_it_came(tables: Tables, statement: str) -> list[tuple[Any, ...]]:
-    """Give all rows of a query; octets in a text that are no UTF-8 come as surrogates."""
+def fetch_as_it_came(
+    tables: Tables, statement: str, made: Callable[[tuple[Any, ...]], T]
+) -> list[T]:
+    """Give what is `made` of each row; octets in a text that are no UTF-8 come as surrogates."""
     connection = _raw(tables)
     try:
-        return connection.execute(statement).fetchall()
+        return list(map(made, connection.execute(statement)))
     except sqlite3.OperationalError:  # the quick way ends at the first such text
         connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-        return connection.execute(statement).fetchall()
+        return list(map(made, connection.execute(statement)))
     finally:
         connection.text_factory = str
 

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from sip.message.message import (
 )
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
+from sip.transport.packet_filter import Thinned
 from sip.transport.resolver import is_address
 
 log = logging.getLogger("sip.transport")
@@ -47,6 +48,9 @@ class Socket(Protocol):
     @property
     def is_behind(self) -> bool:
         """Tell whether more waits to be read than a burst brings."""
+
+    def thin(self, sources: Sequence[Thinned]) -> bool:
+        """Leave a part of what comes from these to the kernel; False: everything comes in."""
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Send along a flow.  Raises OSError when there is no way."""
@@ -289,6 +293,11 @@ class Transports:
     def is_behind(self) -> bool:
         """Tell whether more datagrams wait to be read than a burst brings."""
         return any(sock.is_behind for sock in self.sockets)
+
+    def thin(self, sources: Sequence[Thinned]) -> bool:
+        """Leave a part of what comes from these to the kernel; False: not at every socket."""
+        done = [sock.thin(sources) for sock in self.sockets]  # each, whatever the others say
+        return all(done)
 
     def start(self) -> None:
         """Begin to read."""

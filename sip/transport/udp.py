@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -16,7 +16,8 @@ from gevent import monkey
 from greenlet import GreenletExit
 
 from sip.message.message import for_log
-from sip.transport.flow import Endpoint, Flow
+from sip.transport import packet_filter
+from sip.transport.flow import Endpoint, Flow, datagram_flow
 from sip.transport.readers import Readers
 
 log = logging.getLogger("sip.udp")
@@ -121,6 +122,10 @@ class UdpSocket:
         waiting, room = _MEMINFO.unpack(packed)
         return bool(waiting > min(BEHIND_BYTES, room // BEHIND_PART))
 
+    def thin(self, sources: Sequence[packet_filter.Thinned]) -> bool:
+        """Leave a part of what comes from these to the kernel; False: everything comes in."""
+        return packet_filter.thin(self.socket, sources)
+
     def start(self) -> None:
         """Begin to read."""
         self._watcher = gevent.get_hub().loop.io(self.socket.fileno(), 1)
@@ -166,7 +171,7 @@ class UdpSocket:
 
     def _receive_plain(self) -> tuple[bytes, Flow]:
         data, remote = self.socket.recvfrom(MAX_DATAGRAM)
-        return data, Flow("UDP", self.local, (remote[0], remote[1]))
+        return data, datagram_flow(self.local, remote[:2])
 
     def _receive_with_address(self) -> tuple[bytes, Flow]:
         """Receive on a wildcard socket, asking the kernel which address was written to."""
@@ -178,7 +183,7 @@ class UdpSocket:
                 host = socket.inet_ntop(socket.AF_INET, packed[4:8])
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 host = socket.inet_ntop(socket.AF_INET6, packed[:16])
-        return data, Flow("UDP", (host, self.port), (remote[0].partition("%")[0], remote[1]))
+        return data, datagram_flow((host, self.port), (remote[0].partition("%")[0], remote[1]))
 
     def _drain_errors(self) -> None:
         """Read the ICMP errors that came back; while one is queued the socket stays readable."""

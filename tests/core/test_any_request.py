@@ -83,7 +83,7 @@ def faults() -> Iterator[list[str]]:
 
 
 @given(methods, uris, names, names, st.lists(fields | others, max_size=4))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 def test_any_request_is_answered_or_passed_on_and_no_fault_of_ours_shows(
     method, uri, sender, to, more
 ):
@@ -119,7 +119,7 @@ def test_any_request_is_answered_or_passed_on_and_no_fault_of_ours_shows(
 
 
 @given(st.binary(max_size=40), st.integers(0, 400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_octets_in_the_midst_of_a_request_harm_nothing(octets: bytes, at: int):
     """Somebody on the way has changed a few octets."""
     with faults() as shown:

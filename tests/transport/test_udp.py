@@ -92,6 +92,28 @@ def test_a_datagram_of_any_size_is_heard_whole(ears, peers):
     assert [len(data) for data, _ in ear.heard] == [0, 1, 4, 1500, 65_507]
 
 
+@pytest.mark.parametrize(
+    "wildcard",
+    [
+        "127.0.0.1",
+        "0.0.0.0",
+        pytest.param("::1", marks=needs_ipv6),
+        pytest.param("::", marks=needs_ipv6),
+    ],
+)
+def test_all_that_a_phone_sends_comes_along_one_flow(ears, peers, wildcard):
+    """One object, so that a hundred thousand bindings don't hold two tuples and an address each."""
+    host = "::1" if ":" in wildcard else "127.0.0.1"
+    ear, phone, other = ears(wildcard), peers(host), peers(host)
+    for peer in (phone, other, phone):
+        peer.sendto(b"hello", (host, ear.port))
+        ear.hears(len(ear.heard) + 1)
+    first, of_other, second = [flow for _, flow in ear.heard]
+    assert first is second
+    assert first == Flow("UDP", (host, ear.port), phone.getsockname()[:2])
+    assert of_other != first
+
+
 def test_a_burst_larger_than_a_batch_is_heard_in_order(ears, peers):
     """Between batches timers have their turn; nothing is lost there."""
     ear, peer = ears(), peers()

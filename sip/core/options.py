@@ -1,0 +1,22 @@
+"""OPTIONS to the server itself (RFC 3261 §11.2)."""
+
+from sip.core.proxy import OWN_METHODS
+from sip.core.registrar import ACCEPTED, SUPPORTED, check_content, check_required, sip_date
+from sip.core.sparing import answer_once
+from sip.message.message import Request
+from sip.transaction.upstream import Upstream
+
+
+def answer_options(request: Request, upstream: Upstream, unix_now: float) -> None:
+    """Say what is served here.  Raises Refused for what is required or sent and not understood."""
+    check_required(request)
+    check_content(request)
+    extra = (
+        ("Allow", OWN_METHODS),
+        ("Accept", ACCEPTED),
+        ("Accept-Encoding", "identity"),
+        ("Accept-Language", "en"),
+        ("Supported", ", ".join(sorted(SUPPORTED))),
+        ("Date", sip_date(int(unix_now))),
+    )
+    answer_once(request, upstream, 200, extra)
