@@ -21,19 +21,24 @@ MAX_RECORDS_IN_ANSWER = 64
 MAX_LABELS = 16
 
 # How many questions, answers, authorities and additional records follow (§4.1.1); and of a record,
-# behind its name, its kind and the length of its data (§4.1.3).
+# behind its name, its kind and class, and the length of its data (§4.1.3).
 _HEAD = struct.Struct("!4x4H")
-_RECORD = struct.Struct("!H6xH")
-# The kinds that come with what we ask for: how many names there are in their data, and how many
-# octets and strings before these.
+_RECORD = struct.Struct("!HH4xH")
+_KIND = struct.Struct("!HH")
+_INTERNET = 1
+_OPT = 41  # has something else where others have their class (RFC 6891 §6.1.2)
+# What matters of an answer: the kinds that we ask for, aliases, how long a name has nothing, and
+# what a server says of itself.  How many names there are in their data, and how many octets and
+# strings before these.
 _LAYOUTS = {
-    **dict.fromkeys((1, 16, 28, 41), (0, 0, 0)),  # A, TXT, AAAA, OPT
-    **dict.fromkeys((2, 5, 39), (1, 0, 0)),  # NS, CNAME, DNAME
+    **dict.fromkeys((1, 28, _OPT), (0, 0, 0)),  # A, AAAA
+    5: (1, 0, 0),  # CNAME
     6: (2, 0, 0),  # SOA
     33: (1, 6, 0),  # SRV
     35: (1, 4, 3),  # NAPTR
-    46: (1, 18, 0),  # RRSIG: some give it unasked
 }
+# Every other kind is read as this one, of which nobody knows what its octets mean (RFC 6895 §3.1).
+_OPAQUE = _KIND.pack(65_534, _INTERNET)
 
 
 class NameServer(dns.nameserver.Do53Nameserver):
@@ -74,10 +79,10 @@ def _by_udp(
     while True:
         _has_time(sock, give_up_at)
         data = sock.recv(MAX_ANSWER_OCTETS + 1)
-        if len(data) > MAX_ANSWER_OCTETS or data[:2] != question[:2] or not _is_modest(data):
+        if len(data) > MAX_ANSWER_OCTETS or data[:2] != question[:2]:
             continue
         try:
-            answer = dns.message.from_wire(data, raise_on_truncation=True)
+            answer = dns.message.from_wire(_what_matters(data), raise_on_truncation=True)
         except dns.message.Truncated as error:
             if request.is_response(error.message()):
                 raise
@@ -96,33 +101,38 @@ def _by_tcp(
     octets = int.from_bytes(_read(sock, 2, give_up_at), "big")
     if octets > MAX_ANSWER_OCTETS:
         raise dns.exception.FormError(f"an answer of {octets} octets")
-    data = _read(sock, octets, give_up_at)
-    if not _is_modest(data):
-        raise dns.exception.FormError("an answer that would take long to read")
-    answer = dns.message.from_wire(data)
+    answer = dns.message.from_wire(_what_matters(_read(sock, octets, give_up_at)))
     if not request.is_response(answer):
         raise dns.exception.FormError("an answer to something else")
     return answer
 
 
-def _is_modest(data: bytes) -> bool:
-    """Tell whether an answer has few records, of kinds that are known, and names of few labels."""
+def _what_matters(data: bytes) -> bytes:
+    """An answer whose records of other kinds are opaque: whatever they are, they don't matter.
+
+    They may come in any section, and kinds that nobody here knows are no fault (RFC 3597 §3).  They
+    stay where they are, for names elsewhere may point into them.  Raises FormError for an answer of
+    many records, or of names of many labels.
+    """
+    octets = bytearray(data)
     try:
         questions, *counts = _HEAD.unpack_from(data)
         at = _HEAD.size
         for _ in range(questions):
             at = _behind_name(data, at) + 4
         if sum(counts) > MAX_RECORDS_IN_ANSWER:
-            return False
+            raise ValueError("too many records")
         for _ in range(sum(counts)):
             at = _behind_name(data, at)
-            kind, length = _RECORD.unpack_from(data, at)
-            at += _RECORD.size
-            _check_names(data, at, kind)
-            at += length
-    except (IndexError, KeyError, ValueError, struct.error):
-        return False
-    return True
+            kind, family, length = _RECORD.unpack_from(data, at)
+            if kind in _LAYOUTS and (family == _INTERNET or kind == _OPT):
+                _check_names(data, at + _RECORD.size, kind)
+            else:
+                octets[at : at + _KIND.size] = _OPAQUE
+            at += _RECORD.size + length
+    except (IndexError, ValueError, struct.error) as error:
+        raise dns.exception.FormError(f"an answer that is not read: {error}") from None
+    return bytes(octets)
 
 
 def _check_names(data: bytes, at: int, kind: int) -> None:
