@@ -10,6 +10,8 @@ COPY sipserver.py .
 COPY sip sip
 COPY webadmin webadmin
 COPY views views
+# Whom it runs as may write nothing here, and would compile all of it at each start.
+RUN python -m compileall -q sip webadmin
 
 USER sipserver
 ENV SIPSERVER_DB_PATH=/data/sip_users.db

@@ -8,12 +8,14 @@ import sys
 
 from sip.command_line import main
 from sip.config import Config
+from sip.store.accounts import objects_that_stay
 
 
 def run(config: Config) -> int:
     """Run the server until SIGTERM or SIGINT, and return the exit code."""
     # Imported here, for it takes half a second and `-help` needs none of it.
-    from webadmin import service
+    with objects_that_stay():
+        from webadmin import service
 
     return service.run(config)
 

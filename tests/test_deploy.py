@@ -24,11 +24,11 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MANUAL = (ROOT / "docs" / "operating.md").read_text()
 
 
-def service() -> dict[str, str]:
+def service(unit: str = UNIT) -> dict[str, str]:
     """The [Service] of the unit; of what stands there twice the last."""
     parser = ConfigParser(strict=False, interpolation=None, delimiters="=")
     parser.optionxform = str
-    parser.read_string(UNIT)
+    parser.read_string(unit)
     return dict(parser["Service"])
 
 
@@ -48,6 +48,15 @@ def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
     assert int(service()["TimeoutStopSec"]) > 15
     assert "AF_UNIX" in service()["RestrictAddressFamilies"]
     assert service()["RestartPreventExitStatus"] == "2"
+
+
+def test_the_unit_allows_a_port_below_1024_by_the_two_lines_that_are_commented_out():
+    """systemd.exec(5): an empty CapabilityBoundingSet takes back those that stand above it."""
+    unit, count = re.subn("(?m)^#(?=[A-Z])", "", UNIT)
+    assert count == 2
+    names = "AmbientCapabilities", "CapabilityBoundingSet"
+    assert [service().get(name, "") for name in names] == ["", ""]
+    assert [service(unit)[name] for name in names] == ["CAP_NET_BIND_SERVICE"] * 2
 
 
 def test_the_manual_names_what_sighup_takes_over():

@@ -24,7 +24,10 @@ from tests.wire.programs import PATIENCE, until
 from tests.wire.server import Server
 
 PHONES = 8
-FIRST_ANSWER_WITHIN = 2.0  # seconds, Python and all
+# Seconds of a processor, Python and all, until the server answers for itself, and for its phones.
+# Where nobody else uses the machine that is half as much, and what its phones wait.
+ANSWERS_WITHIN = 1.5
+SERVES_WITHIN = 3.0
 MANY = 100_000
 
 
@@ -224,15 +227,6 @@ def fill(server: Server) -> None:
         database.run(write)
 
 
-def first_answer(server: Server) -> float:
-    """Start a server; what it has taken of a processor until it answers an OPTIONS, in seconds.
-
-    On a machine that has nothing else to do that is the time that its phones wait.
-    """
-    server.start()
-    return seconds_worked(server)
-
-
 @pytest.fixture
 def loaded(tmp_path: Path) -> Iterator[Server]:
     """A server that knows a hundred thousand bound phones, never started, and alice and bob."""
@@ -250,12 +244,15 @@ def test_a_killed_server_with_many_phones_answers_within_two_seconds(loaded: Ser
     with closing(Handset(loaded, "alice")) as alice, closing(Handset(loaded, "bob")) as bob:
         loaded.start()
         assert bob.registers() == 200
-        starts = []
+        answers, calls = [], []
         for _ in range(2):
             loaded.kill()
-            starts.append(first_answer(loaded))
+            loaded.start()
+            answers.append(seconds_worked(loaded))
             alice.calls(bob)
-        assert min(starts) < FIRST_ANSWER_WITHIN, starts
+            calls.append(seconds_worked(loaded))
+        assert min(answers) < ANSWERS_WITHIN, answers
+        assert min(calls) < SERVES_WITHIN, calls
 
 
 def test_a_call_of_before_goes_on_after_the_kill(server, registered):
