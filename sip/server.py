@@ -404,6 +404,7 @@ class SipServer:
         self.own_addresses.forget()
         self.streams.close_late(self.clock())
         self.guard.sweep()
+        self.proxy.strangers.sweep()
         self.give_back_memory()
         try:
             self.location.follow_unix_clock()

@@ -197,7 +197,10 @@ class Proxy:
         if is_stranger and realm is not None and request.method == "INVITE":
             aor = address_of_record(username_of(request.uri), realm)
             with self.strangers.place(upstream.flow, aor):
-                fork.run(targets)
+                try:
+                    fork.run(targets)
+                finally:
+                    self.strangers.follow(upstream.flow, upstream.transaction)
         else:
             fork.run(targets)
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sip.core.refusal import Refused
+from sip.transaction.machine import State
+from sip.transaction.server import ServerTransaction
 from sip.transport.flow import Flow, network_of
 
 # Calls of one source at once: of an address, or in IPv6 a /64.  A provider that is neither a trunk
@@ -24,15 +26,24 @@ RETRY_AFTER = (("Retry-After", "5"),)
 _Key = TypeVar("_Key")
 
 
+# An address, or a /64, and whether it may be forged.
+_Source = tuple[str, bool]
+# Of a transaction whose client is still owed an answer, or has not acknowledged a failure.
+_OWES = (State.PROCEEDING, State.COMPLETED)
+
+
 class Strangers:
     """Counts the calls of strangers while they wait, by source and by the user who is called.
 
-    `is_trusted` tells of a host that it is limited in nothing.
+    A failure is sent eleven times to an address that may be forged, until somebody acknowledges it
+    (RFC 3261 §17.2.1): so by UDP a call keeps the place of its source until then.  `is_trusted`
+    tells of a host that it is limited in nothing.
     """
 
     def __init__(self, is_trusted: Callable[[str], bool]) -> None:
         self._is_trusted = is_trusted
-        self._of_source: Counter[tuple[str, bool]] = Counter()  # with whether it may be forged
+        self._of_source: Counter[_Source] = Counter()
+        self._unheard: dict[_Source, list[ServerTransaction]] = {}  # which may be over by now
         self._for_user: Counter[str] = Counter()
 
     @contextmanager
@@ -52,8 +63,8 @@ class Strangers:
         if self._for_user[aor] >= MAX_CALLS_FOR_USER:
             cause = f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait"
             raise Refused(486, cause, extra=RETRY_AFTER)
-        if self._of_source[source] >= MAX_CALLS_OF_SOURCE:
-            cause = f"{MAX_CALLS_OF_SOURCE} calls from there wait"
+        if self._of_source[source] + self._owed_to(source) >= MAX_CALLS_OF_SOURCE:
+            cause = f"{MAX_CALLS_OF_SOURCE} calls from there wait to be answered or acknowledged"
             raise Refused(503, cause, extra=RETRY_AFTER)
         self._of_source[source] += 1
         self._for_user[aor] += 1
@@ -62,6 +73,30 @@ class Strangers:
         finally:
             _let_go(self._of_source, source)
             _let_go(self._for_user, aor)
+
+    def follow(self, flow: Flow, transaction: ServerTransaction | None) -> None:
+        """Know the transaction of a call that leaves its place, however it has been answered."""
+        host = flow.remote[0]
+        if transaction is None or flow.transport != "UDP" or self._is_trusted(host):
+            return
+        if transaction.state in _OWES:
+            self._unheard.setdefault((network_of(host), True), []).append(transaction)
+
+    def _owed_to(self, source: _Source) -> int:
+        """How many calls of a source have failed, and nobody has acknowledged that."""
+        unheard = self._unheard.get(source)
+        if not unheard:
+            return 0
+        if self._of_source[source] + len(unheard) >= MAX_CALLS_OF_SOURCE:
+            unheard[:] = [each for each in unheard if each.state in _OWES]
+        return len(unheard)
+
+    def sweep(self) -> None:
+        """Let go of what is over."""
+        for source, unheard in list(self._unheard.items()):
+            unheard[:] = [each for each in unheard if each.state in _OWES]
+            if not unheard:
+                del self._unheard[source]
 
 
 def _let_go(counts: Counter[_Key], key: _Key) -> None:

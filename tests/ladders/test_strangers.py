@@ -141,3 +141,49 @@ def test_nor_has_who_shows_a_password(world: World):
     for _ in range(5):
         call = alice.sends("INVITE", bob.aor)
         bob.gets("INVITE", call)
+
+
+def is_refused(caller: Phone, callee: Phone) -> Request | None:
+    """Call a phone that is busy; give the call where the phone got it, None where it did not."""
+    caller.inbox.clear()
+    call = caller.sends("INVITE", callee.aor, **OUTSIDE)
+    if not callee.inbox:
+        assert caller.gets(503)
+        return None
+    callee.answers(callee.gets("INVITE"), 486)
+    callee.gets("ACK")
+    return call
+
+
+def test_a_call_in_another_s_name_sends_him_no_more_than_so_many_failures(world: World):
+    """§17.2.1: each goes there eleven times, since nobody acknowledges it; then there is room."""
+    bob = world.phone("bob")
+    victim = stranger(world, "203.0.113.1")
+    for _ in range(3):
+        assert is_refused(victim, bob) is not None
+    for _ in range(50):
+        assert is_refused(victim, bob) is None
+    assert is_refused(stranger(world, "203.0.113.2"), bob) is not None
+    world.passes(33, step=0.5)
+    assert is_refused(victim, bob) is not None
+
+
+def test_who_acknowledges_may_go_on(world: World):
+    """§17.1.1.3: as every caller does."""
+    bob = world.phone("bob")
+    caller = stranger(world, "203.0.113.1")
+    for _ in range(20):
+        call = is_refused(caller, bob)
+        assert call is not None
+        caller.acknowledges(call, caller.gets(486))
+
+
+def test_nothing_is_remembered_of_calls_that_are_over(world: World):
+    bob = world.phone("bob")
+    for number in range(5):
+        is_refused(stranger(world, f"203.0.113.{number}"), bob)
+    world.server.sweep()
+    assert len(world.server.proxy.strangers._unheard) == 5
+    world.passes(33, step=0.5)
+    world.server.sweep()
+    assert not world.server.proxy.strangers._unheard
