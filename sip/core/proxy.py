@@ -196,11 +196,8 @@ class Proxy:
         )
         if is_stranger and realm is not None and request.method == "INVITE":
             aor = address_of_record(username_of(request.uri), realm)
-            with self.strangers.place(upstream.flow, aor):
-                try:
-                    fork.run(targets)
-                finally:
-                    self.strangers.follow(upstream.flow, upstream.transaction)
+            with self.strangers.place(upstream, aor):
+                fork.run(targets)
         else:
             fork.run(targets)
 

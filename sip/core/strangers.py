@@ -12,7 +12,8 @@ from typing import TypeVar
 from sip.core.refusal import Refused
 from sip.transaction.machine import State
 from sip.transaction.server import ServerTransaction
-from sip.transport.flow import Flow, network_of
+from sip.transaction.upstream import Upstream
+from sip.transport.flow import network_of
 
 # Calls of one source at once: of an address, or in IPv6 a /64.  A provider that is neither a trunk
 # nor trusted may have so many that ring, and the ten thousand places are for thirty such.
@@ -24,8 +25,6 @@ MAX_CALLS_FOR_USER = 100
 RETRY_AFTER = (("Retry-After", "5"),)
 
 _Key = TypeVar("_Key")
-
-
 # An address, or a /64, and whether it may be forged.
 _Source = tuple[str, bool]
 # Of a transaction whose client is still owed an answer, or has not acknowledged a failure.
@@ -47,19 +46,19 @@ class Strangers:
         self._for_user: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, flow: Flow, aor: str) -> Iterator[None]:
-        """Hold a place for a call to `aor` that came along `flow`.  Raises Refused for want of it.
+    def place(self, upstream: Upstream, aor: str) -> Iterator[None]:
+        """Hold a place for a call to `aor` while it is served.  Raises Refused for want of it.
 
         A 503 would tell a proxy upstream to send nothing more here, for whomever it is (§21.5.4):
         it is for the source that sends too much alone.  That one user can take no more calls is a
         486 (§21.4.24), so nobody shuts others out by ringing that one.
         """
-        host = flow.remote[0]
+        host = upstream.flow.remote[0]
         if self._is_trusted(host):
             yield
             return
         # Who forges the address of another by UDP takes none of the places of its connections.
-        source = network_of(host), flow.transport == "UDP"
+        source = network_of(host), upstream.flow.transport == "UDP"
         if self._for_user[aor] >= MAX_CALLS_FOR_USER:
             cause = f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait"
             raise Refused(486, cause, extra=RETRY_AFTER)
@@ -73,14 +72,9 @@ class Strangers:
         finally:
             _let_go(self._of_source, source)
             _let_go(self._for_user, aor)
-
-    def follow(self, flow: Flow, transaction: ServerTransaction | None) -> None:
-        """Know the transaction of a call that leaves its place, however it has been answered."""
-        host = flow.remote[0]
-        if transaction is None or flow.transport != "UDP" or self._is_trusted(host):
-            return
-        if transaction.state in _OWES:
-            self._unheard.setdefault((network_of(host), True), []).append(transaction)
+            transaction, is_forgeable = upstream.transaction, source[1]
+            if is_forgeable and transaction is not None and transaction.state in _OWES:
+                self._unheard.setdefault(source, []).append(transaction)
 
     def _owed_to(self, source: _Source) -> int:
         """How many calls of a source have failed, and nobody has acknowledged that."""
