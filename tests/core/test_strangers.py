@@ -6,13 +6,23 @@ import pytest
 
 from sip.core.refusal import Refused
 from sip.core.strangers import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, Strangers
+from sip.message.message import Request
+from sip.transaction.layer import Layer
+from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
+from sip.transport.transports import Transports
 
 SERVER, HOST = ("192.0.2.1", 5060), "203.0.113.9"
 
 
-def flow(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Flow:
-    return Flow(transport, SERVER, (host, port))
+LAYER = Layer(Transports(lambda: 0.0), lambda: 0.0)
+
+
+def call(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Upstream:
+    """An INVITE that has just come from there."""
+    invite = Request("INVITE", "sip:bob@example.com", [], [])
+    key = "z9hg4bk-1", f"{host}:{port}", "INVITE"
+    return Upstream(LAYER, invite, Flow(transport, SERVER, (host, port)), key, 0.0)
 
 
 @pytest.fixture
@@ -29,14 +39,14 @@ def ringing():
 def fill(strangers: Strangers, ringing: ExitStack, host: str = HOST, transport="UDP") -> None:
     """As many calls of one source as there may be, each to another user, each by another port."""
     for number in range(MAX_CALLS_OF_SOURCE):
-        call = strangers.place(flow(host, transport, 1024 + number), f"user{number}")
-        ringing.enter_context(call)
+        one = call(host, transport, 1024 + number)
+        ringing.enter_context(strangers.place(one, f"user{number}"))
 
 
-def status_of(strangers: Strangers, along: Flow, aor: str = "bob@example.com") -> int:
+def status_of(strangers: Strangers, one: Upstream, aor: str = "bob@example.com") -> int:
     """How one more call is refused; 0 where it isn't."""
     try:
-        with strangers.place(along, aor):
+        with strangers.place(one, aor):
             return 0
     except Refused as refused:
         return refused.status
@@ -45,44 +55,44 @@ def status_of(strangers: Strangers, along: Flow, aor: str = "bob@example.com") -
 def test_a_source_has_so_many_places_and_leaves_those_of_others(strangers, ringing):
     """RFC 3261 §21.5.4: who has too many is told when to come again."""
     fill(strangers, ringing)
-    assert status_of(strangers, flow()) == 503
-    assert status_of(strangers, flow("203.0.113.10")) == 0
+    assert status_of(strangers, call()) == 503
+    assert status_of(strangers, call("203.0.113.10")) == 0
 
 
 def test_a_network_of_ipv6_is_one_source(strangers, ringing):
     """One machine has all the addresses of a /64."""
     fill(strangers, ringing, "2001:db8:1:2::1")
-    assert status_of(strangers, flow("2001:db8:1:2:ffff::9")) == 503
-    assert status_of(strangers, flow("2001:db8:1:3::1")) == 0
+    assert status_of(strangers, call("2001:db8:1:2:ffff::9")) == 503
+    assert status_of(strangers, call("2001:db8:1:3::1")) == 0
 
 
 def test_who_forges_an_address_takes_no_place_of_its_connections(strangers, ringing):
     fill(strangers, ringing)
-    assert status_of(strangers, flow(transport="TCP")) == 0
+    assert status_of(strangers, call(transport="TCP")) == 0
 
 
 def test_a_user_has_so_many_places_whoever_calls(strangers, ringing):
     """RFC 3261 §21.4.24: it is busy; a 503 would keep its callers from all other users as well."""
     for number in range(MAX_CALLS_FOR_USER):
-        ringing.enter_context(strangers.place(flow(f"203.0.113.{number}"), "bob@example.com"))
-    assert status_of(strangers, flow("198.51.100.7")) == 486
-    assert status_of(strangers, flow("198.51.100.7"), "carol@example.com") == 0
+        ringing.enter_context(strangers.place(call(f"203.0.113.{number}"), "bob@example.com"))
+    assert status_of(strangers, call("198.51.100.7")) == 486
+    assert status_of(strangers, call("198.51.100.7"), "carol@example.com") == 0
 
 
 def test_a_trusted_host_has_no_bound_and_takes_nothing_from_others(strangers, ringing):
     for _ in range(MAX_CALLS_OF_SOURCE + 1):
-        ringing.enter_context(strangers.place(flow("198.51.100.1"), "bob@example.com"))
-    assert status_of(strangers, flow()) == 0
+        ringing.enter_context(strangers.place(call("198.51.100.1"), "bob@example.com"))
+    assert status_of(strangers, call()) == 0
 
 
 def test_a_place_is_free_again_however_its_call_ends(strangers):
     """Neither what is refused nor what ends by a fault leaves anything behind."""
     for number in range(2 * MAX_CALLS_OF_SOURCE):
-        with pytest.raises(RuntimeError), strangers.place(flow(), "bob@example.com"):
+        with pytest.raises(RuntimeError), strangers.place(call(), "bob@example.com"):
             raise RuntimeError(number)
     with ExitStack() as ringing:
         fill(strangers, ringing)
-        assert [status_of(strangers, flow()) for _ in range(3)] == [503] * 3
-    assert status_of(strangers, flow()) == 0
+        assert [status_of(strangers, call()) for _ in range(3)] == [503] * 3
+    assert status_of(strangers, call()) == 0
     assert not strangers._of_source
     assert not strangers._for_user
