@@ -59,7 +59,7 @@ LATE_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 # How often the gateways of trunks are looked up: whoever has moved is let in again so soon.
 TRUNKS_SECONDS = 60.0
-# Handlers that may wait when those of all that strangers send have their places already.
+# Handlers that may wait when all that strangers send has its places already.
 PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
@@ -227,8 +227,15 @@ class SipServer:
                 self.guard.prove(upstream.flow.remote)
 
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
-        """Tell whether one more may wait; the last places are for who registers or is known."""
-        is_known = request.method == "REGISTER" or self.guard.is_proven(upstream.flow.remote)
+        """Tell whether one more may wait; the last places are for who registers or is known.
+
+        Who is in a call is known by its ticket, and may hang up wherever it comes from.
+        """
+        is_known = (
+            request.method == "REGISTER"
+            or self.guard.is_proven(upstream.flow.remote)
+            or self.proxy.is_within_dialog(request)
+        )
         return self._waiting < (MAX_WAITING if is_known else MAX_WAITING - PLACES_KEPT)
 
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:

@@ -90,6 +90,14 @@ class Proxy:
         else:
             self._within_dialog(request, upstream, mark, routes, passage)
 
+    def is_within_dialog(self, request: Request) -> bool:
+        """Tell whether a request shows a ticket of ours; it stays as it is."""
+        copy = request.copy()
+        try:
+            return self.tickets.passage(copy, take_own_routes(copy, self.domains)) is not None
+        except BadMessage:
+            return False
+
     def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
         """Take off what is for us alone (§16.4): our Routes, and what they permit."""
         routes = take_own_routes(request, self.domains)

@@ -1,5 +1,7 @@
 """Calls between two phones, from the top of the ladder to the bottom."""
 
+from dataclasses import replace
+
 import gevent
 import pytest
 from world import World, dialog_of_callee, dialog_of_caller
@@ -67,6 +69,24 @@ def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method
     stranger.gets(503)
     alice.sends("INVITE", bob.aor)
     bob.gets("INVITE")
+
+
+def test_a_stranger_in_a_call_hangs_up_though_others_ring_everybody(world: World, monkeypatch):
+    """The last places are for calls that go on as well: only a ticket shows that one does."""
+    bob = world.phone("bob")
+    caller, thief = world.phone("x", registered=False), world.phone("thief", registered=False)
+    outside = {"from_uri": "sip:x@elsewhere.test"}
+    call = caller.sends("INVITE", bob.aor, **outside)
+    bob.answers(bob.gets("INVITE"), 200)
+    dialog = dialog_of_caller(call, caller.gets(200, call))
+    monkeypatch.setattr("sip.server.MAX_WAITING", 2)
+    monkeypatch.setattr("sip.server.PLACES_KEPT", 1)
+    thief.sends("INVITE", bob.aor, **outside)
+    bob.gets("INVITE")
+    thief.sends_within("BYE", replace(dialog, call_id="of no call"))
+    thief.gets(503)
+    caller.sends_within("BYE", dialog)
+    bob.gets("BYE")
 
 
 def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
