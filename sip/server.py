@@ -157,7 +157,7 @@ class SipServer:
             "OPTIONS": self.serve_options,
         }
         self.layer.on_request = self.serve
-        self.layer.on_ack = self.proxy.pass_on_ack
+        self.layer.on_ack = self.serve_ack
         self.granted_buffers: list[int] = []  # octets, of each socket
         self._loaded = Event()
         self._waiting = 0
@@ -226,6 +226,12 @@ class SipServer:
             if upstream.is_proven:
                 self.guard.prove(upstream.flow.remote)
 
+    def serve_ack(self, request: Request, flow: Flow) -> None:
+        """Pass on the ACK of a 2xx; log why one is dropped, since nothing answers it."""
+        if cause := self.proxy.pass_on_ack(request, flow):
+            self.layer.counts["ACKs without a way"] += 1
+            self._log_refusal("dropped", request, flow, cause)
+
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
         """Tell whether one more may wait; the last places are for who registers or is known.
 
@@ -245,17 +251,20 @@ class SipServer:
         the request is judged anew, and nobody can have us repeat an answer to a forged address.
         """
         self.layer.counts[f"answered {refused.status}"] += 1
-        if refused.cause and self._refusals_left > 0:
-            self._refusals_left -= 1
-            source = format_host_port(*upstream.flow.remote)
-            cause = printable(refused.cause)
-            log.info("%s %s from %s: %s", refused.status, request.method, source, cause)
+        if refused.cause:
+            self._log_refusal(refused.status, request, upstream.flow, refused.cause)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
         if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
         answer_once(request, upstream, refused.status, refused.extra, reason)
+
+    def _log_refusal(self, what: object, request: Request, flow: Flow, cause: str) -> None:
+        if self._refusals_left > 0:
+            self._refusals_left -= 1
+            source = format_host_port(*flow.remote)
+            log.info("%s %s from %s: %s", what, request.method, source, printable(cause))
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
         """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).
@@ -328,7 +337,7 @@ class SipServer:
                         self.guard.prove(binding.flow.remote)
                 del rows[:BINDINGS_AT_ONCE]  # its memory is taken by what is read next
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
-        self.layer.on_request, self.layer.on_ack = self.serve, self.proxy.pass_on_ack
+        self.layer.on_request, self.layer.on_ack = self.serve, self.serve_ack
         self._loaded.set()
 
     def _serve_later(self, request: Request, upstream: Upstream) -> None:
@@ -340,7 +349,7 @@ class SipServer:
 
     def _pass_on_later(self, request: Request, flow: Flow) -> None:
         if self._wait_for_phones():
-            self.proxy.pass_on_ack(request, flow)
+            self.serve_ack(request, flow)
 
     def _wait_for_phones(self) -> bool:
         """Wait until they are loaded.  False: as many wait already as may; a request is refused."""

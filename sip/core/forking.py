@@ -14,7 +14,8 @@ from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
 from sip.transaction.arrival import Arrival
-from sip.transaction.upstream import Branch, Upstream
+from sip.transaction.upstream import Branch, EditResponse, Upstream
+from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
@@ -30,6 +31,8 @@ _REDIRECTIONS = (300, 301, 302)
 Redirect = Callable[[Response], list[Target]]
 # Lets go of a target that takes no connection; True where it was bound by one.
 Lose = Callable[[Target], bool]
+# Completes a copy for its target and flow, and gives what is done with its responses.
+Prepare = Callable[[Request, Target, Flow], EditResponse]
 
 
 class Attempt:
@@ -65,9 +68,9 @@ class Found(Arrival):
 class Fork:
     """One request on its way, from the first branch until it is answered upstream.
 
-    `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `record_routes` says that a dialog may
-    begin, `is_trusted` that the sender has authenticated; `redirect` is None where a 3xx goes back
-    as it is, `lose` where no target is a binding.
+    `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None where no dialog begins
+    and none is changed; `redirect` is None where a 3xx goes back as it is, `lose` where no target
+    is a binding.
     """
 
     def __init__(
@@ -77,8 +80,7 @@ class Fork:
         upstream: Upstream,
         loop_mark: str,
         *,
-        record_routes: bool = False,
-        is_trusted: bool = True,
+        prepare: Prepare | None = None,
         redirect: Redirect | None = None,
         lose: Lose | None = None,
     ) -> None:
@@ -86,8 +88,7 @@ class Fork:
         self.request = request
         self.upstream = upstream
         self.loop_mark = loop_mark
-        self.record_routes = record_routes
-        self.is_trusted = is_trusted
+        self.prepare = prepare
         self.redirect = redirect
         self.lose = lose
         self.context: ResponseContext[Branch] = ResponseContext()
@@ -203,16 +204,10 @@ class Fork:
             outgoing = attempt.outgoing if is_last else attempt.outgoing.copy()
             if attempt.credentials is not None:
                 outgoing.put_first(*attempt.credentials)
-            if self.record_routes:
-                forwarder.record_route(
-                    self.request,
-                    outgoing,
-                    upstream.flow,
-                    attempt.target,
-                    flow,
-                    is_trusted=self.is_trusted,
-                )
-            branch = forwarder.layer.send_request(outgoing, flow, upstream, self.loop_mark)
+            edit = None
+            if self.prepare is not None:
+                edit = self.prepare(outgoing, attempt.target, flow)
+            branch = forwarder.layer.send_request(outgoing, flow, upstream, self.loop_mark, edit)
             self.context.add(branch)
             self.attempts[branch] = attempt
             return

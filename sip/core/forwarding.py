@@ -1,19 +1,17 @@
 """How one copy of a request goes on to one target (RFC 3261 §16.6)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-from sip.core.reach import lasting_flow, needs_flow
 from sip.core.routing import Domains, Target, hops_left, set_out_route
-from sip.core.ticket import Passage, Tickets
 from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
-from sip.message.headers import parse_credentials, parse_name_addr
+from sip.message.headers import parse_credentials
 from sip.message.message import Request
-from sip.message.uri import SipUri, Uri, parse_uri
+from sip.message.uri import SipUri, parse_uri
 from sip.transaction.layer import Layer
-from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import Hop, NoRoute, Resolver, is_address
+from sip.transport.flow import Flow
+from sip.transport.resolver import Hop, NoRoute, Resolver
 
 # Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
 # for the same dead host (RFC 3263 §4.3).
@@ -28,26 +26,13 @@ Way = Flow | Hop
 
 
 class Forwarder:
-    """Makes copies of requests ready for their targets.
+    """Makes copies of requests ready for their targets."""
 
-    `is_bound` tells whether a flow is that of a phone behind NAT that is registered here.
-    """
-
-    def __init__(
-        self,
-        layer: Layer,
-        domains: Domains,
-        tickets: Tickets,
-        resolver: Resolver,
-        trunks: Trunks,
-        is_bound: Callable[[Flow], bool],
-    ) -> None:
+    def __init__(self, layer: Layer, domains: Domains, resolver: Resolver, trunks: Trunks) -> None:
         self.layer = layer
         self.domains = domains
-        self.tickets = tickets
         self.resolver = resolver
         self.trunks = trunks
-        self.is_bound = is_bound
         self._avoided: dict[Hop, float] = {}  # until when
 
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
@@ -140,84 +125,3 @@ class Forwarder:
             return self.domains.has_realm(parse_credentials(credentials).params.get("realm", ""))
         except BadMessage:
             return False
-
-    def record_route(
-        self,
-        request: Request,
-        outgoing: Request,
-        came_by: Flow,
-        target: Target,
-        way: Flow,
-        *,
-        is_trusted: bool,
-    ) -> None:
-        """Put ourselves into the dialog's route set (§16.6, step 4).
-
-        Between plain phones one value is enough, which leads to the hosts of both.  Where a side
-        can be reached only along a flow, is called by a name or has not authenticated, each side
-        gets its own, which names that flow; so too where the sides know us by different addresses
-        (RFC 5658).
-        """
-        sent_by = self.layer.transports.sent_by
-        here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
-        is_plain = _is_plain(target, way)
-        # Who is called but has shown no password gets no ticket that leaves the way free.
-        is_free = is_trusted and (is_plain or target.flow is not None)
-        to_caller = self._way_to_sender(request, came_by, is_free=is_free)
-        to_callee = self._along(way)
-        if is_trusted and is_plain:
-            to_callee = Passage(None, _hosts(parse_uri(target.uri_text), way))
-        if to_caller.flow is None and to_callee.flow is None and here == there:
-            both = Passage(None, tuple(dict.fromkeys((*to_caller.hosts, *to_callee.hosts))))
-            sides = [(here, both)]
-        else:
-            sides = [(here, to_caller), (there, to_callee)]
-        for (name, transport), passage in sides:
-            value = self.tickets.issue(name, transport, request.call_id, request.from_.tag, passage)
-            outgoing.put_first("record-route", f"Record-Route: {value}")
-
-    def _along(self, flow: Flow) -> Passage:
-        return Passage(flow, is_bound=self.is_bound(flow))
-
-    def _way_to_sender(self, request: Request, came_by: Flow, *, is_free: bool) -> Passage:
-        """How the sender of a request is reached: along its flow, or where its Contact says.
-
-        On a connection a flow is always needed; on UDP behind NAT, where the Contact is an address
-        here, which leads back to us, and where a proxy before us has a Route of its own, which is
-        followed along a flow only.
-        """
-        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
-        if not is_connected and (is_recorded or not is_free):
-            return self._along(came_by)
-        try:
-            said = request.values("record-route" if is_recorded else "contact")
-            uri: Uri | None = parse_name_addr(said[0]).uri if said else None
-        except BadMessage:
-            return self._along(came_by)  # §16.3, step 1: no matter of ours
-        truthful = shows_source(request.via, came_by)
-        if is_connected:
-            return self._along(lasting_flow(uri, came_by, truthful=truthful, via=request.via))
-        if uri is None:
-            return Passage(None, _hosts(uri, came_by)) if truthful else self._along(came_by)
-        is_reachable = not self.domains.is_us(uri) and not (
-            isinstance(uri, SipUri) and needs_flow(uri, came_by, truthful=truthful)
-        )
-        return Passage(None, _hosts(uri, came_by)) if is_reachable else self._along(came_by)
-
-
-def _hosts(contact: Uri | None, flow: Flow) -> tuple[str, ...]:
-    """The hosts that a phone is at: what its Contact says, and where it was seen."""
-    seen = flow.remote[0]
-    return (contact.host, seen) if isinstance(contact, SipUri) and contact.host != seen else (seen,)
-
-
-def _is_plain(target: Target, way: Flow) -> bool:
-    """Tell whether a target is a phone that was seen at its Contact, an address.
-
-    A proxy before it has a Route of its own, and whoever else a Contact names has never
-    authenticated.  A name may lead to several, of which one has the call.
-    """
-    if target.flow is not None or target.path or target.source != way.remote[0]:
-        return False
-    uri = parse_uri(target.uri_text)
-    return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)

@@ -8,7 +8,7 @@ from sys import intern
 from typing import Protocol
 
 from sip.core.refusal import Refused
-from sip.core.routing import Target, address_of_record, as_request_uri
+from sip.core.routing import Phone, Target, address_of_record, as_request_uri
 from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
@@ -89,14 +89,19 @@ class Binding:
         """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
         return self.call_id == call_id and cseq <= self.cseq
 
-    def target(self, *, is_connected: bool) -> Target:
-        """Where a request for this contact goes.
+    def target(self, aor: str, *, is_connected: bool) -> Target:
+        """Where a request for this contact of `aor` goes.
 
         `is_connected` says that the connection leads on by which it was registered.
         """
         uri_text = as_request_uri(self.contact)
         flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
-        return Target(uri_text, flow, self.path, self.q, self.flow.remote[0])
+        source = self.flow.remote[0]
+        return Target(uri_text, flow, self.path, self.q, source, phone=self.phone(aor))
+
+    def phone(self, aor: str) -> Phone:
+        """The phone that is bound, as one of `aor`."""
+        return Phone(aor, self.instance, self.call_id, self.flow)
 
 
 Bindings = tuple[Binding, ...]

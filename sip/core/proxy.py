@@ -4,12 +4,16 @@ import logging
 from collections.abc import Callable
 
 from sip.core.authentication import Account, Authenticator
+from sip.core.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.forking import Fork
 from sip.core.forwarding import Forwarder
 from sip.core.location import Location
+from sip.core.record_route import RecordRoutes
 from sip.core.refusal import Refused
+from sip.core.remote_targets import RemoteTargets
 from sip.core.routing import (
     Domains,
+    Phone,
     Target,
     address_of_record,
     as_request_uri,
@@ -24,14 +28,14 @@ from sip.core.routing import (
 )
 from sip.core.strangers import Strangers
 from sip.core.targets import TargetSet
-from sip.core.ticket import Passage, Tickets, is_as_recorded
+from sip.core.ticket import Sides, Tickets, is_as_recorded
 from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
 from sip.message.uri import SipUri
 from sip.transaction.layer import Layer
-from sip.transaction.upstream import Upstream
+from sip.transaction.upstream import EditResponse, Upstream
 from sip.transport.flow import Flow
 from sip.transport.resolver import NoRoute, Resolver
 
@@ -39,6 +43,9 @@ log = logging.getLogger("sip.proxy")
 
 # Requests that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
+# Requests within a dialog whose sender is asked for its password when it names a new Contact from
+# an address where it was never seen.  A phone can answer that as it did when it called.
+_CHALLENGED = frozenset({"INVITE", "UPDATE"})
 # Requests that a phone sends to its own address to ask for what a server beside it would know.
 _FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
 _SCHEMES = frozenset({"sip", "tel"})
@@ -71,7 +78,14 @@ class Proxy:
         self.domains = domains
         self.location = location
         self.tickets = tickets
-        self.forwarder = Forwarder(layer, domains, tickets, resolver, trunks, is_bound)
+        self.forwarder = Forwarder(layer, domains, resolver, trunks)
+        transports, remote_targets = layer.transports, RemoteTargets()
+        self.record_routes = RecordRoutes(
+            tickets, domains, transports.sent_by, is_bound, remote_targets
+        )
+        self.dialogs = Dialogs(
+            tickets, domains, transports, trunks, self._target_set, is_bound, remote_targets
+        )
         self.trunks = trunks
         self.strangers = Strangers(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
@@ -81,36 +95,31 @@ class Proxy:
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
         mark = loop_mark(request)
-        routes, passage = self._prepare(request)
-        if passage is not None:
+        routes, sides = self._prepare(request)
+        if sides is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
-        if passage is None:
+        if sides is None or not self._within_dialog(request, upstream, mark, routes, sides):
             self._outside_dialog(request, upstream, mark)
-        else:
-            self._within_dialog(request, upstream, mark, routes, passage)
 
     def is_within_dialog(self, request: Request) -> bool:
         """Tell whether a request shows a ticket of ours; it stays as it is."""
         copy = request.copy()
         try:
-            return self.tickets.passage(copy, take_own_routes(copy, self.domains)) is not None
+            return self.tickets.sides(copy, take_own_routes(copy, self.domains)) is not None
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
+    def _prepare(self, request: Request) -> tuple[list[SipUri], Sides | None]:
         """Take off what is for us alone (§16.4): our Routes, and what they permit."""
         routes = take_own_routes(request, self.domains)
         for name in _ASSERTIONS:
             if name in request.present:
                 request.remove(name)
-        passage = self.tickets.passage(request, routes)
-        if passage is not None:
+        sides = self.tickets.sides(request, routes)
+        if sides is not None:
             strip_own_maddr(request, self.domains)
-            if passage.flow is None and not _leads_to_a_side(request, passage):
-                # An address here is looked up (§16.5), and whatever else it is needs a password.
-                passage = None
-        return routes, passage
+        return routes, sides
 
     def _within_dialog(
         self,
@@ -118,68 +127,62 @@ class Proxy:
         upstream: Upstream,
         mark: str,
         routes: list[SipUri],
-        passage: Passage,
-    ) -> None:
-        """Go where the ticket says (§16.6)."""
+        sides: Sides,
+    ) -> bool:
+        """Go where the dialog leads (§16.6); False: this request leads elsewhere."""
+        dialogs, came_by = self.dialogs, upstream.flow
+        target = dialogs.target(request, sides)
+        if target is None:
+            return False
+        if target.trunk is not None:
+            self._authenticate(request, upstream)  # what leaves by a gateway is a user's of ours
+        if not dialogs.note_request(request, came_by, sides) and request.method in _CHALLENGED:
+            account = self._authenticate(request, upstream)
+            aor = address_of_record(account.username, self._realm_of_caller(request))
+            dialogs.note_proven_request(request, came_by, sides, aor)
         recorded = list(filter(is_own_record_route, routes))
         if request.method != "BYE" and all(map(is_as_recorded, recorded)):
             # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
             # alone (RFC 6665 §4.3), goes on through us.  The same tickets stand for the same sides.
             for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
-        target = self._target_within(request, passage)
-        if target is None:
-            raise Refused(430, f"{passage.flow} leads to nobody any more")  # RFC 5626 §5.3
-        if target.trunk is not None:
-            self._authenticate(request, upstream)  # what leaves by a gateway is a user's of ours
-        Fork(self.forwarder, request, upstream, mark).run([target])
 
-    def _target_within(self, request: Request, passage: Passage) -> Target | None:
-        """The one place that a request inside a dialog goes to; None where its flow is gone.
+        def learn(outgoing: Request, target: Target, way: Flow) -> EditResponse:
+            return lambda response: dialogs.note_response(request, response, sides, target, way)
 
-        A phone that has registered again meanwhile is found among those of its user: on a new
-        connection, or behind the same NAT, which has given it another port.
-        """
-        flow, uri_text = passage.flow, as_request_uri(request.uri_text)
-        if flow is None:
-            return Target(uri_text)
-        transports = self.layer.transports
-        if flow.transport == "UDP":
-            is_gone = passage.is_bound and not self.forwarder.is_bound(flow)
-        else:
-            is_gone = not transports.is_open(flow)
-        if is_gone:
-            phone = self._target_set().of_peer(request.uri, request.to.uri, flow)
-            if phone is None and (flow.transport == "UDP" or not transports.leads_on(flow)):
-                return None
-            # Every home has a 192.168.1.20: what is bound at another address may be another phone.
-            if phone is not None and (flow.transport != "UDP" or phone.source == flow.remote[0]):
-                return phone
-        trunk = self.trunks.at(flow, username_of(request.to.uri)) if self.trunks else None
-        return Target(uri_text, flow, trunk=trunk)
+        is_refresh = request.method in TARGET_REFRESHES
+        Fork(self.forwarder, request, upstream, mark, prepare=learn if is_refresh else None).run(
+            [target]
+        )
+        return True
 
-    def pass_on_ack(self, request: Request, flow: Flow) -> None:
-        """Pass on an ACK for a 2xx; one that shows no way is dropped (§16.11, §13.2.2.4)."""
+    def pass_on_ack(self, request: Request, flow: Flow) -> str | None:
+        """Pass on an ACK for a 2xx (§16.11, §13.2.2.4), or say why it is dropped."""
         try:
-            may_go_on = request.uri.scheme in _SCHEMES and hops_left(request) > 0  # §16.3
-            target = self._target_of_ack(request) if may_go_on else None
-            if target is not None:
-                self.forwarder.pass_on(request, target, breadth_left(request))
-                return
-            cause = "it shows no way"
+            if request.uri.scheme not in _SCHEMES:
+                return f"{request.uri.scheme[:20]} is not a scheme that is served here"
+            if hops_left(request) == 0:  # §16.3
+                return "it has no hops left"
+            target = self._target_of_ack(request, flow)
+            if target is None:
+                return f"{request.uri_text[:60]} is no place that a side of its dialog has named"
+            self.forwarder.pass_on(request, target, breadth_left(request))
         except (BadMessage, NoRoute) as error:
-            cause = str(error)
-        self.layer.counts["ACKs without a way"] += 1
-        log.debug("dropped an ACK: %s", cause)
+            return str(error)
+        except Refused as refused:
+            return refused.cause
+        return None
 
-    def _target_of_ack(self, request: Request) -> Target | None:
+    def _target_of_ack(self, request: Request, flow: Flow) -> Target | None:
         """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
-        routes, passage = self._prepare(request)
-        if passage is not None:
-            return self._target_within(request, passage)
+        _, sides = self._prepare(request)
+        if sides is not None and (target := self.dialogs.target(request, sides)) is not None:
+            return target
         realm = self._realm_here(request)
-        if realm is None or self.tickets.passage(request, routes) is None:
+        if realm is None:
             return None
+        if sides is None:
+            return self.dialogs.target_of_bare_ack(request, flow)
         targets = self._target_set().of_user(username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
@@ -192,13 +195,19 @@ class Proxy:
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
         targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
+        caller = self._phone_of(account, request, upstream.flow) if account else None
+        record_routes, came_by = self.record_routes, upstream.flow
+
+        def begin(outgoing: Request, target: Target, way: Flow) -> EditResponse:
+            start = record_routes.add(request, outgoing, came_by, target, way, caller)
+            return start.edit_response
+
         fork = Fork(
             self.forwarder,
             request,
             upstream,
             mark,
-            record_routes=request.method not in _WITHOUT_DIALOG,
-            is_trusted=account is not None,
+            prepare=None if request.method in _WITHOUT_DIALOG else begin,
             redirect=target_set.of_redirection if self.follow_redirects else None,
             lose=target_set.lose,
         )
@@ -284,6 +293,14 @@ class Proxy:
             raise Refused(403, "it comes from outside, and calls from outside are off")
         return None
 
+    def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:
+        """The phone of a user here that sends along a flow; without instance if none is known."""
+        aor = address_of_record(account.username, self._realm_of_caller(request))
+        for binding in self.location.bindings(aor):
+            if binding.flow.remote == flow.remote:
+                return binding.phone(aor)
+        return Phone(aor)
+
     def _is_of_gateway(self, request: Request, upstream: Upstream) -> bool:
         """Tell whether a gateway sends a request, and no phone at its address in a user's name."""
         source = upstream.flow.remote
@@ -306,17 +323,6 @@ class Proxy:
 
     def _realm_of_caller(self, request: Request) -> str:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
-
-
-def _leads_to_a_side(request: Request, passage: Passage) -> bool:
-    """Tell whether a request goes to a host of the dialog's sides, and nowhere on its way."""
-    uri = request.uri
-    return (
-        isinstance(uri, SipUri)
-        and uri.host in passage.hosts
-        and "route" not in request.present
-        and uri.param("maddr") is None
-    )
 
 
 def _not_served_here(method: str) -> Refused:

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
+from sip.core.routing import Domains
 from sip.message.headers import Via
 from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri
@@ -28,6 +29,28 @@ def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
         return True
     host = contact.host
     return host != flow.remote[0] and is_address(host) and _is_private(host)
+
+
+def is_hidden(contact: SipUri, seen: str) -> bool:
+    """Return True if the host of a Contact means nothing here, told by a phone seen at `seen`.
+
+    So it is with a private address that comes from a public one.  Within a private network a phone
+    may well name another address of that network.
+    """
+    host = contact.host
+    return host != seen and is_address(host) and _is_private(host) and not _is_private(seen)
+
+
+def way_back(contact: Uri, flow: Flow, domains: Domains, *, truthful: bool) -> Flow | None:
+    """Return the flow to the sender of a message in a dialog; None where its Contact is meant.
+
+    The message came along `flow`; `truthful` says that its Via shows the address it came from.
+    """
+    if not isinstance(contact, SipUri) or domains.is_us(contact):
+        return flow
+    if flow.connection and contact.host == flow.remote[0]:
+        return lasting_flow(contact, flow, truthful=truthful)
+    return flow if not truthful or is_hidden(contact, flow.remote[0]) else None
 
 
 @kept(1024)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from sip.core.trunk import Trunk
 from sip.message.grammar import BadMessage, bounded_number, value_of
@@ -20,7 +20,8 @@ from sip.message.uri import (
     read_uri,
 )
 from sip.transaction.tokens import fingerprint
-from sip.transport.flow import Flow
+from sip.transport.flow import DEFAULT_PORT, Flow
+from sip.transport.resolver import is_address
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
 MAX_BREADTH = 60
@@ -136,13 +137,36 @@ def as_request_uri(contact: str) -> str:
     return ";".join([f"{user}{at}{first}", *kept])
 
 
+class Phone(NamedTuple):
+    """A user agent that is registered here, or the user of one that isn't.
+
+    `instance` is its instance id (RFC 5626 §4.1), `call_id` that of its REGISTER; both are "" where
+    no phone is known.  `flow` is the one that its REGISTER came by.
+    """
+
+    aor: str
+    instance: str = ""
+    call_id: str = ""
+    flow: Flow | None = None
+
+    @property
+    def identity(self) -> str:
+        """What a phone keeps when it registers again from another address."""
+        return self.instance or self.call_id
+
+
+# The `source` of a target that a side of a dialog has named: no address, so no gateway is reached.
+NAMED_IN_DIALOG = "dialog"
+
+
 @dataclass(slots=True)
 class Target:
     """One place that a request may be sent to (§16.5).
 
     `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
     Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
-    named this place, "" where that is no matter; `trunk` answers what is asked there who we are.
+    named this place, "" where that is no matter; `trunk` answers what is asked there who we are;
+    `phone` is the one that is registered with this place, None for any other target.
     """
 
     uri_text: str
@@ -151,6 +175,7 @@ class Target:
     q: int = 1000
     source: str = ""
     trunk: Trunk | None = None
+    phone: Phone | None = None
 
     def is_same_place(self, other: "Target") -> bool:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
@@ -158,6 +183,22 @@ class Target:
             self.uri_text == other.uri_text
             or parse_uri(self.uri_text).equals(parse_uri(other.uri_text))
         )
+
+
+def place_of(uri: Uri) -> str:
+    """The place that a URI leads to: host, port, transport and maddr; "" for no SIP URI.
+
+    Equal for two URIs that differ in the user part, or where one says what the other leaves to
+    the default (§19.1.2).
+    """
+    if not isinstance(uri, SipUri):
+        return ""
+    maddr = (uri.param("maddr") or "").lower()
+    transport = (uri.param("transport") or "").lower()
+    port = uri.port
+    if is_address(maddr or uri.host):  # of a name the DNS says the rest (RFC 3263 §4)
+        port, transport = port or DEFAULT_PORT, transport or "udp"
+    return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
 
 
 def by_preference(targets: Iterable[Target]) -> list[list[Target]]:

@@ -8,8 +8,8 @@ from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import SipUri, Uri, parse_uri
-from sip.transport.flow import Flow
+from sip.message.uri import Uri, parse_uri
+from sip.transport.flow import Endpoint
 from sip.transport.transports import Transports
 
 # What may name a local user as its contact may name another: so many steps are followed.
@@ -48,7 +48,7 @@ class TargetSet:
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
             for user in here:
-                for target in self._contacts(*user):
+                for target in self.contacts(*user):
                     forwarded = self._forward_of(target)
                     if forwarded is not None:
                         if self._is_first(forwarded):
@@ -63,39 +63,10 @@ class TargetSet:
 
         So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
         """
-        contacts = self._contacts(username_of(uri), realm)
+        contacts = self.contacts(username_of(uri), realm)
         found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
         self._targets += found
         return found
-
-    def of_peer(self, uri: Uri, peer: Uri, gone: Flow) -> Target | None:
-        """The phone that a dialog is with, as it is registered now, `uri` being its Contact.
-
-        It is one of the user's whom To calls `peer`, or whom the Contact names.  Its flow is
-        `gone`, and it may have come back with another Contact, which holds the port that it
-        connects from: it is known by all the rest of that, and by the address that it comes from
-        as before.  One with a Path is no such phone: the connection was that of the proxy
-        before it.
-        """
-        realm = self.domains.realm_of(peer) or self.domains.main
-        equal: list[Target] = []
-        moved: list[Target] = []
-        for username in dict.fromkeys((username_of(peer), username_of(uri))):
-            for target in self._contacts(username, realm):
-                contact = parse_uri(target.uri_text)
-                if target.path:
-                    continue
-                if contact.equals(uri):
-                    equal.append(target)
-                elif target.source == gone.remote[0] and _is_but_for_port(contact, uri):
-                    moved.append(target)
-        if len(moved) > 1:  # nobody knows which
-            moved.clear()
-        # What it has left behind may be bound yet; the one that is connected is it.
-        found = [*equal, *moved]
-        is_open = self.transports.is_open
-        connected = [target for target in found if target.flow and is_open(target.flow)]
-        return next(iter(connected or found), None)
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
@@ -144,7 +115,7 @@ class TargetSet:
             target.is_same_place(known) for known in self._targets
         )
 
-    def _contacts(self, username: str, realm: str) -> list[Target]:
+    def contacts(self, username: str, realm: str) -> list[Target]:
         """What a user is bound to; whose account is gone or disabled is not reached any more."""
         account = self.accounts.find(username, realm)
         if account is None or not account.enabled:
@@ -156,7 +127,7 @@ class TargetSet:
             if binding.behind_nat and binding.flow.connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
                 continue
-            target = binding.target(is_connected=is_connected)
+            target = binding.target(aor, is_connected=is_connected)
             found.append(target)
             if (
                 binding.flow.connection
@@ -165,6 +136,11 @@ class TargetSet:
             ):
                 self._closed.append((target, aor, binding))
         return found
+
+    def is_registered_from(self, username: str, realm: str, source: Endpoint) -> bool:
+        """Return True if a phone of a user has registered from an address and port."""
+        bindings = self.location.bindings(address_of_record(username, realm))
+        return any(binding.flow.remote == source for binding in bindings)
 
     def lose(self, target: Target) -> bool:
         """Let go of a phone whose connection was closed, and which takes no other.
@@ -183,10 +159,3 @@ class TargetSet:
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
         return None if realm is None else (username_of(uri), realm)
-
-
-def _is_but_for_port(one: Uri, other: Uri) -> bool:
-    """Tell whether two Contacts differ in their port alone."""
-    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
-        return False
-    return replace(one, port=other.port).equals(other)

@@ -1,52 +1,109 @@
-"""The ticket: what our Record-Route says, so that a dialog goes on without memory.
+"""The ticket: a signed Record-Route value that lets a dialog go on without memory (§16.6, step 4).
 
-A request inside a dialog shows the Record-Route that we gave it as its Route.  It is signed over
-the Call-ID and the tag of who began the dialog, so it opens no other dialog, and over where it
-leads: along one flow, or to the hosts of the two sides.  Nothing about a dialog is remembered; it
-outlives a restart because the key does.
+A request within a dialog shows the Record-Route that we gave it as its Route.  The value is signed
+over the Call-ID, the tag of the initiator, and where it leads: along one flow, or to the hosts of
+the two sides.  So it opens no other dialog and no other place.  It outlives a restart because the
+key does.
 """
 
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sip.core.routing import Phone
 from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
-from sip.message.uri import SipUri
-from sip.transport.flow import Flow, flow_text, parse_flow
+from sip.message.uri import SipUri, format_host, format_host_port, parse_host_port
+from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
 
 _MAC_BYTES = 12
-# URI parameters of ours, one in each ticket: a flow, one that is good as long as the phone that it
-# leads to is registered, the hosts that a way may lead to.
+# Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long.
+_MARK_BYTES = 4
+_MARK_LENGTH = 2 * _MARK_BYTES
+# URI parameters of ours.  One of the first three stands in each ticket: a flow, a flow that is good
+# as long as the phone at its end is registered, or the addresses that a side was seen at.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
 _WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
+# The user and the phone of each side, as marks; and the signature of where the callee answered.
+_USERS, _ANSWER = "u", "a"
 # What a Record-Route of ours may hold.
-_RECORDED_PARAMS = _WAYS | {"transport", "lr", "t"}
+_RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
 class Passage:
-    """What a ticket permits: the way along `flow`, or to wherever at one of `hosts`.
+    """Where one side of a dialog is reached: along `flow`, or at the addresses it was seen at.
 
-    `is_bound` says of a flow that it is a registered phone's, and leads nowhere once that is gone.
+    `seen` is the address and port that its messages came from, or that its INVITE went to; `host`
+    is the host of its Contact where that is another one, else "".  `is_bound` says of a flow that
+    it belongs to a registered phone, and leads nowhere once the registration has ended.  `user` is
+    the mark of the local user on this side, followed by that of the phone if it was registered; ""
+    for a side that has shown no password.
     """
 
     flow: Flow | None
-    hosts: tuple[str, ...] = ()
+    seen: Endpoint
+    host: str = ""
     is_bound: bool = False
+    user: str = ""
 
-    def __str__(self) -> str:
-        """The text that is signed, and that stands in the Record-Route; `_read` reads it."""
-        if self.flow is None:
-            return f"{_HOSTS}={'/'.join(self.hosts)}"
-        return f"{_BOUND if self.is_bound else _FLOW}={flow_text(self.flow)}"
+    @property
+    def is_of_phone(self) -> bool:
+        """Return True if the side is a phone that was registered when the dialog began."""
+        return len(self.user) > _MARK_LENGTH
+
+    def is_at(self, host: str) -> bool:
+        """Return True if the side was seen at a host, or said in its Contact that it is there."""
+        return host in (self.seen[0], self.host)
+
+    def _way(self) -> str:
+        """The addresses of a side without a flow; `_read_side` reads them."""
+        seen = format_host_port(*self.seen)
+        return f"{seen}+{format_host(self.host)}" if self.host else seen
 
 
-def _read(name: str, value: str) -> Passage:
-    """Raises BadMessage."""
-    if name == _HOSTS:
-        return Passage(None, tuple(value.split("/")))
-    return Passage(parse_flow(value), is_bound=name == _BOUND)
+class Sides(NamedTuple):
+    """What the tickets of a request say: of the side that it goes to, and of its sender.
+
+    `answer` is the signature of the place that the callee has named in its answer, "" where there
+    is none, or where the request goes to the caller.
+    """
+
+    ahead: Passage
+    behind: Passage | None
+    answer: str = ""
+
+
+def _text_of(passages: tuple[Passage, ...]) -> str:
+    """What a ticket says and signs; `_read` reads it."""
+    first = passages[0]
+    if first.flow is None:
+        text = f"{_HOSTS}={'/'.join([passage._way() for passage in passages])}"
+    else:
+        text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
+    users = ".".join([passage.user for passage in passages])
+    return f"{text};{_USERS}={users}" if users.strip(".") else text
+
+
+def _read(name: str, value: str, users: str) -> list[Passage]:
+    """Read a ticket: one side, or the caller's and the callee's.  Raises BadMessage."""
+    marks = users.split(".")
+    if name != _HOSTS:
+        flow = parse_flow(value)
+        return [Passage(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
+    sides = [_read_side(text) for text in value.split("/")]
+    for side, user in zip(sides, marks, strict=False):
+        side.user = user
+    return sides
+
+
+def _read_side(text: str) -> Passage:
+    seen, _, contact = text.partition("+")
+    host, port = parse_host_port(seen)
+    if port is None:
+        raise BadMessage(f"{text[:60]!r} has no port")
+    return Passage(None, (host, port), parse_host_port(contact)[0] if contact else "")
 
 
 def is_as_recorded(uri: SipUri) -> bool:
@@ -57,47 +114,108 @@ def is_as_recorded(uri: SipUri) -> bool:
     return {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers
 
 
+def with_answer(value: str, signature: str) -> str:
+    """A Record-Route value of ours that tells as well where the callee has answered."""
+    return f"{value[:-1]};{_ANSWER}={signature}>"
+
+
 class Tickets:
     """Signs and checks tickets with one secret key of at least 16 octets."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def issue(self, sent_by: str, transport: str, call_id: str, tag: str, passage: Passage) -> str:
-        """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin."""
-        text = str(passage)
+    def issue(
+        self, sent_by: str, transport: str, call_id: str, tag: str, *passages: Passage
+    ) -> str:
+        """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin.
+
+        It stands for one side; or for the caller and the callee, in that order, where both are
+        reached at their addresses.
+        """
+        text = _text_of(passages)
         kind = "" if transport == "UDP" else f";transport={transport.lower()}"
         return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, text)};{text}>"
 
-    def _sign(self, call_id: str, tag: str, passage: str) -> str:
-        # A line feed is the one character that no value of a message can hold.
-        text = f"{call_id}\n{tag}\n{passage}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(text, digest_size=_MAC_BYTES, key=self._secret).hexdigest()
+    def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:
+        """Sign that the callee has answered from a place, as `place_of` writes it."""
+        return self._sign(call_id, tag, f"{_ANSWER}\n{callee_tag}\n{place}")
 
-    def passage(self, request: Request, routes: list[SipUri]) -> Passage | None:
+    def is_answer(self, request: Request, signature: str, place: str) -> bool:
+        """Return True if the callee of this dialog has answered from a place."""
+        if not signature or not signature.isascii():
+            return False
+        expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, place)
+        return hmac.compare_digest(expected, signature)
+
+    def mark(self, call_id: str, phone: Phone) -> str:
+        """The marks of a user and its phone in the tickets of one call."""
+        user = self.user_mark(call_id, phone.aor)
+        identity = phone.identity
+        if not identity:
+            return user
+        return user + self._hash(f"{call_id}\n{phone.aor}\n{identity}", _MARK_BYTES)
+
+    def user_mark(self, call_id: str, aor: str) -> str:
+        """The mark of an address-of-record in the tickets of one call."""
+        return self._hash(f"{call_id}\n{aor}", _MARK_BYTES)
+
+    def is_of_user(self, call_id: str, side: Passage, aor: str) -> bool:
+        """Return True if an address-of-record is that of the user on a side."""
+        return side.user[:_MARK_LENGTH] == self.user_mark(call_id, aor)
+
+    def _sign(self, call_id: str, tag: str, passage: str) -> str:
+        return self._hash(f"{call_id}\n{tag}\n{passage}", _MAC_BYTES)
+
+    def _hash(self, text: str, size: int) -> str:
+        # The parts are joined by line feeds: no value of a message can hold one.
+        octets = text.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
+
+    def sides(self, request: Request, routes: list[SipUri]) -> Sides | None:
         """Read the tickets among the Routes of ours that a request showed.
 
         None: it shows no ticket for this dialog, and is treated as one outside a dialog.  The
-        last one stands for the side that the request goes to.
+        last one stands for the side that the request goes to, the first one for its sender.
         """
         if not routes or not request.to.tag:
             return None
-        last = routes[-1]
-        for name, value in last.params:
-            if name in _WAYS and value:
-                value = unescape(value)
-                if self._is_good(last.param("t") or "", f"{name}={value}", request):
-                    try:
-                        return _read(name, value)
-                    except BadMessage:
-                        return None
+        ahead = self._passages(request, routes[-1])
+        if ahead is None:
+            return None
+        passages, is_of_caller = ahead
+        answer = (routes[-1].param(_ANSWER) or "") if is_of_caller else ""
+        if len(passages) > 1:  # the caller's, the callee's
+            caller, callee = passages[:2]
+            return Sides(callee, caller, answer) if is_of_caller else Sides(caller, callee)
+        own = self._passages(request, routes[0]) if len(routes) > 1 else None
+        behind = own[0][0] if own is not None and len(own[0]) == 1 else None
+        return Sides(passages[0], behind, answer)
+
+    def _passages(self, request: Request, uri: SipUri) -> tuple[list[Passage], bool] | None:
+        """What one ticket says, and whether the initiator of the dialog shows it."""
+        params = uri.params
+        for name, value in params:
+            if name not in _WAYS or not value:
+                continue
+            value = unescape(value)
+            users = next((more or "" for known, more in params if known == _USERS), "")
+            users = unescape(users)
+            text = f"{name}={value};{_USERS}={users}" if users else f"{name}={value}"
+            is_of_caller = self._is_shown_by_caller(uri.param("t") or "", text, request)
+            if is_of_caller is None:
+                continue
+            try:
+                return _read(name, value, users), is_of_caller
+            except BadMessage:
+                return None
         return None
 
-    def _is_good(self, ticket: str, passage: str, request: Request) -> bool:
-        """Either side of the dialog may be the one that began it."""
+    def _is_shown_by_caller(self, ticket: str, text: str, request: Request) -> bool | None:
+        """Return True for the initiator of the dialog, False for its peer, None if it is forged."""
         if not ticket.isascii():
-            return False
+            return None
         call_id, compare = request.call_id, hmac.compare_digest
-        return compare(self._sign(call_id, request.from_.tag, passage), ticket) or compare(
-            self._sign(call_id, request.to.tag, passage), ticket
-        )
+        if compare(self._sign(call_id, request.from_.tag, text), ticket):
+            return True
+        return False if compare(self._sign(call_id, request.to.tag, text), ticket) else None

@@ -28,7 +28,7 @@ from sip.transaction.served import Served
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.timers import Timers
 from sip.transaction.tokens import FINGERPRINT_LENGTH, Tokens, fingerprint
-from sip.transaction.upstream import Branch, Upstream
+from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.flow import Flow
 from sip.transport.transports import Transports
 
@@ -172,6 +172,8 @@ class Layer:
             elif transaction.wants_cancel:
                 self.cancel(transaction)
         if goes_on and isinstance(branch, Branch):
+            if branch.edit_response is not None and 100 < response.status < 300:
+                branch.edit_response(response)
             if is_first and response.status >= 200 and branch.upstream.is_served:
                 # The handler hears of each branch's end once, so nobody can fill its mailbox.
                 branch.upstream.arrivals.put(Arrival(branch, response.status, response))
@@ -260,14 +262,20 @@ class Layer:
         return fingerprint(request.via.branch.lower(), request.call_id)
 
     def send_request(
-        self, request: Request, flow: Flow, upstream: Upstream, loop_mark: str = ""
+        self,
+        request: Request,
+        flow: Flow,
+        upstream: Upstream,
+        loop_mark: str = "",
+        edit_response: EditResponse | None = None,
     ) -> Branch:
         """Start a client transaction for a request that is ready but for our Via (§16.6, step 8).
 
         What comes of it arrives at the upstream's mailbox, and always something does.  `loop_mark`
-        is the second part of the branch (RFC 5393 §4.2.1), hexadecimal digits behind a dot.
+        is the second part of the branch (RFC 5393 §4.2.1), hexadecimal digits behind a dot;
+        `edit_response` is called with each response from 101 to 299 before it is relayed.
         """
-        branch = Branch(self, upstream)
+        branch = Branch(self, upstream, edit_response)
         self._start(request, flow, branch, f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}")
         return branch
 

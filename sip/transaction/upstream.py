@@ -112,14 +112,25 @@ class Upstream:
         return self.request is not None and self.layer.servers.is_merged(self.request, self.hold())
 
 
+# Edits a response from 101 to 299 before it is relayed.
+EditResponse = Callable[[Response], None]
+
+
 class Branch:
-    """One client transaction of a handler, and the upstream that it works for (§16.6)."""
+    """One client transaction of a handler, and the upstream that it works for (§16.6).
 
-    __slots__ = ("layer", "transaction", "upstream")
+    `edit_response` is called with each response from 101 to 299, repeats included; None for
+    nothing to edit.
+    """
 
-    def __init__(self, layer: "Layer", upstream: Upstream) -> None:
+    __slots__ = ("edit_response", "layer", "transaction", "upstream")
+
+    def __init__(
+        self, layer: "Layer", upstream: Upstream, edit_response: EditResponse | None = None
+    ) -> None:
         self.layer = layer
         self.upstream = upstream
+        self.edit_response = edit_response
         self.transaction: ClientTransaction
 
     def cancel(self, reason: str = "") -> None:

@@ -214,12 +214,12 @@ def test_a_binding_is_live_until_its_moment():
 )
 def test_a_target_holds_nothing_that_no_request_uri_may(contact: str, goes_out: str):
     """§16.6, step 2, and the table of §19.1.1."""
-    assert binding(contact).target(is_connected=False).uri_text == goes_out
+    assert binding(contact).target("bob@example.com", is_connected=False).uri_text == goes_out
 
 
 def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
-    plain = binding(q=500, path=("<sip:edge;lr>",)).target(is_connected=False)
-    hidden = binding(behind_nat=True).target(is_connected=False)
+    plain = binding(q=500, path=("<sip:edge;lr>",)).target("bob@example.com", is_connected=False)
+    hidden = binding(behind_nat=True).target("bob@example.com", is_connected=False)
     assert plain.flow is None
     assert (plain.path, plain.q) == (("<sip:edge;lr>",), 500)
     assert hidden.flow == FLOW
@@ -229,10 +229,10 @@ def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
 def test_a_target_takes_the_connection_while_it_leads_there_and_no_path_does():
     connection = FLOW._replace(transport="TCP", connection=7)
     phone = binding(flow=connection)
-    assert phone.target(is_connected=True).flow == connection
-    assert phone.target(is_connected=False).flow is None
+    assert phone.target("bob@example.com", is_connected=True).flow == connection
+    assert phone.target("bob@example.com", is_connected=False).flow is None
     behind_edge = binding(flow=connection, path=("<sip:edge;lr>",))
-    assert behind_edge.target(is_connected=True).flow is None
+    assert behind_edge.target("bob@example.com", is_connected=True).flow is None
 
 
 # The errand

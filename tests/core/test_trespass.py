@@ -171,12 +171,48 @@ def test_a_third_address_with_the_ticket_of_a_stranger_reaches_nobody_else(world
     third = world.phone("third", registered=False)
     for dialog, phone in ((here, bob), (there, stranger)):
         dialog.target = "sip:victim@203.0.113.9"
-        third.sends_within("INVITE", dialog)
-        assert phone.gets("INVITE").uri_text == dialog.target
+        third.sends_within("INFO", dialog)
+        assert phone.gets("INFO").uri_text == dialog.target
         dialog.routes.append("<sip:203.0.113.9;lr>")
         third.sends_within("MESSAGE", dialog)
         phone.gets("MESSAGE")
     assert not world.lost
+
+
+def test_a_third_address_cannot_speak_for_a_user(world: World):
+    """§12.2.2: a Contact is believed from where its user was seen, or with the password."""
+    alice, bob = world.phones("alice", "bob")
+    here, there = talk(world, alice, bob)
+    third = world.phone("third", registered=False)
+    here.target, there.target = bob.contact.strip("<>"), alice.contact.strip("<>")
+    for dialog, phone in ((here, bob), (there, alice)):
+        third.sends_within("UPDATE", dialog)
+        third.gets(407)
+        third.sends_within("NOTIFY", dialog)  # no phone expects to be asked for that
+        phone.answers(phone.gets("NOTIFY"), 200)
+        third.gets(200)
+    there.target = here.target = third.contact.strip("<>")
+    here.remote, there.remote = bob.aor, alice.aor
+    for phone, dialog, other in ((alice, here, bob), (bob, there, alice)):
+        phone.sends_within("BYE", dialog)
+        other.gets("BYE")
+    assert third.hears_nothing()
+
+
+def test_a_stranger_tells_no_other_place(world: World):
+    """§12.2: what a side says that has shown no password opens nothing but its own flow."""
+    bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
+    here, there = talk(world, stranger, bob, from_uri=STRANGER)
+    victim = world.phone("victim", registered=False, host="203.0.113.9")
+    stranger.contact = "<sip:victim@203.0.113.9>"
+    stranger.sends_within("INVITE", here)
+    bob.answers(bob.gets("INVITE"), 200)
+    stranger.inbox.clear()
+    there.target = "sip:victim@203.0.113.9"
+    for method in ("ACK", "INFO", "BYE"):
+        bob.sends_within(method, there)
+        assert stranger.gets(method).uri_text == there.target
+    assert victim.hears_nothing()
 
 
 def test_a_ticket_without_a_flow_follows_no_foreign_route_without_a_password(world: World):
@@ -194,15 +230,17 @@ def test_a_ticket_without_a_flow_follows_no_foreign_route_without_a_password(wor
 
 def test_a_target_that_names_us_is_looked_up_and_never_sent_to_ourselves(world: World):
     """§16.5: in a dialog too, as when a phone gives its address-of-record as Contact."""
-    alice, bob = world.phones("alice", "bob")
+    alice, bob, carol = world.phones("alice", "bob", "carol")
     here, there = talk(world, alice, bob)
     for target in (bob.aor, "sip:bob@192.0.2.1"):
         here.target = target
-        request = alice.sends_within("INFO", here)
-        alice.transmits(alice.with_credentials(request, alice.gets(407)))
+        alice.sends_within("INFO", here)
         assert bob.gets("INFO").uri_text == f"sip:bob@{bob.address[0]}:5060"
         alice.sends_within("ACK", here)
         assert bob.gets("ACK").uri_text == f"sip:bob@{bob.address[0]}:5060"
+    here.target = carol.aor  # somebody else: that is another request, and needs a password
+    alice.sends_within("INFO", here)
+    alice.gets(407)
     here.target = f"sip:nobody@{REALM}"
     alice.sends_within("ACK", here)
     there.target = "tel:+1555"

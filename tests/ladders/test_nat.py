@@ -97,12 +97,25 @@ def test_a_call_goes_on_when_the_port_changes_within_it(world: World, asks: str)
 
 
 def test_the_same_private_address_elsewhere_is_another_phone(world: World):
-    """Every home has a 192.168.1.20: what goes to one is not led to the other."""
+    """Every home has a 192.168.1.20: what goes to one is not led to another instance."""
     alice, home = world.phone("alice"), behind(world, "bob", 33_333)
+    home.registers(home.contact + ';+sip.instance="<urn:uuid:1>"')
     call = talks((alice, home))
-    office = behind(world, "bob", 44_444, nat=OTHER_NAT)
+    office = world.phone("bob", registered=False, host=OTHER_NAT, port=44_444)
+    office.sent_by = home.sent_by
+    office.registers(home.contact + ';+sip.instance="<urn:uuid:2>"')
     exchanged(alice, "BYE", call.here, home)
     assert office.hears_nothing()
+
+
+def test_a_router_with_a_new_public_address_keeps_its_calls(world: World):
+    """Its phone has registered anew; the private Contact is the same, the Call-ID is not."""
+    alice, bob = world.phone("alice"), behind(world, "bob", 33_333)
+    call = talks((alice, bob))
+    bob = behind(world, "bob", 44_444, nat=OTHER_NAT)
+    exchanged(alice, "INVITE", call.here, bob)
+    exchanged(alice, "BYE", call.here, bob)
+    assert not world.lost
 
 
 def test_ipv6_phones_with_addresses_of_their_site_are_behind_a_gate_too(world: World):

@@ -37,17 +37,26 @@ def test_whoever_has_seen_a_ticket_gets_nothing_out_by_it(world, victim, method:
 
 
 @pytest.mark.parametrize("by", ["its target", "a maddr", "a Route"])
-def test_a_user_gets_outside_by_no_dialog_while_that_is_off(world: World, victim, by: str):
-    """A way out of the dialog is one out of here: it needs a password, and the setting."""
+@pytest.mark.parametrize("method", ["INVITE", "INFO", "ACK"])
+def test_a_user_gets_outside_by_no_dialog(world: World, victim, by: str, method: str):
+    """§16.3: a place that no side has told is not reached, while calls to outside are off.
+
+    Without a Route of others the request reaches the other side, where it is registered.
+    """
     alice, bob = world.phones("alice", "bob")
     here = talks((alice, bob)).here
+    here.remote = bob.aor
     if by == "a Route":
         here.routes.append(f"<sip:{VICTIM};lr>")
     else:
         here.target = f"sip:x@{VICTIM}" if by == "its target" else f"{here.target};maddr={VICTIM}"
-    sent = alice.sends_within("INVITE", here, body=SDP)
-    alice.transmits(alice.with_credentials(sent, alice.gets(407)))
-    assert alice.gets(403)
+    sent = alice.sends_within(method, here)
+    if by != "a Route":
+        assert bob.gets(method).uri_text == bob.contact.strip("<>")
+    elif method != "ACK":
+        alice.transmits(alice.with_credentials(sent, alice.gets(407)))
+        assert alice.gets(403)
+    assert bob.hears_nothing()
     assert victim.hears_nothing()
 
 

@@ -1,0 +1,347 @@
+"""Requests within a dialog: where each of its sides is now (RFC 3261 §12.2, §16.4 to §16.6).
+
+The problem: phones and proxies tell each other where they are, by Contact and Record-Route, and may
+move during a call.  Requests have to follow them, and an ACK can't be challenged; yet a proxy that
+sends wherever a Request-URI or a Route points is an open relay.
+
+The rule: a request goes to a place only if a side of this dialog has told the place through us, if
+the side was seen there, or if its user is registered there now.  A user here is believed, because
+its password was shown; a side that has shown none is reached only along the flow it was seen at.
+
+What is needed for that travels in our signed Record-Route (ticket.py), the callee's first answer
+included, which is signed into the value that goes back to the caller (§16.7, step 8).  Only what is
+told later has to be remembered (remote_targets.py); what is forgotten falls back to the bindings.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sip.core.reach import way_back
+from sip.core.record_route import first_uri
+from sip.core.refusal import Refused
+from sip.core.remote_targets import RemoteTargets
+from sip.core.routing import (
+    NAMED_IN_DIALOG,
+    Domains,
+    Target,
+    address_of_record,
+    as_request_uri,
+    place_of,
+    username_of,
+)
+from sip.core.targets import TargetSet
+from sip.core.ticket import Passage, Sides, Tickets
+from sip.core.trunk import Trunk
+from sip.core.trunks import Trunks
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request, Response
+from sip.message.uri import SipUri, Uri, parse_uri
+from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
+from sip.transport.transports import Transports
+
+# Requests whose Contact becomes the remote target of the peer, and so does that of their 2xx
+# (RFC 3261 §12.2, RFC 3311 §5, RFC 6665 §4.1, §4.2).
+TARGET_REFRESHES = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+
+
+class Dialogs:
+    """Finds the target of a request within a dialog, and learns where the sides are.
+
+    `target_set` makes an empty one; `is_bound` tells whether a flow is that of a phone behind NAT
+    that is registered here.
+    """
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        domains: Domains,
+        transports: Transports,
+        trunks: Trunks,
+        target_set: Callable[[], TargetSet],
+        is_bound: Callable[[Flow], bool],
+        remote_targets: RemoteTargets,
+    ) -> None:
+        self.tickets = tickets
+        self.domains = domains
+        self.transports = transports
+        self.trunks = trunks
+        self.target_set = target_set
+        self.is_bound = is_bound
+        self.remote_targets = remote_targets
+
+    # Where a request goes
+
+    def target(self, request: Request, sides: Sides) -> Target | None:
+        """Return the one place that a request goes to, its Routes through us taken off.
+
+        None: no side of this dialog has told the place that the request names, so it is one outside
+        a dialog.  Raises Refused (430) where the flow to a phone is gone, and BadMessage.
+        """
+        side, uri = sides.ahead, _next_uri(request)
+        place, is_routed = place_of(uri), "route" in request.present
+        moved = None if is_routed else self._moved(request, side)
+        told = self.remote_targets.find(request.call_id, request.to.tag, place)
+        if (
+            told is not None
+            and (moved is None or moved.source == told.source[0])
+            and (told.flow is None or self.transports.leads_on(told.flow))
+        ):
+            return self._named(request, side, told.flow)
+        if moved is not None:
+            return moved
+        if sides.answer and self.tickets.is_answer(request, sides.answer, place):
+            return self._named(request, side)
+        if side.flow is not None:
+            return self._along(request, side, side.flow)
+        if is_routed or not isinstance(uri, SipUri):
+            return None
+        if side.is_at(uri.host) and not uri.param("maddr") and not self._is_not_for_phones(uri):
+            return self._named(request, side)
+        return self._registered(request, side, uri)
+
+    def _named(self, request: Request, side: Passage, flow: Flow | None = None) -> Target:
+        """The place that a request names, which its peer has told or was seen at."""
+        uri_text = as_request_uri(request.uri_text)
+        return Target(uri_text, flow, source=NAMED_IN_DIALOG, trunk=self._trunk(request, side))
+
+    def _trunk(self, request: Request, side: Passage) -> Trunk | None:
+        """The trunk whose call it is: the one that the flow of the ticket leads to."""
+        if side.flow is None or not self.trunks:
+            return None
+        return self.trunks.at(side.flow, username_of(request.to.uri))
+
+    def _is_not_for_phones(self, uri: SipUri) -> bool:
+        """Return True for a URI that names this server, or the gateway of a trunk."""
+        place = uri.host, uri.port or DEFAULT_PORT
+        return self.domains.is_us(uri) or (bool(self.trunks) and self.trunks.is_place(place))
+
+    def _along(self, request: Request, side: Passage, flow: Flow) -> Target:
+        """Go along the flow of a ticket.
+
+        Where it is gone, the phone that has come back by another one is taken instead.
+        """
+        if flow.transport == "UDP":
+            is_gone = side.is_bound and not self.is_bound(flow)
+        else:
+            is_gone = not self.transports.is_open(flow)
+        if is_gone:
+            bound = self._bound(request, side)
+            phone = self._successor(request, side, bound)
+            if phone is not None:
+                return phone
+            # An equal Contact of another phone has taken the place of the binding, as every home
+            # network has a 192.168.1.20: that says nothing about this flow.
+            is_taken_over = any(parse_uri(other.uri_text).equals(request.uri) for other in bound)
+            if flow.transport != "UDP":
+                is_gone = not self.transports.leads_on(flow)
+            if is_gone and not (is_taken_over and flow.transport == "UDP"):
+                # RFC 5626 §5.3: by now its NAT may have given the port to another phone.
+                raise Refused(430, f"the phone at the end of {flow} is no longer registered")
+        return Target(as_request_uri(request.uri_text), flow, trunk=self._trunk(request, side))
+
+    def _registered(self, request: Request, side: Passage, uri: SipUri) -> Target | None:
+        """Find the phone of a side by what its user has registered.
+
+        First a Contact that the request names; else, if the place was forgotten or never told, the
+        phone of the dialog.  A URI of another user here names no phone of this dialog.
+        """
+        bound = self._bound(request, side)
+        for target in bound:
+            if parse_uri(target.uri_text).equals(uri):
+                return target
+        if self.domains.is_us(uri) and not self._is_user_of(request, side, uri):
+            return None
+        return self._successor(request, side, bound)
+
+    # Whom a side belongs to, and which of the user's phones it is
+
+    def _is_user_of(self, request: Request, side: Passage, uri: Uri) -> bool:
+        aor = address_of_record(username_of(uri), self._realm(request, uri))
+        return self.tickets.is_of_user(request.call_id, side, aor)
+
+    def _realm(self, request: Request, uri: Uri) -> str:
+        """The realm of a URI; of a Contact, which is an address, the realm that To names."""
+        domains = self.domains
+        return domains.realm_of(uri) or domains.realm_of(request.to.uri) or domains.main
+
+    def _bound(self, request: Request, side: Passage) -> list[Target]:
+        """All contacts of the user on the side ahead.
+
+        The ticket has a mark of the user: To mostly names the user that it is of, the Contact names
+        one who took the call for another.
+        """
+        if not side.user:
+            return []
+        for uri in (request.to.uri, request.uri):
+            if self._is_user_of(request, side, uri):
+                return self.target_set().contacts(username_of(uri), self._realm(request, uri))
+        return []
+
+    def _moved(self, request: Request, side: Passage) -> Target | None:
+        """Return the phone of a side if it is registered, but no longer at the place it was at."""
+        if not side.is_of_phone:
+            return None
+        username, realm = username_of(request.to.uri), self._realm(request, request.to.uri)
+        if self.target_set().is_registered_from(username, realm, side.seen):
+            return None  # which is so for nearly all, and found out quickly
+        bound = self._bound(request, side)
+        if not bound or any(_is_at(target, side.seen) for target in bound):
+            return None
+        return self._successor(request, side, bound)
+
+    def _successor(self, request: Request, side: Passage, bound: list[Target]) -> Target | None:
+        """Return the phone of a side as it is registered now, None if there is no telling.
+
+        It is known by its instance id, or by the Call-ID of its REGISTER.  A phone without instance
+        id may have a new Call-ID: then it is the one with the Contact that the request names, but
+        perhaps for its port, and else the only one that its user has.  Of several that may be it,
+        one that can be reached is taken: what a phone has left behind may be bound yet.
+        """
+        uri, call_id, mark = request.uri, request.call_id, self.tickets.mark
+        same: list[Target] = []
+        unnamed: list[Target] = []  # phones without instance id
+        for target in bound:
+            if target.phone is not None and mark(call_id, target.phone) == side.user:
+                same.append(target)
+            elif target.phone is not None and not target.phone.instance:
+                unnamed.append(target)
+        equal = [target for target in unnamed if parse_uri(target.uri_text).equals(uri)]
+        moved = [
+            target
+            for target in unnamed
+            if target.source == side.seen[0] and _differ_in_port(parse_uri(target.uri_text), uri)
+        ]
+        only = (unnamed if side.is_of_phone else bound) if len(bound) == 1 else []
+        guesses = [same, equal, moved if len(moved) == 1 else [], only]
+        for guess in guesses:
+            if reachable := [target for target in guess if self._is_reachable(target)]:
+                return reachable[-1]
+        return next((guess[-1] for guess in guesses[:2] if guess), None)
+
+    def _is_reachable(self, target: Target) -> bool:
+        """Return False for a phone whose connection has been closed."""
+        flow = target.phone.flow if target.phone is not None else None
+        return flow is None or self.transports.is_open(flow)
+
+    # What a side tells
+
+    def note_request(self, request: Request, flow: Flow, sides: Sides) -> bool:
+        """Learn the Contact of a target refresh; False: its sender has to show a password first.
+
+        Only a user here is believed, and only from where the phone was seen or is registered.
+        """
+        side = sides.behind
+        if side is None or not side.user or request.method not in TARGET_REFRESHES:
+            return True
+        contact = first_uri(request, "contact")
+        if contact is None:
+            return True
+        way = way_back(contact, flow, self.domains, truthful=shows_source(request.via, flow))
+        if _is_in_ticket(side, contact, way):
+            return True
+        if not self._is_sender(request, side, flow):
+            return False
+        self._note(request, request.from_.tag, contact, way, flow.remote)
+        return True
+
+    def note_proven_request(self, request: Request, flow: Flow, sides: Sides, aor: str) -> None:
+        """Learn the Contact of a target refresh whose sender has shown the password of `aor`."""
+        side, contact = sides.behind, first_uri(request, "contact")
+        if (
+            side is not None
+            and contact is not None
+            and self.tickets.is_of_user(request.call_id, side, aor)
+        ):
+            way = way_back(contact, flow, self.domains, truthful=shows_source(request.via, flow))
+            self._note(request, request.from_.tag, contact, way, flow.remote)
+
+    def note_response(
+        self, request: Request, response: Response, sides: Sides, target: Target, flow: Flow
+    ) -> None:
+        """Learn the Contact of a 2xx to a target refresh that went to `target` along `flow`."""
+        side = sides.ahead
+        if not side.user or request.method not in TARGET_REFRESHES:
+            return
+        contact = first_uri(response, "contact")
+        if contact is None:
+            return
+        way = flow if target.flow is not None and _stays_on(flow, contact) else None
+        way = way or way_back(contact, flow, self.domains, truthful=True)
+        if not _is_in_ticket(side, contact, way):
+            self._note(request, request.to.tag, contact, way, flow.remote)
+
+    def _note(
+        self, request: Request, tag: str, contact: Uri, way: Flow | None, source: Endpoint
+    ) -> None:
+        if place := place_of(contact):
+            self.remote_targets.add(request.call_id, tag, place, way, source)
+
+    def _is_sender(self, request: Request, side: Passage, flow: Flow) -> bool:
+        """Return True if a request comes from where its side was seen, or is registered now."""
+        if flow.remote == side.seen:
+            return True
+        if flow.connection and flow.remote[0] == side.seen[0]:
+            return True  # an address can't be forged there, and a new connection has a new port
+        uri = request.from_.uri
+        realm = self.domains.realm_of_sender(uri) or self.domains.main
+        aor = address_of_record(username_of(uri), realm)
+        return self.tickets.is_of_user(
+            request.call_id, side, aor
+        ) and self.target_set().is_registered_from(username_of(uri), realm, flow.remote)
+
+    def target_of_bare_ack(self, request: Request, flow: Flow) -> Target | None:
+        """Where the ACK of a 2xx goes that shows no Route: to the phone that has answered.
+
+        None unless it comes from the caller, whose call was answered a moment ago.
+        """
+        call = self.remote_targets.answered(
+            request.call_id, request.to.tag, request.from_.tag, flow.remote[0]
+        )
+        if call is None:
+            return None
+        return Target(call.uri_text, call.flow, call.routes, source=NAMED_IN_DIALOG)
+
+
+def _next_uri(request: Request) -> Uri:
+    """Where a request goes next: its first Route, else its Request-URI (§16.6, step 7)."""
+    if "route" not in request.present:
+        return request.uri
+    values = request.values("route")
+    return parse_name_addr(values[0]).uri if values else request.uri
+
+
+def _is_in_ticket(side: Passage, contact: Uri, way: Flow | None) -> bool:
+    """Return True if a ticket leads to a Contact already."""
+    if not isinstance(contact, SipUri):
+        return True  # no place of SIP
+    if side.flow is None:
+        return way is None and side.is_at(contact.host) and not contact.param("maddr")
+    if way is not None:
+        return (way.transport, way.remote) == (side.flow.transport, side.flow.remote)
+    return not contact.param("maddr") and side.seen == (contact.host, contact.port or DEFAULT_PORT)
+
+
+def _is_at(target: Target, place: Endpoint) -> bool:
+    """Return True if a phone was seen at an address and port, or has it in its Contact."""
+    phone = target.phone
+    if phone is not None and phone.flow is not None and phone.flow.remote == place:
+        return True
+    uri = parse_uri(target.uri_text)
+    return isinstance(uri, SipUri) and place == (uri.host, uri.port or DEFAULT_PORT)
+
+
+def _stays_on(flow: Flow, contact: Uri) -> bool:
+    """Return True if a phone is reached along its flow whatever its Contact says.
+
+    So it is behind NAT.  On a connection a Contact at another host is meant.
+    """
+    if flow.transport == "UDP":
+        return True
+    return isinstance(contact, SipUri) and contact.host == flow.remote[0]
+
+
+def _differ_in_port(one: Uri, other: Uri) -> bool:
+    """Return True if two Contacts differ at most in their port."""
+    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
+        return False
+    return replace(one, port=other.port).equals(other)

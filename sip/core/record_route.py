@@ -1,0 +1,229 @@
+"""Our Record-Route: who gets which ticket when a dialog begins (RFC 3261 §16.6 step 4, §16.7).
+
+A ticket leads to where a side can be reached when its request passes: along a flow, or to its
+address.  The callee tells where it is by its answer only, in its Contact and in the Record-Route of
+the proxies behind us; so that is signed into our value on the way back (§16.7, step 8).
+"""
+
+from collections.abc import Callable
+
+from sip.core.reach import is_hidden, lasting_flow, way_back
+from sip.core.remote_targets import AnsweredCall, RemoteTargets
+from sip.core.routing import Domains, Phone, Target, as_request_uri, place_of
+from sip.core.ticket import Passage, Tickets, with_answer
+from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request, Response
+from sip.message.uri import SipUri, Uri, parse_uri
+from sip.transport.flow import DEFAULT_PORT, Flow, shows_source
+from sip.transport.resolver import is_address
+
+
+class RecordRoutes:
+    """Puts this server into the route sets of dialogs.
+
+    `sent_by` gives the host and port that peers on a flow know us by; `is_bound` tells whether a
+    flow is that of a phone behind NAT that is registered here.
+    """
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        domains: Domains,
+        sent_by: Callable[[Flow], str],
+        is_bound: Callable[[Flow], bool],
+        remote_targets: RemoteTargets,
+    ) -> None:
+        self.tickets = tickets
+        self.domains = domains
+        self.sent_by = sent_by
+        self.is_bound = is_bound
+        self.remote_targets = remote_targets
+
+    def add(
+        self,
+        request: Request,
+        outgoing: Request,
+        came_by: Flow,
+        target: Target,
+        way: Flow,
+        caller: Phone | None,
+    ) -> "DialogStart":
+        """Put ourselves into the dialog's route set (§16.6, step 4).
+
+        Between two phones that were seen at their Contacts one value is enough.  Where a side can
+        be reached only along a flow, is called by a name or has not authenticated, each side gets
+        a value of its own; so too where the sides know us by different addresses (RFC 5658).
+        `caller` is the user who has authenticated, None for a stranger.
+        """
+        sent_by, call_id = self.sent_by, request.call_id
+        here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
+        is_plain = _is_plain(target, way)
+        callee = target.phone if is_plain or _is_phones_own(target, way) else None
+        # A callee that has shown no password gets no ticket that leaves the way free.
+        is_free = caller is not None and (is_plain or target.flow is not None)
+        to_caller = self._passage_to_sender(request, came_by, is_free=is_free)
+        if caller is not None and is_plain:
+            to_callee = _at_its_place(parse_uri(target.uri_text), way)
+        else:
+            to_callee = self._passage_along(way)
+        if caller is not None:
+            to_caller.user = self.tickets.mark(call_id, caller)
+        if callee is not None:
+            to_callee.user = self.tickets.mark(call_id, callee)
+        tag, issue = request.from_.tag, self.tickets.issue
+        if to_caller.flow is None and to_callee.flow is None and here == there:
+            value = issue(*here, call_id, tag, to_caller, to_callee)
+        else:
+            value = issue(*here, call_id, tag, to_caller)
+            outgoing.put_first("record-route", f"Record-Route: {value}")
+            value = issue(*there, call_id, tag, to_callee)
+        outgoing.put_first("record-route", f"Record-Route: {value}")
+        return DialogStart(self, request, came_by.remote[0], target, way, value, to_callee)
+
+    def _passage_along(self, flow: Flow) -> Passage:
+        return Passage(flow, flow.remote, is_bound=self.is_bound(flow))
+
+    def _passage_to_sender(self, request: Request, came_by: Flow, *, is_free: bool) -> Passage:
+        """How the sender of a request is reached: along its flow, or where its Contact says.
+
+        On a connection a flow is always needed; on UDP behind NAT, where the Contact is an address
+        here, which leads back to us, and where a proxy before us has a Route of its own, which is
+        followed along a flow only.
+        """
+        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
+        if not is_connected and (is_recorded or not is_free):
+            return self._passage_along(came_by)
+        uri = first_uri(request, "record-route" if is_recorded else "contact")
+        truthful = shows_source(request.via, came_by)
+        if is_connected:
+            flow = lasting_flow(uri, came_by, truthful=truthful, via=request.via)
+            return self._passage_along(flow)
+        if uri is None:
+            return _at_its_place(uri, came_by) if truthful else self._passage_along(came_by)
+        way = way_back(uri, came_by, self.domains, truthful=truthful)
+        return _at_its_place(uri, came_by) if way is None else self._passage_along(came_by)
+
+    def answer_place(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
+        """The place that a callee has named in its answer; "" where the ticket leads there already.
+
+        `uri` is its Contact, or with `is_routed` the nearest Route that it has recorded.
+        """
+        side, target, way = start.to_callee, start.target, start.way
+        is_ours = start.callee_is_user or target.trunk is not None
+        if not is_ours or not isinstance(uri, SipUri) or uri.scheme != "sip":
+            return ""
+        is_behind_nat = target.flow is not None and target.flow.transport == "UDP"
+        if is_behind_nat or self.domains.is_us(uri) or is_hidden(uri, way.remote[0]):
+            return ""
+        if not is_routed and (
+            (side.flow is None and side.is_at(uri.host) and not uri.param("maddr"))
+            or (way.connection and uri.host == way.remote[0])
+            or (uri.host, uri.port or DEFAULT_PORT) == way.remote
+            or place_of(uri) == place_of(parse_uri(target.uri_text))
+        ):
+            return ""
+        return place_of(uri)
+
+
+class DialogStart:
+    """What is known of a dialog that one branch may begin; edits and notes its answers."""
+
+    __slots__ = ("_caller", "_value", "record_routes", "request", "target", "to_callee", "way")
+
+    def __init__(
+        self,
+        record_routes: RecordRoutes,
+        request: Request,
+        caller: str,
+        target: Target,
+        way: Flow,
+        value: str,
+        to_callee: Passage,
+    ) -> None:
+        self.record_routes = record_routes
+        self.request = request
+        self._caller = caller  # its host
+        self.target = target
+        self.way = way
+        self._value = value  # of our Record-Route, the topmost
+        self.to_callee = to_callee
+
+    @property
+    def callee_is_user(self) -> bool:
+        """Return True if the callee is a phone that has registered here from where it is."""
+        return bool(self.to_callee.user)
+
+    def edit_response(self, response: Response) -> None:
+        """Sign into our Record-Route where the callee has answered from (§16.7, step 8).
+
+        Called for each response from 101 to 299, repeats included.
+        """
+        contact = first_uri(response, "contact")
+        if contact is None:
+            return
+        try:
+            callee_tag = response.to.tag
+            routes = response.values("record-route")
+            own = routes.index(self._value) if self._value in routes else -1
+            recorded = routes[: max(own, 0)]  # by the proxies behind us, the nearest last
+            nearest = parse_name_addr(recorded[-1]).uri if recorded else contact
+        except BadMessage:
+            return
+        if not callee_tag:
+            return
+        record_routes, request = self.record_routes, self.request
+        call_id, tag = request.call_id, request.from_.tag
+        place = record_routes.answer_place(nearest, self, is_routed=bool(recorded))
+        if place:
+            record_routes.remote_targets.add(call_id, callee_tag, place, None, self.way.remote)
+            if own >= 0:
+                signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, place)
+                routes[own] = with_answer(self._value, signature)
+                response.set_values("record-route", "Record-Route", routes)
+        if response.status >= 200 and request.method == "INVITE":
+            flow = None if place else self.target.flow
+            if not (place or self.callee_is_user):
+                flow = self.way
+            call = AnsweredCall(
+                as_request_uri(contact.text),
+                flow,
+                tuple(reversed(recorded)),
+                hash(tag),
+                self._caller,
+            )
+            record_routes.remote_targets.add_answer(call_id, callee_tag, call)
+
+
+def first_uri(message: Request | Response, name: str) -> Uri | None:
+    """The URI of the first value of a field, None where there is none that can be read."""
+    if name not in message.present:
+        return None
+    try:
+        values = message.values(name)
+        return parse_name_addr(values[0]).uri if values else None
+    except BadMessage:
+        return None  # §16.3, step 1: no matter of ours
+
+
+def _at_its_place(contact: Uri | None, flow: Flow) -> Passage:
+    """A side that is reached where its Contact says, and at the other end of a flow."""
+    host = contact.host if isinstance(contact, SipUri) else ""
+    return Passage(None, flow.remote, "" if host == flow.remote[0] else host)
+
+
+def _is_plain(target: Target, way: Flow) -> bool:
+    """Return True if a target is a phone that was seen at its Contact, an address.
+
+    A proxy before it has a Route of its own.  A host that another phone has named has never
+    authenticated.  A name may lead to several hosts, of which one has the call.
+    """
+    if target.flow is not None or target.path or target.source != way.remote[0]:
+        return False
+    uri = parse_uri(target.uri_text)
+    return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
+
+
+def _is_phones_own(target: Target, way: Flow) -> bool:
+    """Return True if a way leads to where the phone, or the proxy before it, has registered."""
+    return target.flow is not None or target.source == way.remote[0]
