@@ -365,7 +365,7 @@ class Phone:
         if not request.to.tag and status != 100:
             to += f";tag={tag or 'callee' + self.address[0].replace('.', '')}"
         lines.append(f"To: {to}")
-        if status in range(101, 300) and request.method in ("INVITE", "SUBSCRIBE"):
+        if status in range(101, 300) and request.method in ("INVITE", "SUBSCRIBE", "UPDATE"):
             lines.append(f"Contact: {self.contact}")
         lines += [*headers, f"Content-Length: {len(body)}"]
         head = "\r\n".join([f"SIP/2.0 {status} Reason", *lines, "", ""])
@@ -419,7 +419,7 @@ class Dialog:
     remote_tag: str
     target: str
     routes: list[str]
-    remote: str = f"sip:peer@{REALM}"  # what To says of it
+    remote: str = f"sip:peer@{REALM}"  # the URI that To says of it
 
 
 def dialog_of_caller(request: Request, response: Response) -> Dialog:
@@ -430,6 +430,7 @@ def dialog_of_caller(request: Request, response: Response) -> Dialog:
         response.to.tag,
         parse_name_addr(response.values("contact")[0]).uri_text,
         list(reversed(response.values("record-route"))),
+        request.to.uri_text,
     )
 
 
@@ -441,6 +442,7 @@ def dialog_of_callee(request: Request, response: Response) -> Dialog:
         request.from_.tag,
         parse_name_addr(request.values("contact")[0]).uri_text,
         request.values("record-route"),
+        request.from_.uri_text,
     )
 
 

@@ -87,10 +87,15 @@ class Dialogs:
             and (told.flow is None or self.transports.leads_on(told.flow))
         ):
             return self._named(request, side, told.flow)
+        is_elsewhere = moved is not None and moved.source != side.seen[0]
+        if (
+            not is_elsewhere
+            and sides.answer
+            and self.tickets.is_answer(request, sides.answer, place)
+        ):
+            return self._named(request, side)
         if moved is not None:
             return moved
-        if sides.answer and self.tickets.is_answer(request, sides.answer, place):
-            return self._named(request, side)
         if side.flow is not None:
             return self._along(request, side, side.flow)
         if is_routed or not isinstance(uri, SipUri):
@@ -127,8 +132,10 @@ class Dialogs:
         if is_gone:
             bound = self._bound(request, side)
             phone = self._successor(request, side, bound)
-            if phone is not None:
+            if phone is not None and "route" not in request.present:
                 return phone
+            if phone is not None and phone.flow is not None:  # a proxy, which has come back
+                return Target(as_request_uri(request.uri_text), phone.flow)
             # An equal Contact of another phone has taken the place of the binding, as every home
             # network has a 192.168.1.20: that says nothing about this flow.
             is_taken_over = any(parse_uri(other.uri_text).equals(request.uri) for other in bound)
@@ -265,8 +272,10 @@ class Dialogs:
         contact = first_uri(response, "contact")
         if contact is None:
             return
-        way = flow if target.flow is not None and _stays_on(flow, contact) else None
-        way = way or way_back(contact, flow, self.domains, truthful=True)
+        uri = parse_uri(target.uri_text)
+        is_at_contact = isinstance(uri, SipUri) and uri.host == flow.remote[0]
+        is_behind_nat = side.is_bound or (target.flow is not None and not is_at_contact)
+        way = way_back(contact, flow, self.domains, truthful=not is_behind_nat)
         if not _is_in_ticket(side, contact, way):
             self._note(request, request.to.tag, contact, way, flow.remote)
 
@@ -289,17 +298,25 @@ class Dialogs:
             request.call_id, side, aor
         ) and self.target_set().is_registered_from(username_of(uri), realm, flow.remote)
 
-    def target_of_bare_ack(self, request: Request, flow: Flow) -> Target | None:
-        """Where the ACK of a 2xx goes that shows no Route: to the phone that has answered.
+    # Without a ticket: a caller that passes our Record-Route over, and asks the name it called
 
-        None unless it comes from the caller, whose call was answered a moment ago.
-        """
+    def answered_target(self, request: Request, flow: Flow) -> Target | None:
+        """The phone that has answered a call of this sender a moment ago, None for any other."""
         call = self.remote_targets.answered(
             request.call_id, request.to.tag, request.from_.tag, flow.remote[0]
         )
         if call is None:
             return None
         return Target(call.uri_text, call.flow, call.routes, source=NAMED_IN_DIALOG)
+
+    def answered_among(self, targets: list[Target], request: Request, flow: Flow) -> list[Target]:
+        """Of the phones of a user, the one that this dialog is with; all if none is known."""
+        answered = self.answered_target(request, flow)
+        if answered is None:
+            return targets
+        place = place_of(parse_uri(answered.uri_text))
+        same = [target for target in targets if place_of(parse_uri(target.uri_text)) == place]
+        return same or [answered]
 
 
 def _next_uri(request: Request) -> Uri:
@@ -328,16 +345,6 @@ def _is_at(target: Target, place: Endpoint) -> bool:
         return True
     uri = parse_uri(target.uri_text)
     return isinstance(uri, SipUri) and place == (uri.host, uri.port or DEFAULT_PORT)
-
-
-def _stays_on(flow: Flow, contact: Uri) -> bool:
-    """Return True if a phone is reached along its flow whatever its Contact says.
-
-    So it is behind NAT.  On a connection a Contact at another host is meant.
-    """
-    if flow.transport == "UDP":
-        return True
-    return isinstance(contact, SipUri) and contact.host == flow.remote[0]
 
 
 def _differ_in_port(one: Uri, other: Uri) -> bool:

@@ -9,7 +9,7 @@ from sip.core.forking import Fork
 from sip.core.forwarding import Forwarder
 from sip.core.location import Location
 from sip.core.record_route import RecordRoutes
-from sip.core.refusal import Refused
+from sip.core.refusal import Challenged, Refused
 from sip.core.remote_targets import RemoteTargets
 from sip.core.routing import (
     Domains,
@@ -99,8 +99,14 @@ class Proxy:
         if sides is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
-        if sides is None or not self._within_dialog(request, upstream, mark, routes, sides):
+        if sides is not None and self._within_dialog(request, upstream, mark, routes, sides):
+            return
+        try:
             self._outside_dialog(request, upstream, mark)
+        except Challenged as challenged:
+            if request.to.tag and not challenged.cause:
+                challenged.cause = _why_outside(request, sides)
+            raise
 
     def is_within_dialog(self, request: Request) -> bool:
         """Tell whether a request shows a ticket of ours; it stays as it is."""
@@ -163,9 +169,10 @@ class Proxy:
                 return f"{request.uri.scheme[:20]} is not a scheme that is served here"
             if hops_left(request) == 0:  # §16.3
                 return "it has no hops left"
-            target = self._target_of_ack(request, flow)
+            _, sides = self._prepare(request)
+            target = self._target_of_ack(request, flow, sides)
             if target is None:
-                return f"{request.uri_text[:60]} is no place that a side of its dialog has named"
+                return _why_outside(request, sides)
             self.forwarder.pass_on(request, target, breadth_left(request))
         except (BadMessage, NoRoute) as error:
             return str(error)
@@ -173,16 +180,15 @@ class Proxy:
             return refused.cause
         return None
 
-    def _target_of_ack(self, request: Request, flow: Flow) -> Target | None:
+    def _target_of_ack(self, request: Request, flow: Flow, sides: Sides | None) -> Target | None:
         """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
-        _, sides = self._prepare(request)
         if sides is not None and (target := self.dialogs.target(request, sides)) is not None:
             return target
         realm = self._realm_here(request)
         if realm is None:
             return None
         if sides is None:
-            return self.dialogs.target_of_bare_ack(request, flow)
+            return self.dialogs.answered_target(request, flow)
         targets = self._target_set().of_user(username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
@@ -195,6 +201,8 @@ class Proxy:
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
         targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
+        if request.to.tag and realm is not None:
+            targets = self.dialogs.answered_among(targets, request, upstream.flow)
         caller = self._phone_of(account, request, upstream.flow) if account else None
         record_routes, came_by = self.record_routes, upstream.flow
 
@@ -323,6 +331,14 @@ class Proxy:
 
     def _realm_of_caller(self, request: Request) -> str:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
+
+
+def _why_outside(request: Request, sides: Sides | None) -> str:
+    """Why a request with the tags of a dialog does not belong to one here."""
+    if sides is None:
+        return "it shows no Route of this server that is signed for its dialog"
+    routes = request.fields("route") if "route" in request.present else [request.uri_text]
+    return f"no side of its dialog has named {routes[0][:60]}"
 
 
 def _not_served_here(method: str) -> Refused:

@@ -113,8 +113,7 @@ class RecordRoutes:
         is_ours = start.callee_is_user or target.trunk is not None
         if not is_ours or not isinstance(uri, SipUri) or uri.scheme != "sip":
             return ""
-        is_behind_nat = target.flow is not None and target.flow.transport == "UDP"
-        if is_behind_nat or self.domains.is_us(uri) or is_hidden(uri, way.remote[0]):
+        if _is_behind_nat(target, way) or self.domains.is_us(uri) or is_hidden(uri, way.remote[0]):
             return ""
         if not is_routed and (
             (side.flow is None and side.is_at(uri.host) and not uri.param("maddr"))
@@ -222,6 +221,18 @@ def _is_plain(target: Target, way: Flow) -> bool:
         return False
     uri = parse_uri(target.uri_text)
     return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
+
+
+def _is_behind_nat(target: Target, way: Flow) -> bool:
+    """Return True if only its flow leads to a target, whatever its Contact says.
+
+    So it is on UDP where a target has a flow at all; on a connection where the Contact is another
+    host than the one at its end.
+    """
+    if target.flow is None or way.transport == "UDP":
+        return target.flow is not None
+    uri = parse_uri(target.uri_text)
+    return not isinstance(uri, SipUri) or uri.host != way.remote[0]
 
 
 def _is_phones_own(target: Target, way: Flow) -> bool:

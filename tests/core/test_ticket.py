@@ -36,10 +36,10 @@ def request(call_id: str = "call", from_tag: str = "a", to_tag: str = "b") -> Re
 
 
 def issued(
-    given: Passage = FREE, call_id: str = "call", tag: str = "a", kind: str = "UDP"
+    side: Passage = FREE, call_id: str = "call", tag: str = "a", kind: str = "UDP"
 ) -> SipUri:
     """The URI of a Record-Route as a phone shows it again."""
-    return parse_name_addr(TICKETS.issue("192.0.2.1:5060", kind, call_id, tag, given)).sip_uri
+    return parse_name_addr(TICKETS.issue("192.0.2.1:5060", kind, call_id, tag, side)).sip_uri
 
 
 def changed(uri: SipUri, **params: str) -> SipUri:
@@ -55,11 +55,11 @@ def passage(request: Request, routes: list[SipUri]) -> Passage | None:
     return sides and sides.ahead
 
 
-@pytest.mark.parametrize("given", [FREE, CALLER, CALLEE, ALONG, ALONG_6, BOUND])
-def test_a_ticket_opens_its_dialog_to_either_side(given: Passage):
+@pytest.mark.parametrize("side", [FREE, CALLER, CALLEE, ALONG, ALONG_6, BOUND])
+def test_a_ticket_opens_its_dialog_to_either_side(side: Passage):
     """The initiator's tag stands in From or in To, as the direction is."""
     for tags in (("a", "b"), ("b", "a")):
-        assert passage(request("call", *tags), [issued(given)]) == given
+        assert passage(request("call", *tags), [issued(side)]) == side
 
 
 def test_a_ticket_for_both_sides_tells_them_apart():
@@ -136,12 +136,12 @@ def test_the_last_of_our_routes_stands_for_the_side_that_is_asked():
 def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
     """The ticket is signed over it: else a phone behind NAT could be sent on to anybody."""
     elsewhere = {"f": "UDP/192.0.2.1:5060/203.0.113.9:5060", "h": "203.0.113.9:5060", "u": "99"}
-    for given in (ALONG, BOUND, FREE, CALLER):
+    for side in (ALONG, BOUND, FREE, CALLER):
         for name, value in elsewhere.items():
-            more = changed(issued(given), **{name: value})
-            assert passage(request(), [more]) in (None, given)
+            more = changed(issued(side), **{name: value})
+            assert passage(request(), [more]) in (None, side)
             bare = changed(parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri, **{name: value})
-            moved = changed(bare, t=issued(given).param("t"))
+            moved = changed(bare, t=issued(side).param("t"))
             assert passage(request(), [moved]) is None
     stripped = changed(parse_name_addr("<sip:h;lr>").sip_uri, t=issued(ALONG).param("t"))
     assert passage(request(), [stripped]) is None
@@ -150,9 +150,9 @@ def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
 def test_a_flow_that_is_good_as_long_as_its_phone_is_registered_stays_so():
     """Else who knows the ticket could take that condition off."""
     flow_text = str(FLOW)
-    for given, other in ((BOUND, "f"), (ALONG, "b")):
+    for side, other in ((BOUND, "f"), (ALONG, "b")):
         bare = parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri
-        forged = changed(bare, t=issued(given).param("t"), **{other: flow_text})
+        forged = changed(bare, t=issued(side).param("t"), **{other: flow_text})
         assert passage(request(), [forged]) is None
 
 

@@ -3,7 +3,7 @@
 import pytest
 from ladders.carrying import exchanged, talks
 from ladders.test_nat import behind
-from world import REALM, SDP, Dialog, Phone, World, dialog_of_caller
+from world import REALM, Dialog, Phone, World, dialog_of_caller
 
 VICTIM = "203.0.113.77"
 STRANGER = "sip:x@elsewhere.org"
