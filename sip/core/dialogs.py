@@ -16,10 +16,11 @@ told later has to be remembered (remote_targets.py); what is forgotten falls bac
 from collections.abc import Callable
 from dataclasses import replace
 
+from sip.core.location import Location
 from sip.core.reach import way_back
 from sip.core.record_route import first_uri
 from sip.core.refusal import Refused
-from sip.core.remote_targets import RemoteTargets
+from sip.core.remote_targets import RemoteTarget, RemoteTargets
 from sip.core.routing import (
     NAMED_IN_DIALOG,
     Domains,
@@ -30,7 +31,7 @@ from sip.core.routing import (
     username_of,
 )
 from sip.core.targets import TargetSet
-from sip.core.ticket import Passage, Sides, Tickets
+from sip.core.ticket import Passage, Tickets
 from sip.core.trunk import Trunk
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
@@ -57,6 +58,7 @@ class Dialogs:
         domains: Domains,
         transports: Transports,
         trunks: Trunks,
+        location: Location,
         target_set: Callable[[], TargetSet],
         is_bound: Callable[[Flow], bool],
         remote_targets: RemoteTargets,
@@ -65,35 +67,27 @@ class Dialogs:
         self.domains = domains
         self.transports = transports
         self.trunks = trunks
+        self.location = location
         self.target_set = target_set
         self.is_bound = is_bound
         self.remote_targets = remote_targets
 
     # Where a request goes
 
-    def target(self, request: Request, sides: Sides) -> Target | None:
-        """Return the one place that a request goes to, its Routes through us taken off.
+    def target(self, request: Request, side: Passage) -> Target | None:
+        """Return the one place that a request to a side goes to, its Routes through us taken off.
 
         None: no side of this dialog has told the place that the request names, so it is one outside
         a dialog.  Raises Refused (430) where the flow to a phone is gone, and BadMessage.
         """
-        side, uri = sides.ahead, _next_uri(request)
-        place, is_routed = place_of(uri), "route" in request.present
+        uri = _next_uri(request)
+        is_routed = "route" in request.present
         moved = None if is_routed else self._moved(request, side)
-        told = self.remote_targets.find(request.call_id, request.to.tag, place)
-        if (
-            told is not None
-            and (moved is None or moved.source == told.source[0])
-            and (told.flow is None or self.transports.leads_on(told.flow))
-        ):
-            return self._named(request, side, told.flow)
-        is_elsewhere = moved is not None and moved.source != side.seen[0]
-        if (
-            not is_elsewhere
-            and sides.answer
-            and self.tickets.is_answer(request, sides.answer, place)
-        ):
-            return self._named(request, side)
+        known = self.remote_targets.of_side(request.call_id, request.to.tag)
+        if known or side.answer:
+            told = self._told(request, side, place_of(uri), known, moved)
+            if told is not None:
+                return told
         if moved is not None:
             return moved
         if side.flow is not None:
@@ -103,6 +97,28 @@ class Dialogs:
         if side.is_at(uri.host) and not uri.param("maddr") and not self._is_not_for_phones(uri):
             return self._named(request, side)
         return self._registered(request, side, uri)
+
+    def _told(
+        self,
+        request: Request,
+        side: Passage,
+        place: str,
+        known: tuple[RemoteTarget, ...],
+        moved: Target | None,
+    ) -> Target | None:
+        """Return the place that a request names, if its peer has told it from where it is now."""
+        wanted = hash(place)
+        told = next((target for target in known if target.place == wanted), None)
+        if (
+            told is not None
+            and (moved is None or moved.source == told.source[0])
+            and (told.flow is None or self.transports.leads_on(told.flow))
+        ):
+            return self._named(request, side, told.flow)
+        is_there = moved is None or moved.source == side.seen[0]
+        if is_there and self.tickets.is_answer(request, side.answer, place):
+            return self._named(request, side)
+        return None
 
     def _named(self, request: Request, side: Passage, flow: Flow | None = None) -> Target:
         """The place that a request names, which its peer has told or was seen at."""
@@ -164,7 +180,7 @@ class Dialogs:
 
     def _is_user_of(self, request: Request, side: Passage, uri: Uri) -> bool:
         aor = address_of_record(username_of(uri), self._realm(request, uri))
-        return self.tickets.is_of_user(request.call_id, side, aor)
+        return self.tickets.is_of_user(side, aor)
 
     def _realm(self, request: Request, uri: Uri) -> str:
         """The realm of a URI; of a Contact, which is an address, the realm that To names."""
@@ -189,7 +205,7 @@ class Dialogs:
         if not side.is_of_phone:
             return None
         username, realm = username_of(request.to.uri), self._realm(request, request.to.uri)
-        if self.target_set().is_registered_from(username, realm, side.seen):
+        if self.location.is_registered_from(side.seen, username, realm):
             return None  # which is so for nearly all, and found out quickly
         bound = self._bound(request, side)
         if not bound or any(_is_at(target, side.seen) for target in bound):
@@ -204,13 +220,14 @@ class Dialogs:
         perhaps for its port, and else the only one that its user has.  Of several that may be it,
         one that can be reached is taken: what a phone has left behind may be bound yet.
         """
-        uri, call_id, mark = request.uri, request.call_id, self.tickets.mark
+        uri, mark = request.uri, self.tickets.mark
         same: list[Target] = []
         unnamed: list[Target] = []  # phones without instance id
         for target in bound:
-            if target.phone is not None and mark(call_id, target.phone) == side.user:
+            phone = target.phone
+            if phone is not None and mark(phone.aor, phone.identity) == side.user:
                 same.append(target)
-            elif target.phone is not None and not target.phone.instance:
+            elif phone is not None and not phone.instance:
                 unnamed.append(target)
         equal = [target for target in unnamed if parse_uri(target.uri_text).equals(uri)]
         moved = [
@@ -232,13 +249,13 @@ class Dialogs:
 
     # What a side tells
 
-    def note_request(self, request: Request, flow: Flow, sides: Sides) -> bool:
+    def note_request(self, request: Request, flow: Flow, side: Passage | None) -> bool:
         """Learn the Contact of a target refresh; False: its sender has to show a password first.
 
-        Only a user here is believed, and only from where the phone was seen or is registered.
+        `side` is that of the sender.  Only a user here is believed, and only from where the phone
+        was seen or is registered.
         """
-        side = sides.behind
-        if side is None or not side.user or request.method not in TARGET_REFRESHES:
+        if side is None or not side.user:
             return True
         contact = first_uri(request, "contact")
         if contact is None:
@@ -251,23 +268,20 @@ class Dialogs:
         self._note(request, request.from_.tag, contact, way, flow.remote)
         return True
 
-    def note_proven_request(self, request: Request, flow: Flow, sides: Sides, aor: str) -> None:
+    def note_proven_request(
+        self, request: Request, flow: Flow, side: Passage | None, aor: str
+    ) -> None:
         """Learn the Contact of a target refresh whose sender has shown the password of `aor`."""
-        side, contact = sides.behind, first_uri(request, "contact")
-        if (
-            side is not None
-            and contact is not None
-            and self.tickets.is_of_user(request.call_id, side, aor)
-        ):
+        contact = first_uri(request, "contact")
+        if side is not None and contact is not None and self.tickets.is_of_user(side, aor):
             way = way_back(contact, flow, self.domains, truthful=shows_source(request.via, flow))
             self._note(request, request.from_.tag, contact, way, flow.remote)
 
     def note_response(
-        self, request: Request, response: Response, sides: Sides, target: Target, flow: Flow
+        self, request: Request, response: Response, side: Passage, target: Target, flow: Flow
     ) -> None:
-        """Learn the Contact of a 2xx to a target refresh that went to `target` along `flow`."""
-        side = sides.ahead
-        if not side.user or request.method not in TARGET_REFRESHES:
+        """Learn the Contact of a 2xx to a target refresh that went to a side along `flow`."""
+        if not side.user:
             return
         contact = first_uri(response, "contact")
         if contact is None:
@@ -294,9 +308,9 @@ class Dialogs:
         uri = request.from_.uri
         realm = self.domains.realm_of_sender(uri) or self.domains.main
         aor = address_of_record(username_of(uri), realm)
-        return self.tickets.is_of_user(
-            request.call_id, side, aor
-        ) and self.target_set().is_registered_from(username_of(uri), realm, flow.remote)
+        return self.tickets.is_of_user(side, aor) and self.location.is_registered_from(
+            flow.remote, username_of(uri), realm
+        )
 
     # Without a ticket: a caller that passes our Record-Route over, and asks the name it called
 

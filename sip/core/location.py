@@ -13,7 +13,7 @@ from sip.message.grammar import BadMessage, split_list
 from sip.message.uri import SipUri, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, read_flow
+from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, flow_text, network_of, read_flow
 
 log = logging.getLogger("sip.location")
 
@@ -242,6 +242,13 @@ class Location:
         """Tell whether a user is registered from an address, or the network of one."""
         bindings = self.bindings(address_of_record(username, realm))
         return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
+
+    def is_registered_from(self, source: Endpoint, username: str, realm: str) -> bool:
+        """Return True if a phone of a user has registered from an address and port."""
+        for binding in self.bindings(address_of_record(username, realm)):
+            if binding.flow.remote == source:
+                return True
+        return False
 
     def drop(self, aor: str, contact: str) -> None:
         """Let go of one contact, by its text; one that isn't bound is no error.

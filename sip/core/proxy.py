@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sip.core.authentication import Account, Authenticator
 from sip.core.dialogs import TARGET_REFRESHES, Dialogs
-from sip.core.forking import Fork
+from sip.core.forking import Fork, Prepare
 from sip.core.forwarding import Forwarder
 from sip.core.location import Location
 from sip.core.record_route import RecordRoutes
@@ -28,7 +28,7 @@ from sip.core.routing import (
 )
 from sip.core.strangers import Strangers
 from sip.core.targets import TargetSet
-from sip.core.ticket import Sides, Tickets, is_as_recorded
+from sip.core.ticket import Passage, Tickets, is_as_recorded
 from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
@@ -84,7 +84,14 @@ class Proxy:
             tickets, domains, transports.sent_by, is_bound, remote_targets
         )
         self.dialogs = Dialogs(
-            tickets, domains, transports, trunks, self._target_set, is_bound, remote_targets
+            tickets,
+            domains,
+            transports,
+            trunks,
+            location,
+            self._target_set,
+            is_bound,
+            remote_targets,
         )
         self.trunks = trunks
         self.strangers = Strangers(authenticator.guard.is_trusted)
@@ -95,37 +102,37 @@ class Proxy:
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
         mark = loop_mark(request)
-        routes, sides = self._prepare(request)
-        if sides is not None:
+        routes, passage = self._prepare(request)
+        if passage is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
-        if sides is not None and self._within_dialog(request, upstream, mark, routes, sides):
+        if passage is not None and self._within_dialog(request, upstream, mark, routes, passage):
             return
         try:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
             if request.to.tag and not challenged.cause:
-                challenged.cause = _why_outside(request, sides)
+                challenged.cause = _why_outside(request, passage)
             raise
 
     def is_within_dialog(self, request: Request) -> bool:
         """Tell whether a request shows a ticket of ours; it stays as it is."""
         copy = request.copy()
         try:
-            return self.tickets.sides(copy, take_own_routes(copy, self.domains)) is not None
+            return self.tickets.passage(copy, take_own_routes(copy, self.domains)) is not None
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], Sides | None]:
+    def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
         """Take off what is for us alone (§16.4): our Routes, and what they permit."""
         routes = take_own_routes(request, self.domains)
         for name in _ASSERTIONS:
             if name in request.present:
                 request.remove(name)
-        sides = self.tickets.sides(request, routes)
-        if sides is not None:
+        passage = self.tickets.passage(request, routes)
+        if passage is not None:
             strip_own_maddr(request, self.domains)
-        return routes, sides
+        return routes, passage
 
     def _within_dialog(
         self,
@@ -133,19 +140,25 @@ class Proxy:
         upstream: Upstream,
         mark: str,
         routes: list[SipUri],
-        sides: Sides,
+        passage: Passage,
     ) -> bool:
         """Go where the dialog leads (§16.6); False: this request leads elsewhere."""
-        dialogs, came_by = self.dialogs, upstream.flow
-        target = dialogs.target(request, sides)
+        dialogs = self.dialogs
+        target = dialogs.target(request, passage)
         if target is None:
             return False
         if target.trunk is not None:
             self._authenticate(request, upstream)  # what leaves by a gateway is a user's of ours
-        if not dialogs.note_request(request, came_by, sides) and request.method in _CHALLENGED:
-            account = self._authenticate(request, upstream)
-            aor = address_of_record(account.username, self._realm_of_caller(request))
-            dialogs.note_proven_request(request, came_by, sides, aor)
+        prepare: Prepare | None = None
+        if request.method in TARGET_REFRESHES:
+            self._note_refresh(request, upstream, routes)
+
+            def learn(outgoing: Request, target: Target, way: Flow) -> EditResponse:
+                return lambda response: dialogs.note_response(
+                    request, response, passage, target, way
+                )
+
+            prepare = learn
         recorded = list(filter(is_own_record_route, routes))
         if request.method != "BYE" and all(map(is_as_recorded, recorded)):
             # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
@@ -153,14 +166,17 @@ class Proxy:
             for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
 
-        def learn(outgoing: Request, target: Target, way: Flow) -> EditResponse:
-            return lambda response: dialogs.note_response(request, response, sides, target, way)
-
-        is_refresh = request.method in TARGET_REFRESHES
-        Fork(self.forwarder, request, upstream, mark, prepare=learn if is_refresh else None).run(
-            [target]
-        )
+        Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
+
+    def _note_refresh(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
+        """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
+        dialogs, came_by = self.dialogs, upstream.flow
+        side = self.tickets.passage_back(request, routes)
+        if not dialogs.note_request(request, came_by, side) and request.method in _CHALLENGED:
+            account = self._authenticate(request, upstream)
+            aor = address_of_record(account.username, self._realm_of_caller(request))
+            dialogs.note_proven_request(request, came_by, side, aor)
 
     def pass_on_ack(self, request: Request, flow: Flow) -> str | None:
         """Pass on an ACK for a 2xx (§16.11, §13.2.2.4), or say why it is dropped."""
@@ -169,10 +185,10 @@ class Proxy:
                 return f"{request.uri.scheme[:20]} is not a scheme that is served here"
             if hops_left(request) == 0:  # §16.3
                 return "it has no hops left"
-            _, sides = self._prepare(request)
-            target = self._target_of_ack(request, flow, sides)
+            _, passage = self._prepare(request)
+            target = self._target_of_ack(request, flow, passage)
             if target is None:
-                return _why_outside(request, sides)
+                return _why_outside(request, passage)
             self.forwarder.pass_on(request, target, breadth_left(request))
         except (BadMessage, NoRoute) as error:
             return str(error)
@@ -180,14 +196,16 @@ class Proxy:
             return refused.cause
         return None
 
-    def _target_of_ack(self, request: Request, flow: Flow, sides: Sides | None) -> Target | None:
+    def _target_of_ack(
+        self, request: Request, flow: Flow, passage: Passage | None
+    ) -> Target | None:
         """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
-        if sides is not None and (target := self.dialogs.target(request, sides)) is not None:
+        if passage is not None and (target := self.dialogs.target(request, passage)) is not None:
             return target
         realm = self._realm_here(request)
         if realm is None:
             return None
-        if sides is None:
+        if passage is None:
             return self.dialogs.answered_target(request, flow)
         targets = self._target_set().of_user(username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
@@ -333,9 +351,9 @@ class Proxy:
         return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
 
 
-def _why_outside(request: Request, sides: Sides | None) -> str:
+def _why_outside(request: Request, passage: Passage | None) -> str:
     """Why a request with the tags of a dialog does not belong to one here."""
-    if sides is None:
+    if passage is None:
         return "it shows no Route of this server that is signed for its dialog"
     routes = request.fields("route") if "route" in request.present else [request.uri_text]
     return f"no side of its dialog has named {routes[0][:60]}"

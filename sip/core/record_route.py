@@ -5,6 +5,7 @@ address.  The callee tells where it is by its answer only, in its Contact and in
 the proxies behind us; so that is signed into our value on the way back (§16.7, step 8).
 """
 
+import re
 from collections.abc import Callable
 
 from sip.core.reach import is_hidden, lasting_flow, way_back
@@ -17,6 +18,9 @@ from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Flow, shows_source
 from sip.transport.resolver import is_address
+
+# A Contact of a user at a host and port, and nothing else.
+_USUAL_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
 
 
 class RecordRoutes:
@@ -68,9 +72,9 @@ class RecordRoutes:
         else:
             to_callee = self._passage_along(way)
         if caller is not None:
-            to_caller.user = self.tickets.mark(call_id, caller)
+            to_caller.user = self.tickets.mark(caller.aor, caller.identity)
         if callee is not None:
-            to_callee.user = self.tickets.mark(call_id, callee)
+            to_callee.user = self.tickets.mark(callee.aor, callee.identity)
         tag, issue = request.from_.tag, self.tickets.issue
         if to_caller.flow is None and to_callee.flow is None and here == there:
             value = issue(*here, call_id, tag, to_caller, to_callee)
@@ -128,7 +132,17 @@ class RecordRoutes:
 class DialogStart:
     """What is known of a dialog that one branch may begin; edits and notes its answers."""
 
-    __slots__ = ("_caller", "_value", "record_routes", "request", "target", "to_callee", "way")
+    __slots__ = (
+        "_caller",
+        "_registered_at",
+        "_usual_route",
+        "_value",
+        "record_routes",
+        "request",
+        "target",
+        "to_callee",
+        "way",
+    )
 
     def __init__(
         self,
@@ -146,6 +160,8 @@ class DialogStart:
         self.target = target
         self.way = way
         self._value = value  # of our Record-Route, the topmost
+        self._registered_at = target.uri_text.rpartition("@")[2]
+        self._usual_route = f"Record-Route: {value}"
         self.to_callee = to_callee
 
     @property
@@ -158,6 +174,11 @@ class DialogStart:
 
         Called for each response from 101 to 299, repeats included.
         """
+        is_ack_expected = response.status >= 200 and self.request.method == "INVITE"
+        if uri_text := self._usual_contact(response):  # of nearly all, and seen at a glance
+            if is_ack_expected:
+                self._note_answer(response.to.tag, uri_text, self.target.flow, ())
+            return
         contact = first_uri(response, "contact")
         if contact is None:
             return
@@ -180,18 +201,34 @@ class DialogStart:
                 signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, place)
                 routes[own] = with_answer(self._value, signature)
                 response.set_values("record-route", "Record-Route", routes)
-        if response.status >= 200 and request.method == "INVITE":
-            flow = None if place else self.target.flow
-            if not (place or self.callee_is_user):
-                flow = self.way
-            call = AnsweredCall(
-                as_request_uri(contact.text),
-                flow,
-                tuple(reversed(recorded)),
-                hash(tag),
-                self._caller,
-            )
-            record_routes.remote_targets.add_answer(call_id, callee_tag, call)
+        if is_ack_expected:
+            flow = self.target.flow if self.callee_is_user else self.way
+            uri_text, routes_to_it = as_request_uri(contact.text), tuple(reversed(recorded))
+            self._note_answer(callee_tag, uri_text, None if place else flow, routes_to_it)
+
+    def _usual_contact(self, response: Response) -> str:
+        """The Contact of a callee at the place that is registered, with no proxy behind us.
+
+        "" for any other, and for one that has to be read with care.
+        """
+        if "contact" not in response.present or "record-route" not in response.present:
+            return ""
+        names, lines = response.names, response.lines
+        match = _USUAL_CONTACT.fullmatch(lines[names.index("contact")])
+        if (
+            match is None
+            or match[2] != self._registered_at
+            or lines[names.index("record-route")] != self._usual_route
+        ):
+            return ""
+        return match[1]
+
+    def _note_answer(
+        self, callee_tag: str, uri_text: str, flow: Flow | None, routes: tuple[str, ...]
+    ) -> None:
+        request = self.request
+        call = AnsweredCall(uri_text, flow, routes, hash(request.from_.tag), self._caller)
+        self.record_routes.remote_targets.add_answer(request.call_id, callee_tag, call)
 
 
 def first_uri(message: Request | Response, name: str) -> Uri | None:

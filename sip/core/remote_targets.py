@@ -63,13 +63,9 @@ class RemoteTargets:
         if len(self._places) > MAX_SIDES:
             self._places.popitem(last=False)
 
-    def find(self, call_id: str, tag: str, place: str) -> RemoteTarget | None:
-        """Return what the side with a tag has told of a place, None if it has told nothing."""
-        known = self._places.get(hash((call_id, tag))) if self._places else None
-        if known is None:
-            return None
-        wanted = hash(place)
-        return next((target for target in known if target.place == wanted), None)
+    def of_side(self, call_id: str, tag: str) -> tuple[RemoteTarget, ...]:
+        """Return what the side with a tag has told, the latest last."""
+        return self._places.get(hash((call_id, tag)), ()) if self._places else ()
 
     def add_answer(self, call_id: str, callee_tag: str, answered: AnsweredCall) -> None:
         """Remember where the ACK of a 2xx goes."""

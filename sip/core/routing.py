@@ -245,7 +245,9 @@ def loop_mark(request: Request) -> str:
 
 
 # What stands in our Record-Routes behind `;lr;t=`, to the end.
-_USUAL_TICKET = re.compile(r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_-]++)>")
+_USUAL_TICKET = re.compile(
+    r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_+-]++)(?:;u=([0-9a-f.]++))?(?:;a=([0-9a-f]++))?>"
+)
 
 
 _USUAL_TRANSPORTS: tuple[tuple[tuple[str, str | None], ...], ...] = ((), (("transport", "tcp"),))
@@ -265,8 +267,12 @@ def _read_route(value: str) -> SipUri:
     ):
         us = parse_uri(head[1:])
         if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
-            ticket, name, way = usual.groups()
+            ticket, name, way, users, answer = usual.groups()
             params = (*us.params, ("lr", None), ("t", ticket), (name, way))
+            if users:
+                params = (*params, ("u", users))
+            if answer:
+                params = (*params, ("a", answer))
             return SipUri(value[1:-1], "sip", None, None, us.host, us.port, params, us.headers)
     is_plain = value[:1] == "<" and value.find(">") == len(value) - 1
     try:

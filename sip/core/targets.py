@@ -9,7 +9,6 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
 from sip.message.uri import Uri, parse_uri
-from sip.transport.flow import Endpoint
 from sip.transport.transports import Transports
 
 # What may name a local user as its contact may name another: so many steps are followed.
@@ -136,11 +135,6 @@ class TargetSet:
             ):
                 self._closed.append((target, aor, binding))
         return found
-
-    def is_registered_from(self, username: str, realm: str, source: Endpoint) -> bool:
-        """Return True if a phone of a user has registered from an address and port."""
-        bindings = self.location.bindings(address_of_record(username, realm))
-        return any(binding.flow.remote == source for binding in bindings)
 
     def lose(self, target: Target) -> bool:
         """Let go of a phone whose connection was closed, and which takes no other.

@@ -9,10 +9,9 @@ key does.
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from sip.core.routing import Phone
 from sip.message.grammar import BadMessage, unescape
+from sip.message.kept import kept
 from sip.message.message import Request
 from sip.message.uri import SipUri, format_host, format_host_port, parse_host_port
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
@@ -21,6 +20,8 @@ _MAC_BYTES = 12
 # Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long.
 _MARK_BYTES = 4
 _MARK_LENGTH = 2 * _MARK_BYTES
+# Marks that are kept: those of the phones that are in calls now, some 200 octets each.
+MAX_MARKS_KEPT = 4096
 # URI parameters of ours.  One of the first three stands in each ticket: a flow, a flow that is good
 # as long as the phone at its end is registered, or the addresses that a side was seen at.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
@@ -39,7 +40,8 @@ class Passage:
     is the host of its Contact where that is another one, else "".  `is_bound` says of a flow that
     it belongs to a registered phone, and leads nowhere once the registration has ended.  `user` is
     the mark of the local user on this side, followed by that of the phone if it was registered; ""
-    for a side that has shown no password.
+    for a side that has shown no password.  `answer` is the signature of the place that the callee
+    has named in its answer; only the caller shows one.
     """
 
     flow: Flow | None
@@ -47,6 +49,7 @@ class Passage:
     host: str = ""
     is_bound: bool = False
     user: str = ""
+    answer: str = ""
 
     @property
     def is_of_phone(self) -> bool:
@@ -61,18 +64,6 @@ class Passage:
         """The addresses of a side without a flow; `_read_side` reads them."""
         seen = format_host_port(*self.seen)
         return f"{seen}+{format_host(self.host)}" if self.host else seen
-
-
-class Sides(NamedTuple):
-    """What the tickets of a request say: of the side that it goes to, and of its sender.
-
-    `answer` is the signature of the place that the callee has named in its answer, "" where there
-    is none, or where the request goes to the caller.
-    """
-
-    ahead: Passage
-    behind: Passage | None
-    answer: str = ""
 
 
 def _text_of(passages: tuple[Passage, ...]) -> str:
@@ -92,18 +83,19 @@ def _read(name: str, value: str, users: str) -> list[Passage]:
     if name != _HOSTS:
         flow = parse_flow(value)
         return [Passage(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
-    sides = [_read_side(text) for text in value.split("/")]
+    sides = [Passage(None, *_read_side(text)) for text in value.split("/")]
     for side, user in zip(sides, marks, strict=False):
         side.user = user
     return sides
 
 
-def _read_side(text: str) -> Passage:
+@kept(1024)
+def _read_side(text: str) -> tuple[Endpoint, str]:
     seen, _, contact = text.partition("+")
     host, port = parse_host_port(seen)
     if port is None:
         raise BadMessage(f"{text[:60]!r} has no port")
-    return Passage(None, (host, port), parse_host_port(contact)[0] if contact else "")
+    return (host, port), parse_host_port(contact)[0] if contact else ""
 
 
 def is_as_recorded(uri: SipUri) -> bool:
@@ -124,6 +116,7 @@ class Tickets:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._marks: dict[tuple[str, str], str] = {}
 
     def issue(
         self, sent_by: str, transport: str, call_id: str, tag: str, *passages: Passage
@@ -148,21 +141,21 @@ class Tickets:
         expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, place)
         return hmac.compare_digest(expected, signature)
 
-    def mark(self, call_id: str, phone: Phone) -> str:
-        """The marks of a user and its phone in the tickets of one call."""
-        user = self.user_mark(call_id, phone.aor)
-        identity = phone.identity
-        if not identity:
-            return user
-        return user + self._hash(f"{call_id}\n{phone.aor}\n{identity}", _MARK_BYTES)
+    def mark(self, aor: str, identity: str = "") -> str:
+        """The mark of a user in our tickets, followed by that of its phone if one is known."""
+        known = self._marks.get((aor, identity))
+        if known is None:
+            if len(self._marks) >= MAX_MARKS_KEPT:
+                self._marks.clear()
+            known = self._hash(aor, _MARK_BYTES)
+            if identity:
+                known += self._hash(f"{aor}\n{identity}", _MARK_BYTES)
+            self._marks[aor, identity] = known
+        return known
 
-    def user_mark(self, call_id: str, aor: str) -> str:
-        """The mark of an address-of-record in the tickets of one call."""
-        return self._hash(f"{call_id}\n{aor}", _MARK_BYTES)
-
-    def is_of_user(self, call_id: str, side: Passage, aor: str) -> bool:
+    def is_of_user(self, side: Passage, aor: str) -> bool:
         """Return True if an address-of-record is that of the user on a side."""
-        return side.user[:_MARK_LENGTH] == self.user_mark(call_id, aor)
+        return side.user[:_MARK_LENGTH] == self.mark(aor)
 
     def _sign(self, call_id: str, tag: str, passage: str) -> str:
         return self._hash(f"{call_id}\n{tag}\n{passage}", _MAC_BYTES)
@@ -172,25 +165,32 @@ class Tickets:
         octets = text.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
 
-    def sides(self, request: Request, routes: list[SipUri]) -> Sides | None:
-        """Read the tickets among the Routes of ours that a request showed.
+    def passage(self, request: Request, routes: list[SipUri]) -> Passage | None:
+        """Return the side that a request goes to, by the tickets among the Routes that it showed.
 
         None: it shows no ticket for this dialog, and is treated as one outside a dialog.  The
-        last one stands for the side that the request goes to, the first one for its sender.
+        last one stands for the side that the request goes to.
         """
         if not routes or not request.to.tag:
             return None
-        ahead = self._passages(request, routes[-1])
-        if ahead is None:
+        read = self._passages(request, routes[-1])
+        if read is None:
             return None
-        passages, is_of_caller = ahead
-        answer = (routes[-1].param(_ANSWER) or "") if is_of_caller else ""
-        if len(passages) > 1:  # the caller's, the callee's
-            caller, callee = passages[:2]
-            return Sides(callee, caller, answer) if is_of_caller else Sides(caller, callee)
-        own = self._passages(request, routes[0]) if len(routes) > 1 else None
-        behind = own[0][0] if own is not None and len(own[0]) == 1 else None
-        return Sides(passages[0], behind, answer)
+        passages, is_of_caller = read
+        passage = passages[-1 if is_of_caller else 0]
+        if is_of_caller:
+            passage.answer = routes[-1].param(_ANSWER) or ""
+        return passage
+
+    def passage_back(self, request: Request, routes: list[SipUri]) -> Passage | None:
+        """Return the side of the sender of a request, by the first of these tickets."""
+        read = self._passages(request, routes[0]) if routes else None
+        if read is None:
+            return None
+        passages, is_of_caller = read
+        if len(passages) == 1 and len(routes) == 1:
+            return None  # it stands for the other side
+        return passages[0 if is_of_caller else -1]
 
     def _passages(self, request: Request, uri: SipUri) -> tuple[list[Passage], bool] | None:
         """What one ticket says, and whether the initiator of the dialog shows it."""
