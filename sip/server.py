@@ -63,6 +63,7 @@ TRUNKS_SECONDS = 60.0
 PLACES_KEPT = 2000
 # What a client is told when all handlers wait: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
+_RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
 # Bindings that are read at a start, likewise: some milliseconds' work.
@@ -201,7 +202,7 @@ class SipServer:
                 Refused(
                     503,
                     f"{self._waiting} requests are being waited for",
-                    extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
+                    extra=_RETRY_AFTER,
                 ),
             )
             return
@@ -451,7 +452,7 @@ class SipServer:
         for transaction in tuple(self.layer.servers.values()):
             upstream = transaction.upstream
             if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
-                upstream.answer(503, extra=(("Retry-After", str(RETRY_AFTER_SECONDS)),))
+                upstream.answer(503, extra=_RETRY_AFTER)
                 upstream.arrivals.put(Arrival(None, 0, None, _STOPPING))
         self._quiet_within(SECONDS_TO_CANCEL)
 
@@ -466,8 +467,8 @@ class SipServer:
         if request.to.tag:
             self.serve(request, upstream)
             return
-        extra = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
-        self._refuse(request, upstream, Refused(503, "the server is stopping", extra=extra))
+        refusal = Refused(503, "the server is stopping", extra=_RETRY_AFTER)
+        self._refuse(request, upstream, refusal)
 
     def _quiet_within(self, seconds: float) -> bool:
         """Wait so long for every answer and for the ACK of every failure; tell whether all came."""
