@@ -95,7 +95,7 @@ class Forwarder:
         if isinstance(way, Flow):
             return way
         is_from_elsewhere = target.source not in ("", way.address[0])
-        if is_from_elsewhere and self.trunks.is_place(way.address):
+        if is_from_elsewhere and self.trunks and self.trunks.is_shut(way.address, target.trunk):
             raise NoRoute("a contact that was registered from elsewhere leads to a gateway")
         try:
             return self.layer.transports.flow_to(way.address, way.transport)

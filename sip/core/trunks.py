@@ -60,6 +60,11 @@ class Trunks:
         """Tell whether a gateway is at an address and port."""
         return any(address in places for places in self._places.values())
 
+    def is_shut(self, address: Endpoint, trunk: Trunk | None) -> bool:
+        """Return True for the address of gateways, if none of them is that of a trunk's call."""
+        there = [other for other, places in self._places.items() if address in places]
+        return bool(there) and trunk not in there
+
     def target(self, username: str) -> Target | None:
         """Where a call to a number goes; None where it is none, or no trunk takes it."""
         number = number_of(username)
