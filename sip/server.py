@@ -1,6 +1,5 @@
 """The SIP server: builds the parts, says who serves which method, starts and stops."""
 
-import errno
 import logging
 import os
 import time
@@ -24,6 +23,7 @@ from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
+from sip.listening import ListenError, ListeningAddress, lacks_ipv6, listen_error
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -77,10 +77,6 @@ _STOPPING = 'SIP;cause=503;text="Server Stopping"'
 _NOT_SAVED = "Registration Not Saved"
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
-
-
-class ListenError(OSError):
-    """An address cannot be listened on; the text is for the operator."""
 
 
 class SipServer:
@@ -378,15 +374,12 @@ class SipServer:
                 transport = "TCP"
                 self.streams.listen((host, sock.port))
             except OSError as error:
-                if host == "::" and not address.host and error.errno == errno.EAFNOSUPPORT:
+                if lacks_ipv6(error, address, host):
                     log.info("this machine has no IPv6")
                     continue
                 self.transports.stop()
-                raise ListenError(
-                    f"cannot listen on {transport} {format_host_port(host, address.port)}: "
-                    f"{(error.strerror or str(error)).lower()}. Stop the other server, "
-                    f"or choose another address with -sip.addr :{address.port + 10}"
-                ) from None
+                sentence = listen_error(error, transport, host, address.port, "-sip.addr")
+                raise ListenError(sentence) from None
             self.granted_buffers.append(sock.granted_buffer_bytes)
             log.info(
                 "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
@@ -394,6 +387,11 @@ class SipServer:
                 sock.granted_buffer_bytes // 1024,
                 RECEIVE_BUFFER_BYTES // 1024,
             )
+
+    def listening(self) -> list[ListeningAddress]:
+        """Return each address with an open socket, by its transport."""
+        udp = [ListeningAddress("UDP", *sock.local) for sock in self.transports.sockets]
+        return udp + [ListeningAddress("TCP", *each.local) for each in self.streams.listeners]
 
     def tick(self) -> None:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""

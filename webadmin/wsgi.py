@@ -7,7 +7,6 @@ out of the log.
 
 import errno
 import logging
-import os
 import re
 import socket
 import time
@@ -20,6 +19,7 @@ import gevent.socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
+from sip.listening import ListenError, lacks_ipv6, listen_error
 from webadmin.connections import Connection, Guests, Limits, PeerFailed
 from webadmin.tls import Certificate, TlsConnection
 
@@ -44,7 +44,7 @@ _FIELD_LINE = re.compile(_TOKEN.pattern.encode() + rb":[^\x00-\x08\x0a-\x1f\x7f]
 log = logging.getLogger("webadmin")
 
 
-class WebListenError(OSError):
+class WebListenError(ListenError):
     """An address that the web admin cannot listen on; the text is for the operator."""
 
 
@@ -277,16 +277,12 @@ def _listen(address: Address) -> list[socket.socket]:
         try:
             opened = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
-            no_ipv6 = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-            if no_ipv6 and host == "::":
+            if lacks_ipv6(error, address, host):
                 continue
             for opened in sockets:
                 opened.close()
-            reason = os.strerror(error.errno or 0)
-            raise WebListenError(
-                f"cannot listen on TCP {address}: {reason}."
-                f" Stop the other server, or choose another with -web.addr"
-            ) from None
+            sentence = listen_error(error, "TCP", host, address.port, "-web.addr")
+            raise WebListenError(sentence) from None
         opened.setblocking(False)
         # Head and body of an answer are sent apart; the body would wait until the head is
         # acknowledged, 40 ms.  Connections inherit this.

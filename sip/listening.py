@@ -1,0 +1,87 @@
+"""Listening: which addresses SIP has sockets on, and why one cannot be had."""
+
+import errno
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sip.config import Address, host_port
+
+# Ports below it are for root; Linux has net.ipv4.ip_unprivileged_port_start to change that.
+FIRST_FREE_PORT = 1024
+# How far from a port that is taken the advice looks for another.
+_STEP = 10
+_LAST_PORT = 65535
+_ALL = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound to
+
+
+class ListenError(OSError):
+    """An address that cannot be listened on; the text is for the operator."""
+
+
+class ListeningAddress(NamedTuple):
+    """An address with an open socket; `host` is 0.0.0.0 or :: for all of a family."""
+
+    transport: str
+    host: str
+    port: int
+
+
+def is_wildcard(host: str) -> bool:
+    """Return True for the host that stands for all addresses of a family."""
+    return host in _ALL
+
+
+def transports_of(addresses: Iterable[ListeningAddress]) -> list[str]:
+    """Return the transports that listen, each once, in their order."""
+    return list(dict.fromkeys(address.transport for address in addresses))
+
+
+def by_address(addresses: Iterable[ListeningAddress]) -> dict[str, list[str]]:
+    """Return each host and port in the manner of a URI, with the transports that listen there."""
+    found: dict[str, list[str]] = {}
+    for each in addresses:
+        found.setdefault(host_port(each.host, each.port), []).append(each.transport)
+    return found
+
+
+def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:
+    """Return True where `host` stands for all of IPv6, and the machine has none.
+
+    The kernel has no such family, or it is turned off by net.ipv6.conf.all.disable_ipv6.
+    """
+    no_ipv6 = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+    return no_ipv6 and host == "::" and address.host is None
+
+
+def listen_error(error: OSError, transport: str, host: str, port: int, flag: str) -> str:
+    """Put into a sentence for the operator why an address cannot be listened on, and the cure.
+
+    `flag` is the setting that named the address.
+    """
+    match error.errno:
+        case errno.EADDRNOTAVAIL:
+            why = "this machine has no such address"
+            cure = (
+                f"Choose one that `ip address` shows, or listen on all of them with {flag} :{port}"
+            )
+        case errno.EADDRINUSE:
+            why = os.strerror(error.errno)
+            other = port + _STEP if port + _STEP <= _LAST_PORT else port - _STEP
+            beside = host_port("" if is_wildcard(host) else host, other)
+            cure = f"Stop the other server, or choose another address with {flag} {beside}"
+        case errno.EACCES | errno.EPERM:
+            why = os.strerror(error.errno)
+            cure = f"Choose another address with {flag}"
+            if port < FIRST_FREE_PORT:
+                cure += (
+                    f", with a port from {FIRST_FREE_PORT} on; those below are for root, and for"
+                    " who has CAP_NET_BIND_SERVICE"
+                )
+        case errno.EAFNOSUPPORT:
+            why = f"this machine has no {'IPv6' if ':' in host else 'IPv4'}"
+            cure = f"Choose another address with {flag}"
+        case _:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            cure = f"Choose another address with {flag}"
+    return f"cannot listen on {transport} {host_port(host, port)}: {why}. {cure}"
