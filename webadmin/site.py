@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from bottle import HTTPError, HTTPResponse, request, response
 
 from sip.config import Config
+from sip.listening import ListeningAddress
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import STRANGER, Act, Audit
 from sip.store.bans import Bans
@@ -89,7 +90,9 @@ def go_to(path: str) -> HTTPResponse:
 
 @dataclass
 class Site:
-    """What the routes work on.  `advice` gives the warnings of this moment.
+    """What the routes work on.
+
+    `advice` gives the warnings of this moment, `listening` the addresses that SIP listens on.
 
     `environment_password` is whether each start sets the password, see Admin.first_password.
     """
@@ -104,6 +107,7 @@ class Site:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple
+    listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     environment_password: bool = False
