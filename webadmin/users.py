@@ -51,7 +51,7 @@ def mount(app: Bottle, site: Site) -> None:
             "user.tpl",
             section="/users",
             user=entry,
-            settings=phone_settings(site.config, entry.username, entry.realm),
+            settings=phone_settings(site.config, site.listening(), entry.username, entry.realm),
             **values,
         )
 
