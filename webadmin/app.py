@@ -69,7 +69,8 @@ def build(site: Site) -> WSGIApp:
             response.content_type = "text/plain; charset=UTF-8"
             return f"{error.status_line}\n{sentence}\n"
         title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
-        return site.page("error.tpl", title=title, sentence=sentence)
+        values = {"title": title, "sentence": sentence, **users.way_back()}
+        return site.page("error.tpl", is_of_users=request.path.startswith("/users"), **values)
 
     app.default_error_handler = show_error
     return with_headers(app)

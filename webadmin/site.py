@@ -155,11 +155,14 @@ class Site:
             log.error("missing in the audit: %s", error)
 
     def say(self, path: str, text: str, secret: str = "") -> HTTPResponse:
-        """Send the browser to a page of ours, which then says something, once."""
+        """Send the browser to a page of ours, which then says something, once.
+
+        `path` may have a query.
+        """
         if self.session:
             while len(self._notes) >= _MAX_NOTES:
                 del self._notes[next(iter(self._notes))]
-            self._notes[self.session.id] = Note(path, text, secret)
+            self._notes[self.session.id] = Note(path.partition("?")[0], text, secret)
         return go_to(path)
 
     def _take_note(self) -> Note | None:
