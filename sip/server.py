@@ -302,11 +302,12 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Listen, and answer what asks for the server itself; all else waits until `load` is done.
+        """Answer what asks for the server itself; all else waits until `load` is done.
 
-        Raises ListenError.
+        Listens, unless that was done.  Raises ListenError.
         """
-        self.listen()
+        if not self.transports.sockets:
+            self.listen()
         self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
         work_at = [

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 import gevent
@@ -11,12 +11,12 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from sip.store.admin import USERNAME, Session
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
+from webadmin.compression import HEAD_ONLY, WSGIApp
 from webadmin.kept_form import KeptForm, full_path, page_of_form, sent_form
 from webadmin.site import SESSION, Site, go_to
 from webadmin.work import TooBusy
 
 log = logging.getLogger("webadmin")
-WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 COOKIE = "sipserver_session"
 
@@ -174,7 +174,7 @@ def _to_sign_in(site: Site, *, has_ended: bool) -> None:
     """
     if request.headers.get("HX-Request"):  # a part of a page; the whole page has to go
         raise HTTPResponse(status=401, headers={"HX-Redirect": _sign_in_path(page_of_form())})
-    if request.method == "GET":
+    if request.method == "GET" and HEAD_ONLY not in request.environ:
         raise go_to(_sign_in_path(full_path(request.environ)))
     if not has_ended or request.method != "POST":
         raise go_to("/login")

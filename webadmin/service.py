@@ -121,10 +121,10 @@ class Service:
             )
         if users.warning:
             log.warning(users.warning)
-        self._server.start()
+        self._server.listen()
         transports = " and ".join(transports_of(self._server.listening()))
         log.info("SIP listens on %s, %s", config.sip_addr, transports)
-        self._web = wsgi.serve(config, build(self._site))
+        self._web = wsgi.listen(config, build(self._site))
         self._stack.callback(self._web.stop)
         scheme = "HTTPS" if config.web_cert else "HTTP"
         log.info("web admin listens on %s, %s", config.web_addr, scheme)
@@ -136,6 +136,8 @@ class Service:
             )
         self._database.remember("realm", config.sip_realm)
         self._set_first_password()
+        self._web.start()
+        self._server.start()
         self._server.load()  # last: who hears from SIP finds the pages, too
         for work in (self._notice_changes, self._read_anew):
             self._stack.callback(gevent.spawn(work).kill)

@@ -124,13 +124,23 @@ class Site:
         session: Session | None = request.environ.get(SESSION)
         return session
 
+    def leave_uncompressed(self) -> None:
+        """Say that the answer at hand shows a secret, which its length must not tell.
+
+        See compression.py.
+        """
+        response.set_header("Cache-Control", "no-store, no-transform")
+
     def page(self, template: str, *, section: str = "", **values: object) -> str:
         """Fill in a page for whoever is signed in, with the note that waits for them."""
+        note = self._take_note()
+        if note and note.secret:
+            self.leave_uncompressed()
         return render(
             template,
             session=self.session,
             section=section,
-            note=self._take_note(),
+            note=note,
             exposed=is_exposed(self.config) and not is_encrypted(),
             now=self.clock(),
             **values,

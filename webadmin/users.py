@@ -116,6 +116,7 @@ def mount(app: Bottle, site: Site) -> None:
     @app.get("/users/<number:id>/hashes")  # type: ignore[untyped-decorator]
     def show_hashes(number: int) -> str:
         user = one(number)
+        site.leave_uncompressed()
         site.record(Act.HASHES_SHOWN, full_name(user.username, user.realm))
         return site.page(
             "hashes.tpl",

@@ -228,7 +228,7 @@ class _Server(WSGIServer):
 
 
 class WebServer:
-    """The web admin at work, on all its sockets."""
+    """The web admin, on all its sockets."""
 
     def __init__(
         self,
@@ -243,6 +243,9 @@ class WebServer:
         self._servers = [
             _Server(listener, app, self._guests, certificate) for listener in listeners
         ]
+
+    def start(self) -> None:
+        """Take connections; those that came since it listens have waited."""
         for server in self._servers:
             server.start()
 
@@ -261,10 +264,17 @@ class WebServer:
         self._guests.dismiss()
 
 
-def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Start to serve `app` at `-web.addr`.  Raises WebListenError and CertificateError."""
+def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+    """Listen at `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
     return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
+
+
+def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+    """Listen, and start to serve.  Raises WebListenError and CertificateError."""
+    web = listen(config, app, limits)
+    web.start()
+    return web
 
 
 def _listen(address: Address) -> list[socket.socket]:

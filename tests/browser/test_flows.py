@@ -301,9 +301,16 @@ def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
 
 def test_a_page_whose_session_has_ended_goes_to_the_sign_in(window, server):
     """The part that keeps itself fresh takes the whole page along."""
-    window.goes_to("/")
+    server.has_users("alice")
+    window.goes_to("/users?q=ali")
+    window.sees("1 user")
     server.does("admin", "password", "--password", "another one entirely")
     window.page.get_by_role("heading", name="Sign in").wait_for(timeout=15_000)
+    window.sees("Your session has ended.")
+    window.page.get_by_label("Password").fill("another one entirely")
+    window.page.get_by_role("button", name="Sign in").click()
+    window.page.get_by_role("heading", name="Users").wait_for()
+    assert window.page.get_by_label("Search").input_value() == "ali"
 
 
 def test_a_page_says_when_it_is_no_longer_fresh(window, server):
