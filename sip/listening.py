@@ -1,11 +1,17 @@
-"""Listening: which addresses SIP has sockets on, and why one cannot be had."""
+"""Listening: opens the sockets of an address, names them, and says why one cannot be had."""
 
 import errno
+import logging
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from sip.config import Address, host_port
+from sip.transport.stream import Streams
+from sip.transport.transports import Transports
+from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
+
+log = logging.getLogger("sip")
 
 # Ports below it are for root; Linux has net.ipv4.ip_unprivileged_port_start to change that.
 FIRST_FREE_PORT = 1024
@@ -43,6 +49,40 @@ def by_address(addresses: Iterable[ListeningAddress]) -> dict[str, list[str]]:
     for each in addresses:
         found.setdefault(host_port(each.host, each.port), []).append(each.transport)
     return found
+
+
+def hosts_of(address: Address) -> list[str]:
+    """Return the hosts to open sockets on: without one in the address, all of IPv4 and of IPv6."""
+    return list(_ALL) if address.host is None else [address.host]
+
+
+def open_sockets(
+    address: Address, transports: Transports, streams: Streams, unreachable: Unreachable
+) -> list[UdpSocket]:
+    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
+    opened = []
+    for host in hosts_of(address):
+        transport = "UDP"
+        try:
+            sock = UdpSocket((host, address.port), transports.receive, unreachable)
+            transports.add(sock)
+            transport = "TCP"
+            streams.listen((host, sock.port))
+        except OSError as error:
+            if lacks_ipv6(error, address, host):
+                log.info("this machine has no IPv6")
+                continue
+            transports.stop()
+            sentence = listen_error(error, transport, host, address.port, "-sip.addr")
+            raise ListenError(sentence) from None
+        opened.append(sock)
+        log.info(
+            "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
+            host_port(host, sock.port),
+            sock.granted_buffer_bytes // 1024,
+            RECEIVE_BUFFER_BYTES // 1024,
+        )
+    return opened
 
 
 def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:

@@ -23,7 +23,7 @@ from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
-from sip.listening import ListenError, ListeningAddress, lacks_ipv6, listen_error
+from sip.listening import ListeningAddress, open_sockets
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -47,7 +47,6 @@ from sip.transport.own_addresses import OwnAddresses
 from sip.transport.resolver import Resolver
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
-from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
 
 log = logging.getLogger("sip")
 
@@ -155,7 +154,7 @@ class SipServer:
         }
         self.layer.on_request = self.serve
         self.layer.on_ack = self.serve_ack
-        self.granted_buffers: list[int] = []  # octets, of each socket
+        self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._loaded = Event()
         self._waiting = 0
         self._rush = Rush()
@@ -362,32 +361,10 @@ class SipServer:
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""
-        address = self.config.sip_addr
-        hosts = [address.host] if address.host else ["0.0.0.0", "::"]  # noqa: S104  # what was asked
         self.transports.streams = self.streams
-        for host in hosts:
-            transport = "UDP"
-            try:
-                sock = UdpSocket(
-                    (host, address.port), self.transports.receive, self.layer.unreachable
-                )
-                self.transports.add(sock)
-                transport = "TCP"
-                self.streams.listen((host, sock.port))
-            except OSError as error:
-                if lacks_ipv6(error, address, host):
-                    log.info("this machine has no IPv6")
-                    continue
-                self.transports.stop()
-                sentence = listen_error(error, transport, host, address.port, "-sip.addr")
-                raise ListenError(sentence) from None
-            self.granted_buffers.append(sock.granted_buffer_bytes)
-            log.info(
-                "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
-                format_host_port(host, sock.port),
-                sock.granted_buffer_bytes // 1024,
-                RECEIVE_BUFFER_BYTES // 1024,
-            )
+        address, unreachable = self.config.sip_addr, self.layer.unreachable
+        opened = open_sockets(address, self.transports, self.streams, unreachable)
+        self.granted_buffers = [sock.granted_buffer_bytes for sock in opened]
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""

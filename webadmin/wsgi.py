@@ -19,7 +19,7 @@ import gevent.socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
-from sip.listening import ListenError, lacks_ipv6, listen_error
+from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
 from webadmin.connections import Connection, Guests, Limits, PeerFailed
 from webadmin.tls import Certificate, TlsConnection
 
@@ -279,10 +279,9 @@ def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) 
 
 def _listen(address: Address) -> list[socket.socket]:
     """Open the sockets of an address: without a host, one for IPv4 and one for IPv6."""
-    hosts = ["0.0.0.0", "::"] if address.host is None else [address.host]  # noqa: S104 -- asked for
     sockets: list[socket.socket] = []
     port = address.port
-    for host in hosts:
+    for host in hosts_of(address):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             opened = socket.create_server((host, port), family=family, backlog=_BACKLOG)
