@@ -1,35 +1,32 @@
 """What `admin ...` does: the password of the web admin's account."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 
 from sip.config import CommandError, Config
-from sip.store.admin import SHORT_PASSWORD, USERNAME, Admin, hash_password, make_password
-from sip.store.audit import Act, Audit
+from sip.store.admin import USERNAME, Admin, hash_password, password_weakness
+from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
-from sip.terminal import operator, show_generated, take_password
+from sip.terminal import note, show_generated, store_warnings, take_password, warn
 
 _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 
 
 def execute(options: argparse.Namespace, config: Config, environment: Mapping[str, str]) -> int:
     """Set the password.  Raises CommandError with the sentence for the operator."""
-    password = take_password(options, USERNAME, make_password)
+    password = take_password(options, USERNAME)
     try:
         password_hash = hash_password(password)
-        with Database(config.db_path) as database:
-            show_generated(options, password)
-            Admin(database).keep_password_hash(password_hash)
-            Audit(database).note(Act.PASSWORD_CHANGED, operator(), about="all sessions ended")
+        with store_warnings(), Database(config.db_path) as database:
+            admin = Admin(database)
+            former = admin.password_hash()
+            admin.keep_password_hash(password_hash)
+            show_generated(options, password, lambda: admin.put_back_password_hash(former))
+            note(database, Act.PASSWORD_CHANGED, "all sessions ended")
     except (DatabaseError, ValueError) as error:
         raise CommandError(str(error)) from None
-    if len(password) < SHORT_PASSWORD:
-        _warn(f"the password has fewer than {SHORT_PASSWORD} characters")
+    if why := password_weakness(password):
+        warn(f"the password {why}")
     if environment.get(_VARIABLE):
-        _warn(f"a server that is started with {_VARIABLE} sets that one again; change it there too")
+        warn(f"a server that is started with {_VARIABLE} sets that one again; change it there too")
     return 0
-
-
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from sip.config import CommandError, Config
-from sip.store.audit import Act, Audit
+from sip.store.audit import Act
 from sip.store.bans import Bans, NoSuchBan
 from sip.store.database import Database, DatabaseError
-from sip.terminal import discard_output, operator
+from sip.terminal import discard_output, note, store_warnings
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
@@ -19,7 +19,7 @@ def execute(options: argparse.Namespace, config: Config) -> int:
             f"there is no database {config.db_path} here; choose the server's with -db.path"
         )
     try:
-        with Database(config.db_path) as database:
+        with store_warnings(), Database(config.db_path) as database:
             _COMMANDS[options.action or "list"](options, Bans(database))
     except (DatabaseError, NoSuchBan, ValueError) as error:
         raise CommandError(str(error)) from None
@@ -38,21 +38,16 @@ def _list(options: argparse.Namespace, bans: Bans) -> None:
 
 def _remove(options: argparse.Namespace, bans: Bans) -> None:
     bans.remove(options.address)
-    _note(bans, Act.BAN_LIFTED, options.address)
+    note(bans.database, Act.BAN_LIFTED, options.address)
 
 
 def _trust(options: argparse.Namespace, bans: Bans) -> None:
-    _note(bans, Act.NETWORK_TRUSTED, bans.trust(options.address))
+    note(bans.database, Act.NETWORK_TRUSTED, bans.trust(options.address))
 
 
 def _distrust(options: argparse.Namespace, bans: Bans) -> None:
     bans.distrust(options.address)
-    _note(bans, Act.NETWORK_DISTRUSTED, options.address)
-
-
-def _note(bans: Bans, act: Act, about: str) -> None:
-    """Enter in the audit what was done."""
-    Audit(bans.database).note(act, operator(), about=about)
+    note(bans.database, Act.NETWORK_DISTRUSTED, options.address)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Bans], None]] = {

@@ -10,7 +10,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
-from sip.config import SETTINGS, CommandError, Config, gather, nearest, unknown_variables
+from sip.config import (
+    PREFIX,
+    SETTINGS,
+    CommandError,
+    Config,
+    gather,
+    known_variables,
+    unknown_variables,
+)
+from sip.suggestions import nearest, similar
 
 VERSION = "0.1.0"
 PROGRAM = "sipserver.py"
@@ -18,6 +27,20 @@ PROGRAM = "sipserver.py"
 _Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _PASSWORD = ("--password", "-password")
+
+# What other programs call our commands, where the letters don't tell.
+_OTHER_WORDS = {
+    **dict.fromkeys(("create", "new", "insert"), "add"),
+    **dict.fromkeys(("delete", "del", "rm", "erase", "unban", "lift"), "remove"),
+    **dict.fromkeys(("ls", "show", "all"), "list"),
+    **dict.fromkeys(("passwd", "pw", "reset"), "password"),
+    **dict.fromkeys(("allow", "whitelist"), "trust"),
+    **dict.fromkeys(("untrust", "disallow"), "distrust"),
+    **dict.fromkeys(("lock", "block", "off"), "disable"),
+    **dict.fromkeys(("unlock", "unblock", "on"), "enable"),
+    **dict.fromkeys(("load", "read"), "import"),
+    **dict.fromkeys(("dump", "save", "backup"), "export"),
+}
 
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
 _ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
@@ -39,6 +62,11 @@ class _Parser(argparse.ArgumentParser):
         }
         super().__init__(**options)  # type: ignore[arg-type]  # argparse hands these on to itself
         self.add_argument("-help", "--help", "-h", action="help", help="show this and exit")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse an unknown command the way that an unknown flag is refused."""
+        if action.choices is not None and value not in action.choices:
+            self.error(_no_such_command(self, str(value)))
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{PROGRAM}: {message}; -help shows what there is\n")
@@ -75,7 +103,7 @@ def main(
     try:
         config = _gathered(options, environment)
         if unknown := unknown_variables(environment):
-            _say(f"warning: not a setting, and ignored: {', '.join(unknown)}")
+            _say(f"warning: not a setting, and ignored: {', '.join(map(_with_guess, unknown))}")
         return _do(options, config, run_server, environment)
     except CommandError as error:
         _say(str(error))
@@ -126,6 +154,13 @@ def _say(sentence: str) -> None:
     print(f"{PROGRAM}: {sentence}", file=sys.stderr)
 
 
+def _with_guess(variable: str) -> str:
+    """Put a guess at what was meant behind an unknown environment variable."""
+    endings = sorted(name.removeprefix(PREFIX) for name in known_variables())
+    guess = similar(variable.removeprefix(PREFIX), endings)
+    return f"{variable} (did you mean {PREFIX}{guess}?)" if guess else variable
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, spellings = _build()
     for argument, before in zip(arguments, ("", *arguments), strict=False):
@@ -172,10 +207,38 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Give the parser and those of all its commands."""
     yield parser
+    for below in _commands_of(parser).values():
+        yield from _all(below)
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Return the commands that a parser takes, by their names."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _all(below)
+            return action.choices
+    return {}
+
+
+def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
+    """Say that there is no such command, with a guess at what was meant, or all there are."""
+    before = f"{parser.prog.removeprefix(PROGRAM)} ".lstrip()
+    commands = _commands_of(parser)
+    guess = _meant(word, list(commands))
+    for name, below in commands.items():  # `list` for `users list`
+        action = _meant(word, list(_commands_of(below)))
+        if action == word.lower() or (action and not guess):
+            guess = f"{name} {action}"
+            break
+    shown = word if word.isprintable() else repr(word)
+    if guess:
+        return f"there is no command {before}{shown}; did you mean {before}{guess}?"
+    return f"there is no command {before}{shown}; there are {', '.join(commands)}"
+
+
+def _meant(word: str, commands: list[str]) -> str:
+    """Return the command that a word is another word for, or is most like; "" for none."""
+    other = _OTHER_WORDS.get(word.lower(), "")
+    return other if other in commands else similar(word.lower(), commands)
 
 
 def _subcommands(parser: argparse.ArgumentParser, command: str) -> _Subcommands:

@@ -6,16 +6,16 @@ The fields of `Config` are the table.  Flags, environment names, file entries an
 
 # ruff: noqa: RUF009 -- `setting` makes a dataclass field, it is no default value
 
-import difflib
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
 from sip.networks import Network, parse_networks
+from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
 
@@ -442,14 +442,13 @@ def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Name the variables that look like ours and mean nothing, for one warning."""
-    known = {entry.variable for entry in SETTINGS.values()} | OTHER_VARIABLES
+    known = known_variables()
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Put a guess at what was meant into words, ready to follow a sentence; may be empty."""
-    guesses = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"; did you mean {guesses[0]}?" if guesses else ""
+def known_variables() -> frozenset[str]:
+    """Return the environment variables that are ours."""
+    return OTHER_VARIABLES | {entry.variable for entry in SETTINGS.values()}
 
 
 def read_file(path: str) -> dict[str, str]:

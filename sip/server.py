@@ -1,6 +1,5 @@
 """The SIP server: builds the parts, says who serves which method, starts and stops."""
 
-import errno
 import logging
 import os
 import time
@@ -24,6 +23,7 @@ from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
+from sip.listening import ListeningAddress, open_sockets
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -47,7 +47,6 @@ from sip.transport.own_addresses import OwnAddresses
 from sip.transport.resolver import Resolver
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
-from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket
 
 log = logging.getLogger("sip")
 
@@ -77,10 +76,6 @@ _STOPPING = 'SIP;cause=503;text="Server Stopping"'
 _NOT_SAVED = "Registration Not Saved"
 # Refusals logged in a second; the counts go on beyond.
 MAX_REFUSALS_LOGGED = 20
-
-
-class ListenError(OSError):
-    """An address cannot be listened on; the text is for the operator."""
 
 
 class SipServer:
@@ -159,7 +154,7 @@ class SipServer:
         }
         self.layer.on_request = self.serve
         self.layer.on_ack = self.serve_ack
-        self.granted_buffers: list[int] = []  # octets, of each socket
+        self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._loaded = Event()
         self._waiting = 0
         self._rush = Rush()
@@ -306,11 +301,12 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Listen, and answer what asks for the server itself; all else waits until `load` is done.
+        """Answer what asks for the server itself; all else waits until `load` is done.
 
-        Raises ListenError.
+        Listens, unless that was done.  Raises ListenError.
         """
-        self.listen()
+        if not self.transports.sockets:
+            self.listen()
         self.layer.on_request, self.layer.on_ack = self._serve_later, self._pass_on_later
         hub = gevent.get_hub()
         work_at = [
@@ -365,35 +361,15 @@ class SipServer:
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""
-        address = self.config.sip_addr
-        hosts = [address.host] if address.host else ["0.0.0.0", "::"]  # noqa: S104  # what was asked
         self.transports.streams = self.streams
-        for host in hosts:
-            transport = "UDP"
-            try:
-                sock = UdpSocket(
-                    (host, address.port), self.transports.receive, self.layer.unreachable
-                )
-                self.transports.add(sock)
-                transport = "TCP"
-                self.streams.listen((host, sock.port))
-            except OSError as error:
-                if host == "::" and not address.host and error.errno == errno.EAFNOSUPPORT:
-                    log.info("this machine has no IPv6")
-                    continue
-                self.transports.stop()
-                raise ListenError(
-                    f"cannot listen on {transport} {format_host_port(host, address.port)}: "
-                    f"{(error.strerror or str(error)).lower()}. Stop the other server, "
-                    f"or choose another address with -sip.addr :{address.port + 10}"
-                ) from None
-            self.granted_buffers.append(sock.granted_buffer_bytes)
-            log.info(
-                "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
-                format_host_port(host, sock.port),
-                sock.granted_buffer_bytes // 1024,
-                RECEIVE_BUFFER_BYTES // 1024,
-            )
+        address, unreachable = self.config.sip_addr, self.layer.unreachable
+        opened = open_sockets(address, self.transports, self.streams, unreachable)
+        self.granted_buffers = [sock.granted_buffer_bytes for sock in opened]
+
+    def listening(self) -> list[ListeningAddress]:
+        """Return each address with an open socket, by its transport."""
+        udp = [ListeningAddress("UDP", *sock.local) for sock in self.transports.sockets]
+        return udp + [ListeningAddress("TCP", *each.local) for each in self.streams.listeners]
 
     def tick(self) -> None:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""

@@ -1,13 +1,18 @@
-"""What commands share: where a password comes from, and how one that was made is shown."""
+"""What commands share: passwords in and out, warnings, and the audit."""
 
 import argparse
 import getpass
+import logging
 import os
 import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sip.config import CommandError
+from sip.store.audit import Act, Audit
+from sip.store.database import Database, DatabaseError
+from sip.store.passwords import make_password
 
 
 def operator() -> str:
@@ -19,10 +24,39 @@ def operator() -> str:
     return f"{name} (command line)"
 
 
-def take_password(options: argparse.Namespace, name: str, make: Callable[[], str]) -> str:
-    """Take the password of `name` from where the command line says it is, or `make` one."""
+def warn(sentence: str) -> None:
+    """Print a warning on standard error."""
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+@contextmanager
+def store_warnings() -> Iterator[None]:
+    """Print what the stores log as a warning, a weak password for one, while a command runs."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger = logging.getLogger("sip.store")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def note(database: Database, act: Act, about: str) -> None:
+    """Enter in the audit what was done; that it was done holds in any case."""
+    try:
+        Audit(database).note(act, operator(), about=about)
+    except DatabaseError as error:
+        warn(f"this is missing in the audit: {error}")
+
+
+def take_password(options: argparse.Namespace, name: str) -> str:
+    """Take the password of `name` from where the command line says it is, or generate one."""
     if options.generate:
-        return make()
+        if sys.stdout is None:
+            raise CommandError("there is no output to show the password on")
+        return make_password()
     if options.password is not None:
         return str(options.password)
     if sys.stdin is None:
@@ -41,16 +75,18 @@ def take_password(options: argparse.Namespace, name: str, make: Callable[[], str
     return password
 
 
-def show_generated(options: argparse.Namespace, password: str) -> None:
-    """Show it before it is set: one that nobody has seen would lock its user out."""
+def show_generated(options: argparse.Namespace, password: str, undo: Callable[[], object]) -> None:
+    """Print a generated password, which is set already, and nothing else.
+
+    Where it cannot be printed `undo` is called: a password that nobody has seen locks its user out.
+    """
     if not options.generate:
         return
-    if sys.stdout is None:
-        raise CommandError("there is no output to show the password on")
     try:
         print(password, flush=True)
     except OSError as error:
         discard_output()
+        undo()
         raise CommandError(
             f"cannot show the password, so it was not set: {error.strerror}"
         ) from None

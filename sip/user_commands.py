@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,12 +10,20 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 from sip.config import CommandError, Config
-from sip.store.audit import Act, Audit
+from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.importing import BadFile, Report, export_accounts, import_accounts
+from sip.store.passwords import WEAK
 from sip.store.users import Account, NoSuchUser, UserExists, Users
-from sip.terminal import discard_output, operator, show_generated, take_password
+from sip.terminal import (
+    discard_output,
+    note,
+    show_generated,
+    store_warnings,
+    take_password,
+    warn,
+)
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
@@ -33,10 +40,10 @@ def execute(options: argparse.Namespace, config: Config) -> int:
             f"there is no database {config.db_path} here; choose the server's with -db.path"
         )
     try:
-        with Database(config.db_path) as database:
+        with store_warnings(), Database(config.db_path) as database:
             users = Users(database, _realm(options, config, database))
             if users.warning:
-                print(f"warning: {users.warning}", file=sys.stderr)
+                warn(users.warning)
             return command(options, users)
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
         raise CommandError(str(error)) from None
@@ -55,18 +62,21 @@ def _realm(options: argparse.Namespace, config: Config, database: Database) -> s
 
 
 def _add(options: argparse.Namespace, users: Users) -> int:
-    password = take_password(options, options.name, _make_password)
-    show_generated(options, password)
-    users.add(options.name, password, options.realm)
-    _note(users, Act.USER_ADDED, _named(options))
+    name, realm = options.name, options.realm
+    password = take_password(options, name)
+    users.add(name, password, realm)
+    show_generated(options, password, lambda: users.remove(name, realm))
+    note(users.database, Act.USER_ADDED, _named(options))
     return 0
 
 
 def _set_password(options: argparse.Namespace, users: Users) -> int:
-    password = take_password(options, options.name, _make_password)
-    show_generated(options, password)
-    users.set_password(options.name, password, options.realm)
-    _note(users, Act.USER_PASSWORD, _named(options))
+    name, realm = options.name, options.realm
+    password = take_password(options, name)
+    former = users.secrets(name, realm)
+    users.set_password(name, password, realm)
+    show_generated(options, password, lambda: users.put_back(name, realm, former))
+    note(users.database, Act.USER_PASSWORD, _named(options))
     return 0
 
 
@@ -74,33 +84,21 @@ def _named(options: argparse.Namespace) -> str:
     return f"{options.name}@{options.realm}" if options.realm else str(options.name)
 
 
-def _note(users: Users, act: Act, about: str) -> None:
-    """Enter in the audit what was done; that it was done holds in any case."""
-    try:
-        Audit(users.database).note(act, operator(), about=about)
-    except DatabaseError as error:
-        print(f"warning: this is missing in the audit: {error}", file=sys.stderr)
-
-
-def _make_password() -> str:
-    return secrets.token_urlsafe(12)  # 96 bits
-
-
 def _remove(options: argparse.Namespace, users: Users) -> int:
     users.remove(options.name, options.realm)
-    _note(users, Act.USER_DELETED, _named(options))
+    note(users.database, Act.USER_DELETED, _named(options))
     return 0
 
 
 def _enable(options: argparse.Namespace, users: Users) -> int:
     users.enable(options.name, options.realm)
-    _note(users, Act.USER_ENABLED, _named(options))
+    note(users.database, Act.USER_ENABLED, _named(options))
     return 0
 
 
 def _disable(options: argparse.Namespace, users: Users) -> int:
     users.disable(options.name, options.realm)
-    _note(users, Act.USER_DISABLED, _named(options))
+    note(users.database, Act.USER_DISABLED, _named(options))
     return 0
 
 
@@ -156,7 +154,7 @@ def _import(options: argparse.Namespace, users: Users) -> int:
             _clear_progress()
     _show(report)
     if report.written:
-        _note(users, Act.IMPORTED, report.summary)
+        note(users.database, Act.IMPORTED, report.summary)
     if report.refused:
         raise CommandError(
             _REFUSED if options.update else f"{_REFUSED}; --update lets rows change users"
@@ -165,7 +163,7 @@ def _import(options: argparse.Namespace, users: Users) -> int:
 
 
 def _export(options: argparse.Namespace, users: Users) -> int:
-    _note(users, Act.EXPORTED, "with HA1s" if options.with_hashes else "without HA1s")
+    note(users.database, Act.EXPORTED, "with HA1s" if options.with_hashes else "without HA1s")
     if options.file == "-":
         export_accounts(users, sys.stdout, with_hashes=options.with_hashes)
         sys.stdout.flush()
@@ -210,7 +208,7 @@ def _show(report: Report) -> None:
         f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
     if report.weak:
-        print(f"{report.weak} weak passwords: 6 characters or fewer, or digits alone")
+        print(f"{report.weak} weak passwords: {WEAK}")
 
 
 def _progress(rows: int) -> None:

@@ -1,11 +1,14 @@
 """What every test may use."""
 
+import io
 import os
+import sys
 
 import pytest
 from hypothesis import settings
 from world import World
 
+from sip.command_line import main
 from tests.wire.programs import tail
 from tests.wire.server import Server
 
@@ -22,6 +25,21 @@ settings.load_profile("ours")
 def world() -> World:
     """A server, phones to make, and a clock to turn."""
     return World()
+
+
+@pytest.fixture
+def sipserver(tmp_path, monkeypatch, capsys):
+    """Call the command line in a directory of its own; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, environment=None, stdin=None, run=lambda config: 0):
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main(arguments, run, environment or {})
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.hookimpl(wrapper=True)

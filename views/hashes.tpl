@@ -1,5 +1,5 @@
 % rebase('layout.tpl', title='HA1s of ' + user.username)
-<p><a href="/users/{{user.id}}">Back to {{user.username}}</a></p>
+<p><a href="/users/{{user.id}}{{list_query}}">Back to {{user.username}}</a></p>
 <article class="panel" id="hashes">
 <h2 id="hashes-title">HA1s of {{user.username}}</h2>
 <dl class="hashes">

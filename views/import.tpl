@@ -70,7 +70,7 @@
 % end
 </div>
 % if report.weak:
-<p class="muted">{{'{:,}'.format(report.weak)}} weak passwords: 6 characters or fewer, or digits alone. They are taken.</p>
+<p class="muted">{{'{:,}'.format(report.weak)}} weak passwords: {{weak}}. They are taken.</p>
 % end
 % if refused:
 <table>

@@ -36,7 +36,11 @@
 <article class="panel">
 <h2>This server</h2>
 <dl class="settings">
-<dt>SIP</dt><dd class="mono">{{config.sip_addr}} UDP</dd>
+<dt>SIP</dt><dd>
+% for address, transports in listening.items():
+<div><span class="mono">{{address}}</span> {{', '.join(transports)}}</div>
+% end
+</dd>
 <dt>Realm</dt><dd class="mono">{{config.sip_realm}}</dd>
 <dt>Database</dt><dd class="mono">{{config.db_path}}</dd>
 </dl>

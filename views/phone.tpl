@@ -5,7 +5,7 @@
 % if settings.proxy:
 <dt>Outbound proxy</dt><dd class="mono">{{settings.proxy}}</dd>
 % end
-<dt>Transport</dt><dd>UDP</dd>
+<dt>Transport</dt><dd>{{settings.transport}}</dd>
 <dt>Realm, if it asks</dt><dd class="mono">{{settings.realm}}</dd>
 <dt>Others dial</dt><dd class="mono">{{settings.address}}</dd>
 </dl>

@@ -1,14 +1,14 @@
 % rebase('layout.tpl', title=user.username)
 % setdefault('how', 'make')
 % setdefault('display_name', user.display_name)
-<p><a href="/users">Back to all users</a></p>
+<p><a href="/users{{list_query}}">{{'Back to the users found' if is_narrowed else 'Back to all users'}}</a></p>
 <div class="row spread">
 <h1>{{user.username}}</h1>
 <span id="state">\\
 % include('state.tpl', user=user)
 </span>
 </div>
-<div id="contacts" hx-get="/users/{{user.id}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
+<div id="contacts" hx-get="/users/{{user.id}}{{list_query}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
 <h2>Phones</h2>
 % if not user.contacts:
 <article class="panel empty">
@@ -32,7 +32,7 @@ No phone has registered yet. Below stands what to type into one.\\
 <td data-label="Contact"><span class="mono">{{phone.shown}}</span></td>
 <td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', by way of a proxy' if phone.path else ''}}</span></td>
 <td data-label="Expires in"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
-<td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop"><input type="hidden" name="contact" value="{{phone.key}}"><button class="small secondary outline">Drop</button></form></td>
+<td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="small secondary outline">Drop</button></form></td>
 </tr>
 % end
 </tbody>
@@ -46,7 +46,7 @@ No phone has registered yet. Below stands what to type into one.\\
 </article>
 <article>
 <h2>Display name</h2>
-<form method="post" action="/users/{{user.id}}/name">
+<form method="post" action="/users/{{user.id}}/name{{list_query}}">
 <input name="display_name" value="{{display_name}}" aria-label="Display name" maxlength="128" autocomplete="off"\\
 % if 'display_name' in errors:
  aria-invalid="true" aria-describedby="display_name-error"\\
@@ -60,7 +60,7 @@ No phone has registered yet. Below stands what to type into one.\\
 </article>
 <article>
 <h2>Change the password</h2>
-<form method="post" action="/users/{{user.id}}/password">
+<form method="post" action="/users/{{user.id}}/password{{list_query}}">
 <input hidden type="text" name="username" value="{{user.username}}" autocomplete="username" readonly>
 % include('password.tpl', errors=errors, how=how)
 <button class="secondary">Change</button>
@@ -72,15 +72,15 @@ No phone has registered yet. Below stands what to type into one.\\
 <dt>Realm</dt><dd>{{user.realm}}</dd>
 <dt>Added</dt><dd><time datetime="{{moment(user.created_at)}}">{{moment(user.created_at)[:10]}}</time></dd>
 <dt>Last seen</dt><dd>{{ago(user.last_seen, now)}}</dd>
-<dt>HA1</dt><dd><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></dd>
+<dt>HA1</dt><dd><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></dd>
 </dl>
 <div class="row" id="acts">
 % if user.enabled:
-<form class="inline" method="post" action="/users/{{user.id}}/disable"><button class="secondary outline">Disable</button></form>
+<form class="inline" method="post" action="/users/{{user.id}}/disable{{list_query}}"><button class="secondary outline">Disable</button></form>
 % else:
-<form class="inline" method="post" action="/users/{{user.id}}/enable"><button>Enable</button></form>
+<form class="inline" method="post" action="/users/{{user.id}}/enable{{list_query}}"><button>Enable</button></form>
 % end
-<form class="inline" method="post" action="/users/{{user.id}}/remove"><button class="danger">Delete</button></form>
+<form class="inline" method="post" action="/users/{{user.id}}/remove{{list_query}}"><button class="danger">Delete</button></form>
 </div>
 </article>
 </div>

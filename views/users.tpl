@@ -2,7 +2,7 @@
 <div class="row spread">
 <h1>Users</h1>
 <div class="row">
-<a href="/users/new" role="button">Add a user</a>
+<a href="/users/new{{list_query}}" role="button">Add a user</a>
 <a href="/users/import" role="button" class="secondary outline">Import</a>
 <a href="/users/export.csv" role="button" class="secondary outline" download>Export CSV</a>
 </div>
@@ -10,7 +10,7 @@
 % if removed:
 <div class="notice hint row" role="status">
 <span>{{removed.username}} was deleted.</span>
-<form class="inline" method="post" action="/users/{{removed.id}}/restore"><button class="small">Undo</button></form>
+<form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="small">Undo</button></form>
 </div>
 % end
 <form class="row" aria-label="Find users" action="/users" method="get"
@@ -94,7 +94,7 @@
 <td data-label="State">\\
 % include('state.tpl', user=user)
 </td>
-<td data-label="User name"><a href="/users/{{user.id}}">{{user.username}}</a></td>
+<td data-label="User name"><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></td>
 <td data-label="Realm">{{user.realm}}</td>
 <td data-label="Display name">{{user.display_name}}</td>
 <td data-label="Device">\\
@@ -118,7 +118,7 @@
 never\\
 % end
 </td>
-<td data-label="HA1" class="whole"><a href="/users/{{user.id}}/hashes" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
+<td data-label="HA1" class="whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
 </tr>
 % end
 </tbody>

@@ -2,16 +2,15 @@
 
 import logging
 
-from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from webadmin import audit, bans, imports, overview, session, settings, users
-from webadmin.guard import WSGIApp, guard, with_headers
-from webadmin.pages import STATIC
+from webadmin.compression import WSGIApp, compressed
+from webadmin.guard import guard, with_headers
 from webadmin.site import Site
+from webadmin.static_files import serve_file
 
 log = logging.getLogger("webadmin")
-
-_YEAR = 365 * 24 * 3600
 
 _TITLES = {
     400: "Not understood",
@@ -20,6 +19,7 @@ _TITLES = {
     409: "Not possible",
     411: "Not understood",
     413: "Too large",
+    416: "Not in the file",
     500: "Something went wrong",
     503: "Not possible just now",
 }
@@ -50,14 +50,11 @@ def build(site: Site) -> WSGIApp:
 
     @app.get("/static/<path:path>")  # type: ignore[untyped-decorator]
     def file(path: str) -> HTTPResponse:
-        found = static_file(path, root=str(STATIC))
-        if request.query.get("v"):  # the URL changes with the file, see pages.static
-            found.set_header("Cache-Control", f"public, max-age={_YEAR}, immutable")
-        return found
+        return serve_file(path)
 
     @app.get("/favicon.ico")  # type: ignore[untyped-decorator]
     def favicon() -> HTTPResponse:
-        return file("favicon.svg")
+        return serve_file("favicon.svg")
 
     def show_error(error: HTTPError) -> str:
         if error.exception:  # of bottle's own making, see guard for what routes raise
@@ -69,7 +66,8 @@ def build(site: Site) -> WSGIApp:
             response.content_type = "text/plain; charset=UTF-8"
             return f"{error.status_line}\n{sentence}\n"
         title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
-        return site.page("error.tpl", title=title, sentence=sentence)
+        values = {"title": title, "sentence": sentence, **users.way_back()}
+        return site.page("error.tpl", is_of_users=request.path.startswith("/users"), **values)
 
     app.default_error_handler = show_error
-    return with_headers(app)
+    return with_headers(compressed(app))

@@ -2,20 +2,21 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 import gevent
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from sip.store.admin import Session
+from sip.store.admin import USERNAME, Session
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
+from webadmin.compression import HEAD_ONLY, WSGIApp
+from webadmin.kept_form import KeptForm, full_path, page_of_form, sent_form
 from webadmin.site import SESSION, Site, go_to
 from webadmin.work import TooBusy
 
 log = logging.getLogger("webadmin")
-WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 COOKIE = "sipserver_session"
 
@@ -60,8 +61,8 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
             session = site.admin.session(token, site.clock()) if token else None
         except DatabaseError as error:
             raise HTTPError(503, str(error)) from None
-        if session is None and request.path not in _OPEN:
-            _to_sign_in()
+        if session is None and request.path not in _OPEN and not _is_sign_out():
+            _to_sign_in(site, has_ended=bool(token))
         request.environ[SESSION] = session
         if session:
             note_use(session)
@@ -139,15 +140,53 @@ def _check_origin() -> None:
     raise HTTPError(403, "This request did not come from a page of this server.")
 
 
-def _to_sign_in() -> None:
-    """Send the browser to the sign-in page, and from there back to where it wanted to go."""
-    wanted = request.path
-    if request.query_string:
-        wanted += f"?{request.query_string}"
-    back = f"?next={quote(wanted, safe='/')}" if request.method == "GET" and wanted != "/" else ""
+def sign_in_page(
+    site: Site,
+    error: str = "",
+    username: str = USERNAME,
+    *,
+    said: str = "",
+    has_ended: bool = False,
+    wanted: str = "",
+    kept: KeptForm | None = None,
+) -> str:
+    """Show the sign-in page; from there one comes to `wanted`, or to the form that is kept."""
+    return site.page(
+        "login.tpl",
+        error=error,
+        username=username,
+        said=said,
+        has_ended=has_ended,
+        next=wanted,
+        kept=kept,
+    )
+
+
+def _is_sign_out() -> bool:
+    """Return True for a sign-out, which is right from a browser whose session has ended, too."""
+    return bool(request.path == "/logout" and request.method == "POST")
+
+
+def _to_sign_in(site: Site, *, has_ended: bool) -> None:
+    """Send the browser to the sign-in page, and from there back to where it wanted to go.
+
+    A form that comes after its session has ended is answered by that page, which keeps it.
+    """
     if request.headers.get("HX-Request"):  # a part of a page; the whole page has to go
-        raise HTTPResponse(status=401, headers={"HX-Redirect": "/login"})
-    raise go_to(f"/login{back}")
+        raise HTTPResponse(status=401, headers={"HX-Redirect": _sign_in_path(page_of_form())})
+    if request.method == "GET" and HEAD_ONLY not in request.environ:
+        raise go_to(_sign_in_path(full_path(request.environ)))
+    if not has_ended or request.method != "POST":
+        raise go_to("/login")
+    kept = sent_form()
+    said = "Your session has ended, so what you sent was not done. Sign in again"
+    said += ", then send it." if kept else ", then type or choose it once more."
+    page = sign_in_page(site, said=said, has_ended=True, wanted=page_of_form(), kept=kept)
+    raise HTTPResponse(page, status=403)
+
+
+def _sign_in_path(wanted: str) -> str:
+    return f"/login?next={quote(wanted, safe='/')}" if wanted not in ("", "/") else "/login"
 
 
 def with_headers(app: WSGIApp) -> WSGIApp:

@@ -15,6 +15,7 @@ from bottle import BaseRequest, Bottle, FileUpload, HTTPError, HTTPResponse, req
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, Report, Sheet, apply, check, exported, read_sheet
+from sip.store.passwords import WEAK
 from webadmin.site import Answer, Doer, Site, go_to, typed
 from webadmin.work import TooBusy
 
@@ -162,6 +163,7 @@ def mount(app: Bottle, site: Site) -> None:
             error=error,
             refresh=2 if job and job.is_working else 0,
             max_megabytes=MAX_IMPORT_BYTES // 1024 // 1024,
+            weak=WEAK,
         )
 
     @app.get("/users/import")  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@
 
 from bottle import Bottle
 
+from sip.listening import by_address
 from webadmin.phone import phone_settings
 from webadmin.site import Site
 
@@ -14,7 +15,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.get("/")  # type: ignore[untyped-decorator]
     def overview() -> str:
-        first = site.directory.first()
+        first, listening = site.directory.first(), site.listening()
         username, realm = (first.username, first.realm) if first else (_EXAMPLE, site.users.realm)
         return site.page(
             "overview.tpl",
@@ -23,6 +24,7 @@ def mount(app: Bottle, site: Site) -> None:
             online=len(site.phones),
             advice=site.advice(),
             first=first,
-            settings=phone_settings(site.config, username, realm),
+            settings=phone_settings(site.config, listening, username, realm),
+            listening=by_address(listening),
             config=site.config,
         )

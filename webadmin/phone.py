@@ -1,6 +1,7 @@
 """What to type into a phone so that it registers here."""
 
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -8,8 +9,10 @@ from urllib.parse import quote, urlsplit
 from bottle import request
 
 from sip.config import Config, host_port
+from sip.listening import ListeningAddress, is_wildcard
 
 _SIP_PORT = 5060
+_OF_EVERY_SERVER = ("UDP", "TCP")  # for pages without a running server
 _UNESCAPED = "-_.!~*'()&=+$,;?/"  # RFC 3261 §25.1, user
 
 
@@ -21,22 +24,37 @@ class PhoneSettings(NamedTuple):
     proxy: str  # where to send what is for that domain; none where its name leads here by itself
     realm: str
     address: str  # what others dial
+    transport: str  # the choice there is, in words
 
 
-def phone_settings(config: Config, username: str, realm: str) -> PhoneSettings:
-    """Work out the settings for an account.
+def phone_settings(
+    config: Config, listening: Sequence[ListeningAddress], username: str, realm: str
+) -> PhoneSettings:
+    """Work out the settings for an account, from the addresses that SIP listens on.
 
     In the main realm this server's own address will do for a domain.  To register in another one
     the phone has to say so, and who would find this server by that name is not known here.
     """
+    own_port = listening[0].port if listening else config.sip_addr.port
     if config.sip_advertise:
-        host, port = config.sip_advertise.host, config.sip_advertise.port or config.sip_addr.port
+        host, port = config.sip_advertise.host, config.sip_advertise.port or own_port
     else:
-        host, port = config.sip_addr.host or _reachable_host(), config.sip_addr.port
+        own = config.sip_addr.host
+        host, port = own if own and not is_wildcard(own) else _reachable_host(), own_port
     here = host_port(host, None if port == _SIP_PORT else port)
     domain, proxy = (here, "") if realm == config.sip_realm else (realm, here)
     address = f"sip:{quote(username, safe=_UNESCAPED)}@{domain}"
-    return PhoneSettings(username, domain, proxy, realm, address)
+    transport = _transports(listening, own_port)
+    return PhoneSettings(username, domain, proxy, realm, address, transport)
+
+
+def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:
+    """Name each transport, and its port where it is another than that of the others."""
+    names = [
+        each.transport + (f" (port {each.port})" if each.port != usual_port else "")
+        for each in listening
+    ]
+    return " or ".join(dict.fromkeys(names or _OF_EVERY_SERVER))
 
 
 def _reachable_host() -> str:

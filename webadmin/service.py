@@ -15,9 +15,10 @@ from gevent.event import Event
 from sip import supervisor
 from sip.command_line import settings
 from sip.config import CommandError, Config
+from sip.listening import ListenError, transports_of
 from sip.reread import reread
-from sip.server import ListenError, SipServer
-from sip.store.admin import Admin
+from sip.server import SipServer
+from sip.store.admin import Admin, FirstPassword, password_weakness
 from sip.store.audit import Act, Audit
 from sip.store.bans import Bans
 from sip.store.bindings import Bindings
@@ -70,7 +71,7 @@ def run(config: Config) -> int:
             supervisor.tell(supervisor.STOPPING)
             log.info("stopping")
             service.see_off()
-    except (DatabaseError, ListenError, wsgi.WebListenError, CertificateError) as error:
+    except (DatabaseError, ListenError, CertificateError) as error:
         raise CommandError(str(error)) from None
     return 0
 
@@ -83,10 +84,9 @@ class Service:
         self._hung_up = Event()
         gevent.signal_handler(signal.SIGHUP, self._hung_up.set)
         self._database = database = stack.enter_context(Database(config.db_path))
-        database.remember("realm", config.sip_realm)
         self._users = users = Users(database, config.sip_realm)
         admin, audit = Admin(database), Audit(database)
-        has_environment_password = _set_first_password(admin, audit)
+        self._first_password = _first_password(admin)
         bindings = stack.enter_context(closing(Bindings(database)))
         self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
         self._bans = bans = Bans(database)
@@ -101,14 +101,18 @@ class Service:
             audit,
             server.location,
             bans,
-            environment_password=has_environment_password,
+            environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
+            listening=server.listening,
             advice=lambda: tuple(advice(self._site.config, users, server.granted_buffers)),
         )
         stack.callback(self._site.close)
         self._web: wsgi.WebServer
 
     def start(self) -> None:
-        """Listen, and serve.  Raises ListenError, WebListenError or CertificateError."""
+        """Listen, and serve.  Raises ListenError or CertificateError.
+
+        What a start writes and prints comes after that: a start that fails changes nothing.
+        """
         config, users = self._site.config, self._users
         if not len(users):
             log.info(
@@ -117,9 +121,10 @@ class Service:
             )
         if users.warning:
             log.warning(users.warning)
-        self._server.start()
-        log.info("SIP listens on %s", config.sip_addr)
-        self._web = wsgi.serve(config, build(self._site))
+        self._server.listen()
+        transports = " and ".join(transports_of(self._server.listening()))
+        log.info("SIP listens on %s, %s", config.sip_addr, transports)
+        self._web = wsgi.listen(config, build(self._site))
         self._stack.callback(self._web.stop)
         scheme = "HTTPS" if config.web_cert else "HTTP"
         log.info("web admin listens on %s, %s", config.web_addr, scheme)
@@ -129,9 +134,19 @@ class Service:
                 " -web.cert and -web.key, or -web.addr 127.0.0.1:%d behind a proxy with TLS",
                 config.web_addr.port,
             )
+        self._database.remember("realm", config.sip_realm)
+        self._set_first_password()
+        self._web.start()
+        self._server.start()
         self._server.load()  # last: who hears from SIP finds the pages, too
         for work in (self._notice_changes, self._read_anew):
             self._stack.callback(gevent.spawn(work).kill)
+
+    def _set_first_password(self) -> None:
+        """Set the administrator's password of this start, and print it if it was generated."""
+        first, self._first_password = self._first_password, None
+        if first and self._site.admin.set_first_password(first, show_password):
+            self._site.audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
 
     def see_off(self) -> None:
         """Let what has begun come to its end, and take nothing new."""
@@ -185,15 +200,16 @@ class Service:
             supervisor.tell(supervisor.READY)
 
 
-def _set_first_password(admin: Admin, audit: Audit) -> bool:
-    """See to it that the administrator has a password.  True: the environment has one."""
-    password = os.environ.get(ADMIN_PASSWORD)
+def _first_password(admin: Admin) -> FirstPassword | None:
+    """Return the administrator's password that this start has to set.  Raises CommandError."""
+    password = os.environ.get(ADMIN_PASSWORD) or ""
     try:
-        if admin.first_password(password, show_password):
-            audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
+        first = admin.first_password(password)
     except ValueError as error:
         raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
-    return bool(password)
+    if why := password_weakness(password):
+        log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
+    return first
 
 
 def show_password(password: str) -> None:

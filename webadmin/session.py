@@ -9,7 +9,8 @@ from sip.store.admin import SESSION_SECONDS, USERNAME, verify
 from sip.store.audit import Act
 from webadmin.connections import address_and_network
 from webadmin.exposure import is_encrypted
-from webadmin.guard import COOKIE
+from webadmin.guard import COOKIE, sign_in_page
+from webadmin.kept_form import own_path, typed_form
 from webadmin.pages import browser_of
 from webadmin.site import SESSION, Answer, Site, go_to, typed
 from webadmin.work import TooBusy
@@ -20,6 +21,11 @@ MAX_TRIES = 10
 TRIES_SECONDS = 15 * 60
 # Addresses remembered; beyond them the one that has been quiet for longest is forgotten.
 MAX_ADDRESSES = 10_000
+
+# A browser shows a token longer than it opens anything, to be told that the session has ended;
+# and the empty one of a browser that has signed out.
+_COOKIE_SECONDS = 10 * SESSION_SECONDS
+_SIGNED_OUT, _SIGNED_OUT_SECONDS = "", 60
 
 # No password has this hash: who signs in by another name waits as long for the same answer.
 _NOBODY = f"$argon2id$v=19$m=19456,t=2,p=1$c2lwc2VydmVyLW5vYm9keQ${'A' * 43}"
@@ -115,6 +121,11 @@ def open_session(site: Site, password_hash: str) -> None:
     user_agent = request.headers.get("User-Agent", "")
     token = site.admin.open_session(address, user_agent, now, password_hash)
     request.environ[SESSION] = site.admin.session(token, now)
+    set_cookie(token, _COOKIE_SECONDS)
+
+
+def set_cookie(token: str, seconds: int) -> None:
+    """Have the browser show a token from now on."""
     response.set_cookie(
         COOKIE,
         token,
@@ -122,37 +133,48 @@ def open_session(site: Site, password_hash: str) -> None:
         httponly=True,
         samesite="strict",
         secure=is_encrypted(),
-        max_age=SESSION_SECONDS,
+        max_age=seconds,
     )
 
 
 def mount(app: Bottle, site: Site, tries: Tries) -> None:
     """Put /login and /logout on `app`."""
 
-    def form(error: str = "", username: str = USERNAME, wanted: str = "") -> str:
-        return site.page("login.tpl", error=error, username=username, next=wanted)
-
     @app.get("/login")  # type: ignore[untyped-decorator]
     def ask() -> Answer:
         if site.session:
             return go_to("/")
-        return form(wanted=_own_path(request.query.getunicode("next") or ""))
+        wanted = own_path(request.query.getunicode("next") or "")
+        token = request.cookies.get(COOKIE)
+        if token is None:
+            return sign_in_page(site, wanted=wanted)
+        if token == _SIGNED_OUT:
+            return sign_in_page(site, said="You have signed out.", wanted=wanted)
+        said = "Your session has ended. Sign in again"
+        said += ", and the page that you wanted opens." if wanted else "."
+        return sign_in_page(site, said=said, has_ended=True, wanted=wanted)
 
     @app.post("/login")  # type: ignore[untyped-decorator]
     def sign_in() -> Answer:
         username = typed("username").strip()
         password = typed("password")
-        wanted = _own_path(typed("next"))
+        wanted, kept_form = own_path(typed("next")), typed_form()
+
+        def form(error: str) -> str:
+            return sign_in_page(site, error, username, wanted=wanted, kept=kept_form)
+
         try:
             kept = check_password(site, tries, username, password)
         except TooManyTries as error:
-            return form(refuse_for_now(error), username, wanted)
+            return form(refuse_for_now(error))
         if kept is None:
             response.status = 403
-            return form("That user name or password is wrong.", username, wanted)
+            return form("That user name or password is wrong.")
         open_session(site, kept)
         if site.session:  # else the password was replaced this very moment
             site.record(Act.SIGNED_IN, browser_of(site.session.user_agent))
+            if kept_form:
+                return site.page("kept_form.tpl", kept=kept_form, next=wanted)
         return go_to(wanted or "/")
 
     @app.post("/logout")  # type: ignore[untyped-decorator]
@@ -160,11 +182,6 @@ def mount(app: Bottle, site: Site, tries: Tries) -> None:
         if site.session:
             site.admin.close_session(site.session.id)
             site.record(Act.SIGNED_OUT)
-        response.delete_cookie(COOKIE, path="/")
+        # Without its token the cookie is for the next page alone, which says so.
+        set_cookie(_SIGNED_OUT, _SIGNED_OUT_SECONDS)
         return go_to("/login")
-
-
-def _own_path(text: str) -> str:
-    """Take only a path of this server: another address would be a trap behind the sign-in."""
-    own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if own else ""

@@ -2,7 +2,7 @@
 
 from bottle import Bottle, HTTPError, response
 
-from sip.store.admin import SHORT_PASSWORD, USERNAME, hash_password
+from sip.store.admin import USERNAME, hash_password, password_weakness
 from sip.store.audit import Act
 from webadmin.pages import browser_of
 from webadmin.session import TooManyTries, Tries, check_password, open_session, refuse_for_now
@@ -47,8 +47,8 @@ def mount(app: Bottle, site: Site, tries: Tries) -> None:
         open_session(site, hashed)  # so this browser has a new one: who knew its token is out too
         site.record(Act.PASSWORD_CHANGED, "all other sessions ended")
         said = "The password was changed. Every other browser is signed out."
-        if len(password) < SHORT_PASSWORD:
-            said += f" It has fewer than {SHORT_PASSWORD} characters; a longer one is better."
+        if why := password_weakness(password):
+            said += f" It {why}; another one is better."
         return site.say("/settings", said)
 
     @app.post("/settings/sessions/<number:id>/end")  # type: ignore[untyped-decorator]

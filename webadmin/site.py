@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from bottle import HTTPError, HTTPResponse, request, response
 
 from sip.config import Config
+from sip.listening import ListeningAddress
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import STRANGER, Act, Audit
 from sip.store.bans import Bans
@@ -89,7 +90,9 @@ def go_to(path: str) -> HTTPResponse:
 
 @dataclass
 class Site:
-    """What the routes work on.  `advice` gives the warnings of this moment.
+    """What the routes work on.
+
+    `advice` gives the warnings of this moment, `listening` the addresses that SIP listens on.
 
     `environment_password` is whether each start sets the password, see Admin.first_password.
     """
@@ -104,6 +107,7 @@ class Site:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     advice: Callable[[], Sequence[Advice]] = tuple
+    listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     environment_password: bool = False
@@ -120,13 +124,23 @@ class Site:
         session: Session | None = request.environ.get(SESSION)
         return session
 
+    def leave_uncompressed(self) -> None:
+        """Say that the answer at hand shows a secret, which its length must not tell.
+
+        See compression.py.
+        """
+        response.set_header("Cache-Control", "no-store, no-transform")
+
     def page(self, template: str, *, section: str = "", **values: object) -> str:
         """Fill in a page for whoever is signed in, with the note that waits for them."""
+        note = self._take_note()
+        if note and note.secret:
+            self.leave_uncompressed()
         return render(
             template,
             session=self.session,
             section=section,
-            note=self._take_note(),
+            note=note,
             exposed=is_exposed(self.config) and not is_encrypted(),
             now=self.clock(),
             **values,
@@ -151,11 +165,14 @@ class Site:
             log.error("missing in the audit: %s", error)
 
     def say(self, path: str, text: str, secret: str = "") -> HTTPResponse:
-        """Send the browser to a page of ours, which then says something, once."""
+        """Send the browser to a page of ours, which then says something, once.
+
+        `path` may have a query.
+        """
         if self.session:
             while len(self._notes) >= _MAX_NOTES:
                 del self._notes[next(iter(self._notes))]
-            self._notes[self.session.id] = Note(path, text, secret)
+            self._notes[self.session.id] = Note(path.partition("?")[0], text, secret)
         return go_to(path)
 
     def _take_note(self) -> Note | None:

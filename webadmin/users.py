@@ -1,8 +1,8 @@
 """The accounts: all of them, a new one, and one with its phones."""
 
 import re
-import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from bottle import Bottle, HTTPError, request, response
@@ -15,13 +15,11 @@ from sip.store.accounts import (
 )
 from sip.store.audit import Act
 from sip.store.directory import Entry, Question
+from sip.store.passwords import make_password, weakness
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.pages import link
 from webadmin.phone import phone_settings
 from webadmin.site import Answer, Site, go_to, typed
-
-# Bits of a password that is made for a phone: more than any dictionary, less than a line to type.
-_PASSWORD_BYTES = 12
 
 _ID = "[0-9]{1,18}"  # as much as SQLite counts
 _SORTS = {"username": False, "display_name": False, "last_seen": True}  # descending at first
@@ -51,7 +49,8 @@ def mount(app: Bottle, site: Site) -> None:
             "user.tpl",
             section="/users",
             user=entry,
-            settings=phone_settings(site.config, entry.username, entry.realm),
+            settings=phone_settings(site.config, site.listening(), entry.username, entry.realm),
+            **way_back(),
             **values,
         )
 
@@ -68,6 +67,7 @@ def mount(app: Bottle, site: Site) -> None:
             realms=directory.realms(),
             removed=directory.removed(int(removed)) if re.fullmatch(_ID, removed) else None,
             here=lambda **changes: _link_to(question, **changes),
+            list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
         )
 
@@ -75,11 +75,12 @@ def mount(app: Bottle, site: Site) -> None:
     def ask_for_user() -> str:
         return new_user_form({}, username="", display_name="", realm=users.realm, how="make")
 
-    def new_user_form(errors: dict[str, str], **values: str) -> str:
+    def new_user_form(errors: dict[str, str], **values: Any) -> str:
         if errors:
             response.status = 422
         realms = directory.realms()
-        return site.page("user_new.tpl", section="/users", errors=errors, realms=realms, **values)
+        values = {"errors": errors, "realms": realms, **way_back(), **values}
+        return site.page("user_new.tpl", section="/users", **values)
 
     @app.post("/users/new")  # type: ignore[untyped-decorator]
     def add_user() -> Answer:
@@ -103,12 +104,10 @@ def mount(app: Bottle, site: Site) -> None:
                 errors, username=username, display_name=display_name, realm=realm, how=how
             )
         site.record(Act.USER_ADDED, full_name(account.username, realm))
-        page = f"/users/{account.id}"
+        said = f"{username} was added."
         if how == "make":
-            return site.say(
-                page, f"{username} was added. This password is shown only now:", password
-            )
-        return site.say(page, f"{username} was added.")
+            return say(account.id, f"{said} This password is shown only now:", password)
+        return say(account.id, said + _told_if_weak(password, username))
 
     @app.get("/users/<number:id>")  # type: ignore[untyped-decorator]
     def show_user(number: int) -> str:
@@ -117,13 +116,19 @@ def mount(app: Bottle, site: Site) -> None:
     @app.get("/users/<number:id>/hashes")  # type: ignore[untyped-decorator]
     def show_hashes(number: int) -> str:
         user = one(number)
+        site.leave_uncompressed()
         site.record(Act.HASHES_SHOWN, full_name(user.username, user.realm))
         return site.page(
             "hashes.tpl",
             section="/users",
             user=user,
             hashes=directory.hashes(number) or {},
+            **way_back(),
         )
+
+    def say(number: int, text: str, secret: str = "") -> Answer:
+        """Show the page of an account, which says something once; its way back stays."""
+        return site.say(f"/users/{number}{_list_query(_question())}", text, secret)
 
     def act(number: int, kind: Act, deed: Callable[[Entry], None], said: str) -> Answer:
         """Do something to an account, and show its page again."""
@@ -133,7 +138,7 @@ def mount(app: Bottle, site: Site) -> None:
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
         site.record(kind, full_name(entry.username, entry.realm))
-        return site.say(f"/users/{number}", said.format(entry.username))
+        return say(number, said.format(entry.username))
 
     @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
     def rename(number: int) -> Answer:
@@ -161,10 +166,10 @@ def mount(app: Bottle, site: Site) -> None:
             response.status = 422
             return show(number, errors={"password": _sentence(error)}, how="type")
         site.record(Act.USER_PASSWORD, full_name(entry.username, entry.realm))
-        page, name = f"/users/{number}", entry.username
+        name = entry.username
         if how == "make":
-            return site.say(page, f"{name} has a new password. It is shown only now:", password)
-        return site.say(page, f"The password of {name} was changed.")
+            return say(number, f"{name} has a new password. It is shown only now:", password)
+        return say(number, f"The password of {name} was changed." + _told_if_weak(password, name))
 
     @app.post("/users/<number:id>/enable")  # type: ignore[untyped-decorator]
     def enable(number: int) -> Answer:
@@ -204,7 +209,7 @@ def mount(app: Bottle, site: Site) -> None:
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
         site.record(Act.USER_DELETED, full_name(entry.username, entry.realm))
-        return go_to(f"/users?removed={number}")
+        return go_to("/users" + _list_query(_question(), removed=number))
 
     @app.post("/users/<number:id>/restore")  # type: ignore[untyped-decorator]
     def restore(number: int) -> Answer:
@@ -214,7 +219,7 @@ def mount(app: Bottle, site: Site) -> None:
             raise HTTPError(409, _sentence(error)) from None
         site.record(Act.USER_RESTORED, full_name(account.username, account.realm or users.realm))
         said = f"{account.username} is back; its phones will register again."
-        return site.say(f"/users/{number}", said)
+        return say(number, said)
 
 
 def _question() -> Question:
@@ -234,15 +239,33 @@ def _question() -> Question:
 
 def _link_to(question: Question, **changes: Any) -> str:
     """Give the URL of a list like this one; another order or filter begins on its first page."""
+    return "/users" + _list_query(question, **{"page": "", **changes})
+
+
+def _list_query(question: Question, **changes: Any) -> str:
+    """Give the query of a list's URL, with its ?, or "" for the whole list from its beginning.
+
+    The pages that a list leads to have it in their URLs too, and so they lead back to that list.
+    """
     asked = {
         "q": question.search,
         "status": question.status,
         "realm": question.realm,
         "sort": "" if question.sort == "username" else question.sort,
         "order": "desc" if question.descending else "",
+        "page": question.page if question.page > 1 else "",
         **changes,
     }
-    return link("/users", [*asked.items()])
+    return link("", [*asked.items()])
+
+
+def way_back() -> dict[str, Any]:
+    """Give a page that a list led to what its links need to lead back there."""
+    question = _question()
+    return {
+        "list_query": _list_query(question),
+        "is_narrowed": bool(question.search or question.status or question.realm),
+    }
 
 
 def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
@@ -263,8 +286,17 @@ def _sentence(error: Exception) -> str:
 
 
 def _chosen_password() -> tuple[str, str]:
-    """Give the password of a form, and `make` where it is one that nobody has typed."""
-    password = typed("password")
-    if password or typed("how") != "make":
-        return password, "type"
-    return secrets.token_urlsafe(_PASSWORD_BYTES), "make"
+    """Give the password of a form, and `make` where it was generated.
+
+    A form that asks for one gets it, whatever else was typed.  Browsers without scripts mark
+    `either`, for they cannot mark `type` when something is typed.
+    """
+    password, how = typed("password"), typed("how")
+    if how == "make" or (how == "either" and not password):
+        return make_password(), "make"
+    return password, "type"
+
+
+def _told_if_weak(password: str, username: str) -> str:
+    why = weakness(password, username)
+    return f" The password is weak: it {why}." if why else ""

@@ -7,7 +7,6 @@ out of the log.
 
 import errno
 import logging
-import os
 import re
 import socket
 import time
@@ -20,6 +19,7 @@ import gevent.socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
+from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
 from webadmin.connections import Connection, Guests, Limits, PeerFailed
 from webadmin.tls import Certificate, TlsConnection
 
@@ -44,7 +44,7 @@ _FIELD_LINE = re.compile(_TOKEN.pattern.encode() + rb":[^\x00-\x08\x0a-\x1f\x7f]
 log = logging.getLogger("webadmin")
 
 
-class WebListenError(OSError):
+class WebListenError(ListenError):
     """An address that the web admin cannot listen on; the text is for the operator."""
 
 
@@ -228,7 +228,7 @@ class _Server(WSGIServer):
 
 
 class WebServer:
-    """The web admin at work, on all its sockets."""
+    """The web admin, on all its sockets."""
 
     def __init__(
         self,
@@ -243,6 +243,9 @@ class WebServer:
         self._servers = [
             _Server(listener, app, self._guests, certificate) for listener in listeners
         ]
+
+    def start(self) -> None:
+        """Take connections; those that came since it listens have waited."""
         for server in self._servers:
             server.start()
 
@@ -261,32 +264,34 @@ class WebServer:
         self._guests.dismiss()
 
 
-def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Start to serve `app` at `-web.addr`.  Raises WebListenError and CertificateError."""
+def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+    """Listen at `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
     return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
 
 
+def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+    """Listen, and start to serve.  Raises WebListenError and CertificateError."""
+    web = listen(config, app, limits)
+    web.start()
+    return web
+
+
 def _listen(address: Address) -> list[socket.socket]:
     """Open the sockets of an address: without a host, one for IPv4 and one for IPv6."""
-    hosts = ["0.0.0.0", "::"] if address.host is None else [address.host]  # noqa: S104 -- asked for
     sockets: list[socket.socket] = []
     port = address.port
-    for host in hosts:
+    for host in hosts_of(address):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             opened = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
-            no_ipv6 = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-            if no_ipv6 and host == "::":
+            if lacks_ipv6(error, address, host):
                 continue
             for opened in sockets:
                 opened.close()
-            reason = os.strerror(error.errno or 0)
-            raise WebListenError(
-                f"cannot listen on TCP {address}: {reason}."
-                f" Stop the other server, or choose another with -web.addr"
-            ) from None
+            sentence = listen_error(error, "TCP", host, address.port, "-web.addr")
+            raise WebListenError(sentence) from None
         opened.setblocking(False)
         # Head and body of an answer are sent apart; the body would wait until the head is
         # acknowledged, 40 ms.  Connections inherit this.

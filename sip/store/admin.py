@@ -17,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from sip.store.accounts import showable
 from sip.store.database import Database, Tables
+from sip.store.passwords import make_password, weakness
 
 USERNAME = "admin"
 SESSION_SECONDS = 12 * 3600  # from signing in, however much is clicked meanwhile
@@ -29,8 +30,6 @@ MAX_ADDRESS = 64  # characters; an IPv6 address with its zone is shorter
 SEEN_INTERVAL = 60
 
 _TOKEN_BYTES = 32
-_GROUPS, _GROUP = 5, 4
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another; 20 of them: 99 bits
 
 # 19 MiB and two passes are what OWASP's Password Storage Cheat Sheet asks of argon2id at least.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -69,6 +68,11 @@ def hash_password(password: str) -> str:
     return _hasher.hash(_normal(password))
 
 
+def password_weakness(password: str) -> str:
+    """Return why a password is weak for the administrator, to follow "the password", else ""."""
+    return weakness(password, USERNAME, shortest=SHORT_PASSWORD, digits_are_weak=False)
+
+
 def verify(password_hash: str, password: str) -> bool:
     """Tell whether it is the password that was hashed; whatever a stranger may have typed."""
     if len(password) > MAX_PASSWORD or not _is_text(password):
@@ -79,11 +83,15 @@ def verify(password_hash: str, password: str) -> bool:
         return False
 
 
-def make_password() -> str:
-    """Make up a password that can be read from a screen and typed."""
-    return "-".join(
-        "".join(secrets.choice(_LETTERS) for _ in range(_GROUP)) for _ in range(_GROUPS)
-    )
+@dataclass(frozen=True, slots=True)
+class FirstPassword:
+    """The password that a start of the server sets.
+
+    `generated` is its text where the server has made it up, to be shown once.
+    """
+
+    password_hash: str
+    generated: str = ""
 
 
 class Admin:
@@ -105,30 +113,48 @@ class Admin:
         """Replace the password, and end every session that was opened with the former one."""
         self._write(_KEEP, _DROP_ALL, hash=password_hash, now=int(time()))
 
-    def first_password(
-        self, environment_password: str | None, show: Callable[[str], object]
-    ) -> bool:
-        """Make sure, at the start of a server, that there is a password; tell whether it is new.
+    def put_back_password_hash(self, password_hash: str | None) -> None:
+        """Restore what `password_hash` gave before; None deletes the password."""
+        if password_hash is not None:
+            self.keep_password_hash(password_hash)
+        else:
+            self._write(_DROP_ADMIN, _DROP_ALL)
+
+    def first_password(self, environment_password: str | None) -> FirstPassword | None:
+        """Return the password that a start of the server has to set, None where one is set.
 
         One from the environment is set, unless it is the password already; sessions then stay.
-        Without one, and with none set before, a password is made up and given to `show`.
-        Raises ValueError for one that cannot be taken.  Hashes, so it belongs before the first
-        socket is open.
+        Without one, and with none set before, a password is generated.  Writes nothing.  Raises
+        ValueError for one that cannot be taken.  Hashes, so it belongs before the first socket
+        is open.
         """
         kept = self.password_hash()
         if environment_password:
             if kept is None or not verify(kept, environment_password):
-                self.keep_password_hash(hash_password(environment_password))
-                return True
+                return FirstPassword(hash_password(environment_password))
         elif kept is None:
-            made = make_password()
-            hashed = hash_password(made)
-            # Shown first: a password that is kept and that nobody has seen locks everybody out.
-            show(made)
-            # Somebody may have set one by a command this very moment; then that one holds.
-            self._write(_KEEP_FIRST, hash=hashed, now=int(time()))
+            generated = make_password()
+            return FirstPassword(hash_password(generated), generated)
+        return None
+
+    def set_first_password(self, first: FirstPassword, show: Callable[[str], object]) -> bool:
+        """Set it, then `show` it where it was generated; return whether it was set.
+
+        A password that cannot be shown is deleted again, or nobody could sign in.  Raises what
+        `show` raises.
+        """
+        if not first.generated:
+            self.keep_password_hash(first.password_hash)
             return True
-        return False
+        self._write(_KEEP_FIRST, hash=first.password_hash, now=int(time()))
+        if self.password_hash() != first.password_hash:
+            return False  # `admin password` has set one since `first_password` looked
+        try:
+            show(first.generated)
+        except BaseException:
+            self.put_back_password_hash(None)
+            raise
+        return True
 
     def open_session(
         self, address: str, user_agent: str, now: float, password_hash: str | None = None
@@ -213,6 +239,7 @@ _OPEN = """
     WHERE :hash IS NULL
     OR EXISTS (SELECT 1 FROM admins WHERE username = :username AND password_hash = :hash)
 """
+_DROP_ADMIN = "DELETE FROM admins WHERE username = :username"
 _SAW = "UPDATE sessions SET seen_at = :now, seen_from = :address WHERE id = :id"
 _DROP_ALL = "DELETE FROM sessions"
 _DROP_EXPIRED = "DELETE FROM sessions WHERE expires_at <= :now"

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from sip.config import parse_switch
 from sip.store import accounts
 from sip.store.accounts import objects_that_stay, release
+from sip.store.passwords import weakness
 
 _HEXADECIMAL = {"ha1_md5": 32, "ha1_sha256": 64, "ha1_sha512_256": 64}  # digits of each
 HA1S = tuple(_HEXADECIMAL)
@@ -105,7 +106,7 @@ def _read(sheet: Sheet, file: BinaryIO, max_rows: int | None, progress: Progress
             sheet.refuse(line, str(error))
         else:
             sheet.wanted.append(row)
-            sheet.weak += is_weak(cells.get("password", ""))
+            sheet.weak += bool(weakness(cells.get("password", ""), row.name[0]))
         if line % 1000 == 0:
             progress(line)
     release(lines)
@@ -114,11 +115,6 @@ def _read(sheet: Sheet, file: BinaryIO, max_rows: int | None, progress: Progress
 
 def _unquoted(cell: str) -> str:
     return cell[1:] if QUOTED_FORMULA.match(cell) else cell
-
-
-def is_weak(password: str) -> bool:
-    """Tell whether somebody with a word list would soon have a password; none at all isn't weak."""
-    return password != "" and (len(password) <= 6 or password.isdecimal())
 
 
 def _rows(file: BinaryIO, update: bool) -> Iterator[tuple[int, dict[str, str]]]:

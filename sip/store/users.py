@@ -1,5 +1,6 @@
 """Who has an account here.  What is kept of a password is its HA1s."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Any
@@ -18,8 +19,11 @@ from sip.store.accounts import (
 )
 from sip.store.bindings import let_go
 from sip.store.database import Database, Tables, fetch, stream
+from sip.store.passwords import weakness
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
+
+log = logging.getLogger(__name__)
 
 # How long a deleted account can be restored, in seconds.
 REMEMBERED = 3600
@@ -73,7 +77,10 @@ class Users:
     def add(
         self, username: str, password: str, realm: str | None = None, display_name: str = ""
     ) -> Account:
-        """Create an account.  Raises UserExists, or ValueError for what cannot be taken."""
+        """Create an account.  Raises UserExists, or ValueError for what cannot be taken.
+
+        A weak password is taken, and logged as a warning.
+        """
         check_username(username)
         check_password(password)
         check_display_name(display_name)
@@ -85,7 +92,9 @@ class Users:
                 raise UserExists(_taken(username, taken, "remove it to start anew"))
             return _by_id(tables, tables["users"].insert(row))
 
-        return self.database.run(add, then=self._put)
+        account = self.database.run(add, then=self._put)
+        _warn_if_weak(username, password)
+        return account
 
     def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
         """Delete an account; for an hour it can be restored.  Raises NoSuchUser."""
@@ -135,9 +144,27 @@ class Users:
     def set_password(
         self, username: str, password: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
-        """Replace every HA1.  Raises NoSuchUser, or ValueError for what is no password."""
+        """Replace every HA1.  Raises NoSuchUser, or ValueError for what is no password.
+
+        A weak password is taken, and logged as a warning.
+        """
         check_password(password)
         self._update(username, realm, number, self._secrets(username, realm, password))
+        _warn_if_weak(username, password)
+
+    def secrets(self, username: str, realm: str | None = None) -> dict[str, Any]:
+        """Return what the file has of a password, for `put_back`.  Raises NoSuchUser."""
+
+        def read(tables: Tables) -> dict[str, Any]:
+            account = self._existing(tables, username, realm, None)
+            (row,) = fetch(tables, _SECRETS_OF, (account.id,))
+            return dict(zip(_SECRETS, row, strict=True))
+
+        return self.database.read(read)
+
+    def put_back(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
+        """Restore the password that `secrets` was read of.  Raises NoSuchUser."""
+        self._update(username, realm, None, secrets)
 
     def set_display_name(
         self,
@@ -268,6 +295,8 @@ class Users:
 
 
 _SELECT = f"SELECT {Account.COLUMNS} FROM users"  # noqa: S608 -- our names
+_SECRETS = ("ha1_md5", "ha1_sha256", "ha1_sha512_256", "ha1_realm", "updated_at")
+_SECRETS_OF = f"SELECT {', '.join(_SECRETS)} FROM users WHERE id = ?"  # noqa: S608 -- our names
 # `realm IS :realm` would find both, and by none of the two indexes.
 _OF_MAIN_REALM = f"{_SELECT} WHERE username = :username AND realm IS NULL"
 _OF_A_REALM = f"{_SELECT} WHERE username = :username AND realm = :realm"
@@ -293,6 +322,11 @@ _BRING_BACK = f"""
     INSERT INTO users ({_KEPT_OF_REMOVED})
     SELECT {_KEPT_OF_REMOVED} FROM removed_users WHERE id = ?
 """  # noqa: S608 -- our names
+
+
+def _warn_if_weak(username: str, password: str) -> None:
+    if why := weakness(password, username):
+        log.warning("weak password of %s: it %s", username, why)
 
 
 def _by_id(tables: Tables, number: int) -> Account:

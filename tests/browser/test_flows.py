@@ -163,20 +163,109 @@ def test_many_users_are_filtered_sorted_and_paged(window, server, scripts):
     window.sees("120 users, page 1 of 3")
 
 
-def test_a_search_finds_while_one_types_and_back_goes_back(window, server):
+def test_a_search_writes_one_entry_of_history(window, server):
+    """However slowly it is typed; Enter and leaving the field add none, another search does."""
     has_many_users(server)
     page = window.page
     window.goes_to("/users")
-    page.get_by_label("Search").press_sequentially("phone07")
-    window.sees("10 users")
-    until(lambda: page.url.endswith("/users?q=phone07&status="), "the URL holds the search")
-    page.get_by_label("Search").press_sequentially("7")
+    before = page.evaluate("history.length")
+
+    def asks_for(typed: str) -> bool:
+        return f"q={typed}&" in page.evaluate("location.search")
+
+    def has_added(entries: int) -> bool:
+        return page.evaluate("history.length") == before + entries
+
+    search = page.get_by_label("Search")
+    for typed, found in [("phone07", "10 users"), ("7", "1 user")]:
+        search.press_sequentially(typed)
+        window.sees(found)
+        until(lambda: asks_for(search.input_value()), "the URL holds the search")
+    assert has_added(1)
+    with page.expect_response("**/users?*"):
+        search.press("Enter")
+    with page.expect_response("**/users?*"):
+        search.press_sequentially("8")
+        search.press("Tab")
+    until(lambda: asks_for("phone0778"), "the URL holds the search")
+    assert has_added(2), "typing on after Enter is another search, ended by leaving the field"
+    with page.expect_response("**/users?*"):
+        page.get_by_label("State").select_option("Offline")
+    until(lambda: has_added(3), "a filter is an entry of its own")
+
+    for found, typed in [
+        ("No user matches.", "phone0778"),
+        ("1 user", "phone077"),
+        ("120 users", ""),
+    ]:
+        page.go_back()
+        window.sees(found)
+        until(lambda q=typed: search.input_value() == q, "the field says what is found")
+    page.go_forward()
     window.sees("1 user")
-    page.go_back()
-    window.sees("10 users")
     page.reload()
-    window.sees("10 users")
-    assert page.get_by_label("Search").input_value() == "phone07"
+    assert search.input_value() == "phone077"
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
+    """By the link and by the browser's own button; after a change and a deletion too."""
+    has_many_users(server)
+    page = window.page
+    window.goes_to("/users")
+    page.get_by_label("Search").fill("room")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_label("State").select_option("Offline")
+    if not scripts:
+        page.get_by_role("button", name="Search").click()
+    window.sees("120 users, page 1 of 3")
+    page.get_by_role("link", name="Next").click()
+    window.sees("120 users, page 2 of 3")
+
+    def sees_the_list(of: int) -> None:
+        window.sees(f"{of} users, page 2 of 3")
+        assert page.get_by_label("Search").input_value() == "room"
+        assert page.get_by_label("State").input_value() == "offline"
+
+    page.get_by_role("link", name="phone055", exact=True).click()
+    page.get_by_label("Display name").fill("Room of their own")
+    page.get_by_role("button", name="Save").click()
+    window.sees("The display name of phone055 was changed.")
+    page.get_by_role("link", name="Back to the users found").click()
+    sees_the_list(120)
+    page.get_by_role("link", name="phone056", exact=True).click()
+    page.get_by_role("heading", name="phone056").wait_for()
+    page.go_back()
+    sees_the_list(120)
+    page.get_by_role("link", name="phone057", exact=True).click()
+    page.get_by_role("button", name="Delete").click()
+    sees_the_list(119)
+    page.get_by_role("button", name="Undo").click()
+    window.sees("phone057 is back")
+    page.get_by_role("link", name="Back to the users found").click()
+    sees_the_list(120)
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_password_is_made_whatever_was_typed(window, server, scripts):
+    page = window.page
+    window.goes_to("/users/new")
+    page.get_by_label("User name").fill("alice")
+    page.get_by_label("New password").fill("typed-4711")
+    page.get_by_label("Make one, and show it once").check()
+    page.get_by_role("button", name="Add", exact=True).click()
+    window.sees("alice was added. This password is shown only now:")
+    first = page.get_by_label("The password, shown only now").input_value()
+    page.get_by_label("New password").fill("typed-4711")
+    page.get_by_label("Make one, and show it once").check()
+    page.get_by_role("button", name="Change").click()
+    window.sees("alice has a new password. It is shown only now:")
+    second = page.get_by_label("The password, shown only now").input_value()
+    assert first != second
+    assert re.fullmatch(r"(\w{4}\.){3}\w{4}", second)
+    if scripts:
+        page.get_by_label("New password").fill("typed-4711")
+        assert page.get_by_label("Take this one:").is_checked()
 
 
 def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
@@ -212,9 +301,16 @@ def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
 
 def test_a_page_whose_session_has_ended_goes_to_the_sign_in(window, server):
     """The part that keeps itself fresh takes the whole page along."""
-    window.goes_to("/")
+    server.has_users("alice")
+    window.goes_to("/users?q=ali")
+    window.sees("1 user")
     server.does("admin", "password", "--password", "another one entirely")
     window.page.get_by_role("heading", name="Sign in").wait_for(timeout=15_000)
+    window.sees("Your session has ended.")
+    window.page.get_by_label("Password").fill("another one entirely")
+    window.page.get_by_role("button", name="Sign in").click()
+    window.page.get_by_role("heading", name="Users").wait_for()
+    assert window.page.get_by_label("Search").input_value() == "ali"
 
 
 def test_a_page_says_when_it_is_no_longer_fresh(window, server):

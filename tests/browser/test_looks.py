@@ -6,6 +6,7 @@ import pytest
 
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
+from tests.browser.conftest import PASSWORD
 from tests.wire.server import Server
 
 LONG = "x" * 100
@@ -44,6 +45,30 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Password").fill("wrong")
             page.get_by_role("button", name="Sign in").click()
             window.sees("is wrong")
+        case "signed out":
+            page.get_by_role("button", name="Sign out").click()
+            window.sees("You have signed out.")
+        case "ended":
+            page.context.add_cookies([{**page.context.cookies()[0], "value": "ended"}])
+            window.goes_to("/users?status=online")
+            window.sees("Your session has ended.")
+        case "kept":
+            window.signs_in()
+            window.goes_to("/users/new")
+            page.get_by_label("User name").fill(LONG)
+            page.get_by_label("New password").fill("typed")
+            page.context.add_cookies([{**page.context.cookies()[0], "value": "ended"}])
+            page.get_by_role("button", name="Add", exact=True).click()
+            window.sees("so what you sent was not done")
+        case "sent again":
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            window.sees("Send it now")
+        case "weak":
+            window.goes_to("/users/1?q=alice")
+            page.get_by_label("New password").fill("alice")
+            page.get_by_role("button", name="Change").click()
+            window.sees("The password is weak")
         case "errors":
             window.goes_to("/users/new")
             page.get_by_label("User name").fill("a b")
@@ -98,6 +123,7 @@ STATES = [
     *["removed", "/users/import", "refused", "looked at", "imported", "/no/such/page"],
     *["/bans", "no network"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
+    *["weak", "signed out", "ended", "kept", "sent again"],
 ]
 
 

@@ -34,7 +34,7 @@ def test_a_browser_that_was_left_open_elsewhere_is_signed_out(visit, scripts):
     page.get_by_role("button", name=re.compile("End the session of Firefox 128 on Linux")).click()
     window.sees("Firefox 128 on Linux is signed out.")
     left_open.goes_to("/users")
-    left_open.page.get_by_role("heading", name="Sign in").wait_for()
+    left_open.sees("Your session has ended. Sign in again, and the page that you wanted opens.")
     third.goes_to("/users")
     third.page.get_by_role("heading", name="Users").wait_for()
 
@@ -51,6 +51,46 @@ def test_a_browser_that_was_left_open_elsewhere_is_signed_out(visit, scripts):
     page.get_by_role("button", name="Show").click()
     window.sees("all other sessions ended")
     assert page.get_by_text("signed in").count() == 0
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_form_that_comes_too_late_is_not_lost(visit, server, scripts):
+    """The session is ended while a form is filled in; it is sent after the next sign-in."""
+    server.has_users("alice")
+    window = visit(java_script_enabled=scripts)
+    window.signs_in()
+    window.goes_to("/users?status=offline")
+    page = window.page
+    page.get_by_role("link", name="alice", exact=True).click()
+    page.get_by_label("Display name").fill("Alice & Söhne")
+    page.route("**/users/1?*", lambda route: route.abort() if is_part(route) else route.continue_())
+    server.does("admin", "password", "--password", NEW)
+    page.get_by_role("button", name="Save").click()
+    window.sees("Your session has ended, so what you sent was not done.")
+    page.get_by_label("Password").fill(NEW)
+    page.get_by_role("button", name="Sign in").click()
+    window.sees("Alice & Söhne")
+    page.get_by_role("button", name="Send it now").click()
+    window.sees("The display name of alice was changed.")
+    page.get_by_role("link", name="Back to the users found").click()
+    window.sees("Alice & Söhne")
+    assert page.url.endswith("/users?status=offline")
+    window.faults.clear()  # of the parts that were not let through
+
+
+def is_part(route) -> bool:
+    return "hx-request" in route.request.headers
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_signing_out_is_said(visit, scripts):
+    window = visit(java_script_enabled=scripts)
+    window.signs_in()
+    window.page.get_by_role("button", name="Sign out").click()
+    window.sees("You have signed out.")
+    window.page.get_by_label("Password").fill(PASSWORD)
+    window.page.get_by_role("button", name="Sign in").click()
+    window.page.get_by_role("heading", name="Overview").wait_for()
 
 
 @WITH_AND_WITHOUT_SCRIPTS

@@ -14,7 +14,6 @@ from sip.store.admin import (
     SESSION_SECONDS,
     Admin,
     hash_password,
-    make_password,
     verify,
 )
 from sip.store.database import Database
@@ -73,14 +72,6 @@ def test_a_damaged_hash_lets_nobody_in(damaged):
     assert not verify(damaged, "x")
 
 
-def test_a_password_that_is_made_can_be_read_and_typed():
-    made = make_password()
-    assert made != make_password()
-    letters = made.replace("-", "")
-    assert (len(made), len(letters)) == (24, 20)
-    assert not set(letters) & set("0o1lIO")
-
-
 def test_the_hash_is_kept_and_nothing_else(admin, path):
     assert admin.password_hash() is None
     hashed = hash_password("secret password")
@@ -98,12 +89,27 @@ def test_a_new_password_ends_every_session(admin):
     assert [admin.session(token, 1000) for token in tokens] == [None, None]
 
 
+def starts(admin, environment_password, show):
+    """What a start of the server does about the password."""
+    first = admin.first_password(environment_password)
+    return first is not None and admin.set_first_password(first, show)
+
+
 def test_the_first_start_makes_a_password_and_shows_it_once(admin):
     shown = []
-    admin.first_password(None, shown.append)
-    admin.first_password("", shown.append)  # compose files set empty variables
+    assert starts(admin, None, shown.append)
+    assert not starts(admin, "", shown.append)  # compose files set empty variables
     assert len(shown) == 1
     assert verify(admin.password_hash(), shown[0])
+
+
+def test_a_first_password_is_set_before_it_is_shown(admin):
+    """What is printed works; and a start that fails before its sockets are open prints nothing."""
+    first = admin.first_password(None)
+    assert admin.password_hash() is None
+    works = []
+    admin.set_first_password(first, lambda made: works.append(verify(admin.password_hash(), made)))
+    assert works == [True]
 
 
 def test_a_password_that_could_not_be_shown_is_not_kept(admin):
@@ -111,28 +117,31 @@ def test_a_password_that_could_not_be_shown_is_not_kept(admin):
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        admin.first_password(None, fail)
+        starts(admin, None, fail)
     assert admin.password_hash() is None
 
 
 def test_a_password_that_was_set_meanwhile_holds(admin):
-    """By `admin password`, between the look and the writing."""
-    admin.first_password(None, lambda made: admin.keep_password_hash("theirs"))
-    assert admin.password_hash() == "theirs"
+    """By `admin password`, between the look and the writing; the other one is never shown."""
+    shown = []
+    first = admin.first_password(None)
+    admin.keep_password_hash("theirs")
+    assert not admin.set_first_password(first, shown.append)
+    assert (admin.password_hash(), shown) == ("theirs", [])
 
 
 def test_the_environment_sets_the_password(admin):
     shown = []
-    admin.first_password("from outside", shown.append)
+    assert starts(admin, "from outside", shown.append)
     assert verify(admin.password_hash(), "from outside")
     token = signs_in(admin)
 
-    admin.first_password("from outside", shown.append)  # the next start: nothing is new
+    assert not starts(admin, "from outside", shown.append)  # the next start: nothing is new
     assert admin.session(token, 1000) is not None
-    admin.first_password(None, shown.append)  # nor when the variable is gone
+    assert not starts(admin, None, shown.append)  # nor when the variable is gone
     assert admin.session(token, 1000) is not None
 
-    admin.first_password("another", shown.append)
+    assert starts(admin, "another", shown.append)
     assert verify(admin.password_hash(), "another")
     assert admin.session(token, 1000) is None
     assert shown == []
@@ -142,7 +151,7 @@ def test_the_environment_sets_the_password(admin):
 def test_what_cannot_be_a_password_is_refused_from_the_environment_too(admin, password):
     for _ in range(2):  # without a password, and with one
         with pytest.raises(ValueError, match="the password is"):
-            admin.first_password(password, print)
+            admin.first_password(password)
         admin.keep_password_hash("kept")
     assert admin.password_hash() == "kept"
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sip.config import Address, Advertised, Config
+from sip.listening import ListeningAddress
 from sip.store.importing import import_accounts
 from sip.store.users import Users
 from webadmin.advice import advice
@@ -61,6 +62,30 @@ def test_the_settings_name_the_server_as_a_phone_finds_it(browser, site, config,
     words = settings(browser, site, replace(config, sip_realm="example.com"))
     assert f"registrar {domain} Transport" in words
     assert f"Others dial sip:carol@{domain}" in words
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_no_phone_is_told_to_register_with_every_address(browser, site, host):
+    config = Config(sip_addr=Address(host, 5060), sip_realm="example.com")
+    assert "registrar pbx.example.com Transport" in settings(browser, site, config)
+
+
+def test_every_transport_that_listens_is_named(browser, site):
+    """Taken from the open sockets, port included: with -sip.addr :0 the system chooses one."""
+    alice = site.users.add("alice", "secret")
+    site.config = Config(sip_addr=Address("192.0.2.1", 0), sip_realm="example.com")
+    open_sockets = [
+        ListeningAddress("UDP", "192.0.2.1", 5070),
+        ListeningAddress("TCP", "192.0.2.1", 5070),
+        ListeningAddress("TLS", "192.0.2.1", 5071),
+    ]
+    site.listening = lambda: open_sockets
+    overview = browser.get("/").words
+    assert "SIP 192.0.2.1:5070 UDP, TCP 192.0.2.1:5071 TLS Realm" in overview
+    for words in (overview, browser.get(f"/users/{alice.id}").words):
+        assert "registrar 192.0.2.1:5070 Transport UDP or TCP or TLS (port 5071) Realm" in words
+    del open_sockets[1:]
+    assert "Transport UDP Realm" in browser.get("/").words
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])

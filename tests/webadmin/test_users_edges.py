@@ -41,13 +41,50 @@ def test_a_password_keeps_its_blanks(browser, site):
     assert site.users.find("alice", "example.com").ha1_md5 == kept
 
 
-def test_a_typed_password_is_taken_whatever_is_marked(browser, site):
-    """A browser without scripts marks nothing when somebody types."""
-    answer = browser.post("/users/new", username="alice", how="make", password="8842")
-    assert "shown only now" not in browser.get(answer.location).words
-    made = site.users.find("alice", "example.com").ha1_md5
-    site.users.set_password("alice", "8842")
-    assert site.users.find("alice", "example.com").ha1_md5 == made
+@pytest.mark.parametrize("typed", ["8842", "x" * 500, "\udcff", " "])
+def test_a_password_is_made_whatever_was_typed(browser, site, typed):
+    """For a new user and for one who is here, from text that would be refused too."""
+    octets = typed.encode("utf-8", "surrogateescape")
+    new = browser.post("/users/new", username="alice", how="make", password=octets)
+    number = site.users.find("alice", "example.com").id
+    changed = browser.post(f"/users/{number}/password", how="make", password=octets)
+    for answer in (new, changed):
+        assert answer.status == 303
+    page = browser.get(changed.location)
+    password = re.search(r'readonly value="([^"]+)" aria-label="The password', page.text)[1]
+    assert re.fullmatch(r"(\w{4}\.){3}\w{4}", password)
+    kept = site.users.find("alice", "example.com").ha1_md5
+    site.users.set_password("alice", password)
+    assert site.users.find("alice", "example.com").ha1_md5 == kept
+
+
+@pytest.mark.parametrize(("typed", "is_made"), [("wonder-4711", False), ("", True)])
+def test_a_browser_without_scripts_leaves_it_to_the_field(browser, site, typed, is_made):
+    """It cannot mark the other way when something is typed, so it sends a third."""
+    page = browser.get("/users/new").text
+    assert re.search(r'<noscript>.*name="how" value="either" checked.*</noscript>', page)
+    answer = browser.post("/users/new", username="alice", how="either", password=typed)
+    assert ("shown only now" in browser.get(answer.location).words) == is_made
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("Alice1", "is the user name, or little more"),
+        ("8842", "has fewer than 6 characters"),
+        ("88428842", "is digits alone"),
+    ],
+)
+def test_a_weak_password_is_taken_and_told(browser, site, password, why):
+    new = browser.post("/users/new", username="alice", how="type", password=password)
+    said = f"alice was added. The password is weak: it {why}."
+    assert said in browser.get(new.location).words
+    number = site.users.find("alice", "example.com").id
+    changed = browser.post(f"/users/{number}/password", how="type", password=password)
+    said = f"The password of alice was changed. The password is weak: it {why}."
+    assert said in browser.get(changed.location).words
+    browser.post(f"/users/{number}/password", how="type", password="wonder-4711")
+    assert "weak" not in browser.get(changed.location).words
 
 
 def test_an_error_changes_nothing_else_in_the_form(browser, site):

@@ -1,6 +1,9 @@
 """The web admin as a process: its first start, its password, and what is imported in it."""
 
+import gzip
+import http.client
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,30 @@ def test_the_environment_sets_the_password(new):
     new.restart()
     assert not admin.is_signed_in()
     assert admin.signs_in("another from the environment")
+
+
+def test_compressed_answers_keep_to_their_lengths(new):
+    """On one connection, where an octet too many would be read as the next answer."""
+    new.environment["SIPSERVER_ADMIN_PASSWORD"] = "from the environment"
+    new.has_users(*(f"user{number}" for number in range(60)))
+    new.start()
+    admin = Admin(new)
+    admin.signs_in("from the environment")
+    with closing(http.client.HTTPConnection("127.0.0.1", new.web_port, timeout=10)) as connection:
+        headers = {"Cookie": admin.cookie, "Accept-Encoding": "gzip"}
+        for path in ("/users", "/users/export.csv", "/static/admin.css", "/no/such/page", "/"):
+            lengths = []
+            for method in ("HEAD", "GET"):
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+                lengths.append(answer.headers["Content-Length"])
+                body = answer.read()
+            if path == "/no/such/page":
+                continue  # too short
+            assert answer.headers["Content-Encoding"] == "gzip", path
+            assert len(gzip.decompress(body)) > len(body)
+            if path != "/users/export.csv":  # which has none
+                assert lengths == [str(len(body))] * 2, path
 
 
 def test_the_command_sets_the_password_of_a_running_server(new):

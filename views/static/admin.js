@@ -48,10 +48,32 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
-// Who types a password means it.
+// A password that is typed is the one to take, until a click asks for another to be made.
 document.addEventListener("input", (event) => {
   const { name, form, value } = event.target;
   if (name === "password" && form?.elements.how && value) form.elements.how.value = "type";
+  if (name === "how" && value === "make") form.elements.password.value = "";
+});
+
+// A search writes one entry of history: while it is being typed, that entry changes.
+let isSearching = false;
+let isLastOfSearch = false;
+document.addEventListener("change", (event) => {
+  isLastOfSearch = isSearching && event.target.type === "search";
+  isSearching = isLastOfSearch;
+});
+window.addEventListener("popstate", () => { isSearching = false; });
+document.addEventListener("htmx:before:history:update", (event) => {
+  const update = event.detail.history;
+  const isTyped = document.activeElement?.type === "search";
+  if (update.path === location.pathname + location.search) {
+    event.preventDefault();
+  } else if (isSearching && (isTyped || isLastOfSearch)) {
+    update.type = "replace";
+  } else {
+    isSearching = isTyped;
+  }
+  if (isLastOfSearch) isSearching = isLastOfSearch = false;
 });
 
 // A page that keeps itself fresh says when it no longer is.

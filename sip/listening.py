@@ -1,0 +1,127 @@
+"""Listening: opens the sockets of an address, names them, and says why one cannot be had."""
+
+import errno
+import logging
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sip.config import Address, host_port
+from sip.transport.stream import Streams
+from sip.transport.transports import Transports
+from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
+
+log = logging.getLogger("sip")
+
+# Ports below it are for root; Linux has net.ipv4.ip_unprivileged_port_start to change that.
+FIRST_FREE_PORT = 1024
+# How far from a port that is taken the advice looks for another.
+_STEP = 10
+_LAST_PORT = 65535
+_ALL = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound to
+
+
+class ListenError(OSError):
+    """An address that cannot be listened on; the text is for the operator."""
+
+
+class ListeningAddress(NamedTuple):
+    """An address with an open socket; `host` is 0.0.0.0 or :: for all of a family."""
+
+    transport: str
+    host: str
+    port: int
+
+
+def is_wildcard(host: str) -> bool:
+    """Return True for the host that stands for all addresses of a family."""
+    return host in _ALL
+
+
+def transports_of(addresses: Iterable[ListeningAddress]) -> list[str]:
+    """Return the transports that listen, each once, in their order."""
+    return list(dict.fromkeys(address.transport for address in addresses))
+
+
+def by_address(addresses: Iterable[ListeningAddress]) -> dict[str, list[str]]:
+    """Return each host and port in the manner of a URI, with the transports that listen there."""
+    found: dict[str, list[str]] = {}
+    for each in addresses:
+        found.setdefault(host_port(each.host, each.port), []).append(each.transport)
+    return found
+
+
+def hosts_of(address: Address) -> list[str]:
+    """Return the hosts to open sockets on: without one in the address, all of IPv4 and of IPv6."""
+    return list(_ALL) if address.host is None else [address.host]
+
+
+def open_sockets(
+    address: Address, transports: Transports, streams: Streams, unreachable: Unreachable
+) -> list[UdpSocket]:
+    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
+    opened = []
+    for host in hosts_of(address):
+        transport = "UDP"
+        try:
+            sock = UdpSocket((host, address.port), transports.receive, unreachable)
+            transports.add(sock)
+            transport = "TCP"
+            streams.listen((host, sock.port))
+        except OSError as error:
+            if lacks_ipv6(error, address, host):
+                log.info("this machine has no IPv6")
+                continue
+            transports.stop()
+            sentence = listen_error(error, transport, host, address.port, "-sip.addr")
+            raise ListenError(sentence) from None
+        opened.append(sock)
+        log.info(
+            "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
+            host_port(host, sock.port),
+            sock.granted_buffer_bytes // 1024,
+            RECEIVE_BUFFER_BYTES // 1024,
+        )
+    return opened
+
+
+def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:
+    """Return True where `host` stands for all of IPv6, and the machine has none.
+
+    The kernel has no such family, or it is turned off by net.ipv6.conf.all.disable_ipv6.
+    """
+    no_ipv6 = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+    return no_ipv6 and host == "::" and address.host is None
+
+
+def listen_error(error: OSError, transport: str, host: str, port: int, flag: str) -> str:
+    """Put into a sentence for the operator why an address cannot be listened on, and the cure.
+
+    `flag` is the setting that named the address.
+    """
+    match error.errno:
+        case errno.EADDRNOTAVAIL:
+            why = "this machine has no such address"
+            cure = (
+                f"Choose one that `ip address` shows, or listen on all of them with {flag} :{port}"
+            )
+        case errno.EADDRINUSE:
+            why = os.strerror(error.errno)
+            other = port + _STEP if port + _STEP <= _LAST_PORT else port - _STEP
+            beside = host_port("" if is_wildcard(host) else host, other)
+            cure = f"Stop the other server, or choose another address with {flag} {beside}"
+        case errno.EACCES | errno.EPERM:
+            why = os.strerror(error.errno)
+            cure = f"Choose another address with {flag}"
+            if port < FIRST_FREE_PORT:
+                cure += (
+                    f", with a port from {FIRST_FREE_PORT} on; those below are for root, and for"
+                    " who has CAP_NET_BIND_SERVICE"
+                )
+        case errno.EAFNOSUPPORT:
+            why = f"this machine has no {'IPv6' if ':' in host else 'IPv4'}"
+            cure = f"Choose another address with {flag}"
+        case _:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            cure = f"Choose another address with {flag}"
+    return f"cannot listen on {transport} {host_port(host, port)}: {why}. {cure}"

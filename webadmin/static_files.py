@@ -1,0 +1,93 @@
+"""The files of `views/static/`: read and compressed once, at the start, served from memory.
+
+There are 140 kB of them, and browsers keep them for a year under URLs that change with the file.
+"""
+
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from hashlib import sha256
+from pathlib import Path
+
+from bottle import HTTPError, HTTPResponse, parse_date, parse_range_header, request
+
+from webadmin.compression import HEAD_ONLY, MIN_BYTES, accepts_gzip, gzipped
+from webadmin.pages import STATIC
+
+_YEAR = 365 * 24 * 3600
+_LEVEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file; `packed` is empty where compression gains nothing."""
+
+    body: bytes
+    packed: bytes
+    tag: str
+    media_type: str
+    changed_at: int
+
+
+def _read(path: Path) -> StaticFile:
+    body = path.read_bytes()
+    packed = gzipped(body, _LEVEL) if len(body) >= MIN_BYTES else b""
+    media_type = mimetypes.guess_type(path.name)[0] or "text/plain"
+    if media_type.startswith("text/") or media_type == "application/javascript":
+        media_type += "; charset=UTF-8"
+    tag = sha256(body).hexdigest()[:20]
+    return StaticFile(body, packed, tag, media_type, int(path.stat().st_mtime))
+
+
+_FILES: Mapping[str, StaticFile] = {
+    path.relative_to(STATIC).as_posix(): _read(path) for path in STATIC.rglob("*") if path.is_file()
+}
+
+
+def serve_file(name: str) -> HTTPResponse:
+    """Answer the request at hand with a file, or a part of it, in gzip or as it is.
+
+    Raises HTTPError: 404, or 416 for a range that it hasn't got.
+    """
+    file = _FILES.get(name)
+    if file is None:
+        raise HTTPError(404, "There is no such file.")
+    asked = request.headers
+    # A range is one of the file as it is (RFC 9110 §14.2): its parts fit together for everybody.
+    wanted = "" if HEAD_ONLY in request.environ else asked.get("Range", "")
+    wanted = wanted if wanted.startswith("bytes=") and "," not in wanted else ""
+    if wanted and asked.get("If-Range", f'"{file.tag}"') != f'"{file.tag}"':
+        wanted = ""  # §13.1.5: of another version, or a part of its gzip
+    in_gzip = bool(file.packed and not wanted and accepts_gzip(asked.get("Accept-Encoding", "")))
+    # Each representation has a tag of its own (§8.8.3.3).
+    tag = f'"{file.tag}-gzip"' if in_gzip else f'"{file.tag}"'
+    headers = {
+        "ETag": tag,
+        "Last-Modified": formatdate(file.changed_at, usegmt=True),
+        "Vary": "Accept-Encoding",
+    }
+    if request.query.get("v"):  # the URL changes with the file, see pages.static
+        headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
+    if _is_known(tag, file.changed_at):
+        return HTTPResponse(status=304, **headers)
+    headers |= {"Content-Type": file.media_type, "Accept-Ranges": "bytes"}
+    if in_gzip:
+        return HTTPResponse(file.packed, **headers, **{"Content-Encoding": "gzip"})
+    if not wanted:
+        return HTTPResponse(file.body, **headers)
+    ranges = list(parse_range_header(wanted, len(file.body)))
+    if not ranges:
+        raise HTTPError(416, "The file has no such part.")
+    start, end = ranges[0]
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(file.body)}"
+    return HTTPResponse(file.body[start:end], status=206, **headers)
+
+
+def _is_known(tag: str, changed_at: int) -> bool:
+    """Return True where the browser has this representation already (RFC 9110 §13.2.2)."""
+    if (tags := request.headers.get("If-None-Match")) is not None:
+        known = [each.strip().removeprefix("W/") for each in tags.split(",")]
+        return tag in known or "*" in known
+    since = parse_date(request.headers.get("If-Modified-Since", ""))
+    return since is not None and since >= changed_at
