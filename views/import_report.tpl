@@ -53,6 +53,8 @@
 <a href="/users/import" role="button">Show the passwords</a>
 % end
 </article>
+% elif done and report.generated:
+<p class="muted">The generated passwords were shown, and are kept nowhere. A new one can be set on the page of each user.</p>
 % end
 % if done and (report.encoding != 'UTF-8' or report.unknown):
 <p class="muted">The file was read as {{report.encoding}}\\

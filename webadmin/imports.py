@@ -128,8 +128,7 @@ class Imports:
     @contextmanager
     def upload(self) -> Iterator[None]:
         """Let a file come in.  Raises TooBusy, before it is read for nothing."""
-        if self.current and self.current.is_working:
-            raise TooBusy("your last import is still at work; wait for it")
+        self._check_free()
         if self._uploads >= MAX_IMPORTS:
             raise TooBusy("too many files are uploaded just now; try again in a minute")
         self._makes_way()
@@ -141,10 +140,8 @@ class Imports:
 
     def start(self, file: BinaryIO, *, update: bool, generate: bool) -> None:
         """Read a file, and see what applying it would do.  Raises TooBusy."""
-        before = self.current
-        if before and before.is_working:  # another window was quicker
-            raise TooBusy("your last import is still at work; wait for it")
-        dropped = [gone for gone in (before, self._makes_way()) if gone]
+        self._check_free()  # once more, as another window may have been quicker
+        dropped = [gone for gone in (self.current, self._makes_way()) if gone]
         for gone in dropped:
             del self._jobs[gone.session]
         job = Import(self._session, _number(), self._site.clock())
@@ -173,9 +170,12 @@ class Imports:
             gevent.spawn(self._work, job, lambda: self._apply(job, sheet, doer))
 
     def cancel(self, number: int) -> None:
-        """Let go of what was looked at, or of the report of what was done.  Raises WrongImport."""
+        """Let go of what was looked at, or of the report of what was done.  Raises WrongImport.
+
+        A report stays while its generated passwords are still to be shown.
+        """
         job = self._of(number)
-        if not job.is_working:
+        if not (job.is_working or job.report.passwords):
             self._remove(job)
 
     def forget_old(self) -> None:
@@ -200,6 +200,16 @@ class Imports:
         if job is None or job.number != number:
             raise WrongImport
         return job
+
+    def _check_free(self) -> None:
+        """Raise TooBusy where the import of this session may not be replaced."""
+        job = self.current
+        if job and job.is_working:
+            raise TooBusy("your last import is still at work; wait for it")
+        if job and job.report.passwords:
+            raise TooBusy(
+                "the passwords of your last import were not shown yet; look at them first"
+            )
 
     def _makes_way(self) -> Import | None:
         """Give the import that makes way for one of this session, None where there is room.

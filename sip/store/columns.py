@@ -52,6 +52,8 @@ _LAST_DISPLAY_NAMES = ("callerid", "accountname", "account1label", "label", "des
 _FIRST_NAMES = ("firstname", "givenname", "forename")
 _LAST_NAMES = ("lastname", "surname", "familyname", "sn")
 
+# Columns of a file: an extension of FreePBX has some 150, and each row is read in all of them.
+MAX_COLUMNS = 500
 # Characters of a column's name in a report.
 _SHOWN = 40
 # `"Ann Lee" <101>`, as Asterisk writes a caller ID.
@@ -59,7 +61,7 @@ _CALLER_ID = re.compile(r'\s*"?([^"<]*?)"?\s*<[^>]*>\s*')
 
 
 class BadHeader(Exception):
-    """The header names no column that tells the user name.  Says what is missing."""
+    """The header names no user name, or too many columns.  Says which."""
 
 
 class Source(NamedTuple):
@@ -88,8 +90,12 @@ class Columns:
 
     def __init__(self, header: Sequence[str]) -> None:
         """Read the header.  Raises BadHeader."""
+        header = _without_blank_end(header)
+        if len(header) > MAX_COLUMNS:
+            raise BadHeader(
+                f"the header has more than {MAX_COLUMNS} columns; remove those not needed"
+            )
         self.width = len(header)
-        # Spreadsheets leave columns without a name at the end of lines.
         self._nameless = [number for number, name in enumerate(header) if not name.strip()]
         sources = _sources(header)
         if "username" not in sources:
@@ -137,6 +143,12 @@ class Columns:
         if any(cell.strip() for cell in cells[self.width :]):
             raise ValueError(f"{len(cells)} fields where the header has {self.width}")
         return [*cells[: self.width], *[""] * (self.width - len(cells))]
+
+
+def _without_blank_end(header: Sequence[str]) -> Sequence[str]:
+    """Take away the columns without a name that spreadsheets leave at the end of lines."""
+    width = max((number for number, name in enumerate(header, 1) if name.strip()), default=0)
+    return header[:width]
 
 
 def known_columns(header: Sequence[str]) -> int:

@@ -109,6 +109,8 @@ def _by_first_octets(piece: bytes) -> Encoding | None:
     """Tell what the beginning says of the encoding.  Raises BadText."""
     if piece.startswith(_OTHER_FILES):
         raise BadText("this is a spreadsheet's own file, and no CSV; save it as CSV in UTF-8")
+    if piece.startswith(codecs.BOM_UTF8):
+        return UTF_8
     if piece.startswith(_UTF_32_MARKS):
         raise BadText("this is UTF-32; save it as CSV in UTF-8")
     if piece.startswith(_UTF_16_MARKS):

@@ -32,6 +32,8 @@ _DELIMITERS = ",;\t"  # of two that are as likely the first
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[\s,;]*', re.IGNORECASE)
 # A line that holds no more than this says nothing.
 _BLANKS = ' \t\r\n,;"\ufeff'
+# How LDAP writes a hash in the place of a password (RFC 2307 §5.3).
+_LDAP_HASH = re.compile(r"\{(S?SHA\d*|S?MD5|CRYPT|PBKDF2\S*|ARGON2)\}.", re.IGNORECASE)
 # Names shown as they read in an encoding that is a guess.
 _SAMPLES = 3
 
@@ -225,6 +227,8 @@ def _remark(sheet: Sheet, row: Wanted, texts: Mapping[str, str]) -> None:
         sheet.weak += bool(weakness(password, row.name[0]))
     if password != bare != "":
         sheet.warn(row.line, "the password has blanks around it, and they are taken as part of it")
+    if _LDAP_HASH.match(bare):
+        sheet.warn(row.line, "the password looks like a hash; phones need the password itself")
     if not sheet.encoding.is_certain and len(sheet.samples) < _SAMPLES:
         names = (texts.get("display_name", "").strip(), texts["username"].strip())
         sheet.samples += [name for name in names if not name.isascii()][:1]
