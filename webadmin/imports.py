@@ -291,11 +291,12 @@ class Imports:
         job.state = "checked"
 
     def _apply(self, job: Import, sheet: Sheet, doer: Doer) -> None:
-        job.report = apply(self._site.users, sheet, self._site.imports.run)
-        if job.report.written:
-            self._site.record(Act.IMPORTED, job.report.summary, doer)
+        report = apply(self._site.users, sheet, self._site.imports.run)
+        if report.written:
+            self._site.record(Act.IMPORTED, report.summary, doer)
+        # Report and state change together: a page that shows one of them shows the other.
+        job.report, job.state = report, "checked" if report.refused else "done"
         job.started_at = self._site.clock()  # of the report, which is new
-        job.state = "done" if job.report.written or not job.report.refused else "checked"
 
 
 def _number() -> int:

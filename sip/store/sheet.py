@@ -32,7 +32,7 @@ _DELIMITERS = ",;\t"  # of two that are as likely the first
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[\s,;]*', re.IGNORECASE)
 # A line that holds no more than this says nothing.
 _BLANKS = ' \t\r\n,;"\ufeff'
-# How LDAP writes a hash in the place of a password (RFC 2307 §5.3).
+# How LDAP writes a hash in the place of a password: {SSHA}.
 _LDAP_HASH = re.compile(r"\{(S?SHA\d*|S?MD5|CRYPT|PBKDF2\S*|ARGON2)\}.", re.IGNORECASE)
 # Names shown as they read in an encoding that is a guess.
 _SAMPLES = 3

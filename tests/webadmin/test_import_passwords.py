@@ -63,6 +63,20 @@ def test_no_password_is_in_the_file(browser, site):
         assert not any(secret in repr(rows) for secret in secrets)
 
 
+def test_a_page_while_the_import_is_applied_takes_nothing_away(browser, site, monkeypatch):
+    """The entry in the audit is written after the accounts, and waits for the disk."""
+    record, pages = site.record, []
+
+    def slowly(act, *arguments):
+        record(act, *arguments)
+        pages.append(browser.get("/users/import"))
+
+    monkeypatch.setattr(site, "record", slowly)
+    page = applied(browser)
+    assert "Writing 3 users." in pages[0].words
+    assert len(shown(page)) == 2
+
+
 @pytest.mark.parametrize(
     ("method", "headers"),
     [
