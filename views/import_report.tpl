@@ -111,7 +111,7 @@
 % end
 <div class="row">
 % if not done and not refused and (report.new or report.changed):
-<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button>{{job.apply_label}}</button></form>
+<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button class="long">{{job.apply_label}}</button></form>
 % end
 % for box, label in (('update', 'Let rows change users'), ('generate', 'Generate missing passwords')):
 % if not done and {'update': report.lacks_update, 'generate': report.lacks_passwords}[box]:
