@@ -262,7 +262,7 @@ def _show(report: Report, output: TextIO, *, changes: bool) -> None:
         f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
     if report.generated:
-        tell(f"{report.generated} new users get a generated password")
+        tell(f"{report.generated} of the new users get a generated password")
     if report.weak:
         tell(f"{report.weak} weak passwords: {WEAK}")
     for line, text in report.remarks[:_SHOWN]:

@@ -73,7 +73,7 @@ def test_generated_passwords_alone_are_standard_output(imports):
     """So that `> sheet.csv` makes a file of them; they are stored before they are printed."""
     code, out, err = imports("username,display_name\nann,Ann\n", "--generate", "--dry-run")
     assert (code, stored()) == (0, [])
-    assert "1 new users get a generated password" in out
+    assert "1 of the new users get a generated password" in out
     code, out, err = imports("username,display_name\nann,Ann\n", "--generate")
     assert code == 0
     ((username, realm, display_name, password),) = list(csv.reader(io.StringIO(out)))[1:]

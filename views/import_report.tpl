@@ -46,7 +46,7 @@
 % include('import_passwords.tpl')
 % elif report.passwords:
 <article class="panel">
-<p>{{count(len(report.passwords))}} passwords were generated. They are shown once, and kept nowhere.</p>
+<p>{{count(len(report.passwords))}} generated {{'password is' if len(report.passwords) == 1 else 'passwords are'}} to be shown, once. Afterwards there is no copy.</p>
 % if len(report.passwords) > max_passwords:
 <form method="post" action="/users/import/passwords.csv"><input type="hidden" name="number" value="{{job.number}}"><button>Download the passwords</button></form>
 % else:
@@ -64,7 +64,7 @@
 .</p>
 % end
 % if not done and report.generated:
-<p class="muted">{{count(report.generated)}} new users have no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
+<p class="muted">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
 % end
 % if report.weak:
 <p class="muted">{{count(report.weak)}} weak passwords: {{weak}}. They are taken.</p>

@@ -15,6 +15,7 @@ import gevent
 from bottle import Bottle, HTTPError, request, response
 from gevent.lock import BoundedSemaphore
 
+from sip.store.accounts import release
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import (
@@ -80,6 +81,11 @@ class Import:
     def is_working(self) -> bool:
         """Tell whether it goes on by itself."""
         return self.state in ("reading", "applying")
+
+    @property
+    def rows(self) -> int:
+        """Rows, and generated passwords, that it holds in memory."""
+        return len(self.report.passwords) + (len(self.sheet.wanted) if self.sheet else 0)
 
     @property
     def samples(self) -> list[str]:
@@ -230,11 +236,17 @@ class Imports:
         self._drop(job)
 
     def _drop(self, job: Import) -> None:
-        """Let go of the rows; many of them at once would hold everybody up."""
+        """Release the rows, and of a removed import the passwords."""
         sheet, job.sheet = job.sheet, None
         if sheet:
-            with suppress(TooBusy):  # then they go all at once
-                self._site.imports.run(sheet.release)
+            self.release(sheet.release)
+        if job is not self._jobs.get(job.session) and (passwords := job.take_passwords()):
+            self.release(lambda: release(passwords))
+
+    def release(self, work: Callable[[], None]) -> None:
+        """Release many objects in a thread; all at once they would hold everybody up."""
+        with suppress(TooBusy):  # then they go all at once
+            self._site.imports.run(work)
 
     def _sweep(self) -> None:
         while self._jobs:
@@ -260,7 +272,7 @@ class Imports:
             job.rows_read = rows
 
         with self._reads:
-            waiting = sum(len(each.sheet.wanted) for each in self._jobs.values() if each.sheet)
+            waiting = sum(each.rows for each in self._jobs.values())
             room = MAX_IMPORT_ROWS - waiting
             try:
                 job.sheet = self._site.imports.run(
@@ -372,7 +384,13 @@ def mount(app: Bottle, site: Site) -> None:
         passwords = job.take_passwords() if job and str(job.number) == typed("number") else []
         if not passwords:
             raise HTTPError(409, "These passwords were shown already; they are kept nowhere.")
-        return _download("passwords.csv", password_blocks(passwords, for_spreadsheet=True))
+        return _download("passwords.csv", blocks(passwords))
+
+    def blocks(passwords: list[NewPassword]) -> Iterator[str]:
+        try:
+            yield from password_blocks(passwords, for_spreadsheet=True)
+        finally:
+            imports.release(lambda: release(passwords))
 
     @app.get("/users/export.csv")  # type: ignore[untyped-decorator]
     def export() -> Iterable[str]:

@@ -56,8 +56,6 @@ _LAST_NAMES = ("lastname", "surname", "familyname", "sn")
 MAX_COLUMNS = 500
 # Characters of a column's name in a report.
 _SHOWN = 40
-# `"Ann Lee" <101>`, as Asterisk writes a caller ID.
-_CALLER_ID = re.compile(r'\s*"?([^"<]*?)"?\s*<[^>]*>\s*')
 
 
 class BadHeader(Exception):
@@ -76,8 +74,8 @@ class Source(NamedTuple):
         if len(self.columns) > 1:
             return " ".join(filter(None, (cells[number].strip() for number in self.columns)))
         text = cells[self.columns[0]]
-        if self.is_caller_id and (found := _CALLER_ID.fullmatch(text)):
-            return found[1]
+        if self.is_caller_id and text.rstrip().endswith(">"):  # "Ann Lee" <101>
+            return text.rpartition("<")[0].strip().strip('"')
         return text
 
 

@@ -67,5 +67,7 @@ class Report:
     @property
     def summary(self) -> str:
         """Say in a few words what was written."""
-        made = f", {self.generated:,} passwords generated" if self.generated else ""
-        return f"{self.new:,} new, {self.changed:,} changed{made}"
+        text = f"{self.new:,} new, {self.changed:,} changed"
+        if self.generated:
+            text += f", {self.generated:,} password{'s' * (self.generated > 1)} generated"
+        return text

@@ -90,7 +90,7 @@ def test_a_long_sheet_is_downloaded_once(window, scripts):
     page.get_by_label("Generate passwords for new users").check()
     page.get_by_role("button", name="Look at it first").click()
     page.get_by_role("button", name="Apply").click()
-    window.sees("501 passwords were generated.")
+    window.sees("501 generated passwords are to be shown, once.")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the passwords").click()
     text = download.value.path().read_text(encoding="utf-8-sig")

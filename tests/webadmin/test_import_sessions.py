@@ -108,6 +108,34 @@ def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
     assert "2 same" in settled(other), "what is applied takes no room"
 
 
+def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, monkeypatch):
+    monkeypatch.setattr(imports, "MAX_IMPORT_ROWS", 3)
+    monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
+    other = another(browser)
+    browser.upload("/users/import", b"username\nann\nbob\n", generate="yes")
+    settled(browser)
+    browser.press("apply")
+    assert "2 generated passwords are to be shown" in settled(browser)
+    other.upload("/users/import", ROWS)
+    assert "there is room for 1 rows" in settled(other)
+    browser.press("passwords.csv")
+    other.upload("/users/import", ROWS)
+    assert "2 new" in settled(other)
+
+
+def test_an_import_whose_passwords_were_not_shown_makes_no_way(browser, running, monkeypatch):
+    monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
+    monkeypatch.setattr(imports, "MAX_IMPORTS", 1)
+    other = another(browser)
+    browser.upload("/users/import", b"username\nann\nbob\n", generate="yes")
+    settled(browser)
+    browser.press("apply")
+    settled(browser)
+    assert other.upload("/users/import", ROWS).status == 503
+    browser.press("passwords.csv")
+    assert other.upload("/users/import", ROWS).status == 303
+
+
 def test_the_oldest_import_makes_way_for_one_too_many(browser, running, clock):
     browsers = [browser, *(another(browser) for _ in range(MAX_IMPORTS))]
     for each in browsers[:-1]:
