@@ -275,10 +275,22 @@ def _add_user_commands(users: argparse.ArgumentParser) -> None:
     listing.add_argument("--json", "-json", action="store_true", help="as a JSON array")
     for made in (*named, listing):
         made.add_argument("--realm", "-realm", metavar="REALM", help="another than the main realm")
-    taking = action("import", "take accounts from a CSV file over, all or none")
+    taking = action("import", "import accounts from a CSV file (all or nothing)")
     taking.add_argument("file", metavar="FILE.csv", help="the file; - is standard input")
     taking.add_argument("--dry-run", "-dry-run", action="store_true", help="report, write nothing")
     taking.add_argument("--update", "-update", action="store_true", help="let rows change accounts")
+    taking.add_argument(
+        "--generate",
+        "-generate",
+        action="store_true",
+        help="generate passwords for new accounts without one, and print them as CSV",
+    )
+    taking.add_argument(
+        "--skip-unknown", "-skip-unknown", action="store_true", help="leave unknown columns out"
+    )
+    taking.add_argument(
+        "--encoding", "-encoding", metavar="NAME", help="encoding of the file, as windows-1252"
+    )
     giving = action("export", "write all accounts as CSV")
     giving.add_argument(
         "file", metavar="FILE.csv", nargs="?", default="-", help="the file; - is standard output"

@@ -5,15 +5,21 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from sip.config import CommandError, Config
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
-from sip.store.importing import BadFile, Report, export_accounts, import_accounts
+from sip.store.importing import (
+    BadFile,
+    Report,
+    export_accounts,
+    import_accounts,
+    password_blocks,
+)
 from sip.store.passwords import WEAK
 from sip.store.users import Account, NoSuchUser, UserExists, Users
 from sip.terminal import (
@@ -27,7 +33,7 @@ from sip.terminal import (
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20
-_REFUSED = "nothing was imported; mend the refused rows and try again"
+_REFUSED = "nothing was imported; mend what is refused and try again"
 # Commands that may be the first on a file; the others would only make an empty one elsewhere.
 _CREATING = ("add", "import", "list")
 
@@ -134,6 +140,8 @@ def _print_json(accounts: Sequence[Account], users: Users) -> None:
 
 
 def _import(options: argparse.Namespace, users: Users) -> int:
+    if options.generate and not options.dry_run and sys.stdout is None:
+        raise CommandError("there is no output to show the generated passwords on")
     with ExitStack() as stack:
         if options.file == "-":
             if sys.stdin is None:
@@ -146,20 +154,53 @@ def _import(options: argparse.Namespace, users: Users) -> int:
                 raise CommandError(f"cannot read {options.file}: {error.strerror}") from None
         try:
             report = import_accounts(
-                users, file, update=options.update, dry_run=options.dry_run, progress=_progress
+                users,
+                file,
+                update=options.update,
+                generate=options.generate,
+                skip_unknown=options.skip_unknown,
+                encoding=options.encoding,
+                dry_run=options.dry_run,
+                progress=_progress,
             )
         except OSError as error:
             raise CommandError(f"cannot read {options.file}: {error.strerror}") from None
         finally:
             _clear_progress()
-    _show(report)
+    # Standard output is for the generated passwords alone where there are any: it may be a file.
+    _show(report, sys.stderr if report.passwords else sys.stdout, changes=options.dry_run)
     if report.written:
         note(users.database, Act.IMPORTED, report.summary)
+    if report.passwords:
+        _print_passwords(report)
     if report.refused:
-        raise CommandError(
-            _REFUSED if options.update else f"{_REFUSED}; --update lets rows change users"
-        )
+        raise CommandError("; ".join((_REFUSED, *_ways_on(report))))
     return 0
+
+
+def _ways_on(report: Report) -> Iterator[str]:
+    """Give the flags that would take rows, or columns, that are refused."""
+    if report.lacks_update:
+        yield "--update lets rows change users"
+    if report.lacks_passwords:
+        yield "--generate makes passwords for new users without one"
+    if report.has_refused_columns:
+        yield "--skip-unknown leaves unknown columns out"
+    if report.has_guessed_encoding:
+        yield f"--encoding {report.encoding.lower()} reads the file so"
+
+
+def _print_passwords(report: Report) -> None:
+    """Print the generated passwords, which are stored already, as CSV."""
+    try:
+        sys.stdout.writelines(password_blocks(report.passwords))
+        sys.stdout.flush()
+    except OSError as error:
+        discard_output()
+        raise CommandError(
+            f"the users were imported, but their passwords cannot be shown: {error.strerror}."
+            " Set new ones with `users password NAME --generate`"
+        ) from None
 
 
 def _export(options: argparse.Namespace, users: Users) -> int:
@@ -199,16 +240,39 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
         raise
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, output: TextIO, *, changes: bool) -> None:
+    """Print a report; with `changes` also what each row would change."""
+
+    def tell(text: str) -> None:
+        print(text, file=output)
+
     for line, reason in report.refused[:_SHOWN]:
-        print(f"line {line}: {reason}")
+        tell(f"line {line}: {reason}")
     if report.refusals > _SHOWN:
-        print(f"and {report.refusals - _SHOWN} more")
-    print(
+        tell(f"and {report.refusals - _SHOWN} more")
+    if changes:
+        for line, username, fields in report.changes:
+            tell(f"line {line}: {username} changes: {', '.join(fields)}")
+        if report.changed > len(report.changes):
+            tell(f"and {report.changed - len(report.changes)} more changes")
+    tell(
         f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
+    if report.generated:
+        tell(f"{report.generated} of the new users get a generated password")
     if report.weak:
-        print(f"{report.weak} weak passwords: {WEAK}")
+        tell(f"{report.weak} weak passwords: {WEAK}")
+    for line, text in report.remarks[:_SHOWN]:
+        tell(f"warning: line {line}: {text}")
+    remarks = len(report.remarks) + report.remarks_more
+    if remarks > _SHOWN:
+        tell(f"and {remarks - _SHOWN} more warnings")
+    if report.encoding != "UTF-8":
+        tell(f"encoding: {report.encoding}")
+    if report.unknown:
+        tell(f"unknown columns, left out: {', '.join(report.unknown)}")
+    for remark in report.notes:
+        tell(f"columns: {remark}")
 
 
 def _progress(rows: int) -> None:

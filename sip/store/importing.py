@@ -6,7 +6,7 @@ A file is first read into a Sheet.  What it would do is found out by `check`, an
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any, BinaryIO, TextIO
@@ -15,6 +15,7 @@ from sip.store import bulk
 from sip.store.accounts import Account, objects_that_stay, release
 from sip.store.bindings import let_go
 from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
 from sip.store.sheet import (
     FORMULA,
     HA1S,
@@ -24,8 +25,10 @@ from sip.store.sheet import (
     Name,
     Progress,
     Refusal,
+    Remark,
     Row,
     Sheet,
+    TooManyRows,
     Wanted,
     read_sheet,
 )
@@ -33,42 +36,24 @@ from sip.store.users import Users
 
 __all__ = [
     "BadFile",
+    "Change",
+    "NewPassword",
     "Refusal",
+    "Remark",
     "Report",
     "Sheet",
+    "TooManyRows",
     "apply",
     "check",
     "export_accounts",
     "exported",
     "import_accounts",
+    "password_blocks",
     "read_sheet",
 ]
 
 _EXPORTED = ("username", "realm", "display_name", "enabled")
 _BLOCK = 500  # rows; so an export never holds the reader for more than some milliseconds
-
-
-@dataclass
-class Report:
-    """What an import does, or would do.  Of the refusals the first ones are told one by one."""
-
-    new: int = 0
-    changed: int = 0
-    same: int = 0
-    weak: int = 0
-    refused: list[Refusal] = field(default_factory=list)
-    refused_more: int = 0
-    written: bool = False
-
-    @property
-    def refusals(self) -> int:
-        """How many rows are refused."""
-        return len(self.refused) + self.refused_more
-
-    @property
-    def summary(self) -> str:
-        """Say in a few words what was written."""
-        return f"{self.new:,} new, {self.changed:,} changed"
 
 
 @dataclass
@@ -82,6 +67,7 @@ class _Plan:
     report: Report
     inserts: list[tuple[Any, ...]] = field(default_factory=list)
     updates: list[tuple[Any, ...]] = field(default_factory=list)
+    lacking: list[Wanted] = field(default_factory=list)  # new ones that need a generated password
     retitled: list[int] = field(default_factory=list)  # ids whose name or state is another
     disabled: list[Account] = field(default_factory=list)
     first_id: int = 0  # of the inserted
@@ -97,6 +83,7 @@ class _Plan:
         """Let go of the rows."""
         release(self.inserts)
         release(self.updates)
+        release(self.lacking)
 
 
 def import_accounts(
@@ -104,15 +91,28 @@ def import_accounts(
     file: BinaryIO,
     *,
     update: bool = False,
+    generate: bool = False,
+    skip_unknown: bool = False,
+    encoding: str | None = None,
     dry_run: bool = False,
     progress: Progress = lambda rows: None,
 ) -> Report:
-    """Take the accounts of a CSV file over, all or, when any row is refused, none.
+    """Import the accounts of a CSV file: all rows or, when any row is refused, none.
 
-    Without `update` a row that would change an existing account is refused.  `progress` is told
-    from time to time how many rows are read.  Raises BadFile.
+    Without `update` a row that would change an existing account is refused; without `generate`
+    a new account without a password, else it gets one, see Report.passwords; without
+    `skip_unknown` each column that is not known; without `encoding` a file whose encoding can only
+    be guessed.  `progress` is told from time to time how many rows are read.  Raises BadFile.
     """
-    sheet = read_sheet(file, users.realm, update=update, progress=progress)
+    sheet = read_sheet(
+        file,
+        users.realm,
+        update=update,
+        generate=generate,
+        skip_unknown=skip_unknown,
+        encoding=encoding,
+        progress=progress,
+    )
     return check(users, sheet) if dry_run else apply(users, sheet)
 
 
@@ -127,8 +127,16 @@ def check(users: Users, sheet: Sheet) -> Report:
     return users.database.browse(look)
 
 
-def apply(users: Users, sheet: Sheet) -> Report:
-    """Write what the sheet asks for, all of it or, when any row is refused, nothing."""
+def apply(
+    users: Users,
+    sheet: Sheet,
+    in_thread: Callable[[Callable[[], None]], None] = lambda work: work(),
+) -> Report:
+    """Write what the sheet asks for, all of it or, when any row is refused, nothing.
+
+    `in_thread` runs the generating of passwords, which takes seconds for many, where it holds
+    nothing up.
+    """
 
     def merge(tables: Tables) -> _Plan:
         # Decided once more, now under the write lock, if any account was changed in between.
@@ -137,6 +145,8 @@ def apply(users: Users, sheet: Sheet) -> Report:
             plan.release()
             final = _decide(tables, sheet)
         if not final.report.refused:
+            # Here only for accounts that were deleted since the comparison.
+            _generate(final, sheet)
             _write(tables, final)
             final.report.written = True
         return final
@@ -147,12 +157,28 @@ def apply(users: Users, sheet: Sheet) -> Report:
         final.release()
 
     plan = users.database.browse(lambda tables: _decide(tables, sheet))
-    if plan.report.refused or not (plan.inserts or plan.updates):
+    if plan.report.refused or not (plan.inserts or plan.updates or plan.lacking):
         return plan.report
+    if plan.lacking:
+        in_thread(lambda: _generate(plan, sheet))
     plan = users.database.run(merge, then=remember)
     if plan.disabled:
         users.on_gone(plan.disabled)
     return plan.report
+
+
+def password_blocks(
+    passwords: Sequence[NewPassword], *, for_spreadsheet: bool = False
+) -> Iterator[str]:
+    """Give generated passwords as CSV that can be imported again, a block of rows at a time."""
+    yield ",".join(NewPassword._fields) + "\n"
+    quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
+    for start in range(0, len(passwords), _BLOCK):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for *names, password in passwords[start : start + _BLOCK]:
+            writer.writerow([*(_quoted(name, quotable) for name in names), password])
+        yield text.getvalue()
 
 
 def exported(
@@ -212,6 +238,21 @@ def _changes_so_far(tables: Tables) -> int:
     return int(number)
 
 
+def _report_of(sheet: Sheet) -> Report:
+    """Begin a report with what the file alone says."""
+    return Report(
+        same=sheet.same,
+        weak=sheet.weak,
+        remarks=sheet.remarks,
+        remarks_more=sheet.remarks_more,
+        encoding=sheet.encoding.name,
+        unknown=sheet.unknown,
+        notes=sheet.notes,
+        has_refused_columns=sheet.has_refused_columns,
+        has_guessed_encoding=sheet.has_guessed_encoding,
+    )
+
+
 def _decide(tables: Tables, sheet: Sheet) -> _Plan:
     """Compare what is wanted with what there is."""
     with objects_that_stay():
@@ -219,7 +260,7 @@ def _decide(tables: Tables, sheet: Sheet) -> _Plan:
 
 
 def _compared(tables: Tables, sheet: Sheet) -> _Plan:
-    plan = _Plan(_changes_so_far(tables), Report(weak=sheet.weak))
+    plan = _Plan(_changes_so_far(tables), _report_of(sheet))
     existing, by_case = _existing(tables, sheet)
     report, now = plan.report, int(time())
     refusals = list(sheet.refused)
@@ -232,6 +273,12 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
             if like != username:
                 refusals.append(Refusal(row.line, f"{username} differs from {like} by case alone"))
             elif "ha1_md5" not in row.values:
+                if sheet.generate:
+                    report.new += 1
+                    report.generated += 1
+                    plan.lacking.append(row)
+                    continue
+                report.lacks_passwords = True
                 reason = f"{username} would be new, but has neither password nor ha1"
                 refusals.append(Refusal(row.line, reason))
             else:
@@ -241,11 +288,16 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
         changes = _changes(known, row.values)
         if not changes:
             report.same += 1
-        elif not sheet.update:
+            continue
+        fields = _fields(changes)
+        if not sheet.update:
+            report.lacks_update = True
             reason = f"{username} has an account already, and this row would change it"
-            refusals.append(Refusal(row.line, reason))
+            refusals.append(Refusal(row.line, f"{reason}: {', '.join(fields)}"))
         else:
             report.changed += 1
+            if len(report.changes) < MAX_CHANGES:
+                report.changes.append(Change(row.line, username, fields))
             _change(plan, known, changes, realm or sheet.realm, now)
     report.refused = sorted(refusals)[:MAX_REFUSALS]
     report.refused_more = sheet.refused_more + len(refusals) - len(report.refused)
@@ -285,6 +337,27 @@ def _changes(old: Mapping[str, Any], values: Row) -> Row:
             if column not in values and old[column] is not None:
                 changes[column] = None
     return changes
+
+
+def _fields(changes: Row) -> tuple[str, ...]:
+    """Name the fields of a change as an admin knows them: another MD5 is another password."""
+    names = (column for column in changes if column not in HA1S)
+    if "ha1_md5" in changes:
+        return ("password", *names)
+    return (*(column for column in HA1S if column in changes), *names)
+
+
+def _generate(plan: _Plan, sheet: Sheet) -> None:
+    """Plan the new accounts that still lack a password: each gets a generated one."""
+    now = int(time())
+    with objects_that_stay():
+        for row in plan.lacking:
+            password, ha1s = sheet.made(row)
+            username, realm = row.name
+            display_name = row.values.get("display_name", "")
+            plan.report.passwords.append(NewPassword(username, realm or "", display_name, password))
+            plan.inserts.append(_new_row(sheet, row._replace(values=row.values | ha1s), now))
+    release(plan.lacking)
 
 
 def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None:

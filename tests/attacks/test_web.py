@@ -24,8 +24,8 @@ PAGES = [
 ACTS = [
     *["/logout", "/users/1/name", "/users/1/password", "/users/1/enable", "/users/1/disable"],
     *["/users/1/drop", "/users/1/remove", "/users/1/restore", "/users/import/apply"],
-    *["/users/import/cancel", "/settings/password", "/settings/sessions/1/end"],
-    "/settings/sessions/end",
+    *["/users/import/cancel", "/users/import/change", "/users/import/passwords.csv"],
+    *["/settings/password", "/settings/sessions/1/end", "/settings/sessions/end"],
 ]
 OPEN = {"/login", "/healthz", "/favicon.ico", "/static/admin.css"}
 

@@ -20,6 +20,13 @@ ROWS = [
 ]
 
 
+# Windows-1252, unknown columns, a blank before a password, a change and a missing password.
+UNDERSTOOD = (
+    f"Extension;Secret;{LONG};Büro;Display Name\n"
+    f"{'y' * 100};;;;{LONG}\nalice;;;;{LONG} Zoë\nf; blank-before;;;\n"
+).encode("windows-1252")
+
+
 @pytest.fixture
 def populated(server: Server) -> Server:
     """A server with users of all kinds."""
@@ -93,6 +100,24 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Or paste").fill("username,password\nd,c\n")
             page.get_by_role("button", name="Look at it first").click()
             window.sees("Nothing is written yet")
+        case "understood":
+            page.get_by_role("button", name="Choose another file").click()
+            page.get_by_label("CSV file").set_input_files(
+                {"name": "list.csv", "mimeType": "text/csv", "buffer": UNDERSTOOD}
+            )
+            page.get_by_label("Rows may change users").check()
+            page.get_by_label("Generate passwords").check()
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("are not known, and left out")
+        case "generated":
+            page.get_by_role("button", name="and apply").click()
+            window.sees("Generated passwords")
+            page.get_by_text("As CSV, to copy").click()
+        case "another":
+            page.get_by_role("button", name="Import another").click()
+            page.get_by_label("Or paste").fill("username,password\ne,f\ne,g\n")
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("stands on line 2 already")
         case "imported":
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
@@ -120,7 +145,8 @@ def state_of(window, path: str) -> None:
 STATES = [
     *["/", "/users", "shown", "/users?q=nobody", "/users?sort=last_seen&order=desc&page=2"],
     *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
-    *["removed", "/users/import", "refused", "looked at", "imported", "/no/such/page"],
+    *["removed", "/users/import", "refused", "looked at", "understood", "generated"],
+    *["another", "looked at", "imported", "/no/such/page"],
     *["/bans", "no network"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
     *["weak", "signed out", "ended", "kept", "sent again"],

@@ -73,15 +73,14 @@ def test_what_spreadsheets_write_is_read(users, octets):
     ("octets", "reason"),
     [
         (b"", "must name the columns"),
-        (b"alice,secret\n", "names a column 'alice'"),
-        (b"username,username,password\n", "twice"),
+        (b"alice,secret7\n", "username among them; it names alice, secret7"),
         (b"password\nsecret\n", "username among them"),
-        (b"username,realm\nalice,example.net\n", "neither password nor ha1"),
-        (b"username,password\n\xff\xfe\n", "no UTF-8"),
+        (b"username,password\n\x81\xfe\n", "no UTF-8"),
         (b"username,password\nalice,a\0b\n", "NUL"),
         (b'username,password\nalice,"open\n', "no CSV"),
-        (b"PK\x03\x04\x14\0\x06\0", "names a column"),
-        ("username,password\n".encode("utf-16"), "no UTF-8"),
+        (b"PK\x03\x04\x14\0\x06\0", "spreadsheet's own file"),
+        ("username,password\n".encode("utf-32"), "UTF-32"),
+        ("username,password\nalice,x\n".encode("utf-16")[:-1], "no UTF-16"),
     ],
 )
 def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
@@ -99,11 +98,13 @@ def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
         (f"bob,x,{'0' * 32},,", "both a password and an HA1"),
         ("bob,x,,perhaps,", "neither on nor off"),
         ('bob,x,,,a"b', "no realm"),
-        ("bob,x", "2 fields where the header has 5"),
+        ("bob,x,,,,y", "6 fields where the header has 5"),
+        ("bob", "bob would be new, but has neither password nor ha1"),
+        (",x,,,", "the user name is empty"),
         ("ALICE,x,,,", "differs from alice by case alone"),
-        ("alice,x,,,", "stands on line 2 already"),
-        ("alice,x,,,example.com", "stands on line 2 already"),
-        ("carl,other,,,", "has an account already, and this row would change it"),
+        ("alice,y,,,", "stands on line 2 already, with other values"),
+        ("alice,x,,no,example.com", "stands on line 2 already"),
+        ("carl,other,,,", "has an account already, and this row would change it: password"),
     ],
 )
 def test_one_refused_row_refuses_the_file(users, row, reason):

@@ -52,10 +52,15 @@ class Admin:
     def is_signed_in(self) -> bool:
         return self.asks("GET", "/")[0] == 200
 
-    def imports(self, rows: str) -> None:
-        """Upload a file, and apply it once it has been looked at."""
+    def imports(self, rows: str, **boxes: str) -> str:
+        """Upload a file, and apply it once it has been looked at; gives the last page."""
         boundary = uuid.uuid4().hex
+        ticked = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in boxes.items()
+        )
         body = (
+            f"{ticked}"
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="users.csv"\r\n'
             f"Content-Type: text/csv\r\n\r\n{rows}\r\n--{boundary}--\r\n"
         ).encode()
@@ -66,12 +71,25 @@ class Admin:
         self.waits_for("Nothing is written yet.")
         (number,) = set(re.findall(r'name="number" value="(\d+)"', self.reads("/users/import")))
         self.sends("/users/import/apply", number=number)
-        self.waits_for("Imported:")
+        return self.waits_for("Imported:")
 
-    def waits_for(self, words: str) -> None:
+    def waits_for(self, words: str) -> str:
+        page = ""
+
         def shown() -> bool:
+            nonlocal page
             page = self.reads("/users/import")
             assert "Nothing was imported" not in page, re.sub("<[^>]*>", " ", page)
             return words in page
 
         until(shown, f"the import page says {words!r}", seconds=60)
+        return page
+
+    def takes_passwords(self) -> str:
+        """Download the generated passwords of an import that was applied."""
+        (number,) = set(re.findall(r'name="number" value="(\d+)"', self.reads("/users/import")))
+        kind = "application/x-www-form-urlencoded"
+        body = urlencode({"number": number}).encode()
+        status, sheet = self.asks("POST", "/users/import/passwords.csv", body, kind)
+        assert status == 200, sheet
+        return sheet

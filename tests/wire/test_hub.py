@@ -89,15 +89,19 @@ def test_nothing_holds_the_hub_while_phones_register_and_users_are_imported(moni
 
 
 def test_nothing_holds_the_hub_while_pages_are_read_and_users_come_in_by_one(monitored, sipp):
-    """An import in the browser, pages of 100,000 users and REGISTERs, all at once."""
+    """An import in the browser, pages of 100,000 users and REGISTERs, all at once.
+
+    Half of the new users get a generated password.
+    """
     output, errors = imported(monitored, 80_000).communicate(timeout=120)
     assert "80000 new" in output, errors
     admin = Admin(monitored)
     assert admin.signs_in(PASSWORD)
     phones = sipp("callee", calls=1)
-    rows = "".join(f"more{n:06},secret-of-more{n:06}\n" for n in range(20_000))
+    passwords = [f"secret-of-more{n:06}" if n % 2 else "" for n in range(20_000)]
+    rows = "".join(f"more{n:06},{password}\n" for n, password in enumerate(passwords))
     with ThreadPoolExecutor(1) as beside:
-        importing = beside.submit(admin.imports, f"username,password\n{rows}")
+        importing = beside.submit(admin.imports, f"username,password\n{rows}", generate="yes")
         while not importing.done():
             for page in (
                 "/",
@@ -109,6 +113,7 @@ def test_nothing_holds_the_hub_while_pages_are_read_and_users_come_in_by_one(mon
                 admin.asks("GET", page)
             register(monitored, sipp, CALLEES, phones.address, phones.socket)
         importing.result()
+    assert len(admin.takes_passwords().splitlines()) == 10_001
     assert len(admin.reads("/users/export.csv").splitlines()) > 100_000
     register(monitored, sipp, ["more019999"], "127.0.0.1", "127.0.0.1:5071")
     monitored.stop()

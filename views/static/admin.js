@@ -43,9 +43,23 @@ async function copy(button) {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
 
+/** Save the text of a field as a file. */
+function save(button) {
+  const text = document.getElementById(button.dataset.of).value;
+  const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = button.dataset.save;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-copy]");
-  if (button) copy(button);
+  const button = event.target.closest("button[data-copy], button[data-print], button[data-save]");
+  if (!button) return;
+  if ("copy" in button.dataset) copy(button);
+  else if ("print" in button.dataset) window.print();
+  else save(button);
 });
 
 // A password that is typed is the one to take, until a click asks for another to be made.

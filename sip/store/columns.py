@@ -1,0 +1,208 @@
+"""The columns of a CSV file: which field of an account each one holds, by our names and others'.
+
+The other names are those in exports of FreePBX, 3CX, Grandstream, Yealink, Asterisk, Kamailio and
+LDAP.  Upper and lower case, blanks and punctuation make no difference.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+FIELDS = (
+    *("username", "password", "ha1_md5", "ha1_sha256", "ha1_sha512_256"),
+    *("realm", "display_name", "enabled"),
+)
+
+# Names of one field stand in the order of preference: where a row fills in several of its columns,
+# the first one counts.  FreePBX has both `secret`, of the phone, and `password`, of the voice mail.
+_NAMES: Mapping[str, Sequence[str]] = {
+    "username": (
+        *("username", "user", "userid", "extension", "extensionnumber", "ext", "number"),
+        *("sipusername", "sipuser", "sipuserid", "account", "account1username"),
+        *("login", "loginname", "uid", "samaccountname"),
+    ),
+    "password": (
+        *("sippassword", "sipsecret", "sipiaxpassword", "secret", "authpassword", "authpass"),
+        *("authenticationpassword", "authenticatepassword", "registerpassword"),
+        *("account1password", "password", "passwd", "pass", "pwd", "userpassword", "userpass"),
+    ),
+    "ha1_md5": ("ha1md5", "ha1", "md5secret", "md5cred", "a1hash"),
+    "ha1_sha256": ("ha1sha256",),
+    "ha1_sha512_256": ("ha1sha512256",),
+    "realm": ("realm", "domain", "domainname", "siprealm", "sipdomain"),
+    "display_name": (
+        *("displayname", "display", "fullname", "realname", "userrealname"),
+        *("account1displayname", "calleridname", "cidname", "callername"),
+        *("effectivecalleridname", "commonname", "cn"),
+    ),
+    "enabled": ("enabled", "enable", "isenabled", "active", "isactive"),
+}
+# A name of the account in some files, and of the person in others, which have a column for the
+# account besides.
+_NAME = "name"
+# What counts as the user name only where no column before it does.
+_LAST_USERNAMES = (
+    *("authusername", "authuser", "authname", "authid", "authenticateid", "authenticationid"),
+    *("sipauthid", "registername", "registerid", "account1authname", "defaultuser"),
+    *("phonenumber", "telephonenumber", "ipphone"),
+)
+# What counts as the display name only where no column before it does; between the two stand
+# a first name and a last name.
+_LAST_DISPLAY_NAMES = ("callerid", "accountname", "account1label", "label", "description")
+_FIRST_NAMES = ("firstname", "givenname", "forename")
+_LAST_NAMES = ("lastname", "surname", "familyname", "sn")
+
+# Columns of a file: an extension of FreePBX has some 150, and each row is read in all of them.
+MAX_COLUMNS = 500
+# Characters of a column's name in a report.
+_SHOWN = 40
+
+
+class BadHeader(Exception):
+    """The header names no user name, or too many columns.  Says which."""
+
+
+class Source(NamedTuple):
+    """Where a field is read from: the columns that are joined, and what the header calls them."""
+
+    columns: tuple[int, ...]
+    title: str
+    is_caller_id: bool = False
+
+    def read(self, cells: Sequence[str]) -> str:
+        """Give the text of the field in one row."""
+        if len(self.columns) > 1:
+            return " ".join(filter(None, (cells[number].strip() for number in self.columns)))
+        text = cells[self.columns[0]]
+        if self.is_caller_id and text.rstrip().endswith(">"):  # "Ann Lee" <101>
+            return text.rpartition("<")[0].strip().strip('"')
+        return text
+
+
+class Columns:
+    """What the header of a file says.
+
+    `unknown` are the names of columns that hold no field of an account, `notes` sentences on
+    columns with other names than ours, and on those that mean the same.
+    """
+
+    def __init__(self, header: Sequence[str]) -> None:
+        """Read the header.  Raises BadHeader."""
+        header = _without_blank_end(header)
+        if len(header) > MAX_COLUMNS:
+            raise BadHeader(
+                f"the header has more than {MAX_COLUMNS} columns; remove those not needed"
+            )
+        self.width = len(header)
+        self._nameless = [number for number, name in enumerate(header) if not name.strip()]
+        sources = _sources(header)
+        if "username" not in sources:
+            names = ", ".join(title.strip()[:_SHOWN] for title in header if title.strip())
+            raise BadHeader(
+                "the header must name the columns, username among them; it names"
+                f" {names[: 4 * _SHOWN] or 'none'}"
+            )
+        used = {number for each in sources.values() for source in each for number in source.columns}
+        self.unknown = [
+            name.strip()[:_SHOWN]
+            for number, name in enumerate(header)
+            if name.strip() and number not in used
+        ]
+        self.notes = [
+            note for field in FIELDS if field in sources for note in _notes(field, sources[field])
+        ]
+        # Nearly every field has one column with plain text: those are read in one go.
+        self._plain = [
+            (field, each[0].columns[0])
+            for field, each in sources.items()
+            if len(each) == 1 and len(each[0].columns) == 1 and not each[0].is_caller_id
+        ]
+        plain = {field for field, _ in self._plain}
+        self._other = {field: each for field, each in sources.items() if field not in plain}
+
+    def read(self, cells: Sequence[str]) -> dict[str, str]:
+        """Give the fields of a row.  Cells that are missing at its end are empty.
+
+        Raises ValueError for cells that no column names, and where two columns of one name differ.
+        """
+        if len(cells) != self.width:
+            cells = self._fitted(cells)
+        for number in self._nameless:
+            if cells[number].strip():
+                raise ValueError(
+                    f"column {number + 1} is filled in, but the header has no name for it"
+                )
+        row = {field: cells[number] for field, number in self._plain}
+        for field, sources in self._other.items():
+            row[field] = _first(sources, cells)
+        return row
+
+    def _fitted(self, cells: Sequence[str]) -> Sequence[str]:
+        if any(cell.strip() for cell in cells[self.width :]):
+            raise ValueError(f"{len(cells)} fields where the header has {self.width}")
+        return [*cells[: self.width], *[""] * (self.width - len(cells))]
+
+
+def _without_blank_end(header: Sequence[str]) -> Sequence[str]:
+    """Take away the columns without a name that spreadsheets leave at the end of lines."""
+    width = max((number for number, name in enumerate(header, 1) if name.strip()), default=0)
+    return header[:width]
+
+
+def known_columns(header: Sequence[str]) -> int:
+    """Count the columns that hold a field; of the ways to split a line the best has most."""
+    sources = _sources(header).values()
+    return sum(len(source.columns) for each in sources for source in each)
+
+
+def _first(sources: Sequence[Source], cells: Sequence[str]) -> str:
+    """Give what the first column of a field says that says anything."""
+    said, by = "", None
+    for source in sources:
+        text = source.read(cells)
+        if not text.strip():
+            continue
+        if by is None:
+            said, by = text, source
+        elif _plain(by.title) == _plain(source.title) and text != said:
+            raise ValueError(f"the two columns {source.title} say different things")
+    return said
+
+
+def _plain(name: str) -> str:
+    """Give a column's name without what people write differently."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _sources(header: Sequence[str]) -> dict[str, list[Source]]:
+    """Find the columns of each field, the preferred one first."""
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(header):
+        places.setdefault(_plain(name), []).append(number)
+
+    def find(*names: str) -> list[Source]:
+        return [
+            Source((number,), header[number].strip()[:_SHOWN], name == "callerid")
+            for name in names
+            for number in places.get(name, ())
+        ]
+
+    sources = {field: find(*names) for field, names in _NAMES.items()}
+    sources["display_name" if sources["username"] else "username"] += find(_NAME)
+    sources["username"] += find(*_LAST_USERNAMES)
+    parts = [*find(*_FIRST_NAMES)[:1], *find(*_LAST_NAMES)[:1]]
+    if parts:
+        columns = tuple(number for part in parts for number in part.columns)
+        sources["display_name"].append(Source(columns, " and ".join(part.title for part in parts)))
+    sources["display_name"] += find(*_LAST_DISPLAY_NAMES)
+    return {field: each for field, each in sources.items() if each}
+
+
+def _notes(field: str, sources: Sequence[Source]) -> list[str]:
+    """Tell what is taken for a field where it isn't plain from the header."""
+    first, *others = sources
+    if others:
+        titles = ", ".join(source.title for source in sources)
+        return [f"{titles}: all mean {field}; the first of them that a row fills in is taken"]
+    same = _plain(first.title) in (_plain(field), "ha1")
+    return [] if same else [f"{first.title} is taken as {field}"]

@@ -1,0 +1,20 @@
+<article class="panel passwords">
+<h2>Generated passwords</h2>
+<p><strong>They are shown only now, and kept nowhere:</strong> print or save this page before you leave it.</p>
+<table>
+<thead><tr><th scope="col">User</th><th scope="col">Display name</th><th scope="col">Password</th></tr></thead>
+<tbody>
+% for username, realm, display_name, password in passwords:
+<tr><th scope="row">{{username}}{{'@' + realm if realm else ''}}</th><td>{{display_name}}</td><td class="mono whole">{{password}}</td></tr>
+% end
+</tbody>
+</table>
+<div class="row">
+<button type="button" data-print>Print</button>
+<button type="button" class="secondary" data-save="passwords.csv" data-of="password-sheet">Save as CSV</button>
+</div>
+<details>
+<summary>As CSV, to copy</summary>
+<textarea id="password-sheet" readonly rows="6" spellcheck="false" aria-label="The passwords as CSV">{{password_sheet}}</textarea>
+</details>
+</article>

@@ -1,0 +1,125 @@
+% report = job.report
+% done = job.state == 'done'
+% refused = report.refusals
+% count = '{:,}'.format
+% if not done and report.encoding != 'UTF-8':
+<div class="notice hint" role="note">
+<p>Nothing was imported yet: the file is not in UTF-8. Here it was read as {{report.encoding}}\\
+% if job.samples:
+, in which names look like this: {{', '.join(job.samples)}}. Apply it only if they are right\\
+% end
+.</p>
+</div>
+% end
+% if not done and report.unknown:
+<div class="notice hint" role="note">
+<p>{{'One column is' if len(report.unknown) == 1 else '%d columns are' % len(report.unknown)}} not known, and left out: {{', '.join(report.unknown[:20])}}\\
+% if len(report.unknown) > 20:
+ and {{len(report.unknown) - 20}} more\\
+% end
+.</p>
+</div>
+% end
+<div class="notice{{'' if done else ' bad' if refused else ' hint'}}" role="status">
+% if done:
+<p>Imported: {{report.summary}}.</p>
+% elif refused:
+<p>Nothing can be imported before the refused rows are mended\\
+% if report.lacks_update or report.lacks_passwords:
+, or allowed below\\
+% end
+.</p>
+% elif not (report.new or report.changed or report.same):
+<p>The file has no rows.</p>
+% elif not (report.new or report.changed):
+<p>Every row is here already, just as it is in the file.</p>
+% else:
+<p>Nothing is written yet. This is what applying the file does:</p>
+% end
+</div>
+<div class="cards counts">
+% for word, number in (('new', report.new), ('changed', report.changed), ('same', report.same), ('refused', refused)):
+<article><p class="figure">{{count(number)}}</p><p>{{word}}</p></article>
+% end
+</div>
+% if passwords:
+% include('import_passwords.tpl')
+% elif report.passwords:
+<article class="panel">
+<p>{{count(len(report.passwords))}} generated {{'password is' if len(report.passwords) == 1 else 'passwords are'}} to be shown, once. Afterwards there is no copy.</p>
+% if len(report.passwords) > max_passwords:
+<form method="post" action="/users/import/passwords.csv"><input type="hidden" name="number" value="{{job.number}}"><button>Download the passwords</button></form>
+% else:
+<a href="/users/import" role="button">Show the passwords</a>
+% end
+</article>
+% elif done and report.generated:
+<p class="muted">The generated passwords were shown, and are kept nowhere. A new one can be set on the page of each user.</p>
+% end
+% if done and (report.encoding != 'UTF-8' or report.unknown):
+<p class="muted">The file was read as {{report.encoding}}\\
+% if report.unknown:
+, without {{', '.join(report.unknown[:20])}}{{' and %d more columns' % (len(report.unknown) - 20) if len(report.unknown) > 20 else ''}}\\
+% end
+.</p>
+% end
+% if not done and report.generated:
+<p class="muted">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
+% end
+% if report.weak:
+<p class="muted">{{count(report.weak)}} weak passwords: {{weak}}. They are taken.</p>
+% end
+% if report.notes and not done:
+<ul class="muted notes">
+% for note in report.notes:
+<li>{{note}}</li>
+% end
+</ul>
+% end
+% tables = (('Refused rows', 'Reason', report.refused, refused), ('Warnings', 'Warning', report.remarks, len(report.remarks) + report.remarks_more))
+% for caption, kind, rows, number in tables:
+% if number and not (done and kind == 'Reason'):
+<table>
+<caption class="muted">{{caption}}\\
+% if number > 100:
+, the first 100 of {{count(number)}}\\
+% end
+</caption>
+<thead><tr><th scope="col">Line</th><th scope="col">{{kind}}</th></tr></thead>
+<tbody>
+% for line, text in rows[:100]:
+<tr><td>{{line}}</td><td>{{text}}</td></tr>
+% end
+</tbody>
+</table>
+% end
+% end
+% if report.changes and not done:
+<table>
+<caption class="muted">Changed users\\
+% if report.changed > max_shown:
+, the first {{max_shown}} of {{count(report.changed)}}\\
+% end
+</caption>
+<thead><tr><th scope="col">Line</th><th scope="col">User</th><th scope="col">Changes</th></tr></thead>
+<tbody>
+% for line, username, fields in report.changes[:max_shown]:
+<tr><td>{{line}}</td><th scope="row">{{username}}</th><td>{{', '.join(fields)}}</td></tr>
+% end
+</tbody>
+</table>
+% end
+<div class="row">
+% if not done and not refused and (report.new or report.changed):
+<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button class="long">{{job.apply_label}}</button></form>
+% end
+% for box, label in (('update', 'Let rows change users'), ('generate', 'Generate missing passwords')):
+% if not done and {'update': report.lacks_update, 'generate': report.lacks_passwords}[box]:
+<form class="inline" method="post" action="/users/import/change"><input type="hidden" name="number" value="{{job.number}}"><input type="hidden" name="{{box}}" value="yes"><button>{{label}}</button></form>
+% end
+% end
+<form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="secondary outline">{{'Import another' if done else 'Choose another file'}}</button></form>
+% if done:
+<a href="/users" role="button">Show the users</a>
+% end
+</div>
