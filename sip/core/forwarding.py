@@ -53,7 +53,7 @@ class Forwarder:
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
         """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
         outgoing, ways = self.prepared(request, target, breadth)
-        for way in self.ways(ways) if isinstance(ways, SipUri) else ways:
+        for way in self.ways_to(target, outgoing, ways) if isinstance(ways, SipUri) else ways:
             with suppress(OSError):
                 self.layer.send_statelessly(outgoing, self.flow_along(way, target))
                 return
@@ -82,7 +82,8 @@ class Forwarder:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"{uri.scheme} names no place to send to")
-        return outgoing, self.ways(uri) if self.resolver.is_quick(uri) else uri
+        is_quick = self.resolver.is_quick(uri)
+        return outgoing, self.ways_to(target, outgoing, uri) if is_quick else uri
 
     def ways(self, uri: SipUri) -> Sequence[Way]:
         """The ways to a next hop, the best first (§16.6, step 7).  Waits for names.
@@ -91,6 +92,19 @@ class Forwarder:
         """
         hops = self.resolver.hops(uri)
         return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
+
+    def ways_to(self, target: Target, outgoing: Request, next_hop: SipUri) -> Sequence[Way]:
+        """The ways of a copy for a target to its next hop, as `ways` finds them.
+
+        Where the name in a phone's Contact leads nowhere, it is the flow that the phone was seen
+        at; a Route is followed or not.  Raises NoRoute.
+        """
+        try:
+            return self.ways(next_hop)
+        except NoRoute:
+            if target.fallback is None or "route" in outgoing.present:
+                raise
+            return (target.fallback,)
 
     def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
         """The ways in the order that suits a request: for a large one connections first (§18.1.1).
@@ -199,8 +213,13 @@ class Forwarder:
             return self._along(lasting_flow(uri, came_by, truthful=truthful, via=request.via))
         if uri is None:
             return Passage(None, _hosts(uri, came_by)) if truthful else self._along(came_by)
+        # A name may lead nowhere, and it is not known yet: the sender was seen at its flow.
         is_reachable = not self.domains.is_us(uri) and not (
-            isinstance(uri, SipUri) and needs_flow(uri, came_by, truthful=truthful)
+            isinstance(uri, SipUri)
+            and (
+                not is_address(uri.host)
+                or needs_flow(uri, came_by, self.resolver, truthful=truthful)
+            )
         )
         return Passage(None, _hosts(uri, came_by)) if is_reachable else self._along(came_by)
 

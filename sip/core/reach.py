@@ -6,7 +6,7 @@ from sip.message.headers import Via
 from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri
 from sip.transport.flow import DEFAULT_PORT, Flow
-from sip.transport.resolver import is_address
+from sip.transport.resolver import Resolver, is_address, is_loopback
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -18,16 +18,29 @@ _PRIVATE = [
 ]
 
 
-def needs_flow(contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
-    """Tell whether a phone can be reached only along the flow that its request came by.
+def needs_flow(contact: SipUri, flow: Flow, resolver: Resolver, *, truthful: bool) -> bool:
+    """Return True if a phone can be reached only along the flow that its request came by.
 
-    So it is when its Via does not say the source, or when its Contact is a private address that
-    is not the source's; a Contact elsewhere under a truthful Via is meant.
+    So it is when its Via does not say the source, when its Contact is a private address that is
+    not the source's, and when no look-up can ever lead to its Contact: the host is `.invalid`,
+    `.local` or a single label, or the transport is not spoken here.  A Contact elsewhere under a
+    truthful Via is meant.
     """
     if not truthful:
         return True
     host = contact.host
-    return host != flow.remote[0] and is_address(host) and _is_private(host)
+    if host != flow.remote[0] and is_address(host) and _is_private(host):
+        return True
+    if host == flow.remote[0] and not contact.params:  # as most are
+        return False
+    return not resolver.may_reach(contact, flow.remote[0])
+
+
+def is_loopback_elsewhere(contact: SipUri, flow: Flow) -> bool:
+    """Return True for a Contact that means the phone's own machine, which is not this one."""
+    host, source = contact.host, flow.remote[0]
+    is_own_machine = host.rpartition(".")[2] == "localhost" or is_loopback(host)
+    return is_own_machine and source != flow.local[0] and not is_loopback(source)
 
 
 @kept(1024)
@@ -48,7 +61,8 @@ def lasting_flow(
     Who has told the truth, and listens for connections at the address that it called from, may be
     called back there (§18.1.1); behind NAT nobody can.  Of who isn't registered here, a proxy say,
     the Contact or Record-Route often is a name: its `via` tells the port, as it does for answers
-    (§18.2.2), unless the address in it is another than the source.
+    (§18.2.2), unless the address in it is another than the source.  A Contact with the port of the
+    connection itself is none that it listens at.
     """
     if flow.transport == "UDP":
         return flow
@@ -57,6 +71,7 @@ def lasting_flow(
         and isinstance(contact, SipUri)
         and contact.host == flow.remote[0]
         and (contact.param("transport") or "").upper() == flow.transport
+        and (contact.port or DEFAULT_PORT) != flow.remote[1]
     ):
         return flow._replace(port=contact.port or DEFAULT_PORT)
     if via is not None and (truthful or not is_address(via.host_port[0])):

@@ -143,6 +143,7 @@ class Target:
     `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
     Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
     named this place, "" where that is no matter; `trunk` answers what is asked there who we are.
+    `fallback` is the way where the name in `uri_text` leads nowhere.
     """
 
     uri_text: str
@@ -151,6 +152,7 @@ class Target:
     q: int = 1000
     source: str = ""
     trunk: Trunk | None = None
+    fallback: Flow | None = None
 
     def is_same_place(self, other: "Target") -> bool:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""

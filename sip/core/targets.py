@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from sip.core.authentication import Accounts
-from sip.core.location import Binding, Location
+from sip.core.bindings import Binding
+from sip.core.location import Location
 from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
@@ -92,6 +93,8 @@ class TargetSet:
         if len(moved) > 1:  # nobody knows which
             moved.clear()
         # What it has left behind may be bound yet; the one that is connected is it.
+        # Of two homes with the same private Contact it is in the one that it was in.
+        equal.sort(key=lambda target: target.source != gone.remote[0])
         found = [*equal, *moved]
         is_open = self.transports.is_open
         connected = [target for target in found if target.flow and is_open(target.flow)]
@@ -153,7 +156,7 @@ class TargetSet:
         found: list[Target] = []
         for binding in self.location.bindings(aor):
             is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
-            if binding.behind_nat and binding.flow.connection and not is_connected:
+            if binding.ends_with_connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
                 continue
             target = binding.target(is_connected=is_connected)
