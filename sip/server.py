@@ -119,6 +119,7 @@ class SipServer:
         self.location = Location(bindings, clock, unix_clock)
         self.keepalive = KeepAlive(config.sip_keepalive, clock())
         self.location.on_change = self.keepalive.follow
+        self.layer.on_closed = self.location.connection_closed
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
@@ -132,7 +133,7 @@ class SipServer:
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
         self.registrar = Registrar(
-            authenticator, self.domains, self.location, _expiry(config), clock
+            authenticator, self.domains, self.location, resolver, _expiry(config), clock
         )
         self.proxy = Proxy(
             self.layer,
@@ -379,6 +380,7 @@ class SipServer:
             self._ticked_at = now
             self.guard.tick(now, is_behind=is_late or self.transports.is_behind)
             self.layer.run_due(now)
+            self.location.remove_closed()
             self.keep_alive(now)
         except Exception:
             log.exception("while running timers")

@@ -52,7 +52,7 @@ class MemoryBindings:
     """Bindings in memory; `fails` makes it a disk that can't write."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, str], tuple] = {}
+        self.rows: dict[tuple[int, str, str], tuple] = {}
         self.fails: Exception | None = None
 
     def load(self, now: float) -> list:
@@ -64,7 +64,7 @@ class MemoryBindings:
             raise self.fails
         self.drop(gone)
         for row in kept:
-            self.rows[row.user_id, row.contact] = row
+            self.rows[row.key] = row
 
     def drop(self, gone) -> None:
         for key in gone:

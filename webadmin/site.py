@@ -43,7 +43,7 @@ class Phones(Protocol):
     def __len__(self) -> int:
         """How many addresses-of-record have a phone."""
 
-    def drop(self, aor: str, contact: str) -> None:
+    def drop(self, aor: str, contact: str, flow: str) -> None:
         """Let go of one contact.  Blocks until that is kept."""
 
 

@@ -22,11 +22,11 @@ from sip.core.record_route import first_uri
 from sip.core.refusal import Refused
 from sip.core.remote_targets import RemoteTarget, RemoteTargets
 from sip.core.routing import (
-    NAMED_IN_DIALOG,
     Domains,
     Target,
     address_of_record,
     as_request_uri,
+    place_at,
     place_of,
     username_of,
 )
@@ -38,6 +38,7 @@ from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
+from sip.transport.resolver import Resolver, is_address
 from sip.transport.transports import Transports
 
 # Requests whose Contact becomes the remote target of the peer, and so does that of their 2xx
@@ -56,6 +57,7 @@ class Dialogs:
         self,
         tickets: Tickets,
         domains: Domains,
+        resolver: Resolver,
         transports: Transports,
         trunks: Trunks,
         location: Location,
@@ -65,6 +67,7 @@ class Dialogs:
     ) -> None:
         self.tickets = tickets
         self.domains = domains
+        self.resolver = resolver
         self.transports = transports
         self.trunks = trunks
         self.location = location
@@ -77,8 +80,8 @@ class Dialogs:
     def target(self, request: Request, side: Passage) -> Target | None:
         """Return the one place that a request to a side goes to, its Routes through us taken off.
 
-        None: no side of this dialog has told the place that the request names, so it is one outside
-        a dialog.  Raises Refused (430) where the flow to a phone is gone, and BadMessage.
+        Return None if no side of the dialog has named that place; the request then counts as
+        outside a dialog.  Raises Refused (430) where the flow to a phone is gone, and BadMessage.
         """
         uri = _next_uri(request)
         is_routed = "route" in request.present
@@ -91,10 +94,11 @@ class Dialogs:
         if moved is not None:
             return moved
         if side.flow is not None:
-            return self._along(request, side, side.flow)
+            latest = known[-1].flow if known and not side.user else None
+            return self._along(request, side, latest or side.flow)
         if is_routed or not isinstance(uri, SipUri):
             return None
-        if side.is_at(uri.host) and not uri.param("maddr") and not self._is_not_for_phones(uri):
+        if side.is_at(place_of(uri)) and not self.domains.is_us(uri):
             return self._named(request, side)
         return self._registered(request, side, uri)
 
@@ -122,19 +126,23 @@ class Dialogs:
 
     def _named(self, request: Request, side: Passage, flow: Flow | None = None) -> Target:
         """The place that a request names, which its peer has told or was seen at."""
-        uri_text = as_request_uri(request.uri_text)
-        return Target(uri_text, flow, source=NAMED_IN_DIALOG, trunk=self._trunk(request, side))
+        fallback, uri = side.flow, request.uri
+        if fallback is None and isinstance(uri, SipUri) and not is_address(uri.host):
+            fallback = self.transports.flow_to(side.seen)  # in case that no server knows the name
+        return Target(
+            as_request_uri(request.uri_text),
+            flow,
+            source=side.seen[0],
+            trunk=self._trunk(side, request.to.uri),
+            fallback=fallback,
+            is_told=True,
+        )
 
-    def _trunk(self, request: Request, side: Passage) -> Trunk | None:
+    def _trunk(self, side: Passage, peer: Uri) -> Trunk | None:
         """The trunk whose call it is: the one that the flow of the ticket leads to."""
         if side.flow is None or not self.trunks:
             return None
-        return self.trunks.at(side.flow, username_of(request.to.uri))
-
-    def _is_not_for_phones(self, uri: SipUri) -> bool:
-        """Return True for a URI that names this server, or the gateway of a trunk."""
-        place = uri.host, uri.port or DEFAULT_PORT
-        return self.domains.is_us(uri) or (bool(self.trunks) and self.trunks.is_place(place))
+        return self.trunks.at(side.flow, username_of(peer))
 
     def _along(self, request: Request, side: Passage, flow: Flow) -> Target:
         """Go along the flow of a ticket.
@@ -147,7 +155,7 @@ class Dialogs:
             is_gone = not self.transports.is_open(flow)
         if is_gone:
             bound = self._bound(request, side)
-            phone = self._successor(request, side, bound)
+            phone = self._current_phone(request, side, bound)
             if phone is not None and "route" not in request.present:
                 return phone
             if phone is not None and phone.flow is not None:  # a proxy, which has come back
@@ -160,7 +168,9 @@ class Dialogs:
             if is_gone and not (is_taken_over and flow.transport == "UDP"):
                 # RFC 5626 §5.3: by now its NAT may have given the port to another phone.
                 raise Refused(430, f"the phone at the end of {flow} is no longer registered")
-        return Target(as_request_uri(request.uri_text), flow, trunk=self._trunk(request, side))
+        return Target(
+            as_request_uri(request.uri_text), flow, trunk=self._trunk(side, request.to.uri)
+        )
 
     def _registered(self, request: Request, side: Passage, uri: SipUri) -> Target | None:
         """Find the phone of a side by what its user has registered.
@@ -174,7 +184,7 @@ class Dialogs:
                 return target
         if self.domains.is_us(uri) and not self._is_user_of(request, side, uri):
             return None
-        return self._successor(request, side, bound)
+        return self._current_phone(request, side, bound)
 
     # Whom a side belongs to, and which of the user's phones it is
 
@@ -190,8 +200,8 @@ class Dialogs:
     def _bound(self, request: Request, side: Passage) -> list[Target]:
         """All contacts of the user on the side ahead.
 
-        The ticket has a mark of the user: To mostly names the user that it is of, the Contact names
-        one who took the call for another.
+        The ticket has a mark of that user.  Usually it is the user in To; after a forward it is in
+        the Contact.
         """
         if not side.user:
             return []
@@ -206,37 +216,37 @@ class Dialogs:
             return None
         username, realm = username_of(request.to.uri), self._realm(request, request.to.uri)
         if self.location.is_registered_from(side.seen, username, realm):
-            return None  # which is so for nearly all, and found out quickly
+            return None  # the usual case, and a cheap check
         bound = self._bound(request, side)
         if not bound or any(_is_at(target, side.seen) for target in bound):
             return None
-        return self._successor(request, side, bound)
+        return self._current_phone(request, side, bound)
 
-    def _successor(self, request: Request, side: Passage, bound: list[Target]) -> Target | None:
+    def _current_phone(self, request: Request, side: Passage, bound: list[Target]) -> Target | None:
         """Return the phone of a side as it is registered now, None if there is no telling.
 
         It is known by its instance id, or by the Call-ID of its REGISTER.  A phone without instance
         id may have a new Call-ID: then it is the one with the Contact that the request names, but
-        perhaps for its port, and else the only one that its user has.  Of several that may be it,
-        one that can be reached is taken: what a phone has left behind may be bound yet.
+        perhaps for its port, and else the only one that its user has, now as when the dialog began.
+        Of several that may be it, one that can be reached is taken: an old binding of the phone may
+        still exist.
         """
-        uri, mark = request.uri, self.tickets.mark
-        same: list[Target] = []
-        unnamed: list[Target] = []  # phones without instance id
-        for target in bound:
-            phone = target.phone
-            if phone is not None and mark(phone.aor, phone.identity) == side.user:
-                same.append(target)
-            elif phone is not None and not phone.instance:
-                unnamed.append(target)
-        equal = [target for target in unnamed if parse_uri(target.uri_text).equals(uri)]
-        moved = [
+        uri, phones = request.uri, [target for target in bound if target.phone is not None]
+        same = [t for t in phones if t.phone and self.tickets.is_phone(side, t.phone)]
+        # A phone with an instance id never becomes one without, nor the other way round.
+        others = [t for t in phones if t.phone and not t.phone.instance]
+        if side.has_instance:
+            others = []
+        equal = [target for target in others if parse_uri(target.uri_text).equals(uri)]
+        ported = [
             target
-            for target in unnamed
+            for target in others
             if target.source == side.seen[0] and _differ_in_port(parse_uri(target.uri_text), uri)
         ]
-        only = (unnamed if side.is_of_phone else bound) if len(bound) == 1 else []
-        guesses = [same, equal, moved if len(moved) == 1 else [], only]
+        only = [target for target in phones if self._is_reachable(target)]
+        if side.is_of_phone:
+            only = only if side.is_only and only == [t for t in only if t in others] else []
+        guesses = [same, equal, *(guess for guess in (ported, only) if len(guess) == 1)]
         for guess in guesses:
             if reachable := [target for target in guess if self._is_reachable(target)]:
                 return reachable[-1]
@@ -255,18 +265,31 @@ class Dialogs:
         `side` is that of the sender.  Only a user here is believed, and only from where the phone
         was seen or is registered.
         """
-        if side is None or not side.user:
+        if side is None:
+            return True
+        if not side.user and self._trunk(side, request.from_.uri) is None:
+            self.note_stranger(request, flow, side)
             return True
         contact = first_uri(request, "contact")
         if contact is None:
             return True
-        way = way_back(contact, flow, self.domains, truthful=shows_source(request.via, flow))
-        if _is_in_ticket(side, contact, way):
+        way = self._way_back(request, contact, flow, side)
+        if _is_in_ticket(side, contact, way) or self._is_told(request, place_of(contact)):
             return True
         if not self._is_sender(request, side, flow):
             return False
         self._note(request, request.from_.tag, contact, way, flow.remote)
         return True
+
+    def note_stranger(self, request: Request, flow: Flow, side: Passage | None) -> None:
+        """Learn the flow of a stranger that comes back from the same host by another port.
+
+        Its NAT has given it the port, or it has opened another connection.
+        """
+        if side is None or side.user or side.flow is None or flow.remote == side.seen:
+            return
+        if flow.transport == side.flow.transport and flow.remote[0] == side.seen[0]:
+            self.remote_targets.add(request.call_id, request.from_.tag, "", flow, flow.remote)
 
     def note_proven_request(
         self, request: Request, flow: Flow, side: Passage | None, aor: str
@@ -274,14 +297,14 @@ class Dialogs:
         """Learn the Contact of a target refresh whose sender has shown the password of `aor`."""
         contact = first_uri(request, "contact")
         if side is not None and contact is not None and self.tickets.is_of_user(side, aor):
-            way = way_back(contact, flow, self.domains, truthful=shows_source(request.via, flow))
+            way = self._way_back(request, contact, flow, side)
             self._note(request, request.from_.tag, contact, way, flow.remote)
 
     def note_response(
         self, request: Request, response: Response, side: Passage, target: Target, flow: Flow
     ) -> None:
         """Learn the Contact of a 2xx to a target refresh that went to a side along `flow`."""
-        if not side.user:
+        if not side.user and target.trunk is None:
             return
         contact = first_uri(response, "contact")
         if contact is None:
@@ -289,9 +312,35 @@ class Dialogs:
         uri = parse_uri(target.uri_text)
         is_at_contact = isinstance(uri, SipUri) and uri.host == flow.remote[0]
         is_behind_nat = side.is_bound or (target.flow is not None and not is_at_contact)
-        way = way_back(contact, flow, self.domains, truthful=not is_behind_nat)
+        way = way_back(
+            contact,
+            flow,
+            self.domains,
+            self.resolver,
+            truthful=not is_behind_nat,
+            is_plain=target.flow is None,
+        )
         if not _is_in_ticket(side, contact, way):
             self._note(request, request.to.tag, contact, way, flow.remote)
+
+    def _way_back(self, request: Request, contact: Uri, flow: Flow, side: Passage) -> Flow | None:
+        """The flow to the sender of a request; None where its Contact is meant."""
+        return way_back(
+            contact,
+            flow,
+            self.domains,
+            self.resolver,
+            truthful=shows_source(request.via, flow),
+            is_plain=side.flow is None,
+        )
+
+    def _is_told(self, request: Request, place: str) -> bool:
+        """Return True if the sender of a request has told a place in this dialog already."""
+        known, wanted = (
+            self.remote_targets.of_side(request.call_id, request.from_.tag),
+            hash(place),
+        )
+        return any(target.place == wanted for target in known)
 
     def _note(
         self, request: Request, tag: str, contact: Uri, way: Flow | None, source: Endpoint
@@ -301,10 +350,10 @@ class Dialogs:
 
     def _is_sender(self, request: Request, side: Passage, flow: Flow) -> bool:
         """Return True if a request comes from where its side was seen, or is registered now."""
-        if flow.remote == side.seen:
+        if flow.remote == side.seen or self._is_told(request, place_at(flow.remote)):
             return True
-        if flow.connection and flow.remote[0] == side.seen[0]:
-            return True  # an address can't be forged there, and a new connection has a new port
+        if self._trunk(side, request.from_.uri) is not None:
+            return self.trunks.is_gateway(flow.remote)
         uri = request.from_.uri
         realm = self.domains.realm_of_sender(uri) or self.domains.main
         aor = address_of_record(username_of(uri), realm)
@@ -312,7 +361,7 @@ class Dialogs:
             flow.remote, username_of(uri), realm
         )
 
-    # Without a ticket: a caller that passes our Record-Route over, and asks the name it called
+    # Without a ticket: a caller that ignores our Record-Route
 
     def answered_target(self, request: Request, flow: Flow) -> Target | None:
         """The phone that has answered a call of this sender a moment ago, None for any other."""
@@ -321,16 +370,24 @@ class Dialogs:
         )
         if call is None:
             return None
-        return Target(call.uri_text, call.flow, call.routes, source=NAMED_IN_DIALOG)
+        return Target(
+            call.uri_text,
+            call.flow,
+            call.routes,
+            source=flow.remote[0],
+            trunk=call.trunk,
+            is_told=True,
+        )
 
-    def answered_among(self, targets: list[Target], request: Request, flow: Flow) -> list[Target]:
-        """Of the phones of a user, the one that this dialog is with; all if none is known."""
-        answered = self.answered_target(request, flow)
-        if answered is None:
-            return targets
+    def answered_among(self, targets: list[Target], answered: Target) -> list[Target]:
+        """Of the phones of a user, the one that has answered; else the place it answered from."""
         place = place_of(parse_uri(answered.uri_text))
-        same = [target for target in targets if place_of(parse_uri(target.uri_text)) == place]
-        return same or [answered]
+        return [
+            target
+            for target in targets
+            if place_of(parse_uri(target.uri_text)) == place
+            and (answered.flow is None or target.flow == answered.flow)
+        ] or [answered]
 
 
 def _next_uri(request: Request) -> Uri:
@@ -346,10 +403,10 @@ def _is_in_ticket(side: Passage, contact: Uri, way: Flow | None) -> bool:
     if not isinstance(contact, SipUri):
         return True  # no place of SIP
     if side.flow is None:
-        return way is None and side.is_at(contact.host) and not contact.param("maddr")
+        return way is None and side.is_at(place_of(contact))
     if way is not None:
         return (way.transport, way.remote) == (side.flow.transport, side.flow.remote)
-    return not contact.param("maddr") and side.seen == (contact.host, contact.port or DEFAULT_PORT)
+    return place_of(contact) == place_at(side.seen)
 
 
 def _is_at(target: Target, place: Endpoint) -> bool:

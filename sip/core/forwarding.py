@@ -38,7 +38,7 @@ class Forwarder:
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
         """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
         outgoing, ways = self.prepared(request, target, breadth)
-        for way in self.ways(ways) if isinstance(ways, SipUri) else ways:
+        for way in self.ways_to(target, outgoing, ways) if isinstance(ways, SipUri) else ways:
             with suppress(OSError):
                 self.layer.send_statelessly(outgoing, self.flow_along(way, target))
                 return
@@ -67,7 +67,8 @@ class Forwarder:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"{uri.scheme} names no place to send to")
-        return outgoing, self.ways(uri) if self.resolver.is_quick(uri) else uri
+        is_quick = self.resolver.is_quick(uri)
+        return outgoing, self.ways_to(target, outgoing, uri) if is_quick else uri
 
     def ways(self, uri: SipUri) -> Sequence[Way]:
         """The ways to a next hop, the best first (§16.6, step 7).  Waits for names.
@@ -76,6 +77,19 @@ class Forwarder:
         """
         hops = self.resolver.hops(uri)
         return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
+
+    def ways_to(self, target: Target, outgoing: Request, next_hop: SipUri) -> Sequence[Way]:
+        """The ways of a copy for a target to its next hop, as `ways` finds them.
+
+        Where the name in a phone's Contact leads nowhere, it is the flow that the phone was seen
+        at; a Route is followed or not.  Raises NoRoute.
+        """
+        try:
+            return self.ways(next_hop)
+        except NoRoute:
+            if target.fallback is None or "route" in outgoing.present:
+                raise
+            return (target.fallback,)
 
     def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
         """The ways in the order that suits a request: for a large one connections first (§18.1.1).
@@ -94,9 +108,8 @@ class Forwarder:
         """
         if isinstance(way, Flow):
             return way
-        is_from_elsewhere = target.source not in ("", way.address[0])
-        if is_from_elsewhere and self.trunks and self.trunks.is_shut(way.address, target.trunk):
-            raise NoRoute("a contact that was registered from elsewhere leads to a gateway")
+        if self.trunks and self.trunks.is_shut(way.address, target):
+            raise NoRoute("a contact that was registered or told elsewhere leads to a gateway")
         try:
             return self.layer.transports.flow_to(way.address, way.transport)
         except OSError:

@@ -1,110 +1,39 @@
 """The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
 
 import logging
-import re
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from sys import intern
 from typing import Protocol
 
-from sip.core.refusal import Refused
-from sip.core.routing import Phone, Target, address_of_record, as_request_uri
-from sip.message.grammar import BadMessage, split_list
-from sip.message.uri import SipUri, parse_uri
-from sip.store.bindings import BindingRow
+from sip.core.bindings import (
+    Binding,
+    Bindings,
+    check_removal_of_all,
+    from_row,
+    live,
+    to_row,
+    updated_bindings,
+    within_limit,
+)
+from sip.core.refusal import printable
+from sip.core.routing import address_of_record
+from sip.message.grammar import BadMessage
+from sip.store.bindings import BindingRow, Key
 from sip.store.bindings import Bindings as Journal
-from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, flow_text, network_of, read_flow
+from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger("sip.location")
 
-# Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
-# INVITE can be multiplied by (RFC 5393).
-MAX_CONTACTS = 20
-
 # The clock of the machine was set when it is off by so much; else the two only differ in rounding.
 STEP_SECONDS = 2.0
-
-# What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
-# hundred thousand, and nobody is answered before all are known.
-_USUAL_CONTACT = re.compile(
-    r"sip:(?:[A-Za-z0-9._+-]+@)?\d+\.\d+\.\d+\.\d+(?::[1-5]?[1-9]\d{0,3})?(?:;transport=\w+)?",
-    re.ASCII,
-)
-
-
-@dataclass(slots=True, eq=False)
-class Binding:
-    """One contact of an address-of-record (§10.2).
-
-    `user_id` is the account that registered it, `contact` the URI as it came, `expires_at` seconds
-    of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
-    `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
-    and 0 where there are none; `params` are the other parameters of the contact, as they came.
-    A binding is compared by identity: one that was refreshed is another.
-    """
-
-    user_id: int
-    contact: str
-    expires_at: float
-    q: int
-    call_id: str
-    cseq: int
-    path: tuple[str, ...]
-    instance: str
-    reg_id: int
-    user_agent: str
-    flow: Flow
-    behind_nat: bool
-    params: str = ""
-
-    def has_contact(self, contact: str) -> bool:
-        """Compare contacts as URIs (§19.1.4)."""
-        return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
-
-    def is_moved_by(self, new: "Binding") -> bool:
-        """Tell whether a phone behind NAT has come back from elsewhere with another contact.
-
-        The flow was the only way to it, and it leads there no more (RFC 5626 §6).  So it is with
-        one on a connection, and with one that has learned what its NAT calls it outside: its
-        contact is, then as now, the very socket that it was seen at.
-        """
-        is_bound = self.behind_nat or self.flow.connection
-        own = self.instance, self.reg_id
-        is_same_phone = self.instance != "" and own == (new.instance, new.reg_id)
-        if self.flow.remote == new.flow.remote:
-            # From there it may bind several contacts; but it has learned what its NAT calls it.
-            return bool(is_bound) and is_same_phone
-        if not is_bound and not (self._is_its_source() and new._is_its_source()):
-            return False
-        if self.call_id == new.call_id:
-            return self.cseq < new.cseq
-        return is_same_phone
-
-    def _is_its_source(self) -> bool:
-        """Tell whether the contact is the socket that its REGISTER came from."""
-        uri = parse_uri(self.contact)
-        return isinstance(uri, SipUri) and self.flow.remote == (uri.host, uri.port or DEFAULT_PORT)
-
-    def is_set_later_than(self, call_id: str, cseq: int) -> bool:
-        """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
-        return self.call_id == call_id and cseq <= self.cseq
-
-    def target(self, aor: str, *, is_connected: bool) -> Target:
-        """Where a request for this contact of `aor` goes.
-
-        `is_connected` says that the connection leads on by which it was registered.
-        """
-        uri_text = as_request_uri(self.contact)
-        flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
-        source = self.flow.remote[0]
-        return Target(uri_text, flow, self.path, self.q, source, phone=self.phone(aor))
-
-    def phone(self, aor: str) -> Phone:
-        """The phone that is bound, as one of `aor`."""
-        return Phone(aor, self.instance, self.call_id, self.flow)
-
-
-Bindings = tuple[Binding, ...]
+# Bindings of closed connections that are removed at one time: some milliseconds' work.  A gateway
+# may have registered thousands by one connection.
+CLOSED_AT_ONCE = 500
+# Users whose phones were cut off, and from where: as many as there may be connections, 300 octets
+# each.  The one of longest ago goes.
+MAX_CUT_OFF = 20_000
+# Removals at the limit are logged at most once in so many seconds.
+SECONDS_BETWEEN_LINES = 1.0
 
 
 class Account(Protocol):
@@ -116,56 +45,6 @@ class Account(Protocol):
     def username(self) -> str: ...
     @property
     def realm(self) -> str | None: ...
-
-
-def live(bindings: Bindings, now: float) -> Bindings:
-    """The bindings that have not expired."""
-    for binding in bindings:
-        if binding.expires_at <= now:
-            return tuple(b for b in bindings if b.expires_at > now)
-    return bindings
-
-
-def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
-    """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
-
-    What is wanted with no time left goes.  Raises Refused, and nothing is changed: 500 for a
-    request that one of the same Call-ID has overtaken, 403 for too many contacts.
-    """
-    bindings = list(live(current, now))
-    for new in wanted:
-        # Equality of URIs is not transitive: a contact is no key to look up by, and one may be
-        # equal to several that differ from each other.
-        equal = [b for b in bindings if b.has_contact(new.contact)]
-        for old in equal:
-            if old.is_set_later_than(new.call_id, new.cseq) and old not in wanted:
-                raise _out_of_order(new.cseq)
-        if new.expires_at <= now:
-            bindings = [b for b in bindings if b not in equal]
-        elif equal:  # in the place of the first
-            first = equal[0]
-            kept = [b for b in bindings if b is first or b not in equal]
-            bindings = [new if b is first else b for b in kept]
-        else:
-            bindings = [b for b in bindings if b in wanted or not b.is_moved_by(new)]
-            bindings.append(new)
-    if len(bindings) > MAX_CONTACTS:
-        raise Refused(
-            403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
-        )
-    return tuple(bindings)
-
-
-def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
-    """See whether `Contact: *` may remove every binding (§10.3, step 6).  Raises Refused (500)."""
-    if any(binding.is_set_later_than(call_id, cseq) for binding in current):
-        raise _out_of_order(cseq)
-
-
-def _out_of_order(cseq: int) -> Refused:
-    return Refused(
-        500, f"CSeq {cseq} is not above that of an earlier REGISTER", reason="CSeq Out of Order"
-    )
 
 
 class Location:
@@ -188,23 +67,39 @@ class Location:
         self._swept_until = int(clock())
         self._offset = unix_clock() - clock()  # of what is kept from what is reckoned with
         self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
+        # Of each open connection the addresses-of-record that it alone leads to, or once did.
+        self._by_connection: dict[int, dict[str, None]] = {}
+        self._closed: deque[tuple[int, dict[str, None]]] = deque()  # the same of closed ones
+        self._cut_off: OrderedDict[tuple[str, str], float] = OrderedDict()  # until when
+        self._next_line_at = 0.0
 
     def __len__(self) -> int:
         return len(self._bindings)
 
     def load(self, rows: Iterable[BindingRow]) -> list[Binding]:
-        """Take over and give what was kept; rows that can't be read any more are left out."""
+        """Take over and give what was kept; rows that can't be read any more are left out.
+
+        The connections of before are closed: a binding that ended with one is given, since its
+        phone was there, and is bound no more.
+        """
         now, unix_now = self.clock(), self.unix_clock()
         loaded: list[Binding] = []
+        ended: list[Key] = []
         for row in rows:
             if row.user_id in self._dropped:
                 continue  # its account has gone while others were loaded
             try:
-                binding = _from_row(row, now, unix_now)
+                binding = from_row(row, now, unix_now)
             except (BadMessage, ValueError):
                 continue
-            self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
             loaded.append(binding)
+            if binding.ends_with_connection:
+                ended.append(binding.key)
+                self._remember_cut_off(row.aor, binding)
+            else:
+                self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+        if ended:
+            self.journal.drop(ended)
         return loaded
 
     def follow_unix_clock(self) -> None:
@@ -226,11 +121,19 @@ class Location:
     def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
         """Apply the contacts of one REGISTER and give all that is bound then.
 
-        Blocks until it is kept.  Raises Refused as `updated_bindings` does, and what the journal
-        raises; then nothing has changed.
+        Blocks until it is kept.  Raises Refused as `updated_bindings` and `within_limit` do, and
+        what the journal raises; then nothing has changed.
         """
-        current = self._bindings.get(aor, ())
-        return self._change(aor, current, updated_bindings(current, wanted, self.clock()))
+        current, now = self._bindings.get(aor, ()), self.clock()
+        after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
+        if removed and now >= self._next_line_at:
+            self._next_line_at = now + SECONDS_BETWEEN_LINES
+            log.info(
+                "contact limit of %s: removed %s, the oldest of the same device",
+                printable(aor[:60]),
+                ", ".join([printable(binding.contact[:80]) for binding in removed]),
+            )
+        return self._change(aor, current, after)
 
     def remove_all(self, aor: str, call_id: str, cseq: int) -> None:
         """Remove every binding (§10.2.2).  Blocks and raises as `update` does."""
@@ -239,9 +142,15 @@ class Location:
         self._change(aor, current, ())
 
     def is_reached_from(self, network: str, username: str, realm: str) -> bool:
-        """Tell whether a user is registered from an address, or the network of one."""
-        bindings = self.bindings(address_of_record(username, realm))
-        return any(network_of(binding.flow.remote[0]) == network for binding in bindings)
+        """Tell whether a user is registered from an address, or the network of one.
+
+        So is one whose connection has closed, for as long as it had registered: it is about to
+        come back.
+        """
+        aor = address_of_record(username, realm)
+        if self._cut_off.get((network, aor), 0.0) > self.clock():
+            return True
+        return any(network_of(b.flow.remote[0]) == network for b in self.bindings(aor))
 
     def is_registered_from(self, source: Endpoint, username: str, realm: str) -> bool:
         """Return True if a phone of a user has registered from an address and port."""
@@ -250,14 +159,53 @@ class Location:
                 return True
         return False
 
-    def drop(self, aor: str, contact: str) -> None:
-        """Let go of one contact, by its text; one that isn't bound is no error.
+    def connection_closed(self, connection: int) -> None:
+        """Remove the bindings that a connection alone led to; doesn't wait.
+
+        What is more than CLOSED_AT_ONCE is left to `remove_closed`.
+        """
+        aors = self._by_connection.pop(connection, None)
+        if aors:
+            self._closed.append((connection, aors))
+            self.remove_closed()
+
+    def remove_closed(self) -> None:
+        """Go on with what connections that have closed led to; doesn't wait."""
+        gone: list[Key] = []
+        for _ in range(CLOSED_AT_ONCE):
+            if not self._closed:
+                break
+            connection, aors = self._closed[0]
+            aor, _ = aors.popitem()
+            if not aors:
+                self._closed.popleft()
+            before = self._bindings.get(aor, ())
+            ended = [
+                b for b in before if b.flow.connection == connection and b.ends_with_connection
+            ]
+            if ended:
+                self._put(aor, tuple(b for b in before if b not in ended))
+            for binding in ended:
+                gone.append(binding.key)
+                self._remember_cut_off(aor, binding)
+        if gone:
+            self.journal.drop(gone)
+
+    def _remember_cut_off(self, aor: str, binding: Binding) -> None:
+        key = network_of(binding.flow.remote[0]), aor
+        self._cut_off.pop(key, None)
+        self._cut_off[key] = binding.expires_at  # the latest are last
+        if len(self._cut_off) > MAX_CUT_OFF:
+            self._cut_off.popitem(last=False)
+
+    def drop(self, aor: str, contact: str, flow: str) -> None:
+        """Let go of one contact, by its text and that of its flow; no error if it isn't bound.
 
         It isn't the phone that asks, and it may register again at once.  Blocks until that is
         kept, and raises what the journal raises.
         """
         current = self._bindings.get(aor, ())
-        after = tuple(b for b in current if b.contact != contact)
+        after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
         self._change(aor, current, after, is_phones_wish=False)
 
     def lose(self, aor: str, binding: Binding) -> None:
@@ -265,7 +213,7 @@ class Location:
         current = self._bindings.get(aor, ())
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
-            self.journal.drop([(binding.user_id, binding.contact)])
+            self.journal.drop([binding.key])
 
     def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
         """Let go of all that these accounts have registered; doesn't wait.
@@ -273,12 +221,12 @@ class Location:
         A realm of None is the main one.  What another account of the same name has registered
         stays.
         """
-        gone: list[tuple[int, str]] = []
+        gone: list[Key] = []
         for account in accounts:
             self._dropped.add(account.id)
             aor = address_of_record(account.username, account.realm or main_realm)
             if before := self._bindings.get(aor):
-                gone += [(account.id, b.contact) for b in before if b.user_id == account.id]
+                gone += [b.key for b in before if b.user_id == account.id]
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
         if gone:
             self.journal.drop(gone)
@@ -289,12 +237,10 @@ class Location:
         """Change memory first: the next request of the phone finds its order; undone if need be."""
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
-        kept = [_to_row(aor, binding, now, unix_now) for binding in new]
-        gone: list[tuple[int, str]] = []
-        for old in before:
-            row = old.user_id, old.contact
-            if old not in after and all(row != (b.user_id, b.contact) for b in new):
-                gone.append(row)
+        kept = [to_row(aor, binding, now, unix_now) for binding in new]
+        written = [row.key for row in kept]
+        keys = [old.key for old in before if old not in after]
+        gone = [key for key in keys if key not in written]
         self._put(aor, after)
         if kept or gone:
             seen_at = round(unix_now) if is_phones_wish else None
@@ -304,11 +250,24 @@ class Location:
         return after
 
     def _restore(self, aor: str, before: Bindings) -> None:
-        """Undo a change, but not what has been dropped since."""
-        self._put(aor, tuple(b for b in before if b.user_id not in self._dropped))
+        """Undo a change, but not what has been dropped since, or has ended with its connection."""
+        self._put(
+            aor,
+            tuple(b for b in before if b.user_id not in self._dropped and not self._has_ended(b)),
+        )
+
+    def _has_ended(self, binding: Binding) -> bool:
+        """Return True if a binding that was bound before ended with its connection."""
+        connection = binding.flow.connection
+        return binding.ends_with_connection and connection not in self._by_connection
 
     def _put(self, aor: str, bindings: Bindings) -> None:
-        self.on_change(self._bindings.get(aor, ()), bindings)
+        before = self._bindings.get(aor, ())
+        self.on_change(before, bindings)
+        for binding in bindings:
+            # Only a new one: what waits for `remove_closed` is not entered again.
+            if binding.flow.connection and binding not in before and binding.ends_with_connection:
+                self._by_connection.setdefault(binding.flow.connection, {})[aor] = None
         if not bindings:
             self._bindings.pop(aor, None)
             return
@@ -327,60 +286,14 @@ class Location:
         if until - self._swept_until > len(self._expiring):
             seconds = [second for second in self._expiring if second <= until]
         self._swept_until = until
-        expired: list[tuple[int, str]] = []
+        expired: list[Key] = []
         for second in seconds:
             for aor in self._expiring.pop(second, ()):
                 if self._sweep_at.get(aor) != second:
                     continue  # an earlier second has taken its place
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
-                expired += [(b.user_id, b.contact) for b in before if b.expires_at <= now]
+                expired += [b.key for b in before if b.expires_at <= now]
                 self._put(aor, live(before, now))
         if expired:
             self.journal.forget(expired, self.unix_clock())
-
-
-def _to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
-    flow = flow_text(binding.flow)
-    return BindingRow(
-        user_id=binding.user_id,
-        aor=aor,
-        contact=binding.contact,
-        expires_at=round(unix_now + binding.expires_at - now),
-        q=binding.q / 1000,
-        call_id=binding.call_id,
-        cseq=binding.cseq,
-        path=", ".join(binding.path),
-        instance=binding.instance,
-        reg_id=binding.reg_id,
-        user_agent=binding.user_agent,
-        flow=f"{flow};nat" if binding.behind_nat else flow,
-        updated_at=round(unix_now),
-        params=binding.params,
-    )
-
-
-def _from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
-    """What a row says.
-
-    It lasts no longer from now than it was granted, wherever the clock was when it was written.
-    """
-    granted = row.expires_at - row.updated_at
-    flow_text, _, nat = row.flow.partition(";")
-    if not _USUAL_CONTACT.fullmatch(row.contact):
-        parse_uri(row.contact)
-    return Binding(
-        user_id=row.user_id,
-        contact=row.contact,
-        expires_at=now + min(row.expires_at - unix_now, granted),
-        q=round(row.q * 1000),
-        call_id=row.call_id,
-        cseq=row.cseq,
-        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
-        instance=row.instance,
-        reg_id=row.reg_id,
-        user_agent=intern(row.user_agent),
-        flow=read_flow(flow_text),
-        behind_nat=nat == "nat",
-        params=intern(row.params),
-    )

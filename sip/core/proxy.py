@@ -44,7 +44,7 @@ log = logging.getLogger("sip.proxy")
 # Requests that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
 # Requests within a dialog whose sender is asked for its password when it names a new Contact from
-# an address where it was never seen.  A phone can answer that as it did when it called.
+# an address where it was never seen.  Phones answer 407 to these methods, as to the first INVITE.
 _CHALLENGED = frozenset({"INVITE", "UPDATE"})
 # Requests that a phone sends to its own address to ask for what a server beside it would know.
 _FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
@@ -81,11 +81,12 @@ class Proxy:
         self.forwarder = Forwarder(layer, domains, resolver, trunks)
         transports, remote_targets = layer.transports, RemoteTargets()
         self.record_routes = RecordRoutes(
-            tickets, domains, transports.sent_by, is_bound, remote_targets
+            tickets, domains, resolver, transports.sent_by, is_bound, remote_targets
         )
         self.dialogs = Dialogs(
             tickets,
             domains,
+            resolver,
             transports,
             trunks,
             location,
@@ -199,14 +200,19 @@ class Proxy:
     def _target_of_ack(
         self, request: Request, flow: Flow, passage: Passage | None
     ) -> Target | None:
-        """Where an ACK goes: to one place, the best that its target is bound to (§16.11)."""
+        """Where an ACK goes: to one place, the best that its target is bound to (§16.11).
+
+        Without a ticket that is the phone that has answered this sender a moment ago.
+        """
         if passage is not None and (target := self.dialogs.target(request, passage)) is not None:
             return target
-        realm = self._realm_here(request)
-        if realm is None:
+        if "route" in request.present:
             return None
         if passage is None:
             return self.dialogs.answered_target(request, flow)
+        realm = self._realm_here(request)
+        if realm is None:
+            return None
         targets = self._target_set().of_user(username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
@@ -218,9 +224,14 @@ class Proxy:
         account = self._caller(request, upstream)
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
-        targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
-        if request.to.tag and realm is not None:
-            targets = self.dialogs.answered_among(targets, request, upstream.flow)
+        answered = None
+        if request.to.tag and "route" not in request.present:
+            answered = self.dialogs.answered_target(request, upstream.flow)
+        if answered is None:
+            targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
+        else:
+            bound = target_set.of_user(username_of(request.uri), realm) if realm else []
+            targets = self.dialogs.answered_among(bound, answered)
         caller = self._phone_of(account, request, upstream.flow) if account else None
         record_routes, came_by = self.record_routes, upstream.flow
 
@@ -322,9 +333,10 @@ class Proxy:
     def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:
         """The phone of a user here that sends along a flow; without instance if none is known."""
         aor = address_of_record(account.username, self._realm_of_caller(request))
-        for binding in self.location.bindings(aor):
+        bindings = self.location.bindings(aor)
+        for binding in bindings:
             if binding.flow.remote == flow.remote:
-                return binding.phone(aor)
+                return binding.phone(aor, is_only=len(bindings) == 1)
         return Phone(aor)
 
     def _is_of_gateway(self, request: Request, upstream: Upstream) -> bool:

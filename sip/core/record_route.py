@@ -1,4 +1,4 @@
-"""Our Record-Route: who gets which ticket when a dialog begins (RFC 3261 §16.6 step 4, §16.7).
+"""Our Record-Route: which side gets which ticket when a dialog begins (RFC 3261 §16.6, §16.7).
 
 A ticket leads to where a side can be reached when its request passes: along a flow, or to its
 address.  The callee tells where it is by its answer only, in its Contact and in the Record-Route of
@@ -11,14 +11,16 @@ from collections.abc import Callable
 from sip.core.reach import is_hidden, lasting_flow, way_back
 from sip.core.remote_targets import AnsweredCall, RemoteTargets
 from sip.core.routing import Domains, Phone, Target, as_request_uri, place_of
-from sip.core.ticket import Passage, Tickets, with_answer
+from sip.core.ticket import Passage, Tickets, contact_place, with_answer
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, parse_uri
-from sip.transport.flow import DEFAULT_PORT, Flow, shows_source
-from sip.transport.resolver import is_address
+from sip.transport.flow import DEFAULT_PORT, Flow, reply_flow, shows_source
+from sip.transport.resolver import Resolver, is_address
 
+# Places that the answers to one branch may tell, each of an early dialog of its own (§12.1).
+MAX_PLACES_OF_BRANCH = 20
 # A Contact of a user at a host and port, and nothing else.
 _USUAL_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
 
@@ -34,12 +36,14 @@ class RecordRoutes:
         self,
         tickets: Tickets,
         domains: Domains,
+        resolver: Resolver,
         sent_by: Callable[[Flow], str],
         is_bound: Callable[[Flow], bool],
         remote_targets: RemoteTargets,
     ) -> None:
         self.tickets = tickets
         self.domains = domains
+        self.resolver = resolver
         self.sent_by = sent_by
         self.is_bound = is_bound
         self.remote_targets = remote_targets
@@ -64,48 +68,52 @@ class RecordRoutes:
         here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
         is_plain = _is_plain(target, way)
         callee = target.phone if is_plain or _is_phones_own(target, way) else None
-        # A callee that has shown no password gets no ticket that leaves the way free.
-        is_free = caller is not None and (is_plain or target.flow is not None)
-        to_caller = self._passage_to_sender(request, came_by, is_free=is_free)
+        # Without a password on both sides the caller is reached along its flow alone.
+        are_users = caller is not None and (is_plain or target.flow is not None)
+        to_caller = self._passage_to_sender(request, came_by, are_users=are_users)
         if caller is not None and is_plain:
             to_callee = _at_its_place(parse_uri(target.uri_text), way)
         else:
             to_callee = self._passage_along(way)
         if caller is not None:
-            to_caller.user = self.tickets.mark(caller.aor, caller.identity)
+            to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
-            to_callee.user = self.tickets.mark(callee.aor, callee.identity)
+            to_callee.user = self.tickets.phone_mark(callee)
         tag, issue = request.from_.tag, self.tickets.issue
         if to_caller.flow is None and to_callee.flow is None and here == there:
             value = issue(*here, call_id, tag, to_caller, to_callee)
         else:
             value = issue(*here, call_id, tag, to_caller)
             outgoing.put_first("record-route", f"Record-Route: {value}")
-            value = issue(*there, call_id, tag, to_callee)
+            value = issue(*there, call_id, tag, to_callee, is_callee=True)
         outgoing.put_first("record-route", f"Record-Route: {value}")
         return DialogStart(self, request, came_by.remote[0], target, way, value, to_callee)
 
     def _passage_along(self, flow: Flow) -> Passage:
         return Passage(flow, flow.remote, is_bound=self.is_bound(flow))
 
-    def _passage_to_sender(self, request: Request, came_by: Flow, *, is_free: bool) -> Passage:
-        """How the sender of a request is reached: along its flow, or where its Contact says.
+    def _passage_to_sender(self, request: Request, came_by: Flow, *, are_users: bool) -> Passage:
+        """How the sender of a request is reached: at its Contact, or along its flow.
 
-        On a connection a flow is always needed; on UDP behind NAT, where the Contact is an address
-        here, which leads back to us, and where a proxy before us has a Route of its own, which is
-        followed along a flow only.
+        Along its flow:
+        - on a connection;
+        - behind NAT, and if its Contact leads back to this server or nowhere;
+        - behind a proxy that records its Route;
+        - unless both sides are users here.
         """
         is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
-        if not is_connected and (is_recorded or not is_free):
-            return self._passage_along(came_by)
+        via = request.via
+        truthful = shows_source(via, came_by)
         uri = first_uri(request, "record-route" if is_recorded else "contact")
-        truthful = shows_source(request.via, came_by)
         if is_connected:
-            flow = lasting_flow(uri, came_by, truthful=truthful, via=request.via)
+            flow = lasting_flow(uri, came_by, truthful=truthful, via=via)
             return self._passage_along(flow)
+        if is_recorded or not are_users:
+            # Without rport a truthful Via names the port that the sender listens on (§18.2.2).
+            return self._passage_along(reply_flow(via, came_by) if truthful else came_by)
         if uri is None:
-            return _at_its_place(uri, came_by) if truthful else self._passage_along(came_by)
-        way = way_back(uri, came_by, self.domains, truthful=truthful)
+            return _at_its_place(None, came_by) if truthful else self._passage_along(came_by)
+        way = way_back(uri, came_by, self.domains, self.resolver, truthful=truthful, is_plain=False)
         return _at_its_place(uri, came_by) if way is None else self._passage_along(came_by)
 
     def answer_place(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
@@ -113,20 +121,28 @@ class RecordRoutes:
 
         `uri` is its Contact, or with `is_routed` the nearest Route that it has recorded.
         """
-        side, target, way = start.to_callee, start.target, start.way
+        target, way = start.target, start.way
         is_ours = start.callee_is_user or target.trunk is not None
         if not is_ours or not isinstance(uri, SipUri) or uri.scheme != "sip":
             return ""
-        if _is_behind_nat(target, way) or self.domains.is_us(uri) or is_hidden(uri, way.remote[0]):
+        if self._is_out_of_reach(uri, target, way):
             return ""
-        if not is_routed and (
-            (side.flow is None and side.is_at(uri.host) and not uri.param("maddr"))
-            or (way.connection and uri.host == way.remote[0])
-            or (uri.host, uri.port or DEFAULT_PORT) == way.remote
+        is_on_connection = way.connection > 0 and uri.host == way.remote[0]
+        is_registered = not is_routed and (
+            (uri.host, uri.port or DEFAULT_PORT) == way.remote
             or place_of(uri) == place_of(parse_uri(target.uri_text))
-        ):
-            return ""
-        return place_of(uri)
+        )
+        return "" if is_on_connection or is_registered else place_of(uri)
+
+    def _is_out_of_reach(self, uri: SipUri, target: Target, way: Flow) -> bool:
+        """Return True for a place at which a callee can't be reached, or may not be."""
+        source = way.remote[0]
+        return (
+            _is_behind_nat(target, way)
+            or self.domains.is_us(uri)
+            or is_hidden(uri, source)
+            or not self.resolver.may_reach(uri, source)
+        )
 
 
 class DialogStart:
@@ -135,6 +151,8 @@ class DialogStart:
     __slots__ = (
         "_caller",
         "_registered_at",
+        "_ticket",
+        "_told",
         "_usual_route",
         "_value",
         "record_routes",
@@ -162,6 +180,8 @@ class DialogStart:
         self._value = value  # of our Record-Route, the topmost
         self._registered_at = target.uri_text.rpartition("@")[2]
         self._usual_route = f"Record-Route: {value}"
+        self._ticket = value.partition(";t=")[2].partition(";")[0]
+        self._told = 0  # places, by as many early dialogs
         self.to_callee = to_callee
 
     @property
@@ -185,7 +205,8 @@ class DialogStart:
         try:
             callee_tag = response.to.tag
             routes = response.values("record-route")
-            own = routes.index(self._value) if self._value in routes else -1
+            # A phone may have written the value in its own way; the ticket in it is the same.
+            own = next((at for at, route in enumerate(routes) if self._ticket in route), -1)
             recorded = routes[: max(own, 0)]  # by the proxies behind us, the nearest last
             nearest = parse_name_addr(recorded[-1]).uri if recorded else contact
         except BadMessage:
@@ -195,16 +216,16 @@ class DialogStart:
         record_routes, request = self.record_routes, self.request
         call_id, tag = request.call_id, request.from_.tag
         place = record_routes.answer_place(nearest, self, is_routed=bool(recorded))
-        if place:
+        if place and self._told < MAX_PLACES_OF_BRANCH:
+            self._told += 1
             record_routes.remote_targets.add(call_id, callee_tag, place, None, self.way.remote)
-            if own >= 0:
-                signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, place)
-                routes[own] = with_answer(self._value, signature)
-                response.set_values("record-route", "Record-Route", routes)
+        if place and own >= 0:
+            signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, place)
+            routes[own] = with_answer(self._value, signature)
+            response.set_values("record-route", "Record-Route", routes)
         if is_ack_expected:
-            flow = self.target.flow if self.callee_is_user else self.way
             uri_text, routes_to_it = as_request_uri(contact.text), tuple(reversed(recorded))
-            self._note_answer(callee_tag, uri_text, None if place else flow, routes_to_it)
+            self._note_answer(callee_tag, uri_text, None if place else self.way, routes_to_it)
 
     def _usual_contact(self, response: Response) -> str:
         """The Contact of a callee at the place that is registered, with no proxy behind us.
@@ -227,7 +248,8 @@ class DialogStart:
         self, callee_tag: str, uri_text: str, flow: Flow | None, routes: tuple[str, ...]
     ) -> None:
         request = self.request
-        call = AnsweredCall(uri_text, flow, routes, hash(request.from_.tag), self._caller)
+        tag = hash(request.from_.tag)
+        call = AnsweredCall(uri_text, flow, routes, tag, self._caller, self.target.trunk)
         self.record_routes.remote_targets.add_answer(request.call_id, callee_tag, call)
 
 
@@ -244,19 +266,17 @@ def first_uri(message: Request | Response, name: str) -> Uri | None:
 
 def _at_its_place(contact: Uri | None, flow: Flow) -> Passage:
     """A side that is reached where its Contact says, and at the other end of a flow."""
-    host = contact.host if isinstance(contact, SipUri) else ""
-    return Passage(None, flow.remote, "" if host == flow.remote[0] else host)
+    return Passage(None, flow.remote, contact_place(contact, flow.remote))
 
 
 def _is_plain(target: Target, way: Flow) -> bool:
-    """Return True if a target is a phone that was seen at its Contact, an address.
-
-    A proxy before it has a Route of its own.  A host that another phone has named has never
-    authenticated.  A name may lead to several hosts, of which one has the call.
-    """
-    if target.flow is not None or target.path or target.source != way.remote[0]:
+    """Return True if a target is a phone that was seen at its Contact, an address."""
+    if target.flow is not None or target.path:  # behind NAT, on a connection, or behind a proxy
+        return False
+    if target.source != way.remote[0]:  # no password was shown from that host
         return False
     uri = parse_uri(target.uri_text)
+    # A name may lead to several hosts, and one of them has the call.
     return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
 
 

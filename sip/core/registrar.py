@@ -1,14 +1,15 @@
 """The registrar (RFC 3261 §10.3): the eight steps, in blocking style."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from sys import intern
 
 from sip.core.authentication import Authenticator
-from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
-from sip.core.reach import lasting_flow, needs_flow
+from sip.core.bindings import MAX_CONTACTS, Binding, Bindings, own_first
+from sip.core.location import Location
+from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record
 from sip.message.grammar import BadMessage, quote, without_params
@@ -23,6 +24,7 @@ from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow, shows_source
+from sip.transport.resolver import Resolver
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
@@ -70,12 +72,14 @@ class Registrar:
         authenticator: Authenticator,
         domains: Domains,
         location: Location,
+        resolver: Resolver,
         expiry: Expiry,
         clock: Callable[[], float],
     ) -> None:
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
+        self.resolver = resolver
         self.expiry = expiry
         self.clock = clock
 
@@ -99,16 +103,21 @@ class Registrar:
             raise Refused(403, f"{account.username} may not register for {to.username[:60]}")
         aor = address_of_record(to.username, realm)
         contacts = request.values("contact")
+        wanted: list[Binding] = []
+        bindings: Bindings = ()
         if not contacts:
             bindings = self.location.bindings(aor)
         elif "*" in contacts:
             self._check_star(request, contacts)
             self.location.remove_all(aor, request.call_id, request.cseq[0])
-            bindings = ()
         else:
             wanted = self._wanted(request, contacts, path, upstream.flow, account.id)  # step 6
             bindings = self.location.update(aor, wanted)  # step 7
-        self._answer(request, upstream, bindings, path)  # step 8
+            if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
+                # It closed before they were bound, or while that was written.
+                self.location.connection_closed(upstream.flow.connection)
+        listed = own_first(bindings, wanted, request.call_id, upstream.flow)
+        self._answer(request, upstream, listed, path)  # step 8
 
     def _domain(self, request: Request) -> str:
         """The realm of the domain that is registered with (§8.2.2.1; §10.3, step 1)."""
@@ -137,9 +146,10 @@ class Registrar:
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_us(_read_path(value)) for value in path):
-            raise Refused(403, "its Path leads back here")
+            raise BadMessage("Path Leads Back Here")
         user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
         truthful = shows_source(request.via, flow)
+        is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
         for value in contacts:
             try:
@@ -159,22 +169,36 @@ class Registrar:
                 cseq=request.cseq[0],
                 path=path,
                 instance=(contact.params.get("+sip.instance") or "")[:200],
-                reg_id=parse_seconds(contact.params.get("reg-id"), 0),
+                reg_id=_reg_id(contact),
                 user_agent=user_agent,
                 flow=lasting_flow(uri, flow, truthful=truthful),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
-                and not self.domains.is_us(uri)
-                and needs_flow(uri, flow, truthful=truthful),
+                and self._needs_flow(uri, flow, truthful=truthful),
                 params=""
                 if _NOT_AS_THEY_CAME.issuperset(contact.params)
                 else _other_params(contact.params_text),
+                registered_at=now,
+                is_proxied=is_proxied,
             )
             wanted.append(binding)
         return wanted
 
+    def _needs_flow(self, contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
+        """Tell whether a phone is reached along its flow alone; a Contact that names us never is.
+
+        `localhost` in the Contact of a phone elsewhere doesn't name us.
+        """
+        if self.domains.is_us(contact) and not is_loopback_elsewhere(contact, flow):
+            return False
+        return needs_flow(contact, flow, self.resolver, truthful=truthful)
+
     def _answer(
-        self, request: Request, upstream: Upstream, bindings: Bindings, path: tuple[str, ...]
+        self,
+        request: Request,
+        upstream: Upstream,
+        bindings: Sequence[Binding],
+        path: tuple[str, ...],
     ) -> None:
         now = self.clock()
         extra = (
@@ -207,17 +231,25 @@ def _supported_path(request: Request) -> tuple[str, ...]:
 
 
 def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:
-    """Refuse what is more than any phone has.
+    """Refuse what is more than any phone has.  Raises BadMessage (400).
 
-    Contacts are compared each with all others, as URIs; Path and Call-ID are kept with each.
+    Contacts are compared each with all others, as URIs; Path and Call-ID are kept with each.  403
+    would tell a phone that its password is wrong.
     """
-    if (
-        len(contacts) > MAX_CONTACTS
-        or any(len(contact) > MAX_CONTACT_LENGTH for contact in contacts)
-        or sum(map(len, path)) > MAX_PATH_LENGTH
-        or len(call_id) > MAX_CALL_ID_LENGTH
-    ):
-        raise Refused(403, "more or longer contacts, Path or Call-ID than any phone has")
+    if len(contacts) > MAX_CONTACTS:
+        raise BadMessage("Too Many Contacts")
+    if any(len(contact) > MAX_CONTACT_LENGTH for contact in contacts):
+        raise BadMessage("Contact Too Long")
+    if sum(map(len, path)) > MAX_PATH_LENGTH:
+        raise BadMessage("Path Too Long")
+    if len(call_id) > MAX_CALL_ID_LENGTH:
+        raise BadMessage("Call-ID Too Long")
+
+
+def _is_proxied(request: Request) -> bool:
+    """Return True if a proxy passed a request on: there is a Via below the top one."""
+    names = request.names
+    return names.count("via") > 1 or "," in request.lines[names.index("via")]
 
 
 def _read_path(value: str) -> SipUri:
@@ -242,6 +274,13 @@ def _asked_seconds(contact: NameAddr, header_expires: int) -> int:
     if "expires" not in contact.params:
         return header_expires
     return parse_seconds(contact.params["expires"], EXPIRES_IF_MALFORMED)
+
+
+def _reg_id(contact: NameAddr) -> int:
+    """The reg-id of a Contact; without an instance it is ignored (RFC 5626 §6)."""
+    if "reg-id" not in contact.params or not contact.params.get("+sip.instance"):
+        return 0
+    return parse_seconds(contact.params["reg-id"], 0)
 
 
 def _contact_value(binding: Binding, now: float) -> str:

@@ -7,11 +7,12 @@ within bounds, and forgotten by a restart: then the bindings of its user lead to
 from collections import OrderedDict
 from typing import NamedTuple
 
+from sip.core.trunk import Trunk
 from sip.transport.flow import Endpoint, Flow
 
 # Sides of dialogs that have named another place than their tickets say.  Some 400 octets each.
 MAX_SIDES = 20_000
-# Places of one side: the latest, and what a request that was sent before it still names.
+# Places of one side: the latest, and earlier ones that a request under way may still name.
 MAX_PLACES_OF_SIDE = 4
 # Answered INVITEs whose ACK may come without a Route.  It comes within seconds; 32 at most pass
 # until the callee gives up (§13.3.1.4).
@@ -35,7 +36,8 @@ class RemoteTarget(NamedTuple):
 class AnsweredCall(NamedTuple):
     """Where the ACK of a 2xx goes, by the Contact and the Record-Route of that 2xx.
 
-    `caller_tag` is hashed; `caller` is the host that the INVITE came from.
+    `caller_tag` is hashed; `caller` is the host that the INVITE came from; `trunk` is that of a
+    call by a gateway.
     """
 
     uri_text: str
@@ -43,6 +45,7 @@ class AnsweredCall(NamedTuple):
     routes: tuple[str, ...]
     caller_tag: int
     caller: str
+    trunk: Trunk | None
 
 
 class RemoteTargets:
@@ -71,7 +74,9 @@ class RemoteTargets:
         """Remember where the ACK of a 2xx goes."""
         if len(answered.uri_text) + sum(map(len, answered.routes)) > MAX_KEPT_LENGTH:
             return
-        self._answered[hash((call_id, callee_tag))] = answered
+        key = hash((call_id, callee_tag))
+        self._answered.pop(key, None)
+        self._answered[key] = answered  # the latest are last
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
 

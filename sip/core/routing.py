@@ -20,7 +20,7 @@ from sip.message.uri import (
     read_uri,
 )
 from sip.transaction.tokens import fingerprint
-from sip.transport.flow import DEFAULT_PORT, Flow
+from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow
 from sip.transport.resolver import is_address
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
@@ -141,22 +141,20 @@ class Phone(NamedTuple):
     """A user agent that is registered here, or the user of one that isn't.
 
     `instance` is its instance id (RFC 5626 §4.1), `call_id` that of its REGISTER; both are "" where
-    no phone is known.  `flow` is the one that its REGISTER came by.
+    no phone is known.  `flow` is the one that its REGISTER came by; `is_only` says that the user
+    has no other one.
     """
 
     aor: str
     instance: str = ""
     call_id: str = ""
     flow: Flow | None = None
+    is_only: bool = False
 
     @property
     def identity(self) -> str:
         """What a phone keeps when it registers again from another address."""
         return self.instance or self.call_id
-
-
-# The `source` of a target that a side of a dialog has named: no address, so no gateway is reached.
-NAMED_IN_DIALOG = "dialog"
 
 
 @dataclass(slots=True)
@@ -166,7 +164,9 @@ class Target:
     `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
     Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
     named this place, "" where that is no matter; `trunk` answers what is asked there who we are;
-    `phone` is the one that is registered with this place, None for any other target.
+    `phone` is the one that is registered with this place, None for any other target; `fallback`
+    is the way where the name in `uri_text` leads nowhere; `is_told` says that a side of a dialog
+    has named the place.
     """
 
     uri_text: str
@@ -176,6 +176,8 @@ class Target:
     source: str = ""
     trunk: Trunk | None = None
     phone: Phone | None = None
+    fallback: Flow | None = None
+    is_told: bool = False
 
     def is_same_place(self, other: "Target") -> bool:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
@@ -199,6 +201,11 @@ def place_of(uri: Uri) -> str:
     if is_address(maddr or uri.host):  # of a name the DNS says the rest (RFC 3263 §4)
         port, transport = port or DEFAULT_PORT, transport or "udp"
     return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
+
+
+def place_at(endpoint: Endpoint) -> str:
+    """The place of a URI that has this address and port and no more, as `place_of` writes it."""
+    return f"sip;{endpoint[0]};{endpoint[1]};udp;"
 
 
 def by_preference(targets: Iterable[Target]) -> list[list[Target]]:

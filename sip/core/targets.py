@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from sip.core.authentication import Accounts
-from sip.core.location import Binding, Location
+from sip.core.bindings import Binding
+from sip.core.location import Location
 from sip.core.routing import Domains, Target, address_of_record, username_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
@@ -121,12 +122,13 @@ class TargetSet:
             return []
         aor = address_of_record(username, realm)
         found: list[Target] = []
-        for binding in self.location.bindings(aor):
+        bindings = self.location.bindings(aor)
+        for binding in bindings:
             is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
-            if binding.behind_nat and binding.flow.connection and not is_connected:
+            if binding.ends_with_connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
                 continue
-            target = binding.target(aor, is_connected=is_connected)
+            target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
             found.append(target)
             if (
                 binding.flow.connection

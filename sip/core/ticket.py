@@ -10,16 +10,19 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
+from sip.core.routing import Phone, place_at, place_of
 from sip.message.grammar import BadMessage, unescape
 from sip.message.kept import kept
 from sip.message.message import Request
-from sip.message.uri import SipUri, format_host, format_host_port, parse_host_port
+from sip.message.uri import SipUri, Uri, format_host_port, parse_host_port, parse_uri
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
 
 _MAC_BYTES = 12
 # Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long.
 _MARK_BYTES = 4
 _MARK_LENGTH = 2 * _MARK_BYTES
+# One hexadecimal digit after the mark of a phone: it has an instance id, it is the user's only one.
+_HAS_INSTANCE, _IS_ONLY = 1, 2
 # Marks that are kept: those of the phones that are in calls now, some 200 octets each.
 MAX_MARKS_KEPT = 4096
 # URI parameters of ours.  One of the first three stands in each ticket: a flow, a flow that is good
@@ -28,25 +31,28 @@ _FLOW, _BOUND, _HOSTS = "f", "b", "h"
 _WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
 # The user and the phone of each side, as marks; and the signature of where the callee answered.
 _USERS, _ANSWER = "u", "a"
+# Each signature is for the caller's side, the callee's, both, or the place of an answer.  A line
+# feed parts these words from what follows: no value of a message can hold one.
+_CALLER, _CALLEE, _BOTH, _PLACE = "caller\n", "callee\n", "both\n", "answer\n"
 # What a Record-Route of ours may hold.
 _RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
 class Passage:
-    """Where one side of a dialog is reached: along `flow`, or at the addresses it was seen at.
+    """Where one side of a dialog is reached: along `flow`, or at the places it was seen at.
 
-    `seen` is the address and port that its messages came from, or that its INVITE went to; `host`
-    is the host of its Contact where that is another one, else "".  `is_bound` says of a flow that
-    it belongs to a registered phone, and leads nowhere once the registration has ended.  `user` is
-    the mark of the local user on this side, followed by that of the phone if it was registered; ""
-    for a side that has shown no password.  `answer` is the signature of the place that the callee
-    has named in its answer; only the caller shows one.
+    `seen` is the address and port that its messages came from, or that its INVITE went to;
+    `contact` is the `place_of` its Contact where that is another one, else "".  `is_bound` says of
+    a flow that it belongs to a registered phone, and leads nowhere once the registration has ended.
+    `user` has the marks of the local user on this side and of its phone; "" for a side that has
+    shown no password.  `answer` is the signature of the place that the callee has named in its
+    answer; only the caller shows one.
     """
 
     flow: Flow | None
     seen: Endpoint
-    host: str = ""
+    contact: str = ""
     is_bound: bool = False
     user: str = ""
     answer: str = ""
@@ -56,21 +62,37 @@ class Passage:
         """Return True if the side is a phone that was registered when the dialog began."""
         return len(self.user) > _MARK_LENGTH
 
-    def is_at(self, host: str) -> bool:
-        """Return True if the side was seen at a host, or said in its Contact that it is there."""
-        return host in (self.seen[0], self.host)
+    @property
+    def has_instance(self) -> bool:
+        """Return True if the phone has an instance id."""
+        return self.is_of_phone and bool(int(self.user[-1], 16) & _HAS_INSTANCE)
 
-    def _way(self) -> str:
-        """The addresses of a side without a flow; `_read_side` reads them."""
-        seen = format_host_port(*self.seen)
-        return f"{seen}+{format_host(self.host)}" if self.host else seen
+    @property
+    def is_only(self) -> bool:
+        """Return True if the phone was the only one of its user when the dialog began."""
+        return self.is_of_phone and bool(int(self.user[-1], 16) & _IS_ONLY)
+
+    def is_at(self, place: str) -> bool:
+        """Return True if the side was seen at a place, or said in its Contact that it is there."""
+        return place in (self.contact, place_at(self.seen))
+
+
+def contact_place(contact: Uri | None, seen: Endpoint) -> str:
+    """The place of a Contact as it may stand in a ticket; "" where its phone was seen at it.
+
+    "" as well for what a ticket can't hold: then the phone is reached where it was seen.
+    """
+    if not isinstance(contact, SipUri) or contact.param("maddr"):
+        return ""
+    place, transport = place_of(contact), contact.param("transport") or "udp"
+    return "" if place == place_at(seen) or not transport.isalnum() else place
 
 
 def _text_of(passages: tuple[Passage, ...]) -> str:
     """What a ticket says and signs; `_read` reads it."""
     first = passages[0]
     if first.flow is None:
-        text = f"{_HOSTS}={'/'.join([passage._way() for passage in passages])}"
+        text = f"{_HOSTS}={'/'.join(map(_side_text, passages))}"
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
     users = ".".join([passage.user for passage in passages])
@@ -89,13 +111,25 @@ def _read(name: str, value: str, users: str) -> list[Passage]:
     return sides
 
 
+def _side_text(side: Passage) -> str:
+    """The addresses of a side without a flow; `_read_side` reads them."""
+    seen = format_host_port(*side.seen)
+    if not side.contact:
+        return seen
+    _, host, port, transport, _ = side.contact.split(";")
+    contact = format_host_port(host, int(port) if port else None)
+    return f"{seen}+{contact}+{transport}" if transport else f"{seen}+{contact}"
+
+
 @kept(1024)
 def _read_side(text: str) -> tuple[Endpoint, str]:
     seen, _, contact = text.partition("+")
     host, port = parse_host_port(seen)
     if port is None:
         raise BadMessage(f"{text[:60]!r} has no port")
-    return (host, port), parse_host_port(contact)[0] if contact else ""
+    address, _, transport = contact.partition("+")
+    uri = f"sip:{address};transport={transport}" if transport else f"sip:{address}"
+    return (host, port), place_of(parse_uri(uri)) if contact else ""
 
 
 def is_as_recorded(uri: SipUri) -> bool:
@@ -116,23 +150,30 @@ class Tickets:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._marks: dict[tuple[str, str], str] = {}
+        self._marks: dict[str, str] = {}
 
     def issue(
-        self, sent_by: str, transport: str, call_id: str, tag: str, *passages: Passage
+        self,
+        sent_by: str,
+        transport: str,
+        call_id: str,
+        tag: str,
+        *passages: Passage,
+        is_callee: bool = False,
     ) -> str:
         """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin.
 
-        It stands for one side; or for the caller and the callee, in that order, where both are
-        reached at their addresses.
+        It stands for the caller and the callee, in that order, where both are reached at their
+        addresses; else for the one side, and `is_callee` says for which.
         """
         text = _text_of(passages)
+        role = _BOTH if len(passages) > 1 else _CALLEE if is_callee else _CALLER
         kind = "" if transport == "UDP" else f";transport={transport.lower()}"
-        return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, text)};{text}>"
+        return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
     def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:
         """Sign that the callee has answered from a place, as `place_of` writes it."""
-        return self._sign(call_id, tag, f"{_ANSWER}\n{callee_tag}\n{place}")
+        return self._sign(call_id, tag, f"{_PLACE}{callee_tag}\n{place}")
 
     def is_answer(self, request: Request, signature: str, place: str) -> bool:
         """Return True if the callee of this dialog has answered from a place."""
@@ -141,21 +182,34 @@ class Tickets:
         expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, place)
         return hmac.compare_digest(expected, signature)
 
-    def mark(self, aor: str, identity: str = "") -> str:
-        """The mark of a user in our tickets, followed by that of its phone if one is known."""
-        known = self._marks.get((aor, identity))
+    def user_mark(self, aor: str) -> str:
+        """The mark of a user in our tickets."""
+        return self._kept_mark(aor)
+
+    def phone_mark(self, phone: Phone) -> str:
+        """The mark of a user, followed by that of its phone if one is known."""
+        user, identity = self._kept_mark(phone.aor), phone.identity
+        if not identity:
+            return user
+        kind = (_HAS_INSTANCE if phone.instance else 0) | (_IS_ONLY if phone.is_only else 0)
+        text = f"{phone.aor}\n{identity}"
+        return f"{user}{self._kept_mark(text)}{kind:x}"
+
+    def _kept_mark(self, text: str) -> str:
+        known = self._marks.get(text)
         if known is None:
             if len(self._marks) >= MAX_MARKS_KEPT:
                 self._marks.clear()
-            known = self._hash(aor, _MARK_BYTES)
-            if identity:
-                known += self._hash(f"{aor}\n{identity}", _MARK_BYTES)
-            self._marks[aor, identity] = known
+            known = self._marks[text] = self._hash(text, _MARK_BYTES)
         return known
+
+    def is_phone(self, side: Passage, phone: Phone) -> bool:
+        """Return True if a phone is the one of a side, by its instance id or Call-ID."""
+        return side.is_of_phone and side.user[:-1] == self.phone_mark(phone)[:-1]
 
     def is_of_user(self, side: Passage, aor: str) -> bool:
         """Return True if an address-of-record is that of the user on a side."""
-        return side.user[:_MARK_LENGTH] == self.mark(aor)
+        return side.user[:_MARK_LENGTH] == self.user_mark(aor)
 
     def _sign(self, call_id: str, tag: str, passage: str) -> str:
         return self._hash(f"{call_id}\n{tag}\n{passage}", _MAC_BYTES)
@@ -173,27 +227,26 @@ class Tickets:
         """
         if not routes or not request.to.tag:
             return None
-        read = self._passages(request, routes[-1])
-        if read is None:
-            return None
-        passages, is_of_caller = read
-        passage = passages[-1 if is_of_caller else 0]
-        if is_of_caller:
-            passage.answer = routes[-1].param(_ANSWER) or ""
-        return passage
+        last = routes[-1]
+        if (passages := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
+            passages[-1].answer = last.param(_ANSWER) or ""
+            return passages[-1]
+        passages = self._read(request, last, request.to.tag, _CALLER)
+        return passages[0] if passages is not None else None
 
     def passage_back(self, request: Request, routes: list[SipUri]) -> Passage | None:
-        """Return the side of the sender of a request, by the first of these tickets."""
-        read = self._passages(request, routes[0]) if routes else None
-        if read is None:
-            return None
-        passages, is_of_caller = read
-        if len(passages) == 1 and len(routes) == 1:
-            return None  # it stands for the other side
-        return passages[0 if is_of_caller else -1]
+        """Return the side of the sender of a request, by the first ticket that stands for it."""
+        for route in routes:
+            if (passages := self._read(request, route, request.from_.tag, _CALLER)) is not None:
+                return passages[0]
+            if (passages := self._read(request, route, request.to.tag, _CALLEE)) is not None:
+                return passages[-1]
+        return None
 
-    def _passages(self, request: Request, uri: SipUri) -> tuple[list[Passage], bool] | None:
-        """What one ticket says, and whether the initiator of the dialog shows it."""
+    def _read(
+        self, request: Request, uri: SipUri, initiator: str, role: str
+    ) -> list[Passage] | None:
+        """Read one ticket of the dialog that the tag `initiator` began, for a role or for both."""
         params = uri.params
         for name, value in params:
             if name not in _WAYS or not value:
@@ -202,20 +255,13 @@ class Tickets:
             users = next((more or "" for known, more in params if known == _USERS), "")
             users = unescape(users)
             text = f"{name}={value};{_USERS}={users}" if users else f"{name}={value}"
-            is_of_caller = self._is_shown_by_caller(uri.param("t") or "", text, request)
-            if is_of_caller is None:
-                continue
-            try:
-                return _read(name, value, users), is_of_caller
-            except BadMessage:
-                return None
+            if name == _HOSTS and "/" in value:
+                role = _BOTH
+            expected = self._sign(request.call_id, initiator, role + text)
+            ticket = uri.param("t") or ""
+            if ticket.isascii() and hmac.compare_digest(expected, ticket):
+                try:
+                    return _read(name, value, users)
+                except BadMessage:
+                    return None
         return None
-
-    def _is_shown_by_caller(self, ticket: str, text: str, request: Request) -> bool | None:
-        """Return True for the initiator of the dialog, False for its peer, None if it is forged."""
-        if not ticket.isascii():
-            return None
-        call_id, compare = request.call_id, hmac.compare_digest
-        if compare(self._sign(call_id, request.from_.tag, text), ticket):
-            return True
-        return False if compare(self._sign(call_id, request.to.tag, text), ticket) else None

@@ -60,10 +60,22 @@ class Trunks:
         """Tell whether a gateway is at an address and port."""
         return any(address in places for places in self._places.values())
 
-    def is_shut(self, address: Endpoint, trunk: Trunk | None) -> bool:
-        """Return True for the address of gateways, if none of them is that of a trunk's call."""
-        there = [other for other, places in self._places.items() if address in places]
-        return bool(there) and trunk not in there
+    def is_shut(self, address: Endpoint, target: Target) -> bool:
+        """Return True for a place of gateways that a target may not lead to.
+
+        A gateway is reached as the target of its trunk, and by a phone that has registered from
+        there: no other Contact leads to where each call may cost money.  What a side of a dialog
+        has named leads to no port of a gateway's host either, unless the side is on that host.
+        """
+        host = address[0]
+        is_elsewhere = target.source not in ("", host)
+        if target.is_told and is_elsewhere:
+            there = [trunk for trunk, places in self._places.items() if host in dict(places)]
+        elif target.is_told or is_elsewhere:
+            there = [trunk for trunk, places in self._places.items() if address in places]
+        else:
+            return False
+        return bool(there) and target.trunk not in there
 
     def target(self, username: str) -> Target | None:
         """Where a call to a number goes; None where it is none, or no trunk takes it."""

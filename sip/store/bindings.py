@@ -10,7 +10,8 @@ from sip.store.journal import WINDOW, Journal, NotSaved
 
 __all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
 
-Key = tuple[int, str]  # the account's id, contact
+# The account's id, contact and flow: a private contact may mean another phone in each home.
+Key = tuple[int, str, str]
 
 # Seconds that `last_seen` may lag behind while an account is online; its bindings know better.  To
 # write it costs a REGISTER more than all else does, and some phones refresh every minute.
@@ -40,15 +41,20 @@ class BindingRow(NamedTuple):
     updated_at: int = 0
     params: str = ""
 
+    @property
+    def key(self) -> Key:
+        """What the row is found by."""
+        return self.user_id, self.contact, self.flow
 
-_Octets = tuple[int, bytes]  # a Key as it is written
+
+_Octets = tuple[int, bytes, bytes]  # a Key as it is written
 
 
 class _Change(NamedTuple):
     kept: Sequence[tuple[Any, ...]]
     gone: Sequence[_Octets]
     seen_at: int | None = None
-    expired: Sequence[tuple[int, bytes, int]] = ()
+    expired: Sequence[tuple[int, bytes, bytes, int]] = ()
     step: int = 0
 
 
@@ -59,20 +65,24 @@ _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is st
 _SAVE = (
     f"INSERT INTO bindings ({', '.join(BindingRow._fields)}) VALUES ("  # noqa: S608 -- our names
     + ", ".join("CAST(? AS TEXT)" if name in _TEXT else "?" for name in BindingRow._fields)
-    + ") ON CONFLICT (user_id, contact) DO UPDATE SET "
+    + ") ON CONFLICT (user_id, contact, flow) DO UPDATE SET "
     + ", ".join(
         f"{name} = excluded.{name}"
         for name in BindingRow._fields
-        if name not in ("user_id", "contact")
+        if name not in ("user_id", "contact", "flow")
     )
 )
-_REMOVE = "DELETE FROM bindings WHERE user_id = ? AND contact = CAST(? AS TEXT)"
+_REMOVE = """
+    DELETE FROM bindings
+    WHERE user_id = ? AND contact = CAST(? AS TEXT) AND flow = CAST(? AS TEXT)
+"""
 _FORGET = f"{_REMOVE} AND expires_at <= ?"
 _SHIFT = "UPDATE bindings SET expires_at = expires_at + ?, updated_at = updated_at + ?"
 _CONTACT = BindingRow._fields.index("contact")
+_FLOW = BindingRow._fields.index("flow")
 _LOAD = (
     f"SELECT {', '.join(BindingRow._fields)} FROM bindings"  # noqa: S608 -- our names
-    " ORDER BY user_id, contact"
+    " ORDER BY user_id, contact, flow"
 )
 _DROP_OLD = """
     DELETE FROM bindings WHERE expires_at <= ?
@@ -173,7 +183,7 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
         for key in change.gone:
             last[key] = None
         for row in change.kept:
-            last[row[0], row[_CONTACT]] = row
+            last[row[0], row[_CONTACT], row[_FLOW]] = row
         if change.seen_at is not None:
             for number, *_ in (*change.gone, *change.kept):
                 seen[number] = change.seen_at
@@ -202,8 +212,12 @@ def let_go(tables: Tables, accounts: Sequence[int]) -> None:
 
 
 def _key(key: Key) -> _Octets:
-    number, contact = key
-    return number, contact.encode("utf-8", "surrogateescape")
+    number, contact, flow = key
+    return (
+        number,
+        contact.encode("utf-8", "surrogateescape"),
+        flow.encode("utf-8", "surrogateescape"),
+    )
 
 
 def _octets(value: object) -> object:

@@ -55,12 +55,13 @@ class Contact:
     """One contact of an account.
 
     `contact` is the URI as it came, octets that are no UTF-8 as surrogates; it is what
-    Location.drop takes, together with `aor`.  `key` stands for it where only ASCII will do.
+    Location.drop takes, with `aor` and `flow`.  `key` stands for it where only ASCII will do.
     Everything else is fit to be shown.  `address` is where its REGISTER came from.
     """
 
     aor: str
     contact: str
+    flow: str
     key: str
     shown: str
     user_agent: str
@@ -390,7 +391,8 @@ def _contact(row: tuple[Any, ...]) -> Contact:
     return Contact(
         aor=aor.decode("utf-8", "surrogateescape"),
         contact=contact.decode("utf-8", "surrogateescape"),
-        key=hashlib.sha256(contact).hexdigest()[:16],
+        flow=flow.decode("utf-8", "surrogateescape"),
+        key=_key(contact, address),
         shown=_shown(contact),
         user_agent=_shown(user_agent),
         transport=transport,
@@ -401,6 +403,12 @@ def _contact(row: tuple[Any, ...]) -> Contact:
         expires_at=expires_at,
         updated_at=updated_at,
     )
+
+
+def _key(contact: bytes, address: str) -> str:
+    """What a contact is known by on a page: the same when its phone connects from another port."""
+    host, _, _ = address.rpartition(":")
+    return hashlib.sha256(contact + b"\n" + host.encode()).hexdigest()[:16]
 
 
 def _shown(octets: bytes) -> str:

@@ -114,6 +114,32 @@ _BINDINGS_BY_ACCOUNT = (
     "DROP TABLE old_bindings",
 )
 
+# The flow is a part of what a binding is known by: in two homes one private contact is two phones.
+_BINDINGS_BY_FLOW = (
+    "ALTER TABLE bindings RENAME TO old_bindings",
+    """
+    CREATE TABLE bindings (
+        user_id INTEGER NOT NULL,
+        aor TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        q REAL NOT NULL,
+        call_id TEXT NOT NULL,
+        cseq INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        reg_id INTEGER NOT NULL,
+        user_agent TEXT NOT NULL,
+        flow TEXT NOT NULL,
+        updated_at INTEGER NOT NULL,
+        params TEXT NOT NULL,
+        PRIMARY KEY (user_id, contact, flow)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO bindings SELECT * FROM old_bindings",
+    "DROP TABLE old_bindings",
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         # `realm` is NULL for the main realm, whatever that is called today; `ha1_realm` is what
@@ -244,6 +270,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     _BANS,
+    _BINDINGS_BY_FLOW,
 )
 
 # The old server's only table: `password` holds the MD5 HA1 for its one realm.

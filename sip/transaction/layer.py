@@ -51,13 +51,18 @@ Handler = Callable[[Request, Upstream], None]
 
 
 class Layer:
-    """All transactions.  `on_request` serves a new request; `on_ack` passes on an ACK for a 2xx."""
+    """All transactions.
+
+    `on_request` serves a new request, `on_ack` passes on an ACK for a 2xx; `on_closed`, which must
+    not wait, is told the number of each connection that ends.
+    """
 
     def __init__(self, transports: Transports, clock: Callable[[], float]) -> None:
         self.transports = transports
         self.clock = clock
         self.on_request: Handler = lambda request, upstream: None
         self.on_ack: Callable[[Request, Flow], None] = lambda request, flow: None
+        self.on_closed: Callable[[int], None] = lambda connection: None
         self.counts: Counter[str] = Counter()
         self.new_token = Tokens()
         self.servers = Served()
@@ -237,6 +242,7 @@ class Layer:
         (§18.2.2); but one whose connection breaks has mostly lost its power or was started anew,
         and its caller would listen for three minutes to what rings nowhere.
         """
+        self.on_closed(connection)
         for transaction in self.awaited.by(connection):
             self._end(transaction, 503)
 

@@ -27,6 +27,9 @@ MAX_PLACES_LET_IN = 512
 # Services of RFC 3263 §4.1 that we speak, in the order of preference where a domain has none.
 _SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
 TRANSPORTS = ("UDP", "TCP")
+# Top-level domains that no name server knows: RFC 6761 §6.4, RFC 6762 §3, RFC 7686 §2, RFC 9476.
+# Those of RFC 6761 for examples and tests are looked up like any other (§6.2, §6.5).
+_NEVER_IN_DNS = frozenset({"invalid", "local", "onion", "alt"})
 # RFC 2782: the target of a service that is decidedly not there.
 _ROOT = ("", ".")
 _BROADCAST = ip_address("255.255.255.255")
@@ -66,6 +69,15 @@ def is_address(host: str) -> bool:
     return host[-1:].isdigit() and host.replace(".", "").isdigit()
 
 
+@kept(1024)
+def is_loopback(host: str) -> bool:
+    """Return True for an address that means the machine itself, on whichever it is said."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Resolver:
     """Finds the ways to next hops.
 
@@ -89,6 +101,26 @@ class Resolver:
     def is_quick(self, uri: SipUri) -> bool:
         """Tell whether the next hop is written as an address, so that nothing waits for a name."""
         return is_address(uri.param("maddr") or uri.host)
+
+    def may_reach(self, uri: SipUri, source: str) -> bool:
+        """Return False if no look-up can ever lead to the host of `uri`; asks no name server.
+
+        `source` is the address of the peer that named it.  A name in the hosts file is found, but
+        not where it means the machine itself: a peer elsewhere means another one.
+        """
+        try:
+            _wanted_transport(uri)
+            host = _target(uri)
+            if is_address(host):
+                return self.has_family(":" in _normal_address(host))
+            name = _normal_name(host)
+        except NoRoute:
+            return False
+        top = name.rpartition(".")[2]
+        if top == name or top in _NEVER_IN_DNS or top == "localhost":
+            known = self._local(name)
+            return any(is_loopback(source) or not is_loopback(address) for address in known)
+        return True
 
     def hops(self, uri: SipUri) -> list[Hop]:
         """Where a request for `uri` goes, the best first: its maddr, else its host (RFC 3263 §4).

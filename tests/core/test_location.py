@@ -1,4 +1,4 @@
-"""What an address-of-record is bound to (RFC 3261 §10.3, step 7; RFC 3327)."""
+"""The location service: what is bound, kept, undone and loaded again (RFC 3261 §10)."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -6,19 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.location import (
-    MAX_CONTACTS,
-    Binding,
-    Location,
-    check_removal_of_all,
-    live,
-    updated_bindings,
-)
+from sip.core.bindings import Binding
+from sip.core.location import Location
 from sip.core.refusal import Refused
 from sip.store.bindings import BindingRow, NotSaved
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+TEXT = str(FLOW)
 AOR = "bob@example.com"
 BOB = 7  # his account
 
@@ -33,7 +28,7 @@ class Disk:
     """A journal in memory: it can fail, and do something while its caller waits."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, str], BindingRow] = {}
+        self.rows: dict[tuple[int, str, str], BindingRow] = {}
         self.seen: list[int | None] = []
         self.fails = False
         self.meanwhile = lambda: None
@@ -45,7 +40,7 @@ class Disk:
             raise NotSaved("full")
         self.drop(gone)
         for row in kept:
-            self.rows[row.user_id, row.contact] = row
+            self.rows[row.key] = row
         self.seen.append(seen_at)
 
     def drop(self, gone) -> None:
@@ -86,153 +81,7 @@ def location(disk: Disk, clocks: Clocks) -> Location:
     return Location(disk, clocks, clocks.unix_time)
 
 
-# The rule
-
 CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
-a_contact = st.builds(
-    binding,
-    st.sampled_from(CONTACTS),
-    st.sampled_from([0.0, 20.0, 30.0, 40.0]),
-    call_id=st.sampled_from(["a", "b"]),
-    cseq=st.integers(1, 5),
-)
-
-
-def naive(current: dict[str, Binding], wanted: list[Binding], now: float):
-    """The step as the RFC tells it, for contacts that are equal only where their text is."""
-    bound = {b.contact: b for b in current.values() if b.expires_at > now}
-    before = dict(bound)
-    for new in wanted:
-        old = before.get(new.contact)
-        if old and old.call_id == new.call_id and new.cseq <= old.cseq:
-            return None
-        bound.pop(new.contact, None)
-        if new.expires_at > now:
-            bound[new.contact] = new
-    return bound
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([10.0, 25.0, 35.0]), st.lists(a_contact, max_size=4)),
-        max_size=8,
-    )
-)
-def test_bindings_change_as_a_naive_reading_of_the_rfc_has_it(registers):
-    """§10.3, step 7: all or none, in the order of the requests of one call."""
-    bindings: tuple[Binding, ...] = ()
-    model: dict[str, Binding] = {}
-    for now, contacts in sorted(registers, key=lambda register: register[0]):
-        # One request has one Call-ID and one CSeq.
-        wanted = [replace(b, call_id=contacts[0].call_id, cseq=contacts[0].cseq) for b in contacts]
-        expected = naive(model, wanted, now)
-        if expected is None:
-            with pytest.raises(Refused) as refused:
-                updated_bindings(bindings, wanted, now)
-            assert refused.value.status == 500
-        else:
-            model = expected
-            bindings = updated_bindings(bindings, wanted, now)
-            assert {b.contact: b for b in bindings} == model
-            assert len(bindings) == len(model)
-
-
-def test_a_contact_named_twice_in_one_request_counts_as_it_was_named_last():
-    """§10.3, step 7 orders requests, not the values within one."""
-    twice = [binding(expires_at=50.0), binding("sip:bob@192.0.2.7", expires_at=60.0)]
-    assert updated_bindings((), twice, 0.0) == (twice[1],)
-    assert updated_bindings((), [twice[0], binding(expires_at=0.0)], 0.0) == ()
-
-
-@pytest.mark.parametrize(
-    ("call_id", "cseq", "is_late"),
-    [("call", 6, False), ("call", 5, True), ("call", 4, True), ("other", 1, False)],
-)
-def test_a_request_is_late_only_within_its_own_call(call_id: str, cseq: int, is_late: bool):
-    """§10.3, steps 6 and 7: an equal CSeq is late too."""
-    current = (binding(cseq=5),)
-    for try_it in (
-        lambda: updated_bindings(current, [binding(call_id=call_id, cseq=cseq)], 0.0),
-        lambda: updated_bindings(current, [binding(call_id=call_id, cseq=cseq, expires_at=0)], 0.0),
-        lambda: check_removal_of_all(current, call_id, cseq),
-    ):
-        if is_late:
-            with pytest.raises(Refused) as refused:
-                try_it()
-            assert refused.value.status == 500
-        else:
-            try_it()
-
-
-def test_contacts_are_one_where_their_uris_are_equal():
-    """§19.1.4; and the newer text stands."""
-    old, new = binding("sip:bob@Phone.example;x=1"), binding("sip:b%6fb@phone.EXAMPLE", cseq=2)
-    assert updated_bindings((old,), [new], 0.0) == (new,)
-    other = binding("sip:BOB@phone.example", cseq=2)
-    assert updated_bindings((old,), [other], 0.0) == (old, other)
-
-
-def test_a_refresh_keeps_the_place_of_its_binding():
-    """So the order in which phones ring and are listed doesn't jump about."""
-    current = tuple(binding(contact) for contact in CONTACTS)
-    new = binding(CONTACTS[1], cseq=2)
-    assert updated_bindings(current, [new], 0.0) == (current[0], new, *current[2:])
-
-
-def test_twenty_contacts_are_bound_and_the_next_is_refused():
-    """RFC 5393 §5: none is evicted; one that goes in the same request makes room."""
-    full = tuple(binding(f"sip:bob@10.0.0.{n}") for n in range(MAX_CONTACTS))
-    assert updated_bindings((), full, 0.0) == full
-    one_more = binding("sip:bob@10.0.1.1", cseq=2)
-    with pytest.raises(Refused) as refused:
-        updated_bindings(full, [one_more], 0.0)
-    assert refused.value.status == 403
-    gone = binding("sip:bob@10.0.0.0", cseq=2, expires_at=0.0)
-    assert len(updated_bindings(full, [one_more, gone], 0.0)) == MAX_CONTACTS
-    assert updated_bindings(full, [one_more], 100.0) == ()
-    later = replace(one_more, expires_at=200.0)
-    assert updated_bindings(full, [later], 100.0) == (later,)
-
-
-def test_a_binding_is_live_until_its_moment():
-    assert live((binding(expires_at=5.0),), 4.99)
-    assert not live((binding(expires_at=5.0),), 5.0)
-    mixed = (binding(expires_at=9.0), binding(CONTACTS[0], expires_at=5.0))
-    assert live(mixed, 6.0) == mixed[:1]
-
-
-@pytest.mark.parametrize(
-    ("contact", "goes_out"),
-    [
-        ("sip:bob@h;a=1", "sip:bob@h;a=1"),
-        ("sip:bob@h;a=1?Subject=x&Replaces=y", "sip:bob@h;a=1"),
-        ("sip:bob@h;method=BYE;a=1", "sip:bob@h;a=1"),
-        ("sip:b?b;method=x@h:5061;Method=INVITE?a=b", "sip:b?b;method=x@h:5061"),
-        ("sip:bob@h;methods=x", "sip:bob@h;methods=x"),
-        ("mailto:bob@h?subject=x", "mailto:bob@h?subject=x"),
-    ],
-)
-def test_a_target_holds_nothing_that_no_request_uri_may(contact: str, goes_out: str):
-    """§16.6, step 2, and the table of §19.1.1."""
-    assert binding(contact).target("bob@example.com", is_connected=False).uri_text == goes_out
-
-
-def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
-    plain = binding(q=500, path=("<sip:edge;lr>",)).target("bob@example.com", is_connected=False)
-    hidden = binding(behind_nat=True).target("bob@example.com", is_connected=False)
-    assert plain.flow is None
-    assert (plain.path, plain.q) == (("<sip:edge;lr>",), 500)
-    assert hidden.flow == FLOW
-    assert hidden.source == FLOW.remote[0]
-
-
-def test_a_target_takes_the_connection_while_it_leads_there_and_no_path_does():
-    connection = FLOW._replace(transport="TCP", connection=7)
-    phone = binding(flow=connection)
-    assert phone.target("bob@example.com", is_connected=True).flow == connection
-    assert phone.target("bob@example.com", is_connected=False).flow is None
-    behind_edge = binding(flow=connection, path=("<sip:edge;lr>",))
-    assert behind_edge.target("bob@example.com", is_connected=True).flow is None
 
 
 # The errand
@@ -241,12 +90,12 @@ def test_a_target_takes_the_connection_while_it_leads_there_and_no_path_does():
 def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Disk):
     contact = binding()
     assert location.update(AOR, [contact]) == (contact,)
-    assert list(disk.rows) == [(BOB, contact.contact)]
+    assert list(disk.rows) == [contact.key]
     assert location.bindings(AOR) == (contact,)
     assert len(location) == 1
     again = binding("sip:%62ob@192.0.2.7", cseq=2)
     location.update(AOR, [again])
-    assert list(disk.rows) == [(BOB, again.contact)]
+    assert list(disk.rows) == [again.key]
     location.update(AOR, [binding(cseq=3, expires_at=0.0)])
     assert not disk.rows
     assert len(location) == 0
@@ -338,7 +187,7 @@ def test_a_sweep_after_a_long_sleep_and_one_after_a_refresh(
     location.update("carol@example.com", [binding(expires_at=50.0, user_id=8)])
     clocks.now = 80_000.0
     location.sweep(clocks.now)
-    assert list(disk.rows) == [(BOB, "sip:bob@192.0.2.7")]
+    assert list(disk.rows) == [binding().key]
     assert len(location) == 1
 
 
@@ -366,12 +215,12 @@ def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
 ):
     kept = binding(CONTACTS[0])
     location.update(AOR, [binding(), kept])
-    location.drop(AOR, "sip:bob@192.0.2.7")
+    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.bindings(AOR) == (kept,)
-    assert list(disk.rows) == [(BOB, kept.contact)]
+    assert list(disk.rows) == [kept.key]
     assert disk.seen == [round(clocks.unix_time()), None]
-    location.drop(AOR, "sip:nobody@192.0.2.7")
-    location.drop("nobody@example.com", "sip:nobody@192.0.2.7")
+    location.drop(AOR, "sip:nobody@192.0.2.7", TEXT)
+    location.drop("nobody@example.com", "sip:nobody@192.0.2.7", TEXT)
     assert len(disk.seen) == 2
 
 
@@ -379,14 +228,14 @@ def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk
     location.update(AOR, [binding()])
     disk.fails = True
     with pytest.raises(NotSaved):
-        location.drop(AOR, "sip:bob@192.0.2.7")
+        location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
     assert len(location.bindings(AOR)) == 1
 
 
 def test_a_phone_that_was_dropped_may_come_back(location: Location):
     """Its order starts anew: no CSeq is remembered of what isn't bound."""
     location.update(AOR, [binding(cseq=5)])
-    location.drop(AOR, "sip:bob@192.0.2.7")
+    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.update(AOR, [binding(cseq=5)])
 
 
@@ -419,7 +268,7 @@ def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
     location.drop_accounts(gone, "example.com")
     assert location.bindings(AOR) == (heir,)
     assert len(location.bindings("bob@other.org")) == 1
-    assert set(disk.rows) == {(8, heir.contact), (9, "sip:bob@192.0.2.7")}
+    assert set(disk.rows) == {heir.key, binding(user_id=9).key}
     location.drop_accounts([Someone(9, "bob", "other.org")], "example.com")
     assert location.bindings("bob@other.org") == ()
     assert len(location) == 1
@@ -464,7 +313,9 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     loaded = again.bindings(AOR)
     for before, after in zip(bindings, loaded, strict=True):
         assert after.expires_at == pytest.approx(before.expires_at - 7.0, abs=0.51)
-        assert asdict(after) == asdict(replace(before, expires_at=after.expires_at))
+        assert after.registered_at == pytest.approx(clocks.now, abs=0.51)  # when it was written
+        times = {"expires_at": after.expires_at, "registered_at": after.registered_at}
+        assert asdict(after) == asdict(replace(before, **times))
     again.sweep(20_000.0)
     assert len(again) == 0
 

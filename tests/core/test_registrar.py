@@ -4,13 +4,10 @@ import pytest
 from carriers import MemorySocket
 from world import REALM, World
 
-from sip.core.reach import needs_flow
 from sip.core.refusal import Refused
 from sip.core.registrar import Expiry, check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
-from sip.message.uri import parse_uri
-from sip.transport.flow import Flow
 from sip.transport.own_addresses import OwnAddresses
 from sip.transport.transports import Transports
 
@@ -84,54 +81,6 @@ def test_an_hour_is_never_too_brief(asked: int, granted: int | None):
 
 # By which way
 
-V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
-V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
-
-
-@pytest.mark.parametrize(
-    ("contact", "flow", "truthful", "needs"),
-    [
-        # Behind NAT the Via is wrong, whatever the Contact says.
-        ("sip:b@10.0.0.1", V4, False, True),
-        ("sip:b@198.51.100.7:40000", V4, False, True),
-        ("sip:b@203.0.113.9", V4, False, True),
-        ("sip:b@phone.example", V4, False, True),
-        # Some rewrite the Via alone.
-        ("sip:b@10.0.0.1", V4, True, True),
-        ("sip:b@172.16.0.1", V4, True, True),
-        ("sip:b@172.31.255.255", V4, True, True),
-        ("sip:b@172.32.0.1", V4, True, False),
-        ("sip:b@192.168.1.1", V4, True, True),
-        ("sip:b@169.254.1.1", V4, True, True),
-        ("sip:b@100.64.0.1", V4, True, True),
-        ("sip:b@100.127.255.255", V4, True, True),
-        ("sip:b@100.128.0.1", V4, True, False),
-        ("sip:b@127.0.0.1", V4, True, True),
-        ("sip:b@0.0.0.0", V4, True, True),
-        ("sip:b@[fe80::1]", V6, True, True),
-        ("sip:b@[fd00::1]", V6, True, True),
-        ("sip:b@[FC00:0::1]", V6, True, True),
-        ("sip:b@[::1]", V6, True, True),
-        ("sip:b@[::]", V6, True, True),
-        ("sip:b@10.0.0.1", V6, True, True),
-        # A phone that knows where it is, and a Contact that is meant.
-        ("sip:b@198.51.100.7", V4, True, False),
-        ("sip:b@198.51.100.7:5070", V4, True, False),
-        ("sip:b@203.0.113.9", V4, True, False),
-        ("sip:b@phone.example", V4, True, False),
-        ("sip:b@[2001:DB8::0:7]", V6, True, False),
-        ("sip:b@[2001:db8::9]", V6, True, False),
-        ("sip:b@999.1.2.3", V4, True, False),
-        # In a private network nothing is hidden from us.
-        ("sip:b@10.0.0.7:5070", V4._replace(remote=("10.0.0.7", 5060)), True, False),
-        ("sip:b@10.0.0.8", V4._replace(remote=("10.0.0.7", 5060)), True, True),
-        ("sip:b@[fd00::7]", V6._replace(remote=("fd00::7", 1)), True, False),
-    ],
-)
-def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful, needs):
-    """A wrong Via, or a private Contact that isn't the source."""
-    assert needs_flow(parse_uri(contact), flow, truthful=truthful) == needs
-
 
 def test_a_contact_that_says_no_address_at_all_is_reached_where_it_came_from(world: World):
     """Nobody is 0.0.0.0, though any machine may bind to it; so such a contact isn't us."""
@@ -185,6 +134,13 @@ def test_other_parameters_are_kept_as_they_came(world: World, address: str, para
     assert binding.params == kept
 
 
+def test_a_reg_id_without_an_instance_is_ignored(world: World):
+    """RFC 5626 §6."""
+    bob = world.phone("bob", registered=False)
+    (value,) = bob.registers(f"{bob.contact};reg-id=1").values("contact")
+    assert "reg-id" not in value
+
+
 def test_phones_that_say_the_same_share_its_text(world: World):
     """RFC 3840 §6: a hundred thousand phones are of a few models."""
     bob = world.phone("bob", registered=False)
@@ -234,8 +190,8 @@ def test_an_empty_contact_field_is_none(world: World):
         ("nonsense", 400),
         ("<tel:+1555>", 400),
         ("<sip:edge.example:x;lr>", 400),
-        ("<sip:192.0.2.1;lr>", 403),
-        ("<sip:edge.example;lr>, <sip:EXAMPLE.com.;lr>", 403),
+        ("<sip:192.0.2.1;lr>", 400),
+        ("<sip:edge.example;lr>, <sip:EXAMPLE.com.;lr>", 400),
     ],
 )
 def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, path, status):
@@ -244,7 +200,7 @@ def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, p
     answer = bob.registers(headers=("Supported: path", f"Path: {path}"))
     assert answer.status == status
     if status == 400:  # §21.4.1: the phrase names the field
-        assert answer.reason.startswith("Path: ")
+        assert answer.reason.startswith(("Path: ", "Path Leads Back Here"))
     if status == 200:
         assert ", ".join(answer.values("path")) == path
         world.start_server()
@@ -409,24 +365,36 @@ def test_which_addresses_are_this_machine():
 
 
 @pytest.mark.parametrize(
-    "contacts", [["<sip:a@10.0.0.1>"] * 21, [f"<sip:a@10.0.0.1;x={'%41' * 400}>"]]
+    ("contacts", "phrase"),
+    [
+        (["<sip:a@10.0.0.1>"] * 21, "Too Many Contacts"),
+        ([f"<sip:a@10.0.0.1;x={'%41' * 400}>"], "Contact Too Long"),
+    ],
 )
-def test_contacts_are_bounded_before_they_are_compared(world, contacts):
-    """RFC 5393 §5; comparing thousands of long URIs with each other would hold the hub."""
+def test_contacts_are_bounded_before_they_are_compared(world, contacts, phrase: str):
+    """RFC 5393 §5, §21.4.1: no phone takes 400 for a wrong password.
+
+    Comparing thousands of long URIs with each other would hold the hub.
+    """
     bob = world.phone("bob", registered=False)
-    assert bob.registers(*contacts).status == 403
+    answer = bob.registers(*contacts)
+    assert (answer.status, answer.reason) == (400, phrase)
     assert not world.bindings.rows
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "phrase"),
     [
-        {"call_id": "x" * 301},
-        {"headers": ("Supported: path", "Path: <sip:a;x=" + "y" * 1000 + ";lr>")},
+        ({"call_id": "x" * 301}, "Call-ID Too Long"),
+        (
+            {"headers": ("Supported: path", "Path: <sip:a;x=" + "y" * 1000 + ";lr>")},
+            "Path Too Long",
+        ),
     ],
 )
-def test_what_is_kept_with_a_binding_is_bounded(world, more):
+def test_what_is_kept_with_a_binding_is_bounded(world, more, phrase: str):
     """A user must not fill the memory with Call-IDs of 60 kB."""
     bob = world.phone("bob", registered=False)
-    assert bob.registers(**more).status == 403
+    answer = bob.registers(**more)
+    assert (answer.status, answer.reason) == (400, phrase)
     assert not world.bindings.rows

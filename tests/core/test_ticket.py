@@ -16,10 +16,11 @@ SECRET = b"sixteen octets, and some more"
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 FLOW_6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 1024))
 TICKETS = Tickets(SECRET)
-ALONG, ALONG_6 = Passage(FLOW, FLOW.remote), Passage(FLOW_6, FLOW_6.remote, user="0011223344556677")
+ALONG = Passage(FLOW, FLOW.remote)
+ALONG_6 = Passage(FLOW_6, FLOW_6.remote, user="00112233445566771")
 BOUND = Passage(FLOW, FLOW.remote, is_bound=True, user="00112233")
-CALLER = Passage(None, ("192.0.2.9", 5060), "phone.example.com", user="8899aabbccddeeff")
-CALLEE = Passage(None, ("2001:db8::9", 5070), "2001:db8::a", user="0011223344556677")
+CALLER = Passage(None, ("192.0.2.9", 5060), "sip;phone.example.com;;;", user="8899aabbccddeeff2")
+CALLEE = Passage(None, ("2001:db8::9", 5070), "sip;2001:db8::a;5070;tcp;", user="00112233445566773")
 FREE = Passage(None, ("192.0.2.9", 5062))
 
 
@@ -38,10 +39,16 @@ def request(call_id: str = "call", from_tag: str = "a", to_tag: str = "b") -> Re
 
 
 def issued(
-    side: Passage = FREE, call_id: str = "call", tag: str = "a", kind: str = "UDP"
+    side: Passage = FREE,
+    call_id: str = "call",
+    tag: str = "a",
+    kind: str = "UDP",
+    *,
+    is_callee: bool = True,
 ) -> SipUri:
-    """The URI of a Record-Route as a phone shows it again."""
-    return parse_name_addr(TICKETS.issue("192.0.2.1:5060", kind, call_id, tag, side)).sip_uri
+    """The URI of a Record-Route for one side, as a phone shows it again."""
+    value = TICKETS.issue("192.0.2.1:5060", kind, call_id, tag, side, is_callee=is_callee)
+    return parse_name_addr(value).sip_uri
 
 
 def changed(uri: SipUri, **params: str) -> SipUri:
@@ -54,8 +61,10 @@ def changed(uri: SipUri, **params: str) -> SipUri:
 @pytest.mark.parametrize("side", [FREE, CALLER, CALLEE, ALONG, ALONG_6, BOUND])
 def test_a_ticket_opens_its_dialog_to_either_side(side: Passage):
     """The initiator's tag stands in From or in To, as the direction is."""
-    for tags in (("a", "b"), ("b", "a")):
-        assert TICKETS.passage(request("call", *tags), [issued(side)]) == side
+    for tags, is_callee in ((("a", "b"), True), (("b", "a"), False)):
+        uri = issued(side, is_callee=is_callee)
+        assert TICKETS.passage(request("call", *tags), [uri]) == side
+        assert TICKETS.passage(request("call", *reversed(tags)), [uri]) is None
 
 
 def test_a_ticket_for_both_sides_tells_them_apart():
@@ -69,10 +78,11 @@ def test_a_ticket_for_both_sides_tells_them_apart():
 
 def test_of_two_tickets_the_first_is_the_senders():
     """§16.4: the last one stands for the side that the request goes to."""
-    routes = [issued(FREE), issued(ALONG)]
+    routes = [issued(FREE, is_callee=False), issued(ALONG)]
     assert TICKETS.passage(request(), routes) == ALONG
     assert TICKETS.passage_back(request(), routes) == FREE
-    assert TICKETS.passage_back(request(), [changed(issued(FREE), t="00"), routes[1]]) is None
+    assert TICKETS.passage_back(request(), [issued(ALONG), *routes]) == FREE
+    assert TICKETS.passage_back(request(), [changed(routes[0], t="00"), routes[1]]) is None
     assert TICKETS.passage_back(request(), routes[1:]) is None
     assert TICKETS.passage_back(request(), []) is None
 
@@ -98,7 +108,8 @@ def test_only_the_caller_shows_where_the_callee_answered():
     """The callee has the value without it, and what it adds by itself says nothing."""
     uri = changed(issued(ALONG), a="0011")
     assert TICKETS.passage(request("call", "a", "b"), [uri]) == replace(ALONG, answer="0011")
-    assert TICKETS.passage(request("call", "b", "a"), [uri]) == ALONG
+    caller = changed(issued(ALONG, is_callee=False), a="0011")
+    assert TICKETS.passage(request("call", "b", "a"), [caller]) == ALONG
 
 
 def test_a_ticket_outlives_the_server():
@@ -181,7 +192,7 @@ def test_garbage_opens_nothing_and_harms_nothing(ticket: str, flow: str):
 @pytest.mark.parametrize("flow_text", ["UDP", "UDP/x", "a/b/c", "UDP/h:1/h", "UDP/h:1/h:99999"])
 def test_a_flow_that_cannot_be_read_opens_nothing_even_when_it_is_signed(flow_text: str):
     """A later version may write others."""
-    ticket = TICKETS._sign("call", "a", f"f={flow_text}")
+    ticket = TICKETS._sign("call", "a", f"callee\nf={flow_text}")
     assert TICKETS.passage(request(), [changed(issued(), h="", t=ticket, f=flow_text)]) is None
 
 

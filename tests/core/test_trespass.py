@@ -287,7 +287,8 @@ def test_a_contact_that_leads_nowhere_is_logged_in_one_printable_line(world: Wor
     """§19.1.4: what stands escaped in a URI is any octet once it has been read."""
     caplog.set_level(logging.INFO)
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
-    bob.registers("<sip:bob@203.0.113.9;transport=%0a%ffroot>")
+    path = "Path: <sip:203.0.113.9;transport=%0a%ffroot;lr>"
+    bob.registers(headers=("Supported: path", path))
     alice.sends("INVITE", bob.aor)
     assert alice.gets(500).reason == "Next Hop Unreachable"
     assert all(record.getMessage().isprintable() for record in caplog.records)

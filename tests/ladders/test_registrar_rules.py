@@ -110,7 +110,7 @@ def test_every_spelling_of_an_address_is_one_address_of_record(world: World, to:
     bob = world.phone("bob")
     other = "<sip:bob@198.51.100.9>"
     answer = asks(bob, f"sip:{REALM}", to, f"Contact: {other}", "Expires: 60")
-    assert list(bound(answer)) == [bob.contact.strip("<>"), other.strip("<>")]
+    assert list(bound(answer)) == [other.strip("<>"), bob.contact.strip("<>")]
 
 
 # Step 6
@@ -193,11 +193,13 @@ def test_of_a_request_that_fails_nothing_is_done(world: World, bad: str, status:
 def test_one_request_removes_some_and_adds_others(world: World):
     """§10.2.4, §10.3 step 7: each contact by its own interval."""
     bob = world.phone("bob", registered=False)
-    bob.registers("<sip:a@198.51.100.1>", "<sip:b@198.51.100.1>", "<sip:c@198.51.100.1>")
+    contacts = [f"<sip:{name}@198.51.100.1>" for name in "abc"]
+    bob.registers(*contacts, call_id="one")
     answer = bob.registers(
         "<sip:b@198.51.100.1>;expires=0, <sip:d@198.51.100.1>;expires=90;q=0.25",
         "<sip:nobody@198.51.100.1>;expires=0",
         "sip:a@198.51.100.1;expires=120",
+        call_id="one",
     )
     assert bound(answer) == {
         "sip:a@198.51.100.1": ";expires=120",
@@ -236,8 +238,8 @@ def test_any_scheme_may_be_a_contact(world: World):
 def test_a_binding_is_found_by_the_rules_of_uris(world: World, one, other, are_equal: bool):
     """§10.3, step 7; §19.1.4: the newer spelling is kept, as it came."""
     bob = world.phone("bob", registered=False)
-    bob.registers(f"<{one}>")
-    answer = bound(bob.registers(f"<{other}>;expires=90"))
+    bob.registers(f"<{one}>", call_id="one")
+    answer = bound(bob.registers(f"<{other}>;expires=90", call_id="one"))
     assert answer == ({} if are_equal else {one: HOUR}) | {other: ";expires=90"}
     assert len(world.bindings.rows) == len(answer)
     assert list(bound(bob.registers(f"<{other}>;expires=0"))) == ([] if are_equal else [one])
@@ -306,7 +308,8 @@ def test_what_a_phone_can_do_is_bounded_with_its_contact(world: World):
     bob = world.phone("bob", registered=False)
     value = f"<sip:b@h>;x={'y' * (MAX_CONTACT_LENGTH - 12)}"
     assert list(bound(bob.registers(value))) == ["sip:b@h"]
-    assert bob.registers(value + "y").status == 403
+    answer = bob.registers(value + "y")
+    assert (answer.status, answer.reason) == (400, "Contact Too Long")
 
 
 def test_a_record_route_is_ignored_and_never_given(world: World):
@@ -387,8 +390,7 @@ def test_what_is_not_claimed_is_not_promised(world: World):
     answer = bob.registers(contact, headers=("Supported: path, outbound, gruu",))
     assert answer.status == 200
     assert not {"require", "service-route", "flow-timer", "supported"} & set(answer.names)
-    again = bob.registers(contact.replace("5060", "5070"), headers=("Supported: outbound",))
-    assert len(bound(again)) == 2  # by the rules of RFC 3261: another URI
+    assert not {"require", "flow-timer"} & set(bob.registers(contact).names)
 
 
 def test_a_phone_whose_nat_gave_it_another_port_is_bound_once(world: World):

@@ -3,7 +3,6 @@
 import pytest
 from world import REALM, World
 
-from sip.core.location import MAX_CONTACTS
 from sip.store.bindings import NotSaved
 
 
@@ -146,15 +145,6 @@ def test_contacts_are_compared_as_uris(world: World):
     answer = bob.registers("<sip:%62ob@phone.EXAMPLE.org;b=2;a=1>;expires=300")
     assert list(contacts(answer).values()) == [";expires=300"]
     assert len(world.bindings.rows) == 1
-
-
-def test_the_twenty_first_contact_is_refused_and_none_is_evicted(world: World):
-    """RFC 5393 §5: what one call can be multiplied by."""
-    bob = world.phone("bob", registered=False)
-    many = [f"<sip:bob@10.1.1.{n}>" for n in range(MAX_CONTACTS)]
-    assert bob.registers(*many).status == 200
-    assert bob.registers("<sip:bob@10.1.2.1>").status == 403
-    assert len(world.bindings.rows) == MAX_CONTACTS
 
 
 def test_bindings_expire_by_themselves(world: World):

@@ -42,10 +42,13 @@ def statuses(phone: Phone) -> list[int | str]:
     return [item for item in what if item != 100]
 
 
-def far_phone(world: World, q: str = "1.0") -> Phone:
-    """A phone of Bob's whose Contact has a name for its host."""
+def far_phone(world: World, *, is_behind_edge: bool = False) -> Phone:
+    """A phone of Bob's whose Contact has a name for its host, or the proxy before it has."""
     phone = world.phone("bob", registered=False, host=FAR)
-    phone.registers(f"<sip:bob@{NAME}>;q={q}")
+    if is_behind_edge:
+        phone.registers(headers=("Supported: path", f"Path: <sip:{NAME};lr>"))
+    else:
+        phone.registers(f"<sip:bob@{NAME}>")
     return phone
 
 
@@ -112,7 +115,7 @@ def test_a_call_that_was_cancelled_before_anybody_was_rung_ends_with_487(
 
 def test_the_next_group_waits_for_nobody_who_cannot_be_found(world: World, names: Names):
     """§16.6, step 7: a name without an address is a branch that has failed."""
-    far = far_phone(world)
+    far = far_phone(world, is_behind_edge=True)
     desk = world.phone("bob", registered=False)
     desk.registers(f"{desk.contact};q=0.1")
     caller = world.phone("caller", registered=False)
@@ -215,13 +218,31 @@ def test_a_name_and_a_cancel_in_one_turn_ring_nobody(world: World, names: Names,
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(world: World, names: Names, method: str):
     """§16.7, §16.9: as if it had answered 503, which stays here."""
-    far = far_phone(world)
+    far = far_phone(world, is_behind_edge=True)
     caller = world.phone("caller", registered=False)
     request = caller.sends(method, far.aor, from_uri=STRANGER)
     assert 500 not in statuses(caller)
     names.knows_nothing()
     assert caller.gets(500, request).reason == "Next Hop Unreachable"
     assert world.server._waiting == 0
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_contact_whose_name_nobody_knows_is_where_it_was_seen(
+    world: World, names: Names, method: str, is_dead: bool
+):
+    """§16.6, step 7: it has registered from there, and its answer comes back from there."""
+    far = far_phone(world)
+    caller = world.phone("caller", registered=False)
+    request = caller.sends(method, far.aor, from_uri=STRANGER)
+    assert far.hears_nothing()
+    names.zone.is_dead = is_dead
+    names.knows_nothing()
+    received = far.gets(method)
+    assert received.uri_text == f"sip:bob@{NAME}"
+    far.answers(received, 200)
+    assert caller.gets(200, request)
 
 
 def test_a_fault_while_a_name_is_resolved_is_no_more_than_that(world: World):

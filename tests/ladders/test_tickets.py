@@ -60,14 +60,16 @@ def test_a_user_gets_outside_by_no_dialog(world: World, victim, by: str, method:
     assert victim.hears_nothing()
 
 
-def test_both_sides_are_reached_at_whichever_port_they_name(world: World):
-    """§12.2.1.1: a target may be told anew within a dialog."""
+def test_a_port_that_no_side_has_named_is_not_reached(world: World):
+    """§12.2.1.1: the request goes to the phone of the dialog, where it is registered."""
     alice, bob = world.phones("alice", "bob")
     other_port = world.phone("bob2", registered=False, host=bob.address[0], port=5070)
     here = talks((alice, bob)).here
-    here.target = f"sip:bob@{bob.address[0]}:5070"
-    alice.sends_within("BYE", here)
-    assert other_port.gets("BYE")
+    for more in (":5070", ":5070;transport=tcp", ";transport=tcp"):
+        here.target = f"sip:bob@{bob.address[0]}{more}"
+        alice.sends_within("INFO", here)
+        assert bob.gets("INFO").uri_text == bob.contact.strip("<>")
+    assert other_port.hears_nothing()
 
 
 @pytest.mark.parametrize("goes_by", ["unregistering", "expiry", "losing its account"])

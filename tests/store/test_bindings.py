@@ -33,7 +33,7 @@ DESK = BindingRow(
     updated_at=1000,
     params=';audio;methods="INVITE,BYE"',
 )
-KEY = (ALICE, DESK.contact)
+KEY = DESK.key
 
 
 @pytest.fixture
@@ -70,18 +70,29 @@ def test_octets_that_are_no_utf8_come_back_too(bindings):
 
 def test_a_refresh_replaces_the_row(bindings):
     bindings.save([DESK], [], never)
-    later = DESK._replace(
-        expires_at=3000, cseq=1, flow="udp 192.0.2.1 6000", updated_at=1500, params=";video"
-    )
+    later = DESK._replace(expires_at=3000, cseq=1, updated_at=1500, params=";video")
     bindings.save([later], [], never)
     assert bindings.load(1000) == [later]
+
+
+def test_one_contact_in_two_homes_is_two_rows(bindings):
+    """RFC 5626 §6: each is refreshed, moves and goes by itself."""
+    home = DESK._replace(flow="udp 198.51.100.7 5060", instance="<urn:uuid:2>")
+    bindings.save([DESK], [], never)
+    bindings.save([home], [], never)
+    moved = home._replace(flow="udp 198.51.100.7 6000", updated_at=1001)
+    bindings.save([moved], [home.key], never)
+    assert bindings.load(1000) == [DESK, moved]
+    bindings.drop([KEY])
+    bindings.save([], [], never)  # behind it in the queue
+    assert bindings.load(1000) == [moved]
 
 
 def test_in_one_batch_the_last_word_on_a_contact_counts(bindings):
     other = DESK._replace(contact="<sip:alice@192.0.2.2>")
     work = [
         gevent.spawn(bindings.save, [DESK, other], [], never),
-        gevent.spawn(bindings.save, [], [KEY, (ALICE, other.contact)], never),
+        gevent.spawn(bindings.save, [], [KEY, other.key], never),
         gevent.spawn(bindings.save, [DESK._replace(cseq=7)], [], never),
     ]
     gevent.joinall(work, raise_error=True)
@@ -98,7 +109,7 @@ def test_loading_leaves_out_and_deletes_what_is_over(bindings, path):
 def test_forgetting_spares_a_row_that_was_refreshed(bindings):
     other = DESK._replace(user_id=BOB, expires_at=2060)
     bindings.save([DESK, other], [], never)
-    bindings.forget([KEY, (BOB, other.contact)], now=2000.2)
+    bindings.forget([KEY, other.key], now=2000.2)
     bindings.close()
     assert bindings.load(0) == [other]
 
@@ -129,7 +140,7 @@ def test_an_account_is_online_until_its_last_contact_goes(bindings, database):
     bindings.save([DESK, other], [], never, seen_at=1000)
     bindings.save([], [KEY], never, seen_at=1100)
     assert states(database)["alice"] == [1, 1100]
-    bindings.save([], [(ALICE, other.contact)], never, seen_at=1200)
+    bindings.save([], [other.key], never, seen_at=1200)
     assert states(database)["alice"] == [0, 1200]
 
 
@@ -178,7 +189,7 @@ def test_what_is_dropped_or_expires_is_not_seen(bindings, database):
     other = DESK._replace(user_id=BOB)
     bindings.save([DESK, other], [], never, seen_at=1000)
     bindings.save([], [KEY], never)
-    bindings.forget([(BOB, other.contact)], now=2000)
+    bindings.forget([other.key], now=2000)
     bindings.close()
     assert states(database) == {"alice": [0, 1000], "bob": [0, 1000]}
 
@@ -189,7 +200,7 @@ def test_one_batch_leaves_each_account_as_its_last_word_has_it(bindings, databas
         gevent.spawn(bindings.save, [], [KEY], never, 1000),
         gevent.spawn(bindings.save, [DESK], [], never, 1001),
         gevent.spawn(bindings.save, [DESK._replace(user_id=BOB)], [], never, 1002),
-        gevent.spawn(bindings.save, [], [(BOB, DESK.contact)], never, 1003),
+        gevent.spawn(bindings.save, [], [DESK._replace(user_id=BOB).key], never, 1003),
     ]
     gevent.joinall(work, raise_error=True)
     assert states(database) == {"alice": [1, 1001], "bob": [0, 1003]}

@@ -326,7 +326,8 @@ def test_what_a_phone_sent_is_shown_without_harm_and_dropped_as_it_came(database
         assert contact.key.isascii()
     assert len({contact.key for contact in contacts}) == 2
     assert {contact.contact for contact in contacts} == {odd, "sip:\udcea@h"}
-    bindings.save([], [(account.id, contacts[0].contact)], never)
+    gone = account.id, contacts[0].contact, contacts[0].flow
+    bindings.save([], [gone], never)
     bindings.close()
     assert directory.entry(account.id).contacts == contacts[1:]
 

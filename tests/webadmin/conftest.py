@@ -40,13 +40,13 @@ class Phones:
     """A location service that remembers what it was told."""
 
     online: int = 0
-    dropped: list[tuple[str, str]] = field(default_factory=list)
+    dropped: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return self.online
 
-    def drop(self, aor: str, contact: str) -> None:
-        self.dropped.append((aor, contact))
+    def drop(self, aor: str, contact: str, flow: str) -> None:
+        self.dropped.append((aor, contact, flow))
 
 
 @pytest.fixture

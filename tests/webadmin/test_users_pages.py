@@ -196,9 +196,10 @@ def test_one_phone_is_dropped(browser, site, bound):
     keys = re.findall(r'name="contact" value="([^"]+)"', page)
     assert len(keys) == 2
     assert browser.post(f"/users/{alice.id}/drop", contact=keys[0]).status == 303
-    ((aor, contact),) = site.phones.dropped
+    ((aor, contact, flow),) = site.phones.dropped
     assert aor == "alice@example.com"
     assert contact in ("sip:alice@198.51.100.20:5060", "sip:alice@10.0.0.5:5060")
+    assert flow == FLOW
     browser.post(f"/users/{alice.id}/drop", contact="no such contact")
     assert len(site.phones.dropped) == 1
 

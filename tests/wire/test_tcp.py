@@ -1,11 +1,13 @@
 """The running server at the other end of plain TCP sockets (RFC 3261 §18, RFC 5626 §3.5)."""
 
 import contextlib
+import signal
 import socket
 
 import pytest
 
-from tests.wire.line import PING, PONG
+from tests.wire.admin import Admin
+from tests.wire.line import PING, PONG, Line
 from tests.wire.programs import PATIENCE, until
 
 CONNECTIONS_FROM_ADDRESS = 64
@@ -134,6 +136,28 @@ def test_who_talks_without_end_keeps_nobody_waiting(server, line):
 
 
 # The end
+
+
+@pytest.mark.parametrize("end", [Line.close, Line.resets])
+def test_a_phone_whose_connection_closed_leaves_the_pages(server, line, end):
+    """RFC 5626 §5.3: its Contact is the port that it connected from; nobody has to call it."""
+    server.does("admin", "password", "--password", "secret of the admin")
+    admin = Admin(server)
+    assert admin.signs_in("secret of the admin")
+
+    def online() -> set[str]:
+        page = admin.reads("/users?status=online")
+        return {user for user in ("alice", "bob", "carol") if f">{user}</a>" in page}
+
+    lines = {user: line() for user in ("alice", "bob", "carol")}
+    assert {user: one.registers(user) for user, one in lines.items()} == dict.fromkeys(lines, 200)
+    assert online() == set(lines)
+    end(lines["alice"])
+    until(lambda: online() == {"bob", "carol"}, "a page without the phone that has gone")
+    server.restart(signal.SIGKILL)
+    until(lambda: online() == set(), "a page without phones whose connections are closed")
+    assert line().registers("bob") == 200
+    assert online() == {"bob"}
 
 
 def test_the_server_stops_at_once_with_connections_open_and_starts_again(server, line):

@@ -1,0 +1,350 @@
+"""Bindings of an address-of-record, and the rules that make new ones of old ones (RFC 3261 §10.3).
+
+Pure: the time is an argument.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from sys import intern
+
+from sip.core.refusal import Refused
+from sip.core.routing import Phone, Target, as_request_uri
+from sip.message.grammar import split_list
+from sip.message.uri import SipUri, parse_uri
+from sip.store.bindings import BindingRow, Key
+from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, read_flow
+
+# Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
+# INVITE can be multiplied by (RFC 5393).
+MAX_CONTACTS = 20
+# Retry-After at that limit, in seconds: places become free earlier than the first lease ends,
+# when a connection closes or a phone is switched off.
+MAX_RETRY_AFTER = 60
+
+# What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
+# hundred thousand, and nobody is answered before all are known.
+_USUAL_CONTACT = re.compile(
+    r"sip:(?:[A-Za-z0-9._+-]+@)?\d+\.\d+\.\d+\.\d+(?::[1-5]?[1-9]\d{0,3})?(?:;transport=\w+)?",
+    re.ASCII,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Binding:
+    """One contact of an address-of-record (§10.2).
+
+    `user_id` is the account that registered it, `contact` the URI as it came, `expires_at` seconds
+    of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
+    `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
+    and 0 where there are none; `params` are the other parameters of the contact, as they came.
+    `registered_at` is when its last REGISTER came, by the monotonic clock; `is_proxied` is True if
+    another proxy passed that on, so the flow is the proxy's (not kept on disk).
+    A binding is compared by identity: one that was refreshed is another.
+    """
+
+    user_id: int
+    contact: str
+    expires_at: float
+    q: int
+    call_id: str
+    cseq: int
+    path: tuple[str, ...]
+    instance: str
+    reg_id: int
+    user_agent: str
+    flow: Flow
+    behind_nat: bool
+    params: str = ""
+    registered_at: float = 0.0
+    is_proxied: bool = False
+
+    def has_contact(self, contact: str) -> bool:
+        """Compare contacts as URIs (§19.1.4)."""
+        return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
+
+    def is_contact_of(self, other: "Binding") -> bool:
+        """Return True if both have one Contact, and it means one place.
+
+        A private address means another phone in each home.  Where both phones say who they are,
+        they are told apart (RFC 5626 §6); else equal URIs are one binding (§10.3, step 7).
+        """
+        if not self.has_contact(other.contact):
+            return False
+        are_others = self.instance and other.instance and self.instance != other.instance
+        return not (
+            are_others
+            and self.behind_nat
+            and other.behind_nat
+            and network_of(self.flow.remote[0]) != network_of(other.flow.remote[0])
+        )
+
+    @property
+    def key(self) -> Key:
+        """What its row is found by."""
+        return self.user_id, self.contact, self.row_flow()
+
+    def row_flow(self) -> str:
+        """The flow as it is written."""
+        flow = flow_text(self.flow)
+        return f"{flow};nat" if self.behind_nat else flow
+
+    def replaces(self, old: "Binding") -> bool:
+        """Return True if this is the phone of `old`, which had another contact until now.
+
+        The same instance and reg-id are one binding, whatever its Contact (RFC 5626 §6); several
+        reg-ids of one instance are flows that live side by side.  Without them a phone is known by
+        its socket, or by its Call-ID.
+        """
+        if self.instance and self.instance == old.instance:
+            if self.reg_id == old.reg_id:
+                return True
+            if self.reg_id and old.reg_id:
+                return False
+        if self.flow.remote == old.flow.remote:
+            return self._is_restart_of(old)
+        # Behind NAT and on a connection the flow was the only way, and it leads there no more; so
+        # it is with a phone that calls itself what its NAT does: its contact is its socket.
+        is_bound = old.behind_nat or old.flow.connection > 0
+        if not is_bound and not (old._is_its_source() and self._is_its_source()):
+            return False
+        return self.call_id == old.call_id and old.cseq < self.cseq
+
+    def _is_restart_of(self, old: "Binding") -> bool:
+        """Return True if one socket, started anew, has made both.
+
+        A program that goes on keeps its Call-ID (§10.2) and may bind several contacts by it.  The
+        socket of a proxy may carry several phones, and so may one that registers contacts which
+        lead elsewhere.
+        """
+        return (
+            self.call_id != old.call_id
+            and self.flow.transport == old.flow.transport
+            and not (self.path or old.path or self.is_proxied or old.is_proxied)
+            and self._place() == old._place()
+        )
+
+    def _place(self) -> str:
+        """The host that the contact leads to."""
+        if self.behind_nat or self.flow.connection:
+            return self.flow.remote[0]
+        return self._contact_host()
+
+    def _contact_host(self) -> str:
+        uri = parse_uri(self.contact)
+        return uri.host if isinstance(uri, SipUri) else self.contact
+
+    def _is_its_source(self) -> bool:
+        """Tell whether the contact is the socket that its REGISTER came from."""
+        uri = parse_uri(self.contact)
+        return isinstance(uri, SipUri) and self.flow.remote == (uri.host, uri.port or DEFAULT_PORT)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Return True if nothing but the connection in `flow` leads to the phone.
+
+        So it is behind NAT, and where the contact is the port that the phone connected from: on
+        that port it takes no other connection.  With a Path the connection is a proxy's.
+        """
+        if not self.flow.connection or self.path:
+            return False
+        return self.behind_nat or (self._is_its_source() and self._has_its_transport())
+
+    def _has_its_transport(self) -> bool:
+        uri = parse_uri(self.contact)
+        said = uri.param("transport") if isinstance(uri, SipUri) else None
+        return said is None or said.upper() == self.flow.transport
+
+    def is_same_device(self, other: "Binding") -> bool:
+        """Return True if two bindings seem to be one device: by its User-Agent and its address.
+
+        Of IPv6 that is the network: many devices take a new address each day.  Behind a Path the
+        flow is the proxy's, and the contact has the address.
+        """
+        if self.instance and self.instance == other.instance:
+            return True
+        if self.has_contact(other.contact):
+            return True
+        return (
+            self.user_agent == other.user_agent
+            and self.path == other.path
+            and self._device_network() == other._device_network()
+        )
+
+    def _device_network(self) -> str:
+        return self._contact_host() if self.path else network_of(self.flow.remote[0])
+
+    def is_set_later_than(self, call_id: str, cseq: int) -> bool:
+        """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
+        return self.call_id == call_id and cseq <= self.cseq
+
+    def target(self, aor: str, *, is_connected: bool, is_only: bool = False) -> Target:
+        """Where a request for this contact of `aor` goes.
+
+        `is_connected` says that the connection leads on by which it was registered, `is_only` that
+        the user has no other phone.  Where the name
+        in its contact leads nowhere, the phone was seen at its flow, unless that is a proxy's.
+        """
+        uri_text = as_request_uri(self.contact)
+        flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
+        fallback = None if self.path else self.flow
+        source, phone = self.flow.remote[0], self.phone(aor, is_only=is_only)
+        return Target(uri_text, flow, self.path, self.q, source, phone=phone, fallback=fallback)
+
+    def phone(self, aor: str, *, is_only: bool) -> Phone:
+        """The phone that is bound, as one of `aor`."""
+        return Phone(aor, self.instance, self.call_id, self.flow, is_only)
+
+
+Bindings = tuple[Binding, ...]
+
+
+def live(bindings: Bindings, now: float) -> Bindings:
+    """The bindings that have not expired."""
+    for binding in bindings:
+        if binding.expires_at <= now:
+            return tuple(b for b in bindings if b.expires_at > now)
+    return bindings
+
+
+def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
+    """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
+
+    What is wanted with no time left goes.  Raises Refused (500), and nothing is changed, for a
+    request that one of the same Call-ID has overtaken.
+    """
+    bindings = list(live(current, now))
+    for new in wanted:
+        # Equality of URIs is not transitive: a contact is no key to look up by, and one may be
+        # equal to several that differ from each other.
+        equal = [b for b in bindings if b.is_contact_of(new)]
+        _check_order(equal, new, wanted)
+        if new.expires_at <= now:
+            bindings = [b for b in bindings if b not in equal]
+        elif equal:  # in the place of the first
+            first = equal[0]
+            kept = [b for b in bindings if b is first or b not in equal]
+            bindings = [new if b is first else b for b in kept]
+        else:
+            replaced = [b for b in bindings if new.replaces(b) and not _is_named(b, wanted)]
+            _check_order(replaced, new, wanted)
+            bindings = [b for b in bindings if b not in replaced]
+            bindings.append(new)
+    return tuple(bindings)
+
+
+def _check_order(found: Sequence[Binding], new: Binding, wanted: Sequence[Binding]) -> None:
+    """Refuse a delayed duplicate (§10.3, step 7).  Raises Refused (500)."""
+    for old in found:
+        if old.is_set_later_than(new.call_id, new.cseq) and old not in wanted:
+            raise _out_of_order(new.cseq)
+
+
+def _is_named(binding: Binding, wanted: Sequence[Binding]) -> bool:
+    """Return True if the REGISTER itself says what becomes of a binding."""
+    return any(binding.is_contact_of(new) for new in wanted)
+
+
+def within_limit(
+    bindings: Bindings, wanted: Sequence[Binding], now: float
+) -> tuple[Bindings, Bindings]:
+    """Make room for a phone that registers: return what stays bound, and what is removed for it.
+
+    Beyond MAX_CONTACTS the oldest bindings of the same device are removed, since a phone that
+    comes back as another each time is mostly the only one there.  Raises Refused (503) if there
+    are too few: a place becomes free by itself, and 403 would tell phones that their password is
+    wrong (§21.4.4, §21.5.4).
+    """
+    excess = len(bindings) - MAX_CONTACTS
+    if excess <= 0:
+        return bindings, ()
+    old = [b for b in bindings if b not in wanted]
+    of_device = [b for b in old if any(b.is_same_device(new) for new in wanted)]
+    if len(of_device) < excess:
+        seconds = min((b.expires_at for b in old), default=now) - now
+        retry_after = max(1, min(ceil(seconds), MAX_RETRY_AFTER))
+        raise Refused(
+            503,
+            f"{len(old)} contacts are bound already, and this device has none to replace",
+            reason="Too Many Contacts",
+            extra=(("Retry-After", str(retry_after)),),
+        )
+    removed = sorted(of_device, key=lambda binding: binding.registered_at)[:excess]
+    return tuple(b for b in bindings if b not in removed), tuple(removed)
+
+
+def own_first(
+    bindings: Bindings, wanted: Sequence[Binding], call_id: str, flow: Flow
+) -> Sequence[Binding]:
+    """Order the bindings for the answer to a REGISTER: the phone's own first (§10.3, step 8).
+
+    Many phones read the lease of the first Contact.  First come those of the request, in its
+    order, then what else the same Call-ID or socket has bound, then all others.
+    """
+    if len(bindings) < 2:
+        return bindings
+    named = [new for new in wanted if new in bindings]
+    source = flow.transport, flow.remote
+    others = [b for b in bindings if b not in named]
+    own = [b for b in others if b.call_id == call_id or (b.flow.transport, b.flow.remote) == source]
+    return [*named, *own, *(b for b in others if b not in own)]
+
+
+def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
+    """See whether `Contact: *` may remove every binding (§10.3, step 6).  Raises Refused (500)."""
+    if any(binding.is_set_later_than(call_id, cseq) for binding in current):
+        raise _out_of_order(cseq)
+
+
+def _out_of_order(cseq: int) -> Refused:
+    return Refused(
+        500, f"CSeq {cseq} is not above that of an earlier REGISTER", reason="CSeq Out of Order"
+    )
+
+
+def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
+    """The row that a binding is kept as; `now` and `unix_now` are one moment."""
+    return BindingRow(
+        user_id=binding.user_id,
+        aor=aor,
+        contact=binding.contact,
+        expires_at=round(unix_now + binding.expires_at - now),
+        q=binding.q / 1000,
+        call_id=binding.call_id,
+        cseq=binding.cseq,
+        path=", ".join(binding.path),
+        instance=binding.instance,
+        reg_id=binding.reg_id,
+        user_agent=binding.user_agent,
+        flow=binding.row_flow(),
+        updated_at=round(unix_now),
+        params=binding.params,
+    )
+
+
+def from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
+    """What a row says.  Raises BadMessage or ValueError for one that can't be read.
+
+    It lasts no longer from now than it was granted, wherever the clock was when it was written.
+    """
+    granted = row.expires_at - row.updated_at
+    flow_text, _, nat = row.flow.partition(";")
+    if not _USUAL_CONTACT.fullmatch(row.contact):
+        parse_uri(row.contact)
+    return Binding(
+        user_id=row.user_id,
+        contact=row.contact,
+        expires_at=now + min(row.expires_at - unix_now, granted),
+        q=round(row.q * 1000),
+        call_id=row.call_id,
+        cseq=row.cseq,
+        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
+        instance=row.instance,
+        reg_id=row.reg_id,
+        user_agent=intern(row.user_agent),
+        flow=read_flow(flow_text),
+        behind_nat=nat == "nat",
+        params=intern(row.params),
+        registered_at=now + min(0.0, row.updated_at - unix_now),
+    )
