@@ -99,7 +99,7 @@ class Dialogs:
         if is_routed or not isinstance(uri, SipUri):
             return None
         if side.is_at(place_of(uri)) and not self.domains.is_us(uri):
-            return self._named(request, side)
+            return self._named(request, side, side.seen[0])
         return self._registered(request, side, uri)
 
     def _told(
@@ -118,21 +118,23 @@ class Dialogs:
             and (moved is None or moved.source == told.source[0])
             and (told.flow is None or self.transports.leads_on(told.flow))
         ):
-            return self._named(request, side, told.flow)
+            return self._named(request, side, told.source[0], told.flow)
         is_there = moved is None or moved.source == side.seen[0]
         if is_there and self.tickets.is_answer(request, side.answer, place):
-            return self._named(request, side)
+            return self._named(request, side, side.seen[0])
         return None
 
-    def _named(self, request: Request, side: Passage, flow: Flow | None = None) -> Target:
-        """The place that a request names, which its peer has told or was seen at."""
+    def _named(
+        self, request: Request, side: Passage, source: str, flow: Flow | None = None
+    ) -> Target:
+        """The place that a request names, which its peer has told from the host `source`."""
         fallback, uri = side.flow, request.uri
         if fallback is None and isinstance(uri, SipUri) and not is_address(uri.host):
             fallback = self.transports.flow_to(side.seen)  # in case that no server knows the name
         return Target(
             as_request_uri(request.uri_text),
             flow,
-            source=side.seen[0],
+            source=source,
             trunk=self._trunk(side, request.to.uri),
             fallback=fallback,
             is_told=True,

@@ -82,14 +82,20 @@ class Forwarder:
         """The ways of a copy for a target to its next hop, as `ways` finds them.
 
         Where the name in a phone's Contact leads nowhere, it is the flow that the phone was seen
-        at; a Route is followed or not.  Raises NoRoute.
+        at; a Route is followed or not.  Of the hosts of a name that a side of a dialog has told,
+        the one where the side is comes first, and its flow last.  Raises NoRoute.
         """
         try:
-            return self.ways(next_hop)
+            ways = self.ways(next_hop)
         except NoRoute:
             if target.fallback is None or "route" in outgoing.present:
                 raise
             return (target.fallback,)
+        if not target.is_told:
+            return ways
+        if len(ways) > 1:
+            ways = sorted(ways, key=lambda way: _host_of(way) != target.source)
+        return ways if target.fallback is None else (*ways, target.fallback)
 
     def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
         """The ways in the order that suits a request: for a large one connections first (§18.1.1).
@@ -138,3 +144,7 @@ class Forwarder:
             return self.domains.has_realm(parse_credentials(credentials).params.get("realm", ""))
         except BadMessage:
             return False
+
+
+def _host_of(way: Way) -> str:
+    return way.address[0] if isinstance(way, Hop) else way.remote[0]
