@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Protocol
 
+from sip.core.causes import too_many_contacts
 from sip.core.refusal import Refused
 from sip.core.routing import Phone, Target, address_of_record, as_request_uri
 from sip.message.grammar import BadMessage, split_list
@@ -150,9 +151,7 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
             bindings = [b for b in bindings if b in wanted or not b.is_moved_by(new)]
             bindings.append(new)
     if len(bindings) > MAX_CONTACTS:
-        raise Refused(
-            403, f"more than {MAX_CONTACTS} contacts for one address", reason="Too Many Contacts"
-        )
+        raise Refused(403, too_many_contacts(MAX_CONTACTS), reason="Too Many Contacts")
     return tuple(bindings)
 
 

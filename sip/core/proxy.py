@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from sip.core import causes
 from sip.core.authentication import Account, Authenticator
 from sip.core.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.forking import Fork, Prepare
@@ -218,7 +219,9 @@ class Proxy:
         account = self._caller(request, upstream)
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
-        targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
+        targets = self._targets(
+            request, upstream, realm, account, target_set, is_stranger=is_stranger
+        )
         if request.to.tag and realm is not None:
             targets = self.dialogs.answered_among(targets, request, upstream.flow)
         caller = self._phone_of(account, request, upstream.flow) if account else None
@@ -257,6 +260,7 @@ class Proxy:
     def _targets(
         self,
         request: Request,
+        upstream: Upstream,
         realm: str | None,
         account: Account | None,
         target_set: TargetSet,
@@ -276,9 +280,9 @@ class Proxy:
                 if phones:
                     return phones
             if account is None:
-                raise Refused(403, f"{uri.text[:60]} leads outside, and the caller is a stranger")
+                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream))
             if not self.calls_to_outside:
-                raise Refused(403, f"{uri.text[:60]} leads outside, and calls to outside are off")
+                raise Refused(403, causes.call_to_outside(uri.text))
             return [Target(as_request_uri(request.uri_text))]
         if (
             request.method in _FOR_EVENT_SERVERS
@@ -293,10 +297,8 @@ class Proxy:
         if callee is None and account is not None and (far := self.trunks.target(username)):
             return [far]
         if callee is None:
-            cause = f"there is no user {username[:60]}"
-            raise Refused(480 if is_stranger else 404, cause)
-        state = "not registered" if callee.enabled else "disabled"
-        raise Refused(480, f"{username[:60]} is {state}")
+            raise Refused(480 if is_stranger else 404, causes.unknown_callee(username))
+        raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
     def _target_set(self) -> TargetSet:
         accounts, transports = self.authenticator.accounts, self.layer.transports
@@ -313,10 +315,12 @@ class Proxy:
             account = self._authenticate(request, upstream)
             username = username_of(request.from_.uri)
             if username != account.username:
-                raise Refused(403, f"{account.username} may not call as {username[:60]}")
+                raise Refused(403, causes.other_user(account.username, username))
             return account
         if not self.calls_from_outside:
-            raise Refused(403, "it comes from outside, and calls from outside are off")
+            if self._realm_here(request) is None:
+                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream))
+            raise Refused(403, causes.call_from_outside(request.from_.uri))
         return None
 
     def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:
