@@ -6,10 +6,12 @@ from email.utils import formatdate
 from functools import lru_cache
 from sys import intern
 
+from sip.core import causes
 from sip.core.authentication import Authenticator
 from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
 from sip.core.reach import lasting_flow, needs_flow
 from sip.core.refusal import Refused
+from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
@@ -72,16 +74,18 @@ class Registrar:
         location: Location,
         expiry: Expiry,
         clock: Callable[[], float],
+        request_log: RequestLog,
     ) -> None:
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
         self.expiry = expiry
         self.clock = clock
+        self.request_log = request_log
 
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Serve one REGISTER.  Blocks until its bindings are kept; a refusal is a Refused."""
-        domain = self._domain(request)  # step 1
+        domain = self._domain(request, upstream)  # step 1
         check_required(request)  # step 2
         check_content(request)
         path = _supported_path(request)
@@ -94,9 +98,11 @@ class Registrar:
         upstream.is_proven = True
         # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
         if realm is None or domain not in (realm, self.domains.main):
+            if realm is None:
+                raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
             raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
         if to.username != account.username:  # step 4
-            raise Refused(403, f"{account.username} may not register for {to.username[:60]}")
+            raise Refused(403, causes.other_user(account.username, to.username))
         aor = address_of_record(to.username, realm)
         contacts = request.values("contact")
         if not contacts:
@@ -107,17 +113,20 @@ class Registrar:
             bindings = ()
         else:
             wanted = self._wanted(request, contacts, path, upstream.flow, account.id)  # step 6
+            before = self.location.bindings(aor)
             bindings = self.location.update(aor, wanted)  # step 7
+            if wanted[0] in bindings:
+                self.request_log.registered(request, upstream.flow, to.username, realm, before)
         self._answer(request, upstream, bindings, path)  # step 8
 
-    def _domain(self, request: Request) -> str:
+    def _domain(self, request: Request, upstream: Upstream) -> str:
         """The realm of the domain that is registered with (§8.2.2.1; §10.3, step 1)."""
         uri = request.uri
         if uri.scheme != "sip":
             raise Refused(416, f"{uri.scheme[:20]} is not a scheme that is served here")
         realm = self.domains.realm_of(uri)
         if realm is None:
-            raise Refused(404, f"{request.uri_text[:60]} is not a domain of this server")
+            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream))
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
