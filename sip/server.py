@@ -30,7 +30,6 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request, for_log
-from sip.message.uri import format_host_port
 from sip.monitor.refusals import Refusals
 from sip.rush import Rush, give_back
 from sip.store.accounts import objects_that_stay
