@@ -3,13 +3,15 @@
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sip.config import CommandError, Config
+from sip.control import ControlError, NotRunning, ask
 from sip.store.audit import Act
 from sip.store.bans import Bans, NoSuchBan
 from sip.store.database import Database, DatabaseError
-from sip.terminal import discard_output, note, store_warnings
+from sip.terminal import discard_output, note, store_warnings, warn
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
@@ -30,10 +32,28 @@ def execute(options: argparse.Namespace, config: Config) -> int:
 
 def _list(options: argparse.Namespace, bans: Bans) -> None:
     for ban in bans.list(time.time()):
-        ends_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ban.ends_at))
-        print(ban.address, f"until {ends_at}", ban.reason, sep="\t")
+        print(ban.address, f"until {_local(ban.ends_at)}", ban.reason, sep="\t")
+    for wait in _waits(bans):
+        tries = f"{wait['username']} has to wait after {wait['tries']} wrong passwords"
+        print(wait["address"], f"until {_local(wait['until'])}", tries, sep="\t")
     for network in bans.trusted():
         print(network, "trusted", "", sep="\t")
+
+
+def _local(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _waits(bans: Bans) -> Sequence[Mapping[str, Any]]:
+    """Ask the running server which users have to wait at addresses that are not banned."""
+    try:
+        waits: Sequence[Mapping[str, Any]] = ask(bans.database.path, do="waits")["waits"]
+    except NotRunning:  # waits are in the memory of the server alone
+        return ()
+    except ControlError as error:
+        warn(f"users who have to wait are not shown: {error}")
+        return ()
+    return [wait for wait in waits if not wait["is_banned"]]
 
 
 def _remove(options: argparse.Namespace, bans: Bans) -> None:

@@ -45,6 +45,7 @@ _OTHER_WORDS = {
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
 _ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
 _ABOUT_BANS = "show which addresses are banned or trusted, lift a ban, trust a network"
+_ABOUT_FORGIVE = "let a user who has to wait after wrong passwords try again at once"
 _ABOUT_ADMIN = "set the password of the web admin's account"
 _EPILOG = (
     "A flag beats the environment, which beats the file. Flags stand before or after the command,"
@@ -147,6 +148,10 @@ def _do(
             from sip import admin_commands
 
             return admin_commands.execute(options, config, environment)
+        case "forgive":
+            from sip import server_commands
+
+            return server_commands.forgive(options, config)
     return run_server(config)
 
 
@@ -186,7 +191,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of every flag that it or one of its commands takes."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -199,6 +204,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     )
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
+    _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
@@ -303,7 +309,11 @@ def _add_user_commands(users: argparse.ArgumentParser) -> None:
 def _add_ban_commands(bans: argparse.ArgumentParser) -> None:
     commands = _subcommands(bans, "bans")
     commands.required = False  # `bans` alone lists them
-    _subcommand(commands, "list", "show who is banned, until when and why, and who is trusted")
+    _subcommand(
+        commands,
+        "list",
+        "show who is banned or has to wait, until when and why, and who is trusted",
+    )
     for name, about in (
         ("remove", "lift the ban of an address"),
         ("trust", "never limit or ban a network, and lift the bans in it"),
@@ -313,6 +323,18 @@ def _add_ban_commands(bans: argparse.ArgumentParser) -> None:
         made.add_argument(
             "address", metavar="ADDRESS", help="an address, or a network 192.0.2.0/24"
         )
+
+
+def _add_forgive(forgive: argparse.ArgumentParser) -> None:
+    forgive.usage = f"{PROGRAM} forgive USER [ADDRESS] [flags]"
+    forgive.add_argument("user", metavar="USER", help="what stands before the @ of the SIP address")
+    forgive.add_argument(
+        "address",
+        metavar="ADDRESS",
+        nargs="?",
+        help="an address or a network where the phone is; without it, everywhere",
+    )
+    forgive.epilog = "Asks the running server, which is found by its database (-db.path)."
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:

@@ -17,8 +17,9 @@ from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.options import answer_options
 from sip.core.proxy import Proxy
-from sip.core.refusal import Refused, printable
+from sip.core.refusal import Refused
 from sip.core.registrar import Expiry, Registrar
+from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, username_of
 from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
@@ -29,7 +30,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request, for_log
-from sip.message.uri import format_host_port
+from sip.monitor.refusals import Refusals
 from sip.rush import Rush, give_back
 from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
@@ -74,8 +75,6 @@ SECONDS_TO_CANCEL = 1.0
 # Reason (RFC 3326) of the CANCEL that a phone gets then.
 _STOPPING = 'SIP;cause=503;text="Server Stopping"'
 _NOT_SAVED = "Registration Not Saved"
-# Refusals logged in a second; the counts go on beyond.
-MAX_REFUSALS_LOGGED = 20
 
 
 class SipServer:
@@ -123,6 +122,7 @@ class SipServer:
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
+        users.on_credentials_changed = self.guard.forgive_accounts
         self.transports.admits = self.streams.admits = self.guard.admits
         self.guard.thin = self.transports.thin
         self.streams.keeps_waiting = self.guard.keeps_waiting
@@ -132,8 +132,15 @@ class SipServer:
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
+        self.request_log = RequestLog(self.domains, users.find, Refusals(unix_clock))
         self.registrar = Registrar(
-            authenticator, self.domains, self.location, resolver, _expiry(config), clock
+            authenticator,
+            self.domains,
+            self.location,
+            resolver,
+            _expiry(config),
+            clock,
+            self.request_log,
         )
         self.proxy = Proxy(
             self.layer,
@@ -159,7 +166,6 @@ class SipServer:
         self._loaded = Event()
         self._waiting = 0
         self._rush = Rush()
-        self._refusals_left = MAX_REFUSALS_LOGGED
         self._watchers: list[Any] = []
         self._ticked_at = clock()
 
@@ -227,7 +233,7 @@ class SipServer:
         """Pass on the ACK of a 2xx; log why one is dropped, since nothing answers it."""
         if cause := self.proxy.pass_on_ack(request, flow):
             self.layer.counts["ACKs without a way"] += 1
-            self._log_refusal("dropped", request, flow, cause)
+            self.request_log.dropped(request, flow, cause)
 
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
         """Tell whether one more may wait; the last places are for who registers or is known.
@@ -248,20 +254,13 @@ class SipServer:
         the request is judged anew, and nobody can have us repeat an answer to a forged address.
         """
         self.layer.counts[f"answered {refused.status}"] += 1
-        if refused.cause:
-            self._log_refusal(refused.status, request, upstream.flow, refused.cause)
+        self.request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_proven)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
         if upstream.is_proven or upstream.was_told:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
         answer_once(request, upstream, refused.status, refused.extra, reason)
-
-    def _log_refusal(self, what: object, request: Request, flow: Flow, cause: str) -> None:
-        if self._refusals_left > 0:
-            self._refusals_left -= 1
-            source = format_host_port(*flow.remote)
-            log.info("%s %s from %s: %s", what, request.method, source, printable(cause))
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
         """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).
@@ -395,7 +394,7 @@ class SipServer:
 
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""
-        self._refusals_left = MAX_REFUSALS_LOGGED
+        self.request_log.sweep()
         self.own_addresses.forget()
         self.streams.close_late(self.clock())
         self.guard.sweep()

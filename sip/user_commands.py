@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO, TextIO
 
 from sip.config import CommandError, Config
+from sip.server_commands import forgive_if_running
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -36,6 +37,8 @@ _SHOWN = 20
 _REFUSED = "nothing was imported; mend what is refused and try again"
 # Commands that may be the first on a file; the others would only make an empty one elsewhere.
 _CREATING = ("add", "import", "list")
+# Commands after which a user has no longer to wait, even if the password is the same as before.
+_LETTING_IN = ("add", "password", "enable")
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
@@ -50,7 +53,10 @@ def execute(options: argparse.Namespace, config: Config) -> int:
             users = Users(database, _realm(options, config, database))
             if users.warning:
                 warn(users.warning)
-            return command(options, users)
+            code = command(options, users)
+            if options.action in _LETTING_IN:
+                forgive_if_running(config.db_path, options.name)
+            return code
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
         raise CommandError(str(error)) from None
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough

@@ -81,7 +81,7 @@ def test_version(sipserver):
         (("user",), "there is no command user; did you mean users?"),
         (("user", "list"), "there is no command user; did you mean users?"),
         (("lst",), "there is no command lst; did you mean users list?"),
-        (("qqq",), "there is no command qqq; there are users, bans, admin; -help"),
+        (("qqq",), "there is no command qqq; there are users, bans, forgive, admin; -help"),
         (("users", "lst"), "there is no command users lst; did you mean users list?"),
         (("users", "DELETE", "x"), "did you mean users remove?"),
         (("users", "q\nq"), "there is no command users 'q\\nq'; there are add, remove, "),

@@ -2,7 +2,7 @@
 <h1>Bans</h1>
 <p>An address that guesses passwords is not heard for a while: ten minutes at first, four times as long each time after, a day at most.
 Its phones that are registered go on.</p>
-<section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-target="this" hx-swap="outerMorph">
+<section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-select-oob="#waiting" hx-target="this" hx-swap="outerMorph">
 % if not bans:
 <div class="empty"><p>Nobody is banned.</p></div>
 % else:
@@ -28,6 +28,18 @@ Its phones that are registered go on.</p>
 % end
 </tbody>
 </table>
+% end
+</section>
+<section id="waiting" aria-label="Users who have to wait">
+<h2>Users who have to wait</h2>
+<p>After five wrong passwords for a user from an address no further one is looked at from there. Elsewhere the user is let in as ever.</p>
+% if not waits:
+<div class="empty"><p>No user has to wait.</p></div>
+% else:
+% include('waits.tpl', rows=waits[:most_waits], action='/bans/forgive')
+% if len(waits) > most_waits:
+<p class="muted">and {{'{:,}'.format(len(waits) - most_waits)}} more</p>
+% end
 % end
 </section>
 <h2>Trusted networks</h2>

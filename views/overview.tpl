@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Overview')
 <h1>Overview</h1>
-<div id="live" hx-get="/" hx-trigger="every 5s" hx-select="#live" hx-target="this" hx-swap="outerMorph">
+<div id="live" hx-get="{{'/?refusals=all' if shows_all else '/'}}" hx-trigger="every 5s" hx-select="#live" hx-target="this" hx-swap="outerMorph">
 <div class="cards">
 <article>
 <p class="figure" id="accounts">{{'{:,}'.format(accounts)}}</p>
@@ -17,6 +17,15 @@
 <div class="notice hint"><p><strong>{{warning}}</strong> {{cure}}</p></div>
 % end
 % end
+% if refusals:
+<section aria-labelledby="refused-title">
+<h2 id="refused-title">Refused lately</h2>
+% include('refusals.tpl', rows=refusals if shows_all else refusals[:some], label='Registrations and calls that were refused, the latest first')
+% if len(refusals) > some and not shows_all:
+<p><a href="/?refusals=all">Show all {{len(refusals)}}</a></p>
+% end
+</section>
+% end
 % if not accounts:
 <article class="panel">
 <h2>Add the first user</h2>
@@ -29,7 +38,7 @@
 <h2>No phone is registered yet</h2>
 <p>Type this into a phone, here for {{'the user' if first else 'an example,'}} <strong>{{settings.username}}</strong>:</p>
 % include('phone.tpl', settings=settings)
-<p class="muted">A phone shows up here as soon as it has registered. When it doesn't, the server's log says why.</p>
+<p class="muted">A phone shows up here as soon as it has registered. When it doesn't, this page and the server's log say why.</p>
 </article>
 % end
 </div>

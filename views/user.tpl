@@ -6,6 +6,9 @@
 <h1>{{user.username}}</h1>
 <span id="state">\\
 % include('state.tpl', user=user)
+% if waits:
+ <span class="state waits">has to wait</span>\\
+% end
 </span>
 </div>
 <div id="contacts" hx-get="/users/{{user.id}}{{list_query}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
@@ -37,6 +40,15 @@ No phone has registered yet. Below stands what to type into one.\\
 % end
 </tbody>
 </table>
+% end
+% if waits:
+<h2>Has to wait</h2>
+<p>After too many wrong passwords no further one is looked at from there. A new password lifts that, too.</p>
+% include('waits.tpl', rows=waits, action='/users/{}/forgive{}'.format(user.id, list_query))
+% end
+% if refusals:
+<h2>Refused lately</h2>
+% include('refusals.tpl', rows=refusals, label='Registrations and calls of this user that were refused, the latest first')
 % end
 </div>
 <div class="cards wide">

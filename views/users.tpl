@@ -91,9 +91,12 @@
 % for user in found.entries:
 % phone = user.contacts[0] if user.contacts else None
 <tr id="user-{{user.id}}">
-<td data-label="State">\\
+<td data-label="State"><span>\\
 % include('state.tpl', user=user)
-</td>
+% if user.username in waiting:
+<br><span class="state waits">has to wait</span>\\
+% end
+</span></td>
 <td data-label="User name"><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></td>
 <td data-label="Realm">{{user.realm}}</td>
 <td data-label="Display name">{{user.display_name}}</td>

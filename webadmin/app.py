@@ -4,7 +4,7 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import audit, bans, imports, overview, session, settings, users
+from webadmin import audit, bans, imports, overview, session, settings, users, waits
 from webadmin.compression import WSGIApp, compressed
 from webadmin.guard import guard, with_headers
 from webadmin.site import Site
@@ -40,6 +40,7 @@ def build(site: Site) -> WSGIApp:
     imports.mount(app, site)
     users.mount(app, site)
     bans.mount(app, site)
+    waits.mount(app, site)
     audit.mount(app, site)
     settings.mount(app, site, tries)
 

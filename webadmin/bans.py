@@ -1,4 +1,4 @@
-"""The guard's page: who is banned and why, and which networks never are."""
+"""The guard's page: who is banned or has to wait and why, and which networks never are."""
 
 from bottle import Bottle, response
 
@@ -6,6 +6,7 @@ from sip.networks import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
 from webadmin.site import Answer, Site, typed
+from webadmin.waits import MAX_SHOWN, all_waits
 
 
 def mount(app: Bottle, site: Site) -> None:
@@ -19,6 +20,8 @@ def mount(app: Bottle, site: Site) -> None:
             "bans.tpl",
             section="/bans",
             bans=bans.list(site.clock()),
+            waits=all_waits(site),
+            most_waits=MAX_SHOWN,
             configured=[network_text(each) for each in site.config.guard_trusted],
             trusted=bans.trusted(),
             error=error,

@@ -1,6 +1,6 @@
 """The first page: how many are here, what is wrong, and how the first phone gets in."""
 
-from bottle import Bottle
+from bottle import Bottle, request
 
 from sip.listening import by_address
 from webadmin.phone import phone_settings
@@ -8,6 +8,8 @@ from webadmin.site import Site
 
 # Until somebody has made an account, the page shows the settings of an imaginary one.
 _EXAMPLE = "alice"
+# Refusals that are shown before the rest is asked for.
+SOME_REFUSALS = 10
 
 
 def mount(app: Bottle, site: Site) -> None:
@@ -27,4 +29,7 @@ def mount(app: Bottle, site: Site) -> None:
             settings=phone_settings(site.config, listening, username, realm),
             listening=by_address(listening),
             config=site.config,
+            refusals=site.refusals.latest(),
+            shows_all=request.query.get("refusals") == "all",
+            some=SOME_REFUSALS,
         )

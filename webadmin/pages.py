@@ -124,5 +124,17 @@ def browser_of(user_agent: str) -> str:
     return user_agent[:_LONGEST_BROWSER] or "unknown browser"
 
 
+# First words of a clause that are no name.
+_NO_NAMES = frozenset({"the", "there", "wrong", "too", "more", "it", "its", "has"})
+
+
+def as_sentence(clause: str) -> str:
+    """Make a sentence of a clause; a name at its beginning stays as it is."""
+    first, _, rest = clause.partition(" ")
+    return f"{first.capitalize()} {rest}." if first in _NO_NAMES else f"{clause}."
+
+
 # What every template may call.
-_FUNCTIONS = {function.__name__: function for function in (static, ago, span, moment, browser_of)}
+_FUNCTIONS = {
+    function.__name__: function for function in (static, ago, span, moment, browser_of, as_sentence)
+}

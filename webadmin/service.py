@@ -15,6 +15,9 @@ from gevent.event import Event
 from sip import supervisor
 from sip.command_line import settings
 from sip.config import CommandError, Config
+from sip.control import control_path
+from sip.control_handlers import control_handlers
+from sip.control_server import ControlServer
 from sip.listening import ListenError, transports_of
 from sip.reread import reread
 from sip.server import SipServer
@@ -103,6 +106,8 @@ class Service:
             bans,
             environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
             listening=server.listening,
+            guard=server.guard,
+            refusals=server.request_log.refusals,
             advice=lambda: tuple(advice(self._site.config, users, server.granted_buffers)),
         )
         stack.callback(self._site.close)
@@ -126,6 +131,9 @@ class Service:
         log.info("SIP listens on %s, %s", config.sip_addr, transports)
         self._web = wsgi.listen(config, build(self._site))
         self._stack.callback(self._web.stop)
+        control = ControlServer(control_path(config.db_path), control_handlers(self._server.guard))
+        self._stack.callback(control.stop)
+        control.start()
         scheme = "HTTPS" if config.web_cert else "HTTP"
         log.info("web admin listens on %s, %s", config.web_addr, scheme)
         if is_exposed(config):

@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 from bottle import HTTPError, HTTPResponse, request, response
 
 from sip.config import Config
+from sip.core.guard import Guard
 from sip.listening import ListeningAddress
+from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import STRANGER, Act, Audit
 from sip.store.bans import Bans
@@ -88,12 +90,18 @@ def go_to(path: str) -> HTTPResponse:
     return answer
 
 
+def _nowhere(network: str, username: str, realm: str) -> bool:
+    """Tell of no user that it is registered."""
+    return False
+
+
 @dataclass
 class Site:
     """What the routes work on.
 
     `advice` gives the warnings of this moment, `listening` the addresses that SIP listens on.
 
+    `guard` and `refusals` are those of the running server: who has to wait, what was refused.
     `environment_password` is whether each start sets the password, see Admin.first_password.
     """
 
@@ -111,6 +119,8 @@ class Site:
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     environment_password: bool = False
+    guard: Guard = field(default_factory=lambda: Guard(time.monotonic, time.time, (), _nowhere))
+    refusals: Refusals = field(default_factory=lambda: Refusals(time.time))
     _notes: dict[int, Note] = field(default_factory=dict)
 
     def close(self) -> None:

@@ -51,6 +51,10 @@ def mount(app: Bottle, site: Site) -> None:
             user=entry,
             settings=phone_settings(site.config, site.listening(), entry.username, entry.realm),
             **way_back(),
+            waits=[wait for wait in site.guard.waits() if wait.username == entry.username],
+            refusals=site.refusals.of_user(
+                full_name(entry.username, entry.realm), entry.username, entry.realm
+            ),
             **values,
         )
 
@@ -69,6 +73,7 @@ def mount(app: Bottle, site: Site) -> None:
             here=lambda **changes: _link_to(question, **changes),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
+            waiting={wait.username for wait in site.guard.waits()},
         )
 
     @app.get("/users/new")  # type: ignore[untyped-decorator]

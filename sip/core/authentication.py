@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from sip.core import causes
 from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
 from sip.core.guard import Guard
-from sip.core.refusal import Challenged, Refused
+from sip.core.refusal import Cause, Challenged, Refused
 from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
@@ -81,8 +82,11 @@ class Authenticator:
         enough; who has been wrong too often is not looked at, and hears the same.  Raises
         Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and wrong passwords look
         alike.  Raises Refused (400) for credentials that were made for another server's request.
+
+        A nonce that is still good is given again after a wrong answer: nothing is stale but the
+        password, and a phone that would answer each fresh nonce has to ask its user (§22.1).
         """
-        answers, cause = self._answers_for(request, realm, source, as_proxy)
+        answers, cause, unread = self._answers_for(request, realm, source, as_proxy)
         now = self.clock()
         foreign: str | None = None
         is_stale = False
@@ -91,55 +95,82 @@ class Authenticator:
                 foreign = answer.uri
                 continue
             if not self.guard.is_asked(source, answer.username, realm, is_ours=is_ours):
-                cause = f"too many wrong answers; {answer.username[:60]} has to wait"
+                name = answer.username
+                cause = causes.has_to_wait(name) if is_ours else causes.unknown_nonce(name)
                 continue
             account = self._proven(answer, request.method, realm)
-            if isinstance(account, str):
+            if isinstance(account, Cause):
                 cause = account
-                self.guard.wrong(source, answer.username, is_ours=is_ours)
+                self.guard.wrong(
+                    source,
+                    answer.username,
+                    is_ours=is_ours,
+                    call_id=request.call_id,
+                    answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
+                )
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
-                is_stale, cause = True, "the nonce-count was used"
+                is_stale, cause = True, Cause("the nonce-count was used")
             else:
                 self.guard.right(source, answer.username)
                 return account
         if foreign is not None and not is_stale:
-            raise Refused(
-                400, f"the digest was made for {foreign[:60]}", reason="Digest uri does not match"
-            )
-        raise self._challenge(request, realm, source, cause, as_proxy, stale=is_stale)
+            raise Refused(400, causes.foreign_digest(foreign), reason="Digest uri does not match")
+        verified: list[str] = []
+        if answers or unread:
+            verified = [answer.nonce for answer, is_ours in answers if is_ours]
+            verified += [nonce for nonce in unread if self.nonces.is_ours(nonce, source)]
+        raise self._challenge(
+            request,
+            realm,
+            source,
+            cause,
+            as_proxy,
+            stale=is_stale,
+            nonce=self._good_nonce(verified, now) if verified and not is_stale else "",
+            is_verified=bool(verified),
+        )
 
     def _answers_for(
         self, request: Request, realm: str, source: str, as_proxy: bool
-    ) -> tuple[list[tuple[Answer, bool]], str]:
+    ) -> tuple[list[tuple[Answer, bool]], Cause, list[str]]:
         """Our credentials, those with a nonce of ours first, and what is wrong with the others.
 
         Ours are those of this realm; other realms' and other schemes' are nobody's business here.
+        The last of the three are the nonces of those others.
         """
         name = "proxy-authorization" if as_proxy else "authorization"
-        cause = ""
+        cause = Cause("")
         answers: list[tuple[Answer, bool]] = []
+        unread: list[str] = []
         for field in request.fields(name):
             try:
                 credentials = parse_credentials(field)
             except BadMessage as error:
-                cause = cause or error.reason
+                cause = cause if cause.text else Cause(error.reason)
                 continue
             if credentials.scheme != "digest" or credentials.params.get("realm") != realm:
                 continue
             answer = read_answer(credentials.params)
-            if isinstance(answer, str):
-                cause = answer
-            elif answer.algorithm not in self.algorithms:
-                cause = f"the algorithm {answer.algorithm} is not offered"
-            else:
+            if isinstance(answer, Answer) and answer.algorithm in self.algorithms:
                 answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
+                continue
+            if isinstance(answer, Answer):
+                cause = Cause(f"the algorithm {answer.algorithm} is not offered")
+            else:
+                cause = Cause(answer)
+            unread.append(credentials.params.get("nonce", ""))
         if len(answers) > 1:
             answers.sort(key=lambda pair: not pair[1])
-        return answers[:MAX_ANSWERS], cause
+        return answers[:MAX_ANSWERS], cause, unread[:MAX_ANSWERS]
 
-    def _proven(self, answer: Answer, method: str, realm: str) -> Account | str:
+    def _good_nonce(self, verified: list[str], now: float) -> str:
+        """Return the newest of these nonces that may still be answered rightly, "" for none."""
+        good = [nonce for nonce in verified if self.nonces.is_usable(nonce, now)]
+        return max(good, default="")  # each begins with its time
+
+    def _proven(self, answer: Answer, method: str, realm: str) -> Account | Cause:
         """The account that an answer is right for, or what is wrong.
 
         One digest is computed whether or not there is such an account.
@@ -164,15 +195,19 @@ class Authenticator:
         request: Request,
         realm: str,
         source: str,
-        cause: str,
+        cause: Cause,
         as_proxy: bool,
         *,
-        stale: bool = False,
+        stale: bool,
+        nonce: str,
+        is_verified: bool,
     ) -> Challenged:
-        """A challenge for each algorithm that would lock no enabled user of the realm out."""
-        now = self.clock()
+        """A challenge for each algorithm that would lock no enabled user of the realm out.
+
+        With a new nonce, unless one is given.
+        """
         title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
-        nonce = self.nonces.make(now, source)
+        nonce = nonce or self.nonces.make(self.clock(), source)
         offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
         if "MD5" in offered and _KNOWS_MD5_ALONE.match(request.value("user-agent") or ""):
             offered = ["MD5"]
@@ -180,15 +215,21 @@ class Authenticator:
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]
         )
-        return Challenged(407 if as_proxy else 401, cause, extra=extra)
+        return Challenged(
+            407 if as_proxy else 401,
+            cause,
+            extra=extra,
+            is_stale=stale,
+            is_verified=is_verified,
+        )
 
 
-def _cause(account: Account | None, username: str) -> str:
+def _cause(account: Account | None, username: str) -> Cause:
     if account is None:
-        return f"there is no user {username[:60]}"
+        return causes.unknown_user(username)
     if not account.enabled:
-        return f"the account of {username[:60]} is disabled"
-    return f"wrong password for {username[:60]}"
+        return causes.disabled_user(username)
+    return causes.wrong_password(username)
 
 
 def _count(answer: Answer) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from sys import intern
 
+from sip.core.causes import too_many_contacts
 from sip.core.refusal import Refused
 from sip.core.routing import Phone, Target, as_request_uri
 from sip.message.grammar import split_list
@@ -266,7 +267,7 @@ def within_limit(
         retry_after = max(1, min(ceil(seconds), MAX_RETRY_AFTER))
         raise Refused(
             503,
-            f"{len(old)} contacts are bound already, and this device has none to replace",
+            too_many_contacts(len(old)),
             reason="Too Many Contacts",
             extra=(("Retry-After", str(retry_after)),),
         )

@@ -172,6 +172,15 @@ class Nonces:
         made_at = int(nonce[:8], 16)
         return self._oldest_valid <= made_at <= now <= made_at + NONCE_SECONDS
 
+    def is_usable(self, nonce: str, now: float) -> bool:
+        """Return True while a right answer to a nonce of ours would be taken.
+
+        An answer without a count has used its nonce up (RFC 2069).
+        """
+        key = int(nonce[8:24], 16)
+        used = self._young.get(key) or self._old.get(key, 0)
+        return used >> COUNT_WINDOW < ONCE and self.is_fresh(nonce, now)
+
     def use(self, nonce: str, count: int, now: float) -> bool:
         """Use up one count of a nonce.  False: it was used before, or lags too far behind."""
         key = int(nonce[8:24], 16)

@@ -5,9 +5,10 @@ Pure, but for its lines in the log: clocks are handed in, what is kept of it is 
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from ipaddress import ip_address
 from math import inf
+from typing import NamedTuple, Protocol
 
 from sip.core.guesses import Guesses
 from sip.core.refusal import printable
@@ -43,11 +44,32 @@ SCANNERS = (
 )
 
 
+class Account(Protocol):
+    """A user here, as far as the guard knows one."""
+
+    @property
+    def username(self) -> str: ...
+
+
 @kept(1024)
 def is_scanner(user_agent: str) -> bool:
     """Tell whether a User-Agent is that of a tool which looks for servers and users."""
     said = user_agent.lower()
     return any(name in said for name in SCANNERS)
+
+
+class Wait(NamedTuple):
+    """Wrong passwords of one user at one address, and until when no further one is looked at.
+
+    `address` is one of IPv4, or the /64 network of one of IPv6; `until` is in Unix seconds.
+    `is_banned` says that the whole address waits, whichever user is asked for there.
+    """
+
+    username: str
+    address: str
+    tries: int
+    until: int
+    is_banned: bool
 
 
 class Guard:
@@ -157,7 +179,7 @@ class Guard:
 
     def is_asked(self, host: str, username: str, realm: str, *, is_ours: bool) -> bool:
         """Tell whether an answer is looked at; `is_ours` says that its nonce was made for it."""
-        if is_ours and not self._guesses:
+        if (is_ours and not self._guesses) or self.is_trusted(host):
             return True
         source, now = network_of(host), self.clock()
         if not is_ours:
@@ -173,18 +195,54 @@ class Guard:
         if self._guesses:
             self._guesses.right(network_of(host), username)
 
-    def wrong(self, host: str, username: str, *, is_ours: bool) -> None:
-        """A user, who may not exist, has answered wrongly from a host.  May wait."""
+    def wrong(
+        self, host: str, username: str, *, is_ours: bool, call_id: str = "", answer: str = ""
+    ) -> None:
+        """A user, who may not exist, has answered wrongly from a host.  May wait.
+
+        `answer` is the digest, in a request of that Call-ID: several are one try, see `guesses`.
+        """
         if self.is_trusted(host):
             return
-        source = network_of(host)
+        source, now = network_of(host), self.clock()
         if not is_ours:
-            self._guesses.doubt(source, self.clock())
+            self._guesses.doubt(source, now)
             return
-        seconds = self._guesses.wrong(source, username, self.clock())
+        seconds = self._guesses.wrong(source, username, now, call_id=call_id, answer=answer)
+        shown = printable(username[:60])
+        if self._guesses.waits(source, username, now):
+            log.info("wait for %s at %s: too many wrong passwords", shown, source)
         if seconds:
-            reason = f"guessed passwords, the last for {printable(username[:60])}"
-            self._ban(source, reason, seconds)
+            self._ban(source, f"guessed passwords, the last for {shown}", seconds)
+
+    def waits(self) -> list[Wait]:
+        """List the users who have to wait, and where, the latest first."""
+        now, since = self.clock(), self.unix_clock() - self.clock()
+        return [
+            Wait(username, source, tries, round(until + since), is_banned)
+            for source, username, tries, until, is_banned in self._guesses.of_users(now)
+            if until and not self.is_trusted(source)
+        ]
+
+    def forgive(self, usernames: Container[str], network: Network | None = None) -> list[str]:
+        """Take back the wrong answers of users, at all addresses or those within a network.
+
+        Return the addresses where there were some.  A ban of an address stays.
+        """
+        now = self.clock()
+        found = [
+            (source, username)
+            for source, username, *_ in self._guesses.of_users(now)
+            if username in usernames and (network is None or _is_within(source, network))
+        ]
+        for source, username in found:
+            self._guesses.right(source, username)
+        return [source for source, _ in found]
+
+    def forgive_accounts(self, accounts: Iterable[Account]) -> None:
+        """Take back the wrong answers of accounts that have a new password or are let in again."""
+        if self._guesses:
+            self.forgive({account.username for account in accounts})
 
     # Scanners
 
@@ -216,15 +274,22 @@ class Guard:
             if self._bans.get(source) != ban:
                 self._guesses.restore(source, ban.times, ban.ends_at + since, now)
         self._bans = known
-        self._also_trusted = tuple(map(parse_network, trusted))
-        self._trust.clear()
+        also_trusted = tuple(map(parse_network, trusted))
+        if also_trusted != self._also_trusted:
+            self._also_trusted = also_trusted
+            self._forgive_trusted()
         self._shut_out()
 
     def trust(self, networks: Sequence[Network]) -> None:
         """Trust other networks by the settings than before."""
         self._always_trusted = tuple(networks)
-        self._trust.clear()
+        self._forgive_trusted()
         self._shut_out()
+
+    def _forgive_trusted(self) -> None:
+        """After a change of the trusted networks: nothing is held against an address in them."""
+        self._trust.clear()
+        self._guesses.forgive_all(self.is_trusted)
 
     def _shut_out(self) -> None:
         """Find out whose messages are dropped unread: not where phones are that belong here."""
@@ -298,3 +363,9 @@ class Guard:
         now = self.unix_clock()
         if any(ends_at <= now for ends_at in self._shut.values()):
             self._shut_out()
+
+
+def _is_within(source: str, network: Network) -> bool:
+    """Return True for a source in a network, or for the /64 that holds an address of IPv6."""
+    within = parse_network(source)
+    return within.version == network.version and within.overlaps(network)

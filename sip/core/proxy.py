@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from sip.core import causes
 from sip.core.authentication import Account, Authenticator
 from sip.core.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.forking import Fork, Prepare
@@ -228,7 +229,9 @@ class Proxy:
         if request.to.tag and "route" not in request.present:
             answered = self.dialogs.answered_target(request, upstream.flow)
         if answered is None:
-            targets = self._targets(request, realm, account, target_set, is_stranger=is_stranger)
+            targets = self._targets(
+                request, upstream, realm, account, target_set, is_stranger=is_stranger
+            )
         else:
             bound = target_set.of_user(username_of(request.uri), realm) if realm else []
             targets = self.dialogs.answered_among(bound, answered)
@@ -268,6 +271,7 @@ class Proxy:
     def _targets(
         self,
         request: Request,
+        upstream: Upstream,
         realm: str | None,
         account: Account | None,
         target_set: TargetSet,
@@ -287,9 +291,9 @@ class Proxy:
                 if phones:
                     return phones
             if account is None:
-                raise Refused(403, f"{uri.text[:60]} leads outside, and the caller is a stranger")
+                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream))
             if not self.calls_to_outside:
-                raise Refused(403, f"{uri.text[:60]} leads outside, and calls to outside are off")
+                raise Refused(403, causes.call_to_outside(uri.text))
             return [Target(as_request_uri(request.uri_text))]
         if (
             request.method in _FOR_EVENT_SERVERS
@@ -304,10 +308,8 @@ class Proxy:
         if callee is None and account is not None and (far := self.trunks.target(username)):
             return [far]
         if callee is None:
-            cause = f"there is no user {username[:60]}"
-            raise Refused(480 if is_stranger else 404, cause)
-        state = "not registered" if callee.enabled else "disabled"
-        raise Refused(480, f"{username[:60]} is {state}")
+            raise Refused(480 if is_stranger else 404, causes.unknown_callee(username))
+        raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
     def _target_set(self) -> TargetSet:
         accounts, transports = self.authenticator.accounts, self.layer.transports
@@ -324,10 +326,12 @@ class Proxy:
             account = self._authenticate(request, upstream)
             username = username_of(request.from_.uri)
             if username != account.username:
-                raise Refused(403, f"{account.username} may not call as {username[:60]}")
+                raise Refused(403, causes.other_user(account.username, username))
             return account
         if not self.calls_from_outside:
-            raise Refused(403, "it comes from outside, and calls from outside are off")
+            if self._realm_here(request) is None:
+                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream))
+            raise Refused(403, causes.call_from_outside(request.from_.uri))
         return None
 
     def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:

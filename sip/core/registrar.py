@@ -6,11 +6,13 @@ from email.utils import formatdate
 from functools import lru_cache
 from sys import intern
 
+from sip.core import causes
 from sip.core.authentication import Authenticator
 from sip.core.bindings import MAX_CONTACTS, Binding, Bindings, own_first
 from sip.core.location import Location
 from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.refusal import Refused
+from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
@@ -75,6 +77,7 @@ class Registrar:
         resolver: Resolver,
         expiry: Expiry,
         clock: Callable[[], float],
+        request_log: RequestLog,
     ) -> None:
         self.authenticator = authenticator
         self.domains = domains
@@ -82,10 +85,11 @@ class Registrar:
         self.resolver = resolver
         self.expiry = expiry
         self.clock = clock
+        self.request_log = request_log
 
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Serve one REGISTER.  Blocks until its bindings are kept; a refusal is a Refused."""
-        domain = self._domain(request)  # step 1
+        domain = self._domain(request, upstream)  # step 1
         check_required(request)  # step 2
         check_content(request)
         path = _supported_path(request)
@@ -98,9 +102,11 @@ class Registrar:
         upstream.is_proven = True
         # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
         if realm is None or domain not in (realm, self.domains.main):
+            if realm is None:
+                raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
             raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
         if to.username != account.username:  # step 4
-            raise Refused(403, f"{account.username} may not register for {to.username[:60]}")
+            raise Refused(403, causes.other_user(account.username, to.username))
         aor = address_of_record(to.username, realm)
         contacts = request.values("contact")
         wanted: list[Binding] = []
@@ -112,21 +118,24 @@ class Registrar:
             self.location.remove_all(aor, request.call_id, request.cseq[0])
         else:
             wanted = self._wanted(request, contacts, path, upstream.flow, account.id)  # step 6
+            before = self.location.bindings(aor)
             bindings = self.location.update(aor, wanted)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
                 # It closed before they were bound, or while that was written.
                 self.location.connection_closed(upstream.flow.connection)
+            if wanted[0] in bindings:
+                self.request_log.registered(request, upstream.flow, to.username, realm, before)
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
         self._answer(request, upstream, listed, path)  # step 8
 
-    def _domain(self, request: Request) -> str:
+    def _domain(self, request: Request, upstream: Upstream) -> str:
         """The realm of the domain that is registered with (§8.2.2.1; §10.3, step 1)."""
         uri = request.uri
         if uri.scheme != "sip":
             raise Refused(416, f"{uri.scheme[:20]} is not a scheme that is served here")
         realm = self.domains.realm_of(uri)
         if realm is None:
-            raise Refused(404, f"{request.uri_text[:60]} is not a domain of this server")
+            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream))
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sip.core.refusal import Refused
+from sip.core.refusal import Cause, Refused
 from sip.transaction.machine import State
 from sip.transaction.server import ServerTransaction
 from sip.transaction.upstream import Upstream
@@ -23,6 +23,7 @@ MAX_CALLS_OF_SOURCE = 300
 MAX_CALLS_FOR_USER = 100
 # What is told who comes when there are so many: long enough for one of them to end.
 RETRY_AFTER = (("Retry-After", "5"),)
+_CURE = "If they come from your provider or gateway, name it by -sip.trunk or -guard.trusted."
 
 _Key = TypeVar("_Key")
 # An address, or a /64, and whether it may be forged.
@@ -60,11 +61,11 @@ class Strangers:
         # Who forges the address of another by UDP takes none of the places of its connections.
         source = network_of(host), upstream.flow.transport == "UDP"
         if self._for_user[aor] >= MAX_CALLS_FOR_USER:
-            cause = f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait"
+            cause = Cause(f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait", _CURE)
             raise Refused(486, cause, extra=RETRY_AFTER)
         if self._of_source[source] + self._owed_to(source) >= MAX_CALLS_OF_SOURCE:
-            cause = f"{MAX_CALLS_OF_SOURCE} calls from there wait to be answered or acknowledged"
-            raise Refused(503, cause, extra=RETRY_AFTER)
+            waiting = f"{MAX_CALLS_OF_SOURCE} calls from there wait to be answered or acknowledged"
+            raise Refused(503, Cause(waiting, _CURE), extra=RETRY_AFTER)
         self._of_source[source] += 1
         self._for_user[aor] += 1
         try:

@@ -146,6 +146,15 @@ class Account:
         ) = row
         self.enabled = bool(enabled)
 
+    def is_let_in_like(self, other: "Account") -> bool:
+        """Return True if the same passwords are right for both, and both are enabled or neither."""
+        return (self.enabled, self.ha1_md5, self.ha1_sha256, self.ha1_sha512_256) == (
+            other.enabled,
+            other.ha1_md5,
+            other.ha1_sha256,
+            other.ha1_sha512_256,
+        )
+
     def __repr__(self) -> str:  # the HA1s stay out of logs and tracebacks
         return f"<Account {self.id} {self.username!r} realm={self.realm!r} enabled={self.enabled}>"
 
@@ -209,6 +218,16 @@ class AccountTable:
                 if account.enabled and (now is None or now.id != account.id or not now.enabled):
                     gone.append(account)
         return gone
+
+    def credentials_changed_since(self, earlier: "AccountTable") -> list[Account]:
+        """Give the enabled accounts that an earlier table lacks, or has with other credentials."""
+        changed = []
+        for realm, accounts in self._accounts.items():
+            for username, account in accounts.items():
+                before = earlier.find(username, realm)
+                if account.enabled and (before is None or not account.is_let_in_like(before)):
+                    changed.append(account)
+        return changed
 
     def release(self) -> None:
         """Let go of every account of a table that nobody looks into any more."""

@@ -45,6 +45,7 @@ class Act(StrEnum):
     IMPORTED = "users imported"
     EXPORTED = "users exported"
     BAN_LIFTED = "ban lifted"
+    WAIT_LIFTED = "wait lifted"
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
 
@@ -58,7 +59,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
-    "bans": (Act.BAN_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
+    "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
 }
 
 

@@ -151,9 +151,11 @@ def apply(
             final.report.written = True
         return final
 
+    let_in: list[Account] = []
+
     def remember(final: _Plan) -> None:
         if final.report.written:
-            users.take_over(final.accounts())
+            let_in.extend(users.take_over(final.accounts()))
         final.release()
 
     plan = users.database.browse(lambda tables: _decide(tables, sheet))
@@ -164,6 +166,7 @@ def apply(
     plan = users.database.run(merge, then=remember)
     if plan.disabled:
         users.on_gone(plan.disabled)
+    users.on_credentials_changed(let_in)
     return plan.report
 
 

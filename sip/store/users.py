@@ -39,6 +39,8 @@ class Users:
     `warning` is a sentence for the operator when the HA1s of some accounts were made for another
     name of the main realm.  `on_gone` is called with the accounts that were removed or disabled,
     here or by another process, in the greenlet that asked: their phones must ring no more.
+    `on_credentials_changed` is called likewise with those that may be let in now and could not be
+    before: new and restored ones, those with another password, those that were enabled.
     """
 
     def __init__(self, database: Database, realm: str = "go-sip-server") -> None:
@@ -46,6 +48,7 @@ class Users:
         self.realm = realm
         self.database = database
         self.on_gone: Callable[[Sequence[Account]], object] = lambda accounts: None
+        self.on_credentials_changed: Callable[[Sequence[Account]], object] = lambda accounts: None
         self._table = AccountTable(realm)
         database.run(self._begin)
         self.reload()
@@ -94,6 +97,7 @@ class Users:
 
         account = self.database.run(add, then=self._put)
         _warn_if_weak(username, password)
+        self.on_credentials_changed([account])
         return account
 
     def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
@@ -134,7 +138,9 @@ class Users:
                 return _by_id(tables, number)
             raise NoSuchUser("that account was deleted over an hour ago, and cannot be restored")
 
-        return self.database.run(restore, then=self._put)
+        account = self.database.run(restore, then=self._put)
+        self.on_credentials_changed([account])
+        return account
 
     def forget_removed(self, now: float | None = None) -> None:
         """Let go of the accounts that can't be restored any more at Unix time `now`."""
@@ -149,8 +155,10 @@ class Users:
         A weak password is taken, and logged as a warning.
         """
         check_password(password)
-        self._update(username, realm, number, self._secrets(username, realm, password))
+        secrets = self._secrets(username, realm, password)
+        account = self._update(username, realm, number, secrets)
         _warn_if_weak(username, password)
+        self.on_credentials_changed([account])
 
     def secrets(self, username: str, realm: str | None = None) -> dict[str, Any]:
         """Return what the file has of a password, for `put_back`.  Raises NoSuchUser."""
@@ -164,7 +172,7 @@ class Users:
 
     def put_back(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
         """Restore the password that `secrets` was read of.  Raises NoSuchUser."""
-        self._update(username, realm, None, secrets)
+        self.on_credentials_changed([self._update(username, realm, None, secrets)])
 
     def set_display_name(
         self,
@@ -181,7 +189,8 @@ class Users:
 
     def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
         """Let an account register and call again.  Raises NoSuchUser."""
-        self._update(username, realm, number, {"enabled": 1, "updated_at": int(time())})
+        values = {"enabled": 1, "updated_at": int(time())}
+        self.on_credentials_changed([self._update(username, realm, number, values)])
 
     def disable(
         self, username: str, realm: str | None = None, *, number: int | None = None
@@ -197,6 +206,7 @@ class Users:
         Built in the owner thread and put in place there, so no change of ours falls between.
         """
         gone: list[Account] = []
+        changed: list[Account] = []
 
         def build(tables: Tables) -> AccountTable:
             table = AccountTable(self.realm)
@@ -208,17 +218,28 @@ class Users:
         def swap(table: AccountTable) -> None:
             old, self._table = self._table, table
             gone.extend(old.gone_in(table))
+            changed.extend(table.credentials_changed_since(old))
             old.release()
 
         self.database.read(build, then=swap)
         if gone:
             self.on_gone(gone)
+        if changed:
+            self.on_credentials_changed(changed)
 
-    def take_over(self, accounts: Iterable[Account]) -> None:
-        """Enter accounts that have just been written.  For functions in the owner thread."""
+    def take_over(self, accounts: Iterable[Account]) -> Sequence[Account]:
+        """Enter accounts that have just been written.  For functions in the owner thread.
+
+        Return those that `on_credentials_changed` is to be called with.
+        """
+        let_in = []
         with objects_that_stay():
             for account in accounts:
+                before = self._table.find(account.username, account.realm or self.realm)
+                if account.enabled and (before is None or not account.is_let_in_like(before)):
+                    let_in.append(account)
                 self._table.put(account)
+        return let_in
 
     def key_realm(self, realm: str | None) -> str | None:
         """Give the realm as the file has it: None for the main one, by either name."""

@@ -20,6 +20,7 @@ from sip.message.message import (
     make_response,
     parse,
 )
+from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.packet_filter import Thinned
@@ -172,7 +173,10 @@ class Transports:
         """Answer a request that breaks the rules, where its answer finds back (§16.3, §18.3)."""
         request = error.request
         self.complain(
-            f"refused a {request.method[:20]} from {format_host_port(*flow.remote)}: {error.reason}"
+            lambda: (
+                f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
+                f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
+            )
         )
         if request.method.upper() == "ACK":
             return
@@ -197,13 +201,17 @@ class Transports:
         tag = ack.to.tag
         return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
 
-    def complain(self, sentence: str) -> None:
-        """Count what a peer did wrong, and log a line a second at most."""
+    def complain(self, sentence: str | Callable[[], str]) -> None:
+        """Count what a peer did wrong, and log a line a second at most.
+
+        What costs time to say is given as a function.
+        """
         self.counts["bad messages"] += 1
         now = self.clock()
         if now >= self._next_complaint_at:
             self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
-            log.info("%s (%d so far)", sentence, self.counts["bad messages"])
+            said = sentence if isinstance(sentence, str) else sentence()
+            log.info("%s (%d so far)", said, self.counts["bad messages"])
 
     # Out
 

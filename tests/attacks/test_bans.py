@@ -1,78 +1,25 @@
 """Bans from the outside: by guessing, over restarts, from the command line, on connections."""
 
-import hashlib
 import os
 import re
-import socket
 import time
 
 import pytest
 
-from sip.core.guesses import TRIES_OF_SOURCE
-from tests.wire.programs import own_address, until
+from sip.control import control_path
+from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from tests.attacks.thief import Thief
+from tests.wire.programs import until
 from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
-
-
-class Thief:
-    """Registers with passwords that it makes up, from an address of its own."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.host = own_address()
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((self.host, 0))
-        self.socket.connect(("127.0.0.1", server.port))
-        self.socket.settimeout(0.5)
-
-    def asks(self, user: str, authorization: str = "") -> str:
-        """Send a REGISTER; gives the answer, or nothing."""
-        domain, unique = self.server.domain, os.urandom(6).hex()
-        lines = [
-            f"REGISTER sip:{domain} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.host};branch=z9hG4bK{unique};rport",
-            "Max-Forwards: 70",
-            f"From: <sip:{user}@{domain}>;tag={unique}",
-            f"To: <sip:{user}@{domain}>",
-            f"Call-ID: {unique}",
-            "CSeq: 1 REGISTER",
-            f"Contact: <sip:{user}@{self.host}>",
-            *filter(None, [authorization]),
-            "Content-Length: 0",
-        ]
-        self.socket.send("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
-        try:
-            return self.socket.recv(65535).decode()
-        except TimeoutError:
-            return ""
-
-    def guesses(self, user: str, password: str = "1234") -> str:
-        """Try one password."""
-        found = re.search('nonce="([^"]+)"', self.asks(user))
-        if found is None:
-            return ""
-        domain = self.server.domain
-        ha1, ha2 = (
-            hashlib.md5(text.encode()).hexdigest()
-            for text in (f"{user}:{domain}:{password}", f"REGISTER:sip:{domain}")
-        )
-        answer = hashlib.md5(f"{ha1}:{found[1]}:{ha2}".encode()).hexdigest()
-        return self.asks(
-            user,
-            f'Authorization: Digest username="{user}", realm="{domain}", nonce="{found[1]}",'
-            f' uri="sip:{domain}", response="{answer}"',
-        )
-
-    def is_heard(self) -> bool:
-        return self.asks("anybody").startswith("SIP/2.0 401 ")
 
 
 @pytest.fixture
 def thief(server):
     thief = Thief(server)
     yield thief
-    thief.socket.close()
+    thief.close()
 
 
 def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thief: Thief):
@@ -136,3 +83,61 @@ def test_a_phone_that_is_registered_goes_on_when_its_address_is_banned(server, t
     server.restart()
     assert thief.guesses("alice", password).startswith("SIP/2.0 200 ")
     assert thief.guesses("bob", server.password_of("bob")).startswith("SIP/2.0 401 ")
+
+
+# What lifts the wait of one user
+
+
+@pytest.fixture
+def waiting(server, thief) -> Thief:
+    """A phone of alice that has guessed so often that the right password is not looked at."""
+    for _ in range(TRIES_OF_USER):
+        thief.guesses("alice", "wrong")
+    assert thief.guesses("alice", server.password_of("alice")).startswith("SIP/2.0 401 ")
+    return thief
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("forgive", "alice"),
+        ("forgive", "alice", "ADDRESS"),
+        ("users", "password", "alice", "--password", "secret-of-alice"),  # as it was
+        ("bans", "trust", "ADDRESS"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_lifts_a_wait(server: Server, waiting: Thief, command: tuple[str, ...]):
+    """Of a running server, which notices what is in the file within a second."""
+    assert f"alice has to wait after {TRIES_OF_USER} wrong passwords" in server.does("bans")
+    server.does(*(waiting.host if word == "ADDRESS" else word for word in command))
+    password = server.password_of("alice")
+
+    def is_let_in() -> bool:
+        return waiting.guesses("alice", password).startswith("SIP/2.0 200 ")
+
+    until(is_let_in, "the right password is let in", seconds=2)
+    assert server.does("bans").count("alice") == 0
+    assert f"registered alice at {waiting.host}" in server.log.read_text()
+
+
+def test_disabling_and_enabling_lifts_a_wait(server: Server, waiting: Thief):
+    server.does("users", "disable", "alice")
+    server.does("users", "enable", "alice")
+    assert server.does("bans") == ""
+    password = server.password_of("alice")
+
+    def is_let_in() -> bool:
+        return waiting.guesses("alice", password).startswith("SIP/2.0 200 ")
+
+    until(is_let_in, "the right password is let in", seconds=2)
+
+
+def test_the_control_socket_is_there_while_the_server_runs(server: Server):
+    path = control_path(str(server.database))
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    server.kill()
+    server.start()
+    server.stop()
+    assert not os.path.exists(path)
+    server.start()

@@ -1,11 +1,14 @@
 """Every page in both themes and two widths: for everybody to use, and within its width."""
 
 import time
+from contextlib import closing
 
 import pytest
 
+from sip.core.guesses import TRIES_OF_USER
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
+from tests.attacks.thief import Thief
 from tests.browser.conftest import PASSWORD
 from tests.wire.server import Server
 
@@ -39,6 +42,11 @@ def populated(server: Server) -> Server:
         for address in ("192.0.2.7", "2001:db8:aaaa:bbbb::/64"):
             bans.keep(Ban(address, f"guessed passwords, the last for {LONG}", now, now + 600, 1))
         bans.trust("2001:db8:ffff::/48")
+    with closing(Thief(server)) as thief:
+        for _ in range(TRIES_OF_USER):
+            thief.guesses("alice", "wrong")
+        for user in (LONG, "+4930123456789", *(f"none{number}" for number in range(5))):
+            thief.guesses(user, "wrong")
     return server
 
 
@@ -147,7 +155,7 @@ STATES = [
     *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
     *["removed", "/users/import", "refused", "looked at", "understood", "generated"],
     *["another", "looked at", "imported", "/no/such/page"],
-    *["/bans", "no network"],
+    *["/bans", "no network", "/?refusals=all"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
     *["weak", "signed out", "ended", "kept", "sent again"],
 ]

@@ -2,10 +2,11 @@
 
 from ipaddress import ip_network
 from time import process_time
+from types import SimpleNamespace
 
 import pytest
 
-from sip.core.guard import MAX_PROVEN, Guard, is_scanner
+from sip.core.guard import MAX_PROVEN, Guard, Wait, is_scanner
 from sip.core.guesses import FIRST_WAIT, TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
@@ -184,6 +185,77 @@ def test_trust_that_is_given_while_it_runs_lifts_the_ban(bench: Bench):
     bench.guard.know(bench.kept, ["192.0.2.0/24"])
     assert bench.hears(GUESSER)
     bench.guard.know(bench.kept, [])
+    assert not bench.hears(GUESSER)
+
+
+# Who has to wait, and what ends it
+
+
+def test_a_user_who_has_to_wait_is_listed_and_told_once(bench: Bench, caplog):
+    caplog.set_level("INFO")
+    bench.guesses(times=100, user="alice")
+    until = round(1_700_001_000 + FIRST_WAIT)
+    assert bench.guard.waits() == [Wait("alice", GUESSER, TRIES_OF_USER, until, False)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"wait for alice at {GUESSER}: too many wrong passwords"
+    ]
+    bench.passes(FIRST_WAIT + 1)
+    assert bench.guard.waits() == []
+
+
+@pytest.mark.parametrize("how", ["by a command", "by the settings"])
+def test_trust_lifts_a_wait_at_once(bench: Bench, how: str):
+    """Trusted addresses never wait, and nothing is held against them when trust ends."""
+    for host in (GUESSER, OFFICE):
+        bench.guesses(host, times=100, user="alice")
+    bench.guard.wrong(GUESSER, "alice", is_ours=False)
+    if how == "by a command":
+        bench.guard.know([], [GUESSER])
+    else:
+        bench.guard.trust([ip_network(GUESSER)])
+    for is_ours in (True, False):
+        assert bench.guard.is_asked(GUESSER, "alice", REALM, is_ours=is_ours)
+    assert not bench.guard.is_asked(OFFICE, "alice", REALM, is_ours=True)
+    assert [wait.address for wait in bench.guard.waits()] == [OFFICE]
+    bench.guard.know([], [])
+    bench.guard.trust([])
+    assert bench.guard.is_asked(GUESSER, "alice", REALM, is_ours=True)
+
+
+@pytest.mark.parametrize(
+    ("network", "lifted"),
+    [
+        ("", {GUESSER, OFFICE, "2001:db8::/64"}),
+        (GUESSER, {GUESSER}),
+        ("192.0.2.0/24", {GUESSER}),
+        ("2001:db8::7", {"2001:db8::/64"}),
+        ("2001:db8::/32", {"2001:db8::/64"}),
+        ("10.0.0.0/8", set()),
+    ],
+)
+def test_a_user_is_forgiven_everywhere_or_within_a_network(bench: Bench, network, lifted):
+    for host in (GUESSER, OFFICE, "2001:db8::1"):
+        bench.guesses(host, times=100, user="alice")
+        bench.guesses(host, times=100, user="bob")
+    forgiven = bench.guard.forgive({"alice"}, ip_network(network) if network else None)
+    assert set(forgiven) == lifted
+    assert {w.address for w in bench.guard.waits() if w.username == "alice"}.isdisjoint(lifted)
+    assert len([w for w in bench.guard.waits() if w.username == "bob"]) == 3
+
+
+def test_a_new_password_gives_its_user_all_tries_anew_and_nobody_else(bench: Bench):
+    bench.guesses(times=100, user="alice")
+    bench.guesses(times=100, user="bob")
+    bench.guard.forgive_accounts([SimpleNamespace(username="alice")])
+    assert bench.guesses(times=100, user="alice") == TRIES_OF_USER
+    assert bench.guesses(times=100, user="bob") == 0
+
+
+def test_forgiving_a_user_does_not_lift_the_ban_of_an_address(bench: Bench):
+    """It is shown with the user, and is lifted by itself."""
+    bench.guesses(times=100)
+    assert {wait.is_banned for wait in bench.guard.waits()} == {True}
+    assert bench.guard.forgive({"user0"}) == [GUESSER]
     assert not bench.hears(GUESSER)
 
 

@@ -3,9 +3,13 @@
 import pytest
 
 from sip.core.guesses import (
+    ANSWERS_OF_TRY,
     FIRST_WAIT,
+    FOLD_SECONDS,
     LONGEST_WAIT,
+    MAX_CALLS,
     MAX_DOUBTED,
+    MAX_FOLDED,
     MAX_KEPT,
     REMEMBERED,
     TRIES_OF_SOURCE,
@@ -139,3 +143,91 @@ def test_forged_addresses_do_not_push_out_who_is_doubted(guesses: Guesses):
         guesses.doubt(f"forged {number}", 0.0)
     assert guesses.is_doubted(HERE, 1.0)
     assert guesses.is_doubted("somebody new", 1.0)
+
+
+# Several answers that are one try
+
+
+def answers(guesses: Guesses, times: int, call_id: str, username: str = "alice", now: float = 0.0):
+    """Answer wrongly with another digest each time, as often as it is looked at."""
+    looked_at = 0
+    for number in range(times):
+        if guesses.waits(HERE, username, now) or guesses.waits(HERE, None, now):
+            break
+        looked_at += 1
+        guesses.wrong(HERE, username, now, call_id=call_id, answer=f"{call_id} {number} {now}")
+    return looked_at
+
+
+def test_a_few_answers_of_one_call_are_one_try(guesses: Guesses):
+    """A phone that answers each challenge again makes two typos, and there are three tries more."""
+    for typo in range(2):
+        assert answers(guesses, ANSWERS_OF_TRY, f"typo {typo}", now=typo) == ANSWERS_OF_TRY
+    (waiting,) = guesses.of_users(3.0)
+    assert waiting[2:4] == (2, 0.0)
+
+
+def test_answers_of_one_call_far_apart_are_a_try_each(guesses: Guesses):
+    for number in range(TRIES_OF_USER):
+        assert answers(guesses, 1, "one", now=number * FOLD_SECONDS) == 1
+    assert guesses.waits(HERE, "alice", TRIES_OF_USER * FOLD_SECONDS)
+
+
+def test_the_very_same_answer_is_never_counted_again(guesses: Guesses):
+    """A datagram that is repeated (RFC 3261 §17.1.2.2) is no guess, however late it comes."""
+    for second in range(100):
+        guesses.wrong(HERE, "alice", float(second), call_id="one", answer="the same")
+    (waiting,) = guesses.of_users(100.0)
+    assert waiting[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("users", "calls", "most"),
+    [
+        (1, 1, ANSWERS_OF_TRY + TRIES_OF_USER - 1),  # one Call-ID for all guesses
+        (1, 100, TRIES_OF_USER + MAX_FOLDED),  # a new one as often as that helps
+        (20, 100, TRIES_OF_SOURCE + MAX_FOLDED),
+    ],
+)
+def test_a_guesser_gains_little_by_the_folding(guesses: Guesses, users: int, calls: int, most: int):
+    looked_at = 0
+    for call in range(calls):
+        for user in range(users):
+            size = 100 if calls == 1 else ANSWERS_OF_TRY
+            looked_at += answers(guesses, size, f"call {call}", f"user{user}")
+    assert looked_at == most <= 20
+
+
+def test_a_guesser_that_folds_has_few_answers_in_a_day():
+    for users in range(1, 21):
+        guesses, looked_at = Guesses(), 0
+        for minute in range(24 * 60):
+            for user in range(users):
+                call_id = f"{minute} {user}"
+                now = minute * 60.0
+                looked_at += answers(guesses, ANSWERS_OF_TRY, call_id, f"user{user}", now)
+        assert looked_at <= 20 - TRIES_WITHOUT_PROOF + MAX_FOLDED
+
+
+def test_a_right_answer_takes_back_what_was_folded_as_well(guesses: Guesses):
+    for turn in range(10):
+        assert answers(guesses, ANSWERS_OF_TRY, f"{turn}") == ANSWERS_OF_TRY
+        guesses.right(HERE, "alice")
+    assert answers(guesses, 100, "last") == ANSWERS_OF_TRY + TRIES_OF_USER - 1
+
+
+def test_calls_are_forgotten_at_the_bound(guesses: Guesses):
+    for number in range(MAX_CALLS + 10):
+        guesses.wrong(f"10.0.{number}", "x", 0.0, call_id="one", answer="a")
+    assert len(guesses._calls) == MAX_CALLS
+
+
+def test_users_with_wrong_answers_are_listed_the_latest_first(guesses: Guesses):
+    wrong(guesses, "alice", 2)
+    wrong(guesses, "bob", TRIES_OF_USER)
+    assert list(guesses.of_users(1.0)) == [
+        (HERE, "bob", TRIES_OF_USER, FIRST_WAIT, False),
+        (HERE, "alice", 2, 0.0, False),
+    ]
+    until = wrong(guesses, "carol", TRIES_OF_SOURCE - 7)
+    assert [(row[1], row[3:]) for row in guesses.of_users(1.0)][-1] == ("alice", (until, True))

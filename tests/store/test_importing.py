@@ -293,6 +293,21 @@ def test_an_import_that_disables_lets_the_phones_go(users, path):
         assert other.execute("SELECT count(*) FROM bindings").fetchone() == (0,)
 
 
+def test_an_import_tells_whose_credentials_are_others_now(users):
+    """New accounts, other passwords, enabled ones; not those with another display name alone."""
+    for name in ("alice", "bob", "carl", "dora"):
+        users.add(name, "secret")
+    users.disable("carl")
+    let_in = []
+    users.on_credentials_changed = lambda accounts: let_in.extend(a.username for a in accounts)
+    rows = ("alice,other,,", "bob,secret,,Bob", "carl,secret,yes,", "dora,other,no,", "emil,x,,")
+    text = "\n".join(["username,password,enabled,display_name", *rows])
+    take(users, f"{text}\n", update=True)
+    assert sorted(let_in) == ["alice", "carl", "emil"]
+    take(users, f"{text}\n", update=True)
+    assert len(let_in) == 3
+
+
 @pytest.mark.parametrize("number", [10, 600])
 def test_memory_is_what_a_restart_would_read(users, database, number):
     """Whether few are written, or many at once; new ones, changed ones and both."""

@@ -400,6 +400,49 @@ def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
     assert [(who, account.id) for who, account in asked_by] == [(gevent.getcurrent(), 1)] * 2
 
 
+@pytest.fixture
+def let_in(users):
+    """Who was said to have other credentials than before, by name."""
+    told = []
+    users.on_credentials_changed = lambda accounts: told.extend(a.username for a in accounts)
+    return told
+
+
+def test_changed_credentials_are_told_by_the_caller(users, let_in):
+    """Whatever lets a phone in that was refused before; no other change."""
+    users.add("alice", "secret")
+    users.set_display_name("alice", "Alice")
+    users.disable("alice")
+    assert let_in == ["alice"]
+    users.enable("alice")
+    users.set_password("alice", "other")
+    users.remove("alice")
+    assert let_in == ["alice"] * 3
+    users.restore(1)
+    assert let_in == ["alice"] * 4
+
+
+def test_credentials_changed_elsewhere_are_told_after_reload(users, let_in, path):
+    for name in ("alice", "bob", "carl", "dora", "emil", "fritz"):
+        users.add(name, "secret")
+    users.disable("emil")
+    let_in.clear()
+    elsewhere(path, "UPDATE users SET ha1_sha256 = ? WHERE username = 'alice'", "a" * 64)
+    elsewhere(path, "UPDATE users SET display_name = 'x' WHERE username = 'bob'")
+    elsewhere(path, "UPDATE users SET enabled = 0 WHERE username = 'carl'")
+    elsewhere(path, "UPDATE users SET enabled = 1 WHERE username = 'emil'")
+    elsewhere(path, "DELETE FROM users WHERE username = 'fritz'")
+    elsewhere(
+        path,
+        "INSERT INTO users (username, ha1_md5, created_at, updated_at) VALUES ('gerd', ?, 0, 0)",
+        "f" * 32,
+    )
+    users.reload()
+    assert sorted(let_in) == ["alice", "emil", "gerd"]
+    users.reload()
+    assert len(let_in) == 3
+
+
 def test_who_was_removed_disabled_or_replaced_elsewhere_is_told_after_reload(users, gone, path):
     for name in ("alice", "bob", "carl", "dora", "emil"):
         users.add(name, "secret")

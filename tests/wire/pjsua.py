@@ -61,6 +61,10 @@ class Pjsua(Phone):
         self.asks_to_register()
         self.expects("registered")
 
+    def is_given(self, password: str) -> None:
+        """Take another password, and register with it."""
+        self._do("password", password=password)
+
     def unregisters(self) -> None:
         self._do("unregister")
         self.expects("unregistered")

@@ -177,6 +177,7 @@ class Phone:
             account.sipConfig.authCreds.append(
                 pj.AuthCredInfo("digest", "*", setup["user"], 0, setup["password"])
             )
+        self.settings = account
         self.account = Account(self)
         self.account.create(account)
 
@@ -204,6 +205,10 @@ class Phone:
 
     def do_register(self) -> None:
         self.account.setRegistration(True)
+
+    def do_password(self, password: str) -> None:
+        self.settings.sipConfig.authCreds[0].data = password
+        self.account.modify(self.settings)
 
     def do_unregister(self) -> None:
         self.account.setRegistration(False)

@@ -40,6 +40,19 @@ def test_a_phone_with_the_wrong_password_is_not_registered(server, phone, kind):
     mallory.never_notices("registered")
 
 
+def test_a_mistyped_password_is_one_mistake(server, phone):
+    """RFC 3261 §22.1: pjsua2 answers each challenge that has a new nonce, and stops at an old one.
+
+    So one typo leaves its user four more, and the right password is let in at once.
+    """
+    alice = phone(Pjsua, "alice", server, "a typo")
+    alice.asks_to_register()
+    alice.expects("refused", status=401)
+    assert server.log.read_text().count("wrong password for alice") == 1
+    alice.is_given(server.password_of("alice"))
+    alice.expects("registered")
+
+
 def test_an_account_added_to_the_running_server_can_register(server, phone):
     """Accounts belong to the database, which a running server watches."""
     server.add_user("dave", "a word")

@@ -1,0 +1,35 @@
+"""What a running server does for commands that ask it by its control socket."""
+
+from collections.abc import Mapping
+from typing import Any
+from unicodedata import normalize
+
+from sip.control_server import Handler, Refusal
+from sip.core.guard import Guard
+from sip.networks import parse_network
+
+
+def control_handlers(guard: Guard) -> dict[str, Handler]:
+    """Return what can be asked, by its name."""
+
+    def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Lift the waits of one user; gives the addresses, and which of them are banned."""
+        user, address = normalize("NFC", str(request["user"])), request.get("address")
+        try:
+            network = parse_network(str(address)) if address else None
+        except ValueError as error:
+            raise Refusal(str(error)) from None
+        banned = [wait.address for wait in guard.waits() if wait.is_banned]
+        lifted = guard.forgive({user}, network)
+        if not lifted:
+            place = f" from {address}" if address else ""
+            raise Refusal(
+                f"{user} has no wrong passwords{place} to forgive; `bans` shows who waits"
+            )
+        return {"addresses": lifted, "banned": [each for each in lifted if each in banned]}
+
+    def waits(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        """List who has to wait."""
+        return {"waits": [wait._asdict() for wait in guard.waits()]}
+
+    return {"forgive": forgive, "waits": waits}

@@ -1,0 +1,311 @@
+"""The control socket of a running server, and the commands that ask it."""
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import socket as green
+from gevent.threadpool import ThreadPool
+
+from sip import control
+from sip.command_line import main
+from sip.control import MAX_PATH_BYTES, MAX_REQUEST_BYTES, ControlError, NotRunning, control_path
+from sip.control_handlers import control_handlers
+from sip.control_server import MAX_COMMANDS, ControlServer, Refusal
+from sip.core.guard import Guard
+from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.store.audit import Audit
+from sip.store.database import Database
+
+HERE = "192.0.2.7"
+
+
+class Commands:
+    """Asks a server from a thread of its own, as another process does."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self.threads = ThreadPool(1)
+
+    def __call__(self, **request):
+        return self.does(control.ask, self.database, **request)
+
+    def does(self, function, *arguments, **named):
+        """Call a function there; raises what it raises."""
+
+        def quietly():
+            try:
+                return function(*arguments, **named), None
+            except ControlError as error:
+                return None, error
+
+        result, error = self.threads.spawn(quietly).get()
+        if error is not None:
+            raise error
+        return result
+
+
+@pytest.fixture
+def database(tmp_path) -> str:
+    path = str(tmp_path / "sip.db")
+    Database(path).close()
+    return path
+
+
+@pytest.fixture
+def ask(database) -> Iterator[Commands]:
+    commands = Commands(database)
+    yield commands
+    commands.threads.kill()
+
+
+def echo(request):
+    return {"said": request["what"]}
+
+
+def refuse(request):
+    raise Refusal("it is not possible today")
+
+
+def fail(request):
+    raise RuntimeError("a fault of ours")
+
+
+@pytest.fixture
+def serve(database) -> Iterator:
+    """Start servers; they are stopped with the test."""
+    started = []
+
+    def start(path: str = database, **handlers) -> ControlServer:
+        server = ControlServer(control_path(path), {"echo": echo, **handlers})
+        server.start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def test_a_command_is_answered(serve, ask):
+    serve(refuse=refuse)
+    assert ask(do="echo", what="ünïcode\nof two lines") == {"said": "ünïcode\nof two lines"}
+    with pytest.raises(ControlError, match="it is not possible today"):
+        ask(do="refuse")
+
+
+def test_without_a_server_a_command_says_so(ask, serve):
+    with pytest.raises(NotRunning, match="no server is running with the database"):
+        ask(do="echo", what="")
+    serve().stop()
+    with pytest.raises(NotRunning):
+        ask(do="echo", what="")
+
+
+def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(serve, database):
+    umask = os.umask(0)
+    try:
+        server = serve()
+        assert os.umask(0) == 0  # as it was
+    finally:
+        os.umask(umask)
+    status = os.stat(control_path(database))
+    assert stat.S_ISSOCK(status.st_mode)
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    server.stop()
+    assert not os.path.exists(control_path(database))
+
+
+def test_the_socket_of_a_killed_server_is_replaced(serve, ask, database):
+    with closing(socket.socket(socket.AF_UNIX)) as left_behind:
+        left_behind.bind(control_path(database))
+    with pytest.raises(NotRunning):
+        ask(do="echo", what="")
+    serve()
+    assert ask(do="echo", what=1) == {"said": 1}
+
+
+def test_a_second_server_of_a_database_leaves_the_first_its_socket(serve, ask, caplog):
+    serve()
+    second = ControlServer(control_path(ask.database), {"echo": refuse})
+    second.start()
+    assert "another one runs with the same database" in caplog.text
+    second.stop()
+    assert ask(do="echo", what=1) == {"said": 1}
+
+
+def test_the_socket_of_another_server_is_not_removed_at_the_end(serve, database):
+    first = serve()
+    os.unlink(control_path(database))
+    serve()
+    first.stop()
+    assert os.path.exists(control_path(database))
+
+
+def test_a_file_that_is_no_socket_stays(serve, database, caplog):
+    path = Path(control_path(database))
+    path.write_text("precious")
+    serve()
+    assert "a file that is no socket stands there" in caplog.text
+    assert path.read_text() == "precious"
+
+
+def test_a_long_path_is_no_hindrance(serve, tmp_path, ask):
+    """The address of a Unix socket has 108 bytes (unix(7))."""
+    directory = tmp_path / ("d" * 100) / ("e" * 100)
+    directory.mkdir(parents=True)
+    path = str(directory / "sip.db")
+    assert len(control_path(path)) > MAX_PATH_BYTES
+    server = serve(path)
+    ask.database = path
+    assert ask(do="echo", what=1) == {"said": 1}
+    assert os.listdir(directory) == ["sip.db.sock"]
+    server.stop()
+    assert os.listdir(directory) == []
+
+
+def test_a_link_to_the_database_leads_to_the_same_socket(serve, tmp_path, ask, database):
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    serve()
+    ask.database = str(link)
+    assert ask(do="echo", what=1) == {"said": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\n", b"{}\n", b"[]\n", b"1\n", b'{"do": []}\n', b'{"do": "x"}\n', b"[" * 9999 + b"\n"],
+)
+def test_what_is_no_command_is_answered_in_a_sentence(serve, database, line):
+    serve()
+    with closing(green.socket(socket.AF_UNIX)) as peer:
+        peer.connect(control_path(database))
+        peer.sendall(line)
+        reply = json.loads(peer.recv(65_536))
+    assert reply == {"error": "the server does not know this command; it may be an older one"}
+
+
+def test_a_fault_of_ours_is_in_the_log_and_the_server_goes_on(serve, ask, caplog):
+    serve(fail=fail)
+    with pytest.raises(ControlError, match="its log says why"):
+        ask(do="fail")
+    assert "a fault of ours" in caplog.text
+    assert ask(do="echo", what=1) == {"said": 1}
+
+
+def test_a_line_without_end_is_cut_off(serve, database):
+    serve()
+    with closing(green.socket(socket.AF_UNIX)) as peer:
+        peer.connect(control_path(database))
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            peer.sendall(b"x" * (100 * MAX_REQUEST_BYTES))
+
+
+def test_who_says_nothing_keeps_no_place_for_ever(serve, ask, monkeypatch):
+    """All places are taken by silent ones, until their time is over."""
+    monkeypatch.setattr("sip.control_server.SECONDS_TO_ASK", 0.05)
+    serve()
+    silent = [green.socket(socket.AF_UNIX) for _ in range(MAX_COMMANDS)]
+    for peer in silent:
+        peer.connect(control_path(ask.database))
+    gevent.sleep(0)
+    assert ask(do="echo", what=1) == {"said": 1}
+    for peer in silent:
+        assert peer.recv(1) == b""
+        peer.close()
+
+
+@pytest.mark.parametrize("reply", [b"", b"nonsense\n", b"[1]\n"])
+def test_an_answer_that_is_none_is_a_sentence(database, ask, reply):
+    listener = green.socket(socket.AF_UNIX)
+    listener.bind(control_path(database))
+    listener.listen(1)
+
+    def answer():
+        peer, _ = listener.accept()
+        peer.recv(65_536)
+        peer.sendall(reply)
+        peer.close()
+
+    serving = gevent.spawn(answer)
+    with pytest.raises(ControlError, match=r"could not be asked|no server of this kind"):
+        ask(do="echo")
+    serving.join()
+    listener.close()
+
+
+# forgive
+
+
+@pytest.fixture
+def guard(serve, database) -> Guard:
+    """The guard of the running server; alice has to wait at HERE."""
+    guard = Guard(lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False)
+    server = ControlServer(control_path(database), control_handlers(guard))
+    server.start()
+    for number in range(TRIES_OF_USER):
+        guard.wrong(HERE, "alice", is_ours=True, answer=str(number))
+    yield guard
+    server.stop()
+
+
+@pytest.fixture
+def command(database, ask, capsys):
+    """Call the command line; gives exit code, output and error."""
+
+    def call(*arguments):
+        code = ask.does(main, (*arguments, "-db.path", database), lambda config: 0, {})
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
+    assert command("forgive", "alice") == (0, f"alice may try again from {HERE}\n", "")
+    assert guard.waits() == []
+    with Database(database) as opened:
+        (entry,) = Audit(opened).entries("bans")
+    assert (entry.act, entry.about) == ("wait lifted", "alice")
+
+
+def test_forgive_takes_an_address_or_a_network(command, guard):
+    code, out, err = command("forgive", "alice", "198.51.100.0/24")
+    assert (code, out) == (1, "")
+    assert "alice has no wrong passwords from 198.51.100.0/24 to forgive" in err
+    assert "is no address or network" in command("forgive", "alice", "everywhere")[2]
+    assert command("forgive", "alice", HERE)[0] == 0
+    assert guard.waits() == []
+
+
+def test_forgive_says_that_the_whole_address_is_banned(command, guard):
+    for number in range(TRIES_OF_SOURCE):
+        guard.wrong(HERE, f"user{number}", is_ours=True)
+    _, out, _ = command("forgive", "alice")
+    assert out == f"{HERE} is banned as a whole: `bans remove {HERE}` lifts that\n"
+
+
+def test_forgive_needs_a_running_server(command):
+    code, out, err = command("forgive", "alice")
+    assert (code, out) == (1, "")
+    assert err.startswith("sipserver.py: no server is running with the database ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("forgive",), ("forgive", "a", "b", "c")])
+def test_forgive_takes_one_user_and_one_address(command, arguments):
+    code, _, err = command(*arguments)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_bans_lists_who_has_to_wait_at_the_running_server(command, guard):
+    code, out, err = command("bans")
+    address, until, reason = out.rstrip("\n").split("\t")
+    assert (code, err, address) == (0, "", HERE)
+    assert until.startswith("until 20")
+    assert reason == f"alice has to wait after {TRIES_OF_USER} wrong passwords"
