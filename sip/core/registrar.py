@@ -11,6 +11,7 @@ from sip.core.location import MAX_CONTACTS, Binding, Bindings, Location
 from sip.core.reach import lasting_flow, needs_flow
 from sip.core.refusal import Refused
 from sip.core.routing import Domains, address_of_record
+from sip.message.datagram import is_padding
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
     NameAddr,
@@ -262,7 +263,8 @@ def check_required(request: Request) -> None:
 
 def check_content(request: Request) -> None:
     """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
-    if not request.body:
+    is_counted = "content-length" in request.present
+    if not request.body or (not is_counted and is_padding(request.body)):
         return
     content_type = (request.value("content-type") or "").partition(";")[0].strip(" \t").lower()
     encoding = (request.value("content-encoding") or "identity").lower()
