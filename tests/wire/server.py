@@ -153,6 +153,16 @@ class Server:
                 time.sleep(0.05)
                 return False
 
+    def lost_datagrams(self) -> int:
+        """Datagrams that the kernel has dropped since its sockets of SIP had no room for them."""
+        lost = 0
+        for table in ("udp", "udp6"):
+            path = Path(f"/proc/{self.process.pid}/net/{table}")
+            for fields in map(str.split, path.read_text().splitlines()[1:]):
+                if int(fields[1].rpartition(":")[2], 16) == self.port:
+                    lost += int(fields[-1])
+        return lost
+
     def _command(self, *command: str) -> list[str]:
         listens_at = self.address if len(self.hosts) == 1 else f":{self.port}"
         return [
