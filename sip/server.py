@@ -25,11 +25,12 @@ from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.listening import ListeningAddress, open_sockets
+from sip.message.datagram import for_log
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
-from sip.message.message import Request, for_log
+from sip.message.message import Request
 from sip.monitor.refusals import Refusals
 from sip.rush import Rush, give_back
 from sip.store.accounts import objects_that_stay

@@ -1,6 +1,7 @@
 """What it is deployed with: the unit, the image, the firewall, and what the manual says of them."""
 
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -134,3 +136,43 @@ def test_the_firewall_can_be_loaded():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+# What is run before a release, and by continuous integration
+
+
+def packages_in(text: str) -> set[str]:
+    """The packages that the first `apt-get install` in a text names."""
+    words = text.replace("\\\n", " ").partition("apt-get install")[2].partition("\n")[0]
+    named = re.split(r"&&|>", words)[0].split()
+    return {word for word in named if not word.startswith("-")}
+
+
+def bare_machine() -> dict[str, Any]:
+    """The script that tries the README's commands in a bare system."""
+    return runpy.run_path(str(ROOT / ".ci" / "bare_machine.py"))
+
+
+def test_a_bare_machine_is_given_the_commands_of_the_readme():
+    """Each is the first block of its section, to be pasted as it is."""
+    script = bare_machine()
+    readme = (ROOT / "README.md").read_text()
+    commands = script["commands_of"](readme)
+    assert list(commands) == ["run", "test"]
+    assert commands["run"].endswith(".venv/bin/python sipserver.py")
+    assert commands["test"].endswith("&& make test")
+    for command in commands.values():
+        assert command.startswith("sudo apt-get install -y python3-venv ")
+        assert "\n" not in command
+        assert readme.count(f"```sh\n{command}\n```") == 1
+    with pytest.raises(script["Failed"], match="Tests"):
+        script["commands_of"](readme.replace("## Tests", "## Trials"))
+
+
+def test_continuous_integration_installs_what_the_readme_does():
+    """Of python3-venv it looks first whether it is needed."""
+    named = packages_in(bare_machine()["commands_of"]((ROOT / "README.md").read_text())["test"])
+    assert {"libatomic1", "chromium"} <= named
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert packages_in(ci) == named - {"python3-venv"}
+    assert "apt-get install -y -qq python3-venv" in ci

@@ -14,6 +14,7 @@ from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.refusal import Refused
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
+from sip.message.datagram import is_padding
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
     NameAddr,
@@ -310,7 +311,8 @@ def check_required(request: Request) -> None:
 
 def check_content(request: Request) -> None:
     """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
-    if not request.body:
+    is_counted = "content-length" in request.present
+    if not request.body or (not is_counted and is_padding(request.body)):
         return
     content_type = (request.value("content-type") or "").partition(";")[0].strip(" \t").lower()
     encoding = (request.value("content-encoding") or "identity").lower()

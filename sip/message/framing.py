@@ -11,6 +11,7 @@ from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
 # A field of a head whose line ends are all CRLF: its value, with folds.  No octet fits two of its
 # parts, so that it takes one look at each; a head of 64 kB of spaces would cost seconds else.
 _LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:([^\r]*(?:\r\n[ \t][^\r]*)*)", re.IGNORECASE)
+_ODD_BLANK_LINE = re.compile(rb"\n\r?\n")  # where there is none of CRLF CRLF
 # A ping is two line ends between messages; one is what some clients send behind a message (§7.5).
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
@@ -72,6 +73,9 @@ class Framer:
             if buffer[:2] == PONG:
                 return self._line_ends()
             end = buffer.find(b"\r\n\r\n", self._looked)
+            if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._looked)):
+                # The sender takes this for the end of its head, and waits for an answer.
+                raise BadStream("Line end that is not CRLF", 400, bytes(buffer[: odd.end()]))
             if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
                 self._looked = max(0, len(buffer) - 3)
                 return None

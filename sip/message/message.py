@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from sip.message.datagram import is_padding, with_crlf
 from sip.message.grammar import (
     BadMessage,
     bounded_number,
@@ -310,8 +311,9 @@ def parse(datagram: bytes) -> Request | Response:
     """Read the one message that a datagram holds (§7, §18.3).
 
     Empty lines before it are skipped, and what follows the body that Content-Length counts is cut
-    off.  A request that breaks a rule but can be answered raises BadRequest, anything else that is
-    no message BadMessage without status.
+    off.  A head whose lines all end in LF alone is read as if they ended in CRLF.  A request that
+    breaks a rule but can be answered raises BadRequest, anything else that is no message BadMessage
+    without status.
     """
     if datagram[:2] == b"\r\n":
         datagram = _EMPTY_LINES.sub(b"", datagram)
@@ -319,12 +321,15 @@ def parse(datagram: bytes) -> Request | Response:
     if not blank_line:
         head = head.removesuffix(b"\r\n")
     start_line, *lines = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape").split("\r\n")
+    count = len(lines)
+    is_crlf = head.count(b"\n") == count == head.count(b"\r")
+    if not is_crlf and (repaired := with_crlf(datagram)) is not None:
+        return parse(repaired)
     is_response = start_line[:4].upper() == "SIP/"
     try:
         if len(head) > MAX_HEAD_BYTES:
             raise BadMessage(f"Header fields over {MAX_HEAD_BYTES} octets", status=513)
-        count = len(lines)
-        if head.count(b"\n") != count or head.count(b"\r") != count:
+        if not is_crlf:
             # What one element takes for one field would be two for another.
             raise BadMessage("Line end that is not CRLF")
         if count > MAX_HEADERS or len(head) > MAX_COMMAS:
@@ -423,8 +428,13 @@ def _check(message: Request | Response, rest: bytes) -> None:
             raise BadMessage(f"More than one {title_of(twice)} header field")
     _ = message.cseq, message.call_id  # what can't be read raises
     length_text = message.value("content-length")
-    if length_text is None or length_text == str(len(rest)):
+    if length_text == str(len(rest)):
         message.body = rest
+        return
+    if length_text is None:
+        # §20.15: a body has a type.  Without one, and with nothing in it, it is padding.
+        is_body = "content-type" in present or not is_padding(rest)
+        message.body = rest if is_body else b""
         return
     length = bounded_number(length_text, MAX_BODY_BYTES)
     if length is None:
@@ -485,14 +495,3 @@ def _to_params(request: Request) -> dict[str, str | None]:
         return request.to.params
     except BadMessage:
         return {"tag": None}
-
-
-_SECRETS = re.compile(
-    rb"^((?:proxy-)?authorization|(?:proxy|www)-authenticate)[ \t]*:.*(?:\n[ \t].*)*",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def for_log(datagram: bytes) -> bytes:
-    """A message without what proves who sent it: a log is read by many."""
-    return _SECRETS.sub(rb"\1: ...", datagram)

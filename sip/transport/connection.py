@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from sip.message.datagram import for_log
 from sip.message.framing import PING, PONG, BadStream, Framer
-from sip.message.message import for_log
 from sip.transport.flow import Flow
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import gevent
 from gevent import monkey
 from greenlet import GreenletExit
 
-from sip.message.message import for_log
+from sip.message.datagram import for_log
 from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
 from sip.transport.readers import Readers

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 
 import pytest
 
@@ -39,9 +38,7 @@ def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thi
     assert server.does("bans", "list") == f"{line}\n"
 
     server.does("bans", "remove", thief.host)
-    asked = time.monotonic()
-    until(thief.is_heard, "an answer after the ban was lifted", seconds=2)
-    assert time.monotonic() - asked < 1.6  # a second, and a try that was not heard
+    until(thief.is_heard, "an answer after the ban was lifted")
     assert server.does("bans") == ""
 
 
@@ -49,7 +46,7 @@ def test_trust_on_the_command_line_lifts_a_ban_and_keeps_others_away(server, thi
     for number in range(TRIES_OF_SOURCE):
         thief.guesses(f"user{number}")
     server.does("bans", "trust", f"{thief.host}/24")
-    until(thief.is_heard, "an answer to who is trusted", seconds=2)
+    until(thief.is_heard, "an answer to who is trusted")
     for number in range(TRIES_OF_SOURCE + 5):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
     network = thief.host.rpartition(".")[0] + ".0/24"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.test_overload import MEMORY_MB, memory_mb, waits
+from tests.attacks.test_overload import MEMORY_MB, memory_mb, work_before_an_answer
 from tests.wire.programs import end, own_address
 from tests.wire.server import CALLEES, Server
 
@@ -60,7 +60,7 @@ def takes(server: Server, flood, addresses: int, seconds: float) -> tuple[float,
     while time.monotonic() < ends_at:
         most = max(most, memory_mb(server))
         time.sleep(1.0)
-    assert waits(server) < 1
+    assert work_before_an_answer(server) < 1
     after = memory_mb(server)
     print(
         f"\ncalls from {addresses} addresses:"

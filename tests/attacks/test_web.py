@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.attacks.attacker import FORM, OURS, PASSWORD, Attacker, statuses, waits_of_sip
+from tests.attacks.attacker import FORM, OURS, PASSWORD, Attacker, statuses, work_before_sip
 from tests.wire.admin import Admin
 from tests.wire.line import Line
 from tests.wire.server import Server
@@ -356,7 +356,7 @@ def test_slow_peers_shut_nobody_out(server, attacker):
         admin = Admin(server)
         assert admin.signs_in(PASSWORD)
         assert admin.is_signed_in()
-        assert waits_of_sip(server) < 0.5
+        assert work_before_sip(server) < 0.5
 
 
 def test_a_server_for_this_machine_alone_warns_of_nothing(server):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.attacks.attacker import PASSWORD, Attacker, statuses, waits_of_sip
+from tests.attacks.attacker import PASSWORD, Attacker, statuses, work_before_sip
 from tests.wire.network import Machine
 from tests.wire.programs import until
 from tests.wire.server import Server
@@ -99,7 +99,7 @@ def test_handshakes_that_hang_keep_nobody_waiting(secured):
             with suppress(OSError):
                 connection.sendall([b"", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01"][number % 3])
         assert statuses(page_by_tls(server, trust)) == [200]
-        assert waits_of_sip(server) < 0.5
+        assert work_before_sip(server) < 0.5
 
 
 @pytest.mark.parametrize("wrong", ["missing", "swapped", "alone"])

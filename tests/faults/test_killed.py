@@ -17,17 +17,17 @@ import pytest
 from sip.store.bindings import BindingRow
 from sip.store.database import Database, write_many
 from sip.store.users import Users
-from tests.faults.handset import Handset
-from tests.faults.watch import seconds_worked
+from tests.faults.handset import Handset, Silent
+from tests.faults.watch import seconds_of_a_unit, seconds_worked
 from tests.wire.admin import Admin
 from tests.wire.programs import PATIENCE, until
 from tests.wire.server import Server
 
 PHONES = 8
-# Seconds of a processor, Python and all, until the server answers for itself, and for its phones.
-# Where nobody else uses the machine that is half as much, and what its phones wait.
-ANSWERS_WITHIN = 1.5
-SERVES_WITHIN = 2.75
+# Work of a processor, Python and all, until the server answers for itself, and for its phones: in
+# units of tests/faults/watch.py.  It takes a third of that.
+ANSWERS_WITHIN = 60
+SERVES_WITHIN = 120
 MANY = 100_000
 
 
@@ -41,6 +41,7 @@ class Binder(threading.Thread):
     def __init__(self, server: Server, user: str) -> None:
         super().__init__(daemon=True)
         self.phone = Handset(server, user, seconds=0.5)
+        self.is_over = threading.Event()
         self.acknowledged = ""
         self.asked = ""
         self.count = 0
@@ -51,13 +52,18 @@ class Binder(threading.Thread):
             contacts = [f"<{self.asked}>"]
             if self.acknowledged:
                 contacts.insert(0, f"<{self.acknowledged}>;expires=0")
-            try:
-                status = self.phone.registers(*contacts)
-            except (AssertionError, OSError):  # the server is gone
-                return
+            while (status := self._asks(contacts)) is None:
+                if self.is_over.is_set():
+                    return
             assert status == 200, status
             self.acknowledged = self.asked
             self.count += 1
+
+    def _asks(self, contacts: list[str]) -> int | None:
+        """The status of the answer; None where none comes: the server is gone, or busy."""
+        with contextlib.suppress(Silent, OSError):
+            return self.phone.registers(*contacts)
+        return None
 
 
 class Clerk(threading.Thread):
@@ -111,9 +117,11 @@ def kill_under_load(server: Server, admin: Admin, number: int, binders: list[Bin
     time.sleep(random.uniform(0, 0.2))
     if number % 2:
         wait_for_a_commit(server)
+    for binder in binders:
+        binder.is_over.set()
     server.kill()
     for worker in (*binders, clerk):
-        worker.join(10)
+        worker.join(3 * PATIENCE)
         assert not worker.is_alive()
     return clerk
 
@@ -130,7 +138,7 @@ def wait_for_a_commit(server: Server) -> None:
     """Return while a commit is being written: its log has just changed, and is not synced yet."""
     log = f"{server.database}-wal"
     before = os.stat(log).st_mtime_ns
-    give_up_at = time.monotonic() + 5
+    give_up_at = time.monotonic() + PATIENCE
     while os.stat(log).st_mtime_ns == before:
         assert time.monotonic() < give_up_at
 
@@ -239,7 +247,7 @@ def loaded(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
-def test_a_killed_server_with_many_phones_answers_within_two_seconds(loaded: Server):
+def test_a_killed_server_with_many_phones_is_soon_back(loaded: Server):
     """And calls find their phones: what is asked while they are being loaded waits for that."""
     with closing(Handset(loaded, "alice")) as alice, closing(Handset(loaded, "bob")) as bob:
         loaded.start()
@@ -247,10 +255,11 @@ def test_a_killed_server_with_many_phones_answers_within_two_seconds(loaded: Ser
         answers, calls = [], []
         for _ in range(2):
             loaded.kill()
+            unit = seconds_of_a_unit()
             loaded.start()
-            answers.append(seconds_worked(loaded))
+            answers.append(seconds_worked(loaded) / unit)
             alice.calls(bob)
-            calls.append(seconds_worked(loaded))
+            calls.append(seconds_worked(loaded) / unit)
         assert min(answers) < ANSWERS_WITHIN, answers
         assert min(calls) < SERVES_WITHIN, calls
 

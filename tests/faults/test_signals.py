@@ -12,26 +12,30 @@ import pytest
 
 from tests.faults.handset import Handset, Silent, value
 from tests.wire.line import Line
-from tests.wire.programs import until
+from tests.wire.programs import PATIENCE, until
 from tests.wire.server import Server
 
-
-def seconds_to_end(server: Server, meanwhile: Callable[[], object] = lambda: None) -> float:
-    """End a server by SIGTERM, do something `meanwhile`, and hold it to exit code 0."""
-    since = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    meanwhile()
-    assert server.process.wait(10) == 0
-    return time.monotonic() - since
+# What the log says where the server has waited in vain, and ends what is not answered yet.
+GIVES_UP = "calls that ring are ended"
 
 
 @pytest.fixture
-def stopped(server: Server) -> Callable[..., float]:
-    def stop(meanwhile: Callable[[], object] = lambda: None) -> float:
+def stopped(server: Server) -> Callable[..., str]:
+    """End the server by SIGTERM, do something `meanwhile`, and hold it to exit code 0.
+
+    Gives what it has logged since; not how long it took, which other programs have a part in.
+    """
+
+    def stop(meanwhile: Callable[[], object] = lambda: None) -> str:
+        before = len(server.log.read_text())
+        server.process.send_signal(signal.SIGTERM)
         try:
-            return seconds_to_end(server, meanwhile)
+            until(lambda: "stopping" in server.log.read_text()[before:], "it has heard SIGTERM")
+            meanwhile()
+            assert server.process.wait(3 * PATIENCE) == 0
         finally:
             server.process = None
+        return server.log.read_text()[before:]
 
     return stop
 
@@ -39,9 +43,9 @@ def stopped(server: Server) -> Callable[..., float]:
 # SIGTERM
 
 
-def test_an_idle_server_ends_within_two_seconds(server, registered, stopped):
+def test_an_idle_server_waits_for_nothing_when_it_ends(server, registered, stopped):
     registered("alice").calls(registered("bob"))  # what is answered holds nobody up
-    assert stopped() < 2.0
+    assert GIVES_UP not in stopped()
 
 
 def test_a_call_that_is_being_answered_gets_its_answer_before_the_end(registered, stopped):
@@ -51,12 +55,11 @@ def test_a_call_that_is_being_answered_gets_its_answer_before_the_end(registered
     invite = bob.hears("INVITE ")
 
     def meanwhile() -> None:
-        time.sleep(0.5)
         bob.takes(invite)
         alice.is_answered(call, branch)
         bob.hears("ACK ")
 
-    assert stopped(meanwhile) < 2.0
+    assert GIVES_UP not in stopped(meanwhile)
 
 
 def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
@@ -76,7 +79,7 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
         bob.answers(invite, 487)
         bob.hears("ACK ")
 
-    assert 2.0 < stopped(meanwhile) < 5.0
+    assert f"1 requests are not answered yet; {GIVES_UP}" in stopped(meanwhile)
 
 
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
@@ -88,7 +91,6 @@ def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, register
     invite = bob.hears("INVITE ")
 
     def meanwhile() -> None:
-        until(lambda: "stopping" in server.log.read_text(), "the server has heard it")
         with pytest.raises(Silent):
             carol.final(carol.sends("OPTIONS", f"sip:{server.address}", carol.registration), 0.5)
         assert line.asks() == 503
@@ -205,12 +207,13 @@ def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, t
     server.start()
     try:
         assert told.recv(100) == b"READY=1"
+        before = time.monotonic_ns()
         with socket.create_connection(("127.0.0.1", server.web_port), 5):
             server.process.send_signal(signal.SIGHUP)
         reloading, since = told.recv(100).decode().splitlines()
         assert reloading == "RELOADING=1"
         microseconds = int(since.removeprefix("MONOTONIC_USEC="))
-        assert 0 <= time.monotonic_ns() // 1000 - microseconds < 10_000_000
+        assert before // 1000 <= microseconds <= time.monotonic_ns() // 1000
         assert told.recv(100) == b"READY=1"
     finally:
         server.stop()

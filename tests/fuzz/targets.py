@@ -19,10 +19,11 @@ from message import holds
 from sip.core.digest import Nonces, expected_response, is_right, read_answer
 from sip.core.routing import Domains, _read_route, as_request_uri, take_own_routes
 from sip.core.ticket import Tickets
+from sip.message.datagram import for_log
 from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params
 from sip.message.headers import parse_credentials, parse_name_addr, way_back
-from sip.message.message import Request, bad_request, for_log, parse
+from sip.message.message import Request, bad_request, parse
 from sip.message.names import field_name, named
 from sip.message.uri import SipUri, parse_uri, read_uri
 from sip.store.accounts import check_realm, check_username
@@ -53,6 +54,7 @@ def message(octets: bytes) -> None:
     """A datagram: what is accepted goes on unchanged, what isn't can be answered."""
     holds.is_message_or_bad(octets)
     holds.goes_out_as_it_came(octets)
+    holds.line_ends_read_alike(octets)
     holds.is_one_message_when_edited(octets)
     try:
         read = parse(octets)

@@ -121,5 +121,5 @@ def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytes
     world.passes(40.0)
     for _ in range(2):
         world.server.sweep()
-        gevent.sleep(0.05)
+        gevent.get_hub().threadpool.join()
     assert given == ["kept", "free"]

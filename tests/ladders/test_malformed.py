@@ -92,7 +92,11 @@ MALFORMED = {
     # §7
     "bare LF": (octets("INVITE", "Subject: a\nRoute: <sip:evil;lr>"), 400, "CRLF"),
     "bare CR": (octets("INVITE", "Subject: a\rb"), 400, "CRLF"),
-    "LF alone": (octets().replace(b"\r\n", b"\n"), 400, "CRLF"),
+    "LF but for one": (octets().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n", 1), 400, "CRLF"),
+    "CRLF but for one": (octets().replace(b"\r\n", b"\n", 1), 400, "CRLF"),
+    "CR alone": (octets().replace(b"\r\n", b"\r"), 400, "CRLF"),
+    "LF and a CR": (octets("INVITE", "X: a\rb").replace(b"\r\n", b"\n"), 400, "CRLF"),
+    "LF, and CRLF behind": (octets().replace(b"\r\n", b"\n")[:-1] + b"\r\n", 400, "CRLF"),
     "no empty line": (octets()[:-2], 400, "empty line"),
     # §18.3, §20.14, §21.4.11
     "body cut short": (octets(Content_Length="l: 5", body=b"1234"), 400, "Content-Length"),

@@ -104,7 +104,7 @@ def is_message_or_bad(datagram: bytes) -> None:
         assert len(bad.reason) < 400  # it shows at most 60 characters, of which some are escaped
         assert bad.reason.isprintable()
     if isinstance(bad, BadRequest):
-        assert bad.status in (400, 413, 414, 501, 505)
+        assert bad.status in (400, 413, 414, 501, 505, 513)
         answer = make_response(bad.request, bad.status, to_tag="x")
         assert_is_one_message(answer.encode())
         ask_for_everything(bad.request)
@@ -126,6 +126,11 @@ def goes_out_as_it_came(datagram: bytes) -> None:
         return
     out = message.encode()
     datagram = datagram.lstrip(b"\r\n")  # §7.5: empty lines in front
+    at = datagram.find(b"\n")
+    if datagram[at - 1 : at] != b"\r":  # LF alone, at all line ends of the head
+        lines, _, body = datagram.partition(b"\n\n")
+        assert b"\r" not in lines
+        datagram = b"\r\n".join(lines.split(b"\n")) + b"\r\n\r\n" + body
     head, _, _ = datagram.partition(b"\r\n\r\n")
     first, _, fields = head.partition(b"\r\n")
     first_out, _, rest_out = out.partition(b"\r\n")
@@ -137,6 +142,24 @@ def goes_out_as_it_came(datagram: bytes) -> None:
     assert re.sub(rb"(?i)\Asip/2\.0|sip/2\.0\Z", b"SIP/2.0", first) == first_out
     again = parse(out)
     assert (again.names, again.lines, again.body) == (message.names, message.lines, message.body)
+
+
+def line_ends_read_alike(datagram: bytes) -> None:
+    """RFC 3261 §7: LF alone at all line ends of a head reads as CRLF; at some it is refused."""
+    message = outcome(parse, datagram)
+    if message is REFUSED:
+        return
+    right = message.encode()
+    head, _, body = right.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    again = parse(b"\n".join(lines) + b"\n\n" + body)
+    assert again.encode() == right
+    assert (again.names, again.lines) == (message.names, message.lines)
+    for usual, other in ((b"\r\n", b"\n"), (b"\n", b"\r\n"), (b"\n", b"\r")):
+        for odd in {0, len(lines) // 2, len(lines)}:  # the last is that of the empty line
+            ends = [other if number == odd else usual for number in range(len(lines) + 1)]
+            mixed = b"".join(map(bytes.__add__, [*lines, b""], ends))
+            assert outcome(parse, mixed + body) is REFUSED, mixed
 
 
 def is_one_message_when_edited(datagram: bytes) -> None:

@@ -106,5 +106,6 @@ datagrams = st.one_of(
     nearly(MESSAGES).map(octets_of),
     st.lists(st.sampled_from(PIECES)).map("".join).map(octets_of),
     st.binary(max_size=80),
+    nearly(MESSAGES).map(lambda text: octets_of(text.replace("\r\n", "\n"))),
     st.tuples(nearly(MESSAGES).map(octets_of), st.binary(max_size=8)).map(b"".join),
 )

@@ -89,6 +89,14 @@ def test_whatever_octets_come_they_are_a_message_or_a_bad_one(datagram):
 def test_what_is_accepted_goes_out_as_it_came_in(text):
     """RFC 3261 §16.6, step 1: a proxy adds nothing, removes nothing and reorders nothing."""
     holds.goes_out_as_it_came(octets_of(text))
+    holds.goes_out_as_it_came(octets_of(text.replace("\r\n", "\n")))
+
+
+@SEARCH
+@given(nearly(MESSAGES))
+def test_lf_alone_reads_as_crlf_and_a_mixture_is_refused(text):
+    """RFC 3261 §7: no element after us reads such a head otherwise."""
+    holds.line_ends_read_alike(octets_of(text))
 
 
 @SEARCH

@@ -84,21 +84,32 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
     assert seen == [["a"], ["b", "c"]]
 
 
-def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(journal, path, caplog):
-    undone = []
+def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(
+    database, batches, path, caplog
+):
+    undone, entered = [], []
     caplog.set_level(logging.CRITICAL)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        batch = [gevent.spawn(outcome, journal, key, undone) for key in "ab"]
-        gevent.sleep(0.05)  # past the window: these wait for the lock, the next ones queue up
-        behind = [gevent.spawn(outcome, journal, key, undone) for key in "cd"]
-        gevent.joinall(batch + behind)
-        other.execute("ROLLBACK")
+
+    def fails_once(tables, batch):
+        entered.append(True)
+        batches(tables, batch)
+        if len(entered) == 1:
+            while len(journal._queue) < 2:  # in the owner thread
+                pass
+            raise DatabaseError("the disk is full")
+
+    journal = Journal(database, fails_once)
+    batch = [gevent.spawn(outcome, journal, key, undone) for key in "ab"]
+    while not entered:
+        gevent.sleep(0.001)
+    behind = [gevent.spawn(outcome, journal, key, undone) for key in "cd"]
+    gevent.joinall(batch + behind)
     assert [each.value for each in batch + behind] == [False] * 4
     assert undone == ["d", "c", "b", "a"]
     assert keys(path) == set()
     journal.commit("e", never)
     assert keys(path) == {"e"}
+    journal.close()
 
 
 def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, caplog):

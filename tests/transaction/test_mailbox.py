@@ -25,7 +25,7 @@ def test_a_reader_waits_until_somebody_puts():
     gevent.sleep(0)
     assert got == []
     box.put(None)
-    reader.join(1)
+    reader.join(10)
     assert got == [None]
 
 
@@ -42,7 +42,7 @@ def test_many_items_in_one_turn_wake_the_reader_once():
     gevent.sleep(0)
     for item in (1, 2, 3):
         box.put(item)
-    reader.join(1)
+    reader.join(10)
     assert reader.successful()
     assert got == [1, 2, 3]
 
@@ -61,7 +61,7 @@ def test_a_reader_that_a_timeout_has_called_away_is_not_woken_elsewhere():
     gevent.sleep(0)
     gevent.sleep(0.002)
     box.put("too late")
-    reader.join(1)
+    reader.join(10)
     assert reader.successful()
     assert slept == [True]
     assert box.get() == "too late"
@@ -82,7 +82,7 @@ def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
     gevent.sleep(0)
     gevent.get_hub().loop.run_callback(lambda: reader.throw(KeyError()))
     box.put("an item")
-    reader.join(1)
+    reader.join(10)
     assert reader.successful()
     assert slept == [True]
     assert box.empty() == ["an item"]
@@ -96,7 +96,7 @@ def test_a_killed_reader_is_forgotten():
     reader.kill()
     box.put(1)
     gevent.sleep(0)
-    assert gevent.spawn(box.get).get(timeout=1) == 1
+    assert gevent.spawn(box.get).get(timeout=10) == 1
 
 
 def test_tokens_are_64_bits_and_never_the_same():

@@ -31,7 +31,7 @@ def peers():
     def peer(host: str = "127.0.0.1", *, port: int = 0) -> socket.socket:
         sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind((host, port))
-        sock.settimeout(2.0)
+        sock.settimeout(10.0)
         made.append(sock)
         return sock
 

@@ -57,7 +57,7 @@ class Ear:
         return [data for data, _ in self.heard]
 
 
-def until(condition, seconds: float = 2.0) -> None:
+def until(condition, seconds: float = 10.0) -> None:
     """Let the loop run until something is so."""
     end = time.monotonic() + seconds
     while not condition():

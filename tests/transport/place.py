@@ -42,7 +42,7 @@ class Place:
         self.streams.send(b"refused", flow)
 
     def connect(self, host: str = HOST) -> socket.socket:
-        peer = socket.create_connection((HOST, self.port), 2.0, (host, 0))
+        peer = socket.create_connection((HOST, self.port), 10.0, (host, 0))
         self.peers.append(peer)
         return peer
 
@@ -62,5 +62,5 @@ def listens() -> tuple[plain_socket.socket, tuple[str, int]]:
     server = socket.socket()
     server.bind((HOST, 0))
     server.listen(5)
-    server.settimeout(2.0)
+    server.settimeout(10.0)
     return server, server.getsockname()

@@ -2,7 +2,6 @@
 
 import socket as plain_socket
 
-import gevent
 import pytest
 
 from sip.transport.flow import Flow, network_of
@@ -39,7 +38,7 @@ def test_a_connection_that_is_not_admitted_is_closed_at_once(place: Place):
     place.streams.admits = lambda flow: flow.remote[0] != "127.0.0.66"
     refused, taken = place.connect("127.0.0.66"), place.connect("127.0.0.7")
     assert refused.recv(1) == b""
-    assert place.held == 1
+    until(lambda: place.held == 1)
     taken.close()
 
 
@@ -57,8 +56,7 @@ def test_a_socket_is_behind_when_much_waits_in_it_and_no_longer_when_it_is_read(
         assert sock.is_behind
         sock.start()
         until(lambda: not sock.is_behind)
-        gevent.sleep(0.01)
-    assert heard
+        until(lambda: heard)
     sock.stop()
 
 

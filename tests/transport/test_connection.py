@@ -57,7 +57,7 @@ def read_all(peer: socket.socket) -> bytes:
 def test_who_says_a_thousand_things_at_once_takes_turns_with_others(place: Place):
     """With other connections, and with timers."""
     talker, other = place.connect(), place.connect("127.0.0.2")
-    assert place.held == 2
+    until(lambda: place.held == 2)
     heard_by_timer = []
 
     def begins_all(data: bytes, flow: Flow) -> None:
@@ -81,7 +81,7 @@ def test_what_waits_behind_a_waiting_handler_is_handled_once(place: Place):
     place.connect().sendall(b"".join(texts))
     assert place.hears(len(texts)) == texts
     done.set()
-    assert place.held == 1
+    until(lambda: place.held == 1)
     assert place.hears(len(texts)) == texts
 
 
@@ -108,7 +108,7 @@ def test_octet_by_octet_in_segments_of_their_own(place: Place):
 def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     peer = place.connect()
     peer.sendall(said)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     resets(peer)
     until(lambda: place.held == 0)
     assert len(place.closed) == 1
@@ -124,11 +124,11 @@ def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Plac
     peer = place.connect()
     peer.sendall(message("a") + b"hel")
     place.hears(1)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     resets(peer)
     until(lambda: place.held == 0)
     done.set()
-    assert place.held == 0
+    until(lambda: place.held == 0)
     assert not place.streams._deadlines
     assert not place.streams._again
     assert place.streams._held == 0
@@ -144,7 +144,7 @@ def test_who_says_no_more_gets_what_waits_for_it(place: Place):
     with pytest.raises(OSError, match="closed"):
         place.streams.send(b"late", flow)
     assert len(read_all(peer)) == sent
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
@@ -152,11 +152,11 @@ def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     flow = flow_of(place, peer)
     fill(place, flow)
     peer.shutdown(socket.SHUT_WR)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     assert place.closed == []
     place.now += MESSAGE_SECONDS
     place.streams.close_late(place.now)
-    assert place.held == 0
+    until(lambda: place.held == 0)
     assert place.closed == [flow.connection]
 
 
@@ -183,7 +183,7 @@ def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(
     assert place.streams.leads_on(flow)  # the loop has not run since
     place.streams.send(b"answer", flow._replace(port=remote[1]))
     again, _ = server.accept()
-    again.settimeout(2.0)
+    again.settimeout(10.0)
     assert again.recv(10) == b"answer"
     again.close()
     server.close()
@@ -232,7 +232,7 @@ def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
     assert peer.recv(10) == b"\r\n"
     place.now += MESSAGE_SECONDS
     place.streams.close_late(place.now)
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
@@ -258,7 +258,7 @@ def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_
             failed += 1
     assert failed == 400 - MAX_UNSENT_WHILE_CONNECTING // len(call)
     peer, _ = server.accept()
-    peer.settimeout(2.0)
+    peer.settimeout(10.0)
     octets = 0
     while octets < (400 - failed) * len(call):
         octets += len(peer.recv(1_000_000))
@@ -279,7 +279,7 @@ def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, m
     other.sendall(half[:40_000])
     with suppress(ConnectionResetError):
         assert large.recv(1) == b""
-    assert place.held == 2
+    until(lambda: place.held == 2)
     assert place.streams._held == 50_000
     small.sendall(message("half", b"y" * 20_000)[10_000:])
     other.close()
@@ -294,7 +294,7 @@ def test_what_waits_for_its_reader_counts_as_held(place: Place, monkeypatch):
     monkeypatch.setattr(stream, "MAX_HELD", 300_000)
     with pytest.raises(OSError, match="do not read"):
         place.streams.send(BIG, flow)
-    assert place.held == 0
+    until(lambda: place.held == 0)
     assert place.streams._held == 0
 
 

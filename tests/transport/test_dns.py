@@ -144,14 +144,14 @@ def test_a_connection_that_ends_too_soon_has_not_answered(server, ask, monkeypat
         ask("sip.example.net", "A")
 
 
-def test_a_name_server_that_is_down_costs_no_time(server):
-    """The system says so; the next one is asked at once."""
+def test_a_name_server_that_is_down_costs_no_time(server, monkeypatch):
+    """The system says so, and the next one is asked: an answer is waited for without end here."""
+    monkeypatch.setattr(dns, "SECONDS_PER_TRY", 3600)
+    monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 3600)
     with NameServer({"example.net": ZONE}) as down:
         pass
-    started_at = time.monotonic()
     ask = NameServers([down.address, server.address])
     assert ask("sip.example.net", "AAAA").found == ["2001:db8::1"]
-    assert time.monotonic() - started_at < dns.SECONDS_PER_TRY
 
 
 def test_a_failure_holds_on_to_nothing(server, ask, monkeypatch):

@@ -78,7 +78,7 @@ def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Plac
     assert place.heard == []
     place.now += MESSAGE_SECONDS
     place.streams.close_late(place.now)
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 # Time
@@ -88,28 +88,28 @@ def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Plac
 def test_who_says_nothing_whole_is_let_go_in_time(place: Place, said: bytes):
     one = place.connect()
     one.sendall(said)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     place.now += MESSAGE_SECONDS - 0.1
     place.streams.close_late(place.now)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     place.now += 0.1
     place.streams.close_late(place.now)
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 def test_an_octet_now_and_then_wins_no_time(place: Place):
     one = place.connect()
     one.sendall(message("a") + b"O")
     place.hears(1)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     for _ in range(3):
         place.now += 10.0
         place.streams.close_late(place.now)
         one.sendall(b"P")
-        assert place.held == 1
+        until(lambda: place.held == 1)
     place.now += 2.0
     place.streams.close_late(place.now)
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 def test_a_connection_that_has_said_something_may_be_silent(place: Place):
@@ -130,7 +130,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
 def test_one_address_holds_so_many_connections_and_others_are_served(place: Place, monkeypatch):
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 3)
     ours = [place.connect() for _ in range(3)]
-    assert place.held == 3
+    until(lambda: place.held == 3)
     assert place.connect().recv(1) == b""
     place.connect("127.0.0.2").sendall(message("a"))
     place.hears(1)
@@ -143,7 +143,7 @@ def test_one_address_holds_so_many_connections_and_others_are_served(place: Plac
 def test_all_together_hold_so_many(place: Place):
     place.streams._most = 2
     place.connect(), place.connect("127.0.0.2")
-    assert place.held == 2
+    until(lambda: place.held == 2)
     assert place.connect("127.0.0.3").recv(1) == b""
     with pytest.raises(OSError, match="too many"):
         place.streams.open((HOST, place.port), ("127.0.0.4", 5060))
@@ -161,7 +161,7 @@ def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(plac
             raise OSError(errno.EMFILE, "no descriptor")
 
     real, listening.sock = listening.sock, Full()
-    peer = socket.create_connection((HOST, port), 2.0)
+    peer = socket.create_connection((HOST, port), 10.0)
     until(lambda: len(calls) == 1)
     gevent.sleep(0.03)
     assert len(calls) == 1
@@ -181,7 +181,7 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
     assert place.streams.open((HOST, place.port), remote) == flow
     place.streams.send(b"two", flow)
     peer, _ = server.accept()
-    peer.settimeout(2.0)
+    peer.settimeout(10.0)
     until(lambda: place.streams.connections[flow.connection]._sent == 0)
     assert peer.recv(6) == b"onetwo"
     assert flow[:3] == ("TCP", (HOST, place.port), remote)
@@ -190,7 +190,7 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
     assert place.heard[0][1] == flow
     place.now += 1000.0
     place.streams.close_late(place.now)
-    assert place.held == 1  # it has been opened, and may be silent
+    until(lambda: place.held == 1)  # it has been opened, and may be silent
     peer.close()
     server.close()
     until(lambda: place.held == 0)
@@ -211,7 +211,7 @@ def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place:
     except OSError:
         return  # the system said so at once
     until(lambda: place.closed == [flow.connection])
-    assert place.held == 0
+    until(lambda: place.held == 0)
 
 
 def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
@@ -225,11 +225,11 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
         one.connect_ex(server.getsockname())
     flow = place.streams.open((HOST, place.port), server.getsockname())
     place.streams.send(b"one", flow)
-    assert place.held == 1
+    until(lambda: place.held == 1)
     place.now += stream.CONNECT_SECONDS
     place.streams.close_late(place.now)
     assert place.closed == [flow.connection]
-    assert place.held == 0
+    until(lambda: place.held == 0)
     for one in (*fill, server):
         one.close()
 
@@ -250,7 +250,7 @@ def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place
     assert went == (*again[:2], remote, went.connection, remote[1])
     assert place.streams.send(b"", went) == went
     peer, _ = server.accept()
-    peer.settimeout(2.0)
+    peer.settimeout(10.0)
     assert peer.recv(65_536) == b"answer"
     peer.close()
     server.close()
@@ -277,7 +277,7 @@ def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
     assert place.closed == [to_slow.connection]
     place.streams.send(b"answer", to_quick)
     assert quick.recv(65_536) == b"answer"
-    assert place.held == 1
+    until(lambda: place.held == 1)
 
 
 def test_what_does_not_fit_at_once_goes_out_when_the_peer_reads_on(place: Place):

@@ -7,6 +7,7 @@ import gevent
 import pytest
 
 from sip.store.importing import read_sheet
+from tests.transport.ears import until
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled
@@ -86,6 +87,7 @@ def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeyp
     other = another(browser)
     browser.upload("/users/import", ROWS)
     other.upload("/users/import", OTHER_ROWS)
+    until(lambda: reading)
     gevent.sleep(0.02)
     assert len(reading) == 1
     assert "Reading: 0 rows so far." in other.get("/users/import").words

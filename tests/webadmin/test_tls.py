@@ -213,7 +213,7 @@ def test_who_drips_a_handshake_has_no_longer(start):
                 gevent.sleep(0.02)
 
     dripping = gevent.spawn(drip)
-    with gevent.Timeout(2):
+    with gevent.Timeout(20):
         assert peer.hears() == b""
     dripping.kill()
 

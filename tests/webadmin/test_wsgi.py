@@ -7,6 +7,7 @@ import random
 import resource
 import socket as plain_socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import ClassVar
@@ -229,11 +230,11 @@ def test_who_never_reads_is_not_waited_for(start):
 
 def test_who_reads_slowly_gets_all_of_it(start):
     """The limit is for a piece of the answer."""
-    peer = Peer(start(send=0.6)).sends(ask("/big", b"Connection: close\r\n"))
+    peer = Peer(start(send=1.5)).sends(ask("/big", b"Connection: close\r\n"))
     got = 0
     while data := peer.socket.recv(2_000_000):
         got += len(data)
-        gevent.sleep(0.05 if got < 30_000_000 else 0)
+        gevent.sleep(0.12 if got < 30_000_000 else 0)
     assert got > len(BIG)
 
 
@@ -383,12 +384,14 @@ def test_without_descriptors_it_waits_and_says_so_once(start, caplog):
             while True:
                 taken.append(os.dup(0))
         late.connect(web.addresses[0])
-        gevent.sleep(0.3)
+        began = time.monotonic()
+        until(lambda: len(tries) > 2)
+        most = 1 + (time.monotonic() - began) / 0.05  # one at once, and one after each pause
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for descriptor in taken:
             os.close(descriptor)
-    assert 1 <= len(tries) < 10
+    assert len(tries) <= most
     late.sendall(GET)
     assert late.recv(12) == b"HTTP/1.1 200"
     late.close()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.wire.network import LOOPBACK, Loopback, Machine
-from tests.wire.programs import REPOSITORY, end, free_port, start, tail
+from tests.wire.programs import REPOSITORY, end, free_port, start, tail, until
 
 STARTS_WITHIN = 15.0  # seconds; Python, gevent and SQLAlchemy on a busy machine
 
@@ -56,19 +56,29 @@ class Server:
         return f"secret-of-{user}"
 
     def has_users(self, *users: str) -> None:
-        """Import accounts; a server that runs already knows them within a second."""
+        """Import accounts; a server that runs already knows them then."""
         rows = [f"{user},{self.password_of(user)}" for user in users]
         file = self.home / "users.csv"
         file.write_text("\n".join(["username,password", *rows]) + "\n")
         self.does("users", "import", str(file))
-        if self.process:
-            time.sleep(1)
+        self._reads_accounts()
 
     def add_user(self, user: str, password: str) -> None:
         """Add one account, with a password of its own."""
         self.does("users", "add", user, "--password", password)
-        if self.process:
-            time.sleep(1)
+        self._reads_accounts()
+
+    def _reads_accounts(self) -> None:
+        """Have a server that runs read its accounts anew: it does so by itself as well, but later.
+
+        It says that it has read its settings, and reads its accounts before it turns to the next
+        SIGHUP, so the second answer comes when both are done.
+        """
+        said = "the settings are read anew"
+        for _ in range(2 if self.process else 0):
+            before = self.log.read_text().count(said)
+            self.process.send_signal(signal.SIGHUP)
+            until(lambda count=before: self.log.read_text().count(said) > count, said)
 
     def does(self, *command: str) -> str:
         """Run an administrator's command to its end, and return what it prints."""
@@ -142,6 +152,16 @@ class Server:
             except OSError:  # a timeout, or nobody listens yet
                 time.sleep(0.05)
                 return False
+
+    def lost_datagrams(self) -> int:
+        """Datagrams that the kernel has dropped since its sockets of SIP had no room for them."""
+        lost = 0
+        for table in ("udp", "udp6"):
+            path = Path(f"/proc/{self.process.pid}/net/{table}")
+            for fields in map(str.split, path.read_text().splitlines()[1:]):
+                if int(fields[1].rpartition(":")[2], 16) == self.port:
+                    lost += int(fields[-1])
+        return lost
 
     def _command(self, *command: str) -> list[str]:
         listens_at = self.address if len(self.hosts) == 1 else f":{self.port}"

@@ -59,8 +59,8 @@ def play(
         machine=on[0],
     )
     repeated = dialling.succeeds().repeated + phones.succeeds().repeated
-    # A message that somebody loses is repeated and arrives after all: none was lost.
-    assert repeated <= calls // 100
+    # A lost message is repeated and arrives after all, and so is one that is only late.
+    assert server.lost_datagrams() == 0, f"{repeated} repeats"
 
 
 @pytest.fixture

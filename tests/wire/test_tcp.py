@@ -77,6 +77,15 @@ def test_what_has_no_certain_end_is_answered_and_its_connection_closed(line, mor
     assert one.is_closed()
 
 
+@pytest.mark.parametrize(("end", "last"), [(b"\n", b"\n"), (b"\n", b"\r\n"), (b"\r\n", b"\n")])
+def test_an_empty_line_without_crlf_is_answered_at_once(line, end: bytes, last: bytes):
+    """§7: nothing else comes, for the sender waits for an answer."""
+    one = line()
+    one.says(one.request("OPTIONS")[:-2].replace(b"\r\n", end) + last)
+    assert one.hears_status() == 400
+    assert one.is_closed()
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
