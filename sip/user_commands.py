@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO, TextIO
 
 from sip.config import CommandError, Config
+from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -87,7 +88,7 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
 
 
 def _named(options: argparse.Namespace) -> str:
-    return f"{options.name}@{options.realm}" if options.realm else str(options.name)
+    return full_name(normalized(options.name), options.realm)
 
 
 def _remove(options: argparse.Namespace, users: Users) -> int:
