@@ -9,10 +9,10 @@ from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answ
 from sip.core.guard import Guard
 from sip.core.refusal import Challenged, Refused
 from sip.core.routing import Domains
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, unescape
 from sip.message.headers import parse_credentials
 from sip.message.message import Request
-from sip.message.uri import parse_uri
+from sip.message.uri import Uri, parse_uri
 
 
 class Account(Protocol):
@@ -36,7 +36,10 @@ class Accounts(Protocol):
     """Where accounts are looked up; never waits."""
 
     def find(self, username: str, realm: str) -> Account | None:
-        """The account, enabled or not."""
+        """Return the account of this name, enabled or not.
+
+        Else it is the account of the same name in NFC, or of the same telephone number.
+        """
 
     def offers(self, realm: str, algorithm: str) -> bool:
         """Tell whether every enabled account of the realm has the HA1 for an algorithm."""
@@ -134,10 +137,39 @@ class Authenticator:
             elif answer.algorithm not in self.algorithms:
                 cause = f"the algorithm {answer.algorithm} is not offered"
             else:
+                if "%" in answer.username or not answer.username.isascii():
+                    answer.username = self._stored_name(answer.username, realm)
                 answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
         if len(answers) > 1:
             answers.sort(key=lambda pair: not pair[1])
         return answers[:MAX_ANSWERS], cause
+
+    def _stored_name(self, username: str, realm: str) -> str:
+        """Return the name of the account that a digest names in another form (RFC 7616 §4).
+
+        It may be decomposed, or escaped as in a URI; no account has a % in its name.
+        """
+        for form in (username, unescape(username)):
+            if (account := self.accounts.find(form, realm)) is not None:
+                return account.username
+        return username
+
+    def account_name(self, uri: Uri, realm: str) -> str:
+        """Return the name of the account that a URI of a realm means.
+
+        The name of no account is as it stands there.
+        """
+        username = self.domains.username_of(uri)
+        account = self.accounts.find(username, realm)
+        return username if account is None else account.username
+
+    def is_named(self, account: Account, uri: Uri, realm: str) -> bool:
+        """Return True where a URI of a realm names an account, in whichever form."""
+        username = self.domains.username_of(uri)
+        if username == account.username:
+            return True
+        found = self.accounts.find(username, realm)
+        return found is not None and found.id == account.id
 
     def _proven(self, answer: Answer, method: str, realm: str) -> Account | str:
         """The account that an answer is right for, or what is wrong.

@@ -28,7 +28,6 @@ from sip.core.routing import (
     address_of_record,
     as_request_uri,
     place_of,
-    username_of,
 )
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets
@@ -48,7 +47,8 @@ TARGET_REFRESHES = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"
 class Dialogs:
     """Finds the target of a request within a dialog, and learns where the sides are.
 
-    `target_set` makes an empty one; `is_bound` tells whether a flow is that of a phone behind NAT
+    `target_set` makes an empty one; `account_name` gives the name of the account that a URI of a
+    realm means; `is_bound` tells whether a flow is that of a phone behind NAT
     that is registered here.
     """
 
@@ -60,6 +60,7 @@ class Dialogs:
         trunks: Trunks,
         location: Location,
         target_set: Callable[[], TargetSet],
+        account_name: Callable[[Uri, str], str],
         is_bound: Callable[[Flow], bool],
         remote_targets: RemoteTargets,
     ) -> None:
@@ -69,6 +70,7 @@ class Dialogs:
         self.trunks = trunks
         self.location = location
         self.target_set = target_set
+        self.account_name = account_name
         self.is_bound = is_bound
         self.remote_targets = remote_targets
 
@@ -129,7 +131,7 @@ class Dialogs:
         """The trunk whose call it is: the one that the flow of the ticket leads to."""
         if side.flow is None or not self.trunks:
             return None
-        return self.trunks.at(side.flow, username_of(request.to.uri))
+        return self.trunks.at(side.flow, self.domains.username_of(request.to.uri))
 
     def _is_not_for_phones(self, uri: SipUri) -> bool:
         """Return True for a URI that names this server, or the gateway of a trunk."""
@@ -179,7 +181,8 @@ class Dialogs:
     # Whom a side belongs to, and which of the user's phones it is
 
     def _is_user_of(self, request: Request, side: Passage, uri: Uri) -> bool:
-        aor = address_of_record(username_of(uri), self._realm(request, uri))
+        realm = self._realm(request, uri)
+        aor = address_of_record(self.account_name(uri, realm), realm)
         return self.tickets.is_of_user(side, aor)
 
     def _realm(self, request: Request, uri: Uri) -> str:
@@ -197,14 +200,16 @@ class Dialogs:
             return []
         for uri in (request.to.uri, request.uri):
             if self._is_user_of(request, side, uri):
-                return self.target_set().contacts(username_of(uri), self._realm(request, uri))
+                realm = self._realm(request, uri)
+                return self.target_set().contacts(self.account_name(uri, realm), realm)
         return []
 
     def _moved(self, request: Request, side: Passage) -> Target | None:
         """Return the phone of a side if it is registered, but no longer at the place it was at."""
         if not side.is_of_phone:
             return None
-        username, realm = username_of(request.to.uri), self._realm(request, request.to.uri)
+        realm = self._realm(request, request.to.uri)
+        username = self.account_name(request.to.uri, realm)
         if self.location.is_registered_from(side.seen, username, realm):
             return None  # which is so for nearly all, and found out quickly
         bound = self._bound(request, side)
@@ -307,9 +312,10 @@ class Dialogs:
             return True  # an address can't be forged there, and a new connection has a new port
         uri = request.from_.uri
         realm = self.domains.realm_of_sender(uri) or self.domains.main
-        aor = address_of_record(username_of(uri), realm)
+        username = self.account_name(uri, realm)
+        aor = address_of_record(username, realm)
         return self.tickets.is_of_user(side, aor) and self.location.is_registered_from(
-            flow.remote, username_of(uri), realm
+            flow.remote, username, realm
         )
 
     # Without a ticket: a caller that passes our Record-Route over, and asks the name it called

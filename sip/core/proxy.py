@@ -33,7 +33,7 @@ from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, TelUri, Uri
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
 from sip.transport.flow import Flow
@@ -90,6 +90,7 @@ class Proxy:
             trunks,
             location,
             self._target_set,
+            authenticator.account_name,
             is_bound,
             remote_targets,
         )
@@ -207,7 +208,7 @@ class Proxy:
             return None
         if passage is None:
             return self.dialogs.answered_target(request, flow)
-        targets = self._target_set().of_user(username_of(request.uri), realm)
+        targets = self._target_set().of_user(self.domains.username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
@@ -238,8 +239,8 @@ class Proxy:
             lose=target_set.lose,
         )
         if is_stranger and realm is not None and request.method == "INVITE":
-            aor = address_of_record(username_of(request.uri), realm)
-            with self.strangers.place(upstream, aor):
+            username = self.authenticator.account_name(request.uri, realm)
+            with self.strangers.place(upstream, address_of_record(username, realm)):
                 fork.run(targets)
         else:
             fork.run(targets)
@@ -269,7 +270,7 @@ class Proxy:
         are not told who exists.
         """
         uri = request.uri
-        username = username_of(uri)
+        username = self.domains.username_of(uri)
         if realm is None:
             if account is not None and "route" not in request.present:
                 phones = target_set.of_contact(uri, self._realm_of_caller(request))
@@ -283,7 +284,8 @@ class Proxy:
         if (
             request.method in _FOR_EVENT_SERVERS
             and account is not None
-            and (username, realm) == (account.username, self._realm_of_caller(request))
+            and realm == self._realm_of_caller(request)
+            and self.authenticator.is_named(account, uri, realm)
         ):
             raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
         targets = target_set.of_user(username, realm)
@@ -309,11 +311,12 @@ class Proxy:
         """
         if self._is_of_gateway(request, upstream):
             return None  # whoever it says that calls: it reaches our users, and nobody else
-        if self.domains.realm_of_sender(request.from_.uri) is not None:
+        sender = request.from_.uri
+        realm = self._realm_of_local_sender(sender)
+        if realm is not None:
             account = self._authenticate(request, upstream)
-            username = username_of(request.from_.uri)
-            if username != account.username:
-                raise Refused(403, f"{account.username} may not call as {username[:60]}")
+            if not self.authenticator.is_named(account, sender, realm):
+                raise Refused(403, f"{account.username} may not call as {username_of(sender)[:60]}")
             return account
         if not self.calls_from_outside:
             raise Refused(403, "it comes from outside, and calls from outside are off")
@@ -336,8 +339,21 @@ class Proxy:
         return (
             realm is None
             or self.trunks.is_place(source)
-            or self.authenticator.accounts.find(username_of(request.from_.uri), realm) is None
+            or self._account_of(request.from_.uri, realm) is None
         )
+
+    def _account_of(self, uri: Uri, realm: str) -> Account | None:
+        return self.authenticator.accounts.find(self.domains.username_of(uri), realm)
+
+    def _realm_of_local_sender(self, sender: Uri) -> str | None:
+        """Return the realm of a From whose user has to show a password, None for a stranger's.
+
+        A tel: URI is in no domain: its number may be that of a user here, or of any telephone.
+        """
+        realm = self.domains.realm_of_sender(sender)
+        if realm is not None and isinstance(sender, TelUri):
+            return realm if self._account_of(sender, realm) is not None else None
+        return realm
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
         realm = self._realm_of_caller(request)

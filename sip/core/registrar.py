@@ -95,9 +95,9 @@ class Registrar:
         # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
         if realm is None or domain not in (realm, self.domains.main):
             raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
-        if to.username != account.username:  # step 4
+        if not self.authenticator.is_named(account, to, realm):  # step 4
             raise Refused(403, f"{account.username} may not register for {to.username[:60]}")
-        aor = address_of_record(to.username, realm)
+        aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
         if not contacts:
             bindings = self.location.bindings(aor)

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from sip.core.authentication import Accounts
+from sip.core.authentication import Account, Accounts
 from sip.core.location import Binding, Location
-from sip.core.routing import Domains, Target, address_of_record, username_of
+from sip.core.routing import Domains, Target, address_of_record
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
@@ -34,7 +34,8 @@ class TargetSet:
         self.domains = domains
         self.location = location
         self.transports = transports
-        self._users: set[tuple[str, str]] = set()
+        self._names: set[tuple[str, str]] = set()  # that were looked up
+        self._accounts: set[int] = set()  # that they have led to, by their ids
         self._targets: list[Target] = []
         self._closed: list[
             tuple[Target, str, Binding]
@@ -42,16 +43,15 @@ class TargetSet:
 
     def of_user(self, username: str, realm: str) -> list[Target]:
         """The contacts of a user.  A contact that names us is a forward to another user here."""
-        ahead = [(username, realm)] if self._is_first((username, realm)) else []
+        ahead = self._first(username, realm)
         found: list[Target] = []
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
-            for user in here:
-                for target in self.contacts(*user):
+            for account, place in here:
+                for target in self._contacts_of(account, place):
                     forwarded = self._forward_of(target)
                     if forwarded is not None:
-                        if self._is_first(forwarded):
-                            ahead.append(forwarded)
+                        ahead += self._first(*forwarded)
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
@@ -62,7 +62,7 @@ class TargetSet:
 
         So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
         """
-        contacts = self.contacts(username_of(uri), realm)
+        contacts = self.contacts(self.domains.username_of(uri), realm)
         found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
         self._targets += found
         return found
@@ -99,14 +99,20 @@ class TargetSet:
         realm = self.domains.realm_of(uri)
         if realm is None or is_elsewhere:
             return []
-        return [replace(target, q=q) for target in self.of_user(username_of(uri), realm)]
+        username = self.domains.username_of(uri)
+        return [replace(target, q=q) for target in self.of_user(username, realm)]
 
-    def _is_first(self, user: tuple[str, str]) -> bool:
-        """Tell whether a user is to be looked up: once, and no more users than the bound."""
-        is_first = user not in self._users and len(self._users) < MAX_TARGETS
-        if is_first:
-            self._users.add(user)
-        return is_first
+    def _first(self, username: str, realm: str) -> list[tuple[Account, str]]:
+        """Return the account of a name: each once, and for no more names than the bound."""
+        name = username, realm
+        if name in self._names or len(self._names) >= MAX_TARGETS:
+            return []
+        self._names.add(name)
+        account = self.accounts.find(username, realm)
+        if account is None or account.id in self._accounts:
+            return []
+        self._accounts.add(account.id)
+        return [(account, realm)]
 
     def _is_new(self, target: Target) -> bool:
         """Tell whether a place is none of the known: two users may lead to one phone (§16.5)."""
@@ -115,11 +121,15 @@ class TargetSet:
         )
 
     def contacts(self, username: str, realm: str) -> list[Target]:
-        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        """What the user of a name is bound to, in whichever spelling it is."""
         account = self.accounts.find(username, realm)
-        if account is None or not account.enabled:
+        return [] if account is None else self._contacts_of(account, realm)
+
+    def _contacts_of(self, account: Account, realm: str) -> list[Target]:
+        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        if not account.enabled:
             return []
-        aor = address_of_record(username, realm)
+        aor = address_of_record(account.username, realm)
         found: list[Target] = []
         for binding in self.location.bindings(aor):
             is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
@@ -152,4 +162,4 @@ class TargetSet:
             return None
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
-        return None if realm is None else (username_of(uri), realm)
+        return None if realm is None else (self.domains.username_of(uri), realm)

@@ -207,6 +207,8 @@ def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
         user, colon, password = userinfo.partition(":")
         if not colon:
             password = None
+        if "@" in userinfo:  # elements would not agree on where the host begins
+            raise BadMessage(f"{text[:60]!r} has an @ in its user part that is not escaped")
         if not _USER.fullmatch(userinfo) or not user or has_bad_escape(userinfo):
             raise BadMessage(f"{text[:60]!r} has a user part that no SIP URI can hold")
     if not _REST.fullmatch(host_and_more):
@@ -293,7 +295,9 @@ def _uri_headers(text: str) -> tuple[tuple[str, str], ...]:
 
 def _parse_tel(text: str, rest: str) -> TelUri:
     written, semicolon, param_text = rest.partition(";")
-    number = written.translate(_VISUAL_SEPARATORS)
+    if has_bad_escape(written):
+        raise BadMessage(f"{text[:60]!r} has a % without two hexadecimal digits")
+    number = unescape(written).translate(_VISUAL_SEPARATORS)  # RFC 3966 §3: %23 is a #
     if not re.fullmatch(r"\+[0-9]+|[0-9A-Fa-f*#]+", number) or not _REST.fullmatch(param_text):
         raise BadMessage(f"{text[:60]!r} is not a telephone number")
     return TelUri(text, "tel", number, _uri_params(param_text) if semicolon else ())
