@@ -35,7 +35,7 @@ from sip.core.trunk import Trunk
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
-from sip.message.uri import SipUri, Uri, parse_uri
+from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
 from sip.transport.transports import Transports
 
@@ -156,7 +156,9 @@ class Dialogs:
                 return Target(as_request_uri(request.uri_text), phone.flow)
             # An equal Contact of another phone has taken the place of the binding, as every home
             # network has a 192.168.1.20: that says nothing about this flow.
-            is_taken_over = any(parse_uri(other.uri_text).equals(request.uri) for other in bound)
+            is_taken_over = any(
+                is_same_contact(parse_uri(other.uri_text), request.uri) for other in bound
+            )
             if flow.transport != "UDP":
                 is_gone = not self.transports.leads_on(flow)
             if is_gone and not (is_taken_over and flow.transport == "UDP"):
@@ -172,7 +174,7 @@ class Dialogs:
         """
         bound = self._bound(request, side)
         for target in bound:
-            if parse_uri(target.uri_text).equals(uri):
+            if is_same_contact(parse_uri(target.uri_text), uri):
                 return target
         if self.domains.is_us(uri) and not self._is_user_of(request, side, uri):
             return None
@@ -234,7 +236,7 @@ class Dialogs:
                 same.append(target)
             elif phone is not None and not phone.instance:
                 unnamed.append(target)
-        equal = [target for target in unnamed if parse_uri(target.uri_text).equals(uri)]
+        equal = [target for target in unnamed if is_same_contact(parse_uri(target.uri_text), uri)]
         moved = [
             target
             for target in unnamed
@@ -371,4 +373,4 @@ def _differ_in_port(one: Uri, other: Uri) -> bool:
     """Return True if two Contacts differ at most in their port."""
     if not isinstance(one, SipUri) or not isinstance(other, SipUri):
         return False
-    return replace(one, port=other.port).equals(other)
+    return is_same_contact(replace(one, port=other.port), other)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Protocol
 
+from sip.core.contact_index import ContactIndex, contact_key, key_of_text
 from sip.core.refusal import Refused
-from sip.core.routing import Phone, Target, address_of_record, as_request_uri
+from sip.core.routing import Phone, Target, address_of_record, as_request_uri, user_of_aor
 from sip.message.grammar import BadMessage, split_list
-from sip.message.uri import SipUri, parse_uri
+from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri
 from sip.store.bindings import BindingRow
 from sip.store.bindings import Bindings as Journal
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, flow_text, network_of, read_flow
@@ -58,8 +59,10 @@ class Binding:
     params: str = ""
 
     def has_contact(self, contact: str) -> bool:
-        """Compare contacts as URIs (§19.1.4)."""
-        return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
+        """Compare contacts as URIs (§19.1.4), whether or not one says `transport=udp`."""
+        return self.contact == contact or is_same_contact(
+            parse_uri(self.contact), parse_uri(contact)
+        )
 
     def is_moved_by(self, new: "Binding") -> bool:
         """Tell whether a phone behind NAT has come back from elsewhere with another contact.
@@ -183,6 +186,7 @@ class Location:
         self.unix_clock = unix_clock
         self.on_change: Callable[[Bindings, Bindings], None] = lambda before, after: None
         self._bindings: dict[str, Bindings] = {}
+        self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
@@ -222,6 +226,15 @@ class Location:
         """What an address-of-record is bound to now."""
         found = self._bindings.get(aor)
         return live(found, self.clock()) if found else ()
+
+    def users_at(self, uri: Uri) -> list[tuple[str, str]]:
+        """Return the users, by name and realm, who may be bound to a Contact, the latest first."""
+        key = contact_key(uri)
+        return [
+            user_of_aor(aor)
+            for aor in self._contacts.at(key)
+            if any(key_of_text(binding.contact) == key for binding in self.bindings(aor))
+        ]
 
     def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
         """Apply the contacts of one REGISTER and give all that is bound then.
@@ -308,7 +321,10 @@ class Location:
         self._put(aor, tuple(b for b in before if b.user_id not in self._dropped))
 
     def _put(self, aor: str, bindings: Bindings) -> None:
-        self.on_change(self._bindings.get(aor, ()), bindings)
+        before = self._bindings.get(aor, ())
+        self.on_change(before, bindings)
+        if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
+            self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
         if not bindings:
             self._bindings.pop(aor, None)
             return

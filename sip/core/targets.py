@@ -8,7 +8,7 @@ from sip.core.routing import Domains, Target, address_of_record
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import Uri, parse_uri
+from sip.message.uri import Uri, is_same_contact, parse_uri
 from sip.transport.transports import Transports
 
 # What may name a local user as its contact may name another: so many steps are followed.
@@ -58,14 +58,20 @@ class TargetSet:
         return found
 
     def of_contact(self, uri: Uri, realm: str) -> list[Target]:
-        """The one phone of a realm whose Contact a URI is, of the user that the Contact names.
+        """Return the one phone of a realm whose Contact a URI is, whatever user it names.
 
         So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
+        Where several have the same Contact, each behind a NAT of its own, it is the phone of the
+        user that the Contact names, else the one that registered last.
         """
-        contacts = self.contacts(self.domains.username_of(uri), realm)
-        found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
-        self._targets += found
-        return found
+        users = [(self.domains.username_of(uri), realm)]
+        users += [user for user in self.location.users_at(uri) if user[1] == realm]
+        for user in dict.fromkeys(users):
+            for target in self.contacts(*user):
+                if is_same_contact(parse_uri(target.uri_text), uri):
+                    self._targets.append(target)
+                    return [target]
+        return []
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).

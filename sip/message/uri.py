@@ -128,6 +128,29 @@ class SipUri(Uri):
 _Compared = tuple[tuple[str | None, str | None, list[tuple[str, str]]], dict[str, str]]
 
 
+def is_same_contact(one: Uri, other: Uri) -> bool:
+    """Return True where two Contacts are one: by §19.1.4, but for `transport=udp` of one alone.
+
+    UDP is the transport of a URI that names none (§19.1.1), and phones add it at will.
+    """
+    if one.text == other.text:
+        return True
+    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
+        return one.equals(other)
+    if one.host != other.host or one.port != other.port or one.scheme != other.scheme:
+        return False
+    (whole, params), (other_whole, other_params) = one._as_compared(), other._as_compared()
+    if whole != other_whole:
+        return False
+    return _same_params(_without_udp(params), _without_udp(other_params))
+
+
+def _without_udp(params: dict[str, str]) -> dict[str, str]:
+    if params.get("transport") != "udp":
+        return params
+    return {name: value for name, value in params.items() if name != "transport"}
+
+
 def _same_params(a: dict[str, str], b: dict[str, str]) -> bool:
     if (a.keys() ^ b.keys()) & _NEVER_IGNORED:
         return False
