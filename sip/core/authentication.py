@@ -137,22 +137,25 @@ class Authenticator:
             elif answer.algorithm not in self.algorithms:
                 cause = f"the algorithm {answer.algorithm} is not offered"
             else:
-                if "%" in answer.username or not answer.username.isascii():
-                    answer.username = self._stored_name(answer.username, realm)
+                if not (answer.username.isalnum() and answer.username.isascii()):
+                    self._note_stored_name(answer, realm)
                 answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
         if len(answers) > 1:
             answers.sort(key=lambda pair: not pair[1])
         return answers[:MAX_ANSWERS], cause
 
-    def _stored_name(self, username: str, realm: str) -> str:
-        """Return the name of the account that a digest names in another form (RFC 7616 §4).
+    def _note_stored_name(self, answer: Answer, realm: str) -> None:
+        """Let an answer name the account as it is stored, if it has written that another way.
 
-        It may be decomposed, or escaped as in a URI; no account has a % in its name.
+        It may be decomposed (RFC 7616 §4), a number with separators, or escaped as in a URI; no
+        account has a % in its name.
         """
-        for form in (username, unescape(username)):
-            if (account := self.accounts.find(form, realm)) is not None:
-                return account.username
-        return username
+        for form in (answer.username, unescape(answer.username)):
+            account = self.accounts.find(form, realm)
+            if account is not None and account.username != answer.username:
+                answer.username, answer.written = account.username, answer.username
+            if account is not None:
+                return
 
     def account_name(self, uri: Uri, realm: str) -> str:
         """Return the name of the account that a URI of a realm means.
@@ -180,7 +183,7 @@ class Authenticator:
         ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
         right = is_right(ha1 or _NOBODY, method, answer)
         if account is None or not account.enabled or not ha1 or not right:
-            return _cause(account, answer.username)
+            return _cause(account, answer)
         return account
 
     def _fits(self, uri_text: str, request: Request) -> bool:
@@ -215,12 +218,16 @@ class Authenticator:
         return Challenged(407 if as_proxy else 401, cause, extra=extra)
 
 
-def _cause(account: Account | None, username: str) -> str:
+def _cause(account: Account | None, answer: Answer) -> str:
+    name = answer.username[:60]
     if account is None:
-        return f"there is no user {username[:60]}"
+        return f"there is no user {name}"
     if not account.enabled:
-        return f"the account of {username[:60]} is disabled"
-    return f"wrong password for {username[:60]}"
+        return f"the account of {name} is disabled"
+    if answer.written:
+        # What it has hashed may be another name than the one that the HA1 was made of.
+        return f"wrong password for {name}, or the phone writes that name as {answer.written[:60]}"
+    return f"wrong password for {name}"
 
 
 def _count(answer: Answer) -> int:

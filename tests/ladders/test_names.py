@@ -46,6 +46,23 @@ def test_a_digest_names_its_user_in_either_unicode_form(world: World, stored: st
     assert [row.aor for row in world.bindings.rows.values()] == [f"{stored}@{REALM}"]
 
 
+def test_a_digest_of_another_spelling_has_its_own_cause(world: World, caplog):
+    """Its HA1 is that of another name, which no server can know."""
+    world.users.add("+4930123", "secret")
+    phone = world.phone("+49-30-123", registered=False)
+    del world.users.accounts["+49-30-123", REALM]
+    request = phone.request("REGISTER", f"sip:{REALM}", to=f"<{phone.aor}>")
+    phone.transmits(request)
+    with caplog.at_level("INFO"):
+        phone.transmits(phone.with_credentials(request, phone.gets(401)))
+    phone.gets(401)
+    told = "wrong password for +4930123, or the phone writes that name as +49-30-123"
+    assert told in caplog.text
+    phone.transmits(request)
+    phone.transmits(phone.with_credentials(request, phone.gets(401), username="+4930123"))
+    phone.gets(200)
+
+
 def test_two_accounts_that_an_earlier_version_took_stay_two(world: World):
     """The account of exactly a name goes first."""
     alice, one, other = (
