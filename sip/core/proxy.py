@@ -36,7 +36,7 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, TelUri, Uri
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
-from sip.transport.flow import Flow
+from sip.transport.flow import Flow, network_of
 from sip.transport.resolver import NoRoute, Resolver
 
 log = logging.getLogger("sip.proxy")
@@ -312,7 +312,9 @@ class Proxy:
         if self._is_of_gateway(request, upstream):
             return None  # whoever it says that calls: it reaches our users, and nobody else
         sender = request.from_.uri
-        realm = self._realm_of_local_sender(sender)
+        realm = self.domains.realm_of_sender(sender)
+        if isinstance(sender, TelUri) and not self._is_number_of_user(request, upstream):
+            realm = None
         if realm is not None:
             account = self._authenticate(request, upstream)
             if not self.authenticator.is_named(account, sender, realm):
@@ -345,15 +347,24 @@ class Proxy:
     def _account_of(self, uri: Uri, realm: str) -> Account | None:
         return self.authenticator.accounts.find(self.domains.username_of(uri), realm)
 
-    def _realm_of_local_sender(self, sender: Uri) -> str | None:
-        """Return the realm of a From whose user has to show a password, None for a stranger's.
+    def _is_number_of_user(self, request: Request, upstream: Upstream) -> bool:
+        """Return True where a caller by number has to show the password of a user here.
 
-        A tel: URI is in no domain: its number may be that of a user here, or of any telephone.
+        A tel: URI is in no domain: its number may be that of any telephone.  Strangers must not
+        find out which numbers are users here, so one is asked for the password only where the
+        call would ring otherwise, or where that user is registered from.
         """
-        realm = self.domains.realm_of_sender(sender)
-        if realm is not None and isinstance(sender, TelUri):
-            return realm if self._account_of(sender, realm) is not None else None
-        return realm
+        realm = self._realm_of_caller(request)
+        account = self._account_of(request.from_.uri, realm)
+        if account is None:
+            return False
+        network = network_of(upstream.flow.remote[0])
+        if self.location.is_reached_from(network, account.username, realm):
+            return True
+        called, realm_here = self.domains.username_of(request.uri), self._realm_here(request)
+        if realm_here is None or not self.calls_from_outside:
+            return False
+        return bool(self._target_set().of_user(called, realm_here))
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
         realm = self._realm_of_caller(request)

@@ -207,6 +207,32 @@ def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
     stranger.gets(480)
 
 
+@pytest.mark.parametrize("calls_from_outside", [True, False])
+def test_strangers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
+    """Asked is who would ring somebody else in the name of a user, and nobody else."""
+    world = World(settings={"sip_calls_from_outside": calls_from_outside})
+    bob, _, stranger = world.phone("bob"), world.phone("7042"), world.phone("x", registered=False)
+    world.users.add("carol", "secret")
+    answers = {}
+    for number in ("7042", "7043"):
+        for uri in ("sip:x@elsewhere.org", f"sip:nobody@{REALM}", f"sip:carol@{REALM}", "tel:9"):
+            stranger.sends("INVITE", uri, from_uri=f"tel:{number}", answers_challenge=False)
+            answers.setdefault(number, []).append(stranger.takes().status)
+    assert answers["7042"] == answers["7043"]
+    assert 407 not in answers["7042"]
+    stranger.sends("INVITE", bob.aor, from_uri="tel:7042", answers_challenge=False)
+    stranger.gets(407 if calls_from_outside else 403)
+    assert bob.hears_nothing()
+
+
+def test_a_user_may_call_by_its_number_wherever_that_leads(world: World):
+    """Its phone is registered, so it is asked for the password first, as for a sip: URI of ours."""
+    desk = world.phone("7042")
+    for uri in ("sip:x@elsewhere.org", f"sip:nobody@{REALM}"):
+        desk.sends("INVITE", uri, from_uri="tel:70-42", answers_challenge=False)
+        desk.gets(407)
+
+
 def test_calls_from_outside_may_be_off_for_numbers_too():
     """The setting means every caller without an account here."""
     world = World(settings={"sip_calls_from_outside": False})
