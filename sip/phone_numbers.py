@@ -19,12 +19,13 @@ def number_of(name: str) -> str:
     number = written.translate(SEPARATORS)
     if not _NUMBER.fullmatch(number):
         return ""
-    if semicolon and not all(_may_be_ignored(param, number) for param in params.split(";")):
+    if semicolon and not all(may_be_ignored(param, number) for param in params.split(";")):
         return ""
     return number
 
 
-def _may_be_ignored(param: str, number: str) -> bool:
+def may_be_ignored(param: str, number: str) -> bool:
+    """Return True where a number without this parameter, `name=value`, is the same number."""
     name = param.partition("=")[0].lower()
     if name == "phone-context":
         return number.startswith("+")  # a global number needs none

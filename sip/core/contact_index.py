@@ -3,8 +3,8 @@
 A request may name a phone by its Contact alone, and the user part of a Contact says nothing about
 whose phone it is: many phones write random characters there, or none at all.  The index is a table
 of a fixed size.  A slot has the addresses-of-record whose Contacts fall into it, the latest last;
-whoever reads it compares the Contacts themselves.  So one binding takes some 30 octets of memory,
-and nothing is ever built anew.
+whoever reads it compares the Contacts themselves.  So a binding takes 21 octets of memory at
+100,000, and nothing is ever built anew.
 """
 
 import re

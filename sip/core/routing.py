@@ -15,10 +15,12 @@ from sip.message.uri import (
     TelUri,
     Uri,
     format_host,
+    is_same_contact,
     parse_host_port,
     parse_uri,
     read_uri,
 )
+from sip.phone_numbers import may_be_ignored
 from sip.transaction.tokens import fingerprint
 from sip.transport.flow import DEFAULT_PORT, Flow
 from sip.transport.resolver import is_address
@@ -90,12 +92,12 @@ class Domains:
         is, and a local number is taken as it is dialled here.  The domain of another organization
         stays, and with it the number is the name of no user here (RFC 3966 §5.1.5).
         """
-        if isinstance(uri, SipUri):
-            username = uri.username
-        elif isinstance(uri, TelUri) and uri.params:
-            username = f"{uri.number};{unescape(uri.text.partition(';')[2])}"
+        if isinstance(uri, TelUri):
+            params = [f"{name}={unescape(value or '')}" for name, value in uri.params]
+            params = [param for param in params if not may_be_ignored(param, uri.number)]
+            username = ";".join([uri.number, *params])
         else:
-            return username_of(uri)
+            username = username_of(uri)
         if ";" not in username:
             return username
         first, *params = username.split(";")
@@ -235,7 +237,7 @@ class Target:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
         return (self.flow, self.path) == (other.flow, other.path) and (
             self.uri_text == other.uri_text
-            or parse_uri(self.uri_text).equals(parse_uri(other.uri_text))
+            or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
         )
 
 
