@@ -1,7 +1,7 @@
 """One telephone number in all its spellings (RFC 3261 §19.1.1, §19.1.6; RFC 3966)."""
 
 import pytest
-from world import REALM, Phone, World
+from world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
 
 from sip.core.trunk import parse_trunks
 
@@ -103,6 +103,31 @@ def test_a_number_registers_once_however_it_is_spelled(world: World):
     other = world.phone("7042")
     other.aor = SPELLINGS[2]
     assert other.registers().status == 403
+
+
+@pytest.mark.parametrize("uri", SPELLINGS)
+def test_a_dialog_with_a_number_follows_its_phone(world: World, uri: str):
+    """§12.2: the user that To or From means is registered elsewhere by now."""
+    alice, desk = world.phones("alice", NUMBER)
+    instance = ';+sip.instance="<urn:uuid:1>"'
+    desk.registers(desk.contact + instance)
+    invite = alice.sends("INVITE", uri)
+    ok = desk.answers(desk.gets("INVITE"), 200)
+    here = dialog_of_caller(invite, alice.gets(200))
+    here.remote = uri
+    desk.registers(expires=0)
+    moved = world.phone(NUMBER, registered=False, host="192.0.2.77")
+    moved.registers(moved.contact + instance)
+    alice.sends_within("INFO", here)
+    info = moved.gets("INFO")
+    there = dialog_of_callee(invite, ok)
+    there.routes = list(reversed(here.routes))
+    moved.aor, there.remote = uri, alice.aor
+    moved.answers(info, 200)
+    alice.gets(200)
+    moved.sends_within("BYE", there)
+    alice.gets("BYE")
+    assert desk.hears_nothing()
 
 
 # Names that only look like numbers, and numbers that are stored with separators
