@@ -92,6 +92,8 @@ class Domains:
         is, and a local number is taken as it is dialled here.  The domain of another organization
         stays, and with it the number is the name of no user here (RFC 3966 §5.1.5).
         """
+        if isinstance(uri, SipUri) and uri.user and "%" not in uri.user and ";" not in uri.user:
+            return uri.user  # nearly always
         if isinstance(uri, TelUri):
             params = [f"{name}={unescape(value or '')}" for name, value in uri.params]
             params = [param for param in params if not may_be_ignored(param, uri.number)]
