@@ -11,6 +11,7 @@ from typing import BinaryIO, TextIO
 
 from sip.config import CommandError, Config
 from sip.server_commands import forgive_if_running
+from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -93,7 +94,7 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
 
 
 def _named(options: argparse.Namespace) -> str:
-    return f"{options.name}@{options.realm}" if options.realm else str(options.name)
+    return full_name(normalized(options.name), options.realm)
 
 
 def _remove(options: argparse.Namespace, users: Users) -> int:

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 from collections import deque
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import gevent
 from accounts import MemoryBindings, MemoryUsers
@@ -79,7 +80,7 @@ class World:
         By TCP it calls from another port than the one that it listens on.
         """
         number = next(self._numbers)
-        if self.users.find(name, REALM) is None:
+        if (name, REALM) not in self.users.accounts:
             self.users.add(name, "secret")
         host = host or f"192.0.2.{100 + number}"
         if transport == "UDP":
@@ -151,8 +152,9 @@ class Phone:
         self.name = name
         self.address = address
         self.inbox: deque[bytes] = deque()
-        self.aor = f"sip:{name}@{REALM}"
-        self.contact = f"<sip:{name}@{address[0]}:{address[1]}>"
+        user = quote(name, safe="-_.!~*'()&=+$,;?/")  # §25.1
+        self.aor = f"sip:{user}@{REALM}"
+        self.contact = f"<sip:{user}@{address[0]}:{address[1]}>"
         self.sent_by = f"{address[0]}:{address[1]}"
         self.listens_at: Endpoint | None = None  # for connections
         self._count = itertools.count(1)

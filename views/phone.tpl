@@ -1,5 +1,8 @@
 <dl class="settings">
 <dt>User name</dt><dd class="mono">{{settings.username}}</dd>
+% if settings.escaped:
+<dt>User name within a SIP address</dt><dd class="mono">{{settings.escaped}}</dd>
+% end
 <dt>Password</dt><dd>the one set for this user</dd>
 <dt>Domain, server or registrar</dt><dd class="mono">{{settings.domain}}</dd>
 % if settings.proxy:

@@ -25,6 +25,7 @@ class PhoneSettings(NamedTuple):
     realm: str
     address: str  # what others dial
     transport: str  # the choice there is, in words
+    escaped: str = ""  # the user name as an address has it, where that is another text
 
 
 def phone_settings(
@@ -43,9 +44,10 @@ def phone_settings(
         host, port = own if own and not is_wildcard(own) else _reachable_host(), own_port
     here = host_port(host, None if port == _SIP_PORT else port)
     domain, proxy = (here, "") if realm == config.sip_realm else (realm, here)
-    address = f"sip:{quote(username, safe=_UNESCAPED)}@{domain}"
+    user = quote(username, safe=_UNESCAPED)
+    escaped = "" if user == username else user
     transport = _transports(listening, own_port)
-    return PhoneSettings(username, domain, proxy, realm, address, transport)
+    return PhoneSettings(username, domain, proxy, realm, f"sip:{user}@{domain}", transport, escaped)
 
 
 def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:

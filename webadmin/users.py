@@ -7,11 +7,13 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, request, response
 
+from sip.store import accounts
 from sip.store.accounts import (
     check_display_name,
     check_password,
     check_realm,
     check_username,
+    normalized,
 )
 from sip.store.audit import Act
 from sip.store.directory import Entry, Question
@@ -31,7 +33,7 @@ def mount(app: Bottle, site: Site) -> None:
     users, directory = site.users, site.directory
 
     def full_name(username: str, realm: str) -> str:
-        return username if realm == users.realm else f"{username}@{realm}"
+        return accounts.full_name(username, users.key_realm(realm))
 
     app.router.add_filter("id", lambda _: (_ID, int, None))
 
@@ -89,8 +91,9 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/new")  # type: ignore[untyped-decorator]
     def add_user() -> Answer:
-        username, realm = typed("username").strip(), typed("realm").strip() or users.realm
-        display_name = typed("display_name").strip()
+        username = normalized(typed("username").strip())
+        realm = typed("realm").strip() or users.realm
+        display_name = normalized(typed("display_name").strip())
         password, how = _chosen_password()
         errors = _errors(
             ("username", check_username, username),
@@ -147,7 +150,7 @@ def mount(app: Bottle, site: Site) -> None:
 
     @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
     def rename(number: int) -> Answer:
-        name = typed("display_name").strip()
+        name = normalized(typed("display_name").strip())
         try:
             return act(
                 number,

@@ -10,10 +10,10 @@ from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answ
 from sip.core.guard import Guard
 from sip.core.refusal import Cause, Challenged, Refused
 from sip.core.routing import Domains
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, unescape
 from sip.message.headers import parse_credentials
 from sip.message.message import Request
-from sip.message.uri import parse_uri
+from sip.message.uri import Uri, parse_uri
 
 
 class Account(Protocol):
@@ -37,7 +37,10 @@ class Accounts(Protocol):
     """Where accounts are looked up; never waits."""
 
     def find(self, username: str, realm: str) -> Account | None:
-        """The account, enabled or not."""
+        """Return the account of this name, enabled or not.
+
+        Else it is the account of the same name in NFC, or of the same telephone number.
+        """
 
     def offers(self, realm: str, algorithm: str) -> bool:
         """Tell whether every enabled account of the realm has the HA1 for an algorithm."""
@@ -154,6 +157,8 @@ class Authenticator:
                 continue
             answer = read_answer(credentials.params)
             if isinstance(answer, Answer) and answer.algorithm in self.algorithms:
+                if not (answer.username.isalnum() and answer.username.isascii()):
+                    self._note_stored_name(answer, realm)
                 answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
                 continue
             if isinstance(answer, Answer):
@@ -170,6 +175,36 @@ class Authenticator:
         good = [nonce for nonce in verified if self.nonces.is_usable(nonce, now)]
         return max(good, default="")  # each begins with its time
 
+    def _note_stored_name(self, answer: Answer, realm: str) -> None:
+        """Let an answer name the account as it is stored, if it has written that another way.
+
+        It may be decomposed (RFC 7616 §4), a number with separators, or escaped as in a URI; no
+        account has a % in its name.
+        """
+        for form in (answer.username, unescape(answer.username)):
+            account = self.accounts.find(form, realm)
+            if account is not None and account.username != answer.username:
+                answer.username, answer.written = account.username, answer.username
+            if account is not None:
+                return
+
+    def account_name(self, uri: Uri, realm: str) -> str:
+        """Return the name of the account that a URI of a realm means.
+
+        The name of no account is as it stands there.
+        """
+        username = self.domains.username_of(uri)
+        account = self.accounts.find(username, realm)
+        return username if account is None else account.username
+
+    def is_named(self, account: Account, uri: Uri, realm: str) -> bool:
+        """Return True where a URI of a realm names an account, in whichever form."""
+        username = self.domains.username_of(uri)
+        if username == account.username:
+            return True
+        found = self.accounts.find(username, realm)
+        return found is not None and found.id == account.id
+
     def _proven(self, answer: Answer, method: str, realm: str) -> Account | Cause:
         """The account that an answer is right for, or what is wrong.
 
@@ -179,7 +214,7 @@ class Authenticator:
         ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
         right = is_right(ha1 or _NOBODY, method, answer)
         if account is None or not account.enabled or not ha1 or not right:
-            return _cause(account, answer.username)
+            return _cause(account, answer)
         return account
 
     def _fits(self, uri_text: str, request: Request) -> bool:
@@ -224,12 +259,13 @@ class Authenticator:
         )
 
 
-def _cause(account: Account | None, username: str) -> Cause:
+def _cause(account: Account | None, answer: Answer) -> Cause:
+    name = answer.username
     if account is None:
-        return causes.unknown_user(username)
+        return causes.unknown_user(name)
     if not account.enabled:
-        return causes.disabled_user(username)
-    return causes.wrong_password(username)
+        return causes.disabled_user(name)
+    return causes.wrong_password(name, answer.written)
 
 
 def _count(answer: Answer) -> int:

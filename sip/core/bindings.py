@@ -13,7 +13,7 @@ from sip.core.causes import too_many_contacts
 from sip.core.refusal import Refused
 from sip.core.routing import Phone, Target, as_request_uri
 from sip.message.grammar import split_list
-from sip.message.uri import SipUri, parse_uri
+from sip.message.uri import SipUri, is_same_contact, parse_uri
 from sip.store.bindings import BindingRow, Key
 from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, read_flow
 
@@ -62,8 +62,10 @@ class Binding:
     is_proxied: bool = False
 
     def has_contact(self, contact: str) -> bool:
-        """Compare contacts as URIs (§19.1.4)."""
-        return self.contact == contact or parse_uri(self.contact).equals(parse_uri(contact))
+        """Compare contacts as URIs (§19.1.4), whether or not one says `transport=udp`."""
+        return self.contact == contact or is_same_contact(
+            parse_uri(self.contact), parse_uri(contact)
+        )
 
     def is_contact_of(self, other: "Binding") -> bool:
         """Return True if both have one Contact, and it means one place.

@@ -28,8 +28,18 @@ def disabled_user(username: str) -> Cause:
     )
 
 
-def wrong_password(username: str) -> Cause:
-    """Return the cause for a digest that was made with another password."""
+def wrong_password(username: str, written: str = "") -> Cause:
+    """Return the cause for a digest that was made with another password.
+
+    `written` is the name as the phone writes it where that is another spelling: what it has hashed
+    may be another name than the one that the HA1 was made of.
+    """
+    if written:
+        return Cause(
+            f"wrong password for {username[:_MAX_NAME]}, or the phone writes that name as"
+            f" {written[:_MAX_NAME]}",
+            f"Type the name on the phone as {username[:_MAX_NAME]}, and the password again.",
+        )
     return Cause(
         f"wrong password for {username[:_MAX_NAME]}",
         "Type the password on the phone again, or set a new one on the page of the user.",

@@ -28,7 +28,6 @@ from sip.core.routing import (
     as_request_uri,
     place_at,
     place_of,
-    username_of,
 )
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets
@@ -36,7 +35,7 @@ from sip.core.trunk import Trunk
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
-from sip.message.uri import SipUri, Uri, parse_uri
+from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
 from sip.transport.resolver import Resolver, is_address
 from sip.transport.transports import Transports
@@ -49,7 +48,8 @@ TARGET_REFRESHES = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"
 class Dialogs:
     """Finds the target of a request within a dialog, and learns where the sides are.
 
-    `target_set` makes an empty one; `is_bound` tells whether a flow is that of a phone behind NAT
+    `target_set` makes an empty one; `account_name` gives the name of the account that a URI of a
+    realm means; `is_bound` tells whether a flow is that of a phone behind NAT
     that is registered here.
     """
 
@@ -62,6 +62,7 @@ class Dialogs:
         trunks: Trunks,
         location: Location,
         target_set: Callable[[], TargetSet],
+        account_name: Callable[[Uri, str], str],
         is_bound: Callable[[Flow], bool],
         remote_targets: RemoteTargets,
     ) -> None:
@@ -72,6 +73,7 @@ class Dialogs:
         self.trunks = trunks
         self.location = location
         self.target_set = target_set
+        self.account_name = account_name
         self.is_bound = is_bound
         self.remote_targets = remote_targets
 
@@ -144,7 +146,7 @@ class Dialogs:
         """The trunk whose call it is: the one that the flow of the ticket leads to."""
         if side.flow is None or not self.trunks:
             return None
-        return self.trunks.at(side.flow, username_of(peer))
+        return self.trunks.at(side.flow, self.domains.username_of(peer))
 
     def _along(self, request: Request, side: Passage, flow: Flow) -> Target:
         """Go along the flow of a ticket.
@@ -164,7 +166,9 @@ class Dialogs:
                 return Target(as_request_uri(request.uri_text), phone.flow)
             # An equal Contact of another phone has taken the place of the binding, as every home
             # network has a 192.168.1.20: that says nothing about this flow.
-            is_taken_over = any(parse_uri(other.uri_text).equals(request.uri) for other in bound)
+            is_taken_over = any(
+                is_same_contact(parse_uri(other.uri_text), request.uri) for other in bound
+            )
             if flow.transport != "UDP":
                 is_gone = not self.transports.leads_on(flow)
             if is_gone and not (is_taken_over and flow.transport == "UDP"):
@@ -182,7 +186,7 @@ class Dialogs:
         """
         bound = self._bound(request, side)
         for target in bound:
-            if parse_uri(target.uri_text).equals(uri):
+            if is_same_contact(parse_uri(target.uri_text), uri):
                 return target
         if self.domains.is_us(uri) and not self._is_user_of(request, side, uri):
             return None
@@ -191,7 +195,8 @@ class Dialogs:
     # Whom a side belongs to, and which of the user's phones it is
 
     def _is_user_of(self, request: Request, side: Passage, uri: Uri) -> bool:
-        aor = address_of_record(username_of(uri), self._realm(request, uri))
+        realm = self._realm(request, uri)
+        aor = address_of_record(self.account_name(uri, realm), realm)
         return self.tickets.is_of_user(side, aor)
 
     def _realm(self, request: Request, uri: Uri) -> str:
@@ -203,20 +208,26 @@ class Dialogs:
         """All contacts of the user on the side ahead.
 
         The ticket has a mark of that user.  Usually it is the user in To; after a forward it is in
-        the Contact.
+        the Contact, or has registered it.
         """
         if not side.user:
             return []
-        for uri in (request.to.uri, request.uri):
-            if self._is_user_of(request, side, uri):
-                return self.target_set().contacts(username_of(uri), self._realm(request, uri))
+        users = [
+            (self.account_name(uri, realm), realm)
+            for uri in (request.to.uri, request.uri)
+            for realm in (self._realm(request, uri),)
+        ]
+        for username, realm in (*users, *self.location.users_at(request.uri)):
+            if self.tickets.is_of_user(side, address_of_record(username, realm)):
+                return self.target_set().contacts(username, realm)
         return []
 
     def _moved(self, request: Request, side: Passage) -> Target | None:
         """Return the phone of a side if it is registered, but no longer at the place it was at."""
         if not side.is_of_phone:
             return None
-        username, realm = username_of(request.to.uri), self._realm(request, request.to.uri)
+        realm = self._realm(request, request.to.uri)
+        username = self.account_name(request.to.uri, realm)
         if self.location.is_registered_from(side.seen, username, realm):
             return None  # the usual case, and a cheap check
         bound = self._bound(request, side)
@@ -239,7 +250,7 @@ class Dialogs:
         others = [t for t in phones if t.phone and not t.phone.instance]
         if side.has_instance:
             others = []
-        equal = [target for target in others if parse_uri(target.uri_text).equals(uri)]
+        equal = [target for target in others if is_same_contact(parse_uri(target.uri_text), uri)]
         ported = [
             target
             for target in others
@@ -358,9 +369,10 @@ class Dialogs:
             return self.trunks.is_gateway(flow.remote)
         uri = request.from_.uri
         realm = self.domains.realm_of_sender(uri) or self.domains.main
-        aor = address_of_record(username_of(uri), realm)
+        username = self.account_name(uri, realm)
+        aor = address_of_record(username, realm)
         return self.tickets.is_of_user(side, aor) and self.location.is_registered_from(
-            flow.remote, username_of(uri), realm
+            flow.remote, username, realm
         )
 
     # Without a ticket: a caller that ignores our Record-Route
@@ -424,4 +436,4 @@ def _differ_in_port(one: Uri, other: Uri) -> bool:
     """Return True if two Contacts differ at most in their port."""
     if not isinstance(one, SipUri) or not isinstance(other, SipUri):
         return False
-    return replace(one, port=other.port).equals(other)
+    return is_same_contact(replace(one, port=other.port), other)

@@ -38,7 +38,8 @@ _LONGEST_KEPT = 100
 class Answer:
     """The digest parameters of an Authorization value that an answer is computed from.
 
-    `qop` is "" where the client follows RFC 2069; `count` is the text of nc.
+    `qop` is "" where the client follows RFC 2069; `count` is the text of nc.  `written` is the
+    username as it came, where the account of that user has it in another form.
     """
 
     algorithm: str
@@ -50,6 +51,7 @@ class Answer:
     qop: str
     count: str
     cnonce: str
+    written: str = ""
 
 
 def read_answer(params: dict[str, str]) -> Answer | str:

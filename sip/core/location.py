@@ -15,9 +15,11 @@ from sip.core.bindings import (
     updated_bindings,
     within_limit,
 )
+from sip.core.contact_index import ContactIndex, contact_key, key_of_text
 from sip.core.refusal import printable
-from sip.core.routing import address_of_record
+from sip.core.routing import address_of_record, user_of_aor
 from sip.message.grammar import BadMessage
+from sip.message.uri import Uri
 from sip.store.bindings import BindingRow, Key
 from sip.store.bindings import Bindings as Journal
 from sip.transport.flow import Endpoint, network_of
@@ -62,6 +64,7 @@ class Location:
         self.unix_clock = unix_clock
         self.on_change: Callable[[Bindings, Bindings], None] = lambda before, after: None
         self._bindings: dict[str, Bindings] = {}
+        self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
         self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
         self._swept_until = int(clock())
@@ -117,6 +120,15 @@ class Location:
         """What an address-of-record is bound to now."""
         found = self._bindings.get(aor)
         return live(found, self.clock()) if found else ()
+
+    def users_at(self, uri: Uri) -> list[tuple[str, str]]:
+        """Return the users, by name and realm, who may be bound to a Contact, the latest first."""
+        key = contact_key(uri)
+        return [
+            user_of_aor(aor)
+            for aor in self._contacts.at(key)
+            if any(key_of_text(binding.contact) == key for binding in self.bindings(aor))
+        ]
 
     def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
         """Apply the contacts of one REGISTER and give all that is bound then.
@@ -264,6 +276,8 @@ class Location:
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
         self.on_change(before, bindings)
+        if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
+            self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
         for binding in bindings:
             # Only a new one: what waits for `remove_closed` is not entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:

@@ -34,10 +34,10 @@ from sip.core.trunks import Trunks
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, TelUri, Uri
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
-from sip.transport.flow import Flow
+from sip.transport.flow import Flow, network_of
 from sip.transport.resolver import NoRoute, Resolver
 
 log = logging.getLogger("sip.proxy")
@@ -92,6 +92,7 @@ class Proxy:
             trunks,
             location,
             self._target_set,
+            authenticator.account_name,
             is_bound,
             remote_targets,
         )
@@ -214,7 +215,7 @@ class Proxy:
         realm = self._realm_here(request)
         if realm is None:
             return None
-        targets = self._target_set().of_user(username_of(request.uri), realm)
+        targets = self._target_set().of_user(self.domains.username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
@@ -233,7 +234,8 @@ class Proxy:
                 request, upstream, realm, account, target_set, is_stranger=is_stranger
             )
         else:
-            bound = target_set.of_user(username_of(request.uri), realm) if realm else []
+            name = self.domains.username_of(request.uri)
+            bound = target_set.of_user(name, realm) if realm else []
             targets = self.dialogs.answered_among(bound, answered)
         caller = self._phone_of(account, request, upstream.flow) if account else None
         record_routes, came_by = self.record_routes, upstream.flow
@@ -252,8 +254,8 @@ class Proxy:
             lose=target_set.lose,
         )
         if is_stranger and realm is not None and request.method == "INVITE":
-            aor = address_of_record(username_of(request.uri), realm)
-            with self.strangers.place(upstream, aor):
+            username = self.authenticator.account_name(request.uri, realm)
+            with self.strangers.place(upstream, address_of_record(username, realm)):
                 fork.run(targets)
         else:
             fork.run(targets)
@@ -284,7 +286,7 @@ class Proxy:
         are not told who exists.
         """
         uri = request.uri
-        username = username_of(uri)
+        username = self.domains.username_of(uri)
         if realm is None:
             if account is not None and "route" not in request.present:
                 phones = target_set.of_contact(uri, self._realm_of_caller(request))
@@ -298,7 +300,8 @@ class Proxy:
         if (
             request.method in _FOR_EVENT_SERVERS
             and account is not None
-            and (username, realm) == (account.username, self._realm_of_caller(request))
+            and realm == self._realm_of_caller(request)
+            and self.authenticator.is_named(account, uri, realm)
         ):
             raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
         targets = target_set.of_user(username, realm)
@@ -322,11 +325,14 @@ class Proxy:
         """
         if self._is_of_gateway(request, upstream):
             return None  # whoever it says that calls: it reaches our users, and nobody else
-        if self.domains.realm_of_sender(request.from_.uri) is not None:
+        sender = request.from_.uri
+        realm = self.domains.realm_of_sender(sender)
+        if isinstance(sender, TelUri) and not self._is_number_of_user(request, upstream):
+            realm = None
+        if realm is not None:
             account = self._authenticate(request, upstream)
-            username = username_of(request.from_.uri)
-            if username != account.username:
-                raise Refused(403, causes.other_user(account.username, username))
+            if not self.authenticator.is_named(account, sender, realm):
+                raise Refused(403, causes.other_user(account.username, username_of(sender)))
             return account
         if not self.calls_from_outside:
             if self._realm_here(request) is None:
@@ -352,8 +358,30 @@ class Proxy:
         return (
             realm is None
             or self.trunks.is_place(source)
-            or self.authenticator.accounts.find(username_of(request.from_.uri), realm) is None
+            or self._account_of(request.from_.uri, realm) is None
         )
+
+    def _account_of(self, uri: Uri, realm: str) -> Account | None:
+        return self.authenticator.accounts.find(self.domains.username_of(uri), realm)
+
+    def _is_number_of_user(self, request: Request, upstream: Upstream) -> bool:
+        """Return True where a caller by number has to show the password of a user here.
+
+        A tel: URI is in no domain: its number may be that of any telephone.  Strangers must not
+        find out which numbers are users here, so one is asked for the password only where the
+        call would ring otherwise, or where that user is registered from.
+        """
+        realm = self._realm_of_caller(request)
+        account = self._account_of(request.from_.uri, realm)
+        if account is None:
+            return False
+        network = network_of(upstream.flow.remote[0])
+        if self.location.is_reached_from(network, account.username, realm):
+            return True
+        called, realm_here = self.domains.username_of(request.uri), self._realm_here(request)
+        if realm_here is None or not self.calls_from_outside:
+            return False
+        return bool(self._target_set().of_user(called, realm_here))
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
         realm = self._realm_of_caller(request)

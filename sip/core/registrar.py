@@ -106,9 +106,9 @@ class Registrar:
             if realm is None:
                 raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
             raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
-        if to.username != account.username:  # step 4
+        if not self.authenticator.is_named(account, to, realm):  # step 4
             raise Refused(403, causes.other_user(account.username, to.username))
-        aor = address_of_record(to.username, realm)
+        aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
         wanted: list[Binding] = []
         bindings: Bindings = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
 
 from sip.core.trunk import Trunk
-from sip.message.grammar import BadMessage, bounded_number, value_of
+from sip.message.grammar import BadMessage, bounded_number, unescape, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.kept import kept
 from sip.message.message import Request
@@ -15,10 +15,12 @@ from sip.message.uri import (
     TelUri,
     Uri,
     format_host,
+    is_same_contact,
     parse_host_port,
     parse_uri,
     read_uri,
 )
+from sip.phone_numbers import may_be_ignored
 from sip.transaction.tokens import fingerprint
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow
 from sip.transport.resolver import is_address
@@ -64,7 +66,7 @@ class Domains:
         somebody else, a softphone beside us for instance.
         """
         if isinstance(uri, TelUri):
-            return self.main
+            return self._realm_of_number(uri)
         if not isinstance(uri, SipUri) or (uri.port is not None and uri.port not in self._ports):
             return None
         realm = self._realm_named(uri.host)
@@ -81,6 +83,49 @@ class Domains:
         if realm is None and isinstance(uri, SipUri):
             return self._realm_named(uri.host)
         return realm
+
+    def username_of(self, uri: Uri) -> str:
+        """Return the user that a URI of a domain here names, unescaped, "" where it names none.
+
+        A tel: URI names the user of its number.  A phone-context that is one of our domains is
+        left out, and so is one that is a number: it says where in the telephone network the caller
+        is, and a local number is taken as it is dialled here.  The domain of another organization
+        stays, and with it the number is the name of no user here (RFC 3966 §5.1.5).
+        """
+        if isinstance(uri, SipUri) and uri.user and "%" not in uri.user and ";" not in uri.user:
+            return uri.user  # nearly always
+        if isinstance(uri, TelUri):
+            params = [f"{name}={unescape(value or '')}" for name, value in uri.params]
+            params = [param for param in params if not may_be_ignored(param, uri.number)]
+            username = ";".join([uri.number, *params])
+        else:
+            username = username_of(uri)
+        if ";" not in username:
+            return username
+        first, *params = username.split(";")
+        return ";".join([first, *[param for param in params if not self._is_own_context(param)]])
+
+    def _is_own_context(self, param: str) -> bool:
+        name, _, context = param.partition("=")
+        if name.lower() != "phone-context":
+            return False
+        return context[:1] == "+" or self._realm_of_context(context) is not None
+
+    def _realm_of_context(self, context: str) -> str | None:
+        try:
+            host, port = parse_host_port(context)
+        except BadMessage:
+            return None
+        if port is not None:
+            return None
+        return self._realm_named(host) or (self.main if self._is_own_address(host) else None)
+
+    def _realm_of_number(self, uri: TelUri) -> str:
+        """Return the realm that the phone-context of a number names, else the main one."""
+        for name, value in uri.params:
+            if name == "phone-context" and value:
+                return self._realm_of_context(unescape(value)) or self.main
+        return self.main
 
     def _realm_named(self, host: str) -> str | None:
         realms = self._realms()
@@ -113,12 +158,25 @@ class Domains:
 
 
 def address_of_record(username: str, realm: str) -> str:
-    """The canonical form of an AOR: an unescaped user in a realm, nothing else (§10.3, step 5)."""
-    return f"{username}@{realm}"
+    """Return the canonical form of an AOR, an unescaped user in a realm (§10.3, step 5).
+
+    `username` is the name of the account.  An @ in it stays escaped, so that the first @ of an AOR
+    stands before its realm.
+    """
+    return f"{username.replace('@', '%40')}@{realm}" if "@" in username else f"{username}@{realm}"
+
+
+def user_of_aor(aor: str) -> tuple[str, str]:
+    """Take an AOR apart: the name of the account, and its realm."""
+    username, _, realm = aor.partition("@")
+    return username.replace("%40", "@"), realm
 
 
 def username_of(uri: Uri) -> str:
-    """The user that a local URI names, unescaped; a telephone number is the user of that name."""
+    """Return the user part of a URI as it stands there, unescaped, or the number of a tel: URI.
+
+    Which account it means is told by `Domains.username_of` and the accounts.
+    """
     if isinstance(uri, SipUri):
         return uri.username
     return uri.number if isinstance(uri, TelUri) else ""
@@ -183,7 +241,7 @@ class Target:
         """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
         return (self.flow, self.path) == (other.flow, other.path) and (
             self.uri_text == other.uri_text
-            or parse_uri(self.uri_text).equals(parse_uri(other.uri_text))
+            or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
         )
 
 

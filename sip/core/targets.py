@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from sip.core.authentication import Accounts
+from sip.core.authentication import Account, Accounts
 from sip.core.bindings import Binding
 from sip.core.location import Location
-from sip.core.routing import Domains, Target, address_of_record, username_of
+from sip.core.routing import Domains, Target, address_of_record
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import Uri, parse_uri
+from sip.message.uri import Uri, is_same_contact, parse_uri
 from sip.transport.transports import Transports
 
 # What may name a local user as its contact may name another: so many steps are followed.
@@ -35,7 +35,8 @@ class TargetSet:
         self.domains = domains
         self.location = location
         self.transports = transports
-        self._users: set[tuple[str, str]] = set()
+        self._names: set[tuple[str, str]] = set()  # that were looked up
+        self._accounts: set[int] = set()  # that they have led to, by their ids
         self._targets: list[Target] = []
         self._closed: list[
             tuple[Target, str, Binding]
@@ -43,30 +44,35 @@ class TargetSet:
 
     def of_user(self, username: str, realm: str) -> list[Target]:
         """The contacts of a user.  A contact that names us is a forward to another user here."""
-        ahead = [(username, realm)] if self._is_first((username, realm)) else []
+        ahead = self._first(username, realm)
         found: list[Target] = []
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
-            for user in here:
-                for target in self.contacts(*user):
+            for account, place in here:
+                for target in self._contacts_of(account, place):
                     forwarded = self._forward_of(target)
                     if forwarded is not None:
-                        if self._is_first(forwarded):
-                            ahead.append(forwarded)
+                        ahead += self._first(*forwarded)
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
         return found
 
     def of_contact(self, uri: Uri, realm: str) -> list[Target]:
-        """The one phone of a realm whose Contact a URI is, of the user that the Contact names.
+        """Return the one phone of a realm whose Contact a URI is, whatever user it names.
 
         So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
+        Where several have the same Contact, each behind a NAT of its own, it is the phone of the
+        user that the Contact names, else the one that registered last.
         """
-        contacts = self.contacts(username_of(uri), realm)
-        found = [target for target in contacts if parse_uri(target.uri_text).equals(uri)][:1]
-        self._targets += found
-        return found
+        users = [(self.domains.username_of(uri), realm)]
+        users += [user for user in self.location.users_at(uri) if user[1] == realm]
+        for user in dict.fromkeys(users):
+            for target in self.contacts(*user):
+                if is_same_contact(parse_uri(target.uri_text), uri):
+                    self._targets.append(target)
+                    return [target]
+        return []
 
     def of_redirection(self, response: Response) -> list[Target]:
         """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
@@ -100,14 +106,20 @@ class TargetSet:
         realm = self.domains.realm_of(uri)
         if realm is None or is_elsewhere:
             return []
-        return [replace(target, q=q) for target in self.of_user(username_of(uri), realm)]
+        username = self.domains.username_of(uri)
+        return [replace(target, q=q) for target in self.of_user(username, realm)]
 
-    def _is_first(self, user: tuple[str, str]) -> bool:
-        """Tell whether a user is to be looked up: once, and no more users than the bound."""
-        is_first = user not in self._users and len(self._users) < MAX_TARGETS
-        if is_first:
-            self._users.add(user)
-        return is_first
+    def _first(self, username: str, realm: str) -> list[tuple[Account, str]]:
+        """Return the account of a name: each once, and for no more names than the bound."""
+        name = username, realm
+        if name in self._names or len(self._names) >= MAX_TARGETS:
+            return []
+        self._names.add(name)
+        account = self.accounts.find(username, realm)
+        if account is None or account.id in self._accounts:
+            return []
+        self._accounts.add(account.id)
+        return [(account, realm)]
 
     def _is_new(self, target: Target) -> bool:
         """Tell whether a place is none of the known: two users may lead to one phone (§16.5)."""
@@ -116,11 +128,15 @@ class TargetSet:
         )
 
     def contacts(self, username: str, realm: str) -> list[Target]:
-        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        """What the user of a name is bound to, in whichever spelling it is."""
         account = self.accounts.find(username, realm)
-        if account is None or not account.enabled:
+        return [] if account is None else self._contacts_of(account, realm)
+
+    def _contacts_of(self, account: Account, realm: str) -> list[Target]:
+        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        if not account.enabled:
             return []
-        aor = address_of_record(username, realm)
+        aor = address_of_record(account.username, realm)
         found: list[Target] = []
         bindings = self.location.bindings(aor)
         for binding in bindings:
@@ -154,4 +170,4 @@ class TargetSet:
             return None
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
-        return None if realm is None else (username_of(uri), realm)
+        return None if realm is None else (self.domains.username_of(uri), realm)

@@ -18,8 +18,8 @@ from sip.message.uri import SipUri, Uri, format_host_port, parse_host_port, pars
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
 
 _MAC_BYTES = 12
-# Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long; and
-# each octet comes back to the sender of a forged INVITE more than a dozen times.
+# Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long;
+# and each octet comes back to the sender of a forged INVITE more than a dozen times.
 _MARK_BYTES = 3
 _MARK_LENGTH = 2 * _MARK_BYTES
 # One hexadecimal digit after the mark of a phone: it has an instance id, it is the user's only one.

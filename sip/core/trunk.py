@@ -10,10 +10,8 @@ from sip.message.grammar import BadMessage, quote, unescape
 from sip.message.headers import parse_credentials
 from sip.message.message import Response
 from sip.message.uri import SipUri, format_host_port, parse_uri
+from sip.phone_numbers import SEPARATORS
 
-# What a telephone can dial; what people write between digits is passed over.
-_NUMBER = re.compile(r"[0-9+*#]+")
-_SEPARATORS = str.maketrans("", "", "-.() ")
 _PATTERN = re.compile(r"[0-9+*#X]+")
 _EXAMPLE = "0=sip:account:password@gateway.example.net"
 
@@ -59,12 +57,6 @@ class Trunk:
         return f"sip:{user}@{place}{more}" if user else f"sip:{place}{more}"
 
 
-def number_of(username: str) -> str:
-    """The telephone number that a user part is, without separators; "" where it is none."""
-    number = username.translate(_SEPARATORS)
-    return number if _NUMBER.fullmatch(number) else ""
-
-
 def parse_trunks(text: str) -> tuple[Trunk, ...]:
     """Read trunks, with commas between.  Raises ValueError, which never holds a password."""
     return tuple(_parse_trunk(part.strip()) for part in text.split(",") if part.strip())
@@ -72,7 +64,7 @@ def parse_trunks(text: str) -> tuple[Trunk, ...]:
 
 def _parse_trunk(text: str) -> Trunk:
     numbers, equals, address = text.partition("=")
-    numbers = numbers.strip().translate(_SEPARATORS).upper()
+    numbers = numbers.strip().upper().removeprefix("TEL:").translate(SEPARATORS)
     if not equals or not _PATTERN.fullmatch(numbers):
         raise ValueError(
             f"a trunk has digits, + or *, or X for any digit before its first =, like {_EXAMPLE}"

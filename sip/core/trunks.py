@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from sip.core.routing import Target
-from sip.core.trunk import Trunk, number_of
+from sip.core.trunk import Trunk
+from sip.phone_numbers import number_of
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.resolver import NoRoute, Resolver
 

@@ -128,6 +128,29 @@ class SipUri(Uri):
 _Compared = tuple[tuple[str | None, str | None, list[tuple[str, str]]], dict[str, str]]
 
 
+def is_same_contact(one: Uri, other: Uri) -> bool:
+    """Return True where two Contacts are one: by §19.1.4, but for `transport=udp` of one alone.
+
+    UDP is the transport of a URI that names none (§19.1.1), and phones add it at will.
+    """
+    if one.text == other.text:
+        return True
+    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
+        return one.equals(other)
+    if one.host != other.host or one.port != other.port or one.scheme != other.scheme:
+        return False
+    (whole, params), (other_whole, other_params) = one._as_compared(), other._as_compared()
+    if whole != other_whole:
+        return False
+    return _same_params(_without_udp(params), _without_udp(other_params))
+
+
+def _without_udp(params: dict[str, str]) -> dict[str, str]:
+    if params.get("transport") != "udp":
+        return params
+    return {name: value for name, value in params.items() if name != "transport"}
+
+
 def _same_params(a: dict[str, str], b: dict[str, str]) -> bool:
     if (a.keys() ^ b.keys()) & _NEVER_IGNORED:
         return False
@@ -207,6 +230,8 @@ def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
         user, colon, password = userinfo.partition(":")
         if not colon:
             password = None
+        if "@" in userinfo:  # elements would not agree on where the host begins
+            raise BadMessage(f"{text[:60]!r} has an @ in its user part that is not escaped")
         if not _USER.fullmatch(userinfo) or not user or has_bad_escape(userinfo):
             raise BadMessage(f"{text[:60]!r} has a user part that no SIP URI can hold")
     if not _REST.fullmatch(host_and_more):
@@ -293,7 +318,9 @@ def _uri_headers(text: str) -> tuple[tuple[str, str], ...]:
 
 def _parse_tel(text: str, rest: str) -> TelUri:
     written, semicolon, param_text = rest.partition(";")
-    number = written.translate(_VISUAL_SEPARATORS)
+    if has_bad_escape(written):
+        raise BadMessage(f"{text[:60]!r} has a % without two hexadecimal digits")
+    number = unescape(written).translate(_VISUAL_SEPARATORS)  # RFC 3966 §3: %23 is a #
     if not re.fullmatch(r"\+[0-9]+|[0-9A-Fa-f*#]+", number) or not _REST.fullmatch(param_text):
         raise BadMessage(f"{text[:60]!r} is not a telephone number")
     return TelUri(text, "tel", number, _uri_params(param_text) if semicolon else ())

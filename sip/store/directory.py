@@ -8,13 +8,14 @@ counted off along an index that holds what is sorted and filtered by.
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import time
 from typing import Any, NamedTuple
 
-from sip.store.accounts import ALGORITHMS
+from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.database import Database, Tables, fetch
 from sip.store.users import REMEMBERED, Users
 
@@ -323,16 +324,23 @@ def _search(text: str) -> _Sql | None:
     """Make the query for the ids of what a text is found in; None where no name can hold it."""
     if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
         return None
+    # In NFC, and as an earlier version may have stored it.
+    text = normalized(text)
+    forms = dict.fromkeys((text, unicodedata.normalize("NFD", text)))
     if len(text) >= _TRIGRAM:
         # Between quotation marks nothing has a meaning of its own to FTS5.
-        phrase = '"' + text.replace('"', '""') + '"'
+        phrases = " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
         return _Sql(
-            "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrase}
+            "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrases}
         )
     # LIKE takes the two cases of a letter for one in ASCII alone.
-    spellings = dict.fromkeys((text, text.lower(), text.upper(), text.title()))
-    if text.isascii():
-        spellings = dict.fromkeys((text,))
+    spellings = forms
+    if not text.isascii():
+        spellings = dict.fromkeys(
+            spelling
+            for form in forms
+            for spelling in (form, form.lower(), form.upper(), form.title())
+        )
     values = {f"prefix{n}": _like(spelling) for n, spelling in enumerate(spellings)}
     return _Sql(
         " UNION ALL ".join(

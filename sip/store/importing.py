@@ -12,7 +12,7 @@ from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.store import bulk
-from sip.store.accounts import Account, objects_that_stay, release
+from sip.store.accounts import Account, ha1s, normalized, objects_that_stay, release
 from sip.store.bindings import let_go
 from sip.store.database import Tables, fetch, stream, write_many
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
@@ -246,8 +246,6 @@ def _report_of(sheet: Sheet) -> Report:
     return Report(
         same=sheet.same,
         weak=sheet.weak,
-        remarks=sheet.remarks,
-        remarks_more=sheet.remarks_more,
         encoding=sheet.encoding.name,
         unknown=sheet.unknown,
         notes=sheet.notes,
@@ -267,9 +265,25 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
     existing, by_case = _existing(tables, sheet)
     report, now = plan.report, int(time())
     refusals = list(sheet.refused)
+    # Names that may stand in a sheet in several forms, and the first row of each account.
+    ambiguous = {normalized(row.name[0]) for row in sheet.wanted if not row.name[0].isascii()}
+    first: dict[object, Wanted] = {}
+    remarks = list(sheet.remarks)
     for row in sheet.wanted:
-        username, realm = row.name
+        username, realm = normalized(row.name[0]), row.name[1]
         known = existing[row.name]
+        if username in ambiguous:
+            known = known or existing[username, realm]
+            account = known["id"] if known else (username, realm)
+            before = first.setdefault(account, row)
+            if before is not row:
+                said = f"{username} stands on line {before.line} already, in another Unicode form"
+                if before.says_all_of(row):
+                    report.same += 1
+                    remarks.append(Remark(row.line, said))
+                else:
+                    refusals.append(Refusal(row.line, f"{said} and with other values"))
+                continue
         if known is None:
             like = by_case.get((username.lower(), realm)) or username
             by_case[username.lower(), realm] = like
@@ -288,7 +302,7 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
                 report.new += 1
                 plan.inserts.append(_new_row(sheet, row, now))
             continue
-        changes = _changes(known, row.values)
+        changes = _changes(known, _values_for(row, known, realm or sheet.realm))
         if not changes:
             report.same += 1
             continue
@@ -304,6 +318,8 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
             _change(plan, known, changes, realm or sheet.realm, now)
     report.refused = sorted(refusals)[:MAX_REFUSALS]
     report.refused_more = sheet.refused_more + len(refusals) - len(report.refused)
+    report.remarks = sorted(remarks)[:MAX_REFUSALS]
+    report.remarks_more = sheet.remarks_more + len(remarks) - len(report.remarks)
     for done in (existing, by_case, refusals):
         release(done)
     if report.refused:
@@ -314,26 +330,53 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
 def _existing(
     tables: Tables, sheet: Sheet
 ) -> tuple[dict[Name, Row | None], dict[Name, str | None]]:
-    """Find the accounts that a sheet names, and the names that differ from its by case at most."""
+    """Find the accounts that a sheet names, and the names that differ from its by case at most.
+
+    An account is found by the name as it is written in the sheet, and by the same name in NFC.
+    """
     existing: dict[Name, Row | None] = {}
     by_case: dict[Name, str | None] = {}
-    for row in sheet.wanted:
-        username, realm = row.name
-        existing[row.name] = by_case[username.lower(), realm] = None
+    decomposed: dict[Name, Row] = {}
+    for wanted in sheet.wanted:
+        username, realm = wanted.name
+        existing[wanted.name] = None
+        name = normalized(username)
+        existing[name, realm] = by_case[name.lower(), realm] = None
     for values in stream(tables, _READ):
         _, username, named, *_ = values
         realm = sheet.key_realm(named)
-        if (username.lower(), realm) in by_case:
-            by_case[username.lower(), realm] = username
+        name = normalized(username)
+        if (name.lower(), realm) in by_case:
+            by_case[name.lower(), realm] = name
         # Of two that claim one name, the one that names the main realm has it.
         if (username, realm) in existing and (named or existing[username, realm] is None):
             existing[username, realm] = dict(zip(_READ_COLUMNS, values, strict=True))
+        if name != username and (name, realm) in existing:
+            decomposed.setdefault((name, realm), dict(zip(_READ_COLUMNS, values, strict=True)))
+    # The account of exactly this name stands before one that an earlier version stored otherwise.
+    for key, row in decomposed.items():
+        existing[key] = existing[key] or row
     return existing, by_case
+
+
+def _values_for(row: Wanted, known: Row, realm: str) -> Row:
+    """Return what a row asks of an existing account.
+
+    HA1s are made of the name as it is stored, and those of the password as it is written stay.
+    """
+    if not row.password:
+        return row.values
+    made = ha1s(known["username"], realm, row.password)
+    if made["ha1_md5"] != known["ha1_md5"]:
+        made = ha1s(known["username"], realm, normalized(row.password))
+    return {**row.values, **made}
 
 
 def _changes(old: Mapping[str, Any], values: Row) -> Row:
     """Say which columns of an account change.  What isn't said stays, with one exception."""
     changes = {column: value for column, value in values.items() if old[column] != value}
+    if "display_name" in changes and changes["display_name"] == normalized(old["display_name"]):
+        del changes["display_name"]
     if "ha1_md5" in changes:
         # Another password: HA1s that were made of the former one are no longer true.
         for column in HA1S:
@@ -356,7 +399,7 @@ def _generate(plan: _Plan, sheet: Sheet) -> None:
     with objects_that_stay():
         for row in plan.lacking:
             password, ha1s = sheet.made(row)
-            username, realm = row.name
+            username, realm = normalized(row.name[0]), row.name[1]
             display_name = row.values.get("display_name", "")
             plan.report.passwords.append(NewPassword(username, realm or "", display_name, password))
             plan.inserts.append(_new_row(sheet, row._replace(values=row.values | ha1s), now))
@@ -379,7 +422,8 @@ def _new_row(sheet: Sheet, row: Wanted, now: int) -> tuple[Any, ...]:
     username, realm = row.name
     of_realm = realm or sheet.realm
     title = (row.values.get("display_name", ""), row.values.get("enabled", 1))
-    return (username, realm, *title, *map(row.values.get, HA1S), of_realm, now, now)
+    hashes = map(row.values.get, HA1S)
+    return (normalized(username), realm, *title, *hashes, of_realm, now, now)
 
 
 # The first seven, with the id before them, are what an Account is made of.

@@ -65,11 +65,23 @@ class Remark(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What one line asks for.  A column that is absent or empty is not in `values`."""
+    """What one line asks for.  A column that is absent or empty is not in `values`.
+
+    `name` is as written.  `password` is set only where another Unicode form of it, or of the name,
+    may be what an earlier version has made HA1s of.
+    """
 
     line: int
     name: Name
     values: Row
+    password: str = ""
+
+    def says_all_of(self, other: "Wanted") -> bool:
+        """Return True where another row for the same account asks for nothing else."""
+        return all(self.values.get(column) == value for column, value in other.values.items())
+
+    def __repr__(self) -> str:  # the password stays out of logs and tracebacks
+        return f"<Wanted {self.name!r} of line {self.line}>"
 
 
 class Made(NamedTuple):
@@ -129,7 +141,7 @@ class Sheet:
         """Give the generated password of a row: a new one at the first call, later the same."""
         made = self._made.get(row.name)
         if made is None:
-            username, realm = row.name
+            username, realm = accounts.normalized(row.name[0]), row.name[1]
             password = make_password()
             made = Made(password, accounts.ha1s(username, realm or self.realm, password))
             self._made[row.name] = made
@@ -215,7 +227,7 @@ def _repeats(seen: dict[Name, Wanted], row: Wanted) -> bool:
     before = seen.setdefault(row.name, row)
     if before is row:
         return False
-    if all(before.values.get(column) == value for column, value in row.values.items()):
+    if before.says_all_of(row):
         return True
     raise ValueError(f"{row.name[0]} stands on line {before.line} already, with other values")
 
@@ -314,7 +326,7 @@ def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
     username = _unquoted(cells["username"].strip())
     if not username:
         raise ValueError("the user name is empty")
-    accounts.check_username(username)
+    accounts.check_username(accounts.normalized(username))
     realm = _unquoted(cells.get("realm", "").strip()) or sheet.realm
     accounts.check_realm(realm)
     values: Row = {}
@@ -326,15 +338,21 @@ def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
     password = cells.get("password", "")
     if password.strip():  # blanks alone are a cell that somebody has emptied
         accounts.check_password(password)
-        made = accounts.ha1s(username, realm, password)
-        if any(made[column] != digest for column, digest in values.items()):
+        # Of the form in which they are kept; digests may be of the form in which they are written.
+        kept = accounts.ha1s(accounts.normalized(username), realm, accounts.normalized(password))
+        for made in (kept, accounts.ha1s(username, realm, password)) if values else (kept,):
+            if all(made[column] == digest for column, digest in values.items()):
+                values = dict(made)
+                break
+        else:
             raise ValueError("both a password and an HA1; only one of them can be meant")
-        values = dict(made)
     elif values and "ha1_md5" not in values:
         raise ValueError("an HA1 for SHA, but none for MD5, which every account has")
-    if name := _unquoted(cells.get("display_name", "").strip()):
+    if name := accounts.normalized(_unquoted(cells.get("display_name", "").strip())):
         accounts.check_display_name(name)
         values["display_name"] = name
     if enabled := cells.get("enabled", "").strip():
         values["enabled"] = int(parse_switch(enabled))
-    return Wanted(line, (username, sheet.key_realm(realm)), values)
+    depends_on_form = not (username.isascii() and password.isascii())
+    secret = password if depends_on_form else ""
+    return Wanted(line, (username, sheet.key_realm(realm)), values, secret)

@@ -1,6 +1,7 @@
 """Who has an account here.  What is kept of a password is its HA1s."""
 
 import logging
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Any
@@ -15,6 +16,7 @@ from sip.store.accounts import (
     check_realm,
     check_username,
     ha1s,
+    normalized,
     objects_that_stay,
 )
 from sip.store.bindings import let_go
@@ -34,7 +36,8 @@ class Users:
 
     A `realm` of None is the main realm everywhere below.  A `number` beside a name is the id that
     the account must have: in a file whose main realm was renamed two may claim one name, and
-    another may have taken it since the caller looked.
+    another may have taken it since the caller looked.  Names and passwords are compared and kept in
+    NFC (RFC 7616 §4); an account that an earlier version stored in another form keeps it.
 
     `warning` is a sentence for the operator when the HA1s of some accounts were made for another
     name of the main realm.  `on_gone` is called with the accounts that were removed or disabled,
@@ -54,7 +57,11 @@ class Users:
         self.reload()
 
     def find(self, username: str, realm: str) -> Account | None:
-        """Look up an account, enabled or not, by its name and the realm as phones know it."""
+        """Return the account, enabled or not, that a phone means by a name in a realm.
+
+        It is the account of exactly this name, else that of the same name in NFC, else that of the
+        same telephone number.
+        """
         return self._table.find(username, realm)
 
     def realms(self) -> frozenset[str]:
@@ -84,6 +91,7 @@ class Users:
 
         A weak password is taken, and logged as a warning.
         """
+        username, display_name = normalized(username), normalized(display_name)
         check_username(username)
         check_password(password)
         check_display_name(display_name)
@@ -91,7 +99,7 @@ class Users:
         row |= {"display_name": display_name, "created_at": row["updated_at"]}
 
         def add(tables: Tables) -> Account:
-            if taken := _taken_by(tables, username, row["realm"]):
+            if taken := self._taken_by(tables, username, row["realm"]):
                 raise UserExists(_taken(username, taken, "remove it to start anew"))
             return _by_id(tables, tables["users"].insert(row))
 
@@ -131,7 +139,7 @@ class Users:
         def restore(tables: Tables) -> Account:
             _purge(tables, int(time()))
             for username, realm in fetch(tables, _SET_ASIDE_AS, (number,)):
-                if taken := _taken_by(tables, username, realm):
+                if taken := self._taken_by(tables, username, realm):
                     raise UserExists(_taken(username, taken, "remove that one first"))
                 fetch(tables, _BRING_BACK, (number,))
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
@@ -155,8 +163,12 @@ class Users:
         A weak password is taken, and logged as a warning.
         """
         check_password(password)
-        secrets = self._secrets(username, realm, password)
-        account = self._update(username, realm, number, secrets)
+        account = self._update(
+            username,
+            realm,
+            number,
+            lambda account: self._secrets(account.username, realm, password),
+        )
         _warn_if_weak(username, password)
         self.on_credentials_changed([account])
 
@@ -172,7 +184,8 @@ class Users:
 
     def put_back(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
         """Restore the password that `secrets` was read of.  Raises NoSuchUser."""
-        self.on_credentials_changed([self._update(username, realm, None, secrets)])
+        account = self._update(username, realm, None, lambda account: secrets)
+        self.on_credentials_changed([account])
 
     def set_display_name(
         self,
@@ -183,22 +196,23 @@ class Users:
         number: int | None = None,
     ) -> None:
         """Replace the display name.  Raises NoSuchUser, or ValueError for one that won't do."""
+        display_name = normalized(display_name)
         check_display_name(display_name)
         values = {"display_name": display_name, "updated_at": int(time())}
-        self._update(username, realm, number, values)
+        self._update(username, realm, number, lambda account: values)
 
     def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
         """Let an account register and call again.  Raises NoSuchUser."""
         values = {"enabled": 1, "updated_at": int(time())}
-        self.on_credentials_changed([self._update(username, realm, number, values)])
+        account = self._update(username, realm, number, lambda account: values)
+        self.on_credentials_changed([account])
 
     def disable(
         self, username: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
         """Keep an account, and refuse it.  Raises NoSuchUser."""
-        self.on_gone(
-            [self._update(username, realm, number, {"enabled": 0, "updated_at": int(time())})]
-        )
+        values = {"enabled": 0, "updated_at": int(time())}
+        self.on_gone([self._update(username, realm, number, lambda account: values)])
 
     def reload(self) -> None:
         """Read all accounts anew, after another process has changed the file.
@@ -252,17 +266,22 @@ class Users:
 
     def _secrets(self, username: str, realm: str | None, password: str) -> dict[str, Any]:
         of_realm = realm or self.realm
-        made = ha1s(username, of_realm, password)
+        made = ha1s(username, of_realm, normalized(password))
         return {**made, "ha1_realm": of_realm, "updated_at": int(time())}
 
     def _put(self, account: Account) -> None:
         self._table.put(account)
 
     def _update(
-        self, username: str, realm: str | None, number: int | None, values: Mapping[str, Any]
+        self,
+        username: str,
+        realm: str | None,
+        number: int | None,
+        values_for: Callable[[Account], Mapping[str, Any]],
     ) -> Account:
         def update(tables: Tables) -> Account:
             account = self._existing(tables, username, realm, number)
+            values = values_for(account)
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 let_go(tables, [account.id])
@@ -273,11 +292,25 @@ class Users:
     def _row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
         """Find an account in the file, as memory may be a moment behind another process."""
         named = self.key_realm(realm)
-        # As in memory: a row that names the main realm stands before one that leaves it open.
-        for wanted in (named,) if named is not None else (self.realm, None):
-            values = {"username": username, "realm": wanted}
-            for row in fetch(tables, _OF_MAIN_REALM if wanted is None else _OF_A_REALM, values):
-                return Account(row)
+        for stored in self._forms(username, realm):
+            # As in memory: a row that names the main realm stands before one that leaves it open.
+            for wanted in (named,) if named is not None else (self.realm, None):
+                values = {"username": stored, "realm": wanted}
+                for row in fetch(tables, _OF_MAIN_REALM if wanted is None else _OF_A_REALM, values):
+                    return Account(row)
+        return None
+
+    def _forms(self, username: str, realm: str | None) -> Iterable[str]:
+        """Return the forms in which a name may stand in the file, the typed one first."""
+        known = self._table.find_normalized(username, realm or self.realm)
+        stored = (known.username,) if known else ()
+        return dict.fromkeys((username, normalized(username), *stored))
+
+    def _taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
+        """Return the name in this realm that leaves no place for another one."""
+        for form in (*self._forms(username, realm), unicodedata.normalize("NFD", username)):
+            for (taken,) in fetch(tables, _TAKEN, {"username": form, "realm": realm}):
+                return str(taken)
         return None
 
     def _existing(
@@ -355,16 +388,14 @@ def _by_id(tables: Tables, number: int) -> Account:
     return Account(row)
 
 
-def _taken_by(tables: Tables, username: str, realm: str | None) -> str | None:
-    """Give the name in this realm that leaves no place for another one."""
-    for (taken,) in fetch(tables, _TAKEN, {"username": username, "realm": realm}):
-        return str(taken)
-    return None
-
-
 def _taken(username: str, by: str, advice: str) -> str:
     if username == by:
         return f"{username} has an account already; {advice}"
+    if normalized(username) == normalized(by):
+        return (
+            f"{username} has an account already, whose name is stored with other Unicode characters"
+            f" that mean the same; {advice}"
+        )
     return f"{username} differs from the account {by} by case alone; choose another name"
 
 

@@ -128,12 +128,15 @@ def test_a_server_behind_routes_of_its_own_is_asked_for_its_options(world: World
         "sip:alice@192.0.2.1",
         "sip:%61lice@example.com;user=phone",
         "sip:alice:pw@other.org:9",
-        "tel:+1555",
+        "tel:+1-555",
+        "tel:+1555;ext=7",
+        "sip:+1(555)@example.com;user=phone",
     ],
 )
 def test_nobody_borrows_a_name_of_ours_without_its_password(world: World, from_uri: str):
     """A From in a domain of ours is challenged, however it is written."""
     world.users.add("alice", "secret", "other.org")
+    world.users.add("+1555", "secret")
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     stranger.sends("INVITE", bob.aor, from_uri=from_uri, answers_challenge=False)
     stranger.gets(407)
@@ -180,7 +183,11 @@ def test_two_ways_to_one_phone_ring_it_once(world: World):
     for name in ("one", "two"):
         world.phone(name, registered=False).registers(f"<{bob.aor}>")
     many = world.phone("many", registered=False)
+    own = bob.contact.replace(">", ";transport=udp>")
     many.registers(f"<sip:one@{REALM}>", f"<sip:two@{REALM}>", f"<{bob.aor}>", bob.contact)
+    alice.sends("INVITE", many.aor)
+    bob.gets("INVITE")
+    many.registers(own)
     alice.sends("INVITE", many.aor)
     bob.gets("INVITE")
     assert bob.hears_nothing()

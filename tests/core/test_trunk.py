@@ -4,7 +4,7 @@ import pytest
 from zone import Zone
 
 from sip.core.digest import expected_response, ha1_of, read_answer
-from sip.core.trunk import Trunk, challenges_in, number_of, parse_trunks
+from sip.core.trunk import Trunk, challenges_in, parse_trunks
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
@@ -30,6 +30,7 @@ def trunk(text: str) -> Trunk:
         ("1xX=sip:a%40b:p%3a%2c%40%25@[2001:db8::9]:5070;transport=tcp", "1XX",
          "sip:[2001:db8::9]:5070;transport=tcp", "a@b", "p:,@%"),
         ("*8=sip:me@gw", "*8", "sip:gw", "me", ""),
+        (f"tel:+49-30.1={GATEWAY}", "+49301", GATEWAY, "", ""),
     ],
 )  # fmt: skip
 def test_a_trunk_is_numbers_and_a_gateway(text, numbers, gateway, username, password):
@@ -97,22 +98,6 @@ def test_nothing_that_is_shown_holds_the_password():
 )
 def test_numbers_are_a_beginning_or_a_whole(numbers: str, number: str, takes: bool):
     assert trunk(f"{numbers}={GATEWAY}").takes(number) is takes
-
-
-@pytest.mark.parametrize(
-    ("username", "number"),
-    [
-        ("0891234", "0891234"),
-        ("+49 (89) 12-34.5", "+498912345"),
-        ("*21#", "*21#"),
-        ("alice", ""),
-        ("0alice", ""),
-        ("", ""),
-        ("٣", ""),
-    ],
-)
-def test_what_a_telephone_can_dial_is_a_number(username: str, number: str):
-    assert number_of(username) == number
 
 
 @pytest.mark.parametrize(

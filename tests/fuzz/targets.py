@@ -16,8 +16,16 @@ import dns.resolver
 from fuzz import servers
 from message import holds
 
+from sip.core.contact_index import contact_key, key_of_text
 from sip.core.digest import Nonces, expected_response, is_right, read_answer
-from sip.core.routing import Domains, _read_route, as_request_uri, take_own_routes
+from sip.core.routing import (
+    Domains,
+    _read_route,
+    address_of_record,
+    as_request_uri,
+    take_own_routes,
+    user_of_aor,
+)
 from sip.core.ticket import Tickets
 from sip.message.datagram import for_log
 from sip.message.framing import PING, BadStream, Framer, with_length
@@ -25,8 +33,8 @@ from sip.message.grammar import BadMessage, parse_params, split_list, without_pa
 from sip.message.headers import parse_credentials, parse_name_addr, way_back
 from sip.message.message import Request, bad_request, parse
 from sip.message.names import field_name, named
-from sip.message.uri import SipUri, parse_uri, read_uri
-from sip.store.accounts import check_realm, check_username
+from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
+from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.sheet import BadFile, read_sheet
 from sip.transport.dns import MAX_RECORDS, NameServers, Records, Unanswered
 from sip.transport.dns_exchange import _by_tcp, _by_udp
@@ -120,6 +128,29 @@ def uri(octets: bytes) -> None:
     holds.is_uri_or_bad(one)
     holds.is_host_or_bad(one)
     holds.uris_compare_either_way(one, other)
+    read = [holds.outcome(parse_uri, text) for text in (one, other)]
+    for text, said in zip((one, other), read, strict=True):
+        if said is not holds.REFUSED:
+            whose_uri_it_is(text, said)
+    if holds.REFUSED not in read and is_same_contact(*read):
+        assert is_same_contact(*reversed(read))
+        assert contact_key(read[0]) == contact_key(read[1])
+
+
+_HERE = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
+_ACCOUNTS = AccountTable("example.com")
+for _number, _name in enumerate(("+49", "7-0", "b", "j\u00f6", "o\u0308", "a@b")):
+    _ACCOUNTS.put(Account((_number, _name, None, "", 1, "", "", "")))
+
+
+def whose_uri_it_is(text: str, said: Uri) -> None:
+    """Whom a URI names is found out without a fault, and found again by the account's name."""
+    assert key_of_text(text) == contact_key(said)
+    account = _ACCOUNTS.find(_HERE.username_of(said), _HERE.realm_of(said) or "example.com")
+    if account is not None:
+        aor = address_of_record(account.username, "example.com")
+        assert user_of_aor(aor) == (account.username, "example.com")
+        assert _ACCOUNTS.find(account.username, "example.com") is account
 
 
 def contact(octets: bytes) -> None:

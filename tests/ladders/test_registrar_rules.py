@@ -225,7 +225,9 @@ def test_any_scheme_may_be_a_contact(world: World):
         ("sip:bob@h;a=1", "sip:bob@h", True),
         ("sip:bob@[2001:DB8::1]", "sip:bob@[2001:db8:0::1]", True),
         ("sip:bob@h", "sip:bob@h:5060", False),
-        ("sip:bob@h", "sip:bob@h;transport=udp", False),
+        ("sip:bob@h", "sip:bob@h;Transport=UDP", True),
+        ("sip:bob@h;transport=udp;a=1", "sip:bob@h", True),
+        ("sip:bob@h", "sip:bob@h;transport=tcp", False),
         ("sip:bob@h;transport=udp", "sip:bob@h;transport=tcp", False),
         ("sip:bob@h", "sip:Bob@h", False),
         ("sip:bob@h", "sip:h", False),
@@ -236,7 +238,7 @@ def test_any_scheme_may_be_a_contact(world: World):
     ],
 )
 def test_a_binding_is_found_by_the_rules_of_uris(world: World, one, other, are_equal: bool):
-    """§10.3, step 7; §19.1.4: the newer spelling is kept, as it came."""
+    """§10.3, step 7; §19.1.4, but for `transport=udp`: the newer spelling is kept, as it came."""
     bob = world.phone("bob", registered=False)
     bob.registers(f"<{one}>", call_id="one")
     answer = bound(bob.registers(f"<{other}>;expires=90", call_id="one"))

@@ -54,6 +54,17 @@ def test_a_phone_is_not_rung_by_more_strangers_than_the_bound(world: World):
     bob.gets("INVITE", call)
 
 
+def test_all_spellings_of_a_user_share_its_bound(world: World):
+    """Else each of them would be another hundred calls for the one phone."""
+    desk = world.phone("+4930123")
+    rings(stranger(world, "203.0.113.1"), desk)
+    desk.aor = "tel:+49-30-123"
+    rings(stranger(world, "203.0.113.2"), desk)
+    for number, uri in enumerate(("sip:+49(30)123@example.com;user=phone", "tel:+49.30123")):
+        desk.aor = uri
+        assert is_busy(stranger(world, f"203.0.113.{3 + number}"), desk)
+
+
 def test_what_is_refused_there_is_not_remembered(world: World):
     """Its address may be forged: one datagram goes there, and nothing is repeated (§8.2.7)."""
     bob = world.phone("bob")

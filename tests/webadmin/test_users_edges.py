@@ -34,6 +34,28 @@ def test_what_is_typed_around_a_field_counts_for_nothing(browser, site, typed, r
     assert site.users.find("alice", realm).display_name == "Alice"
 
 
+def test_a_user_may_be_named_like_a_mail_address(browser, site):
+    """RFC 3261 §19.1.2: the page says how each field of a phone wants it."""
+    answer = browser.post("/users/new", username="ann@b.test", how="type", password="x", realm="")
+    page = browser.get(answer.location)
+    assert "User name ann@b.test User name within a SIP address ann%40b.test" in page.words
+    assert "Others dial sip:ann%40b.test@" in page.words
+    assert '"ann@b.test"' in browser.get("/audit").words
+    assert "ann@b.test" in browser.get("/users?q=nn%40b").words
+    plain = site.users.add("ann", "x", "b.test")
+    assert "within a SIP address" not in browser.get(f"/users/{plain.id}").words
+
+
+def test_a_name_is_taken_and_searched_in_nfc(browser, site):
+    """RFC 7616 §4: however a keyboard, or a file name, has composed it."""
+    decomposed = "jo\u0308rg"
+    for status in (303, 422):
+        answer = browser.post("/users/new", username=decomposed, how="type", password="x", realm="")
+        assert answer.status == status
+    assert site.users.find("j\u00f6rg", "example.com").username == "j\u00f6rg"
+    assert "j\u00f6rg" in browser.get(f"/users?q={quote(decomposed)}").words
+
+
 def test_a_password_keeps_its_blanks(browser, site):
     browser.post("/users/new", username="alice", how="type", password=" a b ", realm="")
     kept = site.users.find("alice", "example.com").ha1_md5

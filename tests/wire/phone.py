@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from tests.wire.network import LOOPBACK, Loopback, Machine
 from tests.wire.programs import PATIENCE, end
@@ -66,7 +67,8 @@ class Phone:
     @property
     def uri(self) -> str:
         """Where to call this phone: its address-of-record, or its socket without a server."""
-        return f"sip:{self.user}@{self.server.domain if self.server else f'{self.address}:5060'}"
+        user = quote(self.user, safe="-_.!~*'()&=+$,;?/")  # RFC 3261 §25.1
+        return f"sip:{user}@{self.server.domain if self.server else f'{self.address}:5060'}"
 
     @property
     def proxy(self) -> str:
@@ -191,9 +193,9 @@ class Phone:
 
 
 def user_of(uri: str) -> str:
-    """The user part of a SIP URI, alone or in a name-addr; empty where there is none."""
+    """The user part of a SIP URI, alone or in a name-addr, unescaped; empty where there is none."""
     found = re.search(r"sips?:([^@>;]+)@", uri)
-    return found[1] if found else ""
+    return unquote(found[1]) if found else ""
 
 
 def uri_of(to: Phone | str) -> str:

@@ -61,6 +61,21 @@ def test_an_account_added_to_the_running_server_can_register(server, phone):
     dave.registers()
 
 
+@BOTH_WAYS
+@pytest.mark.parametrize("names", [("ann@example.org", "bo@example.net"), ("+4930123", "jörg")])
+def test_names_of_every_kind_register_and_call(server, phone, caller, callee, names):
+    """RFC 3261 §19.1.2, RFC 7616 §4: escaped in a URI, and as they are in a digest."""
+    phones = []
+    for kind, name in zip((caller, callee), names, strict=True):
+        server.add_user(name, "a-word")
+        phones.append(phone(kind, name, server, "a-word"))
+        phones[-1].registers()
+
+    talk(*phones)
+    phones[1].hangs_up()
+    phones[0].call_ends(phones[1])
+
+
 @BOTH_PHONES
 def test_who_has_unregistered_cannot_be_called(registered, kind):
     """RFC 3261 §10.2.2, §16.5: a target set that is empty means 480."""
