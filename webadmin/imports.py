@@ -31,8 +31,7 @@ from sip.store.importing import (
     read_sheet,
 )
 from sip.store.passwords import WEAK
-from webadmin.compression import HEAD_ONLY
-from webadmin.site import Answer, Doer, Site, go_to, typed
+from webadmin.site import Answer, Doer, Site, go_to, is_read, typed
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
 from webadmin.work import TooBusy
 
@@ -325,10 +324,12 @@ def mount(app: Bottle, site: Site) -> None:
         job = imports.current
         passwords: list[NewPassword] = []
         if job and job.report.passwords and len(job.report.passwords) <= MAX_SHOWN_PASSWORDS:
-            if _is_read():
+            if is_read():
                 passwords = job.take_passwords()
             else:
                 response.set_header("HX-Refresh", "true")  # a page of its own shows them
+        if passwords:
+            site.leave_uncompressed()
         return site.page(
             "import.tpl",
             section="/users/import",
@@ -385,6 +386,7 @@ def mount(app: Bottle, site: Site) -> None:
         passwords = job.take_passwords() if job and str(job.number) == typed("number") else []
         if not passwords:
             raise HTTPError(409, "These passwords were shown already; they are kept nowhere.")
+        site.leave_uncompressed()
         return _download("passwords.csv", blocks(passwords))
 
     def blocks(passwords: list[NewPassword]) -> Iterator[str]:
@@ -408,11 +410,3 @@ def _download(name: str, blocks: Iterable[str]) -> Iterable[str]:
     response.content_type = "text/csv; charset=UTF-8"
     response.set_header("Content-Disposition", f'attachment; filename="{name}"')
     return chain([_BYTE_ORDER_MARK], blocks)
-
-
-def _is_read() -> bool:
-    """Tell whether the answer is a page that a person sees, so that it can show something once."""
-    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    is_part = bool(request.headers.get("HX-Request"))
-    is_whole = request.method == "GET" and HEAD_ONLY not in request.environ
-    return is_whole and not is_part and "prefetch" not in purpose

@@ -18,6 +18,7 @@ from sip.store.bans import Bans
 from sip.store.database import DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
+from webadmin.compression import HEAD_ONLY
 from webadmin.exposure import is_encrypted, is_exposed
 from webadmin.pages import render
 from webadmin.work import Workers
@@ -188,10 +189,17 @@ class Site:
     def _take_note(self) -> Note | None:
         """Take the note that waits for this page; a part that is refreshed would not show it."""
         note = self._notes.get(self.session.id) if self.session else None
-        if self.session and note and note.path == request.path and not _is_part():
+        if self.session and note and note.path == request.path and is_read():
             return self._notes.pop(self.session.id)
         return None
 
 
-def _is_part() -> bool:
-    return bool(request.headers.get("HX-Request"))
+def is_read() -> bool:
+    """Tell whether the answer is a page that a person sees, so that it can show something once.
+
+    A part that is refreshed, a HEAD and what a browser fetches in advance are none.
+    """
+    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    is_part = bool(request.headers.get("HX-Request"))
+    is_whole = request.method == "GET" and HEAD_ONLY not in request.environ
+    return is_whole and not is_part and "prefetch" not in purpose

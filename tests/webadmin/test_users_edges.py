@@ -80,6 +80,16 @@ def test_a_password_is_made_whatever_was_typed(browser, site, typed):
     assert site.users.find("alice", "example.com").ha1_md5 == kept
 
 
+@pytest.mark.parametrize(
+    ("method", "headers"), [("HEAD", {}), ("GET", {"Sec-Purpose": "prefetch;prerender"})]
+)
+def test_a_password_waits_for_a_page_that_is_read(browser, site, method, headers):
+    """The head of a page, or one that a browser fetches in advance, shows it to nobody."""
+    answer = browser.post("/users/new", username="alice", how="make")
+    browser.send(method, answer.location, b"", headers)
+    assert "shown only now" in browser.get(answer.location).words
+
+
 @pytest.mark.parametrize(("typed", "is_made"), [("wonder-4711", False), ("", True)])
 def test_a_browser_without_scripts_leaves_it_to_the_field(browser, site, typed, is_made):
     """It cannot mark the other way when something is typed, so it sends a third."""
