@@ -61,6 +61,17 @@ def test_what_spreadsheets_and_people_write_is_read(users, octets):
     assert password_is(users, "ann", "wonder-1")
 
 
+def test_a_number_written_as_a_formula_keeps_its_zeros(users):
+    take(users, 'username,password\n="0101",wonder-1\n')
+    assert password_is(users, "0101", "wonder-1")
+
+
+def test_states_of_other_systems_are_understood(users):
+    words = ("Enabled", "active", "Y", "yes", "disabled", "Inactive", "n", "no")
+    take(users, "username,password,enabled\n" + "".join(f"is{w},x,{w}\n" for w in words))
+    assert [users.find(f"is{w}", MAIN).enabled for w in words] == [True] * 4 + [False] * 4
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
