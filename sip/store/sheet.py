@@ -32,6 +32,13 @@ _DELIMITERS = ",;\t"  # of two that are as likely the first
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[\s,;]*', re.IGNORECASE)
 # A line that holds no more than this says nothing.
 _BLANKS = ' \t\r\n,;"\ufeff'
+# A cell that a program has written as a formula, so that a spreadsheet keeps its zeros: ="0101".
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+# What other systems write for `enabled`, beside on and off.
+_STATES = {
+    **dict.fromkeys(("enabled", "active", "y"), "on"),
+    **dict.fromkeys(("disabled", "inactive", "n"), "off"),
+}
 # How LDAP writes a hash in the place of a password: {SSHA}.
 _LDAP_HASH = re.compile(r"\{(S?SHA\d*|S?MD5|CRYPT|PBKDF2\S*|ARGON2)\}.", re.IGNORECASE)
 # Names shown as they read in an encoding that is a guess.
@@ -324,6 +331,8 @@ def _columns(header: list[str]) -> Columns:
 def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
     """Check one row.  Raises ValueError with the reason for a refusal."""
     username = _unquoted(cells["username"].strip())
+    if found := _TEXT_FORMULA.fullmatch(username):
+        username = found[1]
     if not username:
         raise ValueError("the user name is empty")
     accounts.check_username(accounts.normalized(username))
@@ -352,7 +361,7 @@ def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
         accounts.check_display_name(name)
         values["display_name"] = name
     if enabled := cells.get("enabled", "").strip():
-        values["enabled"] = int(parse_switch(enabled))
+        values["enabled"] = int(parse_switch(_STATES.get(enabled.lower(), enabled)))
     depends_on_form = not (username.isascii() and password.isascii())
     secret = password if depends_on_form else ""
     return Wanted(line, (username, sheet.key_realm(realm)), values, secret)

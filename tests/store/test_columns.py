@@ -10,7 +10,7 @@ from sip.store.columns import MAX_COLUMNS, BadHeader, Columns
     [
         pytest.param(
             "extension,password,name,voicemail,ringtimer,outboundcid,tech,secret,description",
-            ["101", "4711", "Ann Lee", "novm", "0", "", "pjsip", "wonder-1", "Ann Lee"],
+            ["101", "4711", "Ann Lee", "novm", "0", "", "pjsip", "wonder-1", "Desk 7"],
             {"username": "101", "password": "wonder-1", "display_name": "Ann Lee"},
             id="FreePBX",
         ),

@@ -48,7 +48,7 @@ def password_is(users, username, password):
         pytest.param(b"username\tpassword\tdisplay_name\nann\twonder-1\tA,B;C\n", id="tabs"),
         pytest.param(b"username,password\rann,wonder-1\r", id="CR"),
         pytest.param(b'"username", "password"\n"ann", "wonder-1"\n', id="blanks before quotes"),
-        pytest.param(b"Name, room;Extension;Secret\nLee;ann;wonder-1\n", id="a comma within"),
+        pytest.param(b"A, b, c, d;Extension;Secret\nx;ann;wonder-1\n", id="commas within"),
         pytest.param(b"username,password\nann,wonder-1\nusername,password\n", id="header twice"),
         pytest.param(b"username,password,display_name\nann,wonder-1\n", id="short row"),
         pytest.param("username,password\nann,wonder-1\n".encode("utf-16"), id="UTF-16"),
@@ -59,6 +59,17 @@ def test_what_spreadsheets_and_people_write_is_read(users, octets):
     report = take(users, octets, skip_unknown=True)
     assert (counts(report), report.written) == ((1, 0, 0, 0), True), report
     assert password_is(users, "ann", "wonder-1")
+
+
+def test_a_number_written_as_a_formula_keeps_its_zeros(users):
+    take(users, 'username,password\n="0101",wonder-1\n')
+    assert password_is(users, "0101", "wonder-1")
+
+
+def test_states_of_other_systems_are_understood(users):
+    words = ("Enabled", "active", "Y", "yes", "disabled", "Inactive", "n", "no")
+    take(users, "username,password,enabled\n" + "".join(f"is{w},x,{w}\n" for w in words))
+    assert [users.find(f"is{w}", MAIN).enabled for w in words] == [True] * 4 + [False] * 4
 
 
 @pytest.mark.parametrize(
