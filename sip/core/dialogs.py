@@ -14,6 +14,7 @@ told later has to be remembered (remote_targets.py); what is forgotten falls bac
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from sip.core.location import Location
@@ -101,7 +102,7 @@ class Dialogs:
         if is_routed or not isinstance(uri, SipUri):
             return None
         if side.is_at(place_of(uri)) and not self.domains.is_us(uri):
-            return self._named(request, side, side.seen[0])
+            return self._named(request, side, side.seen)
         return self._registered(request, side, uri)
 
     def _told(
@@ -120,23 +121,24 @@ class Dialogs:
             and (moved is None or moved.source == told.source[0])
             and (told.flow is None or self.transports.leads_on(told.flow))
         ):
-            return self._named(request, side, told.source[0], told.flow)
+            return self._named(request, side, told.source, told.flow)
         is_there = moved is None or moved.source == side.seen[0]
         if is_there and self.tickets.is_answer(request, side.answer, place):
-            return self._named(request, side, side.seen[0])
+            return self._named(request, side, side.seen)
         return None
 
     def _named(
-        self, request: Request, side: Passage, source: str, flow: Flow | None = None
+        self, request: Request, side: Passage, seen: Endpoint, flow: Flow | None = None
     ) -> Target:
-        """The place that a request names, which its peer has told from the host `source`."""
+        """The place that a request names, which its peer at `seen` has told."""
         fallback, uri = side.flow, request.uri
         if fallback is None and isinstance(uri, SipUri) and not is_address(uri.host):
-            fallback = self.transports.flow_to(side.seen)  # in case that no server knows the name
+            with suppress(OSError):  # in case that no server knows the name
+                fallback = self.transports.flow_to(seen)
         return Target(
             as_request_uri(request.uri_text),
             flow,
-            source=source,
+            source=seen[0],
             trunk=self._trunk(side, request.to.uri),
             fallback=fallback,
             is_told=True,

@@ -210,6 +210,49 @@ class Someone:
     realm: str | None = None
 
 
+def test_what_waits_to_be_removed_is_not_entered_again(
+    location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
+):
+    """A closed connection is over, also for those of its users who register meanwhile."""
+    monkeypatch.setattr("sip.core.location.CLOSED_AT_ONCE", 1)
+    flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
+    users = ("ann@example.com", "bea@example.com")
+    for aor in users:
+        location.update(aor, [binding(behind_nat=True, flow=flow)])
+    location.connection_closed(7)
+    for aor in users:
+        location.update(aor, [binding(CONTACTS[0])])
+    location.remove_closed()
+    assert [len(location.bindings(aor)) for aor in users] == [1, 1]
+    assert not location._by_connection
+
+
+def test_an_undo_brings_nothing_back_that_ended_with_its_connection(location, disk):
+    """It closed while a refresh waited for a disk that then failed."""
+    flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
+    location.update(AOR, [binding(behind_nat=True, flow=flow), binding(CONTACTS[0])])
+    disk.fails = True
+    disk.meanwhile = lambda: location.connection_closed(7)
+    with pytest.raises(NotSaved):
+        location.update(AOR, [binding(CONTACTS[0], cseq=2)])
+    assert [b.contact for b in location.bindings(AOR)] == [CONTACTS[0]]
+
+
+def test_who_was_cut_off_is_remembered_within_a_bound(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+):
+    """The one of longest ago goes."""
+    monkeypatch.setattr("sip.core.location.MAX_CUT_OFF", 2)
+    names = ("ann", "bea", "cleo")
+    for number, name in enumerate(names, 1):
+        flow = Flow("TCP", FLOW.local, FLOW.remote, number)
+        location.update(f"{name}@example.com", [binding(behind_nat=True, flow=flow)])
+        location.connection_closed(number)
+    host = FLOW.remote[0]
+    known = [location.is_reached_from(host, name, "example.com") for name in names]
+    assert known == [False, True, True]
+
+
 def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
     location: Location, disk: Disk, clocks: Clocks
 ):

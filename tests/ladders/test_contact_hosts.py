@@ -1,8 +1,8 @@
 """Phones whose Contact no look-up leads to: called along their flow (RFC 5626 §5.3, RFC 6761)."""
 
 import pytest
-from ladders.carrying import exchanged, started_again, talks
-from world import REALM, Phone, World
+from ladders.carrying import calls, exchanged, started_again, talks
+from world import REALM, SDP, Phone, World
 
 HOSTS = [
     "sip:6cmlnq4d@x7.invalid;transport=ws",
@@ -25,13 +25,13 @@ def odd_phone(world: World, contact: str, *, name: str = "bob", transport: str =
 
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("contact", HOSTS)
-@pytest.mark.parametrize("calls", ["it is called", "it calls"])
+@pytest.mark.parametrize("side", ["callee", "caller"])
 def test_a_phone_that_cannot_be_looked_up_has_calls(
-    world: World, contact: str, calls: str, is_restarted: bool
+    world: World, contact: str, side: str, is_restarted: bool
 ):
     """§12.2, §16.6: both ways, and all within the call, though its Via was truthful."""
     alice, bob = world.phone("alice"), odd_phone(world, contact)
-    call = talks((alice, bob) if calls == "it is called" else (bob, alice))
+    call = talks((alice, bob) if side == "callee" else (bob, alice))
     if is_restarted:
         started_again(world)
     for method in ("INVITE", "INFO"):
@@ -44,6 +44,50 @@ def test_a_phone_that_cannot_be_looked_up_has_calls(
         "_sip._udp.gone.example.net",
         "_sip._tcp.gone.example.net",
     }
+
+
+@pytest.mark.parametrize("contact", HOSTS)
+@pytest.mark.parametrize("says_it", ["caller", "callee"])
+@pytest.mark.parametrize("when", ["from the start", "later"])
+def test_what_is_told_within_a_call_and_leads_nowhere(
+    world: World, contact: str, says_it: str, when: str
+):
+    """§12.2: a phone that is registered with its address names such a Contact in a call."""
+    alice, bob = world.phone("alice"), world.phone("bob", host="192.0.2.50")
+    odd, other = (alice, bob) if says_it == "caller" else (bob, alice)
+    if when == "from the start":
+        odd.contact = f"<{contact}>"
+    call = calls((alice, bob))
+    bob.answers(call.received, 200, body=SDP)
+    call.begins(alice.gets(200))
+    assert call.here is not None
+    alice.sends_within("ACK", call.here, cseq=call.invite.cseq[0])
+    assert bob.gets("ACK")
+    ours, theirs = (call.here, call.there) if odd is alice else (call.there, call.here)
+    assert ours is not None
+    assert theirs is not None
+    if when == "later":
+        odd.contact = f"<{contact}>"
+        exchanged(odd, "INVITE", ours, other)
+        theirs.target = contact
+    for method in ("INFO", "INVITE", "BYE"):
+        exchanged(other, method, theirs, odd)
+    assert not world.lost
+
+
+def test_a_name_that_leads_nowhere_is_where_it_was_told_from(world: World):
+    """§12.2.1.2: a phone has moved within its call, and names itself by its new name."""
+    alice, bob = world.phone("alice"), world.phone("bob", host="192.0.2.50")
+    call = talks((alice, bob))
+    assert call.there is not None
+    assert call.here is not None
+    moved = world.phone("bob", registered=False, host="192.0.2.51")
+    moved.cseq, moved.contact = bob.cseq, "<sip:bob@gone.example.net>"
+    moved.registers()
+    exchanged(moved, "INVITE", call.there, alice)
+    call.here.target = "sip:bob@gone.example.net"
+    exchanged(alice, "BYE", call.here, moved)
+    assert bob.hears_nothing()
 
 
 def test_two_phones_that_cannot_be_looked_up_call_each_other(world: World):
