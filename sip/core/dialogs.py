@@ -131,7 +131,7 @@ class Dialogs:
         self, request: Request, side: Passage, seen: Endpoint, flow: Flow | None = None
     ) -> Target:
         """The place that a request names, which its peer at `seen` has told."""
-        fallback, uri = side.flow, request.uri
+        fallback, uri = side.flow, _next_uri(request)
         if fallback is None and isinstance(uri, SipUri) and not is_address(uri.host):
             with suppress(OSError):  # in case that no server knows the name
                 fallback = self.transports.flow_to(seen)

@@ -177,7 +177,7 @@ class Fork:
 
     def _find(self, attempt: Attempt, hop: SipUri) -> Found:
         try:
-            ways = self.forwarder.ways_to(attempt.target, attempt.outgoing, hop)
+            ways = self.forwarder.ways_to(attempt.target, hop)
             attempt.ways.extend(self.forwarder.by_size(attempt.outgoing, ways))
         except NoRoute as error:
             self._cannot_reach(attempt.target, error)

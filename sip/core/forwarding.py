@@ -38,7 +38,7 @@ class Forwarder:
     def pass_on(self, request: Request, target: Target, breadth: int) -> None:
         """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
         outgoing, ways = self.prepared(request, target, breadth)
-        for way in self.ways_to(target, outgoing, ways) if isinstance(ways, SipUri) else ways:
+        for way in self.ways_to(target, ways) if isinstance(ways, SipUri) else ways:
             with suppress(OSError):
                 self.layer.send_statelessly(outgoing, self.flow_along(way, target))
                 return
@@ -68,7 +68,7 @@ class Forwarder:
         if not isinstance(uri, SipUri):
             raise NoRoute(f"{uri.scheme} names no place to send to")
         is_quick = self.resolver.is_quick(uri)
-        return outgoing, self.ways_to(target, outgoing, uri) if is_quick else uri
+        return outgoing, self.ways_to(target, uri) if is_quick else uri
 
     def ways(self, uri: SipUri) -> Sequence[Way]:
         """The ways to a next hop, the best first (§16.6, step 7).  Waits for names.
@@ -78,17 +78,17 @@ class Forwarder:
         hops = self.resolver.hops(uri)
         return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
 
-    def ways_to(self, target: Target, outgoing: Request, next_hop: SipUri) -> Sequence[Way]:
-        """The ways of a copy for a target to its next hop, as `ways` finds them.
+    def ways_to(self, target: Target, next_hop: SipUri) -> Sequence[Way]:
+        """The ways to the next hop of a target, as `ways` finds them.
 
-        Where the name in a phone's Contact leads nowhere, it is the flow that the phone was seen
-        at; a Route is followed or not.  Of the hosts of a name that a side of a dialog has told,
+        Where a name leads nowhere, in a phone's Contact or in the Route of its proxy, the way is
+        the flow by which it was seen.  Of the hosts of a name that a side of a dialog has told,
         the one where the side is comes first, and its flow last.  Raises NoRoute.
         """
         try:
             ways = self.ways(next_hop)
         except NoRoute:
-            if target.fallback is None or "route" in outgoing.present:
+            if target.fallback is None:
                 raise
             return (target.fallback,)
         if not target.is_told:

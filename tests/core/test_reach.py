@@ -58,6 +58,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@Mac.local:5062", V4, True, True),
         ("sip:b@desk", V4, True, True),
         ("sip:b@known-desk", V4, True, False),
+        ("sip:b@a.localhost", V4, True, True),
         ("sip:b@localhost:5070", V4, True, True),
         ("sip:b@localhost:5070", V4._replace(remote=("127.0.0.1", 5070)), True, False),
         ("sip:b@desk.invalid;maddr=198.51.100.9", V4, True, False),

@@ -90,6 +90,25 @@ def test_a_name_that_leads_nowhere_is_where_it_was_told_from(world: World):
     assert bob.hears_nothing()
 
 
+def test_a_route_whose_name_leads_nowhere_is_where_it_was_seen(world: World):
+    """§16.12.1: a PBX records its Route by a name of its own network."""
+    alice, pbx = world.phone("alice"), world.phone("bob", host="192.0.2.50")
+    call = calls((alice, pbx))
+    route = "<sip:pbx.office.example;lr>"
+    call.received.put_first("record-route", f"Record-Route: {route}")
+    pbx.contact = "<sip:ext7@pbx.office.example>"
+    pbx.answers(call.received, 200, body=SDP)
+    call.begins(alice.gets(200))
+    assert call.here is not None
+    for method in ("ACK", "INFO", "BYE"):
+        alice.sends_within(method, call.here)
+        got = pbx.gets(method)
+        assert got.values("route") == [route]
+        if method != "ACK":
+            pbx.answers(got, 200)
+    assert not world.lost
+
+
 def test_two_phones_that_cannot_be_looked_up_call_each_other(world: World):
     """So does one behind the same kind of gateway on both sides."""
     bob = odd_phone(world, "sip:a1b2@q.invalid;transport=ws")

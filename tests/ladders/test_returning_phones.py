@@ -224,6 +224,15 @@ def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
     assert world.server.location.is_reached_from("192.0.2.50", "bob", REALM)
 
 
+def test_a_connection_that_is_found_closed_is_the_same(world: World):
+    """The system has not told yet: the phone is called along it, and nobody is there."""
+    alice, phone = world.phone("alice"), own_port(world)
+    phone.registers()
+    world.streams.phones.clear()
+    assert alice.gets(480, alice.sends("INVITE", phone.aor))
+    assert bound(world) == []
+
+
 def test_a_phone_that_came_back_before_its_connection_closed_stays(world: World):
     """The binding names the newer connection."""
     phone = own_port(world)
