@@ -20,7 +20,8 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
         except ValueError as error:
             raise Refusal(str(error)) from None
         banned = [wait.address for wait in guard.waits() if wait.is_banned]
-        lifted = guard.forgive({user}, network)
+        # An account of an earlier version may be stored decomposed.
+        lifted = guard.forgive({user, normalize("NFD", user)}, network)
         if not lifted:
             place = f" from {address}" if address else ""
             raise Refusal(

@@ -274,6 +274,15 @@ def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
     assert (entry.act, entry.about) == ("wait lifted", "alice")
 
 
+@pytest.mark.parametrize("stored", ["j\u00f6rg", "jo\u0308rg"])
+@pytest.mark.parametrize("typed", ["j\u00f6rg", "jo\u0308rg"])
+def test_forgive_takes_a_name_in_either_form(command, guard, stored, typed):
+    for _ in range(TRIES_OF_USER):
+        guard.wrong(HERE, stored, is_ours=True)
+    assert command("forgive", typed)[0] == 0
+    assert stored not in [wait.username for wait in guard.waits()]
+
+
 def test_forgive_takes_an_address_or_a_network(command, guard):
     code, out, err = command("forgive", "alice", "198.51.100.0/24")
     assert (code, out) == (1, "")

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Callable
 
+from sip.core.authentication import Account
 from sip.core.bindings import Bindings
 from sip.core.refusal import Challenged, Refused, printable
-from sip.core.routing import Domains, username_of
+from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
 from sip.message.message import Request
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import Uri, format_host_port
 from sip.monitor.refusals import Refusals, Sender
+from sip.store.accounts import full_name
 from sip.transport.flow import Flow, network_of
 
 log = logging.getLogger("sip")
@@ -34,7 +36,7 @@ class RequestLog:
     """
 
     def __init__(
-        self, domains: Domains, find: Callable[[str, str], object], refusals: Refusals
+        self, domains: Domains, find: Callable[[str, str], Account | None], refusals: Refusals
     ) -> None:
         self.refusals = refusals
         self._domains = domains
@@ -109,13 +111,15 @@ class RequestLog:
 
     def _named(self, uri: Uri) -> tuple[str, str | None, str]:
         """Return the user name and realm of a URI, and what the pages call both."""
-        username, realm = username_of(uri), self._domains.realm_of_sender(uri)
+        username, realm = self._domains.username_of(uri), self._domains.realm_of_sender(uri)
         if realm is None:
             return username, None, printable(uri.text.partition(":")[2].partition(";")[0])
+        account = self._find(username, realm)  # which may have the name in another spelling
+        username = username if account is None else account.username
         return username, realm, printable(self._shown(username, realm))
 
     def _shown(self, username: str, realm: str) -> str:
-        return username if realm == self._domains.main else f"{username}@{realm}"
+        return full_name(username, None if realm == self._domains.main else realm)
 
     def registered(
         self, request: Request, flow: Flow, username: str, realm: str, before: Bindings

@@ -10,6 +10,7 @@ from sip.core.bindings import MAX_CONTACTS
 from sip.core.guesses import FIRST_WAIT, TRIES_OF_USER
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
+from sip.store.accounts import full_name
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +186,24 @@ def test_a_refusal_is_kept_with_its_cause_and_cure(world: World, caplog, happens
     line = lines(caplog, "refused")[-1]
     assert line.startswith(f"refused {row[0]} {row[1]} from bob@example.")
     assert f" at {latest.address}:5060: {cause}" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "aor"),
+    [
+        ("+4930123", f"sip:+49-30-123@{REALM};user=phone"),
+        ("jo\u0308rg", f"sip:j%C3%B6rg@{REALM}"),
+        ("ann@example.org", f"sip:ann%40example.org@{REALM}"),
+    ],
+)
+def test_a_refusal_is_kept_with_its_user_in_any_spelling(world: World, name: str, aor: str):
+    """The page of the user shows it by the name of the account."""
+    phone = world.phone(name, registered=False)
+    phone.aor = aor
+    assert tries(phone, "wrong").status == 401
+    (row,) = world.server.request_log.refusals.of_user(full_name(name), name, REALM)
+    assert row.username == name
+    assert tries(phone, "secret", username=name).status == 200
 
 
 def test_a_wrong_domain_is_told_where_calls_from_outside_are_off(caplog):
