@@ -34,8 +34,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = "git,sudo,ca-certificates"
 USER = "tester"
-# Where unshare is given a root folder as $1 and a command behind it.  A chroot would not do:
-# who is in one can make no user namespaces, which the tests of NAT need.
+# Shell commands that make $1 the root folder and run the rest of their arguments there.  A chroot
+# would not do: a process in one can make no user namespaces, which the tests of NAT need.
 ENTER = """
 set -eu
 mount --bind "$1" "$1"
@@ -53,7 +53,7 @@ umount -l .outside
 hostname bare
 exec "$@"
 """
-# Ends with this script, and takes all processes and mounts in it along.
+# They end with this script, and with them all processes and mounts in them.
 NAMESPACES = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"),
@@ -67,7 +67,7 @@ PIP_OPTION = re.compile(
 
 
 class Failed(Exception):
-    """What was tried did not work; the message says why."""
+    """A command or a preparation failed; the message says why."""
 
 
 def commands_of(readme: str) -> dict[str, str]:
@@ -81,7 +81,7 @@ def commands_of(readme: str) -> dict[str, str]:
     return found
 
 
-# What is taken over from this machine
+# Settings of this machine
 
 
 def apt_sources(suite: str) -> list[str]:
@@ -202,7 +202,7 @@ class System:
 
 @contextmanager
 def ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """See that a process has ended, whatever happens; all in its namespaces ends with it."""
+    """End a process at the end of the block, and with it all that is in its namespaces."""
     try:
         yield
     finally:
@@ -225,7 +225,7 @@ def free_port() -> int:
 
 
 def answers_options(port: int) -> bool:
-    """Tell whether a server answers OPTIONS on UDP within a second."""
+    """Return True if a server answers OPTIONS on UDP within a second."""
     with socket.socket(type=socket.SOCK_DGRAM) as phone:
         phone.settimeout(1)
         phone.connect(("127.0.0.1", port))
@@ -247,7 +247,7 @@ def answers_options(port: int) -> bool:
 
 
 def shows_sign_in(port: int) -> bool:
-    """Tell whether the web admin shows its sign-in page."""
+    """Return True if the web admin shows its sign-in page."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with suppress(OSError), direct.open(f"http://127.0.0.1:{port}/", timeout=5) as page:
         return page.status == 200 and b'type="password"' in page.read()
@@ -255,7 +255,7 @@ def shows_sign_in(port: int) -> bool:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Every process below one."""
+    """Yield the pid of every process below one."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):
             for child in map(int, (task / "children").read_text().split()):
@@ -264,7 +264,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def is_server(pid: int) -> bool:
-    """Tell whether a process is Python that runs sipserver.py."""
+    """Return True if a process is Python that runs sipserver.py."""
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return b"python" in words[0] and b"sipserver.py" in words[1:]
@@ -306,7 +306,7 @@ def remove(folder: Path) -> None:
 
 
 def try_all(given: argparse.Namespace, home: Path) -> None:
-    """Bootstrap, and try what was asked for.  Raises Failed."""
+    """Bootstrap a system, and run the chosen commands.  Raises Failed."""
     commands = commands_of((ROOT / "README.md").read_text())
     began = time.monotonic()
     pristine = System(home / "pristine", began + 60 * given.minutes)
@@ -326,7 +326,7 @@ def try_all(given: argparse.Namespace, home: Path) -> None:
 
 
 def main() -> int:
-    """Try what was asked for; the exit code is 0 when all has passed."""
+    """Run the chosen commands; return exit code 0 when all have passed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", choices=("run", "test"), help="one of the two commands")
     parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help="choose tests")
@@ -341,7 +341,7 @@ def main() -> int:
         print(f"this needs root, and: {' '.join(missing) or 'nothing else'}", file=sys.stderr)
         return 2
     if output_of("git", "-C", str(ROOT), "status", "--porcelain"):
-        print("not committed, and so not tried: there are changes in the working tree", flush=True)
+        print("the working tree has changes that are not committed: they are left out", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     home = Path(tempfile.mkdtemp(prefix="bare-machine-", dir=given.folder))
     home.chmod(0o755)

@@ -2,7 +2,7 @@
 
 import re
 
-# What simple devices send behind a head without meaning a body: line ends, the NUL of a C string.
+# Octets that simple devices send behind a head without a body: line ends, the NUL of a C string.
 _PADDING = b"\r\n\0 \t"
 _SECRETS = re.compile(
     rb"^((?:proxy-)?authorization|(?:proxy|www)-authenticate)[ \t]*:.*(?:\n[ \t].*)*",
@@ -11,10 +11,10 @@ _SECRETS = re.compile(
 
 
 def with_crlf(datagram: bytes) -> bytes | None:
-    """Give a datagram whose head has LF alone at every line end, with CRLF in their place.
+    """Return a datagram with CRLF in its head, where each line of that ends in LF alone.
 
-    The body stays as it is.  None where the head has a CR, or no line end at all: of mixed line
-    ends two elements may see different fields.
+    The body stays as it is.  None where the head has a CR, or no line end at all: two elements may
+    read different fields from mixed line ends.
     """
     head, blank_line, body = datagram.lstrip(b"\n").partition(b"\n\n")
     head += blank_line
@@ -24,10 +24,10 @@ def with_crlf(datagram: bytes) -> bytes | None:
 
 
 def is_padding(octets: bytes) -> bool:
-    """Tell whether octets behind a head hold nothing but line ends, NULs and blanks."""
+    """Return True for octets behind a head that are line ends, NULs and blanks alone."""
     return not octets.strip(_PADDING)
 
 
 def for_log(datagram: bytes) -> bytes:
-    """A message without what proves who sent it: a log is read by many."""
+    """Remove credentials and challenges from a message: a log is read by many."""
     return _SECRETS.sub(rb"\1: ...", datagram)

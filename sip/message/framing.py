@@ -74,7 +74,7 @@ class Framer:
                 return self._line_ends()
             end = buffer.find(b"\r\n\r\n", self._looked)
             if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._looked)):
-                # The sender takes this for the end of its head, and waits for an answer.
+                # The sender means the end of its head, and waits for an answer.
                 raise BadStream("Line end that is not CRLF", 400, bytes(buffer[: odd.end()]))
             if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
                 self._looked = max(0, len(buffer) - 3)

@@ -26,8 +26,8 @@ def _seconds(stat: Path) -> float:
 def seconds_of_a_unit() -> float:
     """The time of a processor that a fixed piece of Python takes on this machine just now.
 
-    A busy machine makes a second of a processor worth less: its caches, its clock and the other
-    half of a core are shared.  What a server may take is told in units, measured beside it.
+    A busy machine does less in a second of a processor, since caches, clock and the other half of
+    a core are shared.  A bound in units, measured beside the server, allows for that.
     """
     began = time.process_time()
     rows: dict[str, tuple[int, str]] = {}
