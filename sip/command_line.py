@@ -45,7 +45,7 @@ _OTHER_WORDS = {
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
 _ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
 _ABOUT_BANS = "show which addresses are banned or trusted, lift a ban, trust a network"
-_ABOUT_FORGIVE = "let a user who has to wait after wrong passwords try again at once"
+_ABOUT_FORGIVE = "lift the wait of a user after wrong passwords"
 _ABOUT_ADMIN = "set the password of the web admin's account"
 _EPILOG = (
     "A flag beats the environment, which beats the file. Flags stand before or after the command,"

@@ -208,7 +208,7 @@ class Imports:
         return job
 
     def _check_free(self) -> None:
-        """Raise TooBusy where the import of this session may not be replaced."""
+        """Raise TooBusy where the import that a session has may not be replaced."""
         job = self.current
         if job and job.is_working:
             raise TooBusy("your last import is still at work; wait for it")
@@ -218,7 +218,7 @@ class Imports:
             )
 
     def _makes_way(self) -> Import | None:
-        """Give the import that makes way for one of this session, None where there is room.
+        """Give the import that makes way for one of a session, None where there is room.
 
         It is the oldest that does not work just now, and holds no password that is still to be
         shown.  Raises TooBusy where there is none.

@@ -105,7 +105,7 @@ def too_many_contacts(bound: int) -> Cause:
 
 
 def unknown_callee(username: str) -> Cause:
-    """Return the cause for a call to a number or name that nobody has."""
+    """Return the cause for a call to an unknown number or name."""
     return Cause(
         f"there is no user {username[:_MAX_NAME]}",
         "Correct what was dialled, or add the user; numbers of a gateway are set by -sip.trunk.",

@@ -89,7 +89,7 @@ def way_back(
 
 @kept(1024)
 def _is_of_one_link(host: str) -> bool:
-    """Tell whether an address means something on its own machine or link alone."""
+    """Return True for a loopback or link-local address."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -99,7 +99,7 @@ def _is_of_one_link(host: str) -> bool:
 
 @kept(1024)
 def _are_neighbours(one: str, other: str) -> bool:
-    """Tell whether two addresses are of one small network: a /24, in IPv6 a /64."""
+    """Return True if two addresses are in one small network: a /24, in IPv6 a /64."""
     try:
         first, second = ip_address(one), ip_address(other)
     except ValueError:
