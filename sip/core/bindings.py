@@ -114,6 +114,16 @@ class Binding:
             return False
         return self.call_id == old.call_id and old.cseq < self.cseq
 
+    def inherit_instance(self, former: Sequence["Binding"]) -> None:
+        """Take the instance of what this takes the place of, if its REGISTER names none.
+
+        One Call-ID is one user agent (§10.2).  Those of pjsip name their instance in the first
+        REGISTER, and later only in the Contact that they remove.
+        """
+        for old in former:
+            if not self.instance and old.instance and old.call_id == self.call_id:
+                self.instance, self.reg_id = old.instance, old.reg_id
+
     def _is_restart_of(self, old: "Binding") -> bool:
         """Return True if one socket, started anew, has made both.
 
@@ -214,10 +224,12 @@ def live(bindings: Bindings, now: float) -> Bindings:
 def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
     """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
 
-    What is wanted with no time left goes.  Raises Refused (500), and nothing is changed, for a
-    request that one of the same Call-ID has overtaken.
+    What is wanted with no time left goes.  A phone that names its instance no more keeps it.
+    Raises Refused (500), and nothing is changed, for a request that one of the same Call-ID has
+    overtaken.
     """
     bindings = list(live(current, now))
+    leaving = [new for new in wanted if new.expires_at <= now] if len(wanted) > 1 else []
     for new in wanted:
         # Equality of URIs is not transitive: a contact is no key to look up by, and one may be
         # equal to several that differ from each other.
@@ -227,11 +239,14 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
             bindings = [b for b in bindings if b not in equal]
         elif equal:  # in the place of the first
             first = equal[0]
+            new.inherit_instance(equal)
             kept = [b for b in bindings if b is first or b not in equal]
             bindings = [new if b is first else b for b in kept]
         else:
+            new.inherit_instance([*leaving, *(b for b in bindings if _is_named(b, leaving))])
             replaced = [b for b in bindings if new.replaces(b) and not _is_named(b, wanted)]
             _check_order(replaced, new, wanted)
+            new.inherit_instance(replaced)
             bindings = [b for b in bindings if b not in replaced]
             bindings.append(new)
     return tuple(bindings)

@@ -311,6 +311,33 @@ def test_a_delayed_duplicate_brings_no_old_contact_back():
     assert updated_bindings((now,), [replace(late, call_id="other")], 0.0)
 
 
+@pytest.mark.parametrize(
+    ("said", "keeps"),
+    [
+        # The same Contact again, another from elsewhere, and another with the old one taken back.
+        ([{"cseq": 2}], True),
+        ([{"cseq": 2, "contact": "sip:b@198.51.100.7:40001", "flow": ELSEWHERE}], True),
+        ([{"cseq": 2, "contact": "sip:new@h"}, {"cseq": 2, "expires_at": 0.0}], True),
+        ([{"cseq": 2, "contact": "sip:new@h"}], False),
+        ([{"call_id": "other"}], False),
+    ],
+)
+def test_a_phone_that_names_its_instance_no_more_keeps_it(said: list[dict], keeps: bool):
+    """§10.2: one Call-ID is one user agent; pjsip names its instance in the first REGISTER."""
+    plain = binding("sip:b@198.51.100.7:40000", behind_nat=True)
+    before = replace(plain, instance=X, reg_id=1)
+    bound = updated_bindings((before,), [replace(plain, **more) for more in said], 0.0)
+    assert (bound[-1].instance, bound[-1].reg_id) == ((X, 1) if keeps else ("", 0))
+
+
+def test_an_instance_may_be_named_in_the_contact_that_goes_alone():
+    """After a restart nothing else may know it."""
+    new = binding("sip:new@h", cseq=2)
+    gone = binding("sip:old@h", 0.0, cseq=2, instance=X, reg_id=1)
+    (bound,) = updated_bindings((), [new, gone], 0.0)
+    assert (bound.instance, bound.reg_id) == (X, 1)
+
+
 def test_a_goodbye_removes_its_own_contact_alone():
     """§10.2.2: a phone may take back its old Contact after it has bound the new one."""
     now = binding("sip:new@h", instance=X, reg_id=1)

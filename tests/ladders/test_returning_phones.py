@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from ladders.carrying import talks
+from ladders.carrying import exchanged, talks
 from world import REALM, Phone, TcpPhone, World
 
 from sip.core.bindings import MAX_CONTACTS
@@ -204,6 +204,24 @@ def test_a_phone_reads_its_own_lease_first(world: World):
 
 
 # Connections that close
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_phone_that_names_its_instance_no_more_keeps_its_call(world: World, is_restarted: bool):
+    """§12.2, as pjsip registers: behind NAT, along a new connection, under a new port."""
+    alice, carol = world.phone("alice"), own_port(world, "carol")
+    carol.sent_by = "192.168.1.20:40001"
+    old = "<sip:carol@192.168.1.20:40001;transport=tcp>"
+    carol.contact = old
+    carol.registers(f"{old};reg-id=1{X}", call_id="carol")
+    call = talks((alice, carol))
+    if is_restarted:
+        world.start_server()
+    carol.hangs_up()
+    carol.connects()
+    carol.contact = "<sip:carol@192.168.1.20:40002;transport=tcp>"
+    carol.registers(carol.contact, f"{old};expires=0;reg-id=1{X}", call_id="carol")
+    exchanged(alice, "BYE", call.here, carol)
 
 
 def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
