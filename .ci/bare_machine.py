@@ -4,6 +4,7 @@
     sudo .ci/bare_machine.py                                  both commands, the whole test suite
     sudo .ci/bare_machine.py --only run
     sudo .ci/bare_machine.py --only test --pytest tests/browser
+    sudo .ci/bare_machine.py --only ci                        .ci/run instead, as root
 
 A Debian is bootstrapped into a temporary folder, with git and sudo and nothing else beyond its
 minimal set, and copied for each command, which an ordinary user runs there in a clone of the last
@@ -34,6 +35,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = "git,sudo,ca-certificates"
 USER = "tester"
+CI = "sudo --preserve-env bash .ci/run"  # what continuous integration runs, as root
 # Shell commands that make $1 the root folder and run the rest of their arguments there.  A chroot
 # would not do: a process in one can make no user namespaces, which the tests of NAT need.
 ENTER = """
@@ -307,13 +309,13 @@ def remove(folder: Path) -> None:
 
 def try_all(given: argparse.Namespace, home: Path) -> None:
     """Bootstrap a system, and run the chosen commands.  Raises Failed."""
-    commands = commands_of((ROOT / "README.md").read_text())
+    commands = commands_of((ROOT / "README.md").read_text()) | {"ci": CI}
     began = time.monotonic()
     pristine = System(home / "pristine", began + 60 * given.minutes)
     pristine.bootstrap(given.suite, given.mirror)
     print(f"bootstrapped in {time.monotonic() - began:.0f} s", flush=True)
     for name, command in commands.items():
-        if given.only in (None, name):
+        if name == given.only or (given.only is None and name != "ci"):
             began = time.monotonic()
             print(f"\n{name}: {command}", flush=True)
             system = pristine.copied_to(home / name)
@@ -328,7 +330,7 @@ def try_all(given: argparse.Namespace, home: Path) -> None:
 def main() -> int:
     """Run the chosen commands; return exit code 0 when all have passed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("run", "test"), help="one of the two commands")
+    parser.add_argument("--only", choices=("run", "test", "ci"), help="one of the commands")
     parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help="choose tests")
     parser.add_argument("--suite", default="bookworm", help="Debian release (bookworm)")
     parser.add_argument("--mirror", default="", metavar="URL", help="instead of apt's own")
