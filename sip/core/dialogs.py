@@ -29,6 +29,7 @@ from sip.core.routing import (
     as_request_uri,
     place_at,
     place_of,
+    username_of,
 )
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets
@@ -228,9 +229,9 @@ class Dialogs:
         """Return the phone of a side if it is registered, but no longer at the place it was at."""
         if not side.is_of_phone:
             return None
-        realm = self._realm(request, request.to.uri)
-        username = self.account_name(request.to.uri, realm)
-        if self.location.is_registered_from(side.seen, username, realm):
+        if self.location.is_registered_from(
+            side.seen, username_of(request.to.uri), self.domains.main
+        ):
             return None  # the usual case, and a cheap check
         bound = self._bound(request, side)
         if not bound or any(_is_at(target, side.seen) for target in bound):
