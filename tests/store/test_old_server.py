@@ -390,10 +390,13 @@ def is_copy(path, rows):
 
 
 # Modes don't bind root, unless it gives up what sets it above them.  A file system that is
-# mounted to be read binds everybody.
+# mounted to be read binds everybody.  To mount one a user needs namespaces, as tests/wire/network.py
+# has them; there it must keep the flags that /tmp often has.
 MORTAL = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]
 BOUND = [] if os.geteuid() else MORTAL
-MOUNTED = ["unshare", "-m", "sh", "-c", 'mount --bind -o ro "$0" "$0" && exec "$@"']
+UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
+READ_ONLY = 'mount --bind -o ro,nosuid,nodev "$0" "$0" && exec "$@"'
+MOUNTED = [*UNSHARE, "sh", "-c", READ_ONLY]
 
 
 @pytest.mark.wire  # it takes many processes
@@ -442,7 +445,7 @@ def test_a_disk_without_room_for_the_copy_leaves_the_file_as_it_is(tmp_path):
     home.mkdir()
     old_file(tmp_path / "old.db", [(n, f"user{n}", ha1(f"user{n}")) for n in range(800)])
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", SMALL, home, sys.executable, str(ROOT / "sipserver.py")],
+        [*UNSHARE, "sh", "-c", SMALL, home, sys.executable, str(ROOT / "sipserver.py")],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -122,7 +122,10 @@ def test_the_command_line_of_its_readme_works_word_for_word(tmp_path: Path):
     }
     log = tmp_path / "server.log"
     process = start(
-        [program("unshare"), "-n", sys.executable, "-c", LOOPBACK, started],
+        [
+            *[program("unshare"), "--user", "--map-root-user", "--net"],
+            *[sys.executable, "-c", LOOPBACK, started],
+        ],
         log,
         cwd=tmp_path,
         env=environment,
@@ -134,7 +137,10 @@ def test_the_command_line_of_its_readme_works_word_for_word(tmp_path: Path):
             30,
         )
         assert process.poll() is None, tail(log)
-        inside = [program("nsenter"), f"--net=/proc/{process.pid}/ns/net", sys.executable]
+        inside = [
+            *[program("nsenter"), "--user", "--net", "--target", str(process.pid)],
+            *["--preserve-credentials", "--", sys.executable],
+        ]
         seen = subprocess.run(
             [*inside, "-c", LOOK], capture_output=True, text=True, timeout=30, check=False
         )

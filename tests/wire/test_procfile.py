@@ -25,7 +25,10 @@ def test_the_procfile_runs_under_honcho(tmp_path: Path):
         "SIPSERVER_DB_PATH": str(tmp_path / "users.db"),
     }
     honcho = subprocess.Popen(
-        [program("unshare"), "-n", sys.executable, "-m", "honcho", "-d", str(REPOSITORY), "start"],
+        [
+            *[program("unshare"), "--user", "--map-root-user", "--net"],
+            *[sys.executable, "-m", "honcho", "-d", str(REPOSITORY), "start"],
+        ],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
