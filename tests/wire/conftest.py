@@ -10,8 +10,8 @@ import pytest
 
 from tests.wire.baresip import Baresip
 from tests.wire.line import Line
-from tests.wire.network import LOOPBACK, Loopback, Machine
-from tests.wire.phone import Phone
+from tests.wire.network import LOOPBACK, Loopback, Machine, Network
+from tests.wire.phone import Phone, Place
 from tests.wire.pjsua import Pjsua
 from tests.wire.server import CALLEES, CALLERS, Server
 from tests.wire.sipp import Sipp
@@ -73,6 +73,25 @@ def registered(server: Server, phone) -> Callable[..., Phone]:
 
     def start(kind: type[Baresip | Pjsua], user: str) -> Phone:
         new = phone(kind, user, server)
+        new.registers()
+        return new
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    """The small Internet that modules with a `machine` of it play in."""
+    with contextlib.closing(Network()) as network:
+        yield network
+
+
+@pytest.fixture
+def at(server: Server, network: Network, phone) -> Callable[[Place, str], Phone]:
+    """Start the phone of a user at a place, and let it register."""
+
+    def start(place: Place, user: str) -> Phone:
+        new = phone(place.kind, user, server, machine=getattr(network, place.machine))
         new.registers()
         return new
 

@@ -8,6 +8,8 @@
                              192.168.1.10  .11     192.168.1.10
                               home_desk  kitchen    office_desk
 
+A `Mobile` is not in the picture: a test carries it from one place to another.
+
 Each machine in it is a network namespace that a process holds (holder.py) and that is gone with it.
 All belong to one user namespace, so whoever runs the tests is root there and nowhere else.
 """
@@ -22,6 +24,9 @@ from tests.wire.programs import PATIENCE, free_port_of_both, own_address, progra
 
 HOLDER = Path(__file__).with_name("holder.py")
 CONNTRACK = "/proc/sys/net/netfilter/nf_conntrack"
+# Of each bridge, which else takes the lowest of its ports' and changes it when a cable comes or
+# goes; and of a machine that is carried about: what others have learned of both stays right.
+BRIDGE_MAC, MOBILE_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 M = TypeVar("M", bound="Machine")
 
 # What a router of the cheaper kind does: all from the LAN leaves from its one address, from ports
@@ -67,6 +72,9 @@ LOOPBACK = Loopback()
 
 class Machine:
     """A machine with a network of its own, none at first."""
+
+    mac = ""  # of its interface; if empty, any
+    interface = ""  # that it is plugged in by
 
     def __init__(self, *addresses: str, beside: "Machine | None" = None) -> None:
         """One that is to have `addresses`, in the user namespace of `beside` if one is given."""
@@ -133,8 +141,9 @@ class Machine:
     def plugs_into(self, switch: "Machine", bridge: str, port: str, name: str) -> None:
         """Lay a cable, called `name` here, to a `bridge` of another machine."""
         self.interface = name
+        mac = f"address {self.mac} " if self.mac else ""
         switch.sets_up(
-            f"link add {port} type veth peer name {name} netns {self.holder.pid}\n"
+            f"link add {port} type veth peer name {name} {mac}netns {self.holder.pid}\n"
             f"link set {port} master {bridge} up\n"
         )
         lines = [_give(address, name) for address in self.addresses]
@@ -152,13 +161,22 @@ class Router(Machine):
     def __init__(self, address: str, internet: Machine, port: str) -> None:
         super().__init__(address, beside=internet)
         self.plugs_into(internet, "internet", port, "internet")
-        self.sets_up(f"link add lan type bridge\n{_give('192.168.1.1', 'lan')}\nlink set lan up\n")
+        self.sets_up(
+            f"link add lan address {BRIDGE_MAC} type bridge\n"
+            f"{_give('192.168.1.1', 'lan')}\n"
+            "link set lan up\n"
+        )
         self._writes("/proc/sys/net/ipv4/ip_forward", 1)
         self.takes_ports(20000)
 
     def takes_ports(self, first: int) -> None:
         """Let what leaves from now on have one of a hundred ports."""
         self.does("nft", "-f", "-", input=MASQUERADE.format(first=first, last=first + 99))
+
+    def connects(self, machine: Machine, port: str) -> None:
+        """Plug a machine into the LAN."""
+        machine.plugs_into(self, "lan", port, "lan")
+        machine.sets_up("route add default via 192.168.1.1\n")
 
     def forgets_after(self, seconds: int) -> None:
         """Forget a way through as soon as nothing has gone along it for so long."""
@@ -195,7 +213,7 @@ class Network:
     def _build(self) -> None:
         self.server = self._has(Machine("192.0.2.1", "2001:db8::1"))
         self.server.sets_up(
-            "link add internet type bridge\n"
+            f"link add internet address {BRIDGE_MAC} type bridge\n"
             f"{_give('192.0.2.1', 'internet')}\n"
             f"{_give('2001:db8::1', 'internet')}\n"
             "link set internet up\n"
@@ -216,13 +234,42 @@ class Network:
 
     def _phone(self, router: Router, port: str, *addresses: str) -> Machine:
         phone = self._has(Machine(*addresses, beside=self.server))
-        phone.plugs_into(router, "lan", port, "lan")
-        phone.sets_up("route add default via 192.168.1.1\n")
+        router.connects(phone, port)
         return phone
 
     def close(self) -> None:
         for machine in self.machines:
             machine.close()
+
+
+class Mobile(Machine):
+    """A machine that is carried from one place to another; at first it is nowhere."""
+
+    mac = MOBILE_MAC
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(beside=network.server)
+        self.network = network
+
+    def moves_to(self, place: str, address: str) -> None:
+        """Be unplugged, and plugged in at "home", "office" or "street", with an address there."""
+        self.unplugs()
+        self.addresses = (address,)
+        if place == "street":
+            self.plugs_into(self.network.server, "internet", "mobile", "internet")
+        else:
+            router = {"home": self.network.home, "office": self.network.office}[place]
+            router.connects(self, "mobile")
+
+    def unplugs(self) -> None:
+        """Lose the cable, and with it the address and all connections."""
+        if self.interface:
+            self.sets_up(f"link delete {self.interface}\n")
+            self.interface = ""
+
+    def close(self) -> None:
+        self.unplugs()  # the namespace goes some time after its process: the next has to fit in
+        super().close()
 
 
 def _give(address: str, device: str) -> str:

@@ -31,6 +31,17 @@ class Event:
     text: str = ""  # a message's body, or the program's own words
 
 
+@dataclass(frozen=True)
+class Place:
+    """A phone of some make at a machine of the network."""
+
+    kind: "type[Phone]"
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__}-{self.machine}"
+
+
 class Phone:
     """A phone without its engine; `Baresip` and `Pjsua` drive one each."""
 

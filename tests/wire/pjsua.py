@@ -19,6 +19,7 @@ class Pjsua(Phone):
 
     kind = "pjsua2"
     private_address = ""
+    roams = False  # it takes each address that its machine has, or gets later
     # What is set in the configuration of its account; a name in capitals is a constant of pjsua2.
     account_setup: ClassVar[dict[str, bool | int | str]] = {}
 
@@ -31,7 +32,7 @@ class Pjsua(Phone):
             "user": user,
             "transport": self.transport,
             "uri": self.uri,
-            "address": self.address,
+            "address": "" if self.roams else self.address,
             "log": str(self.log),
             "account_setup": self.account_setup,
         }
@@ -68,6 +69,11 @@ class Pjsua(Phone):
     def unregisters(self) -> None:
         self._do("unregister")
         self.expects("unregistered")
+
+    def handles_ip_change(self) -> None:
+        """Note that its machine has another address, as an app is told by its system."""
+        self.address = self.machine.phone_address()
+        self._do("handle_ip_change")
 
     def dials(self, to: Phone | str) -> None:
         self._do("call", to=uri_of(to))
@@ -133,6 +139,15 @@ class Pjsua(Phone):
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}") from None
         return found[0]
+
+    def has_every_ack(self) -> None:
+        """Wait for the ACK of each INVITE that has come: before it, no other may be sent."""
+
+        def numbers(method: str) -> set[str]:
+            found = self._received((f"{method} .*", rf"CSeq: (\d+) {method}"))
+            return {match[1] for match in found}
+
+        until(lambda: numbers("INVITE") <= numbers("ACK"), f"{self} has every ACK")
 
     def has_not_received(self, *lines: str) -> None:
         """Fail if a message with these lines has come; what may have caused one must be over."""

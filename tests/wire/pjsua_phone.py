@@ -213,6 +213,9 @@ class Phone:
     def do_unregister(self) -> None:
         self.account.setRegistration(False)
 
+    def do_handle_ip_change(self) -> None:
+        self.endpoint.handleIpChange(pj.IpChangeParam())
+
     def do_call(self, to: str) -> None:
         call = Call(self)
         call.makeCall(to, pj.CallOpParam(True))

@@ -15,20 +15,28 @@ REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 10.0  # seconds; what takes longer on a loopback is lost, not late
 
 
-def own_address() -> str:
+def own_address(neighbour: str = "") -> str:
     """An address of the loopback network that nobody else holds, all its ports free.
 
     A phone with an address of its own may use the ports of the book, and what leaves
-    from a wrong address shows.  127.0.x.x is left to the server.
+    from a wrong address shows.  127.0.x.x is left to the server.  The address is in the /24 of
+    `neighbour`, if one is given.
     """
+    near = neighbour.rpartition(".")[0]
     while True:
-        address = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((address, 5060))
-            except OSError:
-                continue
-        return address
+        network = near or f"127.{random.randint(1, 254)}.{random.randint(0, 255)}"
+        address = f"{network}.{random.randint(1, 254)}"
+        if _is_free(address, socket.SOCK_DGRAM) and _is_free(address, socket.SOCK_STREAM):
+            return address
+
+
+def _is_free(address: str, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind((address, 5060))
+        except OSError:
+            return False
+    return True
 
 
 # Below those that the system gives to whoever asks for none (net.ipv4.ip_local_port_range).

@@ -37,6 +37,7 @@ class Sipp:
         domain: str = "example.test",
         from_domain: str | None = None,
         contact: str = "",
+        method: str = "INVITE",
         address: str | None = None,
         port: int = 5060,
         machine: Loopback | Machine = LOOPBACK,
@@ -47,11 +48,12 @@ class Sipp:
     ) -> None:
         """Start it, sending to the socket `to`.
 
-        `people` are rows of callee, caller and the caller's password, taken in turns.  On "tcp" all
-        calls share one connection.
+        `people` are rows of callee, caller and the caller's password, taken in turns.  `contact`
+        and `method` are what a scenario says of them.  On "tcp" all calls share one connection.
         """
         self.scenario, self.calls, self.seconds = scenario, calls, seconds
         self.home = home
+        self.transport = transport
         self.proc = machine.proc
         self.address = address or machine.phone_address()
         self.port = port
@@ -62,7 +64,7 @@ class Sipp:
             *["-t", {"udp": "u1", "tcp": "t1"}[transport]],
             *["-m", str(calls), "-r", str(rate), "-l", str(calls), "-d", str(int(pause * 1000))],
             *["-key", "domain", domain, "-key", "from_domain", from_domain or domain],
-            *["-key", "contact", contact],
+            *["-key", "contact", contact, "-key", "method", method],
             *["-timeout", f"{seconds}s", "-timeout_error", "-recv_timeout", "20000"],
             *["-nostdin", "-skip_rlimit"],
             *["-trace_stat", "-stf", str(home / "statistics.csv"), "-fd", "1"],

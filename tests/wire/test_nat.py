@@ -5,16 +5,15 @@ goes astray, or to somebody else.  Media are not looked at: they are the phones'
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
 from tests.wire.baresip import Baresip, BaresipTcp
 from tests.wire.network import Machine, Network, Router
-from tests.wire.phone import Phone
+from tests.wire.phone import Phone, Place
 from tests.wire.pjsua import Pjsua
 from tests.wire.programs import until
 from tests.wire.server import CALLEES, Server
@@ -48,22 +47,12 @@ class PrivateTcp(Private):
 
     kind = "unaware pjsua2 on TCP"
     transport = "tcp"
-    account_setup: ClassVar = Private.account_setup | {
+    retries: ClassVar = {
         "regConfig.firstRetryIntervalSec": 1,
         "regConfig.retryIntervalSec": 1,
         "regConfig.randomRetryIntervalSec": 0,
     }
-
-
-@dataclass(frozen=True)
-class Place:
-    """A phone of some make at a machine of the network."""
-
-    kind: type[Phone]
-    machine: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.__name__}-{self.machine}"
+    account_setup: ClassVar = Private.account_setup | retries
 
 
 def places(*pairs: tuple[Place, Place]) -> pytest.MarkDecorator:
@@ -72,28 +61,10 @@ def places(*pairs: tuple[Place, Place]) -> pytest.MarkDecorator:
     )
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with closing(Network()) as network:
-        yield network
-
-
 @pytest.fixture
 def machine(network: Network) -> Machine:
     """Where the server of `conftest.py` runs."""
     return network.server
-
-
-@pytest.fixture
-def at(server: Server, network: Network, phone) -> Callable[[Place, str], Phone]:
-    """Start the phone of a user at a place, and let it register."""
-
-    def start(place: Place, user: str) -> Phone:
-        new = phone(place.kind, user, server, machine=getattr(network, place.machine))
-        new.registers()
-        return new
-
-    return start
 
 
 @pytest.fixture
