@@ -119,7 +119,7 @@ class Dialogs:
         told = next((target for target in known if target.place == wanted), None)
         if (
             told is not None
-            and (moved is None or moved.source == told.source[0])
+            and _is_told_from_where_it_is(told, moved)
             and (told.flow is None or self.transports.leads_on(told.flow))
         ):
             return self._named(request, side, told.source, told.flow)
@@ -252,7 +252,7 @@ class Dialogs:
         # A phone with an instance id never becomes one without, nor the other way round.
         others = [t for t in phones if t.phone and not t.phone.instance]
         if side.has_instance:
-            others = []
+            others = [t for t in others if side.is_only and len(phones) == 1]
         equal = [target for target in others if is_same_contact(parse_uri(target.uri_text), uri)]
         ported = [
             target
@@ -290,7 +290,7 @@ class Dialogs:
         if contact is None:
             return True
         way = self._way_back(request, contact, flow, side)
-        if _is_in_ticket(side, contact, way) or self._is_told(request, place_of(contact)):
+        if _is_in_ticket(side, contact, way) or self._is_told_by(request, contact, way):
             return True
         if not self._is_sender(request, side, flow):
             return False
@@ -347,8 +347,18 @@ class Dialogs:
             self.domains,
             self.resolver,
             truthful=shows_source(request.via, flow),
-            is_plain=side.flow is None,
+            is_plain=_is_plain(side),
         )
+
+    def _is_told_by(self, request: Request, contact: Uri, way: Flow | None) -> bool:
+        """Return True if the sender of a request has told its Contact already, along that way."""
+        wanted = hash(place_of(contact))
+        for target in self.remote_targets.of_side(request.call_id, request.from_.tag):
+            if target.place == wanted:
+                if way is None or target.flow is None:
+                    return way is target.flow
+                return (way.transport, way.remote) == (target.flow.transport, target.flow.remote)
+        return False
 
     def _is_told(self, request: Request, place: str) -> bool:
         """Return True if the sender of a request has told a place in this dialog already."""
@@ -366,7 +376,9 @@ class Dialogs:
 
     def _is_sender(self, request: Request, side: Passage, flow: Flow) -> bool:
         """Return True if a request comes from where its side was seen, or is registered now."""
-        if flow.remote == side.seen or self._is_told(request, place_at(flow.remote)):
+        if flow.remote == side.seen or self._is_told(
+            request, place_at(flow.remote, flow.transport)
+        ):
             return True
         if self._trunk(side, request.from_.uri) is not None:
             return self.trunks.is_gateway(flow.remote)
@@ -407,6 +419,26 @@ class Dialogs:
         ] or [answered]
 
 
+def _is_plain(side: Passage) -> bool:
+    """Return True for a side that is reached at its Contact, not behind NAT.
+
+    Such a phone has a flow in its ticket as well where the other side is a stranger.
+    """
+    if side.flow is None:
+        return True
+    return side.flow.transport == "UDP" and side.is_of_phone and not side.is_bound
+
+
+def _is_told_from_where_it_is(told: RemoteTarget, moved: Target | None) -> bool:
+    """Return False if a phone has registered from elsewhere since it told a place."""
+    if moved is None:
+        return True
+    phone = moved.phone
+    if told.flow is None or phone is None or phone.flow is None:
+        return moved.source == told.source[0]
+    return phone.flow.remote == told.source
+
+
 def _next_uri(request: Request) -> Uri:
     """Where a request goes next: its first Route, else its Request-URI (§16.6, step 7)."""
     if "route" not in request.present:
@@ -423,7 +455,7 @@ def _is_in_ticket(side: Passage, contact: Uri, way: Flow | None) -> bool:
         return way is None and side.is_at(place_of(contact))
     if way is not None:
         return (way.transport, way.remote) == (side.flow.transport, side.flow.remote)
-    return place_of(contact) == place_at(side.seen)
+    return place_of(contact) == place_at(side.seen, side.flow.transport)
 
 
 def _is_at(target: Target, place: Endpoint) -> bool:

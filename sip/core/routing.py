@@ -261,9 +261,9 @@ def place_of(uri: Uri) -> str:
     return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
 
 
-def place_at(endpoint: Endpoint) -> str:
+def place_at(endpoint: Endpoint, transport: str = "UDP") -> str:
     """The place of a URI that has this address and port and no more, as `place_of` writes it."""
-    return f"sip;{endpoint[0]};{endpoint[1]};udp;"
+    return f"sip;{endpoint[0]};{endpoint[1]};{transport.lower()};"
 
 
 def by_preference(targets: Iterable[Target]) -> list[list[Target]]:

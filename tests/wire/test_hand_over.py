@@ -50,6 +50,14 @@ class Silent(Telling):
     account_setup: ClassVar = Telling.account_setup | {"ipChangeConfig.reinviteFlags": 0}
 
 
+class SilentTcp(Silent):
+    """The same on a connection."""
+
+    kind = "silent pjsua2 on TCP"
+    transport = "tcp"
+    account_setup: ClassVar = Silent.account_setup | PrivateTcp.retries
+
+
 @pytest.fixture
 def machine(network: Network) -> Machine:
     """Where the server of `conftest.py` runs."""
@@ -115,6 +123,8 @@ def restart(server: Server, *phones: Phone) -> None:
 ABROAD = (("home", "192.168.1.20"), ("office", "192.168.1.20"), ("street", "192.0.2.40"))
 DHCP = (("street", "192.0.2.40"), ("street", "192.0.2.41"), ("home", "192.168.1.20"))
 
+IN_HOME = (("home", "192.168.1.20"), ("home", "192.168.1.21"), ("home", "192.168.1.22"))
+
 
 @pytest.mark.parametrize(
     ("kind", "journey", "peer", "caller"),
@@ -122,7 +132,10 @@ DHCP = (("street", "192.0.2.40"), ("street", "192.0.2.41"), ("home", "192.168.1.
         (Telling, ABROAD, Place(Private, "office_desk"), "mobile"),
         (TellingTcp, ABROAD, Place(Private, "kitchen"), "peer"),
         (Silent, ABROAD, Place(PrivateTcp, "office_desk"), "mobile"),
-        (Hasty, ABROAD[:2], Place(BaresipTcp, "street"), "peer"),
+        (SilentTcp, ABROAD, Place(PrivateTcp, "office_desk"), "mobile"),
+        (Silent, IN_HOME, Place(Pjsua, "street"), "mobile"),
+        (SilentTcp, IN_HOME, Place(Private, "office_desk"), "peer"),
+        (Hasty, ABROAD, Place(BaresipTcp, "street"), "peer"),
         (Telling, DHCP, Place(Pjsua, "street"), "peer"),
         (TellingTcp, DHCP, Place(Baresip, "street"), "mobile"),
         (Silent, DHCP, Place(Baresip, "street"), "peer"),
@@ -131,6 +144,9 @@ DHCP = (("street", "192.0.2.40"), ("street", "192.0.2.41"), ("home", "192.168.1.
         "Wi-Fi",
         "Wi-Fi by TCP",
         "Wi-Fi, only registered",
+        "Wi-Fi by TCP, only registered",
+        "same Wi-Fi, only registered",
+        "same Wi-Fi by TCP, only registered",
         "Wi-Fi, only told",
         "DHCP",
         "DHCP by TCP",
@@ -154,8 +170,10 @@ def test_a_call_follows_a_phone_into_other_networks(mobile, at, kind, journey, p
     [
         (Telling, ABROAD, Place(Private, "office_desk")),
         (Silent, DHCP, Place(Pjsua, "street")),
+        (TellingTcp, ABROAD, Place(Private, "office_desk")),
+        (SilentTcp, DHCP, Place(PrivateTcp, "office_desk")),
     ],
-    ids=["Wi-Fi", "DHCP, only registered"],
+    ids=["Wi-Fi", "DHCP, only registered", "Wi-Fi by TCP", "DHCP by TCP, only registered"],
 )
 def test_a_restart_loses_no_phone_that_has_moved(server, mobile, at, kind, journey, peer):
     """RFC 5626 §5.3: what was told is forgotten, and the binding leads to the phone."""

@@ -72,6 +72,25 @@ def test_a_callee_moves_by_a_target_refresh(place, play, method, from_domain):
     play("caller_follows_refresh", callee, there, from_domain=from_domain)
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_told_place_tells_another(place, play, method):
+    """RFC 3261 §12.2.2: the phone at the Contact of the 200 refreshes its target from there."""
+    last = place("hung_up_there")
+    there = place("callee_moves_on", uri_of(last), method=method)
+    play("caller_follows_twice", place("callee_elsewhere", uri_of(there)), there)
+    last.succeeds()
+
+
+@pytest.mark.parametrize("transport", ["udp"])
+@pytest.mark.parametrize("from_domain", [USER, STRANGER], ids=["user", "stranger"])
+def test_a_callee_moves_to_another_subnet(place, play, from_domain):
+    """RFC 3261 §12.2.2: no NAT is between, so the Contact is meant."""
+    there = place("moved_there", address=own_address())
+    callee = place("callee_moves", uri_of(there))
+    play("caller_follows_refresh", callee, there, from_domain=from_domain)
+
+
 @pytest.mark.parametrize(("method", "transport"), [("INVITE", "udp"), ("UPDATE", "tcp")])
 def test_a_caller_moves_by_a_target_refresh(place, play, method):
     """RFC 3261 §12.2.2, RFC 3311 §5.2: the BYE of the callee reaches the Contact it has told."""
