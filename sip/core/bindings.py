@@ -75,13 +75,19 @@ class Binding:
         """
         if not self.has_contact(other.contact):
             return False
-        are_others = self.instance and other.instance and self.instance != other.instance
+        are_others = self.instance and other.instance and not self._has_instance_of(other)
         return not (
             are_others
             and self.behind_nat
             and other.behind_nat
             and network_of(self.flow.remote[0]) != network_of(other.flow.remote[0])
         )
+
+    def _has_instance_of(self, other: "Binding") -> bool:
+        """Compare instance ids: the URN of a UUID has no case (RFC 5626 §4.1)."""
+        if not self.instance or not other.instance:
+            return False
+        return self.instance == other.instance or self.instance.lower() == other.instance.lower()
 
     @property
     def key(self) -> Key:
@@ -100,7 +106,7 @@ class Binding:
         reg-ids of one instance are flows that live side by side.  Without them a phone is known by
         its socket, or by its Call-ID.
         """
-        if self.instance and self.instance == old.instance:
+        if self._has_instance_of(old):
             if self.reg_id == old.reg_id:
                 return True
             if self.reg_id and old.reg_id:
@@ -175,7 +181,7 @@ class Binding:
         Of IPv6 that is the network: many devices take a new address each day.  Behind a Path the
         flow is the proxy's, and the contact has the address.
         """
-        if self.instance and self.instance == other.instance:
+        if self._has_instance_of(other):
             return True
         if self.has_contact(other.contact):
             return True
@@ -207,7 +213,7 @@ class Binding:
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
         """The phone that is bound, as one of `aor`."""
-        return Phone(aor, self.instance, self.call_id, self.flow, is_only)
+        return Phone(aor, self.instance.lower(), self.call_id, self.flow, is_only)
 
 
 Bindings = tuple[Binding, ...]

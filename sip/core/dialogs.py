@@ -373,6 +373,8 @@ class Dialogs:
     ) -> None:
         if place := place_of(contact):
             self.remote_targets.add(request.call_id, tag, place, way, source)
+            uri_text = as_request_uri(contact.text)
+            self.remote_targets.move_answer(request.call_id, tag, uri_text, way)
 
     def _is_sender(self, request: Request, side: Passage, flow: Flow) -> bool:
         """Return True if a request comes from where its side was seen, or is registered now."""
@@ -392,13 +394,35 @@ class Dialogs:
 
     # Without a ticket: a caller that ignores our Record-Route
 
-    def answered_target(self, request: Request, flow: Flow) -> Target | None:
-        """The phone that has answered a call of this sender a moment ago, None for any other."""
+    def answered_target(self, request: Request, flow: Flow, bound: list[Target]) -> Target | None:
+        """The phone that has answered a call of this sender a moment ago, None for any other.
+
+        `bound` are the phones of the user that the request names.  It is one of them, where it is
+        registered now; else it is where it has answered.
+        """
         call = self.remote_targets.answered(
             request.call_id, request.to.tag, request.from_.tag, flow.remote[0]
         )
         if call is None:
             return None
+        place = place_of(parse_uri(call.uri_text))
+        same = [t for t in bound if t.phone and self.tickets.is_phone(call.callee, t.phone)]
+        there = [
+            target
+            for target in same or bound
+            if place_of(parse_uri(target.uri_text)) == place
+            and (call.flow is None or target.flow == call.flow)
+        ]
+        if there:
+            return there[0]
+        phone = None
+        if call.callee.is_of_phone and not call.routes:
+            phone = self._current_phone(request, call.callee, bound)
+        has_moved = phone is not None and not any(
+            _is_at(t, call.callee.seen) for t in same or bound
+        )
+        if phone is not None and has_moved:
+            return phone
         return Target(
             call.uri_text,
             call.flow,
@@ -407,16 +431,6 @@ class Dialogs:
             trunk=call.trunk,
             is_told=True,
         )
-
-    def answered_among(self, targets: list[Target], answered: Target) -> list[Target]:
-        """Of the phones of a user, the one that has answered; else the place it answered from."""
-        place = place_of(parse_uri(answered.uri_text))
-        return [
-            target
-            for target in targets
-            if place_of(parse_uri(target.uri_text)) == place
-            and (answered.flow is None or target.flow == answered.flow)
-        ] or [answered]
 
 
 def _is_plain(side: Passage) -> bool:

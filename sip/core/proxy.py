@@ -211,12 +211,22 @@ class Proxy:
         if "route" in request.present:
             return None
         if passage is None:
-            return self.dialogs.answered_target(request, flow)
+            return self._answered(request, flow)
         realm = self._realm_here(request)
         if realm is None:
             return None
         targets = self._target_set().of_user(self.domains.username_of(request.uri), realm)
         return max(targets, key=lambda target: target.q, default=None)
+
+    def _answered(self, request: Request, flow: Flow) -> Target | None:
+        """The phone of the dialog of a caller that shows no Route, None if none is known."""
+        if not request.to.tag or "route" in request.present:
+            return None
+        realm, name = self._realm_here(request), self.domains.username_of(request.uri)
+        bound: list[Target] = []
+        if realm is not None and name:
+            bound = self._target_set().of_user(name, realm)
+        return self.dialogs.answered_target(request, flow, bound)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
         """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
@@ -226,17 +236,13 @@ class Proxy:
         account = self._caller(request, upstream)
         target_set = self._target_set()
         is_stranger = account is None and not self._is_of_gateway(request, upstream)
-        answered = None
-        if request.to.tag and "route" not in request.present:
-            answered = self.dialogs.answered_target(request, upstream.flow)
+        answered = self._answered(request, upstream.flow)
         if answered is None:
             targets = self._targets(
                 request, upstream, realm, account, target_set, is_stranger=is_stranger
             )
         else:
-            name = self.domains.username_of(request.uri)
-            bound = target_set.of_user(name, realm) if realm else []
-            targets = self.dialogs.answered_among(bound, answered)
+            targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
         record_routes, came_by = self.record_routes, upstream.flow
 

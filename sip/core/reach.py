@@ -59,6 +59,15 @@ def is_hidden(contact: SipUri, seen: str) -> bool:
     return _is_private(host) and not _is_private(seen)
 
 
+def is_on_connection_of(contact: SipUri, flow: Flow) -> bool:
+    """Return True for a Contact at the other end of a connection, which then leads to it.
+
+    Many phones on a connection leave `transport=tcp` out; one that says `udp` means it.
+    """
+    is_there = flow.connection > 0 and contact.host == flow.remote[0]
+    return is_there and (contact.param("transport") or "").lower() != "udp"
+
+
 def way_back(
     contact: Uri,
     flow: Flow,
@@ -76,7 +85,7 @@ def way_back(
     source = flow.remote[0]
     if not isinstance(contact, SipUri) or domains.is_us(contact):
         return flow
-    if flow.connection and contact.host == source:
+    if is_on_connection_of(contact, flow):
         return lasting_flow(contact, flow, truthful=truthful)
     if not truthful or is_hidden(contact, source) or not resolver.may_reach(contact, source):
         return flow

@@ -8,7 +8,7 @@ the proxies behind us; so that is signed into our value on the way back (§16.7,
 import re
 from collections.abc import Callable
 
-from sip.core.reach import is_hidden, lasting_flow, way_back
+from sip.core.reach import is_hidden, is_on_connection_of, lasting_flow, way_back
 from sip.core.remote_targets import AnsweredCall, RemoteTargets
 from sip.core.routing import Domains, Phone, Target, as_request_uri, place_of
 from sip.core.ticket import Passage, Tickets, contact_place, with_answer
@@ -127,7 +127,7 @@ class RecordRoutes:
             return ""
         if self._is_out_of_reach(uri, target, way):
             return ""
-        is_on_connection = way.connection > 0 and uri.host == way.remote[0]
+        is_on_connection = is_on_connection_of(uri, way)
         is_registered = not is_routed and (
             (uri.host, uri.port or DEFAULT_PORT) == way.remote
             or place_of(uri) == place_of(parse_uri(target.uri_text))
@@ -249,7 +249,8 @@ class DialogStart:
     ) -> None:
         request = self.request
         tag = hash(request.from_.tag)
-        call = AnsweredCall(uri_text, flow, routes, tag, self._caller, self.target.trunk)
+        callee, trunk = self.to_callee, self.target.trunk
+        call = AnsweredCall(uri_text, flow, routes, tag, self._caller, callee, trunk)
         self.record_routes.remote_targets.add_answer(request.call_id, callee_tag, call)
 
 

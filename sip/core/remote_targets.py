@@ -7,6 +7,7 @@ within bounds, and forgotten by a restart: then the bindings of its user lead to
 from collections import OrderedDict
 from typing import NamedTuple
 
+from sip.core.ticket import Passage
 from sip.core.trunk import Trunk
 from sip.transport.flow import Endpoint, Flow
 
@@ -36,8 +37,8 @@ class RemoteTarget(NamedTuple):
 class AnsweredCall(NamedTuple):
     """Where the ACK of a 2xx goes, by the Contact and the Record-Route of that 2xx.
 
-    `caller_tag` is hashed; `caller` is the host that the INVITE came from; `trunk` is that of a
-    call by a gateway.
+    `caller_tag` is hashed; `caller` is the host that the INVITE came from; `callee` is the side
+    that has answered; `trunk` is that of a call by a gateway.
     """
 
     uri_text: str
@@ -45,6 +46,7 @@ class AnsweredCall(NamedTuple):
     routes: tuple[str, ...]
     caller_tag: int
     caller: str
+    callee: Passage
     trunk: Trunk | None
 
 
@@ -79,6 +81,13 @@ class RemoteTargets:
         self._answered[key] = answered  # the latest are last
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
+
+    def move_answer(self, call_id: str, tag: str, uri_text: str, flow: Flow | None) -> None:
+        """Remember the later target of a callee that has answered, if it is one."""
+        key = hash((call_id, tag))
+        known = self._answered.get(key)
+        if known is not None and len(uri_text) <= MAX_KEPT_LENGTH:
+            self._answered[key] = known._replace(uri_text=uri_text, flow=flow)
 
     def answered(
         self, call_id: str, callee_tag: str, caller_tag: str, caller: str

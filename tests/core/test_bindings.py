@@ -216,6 +216,7 @@ CAME_BACK = [  # what the old binding and the new one have in common, and not; a
     ({"instance": X, "behind_nat": True}, {"instance": X}, 1),
     ({"instance": X}, {"instance": X, "flow": BY_TCP}, 1),
     ({"instance": X, "path": ("<sip:a;lr>",)}, {"instance": X, "path": ("<sip:b;lr>",)}, 1),
+    ({"instance": X}, {"instance": X.upper()}, 1),
     # Flows of one instance side by side, and other instances.
     ({"instance": X, "reg_id": 1}, {"instance": X, "reg_id": 2}, 2),
     ({"instance": X, "reg_id": 1}, {"instance": X, "reg_id": 2, "call_id": "call"}, 2),

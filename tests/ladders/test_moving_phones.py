@@ -340,6 +340,37 @@ def test_a_caller_without_routes_reaches_the_phone_that_answered(world: World):
     assert mobile.hears_nothing()
 
 
+@pytest.mark.parametrize("way", ["Call-ID", "instance", "alone", "refresh"])
+def test_a_caller_without_routes_reaches_a_phone_that_moves(world: World, way: str):
+    """§16.5, §12.2.2: by the binding that the phone has now, or the Contact that it has told."""
+    alice, bob = world.phones("alice", "bob")
+    same = {"call_id": "one"} if way == "Call-ID" else {}
+    bob.registers(
+        bob.contact + (';+sip.instance="<urn:uuid:1>"' if way == "instance" else ""), **same
+    )
+    call = calls((alice, bob))
+    bob.answers(call.received, 200)
+    here = dialog_of_caller(call.invite, alice.gets(200))
+    there = dialog_of_callee(call.received, bob.answers(call.received, 200))
+    alice.inbox.clear()
+    if way == "refresh":
+        again = at(world, bob, "another host")
+        own, bob.contact = bob.contact, again.contact
+        goes_to(bob, "UPDATE", there, alice)
+        bob.contact = own
+    else:
+        again = moves(world, bob, way)
+    here.routes, here.target = [], bob.aor
+    alice.sends_within("ACK", here, cseq=call.invite.cseq[0])
+    again.gets("ACK")
+    for method in ("INVITE", "BYE"):
+        sent = alice.sends_within(method, here)
+        alice.transmits(alice.with_credentials(sent, alice.gets(407)))
+        again.answers(again.gets(method), 200)
+        alice.gets(200)
+    assert not world.lost
+
+
 def test_a_stranger_without_routes_hangs_up_too(world: World):
     """The same for a caller from outside; nobody else's ACK passes."""
     bob, stranger = world.phone("bob"), world.phone("x", registered=False)
