@@ -6,7 +6,7 @@ monkey.patch_all()
 
 import sys
 
-from sip.command_line import main
+from sip.cli.main import main
 from sip.config import Config
 from sip.store.accounts import objects_that_stay
 

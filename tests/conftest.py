@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from world import World
 
-from sip.command_line import main
+from sip.cli.main import main
 from tests.wire.programs import tail
 from tests.wire.server import Server
 

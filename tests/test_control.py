@@ -14,7 +14,7 @@ from gevent import socket as green
 from gevent.threadpool import ThreadPool
 
 from sip import control
-from sip.command_line import main
+from sip.cli.main import main
 from sip.control import MAX_PATH_BYTES, MAX_REQUEST_BYTES, ControlError, NotRunning, control_path
 from sip.control_handlers import control_handlers
 from sip.control_server import MAX_COMMANDS, ControlServer, Refusal

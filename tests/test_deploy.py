@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from sip.command_line import settings
+from sip.cli.main import settings
 from sip.config import SETTINGS
 from sip.reread import REREAD
 from tests.wire.programs import end, free_port, free_port_of_both, program, start, tail, until

@@ -13,7 +13,7 @@ import gevent
 from gevent.event import Event
 
 from sip import supervisor
-from sip.command_line import settings
+from sip.cli.main import settings
 from sip.config import CommandError, Config
 from sip.control import control_path
 from sip.control_handlers import control_handlers

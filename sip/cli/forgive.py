@@ -3,11 +3,11 @@
 import argparse
 from contextlib import suppress
 
+from sip.cli.prompt import note, warn
 from sip.config import CommandError, Config
 from sip.control import ControlError, ask
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
-from sip.terminal import note, warn
 
 
 def forgive(options: argparse.Namespace, config: Config) -> int:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sip.command_line import main
+from sip.cli.main import main
 from sip.store.audit import Audit
 from sip.store.database import Database, DatabaseError
 from sip.store.users import Users

@@ -15,14 +15,14 @@ from pwd import getpwuid
 
 import pytest
 
-from sip.command_line import VERSION
+from sip.cli.main import VERSION
 from sip.store.accounts import md5
 from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
 from sip.store.users import Users
 from tests.wire.programs import free_port_of_both
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sip.cli.prompt import discard_output, note, store_warnings, warn
 from sip.config import CommandError, Config
 from sip.control import ControlError, NotRunning, ask
 from sip.store.audit import Act
 from sip.store.bans import Bans, NoSuchBan
 from sip.store.database import Database, DatabaseError
-from sip.terminal import discard_output, note, store_warnings, warn
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:

@@ -9,8 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import BinaryIO, TextIO
 
+from sip.cli.forgive import forgive_if_running
+from sip.cli.prompt import (
+    discard_output,
+    note,
+    show_generated,
+    store_warnings,
+    take_password,
+    warn,
+)
 from sip.config import CommandError, Config
-from sip.server_commands import forgive_if_running
 from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
@@ -24,14 +32,6 @@ from sip.store.importing import (
 )
 from sip.store.passwords import WEAK
 from sip.store.users import Account, NoSuchUser, UserExists, Users
-from sip.terminal import (
-    discard_output,
-    note,
-    show_generated,
-    store_warnings,
-    take_password,
-    warn,
-)
 
 # Refusals shown before the rest is only counted: a terminal's height.
 _SHOWN = 20

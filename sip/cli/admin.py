@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Mapping
 
+from sip.cli.prompt import note, show_generated, store_warnings, take_password, warn
 from sip.config import CommandError, Config
 from sip.store.admin import USERNAME, Admin, hash_password, password_weakness
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
-from sip.terminal import note, show_generated, store_warnings, take_password, warn
 
 _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 

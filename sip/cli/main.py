@@ -137,19 +137,19 @@ def _do(
     # The commands import dataset, which takes half a second.
     match options.command:
         case "users":
-            from sip import user_commands
+            from sip.cli import users as user_commands
 
             return user_commands.execute(options, config)
         case "bans":
-            from sip import ban_commands
+            from sip.cli import bans as ban_commands
 
             return ban_commands.execute(options, config)
         case "admin":
-            from sip import admin_commands
+            from sip.cli import admin as admin_commands
 
             return admin_commands.execute(options, config, environment)
         case "forgive":
-            from sip import server_commands
+            from sip.cli import forgive as server_commands
 
             return server_commands.forgive(options, config)
     return run_server(config)

@@ -13,7 +13,7 @@ from sip.store.admin import Admin, verify
 from sip.store.database import Database
 from sip.store.users import Users
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Terminal(io.StringIO):

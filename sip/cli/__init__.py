@@ -1,0 +1,1 @@
+"""The command line: the settings as flags, and the commands for users, bans and the admin."""
