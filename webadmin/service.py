@@ -15,9 +15,9 @@ from gevent.event import Event
 from sip import supervisor
 from sip.cli.main import settings
 from sip.config import CommandError, Config
-from sip.control import control_path
-from sip.control_handlers import control_handlers
-from sip.control_server import ControlServer
+from sip.control.handlers import control_handlers
+from sip.control.protocol import control_path
+from sip.control.server import ControlServer
 from sip.listening import ListenError, transports_of
 from sip.reread import reread
 from sip.server import SipServer

@@ -8,7 +8,7 @@ from typing import Any
 
 from sip.cli.prompt import discard_output, note, store_warnings, warn
 from sip.config import CommandError, Config
-from sip.control import ControlError, NotRunning, ask
+from sip.control.protocol import ControlError, NotRunning, ask
 from sip.store.audit import Act
 from sip.store.bans import Bans, NoSuchBan
 from sip.store.database import Database, DatabaseError

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from sip.cli.prompt import note, warn
 from sip.config import CommandError, Config
-from sip.control import ControlError, ask
+from sip.control.protocol import ControlError, ask
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 

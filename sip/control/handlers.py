@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from unicodedata import normalize
 
-from sip.control_server import Handler, Refusal
+from sip.control.server import Handler, Refusal
 from sip.core.guard import Guard
 from sip.networks import parse_network
 

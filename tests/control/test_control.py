@@ -13,11 +13,17 @@ import pytest
 from gevent import socket as green
 from gevent.threadpool import ThreadPool
 
-from sip import control
 from sip.cli.main import main
-from sip.control import MAX_PATH_BYTES, MAX_REQUEST_BYTES, ControlError, NotRunning, control_path
-from sip.control_handlers import control_handlers
-from sip.control_server import MAX_COMMANDS, ControlServer, Refusal
+from sip.control import protocol as control
+from sip.control.handlers import control_handlers
+from sip.control.protocol import (
+    MAX_PATH_BYTES,
+    MAX_REQUEST_BYTES,
+    ControlError,
+    NotRunning,
+    control_path,
+)
+from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard import Guard
 from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.store.audit import Audit
@@ -209,7 +215,7 @@ def test_a_line_without_end_is_cut_off(serve, database):
 
 def test_who_says_nothing_keeps_no_place_for_ever(serve, ask, monkeypatch):
     """All places are taken by silent ones, until their time is over."""
-    monkeypatch.setattr("sip.control_server.SECONDS_TO_ASK", 0.05)
+    monkeypatch.setattr("sip.control.server.SECONDS_TO_ASK", 0.05)
     serve()
     silent = [green.socket(socket.AF_UNIX) for _ in range(MAX_COMMANDS)]
     for peer in silent:

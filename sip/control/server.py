@@ -12,9 +12,9 @@ from typing import Any
 from gevent import Timeout, socket
 from gevent.server import StreamServer
 
-from sip.control import MAX_REQUEST_BYTES, connect, encode, read_line, short_path
+from sip.control.protocol import MAX_REQUEST_BYTES, connect, encode, read_line, short_path
 
-log = logging.getLogger("sip.control")
+log = logging.getLogger(__name__)
 
 # Commands at a time; more of them wait to be taken.
 MAX_COMMANDS = 8

@@ -1,0 +1,1 @@
+"""The control socket: commands of the operator to the running server."""
