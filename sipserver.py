@@ -8,13 +8,13 @@ import sys
 
 from sip.cli.main import main
 from sip.config import Config
-from sip.store.accounts import objects_that_stay
+from sip.memory import long_lived_objects
 
 
 def run(config: Config) -> int:
     """Run the server until SIGTERM or SIGINT, and return the exit code."""
     # Imported here, for it takes half a second and `-help` needs none of it.
-    with objects_that_stay():
+    with long_lived_objects():
         from webadmin import service
 
     return service.run(config)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.networks import Network, parse_networks
+from sip.operator_values import Network, parse_networks, parse_switch
 from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
@@ -23,9 +23,6 @@ PREFIX = "SIPSERVER_"
 OTHER_VARIABLES = frozenset({"SIPSERVER_ADMIN_PASSWORD"})
 
 DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
-_TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
-_FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
-_SWITCH = _TRUTHS | _FALSEHOODS
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
@@ -157,14 +154,6 @@ def parse_realm(text: str) -> str:
     if not text or not text.isprintable() or '"' in text or "\\" in text:
         raise ValueError("a realm is a word or a host name, without quotation marks or backslashes")
     return text
-
-
-def parse_switch(text: str) -> bool:
-    """Read on or off, in the words people use for them."""
-    try:
-        return _SWITCH[text.lower()]
-    except KeyError:
-        raise ValueError(f"{text!r} is neither on nor off") from None
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from sip.core.sparing import answer_once
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.listening import ListeningAddress, open_sockets
+from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.datagram import for_log
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
@@ -32,8 +33,6 @@ from sip.message.headers import parse_name_addr
 from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request
 from sip.monitor.refusals import Refusals
-from sip.rush import Rush, give_back
-from sip.store.accounts import objects_that_stay
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.arrival import Arrival
@@ -166,7 +165,7 @@ class SipServer:
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._loaded = Event()
         self._waiting = 0
-        self._rush = Rush()
+        self._peaks = PeakDetector()
         self._watchers: list[Any] = []
         self._ticked_at = clock()
 
@@ -326,7 +325,7 @@ class SipServer:
         """Learn which phones were bound when the server ended, while the sockets have their turns,
         and serve all.  Raises what the store raises.
         """
-        with objects_that_stay():
+        with long_lived_objects():
             rows = self.bindings.load(self.unix_clock())
             while rows:
                 loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
@@ -400,18 +399,18 @@ class SipServer:
         self.streams.close_late(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()
-        self.give_back_memory()
+        self.trim_memory()
         try:
             self.location.follow_unix_clock()
             self.location.sweep(self.clock())
         except Exception:
             log.exception("while letting go of expired bindings")
 
-    def give_back_memory(self) -> None:
+    def trim_memory(self) -> None:
         """After a rush, let the system have what it took."""
-        if self._rush.is_over(len(self.layer.servers) + len(self.layer.clients)):
+        if self._peaks.is_over(len(self.layer.servers) + len(self.layer.clients)):
             forget_what_is_kept()
-            gevent.get_hub().threadpool.spawn(give_back)
+            gevent.get_hub().threadpool.spawn(trim_heap)
 
     def find_gateways(self) -> None:
         """Look up the addresses of trunks; in a greenlet of its own, for names take time."""

@@ -17,7 +17,7 @@ import trustme
 
 from sip.cli.main import settings
 from sip.config import SETTINGS
-from sip.reread import REREAD
+from sip.reload import RELOADABLE
 from tests.wire.programs import end, free_port, free_port_of_both, program, start, tail, until
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +64,7 @@ def test_the_unit_allows_a_port_below_1024_by_the_two_lines_that_are_commented_o
 def test_the_manual_names_what_sighup_takes_over():
     (said,) = re.findall(r"Taken over are (.*?);", MANUAL, re.DOTALL)
     named = {SETTINGS[name].attribute for name in re.findall(r"`([\w.]+)`", said)}
-    assert named == REREAD
+    assert named == RELOADABLE
 
 
 # The image

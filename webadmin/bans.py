@@ -2,7 +2,7 @@
 
 from bottle import Bottle, response
 
-from sip.networks import network_text
+from sip.operator_values import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
 from webadmin.site import Answer, Site, typed

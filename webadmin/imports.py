@@ -15,7 +15,7 @@ import gevent
 from bottle import Bottle, HTTPError, request, response
 from gevent.lock import BoundedSemaphore
 
-from sip.store.accounts import release
+from sip.memory import release_memory
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import (
@@ -241,7 +241,7 @@ class Imports:
         if sheet:
             self.release(sheet.release)
         if job is not self._jobs.get(job.session) and (passwords := job.take_passwords()):
-            self.release(lambda: release(passwords))
+            self.release(lambda: release_memory(passwords))
 
     def release(self, work: Callable[[], None]) -> None:
         """Release many objects in a thread; all at once they would hold everybody up."""
@@ -393,7 +393,7 @@ def mount(app: Bottle, site: Site) -> None:
         try:
             yield from password_blocks(passwords, for_spreadsheet=True)
         finally:
-            imports.release(lambda: release(passwords))
+            imports.release(lambda: release_memory(passwords))
 
     @app.get("/users/export.csv")  # type: ignore[untyped-decorator]
     def export() -> Iterable[str]:

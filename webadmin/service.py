@@ -12,14 +12,14 @@ from contextlib import ExitStack, closing
 import gevent
 from gevent.event import Event
 
-from sip import supervisor
+from sip import systemd
 from sip.cli.main import settings
 from sip.config import CommandError, Config
 from sip.control.handlers import control_handlers
 from sip.control.protocol import control_path
 from sip.control.server import ControlServer
 from sip.listening import ListenError, transports_of
-from sip.reread import reread
+from sip.reload import reload
 from sip.server import SipServer
 from sip.store.admin import Admin, FirstPassword, password_weakness
 from sip.store.audit import Act, Audit
@@ -69,9 +69,9 @@ def run(config: Config) -> int:
             # reference cycles about, it may look more rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
-            supervisor.tell(supervisor.READY)
+            systemd.notify(systemd.READY)
             stopping.wait()
-            supervisor.tell(supervisor.STOPPING)
+            systemd.notify(systemd.STOPPING)
             log.info("stopping")
             service.see_off()
     except (DatabaseError, ListenError, CertificateError) as error:
@@ -187,9 +187,9 @@ class Service:
         """After each SIGHUP take over what can be taken: settings, the certificate, accounts."""
         while self._hung_up.wait():
             self._hung_up.clear()
-            supervisor.tell(supervisor.reloading())
+            systemd.notify(systemd.reloading())
             try:
-                outcome = reread(self._site.config, settings(sys.argv[1:]))
+                outcome = reload(self._site.config, settings(sys.argv[1:]))
             except CommandError as error:
                 log.error("the settings stay as they are: %s", error)
             else:
@@ -205,7 +205,7 @@ class Service:
                 self._users.reload()
             except DatabaseError as error:
                 log.error("the accounts stay as they are: %s", error)
-            supervisor.tell(supervisor.READY)
+            systemd.notify(systemd.READY)
 
 
 def _first_password(admin: Admin) -> FirstPassword | None:

@@ -3,7 +3,7 @@
 from bottle import Bottle, HTTPError
 
 from sip.core.guard import Wait
-from sip.networks import parse_network
+from sip.operator_values import parse_network
 from sip.store.audit import Act
 from webadmin.site import Answer, Site, typed
 from webadmin.users import way_back

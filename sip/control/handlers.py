@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
 from sip.core.guard import Guard
-from sip.networks import parse_network
+from sip.operator_values import parse_network
 
 
 def control_handlers(guard: Guard) -> dict[str, Handler]:

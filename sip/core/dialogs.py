@@ -37,9 +37,11 @@ from sip.core.trunk import Trunk
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
-from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri
+from sip.message.uri import SipUri, Uri, is_address, is_same_contact, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
-from sip.transport.resolver import Resolver, is_address
+from sip.transport.resolver import (
+    Resolver,
+)
 from sip.transport.transports import Transports
 
 # Requests whose Contact becomes the remote target of the peer, and so does that of their 2xx

@@ -15,7 +15,7 @@ from sip.core.refusal import printable
 from sip.core.shares import Shares, Standing
 from sip.core.thinning import Thinning
 from sip.message.kept import kept
-from sip.networks import Network, parse_network
+from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.packet_filter import Thinned

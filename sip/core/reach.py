@@ -5,9 +5,12 @@ from ipaddress import ip_address, ip_network
 from sip.core.routing import Domains
 from sip.message.headers import Via
 from sip.message.kept import kept
-from sip.message.uri import SipUri, Uri
+from sip.message.uri import SipUri, Uri, is_address
 from sip.transport.flow import DEFAULT_PORT, Flow
-from sip.transport.resolver import Resolver, is_address, is_loopback
+from sip.transport.resolver import (
+    Resolver,
+    is_loopback,
+)
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [

@@ -15,9 +15,11 @@ from sip.core.ticket import Passage, Tickets, contact_place, with_answer
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
-from sip.message.uri import SipUri, Uri, parse_uri
+from sip.message.uri import SipUri, Uri, is_address, parse_uri
 from sip.transport.flow import DEFAULT_PORT, Flow, reply_flow, shows_source
-from sip.transport.resolver import Resolver, is_address
+from sip.transport.resolver import (
+    Resolver,
+)
 
 # Places that the answers to one branch may tell, each of an early dialog of its own (§12.1).
 MAX_PLACES_OF_BRANCH = 20

@@ -15,6 +15,7 @@ from sip.message.uri import (
     TelUri,
     Uri,
     format_host,
+    is_address,
     is_same_contact,
     parse_host_port,
     parse_uri,
@@ -23,7 +24,6 @@ from sip.message.uri import (
 from sip.phone_numbers import may_be_ignored
 from sip.transaction.tokens import fingerprint
 from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow
-from sip.transport.resolver import is_address
 
 # Branches that one request may have at a time, wherever it has forked before (RFC 5393 §5.3.2).
 MAX_BREADTH = 60

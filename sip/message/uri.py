@@ -252,6 +252,13 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     return _host_port_kept(text) if len(text) <= _LONGEST_KEPT else _host_port(text)
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is written as an IPv4 or IPv6 address."""
+    if ":" in host:
+        return True
+    return host[-1:].isdigit() and host.replace(".", "").isdigit()
+
+
 def _host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         inside, bracket, rest = text[1:].partition("]")

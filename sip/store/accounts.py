@@ -1,14 +1,13 @@
 """What an account is: its name, its HA1s, and the table of accounts held in memory."""
 
-import gc
 import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from sip.memory import release_memory
 from sip.phone_numbers import number_of
 
 # RFC 3261 §25.1 `user` as it reads unescaped, for so names are compared (§10.3, step 5): letters of
@@ -301,9 +300,9 @@ class AccountTable:
     def release(self) -> None:
         """Let go of every account of a table that nobody looks into any more."""
         for accounts in self._accounts.values():
-            release(accounts)
-        release(self._decomposed)
-        release(self._separated)
+            release_memory(accounts)
+        release_memory(self._decomposed)
+        release_memory(self._separated)
 
     def __len__(self) -> int:
         return sum(map(len, self._accounts.values()))
@@ -324,31 +323,3 @@ def _first(
     """Return the oldest account of a form."""
     accounts = table.get((realm, form))
     return accounts[0] if accounts else None
-
-
-def release(many: dict[Any, Any] | list[Any]) -> None:
-    """Empty what holds many objects, one by one and in Python.
-
-    Freeing 100,000 objects in one go would hold the interpreter, and with it every other thread,
-    for tens of milliseconds.
-    """
-    take = many.popitem if isinstance(many, dict) else many.pop
-    while many:
-        take()
-
-
-@contextmanager
-def objects_that_stay() -> Iterator[None]:
-    """Make many objects that are kept for long, without the garbage collector.
-
-    100,000 new ones would set it to work on all there are, for 170 ms of silence; and what is
-    frozen at the end it never looks at again.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        if was_on:
-            gc.enable()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from ipaddress import ip_address
 
-from sip.networks import network_text, parse_network
+from sip.operator_values import network_text, parse_network
 from sip.store.database import Database, DatabaseError, Tables, fetch
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any, BinaryIO, TextIO
 
+from sip.memory import long_lived_objects, release_memory
 from sip.store import bulk
-from sip.store.accounts import Account, ha1s, normalized, objects_that_stay, release
+from sip.store.accounts import (
+    Account,
+    ha1s,
+    normalized,
+)
 from sip.store.bindings import let_go
 from sip.store.database import Tables, fetch, stream, write_many
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
@@ -81,9 +86,9 @@ class _Plan:
 
     def release(self) -> None:
         """Let go of the rows."""
-        release(self.inserts)
-        release(self.updates)
-        release(self.lacking)
+        release_memory(self.inserts)
+        release_memory(self.updates)
+        release_memory(self.lacking)
 
 
 def import_accounts(
@@ -256,7 +261,7 @@ def _report_of(sheet: Sheet) -> Report:
 
 def _decide(tables: Tables, sheet: Sheet) -> _Plan:
     """Compare what is wanted with what there is."""
-    with objects_that_stay():
+    with long_lived_objects():
         return _compared(tables, sheet)
 
 
@@ -321,7 +326,7 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
     report.remarks = sorted(remarks)[:MAX_REFUSALS]
     report.remarks_more = sheet.remarks_more + len(remarks) - len(report.remarks)
     for done in (existing, by_case, refusals):
-        release(done)
+        release_memory(done)
     if report.refused:
         plan.release()
     return plan
@@ -396,14 +401,14 @@ def _fields(changes: Row) -> tuple[str, ...]:
 def _generate(plan: _Plan, sheet: Sheet) -> None:
     """Plan the new accounts that still lack a password: each gets a generated one."""
     now = int(time())
-    with objects_that_stay():
+    with long_lived_objects():
         for row in plan.lacking:
             password, ha1s = sheet.made(row)
             username, realm = normalized(row.name[0]), row.name[1]
             display_name = row.values.get("display_name", "")
             plan.report.passwords.append(NewPassword(username, realm or "", display_name, password))
             plan.inserts.append(_new_row(sheet, row._replace(values=row.values | ha1s), now))
-    release(plan.lacking)
+    release_memory(plan.lacking)
 
 
 def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None:

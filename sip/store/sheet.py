@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
-from sip.config import parse_switch
+from sip.memory import long_lived_objects, release_memory
+from sip.operator_values import parse_switch
 from sip.store import accounts, encodings
-from sip.store.accounts import objects_that_stay, release
 from sip.store.columns import BadHeader, Columns, known_columns
 from sip.store.encodings import BadText, Encoding
 from sip.store.passwords import make_password, weakness
@@ -156,8 +156,8 @@ class Sheet:
 
     def release(self) -> None:
         """Let go of the rows; of many, not in a greenlet that others wait for."""
-        release(self.wanted)
-        release(self._made)
+        release_memory(self.wanted)
+        release_memory(self._made)
 
 
 def read_sheet(
@@ -186,7 +186,7 @@ def read_sheet(
     except BadText as error:
         raise BadFile(str(error)) from None
     sheet = Sheet(realm, update, generate, found)
-    with objects_that_stay():
+    with long_lived_objects():
         _read(sheet, file, skip_unknown, max_rows, progress)
     if not (found.is_certain or accept_guess):
         sample = f": {sheet.samples[0]!r}" if sheet.samples else ""
@@ -226,7 +226,7 @@ def _read(
                     _remark(sheet, row, texts)
             if number % 1000 == 0:
                 progress(number)
-    release(seen)
+    release_memory(seen)
 
 
 def _repeats(seen: dict[Name, Wanted], row: Wanted) -> bool:

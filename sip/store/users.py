@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Any
 
+from sip.memory import long_lived_objects
 from sip.store.accounts import (
     Account,
     AccountTable,
@@ -17,7 +18,6 @@ from sip.store.accounts import (
     check_username,
     ha1s,
     normalized,
-    objects_that_stay,
 )
 from sip.store.bindings import let_go
 from sip.store.database import Database, Tables, fetch, stream
@@ -224,7 +224,7 @@ class Users:
 
         def build(tables: Tables) -> AccountTable:
             table = AccountTable(self.realm)
-            with objects_that_stay():
+            with long_lived_objects():
                 for row in stream(tables, _SELECT):
                     table.put(Account(row))
             return table
@@ -247,7 +247,7 @@ class Users:
         Return those that `on_credentials_changed` is to be called with.
         """
         let_in = []
-        with objects_that_stay():
+        with long_lived_objects():
             for account in accounts:
                 before = self._table.find(account.username, account.realm or self.realm)
                 if account.enabled and (before is None or not account.is_let_in_like(before)):

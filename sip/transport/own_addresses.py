@@ -4,7 +4,7 @@ import errno
 import socket
 from ipaddress import ip_address
 
-from sip.transport.resolver import is_address
+from sip.message.uri import is_address
 from sip.transport.transports import Transports
 
 _BROADCAST = ip_address("255.255.255.255")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sip.message.grammar import BadMessage
 from sip.message.kept import kept
-from sip.message.uri import SipUri, parse_host_port
+from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.answers import Answer, Answers, Ask
 from sip.transport.dns import Naptr, Srv, Unanswered
 from sip.transport.flow import DEFAULT_PORT, Endpoint
@@ -60,13 +60,6 @@ class Server(NamedTuple):
 Services = list[list[Server]]
 # Addresses of IPv4, and of IPv6.
 Families = tuple[list[str], list[str]]
-
-
-def is_address(host: str) -> bool:
-    """Tell whether a host is written as an IPv4 or IPv6 address."""
-    if ":" in host:
-        return True
-    return host[-1:].isdigit() and host.replace(".", "").isdigit()
 
 
 @kept(1024)

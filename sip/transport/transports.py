@@ -21,10 +21,9 @@ from sip.message.message import (
     parse,
 )
 from sip.message.parties import recipient_of, sender_of
-from sip.message.uri import format_host_port
+from sip.message.uri import format_host_port, is_address
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.packet_filter import Thinned
-from sip.transport.resolver import is_address
 
 log = logging.getLogger("sip.transport")
 

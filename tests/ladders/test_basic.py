@@ -107,9 +107,9 @@ def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
 def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytest.MonkeyPatch):
     """Not while it lasts, and not again before the next one."""
     given: list[str] = []
-    monkeypatch.setattr("sip.rush.RUSH", 5)
+    monkeypatch.setattr("sip.memory.PEAK_TRANSACTIONS", 5)
     monkeypatch.setattr("sip.server.forget_what_is_kept", lambda: given.append("kept"))
-    monkeypatch.setattr("sip.server.give_back", lambda: given.append("free"))
+    monkeypatch.setattr("sip.server.trim_heap", lambda: given.append("free"))
     alice, bob = world.phones("alice", "bob")
     for _ in range(4):
         call = alice.sends("INVITE", bob.aor)

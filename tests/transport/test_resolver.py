@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zone import Zone
 
-from sip.message.uri import SipUri, parse_uri
+from sip.message.uri import SipUri, is_address, parse_uri
 from sip.transport import answers
 from sip.transport.hosts import Hosts
-from sip.transport.resolver import Hop, NoRoute, Resolver, in_order, is_address
+from sip.transport.resolver import (
+    Hop,
+    NoRoute,
+    Resolver,
+    in_order,
+)
 
 NAME = "example.com"
 

@@ -1,9 +1,13 @@
-"""Networks as operators write them; a single address is one as well."""
+"""Values as operators write them: networks and addresses, on and off."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+_TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
+_FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
+_SWITCH = _TRUTHS | _FALSEHOODS
 
 
 def parse_network(text: str) -> Network:
@@ -25,3 +29,11 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 def network_text(network: Network) -> str:
     """Write it as `parse_network` reads it, a single address without its length."""
     return str(network.network_address if network.num_addresses == 1 else network)
+
+
+def parse_switch(text: str) -> bool:
+    """Read on or off, in the words people use for them."""
+    try:
+        return _SWITCH[text.lower()]
+    except KeyError:
+        raise ValueError(f"{text!r} is neither on nor off") from None

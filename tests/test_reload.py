@@ -5,17 +5,17 @@ import socket
 import pytest
 from world import World
 
-from sip import supervisor
+from sip import systemd
 from sip.config import SETTINGS, Config
 from sip.core.trunk import parse_trunks
-from sip.networks import parse_networks
-from sip.reread import REREAD, reread
+from sip.operator_values import parse_networks
+from sip.reload import RELOADABLE, reload
 
 
 def test_what_can_be_taken_is_and_the_rest_is_named():
     running = Config(sip_keepalive=25, sip_domains=("a.test",))
     wanted = Config(sip_keepalive=0, sip_domains=("b.test",), log_level="debug")
-    outcome = reread(running, wanted)
+    outcome = reload(running, wanted)
     assert outcome.config == Config(sip_domains=("b.test",), log_level="debug")
     assert str(outcome) == (
         "taken over: sip.domains, log.level; only a restart changes sip.keepalive"
@@ -23,11 +23,11 @@ def test_what_can_be_taken_is_and_the_rest_is_named():
 
 
 def test_where_nothing_has_changed_that_is_said():
-    assert str(reread(Config(), Config())) == "taken over: nothing"
+    assert str(reload(Config(), Config())) == "taken over: nothing"
 
 
 def test_the_names_of_what_is_taken_over_are_names_of_settings():
-    assert {entry.attribute for entry in SETTINGS.values()} >= REREAD
+    assert {entry.attribute for entry in SETTINGS.values()} >= RELOADABLE
 
 
 def test_a_server_goes_on_with_other_names_gateways_and_limits():
@@ -60,8 +60,8 @@ def test_where_nobody_wants_to_hear_it_nothing_is_told(address, monkeypatch):
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    supervisor.tell(supervisor.READY, {"NOTIFY_SOCKET": address})
-    supervisor.tell(supervisor.READY, {})
+    systemd.notify(systemd.READY, {"NOTIFY_SOCKET": address})
+    systemd.notify(systemd.READY, {})
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
@@ -70,5 +70,5 @@ def test_a_state_is_one_datagram(tmp_path, is_abstract):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(f"\0{path}" if is_abstract else path)
         ear.settimeout(5)
-        supervisor.tell("READY=1", {"NOTIFY_SOCKET": f"@{path}" if is_abstract else path})
+        systemd.notify("READY=1", {"NOTIFY_SOCKET": f"@{path}" if is_abstract else path})
         assert ear.recv(100) == b"READY=1"

@@ -18,7 +18,7 @@ def reloading() -> str:
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
-def tell(state: str, environment: Mapping[str, str] = os.environ) -> None:
+def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
     """Tell a state, where anybody wants to hear it."""
     address = _address_in(environment)
     if address is None:

@@ -7,7 +7,7 @@ from sip.config import SETTINGS, Config
 
 # What a running server takes over, by `configure_logging` and `SipServer.take_over`.  All else is
 # asked once, at the start: sockets, the file, the realm that the accounts were made for.
-REREAD = frozenset(
+RELOADABLE = frozenset(
     {
         "guard_trusted",
         "log_format",
@@ -25,7 +25,7 @@ REREAD = frozenset(
 )
 
 
-class Reread(NamedTuple):
+class Reload(NamedTuple):
     """What comes of reading the settings anew.
 
     `config` is what the server goes on with; `taken` are the names of settings that are others in
@@ -44,17 +44,17 @@ class Reread(NamedTuple):
         return "; ".join(parts)
 
 
-def reread(running: Config, wanted: Config) -> Reread:
+def reload(running: Config, wanted: Config) -> Reload:
     """Take of `wanted` what can be taken while the server runs.  Raises ConfigError."""
     changed = [
         entry
         for entry in SETTINGS.values()
         if getattr(running, entry.attribute) != getattr(wanted, entry.attribute)
     ]
-    taken = [entry for entry in changed if entry.attribute in REREAD]
+    taken = [entry for entry in changed if entry.attribute in RELOADABLE]
     values = {entry.attribute: getattr(wanted, entry.attribute) for entry in taken}
-    return Reread(
+    return Reload(
         replace(running, **values),
         [entry.name for entry in taken],
-        [entry.name for entry in changed if entry.attribute not in REREAD],
+        [entry.name for entry in changed if entry.attribute not in RELOADABLE],
     )
