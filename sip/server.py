@@ -26,11 +26,11 @@ from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
+from sip.message.cache import clear_parse_caches
 from sip.message.datagram import for_log
 from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
-from sip.message.kept import forget_what_is_kept
 from sip.message.message import Request
 from sip.monitor.refusals import Refusals
 from sip.store.bindings import Bindings, NotSaved
@@ -409,7 +409,7 @@ class SipServer:
     def trim_memory(self) -> None:
         """After a rush, let the system have what it took."""
         if self._peaks.is_over(len(self.layer.servers) + len(self.layer.clients)):
-            forget_what_is_kept()
+            clear_parse_caches()
             gevent.get_hub().threadpool.spawn(trim_heap)
 
     def find_gateways(self) -> None:

@@ -8,8 +8,8 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import quote
-from sip.message.kept import kept
 
 # A nonce serves that long; then the phone gets a new one by stale=true, without asking its user.
 NONCE_SECONDS = 300.0
@@ -31,7 +31,7 @@ _HASHES: dict[str, Callable[[bytes], str]] = {
 }
 ALGORITHMS = tuple(_HASHES)
 _HEX = frozenset("0123456789abcdefABCDEF")
-_LONGEST_KEPT = 100
+_LONGEST_CACHED = 100
 
 
 @dataclass(slots=True)
@@ -94,8 +94,8 @@ def ha1_of(algorithm: str, username: str, realm: str, password: str) -> str:
 def expected_response(ha1: str, method: str, answer: Answer) -> str:
     """Compute the response that the holder of `ha1` gives (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
     digest = _HASHES[answer.algorithm]
-    kept = _ha2_kept if len(answer.uri) <= _LONGEST_KEPT else _ha2
-    ha2 = kept(answer.algorithm, method, answer.uri)
+    ha2_of = _cached_ha2 if len(answer.uri) <= _LONGEST_CACHED else _ha2
+    ha2 = ha2_of(answer.algorithm, method, answer.uri)
     if answer.qop:
         text = f"{ha1}:{answer.nonce}:{answer.count}:{answer.cnonce}:{answer.qop}:{ha2}"
     else:
@@ -107,7 +107,7 @@ def _ha2(algorithm: str, method: str, uri: str) -> str:
     return _HASHES[algorithm](f"{method}:{uri}".encode("utf-8", "surrogateescape"))
 
 
-_ha2_kept = kept(1024)(_ha2)  # all phones register with the same
+_cached_ha2 = cached_parse(1024)(_ha2)  # all phones register with the same
 
 
 def is_right(ha1: str, method: str, answer: Answer) -> bool:

@@ -14,7 +14,7 @@ from sip.core.guesses import Guesses
 from sip.core.refusal import printable
 from sip.core.shares import Shares, Standing
 from sip.core.thinning import Thinning
-from sip.message.kept import kept
+from sip.message.cache import cached_parse
 from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
@@ -51,7 +51,7 @@ class Account(Protocol):
     def username(self) -> str: ...
 
 
-@kept(1024)
+@cached_parse(1024)
 def is_scanner(user_agent: str) -> bool:
     """Tell whether a User-Agent is that of a tool which looks for servers and users."""
     said = user_agent.lower()

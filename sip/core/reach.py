@@ -3,8 +3,8 @@
 from ipaddress import ip_address, ip_network
 
 from sip.core.routing import Domains
+from sip.message.cache import cached_parse
 from sip.message.headers import Via
-from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri, is_address
 from sip.transport.flow import DEFAULT_PORT, Flow
 from sip.transport.resolver import (
@@ -99,7 +99,7 @@ def way_back(
     return None
 
 
-@kept(1024)
+@cached_parse(1024)
 def _is_of_one_link(host: str) -> bool:
     """Return True for a loopback or link-local address."""
     try:
@@ -109,7 +109,7 @@ def _is_of_one_link(host: str) -> bool:
     return address.is_loopback or address.is_link_local
 
 
-@kept(1024)
+@cached_parse(1024)
 def _are_neighbours(one: str, other: str) -> bool:
     """Return True if two addresses are in one small network: a /24, in IPv6 a /64."""
     try:
@@ -122,7 +122,7 @@ def _are_neighbours(one: str, other: str) -> bool:
     return int(first) >> bits == int(second) >> bits
 
 
-@kept(1024)
+@cached_parse(1024)
 def _is_private(host: str) -> bool:
     """Tell whether an address means something else elsewhere.  `ipaddress` counts test nets too."""
     try:

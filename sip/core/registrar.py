@@ -14,6 +14,7 @@ from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.refusal import Refused
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
+from sip.message.cache import cached_parse
 from sip.message.datagram import is_padding
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
@@ -22,7 +23,6 @@ from sip.message.headers import (
     parse_q,
     parse_seconds,
 )
-from sip.message.kept import kept
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
@@ -270,7 +270,7 @@ def _read_path(value: str) -> SipUri:
         raise BadMessage(f"Path: {error.reason}") from None
 
 
-@kept(1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
+@cached_parse(1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
 def _other_params(params_text: str) -> str:
     """What else a contact says of itself, above all what it can do (RFC 3840 §6).
 

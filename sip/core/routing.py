@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
 
 from sip.core.trunk import Trunk
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number, unescape, value_of
 from sip.message.headers import parse_name_addr
-from sip.message.kept import kept
 from sip.message.message import Request
 from sip.message.uri import (
     SipUri,
@@ -427,7 +427,7 @@ def hops_left(request: Request) -> int:
     if "max-forwards" not in request.present:
         return 71
     line = request.lines[request.names.index("max-forwards")]
-    return _hops_kept(line) if len(line) <= _LONGEST_HOPS else _hops(line)
+    return _cached_hops(line) if len(line) <= _LONGEST_HOPS else _hops(line)
 
 
 def _hops(line: str) -> int:
@@ -438,4 +438,4 @@ def _hops(line: str) -> int:
 
 
 _LONGEST_HOPS = 32
-_hops_kept = kept(512)(_hops)
+_cached_hops = cached_parse(512)(_hops)

@@ -11,8 +11,8 @@ import hmac
 from dataclasses import dataclass
 
 from sip.core.routing import Phone, place_at, place_of
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
-from sip.message.kept import kept
 from sip.message.message import Request
 from sip.message.uri import SipUri, Uri, format_host_port, parse_host_port, parse_uri
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
@@ -122,7 +122,7 @@ def _side_text(side: Passage) -> str:
     return f"{seen}+{contact}+{transport}" if transport else f"{seen}+{contact}"
 
 
-@kept(1024)
+@cached_parse(1024)
 def _read_side(text: str) -> tuple[Endpoint, str]:
     seen, _, contact = text.partition("+")
     host, port = parse_host_port(seen)

@@ -7,6 +7,7 @@ can't read.
 import re
 from dataclasses import dataclass
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import (
     QUOTED,
     BadMessage,
@@ -21,7 +22,6 @@ from sip.message.grammar import (
     unquote,
     value_of,
 )
-from sip.message.kept import kept
 from sip.message.uri import SipUri, Uri, parse_host_port, parse_uri
 
 # The methods of RFC 3261 and its extensions; any other token is a method too.
@@ -38,7 +38,7 @@ MAGIC_COOKIE = "z9hG4bK"
 # A name in the DNS has at most 253 characters; a port comes behind it.
 MAX_SENT_BY = 260
 # Values of at most so many characters are kept when they have been read; 4096 are about 3 MB.
-_LONGEST_KEPT = 200
+_LONGEST_CACHED = 200
 # Parameters of one credentials field that are read: RFC 7616 knows eleven, and a stranger's request
 # may hold 60 kB of them.
 MAX_CREDENTIAL_PARAMS = 64
@@ -114,7 +114,7 @@ def scan_via(value: str) -> Via:
     return Via(transport.upper(), sent_by, scan_params(value[match.end() :]))
 
 
-@kept(4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
+@cached_parse(4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
 def _sent_by(text: str) -> str:
     """Check the shape of host[:port] (§25.1 `sent-by`) and give it in lower case."""
     if len(text) > MAX_SENT_BY or not _SENT_BY.fullmatch(text):
@@ -184,7 +184,7 @@ def parse_name_addr(value: str) -> NameAddr:
 
     What is given is shared: the same From and To stand in every message of a dialog.
     """
-    return _name_addr_kept(value) if len(value) <= _LONGEST_KEPT else _name_addr(value)
+    return _cached_name_addr(value) if len(value) <= _LONGEST_CACHED else _name_addr(value)
 
 
 def _name_addr(value: str) -> NameAddr:
@@ -198,7 +198,7 @@ def _name_addr(value: str) -> NameAddr:
     return NameAddr(display_name, uri, {"tag": tag}, params_text)
 
 
-_name_addr_kept = kept(4096)(_name_addr)
+_cached_name_addr = cached_parse(4096)(_name_addr)
 
 
 _PLAIN_TAG = re.compile(r"[A-Za-z0-9._~-]++")
@@ -209,17 +209,17 @@ def address_of_line(line: str) -> NameAddr:
 
     What a phone calls itself is kept; its tags come once a dialog, and would only fill the store.
     """
-    if len(line) > _LONGEST_KEPT:
+    if len(line) > _LONGEST_CACHED:
         return _name_addr(value_of(line))
     bare, mark, tag = line.rpartition(">;tag=")
     if not mark or not _PLAIN_TAG.fullmatch(tag):
-        return _line_kept(line)
-    known = _line_kept(bare + ">")
+        return _cached_line(line)
+    known = _cached_line(bare + ">")
     return NameAddr(known.display_name, known.uri_text, {"tag": tag}, f";tag={tag}")
 
 
-@kept(4096)
-def _line_kept(line: str) -> NameAddr:
+@cached_parse(4096)
+def _cached_line(line: str) -> NameAddr:
     return _name_addr(value_of(line))
 
 
@@ -262,7 +262,7 @@ def _scan_addr_spec(value: str) -> NameAddr:
 
 def cseq_of_line(line: str) -> tuple[int, str]:
     """Read a CSeq line: its number and its method (§20.16)."""
-    return _cseq_kept(line) if len(line) <= _LONGEST_KEPT else parse_cseq(value_of(line))
+    return _cached_cseq(line) if len(line) <= _LONGEST_CACHED else parse_cseq(value_of(line))
 
 
 def parse_cseq(value: str) -> tuple[int, str]:
@@ -277,8 +277,8 @@ def parse_cseq(value: str) -> tuple[int, str]:
     return count, method
 
 
-@kept(1024)  # most are of the first few in their dialog
-def _cseq_kept(line: str) -> tuple[int, str]:
+@cached_parse(1024)  # most are of the first few in their dialog
+def _cached_cseq(line: str) -> tuple[int, str]:
     return parse_cseq(value_of(line))
 
 

@@ -2,8 +2,8 @@
 
 import re
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, is_token
-from sip.message.kept import kept
 
 _COMPACT = {
     # RFC 3261 §20, and of later RFCs 3265, 3515, 3841, 3892, 4028, 4474
@@ -112,7 +112,7 @@ REASONS = {
     606: "Not Acceptable",
 }
 # A name of at most so many characters is kept when it has been read; 512 are about 100 kB.
-_LONGEST_KEPT = 128
+_LONGEST_CACHED = 128
 
 # A line ends a field unless the next one begins with white space (§7.3.1).
 _FIELD_END = re.compile(r"\r\n(?![ \t])")
@@ -128,7 +128,7 @@ def _spelled_out(spelling: str) -> str | None:
     return NAMES.get(lower, lower)
 
 
-_spelled_out_kept = kept(512)(_spelled_out)
+_cached_spelled_out = cached_parse(512)(_spelled_out)
 
 
 def field_name(line: str) -> str:
@@ -136,7 +136,7 @@ def field_name(line: str) -> str:
     spelling, colon, _ = line.partition(":")
     name = NAMES.get(spelling) if colon else None
     if name is None and colon:
-        name = (_spelled_out_kept if len(spelling) <= _LONGEST_KEPT else _spelled_out)(spelling)
+        name = (_cached_spelled_out if len(spelling) <= _LONGEST_CACHED else _spelled_out)(spelling)
     if name is None:
         raise BadMessage(f"{line[:40]!r} is no header field")
     return name

@@ -5,18 +5,18 @@ import string
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, has_bad_escape, unescape
-from sip.message.kept import kept
 from sip.message.names import NAMES
 
 # Parsed URIs are kept: the same few stand in every message of a phone.  Both numbers bound
 # what strangers can make us keep: 4096 URIs of at most 200 characters are about 6 MB.
-_KEPT_URIS = 4096
-_LONGEST_KEPT = 200
+_CACHED_URIS = 4096
+_LONGEST_CACHED = 200
 # Of longer ones a few: the contacts of one REGISTER are compared each with all others.  40 are at
 # most 1,000 characters long and take about 40 kB then.
-_KEPT_LONG_URIS = 64
-_LONGEST_KEPT_LONG = 1000
+_CACHED_LONG_URIS = 64
+_LONGEST_CACHED_LONG = 1000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
@@ -194,9 +194,9 @@ def _tel_value(name: str, value: str) -> str:
 
 def parse_uri(text: str) -> Uri:
     """Read a URI, without the angle brackets around it.  Raises BadMessage (400)."""
-    if len(text) <= _LONGEST_KEPT:
-        return _parse_kept(text)
-    return _parse_long_kept(text) if len(text) <= _LONGEST_KEPT_LONG else read_uri(text)
+    if len(text) <= _LONGEST_CACHED:
+        return _cached_parse(text)
+    return _cached_parse_long(text) if len(text) <= _LONGEST_CACHED_LONG else read_uri(text)
 
 
 def read_uri(text: str) -> Uri:
@@ -214,8 +214,8 @@ def read_uri(text: str) -> Uri:
     return Uri(text, scheme)
 
 
-_parse_kept = kept(_KEPT_URIS)(read_uri)
-_parse_long_kept = kept(_KEPT_LONG_URIS)(read_uri)
+_cached_parse = cached_parse(_CACHED_URIS)(read_uri)
+_cached_parse_long = cached_parse(_CACHED_LONG_URIS)(read_uri)
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
@@ -249,7 +249,7 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
 
     The host comes back in lower case, IPv6 without brackets and in its shortest form.
     """
-    return _host_port_kept(text) if len(text) <= _LONGEST_KEPT else _host_port(text)
+    return _cached_host_port(text) if len(text) <= _LONGEST_CACHED else _host_port(text)
 
 
 def is_address(host: str) -> bool:
@@ -285,7 +285,7 @@ def _host_port(text: str) -> tuple[str, int | None]:
     return host, int(port_text)
 
 
-_host_port_kept = kept(_KEPT_URIS)(_host_port)
+_cached_host_port = cached_parse(_CACHED_URIS)(_host_port)
 
 
 def format_host(host: str) -> str:

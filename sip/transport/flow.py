@@ -4,9 +4,9 @@ import re
 from ipaddress import ip_network
 from typing import NamedTuple
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
-from sip.message.kept import kept
 from sip.message.uri import format_host_port, parse_host_port
 
 DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
@@ -45,13 +45,13 @@ class Flow(NamedTuple):
 
 
 # A phone's flow is in all requests of its calls; three times 4096 are about 6 MB.
-@kept(4096)
+@cached_parse(4096)
 def datagram_flow(local: Endpoint, remote: Endpoint) -> Flow:
     """The flow of a datagram: one and the same for all that a phone sends and we keep of it."""
     return Flow("UDP", local, remote)
 
 
-@kept(4096)
+@cached_parse(4096)
 def flow_text(flow: Flow) -> str:
     """`str(flow)`, kept."""
     return str(flow)
@@ -73,10 +73,10 @@ def read_flow(text: str) -> Flow:
     raise BadMessage(f"{text[:60]!r} is no flow")
 
 
-parse_flow = kept(4096)(read_flow)  # of what is read again and again
+parse_flow = cached_parse(4096)(read_flow)  # of what is read again and again
 
 
-@kept(64)
+@cached_parse(64)
 def _own_endpoint(text: str) -> Endpoint:
     """One of ours, which many flows share."""
     return _endpoint(text)
@@ -89,7 +89,7 @@ def _endpoint(text: str) -> Endpoint:
     return host, port
 
 
-@kept(1024)
+@cached_parse(1024)
 def network_of(host: str) -> str:
     """The network whose bound an address shares: of IPv6 its /64, of IPv4 itself."""
     return str(ip_network((host, 64), strict=False)) if ":" in host else host

@@ -7,8 +7,8 @@ from itertools import chain, zip_longest
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage
-from sip.message.kept import kept
 from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.answers import Answer, Answers, Ask
 from sip.transport.dns import Naptr, Srv, Unanswered
@@ -62,7 +62,7 @@ Services = list[list[Server]]
 Families = tuple[list[str], list[str]]
 
 
-@kept(1024)
+@cached_parse(1024)
 def is_loopback(host: str) -> bool:
     """Return True for an address that means the machine itself, on whichever it is said."""
     try:
@@ -292,7 +292,7 @@ def in_order(rows: Sequence[Srv], draw: Callable[[int], int]) -> list[Srv]:
     return ordered
 
 
-@kept(4096)
+@cached_parse(4096)
 def _normal_address(host: str) -> str:
     try:
         address = ip_address(host)

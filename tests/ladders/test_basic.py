@@ -108,7 +108,7 @@ def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytes
     """Not while it lasts, and not again before the next one."""
     given: list[str] = []
     monkeypatch.setattr("sip.memory.PEAK_TRANSACTIONS", 5)
-    monkeypatch.setattr("sip.server.forget_what_is_kept", lambda: given.append("kept"))
+    monkeypatch.setattr("sip.server.clear_parse_caches", lambda: given.append("kept"))
     monkeypatch.setattr("sip.server.trim_heap", lambda: given.append("free"))
     alice, bob = world.phones("alice", "bob")
     for _ in range(4):

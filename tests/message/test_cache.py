@@ -1,12 +1,12 @@
 """What has been read is kept, and forgotten."""
 
-from sip.message.kept import forget_what_is_kept, kept
+from sip.message.cache import cached_parse, clear_parse_caches
 
 
 def test_what_is_kept_is_made_once_until_all_is_forgotten():
     made = []
 
-    @kept(2)
+    @cached_parse(2)
     def double(number: int) -> int:
         made.append(number)
         return 2 * number
@@ -16,6 +16,6 @@ def test_what_is_kept_is_made_once_until_all_is_forgotten():
     double(3)
     double(1)
     assert made == [1, 2, 3, 1]  # the latest two are kept
-    forget_what_is_kept()
+    clear_parse_caches()
     double(1)
     assert made == [1, 2, 3, 1, 1]
