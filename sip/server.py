@@ -41,11 +41,11 @@ from sip.transaction.layer import MAX_WAITING, Layer
 from sip.transaction.machine import Machine, State
 from sip.transaction.server import InviteServerTransaction
 from sip.transaction.upstream import Upstream
-from sip.transport.dns import NameServers
+from sip.transport.dns.client import NameServers
+from sip.transport.dns.hosts_file import HostsFile
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from sip.transport.hosts import Hosts
 from sip.transport.own_addresses import OwnAddresses
-from sip.transport.resolver import Resolver
 from sip.transport.stream import Streams
 from sip.transport.transports import Transports
 
@@ -129,7 +129,7 @@ class SipServer:
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
-        resolver = resolver or Resolver(NameServers(config.sip_dns), clock, Hosts().addresses)
+        resolver = resolver or Resolver(NameServers(config.sip_dns), clock, HostsFile().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
         self.request_log = RequestLog(self.domains, users.find, Refusals(unix_clock))

@@ -23,7 +23,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Each may import those before it.
 LAYERS = ["sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.server"]
 GEVENT_IN = re.compile(
-    r"sipserver\.py|sip/(server|control/server)\.py|sip/transport/\w+\.py|sip/transaction/mailbox\.py"
+    r"sipserver\.py|sip/(server|control/server)\.py|sip/transport/(dns/)?\w+\.py|sip/transaction/mailbox\.py"
     r"|sip/store/(database|journal)\.py|webadmin/\w+\.py"
 )
 MAX_LINES = 500

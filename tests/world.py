@@ -20,8 +20,8 @@ from sip.message.framing import PING
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Message, Request, Response, parse
 from sip.server import SipServer
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.resolver import Resolver
 
 REALM = "example.com"
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gevent
 from gevent.event import Event
 
-from sip.transport.dns import Records, Unanswered
+from sip.transport.dns.client import Records, Unanswered
 
 
 class Zone:

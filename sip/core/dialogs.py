@@ -38,10 +38,10 @@ from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, is_same_contact, parse_uri
-from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
-from sip.transport.resolver import (
+from sip.transport.dns.resolver import (
     Resolver,
 )
+from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
 from sip.transport.transports import Transports
 
 # Requests whose Contact becomes the remote target of the peer, and so does that of their 2xx

@@ -15,8 +15,8 @@ from sip.message.names import REASONS
 from sip.message.uri import SipUri
 from sip.transaction.arrival import Arrival
 from sip.transaction.upstream import Branch, EditResponse, Upstream
+from sip.transport.dns.resolver import NoRoute
 from sip.transport.flow import Flow
-from sip.transport.resolver import NoRoute
 
 log = logging.getLogger("sip.proxy")
 

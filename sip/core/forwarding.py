@@ -10,8 +10,8 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Request
 from sip.message.uri import SipUri, parse_uri
 from sip.transaction.layer import Layer
+from sip.transport.dns.resolver import Hop, NoRoute, Resolver
 from sip.transport.flow import Flow
-from sip.transport.resolver import Hop, NoRoute, Resolver
 
 # Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
 # for the same dead host (RFC 3263 §4.3).

@@ -27,7 +27,7 @@ log = logging.getLogger("sip.guard")
 MAX_PROVEN = 32_768
 # Ports at an address that stay out of its thinning; where more are proven, nothing is thinned.
 MAX_PROVEN_PORTS = 50
-# Hosts whose trust has been looked up.
+# HostsFile whose trust has been looked up.
 MAX_LOOKED_UP = 4096
 # What tools say of themselves that look for servers and users, in lower case; no phone does.
 SCANNERS = (

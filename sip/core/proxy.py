@@ -37,8 +37,8 @@ from sip.message.message import Request
 from sip.message.uri import SipUri, TelUri, Uri
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
+from sip.transport.dns.resolver import NoRoute, Resolver
 from sip.transport.flow import Flow, network_of
-from sip.transport.resolver import NoRoute, Resolver
 
 log = logging.getLogger("sip.proxy")
 

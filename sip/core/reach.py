@@ -6,11 +6,11 @@ from sip.core.routing import Domains
 from sip.message.cache import cached_parse
 from sip.message.headers import Via
 from sip.message.uri import SipUri, Uri, is_address
-from sip.transport.flow import DEFAULT_PORT, Flow
-from sip.transport.resolver import (
+from sip.transport.dns.resolver import (
     Resolver,
     is_loopback,
 )
+from sip.transport.flow import DEFAULT_PORT, Flow
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [

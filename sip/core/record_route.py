@@ -16,10 +16,10 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, parse_uri
-from sip.transport.flow import DEFAULT_PORT, Flow, reply_flow, shows_source
-from sip.transport.resolver import (
+from sip.transport.dns.resolver import (
     Resolver,
 )
+from sip.transport.flow import DEFAULT_PORT, Flow, reply_flow, shows_source
 
 # Places that the answers to one branch may tell, each of an early dialog of its own (§12.1).
 MAX_PLACES_OF_BRANCH = 20

@@ -26,8 +26,8 @@ from sip.message.headers import (
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, shows_source
-from sip.transport.resolver import Resolver
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})

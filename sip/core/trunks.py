@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from sip.core.routing import Target
 from sip.core.trunk import Trunk
 from sip.phone_numbers import number_of
+from sip.transport.dns.resolver import NoRoute, Resolver
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.resolver import NoRoute, Resolver
 
 log = logging.getLogger("sip.trunk")
 

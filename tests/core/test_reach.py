@@ -6,8 +6,8 @@ from zone import Zone
 from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from sip.transport.resolver import Resolver
 
 HOSTS = {"known-desk": ["198.51.100.9"], "localhost": ["127.0.0.1", "::1"]}
 V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))

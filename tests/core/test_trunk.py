@@ -8,8 +8,8 @@ from sip.core.trunk import Trunk, challenges_in, parse_trunks
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from sip.transport.resolver import Resolver
 
 GATEWAY = "sip:gw.example.net"
 

@@ -36,10 +36,10 @@ from sip.message.names import field_name, named
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.sheet import BadFile, read_sheet
-from sip.transport.dns import MAX_RECORDS, NameServers, Records, Unanswered
-from sip.transport.dns_exchange import _by_tcp, _by_udp
+from sip.transport.dns.client import MAX_RECORDS, NameServers, Records, Unanswered
+from sip.transport.dns.exchange import _by_tcp, _by_udp
+from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
-from sip.transport.resolver import MAX_HOPS, NoRoute, Resolver
 
 SOURCE = "192.0.2.7"
 

@@ -7,7 +7,7 @@ from world import SDP, Phone, World
 
 from sip.core.forwarding import SECONDS_AVOIDED
 from sip.message.uri import SipUri, parse_uri
-from sip.transport.resolver import Hop, NoRoute
+from sip.transport.dns.resolver import Hop, NoRoute
 
 FARM = "farm.example.net"
 

@@ -15,9 +15,9 @@ from world import REALM, SERVER, Phone, World
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.transaction.machine import State
-from sip.transport.dns import Records
+from sip.transport.dns.client import Records
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from sip.transport.resolver import Resolver
 
 STRANGER = "sip:x@elsewhere.org"
 GAMES = int(os.environ.get("EXAMPLES") or 240)

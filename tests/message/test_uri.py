@@ -268,7 +268,7 @@ def test_numbers_that_differ_in_anything_else_are_not_equal(one, other):
     assert not parse_uri(other).equals(parse_uri(one))
 
 
-# Hosts
+# HostsFile
 
 
 def test_a_host_and_port_are_taken_apart_and_put_together():

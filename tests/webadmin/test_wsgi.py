@@ -259,7 +259,7 @@ REFUSED = {
     "a length with a sign": (400, ask("/body", b"Content-Length: +2\r\n") + b"xx"),
     "an endless length": (400, ask("/body", b"Content-Length: " + b"9" * 5000 + b"\r\n")),
     "no Host": (400, LINE + b"\r\n"),
-    "two Hosts": (400, ask("/", HOST)),
+    "two HostsFile": (400, ask("/", HOST)),
     "a space before the colon": (400, ask("/", b"Content-Length : 3\r\n") + b"GET"),
     "a header without a colon": (400, ask("/", b"Cookie\r\n" + length(3)) + b"GET"),
     "a header on two lines": (400, ask("/", b"Cookie: a=b\r\n c=d\r\n")),

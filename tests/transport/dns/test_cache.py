@@ -4,9 +4,9 @@ import gevent
 import pytest
 from zone import Zone
 
-from sip.transport import answers as module
-from sip.transport.answers import Answers
-from sip.transport.dns import Records, Unanswered
+from sip.transport.dns import cache as module
+from sip.transport.dns.cache import DnsCache
+from sip.transport.dns.client import Records, Unanswered
 
 
 @pytest.fixture
@@ -15,20 +15,20 @@ def zone() -> Zone:
 
 
 @pytest.fixture
-def answers(zone: Zone) -> Answers:
-    return Answers(zone, lambda: 1000.0)
+def answers(zone: Zone) -> DnsCache:
+    return DnsCache(zone, lambda: 1000.0)
 
 
-def ask(answers: Answers, name: str) -> Records | Unanswered:
+def ask(answers: DnsCache, name: str) -> Records | Unanswered:
     return answers.to([(name, "A")])[name, "A"]
 
 
-def test_a_question_is_asked_once_however_often_it_is_put(answers: Answers, zone: Zone):
+def test_a_question_is_asked_once_however_often_it_is_put(answers: DnsCache, zone: Zone):
     said = answers.to([("a.net", "A"), ("a.net", "A"), ("b.net", "A")])
     assert list(said) == zone.asked == [("a.net", "A"), ("b.net", "A")]
 
 
-def test_no_more_rows_are_kept_than_the_bound(answers: Answers, zone: Zone, monkeypatch):
+def test_no_more_rows_are_kept_than_the_bound(answers: DnsCache, zone: Zone, monkeypatch):
     """The oldest make room; an answer that there is nothing counts too."""
     monkeypatch.setattr(module, "MAX_KEPT_ROWS", 10)
     zone.records = {(f"h{number}.net", "A"): ["192.0.2.1"] * (number % 5) for number in range(30)}
@@ -45,13 +45,13 @@ def test_no_more_rows_are_kept_than_the_bound(answers: Answers, zone: Zone, monk
 
 def test_an_answer_in_place_of_another_is_counted_once(zone: Zone):
     zone.seconds = 0.0
-    answers = Answers(zone, lambda: 1000.0)
+    answers = DnsCache(zone, lambda: 1000.0)
     for _ in range(3):
         ask(answers, "a.net")
     assert answers._rows == 1
 
 
-def test_what_is_kept_of_silence_is_its_reason(answers: Answers, zone: Zone):
+def test_what_is_kept_of_silence_is_its_reason(answers: DnsCache, zone: Zone):
     """An exception that was raised would keep alive all that it has come through."""
     zone.is_dead = True
     answer = ask(answers, "a.net")
@@ -60,7 +60,7 @@ def test_what_is_kept_of_silence_is_its_reason(answers: Answers, zone: Zone):
     assert (answer.__traceback__, answer.__context__) == (None, None)
 
 
-def test_so_many_questions_are_on_their_way_and_no_more(answers: Answers, zone: Zone, monkeypatch):
+def test_so_many_questions_are_on_their_way_and_no_more(answers: DnsCache, zone: Zone, monkeypatch):
     """Beyond, one is as good as unanswered, and asked anew the next time."""
     monkeypatch.setattr(module, "MAX_OPEN_QUESTIONS", 20)
     zone.waits()

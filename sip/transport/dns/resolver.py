@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, is_address, parse_host_port
-from sip.transport.answers import Answer, Answers, Ask
-from sip.transport.dns import Naptr, Srv, Unanswered
+from sip.transport.dns.cache import Answer, Ask, DnsCache
+from sip.transport.dns.client import Naptr, Srv, Unanswered
 from sip.transport.flow import DEFAULT_PORT, Endpoint
 
 # Ways to one next hop that are handed out: a silent one takes a caller half a minute.
@@ -86,7 +86,7 @@ class Resolver:
         local: Callable[[str], Sequence[str]] = lambda name: (),
         draw: Callable[[int], int] = lambda most: random.randint(0, most),
     ) -> None:
-        self._answers = Answers(ask, clock)
+        self._cache = DnsCache(ask, clock)
         self._local = local
         self._draw = draw
         self.has_family: Callable[[bool], bool] = lambda is_ipv6: True
@@ -177,12 +177,12 @@ class Resolver:
         ]
         naptr = name, "NAPTR"
         questions = [question for _, question in guesses]
-        said = self._answers.to(questions if transport else [naptr, *questions])
+        said = self._cache.to(questions if transport else [naptr, *questions])
         chosen = [
             (kind, (at, "SRV"))
             for kind, at in chosen_services(_rows(said.get(naptr)))[:MAX_SERVICES]
         ]
-        said |= self._answers.to(question for _, question in chosen if question not in said)
+        said |= self._cache.to(question for _, question in chosen if question not in said)
         answers = [(kind, said[question]) for kind, question in chosen or guesses]
         silences = [answer for _, answer in answers if isinstance(answer, Unanswered)]
         is_complete = not silences and not isinstance(said.get(naptr), Unanswered)
@@ -193,7 +193,7 @@ class Resolver:
         # RFC 2782: where it is said that there are none, the domain is a host as well; silence says
         # nothing, but where no question about services is answered: some routers know none.
         if silences:
-            said |= self._answers.to([naptr] if transport else [])
+            said |= self._cache.to([naptr] if transport else [])
             if not all(isinstance(answer, Unanswered) for answer in said.values()):
                 raise NoRoute(str(silences[0]))
             kinds = [transport or "UDP"]
@@ -213,7 +213,7 @@ class Resolver:
         """The addresses of those names that have any, and the first silence about them."""
         kinds = [kind for kind in ("A", "AAAA") if self.has_family(kind == "AAAA")]
         local = {name: self._local(name) for name in names}
-        said = self._answers.to(
+        said = self._cache.to(
             (name, kind) for name, known in local.items() if not known for kind in kinds
         )
         found: dict[str, Families] = {}

@@ -6,8 +6,8 @@ import time
 import pytest
 from name_server import NameServer
 
-from sip.transport import dns
-from sip.transport.dns import NameServers, Unanswered
+from sip.transport.dns import client as dns
+from sip.transport.dns.client import NameServers, Unanswered
 
 A, CNAME, SOA, SRV, NAPTR = 1, 5, 6, 33, 35
 IN, CHAOS = 1, 3

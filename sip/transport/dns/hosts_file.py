@@ -8,7 +8,7 @@ from pathlib import Path
 MAX_LINES = 100_000
 
 
-class Hosts:
+class HostsFile:
     """The hosts file, read anew when it has changed."""
 
     def __init__(self, path: Path = Path("/etc/hosts")) -> None:

@@ -82,7 +82,7 @@ class NameServers:
     def _configured(self) -> "DnsResolver":
         import dns.resolver
 
-        from sip.transport.dns_exchange import NameServer
+        from sip.transport.dns.exchange import NameServer
 
         resolver = dns.resolver.Resolver(configure=not self._servers)
         resolver.timeout = SECONDS_PER_TRY

@@ -4,8 +4,8 @@ import pytest
 from zone import Zone
 
 from sip.message.uri import SipUri, parse_uri
-from sip.transport import resolver as module
-from sip.transport.resolver import NoRoute, Resolver
+from sip.transport.dns import resolver as module
+from sip.transport.dns.resolver import NoRoute, Resolver
 
 NAME = "example.com"
 UDP_SRV, TCP_SRV = f"_sip._udp.{NAME}", f"_sip._tcp.{NAME}"

@@ -6,8 +6,8 @@ import time
 import pytest
 from name_server import NameServer
 
-from sip.transport import dns
-from sip.transport.dns import NameServers, Unanswered
+from sip.transport.dns import client as dns
+from sip.transport.dns.client import NameServers, Unanswered
 
 ZONE = """
 sip     300 A     192.0.2.1

@@ -6,7 +6,7 @@ from typing import cast
 import gevent
 from gevent.event import AsyncResult
 
-from sip.transport.dns import Records, Unanswered
+from sip.transport.dns.client import Records, Unanswered
 
 # Rows of answers that are kept, one at least of each answer: 0.3 kB, or 1 kB of the longest names.
 MAX_KEPT_ROWS = 8192
@@ -25,7 +25,7 @@ Answer = Records | Unanswered
 Ask = Callable[[str, str], Records]
 
 
-class Answers:
+class DnsCache:
     """Asks by `ask`, and remembers what it says for as long as that is true."""
 
     def __init__(self, ask: Ask, clock: Callable[[], float]) -> None:
