@@ -26,7 +26,7 @@ from gevent.hub import Hub
 from sip.config import Config
 from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.readers import Readers
+from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.udp import UdpSocket
 
 FIGURES = Path(__file__).with_name("figures.json")
@@ -48,7 +48,7 @@ class Wire(UdpSocket):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._readers = Readers()
+        self._readers = GreenletPool()
         self._watcher = self
         self._receive_one = self._next
         self.local, self.is_ipv6, self.is_wildcard = SERVER, False, False

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sip.config import Address, host_port
-from sip.transport.stream import Streams
+from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
 

@@ -45,8 +45,8 @@ from sip.transport.dns.client import NameServers
 from sip.transport.dns.hosts_file import HostsFile
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from sip.transport.own_addresses import OwnAddresses
-from sip.transport.stream import Streams
+from sip.transport.local_addresses import LocalAddresses
+from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
 
 log = logging.getLogger("sip")
@@ -107,12 +107,12 @@ class SipServer:
         self.streams = Streams(
             self.transports.receive, self.layer.closed, self.transports.refuse_stream, clock
         )
-        self.own_addresses = OwnAddresses(self.transports)
+        self.local_addresses = LocalAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
             config.sip_domains,
             users.realms,
-            self.own_addresses,
+            self.local_addresses,
             self._ports(),
         )
         self.location = Location(bindings, clock, unix_clock)
@@ -395,7 +395,7 @@ class SipServer:
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""
         self.request_log.sweep()
-        self.own_addresses.forget()
+        self.local_addresses.forget()
         self.streams.close_late(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()

@@ -14,10 +14,10 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 # What a parameter may be made of.  More than §25.1 grants: phones send `/`, `@` and `=` unquoted in
 # tags and tokens of their own, and a proxy that has no need to understand a value lets it be.
 _PLAIN = r"[^ \t;,=\"<>\\]"
-# Here and below a `+` behind a repetition makes it possessive: a hostile text is read once, from left
-# to right.  It stands behind single characters only: behind a group, Python before 3.11.5 goes on
-# from a wrong position when the last repetition fails midway.  A `*` behind a group is linear here,
-# because its repetitions can match a text in one way only.
+# Here and below a `+` behind a repetition makes it possessive: a hostile text is read once, from
+# left to right.  It stands behind single characters only: behind a group, Python before 3.11.5 goes
+# on from a wrong position when the last repetition fails midway.  A `*` behind a group is linear
+# here, because its repetitions can match a text in one way only.
 QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
 _PARAMETER = re.compile(
     rf"[ \t]*+;[ \t]*+({_PLAIN}++)(?:[ \t]*+=[ \t]*+(?:{QUOTED}|([^ \t;,\"<>\\]*+)))?",

@@ -18,7 +18,7 @@ from greenlet import GreenletExit
 from sip.message.datagram import for_log
 from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
-from sip.transport.readers import Readers
+from sip.transport.greenlet_pool import GreenletPool
 
 log = logging.getLogger("sip.udp")
 
@@ -87,7 +87,7 @@ class UdpSocket:
             raise
         self.port: int = self.socket.getsockname()[1]
         self.local: Endpoint = (host, self.port)
-        self._readers = Readers()
+        self._readers = GreenletPool()
         self._watcher: Any = None
         self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
 

@@ -133,7 +133,7 @@ def test_a_part_that_is_empty_or_missing_is_no_fault(bob, eve, name: str):
     ],
 )
 def test_credentials_that_make_no_sense_are_refused(world, bob, eve, value: str):
-    """Readers of digests that fall over, as in CVE-2023-28098."""
+    """GreenletPool of digests that fall over, as in CVE-2023-28098."""
     for name in ("Authorization", "Proxy-Authorization"):
         for method, uri in (("REGISTER", f"sip:{REALM}"), ("INVITE", bob.aor)):
             data = call(eve, method, uri, from_uri=bob.aor, to=f"<{bob.aor}>")

@@ -8,7 +8,7 @@ from sip.core.refusal import Refused
 from sip.core.registrar import Expiry, check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
-from sip.transport.own_addresses import OwnAddresses
+from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
 
 EXPIRY = Expiry(minimum=60, maximum=7200, default=3600)
@@ -357,7 +357,7 @@ def test_which_addresses_are_this_machine():
     wildcard = MemorySocket(World(), ("0.0.0.0", 5060))
     wildcard.is_wildcard = True
     transports.add(wildcard)
-    is_own = OwnAddresses(transports)
+    is_own = LocalAddresses(transports)
     for host in ("192.0.2.1", "127.0.0.1", "localhost", "sip.example.net"):
         assert is_own(host), host
     for host in ("0.0.0.0", "::", "224.0.1.75", "255.255.255.255", "999.1.2.3", "203.0.113.9", "x"):

@@ -8,7 +8,7 @@ from gevent import socket
 
 from sip.message.framing import BadStream
 from sip.transport.flow import Flow
-from sip.transport.stream import Streams
+from sip.transport.tcp import Streams
 from tests.transport.ears import until
 
 HOST = "127.0.0.1"

@@ -10,7 +10,7 @@ from gevent import socket
 from gevent.event import Event
 
 from sip.transport.flow import Flow
-from sip.transport.readers import MAX_IDLE_READERS
+from sip.transport.greenlet_pool import MAX_IDLE_GREENLETS
 from sip.transport.udp import BATCH, UdpSocket
 from tests.transport.ears import OddError, needs_ipv6, until
 
@@ -166,7 +166,7 @@ def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
         peer.sendto(b"x", ("127.0.0.1", ear.port))
         ear.hears(number)
     until(lambda: len(ear.socket._readers._idle) == 1)
-    gate, crowd = Event(), MAX_IDLE_READERS + 40
+    gate, crowd = Event(), MAX_IDLE_GREENLETS + 40
     readers: list[weakref.ref] = []
 
     def handler(data, flow):
@@ -179,9 +179,9 @@ def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
     until(lambda: len(readers) == crowd)
     assert len({id(reader()) for reader in readers}) == crowd
     gate.set()
-    until(lambda: len(ear.socket._readers._idle) == MAX_IDLE_READERS)
+    until(lambda: len(ear.socket._readers._idle) == MAX_IDLE_GREENLETS)
     gevent.sleep(0.01)
-    assert sum(reader() is not None for reader in readers) == MAX_IDLE_READERS
+    assert sum(reader() is not None for reader in readers) == MAX_IDLE_GREENLETS
 
 
 @pytest.mark.parametrize(

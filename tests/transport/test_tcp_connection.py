@@ -9,11 +9,12 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from sip.transport import connection, stream
-from sip.transport.connection import MAX_UNSENT_WHILE_CONNECTING, TURN
+from sip.transport import tcp as stream
+from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
-from sip.transport.listener import PlainSocket, granted_descriptors
-from sip.transport.stream import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
+from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
+from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, TURN
+from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.transport.ears import until
 from tests.transport.place import HOST, Place, listens, message
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from sip.transport.own_addresses import OwnAddresses
+from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
 
 
@@ -17,8 +17,8 @@ class NoSockets:
 
 
 @pytest.fixture
-def is_own() -> OwnAddresses:
-    return OwnAddresses(Transports(lambda: 0.0))
+def is_own() -> LocalAddresses:
+    return LocalAddresses(Transports(lambda: 0.0))
 
 
 def test_what_was_known_holds_while_no_descriptor_is_left(is_own, monkeypatch):

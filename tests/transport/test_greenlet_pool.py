@@ -6,9 +6,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from sip.transport.connection import READ_SIZE
 from sip.transport.flow import Flow
-from sip.transport.stream import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
+from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
+from sip.transport.tcp_connection import READ_SIZE
 from tests.transport.ears import until
 from tests.transport.place import Place, message
 

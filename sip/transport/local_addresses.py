@@ -11,7 +11,7 @@ _BROADCAST = ip_address("255.255.255.255")
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class OwnAddresses:
+class LocalAddresses:
     """Tells which hosts are this machine: its names and the addresses of its interfaces.
 
     Whether an address is ours is asked by binding to it, and remembered until `forget`, since

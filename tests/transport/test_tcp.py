@@ -10,8 +10,9 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from sip.transport import listener, stream
-from sip.transport.stream import MESSAGE_SECONDS
+from sip.transport import tcp as stream
+from sip.transport import tcp_listener as listener
+from sip.transport.tcp import MESSAGE_SECONDS
 from tests.transport.ears import until
 from tests.transport.place import HOST, Place, listens, message
 
@@ -307,7 +308,7 @@ def test_thousands_of_idle_connections_cost_little(place: Place, monkeypatch):
         for _ in range(500):
             place.connect().sendall(message("a"))
         place.hears(500)
-        assert len(place.streams.readers._idle) <= 2
+        assert len(place.streams.pool._idle) <= 2
     finally:
         for peer in place.peers:
             peer.close()

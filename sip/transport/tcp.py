@@ -18,10 +18,10 @@ import gevent
 
 from sip.message.framing import BadStream
 from sip.message.uri import format_host_port
-from sip.transport.connection import Connection
 from sip.transport.flow import Endpoint, Flow, network_of
-from sip.transport.listener import Listener, PlainSocket, granted_descriptors
-from sip.transport.readers import Readers
+from sip.transport.greenlet_pool import GreenletPool
+from sip.transport.tcp_connection import Connection
+from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
 
 log = logging.getLogger("sip.tcp")
 
@@ -90,7 +90,7 @@ class Streams:
         self.clock = clock
         self.admits: Callable[[Flow], bool] = lambda flow: True
         self.keeps_waiting: Callable[[Flow], bool] = lambda flow: False
-        self.readers = Readers()
+        self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
         self.counts: Counter[str] = Counter()
@@ -140,7 +140,7 @@ class Streams:
         for timer in (self._next_turn, self._looking):
             timer.stop()
             timer.close()
-        self.readers.stop()
+        self.pool.stop()
 
     # Connections
 
@@ -281,7 +281,7 @@ class Streams:
         """In the hub."""
         again, self._again = self._again, {}
         for connection in again:
-            self.readers.run(connection.read)
+            self.pool.run(connection.read)
 
     def make_wait(self, connection: Connection) -> None:
         """Let a connection go on when its share allows; one that waits too long is closed."""

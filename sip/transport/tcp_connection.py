@@ -14,7 +14,7 @@ from sip.message.framing import PING, PONG, BadStream, Framer
 from sip.transport.flow import Flow
 
 if TYPE_CHECKING:
-    from sip.transport.stream import Streams
+    from sip.transport.tcp import Streams
 
 log = logging.getLogger("sip.tcp")
 
@@ -75,7 +75,7 @@ class Connection:
         loop = gevent.get_hub().loop
         self._reading: Any = loop.io(sock.fileno(), _READ)
         self._writing: Any = loop.io(sock.fileno(), _WRITE)
-        self._reading.start(streams.readers.run, self.read)
+        self._reading.start(streams.pool.run, self.read)
         if self._is_connecting:
             self._writing.start(self._writable)
 
@@ -125,8 +125,8 @@ class Connection:
     def go_on(self) -> None:
         """Read on, if only as much as its share allows."""
         self._is_made_to_wait = False
-        self._reading.start(self._streams.readers.run, self.read)
-        self._streams.readers.run(self.read)  # what is here already wakes no watcher
+        self._reading.start(self._streams.pool.run, self.read)
+        self._streams.pool.run(self.read)  # what is here already wakes no watcher
 
     def _receive(self) -> None:
         """Read what is there."""

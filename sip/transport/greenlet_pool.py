@@ -13,13 +13,13 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 log = logging.getLogger("sip.transport")
 
-# Idle readers kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
-MAX_IDLE_READERS = 64
+# Idle greenlets kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
+MAX_IDLE_GREENLETS = 64
 
 Work = Callable[[], None]
 
 
-class Readers:
+class GreenletPool:
     """A pool of greenlets; `run` is for the hub, whose callbacks must not wait."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Readers:
                 raise
             except BaseException:
                 log.exception("while reading")
-            if self._is_stopped or len(self._idle) >= MAX_IDLE_READERS:
+            if self._is_stopped or len(self._idle) >= MAX_IDLE_GREENLETS:
                 return
             self._idle.append(me)
             work = self._hub.switch()
