@@ -35,7 +35,7 @@ from sip.message.message import Request
 from sip.monitor.refusals import Refusals
 from sip.store.bindings import Bindings, NotSaved
 from sip.store.users import Account, Users
-from sip.transaction.arrival import Arrival
+from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import MAX_WAITING, Layer
 from sip.transaction.machine import Machine, State
@@ -430,7 +430,7 @@ class SipServer:
             upstream = transaction.upstream
             if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
                 upstream.answer(503, extra=_RETRY_AFTER)
-                upstream.arrivals.put(Arrival(None, 0, None, _STOPPING))
+                upstream.arrivals.put(BranchEvent(None, 0, None, _STOPPING))
         self._quiet_within(SECONDS_TO_CANCEL)
 
     def _turn_away(self, request: Request, upstream: Upstream) -> None:

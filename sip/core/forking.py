@@ -13,7 +13,7 @@ from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri
-from sip.transaction.arrival import Arrival
+from sip.transaction.branch_event import BranchEvent
 from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute
 from sip.transport.flow import Flow
@@ -55,7 +55,7 @@ class Attempt:
         self.answered = 0  # challenges of a trunk's gateway
 
 
-class Found(Arrival):
+class Found(BranchEvent):
     """The ways of an attempt have been found, as far as there are any."""
 
     __slots__ = ("attempt",)
@@ -125,7 +125,7 @@ class Fork:
         while self._is_waiting():
             arrivals = self.upstream.arrivals
             # All that has come is heard before anybody else is rung: it may be a CANCEL.
-            arrived: list[Arrival] = [arrivals.get(), *arrivals.empty()]
+            arrived: list[BranchEvent] = [arrivals.get(), *arrivals.empty()]
             if self.finding:
                 arrived.sort(key=lambda arrival: isinstance(arrival, Found))
             for arrival in arrived:
@@ -229,7 +229,7 @@ class Fork:
             and self.lose(attempt.target)
         )
 
-    def _hear(self, arrival: Arrival) -> None:
+    def _hear(self, arrival: BranchEvent) -> None:
         """Carry out what the context decides on an arrival."""
         context, branch, response = self.context, arrival.branch, arrival.response
         if isinstance(arrival, Found):
@@ -245,12 +245,12 @@ class Fork:
             return
         is_unheard = response is None and not branch.transaction.was_heard
         if is_unheard and arrival.status == 503 and self._loses(attempt):
-            arrival = Arrival(branch, 480, None)
+            arrival = BranchEvent(branch, 480, None)
         if attempt.target.trunk is not None and arrival.status in (401, 407):
             if self._tells_who_we_are(branch, arrival, attempt):
                 return
             # Its challenge is no question to the caller.
-            arrival, response = Arrival(branch, 500, None), None
+            arrival, response = BranchEvent(branch, 500, None), None
         self.free += attempt.share
         if response is not None and self._is_redirected(branch, response):
             return
@@ -263,7 +263,7 @@ class Fork:
             for loser in losers:
                 loser.cancel(reason)
 
-    def _takes_another_way(self, branch: Branch, arrival: Arrival, attempt: Attempt) -> bool:
+    def _takes_another_way(self, branch: Branch, arrival: BranchEvent, attempt: Attempt) -> bool:
         """Try the next address of a target that is silent, unreachable or unavailable.
 
         RFC 3263 §4.3.  Who has been heard has the request; nobody else gets it then.
@@ -284,7 +284,7 @@ class Fork:
         self._goes_out(attempt)
         return True
 
-    def _tells_who_we_are(self, branch: Branch, arrival: Arrival, attempt: Attempt) -> bool:
+    def _tells_who_we_are(self, branch: Branch, arrival: BranchEvent, attempt: Attempt) -> bool:
         """Answer the challenge of a trunk's gateway, with the trunk's own credentials (§22.3).
 
         The request keeps its CSeq, since the caller counts.  Asked once more, only a nonce that was

@@ -13,19 +13,19 @@ from collections.abc import Callable
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
-from sip.transaction.arrival import Arrival
-from sip.transaction.awaited import Awaited
+from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
-from sip.transaction.hop import (
+from sip.transaction.client_index import ClientsByConnection
+from sip.transaction.machine import Machine, State
+from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
     has_way_back,
     tag_of,
     transaction_key,
 )
-from sip.transaction.machine import Machine, State
-from sip.transaction.served import Served
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
+from sip.transaction.server_table import ServerTransactions
 from sip.transaction.timers import Timers
 from sip.transaction.tokens import FINGERPRINT_LENGTH, Tokens, fingerprint
 from sip.transaction.upstream import Branch, EditResponse, Upstream
@@ -65,9 +65,9 @@ class Layer:
         self.on_closed: Callable[[int], None] = lambda connection: None
         self.counts: Counter[str] = Counter()
         self.new_token = Tokens()
-        self.servers = Served()
+        self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
-        self.awaited = Awaited()
+        self.awaited = ClientsByConnection()
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
         transports.deliver = self.deliver
@@ -144,7 +144,7 @@ class Layer:
         upstream.respond(make_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag))
         if isinstance(cancelled.upstream, Upstream):
             reason = ", ".join(filter(None, request.fields("reason")))
-            cancelled.upstream.arrivals.put(Arrival(None, 0, None, reason))
+            cancelled.upstream.arrivals.put(BranchEvent(None, 0, None, reason))
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
         """Absorb the ACK of a failure; an ACK for a 2xx goes on to the callee (§17.1.1.3)."""
@@ -181,7 +181,7 @@ class Layer:
                 branch.edit_response(response)
             if is_first and response.status >= 200 and branch.upstream.is_served:
                 # The handler hears of each branch's end once, so nobody can fill its mailbox.
-                branch.upstream.arrivals.put(Arrival(branch, response.status, response))
+                branch.upstream.arrivals.put(BranchEvent(branch, response.status, response))
             else:
                 self._relay(branch.upstream.hold(), response)
         if transaction.state is State.COMPLETED:
@@ -391,7 +391,7 @@ class Layer:
             self.awaited.let_go(transaction)
         branch, transaction.user = transaction.user, None
         if status and isinstance(branch, Branch) and branch.upstream.is_served:
-            branch.upstream.arrivals.put(Arrival(branch, status, None))
+            branch.upstream.arrivals.put(BranchEvent(branch, status, None))
 
     def forget(self, transaction: ServerTransaction) -> None:
         """Let go of a server transaction: it answers nothing any more."""

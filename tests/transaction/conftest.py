@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.transaction.hop import TO_BOB, Hop
+from tests.transaction.layer_bench import TO_BOB, Hop
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from sip.message.message import Message
 from sip.transport.flow import Flow
-from tests.transaction.hop import BOB, TO_BOB, Hop, answers, request, sent_on
+from tests.transaction.layer_bench import BOB, TO_BOB, Hop, answers, request, sent_on
 
 # What cannot be sent, §17.1.4, §18.4
 

@@ -4,7 +4,7 @@ import pytest
 
 from sip.message.message import make_response
 from sip.transport.flow import Flow
-from tests.transaction.hop import ALICE, BOB, US, Hop, read, request, response
+from tests.transaction.layer_bench import ALICE, BOB, US, Hop, read, request, response
 
 FROM_ALICE = Flow("TCP", US, (ALICE[0], 40_000), connection=1)
 TO_BOB = Flow("TCP", US, BOB, connection=2)

@@ -8,7 +8,15 @@ import pytest
 
 from sip.message.message import Response, make_response
 from sip.transaction import layer as layer_module
-from tests.transaction.hop import ALICE, BOB, FROM_ALICE, Hop, read, request, traced_by_its_lines
+from tests.transaction.layer_bench import (
+    ALICE,
+    BOB,
+    FROM_ALICE,
+    Hop,
+    read,
+    request,
+    traced_by_its_lines,
+)
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
 

@@ -7,7 +7,7 @@ import pytest
 
 from sip.transaction.mailbox import Mailbox
 from sip.transport.flow import Flow
-from tests.transaction.hop import (
+from tests.transaction.layer_bench import (
     ALICE,
     BOB,
     FROM_ALICE,

@@ -2,14 +2,14 @@
 
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.transaction.hop import is_unique, tag_of, transaction_key, way_independent_key
+from sip.transaction.matching import is_unique, tag_of, transaction_key, way_independent_key
 from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 
 # What a CANCEL may name without effect (§9.2), but for methods that are not known here.
 _OTHER_METHODS = METHODS - {"INVITE", "ACK", "CANCEL"}
 
 
-class Served(dict[Key, ServerTransaction]):
+class ServerTransactions(dict[Key, ServerTransaction]):
     """The server transactions that exist, by their key, and what else finds some of them.
 
     Nothing is found here any longer than its transaction lasts, so what bounds these bounds all.

@@ -3,15 +3,15 @@
 import pytest
 
 from sip.message.message import Request, make_response
-from sip.transaction.hop import tag_of, transaction_key, way_independent_key
-from sip.transaction.served import Served
+from sip.transaction.matching import tag_of, transaction_key, way_independent_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
-from tests.transaction.hop import FROM_ALICE, Hop, read, request
+from sip.transaction.server_table import ServerTransactions
+from tests.transaction.layer_bench import FROM_ALICE, Hop, read, request
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
 
-def held(served: Served, message: Request) -> ServerTransaction:
+def held(served: ServerTransactions, message: Request) -> ServerTransaction:
     kind = InviteServerTransaction if message.method == "INVITE" else ServerTransaction
     transaction = kind(transaction_key(message, message.method), FROM_ALICE, 0.0)
     served.hold(transaction)
@@ -23,7 +23,7 @@ def held(served: Served, message: Request) -> ServerTransaction:
 
 def test_the_same_request_on_another_way_is_merged():
     """§8.2.2.2: From tag, Call-ID and CSeq are those of a transaction that it does not match."""
-    served = Served()
+    served = ServerTransactions()
     first, second = read(request("REGISTER")), read(request("REGISTER", branch=";branch=z9hG4bKx"))
     one, other = held(served, first), held(served, second)
     assert not served.is_merged(first, one)
@@ -48,7 +48,7 @@ def test_the_same_request_on_another_way_is_merged():
 )
 def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
     """§8.2.2.2: exactly, and only without a To tag."""
-    served = Served()
+    served = ServerTransactions()
     first = read(request("REGISTER"))
     second = read(request("REGISTER", branch=";branch=z9hG4bKx", **other))
     assert not served.is_merged(first, held(served, first))
@@ -108,7 +108,7 @@ def test_what_is_held_for_merged_requests_goes_with_their_transactions(hop: Hop)
 
 def test_a_transaction_that_is_over_holds_nothing():
     """Who asks too late leaves nothing behind."""
-    served = Served()
+    served = ServerTransactions()
     message = read(request("REGISTER"))
     transaction = held(served, message)
     transaction.end()
@@ -124,7 +124,7 @@ def test_a_transaction_that_is_over_holds_nothing():
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
 def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
     """§9.2: as if it had any method but CANCEL and ACK."""
-    served = Served()
+    served = ServerTransactions()
     transaction = held(served, read(request(method, branch=branch)))
     assert served.cancelled(read(request("CANCEL", branch=branch))) is transaction
     served.let_go(transaction)
@@ -136,14 +136,14 @@ def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
 @pytest.mark.parametrize("method", ["CANCEL", "ACK"])
 def test_a_cancel_names_no_cancel_and_no_ack(method: str):
     """§9.2."""
-    served = Served()
+    served = ServerTransactions()
     held(served, read(request(method)))
     assert served.cancelled(read(request("CANCEL"))) is None
 
 
 def test_under_one_branch_the_invite_is_meant():
     """A client that marks two requests alike means the one that takes long."""
-    served = Served()
+    served = ServerTransactions()
     held(served, read(request("FLY")))
     held(served, read(request("MESSAGE")))
     invite = held(served, read(request("INVITE")))
@@ -152,7 +152,7 @@ def test_under_one_branch_the_invite_is_meant():
 
 def test_of_two_unknown_methods_under_one_branch_one_is_found():
     """The first to go takes nothing of the other with it."""
-    served = Served()
+    served = ServerTransactions()
     first, second = held(served, read(request("FLY"))), held(served, read(request("SWIM")))
     served.let_go(first)
     assert served.cancelled(read(request("CANCEL"))) is second
@@ -162,7 +162,7 @@ def test_of_two_unknown_methods_under_one_branch_one_is_found():
 
 def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
     """§17.2.3: To tags included."""
-    served = Served()
+    served = ServerTransactions()
     held(served, read(request("INVITE", branch=OLD, to="<sip:bob@example.com>;tag=b")))
     assert served.cancelled(read(request("CANCEL", branch=OLD))) is None
 
@@ -170,7 +170,9 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
 # ACK, §17.2.3
 
 
-def answered(served: Served, to_tag: str = "", *, branch: str) -> InviteServerTransaction:
+def answered(
+    served: ServerTransactions, to_tag: str = "", *, branch: str
+) -> InviteServerTransaction:
     """An INVITE with that To tag, which has been answered under the tag b."""
     to = "<sip:bob@example.com>" + to_tag
     transaction = held(served, read(request("INVITE", branch=branch, to=to)))
@@ -187,7 +189,7 @@ def ack(tag: str, branch: str) -> Request:
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
 def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str, to_tag: str):
     """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
-    served = Served()
+    served = ServerTransactions()
     transaction = answered(served, to_tag, branch=branch)
     assert served.acknowledged(ack(";tag=b", branch)) is transaction
     assert served.acknowledged(ack(";tag=c", branch)) is None
@@ -196,7 +198,7 @@ def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str
 
 def test_the_ack_of_a_unique_branch_needs_no_tag():
     """§17.2.3: branch and sent-by tell."""
-    served = Served()
+    served = ServerTransactions()
     transaction = answered(served, branch=";branch=z9hG4bKx")
     assert served.acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
     assert served.acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
@@ -204,7 +206,7 @@ def test_the_ack_of_a_unique_branch_needs_no_tag():
 
 def test_an_ack_belongs_to_an_invite_alone():
     """§17.2.3: the method of the request that made the transaction is INVITE."""
-    served = Served()
+    served = ServerTransactions()
     held(served, read(request("MESSAGE")))
     assert served.acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
 

@@ -4,7 +4,7 @@ from sip.transaction.client import ClientTransaction
 from sip.transaction.machine import State
 
 
-class Awaited:
+class ClientsByConnection:
     """The client transactions of each connection, from their request to their end.
 
     On UDP nothing is noted: a datagram has no end that somebody could tell of.

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from sip.transaction.upstream import Branch
 
 
-class Arrival:
+class BranchEvent:
     """What a branch brought: a final response, or a status in its stead; or a CANCEL.
 
     `branch` is None for a CANCEL from upstream, whose Reason is `reason`, "" where it has none.
