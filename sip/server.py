@@ -10,18 +10,18 @@ import gevent
 from gevent.event import Event
 
 from sip.config import Config
-from sip.core.authentication import Authenticator
-from sip.core.digest import Nonces
+from sip.core.auth.authenticator import Authenticator
+from sip.core.auth.digest import Nonces
+from sip.core.errors import Refused
 from sip.core.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.options import answer_options
 from sip.core.proxy import Proxy
-from sip.core.refusal import Refused
 from sip.core.registrar import Expiry, Registrar
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, username_of
-from sip.core.sparing import answer_once
+from sip.core.stateless import respond_statelessly
 from sip.core.ticket import Tickets
 from sip.core.trunks import Trunks
 from sip.listening import ListeningAddress, open_sockets
@@ -260,7 +260,7 @@ class SipServer:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
-        answer_once(request, upstream, refused.status, refused.extra, reason)
+        respond_statelessly(request, upstream, refused.status, refused.extra, reason)
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
         """Serve a REGISTER once, by however many ways it comes (§8.2.2.2).

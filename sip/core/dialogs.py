@@ -17,10 +17,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from sip.core.errors import Refused
 from sip.core.location import Location
 from sip.core.reach import way_back
 from sip.core.record_route import first_uri
-from sip.core.refusal import Refused
 from sip.core.remote_targets import RemoteTarget, RemoteTargets
 from sip.core.routing import (
     Domains,

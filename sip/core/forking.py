@@ -4,11 +4,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from sip.core.auth.digest_client import challenges_in
+from sip.core.errors import Refused, printable
 from sip.core.forwarding import Forwarder, Way
-from sip.core.refusal import Refused, printable
 from sip.core.response_context import Answered, ResponseContext
 from sip.core.routing import Target, breadth_left, by_preference
-from sip.core.trunk import challenges_in
 from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS

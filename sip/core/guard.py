@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from math import inf
 from typing import NamedTuple, Protocol
 
+from sip.core.errors import printable
 from sip.core.guesses import Guesses
-from sip.core.refusal import printable
 from sip.core.shares import Shares, Standing
 from sip.core.thinning import Thinning
 from sip.message.cache import cached_parse

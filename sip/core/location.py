@@ -16,7 +16,7 @@ from sip.core.bindings import (
     within_limit,
 )
 from sip.core.contact_index import ContactIndex, contact_key, key_of_text
-from sip.core.refusal import printable
+from sip.core.errors import printable
 from sip.core.routing import address_of_record, user_of_aor
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri

@@ -2,7 +2,7 @@
 
 from sip.core.proxy import OWN_METHODS
 from sip.core.registrar import ACCEPTED, SUPPORTED, check_content, check_required, sip_date
-from sip.core.sparing import answer_once
+from sip.core.stateless import respond_statelessly
 from sip.message.message import Request
 from sip.transaction.upstream import Upstream
 
@@ -19,4 +19,4 @@ def answer_options(request: Request, upstream: Upstream, unix_now: float) -> Non
         ("Supported", ", ".join(sorted(SUPPORTED))),
         ("Date", sip_date(int(unix_now))),
     )
-    answer_once(request, upstream, 200, extra)
+    respond_statelessly(request, upstream, 200, extra)

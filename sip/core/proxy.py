@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 
 from sip.core import causes
-from sip.core.authentication import Account, Authenticator
+from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.dialogs import TARGET_REFRESHES, Dialogs
+from sip.core.errors import Challenged, Refused
 from sip.core.forking import Fork, Prepare
 from sip.core.forwarding import Forwarder
 from sip.core.location import Location
 from sip.core.record_route import RecordRoutes
-from sip.core.refusal import Challenged, Refused
 from sip.core.remote_targets import RemoteTargets
 from sip.core.routing import (
     Domains,

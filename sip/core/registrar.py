@@ -7,11 +7,11 @@ from functools import lru_cache
 from sys import intern
 
 from sip.core import causes
-from sip.core.authentication import Authenticator
+from sip.core.auth.authenticator import Authenticator
 from sip.core.bindings import MAX_CONTACTS, Binding, Bindings, own_first
+from sip.core.errors import Refused
 from sip.core.location import Location
 from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
-from sip.core.refusal import Refused
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
 from sip.message.cache import cached_parse

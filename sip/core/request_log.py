@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from sip.core.authentication import Account
+from sip.core.auth.authenticator import Account
 from sip.core.bindings import Bindings
-from sip.core.refusal import Challenged, Refused, printable
+from sip.core.errors import Challenged, Refused, printable
 from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
 from sip.message.message import Request

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sip.core.refusal import Cause, Refused
+from sip.core.errors import Cause, Refused
 from sip.transaction.machine import State
 from sip.transaction.server import ServerTransaction
 from sip.transaction.upstream import Upstream

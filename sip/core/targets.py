@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sip.core.authentication import Account, Accounts
+from sip.core.auth.authenticator import Account, Accounts
 from sip.core.bindings import Binding
 from sip.core.location import Location
 from sip.core.routing import Domains, Target, address_of_record

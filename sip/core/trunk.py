@@ -1,14 +1,9 @@
 """A trunk: numbers that a gateway takes, and what it is told when it asks who we are."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
-from sip.core.digest import ALGORITHMS, Answer, expected_response, ha1_of
-from sip.message.grammar import BadMessage, quote, unescape
-from sip.message.headers import parse_credentials
-from sip.message.message import Response
+from sip.message.grammar import BadMessage, unescape
 from sip.message.uri import SipUri, format_host_port, parse_uri
 from sip.phone_numbers import SEPARATORS
 
@@ -83,63 +78,3 @@ def _parse_trunk(text: str) -> Trunk:
     place = uri.text.rpartition("@")[2].removeprefix("sip:")
     gateway = replace(uri, text=f"sip:{place}", user=None, password=None)
     return Trunk(numbers, gateway, uri.username, unescape(uri.password or ""))
-
-
-class Challenge(NamedTuple):
-    """A question who we are, that can be answered."""
-
-    is_proxys: bool
-    params: dict[str, str]
-
-    @property
-    def is_stale(self) -> bool:
-        """Tell whether only the nonce was too old (RFC 7616 §3.3)."""
-        return self.params.get("stale", "").lower() == "true"
-
-    def answer(self, trunk: Trunk, method: str, uri: str, cnonce: str) -> tuple[str, str]:
-        """The name and line of the field that answers it for a request to `uri`."""
-        params = self.params
-        algorithm = params.get("algorithm", "MD5").upper()
-        given = Answer(
-            algorithm=algorithm,
-            username=trunk.username,
-            realm=params.get("realm", ""),
-            nonce=params.get("nonce", ""),
-            uri=uri,
-            response="",
-            qop="auth" if "qop" in params else "",
-            count="00000001",
-            cnonce=cnonce,
-        )
-        ha1 = ha1_of(algorithm, given.username, given.realm, trunk.password)
-        said = [
-            f"username={quote(given.username)}",
-            f"realm={quote(given.realm)}",
-            f"nonce={quote(given.nonce)}",
-            f"uri={quote(uri)}",
-            f'response="{expected_response(ha1, method, given)}"',
-        ]
-        if "algorithm" in params:
-            said.append(f"algorithm={algorithm}")
-        if "opaque" in params:
-            said.append(f"opaque={quote(params['opaque'])}")
-        if given.qop:
-            said += ["qop=auth", f"nc={given.count}", f'cnonce="{cnonce}"']
-        name = "Proxy-Authorization" if self.is_proxys else "Authorization"
-        return name.lower(), f"{name}: Digest {', '.join(said)}"
-
-
-def challenges_in(response: Response) -> Iterator[Challenge]:
-    """The challenges of a 401 or 407 that can be answered, in their order (RFC 8760 §2.4)."""
-    is_proxys = response.status == 407
-    for field_value in response.fields("proxy-authenticate" if is_proxys else "www-authenticate"):
-        try:
-            challenge = parse_credentials(field_value)
-        except BadMessage:
-            continue
-        params = challenge.params
-        qops = params.get("qop", "auth").lower().replace(" ", "").split(",")
-        algorithm = params.get("algorithm", "MD5").upper()
-        is_known = challenge.scheme == "digest" and algorithm in ALGORITHMS and "auth" in qops
-        if is_known and {"realm", "nonce"} <= params.keys():
-            yield Challenge(is_proxys, params)

@@ -6,10 +6,10 @@ import itertools
 import pytest
 from accounts import MemoryUsers
 
-from sip.core.authentication import Authenticator
-from sip.core.digest import Answer, Nonces, expected_response
+from sip.core.auth.authenticator import Authenticator
+from sip.core.auth.digest import Answer, Nonces, expected_response
+from sip.core.errors import Challenged
 from sip.core.guard import Guard
-from sip.core.refusal import Challenged
 from sip.core.routing import Domains
 from sip.message.message import Request, parse
 

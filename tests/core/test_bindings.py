@@ -15,7 +15,7 @@ from sip.core.bindings import (
     updated_bindings,
     within_limit,
 )
-from sip.core.refusal import Refused
+from sip.core.errors import Refused
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))

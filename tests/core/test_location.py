@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.core.bindings import Binding
+from sip.core.errors import Refused
 from sip.core.location import Location
-from sip.core.refusal import Refused
 from sip.store.bindings import BindingRow, NotSaved
 from sip.transport.flow import Flow
 

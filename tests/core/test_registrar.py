@@ -4,7 +4,7 @@ import pytest
 from carriers import MemorySocket
 from world import REALM, World
 
-from sip.core.refusal import Refused
+from sip.core.errors import Refused
 from sip.core.registrar import Expiry, check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse

@@ -3,8 +3,12 @@
 import pytest
 from zone import Zone
 
-from sip.core.digest import expected_response, ha1_of, read_answer
-from sip.core.trunk import Trunk, challenges_in, parse_trunks
+from sip.core.auth.digest import expected_response, ha1_of, read_answer
+from sip.core.auth.digest_client import challenges_in
+from sip.core.trunk import (
+    Trunk,
+    parse_trunks,
+)
 from sip.core.trunks import Trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse

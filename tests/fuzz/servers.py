@@ -11,7 +11,7 @@ from message import holds
 from watched import Watched
 from world import REALM, SDP, Phone
 
-from sip.core.digest import NONCE_SECONDS, expected_response, read_answer
+from sip.core.auth.digest import NONCE_SECONDS, expected_response, read_answer
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse

@@ -16,8 +16,8 @@ import dns.resolver
 from fuzz import servers
 from message import holds
 
+from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
 from sip.core.contact_index import contact_key, key_of_text
-from sip.core.digest import Nonces, expected_response, is_right, read_answer
 from sip.core.routing import (
     Domains,
     _read_route,

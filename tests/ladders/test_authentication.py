@@ -5,7 +5,7 @@ import re
 import pytest
 from world import REALM, World
 
-from sip.core.digest import NONCE_SECONDS
+from sip.core.auth.digest import NONCE_SECONDS
 from sip.message.message import Request
 
 

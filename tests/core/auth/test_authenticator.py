@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from sip.core import authentication
-from sip.core.authentication import MAX_ANSWERS
-from sip.core.digest import NONCE_SECONDS, Answer, expected_response
-from sip.core.refusal import Refused
+from sip.core.auth import authenticator as authentication
+from sip.core.auth.authenticator import MAX_ANSWERS
+from sip.core.auth.digest import NONCE_SECONDS, Answer, expected_response
+from sip.core.errors import Refused
 from sip.message.headers import parse_credentials
 from tests.core.credentials import PEER, REALM, Bench
 

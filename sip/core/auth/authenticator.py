@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sip.core import causes
-from sip.core.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.auth.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard import Guard
-from sip.core.refusal import Cause, Challenged, Refused
 from sip.core.routing import Domains
 from sip.message.grammar import BadMessage, unescape
 from sip.message.headers import parse_credentials

@@ -1,6 +1,6 @@
 """Answers to whoever has not shown to be where it seems to be (RFC 3261 §26.1.5)."""
 
-from sip.core.refusal import Fields
+from sip.core.errors import Fields
 from sip.message.message import Message, Request, Response, make_response
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
@@ -12,7 +12,7 @@ _CHALLENGES = (401, 407)
 _USUAL = 200
 
 
-def answer_once(
+def respond_statelessly(
     request: Request, upstream: Upstream, status: int, extra: Fields, reason: str | None = None
 ) -> None:
     """Answer without memory (§8.2.7), and by UDP with three octets for one at most.

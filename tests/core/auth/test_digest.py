@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core import digest
-from sip.core.digest import (
+from sip.core.auth import digest
+from sip.core.auth.digest import (
     ALGORITHMS,
     COUNT_WINDOW,
     NONCE_SECONDS,
