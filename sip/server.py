@@ -13,7 +13,7 @@ from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
 from sip.core.errors import Refused
-from sip.core.guard import MAX_PROVEN, Guard, is_scanner
+from sip.core.guard.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.keepalive import KeepAlive
 from sip.core.location import Location
 from sip.core.options import answer_options

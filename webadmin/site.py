@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from bottle import HTTPError, HTTPResponse, request, response
 
 from sip.config import Config
-from sip.core.guard import Guard
+from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session

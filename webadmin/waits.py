@@ -2,7 +2,7 @@
 
 from bottle import Bottle, HTTPError
 
-from sip.core.guard import Wait
+from sip.core.guard.guard import Wait
 from sip.operator_values import parse_network
 from sip.store.audit import Act
 from webadmin.site import Answer, Site, typed

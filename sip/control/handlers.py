@@ -5,7 +5,7 @@ from typing import Any
 from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
-from sip.core.guard import Guard
+from sip.core.guard.guard import Guard
 from sip.operator_values import parse_network
 
 

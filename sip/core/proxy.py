@@ -9,6 +9,7 @@ from sip.core.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.errors import Challenged, Refused
 from sip.core.forking import Fork, Prepare
 from sip.core.forwarding import Forwarder
+from sip.core.guard.call_limits import Strangers
 from sip.core.location import Location
 from sip.core.record_route import RecordRoutes
 from sip.core.remote_targets import RemoteTargets
@@ -27,7 +28,6 @@ from sip.core.routing import (
     take_own_routes,
     username_of,
 )
-from sip.core.strangers import Strangers
 from sip.core.targets import TargetSet
 from sip.core.ticket import Passage, Tickets, is_as_recorded
 from sip.core.trunks import Trunks

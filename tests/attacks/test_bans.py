@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sip.control.protocol import control_path
-from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from tests.attacks.thief import Thief
 from tests.wire.programs import until
 from tests.wire.server import Server

@@ -2,7 +2,7 @@
 
 from world import REALM, World
 
-from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.message.message import parse
 
 GUESSER = "203.0.113.66"

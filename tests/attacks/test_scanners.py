@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sip.cli.main import VERSION
-from sip.core.guesses import ANSWERS_OF_TRY, TRIES_OF_USER
+from sip.core.guard.password_limits import ANSWERS_OF_TRY, TRIES_OF_USER
 from tests.wire.programs import REPOSITORY, own_address
 from tests.wire.server import Server
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from sip.core.guesses import TRIES_OF_USER
+from sip.core.guard.password_limits import TRIES_OF_USER
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
 from tests.attacks.thief import Thief

@@ -24,8 +24,8 @@ from sip.control.protocol import (
     control_path,
 )
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
-from sip.core.guard import Guard
-from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.guard import Guard
+from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.store.audit import Audit
 from sip.store.database import Database
 

@@ -9,7 +9,7 @@ from accounts import MemoryUsers
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Answer, Nonces, expected_response
 from sip.core.errors import Challenged
-from sip.core.guard import Guard
+from sip.core.guard.guard import Guard
 from sip.core.routing import Domains
 from sip.message.message import Request, parse
 

@@ -14,8 +14,8 @@ OUTSIDE = {"from_uri": "sip:x@elsewhere.test"}
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two calls for a user, three of a source."""
-    monkeypatch.setattr("sip.core.strangers.MAX_CALLS_FOR_USER", 2)
-    monkeypatch.setattr("sip.core.strangers.MAX_CALLS_OF_SOURCE", 3)
+    monkeypatch.setattr("sip.core.guard.call_limits.MAX_CALLS_FOR_USER", 2)
+    monkeypatch.setattr("sip.core.guard.call_limits.MAX_CALLS_OF_SOURCE", 3)
 
 
 def stranger(world: World, host: str, **more) -> Phone:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sip.core.guard import Guard
-from sip.core.guesses import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.guard import Guard
+from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.monitor.refusals import Refusals, Sender
 from tests.webadmin.conftest import REALM
 from webadmin.overview import SOME_REFUSALS

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.core.auth.digest import NONCE_SECONDS
-from sip.core.guesses import TRIES_OF_USER
+from sip.core.guard.password_limits import TRIES_OF_USER
 from sip.message.headers import parse_credentials
 from tests.core.credentials import PEER, Bench
 

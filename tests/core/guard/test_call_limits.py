@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from sip.core.errors import Refused
-from sip.core.strangers import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, Strangers
+from sip.core.guard.call_limits import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, Strangers
 from sip.message.message import Request
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream

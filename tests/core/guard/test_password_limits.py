@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.core.guesses import (
+from sip.core.guard.password_limits import (
     ANSWERS_OF_TRY,
     FIRST_WAIT,
     FOLD_SECONDS,

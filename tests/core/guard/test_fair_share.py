@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from sip.core.shares import CALM_SECONDS, LEAST_RATE, MAX_SOURCES, Shares, Standing
+from sip.core.guard.fair_share import CALM_SECONDS, LEAST_RATE, MAX_SOURCES, Shares, Standing
 
 STRANGER, NEIGHBOUR, PROVEN = Standing
 TICK = 0.05

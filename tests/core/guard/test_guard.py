@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sip.core.guard import MAX_PROVEN, Guard, Wait, is_scanner
-from sip.core.guesses import FIRST_WAIT, TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.guard import MAX_PROVEN, Guard, Wait, is_scanner
+from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
 

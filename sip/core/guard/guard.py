@@ -11,9 +11,9 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from sip.core.errors import printable
-from sip.core.guesses import Guesses
-from sip.core.shares import Shares, Standing
-from sip.core.thinning import Thinning
+from sip.core.guard.fair_share import Shares, Standing
+from sip.core.guard.kernel_drop import Thinning
+from sip.core.guard.password_limits import Guesses
 from sip.message.cache import cached_parse
 from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban

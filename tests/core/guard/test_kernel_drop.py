@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from sip.core.guard import MAX_PROVEN_PORTS, Guard
-from sip.core.thinning import (
+from sip.core.guard.guard import MAX_PROVEN_PORTS, Guard
+from sip.core.guard.kernel_drop import (
     HEAVY_RATE,
     LEAST_SEEN,
     MAX_COUNTED,

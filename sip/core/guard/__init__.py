@@ -1,0 +1,1 @@
+"""Abuse protection: bans, login limits, call limits and overload control."""
