@@ -14,11 +14,11 @@ from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
 from sip.core.errors import Refused
 from sip.core.guard.guard import MAX_PROVEN, Guard, is_scanner
-from sip.core.keepalive import KeepAlive
-from sip.core.location import Location
 from sip.core.options import answer_options
 from sip.core.proxy import Proxy
-from sip.core.registrar import Expiry, Registrar
+from sip.core.registrar.location import Location
+from sip.core.registrar.nat_keepalive import KeepAlive
+from sip.core.registrar.registrar import Expiry, Registrar
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, username_of
 from sip.core.stateless import respond_statelessly

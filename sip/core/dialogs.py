@@ -18,9 +18,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from sip.core.errors import Refused
-from sip.core.location import Location
-from sip.core.reach import way_back
 from sip.core.record_route import first_uri
+from sip.core.registrar.location import Location
+from sip.core.registrar.nat import way_back
 from sip.core.remote_targets import RemoteTarget, RemoteTargets
 from sip.core.routing import (
     Domains,

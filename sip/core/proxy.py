@@ -10,8 +10,8 @@ from sip.core.errors import Challenged, Refused
 from sip.core.forking import Fork, Prepare
 from sip.core.forwarding import Forwarder
 from sip.core.guard.call_limits import Strangers
-from sip.core.location import Location
 from sip.core.record_route import RecordRoutes
+from sip.core.registrar.location import Location
 from sip.core.remote_targets import RemoteTargets
 from sip.core.routing import (
     Domains,

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 
 from sip.core.auth.authenticator import Account
-from sip.core.bindings import Bindings
 from sip.core.errors import Challenged, Refused, printable
+from sip.core.registrar.bindings import Bindings
 from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
 from sip.message.message import Request

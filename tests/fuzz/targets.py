@@ -17,7 +17,7 @@ from fuzz import servers
 from message import holds
 
 from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
-from sip.core.contact_index import contact_key, key_of_text
+from sip.core.registrar.contact_index import contact_key, key_of_text
 from sip.core.routing import (
     Domains,
     _read_route,

@@ -3,7 +3,7 @@
 import pytest
 from world import REALM, Phone, World
 
-from sip.core.registrar import MAX_CONTACT_LENGTH
+from sip.core.registrar.registrar import MAX_CONTACT_LENGTH
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
 

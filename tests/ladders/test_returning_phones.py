@@ -8,8 +8,8 @@ import pytest
 from ladders.carrying import exchanged, talks
 from world import REALM, Phone, TcpPhone, World
 
-from sip.core.bindings import MAX_CONTACTS
-from sip.core.location import CLOSED_AT_ONCE
+from sip.core.registrar.bindings import MAX_CONTACTS
+from sip.core.registrar.location import CLOSED_AT_ONCE
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
 

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 import pytest
 from world import REALM, World
 
-from sip.core.bindings import MAX_CONTACTS
 from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_USER
+from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
 from sip.store.accounts import full_name

@@ -3,7 +3,7 @@
 import pytest
 from zone import Zone
 
-from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
+from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.bindings import (
+from sip.core.errors import Refused
+from sip.core.registrar.bindings import (
     MAX_CONTACTS,
     Binding,
     check_removal_of_all,
@@ -15,7 +16,6 @@ from sip.core.bindings import (
     updated_bindings,
     within_limit,
 )
-from sip.core.errors import Refused
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))

@@ -3,8 +3,8 @@
 import pytest
 from accounts import MemoryBindings
 
-from sip.core.bindings import Binding
-from sip.core.location import Location
+from sip.core.registrar.bindings import Binding
+from sip.core.registrar.location import Location
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.9", 5060))

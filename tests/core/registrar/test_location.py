@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.bindings import Binding
 from sip.core.errors import Refused
-from sip.core.location import Location
+from sip.core.registrar.bindings import Binding
+from sip.core.registrar.location import Location
 from sip.store.bindings import BindingRow, NotSaved
 from sip.transport.flow import Flow
 
@@ -214,7 +214,7 @@ def test_what_waits_to_be_removed_is_not_entered_again(
     location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ):
     """A closed connection is over, also for those of its users who register meanwhile."""
-    monkeypatch.setattr("sip.core.location.CLOSED_AT_ONCE", 1)
+    monkeypatch.setattr("sip.core.registrar.location.CLOSED_AT_ONCE", 1)
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     users = ("ann@example.com", "bea@example.com")
     for aor in users:
@@ -242,7 +242,7 @@ def test_who_was_cut_off_is_remembered_within_a_bound(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ):
     """The one of longest ago goes."""
-    monkeypatch.setattr("sip.core.location.MAX_CUT_OFF", 2)
+    monkeypatch.setattr("sip.core.registrar.location.MAX_CUT_OFF", 2)
     names = ("ann", "bea", "cleo")
     for number, name in enumerate(names, 1):
         flow = Flow("TCP", FLOW.local, FLOW.remote, number)

@@ -5,7 +5,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from sip.core.bindings import (
+from sip.core.errors import printable
+from sip.core.registrar.bindings import (
     Binding,
     Bindings,
     check_removal_of_all,
@@ -15,8 +16,7 @@ from sip.core.bindings import (
     updated_bindings,
     within_limit,
 )
-from sip.core.contact_index import ContactIndex, contact_key, key_of_text
-from sip.core.errors import printable
+from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.core.routing import address_of_record, user_of_aor
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri

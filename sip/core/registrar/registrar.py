@@ -8,10 +8,10 @@ from sys import intern
 
 from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
-from sip.core.bindings import MAX_CONTACTS, Binding, Bindings, own_first
 from sip.core.errors import Refused
-from sip.core.location import Location
-from sip.core.reach import is_loopback_elsewhere, lasting_flow, needs_flow
+from sip.core.registrar.bindings import MAX_CONTACTS, Binding, Bindings, own_first
+from sip.core.registrar.location import Location
+from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.request_log import RequestLog
 from sip.core.routing import Domains, address_of_record
 from sip.message.cache import cached_parse

@@ -5,7 +5,7 @@ A NAT forgets a phone from which, and to which, nothing has gone for half a minu
 
 from collections.abc import Iterator
 
-from sip.core.bindings import Binding, Bindings
+from sip.core.registrar.bindings import Binding, Bindings
 from sip.transport.flow import Flow
 
 # So often some of them have their turn: a few datagrams at a time, and no burst.

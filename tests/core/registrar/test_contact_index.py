@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from message.nearly import nearly
 
-from sip.core import contact_index as module
-from sip.core.contact_index import ContactIndex, contact_key, key_of_text
+from sip.core.registrar import contact_index as module
+from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.message.grammar import BadMessage
 from sip.message.uri import is_same_contact, parse_uri
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.bindings import Binding
-from sip.core.keepalive import SECONDS_PER_SLOT, KeepAlive
+from sip.core.registrar.bindings import Binding
+from sip.core.registrar.nat_keepalive import SECONDS_PER_SLOT, KeepAlive
 from sip.transport.flow import Flow
 
 US = ("192.0.2.1", 5060)
