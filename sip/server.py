@@ -12,18 +12,18 @@ from gevent.event import Event
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
+from sip.core.domains import Domains, username_of
 from sip.core.errors import Refused
 from sip.core.guard.guard import MAX_PROVEN, Guard, is_scanner
 from sip.core.options import answer_options
-from sip.core.proxy import Proxy
+from sip.core.proxy.proxy import Proxy
+from sip.core.proxy.route_ticket import Tickets
+from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.core.registrar.registrar import Expiry, Registrar
 from sip.core.request_log import RequestLog
-from sip.core.routing import Domains, username_of
 from sip.core.stateless import respond_statelessly
-from sip.core.ticket import Tickets
-from sip.core.trunks import Trunks
 from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches

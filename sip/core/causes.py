@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from sip.core.domains import Domains
 from sip.core.errors import Cause
-from sip.core.routing import Domains
 from sip.message.uri import SipUri, Uri, format_host_port
 from sip.transaction.upstream import Upstream
 

@@ -1,14 +1,7 @@
 """OPTIONS to the server itself (RFC 3261 §11.2)."""
 
-from sip.core.proxy import OWN_METHODS
-from sip.core.registrar.registrar import (
-    ACCEPTED,
-    SUPPORTED,
-    check_content,
-    check_required,
-    sip_date,
-)
 from sip.core.stateless import respond_statelessly
+from sip.core.uas import ACCEPTED, OWN_METHODS, SUPPORTED, check_content, check_required, sip_date
 from sip.message.message import Request
 from sip.transaction.upstream import Upstream
 

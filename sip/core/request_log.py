@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable
 
 from sip.core.auth.authenticator import Account
+from sip.core.domains import Domains
 from sip.core.errors import Challenged, Refused, printable
 from sip.core.registrar.bindings import Bindings
-from sip.core.routing import Domains
 from sip.message.grammar import BadMessage
 from sip.message.message import Request
 from sip.message.parties import recipient_of, sender_of

@@ -8,9 +8,9 @@ from accounts import MemoryUsers
 
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Answer, Nonces, expected_response
+from sip.core.domains import Domains
 from sip.core.errors import Challenged
 from sip.core.guard.guard import Guard
-from sip.core.routing import Domains
 from sip.message.message import Request, parse
 
 REALM, PEER = "example.com", "192.0.2.7"

@@ -5,11 +5,11 @@ from zone import Zone
 
 from sip.core.auth.digest import expected_response, ha1_of, read_answer
 from sip.core.auth.digest_client import challenges_in
+from sip.core.proxy.trunk_table import Trunks
 from sip.core.trunk import (
     Trunk,
     parse_trunks,
 )
-from sip.core.trunks import Trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
 from sip.transport.dns.resolver import Resolver

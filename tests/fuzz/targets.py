@@ -17,16 +17,11 @@ from fuzz import servers
 from message import holds
 
 from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
+from sip.core.domains import Domains, address_of_record, user_of_aor
+from sip.core.proxy.route_processing import _read_route, take_own_routes
+from sip.core.proxy.route_ticket import Tickets
 from sip.core.registrar.contact_index import contact_key, key_of_text
-from sip.core.routing import (
-    Domains,
-    _read_route,
-    address_of_record,
-    as_request_uri,
-    take_own_routes,
-    user_of_aor,
-)
-from sip.core.ticket import Tickets
+from sip.core.target import as_request_uri
 from sip.message.datagram import for_log
 from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params

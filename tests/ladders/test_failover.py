@@ -5,7 +5,7 @@ import pytest
 from ladders.carrying import calls, exchanged
 from world import SDP, Phone, World
 
-from sip.core.forwarding import SECONDS_AVOIDED
+from sip.core.proxy.forwarder import SECONDS_AVOIDED
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Hop, NoRoute
 

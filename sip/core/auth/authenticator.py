@@ -7,9 +7,9 @@ from typing import Protocol
 
 from sip.core import causes
 from sip.core.auth.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
-from sip.core.routing import Domains
 from sip.message.grammar import BadMessage, unescape
 from sip.message.headers import parse_credentials
 from sip.message.message import Request

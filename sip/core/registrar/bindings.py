@@ -11,7 +11,7 @@ from sys import intern
 
 from sip.core.causes import too_many_contacts
 from sip.core.errors import Refused
-from sip.core.routing import Phone, Target, as_request_uri
+from sip.core.target import Phone, Target, as_request_uri
 from sip.message.grammar import split_list
 from sip.message.uri import SipUri, is_same_contact, parse_uri
 from sip.store.bindings import BindingRow, Key

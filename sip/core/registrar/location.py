@@ -5,6 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from sip.core.domains import address_of_record, user_of_aor
 from sip.core.errors import printable
 from sip.core.registrar.bindings import (
     Binding,
@@ -17,7 +18,6 @@ from sip.core.registrar.bindings import (
     within_limit,
 )
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
-from sip.core.routing import address_of_record, user_of_aor
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri
 from sip.store.bindings import BindingRow, Key

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
-from sip.core.routing import Domains
+from sip.core.domains import Domains
 from sip.message.cache import cached_parse
 from sip.message.headers import Via
 from sip.message.uri import SipUri, Uri, is_address

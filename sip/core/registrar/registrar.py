@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from email.utils import formatdate
-from functools import lru_cache
 from sys import intern
 
 from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
+from sip.core.domains import Domains, address_of_record
 from sip.core.errors import Refused
 from sip.core.registrar.bindings import MAX_CONTACTS, Binding, Bindings, own_first
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
 from sip.core.request_log import RequestLog
-from sip.core.routing import Domains, address_of_record
+from sip.core.uas import check_content, check_required, sip_date
 from sip.message.cache import cached_parse
-from sip.message.datagram import is_padding
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import (
     NameAddr,
@@ -28,11 +26,6 @@ from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, shows_source
-
-# Option tags that a REGISTER may require: Path (RFC 3327).
-SUPPORTED = frozenset({"path"})
-# The body that a request to the server itself may have; it is not looked into.
-ACCEPTED = "application/sdp"
 
 # Characters of one Contact.  A push token and an instance together take about 500 (RFC 8599 §14).
 MAX_CONTACT_LENGTH = 1000
@@ -220,12 +213,6 @@ class Registrar:
         upstream.respond(make_response(request, 200, to_tag=tag, extra=extra))
 
 
-@lru_cache(maxsize=1)  # written once a second
-def sip_date(unix_second: int) -> str:
-    """The value of Date (§20.17)."""
-    return formatdate(unix_second, usegmt=True)
-
-
 def _supported_path(request: Request) -> tuple[str, ...]:
     """The Path of a request.  Raises Refused (420) for one that its phone knows nothing of.
 
@@ -299,25 +286,3 @@ def _contact_value(binding: Binding, now: float) -> str:
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
     return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}{binding.params}"
-
-
-def check_required(request: Request) -> None:
-    """§8.2.2.3: refuse what is required and not understood.  Raises Refused (420)."""
-    unknown = [tag for tag in request.values("require") if tag.lower() not in SUPPORTED]
-    if unknown:
-        extra = (("Unsupported", ", ".join(unknown)),)
-        raise Refused(420, f"requires {', '.join(unknown)[:80]}", extra=extra)
-
-
-def check_content(request: Request) -> None:
-    """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
-    is_counted = "content-length" in request.present
-    if not request.body or (not is_counted and is_padding(request.body)):
-        return
-    content_type = (request.value("content-type") or "").partition(";")[0].strip(" \t").lower()
-    encoding = (request.value("content-encoding") or "identity").lower()
-    disposition = (request.value("content-disposition") or "").replace(" ", "").lower()
-    if "handling=optional" in disposition or (content_type, encoding) == (ACCEPTED, "identity"):
-        return
-    extra = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"))
-    raise Refused(415, f"has a body of the type {content_type[:40] or '?'}", extra=extra)

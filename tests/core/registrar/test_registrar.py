@@ -5,7 +5,10 @@ from carriers import MemorySocket
 from world import REALM, World
 
 from sip.core.errors import Refused
-from sip.core.registrar.registrar import Expiry, check_required
+from sip.core.registrar.registrar import (
+    Expiry,
+)
+from sip.core.uas import check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
 from sip.transport.local_addresses import LocalAddresses

@@ -8,10 +8,11 @@ the proxies behind us; so that is signed into our value on the way back (§16.7,
 import re
 from collections.abc import Callable
 
+from sip.core.domains import Domains
+from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
+from sip.core.proxy.route_ticket import Passage, Tickets, contact_place, with_answer
 from sip.core.registrar.nat import is_hidden, is_on_connection_of, lasting_flow, way_back
-from sip.core.remote_targets import AnsweredCall, RemoteTargets
-from sip.core.routing import Domains, Phone, Target, as_request_uri, place_of
-from sip.core.ticket import Passage, Tickets, contact_place, with_answer
+from sip.core.target import Phone, Target, as_request_uri, place_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response

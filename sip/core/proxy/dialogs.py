@@ -17,24 +17,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Refused
-from sip.core.record_route import first_uri
+from sip.core.proxy.record_route import first_uri
+from sip.core.proxy.remote_targets import RemoteTarget, RemoteTargets
+from sip.core.proxy.route_ticket import Passage, Tickets
+from sip.core.proxy.target_set import TargetSet
+from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import way_back
-from sip.core.remote_targets import RemoteTarget, RemoteTargets
-from sip.core.routing import (
-    Domains,
-    Target,
-    address_of_record,
-    as_request_uri,
-    place_at,
-    place_of,
-    username_of,
-)
-from sip.core.targets import TargetSet
-from sip.core.ticket import Passage, Tickets
+from sip.core.target import Target, as_request_uri, place_at, place_of
 from sip.core.trunk import Trunk
-from sip.core.trunks import Trunks
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, is_same_contact, parse_uri

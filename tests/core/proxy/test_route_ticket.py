@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.ticket import Passage, Tickets
+from sip.core.proxy.route_ticket import Passage, Tickets
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.message.uri import SipUri

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from sip.core.routing import Target
+from sip.core.target import Target
 from sip.core.trunk import Trunk
 from sip.phone_numbers import number_of
 from sip.transport.dns.resolver import NoRoute, Resolver

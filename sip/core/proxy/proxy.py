@@ -5,32 +5,22 @@ from collections.abc import Callable
 
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
-from sip.core.dialogs import TARGET_REFRESHES, Dialogs
+from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
-from sip.core.forking import Fork, Prepare
-from sip.core.forwarding import Forwarder
 from sip.core.guard.call_limits import Strangers
-from sip.core.record_route import RecordRoutes
+from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
+from sip.core.proxy.fork import Fork, Prepare
+from sip.core.proxy.forwarder import Forwarder
+from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
+from sip.core.proxy.record_route import RecordRoutes
+from sip.core.proxy.remote_targets import RemoteTargets
+from sip.core.proxy.route_processing import is_own_record_route, strip_own_maddr, take_own_routes
+from sip.core.proxy.route_ticket import Passage, Tickets, is_as_recorded
+from sip.core.proxy.target_set import TargetSet
+from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
-from sip.core.remote_targets import RemoteTargets
-from sip.core.routing import (
-    Domains,
-    Phone,
-    Target,
-    address_of_record,
-    as_request_uri,
-    breadth_left,
-    has_looped,
-    hops_left,
-    is_own_record_route,
-    loop_mark,
-    strip_own_maddr,
-    take_own_routes,
-    username_of,
-)
-from sip.core.targets import TargetSet
-from sip.core.ticket import Passage, Tickets, is_as_recorded
-from sip.core.trunks import Trunks
+from sip.core.target import Phone, Target, as_request_uri
+from sip.core.uas import OWN_METHODS
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
@@ -52,8 +42,6 @@ _FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
 _SCHEMES = frozenset({"sip", "tel"})
 # Who somebody is said to be.  Only who is trusted may say it, and no phone is (RFC 3325 §5, §6).
 _ASSERTIONS = ("p-asserted-identity", "p-preferred-identity")
-# What the server itself serves, as its address says when it is asked (§11.2, §21.4.6).
-OWN_METHODS = "ACK, CANCEL, OPTIONS, REGISTER"
 
 
 class Proxy:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.response_context import ResponseContext
+from sip.core.proxy.response_context import ResponseContext
 from sip.message.message import Response
 
 

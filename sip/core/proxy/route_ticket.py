@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from sip.core.routing import Phone, place_at, place_of
+from sip.core.target import Phone, place_at, place_of
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request

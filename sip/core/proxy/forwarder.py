@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sip.core.routing import Domains, Target, hops_left, set_out_route
-from sip.core.trunks import Trunks
+from sip.core.domains import Domains
+from sip.core.proxy.loops import hops_left
+from sip.core.proxy.route_processing import set_out_route
+from sip.core.proxy.trunk_table import Trunks
+from sip.core.target import Target
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Request

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from sip.core.auth.authenticator import Account, Accounts
+from sip.core.domains import Domains, address_of_record
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
-from sip.core.routing import Domains, Target, address_of_record
+from sip.core.target import Target
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response

@@ -4,20 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip.core.routing import (
+from sip.core.domains import Domains, address_of_record, username_of
+from sip.core.proxy.loops import breadth_left, hops_left
+from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
-    Domains,
-    Target,
     _read_route,
-    address_of_record,
-    breadth_left,
-    by_preference,
-    hops_left,
     set_out_route,
     strip_own_maddr,
     take_own_routes,
-    username_of,
 )
+from sip.core.target import Target, by_preference
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse

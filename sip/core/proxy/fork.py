@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 
 from sip.core.auth.digest_client import challenges_in
 from sip.core.errors import Refused, printable
-from sip.core.forwarding import Forwarder, Way
-from sip.core.response_context import Answered, ResponseContext
-from sip.core.routing import Target, breadth_left, by_preference
+from sip.core.proxy.forwarder import Forwarder, Way
+from sip.core.proxy.loops import breadth_left
+from sip.core.proxy.response_context import Answered, ResponseContext
+from sip.core.target import Target, by_preference
 from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS

@@ -7,7 +7,7 @@ within bounds, and forgotten by a restart: then the bindings of its user lead to
 from collections import OrderedDict
 from typing import NamedTuple
 
-from sip.core.ticket import Passage
+from sip.core.proxy.route_ticket import Passage
 from sip.core.trunk import Trunk
 from sip.transport.flow import Endpoint, Flow
 

@@ -1,0 +1,163 @@
+"""The names and addresses that mean this server, and addresses-of-record (RFC 3261 §10.3)."""
+
+from collections.abc import Callable, Iterable
+
+from sip.message.grammar import BadMessage, unescape
+from sip.message.uri import (
+    SipUri,
+    TelUri,
+    Uri,
+    parse_host_port,
+)
+from sip.phone_numbers import may_be_ignored
+
+
+class Domains:
+    """The names and addresses that mean this server.
+
+    `main` is the main realm; `names` further names of it; `realms` gives the realms that have
+    users, which are local domains too; `is_own_address` tells whether a host is an address or name
+    of this machine; `ports` are those that we listen on.
+    """
+
+    def __init__(
+        self,
+        main: str,
+        names: Iterable[str],
+        realms: Callable[[], frozenset[str]],
+        is_own_address: Callable[[str], bool],
+        ports: Iterable[int],
+    ) -> None:
+        self.main = main
+        self._realms = realms
+        self._is_own_address = is_own_address
+        self._ports = frozenset(ports)
+        self.set_names(names)
+
+    def set_names(self, names: Iterable[str]) -> None:
+        """Let these be the further names of the main domain."""
+        self._own_names = {name.lower().rstrip("."): self.main for name in (*names, self.main)}
+        self._known_realms: frozenset[str] = frozenset()  # none, so they are looked at anew
+        self._realm_of_host: dict[str, str] = dict(self._own_names)
+
+    def realm_of(self, uri: Uri) -> str | None:
+        """The realm whose domain a URI is in; None where it is not ours to serve.
+
+        An address of this machine is the main realm; with a port that we don't listen on it is
+        somebody else, a softphone beside us for instance.
+        """
+        if isinstance(uri, TelUri):
+            return self._realm_of_number(uri)
+        if not isinstance(uri, SipUri) or (uri.port is not None and uri.port not in self._ports):
+            return None
+        realm = self._realm_named(uri.host)
+        if realm is None and self._is_own_address(uri.host):
+            return self.main
+        return realm
+
+    def realm_of_sender(self, uri: Uri) -> str | None:
+        """The realm that a From claims to be in; None where it is a stranger's.
+
+        A port says nothing about who somebody is: with any port a name of ours asks for a password.
+        """
+        realm = self.realm_of(uri)
+        if realm is None and isinstance(uri, SipUri):
+            return self._realm_named(uri.host)
+        return realm
+
+    def username_of(self, uri: Uri) -> str:
+        """Return the user that a URI of a domain here names, unescaped, "" where it names none.
+
+        A tel: URI names the user of its number.  A phone-context that is one of our domains is
+        left out, and so is one that is a number: it says where in the telephone network the caller
+        is, and a local number is taken as it is dialled here.  The domain of another organization
+        stays, and with it the number is the name of no user here (RFC 3966 §5.1.5).
+        """
+        if isinstance(uri, SipUri) and uri.user and "%" not in uri.user and ";" not in uri.user:
+            return uri.user  # nearly always
+        if isinstance(uri, TelUri):
+            params = [f"{name}={unescape(value or '')}" for name, value in uri.params]
+            params = [param for param in params if not may_be_ignored(param, uri.number)]
+            username = ";".join([uri.number, *params])
+        else:
+            username = username_of(uri)
+        if ";" not in username:
+            return username
+        first, *params = username.split(";")
+        return ";".join([first, *[param for param in params if not self._is_own_context(param)]])
+
+    def _is_own_context(self, param: str) -> bool:
+        name, _, context = param.partition("=")
+        if name.lower() != "phone-context":
+            return False
+        return context[:1] == "+" or self._realm_of_context(context) is not None
+
+    def _realm_of_context(self, context: str) -> str | None:
+        try:
+            host, port = parse_host_port(context)
+        except BadMessage:
+            return None
+        if port is not None:
+            return None
+        return self._realm_named(host) or (self.main if self._is_own_address(host) else None)
+
+    def _realm_of_number(self, uri: TelUri) -> str:
+        """Return the realm that the phone-context of a number names, else the main one."""
+        for name, value in uri.params:
+            if name == "phone-context" and value:
+                return self._realm_of_context(unescape(value)) or self.main
+        return self.main
+
+    def _realm_named(self, host: str) -> str | None:
+        realms = self._realms()
+        if realms is not self._known_realms:
+            self._known_realms = realms
+            self._realm_of_host = {realm.lower(): realm for realm in realms} | self._own_names
+        if host[-1:] == ".":  # the root of the DNS, which every name has behind it
+            host = host[:-1]
+        return self._realm_of_host.get(host)
+
+    def is_aimed_past_us(self, uri: Uri) -> bool:
+        """Tell whether a maddr asks for another place than the host of its URI (§16.5)."""
+        if not isinstance(uri, SipUri) or not uri.params:
+            return False
+        maddr = uri.param("maddr")
+        if not maddr:
+            return False
+        if uri.port is not None and uri.port not in self._ports:
+            return True
+        host, _ = parse_host_port(maddr)
+        return self._realm_named(host) is None and not self._is_own_address(host)
+
+    def has_realm(self, realm: str) -> bool:
+        """Tell whether credentials of a realm are for us."""
+        return realm == self.main or realm in self._realms()
+
+    def is_us(self, uri: Uri) -> bool:
+        """Tell whether a URI names this server or one of its domains."""
+        return self.realm_of(uri) is not None
+
+
+def address_of_record(username: str, realm: str) -> str:
+    """Return the canonical form of an AOR, an unescaped user in a realm (§10.3, step 5).
+
+    `username` is the name of the account.  An @ in it stays escaped, so that the first @ of an AOR
+    stands before its realm.
+    """
+    return f"{username.replace('@', '%40')}@{realm}" if "@" in username else f"{username}@{realm}"
+
+
+def user_of_aor(aor: str) -> tuple[str, str]:
+    """Take an AOR apart: the name of the account, and its realm."""
+    username, _, realm = aor.partition("@")
+    return username.replace("%40", "@"), realm
+
+
+def username_of(uri: Uri) -> str:
+    """Return the user part of a URI as it stands there, unescaped, or the number of a tel: URI.
+
+    Which account it means is told by `Domains.username_of` and the accounts.
+    """
+    if isinstance(uri, SipUri):
+        return uri.username
+    return uri.number if isinstance(uri, TelUri) else ""

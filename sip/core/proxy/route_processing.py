@@ -1,0 +1,125 @@
+"""Route preprocessing and postprocessing (RFC 3261 §16.4, §16.6 step 6)."""
+
+import re
+from typing import TypeGuard
+
+from sip.core.domains import Domains
+from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request
+from sip.message.uri import (
+    SipUri,
+    Uri,
+    format_host,
+    parse_uri,
+    read_uri,
+)
+
+# Routes through us in one request.  A dialog gets two each time it passes here.
+MAX_OWN_ROUTES = 20
+# What stands in our Record-Routes behind `;lr;t=`, to the end.
+_USUAL_TICKET = re.compile(
+    r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_+-]++)(?:;u=([0-9a-f.]++))?(?:;a=([0-9a-f]++))?>"
+)
+_USUAL_TRANSPORTS: tuple[tuple[tuple[str, str | None], ...], ...] = ((), (("transport", "tcp"),))
+
+
+def _read_route(value: str) -> SipUri:
+    """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept.
+
+    What a Record-Route of ours says up to its ticket is always the same, and is kept.
+    """
+    head, mark, rest = value.partition(";lr;t=")
+    if (
+        mark
+        and "?" not in head
+        and (usual := _USUAL_TICKET.fullmatch(rest))
+        and head[:5] == "<sip:"
+    ):
+        us = parse_uri(head[1:])
+        if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
+            ticket, name, way, users, answer = usual.groups()
+            params = (*us.params, ("lr", None), ("t", ticket), (name, way))
+            if users:
+                params = (*params, ("u", users))
+            if answer:
+                params = (*params, ("a", answer))
+            return SipUri(value[1:-1], "sip", None, None, us.host, us.port, params, us.headers)
+    is_plain = value[:1] == "<" and value.find(">") == len(value) - 1
+    try:
+        uri = read_uri(value[1:-1] if is_plain else parse_name_addr(value).uri_text)
+    except BadMessage as error:
+        raise BadMessage(f"Route: {error.reason}") from None
+    if not isinstance(uri, SipUri):
+        raise BadMessage(f"Route: {value[:60]!r} is not a SIP URI")
+    return uri
+
+
+def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
+    """Take off the leading Route values that name us, and hand them out in order (§16.4).
+
+    A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
+    Request-URI, and the real one behind the Routes: that is set right first.
+    """
+    if "route" not in request.present:
+        return []
+    routes = request.values("route")
+    taken: list[SipUri] = []
+    uri = request.uri
+    # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
+    if routes and is_own_record_route(uri) and domains.is_us(uri):
+        taken.append(uri)
+        request.uri_text = _read_route(routes.pop()).text
+    own = 0
+    for value in routes:
+        route = _read_route(value)
+        if not domains.is_us(route):
+            break
+        taken.append(route)
+        own += 1
+        if own > MAX_OWN_ROUTES:
+            raise BadMessage("Too many Routes through this server")
+    if taken or not routes:
+        request.set_values("route", "Route", routes[own:])
+    return taken
+
+
+def is_own_record_route(uri: Uri) -> TypeGuard[SipUri]:
+    """Tell whether a URI that names us has the form of our Record-Routes: a ticket and no user."""
+    return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
+
+
+def strip_own_maddr(request: Request, domains: Domains) -> None:
+    """Take off a maddr that names us, with what else said how to get here (§16.4)."""
+    if "maddr" not in request.uri_text.lower() and "%" not in request.uri_text:
+        return
+    uri = request.uri
+    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.is_aimed_past_us(uri):
+        return
+    user, at, place = uri.text.rpartition("@")
+    params = place.split(";")[1:]
+    kept = [
+        text
+        for text, (name, _) in zip(params, uri.params, strict=True)
+        if name not in ("maddr", "transport")
+    ]
+    scheme = "" if at else f"{uri.scheme}:"
+    request.uri_text = ";".join([f"{user}{at}{scheme}{format_host(uri.host)}", *kept])
+
+
+def set_out_route(request: Request) -> SipUri | Uri:
+    """Make the request ready for its first Route, and give the URI that it is sent to (§16.6, 6-7).
+
+    A first Route without `lr` is a strict router: it wants its own URI as the Request-URI, and
+    the real one as the last Route.
+    """
+    values = request.values("route")
+    if not values:
+        return request.uri
+    first = parse_name_addr(values[0])
+    uri = first.sip_uri
+    if uri.param("lr") is None:
+        rest = [*values[1:], f"<{request.uri_text}>"]
+        request.set_values("route", "Route", rest)
+        request.uri_text = first.uri_text
+    return uri

@@ -1,0 +1,45 @@
+"""Checks and header fields of requests that this server answers itself (RFC 3261 §8.2)."""
+
+from email.utils import formatdate
+from functools import lru_cache
+
+from sip.core.errors import Refused
+from sip.message.datagram import is_padding
+from sip.message.message import Request
+
+# Option tags that a REGISTER may require: Path (RFC 3327).
+SUPPORTED = frozenset({"path"})
+# The body that a request to the server itself may have; it is not looked into.
+ACCEPTED = "application/sdp"
+
+
+@lru_cache(maxsize=1)  # written once a second
+def sip_date(unix_second: int) -> str:
+    """The value of Date (§20.17)."""
+    return formatdate(unix_second, usegmt=True)
+
+
+def check_required(request: Request) -> None:
+    """§8.2.2.3: refuse what is required and not understood.  Raises Refused (420)."""
+    unknown = [tag for tag in request.values("require") if tag.lower() not in SUPPORTED]
+    if unknown:
+        extra = (("Unsupported", ", ".join(unknown)),)
+        raise Refused(420, f"requires {', '.join(unknown)[:80]}", extra=extra)
+
+
+def check_content(request: Request) -> None:
+    """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
+    is_counted = "content-length" in request.present
+    if not request.body or (not is_counted and is_padding(request.body)):
+        return
+    content_type = (request.value("content-type") or "").partition(";")[0].strip(" \t").lower()
+    encoding = (request.value("content-encoding") or "identity").lower()
+    disposition = (request.value("content-disposition") or "").replace(" ", "").lower()
+    if "handling=optional" in disposition or (content_type, encoding) == (ACCEPTED, "identity"):
+        return
+    extra = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"))
+    raise Refused(415, f"has a body of the type {content_type[:40] or '?'}", extra=extra)
+
+
+# What the server itself serves, as its address says when it is asked (§11.2, §21.4.6).
+OWN_METHODS = "ACK, CANCEL, OPTIONS, REGISTER"
