@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import gevent
 
-from sip.store.bindings import BindingRow, Bindings, _Change, _write
+from sip.store.bindings import BindingRow, BindingStore, _Change, _write
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
 from sip.store.importing import apply, check, exported, read_sheet
@@ -199,7 +199,7 @@ def register_all(database: Database, users: Users) -> None:
     first = [row(a.id, a.username, a.realm or REALM, now) for a in random.sample(offline, 1000)]
     each, worst = register(database, first, 10)
     print(f"{'  10 in a transaction, for the first time':44} {each:9.2f} {worst:9.2f}")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     timed("load the bindings", lambda: bindings.load(now), 1)
     bindings.close()
 

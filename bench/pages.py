@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.importing import import_accounts
 from sip.store.users import Users
@@ -73,7 +73,7 @@ def populate(path: str, number: int) -> None:
                 rows.write(f"user{n:06},{n:032x},Room {n * 7919 % number},{realm},{enabled}\n")
         with file.open("rb") as rows:
             import_accounts(users, rows)
-        bindings = Bindings(database)
+        bindings = BindingStore(database)
         kept = [
             BindingRow(
                 user_id=account.id,

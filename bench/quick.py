@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
 
 import gevent
-from accounts import MemoryBindings, MemoryUsers
+from accounts import MemoryBindingStore, MemoryUsers
 from gevent.hub import Hub
 
 from sip.config import Config
@@ -107,7 +107,7 @@ class Bench:
             self.users.add(f"u{user}", "secret")
         self.wire = Wire(gevent.get_hub())
         self.server = SipServer(
-            Config(sip_realm=REALM), self.users, MemoryBindings(), b"0123456789abcdef"
+            Config(sip_realm=REALM), self.users, MemoryBindingStore(), b"0123456789abcdef"
         )
         self.server.transports.add(self.wire)
         self.wire.receive = self.server.transports.receive

@@ -33,7 +33,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
 from sip.monitor.refusals import Refusals
-from sip.store.bindings import Bindings, NotSaved
+from sip.store.bindings import BindingStore, NotSaved
 from sip.store.users import Account, Users
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction
@@ -66,7 +66,7 @@ RETRY_AFTER_SECONDS = 5
 _RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
 # Accounts whose phones are dropped before the sockets have their turn: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
-# Bindings that are read at a start, likewise: some milliseconds' work.
+# BindingStore that are read at a start, likewise: some milliseconds' work.
 BINDINGS_AT_ONCE = 1000
 # At the end: how long what has begun may take, and then what rings, to be cancelled.  Together with
 # the last commit it is less than the five seconds after which people lose their patience.
@@ -88,7 +88,7 @@ class SipServer:
         self,
         config: Config,
         users: Users,
-        bindings: Bindings,
+        bindings: BindingStore,
         secret: bytes,
         *,
         clock: Callable[[], float] = time.monotonic,

@@ -56,7 +56,7 @@ class MemoryUsers:
         return algorithm not in self.missing
 
 
-class MemoryBindings:
+class MemoryBindingStore:
     """Bindings in memory; `fails` makes it a disk that can't write."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import gevent
-from accounts import MemoryBindings, MemoryUsers
+from accounts import MemoryBindingStore, MemoryUsers
 from carriers import SERVER, MemorySocket, MemoryStreams
 from zone import Zone
 
@@ -37,7 +37,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.users = MemoryUsers(REALM)
-        self.bindings = MemoryBindings()
+        self.bindings = MemoryBindingStore()
         self.zone = Zone()
         self.at: dict[Endpoint, Phone] = {}
         self.dead: set[Endpoint] = set()

@@ -20,9 +20,9 @@ from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.importing import (
     BadFile,
+    CsvFile,
     NewPassword,
     Report,
-    Sheet,
     TooManyRows,
     apply,
     check,
@@ -74,7 +74,7 @@ class Import:
     state: str = "reading"  # then checked, applying, done; or failed
     rows_read: int = 0
     report: Report = field(default_factory=Report)
-    sheet: Sheet | None = None
+    sheet: CsvFile | None = None
     error: str = ""
 
     @property
@@ -302,7 +302,7 @@ class Imports:
             job.report = check(self._site.users, job.sheet)
         job.state = "checked"
 
-    def _apply(self, job: Import, sheet: Sheet, doer: Doer) -> None:
+    def _apply(self, job: Import, sheet: CsvFile, doer: Doer) -> None:
         report = apply(self._site.users, sheet, self._site.imports.run)
         if report.written:
             self._site.record(Act.IMPORTED, report.summary, doer)

@@ -24,7 +24,7 @@ from sip.server import SipServer
 from sip.store.admin import Admin, FirstPassword, password_weakness
 from sip.store.audit import Act, Audit
 from sip.store.bans import Bans
-from sip.store.bindings import Bindings
+from sip.store.bindings import BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
@@ -90,7 +90,7 @@ class Service:
         self._users = users = Users(database, config.sip_realm)
         admin, audit = Admin(database), Audit(database)
         self._first_password = _first_password(admin)
-        bindings = stack.enter_context(closing(Bindings(database)))
+        bindings = stack.enter_context(closing(BindingStore(database)))
         self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
         self._bans = bans = Bans(database)
         bans.on_change, server.guard.on_ban = server.guard.know, bans.keep

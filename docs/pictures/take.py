@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sip.store.admin import Admin, hash_password
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.users import Users
 from tests.wire.programs import free_port, program
@@ -40,7 +40,7 @@ def populate(path: str) -> None:
     now = int(time.time())
     with Database(path) as database:
         Admin(database).keep_password_hash(hash_password(PASSWORD))
-        users, bindings = Users(database, REALM), Bindings(database, window=0)
+        users, bindings = Users(database, REALM), BindingStore(database, window=0)
         for number, (name, display_name, phones) in enumerate(PEOPLE):
             account = users.add(name, "secret", display_name=display_name)
             rows = [

@@ -31,7 +31,7 @@ SEEN_INTERVAL = 60
 
 _TOKEN_BYTES = 32
 
-# 19 MiB and two passes are what OWASP's Password Storage Cheat Sheet asks of argon2id at least.
+# 19 MiB and two passes are what OWASP's Password Storage Cheat CsvFile asks of argon2id at least.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 

@@ -6,9 +6,9 @@ from time import time
 from typing import Any, NamedTuple
 
 from sip.store.database import Database, Tables, fetch_as_it_came, write_many
-from sip.store.journal import WINDOW, Journal, NotSaved
+from sip.store.group_commit import WINDOW, Journal, NotSaved
 
-__all__ = ["BindingRow", "Bindings", "NotSaved", "let_go"]
+__all__ = ["BindingRow", "BindingStore", "NotSaved", "let_go"]
 
 # The account's id, contact and flow: a private contact may mean another phone in each home.
 Key = tuple[int, str, str]
@@ -112,7 +112,7 @@ _SET_OFFLINE = """
 """
 
 
-class Bindings:
+class BindingStore:
     """The table of bindings.  Writes are gathered: see Journal."""
 
     def __init__(self, database: Database, window: float = WINDOW) -> None:

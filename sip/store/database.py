@@ -23,8 +23,9 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from sip.store import files, schema
-from sip.store.files import DatabaseError, Kind
+from sip.store import database_file as files
+from sip.store import schema
+from sip.store.database_file import DatabaseError, Kind
 
 __all__ = [
     "Database",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sip.store.sheet import MAX_REFUSALS, Refusal, Remark
+from sip.store.csv_file import MAX_REFUSALS, Refusal, Remark
 
 # Changes that are told one by one, as many as refusals.
 MAX_CHANGES = MAX_REFUSALS

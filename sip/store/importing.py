@@ -1,6 +1,6 @@
 """Many accounts at once: CSV in, all rows or none, and CSV out.
 
-A file is first read into a Sheet.  What it would do is found out by `check`, and done by `apply`.
+A file is first read into a CsvFile.  What it would do is found out by `check`, and done by `apply`.
 """
 
 import csv
@@ -12,31 +12,31 @@ from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.memory import long_lived_objects, release_memory
-from sip.store import bulk
+from sip.store import bulk_write as bulk
 from sip.store.accounts import (
     Account,
     ha1s,
     normalized,
 )
 from sip.store.bindings import let_go
-from sip.store.database import Tables, fetch, stream, write_many
-from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
-from sip.store.sheet import (
+from sip.store.csv_file import (
     FORMULA,
     HA1S,
     MAX_REFUSALS,
     QUOTED_FORMULA,
     BadFile,
+    CsvFile,
+    CsvRow,
     Name,
     Progress,
     Refusal,
     Remark,
     Row,
-    Sheet,
     TooManyRows,
-    Wanted,
     read_sheet,
 )
+from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
 from sip.store.users import Users
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     "Refusal",
     "Remark",
     "Report",
-    "Sheet",
+    "CsvFile",
     "TooManyRows",
     "apply",
     "check",
@@ -72,7 +72,7 @@ class _Plan:
     report: Report
     inserts: list[tuple[Any, ...]] = field(default_factory=list)
     updates: list[tuple[Any, ...]] = field(default_factory=list)
-    lacking: list[Wanted] = field(default_factory=list)  # new ones that need a generated password
+    lacking: list[CsvRow] = field(default_factory=list)  # new ones that need a generated password
     retitled: list[int] = field(default_factory=list)  # ids whose name or state is another
     disabled: list[Account] = field(default_factory=list)
     first_id: int = 0  # of the inserted
@@ -121,7 +121,7 @@ def import_accounts(
     return check(users, sheet) if dry_run else apply(users, sheet)
 
 
-def check(users: Users, sheet: Sheet) -> Report:
+def check(users: Users, sheet: CsvFile) -> Report:
     """Say what applying the sheet would do, and write nothing."""
 
     def look(tables: Tables) -> Report:
@@ -134,7 +134,7 @@ def check(users: Users, sheet: Sheet) -> Report:
 
 def apply(
     users: Users,
-    sheet: Sheet,
+    sheet: CsvFile,
     in_thread: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> Report:
     """Write what the sheet asks for, all of it or, when any row is refused, nothing.
@@ -246,7 +246,7 @@ def _changes_so_far(tables: Tables) -> int:
     return int(number)
 
 
-def _report_of(sheet: Sheet) -> Report:
+def _report_of(sheet: CsvFile) -> Report:
     """Begin a report with what the file alone says."""
     return Report(
         same=sheet.same,
@@ -259,20 +259,20 @@ def _report_of(sheet: Sheet) -> Report:
     )
 
 
-def _decide(tables: Tables, sheet: Sheet) -> _Plan:
+def _decide(tables: Tables, sheet: CsvFile) -> _Plan:
     """Compare what is wanted with what there is."""
     with long_lived_objects():
         return _compared(tables, sheet)
 
 
-def _compared(tables: Tables, sheet: Sheet) -> _Plan:
+def _compared(tables: Tables, sheet: CsvFile) -> _Plan:
     plan = _Plan(_changes_so_far(tables), _report_of(sheet))
     existing, by_case = _existing(tables, sheet)
     report, now = plan.report, int(time())
     refusals = list(sheet.refused)
     # Names that may stand in a sheet in several forms, and the first row of each account.
     ambiguous = {normalized(row.name[0]) for row in sheet.wanted if not row.name[0].isascii()}
-    first: dict[object, Wanted] = {}
+    first: dict[object, CsvRow] = {}
     remarks = list(sheet.remarks)
     for row in sheet.wanted:
         username, realm = normalized(row.name[0]), row.name[1]
@@ -333,7 +333,7 @@ def _compared(tables: Tables, sheet: Sheet) -> _Plan:
 
 
 def _existing(
-    tables: Tables, sheet: Sheet
+    tables: Tables, sheet: CsvFile
 ) -> tuple[dict[Name, Row | None], dict[Name, str | None]]:
     """Find the accounts that a sheet names, and the names that differ from its by case at most.
 
@@ -364,7 +364,7 @@ def _existing(
     return existing, by_case
 
 
-def _values_for(row: Wanted, known: Row, realm: str) -> Row:
+def _values_for(row: CsvRow, known: Row, realm: str) -> Row:
     """Return what a row asks of an existing account.
 
     HA1s are made of the name as it is stored, and those of the password as it is written stay.
@@ -398,7 +398,7 @@ def _fields(changes: Row) -> tuple[str, ...]:
     return (*(column for column in HA1S if column in changes), *names)
 
 
-def _generate(plan: _Plan, sheet: Sheet) -> None:
+def _generate(plan: _Plan, sheet: CsvFile) -> None:
     """Plan the new accounts that still lack a password: each gets a generated one."""
     now = int(time())
     with long_lived_objects():
@@ -423,7 +423,7 @@ def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None
         plan.disabled.append(Account(plan.updates[-1][-1:] + plan.updates[-1][:_IN_MEMORY]))
 
 
-def _new_row(sheet: Sheet, row: Wanted, now: int) -> tuple[Any, ...]:
+def _new_row(sheet: CsvFile, row: CsvRow, now: int) -> tuple[Any, ...]:
     username, realm = row.name
     of_realm = realm or sheet.realm
     title = (row.values.get("display_name", ""), row.values.get("enabled", 1))

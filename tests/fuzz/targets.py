@@ -30,7 +30,7 @@ from sip.message.message import Request, bad_request, parse
 from sip.message.names import field_name, named
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
-from sip.store.sheet import BadFile, read_sheet
+from sip.store.csv_file import BadFile, read_sheet
 from sip.transport.dns.client import MAX_RECORDS, NameServers, Records, Unanswered
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver

@@ -11,7 +11,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from sip.store.bindings import BindingRow, Bindings, NotSaved
+from sip.store.bindings import BindingRow, BindingStore, NotSaved
 from sip.store.database import Database, fetch
 from sip.store.users import Users
 
@@ -40,7 +40,7 @@ KEY = DESK.key
 def bindings(database, users):
     users.add("alice", "secret")
     users.add("bob", "secret")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     yield bindings
     bindings.close()
 
@@ -251,7 +251,7 @@ def test_an_account_that_is_gone_or_disabled_spoils_nobodys_batch(bindings, data
 
 SAVING = """
 import itertools, sys, gevent
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 
 def phone(bindings, number):
@@ -261,7 +261,7 @@ def phone(bindings, number):
         print(row.aor, row.contact, flush=True)
 
 with Database(sys.argv[1]) as database:
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     gevent.joinall([gevent.spawn(phone, bindings, number) for number in range(1, 11)])
 """
 
@@ -281,7 +281,7 @@ def test_what_was_promised_survives_kill_9(path):
         process.send_signal(signal.SIGKILL)
         promised += [line.split() for line in process.stdout if line.endswith("\n")]
     with Database(path) as database:
-        bindings = Bindings(database)
+        bindings = BindingStore(database)
         kept = {(row.aor, row.contact) for row in bindings.load(0)}
         bindings.close()
     assert len(promised) >= 200

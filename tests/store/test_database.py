@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from sip.store import schema
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database, DatabaseError, fetch
 
 ROOT = Path(__file__).parents[2]
@@ -282,13 +282,13 @@ def test_bindings_of_before_have_no_other_parameters(path):
         *(3, "alice@example.com", "sip:a@h", 9, 0.5, "call", 7, "p", "i", 2, "agent", "flow", 100)
     )
     with Database(path) as database:
-        bindings = Bindings(database)
+        bindings = BindingStore(database)
         assert bindings.load(0) == [before]
         after = before._replace(cseq=8, params=";audio")
         bindings.save([after], [], lambda: None)
         bindings.close()
     with Database(path) as database:
-        bindings = Bindings(database)
+        bindings = BindingStore(database)
         assert bindings.load(0) == [after]
         bindings.close()
 

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from sip.store import directory as module
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
 from sip.store.importing import apply, read_sheet
@@ -280,7 +280,7 @@ def never():
 
 def test_an_entry_is_an_account_with_its_contacts_the_latest_first(database, users, directory):
     account = users.add("alice", "secret", display_name="Alice")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     flow = "UDP/192.0.2.1:5060/[2001:db8::7]:5061;nat"
     bindings.save(
         [
@@ -311,7 +311,7 @@ def test_an_entry_is_an_account_with_its_contacts_the_latest_first(database, use
 
 def test_what_a_phone_sent_is_shown_without_harm_and_dropped_as_it_came(database, users, directory):
     account = users.add("alice", "secret")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     odd = "sip:\udce9\u202e\x1b[2J@h"
     rows = [
         binding(account.id, odd, user_agent="T\udcff\0\n\u00e9", flow="\udcff;x"),
@@ -376,7 +376,7 @@ def test_rows_that_claim_one_name_are_each_listed(path):
 def test_a_phone_was_seen_when_its_binding_says_so(database, users, directory):
     """The table of accounts may be a minute behind."""
     account = users.add("alice", "secret")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     for at in (1000, 1030):
         bindings.save([binding(account.id, "sip:a@h", at)], [], never, seen_at=at)
     bindings.close()

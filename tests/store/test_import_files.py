@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from sip.store import import_report, importing, sheet
+from sip.store import csv_file as sheet
+from sip.store import import_report, importing
 from sip.store.importing import (
     BadFile,
     Change,

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from sip.store import sheet as sheets
+from sip.store import csv_file as sheets
 from sip.store.database import Database, fetch
 from sip.store.importing import (
     BadFile,

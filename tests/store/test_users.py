@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from sip.store import users as users_module
-from sip.store.bindings import BindingRow, Bindings
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.users import NoSuchUser, UserExists, Users
 
@@ -468,7 +468,7 @@ def test_who_was_removed_disabled_or_replaced_elsewhere_is_told_after_reload(use
 def test_their_phones_are_gone_from_the_file_in_the_same_breath(users, database, path, deed):
     users.add("alice", "secret")
     users.add("bob", "secret")
-    bindings = Bindings(database)
+    bindings = BindingStore(database)
     rows = [BindingRow(number, "x@y", "sip:x@h", 9_000_000_000) for number in (1, 2)]
     bindings.save(rows, [], lambda: None, seen_at=1000)
     getattr(users, deed)("alice")

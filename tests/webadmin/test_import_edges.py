@@ -21,13 +21,13 @@ from webadmin.work import TooBusy
 def released(monkeypatch):
     """The sheets whose rows have been let go of, each time."""
     sheets = []
-    release = imports.Sheet.release
+    release = imports.CsvFile.release
 
     def noting(sheet):
         sheets.append(sheet)
         release(sheet)
 
-    monkeypatch.setattr(imports.Sheet, "release", noting)
+    monkeypatch.setattr(imports.CsvFile, "release", noting)
     return sheets
 
 

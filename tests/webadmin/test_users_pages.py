@@ -5,7 +5,7 @@ from hashlib import md5
 
 import pytest
 
-from sip.store.bindings import BindingRow, Bindings, NotSaved
+from sip.store.bindings import BindingRow, BindingStore, NotSaved
 from sip.store.users import Users
 from tests.webadmin.client import Browser
 
@@ -16,7 +16,7 @@ EVIL = "<script>alert('x')</script>\"'&"
 @pytest.fixture
 def bound(site, clock):
     """Bind a contact to an account, as a REGISTER would."""
-    bindings = Bindings(site.users.database, window=0)
+    bindings = BindingStore(site.users.database, window=0)
 
     def bind(account, contact="sip:alice@198.51.100.20:5060", seconds=3600, **columns):
         row = BindingRow(

@@ -20,8 +20,7 @@ from sip.core.registrar.bindings import (
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri
-from sip.store.bindings import BindingRow, Key
-from sip.store.bindings import Bindings as Journal
+from sip.store.bindings import BindingRow, BindingStore, Key
 from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger("sip.location")
@@ -57,7 +56,7 @@ class Location:
     """
 
     def __init__(
-        self, journal: Journal, clock: Callable[[], float], unix_clock: Callable[[], float]
+        self, journal: BindingStore, clock: Callable[[], float], unix_clock: Callable[[], float]
     ) -> None:
         self.journal = journal
         self.clock = clock

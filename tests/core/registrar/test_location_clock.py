@@ -1,7 +1,7 @@
 """The clock of the machine is set, forth or back: phones are bound as long as they were told."""
 
 import pytest
-from accounts import MemoryBindings
+from accounts import MemoryBindingStore
 
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
@@ -17,7 +17,7 @@ class Machine:
     def __init__(self) -> None:
         self.now = 100.0
         self.unix = 1_700_000_000.0
-        self.disk = MemoryBindings()
+        self.disk = MemoryBindingStore()
         self.location = self.started()
 
     def started(self) -> Location:

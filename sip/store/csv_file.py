@@ -71,7 +71,7 @@ class Remark(NamedTuple):
     text: str
 
 
-class Wanted(NamedTuple):
+class CsvRow(NamedTuple):
     """What one line asks for.  A column that is absent or empty is not in `values`.
 
     `name` is as written.  `password` is set only where another Unicode form of it, or of the name,
@@ -83,12 +83,12 @@ class Wanted(NamedTuple):
     values: Row
     password: str = ""
 
-    def says_all_of(self, other: "Wanted") -> bool:
+    def says_all_of(self, other: "CsvRow") -> bool:
         """Return True where another row for the same account asks for nothing else."""
         return all(self.values.get(column) == value for column, value in other.values.items())
 
     def __repr__(self) -> str:  # the password stays out of logs and tracebacks
-        return f"<Wanted {self.name!r} of line {self.line}>"
+        return f"<CsvRow {self.name!r} of line {self.line}>"
 
 
 class Made(NamedTuple):
@@ -99,7 +99,7 @@ class Made(NamedTuple):
 
 
 @dataclass
-class Sheet:
+class CsvFile:
     """The rows of a file, checked and hashed, for the accounts of one main realm.
 
     `update` lets rows change accounts that exist, `generate` gives a password to each new account
@@ -115,7 +115,7 @@ class Sheet:
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     samples: list[str] = field(default_factory=list)
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[CsvRow] = field(default_factory=list)
     same: int = 0
     weak: int = 0
     refused: list[Refusal] = field(default_factory=list)
@@ -144,7 +144,7 @@ class Sheet:
         else:
             self.remarks_more += 1
 
-    def made(self, row: Wanted) -> Made:
+    def made(self, row: CsvRow) -> Made:
         """Give the generated password of a row: a new one at the first call, later the same."""
         made = self._made.get(row.name)
         if made is None:
@@ -171,7 +171,7 @@ def read_sheet(
     accept_guess: bool = False,
     max_rows: int | None = None,
     progress: Progress = lambda rows: None,
-) -> Sheet:
+) -> CsvFile:
     """Read and hash every row; what can be said without the accounts is said here.
 
     `realm` is the main one.  Without `skip_unknown` each column that is not known is a refusal.
@@ -185,7 +185,7 @@ def read_sheet(
             found = encodings.named(encoding)
     except BadText as error:
         raise BadFile(str(error)) from None
-    sheet = Sheet(realm, update, generate, found)
+    sheet = CsvFile(realm, update, generate, found)
     with long_lived_objects():
         _read(sheet, file, skip_unknown, max_rows, progress)
     if not (found.is_certain or accept_guess):
@@ -196,9 +196,9 @@ def read_sheet(
 
 
 def _read(
-    sheet: Sheet, file: BinaryIO, skip_unknown: bool, max_rows: int | None, progress: Progress
+    sheet: CsvFile, file: BinaryIO, skip_unknown: bool, max_rows: int | None, progress: Progress
 ) -> None:
-    seen: dict[Name, Wanted] = {}
+    seen: dict[Name, CsvRow] = {}
     with closing(_rows(file, sheet.encoding)) as rows:
         header_line, header = next(rows, (1, []))
         columns = _columns(header)
@@ -229,7 +229,7 @@ def _read(
     release_memory(seen)
 
 
-def _repeats(seen: dict[Name, Wanted], row: Wanted) -> bool:
+def _repeats(seen: dict[Name, CsvRow], row: CsvRow) -> bool:
     """Tell whether an earlier row says all of this one.  Raises ValueError where they differ."""
     before = seen.setdefault(row.name, row)
     if before is row:
@@ -239,7 +239,7 @@ def _repeats(seen: dict[Name, Wanted], row: Wanted) -> bool:
     raise ValueError(f"{row.name[0]} stands on line {before.line} already, with other values")
 
 
-def _remark(sheet: Sheet, row: Wanted, texts: Mapping[str, str]) -> None:
+def _remark(sheet: CsvFile, row: CsvRow, texts: Mapping[str, str]) -> None:
     """Note what the admin should look at in a row that is taken."""
     password = texts.get("password", "")
     if bare := password.strip():
@@ -328,7 +328,7 @@ def _columns(header: list[str]) -> Columns:
         raise BadFile(str(error)) from None
 
 
-def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
+def _read_row(sheet: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
     """Check one row.  Raises ValueError with the reason for a refusal."""
     username = _unquoted(cells["username"].strip())
     if found := _TEXT_FORMULA.fullmatch(username):
@@ -364,4 +364,4 @@ def _read_row(sheet: Sheet, line: int, cells: Mapping[str, str]) -> Wanted:
         values["enabled"] = int(parse_switch(_STATES.get(enabled.lower(), enabled)))
     depends_on_form = not (username.isascii() and password.isascii())
     secret = password if depends_on_form else ""
-    return Wanted(line, (username, sheet.key_realm(realm)), values, secret)
+    return CsvRow(line, (username, sheet.key_realm(realm)), values, secret)

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from sip.store.database import DatabaseError, write_many
-from sip.store.journal import Journal, NotSaved
+from sip.store.group_commit import Journal, NotSaved
 
 
 class Batches:
@@ -193,7 +193,7 @@ def test_a_closed_database_fails_the_waiters(database, batches, caplog):
 
 def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch):
     """A disk that is stuck must not keep every handler of the server waiting."""
-    monkeypatch.setattr("sip.store.journal.MAX_QUEUED", 2)
+    monkeypatch.setattr("sip.store.group_commit.MAX_QUEUED", 2)
     journal = Journal(database, lambda tables, batch: None, window=10.0)
     waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
     gevent.sleep(0)
@@ -210,7 +210,7 @@ def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
 ):
     """With the count of all that was not said."""
     now = [100.0]
-    monkeypatch.setattr("sip.store.journal.monotonic", lambda: now[0])
+    monkeypatch.setattr("sip.store.group_commit.monotonic", lambda: now[0])
     caplog.set_level(logging.INFO)
     failing = [True]
 
