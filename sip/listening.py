@@ -11,7 +11,7 @@ from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
 
-log = logging.getLogger("sip")
+log = logging.getLogger(__name__)
 
 # Ports below it are for root; Linux has net.ipv4.ip_unprivileged_port_start to change that.
 FIRST_FREE_PORT = 1024

@@ -49,7 +49,7 @@ from sip.transport.local_addresses import LocalAddresses
 from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
 
-log = logging.getLogger("sip")
+log = logging.getLogger(__name__)
 
 # How often what is due is looked for: a timer is at most this late.
 TICK_SECONDS = 0.05

@@ -24,7 +24,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LAYERS = ["sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.server"]
 GEVENT_IN = re.compile(
     r"sipserver\.py|sip/(server|control/server)\.py|sip/transport/(dns/)?\w+\.py|sip/transaction/mailbox\.py"
-    r"|sip/store/(database|group_commit)\.py|webadmin/\w+\.py"
+    r"|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
 )
 MAX_LINES = 500
 

@@ -4,13 +4,13 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import audit, bans, imports, overview, session, settings, users, waits
-from webadmin.compression import WSGIApp, compressed
-from webadmin.guard import guard, with_headers
-from webadmin.site import Site
-from webadmin.static_files import serve_file
+from webadmin import account, audit, bans, blocked_logins, imports, login, overview, users
+from webadmin.context import Site
+from webadmin.http.compression import WSGIApp, compressed
+from webadmin.http.static_files import serve_file
+from webadmin.request_checks import guard, with_headers
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 _TITLES = {
     400: "Not understood",
@@ -34,15 +34,15 @@ def build(site: Site) -> WSGIApp:
     """Make the application."""
     app = Bottle()
     guard(app, site, large={"/users/import": imports.MAX_IMPORT_BYTES})
-    tries = session.Tries(site.monotonic)
-    session.mount(app, site, tries)
+    tries = login.Tries(site.monotonic)
+    login.mount(app, site, tries)
     overview.mount(app, site)
     imports.mount(app, site)
     users.mount(app, site)
     bans.mount(app, site)
-    waits.mount(app, site)
+    blocked_logins.mount(app, site)
     audit.mount(app, site)
-    settings.mount(app, site, tries)
+    account.mount(app, site, tries)
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]  # bottle has no types
     def healthz() -> str:

@@ -5,8 +5,8 @@ import re
 from bottle import Bottle, request
 
 from sip.store.audit import KEPT_SECONDS, KINDS, PAGE_SIZE
-from webadmin.pages import link
-from webadmin.site import Site
+from webadmin.context import Site
+from webadmin.templates import link
 
 _NUMBER = re.compile(r"[0-9]{1,18}")  # as much as SQLite counts
 

@@ -5,8 +5,8 @@ from bottle import Bottle, response
 from sip.operator_values import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
-from webadmin.site import Answer, Site, typed
-from webadmin.waits import MAX_SHOWN, all_waits
+from webadmin.blocked_logins import MAX_SHOWN, all_waits
+from webadmin.context import Answer, Site, typed
 
 
 def mount(app: Bottle, site: Site) -> None:

@@ -31,11 +31,11 @@ from sip.store.importing import (
     read_sheet,
 )
 from sip.store.passwords import WEAK
-from webadmin.site import Answer, Doer, Site, go_to, is_read, typed
+from webadmin.context import Answer, Doer, Site, go_to, is_read, typed
+from webadmin.thread_pool import TooBusy
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
-from webadmin.work import TooBusy
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 MAX_IMPORT_BYTES = MAX_UPLOAD_BYTES
 # Rows of all imports together: a sheet waits in memory, at about a kilobyte a row.

@@ -3,8 +3,8 @@
 from bottle import Bottle, request
 
 from sip.listening import by_address
-from webadmin.phone import phone_settings
-from webadmin.site import Site
+from webadmin.context import Site
+from webadmin.phone_settings import phone_settings
 
 # Until somebody has made an account, the page shows the settings of an imaginary one.
 _EXAMPLE = "alice"

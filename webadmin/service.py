@@ -1,7 +1,6 @@
 """The whole server from its start to its end: SIP, the web admin, and the file that they share."""
 
 import gc
-import json
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from sip.control.handlers import control_handlers
 from sip.control.protocol import control_path
 from sip.control.server import ControlServer
 from sip.listening import ListenError, transports_of
+from sip.logs import configure_logging
 from sip.reload import reload
 from sip.server import SipServer
 from sip.store.admin import Admin, FirstPassword, password_weakness
@@ -28,14 +28,14 @@ from sip.store.bindings import BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
-from webadmin import wsgi
-from webadmin.advice import advice
 from webadmin.app import build
-from webadmin.exposure import is_exposed
-from webadmin.site import Site
-from webadmin.tls import CertificateError
+from webadmin.context import Site
+from webadmin.encryption import is_exposed
+from webadmin.http import server as wsgi
+from webadmin.http.tls import CertificateError
+from webadmin.warnings import advice
 
-log = logging.getLogger("sipserver")
+log = logging.getLogger(__name__)
 
 # The environment's way to set the web admin's password, for deploys without a terminal.
 ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
@@ -228,27 +228,3 @@ def show_password(password: str) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def configure_logging(config: Config) -> None:
-    """Write log lines to stderr in the shape and from the weight that the settings ask for."""
-    handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if config.log_format == "json" else text)
-    logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
-
-
-class JsonFormatter(logging.Formatter):
-    """A log line as one JSON object, for whatever gathers logs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
-        line = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "source": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)

@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 import gevent
 from bottle import BaseRequest, FileUpload, HTTPError, HTTPResponse, request
 
-from webadmin.site import Site
+from webadmin.context import Site
 
 # Octets of a form with a file.
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024

@@ -19,9 +19,9 @@ from sip.store.audit import Act
 from sip.store.directory import Entry, Question
 from sip.store.passwords import make_password, weakness
 from sip.store.users import NoSuchUser, UserExists
-from webadmin.pages import link
-from webadmin.phone import phone_settings
-from webadmin.site import Answer, Site, go_to, typed
+from webadmin.context import Answer, Site, go_to, typed
+from webadmin.phone_settings import phone_settings
+from webadmin.templates import link
 
 _ID = "[0-9]{1,18}"  # as much as SQLite counts
 _SORTS = {"username": False, "display_name": False, "last_seen": True}  # descending at first

@@ -15,7 +15,7 @@ from sip.monitor.refusals import Refusals, Sender
 from sip.store.accounts import full_name
 from sip.transport.flow import Flow, network_of
 
-log = logging.getLogger("sip")
+log = logging.getLogger(__name__)
 
 # Lines in a second of each kind, some 30 µs each; the rest is summed up in one.
 MAX_REFUSALS_LOGGED = 20

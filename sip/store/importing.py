@@ -42,11 +42,11 @@ from sip.store.users import Users
 __all__ = [
     "BadFile",
     "Change",
+    "CsvFile",
     "NewPassword",
     "Refusal",
     "Remark",
     "Report",
-    "CsvFile",
     "TooManyRows",
     "apply",
     "check",

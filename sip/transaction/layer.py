@@ -32,7 +32,7 @@ from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.flow import Flow
 from sip.transport.transports import Transports
 
-log = logging.getLogger("sip.transaction")
+log = logging.getLogger(__name__)
 
 # Handlers that may wait at one time: calls that ring, most of all, and ten thousand of them are to
 # ring at once.  Each holds a greenlet and two copies of its request, some 18 kB together.

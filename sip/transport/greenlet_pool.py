@@ -11,7 +11,7 @@ from collections.abc import Callable
 import gevent
 from greenlet import GreenletExit, getcurrent, greenlet
 
-log = logging.getLogger("sip.transport")
+log = logging.getLogger(__name__)
 
 # Idle greenlets kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
 MAX_IDLE_GREENLETS = 64

@@ -23,7 +23,7 @@ from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.tcp_connection import Connection
 from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
 
-log = logging.getLogger("sip.tcp")
+log = logging.getLogger(__name__)
 
 # §17.1.1.2: no transaction waits longer.  So long may a message take to arrive, and a connection
 # that has been opened to say its first one.

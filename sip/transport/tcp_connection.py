@@ -16,7 +16,7 @@ from sip.transport.flow import Flow
 if TYPE_CHECKING:
     from sip.transport.tcp import Streams
 
-log = logging.getLogger("sip.tcp")
+log = logging.getLogger(__name__)
 
 # Octets that wait for a peer to read; who lets more come is given up, for what it is sent without
 # end would be lost one by one, and a stream loses nothing (§18).

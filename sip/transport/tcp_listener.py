@@ -14,7 +14,7 @@ from gevent import monkey
 
 from sip.transport.flow import Endpoint
 
-log = logging.getLogger("sip.tcp")
+log = logging.getLogger(__name__)
 
 # The class from before gevent's patch: nothing here waits in a call.
 PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")

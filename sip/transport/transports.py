@@ -25,7 +25,7 @@ from sip.message.uri import format_host_port, is_address
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.packet_filter import Thinned
 
-log = logging.getLogger("sip.transport")
+log = logging.getLogger(__name__)
 
 # Local addresses towards peers that are remembered, and how long: each is a few system calls to
 # find out, and a machine may change its address.

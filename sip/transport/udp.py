@@ -20,7 +20,7 @@ from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
 from sip.transport.greenlet_pool import GreenletPool
 
-log = logging.getLogger("sip.udp")
+log = logging.getLogger(__name__)
 
 # The class from before gevent's patch: a reader must see "nothing there" and not wait in the call.
 PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")

@@ -141,7 +141,7 @@ def test_at_the_limit_another_device_may_come_again_later(
 
 def test_what_makes_way_is_a_line_in_the_log(world: World, caplog: pytest.LogCaptureFixture):
     """One a second at most, whatever a phone does."""
-    caplog.set_level(logging.INFO, "sip.location")
+    caplog.set_level(logging.INFO, "sip.core.registrar.location")
     for number in range(MAX_CONTACTS + 3):
         starts(udp(world, port=20_000 + number))
     (record,) = caplog.records

@@ -23,7 +23,9 @@ def rows(world: World) -> list:
 
 
 def lines(caplog, beginning: str) -> list[str]:
-    said = [record.getMessage() for record in caplog.records if record.name == "sip"]
+    said = [
+        record.getMessage() for record in caplog.records if record.name == "sip.core.request_log"
+    ]
     return [line for line in said if line.startswith(beginning)]
 
 

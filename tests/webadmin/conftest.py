@@ -17,7 +17,7 @@ from sip.store.directory import Directory
 from sip.store.users import Users
 from tests.webadmin.client import Browser
 from webadmin.app import build
-from webadmin.site import Site
+from webadmin.context import Site
 
 PASSWORD = "correct horse battery staple"
 # What it costs to check is no matter here, and each browser signs in: at the lowest cost.

@@ -9,9 +9,9 @@ from sip.store.database import DatabaseError
 from tests.webadmin.client import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled
-from webadmin.pages import VIEWS
-from webadmin.session import MAX_TRIES
-from webadmin.work import TooBusy
+from webadmin.login import MAX_TRIES
+from webadmin.templates import VIEWS
+from webadmin.thread_pool import TooBusy
 
 FORM = "application/x-www-form-urlencoded"
 

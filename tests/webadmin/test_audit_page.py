@@ -6,7 +6,7 @@ from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
 from tests.webadmin.client import Browser
 from tests.webadmin.test_import_pages import ROWS, settled
-from webadmin.session import MAX_TRIES
+from webadmin.login import MAX_TRIES
 
 
 def acts(site) -> list[tuple[str, str]]:

@@ -10,9 +10,10 @@ import pytest
 from sip.config import Address, Advertised, Config
 from sip.store.importing import import_accounts
 from sip.store.users import Users
-from webadmin import pages, phone
-from webadmin.advice import advice
-from webadmin.work import Workers
+from webadmin import phone_settings as phone
+from webadmin import templates as pages
+from webadmin.thread_pool import Workers
+from webadmin.warnings import advice
 
 ROWS = b"username,ha1,realm\na,0123456789abcdef0123456789abcdef,%s\n"
 WANTED = 1024 * 1024

@@ -12,9 +12,9 @@ from sip.store.importing import Report, read_sheet
 from tests.webadmin.client import BOUNDARY
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports, uploads
-from webadmin.guard import MAX_FORM_BYTES
 from webadmin.imports import PATIENCE
-from webadmin.work import TooBusy
+from webadmin.request_checks import MAX_FORM_BYTES
+from webadmin.thread_pool import TooBusy
 
 
 @pytest.fixture

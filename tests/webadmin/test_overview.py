@@ -10,8 +10,8 @@ from sip.config import Address, Advertised, Config
 from sip.listening import ListeningAddress
 from sip.store.importing import import_accounts
 from sip.store.users import Users
-from webadmin.advice import advice
-from webadmin.site import Advice
+from webadmin.context import Advice
+from webadmin.warnings import advice
 
 
 def test_an_empty_server_leads_to_the_first_user(browser):

@@ -7,8 +7,8 @@ import pytest
 from sip.store.admin import SESSION_SECONDS, hash_password
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin import session
-from webadmin.session import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
+from webadmin import login as session
+from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
 
 
 def test_what_was_typed_stays_in_the_form_but_for_the_password(stranger):

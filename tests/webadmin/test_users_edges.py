@@ -9,7 +9,7 @@ from sip.store.accounts import NoSuchUser
 from sip.store.database import DatabaseError
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin import site as site_module
+from webadmin import context as site_module
 
 
 def chosen(page: str) -> str:

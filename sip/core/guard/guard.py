@@ -20,7 +20,7 @@ from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.packet_filter import Thinned
 
-log = logging.getLogger("sip.guard")
+log = logging.getLogger(__name__)
 
 # Addresses and ports that have shown a password or a ticket and are remembered, 200 octets each;
 # whoever goes for another is back with the next password that it shows.

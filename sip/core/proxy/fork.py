@@ -19,7 +19,7 @@ from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute
 from sip.transport.flow import Flow
 
-log = logging.getLogger("sip.proxy")
+log = logging.getLogger(__name__)
 
 # Branches of one request in all, one after the other and redirections included.
 MAX_BRANCHES = 60

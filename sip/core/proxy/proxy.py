@@ -30,7 +30,7 @@ from sip.transaction.upstream import EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute, Resolver
 from sip.transport.flow import Flow, network_of
 
-log = logging.getLogger("sip.proxy")
+log = logging.getLogger(__name__)
 
 # Requests that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})

@@ -9,7 +9,7 @@ from sip.phone_numbers import number_of
 from sip.transport.dns.resolver import NoRoute, Resolver
 from sip.transport.flow import Endpoint, Flow
 
-log = logging.getLogger("sip.trunk")
+log = logging.getLogger(__name__)
 
 
 class Trunks:

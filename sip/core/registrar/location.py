@@ -23,7 +23,7 @@ from sip.message.uri import Uri
 from sip.store.bindings import BindingRow, BindingStore, Key
 from sip.transport.flow import Endpoint, network_of
 
-log = logging.getLogger("sip.location")
+log = logging.getLogger(__name__)
 
 # The clock of the machine was set when it is off by so much; else the two only differ in rounding.
 STEP_SECONDS = 2.0
@@ -56,9 +56,9 @@ class Location:
     """
 
     def __init__(
-        self, journal: BindingStore, clock: Callable[[], float], unix_clock: Callable[[], float]
+        self, store: BindingStore, clock: Callable[[], float], unix_clock: Callable[[], float]
     ) -> None:
-        self.journal = journal
+        self.store = store
         self.clock = clock
         self.unix_clock = unix_clock
         self.on_change: Callable[[Bindings, Bindings], None] = lambda before, after: None
@@ -101,7 +101,7 @@ class Location:
             else:
                 self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
         if ended:
-            self.journal.drop(ended)
+            self.store.drop(ended)
         return loaded
 
     def follow_unix_clock(self) -> None:
@@ -113,7 +113,7 @@ class Location:
         if abs(step) >= STEP_SECONDS:
             self._offset += step
             log.warning("the clock was set by %+.0f s; registrations last as they would have", step)
-            self.journal.shift(round(step))
+            self.store.shift(round(step))
 
     def bindings(self, aor: str) -> Bindings:
         """What an address-of-record is bound to now."""
@@ -133,7 +133,7 @@ class Location:
         """Apply the contacts of one REGISTER and give all that is bound then.
 
         Blocks until it is kept.  Raises Refused as `updated_bindings` and `within_limit` do, and
-        what the journal raises; then nothing has changed.
+        what the store raises; then nothing has changed.
         """
         current, now = self._bindings.get(aor, ()), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
@@ -200,7 +200,7 @@ class Location:
                 gone.append(binding.key)
                 self._remember_cut_off(aor, binding)
         if gone:
-            self.journal.drop(gone)
+            self.store.drop(gone)
 
     def _remember_cut_off(self, aor: str, binding: Binding) -> None:
         key = network_of(binding.flow.remote[0]), aor
@@ -213,7 +213,7 @@ class Location:
         """Let go of one contact, by its text and that of its flow; no error if it isn't bound.
 
         It isn't the phone that asks, and it may register again at once.  Blocks until that is
-        kept, and raises what the journal raises.
+        kept, and raises what the store raises.
         """
         current = self._bindings.get(aor, ())
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
@@ -224,7 +224,7 @@ class Location:
         current = self._bindings.get(aor, ())
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
-            self.journal.drop([binding.key])
+            self.store.drop([binding.key])
 
     def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
         """Let go of all that these accounts have registered; doesn't wait.
@@ -240,7 +240,7 @@ class Location:
                 gone += [b.key for b in before if b.user_id == account.id]
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
         if gone:
-            self.journal.drop(gone)
+            self.store.drop(gone)
 
     def _change(
         self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool = True
@@ -257,7 +257,7 @@ class Location:
             seen_at = round(unix_now) if is_phones_wish else None
             if self._dropped:
                 self._dropped.difference_update(binding.user_id for binding in new)
-            self.journal.save(kept, gone, lambda: self._restore(aor, before), seen_at)
+            self.store.save(kept, gone, lambda: self._restore(aor, before), seen_at)
         return after
 
     def _restore(self, aor: str, before: Bindings) -> None:
@@ -309,4 +309,4 @@ class Location:
                 expired += [b.key for b in before if b.expires_at <= now]
                 self._put(aor, live(before, now))
         if expired:
-            self.journal.forget(expired, self.unix_clock())
+            self.store.forget(expired, self.unix_clock())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dns.resolver import Answer as DnsAnswer
     from dns.resolver import Resolver as DnsResolver
 
-log = logging.getLogger("sip.dns")
+log = logging.getLogger(__name__)
 
 # One question may take so long, its repeats included: a caller hears nothing meanwhile.
 SECONDS_PER_QUESTION = 4.0

@@ -20,9 +20,9 @@ from gevent.event import Event
 
 from sip.config import Address, Config
 from tests.transport.ears import needs_ipv6, until
-from webadmin import wsgi
-from webadmin.connections import Limits
-from webadmin.wsgi import WebServer
+from webadmin.http import server as wsgi
+from webadmin.http.connections import Limits
+from webadmin.http.server import WebServer
 
 LINE = b"GET / HTTP/1.1\r\n"
 HOST = b"Host: example.com\r\n"
@@ -443,7 +443,10 @@ def test_a_failure_ends_the_answer_and_is_reported_once(start, caplog, path):
     assert answer.startswith(b"HTTP/1.1 500" if path == "/boom" else b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\n" if path == "/boom" else b"the first half\r\n")
     (record,) = caplog.records
-    assert (record.name, record.getMessage()) == ("webadmin", f"while serving GET '{path}'")
+    assert (record.name, record.getMessage()) == (
+        "webadmin.http.server",
+        f"while serving GET '{path}'",
+    )
     assert "the application's own" in caplog.text
     caplog.clear()
 

@@ -7,13 +7,13 @@ from bottle import Bottle, request, response
 
 from sip.store.admin import SESSION_SECONDS, USERNAME, verify
 from sip.store.audit import Act
-from webadmin.connections import address_and_network
-from webadmin.exposure import is_encrypted
-from webadmin.guard import COOKIE, sign_in_page
-from webadmin.kept_form import own_path, typed_form
-from webadmin.pages import browser_of
-from webadmin.site import SESSION, Answer, Site, go_to, typed
-from webadmin.work import TooBusy
+from webadmin.context import SESSION, Answer, Site, go_to, typed
+from webadmin.encryption import is_encrypted
+from webadmin.http.connections import address_and_network
+from webadmin.request_checks import COOKIE, sign_in_page
+from webadmin.saved_form import own_path, typed_form
+from webadmin.templates import browser_of
+from webadmin.thread_pool import TooBusy
 
 # Wrong passwords from one address until it has to wait, and for how long, in seconds.  What is
 # limited is the address, never the account: nobody can lock the administrator out from elsewhere.

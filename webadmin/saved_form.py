@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bottle import request
 
-from webadmin.site import typed
+from webadmin.context import typed
 
 # Octets of a form that is kept; the fields of a user are some hundred.
 MAX_KEPT_BYTES = 8000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 
-from webadmin.connections import Connection, Guests, Limits, Phase
-from webadmin.work import TooBusy
+from webadmin.http.connections import Connection, Guests, Limits, Phase
+from webadmin.thread_pool import TooBusy
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -26,7 +26,7 @@ _NO_TLS = (
     b"Content-Length: %d\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 
 class CertificateError(Exception):

@@ -14,7 +14,7 @@ import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 
-from webadmin.work import Workers
+from webadmin.thread_pool import Workers
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

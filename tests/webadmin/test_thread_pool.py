@@ -7,7 +7,7 @@ from contextlib import suppress
 import gevent
 import pytest
 
-from webadmin.work import TooBusy, Workers
+from webadmin.thread_pool import TooBusy, Workers
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from webadmin import pages
+from webadmin import templates as pages
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from bottle import Bottle, HTTPError, response
 
 from sip.store.admin import USERNAME, hash_password, password_weakness
 from sip.store.audit import Act
-from webadmin.pages import browser_of
-from webadmin.session import TooManyTries, Tries, check_password, open_session, refuse_for_now
-from webadmin.site import Answer, Site, typed
+from webadmin.context import Answer, Site, typed
+from webadmin.login import TooManyTries, Tries, check_password, open_session, refuse_for_now
+from webadmin.templates import browser_of
 
 
 def mount(app: Bottle, site: Site, tries: Tries) -> None:

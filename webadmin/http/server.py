@@ -20,8 +20,8 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
-from webadmin.connections import Connection, Guests, Limits, PeerFailed
-from webadmin.tls import Certificate, TlsConnection
+from webadmin.http.connections import Connection, Guests, Limits, PeerFailed
+from webadmin.http.tls import Certificate, TlsConnection
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -41,7 +41,7 @@ _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _REQUEST_LINE = re.compile(_TOKEN.pattern + r" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n", re.ASCII)
 _FIELD_LINE = re.compile(_TOKEN.pattern.encode() + rb":[^\x00-\x08\x0a-\x1f\x7f]*\r?\n")
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 
 class WebListenError(ListenError):

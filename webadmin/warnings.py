@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sip.config import Config
 from sip.store.users import Users
-from webadmin.site import Advice
+from webadmin.context import Advice
 
 # Below it the burst of many phones that all register at once, as after a power cut, gets lost.
 _WANTED_BUFFER_BYTES = 1024 * 1024

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bottle import HTTPError, HTTPResponse, parse_date, parse_range_header, request
 
-from webadmin.compression import HEAD_ONLY, MIN_BYTES, accepts_gzip, gzipped
-from webadmin.pages import STATIC
+from webadmin.http.compression import HEAD_ONLY, MIN_BYTES, accepts_gzip, gzipped
+from webadmin.templates import STATIC
 
 _YEAR = 365 * 24 * 3600
 _LEVEL = 9

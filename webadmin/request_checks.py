@@ -11,12 +11,12 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from sip.store.admin import USERNAME, Session
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
-from webadmin.compression import HEAD_ONLY, WSGIApp
-from webadmin.kept_form import KeptForm, full_path, page_of_form, sent_form
-from webadmin.site import SESSION, Site, go_to
-from webadmin.work import TooBusy
+from webadmin.context import SESSION, Site, go_to
+from webadmin.http.compression import HEAD_ONLY, WSGIApp
+from webadmin.saved_form import KeptForm, full_path, page_of_form, sent_form
+from webadmin.thread_pool import TooBusy
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 COOKIE = "sipserver_session"
 

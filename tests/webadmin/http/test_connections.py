@@ -1,6 +1,6 @@
 """Who is a neighbour of whom."""
 
-from webadmin.connections import address_and_network
+from webadmin.http.connections import address_and_network
 
 
 def test_neighbours_in_ipv6_share_their_places():

@@ -18,12 +18,12 @@ from sip.store.bans import Bans
 from sip.store.database import DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
-from webadmin.compression import HEAD_ONLY
-from webadmin.exposure import is_encrypted, is_exposed
-from webadmin.pages import render
-from webadmin.work import Workers
+from webadmin.encryption import is_encrypted, is_exposed
+from webadmin.http.compression import HEAD_ONLY
+from webadmin.templates import render
+from webadmin.thread_pool import Workers
 
-log = logging.getLogger("webadmin")
+log = logging.getLogger(__name__)
 
 # Where a request carries the session that it belongs to.
 SESSION = "sipserver.session"

@@ -5,7 +5,7 @@ from bottle import Bottle, HTTPError
 from sip.core.guard.guard import Wait
 from sip.operator_values import parse_network
 from sip.store.audit import Act
-from webadmin.site import Answer, Site, typed
+from webadmin.context import Answer, Site, typed
 from webadmin.users import way_back
 
 # Users shown on one page; those with an account come first.

@@ -10,8 +10,8 @@ from sip.store.database import DatabaseError
 from tests.transport.ears import until
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin.pages import browser_of
-from webadmin.session import MAX_TRIES
+from webadmin.login import MAX_TRIES
+from webadmin.templates import browser_of
 
 NEW = "another long password"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"

@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from sip.store.bans import Ban
-from webadmin import static_files
-from webadmin.compression import MIN_BYTES, accepts_gzip, compressed
+from webadmin.http import static_files
+from webadmin.http.compression import MIN_BYTES, accepts_gzip, compressed
 
 STYLES = "/static/admin.css"
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
@@ -122,7 +122,7 @@ def test_a_large_page_is_compressed_by_a_thread(browser, site, monkeypatch):
             return function(*arguments)
 
     hub = type("Hub", (), {"threadpool": Pool()})
-    monkeypatch.setattr("webadmin.compression.gevent.get_hub", lambda: hub)
+    monkeypatch.setattr("webadmin.http.compression.gevent.get_hub", lambda: hub)
     answer = browser.get("/bans", **GZIP)
     assert threads == ["gzipped"]
     assert b"192.0.7.249" in gzip.decompress(answer.body)

@@ -5,7 +5,7 @@ import pytest
 from sip.store.admin import SESSION_SECONDS, hash_password
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin.session import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
+from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
 
 
 def test_a_page_sends_a_stranger_to_the_sign_in_and_back(stranger):

@@ -21,12 +21,12 @@ from gevent.ssl import SSLContext
 from sip.config import Address, Config, ConfigError
 from tests.transport.ears import until
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.test_wsgi import BIG, GET, LONG, Application, ask, length
-from webadmin import wsgi
+from tests.webadmin.http.test_server import BIG, GET, LONG, Application, ask, length
 from webadmin.app import build
-from webadmin.connections import Limits
-from webadmin.tls import Certificate, CertificateError
-from webadmin.wsgi import WebServer
+from webadmin.http import server as wsgi
+from webadmin.http.connections import Limits
+from webadmin.http.server import WebServer
+from webadmin.http.tls import Certificate, CertificateError
 
 HELLO = b"\x16\x03\x01"  # how a handshake begins
 AUTHORITY = trustme.CA()

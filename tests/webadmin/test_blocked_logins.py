@@ -8,8 +8,8 @@ from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.monitor.refusals import Refusals, Sender
 from tests.webadmin.conftest import REALM
+from webadmin.blocked_logins import MAX_SHOWN
 from webadmin.overview import SOME_REFUSALS
-from webadmin.waits import MAX_SHOWN
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
 

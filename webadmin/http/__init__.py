@@ -1,0 +1,1 @@
+"""The HTTP server of the pages: gevent's WSGI server with bounds, TLS and compression."""
