@@ -35,7 +35,7 @@ bench-quick: $(STAMP)
 	$(PYTHON) bench/quick.py
 
 compiled: $(STAMP)
-	$(PYTHON) bench/compiled.py
+	$(PYTHON) tools/build_compiled.py
 
 test-compiled: compiled
 	cd build/compiled && timeout 600 $(abspath $(PYTHON)) -m pytest -q -n 2 -p no:cacheprovider -m "not wire"

@@ -1,6 +1,6 @@
 """A copy of the project whose hot modules are compiled by mypyc: nobody needs it, and it is faster.
 
-    python bench/compiled.py            makes build/compiled; needs a C compiler and Python's headers
+    python tools/build_compiled.py     makes build/compiled; needs a C compiler and Python's headers
 
 The sources are the same, and so are the tests: they pass in the copy too.
 """
@@ -18,7 +18,7 @@ LEFT_OUT = ("build", ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", 
 HOT = [
     "sip/message/*.py",
     "sip/transaction/*.py",
-    "sip/core/*.py",
+    "sip/core/**/*.py",
     "sip/transport/flow.py",
     "sip/transport/transports.py",
 ]
