@@ -94,22 +94,24 @@ def names_in(file: str) -> frozenset[str]:
     return frozenset(re.findall(r"^def (test_\w+)\(", text, re.MULTILINE))
 
 
-def faults_of_row(row: str) -> Iterator[str]:
-    """What is wrong with one row: a section, what happens, and tests alone."""
-    match = re.fullmatch(r"\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", row)
+def faults_of_entry(entry: str) -> Iterator[str]:
+    """What is wrong with one entry: a section, what happens, and a list of tests alone."""
+    rule, *tests = entry.split("\n  - ")
+    match = re.fullmatch(r"- \*\*([^*]+)\*\*: (\S.*)", rule, re.DOTALL)
     if match is None:
-        yield f"no three columns: {row}"
+        yield f"no section and rule: {entry}"
     elif not PLACES.fullmatch(match[1]):
-        yield f"no section: {row}"
-    elif not TEST.search(match[3]) or TEST.sub("", match[3]).replace(", ", ""):
-        yield f"names no test, or something else: {row}"
+        yield f"no section: {entry}"
+    elif not tests or not all(TEST.fullmatch(test) for test in tests):
+        yield f"names no test, or something else: {entry}"
 
 
 def faults_of_conformance(page: str) -> Iterator[str]:
     """What is wrong with the page that says which rule is kept, and which test shows it."""
-    for line in page.splitlines():
-        if line.startswith("|") and not line.startswith(("| section |", "|---|")):
-            yield from faults_of_row(line)
+    for entry in re.findall(r"^- \*\*.*(?:\n  .*)*", page, re.MULTILINE):
+        yield from faults_of_entry(entry)
+    if stray := re.findall(r"^(?:\||  - (?!`)).*", page, re.MULTILINE):
+        yield f"neither entry nor prose: {stray}"
     for file, test in TEST.findall(page):
         if test not in names_in(file):
             yield f"there is no {file}::{test}"
@@ -141,16 +143,16 @@ def test_the_page_of_conformance_says_what_is_so():
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("| §7.3.3 |", "| 7.3.3 |"),
-        ("| §16.6, step 3 |", "| §16.6, stage 3 |"),
+        ("- **§7.3.3**", "- **7.3.3**"),
+        ("**§16.6, step 3**", "**§16.6, stage 3**"),
         ("::test_the_trapezoid`", "::test_the_trapezium`"),
         (
             "ladders/test_proxy_routes.py::test_the_trapezoid",
             "ladders/test_x.py::test_the_trapezoid",
         ),
-        ("`ladders/test_proxy_routes.py::test_the_trapezoid` |", "the ladders |"),
-        ("| the trapezoid |", "|  |"),
-        ("| the trapezoid |", "|\n"),
+        ("  - `ladders/test_proxy_routes.py::test_the_trapezoid`", "  - the ladders"),
+        ("\n  - `ladders/test_proxy_routes.py::test_the_trapezoid`", ""),
+        (": the trapezoid\n", ":\n"),
         ("RFC 1035", "RFC 1036"),
         ("## RFC 6086,", "## RFC 6087,"),
         ("Left out: Recv-Info", "Without Recv-Info"),
