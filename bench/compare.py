@@ -18,11 +18,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
 
-from bench import picture, results, table
-from bench.measures import pin
+from bench import plot, results, table
+from bench.metrics import pin
 from bench.operations import MEASURED
-from bench.sections import SECTIONS, Plan
 from bench.servers import LOAD_CORE, missing
+from bench.suite import SECTIONS, Plan
 
 RESULTS = Path(__file__).with_name("results.json")
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "performance.svg"
@@ -58,7 +58,7 @@ def main() -> None:
         if options.table:
             print(table.of(kept))
         if options.picture:
-            PICTURE.write_text(picture.of(kept))
+            PICTURE.write_text(plot.of(kept))
         return
     if sentences := missing():
         sys.exit("\n".join(sentences))
@@ -81,7 +81,7 @@ def main() -> None:
             results.save(results.merged(results.load(file), found), file)
     print(table.of(found))
     if not options.quick:
-        PICTURE.write_text(picture.of(results.load(file)))
+        PICTURE.write_text(plot.of(results.load(file)))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.loads import GRACE, OF_THE_TESTS, OURS, Outcome, Sipp, authentication
 from bench.phones import Phone
 from bench.servers import DOMAIN, HOST, PASSWORD, Server
+from bench.sipp_load import GRACE, OF_THE_TESTS, OURS, Outcome, Sipp, authentication
 from tests.wire.programs import own_address
 
 PHONES = [f"phone{n:05}" for n in range(10_000)]  # who register

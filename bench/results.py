@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.sections import Plan
+from bench.suite import Plan
 from tests.wire.programs import program
 
 Results = dict[str, dict]

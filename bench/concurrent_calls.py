@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from bench.growth import SETTLE_SECONDS
-from bench.measures import memory_bytes
+from bench.metrics import memory_bytes
 from bench.operations import OPERATIONS, USERS, Stage
+from bench.scaling import SETTLE_SECONDS
 from bench.servers import SERVERS
 
 

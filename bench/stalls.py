@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measures import Prober
+from bench.metrics import Prober
 from bench.operations import OPERATIONS, USERS, Stage
 from bench.servers import ADMIN_PASSWORD, Ours
 from tests.wire.admin import Admin

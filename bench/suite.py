@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import costs, gaps, growth, held, limits
-from bench.measures import memory_bytes
+from bench import concurrent_calls, cpu_cost, max_rate, scaling, stalls
+from bench.metrics import memory_bytes
 from bench.operations import MEASURED, OPERATIONS, USERS, Stage
 from bench.servers import SERVERS
 
@@ -31,8 +31,8 @@ class Plan:
     points: int = 5  # between 100 operations a second and the highest rate
     bindings: tuple[int, ...] = (100, 10_000, 100_000)
     contacts: tuple[int, ...] = (1, 2, 3, 5, 7, 10)
-    settle: float = growth.SETTLE_SECONDS  # before memory is looked at
-    imported: int = gaps.IMPORTED
+    settle: float = scaling.SETTLE_SECONDS  # before memory is looked at
+    imported: int = stalls.IMPORTED
     held: int = 10_000  # calls at once
     held_rate: int = 500  # of their beginning, a second
     steady: float = 60.0  # how long 80 % of the highest rate must hold; 0 leaves it out
@@ -79,7 +79,15 @@ def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
 
 def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """CPU of every operation over every transport, and memory at rest."""
-    return [one.record() for one in costs.measure_costs(home, plan)]
+    measured = cpu_cost.measure_costs(
+        home,
+        plan.operations,
+        plan.kinds,
+        rounds=plan.rounds,
+        seconds=plan.seconds,
+        warm_up=plan.warm_up,
+    )
+    return [one.record() for one in measured]
 
 
 def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
@@ -88,7 +96,7 @@ def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     for name in plan.limited:
         with stage(home, name, plan) as ready:
             found += [
-                limits.highest(ready, OPERATIONS[each], plan.sustained, plan.patience)
+                max_rate.highest(ready, OPERATIONS[each], plan.sustained, plan.patience)
                 for each in WORK
             ]
     return [one.record() for one in found]
@@ -101,7 +109,7 @@ def rate(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
         with stage(home, name, plan) as ready:
             for each in WORK:
                 top = _highest(before, name, each)
-                found += growth.with_the_rate(
+                found += scaling.with_the_rate(
                     ready, OPERATIONS[each], top, min(plan.seconds, 2.0), plan.points
                 )
     return found
@@ -113,7 +121,7 @@ def steady(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
     for each in WORK if plan.steady else ():
         with stage(home / each, "ours", plan) as ready:
             top = 0.8 * _highest(before, "ours", each)
-            held, one = limits.sustained(ready, OPERATIONS[each], top, plan.steady)
+            held, one = max_rate.sustained(ready, OPERATIONS[each], top, plan.steady)
             found.append({**one.record(), "held": held})
     return found
 
@@ -138,7 +146,7 @@ def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 def bindings(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """Cost and memory from 100 to 100,000 bindings."""
     return [
-        growth.with_the_bindings(home / str(size), name, size, min(plan.seconds, 2.0), plan.settle)
+        scaling.with_the_bindings(home / str(size), name, size, min(plan.seconds, 2.0), plan.settle)
         for name in RIVALS
         for size in plan.bindings
     ]
@@ -149,18 +157,18 @@ def forks(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     return [
         one
         for name in RIVALS
-        for one in growth.with_the_fork(home, name, plan.contacts, min(plan.seconds, 2.0))
+        for one in scaling.with_the_fork(home, name, plan.contacts, min(plan.seconds, 2.0))
     ]
 
 
 def gap(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """How long our server reads no datagram."""
-    return gaps.measure_gaps(home, plan.seconds, plan.imported)
+    return stalls.measure_gaps(home, plan.seconds, plan.imported)
 
 
 def hold(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """10,000 ringing and 10,000 established calls."""
-    return [held.hold(home, "ours", plan.held, plan.held_rate, plan.settle)]
+    return [concurrent_calls.hold(home, "ours", plan.held, plan.held_rate, plan.settle)]
 
 
 SECTIONS: dict[str, Callable[[Path, Plan, dict[str, Figures]], Figures]] = {

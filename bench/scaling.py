@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measures import Prober, cpu_seconds, memory_bytes
+from bench.metrics import Prober, cpu_seconds, memory_bytes
 from bench.operations import CALLEES, CALLERS, OPERATIONS, PHONES, Operation, Stage
 from bench.phones import Phone
 from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
@@ -16,7 +16,7 @@ PROBE_EVERY = 0.005  # seconds
 BINDING = 1_000  # REGISTER pairs a second, until all are bound
 WEIGHED = 10_000  # bindings; fewer are lost in the noise, and nobody waits for them to settle
 SETTLE_SECONDS = 40  # transactions are kept for 32 (timers H, J, L and M)
-RINGERS = Path(__file__).with_name("ringers.py")
+CALLEE_PROCESS = Path(__file__).with_name("callee_process.py")
 FORKS_A_SECOND = 50
 FORKERS = [f"fork{number:02}" for number in range(1, 11)]  # each has as many contacts as its number
 
@@ -91,7 +91,7 @@ class Ringers:
 
     def __enter__(self) -> "Ringers":
         self.process = subprocess.Popen(
-            [sys.executable, str(RINGERS), self.address],
+            [sys.executable, str(CALLEE_PROCESS), self.address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

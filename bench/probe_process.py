@@ -1,6 +1,6 @@
 """Asks a server OPTIONS all the time until its input ends, then prints how long each answer took.
 
-    python bench/probe.py HOST PORT EVERY
+    python bench/probe_process.py HOST PORT EVERY
 
 EVERY is the rest in seconds between an answer and the next question.  Prints an empty line when
 it begins, and a JSON list of seconds at the end; an answer that never came counts as 2 seconds.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.servers import Server
 
-PROBE = Path(__file__).with_name("probe.py")
+PROBE_PROCESS = Path(__file__).with_name("probe_process.py")
 
 _OF_A_PROCESS = 2  # the clock of all threads of a process, by the scheduler (linux/posix-timers.h)
 
@@ -56,7 +56,7 @@ class Prober:
     def __init__(self, server: Server, every: float) -> None:
         """Ask `server`, and rest for `every` seconds between an answer and the next question."""
         host, port = server.address.split(":")
-        self.command = [sys.executable, str(PROBE), host, port, str(every)]
+        self.command = [sys.executable, str(PROBE_PROCESS), host, port, str(every)]
         self.waits: list[float] = []
 
     def __enter__(self) -> "Prober":

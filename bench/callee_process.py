@@ -1,6 +1,6 @@
 """Plays the phones of a fork on one socket: every one rings, the one called `first` answers.
 
-    python bench/ringers.py ADDRESS
+    python bench/callee_process.py ADDRESS
 
 Listens on UDP ADDRESS:5060 until its input ends.  It keeps nothing of a call: the branch of an
 INVITE and of its CANCEL are the same, so the 487 can be made of the CANCEL alone.

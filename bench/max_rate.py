@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from bench.measures import core_seconds, cpu_seconds
+from bench.metrics import core_seconds, cpu_seconds
 from bench.operations import Operation, Stage
 from bench.servers import LOAD_CORE, SERVER_CORE
 

@@ -5,14 +5,10 @@ import statistics
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.measures import core_seconds, cpu_seconds
+from bench.metrics import core_seconds, cpu_seconds
 from bench.operations import OPERATIONS, USERS, Operation, Stage
 from bench.servers import SERVER_CORE, SERVERS
-
-if TYPE_CHECKING:
-    from bench.sections import Plan
 
 
 @dataclass
@@ -38,12 +34,23 @@ class Cost:
         return asdict(self) | {"median": self.median}
 
 
-def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
-    """Measure the operations over each kind of transport, some rounds of each, in turns."""
+def measure_costs(
+    home: Path,
+    operations: tuple[str, ...],
+    kinds: tuple[str, ...],
+    *,
+    rounds: int,
+    seconds: float,
+    warm_up: float,
+) -> list[Cost]:
+    """Measure the operations over each kind of transport, in turns.
+
+    Each of `rounds` takes `seconds` per operation; `warm_up` is in seconds too.
+    """
     costs = {
         (server, name, kind): Cost(server, name, kind, OPERATIONS[name].rate)
-        for kind in plan.kinds
-        for name in plan.operations
+        for kind in kinds
+        for name in operations
         for server in SERVERS
     }
     with contextlib.ExitStack() as stack:
@@ -52,10 +59,10 @@ def measure_costs(home: Path, plan: "Plan") -> list[Cost]:
             server = stack.enter_context(kind(home / name, USERS))
             stages[name] = Stage(server, home / name)
             # Once around, so that every measured REGISTER updates a binding.
-            stages[name].run(OPERATIONS["pair"], seconds=plan.warm_up)
-        for _ in range(plan.rounds):
+            stages[name].run(OPERATIONS["pair"], seconds=warm_up)
+        for _ in range(rounds):
             for (server, name, kind), cost in costs.items():
-                once(stages[server], OPERATIONS[name], cost, kind, plan.seconds)
+                once(stages[server], OPERATIONS[name], cost, kind, seconds)
     return list(costs.values())
 
 
