@@ -62,7 +62,7 @@ def test_the_unit_allows_a_port_below_1024_by_the_two_lines_that_are_commented_o
 
 
 def test_the_manual_names_what_sighup_takes_over():
-    (said,) = re.findall(r"Taken over are (.*?);", MANUAL, re.DOTALL)
+    (said,) = re.findall(r"It applies (.*?);", MANUAL, re.DOTALL)
     named = {SETTINGS[name].attribute for name in re.findall(r"`([\w.]+)`", said)}
     assert named == RELOADABLE
 
