@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sip.config import Address, host_port
 from sip.transport.tcp import Streams
+from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
 
@@ -62,11 +63,11 @@ def open_sockets(
     """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
     opened = []
     for host in hosts_of(address):
-        transport = "UDP"
+        transport = UDP
         try:
             sock = UdpSocket((host, address.port), transports.receive, unreachable)
             transports.add(sock)
-            transport = "TCP"
+            transport = streams.transport
             streams.listen((host, sock.port))
         except OSError as error:
             if lacks_ipv6(error, address, host):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.packet_filter import Thinned
+from sip.transport.packet_filter import SampleRule
 
 if TYPE_CHECKING:
     from world import Phone, World
@@ -20,13 +20,13 @@ class MemorySocket:
 
     is_ipv6 = False
     is_wildcard = False
-    is_behind = False
+    has_backlog = False
 
     def __init__(self, world: "World", local: Endpoint) -> None:
         self.world = world
         self.local = local
 
-    def thin(self, sources: Sequence[Thinned]) -> bool:
+    def set_packet_filter(self, rules: Sequence[SampleRule]) -> bool:
         return False
 
     def send(self, data: bytes, flow: Flow) -> None:
@@ -74,7 +74,7 @@ class MemoryStreams:
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self.phones
 
-    def leads_on(self, flow: Flow) -> bool:
+    def is_reachable(self, flow: Flow) -> bool:
         return bool(flow.connection in self.phones or flow.port)
 
     def send(self, data: bytes, flow: Flow) -> Flow:

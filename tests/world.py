@@ -62,7 +62,7 @@ class World:
         )
         self.server.transports.add(MemorySocket(self, SERVER))
         self.streams = MemoryStreams(self, 1000 * next(self._starts))
-        self.server.transports.streams = self.streams
+        self.server.transports.add_carrier("TCP", self.streams)
         self.server.trunks.refresh()
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
 

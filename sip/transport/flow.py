@@ -8,8 +8,8 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
 from sip.message.uri import format_host_port, parse_host_port
+from sip.transport.transport_names import UDP, default_port
 
-DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
 _MAX_PORT = 65_535
 # No server lives to count so many connections.
 _MAX_CONNECTION = 2**53
@@ -38,6 +38,31 @@ class Flow(NamedTuple):
     connection: int = 0
     port: int = 0
 
+    @property
+    def is_reliable(self) -> bool:
+        """Return True if the transport repeats lost octets itself (§17: no retransmissions)."""
+        return self.transport != UDP
+
+    @property
+    def is_connection(self) -> bool:
+        """Return True if messages travel on a connection, which can end."""
+        return self.transport != UDP
+
+    @property
+    def source_is_verified(self) -> bool:
+        """Return True if a handshake proved the source address; that of a datagram can be forged."""
+        return self.transport != UDP
+
+    @property
+    def needs_keepalive(self) -> bool:
+        """Return True if a NAT soon forgets the flow unless packets keep it alive (RFC 4787 §4.3)."""
+        return self.transport == UDP
+
+    @property
+    def default_port(self) -> int:
+        """The port of a URI or Via that names this transport and no port (§19.1.2)."""
+        return default_port(self.transport)
+
     def __str__(self) -> str:
         """The text that `parse_flow` reads, fit for a URI parameter."""
         text = f"{self.transport}/{format_host_port(*self.local)}/{format_host_port(*self.remote)}"
@@ -48,7 +73,7 @@ class Flow(NamedTuple):
 @cached_parse(4096)
 def datagram_flow(local: Endpoint, remote: Endpoint) -> Flow:
     """The flow of a datagram: one and the same for all that a phone sends and we keep of it."""
-    return Flow("UDP", local, remote)
+    return Flow(UDP, local, remote)
 
 
 @cached_parse(4096)
@@ -61,7 +86,7 @@ def read_flow(text: str) -> Flow:
     """Read what `str(flow)` wrote.  Raises BadMessage."""
     if usual := _USUAL_FLOW.fullmatch(text):
         local, host, port = usual.groups()
-        return Flow("UDP", _own_endpoint(local), (host, int(port)))
+        return Flow(UDP, _own_endpoint(local), (host, int(port)))
     match text.split("/"):
         case [transport, local, remote]:
             return Flow(transport, _endpoint(local), _endpoint(remote))
@@ -95,7 +120,7 @@ def network_of(host: str) -> str:
     return str(ip_network((host, 64), strict=False)) if ":" in host else host
 
 
-def shows_source(via: Via, flow: Flow) -> bool:
+def via_matches_source(via: Via, flow: Flow) -> bool:
     """Tell whether a Via says the address that its message really came from.
 
     If it doesn't, somebody rewrote addresses on the way, or the sender doesn't know its own.  The
@@ -103,12 +128,12 @@ def shows_source(via: Via, flow: Flow) -> bool:
     Via of a datagram that asks for no rport (§18.2.2).
     """
     host, port = flow.remote
-    if flow.transport != "UDP" or "rport" not in via.params:
+    if flow.is_connection or "rport" not in via.params:
         return via.host_port[0] == host
     if via.sent_by == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
         return True
     said_host, said_port = via.host_port
-    return said_host == host and (said_port or DEFAULT_PORT) == port
+    return said_host == host and (said_port or flow.default_port) == port
 
 
 def source_stamp(via: Via, flow: Flow) -> str:
@@ -133,9 +158,9 @@ def reply_flow(via: Via, flow: Flow) -> Flow:
     `rport`, else to the port that its Via names.  A maddr is ignored: it would aim our answers
     at whom the sender chooses.
     """
-    if flow.transport != "UDP":
-        return flow._replace(port=via.host_port[1] or DEFAULT_PORT)
+    if flow.is_connection:
+        return flow._replace(port=via.host_port[1] or flow.default_port)
     if "rport" in via.params:
         return flow
-    port = via.host_port[1] or DEFAULT_PORT
+    port = via.host_port[1] or flow.default_port
     return flow if port == flow.remote[1] else flow._replace(remote=(flow.remote[0], port))

@@ -220,7 +220,7 @@ class Streams:
         """Tell whether the connection of a flow can be sent on."""
         return self._usable(flow) is not None
 
-    def leads_on(self, flow: Flow) -> bool:
+    def is_reachable(self, flow: Flow) -> bool:
         """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
         return bool(flow.port or self._usable(flow))
 

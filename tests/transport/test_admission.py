@@ -6,7 +6,7 @@ import pytest
 
 from sip.transport.flow import Flow, network_of
 from sip.transport.transports import Transports
-from sip.transport.udp import BEHIND_PART, UdpSocket
+from sip.transport.udp import BACKLOG_DIVISOR, UdpSocket
 from tests.transport.ears import until
 from tests.transport.place import Place
 
@@ -48,14 +48,14 @@ def test_a_socket_is_behind_when_much_waits_in_it_and_no_longer_when_it_is_read(
     sock.socket.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_RCVBUF, 64 * 1024)
     room = sock.granted_buffer_bytes * 2
     with plain_socket.socket(plain_socket.AF_INET, plain_socket.SOCK_DGRAM) as peer:
-        assert not sock.is_behind
+        assert not sock.has_backlog
         peer.sendto(b"x" * 100, sock.local)
-        assert not sock.is_behind
-        for _ in range(room // BEHIND_PART // 512):  # octets of memory that each takes at least
+        assert not sock.has_backlog
+        for _ in range(room // BACKLOG_DIVISOR // 512):  # octets of memory that each takes at least
             peer.sendto(b"x" * 100, sock.local)
-        assert sock.is_behind
+        assert sock.has_backlog
         sock.start()
-        until(lambda: not sock.is_behind)
+        until(lambda: not sock.has_backlog)
         until(lambda: heard)
     sock.stop()
 
@@ -67,7 +67,7 @@ def test_where_the_kernel_does_not_say_nobody_is_behind():
 
     sock = UdpSocket(("127.0.0.1", 0), lambda data, flow: None, lambda data: None)
     sock.socket, real = Old(), sock.socket
-    assert not sock.is_behind
+    assert not sock.has_backlog
     real.close()
 
 

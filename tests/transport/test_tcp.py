@@ -244,9 +244,9 @@ def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place
     flow = place.heard[0][1]
     one.close()
     until(lambda: place.held == 0)
-    assert not place.streams.leads_on(flow)
+    assert not place.streams.is_reachable(flow)
     again = flow._replace(port=remote[1])
-    assert place.streams.leads_on(again)
+    assert place.streams.is_reachable(again)
     went = place.streams.send(b"answer", again)
     assert went == (*again[:2], remote, went.connection, remote[1])
     assert place.streams.send(b"", went) == went

@@ -141,7 +141,7 @@ def test_who_says_no_more_gets_what_waits_for_it(place: Place):
     flow = flow_of(place, peer)
     sent = fill(place, flow)
     peer.shutdown(socket.SHUT_WR)
-    until(lambda: not place.streams.leads_on(flow))
+    until(lambda: not place.streams.is_reachable(flow))
     with pytest.raises(OSError, match="closed"):
         place.streams.send(b"late", flow)
     assert len(read_all(peer)) == sent
@@ -167,7 +167,7 @@ def test_a_refusal_comes_behind_what_waits(place: Place):
     sent = fill(place, flow)
     peer.sendall(BAD)
     until(lambda: place.refused)
-    assert not place.streams.leads_on(flow)
+    assert not place.streams.is_reachable(flow)
     everything = read_all(peer)
     assert len(everything) == sent + len(b"refused")
     assert everything.endswith(b"refused")
@@ -181,7 +181,7 @@ def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(
     peer = place.connect()
     flow = flow_of(place, peer)
     resets(peer)
-    assert place.streams.leads_on(flow)  # the loop has not run since
+    assert place.streams.is_reachable(flow)  # the loop has not run since
     place.streams.send(b"answer", flow._replace(port=remote[1]))
     again, _ = server.accept()
     again.settimeout(10.0)
@@ -194,8 +194,8 @@ def test_a_number_of_before_a_restart_means_nobody_new(place: Place):
     """Were it to come again, an old flow would lead to a stranger."""
     flow = flow_of(place, place.connect())
     stale = flow._replace(remote=("127.0.0.9", 5060))
-    assert place.streams.leads_on(flow)
-    assert not place.streams.leads_on(stale)
+    assert place.streams.is_reachable(flow)
+    assert not place.streams.is_reachable(stale)
     with pytest.raises(OSError, match="closed"):
         place.streams.send(b"answer", stale)
 

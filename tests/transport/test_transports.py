@@ -8,7 +8,7 @@ from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
-from sip.transport.transports import SECONDS_LOCAL_ADDRESSES_ARE_KEPT, Transports
+from sip.transport.transports import SECONDS_LOCAL_ADDRESS_CACHED, Transports
 from tests.transport.ears import has_ipv6
 
 LOCAL = ("192.0.2.1", 5060)
@@ -322,9 +322,9 @@ def test_on_a_wildcard_socket_the_routing_table_says_which_address_is_ours(monke
     for _ in range(3):
         assert desk.transports.flow_to(("198.51.100.1", 5060)).local == ("192.0.2.1", 5060)
     assert asked == ["198.51.100.1"]
-    desk.now += SECONDS_LOCAL_ADDRESSES_ARE_KEPT
+    desk.now += SECONDS_LOCAL_ADDRESS_CACHED
     assert desk.transports.flow_to(("198.51.100.1", 5060)).local == ("192.0.2.2", 5060)
-    monkeypatch.setattr(transports_module, "KEPT_LOCAL_ADDRESSES", 10)
+    monkeypatch.setattr(transports_module, "MAX_CACHED_LOCAL_ADDRESSES", 10)
     for number in range(50):
         desk.transports.flow_to((f"198.51.100.{number}", 5060))
     assert len(desk.transports._local_hosts) <= 10

@@ -12,7 +12,8 @@ from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.dns.cache import Answer, Ask, DnsCache
 from sip.transport.dns.client import Naptr, Srv, Unanswered
-from sip.transport.flow import DEFAULT_PORT, Endpoint
+from sip.transport.flow import Endpoint
+from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS, UDP, default_port
 
 # Ways to one next hop that are handed out: a silent one takes a caller half a minute.
 MAX_HOPS = 8
@@ -24,9 +25,6 @@ MAX_SERVERS = 8
 MAX_SERVERS_LET_IN = 128
 MAX_PLACES_LET_IN = 512
 
-# Services of RFC 3263 §4.1 that we speak, in the order of preference where a domain has none.
-_SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
-TRANSPORTS = ("UDP", "TCP")
 # Top-level domains that no name server knows: RFC 6761 §6.4, RFC 6762 §3, RFC 7686 §2, RFC 9476.
 # Those of RFC 6761 for examples and tests are looked up like any other (§6.2, §6.5).
 _NEVER_IN_DNS = frozenset({"invalid", "local", "onion", "alt"})
@@ -46,6 +44,16 @@ class Hop(NamedTuple):
 
     transport: str
     address: Endpoint
+
+    @property
+    def is_reliable(self) -> bool:
+        """Return True if the transport repeats lost octets itself, as `Flow.is_reliable`."""
+        return self.transport != UDP
+
+    @property
+    def is_connection(self) -> bool:
+        """Return True if messages travel on a connection, as `Flow.is_connection`."""
+        return self.transport != UDP
 
 
 class Server(NamedTuple):
@@ -122,7 +130,8 @@ class Resolver:
         """
         transport, host = _wanted_transport(uri), _target(uri)
         if is_address(host):
-            return [Hop(transport or "UDP", (_normal_address(host), uri.port or DEFAULT_PORT))]
+            port = uri.port or default_port(transport)
+            return [Hop(transport or DEFAULT_TRANSPORT, (_normal_address(host), port))]
         all_services, _ = self._services(_normal_name(host), uri.port, transport)
         services = [servers[:MAX_SERVERS] for servers in all_services]
         # They are looked up until there are enough, or silence says that it would take long; each
@@ -146,7 +155,7 @@ class Resolver:
         """
         transport, host = _wanted_transport(uri), _target(uri)
         if is_address(host):
-            return frozenset({(_normal_address(host), uri.port or DEFAULT_PORT)}), True
+            return frozenset({(_normal_address(host), uri.port or default_port(transport))}), True
         services, is_complete = self._services(_normal_name(host), uri.port, transport)
         servers = sorted({(server.host, server.port) for server in chain(*services)})
         places: set[Endpoint] = set()
@@ -169,10 +178,11 @@ class Resolver:
         answer, not for four.
         """
         if port is not None or self._local(name):  # they ask for addresses alone
-            return [[Server(transport or "UDP", name, port or DEFAULT_PORT)]], True
+            server = Server(transport or DEFAULT_TRANSPORT, name, port or default_port(transport))
+            return [[server]], True
         guesses = [
-            (kind, (f"_sip._{kind.lower()}.{name}", "SRV"))
-            for kind in TRANSPORTS
+            (kind, (f"{info.srv_prefix}.{name}", "SRV"))
+            for kind, info in TRANSPORTS.items()
             if transport in (None, kind)
         ]
         naptr = name, "NAPTR"
@@ -196,14 +206,14 @@ class Resolver:
             said |= self._cache.to([naptr] if transport else [])
             if not all(isinstance(answer, Unanswered) for answer in said.values()):
                 raise NoRoute(str(silences[0]))
-            kinds = [transport or "UDP"]
+            kinds = [transport or DEFAULT_TRANSPORT]
         else:
             kinds = [kind for kind, answer in answers if not _rows(answer)]
             if not kinds:
                 raise NoRoute(f"{name} has no such service")
             if not chosen:
                 del kinds[1:]
-        return [[Server(kind, name, DEFAULT_PORT)] for kind in kinds], is_complete
+        return [[Server(kind, name, default_port(kind))] for kind in kinds], is_complete
 
     def _servers(self, transport: str, rows: Sequence[Srv]) -> list[Server]:
         there = [row for row in rows if row[3] not in _ROOT]
@@ -265,10 +275,11 @@ def chosen_services(rows: Sequence[Naptr]) -> list[tuple[str, str]]:
 
     By order, then preference (RFC 3403 §4.1).
     """
+    names = {info.naptr_service: name for name, info in TRANSPORTS.items()}
     return [
-        (_SERVICES[service], replacement.lower())
+        (names[service], replacement.lower())
         for _, _, flags, service, replacement in sorted(rows)
-        if flags == "S" and service in _SERVICES and replacement not in ("", ".")
+        if flags == "S" and service in names and replacement not in ("", ".")
     ]
 
 
