@@ -46,7 +46,7 @@ from sip.transport.dns.hosts_file import HostsFile
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
-from sip.transport.tcp import Streams
+from sip.transport.tcp import TcpCarrier
 from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports
 
@@ -105,7 +105,7 @@ class SipServer:
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
-        self.streams = Streams(
+        self.streams = TcpCarrier(
             self.transports.receive, self.layer.closed, self.transports.refuse_stream, clock
         )
         self.local_addresses = LocalAddresses(self.transports)
@@ -398,7 +398,7 @@ class SipServer:
         """Let go of expired bindings, and of what may have changed outside."""
         self.request_log.sweep()
         self.local_addresses.forget()
-        self.streams.close_late(self.clock())
+        self.streams.close_expired(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()
         self.trim_memory()

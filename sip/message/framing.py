@@ -42,55 +42,55 @@ class BadStream(BadMessage):
 class Framer:
     """Cuts one stream into messages.
 
-    `is_midway` says that the beginning of a message is there and its end is not.
+    `has_partial_message` tells that the beginning of a message is there and its end is not.
     """
 
-    __slots__ = ("_buffer", "_looked", "_needed")
+    __slots__ = ("_buffer", "_message_length", "_scanned")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._looked = 0  # octets of the buffer in which no end of a head can begin
-        self._needed = 0  # octets of the message that has begun, once its head is there
+        self._scanned = 0  # octets of the buffer in which no end of a head can begin
+        self._message_length = 0  # octets of the partial message; 0 until its head is whole
 
     @property
-    def is_midway(self) -> bool:
-        """Tell whether a message has begun that has not ended."""
+    def has_partial_message(self) -> bool:
+        """Return True if the beginning of a message is buffered, and not its end."""
         return self._buffer[:4].strip(b"\r\n") != b""
 
     @property
-    def held(self) -> int:
-        """The octets that are there beyond the message that was given last."""
+    def buffered(self) -> int:
+        """The number of octets after the message that was returned last."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Take what has been read."""
+        """Add octets that were read."""
         self._buffer += data
 
     def next(self) -> bytes | None:
-        """The next whole message, or PING; None as long as there is none.  Raises BadStream."""
+        """Return the next whole message, or PING; None if there is none.  Raises BadStream."""
         buffer = self._buffer
-        if not self._needed:
+        if not self._message_length:
             if buffer[:2] == PONG:
                 return self._line_ends()
-            end = buffer.find(b"\r\n\r\n", self._looked)
-            if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._looked)):
+            end = buffer.find(b"\r\n\r\n", self._scanned)
+            if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._scanned)):
                 # The sender means the end of its head, and waits for an answer.
                 raise BadStream("Line end that is not CRLF", 400, bytes(buffer[: odd.end()]))
             if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
-                self._looked = max(0, len(buffer) - 3)
+                self._scanned = max(0, len(buffer) - 3)
                 return None
             if end < 0 or end > MAX_HEAD_BYTES:
                 head = bytes(buffer[:MAX_HEAD_BYTES])
                 raise BadStream(f"Header fields over {MAX_HEAD_BYTES} octets", 513, head)
-            self._needed = end + 4 + _body_length(bytes(buffer[: end + 2]))
-        if len(buffer) < self._needed:
+            self._message_length = end + 4 + _body_length(bytes(buffer[: end + 2]))
+        if len(buffer) < self._message_length:
             return None
-        return self._take(self._needed)
+        return self._take(self._message_length)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
-        self._looked = self._needed = 0
+        self._scanned = self._message_length = 0
         return taken
 
     def _line_ends(self) -> bytes | None:

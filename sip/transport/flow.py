@@ -50,12 +50,12 @@ class Flow(NamedTuple):
 
     @property
     def source_is_verified(self) -> bool:
-        """Return True if a handshake proved the source address; that of a datagram can be forged."""
+        """Return True if a handshake proved the source address; a datagram can be forged."""
         return self.transport != UDP
 
     @property
     def needs_keepalive(self) -> bool:
-        """Return True if a NAT soon forgets the flow unless packets keep it alive (RFC 4787 §4.3)."""
+        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 4787 §4.3)."""
         return self.transport == UDP
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from sip.transport.flow import Flow
-from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
+from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_CHECKS
 from sip.transport.tcp_connection import READ_SIZE
 from tests.transport.ears import until
 from tests.transport.place import Place, message
@@ -38,7 +38,7 @@ def share(place: Place) -> Share:
     return Share(place)
 
 
-def looked(seconds: float = 3 * SECONDS_BETWEEN_LOOKS) -> None:
+def looked(seconds: float = 3 * SECONDS_BETWEEN_CHECKS) -> None:
     """Let the server look a few times."""
     gevent.sleep(seconds)
 
@@ -86,7 +86,7 @@ def test_who_waits_is_looked_at_now_and_then(place: Place, share: Share):
     looked()
     share.looks = 0
     looked(0.5)
-    assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_LOOKS + 2
+    assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_CHECKS + 2
 
 
 def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: Share):
@@ -103,7 +103,7 @@ def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: 
             gevent.sleep(0)
     assert sent < 30_000_000
     (connection,) = place.streams.connections.values()
-    assert connection.held <= READ_SIZE
+    assert connection.buffered <= READ_SIZE
 
 
 def test_who_waits_too_long_is_let_go(place: Place, share: Share):
@@ -115,13 +115,13 @@ def test_who_waits_too_long_is_let_go(place: Place, share: Share):
     slow.sendall(message("b"))
     looked()
     place.now += MESSAGE_SECONDS - 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     looked()
     until(lambda: place.held == 1)
     place.now += 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
-    assert place.streams.counts["connections that waited too long"] == 1
+    assert place.streams.counts["connections closed: paused too long"] == 1
     assert len(place.heard) == 1
 
 
@@ -133,7 +133,7 @@ def test_who_has_gone_on_may_be_silent(place: Place, share: Share):
     share.left = 10
     place.hears(1)
     place.now += 2 * MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)
     slow.sendall(message("b"))
     place.hears(2)
@@ -170,4 +170,4 @@ def test_one_that_is_closed_while_it_waits_leaves_nothing(place: Place, share: S
     share.left = 5
     looked()
     assert place.heard == []
-    assert not place.streams._waiting
+    assert not place.streams._paused

@@ -78,7 +78,7 @@ def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Plac
     assert [bad.status for bad in place.refused] == [400]
     assert place.heard == []
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -91,10 +91,10 @@ def test_who_says_nothing_whole_is_let_go_in_time(place: Place, said: bytes):
     one.sendall(said)
     until(lambda: place.held == 1)
     place.now += MESSAGE_SECONDS - 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)
     place.now += 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -105,11 +105,11 @@ def test_an_octet_now_and_then_wins_no_time(place: Place):
     until(lambda: place.held == 1)
     for _ in range(3):
         place.now += 10.0
-        place.streams.close_late(place.now)
+        place.streams.close_expired(place.now)
         one.sendall(b"P")
         until(lambda: place.held == 1)
     place.now += 2.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -120,7 +120,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
     one.sendall(message("lo")[2:])
     place.hears(2)
     place.now += 100_000.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     one.sendall(message("b"))
     place.hears(3)
 
@@ -142,7 +142,7 @@ def test_one_address_holds_so_many_connections_and_others_are_served(place: Plac
 
 
 def test_all_together_hold_so_many(place: Place):
-    place.streams._most = 2
+    place.streams._max_connections = 2
     place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
     assert place.connect("127.0.0.3").recv(1) == b""
@@ -190,7 +190,7 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
     assert place.hears(1) == [message("answer")]
     assert place.heard[0][1] == flow
     place.now += 1000.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)  # it has been opened, and may be silent
     peer.close()
     server.close()
@@ -228,7 +228,7 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
     place.streams.send(b"one", flow)
     until(lambda: place.held == 1)
     place.now += stream.CONNECT_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     assert place.closed == [flow.connection]
     until(lambda: place.held == 0)
     for one in (*fill, server):

@@ -13,7 +13,7 @@ from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
 from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
-from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, TURN
+from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.transport.ears import until
 from tests.transport.place import HOST, Place, listens, message
@@ -78,7 +78,7 @@ def test_what_waits_behind_a_waiting_handler_is_handled_once(place: Place):
     """Each by another reader, and in its order."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
-    texts = [message(str(number)) for number in range(3 * TURN)]
+    texts = [message(str(number)) for number in range(3 * MESSAGES_PER_TURN)]
     place.connect().sendall(b"".join(texts))
     assert place.hears(len(texts)) == texts
     done.set()
@@ -114,7 +114,7 @@ def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     until(lambda: place.held == 0)
     assert len(place.closed) == 1
     assert not place.streams._deadlines
-    assert not place.streams._of_network
+    assert not place.streams._per_network
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -131,8 +131,8 @@ def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Plac
     done.set()
     until(lambda: place.held == 0)
     assert not place.streams._deadlines
-    assert not place.streams._again
-    assert place.streams._held == 0
+    assert not place.streams._scheduled
+    assert place.streams._buffered == 0
 
 
 def test_who_says_no_more_gets_what_waits_for_it(place: Place):
@@ -156,7 +156,7 @@ def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     until(lambda: place.held == 1)
     assert place.closed == []
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
     assert place.closed == [flow.connection]
 
@@ -205,7 +205,7 @@ def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].sock
+        sock = place.streams.connections[flow.connection].stream
         patience = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert patience == 1000 * MESSAGE_SECONDS
     server.close()
@@ -216,7 +216,7 @@ def test_the_system_probes_who_is_silent(place: Place):
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].sock
+        sock = place.streams.connections[flow.connection].stream
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
@@ -232,7 +232,7 @@ def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
     peer.sendall(b"\r\n\r\nOPT")
     assert peer.recv(10) == b"\r\n"
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -242,10 +242,10 @@ def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
     flow = flow_of(place, peer)
     kept = place.streams.connections[flow.connection]
     fill(place, flow)
-    before = kept.held
+    before = kept.buffered
     peer.sendall(b"\r\n\r\n" * 50_000 + message("b"))
     place.hears(2)
-    assert kept.held <= before
+    assert kept.buffered <= before
 
 
 def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_fails(place: Place):
@@ -271,32 +271,32 @@ def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_
 
 
 def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, monkeypatch):
-    monkeypatch.setattr(stream, "MAX_HELD", 100_000)
+    monkeypatch.setattr(stream, "MAX_BUFFERED", 100_000)
     small, large, other = (place.connect(f"127.0.0.{number}") for number in (1, 2, 3))
     half = message("half", b"x" * 120_000)
     small.sendall(half[:10_000])
     large.sendall(half[:60_000])
-    until(lambda: place.streams._held == 70_000)
+    until(lambda: place.streams._buffered == 70_000)
     other.sendall(half[:40_000])
     with suppress(ConnectionResetError):
         assert large.recv(1) == b""
     until(lambda: place.held == 2)
-    assert place.streams._held == 50_000
+    assert place.streams._buffered == 50_000
     small.sendall(message("half", b"y" * 20_000)[10_000:])
     other.close()
-    until(lambda: place.streams._held < 40_000)
+    until(lambda: place.streams._buffered < 40_000)
 
 
 def test_what_waits_for_its_reader_counts_as_held(place: Place, monkeypatch):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
-    assert place.streams._held == len(BIG)
-    monkeypatch.setattr(stream, "MAX_HELD", 300_000)
-    with pytest.raises(OSError, match="do not read"):
+    assert place.streams._buffered == len(BIG)
+    monkeypatch.setattr(stream, "MAX_BUFFERED", 300_000)
+    with pytest.raises(OSError, match="all buffers are full"):
         place.streams.send(BIG, flow)
     until(lambda: place.held == 0)
-    assert place.streams._held == 0
+    assert place.streams._buffered == 0
 
 
 def test_we_open_so_many_connections_to_one_address(place: Place):
@@ -335,8 +335,8 @@ def test_refused_connections_are_told_of_once_a_second_at_most(place: Place, mon
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 0)
     for _ in range(3):
         assert place.connect("127.0.0.5").recv(1) == b""
-    place.streams.close_late(place.now)
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
+    place.streams.close_expired(place.now)
     lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert lines == ["refused connections, the last from 127.0.0.5 (3 so far)"]
 
