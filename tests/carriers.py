@@ -38,10 +38,11 @@ class MemorySocket:
 
 
 class MemoryStreams:
-    """Connections between the server and the phones of a world."""
+    """Connections of one transport between the server and the phones of a world."""
 
-    def __init__(self, world: "World", first: int) -> None:
+    def __init__(self, world: "World", first: int, transport: str = "TCP") -> None:
         self.world = world
+        self.transport = transport
         self.phones: dict[int, Phone] = {}
         self._opened: dict[Endpoint, int] = {}  # by the server
         self._numbers = itertools.count(first)
@@ -50,7 +51,7 @@ class MemoryStreams:
         """A connection that a phone opens."""
         number = next(self._numbers)
         self.phones[number] = phone
-        return Flow("TCP", SERVER, phone.address, number)
+        return Flow(self.transport, SERVER, phone.address, number)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         known = self._opened.get(remote)
@@ -59,7 +60,7 @@ class MemoryStreams:
             listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
             if listening:
                 self.phones[known] = listening[0]
-        return Flow("TCP", local, remote, known, remote[1])
+        return Flow(self.transport, local, remote, known, remote[1])
 
     def close(self, phone: "Phone") -> None:
         """End all connections of a phone."""

@@ -55,7 +55,7 @@ class Flow(NamedTuple):
 
     @property
     def needs_keepalive(self) -> bool:
-        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 4787 §4.3)."""
+        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 5626 §3.5)."""
         return self.transport == UDP
 
     @property

@@ -72,9 +72,9 @@ Refuse = Callable[[BadStream, Flow], None]
 class TcpCarrier:
     """All connections of one transport over TCP.
 
-    `receive` is called with each whole message and its flow, and may block; `closed` with the number
-    of each connection that ends, since messages sent on it may be lost; `refuse` answers a stream
-    that can't be cut into messages, before its connection is closed.  `admits` tells whether to
+    `receive` is called with each whole message and its flow, and may block; `closed` with the
+    number of each connection that ends, since messages sent on it may be lost; `refuse` answers a
+    stream that can't be cut into messages, before its connection is closed.  `admits` tells whether to
     accept a connection, `keeps_waiting` whether to pause reading from one.
 
     `transport` is the name in Via and in flows.  `wrap` makes the byte layer of a connected socket,

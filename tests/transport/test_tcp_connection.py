@@ -12,7 +12,7 @@ from gevent.event import Event
 from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
-from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
+from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
 from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.transport.ears import until
@@ -349,3 +349,86 @@ def test_descriptors_are_asked_for_and_fewer_are_made_do_with(monkeypatch):
     assert granted_descriptors(20_000) == 4096
     assert granted_descriptors(1000) == 1000
     assert limits[0] == 4096
+
+
+class Scrambled:
+    """A byte layer that turns each octet around, as TLS would encrypt it."""
+
+    def __init__(self, sock, is_incoming: bool) -> None:
+        self.sock = sock
+        self.is_incoming = is_incoming
+        for name in ("fileno", "getsockopt", "shutdown", "close"):
+            setattr(self, name, getattr(sock, name))
+
+    def recv(self, size: int) -> bytes:
+        return scrambled(self.sock.recv(size))
+
+    def send(self, data: bytes) -> int:
+        return self.sock.send(scrambled(data))
+
+
+def scrambled(data: bytes) -> bytes:
+    return bytes(octet ^ 0xFF for octet in data)
+
+
+class Lines:
+    """A framer whose messages are lines."""
+
+    def __init__(self) -> None:
+        self._octets = b""
+
+    @property
+    def has_partial_message(self) -> bool:
+        return b"\n" not in self._octets and self._octets != b""
+
+    @property
+    def buffered(self) -> int:
+        return len(self._octets)
+
+    def feed(self, data: bytes) -> None:
+        self._octets += data
+
+    def next(self) -> bytes | None:
+        line, end, rest = self._octets.partition(b"\n")
+        if not end:
+            return None
+        self._octets = rest
+        return line
+
+
+def test_a_transport_brings_its_own_byte_layer_and_framer():
+    """So TLS and WebSocket need nothing else of a connection."""
+    heard: list[tuple[bytes, Flow]] = []
+    carrier = TcpCarrier(
+        lambda data, flow: heard.append((data, flow)),
+        lambda number: None,
+        lambda bad, flow: None,
+        lambda: 100.0,
+        transport="TEST",
+        wrap=Scrambled,
+        make_framer=Lines,
+    )
+    port = carrier.listen((HOST, 0)).local[1]
+    carrier.start()
+    with socket.create_connection((HOST, port), 10.0) as peer:
+        peer.sendall(scrambled(b"one\ntwo\nth"))
+        until(lambda: len(heard) == 2)
+        assert [data for data, _ in heard] == [b"one", b"two"]
+        flow = heard[0][1]
+        assert flow.transport == "TEST"
+        assert carrier.send(b"hello", flow) is flow
+        assert peer.recv(100) == scrambled(b"hello")
+        (incoming,) = carrier.connections.values()
+        assert isinstance(incoming.stream, Scrambled)
+        assert incoming.stream.is_incoming
+        until(lambda: incoming.buffered == 2)
+    server, address = listens()
+    with server:
+        opened = carrier.open((HOST, port), address)
+        carrier.send(b"there", opened)
+        sock, _ = server.accept()
+        with sock:
+            assert sock.recv(100) == scrambled(b"there")
+        assert opened.transport == "TEST"
+    carrier.stop()
+    gevent.sleep(0)
