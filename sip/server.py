@@ -397,7 +397,7 @@ class SipServer:
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""
         self.request_log.sweep()
-        self.local_addresses.forget()
+        self.local_addresses.clear_cache()
         self.streams.close_expired(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()

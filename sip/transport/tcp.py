@@ -74,8 +74,8 @@ class TcpCarrier:
 
     `receive` is called with each whole message and its flow, and may block; `closed` with the
     number of each connection that ends, since messages sent on it may be lost; `refuse` answers a
-    stream that can't be cut into messages, before its connection is closed.  `admits` tells whether to
-    accept a connection, `keeps_waiting` whether to pause reading from one.
+    stream that can't be cut into messages, before its connection is closed.  `admits` returns True
+    if a new connection is accepted, `keeps_waiting` if reading from a connection is paused.
 
     `transport` is the name in Via and in flows.  `wrap` makes the byte layer of a connected socket,
     and `make_framer` the framer of a connection.

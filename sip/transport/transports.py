@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 # machine may change its address.
 MAX_CACHED_LOCAL_ADDRESSES = 4096
 SECONDS_LOCAL_ADDRESS_CACHED = 60.0
-# At most one log line about bad messages in so many seconds.
+# Logged of what strangers send wrong, at most one line in so many seconds.
 SECONDS_BETWEEN_COMPLAINTS = 1.0
 
-# The To tag of a response to a request that cannot be parsed begins with it.
+# What the To tag of such a refusal begins with.
 _REFUSAL = "bad"
 
 
@@ -110,7 +110,7 @@ class Transports:
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
-        self._secret = os.urandom(8)  # of the To tags that are computed again (§8.2.7, §19.3)
+        self._secret = os.urandom(8)  # of the tags that each repeat gets anew (§8.2.7, §19.3)
 
     def add(self, sock: Socket) -> None:
         """Add a datagram socket."""
@@ -124,7 +124,7 @@ class Transports:
     # In
 
     def receive(self, datagram: bytes, flow: Flow) -> None:
-        """Parse one message, add its source to its top Via, and deliver it (§18.2.1)."""
+        """Take one datagram: parse it, stamp its Via with its source, deliver it (§18.2.1)."""
         if not self.admits(flow):
             return
         if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
@@ -147,13 +147,13 @@ class Transports:
                 return
         try:
             self.deliver(message, flow)
-        except BadMessage as error:  # some header fields are parsed only when a handler asks
+        except BadMessage as error:  # what is read only when somebody asks for it
             self.complain(
                 f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
             )
 
     def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
-        """Answer, if possible, the last message of a stream that can't be cut into messages."""
+        """Answer, where that can be, the last message of a stream that nobody can follow."""
         error = bad_request(bad, bad.head)
         if isinstance(error, BadRequest):
             self._refuse(error, flow)
@@ -175,7 +175,7 @@ class Transports:
         return True
 
     def _refuse(self, error: BadRequest, flow: Flow) -> None:
-        """Answer a malformed request, if its Via says where to (§16.3, §18.3)."""
+        """Answer a request that breaks the rules, where its answer finds back (§16.3, §18.3)."""
         request = error.request
         self.complain(
             lambda: (
@@ -189,7 +189,7 @@ class Transports:
             via = way_back(request.required("via"))
             tag = self._tag_of_refusal(via, request)
             response = make_response(request, error.status or 400, error.reason, to_tag=tag)
-            with suppress(BadMessage):  # a Via that can't be parsed is copied unchanged
+            with suppress(BadMessage):  # a Via that can't be read is copied as it came
                 if stamp := source_stamp(response.via, flow):
                     response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
             self.send(response.encode(), reply_flow(via, flow))
@@ -197,19 +197,19 @@ class Transports:
             self.counts["unanswerable"] += 1
 
     def _tag_of_refusal(self, via: Via, request: Request) -> str:
-        """Return the To tag of a refusal: unpredictable, equal for retransmissions (§8.2.7)."""
+        """The To tag of a refusal: the same for each repeat, and nobody guesses it (§8.2.7)."""
         seed = self._secret, via.branch.lower(), request.value("call-id")
         return f"{_REFUSAL}{hash(seed) & (2**64 - 1):016x}"
 
     def _acknowledges_refusal(self, ack: Request) -> bool:
-        """Return True if an ACK is for a refusal of ours, and so ends here (§17.1.1.3)."""
+        """Tell whether an ACK ends here, since it is of a refusal of ours (§17.1.1.3)."""
         tag = ack.to.tag
         return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
 
     def complain(self, sentence: str | Callable[[], str]) -> None:
-        """Count a bad message, and log at most one line per second.
+        """Count what a peer did wrong, and log a line a second at most.
 
-        A `sentence` that takes time to build is given as a function.
+        What costs time to say is given as a function.
         """
         self.counts["bad messages"] += 1
         now = self.clock()

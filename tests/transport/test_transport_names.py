@@ -33,11 +33,8 @@ def test_nothing_else_compares_names_of_transports(folder: str):
         name = str(path.relative_to(ROOT))
         if name.startswith(TEXT):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Compare) and any(
-                is_name(part) for side in (node.left, *node.comparators) for part in ast.walk(side)
-            ):
-                found.append(f"{name}:{node.lineno}")
+        compares = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Compare))
+        found += [f"{name}:{n.lineno}" for n in compares if any(map(is_name, ast.walk(n)))]
     assert found == []
 
 

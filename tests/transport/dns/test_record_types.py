@@ -7,7 +7,7 @@ import pytest
 from name_server import NameServer
 
 from sip.transport.dns import client as dns
-from sip.transport.dns.client import NameServers, Unanswered
+from sip.transport.dns.client import NameServers, NoAnswer
 
 A, CNAME, SOA, SRV, NAPTR = 1, 5, 6, 33, 35
 IN, CHAOS = 1, 3
@@ -136,5 +136,5 @@ def test_nobody_makes_us_read_long_by_what_is_passed_over(server, ask):
 def test_an_answer_that_ends_too_soon_is_none(server, ask, wrong: bytes):
     """Nobody knows what would have come."""
     server.forges = lambda question: answer(question, [wrong, b""])
-    with pytest.raises(Unanswered):
+    with pytest.raises(NoAnswer):
         ask("sip.example.net", "A")

@@ -88,11 +88,11 @@ def test_an_address_needs_no_look_up(resolver: Resolver, zone: Zone, uri: str, h
         ("sip:bob@1.2.3", "address"),
         ("sip:bob@0x7f000001", "neither"),
         ("sip:bob@192.0.2.8;maddr=%20", "maddr"),
-        ("sip:bob@0.0.0.0", "no one host"),
-        ("sip:bob@224.0.1.75", "no one host"),
-        ("sip:bob@255.255.255.255", "no one host"),
-        ("sip:bob@[ff02::1]", "no one host"),
-        ("sip:bob@[::]", "no one host"),
+        ("sip:bob@0.0.0.0", "not the address of a host"),
+        ("sip:bob@224.0.1.75", "not the address of a host"),
+        ("sip:bob@255.255.255.255", "not the address of a host"),
+        ("sip:bob@[ff02::1]", "not the address of a host"),
+        ("sip:bob@[::]", "not the address of a host"),
         ("sip:bob@nobody.example.com", "has no address"),
     ],
 )
@@ -357,10 +357,10 @@ def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: Zone, c
         with pytest.raises(NoRoute):
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
-    clock.now += answers.MAX_SECONDS_OF_NOTHING + 1
+    clock.now += answers.MAX_NEGATIVE_TTL + 1
     zone.records = dict(ADDRESSES)
     assert hops(resolver, f"sip:{NAME}:5060")
-    clock.now += answers.MAX_SECONDS - 1
+    clock.now += answers.MAX_TTL - 1
     zone.asked.clear()
     assert hops(resolver, f"sip:{NAME}:5060")
     assert zone.asked == []
@@ -374,7 +374,7 @@ def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
     zone.is_dead, zone.records = False, dict(ADDRESSES)
-    clock.now += answers.SECONDS_AFTER_SILENCE
+    clock.now += answers.NO_ANSWER_TTL
     assert hops(resolver, f"sip:{NAME}:5060")
 
 

@@ -180,7 +180,7 @@ def test_a_domain_that_says_it_has_no_service_is_not_called(resolver, zone, uri:
 
 
 def places(resolver: Resolver, uri: str = f"sip:{NAME}") -> tuple[list[str], bool]:
-    found, is_complete = resolver.places(sip(uri))
+    found, is_complete = resolver.endpoints(sip(uri))
     return sorted(host for host, _ in found), is_complete
 
 
@@ -206,6 +206,6 @@ def test_without_any_place_there_is_no_way(resolver, zone):
 
 def test_so_many_places_and_no_more(resolver: Resolver, zone: Zone, monkeypatch):
     """The same each time."""
-    monkeypatch.setattr(module, "MAX_PLACES_LET_IN", 4)
+    monkeypatch.setattr(module, "MAX_TRUNK_ENDPOINTS", 4)
     zone.records = {(NAME, "A"): four(9)}
     assert places(resolver) == (four(4), True)
