@@ -1,4 +1,4 @@
-"""Messages out of a stream: where one ends and the next begins (RFC 3261 §18.3, RFC 5626 §3.5.1).
+"""Cuts a stream into messages (RFC 3261 §18.3, RFC 5626 §3.5.1).
 
 No socket and no clock: octets go in, whole messages come out.
 """
@@ -8,22 +8,22 @@ import re
 from sip.message.grammar import BadMessage
 from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
 
-# A field of a head whose line ends are all CRLF: its value, with folds.  No octet fits two of its
-# parts, so that it takes one look at each; a head of 64 kB of spaces would cost seconds else.
+# Content-Length in a head whose line ends are all CRLF: its value, with folds.  No octet matches
+# two parts of it, so the time is linear; otherwise a head of 64 kB of spaces would take seconds.
 _LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:([^\r]*(?:\r\n[ \t][^\r]*)*)", re.IGNORECASE)
-_ODD_BLANK_LINE = re.compile(rb"\n\r?\n")  # where there is none of CRLF CRLF
-# A ping is two line ends between messages; one is what some clients send behind a message (§7.5).
+_ODD_BLANK_LINE = re.compile(rb"\n\r?\n")  # an empty line without CRLF CRLF
+# A ping is two line ends between messages; some clients send one line end after a message (§7.5).
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
 
 def with_length(data: bytes) -> bytes:
-    """A message as it goes on a stream, where Content-Length is no choice (§16.6 step 9, §20.14).
+    """Return a message for a stream, with the mandatory Content-Length (§16.6 step 9, §20.14).
 
-    What came in a datagram may have none.
+    A message that was received as a datagram may have none.
     """
     end = data.find(PING)
-    if end <= 0 or data.find(b"\r\nContent-Length:", 0, end) > 0:  # as most write it
+    if end <= 0 or data.find(b"\r\nContent-Length:", 0, end) > 0:  # the usual spelling
         return data
     if _LENGTH.search(data, 0, end + 2):
         return data
@@ -32,7 +32,7 @@ def with_length(data: bytes) -> bytes:
 
 
 class BadStream(BadMessage):
-    """Nobody can tell where the next message begins: `head` is what has come of this one."""
+    """The beginning of the next message can't be found; `head` holds the octets of this one."""
 
     def __init__(self, reason: str, status: int, head: bytes) -> None:
         super().__init__(reason, status)
@@ -49,7 +49,7 @@ class Framer:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._scanned = 0  # octets of the buffer in which no end of a head can begin
+        self._scanned = 0  # octets of the buffer in which no end of a head begins
         self._message_length = 0  # octets of the partial message; 0 until its head is whole
 
     @property
@@ -74,7 +74,7 @@ class Framer:
                 return self._line_ends()
             end = buffer.find(b"\r\n\r\n", self._scanned)
             if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._scanned)):
-                # The sender means the end of its head, and waits for an answer.
+                # The sender means it as the end of the head, and waits for a response.
                 raise BadStream("Line end that is not CRLF", 400, bytes(buffer[: odd.end()]))
             if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
                 self._scanned = max(0, len(buffer) - 3)
@@ -94,7 +94,7 @@ class Framer:
         return taken
 
     def _line_ends(self) -> bytes | None:
-        """Two line ends between messages are a ping; one is skipped when more has come."""
+        """Return PING for two line ends between messages; skip one when more octets follow."""
         buffer = self._buffer
         if len(buffer) < 4 and PING.startswith(buffer):
             return None
@@ -105,10 +105,10 @@ class Framer:
 
 
 def _body_length(head: bytes) -> int:
-    """The octets of the body behind a head, which ends with its last line end.
+    """Return the length of the body after a head, which ends with its last line end.
 
-    What one element takes for one field would be two for another, and so with two lengths: then
-    nothing behind the head can be trusted.  Nor can it where another protocol is spoken.
+    With odd line ends or two lengths, another element could find another length: then nothing after
+    the head can be trusted.  The same holds for another protocol.  Raises BadStream.
     """
     start_line = head[: head.find(b"\r\n")].upper()
     if b" SIP/" not in start_line and not start_line.startswith(b"SIP/"):

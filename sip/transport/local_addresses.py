@@ -60,7 +60,7 @@ class LocalAddresses:
 
 
 def _can_bind(host: str) -> bool:
-    """Return True if a socket can bind to `host`.  Raises OSError if not, or if it can't be tested."""
+    """Return True if a socket can bind to `host`.  Raises OSError if not, or if unknown."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -24,7 +24,7 @@ def place():
 
 
 @pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
-def test_what_is_not_admitted_is_not_read_nor_counted_nor_logged(datagram, caplog):
+def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
     """Whatever it is; so a refusal costs next to nothing."""
     transports = Transports(lambda: 100.0)
     transports.admits = lambda flow: flow.remote[0] != BAD
@@ -34,7 +34,7 @@ def test_what_is_not_admitted_is_not_read_nor_counted_nor_logged(datagram, caplo
     assert transports.counts
 
 
-def test_a_connection_that_is_not_admitted_is_closed_at_once(place: Place):
+def test_a_rejected_connection_is_closed(place: Place):
     place.streams.admits = lambda flow: flow.remote[0] != "127.0.0.66"
     refused, taken = place.connect("127.0.0.66"), place.connect("127.0.0.7")
     assert refused.recv(1) == b""
@@ -42,7 +42,7 @@ def test_a_connection_that_is_not_admitted_is_closed_at_once(place: Place):
     taken.close()
 
 
-def test_a_socket_is_behind_when_much_waits_in_it_and_no_longer_when_it_is_read():
+def test_a_socket_has_a_backlog_until_it_is_read():
     heard = []
     sock = UdpSocket(("127.0.0.1", 0), lambda data, flow: heard.append(data), lambda data: None)
     sock.socket.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_RCVBUF, 64 * 1024)
@@ -60,7 +60,7 @@ def test_a_socket_is_behind_when_much_waits_in_it_and_no_longer_when_it_is_read(
     sock.stop()
 
 
-def test_where_the_kernel_does_not_say_nobody_is_behind():
+def test_an_old_kernel_reports_no_backlog():
     class Old:
         def getsockopt(self, *option):
             raise OSError(92, "Protocol not available")

@@ -41,7 +41,7 @@ def flow_from(host: str, port: int, transport: str = "UDP") -> Flow:
         ),
     ],
 )
-def test_a_via_is_stamped_with_the_source_where_it_does_not_say_it(via, source, stamp):
+def test_a_via_gets_the_source_it_does_not_name(via, source, stamp):
     """RFC 3261 §18.2.1, RFC 3581 §4."""
     assert source_stamp(parse_via(via), flow_from(*source)) == stamp
 
@@ -73,7 +73,7 @@ def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
         ("SIP/2.0/UDP [2001:db8::8];rport", ("2001:db8::7", 40000), ("2001:db8::7", 40000)),
     ],
 )
-def test_a_response_goes_to_the_source_and_leaves_where_the_request_came_in(via, source, to):
+def test_a_response_goes_back_between_the_same_addresses(via, source, to):
     """RFC 3261 §18.2.2, RFC 3581 §4: from the address and port that were asked."""
     flow = flow_from(*source)
     assert reply_flow(parse_via(via), flow) == flow._replace(remote=to)
@@ -103,7 +103,7 @@ def test_on_a_connection_a_response_takes_the_connection():
         ("[2001:db8::7]", ("2001:db8::8", 5060), False),
     ],
 )
-def test_a_via_tells_whether_somebody_rewrote_addresses_on_the_way(sent_by, source, truthful):
+def test_a_via_shows_whether_a_nat_is_on_the_path(sent_by, source, truthful):
     """A phone behind NAT knows itself by another address; without rport its port is meant."""
     via = parse_via(f"SIP/2.0/UDP {sent_by};branch=z9hG4bK1")
     assert via_matches_source(via, flow_from(*source)) is truthful

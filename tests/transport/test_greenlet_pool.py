@@ -43,9 +43,7 @@ def looked(seconds: float = 3 * SECONDS_BETWEEN_CHECKS) -> None:
     gevent.sleep(seconds)
 
 
-def test_what_a_peer_says_beyond_its_share_is_heard_later_in_order_and_whole(
-    place: Place, share: Share
-):
+def test_messages_over_the_share_are_delayed_in_order(place: Place, share: Share):
     slow = place.connect(SLOW)
     said = [message(f"m{number}") for number in range(40)]
     slow.sendall(b"".join(said))
@@ -79,7 +77,7 @@ def test_connections_of_one_source_have_their_turns(place: Place, share: Share):
     assert sorted(data for data, _ in place.heard) == [message(f"{number}") for number in range(3)]
 
 
-def test_who_waits_is_looked_at_now_and_then(place: Place, share: Share):
+def test_paused_connections_are_checked_now_and_then(place: Place, share: Share):
     """No turning in circles, although its socket can be read all the time."""
     slow = place.connect(SLOW)
     slow.sendall(message("slow"))

@@ -42,7 +42,7 @@ def test_what_is_remembered_for_then_has_a_bound(is_own):
     assert len(is_own._known_before) <= 2 * is_own.MAX_CACHED_HOSTS
 
 
-def test_the_way_to_a_peer_is_remembered_while_no_descriptor_is_left(monkeypatch):
+def test_a_local_address_is_cached_while_descriptors_are_short(monkeypatch):
     now = [0.0]
     transports = Transports(lambda: now[0])
     peer = ("127.0.0.9", 5060)

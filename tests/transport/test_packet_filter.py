@@ -81,7 +81,7 @@ def test_of_a_flood_a_part_comes_through(mouth):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
-def test_ports_that_are_proven_are_heard_at_an_address_that_is_not(mouth, host):
+def test_exempt_ports_of_a_filtered_address_get_through(mouth, host):
     mouth = mouth(host)
     bad, first, second = (mouth.opened(host) for _ in range(3))
     ports = (first.getsockname()[1], second.getsockname()[1])
@@ -168,7 +168,7 @@ def test_sources_of_the_other_family_are_no_business_of_a_socket(mouth):
     assert mouth.gets(bad) == where(bad)
 
 
-def test_where_the_kernel_takes_no_such_program_everything_comes_in(mouth):
+def test_without_kernel_support_nothing_is_filtered(mouth):
     """As when it is longer than a kernel takes: the one before it is gone, too."""
     mouth = mouth()
     bad = mouth.opened(FLOOD)
@@ -190,7 +190,7 @@ def test_where_the_kernel_takes_no_such_program_everything_comes_in(mouth):
     assert asked == [26, 27] * 2  # SO_ATTACH_FILTER, SO_DETACH_FILTER
 
 
-def test_a_program_that_has_no_room_beside_the_one_before_takes_its_place():
+def test_a_program_without_memory_replaces_the_old_one():
     """The memory for both is that of one socket; older kernels grant 20 kB."""
 
     class Narrow:

@@ -19,7 +19,7 @@ from tests.transport.place import HOST, Place, listens, message
 # In
 
 
-def test_messages_come_in_one_by_one_with_the_flow_of_their_connection(place: Place):
+def test_messages_carry_the_flow_of_their_connection(place: Place):
     one, other = place.connect(), place.connect("127.0.0.2")
     one.sendall(message("a") + message("b", b"body"))
     other.sendall(message("c"))
@@ -45,7 +45,7 @@ def test_a_handler_that_waits_keeps_nobody_waiting(place: Place):
     done.set()
 
 
-def test_an_exception_of_a_handler_ends_neither_the_connection_nor_the_reader(place: Place, caplog):
+def test_a_failing_handler_ends_no_connection(place: Place, caplog):
     def fails(data, flow):
         raise RuntimeError("a fault of ours")
 
@@ -69,7 +69,7 @@ def test_a_ping_is_answered(place: Place):
     assert one.recv(65_536) == b"\r\n\r\n"
 
 
-def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Place):
+def test_a_broken_stream_gets_a_response_and_is_closed(place: Place):
     """What follows would be read as something that its sender didn't mean."""
     one = place.connect()
     one.sendall(b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n" + message("smuggled") + b"x" * 400_000)
@@ -128,7 +128,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
 # Bounds
 
 
-def test_one_address_holds_so_many_connections_and_others_are_served(place: Place, monkeypatch):
+def test_connections_per_address_are_limited(place: Place, monkeypatch):
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 3)
     ours = [place.connect() for _ in range(3)]
     until(lambda: place.held == 3)
@@ -150,7 +150,7 @@ def test_all_together_hold_so_many(place: Place):
         place.streams.open((HOST, place.port), ("127.0.0.4", 5060))
 
 
-def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(place, monkeypatch):
+def test_without_descriptors_accepting_pauses(place, monkeypatch):
     monkeypatch.setattr(listener, "SECONDS_WITHOUT_DESCRIPTORS", 0.05)
     listening = place.streams.listen((HOST, 0))
     listening.start()
@@ -175,7 +175,7 @@ def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(plac
 # Out
 
 
-def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: Place):
+def test_a_connection_is_opened_once_and_sends_its_messages(place: Place):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     place.streams.send(b"one", flow)
@@ -202,7 +202,7 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
         until(lambda: place.closed == [flow.connection, again.connection])
 
 
-def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place: Place):
+def test_a_refused_connection_is_reported(place: Place):
     server, remote = listens()
     server.close()
     try:
@@ -235,7 +235,7 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
         one.close()
 
 
-def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place: Place):
+def test_a_response_opens_a_connection_to_the_via_port(place: Place):
     """§18.2.2."""
     server, remote = listens()
     one = place.connect()
@@ -281,7 +281,7 @@ def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
     until(lambda: place.held == 1)
 
 
-def test_what_does_not_fit_at_once_goes_out_when_the_peer_reads_on(place: Place):
+def test_unsent_octets_go_out_when_the_peer_reads(place: Place):
     one = place.connect()
     one.sendall(message("a"))
     place.hears(1)

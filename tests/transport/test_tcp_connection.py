@@ -55,7 +55,7 @@ def read_all(peer: socket.socket) -> bytes:
 # Turns
 
 
-def test_who_says_a_thousand_things_at_once_takes_turns_with_others(place: Place):
+def test_a_busy_connection_takes_turns_with_others(place: Place):
     """With other connections, and with timers."""
     talker, other = place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
@@ -118,7 +118,7 @@ def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Place):
+def test_a_connection_closed_during_its_handler_is_removed(place: Place):
     """With the half message behind it, and the time that this had."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
@@ -175,7 +175,7 @@ def test_a_refusal_comes_behind_what_waits(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(place: Place):
+def test_a_broken_connection_is_replaced_while_sending(place: Place):
     """§18.2.2: though nobody had told us before."""
     server, remote = listens()
     peer = place.connect()
@@ -248,7 +248,7 @@ def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
     assert kept.buffered <= before
 
 
-def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_fails(place: Place):
+def test_a_burst_while_connecting_fails_only_in_part(place: Place):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     call, failed = b"x" * 1400, 0
@@ -270,7 +270,7 @@ def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_
     server.close()
 
 
-def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, monkeypatch):
+def test_over_the_buffer_limit_the_largest_is_closed(place: Place, monkeypatch):
     monkeypatch.setattr(stream, "MAX_BUFFERED", 100_000)
     small, large, other = (place.connect(f"127.0.0.{number}") for number in (1, 2, 3))
     half = message("half", b"x" * 120_000)
@@ -287,7 +287,7 @@ def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, m
     until(lambda: place.streams._buffered < 40_000)
 
 
-def test_what_waits_for_its_reader_counts_as_held(place: Place, monkeypatch):
+def test_unsent_octets_count_as_buffered(place: Place, monkeypatch):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
@@ -330,7 +330,7 @@ def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(place: Place, mo
     listening.close()
 
 
-def test_refused_connections_are_told_of_once_a_second_at_most(place: Place, monkeypatch, caplog):
+def test_refused_connections_are_logged_rarely(place: Place, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 0)
     for _ in range(3):

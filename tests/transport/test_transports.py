@@ -126,7 +126,7 @@ def test_a_response_is_not_stamped():
     assert desk.delivered[0][0].lines[0] == "Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1"
 
 
-def test_a_request_that_breaks_a_rule_is_answered_where_its_answer_finds_back():
+def test_a_malformed_request_is_answered():
     """§18.3: here it ends before its body does."""
     desk = Desk()
     text = LINES.replace("Content-Length: 0", "Content-Length: 10").replace(
@@ -152,7 +152,7 @@ def test_a_request_that_breaks_a_rule_is_answered_where_its_answer_finds_back():
         ("SIP/2.0/UDP 10.0.0.1, SIP/2.0/UDP 10.0.0.2:5090;;", 5060),
     ],
 )
-def test_a_via_that_cannot_be_read_but_for_its_sender_is_answered_as_it_is(via: str, port: int):
+def test_a_malformed_via_is_copied_unchanged(via: str, port: int):
     """§18.2.2, RFC 4475 §3.1.2.1: to the source, at the port that it names."""
     desk = Desk()
     text = LINES.replace("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1", via)
@@ -164,7 +164,7 @@ def test_a_via_that_cannot_be_read_but_for_its_sender_is_answered_as_it_is(via: 
     assert flow.remote == ("192.0.2.7", port)
 
 
-def test_the_tag_of_a_refusal_is_its_own_and_the_same_for_a_repeat():
+def test_retransmissions_get_the_same_to_tag():
     """§8.2.7, §19.3: at least 32 bits that nobody guesses."""
     desk = Desk()
     bad = LINES.replace("Content-Length: 0", "Content-Length: 10")
@@ -268,7 +268,7 @@ def test_what_is_sent_takes_the_socket_of_its_local_address():
     assert first.sent == []
 
 
-def test_an_address_of_this_machine_takes_the_wildcard_socket_of_its_family_and_port():
+def test_a_local_address_uses_the_matching_wildcard_socket():
     """The kernel tells which address was asked."""
     sockets = [
         Paper(("0.0.0.0", 5070), is_wildcard=True),
@@ -298,7 +298,7 @@ def test_a_new_request_leaves_from_a_socket_of_the_family():
     assert desk.transports.flow_to(remote) == Flow("UDP", ("2001:db8::1", 5060), remote)
 
 
-def test_on_a_wildcard_socket_the_routing_table_says_which_address_is_ours(monkeypatch):
+def test_the_routing_table_chooses_the_local_address(monkeypatch):
     """It is asked once in a while, since a machine may change its address."""
     desk = Desk(Paper(("0.0.0.0", 5060), is_wildcard=True), Paper(("::", 5060), is_wildcard=True))
     assert desk.transports.flow_to(("127.0.0.9", 5060)).local == ("127.0.0.1", 5060)
@@ -359,7 +359,7 @@ def test_all_sockets_start_and_stop_together():
     assert [sock.runs for sock in desk.sockets] == [False, False]
 
 
-def test_an_address_that_is_advertised_is_told_to_its_own_family_only():
+def test_an_advertised_address_is_for_its_own_family():
     """A phone on IPv6 can't answer to an IPv4 address."""
     over_ipv6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::9", 5060))
     for advertised, told in (

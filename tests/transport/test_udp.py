@@ -71,7 +71,7 @@ def test_a_flow_without_a_local_address_leaves_it_to_the_kernel(ears, peers, wil
     assert peer.recvfrom(100)[0] == b"hello"
 
 
-def test_an_address_that_is_taken_or_foreign_is_refused_and_leaves_no_socket_open(ears):
+def test_a_failed_bind_leaves_no_socket_open(ears):
     """The operator gets to read it."""
     ear = ears()
     for address in (("127.0.0.1", ear.port), ("203.0.113.1", 0)):
@@ -159,7 +159,7 @@ def test_a_handler_that_waits_does_not_block_the_next_datagram(ears, peers):
     until(lambda: len(done) == 4)
 
 
-def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
+def test_greenlets_are_reused_up_to_a_limit(ears, peers):
     """One that never waits serves all; after a burst of waiting ones 64 are kept."""
     ear, peer = ears(), peers()
     for number in range(1, 20):
@@ -246,7 +246,7 @@ def test_stop_closes_the_port_and_ends_the_idle_readers(ears, peers):
     peers("127.0.0.1", port=ear.port)  # the port is free
 
 
-def test_a_handler_that_waits_while_the_socket_stops_ends_in_peace(ears, peers, caplog):
+def test_a_waiting_handler_survives_the_stop(ears, peers, caplog):
     """Its answer has no way any more: an OSError, which the layer above counts."""
     ear, peer = ears(), peers()
     gate, errors = Event(), []

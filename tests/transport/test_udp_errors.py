@@ -60,7 +60,7 @@ def test_errors_of_others_do_not_keep_datagrams_back(ears, peers):
     until(lambda: len(ear.lost) == 10)
 
 
-def test_an_error_that_is_handled_badly_does_not_leave_the_port_deaf(ears, peers, caplog):
+def test_a_failing_error_handler_does_not_stop_reading(ears, peers, caplog):
     """Whatever it raises."""
     ear, peer = ears(), peers()
 

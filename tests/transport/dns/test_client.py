@@ -166,7 +166,7 @@ def test_a_failure_holds_on_to_nothing(server, ask, monkeypatch):
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_no_more_is_kept_of_a_naptr_than_its_longest_service_needs():
+def test_the_text_of_a_naptr_record_is_cut():
     """RFC 3403 §4.1: its texts may have 255 octets each."""
     long = f'@ NAPTR 10 20 "{"s" * 250}" "{"SIP+D2U" * 30}" "" _sip._udp'
     with NameServer({"example.net": long}) as server:
@@ -174,7 +174,7 @@ def test_no_more_is_kept_of_a_naptr_than_its_longest_service_needs():
         assert len(flags) == len(service) == dns.MAX_SERVICE
 
 
-def test_who_does_not_answer_is_waited_for_no_longer_than_the_bound(server, ask, monkeypatch):
+def test_a_question_has_a_time_limit(server, ask, monkeypatch):
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     server.is_dead = True
     with pytest.raises(NoAnswer, match=r"sip\.example\.net"):

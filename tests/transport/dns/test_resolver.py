@@ -96,7 +96,7 @@ def test_an_address_needs_no_look_up(resolver: Resolver, zone: Zone, uri: str, h
         ("sip:bob@nobody.example.com", "has no address"),
     ],
 )
-def test_what_cannot_be_reached_says_why(resolver: Resolver, uri: str, why: str):
+def test_no_route_has_a_reason(resolver: Resolver, uri: str, why: str):
     """The text is for the log."""
     with pytest.raises(NoRoute, match=why):
         resolver.hops(sip(uri))

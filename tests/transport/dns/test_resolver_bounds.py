@@ -151,7 +151,7 @@ def test_a_service_that_is_known_serves_while_another_is_silent(resolver, zone):
     assert hops(resolver) == ["UDP 192.0.2.9 5060"]
 
 
-def test_a_service_that_naptr_names_and_nobody_answers_for_is_no_host(resolver, zone):
+def test_an_unanswered_naptr_service_is_no_host(resolver, zone):
     """RFC 3263 §4.1."""
     zone.silent = {("sip.elsewhere.net", "SRV")}
     zone.records = WEB_SITE | {(NAME, "NAPTR"): [(1, 1, "S", "SIP+D2U", "sip.elsewhere.net")]}
@@ -160,7 +160,7 @@ def test_a_service_that_naptr_names_and_nobody_answers_for_is_no_host(resolver, 
 
 
 @pytest.mark.parametrize("uri", [f"sip:{NAME}", f"sip:{NAME};transport=udp"])
-def test_where_nothing_about_services_is_answered_the_domain_is_a_host(resolver, zone, uri: str):
+def test_a_domain_without_srv_answers_is_a_host(resolver, zone, uri: str):
     """Some routers know addresses alone."""
     zone.silent = {(UDP_SRV, "SRV"), (TCP_SRV, "SRV"), (NAME, "NAPTR")}
     zone.records = dict(WEB_SITE)
