@@ -1,4 +1,12 @@
-"""From a URI to the addresses of its next hop (RFC 3263)."""
+"""From a URI to the addresses of its next hop (RFC 3263).
+
+NAPTR records of a domain name its services, one for each transport; SRV records of a service name
+its servers; A and AAAA records of a server give its addresses.  Without NAPTR records the SRV names
+of all our transports are asked for; without SRV records the domain itself is the server.
+
+A caller waits for these questions, so those that may be needed are asked in parallel.  The zone may
+be hostile: the numbers of services, servers and returned hops are bounded.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
