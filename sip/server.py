@@ -124,9 +124,9 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         users.on_credentials_changed = self.guard.forgive_accounts
-        self.transports.admits = self.streams.admits = self.guard.admits
+        self.transports.admits = self.streams.admits = self.guard.allows
         self.guard.thin = self.transports.set_packet_filter
-        self.streams.keeps_waiting = self.guard.keeps_waiting
+        self.streams.keeps_waiting = self.guard.should_throttle
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )

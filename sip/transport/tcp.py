@@ -281,7 +281,7 @@ class TcpCarrier:
         self._buffered += octets
         if self._buffered > MAX_BUFFERED:
             largest = max(self.connections.values(), key=lambda connection: connection.buffered)
-            self.counts["connections closed: most buffered"] += 1
+            self.counts["connections that held too much"] += 1
             largest.close("all buffers are full, and this one is the largest")
 
     # Time
@@ -339,11 +339,11 @@ class TcpCarrier:
         """Close connections past their deadline or paused too long, and log refused ones."""
         for connection, deadline in list(self._deadlines.items()):
             if deadline <= now:
-                self.counts["connections closed: no whole message in time"] += 1
+                self.counts["connections that said nothing whole in time"] += 1
                 connection.close("no whole message came in time")
         for connection, give_up_at in list(self._paused.items()):
             if give_up_at <= now:
-                self.counts["connections closed: paused too long"] += 1
+                self.counts["connections that waited too long"] += 1
                 connection.close("overload: it was paused too long")
         refused = self.counts["connections refused"]
         if refused > self._refusals_logged:

@@ -88,7 +88,7 @@ class UdpSocket:
             raise
         self.port: int = self.socket.getsockname()[1]
         self.local: Endpoint = (host, self.port)
-        self._readers = GreenletPool()
+        self._pool = GreenletPool()
         self._watcher: Any = None
         self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
 
@@ -139,13 +139,13 @@ class UdpSocket:
             self._watcher.close()
             self._watcher = None
         self.socket.close()
-        self._readers.stop()
+        self._pool.stop()
 
     # Reading
 
     def _readable(self) -> None:
         """Read the socket, which has a datagram or an error; runs in the hub."""
-        self._readers.run(self._read_batch)
+        self._pool.run(self._read_batch)
 
     def _read_batch(self) -> None:
         """Handle what the socket has: datagrams first, since a response outweighs an ICMP error."""

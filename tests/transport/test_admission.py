@@ -1,4 +1,4 @@
-"""Who is not heard at all, and how the server learns that it is behind."""
+"""Rejected sources, and how the server notices a backlog."""
 
 import socket as plain_socket
 
@@ -25,7 +25,7 @@ def place():
 
 @pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
 def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
-    """Whatever it is; so a refusal costs next to nothing."""
+    """For every content, so that a rejection costs little."""
     transports = Transports(lambda: 100.0)
     transports.admits = lambda flow: flow.remote[0] != BAD
     transports.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))

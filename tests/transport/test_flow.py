@@ -17,7 +17,7 @@ def flow_from(host: str, port: int, transport: str = "UDP") -> Flow:
 @pytest.mark.parametrize(
     ("via", "source", "stamp"),
     [
-        # §18.2.1: an address that is the source needs nothing, whatever its port
+        # §18.2.1: an address that is the source needs nothing, with any port
         ("SIP/2.0/UDP 192.0.2.7", ("192.0.2.7", 5060), ""),
         ("SIP/2.0/UDP 192.0.2.7:5062", ("192.0.2.7", 40000), ""),
         # another address, or a name
@@ -48,7 +48,7 @@ def test_a_via_gets_the_source_it_does_not_name(via, source, stamp):
 
 @pytest.mark.parametrize("sent_by", ["192.0.2.7:99999", "192.0.2.7:", "[::1", "a..b:x"])
 def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
-    """The sender is told nothing, for nobody knows where it listens."""
+    """The sender gets no response, because its listening port is unknown."""
     with pytest.raises(BadMessage):
         source_stamp(parse_via(f"SIP/2.0/UDP {sent_by}"), flow_from("192.0.2.7", 5060))
 
@@ -63,7 +63,7 @@ def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
         ("SIP/2.0/UDP phone.example.com", ("192.0.2.7", 5060), ("192.0.2.7", 5060)),
         # RFC 3581 §4: the source port
         ("SIP/2.0/UDP 10.0.0.1:5070;rport", ("192.0.2.7", 40000), ("192.0.2.7", 40000)),
-        # where a sender would have us aim at somebody else
+        # a sender could aim the response at another host
         (
             "SIP/2.0/UDP 192.0.2.7;maddr=198.51.100.1;received=198.51.100.1",
             ("192.0.2.7", 5060),
@@ -134,7 +134,7 @@ def test_a_flow_is_written_as_a_uri_parameter_may_be():
         *("TCP/a:1/b:1/0/5060", "TCP/a:1/b:1/٣/5060", "TCP/a:1/b:1/" + "9" * 5000 + "/1"),
     ],
 )
-def test_what_is_no_flow_is_refused(text):
+def test_a_malformed_flow_is_rejected(text):
     """It came from the network or from a file."""
     with pytest.raises(BadMessage):
         parse_flow(text)

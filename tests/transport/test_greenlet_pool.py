@@ -16,7 +16,7 @@ SLOW = "127.0.0.66"
 
 
 class Share:
-    """What is `left` to those who come from SLOW; `looks` is how often that was asked."""
+    """The share `left` to connections from SLOW; `looks` counts the questions about it."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -104,7 +104,7 @@ def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: 
     assert connection.buffered <= READ_SIZE
 
 
-def test_who_waits_too_long_is_let_go(place: Place, share: Share):
+def test_a_connection_paused_too_long_is_closed(place: Place, share: Share):
     """What it asked is over by then for itself (§17.1.1.2)."""
     slow = place.connect(SLOW)
     share.left = 1
@@ -119,11 +119,11 @@ def test_who_waits_too_long_is_let_go(place: Place, share: Share):
     place.now += 0.1
     place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
-    assert place.streams.counts["connections closed: paused too long"] == 1
+    assert place.streams.counts["connections that waited too long"] == 1
     assert len(place.heard) == 1
 
 
-def test_who_has_gone_on_may_be_silent(place: Place, share: Share):
+def test_a_resumed_connection_may_be_silent(place: Place, share: Share):
     """That it had to wait is forgotten."""
     slow = place.connect(SLOW)
     slow.sendall(message("a"))

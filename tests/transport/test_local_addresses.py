@@ -21,7 +21,7 @@ def is_own() -> LocalAddresses:
     return LocalAddresses(Transports(lambda: 0.0))
 
 
-def test_what_was_known_holds_while_no_descriptor_is_left(is_own, monkeypatch):
+def test_the_last_result_is_used_without_descriptors(is_own, monkeypatch):
     """However often it is asked anew."""
     assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
     with monkeypatch.context() as patch:
@@ -29,12 +29,12 @@ def test_what_was_known_holds_while_no_descriptor_is_left(is_own, monkeypatch):
         for _ in range(3):
             is_own.clear_cache()
             assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
-        assert not is_own("127.0.0.2")  # nobody has asked before
+        assert not is_own("127.0.0.2")  # not asked before
     is_own.clear_cache()
     assert is_own("127.0.0.2")
 
 
-def test_what_is_remembered_for_then_has_a_bound(is_own):
+def test_the_last_results_are_limited(is_own):
     for number in range(3 * is_own.MAX_CACHED_HOSTS):
         is_own(f"192.0.2.{number % 250}.{number}")
         if number % 100 == 0:

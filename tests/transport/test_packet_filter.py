@@ -14,7 +14,7 @@ FLOOD, OTHER = "127.0.0.66", "127.0.0.7"
 
 
 class Mouth:
-    """A socket that datagrams come to, and those who send them."""
+    """A socket that receives datagrams, and the sockets of its senders."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -62,7 +62,7 @@ def where(*senders: socket.socket) -> list[tuple[str, int]]:
     return [sender.getsockname()[:2] for sender in senders]
 
 
-def test_who_is_shut_out_is_not_heard_and_everybody_else_is(mouth):
+def test_only_datagrams_of_the_filtered_source_are_dropped(mouth):
     mouth = mouth()
     bad, other = mouth.opened(FLOOD), mouth.opened(OTHER)
     assert packet_filter.attach(mouth.socket, [SampleRule(FLOOD, 0.0)])

@@ -32,7 +32,7 @@ def test_messages_carry_the_flow_of_their_connection(place: Place):
     assert {flow.remote for _, flow in place.heard} == {one.getsockname(), other.getsockname()}
 
 
-def test_a_handler_that_waits_keeps_nobody_waiting(place: Place):
+def test_a_waiting_handler_delays_no_other_message(place: Place):
     """Neither what follows in the same segment, nor what comes later, nor other connections."""
     done = Event()
     place.handler = lambda data, flow: data.startswith(b"wait") and done.wait()
@@ -86,7 +86,7 @@ def test_a_broken_stream_gets_a_response_and_is_closed(place: Place):
 
 
 @pytest.mark.parametrize("said", [b"", b"x", b"\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n", b"\0"])
-def test_who_says_nothing_whole_is_let_go_in_time(place: Place, said: bytes):
+def test_a_partial_message_ends_the_connection_in_time(place: Place, said: bytes):
     one = place.connect()
     one.sendall(said)
     until(lambda: place.held == 1)
@@ -196,7 +196,7 @@ def test_a_connection_is_opened_once_and_sends_its_messages(place: Place):
     server.close()
     until(lambda: place.held == 0)
     assert place.closed == [flow.connection]
-    with suppress(OSError):  # where the system says at once that nobody listens
+    with suppress(OSError):  # the system may report the refusal at once
         again = place.streams.send(b"three", flow)
         assert again.remote == remote
         until(lambda: place.closed == [flow.connection, again.connection])
@@ -257,7 +257,7 @@ def test_a_response_opens_a_connection_to_the_via_port(place: Place):
     server.close()
 
 
-def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
+def test_a_peer_that_does_not_read_is_closed(place: Place):
     """What it is sent waits within a bound; the rest has failed."""
     slow, quick = place.connect(), place.connect()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

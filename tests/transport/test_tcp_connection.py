@@ -74,7 +74,7 @@ def test_a_busy_connection_takes_turns_with_others(place: Place):
     assert heard.count(message("much")) == 1000
 
 
-def test_what_waits_behind_a_waiting_handler_is_handled_once(place: Place):
+def test_messages_after_a_waiting_handler_are_handled_once(place: Place):
     """Each by another reader, and in its order."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
@@ -106,7 +106,7 @@ def test_octet_by_octet_in_segments_of_their_own(place: Place):
 
 
 @pytest.mark.parametrize("said", [b"", b"OPTI", message("a"), message("a") + b"OPTI", BAD])
-def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
+def test_a_reset_at_any_moment_does_no_harm(place: Place, said: bytes, caplog):
     peer = place.connect()
     peer.sendall(said)
     until(lambda: place.held == 1)
@@ -135,7 +135,7 @@ def test_a_connection_closed_during_its_handler_is_removed(place: Place):
     assert place.streams._buffered == 0
 
 
-def test_who_says_no_more_gets_what_waits_for_it(place: Place):
+def test_a_half_closed_peer_gets_the_unsent_octets(place: Place):
     """And nothing after it: a flow of it leads nowhere from then on."""
     peer = place.connect()
     flow = flow_of(place, peer)
@@ -148,7 +148,7 @@ def test_who_says_no_more_gets_what_waits_for_it(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
+def test_a_half_closed_peer_that_does_not_read_is_closed(place: Place):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
@@ -161,7 +161,7 @@ def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     assert place.closed == [flow.connection]
 
 
-def test_a_refusal_comes_behind_what_waits(place: Place):
+def test_a_refusal_is_sent_after_unsent_octets(place: Place):
     peer = place.connect()
     flow = flow_of(place, peer)
     sent = fill(place, flow)
@@ -176,7 +176,7 @@ def test_a_refusal_comes_behind_what_waits(place: Place):
 
 
 def test_a_broken_connection_is_replaced_while_sending(place: Place):
-    """§18.2.2: though nobody had told us before."""
+    """§18.2.2: even before the loop has reported the end."""
     server, remote = listens()
     peer = place.connect()
     flow = flow_of(place, peer)
@@ -190,7 +190,7 @@ def test_a_broken_connection_is_replaced_while_sending(place: Place):
     server.close()
 
 
-def test_a_number_of_before_a_restart_means_nobody_new(place: Place):
+def test_a_number_from_before_a_restart_names_no_connection(place: Place):
     """Were it to come again, an old flow would lead to a stranger."""
     flow = flow_of(place, place.connect())
     stale = flow._replace(remote=("127.0.0.9", 5060))
@@ -200,7 +200,7 @@ def test_a_number_of_before_a_restart_means_nobody_new(place: Place):
         place.streams.send(b"answer", stale)
 
 
-def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
+def test_unacknowledged_octets_end_the_connection(place: Place):
     """§17.1.1.2: no later than a transaction; by itself it would try for a quarter of an hour."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
@@ -211,7 +211,7 @@ def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
     server.close()
 
 
-def test_the_system_probes_who_is_silent(place: Place):
+def test_a_silent_peer_is_probed_by_the_kernel(place: Place):
     """So routers remember the connection, and a phone that has vanished ends it."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
@@ -236,8 +236,8 @@ def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
-    """RFC 5626 §3.5.1 pongs are for who reads them."""
+def test_pongs_are_not_buffered_for_a_peer_that_does_not_read(place: Place):
+    """RFC 5626 §3.5.1: pongs are only for peers that read."""
     peer = place.connect()
     flow = flow_of(place, peer)
     kept = place.streams.connections[flow.connection]
@@ -300,13 +300,13 @@ def test_unsent_octets_count_as_buffered(place: Place, monkeypatch):
 
 
 def test_we_open_so_many_connections_to_one_address(place: Place):
-    """Whoever names ports of theirs, in Vias or Contacts, could fill our table."""
+    """A peer could fill our table by naming many of its ports in Vias or Contacts."""
     server, remote = listens()
     for port in range(20_000, 20_000 + MAX_CONNECTIONS_FROM_ADDRESS):
         place.streams.open((HOST, place.port), (HOST, port))
     with pytest.raises(OSError, match="too many"):
         place.streams.open((HOST, place.port), remote)
-    until(lambda: place.held == 0)  # nobody listens at any of them
+    until(lambda: place.held == 0)  # no process listens at any of them
     place.streams.open((HOST, place.port), remote)
     server.close()
 

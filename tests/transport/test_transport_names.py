@@ -27,7 +27,7 @@ def is_name(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("folder", ["sip", "webadmin"])
 def test_nothing_else_compares_names_of_transports(folder: str):
-    """Whoever needs to know asks a flow for a property, or the table."""
+    """Other code asks a flow for a property, or the table."""
     found = []
     for path in sorted((ROOT / folder).rglob("*.py")):
         name = str(path.relative_to(ROOT))
@@ -40,7 +40,7 @@ def test_nothing_else_compares_names_of_transports(folder: str):
 
 @pytest.mark.parametrize("transport", ["TCP", "TLS", "WS", "WSS", "TEST"])
 def test_all_but_udp_are_connections(transport: str):
-    """One that nobody knows yet is none whose source could be forged, or that loses messages."""
+    """Unknown transports too: their source can't be forged, and they lose no message."""
     flow = Flow(transport, US, PEER, 7)
     assert (flow.is_reliable, flow.is_connection, flow.source_is_verified) == (True, True, True)
     assert not flow.needs_keepalive

@@ -165,7 +165,7 @@ def test_a_malformed_via_is_copied_unchanged(via: str, port: int):
 
 
 def test_retransmissions_get_the_same_to_tag():
-    """§8.2.7, §19.3: at least 32 bits that nobody guesses."""
+    """§8.2.7, §19.3: at least 32 unpredictable bits."""
     desk = Desk()
     bad = LINES.replace("Content-Length: 0", "Content-Length: 10")
     for text in (bad, bad, bad.replace("call-1", "call-2"), bad.replace("z9hG4bK1", "z9hG4bK2")):
@@ -191,7 +191,7 @@ def test_the_ack_of_a_refusal_ends_here_and_no_other_does():
     assert len(desk.sockets[0].sent) == 1
 
 
-def test_a_version_that_nobody_speaks_is_answered_505():
+def test_an_unknown_sip_version_is_answered_505():
     """§21.5.6."""
     desk = Desk()
     desk.hears(LINES.replace("com SIP/2.0", "com SIP/7.0", 1))
@@ -213,7 +213,7 @@ def test_a_version_that_nobody_speaks_is_answered_505():
         "\xff\xfe" * 20,
     ],
 )
-def test_what_cannot_be_answered_is_dropped_and_counted(text: str):
+def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     """§16.3, §18.3; an ACK is never answered."""
     desk = Desk()
     desk.hears(text)
@@ -241,8 +241,8 @@ def test_strangers_fill_no_log(caplog):
         assert len(record.getMessage()) < 200
 
 
-def test_what_turns_out_bad_when_it_is_read_is_a_complaint(caplog):
-    """A field is read when somebody asks for it."""
+def test_a_field_found_malformed_later_is_logged(caplog):
+    """A field is parsed when a handler asks for it."""
     caplog.set_level(logging.INFO)
     desk = Desk()
 
@@ -258,7 +258,7 @@ def test_what_turns_out_bad_when_it_is_read_is_a_complaint(caplog):
 # Out
 
 
-def test_what_is_sent_takes_the_socket_of_its_local_address():
+def test_a_message_leaves_by_the_socket_of_its_local_address():
     """RFC 3581 §4: responses leave where the request came in."""
     first, second = Paper(), Paper(("192.0.2.2", 5060))
     desk = Desk(first, second)
@@ -345,7 +345,7 @@ def test_peers_are_told_the_local_address():
         (("203.0.113.1", 5070), "203.0.113.1:5070"),
     ],
 )
-def test_peers_are_told_what_the_operator_advertises(advertised, told):
+def test_peers_are_told_the_advertised_address(advertised, told):
     """Behind a NAT of our own; without a port the real one stays."""
     assert Desk(advertised=advertised).transports.sent_by(FLOW) == told
 

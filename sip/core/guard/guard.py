@@ -119,7 +119,7 @@ class Guard:
 
     # Each message
 
-    def admits(self, flow: Flow) -> bool:
+    def allows(self, flow: Flow) -> bool:
         """Tell whether a message, or a connection, is looked at at all."""
         return not self._is_wary or self._judge(flow)
 
@@ -142,7 +142,7 @@ class Guard:
             return True
         return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
 
-    def keeps_waiting(self, flow: Flow) -> bool:
+    def should_throttle(self, flow: Flow) -> bool:
         """Tell whether a connection is beyond its share: then it is not read for now.
 
         What is dropped there is never repeated (RFC 3261 §18).  The banned don't wait: they are not

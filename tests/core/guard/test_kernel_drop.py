@@ -196,7 +196,7 @@ class Line:
                     break
                 done += 1
                 work -= 1e-5
-                if self.guard.admits(Flow("UDP", SERVER, (host, port))):
+                if self.guard.allows(Flow("UDP", SERVER, (host, port))):
                     served[host, port] += 1
                     work -= 1 / self.strength
             self.read += done
@@ -292,7 +292,7 @@ def test_what_comes_on_connections_is_never_thinned():
     line.passes(1, ("192.0.2.7", 1, 60_000))
     for _ in range(20):
         for _ in range(1000):
-            line.guard.admits(Flow("TCP", SERVER, (OFFICE, 1), 1))
+            line.guard.allows(Flow("TCP", SERVER, (OFFICE, 1), 1))
         line.passes(TICK, ("192.0.2.7", 1, 60_000))
     assert set(line.thinned) == {"192.0.2.7"}
 

@@ -61,7 +61,7 @@ def test_nothing_is_true_for_a_while_too(ask: NameServers, name: str):
     assert (list(answer.found), answer.seconds) == ([], 20)
 
 
-def test_what_is_too_long_for_a_datagram_is_asked_again_by_tcp(server, ask: NameServers):
+def test_a_truncated_answer_is_asked_again_over_tcp(server, ask: NameServers):
     """RFC 7766 §5."""
     server.truncates = True
     assert len(ask("sip.example.net", "A").found) == 2
@@ -77,7 +77,7 @@ def test_a_zone_may_have_more_than_we_read():
 
 @pytest.mark.parametrize("is_by_tcp", [False, True])
 def test_an_answer_that_is_too_large_is_none(monkeypatch, is_by_tcp: bool):
-    """It would be read in one go, and nobody else has a turn meanwhile."""
+    """Parsing it would block all greenlets."""
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     many = "\n".join(f"sip A 192.0.{number // 250}.{number % 250}" for number in range(300))
     with NameServer({"example.net": many}) as server:
@@ -131,8 +131,8 @@ def test_a_name_of_many_labels_is_not_read(monkeypatch):
         lambda question: question[:2] + bytes(5000),
     ],
 )
-def test_what_is_no_answer_to_the_question_is_passed_over(server, ask: NameServers, forge):
-    """RFC 5452 §9.1: anybody may send something to the port that waits for one."""
+def test_datagrams_that_are_no_answer_are_skipped(server, ask: NameServers, forge):
+    """RFC 5452 §9.1: any host may send a datagram to the waiting port."""
     server.forges = forge
     assert len(ask("sip.example.net", "A").found) == 2
 
@@ -207,7 +207,7 @@ def test_a_name_that_cannot_be_asked_for_is_no_fault(ask: NameServers, name: str
         ask(name, "A")
 
 
-def test_without_a_name_server_the_cause_is_told(monkeypatch, tmp_path):
+def test_without_a_name_server_there_is_a_reason(monkeypatch, tmp_path):
     monkeypatch.setattr("dns.resolver.Resolver.read_resolv_conf", _no_resolv_conf)
     with pytest.raises(NoAnswer, match="resolv"):
         NameServers()("sip.example.net", "A")

@@ -46,7 +46,7 @@ def test_so_many_ways_and_no_more(resolver: Resolver, zone: Zone):
 
 @pytest.mark.parametrize("has_addresses", [False, True])
 def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: Zone, has_addresses):
-    """Whoever is called has written it: each service leads to many servers, and these to more."""
+    """A hostile zone: each service leads to many servers, and these to many addresses."""
     services = [f"s{number}.{NAME}" for number in range(32)]
     zone.records = {
         (NAME, "NAPTR"): [(1, n, "S", "SIP+D2U", at) for n, at in enumerate(services)],
