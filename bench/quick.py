@@ -48,7 +48,7 @@ class Wire(UdpSocket):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._readers = GreenletPool()
+        self._pool = GreenletPool()
         self._watcher = self
         self._receive_one = self._next
         self.local, self.is_ipv6, self.is_wildcard = SERVER, False, False

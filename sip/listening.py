@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sip.config import Address, host_port
-from sip.transport.tcp import Streams
+from sip.transport.tcp import TcpCarrier
+from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
 
@@ -57,16 +58,16 @@ def hosts_of(address: Address) -> list[str]:
 
 
 def open_sockets(
-    address: Address, transports: Transports, streams: Streams, unreachable: Unreachable
+    address: Address, transports: Transports, streams: TcpCarrier, unreachable: Unreachable
 ) -> list[UdpSocket]:
     """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
     opened = []
     for host in hosts_of(address):
-        transport = "UDP"
+        transport = UDP
         try:
             sock = UdpSocket((host, address.port), transports.receive, unreachable)
             transports.add(sock)
-            transport = "TCP"
+            transport = streams.transport
             streams.listen((host, sock.port))
         except OSError as error:
             if lacks_ipv6(error, address, host):

@@ -46,7 +46,8 @@ from sip.transport.dns.hosts_file import HostsFile
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
-from sip.transport.tcp import Streams
+from sip.transport.tcp import TcpCarrier
+from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class SipServer:
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
-        self.streams = Streams(
+        self.streams = TcpCarrier(
             self.transports.receive, self.layer.closed, self.transports.refuse_stream, clock
         )
         self.local_addresses = LocalAddresses(self.transports)
@@ -123,9 +124,9 @@ class SipServer:
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
         users.on_credentials_changed = self.guard.forgive_accounts
-        self.transports.admits = self.streams.admits = self.guard.admits
-        self.guard.thin = self.transports.thin
-        self.streams.keeps_waiting = self.guard.keeps_waiting
+        self.transports.admits = self.streams.admits = self.guard.allows
+        self.guard.thin = self.transports.set_packet_filter
+        self.streams.keeps_waiting = self.guard.should_throttle
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
@@ -361,15 +362,16 @@ class SipServer:
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""
-        self.transports.streams = self.streams
+        self.transports.add_carrier(self.streams.transport, self.streams)
         address, unreachable = self.config.sip_addr, self.layer.unreachable
         opened = open_sockets(address, self.transports, self.streams, unreachable)
         self.granted_buffers = [sock.granted_buffer_bytes for sock in opened]
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""
-        udp = [ListeningAddress("UDP", *sock.local) for sock in self.transports.sockets]
-        return udp + [ListeningAddress("TCP", *each.local) for each in self.streams.listeners]
+        udp = [ListeningAddress(UDP, *sock.local) for sock in self.transports.sockets]
+        transport = self.streams.transport
+        return udp + [ListeningAddress(transport, *each.local) for each in self.streams.listeners]
 
     def tick(self) -> None:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
@@ -377,7 +379,7 @@ class SipServer:
             now = self.clock()
             is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
             self._ticked_at = now
-            self.guard.tick(now, is_behind=is_late or self.transports.is_behind)
+            self.guard.tick(now, is_behind=is_late or self.transports.has_backlog)
             self.layer.run_due(now)
             self.location.remove_closed()
             self.keep_alive(now)
@@ -395,8 +397,8 @@ class SipServer:
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""
         self.request_log.sweep()
-        self.local_addresses.forget()
-        self.streams.close_late(self.clock())
+        self.local_addresses.clear_cache()
+        self.streams.close_expired(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()
         self.trim_memory()
@@ -439,7 +441,7 @@ class SipServer:
         On a connection nothing comes again.  Who is in a call is served to the last: it may want to
         hang up.
         """
-        if upstream.flow.transport == "UDP":
+        if not upstream.flow.is_reliable:
             return
         if request.to.tag:
             self.serve(request, upstream)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.packet_filter import Thinned
+from sip.transport.packet_filter import SampleRule
 
 if TYPE_CHECKING:
     from world import Phone, World
@@ -20,13 +20,13 @@ class MemorySocket:
 
     is_ipv6 = False
     is_wildcard = False
-    is_behind = False
+    has_backlog = False
 
     def __init__(self, world: "World", local: Endpoint) -> None:
         self.world = world
         self.local = local
 
-    def thin(self, sources: Sequence[Thinned]) -> bool:
+    def set_packet_filter(self, rules: Sequence[SampleRule]) -> bool:
         return False
 
     def send(self, data: bytes, flow: Flow) -> None:
@@ -38,10 +38,11 @@ class MemorySocket:
 
 
 class MemoryStreams:
-    """Connections between the server and the phones of a world."""
+    """Connections of one transport between the server and the phones of a world."""
 
-    def __init__(self, world: "World", first: int) -> None:
+    def __init__(self, world: "World", first: int, transport: str = "TCP") -> None:
         self.world = world
+        self.transport = transport
         self.phones: dict[int, Phone] = {}
         self._opened: dict[Endpoint, int] = {}  # by the server
         self._numbers = itertools.count(first)
@@ -50,7 +51,7 @@ class MemoryStreams:
         """A connection that a phone opens."""
         number = next(self._numbers)
         self.phones[number] = phone
-        return Flow("TCP", SERVER, phone.address, number)
+        return Flow(self.transport, SERVER, phone.address, number)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
         known = self._opened.get(remote)
@@ -59,7 +60,7 @@ class MemoryStreams:
             listening = [phone for phone in self.world.at.values() if phone.listens_at == remote]
             if listening:
                 self.phones[known] = listening[0]
-        return Flow("TCP", local, remote, known, remote[1])
+        return Flow(self.transport, local, remote, known, remote[1])
 
     def close(self, phone: "Phone") -> None:
         """End all connections of a phone."""
@@ -74,7 +75,7 @@ class MemoryStreams:
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self.phones
 
-    def leads_on(self, flow: Flow) -> bool:
+    def is_reachable(self, flow: Flow) -> bool:
         return bool(flow.connection in self.phones or flow.port)
 
     def send(self, data: bytes, flow: Flow) -> Flow:

@@ -62,7 +62,7 @@ class World:
         )
         self.server.transports.add(MemorySocket(self, SERVER))
         self.streams = MemoryStreams(self, 1000 * next(self._starts))
-        self.server.transports.streams = self.streams
+        self.server.transports.add_carrier(self.streams.transport, self.streams)
         self.server.trunks.refresh()
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
 
@@ -385,9 +385,14 @@ class TcpPhone(Phone):
     def __init__(self, world: World, name: str, address: Endpoint, port: int) -> None:
         super().__init__(world, name, address)
         self.sent_by = f"{address[0]}:{port}"
-        self.contact = f"<sip:{name}@{self.sent_by};transport=tcp>"
+        self.contact = f"<sip:{name}@{self.sent_by};transport={self.transport.lower()}>"
         self.listens_at = address[0], port
-        self._flow = world.streams.take(self)
+        self._flow = self.carrier.take(self)
+
+    @property
+    def carrier(self) -> MemoryStreams:
+        """The connections of its transport."""
+        return self.world.streams
 
     @property
     def source(self) -> Flow:
@@ -397,19 +402,19 @@ class TcpPhone(Phone):
     def moves_behind_nat(self, address: str) -> None:
         """Know itself by a private address alone, where nobody finds it."""
         self.sent_by, self.listens_at = address, None
-        self.contact = f"<sip:{self.name}@{address};transport=tcp>"
+        self.contact = f"<sip:{self.name}@{address};transport={self.transport.lower()}>"
 
     def hangs_up(self, *, listens: bool = True) -> None:
         """Close its connection, and all others; perhaps listen no more."""
         if not listens:
             self.listens_at = None
-        self.world.streams.close(self)
+        self.carrier.close(self)
         self.world.settle()
 
     def connects(self) -> None:
         """Open a new connection, from another port."""
         self.address = self.address[0], self.address[1] + 1000
-        self._flow = self.world.streams.take(self)
+        self._flow = self.carrier.take(self)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gevent
 from gevent.event import Event
 
-from sip.transport.dns.client import Records, Unanswered
+from sip.transport.dns.client import NoAnswer, Records
 
 
 class Zone:
@@ -33,9 +33,9 @@ class Zone:
         if self.fails:
             raise self.fails
         if self.is_dead:
-            raise Unanswered("no name server answers")
+            raise NoAnswer("no name server answers")
         if (name, kind) in self.silent:
-            raise Unanswered(f"{kind} is lost")
+            raise NoAnswer(f"{kind} is lost")
         return Records(self.records.get((name, kind), ()), self.seconds)
 
     def is_at_work(self) -> bool:

@@ -54,7 +54,7 @@ class RequestLog:
         self._line(f"refused {request.method[:20]} {refused.status}", request, flow, refused.cause)
         if request.method not in _SHOWN or refused.status == _INTERVAL_TOO_BRIEF:
             return
-        is_verified = is_proven or flow.transport != "UDP"
+        is_verified = is_proven or flow.source_is_verified
         if isinstance(refused, Challenged):
             if not refused.is_refusal:
                 return

@@ -24,7 +24,7 @@ def respond_statelessly(
     layer = upstream.layer
     tag = layer.stateless_tag(request)
     response = make_response(request, status, reason, to_tag=tag, extra=extra)
-    if extra and upstream.flow.transport == "UDP" and not _is_ample(request, response):
+    if extra and not upstream.flow.source_is_verified and not _is_ample(request, response):
         too_much = _octets_beyond(MOST_OCTETS_FOR_ONE, request, response, upstream.flow)
         if too_much > 0:
             while extra and too_much > 0:

@@ -12,7 +12,10 @@ from sip.message.uri import (
     is_same_contact,
     parse_uri,
 )
-from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow
+from sip.transport.flow import Endpoint, Flow
+from sip.transport.transport_names import DEFAULT_TRANSPORT, default_port
+
+_DEFAULT_PARAM = DEFAULT_TRANSPORT.lower()
 
 
 def as_request_uri(contact: str) -> str:
@@ -90,11 +93,11 @@ def place_of(uri: Uri) -> str:
     transport = (uri.param("transport") or "").lower()
     port = uri.port
     if is_address(maddr or uri.host):  # of a name the DNS says the rest (RFC 3263 §4)
-        port, transport = port or DEFAULT_PORT, transport or "udp"
+        port, transport = port or default_port(transport), transport or _DEFAULT_PARAM
     return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
 
 
-def place_at(endpoint: Endpoint, transport: str = "UDP") -> str:
+def place_at(endpoint: Endpoint, transport: str = DEFAULT_TRANSPORT) -> str:
     """The place of a URI that has this address and port and no more, as `place_of` writes it."""
     return f"sip;{endpoint[0]};{endpoint[1]};{transport.lower()};"
 

@@ -1,4 +1,4 @@
-"""Messages out of a stream: where one ends and the next begins (RFC 3261 §18.3, RFC 5626 §3.5.1).
+"""Cuts a stream into messages (RFC 3261 §18.3, RFC 5626 §3.5.1).
 
 No socket and no clock: octets go in, whole messages come out.
 """
@@ -8,22 +8,22 @@ import re
 from sip.message.grammar import BadMessage
 from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
 
-# A field of a head whose line ends are all CRLF: its value, with folds.  No octet fits two of its
-# parts, so that it takes one look at each; a head of 64 kB of spaces would cost seconds else.
+# Content-Length in a head whose line ends are all CRLF: its value, with folds.  No octet matches
+# two parts of it, so the time is linear; otherwise a head of 64 kB of spaces would take seconds.
 _LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:([^\r]*(?:\r\n[ \t][^\r]*)*)", re.IGNORECASE)
-_ODD_BLANK_LINE = re.compile(rb"\n\r?\n")  # where there is none of CRLF CRLF
-# A ping is two line ends between messages; one is what some clients send behind a message (§7.5).
+_ODD_BLANK_LINE = re.compile(rb"\n\r?\n")  # an empty line without CRLF CRLF
+# A ping is two line ends between messages; some clients send one line end after a message (§7.5).
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
 
 def with_length(data: bytes) -> bytes:
-    """A message as it goes on a stream, where Content-Length is no choice (§16.6 step 9, §20.14).
+    """Return a message for a stream, with the mandatory Content-Length (§16.6 step 9, §20.14).
 
-    What came in a datagram may have none.
+    A message that was received as a datagram may have none.
     """
     end = data.find(PING)
-    if end <= 0 or data.find(b"\r\nContent-Length:", 0, end) > 0:  # as most write it
+    if end <= 0 or data.find(b"\r\nContent-Length:", 0, end) > 0:  # the usual spelling
         return data
     if _LENGTH.search(data, 0, end + 2):
         return data
@@ -32,7 +32,7 @@ def with_length(data: bytes) -> bytes:
 
 
 class BadStream(BadMessage):
-    """Nobody can tell where the next message begins: `head` is what has come of this one."""
+    """The beginning of the next message can't be found; `head` holds the octets of this one."""
 
     def __init__(self, reason: str, status: int, head: bytes) -> None:
         super().__init__(reason, status)
@@ -42,59 +42,59 @@ class BadStream(BadMessage):
 class Framer:
     """Cuts one stream into messages.
 
-    `is_midway` says that the beginning of a message is there and its end is not.
+    `has_partial_message` tells that the beginning of a message is there and its end is not.
     """
 
-    __slots__ = ("_buffer", "_looked", "_needed")
+    __slots__ = ("_buffer", "_message_length", "_scanned")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._looked = 0  # octets of the buffer in which no end of a head can begin
-        self._needed = 0  # octets of the message that has begun, once its head is there
+        self._scanned = 0  # octets of the buffer in which no end of a head begins
+        self._message_length = 0  # octets of the partial message; 0 until its head is whole
 
     @property
-    def is_midway(self) -> bool:
-        """Tell whether a message has begun that has not ended."""
+    def has_partial_message(self) -> bool:
+        """Return True if the beginning of a message is buffered, and not its end."""
         return self._buffer[:4].strip(b"\r\n") != b""
 
     @property
-    def held(self) -> int:
-        """The octets that are there beyond the message that was given last."""
+    def buffered(self) -> int:
+        """The number of octets after the message that was returned last."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Take what has been read."""
+        """Add octets that were read."""
         self._buffer += data
 
     def next(self) -> bytes | None:
-        """The next whole message, or PING; None as long as there is none.  Raises BadStream."""
+        """Return the next whole message, or PING; None if there is none.  Raises BadStream."""
         buffer = self._buffer
-        if not self._needed:
+        if not self._message_length:
             if buffer[:2] == PONG:
                 return self._line_ends()
-            end = buffer.find(b"\r\n\r\n", self._looked)
-            if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._looked)):
-                # The sender means the end of its head, and waits for an answer.
+            end = buffer.find(b"\r\n\r\n", self._scanned)
+            if end < 0 and (odd := _ODD_BLANK_LINE.search(buffer, self._scanned)):
+                # The sender means it as the end of the head, and waits for a response.
                 raise BadStream("Line end that is not CRLF", 400, bytes(buffer[: odd.end()]))
             if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
-                self._looked = max(0, len(buffer) - 3)
+                self._scanned = max(0, len(buffer) - 3)
                 return None
             if end < 0 or end > MAX_HEAD_BYTES:
                 head = bytes(buffer[:MAX_HEAD_BYTES])
                 raise BadStream(f"Header fields over {MAX_HEAD_BYTES} octets", 513, head)
-            self._needed = end + 4 + _body_length(bytes(buffer[: end + 2]))
-        if len(buffer) < self._needed:
+            self._message_length = end + 4 + _body_length(bytes(buffer[: end + 2]))
+        if len(buffer) < self._message_length:
             return None
-        return self._take(self._needed)
+        return self._take(self._message_length)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
-        self._looked = self._needed = 0
+        self._scanned = self._message_length = 0
         return taken
 
     def _line_ends(self) -> bytes | None:
-        """Two line ends between messages are a ping; one is skipped when more has come."""
+        """Return PING for two line ends between messages; skip one when more octets follow."""
         buffer = self._buffer
         if len(buffer) < 4 and PING.startswith(buffer):
             return None
@@ -105,10 +105,10 @@ class Framer:
 
 
 def _body_length(head: bytes) -> int:
-    """The octets of the body behind a head, which ends with its last line end.
+    """Return the length of the body after a head, which ends with its last line end.
 
-    What one element takes for one field would be two for another, and so with two lengths: then
-    nothing behind the head can be trusted.  Nor can it where another protocol is spoken.
+    With odd line ends or two lengths, another element could find another length: then nothing after
+    the head can be trusted.  The same holds for another protocol.  Raises BadStream.
     """
     start_line = head[: head.find(b"\r\n")].upper()
     if b" SIP/" not in start_line and not start_line.startswith(b"SIP/"):

@@ -55,7 +55,7 @@ class ClientTransaction(Machine):
         self.data = request.encode()
         self.give_up_at = now + TIMEOUT  # timer B or F
         # Timer A or E; a reliable transport repeats by itself.
-        self.deadline = now + T1 if self.flow.transport == "UDP" else self.give_up_at
+        self.deadline = self.give_up_at if self.flow.is_reliable else now + T1
         return self.data
 
     def receive(self, status: int, now: float) -> bool:
@@ -69,7 +69,7 @@ class ClientTransaction(Machine):
                 self.interval = T2
             return True
         self.state = State.COMPLETED
-        self.deadline = now + T4 if self.flow.transport == "UDP" else now  # timer K
+        self.deadline = now if self.flow.is_reliable else now + T4  # timer K
         self.data = self.request = None
         return True
 
@@ -131,7 +131,7 @@ class InviteClientTransaction(ClientTransaction):
             self.data = self.request = None
         else:
             self.state = State.COMPLETED
-            self.deadline = now + TIMER_D if self.flow.transport == "UDP" else now
+            self.deadline = now if self.flow.is_reliable else now + TIMER_D
         return True
 
     def cancel(self, now: float, reason: str = "") -> bool:

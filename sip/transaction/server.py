@@ -55,7 +55,7 @@ class ServerTransaction(Machine):
         if status < 200:
             self.state = State.PROCEEDING
             self.deadline = None
-        elif self.flow.transport == "UDP":
+        elif not self.flow.is_reliable:
             self.state = State.COMPLETED
             self.deadline = now + TIMEOUT  # timer J
         else:
@@ -108,13 +108,13 @@ class InviteServerTransaction(ServerTransaction):
             return data
         self.state = State.COMPLETED
         self.last = data
-        self.deadline = now + T1 if self.flow.transport == "UDP" else self.give_up_at  # timer G
+        self.deadline = self.give_up_at if self.flow.is_reliable else now + T1  # timer G
         return data
 
     def acknowledge(self, now: float) -> bool:
         """Take an ACK.  False: it is one for a 2xx, and goes on to the callee."""
         if self.state is State.COMPLETED:
-            if self.flow.transport == "UDP":
+            if not self.flow.is_reliable:
                 self.state = State.CONFIRMED
                 self.last = None
                 self.deadline = now + T4  # timer I

@@ -1,8 +1,8 @@
-"""Greenlets that read and handle what they read, kept for reuse.
+"""A pool of greenlets that read messages and handle them.
 
-A handler may wait, so the next message needs another reader; but nobody pays for a greenlet, or a
-switch between two, unless somebody waits.  This is the one place, besides the mailboxes of the
-transaction layer, that deals with gevent's hub itself.
+A handler may wait; the next message then needs another greenlet.  As long as no handler waits, one
+greenlet serves all messages, without a switch between greenlets.  Only this module and the
+mailboxes of the transaction layer use gevent's hub directly.
 """
 
 import logging
@@ -13,14 +13,14 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 log = logging.getLogger(__name__)
 
-# Idle greenlets kept for reuse.  Making one costs 15 µs, keeping one about 8 kB.
+# Idle greenlets kept for reuse.  Creating one costs 15 µs, keeping one about 8 kB.
 MAX_IDLE_GREENLETS = 64
 
 Work = Callable[[], None]
 
 
 class GreenletPool:
-    """A pool of greenlets; `run` is for the hub, whose callbacks must not wait."""
+    """A pool of greenlets; the hub, whose callbacks must not wait, calls `run`."""
 
     def __init__(self) -> None:
         self._hub = gevent.get_hub()
@@ -28,18 +28,18 @@ class GreenletPool:
         self._is_stopped = False
 
     def run(self, work: Work) -> None:
-        """Do `work` at once, in a reader, until it waits or is done.  It may raise nothing."""
-        reader = self._idle.pop() if self._idle else greenlet(self._read, self._hub)
-        reader.switch(work)
+        """Run `work` now in a greenlet; returns when it waits or is done.  It may raise nothing."""
+        worker = self._idle.pop() if self._idle else greenlet(self._run_all, self._hub)
+        worker.switch(work)
 
     def stop(self) -> None:
-        """Let the idle ones end; those at work end after it."""
+        """End the idle greenlets; the others end after their work."""
         self._is_stopped = True
         idle, self._idle = self._idle, []
-        for reader in idle:
-            self._hub.loop.run_callback(reader.switch, _nothing)
+        for worker in idle:
+            self._hub.loop.run_callback(worker.switch, _nothing)
 
-    def _read(self, work: Work) -> None:
+    def _run_all(self, work: Work) -> None:
         me = getcurrent()
         while True:
             try:
@@ -47,7 +47,7 @@ class GreenletPool:
             except GreenletExit:
                 raise
             except BaseException:
-                log.exception("while reading")
+                log.exception("unhandled error in a greenlet of the pool")
             if self._is_stopped or len(self._idle) >= MAX_IDLE_GREENLETS:
                 return
             self._idle.append(me)
@@ -55,4 +55,4 @@ class GreenletPool:
 
 
 def _nothing() -> None:
-    """The last work of a reader."""
+    """Do nothing; the last work of a greenlet."""

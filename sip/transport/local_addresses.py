@@ -1,4 +1,4 @@
-"""Which hosts are this machine."""
+"""Names and addresses of this machine."""
 
 import errno
 import socket
@@ -12,13 +12,13 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class LocalAddresses:
-    """Tells which hosts are this machine: its names and the addresses of its interfaces.
+    """A test for hosts that are this machine: its names and the addresses of its interfaces.
 
-    Whether an address is ours is asked by binding to it, and remembered until `forget`, since
+    An address is local if a socket can bind to it.  Results are cached until `clear_cache`, since
     addresses come and go.
     """
 
-    KEPT_HOSTS = 1024
+    MAX_CACHED_HOSTS = 1024
 
     def __init__(self, transports: Transports) -> None:
         self._names = {"localhost", socket.gethostname().lower()}
@@ -29,17 +29,17 @@ class LocalAddresses:
         self._known_before: dict[str, bool] = {}
 
     def __call__(self, host: str) -> bool:
-        """Tell whether `host` is this machine; IPv6 without brackets."""
+        """Return True if `host` is this machine; IPv6 without brackets."""
         known = self._known.get(host)
         if known is None:
-            if len(self._known) >= self.KEPT_HOSTS:
+            if len(self._known) >= self.MAX_CACHED_HOSTS:
                 self._known.clear()
             known = self._known[host] = self._is_own(host)
         return known
 
-    def forget(self) -> None:
-        """Ask the system anew from now on."""
-        if len(self._known_before) >= self.KEPT_HOSTS:
+    def clear_cache(self) -> None:
+        """Test every host again from now on."""
+        if len(self._known_before) >= self.MAX_CACHED_HOSTS:
             self._known_before.clear()
         self._known_before.update(self._known)
         self._known.clear()
@@ -54,19 +54,19 @@ class LocalAddresses:
         try:
             return is_listened_on or _can_bind(host)
         except OSError as error:
-            if error.errno in _NO_DESCRIPTORS:  # it can't be asked now, but it has been
+            if error.errno in _NO_DESCRIPTORS:  # no test is possible now: use the last result
                 return self._known_before.get(host, False)
             return False
 
 
 def _can_bind(host: str) -> bool:
-    """Tell whether it is an address of ours.  Raises OSError: no, or it can't be known now."""
+    """Return True if a socket can bind to `host`.  Raises OSError if not, or if unknown."""
     try:
         address = ip_address(host)
     except ValueError:
         return False
     if address.is_multicast or address.is_unspecified or address == _BROADCAST:
-        return False  # nobody's own, though one may bind to them
+        return False  # sockets can bind to them, but no host owns them
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((host, 0))

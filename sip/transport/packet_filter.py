@@ -1,7 +1,11 @@
-"""Has the kernel drop a part of what some sources send, before anybody reads it (Linux).
+"""A packet filter on a UDP socket: the kernel drops a part of the datagrams of a source (Linux).
 
 A classic BPF program on a socket needs no privilege.  It sees each datagram from its UDP header on
-and, at SKF_NET_OFF, from its IP header on; what it returns is how many octets are kept.
+and, at SKF_NET_OFF, from its IP header on; it returns how many octets of the datagram to keep.
+
+The program compares the source address with each rule in turn; a datagram that fits no rule is
+kept.  One that fits is kept if its source port is exempt, or if a random number is below the
+rule's keep ratio.  A program has at most 4096 instructions.
 """
 
 import ctypes
@@ -13,7 +17,7 @@ from typing import NamedTuple
 # From asm-generic/socket.h; the socket module has no names for them.
 _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
-# From linux/bpf_common.h and filter.h: what an instruction does, by its code.
+# From linux/bpf_common.h and filter.h: the codes of the instructions.
 _LD_ABS_WORD = 0x20  # A = word of the datagram at k           BPF_LD | BPF_W | BPF_ABS
 _LD_ABS_HALF = 0x28  # A = half a word of it                   BPF_LD | BPF_H | BPF_ABS
 _LD_MEM = 0x60  # A = M[k]                                     BPF_LD | BPF_MEM
@@ -33,69 +37,73 @@ _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 _ALL, _NOTHING = 0xFFFF_FFFF, 0
 _SOURCE_PORT = 0  # in linux/udp.h
-# Where the words of a source address are that are compared, in linux/ip.h and ipv6.h: of IPv6 those
-# of its /64.
+# Offsets of the compared words of a source address, in linux/ip.h and ipv6.h; of IPv6 only those of
+# its /64.
 _SOURCE_IPV4 = (12,)
 _SOURCE_IPV6 = (8, 12)
 
 _Instruction = tuple[int, int, int, int]  # code, jt, jf, k
 
 
-class Thinned(NamedTuple):
-    """A source, an IPv4 address or a /64, of which only a part is let through: 0 is none, 1 is all.
+class SampleRule(NamedTuple):
+    """Keep a random `keep_ratio` (0 to 1) of the datagrams from `source`, an IPv4 address or a /64.
 
-    All is let through from `ports`.
+    Datagrams from one of `exempt_ports` are always kept.
     """
 
     source: str
-    part: float
-    ports: tuple[int, ...] = ()
+    keep_ratio: float
+    exempt_ports: tuple[int, ...] = ()
 
 
-def program(sources: Sequence[Thinned], family: int) -> list[_Instruction]:
-    """Write the program that thins those of `sources` that are of a family; empty if none is."""
+def program(rules: Sequence[SampleRule], family: int) -> list[_Instruction]:
+    """Return the program for the `rules` of one address family; empty if there are none."""
     is_ipv6 = family == socket.AF_INET6
     offsets = _SOURCE_IPV6 if is_ipv6 else _SOURCE_IPV4
-    own = [each for each in sources if (":" in each.source) == is_ipv6]
+    own = [rule for rule in rules if (":" in rule.source) == is_ipv6]
     if not own:
         return []
-    # From its end, for a jump has to know how far its target is.
-    thin = [
+    # Written from its end, because a jump needs the distance to its target.
+    sample = [
         (_LD_ABS_WORD, 0, 0, _SKF_AD_RANDOM),
         (_JGE_X, 1, 0, 0),
         (_RET, 0, 0, _ALL),
         (_RET, 0, 0, _NOTHING),
     ]
     rest = [(_RET, 0, 0, _ALL)]
-    for each in reversed(own):
-        rest = _block(each, family, len(offsets), len(rest)) + rest
+    for rule in reversed(own):
+        rest = _block(rule, family, len(offsets), len(rest)) + rest
     head = []
     for number, offset in enumerate(offsets):
         head += [(_LD_ABS_WORD, 0, 0, _SKF_NET_OFF + offset), (_ST, 0, 0, number)]
-    return head + rest + thin
+    return head + rest + sample
 
 
-def _block(thinned: Thinned, family: int, words: int, to_thin: int) -> list[_Instruction]:
-    """Go on to the thinning, `to_thin` instructions behind this block, if the source is this."""
+def _block(rule: SampleRule, family: int, words: int, to_sample: int) -> list[_Instruction]:
+    """Return the instructions of one rule: if the source fits, jump to the sampling.
+
+    The sampling begins `to_sample` instructions after this block.
+    """
     block: list[_Instruction] = []
-    if thinned.ports:
+    if rule.exempt_ports:
         block.append((_LD_ABS_HALF, 0, 0, _SOURCE_PORT))
-        for port in thinned.ports:
+        for port in rule.exempt_ports:
             block += [(_JEQ, 0, 1, port), (_RET, 0, 0, _ALL)]
-    block += [(_LDX_IMM, 0, 0, min(round(thinned.part * 2**32), _ALL)), (_JA, 0, 0, to_thin)]
-    address = socket.inet_pton(family, thinned.source.partition("/")[0])
+    threshold = min(round(rule.keep_ratio * 2**32), _ALL)
+    block += [(_LDX_IMM, 0, 0, threshold), (_JA, 0, 0, to_sample)]
+    address = socket.inet_pton(family, rule.source.partition("/")[0])
     for number in reversed(range(words)):
         (word,) = struct.unpack_from("!I", address, 4 * number)
         block = [(_LD_MEM, 0, 0, number), (_JEQ, 0, len(block), word), *block]
     return block
 
 
-def thin(sock: socket.socket, sources: Sequence[Thinned]) -> bool:
-    """Have the kernel thin what a UDP socket gets from these sources, and from no others.
+def attach(sock: socket.socket, rules: Sequence[SampleRule]) -> bool:
+    """Replace the packet filter of a UDP socket; without rules for its family, remove it.
 
-    False: the kernel wouldn't, and everything comes in.
+    False: the kernel refused the program, and all datagrams arrive.
     """
-    instructions = program(sources, sock.family)
+    instructions = program(rules, sock.family)
     if not instructions or len(instructions) > _MAX_INSTRUCTIONS:
         _detach(sock)
         return not instructions
@@ -104,12 +112,12 @@ def thin(sock: socket.socket, sources: Sequence[Thinned]) -> bool:
     )
     buffer = ctypes.create_string_buffer(code, len(code))
     packed = _PROGRAM.pack(len(instructions), ctypes.addressof(buffer))
-    # Both this program and the one before it take of a socket's net.core.optmem_max; older kernels
-    # grant 20 kB, which is 256 sources of IPv4 twice, but of IPv6 once.
+    # Both this program and the previous one count towards net.core.optmem_max of the socket; older
+    # kernels grant 20 kB, enough for 256 sources of IPv4 twice, but of IPv6 only once.
     for _ in range(2):
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, packed)
-        except OSError:  # no room for it, or another system
+        except OSError:  # no memory for the program, or another operating system
             _detach(sock)
         else:
             return True
@@ -119,5 +127,5 @@ def thin(sock: socket.socket, sources: Sequence[Thinned]) -> bool:
 def _detach(sock: socket.socket) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-    except OSError:  # there is none
+    except OSError:  # no filter is attached
         return

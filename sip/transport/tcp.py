@@ -1,8 +1,8 @@
-"""TCP: connections that come and that we open (RFC 3261 §18, RFC 5626 §3.5, RFC 5923).
+"""Transports over TCP: accepted and opened connections (RFC 3261 §18, RFC 5626 §3.5, RFC 5923).
 
-A connection costs a socket, two watchers and about a kilobyte; greenlets are at work only where
-something has come.  Nothing here waits: what cannot be sent yet is kept, within a bound, and sent
-when the peer reads on.
+A connection costs a socket, two watchers and about a kilobyte; a greenlet works on it only while it
+has something to read.  Nothing here waits: octets that can't be sent yet are buffered, within a
+bound, and sent when the peer reads.
 """
 
 import errno
@@ -16,41 +16,42 @@ from typing import Any
 
 import gevent
 
-from sip.message.framing import BadStream
+from sip.message.framing import BadStream, Framer
 from sip.message.uri import format_host_port
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
-from sip.transport.tcp_connection import Connection
+from sip.transport.tcp_connection import Connection, MessageFramer, Wrap, plain
 from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
+from sip.transport.transport_names import TCP
 
 log = logging.getLogger(__name__)
 
-# §17.1.1.2: no transaction waits longer.  So long may a message take to arrive, and a connection
-# that has been opened to say its first one.
+# A message must arrive whole in this time, and so must the first message of a new connection: no
+# transaction waits longer (§17.1.1.2).
 MESSAGE_SECONDS = 32.0
-# How often it is looked whether those may go on that had to wait, and at how many at a time: each
-# look takes a microsecond or two.
-SECONDS_BETWEEN_LOOKS = 0.05
-MAX_LOOKED_AT = 2000
-# A next hop that has not even taken the connection is given up, and the next one is tried.
+# How often paused connections are checked, and how many at a time: a check takes 1 to 2 µs.
+SECONDS_BETWEEN_CHECKS = 0.05
+MAX_CHECKED_AT_ONCE = 2000
+# A next hop that does not accept the connection in this time is given up; the next one is tried.
 CONNECT_SECONDS = 4.0
-# What one address may hold open: an office behind one NAT gateway stays below.  As many again we
-# may open to it: whoever names us ports of theirs could have us open one to each.
+# Open connections from one address: an office behind one NAT gateway stays below.  The same limit
+# holds for connections that we open to it: a peer could name many of its ports to us.
 MAX_CONNECTIONS_FROM_ADDRESS = 64
-# So too the /64 of an address of IPv6, of which one host may have each; an office has one for all
-# its phones, and none of them hides behind the address of another.
+# The same for a /64 of IPv6, because one host may have all its addresses.  It is higher, because
+# the phones of an office share a /64, and no NAT makes them share an address.
 MAX_CONNECTIONS_FROM_NETWORK = 256
-# All together; each takes a descriptor of the process.
+# All connections; each takes a descriptor of the process.
 MAX_CONNECTIONS = 20_000
-# Descriptors left to all else: 256 connections of the web, the database, datagrams, names.
+# Descriptors for everything else: 256 connections of the web, the database, UDP, DNS.
 DESCRIPTORS_FOR_OTHERS = 384
-# What all connections together may hold of messages that have begun or wait for their peers: the
-# full 20,000 could hold 15 GB.  Whoever holds most ends first, so small messages always fit.
-MAX_HELD = 64 * 1024 * 1024
-# What has been sent and is not acknowledged in this time, or waits so long for a peer that reads
-# nothing, is lost with its connection; the system itself would try for a quarter of an hour.
+# Octets that all connections together may buffer, of partial messages and of messages not yet sent:
+# 20,000 connections could buffer 15 GB.  Over it the connection that buffers most is closed, so
+# small messages always fit.
+MAX_BUFFERED = 64 * 1024 * 1024
+# A connection is lost if octets stay unacknowledged, or the peer reads nothing, for this time; the
+# kernel's default is a quarter of an hour.
 _USER_TIMEOUT_MILLISECONDS = 32_000
-# A peer that vanished is noticed by a probe after 60 s of silence.
+# A peer that vanished is noticed by a TCP keep-alive probe after 60 s of silence.
 _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MILLISECONDS),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -60,21 +61,24 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
 
-# A whole message and the flow it came by; in blocking style.
+# Called with a whole message and its flow; may block.
 Receive = Callable[[bytes, Flow], None]
-# The number of a connection that has ended; must not wait.
+# Called with the number of a connection that has ended; must not wait.
 Closed = Callable[[int], None]
-# A stream whose next message can't be found, for its last answer.
+# Called when a stream can't be cut into messages, to send a last response.
 Refuse = Callable[[BadStream, Flow], None]
 
 
-class Streams:
-    """All TCP connections.
+class TcpCarrier:
+    """All connections of one transport over TCP.
 
-    `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
-    of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
-    apart, before its connection is closed.  `admits` says whether a connection that comes is taken,
-    `keeps_waiting` whether one is not read for now.
+    `receive` is called with each whole message and its flow, and may block; `closed` with the
+    number of each connection that ends, since messages sent on it may be lost; `refuse` answers a
+    stream that can't be cut into messages, before its connection is closed.  `admits` returns True
+    if a new connection is accepted, `keeps_waiting` if reading from a connection is paused.
+
+    `transport` is the name in Via and in flows.  `wrap` makes the byte layer of a connected socket,
+    and `make_framer` the framer of a connection.
     """
 
     def __init__(
@@ -83,11 +87,18 @@ class Streams:
         closed: Closed,
         refuse: Refuse,
         clock: Callable[[], float],
+        *,
+        transport: str = TCP,
+        wrap: Wrap = plain,
+        make_framer: Callable[[], MessageFramer] = Framer,
     ) -> None:
+        self.transport = transport
         self.receive = receive
         self.closed = closed
         self.refuse = refuse
         self.clock = clock
+        self._wrap = wrap
+        self._make_framer = make_framer
         self.admits: Callable[[Flow], bool] = lambda flow: True
         self.keeps_waiting: Callable[[Flow], bool] = lambda flow: False
         self.pool = GreenletPool()
@@ -95,49 +106,49 @@ class Streams:
         self.connections: dict[int, Connection] = {}  # by their number
         self.counts: Counter[str] = Counter()
         self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
-        self._of_network: Counter[tuple[str, bool]] = Counter()  # with whether they came
-        self._most = MAX_CONNECTIONS
-        self._held = 0  # octets
-        self._reported = 0  # of those that were refused
-        self._refused_last = ""
-        self._again: dict[Connection, None] = {}  # in order
-        # A callback of the loop would come before sockets and timers; a timer has them between.
+        self._per_network: Counter[tuple[str, bool]] = Counter()  # by (network, is_incoming)
+        self._max_connections = MAX_CONNECTIONS
+        self._buffered = 0  # octets
+        self._refusals_logged = 0
+        self._last_refused = ""
+        self._scheduled: dict[Connection, None] = {}  # for another turn, in order
+        # A callback of the loop would run before sockets and timers; a timer lets them run first.
         loop = gevent.get_hub().loop
-        self._next_turn: Any = loop.timer(0)
-        self._waiting: dict[Connection, float] = {}  # in turn, and until when
-        self._looking: Any = loop.timer(SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
-        self._deadlines: dict[Connection, float] = {}  # in order, but for those of connecting
-        # No flow of before a restart, nor one of a connection that is gone, means another.
+        self._turn_timer: Any = loop.timer(0)
+        self._paused: dict[Connection, float] = {}  # in order, and the time to give up
+        self._check_timer: Any = loop.timer(SECONDS_BETWEEN_CHECKS, SECONDS_BETWEEN_CHECKS)
+        self._deadlines: dict[Connection, float] = {}  # in order, except those of connecting
+        # Numbers start at random: a flow from before a restart names no new connection.
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)) + 1)
 
     def listen(self, address: Endpoint) -> Listener:
-        """Listen on an address as well.  Raises OSError."""
+        """Listen on one more address.  Raises OSError."""
         listener = Listener(self.accept, address)
         self.listeners.append(listener)
         return listener
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Begin to accept connections."""
         granted = granted_descriptors(MAX_CONNECTIONS + DESCRIPTORS_FOR_OTHERS)
-        self._most = max(0, granted - DESCRIPTORS_FOR_OTHERS)
-        if self._most < MAX_CONNECTIONS:
-            log.info("room for %d connections, by the limit of descriptors", self._most)
+        self._max_connections = max(0, granted - DESCRIPTORS_FOR_OTHERS)
+        if self._max_connections < MAX_CONNECTIONS:
+            log.info("connection limit %d (RLIMIT_NOFILE)", self._max_connections)
         for listener in self.listeners:
             listener.start()
 
     def stop_listening(self) -> None:
-        """Take no more connections; those that are open go on."""
+        """Accept no more connections; open connections stay."""
         for listener in self.listeners:
             listener.stop()
         self.listeners.clear()
 
     def stop(self) -> None:
-        """Close everything; nobody is told any more."""
+        """Close everything; `closed` is not called any more."""
         self.closed = lambda connection: None
         self.stop_listening()
         for connection in list(self.connections.values()):
             connection.close("the server stops")
-        for timer in (self._next_turn, self._looking):
+        for timer in (self._turn_timer, self._check_timer):
             timer.stop()
             timer.close()
         self.pool.stop()
@@ -145,29 +156,29 @@ class Streams:
     # Connections
 
     def accept(self, sock: socket.socket, remote: Endpoint, port: int) -> None:
-        """Take a connection that came, unless its address has too many."""
+        """Accept a connection, unless its address has too many."""
         if not self._has_room(remote[0], is_incoming=True):
             self.counts["connections refused"] += 1
-            self._refused_last = remote[0]
+            self._last_refused = remote[0]
             sock.close()
             return
         try:
             self._set_options(sock)
             host = sock.getsockname()[0].partition("%")[0]
-        except OSError:  # it has ended already
+        except OSError:  # the peer has closed it already
             sock.close()
             return
-        flow = Flow("TCP", (host, port), remote, next(self._numbers))
+        flow = Flow(self.transport, (host, port), remote, next(self._numbers))
         if not self.admits(flow):
             sock.close()
             return
-        self._add(Connection(self, sock, flow, is_incoming=True), MESSAGE_SECONDS)
+        self._add(self._connection(sock, flow, is_incoming=True), MESSAGE_SECONDS)
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
-        """The flow of a connection to `remote` that we have opened, or open now; doesn't wait.
+        """Return the flow of a connection that we have opened to `remote`, or open now.
 
-        What is sent along it goes out when it is there.  `local` is what the flow says of us: our
-        host, and the port that we listen on.  Raises OSError.
+        Does not wait: messages are buffered until the connection is established.  `local` is our
+        host and the port that we listen on; the flow names it.  Raises OSError.
         """
         known = self._opened.get(remote)
         if known is not None and known.is_usable:
@@ -185,16 +196,20 @@ class Streams:
         except OSError:
             sock.close()
             raise
-        flow = Flow("TCP", local, remote, next(self._numbers), port=remote[1])
-        connection = Connection(self, sock, flow, is_incoming=False)
+        flow = Flow(self.transport, local, remote, next(self._numbers), port=remote[1])
+        connection = self._connection(sock, flow, is_incoming=False)
         self._opened[remote] = connection
         self._add(connection, CONNECT_SECONDS)
         return flow
 
+    def _connection(self, sock: socket.socket, flow: Flow, *, is_incoming: bool) -> Connection:
+        stream = self._wrap(sock, is_incoming)
+        return Connection(self, stream, self._make_framer(), flow, is_incoming=is_incoming)
+
     def _has_room(self, host: str, *, is_incoming: bool) -> bool:
         most = MAX_CONNECTIONS_FROM_NETWORK if ":" in host else MAX_CONNECTIONS_FROM_ADDRESS
-        is_crowded = self._of_network[network_of(host), is_incoming] >= most
-        return not is_crowded and len(self.connections) < self._most
+        is_full = self._per_network[network_of(host), is_incoming] >= most
+        return not is_full and len(self.connections) < self._max_connections
 
     def _set_options(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -202,14 +217,14 @@ class Streams:
             sock.setsockopt(level, option, value)
 
     def _add(self, connection: Connection, seconds: float) -> None:
-        self._of_network[network_of(connection.flow.remote[0]), connection.is_incoming] += 1
+        self._per_network[network_of(connection.flow.remote[0]), connection.is_incoming] += 1
         self.connections[connection.flow.connection] = connection
         self._deadlines[connection] = self.clock() + seconds
 
     def _usable(self, flow: Flow) -> Connection | None:
-        """The connection of a flow, while it can be sent on.
+        """Return the connection of a flow, if messages can be sent on it.
 
-        A flow may be older than this process: it is the peer, not the number, that must be right.
+        The remote address is compared too, because a flow may be older than this process.
         """
         connection = self.connections.get(flow.connection)
         if connection is None or not connection.is_usable or connection.flow.remote != flow.remote:
@@ -217,119 +232,122 @@ class Streams:
         return connection
 
     def is_open(self, flow: Flow) -> bool:
-        """Tell whether the connection of a flow can be sent on."""
+        """Return True if messages can be sent on the connection of a flow."""
         return self._usable(flow) is not None
 
-    def leads_on(self, flow: Flow) -> bool:
-        """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
+    def is_reachable(self, flow: Flow) -> bool:
+        """Return True if the connection of a flow is open, or another can be opened instead."""
         return bool(flow.port or self._usable(flow))
 
     def send(self, data: bytes, flow: Flow) -> Flow:
-        """Send along a flow; along another where it is gone and its peer listens (§18.2.2).
+        """Send along a flow; if its connection is gone, open another to its `port` (§18.2.2).
 
-        Tells by which it went.  Raises OSError when there is no way.
+        Returns the flow that was used.  Raises OSError if none works.
         """
         connection = self._usable(flow)
         if connection is not None:
             try:
                 connection.send(data)
-            except (BrokenPipeError, ConnectionResetError):  # nobody had told us yet
+            except (BrokenPipeError, ConnectionResetError):  # the loop has not reported it yet
                 if not flow.port:
                     raise
             else:
                 return flow
         if not flow.port:
             raise OSError(errno.ENOTCONN, f"the connection to {flow.remote[0]} is closed")
-        again = self.open(flow.local, (flow.remote[0], flow.port))
-        self.connections[again.connection].send(data)
-        return again
+        opened = self.open(flow.local, (flow.remote[0], flow.port))
+        self.connections[opened.connection].send(data)
+        return opened
 
     def remove(self, connection: Connection, cause: str) -> None:
-        """Know a connection no more that has been closed."""
+        """Remove a connection that has been closed."""
         flow = connection.flow
         log.debug("closed %s: %s", format_host_port(*flow.remote), cause)
         self.connections.pop(flow.connection, None)
         self._deadlines.pop(connection, None)
-        self._again.pop(connection, None)
-        self._waiting.pop(connection, None)
-        self._held -= connection.held
+        self._scheduled.pop(connection, None)
+        self._paused.pop(connection, None)
+        self._buffered -= connection.buffered
         if self._opened.get(flow.remote) is connection:
             del self._opened[flow.remote]
         key = network_of(flow.remote[0]), connection.is_incoming
-        self._of_network[key] -= 1
-        if not self._of_network[key]:
-            del self._of_network[key]
+        self._per_network[key] -= 1
+        if not self._per_network[key]:
+            del self._per_network[key]
         self.closed(flow.connection)
 
-    def hold(self, octets: int) -> None:
-        """Know that so many octets more are kept; at the bound whoever keeps most ends."""
-        self._held += octets
-        if self._held > MAX_HELD:
-            largest = max(self.connections.values(), key=lambda connection: connection.held)
+    def add_buffered(self, octets: int) -> None:
+        """Count buffered octets; over the limit, close the connection that buffers most."""
+        self._buffered += octets
+        if self._buffered > MAX_BUFFERED:
+            largest = max(self.connections.values(), key=lambda connection: connection.buffered)
             self.counts["connections that held too much"] += 1
-            largest.close("too much is held, and most of it here")
+            largest.close("all buffers are full, and this one is the largest")
 
     # Time
 
-    def again(self, connection: Connection) -> None:
-        """Give a connection another turn, once all others have had theirs."""
-        if not self._again:
-            self._next_turn.start(self._take_turns)
-        self._again[connection] = None
+    def reschedule(self, connection: Connection) -> None:
+        """Give a connection another turn after all other connections had one."""
+        if not self._scheduled:
+            self._turn_timer.start(self._run_scheduled)
+        self._scheduled[connection] = None
 
-    def _take_turns(self) -> None:
-        """In the hub."""
-        again, self._again = self._again, {}
-        for connection in again:
+    def _run_scheduled(self) -> None:
+        """Run the scheduled turns; runs in the hub."""
+        scheduled, self._scheduled = self._scheduled, {}
+        for connection in scheduled:
             self.pool.run(connection.read)
 
-    def make_wait(self, connection: Connection) -> None:
-        """Let a connection go on when its share allows; one that waits too long is closed."""
-        if not self._looking.active:
-            self._looking.again(self._look)
-        self._waiting[connection] = self.clock() + MESSAGE_SECONDS
+    def pause(self, connection: Connection) -> None:
+        """Resume a connection when its share allows; one that is paused too long is closed."""
+        if not self._check_timer.active:
+            self._check_timer.again(self._check_paused)
+        self._paused[connection] = self.clock() + MESSAGE_SECONDS
 
-    def _look(self) -> None:
-        """In the hub: let those go on that may; who has said something waits behind all others."""
-        waiting = self._waiting
-        gone_on: list[Connection] = []
-        for connection in list(itertools.islice(waiting, MAX_LOOKED_AT)):
-            give_up_at = waiting.pop(connection, None)
-            if give_up_at is None:  # closed meanwhile, for the sake of another
+    def _check_paused(self) -> None:
+        """Resume connections that may be read; runs in the hub.
+
+        A connection that is paused again goes to the end of the queue.
+        """
+        paused = self._paused
+        resumed: list[Connection] = []
+        for connection in list(itertools.islice(paused, MAX_CHECKED_AT_ONCE)):
+            give_up_at = paused.pop(connection, None)
+            if give_up_at is None:  # closed meanwhile to free its buffer
                 continue
             if self.keeps_waiting(connection.flow):
-                waiting[connection] = give_up_at
+                paused[connection] = give_up_at
             else:
-                connection.go_on()
-                gone_on.append(connection)
-        for connection in gone_on:
-            if connection in waiting:
-                waiting[connection] = waiting.pop(connection)
-        if not waiting:
-            self._looking.stop()
+                connection.resume()
+                resumed.append(connection)
+        for connection in resumed:
+            if connection in paused:
+                paused[connection] = paused.pop(connection)
+        if not paused:
+            self._check_timer.stop()
 
-    def expect(self, connection: Connection) -> None:
-        """Give what has begun its time to end; it doesn't get more with each octet."""
+    def start_deadline(self, connection: Connection) -> None:
+        """Start the time for a message to end, unless it runs; more octets don't prolong it."""
         if connection not in self._deadlines:
             self._deadlines[connection] = self.clock() + MESSAGE_SECONDS
 
-    def forget(self, connection: Connection) -> None:
-        """Nothing is expected of a connection."""
+    def cancel_deadline(self, connection: Connection) -> None:
+        """Stop the time for a message to end."""
         self._deadlines.pop(connection, None)
 
-    def close_late(self, now: float) -> None:
-        """Close what has not said in time what it began to say."""
+    def close_expired(self, now: float) -> None:
+        """Close connections past their deadline or paused too long, and log refused ones."""
         for connection, deadline in list(self._deadlines.items()):
             if deadline <= now:
                 self.counts["connections that said nothing whole in time"] += 1
-                connection.close("nothing whole came in time")
-        for connection, give_up_at in list(self._waiting.items()):
+                connection.close("no whole message came in time")
+        for connection, give_up_at in list(self._paused.items()):
             if give_up_at <= now:
                 self.counts["connections that waited too long"] += 1
-                connection.close("others had to be served")
+                connection.close("overload: it was paused too long")
         refused = self.counts["connections refused"]
-        if refused > self._reported:
-            self._reported = refused
+        if refused > self._refusals_logged:
+            self._refusals_logged = refused
             log.info(
-                "refused connections, the last from %s (%d so far)", self._refused_last, refused
+                "refused connections, the last from %s (%d so far)", self._last_refused, refused
             )

@@ -1,102 +1,166 @@
-"""One TCP connection: what comes, what goes, and its end (RFC 3261 §18, RFC 5626 §3.5.1)."""
+"""One connection over TCP: reading, sending and closing (RFC 3261 §18, RFC 5626 §3.5.1).
+
+A connection reads and sends octets through a byte layer, and cuts what it has read into messages by
+a framer.  Plain TCP has the socket itself as its byte layer; TLS or WebSocket add their own.
+"""
 
 import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 
 from sip.message.datagram import for_log
-from sip.message.framing import PING, PONG, BadStream, Framer
+from sip.message.framing import PING, PONG, BadStream
 from sip.transport.flow import Flow
 
 if TYPE_CHECKING:
-    from sip.transport.tcp import Streams
+    from sip.transport.tcp import TcpCarrier
 
 log = logging.getLogger(__name__)
 
-# Octets that wait for a peer to read; who lets more come is given up, for what it is sent without
-# end would be lost one by one, and a stream loses nothing (§18).
+# Unsent octets for a peer that does not read.  Over it the connection is closed: single messages
+# can't be left out, because a stream loses nothing (§18).
 MAX_UNSENT = 1024 * 1024
-# While a connection is being opened its peer can't read: some 350 calls of a burst wait for it, and
-# what is beyond fails by itself.  As much again has room while those go out.
+# Unsent octets while the connection is being opened, some 350 calls of a burst; over it a message
+# fails alone.  The other half of MAX_UNSENT has room for messages while these are sent.
 MAX_UNSENT_WHILE_CONNECTING = 512 * 1024
 READ_SIZE = 65_536
-# Messages of a connection handled in a row before all else has its turn.
-TURN = 16
+# Messages of a connection handled in a row before other connections run.
+MESSAGES_PER_TURN = 16
 _READ, _WRITE = 1, 2
+
+
+class ByteStream(Protocol):
+    """The byte layer of a connection, on a non-blocking socket: the socket itself, or TLS on it.
+
+    A layer that decrypts must hand out all octets it has decrypted: only the socket, not the layer,
+    wakes the reader.
+    """
+
+    def fileno(self) -> int:
+        """Return the descriptor whose readability and writability the loop watches."""
+
+    def getsockopt(self, level: int, option: int, /) -> int:
+        """Read an option of the socket."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Return octets; b"" at the end.  Raises BlockingIOError if there are none, OSError."""
+
+    def send(self, data: bytes, /) -> int:
+        """Return how many octets were taken.  Raises BlockingIOError if none can be, OSError."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End one direction of the connection.  Raises OSError."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class MessageFramer(Protocol):
+    """Cuts octets into messages, as sip.message.framing.Framer does."""
+
+    @property
+    def has_partial_message(self) -> bool:
+        """Return True if the beginning of a message is buffered, and not its end."""
+
+    @property
+    def buffered(self) -> int:
+        """The number of octets after the message that was returned last."""
+
+    def feed(self, data: bytes) -> None:
+        """Add octets that were read."""
+
+    def next(self) -> bytes | None:
+        """Return the next whole message, or PING; None if there is none.  Raises BadStream."""
+
+
+# Makes the byte layer of a socket; True means that the peer opened the connection.
+Wrap = Callable[[socket.socket, bool], ByteStream]
+
+
+def plain(sock: socket.socket, is_incoming: bool) -> ByteStream:
+    """Return the byte layer of plain TCP, which is the socket."""
+    return sock
 
 
 class Connection:
     """One connection, from its opening to its end.
 
-    `flow` names it, `held` says how many octets it keeps that are half here or half gone.
+    `flow` names it; `buffered` is the number of octets of partial and of unsent messages.
     """
 
     __slots__ = (
+        "_carrier",
         "_framer",
-        "_has_ended",
+        "_is_closing",
         "_is_connecting",
-        "_is_ending",
-        "_is_made_to_wait",
+        "_is_paused",
+        "_peer_has_closed",
         "_reading",
         "_sent",
-        "_streams",
         "_unsent",
         "_unsent_octets",
         "_writing",
+        "buffered",
         "flow",
-        "held",
         "is_incoming",
         "is_open",
-        "sock",
+        "stream",
     )
 
     def __init__(
-        self, streams: "Streams", sock: socket.socket, flow: Flow, *, is_incoming: bool
+        self,
+        carrier: "TcpCarrier",
+        stream: ByteStream,
+        framer: MessageFramer,
+        flow: Flow,
+        *,
+        is_incoming: bool,
     ) -> None:
-        self._streams = streams
-        self.sock = sock
+        self._carrier = carrier
+        self.stream = stream
         self.flow = flow
         self.is_incoming = is_incoming
         self.is_open = True
-        self.held = 0
-        self._framer: Framer | None = Framer()  # None: nothing more is understood
+        self.buffered = 0
+        self._framer: MessageFramer | None = framer  # None: received octets are discarded
         self._is_connecting = not is_incoming
-        self._is_ending = False  # it takes nothing more to send
-        self._has_ended = False  # its peer will say nothing more
-        self._is_made_to_wait = False  # it is beyond its share, and not read
-        self._unsent: list[bytes] = []  # mostly empty, where a deque takes 700 octets
+        self._is_closing = False  # it sends what is buffered, and takes nothing more
+        self._peer_has_closed = False  # its peer will send nothing more
+        self._is_paused = False  # it is over its share, and not read
+        self._unsent: list[bytes] = []  # mostly empty; a deque takes 700 octets
         self._unsent_octets = 0
-        self._sent = 0  # octets of the first unsent message that have gone already
+        self._sent = 0  # octets of the first unsent message that were sent
         loop = gevent.get_hub().loop
-        self._reading: Any = loop.io(sock.fileno(), _READ)
-        self._writing: Any = loop.io(sock.fileno(), _WRITE)
-        self._reading.start(streams.pool.run, self.read)
+        self._reading: Any = loop.io(stream.fileno(), _READ)
+        self._writing: Any = loop.io(stream.fileno(), _WRITE)
+        self._reading.start(carrier.pool.run, self.read)
         if self._is_connecting:
             self._writing.start(self._writable)
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether it can be sent on."""
-        return self.is_open and not self._is_ending
+        """Return True if messages can be sent on it."""
+        return self.is_open and not self._is_closing
 
     # In
 
     def read(self) -> None:
-        """In a reader: take one turn, which is one read and so many messages.
+        """Take one turn: read once and handle at most MESSAGES_PER_TURN messages.
 
-        What the socket has beyond it wakes the watcher again.
+        Runs in a greenlet of the pool.  If the socket has more, the watcher fires again.
         """
         has_read = False
-        for _ in range(TURN):
-            if not self.is_open or self._is_made_to_wait:
+        for _ in range(MESSAGES_PER_TURN):
+            if not self.is_open or self._is_paused:
                 return
-            if self._streams.keeps_waiting(self.flow):
-                self._wait()
+            if self._carrier.keeps_waiting(self.flow):
+                self._pause()
                 break
             try:
                 message = self._framer.next() if self._framer else None
@@ -113,83 +177,86 @@ class Connection:
             else:
                 self._handle(message)
         else:
-            self._streams.again(self)
-        self._keep_account()
+            self._carrier.reschedule(self)
+        self._update_accounts()
 
-    def _wait(self) -> None:
-        """Read nothing for now; what is said stays with the system, and then with the peer."""
-        self._is_made_to_wait = True
+    def _pause(self) -> None:
+        """Stop reading for now; TCP flow control then holds up the peer."""
+        self._is_paused = True
         self._reading.stop()
-        self._streams.make_wait(self)
+        self._carrier.pause(self)
 
-    def go_on(self) -> None:
-        """Read on, if only as much as its share allows."""
-        self._is_made_to_wait = False
-        self._reading.start(self._streams.pool.run, self.read)
-        self._streams.pool.run(self.read)  # what is here already wakes no watcher
+    def resume(self) -> None:
+        """Read again, as much as its share allows."""
+        self._is_paused = False
+        self._reading.start(self._carrier.pool.run, self.read)
+        self._carrier.pool.run(self.read)  # buffered messages fire no watcher
 
     def _receive(self) -> None:
-        """Read what is there."""
+        """Read once from the byte layer."""
         try:
-            data = self.sock.recv(READ_SIZE)
+            data = self.stream.recv(READ_SIZE)
         except BlockingIOError:
             return
         except OSError as error:
             self.close(error.strerror or str(error))
             return
         if not data:
-            self._end()
+            self._end_of_stream()
         elif self._framer:
             self._framer.feed(data)
 
-    def _keep_account(self) -> None:
-        """What has begun has its time, and its share of what may be held."""
+    def _update_accounts(self) -> None:
+        """Start the deadline of a partial message, and report the buffered octets."""
         if self.is_open:
-            if self._framer and self._framer.is_midway:
-                self._streams.expect(self)
-            self._weigh()
+            if self._framer and self._framer.has_partial_message:
+                self._carrier.start_deadline(self)
+            self._report_buffered()
 
     def _pong(self) -> None:
-        """Answer a ping; a peer that reads nothing could have us keep them by the thousand."""
+        """Answer a ping, unless octets are unsent: a peer that doesn't read gets no buffer."""
         if not self._unsent:
             with suppress(OSError):
                 self.send(PONG)
 
     def _refuse(self, bad: BadStream) -> None:
-        """Answer for the last time.
+        """Send a last response.
 
-        The peer may still be sending; if it were not read, the system would take the answer back.
+        Read on and discard: if the peer's octets stayed unread, the kernel would reset the
+        connection and the response would be lost.
         """
         self._framer = None
-        self._streams.expect(self)
-        self._streams.refuse(bad, self.flow)
-        self._is_ending = True
+        self._carrier.start_deadline(self)
+        self._carrier.refuse(bad, self.flow)
+        self._is_closing = True
         if not self._unsent:
             self._finish()
 
     def _handle(self, message: bytes) -> None:
-        """Handle one message.  If that waits, another reader goes on with the next."""
-        self._streams.forget(self)  # what comes next has its own time
-        if self._framer and self._framer.held:
-            self._streams.again(self)
+        """Handle one message.  If the handler waits, another greenlet handles the next message."""
+        self._carrier.cancel_deadline(self)  # the next message has its own
+        if self._framer and self._framer.buffered:
+            self._carrier.reschedule(self)
         try:
-            self._streams.receive(message, self.flow)
+            self._carrier.receive(message, self.flow)
         except gevent.GreenletExit:
             raise
         except BaseException:
-            log.exception("while handling the message %r from %s", for_log(message), self.flow)
+            log.exception(
+                "unhandled error while handling the message %r from %s", for_log(message), self.flow
+            )
 
     # Out
 
     def send(self, data: bytes) -> None:
-        """Send, now or when the peer reads on.  Raises OSError when that can't be."""
+        """Send now, or buffer until the peer reads.  Raises OSError if the connection is lost."""
         if not self.is_usable:
             raise OSError(errno.ENOTCONN, "the connection is closed")
         if self._unsent or self._is_connecting:
-            self._keep(data)
+            self._buffer(data)
             return
         try:
-            sent = self.sock.send(data)
+            sent = self.stream.send(data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -197,35 +264,35 @@ class Connection:
             raise
         if sent < len(data):
             self._sent = sent
-            self._keep(data)
+            self._buffer(data)
             self._writing.start(self._writable)
 
-    def _keep(self, data: bytes) -> None:
+    def _buffer(self, data: bytes) -> None:
         octets = self._unsent_octets + len(data)
         if self._is_connecting and octets > MAX_UNSENT_WHILE_CONNECTING:
-            raise OSError(errno.ENOBUFS, "too much waits for the connection")
+            raise OSError(errno.ENOBUFS, "too many octets wait for the connection")
         if octets > MAX_UNSENT:
-            self.close("it does not read what it is sent")
+            self.close("the peer does not read")
             raise OSError(errno.ENOBUFS, "the peer does not read")
         self._unsent.append(data)
         self._unsent_octets += len(data)
-        self._weigh()
+        self._report_buffered()
         if not self.is_open:
-            raise OSError(errno.ENOBUFS, "too much is held for peers that do not read")
+            raise OSError(errno.ENOBUFS, "all buffers are full")
 
     def _writable(self) -> None:
-        """In the hub: the connection is there, or the peer has read on."""
+        """Send what is buffered: the connection is established or the peer has read; in the hub."""
         if self._is_connecting:
-            error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            error = self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 self.close(os.strerror(error))
                 return
             self._is_connecting = False
-            self._streams.forget(self)
+            self._carrier.cancel_deadline(self)
         try:
             while self._unsent:
                 first = self._unsent[0]
-                self._sent += self.sock.send(first[self._sent :])
+                self._sent += self.stream.send(first[self._sent :])
                 if self._sent < len(first):
                     return
                 del self._unsent[0]
@@ -237,44 +304,44 @@ class Connection:
             self.close(error.strerror or str(error))
             return
         self._writing.stop()
-        self._weigh()
-        if self._is_ending:
+        self._report_buffered()
+        if self._is_closing:
             self._finish()
 
-    def _weigh(self) -> None:
-        held = self._unsent_octets + (self._framer.held if self._framer else 0)
-        if held != self.held:
-            change, self.held = held - self.held, held
-            self._streams.hold(change)
+    def _report_buffered(self) -> None:
+        buffered = self._unsent_octets + (self._framer.buffered if self._framer else 0)
+        if buffered != self.buffered:
+            change, self.buffered = buffered - self.buffered, buffered
+            self._carrier.add_buffered(change)
 
     # End
 
-    def _end(self) -> None:
-        """The peer will say nothing more, but may still read what waits for it."""
+    def _end_of_stream(self) -> None:
+        """Close, or send first what is unsent: the peer sends nothing more, but may still read."""
         if not self._unsent or self._is_connecting:
-            self.close("its peer closed it")
+            self.close("the peer closed it")
             return
         self._framer = None
-        self._is_ending = self._has_ended = True
+        self._is_closing = self._peer_has_closed = True
         self._reading.stop()
-        self._streams.expect(self)
+        self._carrier.start_deadline(self)
 
     def _finish(self) -> None:
-        """All that it was to carry has gone."""
-        if self._has_ended:
-            self.close("its peer closed it")
+        """Close, after the last octet was sent."""
+        if self._peer_has_closed:
+            self.close("the peer closed it")
         else:
             with suppress(OSError):
-                self.sock.shutdown(socket.SHUT_WR)
+                self.stream.shutdown(socket.SHUT_WR)
 
     def close(self, cause: str) -> None:
-        """End it.  What has not gone out is lost."""
+        """Close the connection.  Unsent octets are lost."""
         if not self.is_open:
             return
         self.is_open = False
         for watcher in (self._reading, self._writing):
             watcher.stop()
             watcher.close()
-        self.sock.close()
+        self.stream.close()
         self._unsent.clear()
-        self._streams.remove(self, cause)
+        self._carrier.remove(self, cause)

@@ -1,4 +1,4 @@
-"""The sockets that TCP connections come by, and the descriptors that they take."""
+"""Listening TCP sockets, and the limit of descriptors for their connections."""
 
 import errno
 import logging
@@ -16,26 +16,26 @@ from sip.transport.flow import Endpoint
 
 log = logging.getLogger(__name__)
 
-# The class from before gevent's patch: nothing here waits in a call.
+# The class from before gevent's patch: no call here may switch to the hub.
 PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
-# Connections taken in a row before all else has its turn.
+# Connections accepted in a row before other sockets and timers run.
 BATCH = 64
-# How long none is taken when the process has no descriptor left.
+# No connection is accepted for so long when the process has no descriptor left.
 SECONDS_WITHOUT_DESCRIPTORS = 1.0
-# That none can be taken is said once in so many seconds, however long it lasts.
-SECONDS_BETWEEN_COMPLAINTS = 60.0
+# The warning about it is logged at most once in so many seconds.
+SECONDS_BETWEEN_WARNINGS = 60.0
 _BACKLOG = 1024
 _READ = 1
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Take = Callable[[socket.socket, Endpoint, int], None]
+Accept = Callable[[socket.socket, Endpoint, int], None]
 
 
 def granted_descriptors(wanted: int) -> int:
-    """Ask the system for so many descriptors of this process; it may allow fewer.
+    """Raise the limit of descriptors to `wanted` and return the limit, which may be lower.
 
-    What a shell allows by itself is often 1024.
+    The default of a shell is often 1024.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -47,11 +47,11 @@ def granted_descriptors(wanted: int) -> int:
 
 
 class Listener:
-    """One listening socket; `take` gets each connection, its remote address, and our port."""
+    """One listening socket; `accept` gets each socket, its remote address, and our port."""
 
-    def __init__(self, take: Take, address: Endpoint) -> None:
+    def __init__(self, accept: Accept, address: Endpoint) -> None:
         """Bind and listen.  Raises OSError."""
-        self.take = take
+        self.accept = accept
         host, port = address
         self.is_ipv6 = ":" in host
         self.is_wildcard = host in ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
@@ -69,20 +69,20 @@ class Listener:
             raise
         self.local: Endpoint = (host, self.sock.getsockname()[1])
         self._watcher: Any = None
-        self._pause: Any = None
-        self._complain_at = 0.0
+        self._retry_timer: Any = None
+        self._next_warning_at = 0.0
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Begin to accept connections."""
         loop = gevent.get_hub().loop
         self._watcher = loop.io(self.sock.fileno(), _READ)
-        self._go_on()
+        self._resume()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._watcher.start(self._accept)
 
     def _accept(self) -> None:
-        """In the hub: take what has come."""
+        """Accept the connections that wait; runs in the hub."""
         for _ in range(BATCH):
             try:
                 sock, remote = self.sock.accept()
@@ -90,32 +90,32 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTORS:
-                    self._rest(error)
+                    self._pause(error)
                     return
-                continue  # it ended before it was taken
-            # It is one of gevent's, which would cost two more watchers.
+                continue  # the peer closed it before it was accepted
+            # A socket of gevent would cost two more watchers.
             plain = PlainSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-            self.take(plain, (remote[0].partition("%")[0], remote[1]), self.local[1])
+            self.accept(plain, (remote[0].partition("%")[0], remote[1]), self.local[1])
 
-    def _rest(self, error: OSError) -> None:
-        """Take none for a moment.
+    def _pause(self, error: OSError) -> None:
+        """Accept no connection for a moment.
 
-        The socket stays readable: asked again and again it would take the whole processor.
+        The socket stays readable: without a pause the loop would use the whole processor.
         """
         self._watcher.stop()
-        if self._pause is not None:
-            self._pause.close()  # one that has run out once would run out at once
-        self._pause = gevent.get_hub().loop.timer(SECONDS_WITHOUT_DESCRIPTORS)
-        self._pause.start(self._go_on)
-        if monotonic() >= self._complain_at:
-            self._complain_at = monotonic() + SECONDS_BETWEEN_COMPLAINTS
-            log.warning("no connection can be taken: %s", error.strerror)
+        if self._retry_timer is not None:
+            self._retry_timer.close()  # a timer that has fired would fire at once
+        self._retry_timer = gevent.get_hub().loop.timer(SECONDS_WITHOUT_DESCRIPTORS)
+        self._retry_timer.start(self._resume)
+        if monotonic() >= self._next_warning_at:
+            self._next_warning_at = monotonic() + SECONDS_BETWEEN_WARNINGS
+            log.warning("cannot accept connections: %s", error.strerror)
 
     def stop(self) -> None:
-        """Take none any more."""
-        for watcher in (self._watcher, self._pause):
+        """Close the socket; accept no more connections."""
+        for watcher in (self._watcher, self._retry_timer):
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self._watcher = self._pause = None
+        self._watcher = self._retry_timer = None
         self.sock.close()

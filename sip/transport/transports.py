@@ -1,4 +1,4 @@
-"""All sockets together: messages in, messages out (RFC 3261 §18)."""
+"""All transports together: receive, parse and send messages (RFC 3261 §18)."""
 
 import errno
 import logging
@@ -23,14 +23,15 @@ from sip.message.message import (
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import format_host_port, is_address
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
-from sip.transport.packet_filter import Thinned
+from sip.transport.packet_filter import SampleRule
+from sip.transport.transport_names import DEFAULT_TRANSPORT, UDP
 
 log = logging.getLogger(__name__)
 
-# Local addresses towards peers that are remembered, and how long: each is a few system calls to
-# find out, and a machine may change its address.
-KEPT_LOCAL_ADDRESSES = 4096
-SECONDS_LOCAL_ADDRESSES_ARE_KEPT = 60.0
+# Cached local addresses towards peers, and for how long: each costs a few system calls, and a
+# machine may change its address.
+MAX_CACHED_LOCAL_ADDRESSES = 4096
+SECONDS_LOCAL_ADDRESS_CACHED = 60.0
 # Logged of what strangers send wrong, at most one line in so many seconds.
 SECONDS_BETWEEN_COMPLAINTS = 1.0
 
@@ -39,21 +40,21 @@ _REFUSAL = "bad"
 
 
 class Socket(Protocol):
-    """What carries datagrams: a UdpSocket, or the memory of a test."""
+    """A datagram socket: a UdpSocket, or the memory of a test."""
 
     local: Endpoint
     is_ipv6: bool
     is_wildcard: bool
 
     @property
-    def is_behind(self) -> bool:
-        """Tell whether more waits to be read than a burst brings."""
+    def has_backlog(self) -> bool:
+        """Return True if more octets wait in the socket than an ordinary burst brings."""
 
-    def thin(self, sources: Sequence[Thinned]) -> bool:
-        """Leave a part of what comes from these to the kernel; False: everything comes in."""
+    def set_packet_filter(self, rules: Sequence[SampleRule]) -> bool:
+        """Have the kernel drop a part of the datagrams of some sources; False: it can't."""
 
     def send(self, data: bytes, flow: Flow) -> None:
-        """Send along a flow.  Raises OSError when there is no way."""
+        """Send along a flow.  Raises OSError when the remote address can't be reached."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -62,34 +63,35 @@ class Socket(Protocol):
         """Stop and close."""
 
 
-class Streams(Protocol):
-    """What carries messages on connections: stream.Streams, or the memory of a test."""
+class Carrier(Protocol):
+    """The connections of one transport: a TcpCarrier, or the memory of a test."""
 
     def open(self, local: Endpoint, remote: Endpoint) -> Flow:
-        """The flow of a connection to `remote`; doesn't wait.  Raises OSError."""
+        """Return the flow of a connection to `remote`; doesn't wait.  Raises OSError."""
 
     def is_open(self, flow: Flow) -> bool:
-        """Tell whether the connection of a flow can be sent on."""
+        """Return True if messages can be sent on the connection of a flow."""
 
-    def leads_on(self, flow: Flow) -> bool:
-        """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
+    def is_reachable(self, flow: Flow) -> bool:
+        """Return True if the connection of a flow is open, or another can be opened instead."""
 
     def send(self, data: bytes, flow: Flow) -> Flow:
-        """Send along a flow, and tell by which it went.  Raises OSError when there is no way."""
+        """Send along a flow and return the flow that was used.  Raises OSError if none works."""
 
     def start(self) -> None:
-        """Begin to take connections."""
+        """Begin to accept connections."""
 
     def stop(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
 
 
 class Transports:
-    """Turns datagrams into messages for `deliver`, and sends what it is given.
+    """Parses received messages for `deliver`, and sends messages along flows.
 
-    What comes along a flow that `admits` says no to is dropped before anybody has read it.
-    `advertised` is the host and port that peers are told instead of the local ones; a port of
-    None leaves the real one.
+    A message on a flow that `admits` rejects is discarded unread.  Datagrams are sent by the
+    sockets that were added; every other transport has a carrier in `carriers`, by its name as in
+    Via.  `advertised` is the host and port that peers are told instead of the local ones; a port
+    of None leaves the real one.
     """
 
     def __init__(
@@ -100,20 +102,24 @@ class Transports:
         self.deliver: Callable[[Request | Response, Flow], None] = lambda message, flow: None
         self.admits: Callable[[Flow], bool] = lambda flow: True
         self.sockets: list[Socket] = []
-        self.streams: Streams | None = None
+        self.carriers: dict[str, Carrier] = {}
         self.counts: Counter[str] = Counter()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
-        self._local_hosts_before: dict[str, str] = {}  # for when no socket can be had to ask by
+        self._local_hosts_before: dict[str, str] = {}  # used when no descriptor is left to ask with
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
         self._secret = os.urandom(8)  # of the tags that each repeat gets anew (§8.2.7, §19.3)
 
     def add(self, sock: Socket) -> None:
-        """Take a socket into use."""
+        """Add a datagram socket."""
         self.sockets.append(sock)
         self._by_local[sock.local] = sock
+
+    def add_carrier(self, transport: str, carrier: Carrier) -> None:
+        """Add the carrier of a transport, by its name in upper case as in Via."""
+        self.carriers[transport] = carrier
 
     # In
 
@@ -215,9 +221,9 @@ class Transports:
     # Out
 
     def send(self, data: bytes, flow: Flow) -> Flow:
-        """Send along a flow, and tell by which it went.  Raises OSError when there is no way."""
-        if flow.transport != "UDP":
-            return self._streams().send(with_length(data), flow)
+        """Send along a flow and return the flow that was used.  Raises OSError if none works."""
+        if flow.is_connection:
+            return self._carrier(flow.transport).send(with_length(data), flow)
         sock = self._by_local.get(flow.local)
         if sock is None:
             sock = self._socket_for(flow.local, flow.remote)
@@ -225,49 +231,57 @@ class Transports:
         return flow
 
     def is_open(self, flow: Flow) -> bool:
-        """Tell whether a flow can be sent on as it is; nobody knows of a datagram."""
-        return flow.transport == "UDP" or self._streams().is_open(flow)
+        """Return True unless the connection of a flow is closed; datagrams have none to close."""
+        if not flow.is_connection:
+            return True
+        carrier = self.carriers.get(flow.transport)
+        return carrier is not None and carrier.is_open(flow)
 
-    def leads_on(self, flow: Flow) -> bool:
-        """Tell whether a flow leads to its peer still, or another may be opened in its stead."""
-        return flow.transport == "UDP" or self._streams().leads_on(flow)
+    def is_reachable(self, flow: Flow) -> bool:
+        """Return True if the connection of a flow is open, or another can be opened instead."""
+        if not flow.is_connection:
+            return True
+        carrier = self.carriers.get(flow.transport)
+        return carrier is not None and carrier.is_reachable(flow)
 
-    def _streams(self) -> Streams:
-        if self.streams is None:
-            raise OSError("this server does not speak TCP")
-        return self.streams
+    def _carrier(self, transport: str) -> Carrier:
+        carrier = self.carriers.get(transport)
+        if carrier is None:
+            raise OSError(f"this server does not speak {transport[:20]}")
+        return carrier
 
     def _socket_for(self, local: Endpoint, remote: Endpoint) -> Socket:
-        """The wildcard socket that has `local`, else one that can reach `remote`."""
+        """Return the wildcard socket with the family and port of `local`.  Raises OSError."""
         is_ipv6 = ":" in remote[0]
         for sock in self.sockets:
             if sock.is_ipv6 == is_ipv6 and sock.is_wildcard and sock.local[1] == local[1]:
                 return sock
         raise OSError(f"no socket has the address {format_host_port(*local)}")
 
-    def flow_to(self, remote: Endpoint, transport: str = "UDP") -> Flow:
-        """The flow by which a new request reaches `remote`.  Raises OSError when there is none."""
+    def flow_to(self, remote: Endpoint, transport: str = DEFAULT_TRANSPORT) -> Flow:
+        """Return a flow for a new request to `remote`.  Raises OSError if there can be none."""
         is_ipv6 = ":" in remote[0]
+        is_connection = transport != UDP
         for sock in self.sockets:
             if sock.is_ipv6 == is_ipv6:
                 host, port = sock.local
                 if sock.is_wildcard:
                     host = self._local_host_towards(remote, is_ipv6=is_ipv6)
-                if transport != "UDP":
-                    return self._streams().open((host, port), remote)
+                if is_connection:
+                    return self._carrier(transport).open((host, port), remote)
                 return Flow(transport, (host, port), remote)
         family = "IPv6" if is_ipv6 else "IPv4"
         raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
 
     def has_family(self, is_ipv6: bool) -> bool:
-        """Tell whether anything can be sent to addresses of IPv6, or of IPv4."""
+        """Return True if this server has a socket of IPv6, or else of IPv4."""
         return any(sock.is_ipv6 == is_ipv6 for sock in self.sockets)
 
     def _local_host_towards(self, remote: Endpoint, *, is_ipv6: bool) -> str:
         now = self.clock()
-        if now >= self._local_hosts_until or len(self._local_hosts) >= KEPT_LOCAL_ADDRESSES:
+        if now >= self._local_hosts_until or len(self._local_hosts) >= MAX_CACHED_LOCAL_ADDRESSES:
             self._local_hosts_before, self._local_hosts = self._local_hosts, {}
-            self._local_hosts_until = now + SECONDS_LOCAL_ADDRESSES_ARE_KEPT
+            self._local_hosts_until = now + SECONDS_LOCAL_ADDRESS_CACHED
         host = self._local_hosts.get(remote[0])
         if host is None:
             try:
@@ -280,49 +294,52 @@ class Transports:
         return host
 
     def sent_by(self, flow: Flow) -> str:
-        """The host:port that peers on a flow are told: in our Via and in Record-Route."""
+        """Return the host:port that peers on a flow are told, in our Via and Record-Route."""
         text = self._sent_by.get(flow.local)
         if text is None:
             host, port = flow.local
             if self.advertised and self._is_for_family_of(host, self.advertised[0]):
                 host, port = self.advertised[0], self.advertised[1] or port
-            if len(self._sent_by) >= KEPT_LOCAL_ADDRESSES:
+            if len(self._sent_by) >= MAX_CACHED_LOCAL_ADDRESSES:
                 self._sent_by.clear()
             text = self._sent_by[flow.local] = format_host_port(host, port)
         return text
 
     @staticmethod
     def _is_for_family_of(host: str, advertised: str) -> bool:
-        """Tell whether who reaches us at `host` can use what is advertised; a name fits both."""
+        """Return True if `advertised` is a name, or an address of the same family as `host`."""
         return not is_address(advertised) or (":" in advertised) == (":" in host)
 
     @property
-    def is_behind(self) -> bool:
-        """Tell whether more datagrams wait to be read than a burst brings."""
-        return any(sock.is_behind for sock in self.sockets)
+    def has_backlog(self) -> bool:
+        """Return True if more octets wait in a socket than an ordinary burst brings."""
+        return any(sock.has_backlog for sock in self.sockets)
 
-    def thin(self, sources: Sequence[Thinned]) -> bool:
-        """Leave a part of what comes from these to the kernel; False: not at every socket."""
-        done = [sock.thin(sources) for sock in self.sockets]  # each, whatever the others say
+    def set_packet_filter(self, rules: Sequence[SampleRule]) -> bool:
+        """Have the kernel drop a part of the datagrams of some sources.
+
+        False: at least one socket has no filter now, and all its datagrams arrive.
+        """
+        done = [sock.set_packet_filter(rules) for sock in self.sockets]  # no short circuit
         return all(done)
 
     def start(self) -> None:
         """Begin to read."""
         for sock in self.sockets:
             sock.start()
-        if self.streams is not None:
-            self.streams.start()
+        for carrier in self.carriers.values():
+            carrier.start()
 
     def stop(self) -> None:
-        """Close every socket."""
+        """Close every socket and connection."""
         for sock in self.sockets:
             sock.stop()
-        if self.streams is not None:
-            self.streams.stop()
+        for carrier in self.carriers.values():
+            carrier.stop()
 
 
 def _ask_routing_table(remote: Endpoint, *, is_ipv6: bool) -> str:
-    """The address of ours towards a remote one; sends nothing.  Raises OSError."""
+    """Return our source address towards a remote one; sends nothing.  Raises OSError."""
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(remote)

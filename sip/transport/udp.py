@@ -1,7 +1,7 @@
-"""UDP sockets, read by greenlets that handle what they read (RFC 3261 §18).
+"""UDP sockets (RFC 3261 §18).
 
-Each datagram is handled by a greenlet, in blocking style; while its handler waits, the next one
-has another reader.
+A greenlet reads and handles each datagram, in blocking style; while a handler waits, another
+greenlet reads the next datagram.
 """
 
 import errno
@@ -22,26 +22,26 @@ from sip.transport.greenlet_pool import GreenletPool
 
 log = logging.getLogger(__name__)
 
-# The class from before gevent's patch: a reader must see "nothing there" and not wait in the call.
+# The class from before gevent's patch: recv must raise BlockingIOError, not switch to the hub.
 PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
-# What a burst may bring in while Python is busy; the kernel's default holds about 90 datagrams.
+# Holds a burst that arrives while Python is busy; the kernel's default holds about 90 datagrams.
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-# Datagrams in a row before timers and the web have their turn.
+# Datagrams read in a row before timers and the web run.
 BATCH = 64
 MAX_DATAGRAM = 65_535
-# Octets of memory that wait in a socket when it is behind: some 200 datagrams of usual length,
-# which are read in 30 ms; or this part of a buffer that is smaller.
-BEHIND_BYTES = 512 * 1024
-BEHIND_PART = 4
+# A socket has a backlog when more octets of memory wait in it: some 200 datagrams of usual length,
+# which are read in 30 ms; or when this fraction of a smaller buffer is full (1/4).
+BACKLOG_BYTES = 512 * 1024
+BACKLOG_DIVISOR = 4
 
 # From linux/in.h, in6.h and ipv6.h; the socket module has no names for them in Python 3.11.
 _IP_PKTINFO = 8
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DONT = 0
 _IP_RECVERR = 11
-_SO_MEMINFO = 55  # from asm-generic/socket.h; what it gives, from sock_diag.h
-_MEMINFO = struct.Struct("@2I")  # what waits, and the room for it
+_SO_MEMINFO = 55  # from asm-generic/socket.h; its fields are in sock_diag.h
+_MEMINFO = struct.Struct("@2I")  # octets that wait, and octets of buffer
 _IPV6_RECVERR = 25
 # From linux/errqueue.h: the head of sock_extended_err is errno, origin, type and code.
 _EXTENDED_ERROR = struct.Struct("@IBBB")
@@ -51,11 +51,11 @@ _ORIGIN_ICMP6 = 3
 # quench and packet too big don't.
 _ICMP_UNREACHABLE, _ICMP_PARAMETER_PROBLEM, _FRAGMENTATION_NEEDED = 3, 12, 4
 _ICMP6_UNREACHABLE, _ICMP6_PARAMETER_PROBLEM = 1, 4
-# A pending ICMP error fails whatever is sent next; so often another is tried in its stead.
+# A pending ICMP error makes the next send fail, to any address; so a send is tried so many times.
 SEND_ATTEMPTS = 3
 
 _RECVERR = (_IP_RECVERR, _IPV6_RECVERR)
-# What a send buffer or, with IP_RECVERR, the queue of an interface says when it is full.
+# Errors of a full send buffer or, with IP_RECVERR, of the full queue of an interface.
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
 
 Receive = Callable[[bytes, Flow], None]
@@ -63,10 +63,11 @@ Unreachable = Callable[[bytes], None]
 
 
 class UdpSocket:
-    """One UDP socket of ours, on one address or on all of a family.
+    """One UDP socket, on one address or on all addresses of a family.
 
-    `receive` gets each datagram with the flow it came by, in blocking style; `unreachable`, which
-    must not wait, the beginning of a datagram of ours that could not reach its receiver.
+    `receive` is called with each datagram and its flow, and may block.  `unreachable` is called
+    with the beginning of a datagram that we sent and that ICMP reports as undelivered; it must not
+    wait.
     """
 
     def __init__(self, address: Endpoint, receive: Receive, unreachable: Unreachable) -> None:
@@ -87,7 +88,7 @@ class UdpSocket:
             raise
         self.port: int = self.socket.getsockname()[1]
         self.local: Endpoint = (host, self.port)
-        self._readers = GreenletPool()
+        self._pool = GreenletPool()
         self._watcher: Any = None
         self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
 
@@ -102,29 +103,29 @@ class UdpSocket:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-            # An INVITE may be larger than a tunnel on its way: routers may cut it into fragments.
+            # An INVITE may exceed the MTU of a tunnel on its way: allow routers to fragment it.
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
             if self.is_wildcard:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     @property
     def granted_buffer_bytes(self) -> int:
-        """The receive buffer that the kernel granted; it counts twice what was asked for."""
+        """The receive buffer that the kernel granted; the kernel reports twice the size."""
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
     @property
-    def is_behind(self) -> bool:
-        """Tell whether more waits to be read than a burst brings."""
+    def has_backlog(self) -> bool:
+        """Return True if more octets wait in the socket than an ordinary burst brings."""
         try:
             packed = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        except OSError:  # a kernel older than 4.12; a round that takes long is told all the same
+        except OSError:  # a kernel older than 4.12; late ticks still show an overload
             return False
         waiting, room = _MEMINFO.unpack(packed)
-        return bool(waiting > min(BEHIND_BYTES, room // BEHIND_PART))
+        return bool(waiting > min(BACKLOG_BYTES, room // BACKLOG_DIVISOR))
 
-    def thin(self, sources: Sequence[packet_filter.Thinned]) -> bool:
-        """Leave a part of what comes from these to the kernel; False: everything comes in."""
-        return packet_filter.thin(self.socket, sources)
+    def set_packet_filter(self, rules: Sequence[packet_filter.SampleRule]) -> bool:
+        """Have the kernel drop a part of the datagrams of some sources; False: it can't."""
+        return packet_filter.attach(self.socket, rules)
 
     def start(self) -> None:
         """Begin to read."""
@@ -138,25 +139,25 @@ class UdpSocket:
             self._watcher.close()
             self._watcher = None
         self.socket.close()
-        self._readers.stop()
+        self._pool.stop()
 
     # Reading
 
     def _readable(self) -> None:
-        """In the hub, when the socket has something."""
-        self._readers.run(self._read_batch)
+        """Read the socket, which has a datagram or an error; runs in the hub."""
+        self._pool.run(self._read_batch)
 
     def _read_batch(self) -> None:
-        """Handle what is there: datagrams first, for an answer that has come outweighs an error."""
+        """Handle what the socket has: datagrams first, since a response outweighs an ICMP error."""
         has_errors = False
         for count in range(BATCH):
             if self._watcher is None:
-                return  # stopped, while the handler before was waiting
+                return  # stopped while the previous handler waited
             try:
                 received = self._receive_one()
             except BlockingIOError:
                 if has_errors or count == 0:
-                    self._drain_errors()  # they make the socket readable too
+                    self._drain_errors()  # errors make the socket readable too
                 return
             except OSError:
                 has_errors = True
@@ -167,26 +168,28 @@ class UdpSocket:
                 raise
             except BaseException:
                 data, flow = received
-                log.exception("while handling the datagram %r from %s", for_log(data), flow)
+                log.exception(
+                    "unhandled error while handling the datagram %r from %s", for_log(data), flow
+                )
 
     def _receive_plain(self) -> tuple[bytes, Flow]:
         data, remote = self.socket.recvfrom(MAX_DATAGRAM)
         return data, datagram_flow(self.local, remote[:2])
 
     def _receive_with_address(self) -> tuple[bytes, Flow]:
-        """Receive on a wildcard socket, asking the kernel which address was written to."""
+        """Receive on a wildcard socket; the kernel tells the destination address."""
         data, ancillary, _, remote = self.socket.recvmsg(MAX_DATAGRAM, 64)
         host = self.local[0]
         for level, kind, packed in ancillary:
             if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                # The second of three fields: where a broadcast is answered from, too.
+                # The second of three fields, the local address: right for broadcasts too.
                 host = socket.inet_ntop(socket.AF_INET, packed[4:8])
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 host = socket.inet_ntop(socket.AF_INET6, packed[:16])
         return data, datagram_flow((host, self.port), (remote[0].partition("%")[0], remote[1]))
 
     def _drain_errors(self) -> None:
-        """Read the ICMP errors that came back; while one is queued the socket stays readable."""
+        """Read the queued ICMP errors; while one is queued the socket stays readable."""
         for _ in range(BATCH):
             try:
                 data, ancillary, _, _ = self.socket.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
@@ -200,8 +203,8 @@ class UdpSocket:
     def send(self, data: bytes, flow: Flow) -> None:
         """Send from the flow's local address.
 
-        A full send buffer loses the datagram, as the network might; the sender of a request
-        repeats it.  Raises OSError when there is no way to the remote address.
+        With a full send buffer the datagram is lost, as in the network; the sender of a request
+        retransmits it.  Raises OSError when the remote address can't be reached.
         """
         for attempt in range(1, SEND_ATTEMPTS + 1):
             try:
@@ -212,7 +215,7 @@ class UdpSocket:
             except OSError as error:
                 if error.errno in _FULL:
                     return
-                # Perhaps the ICMP error of an earlier datagram, told to whoever calls next.
+                # It may be the ICMP error of an earlier datagram, which the next call reports.
                 if attempt == SEND_ATTEMPTS and error.errno != errno.ECONNREFUSED:
                     raise
             else:
@@ -229,7 +232,7 @@ class UdpSocket:
 
 
 def _means_failure(packed: bytes) -> bool:
-    """Tell whether a sock_extended_err is an ICMP error by which a datagram is lost (§18.4)."""
+    """Return True if a sock_extended_err is an ICMP error that means a lost datagram (§18.4)."""
     if len(packed) < _EXTENDED_ERROR.size:
         return False
     _, origin, kind, code = _EXTENDED_ERROR.unpack_from(packed)

@@ -31,7 +31,7 @@ from sip.message.names import field_name, named
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.csv_file import BadFile, read_sheet
-from sip.transport.dns.client import MAX_RECORDS, NameServers, Records, Unanswered
+from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
@@ -270,7 +270,7 @@ def _said(ask: NameServers, name: str, kind: str) -> Records | str:
     """What is answered; or why nothing is, for the log."""
     try:
         return ask(name, kind)
-    except Unanswered as error:
+    except NoAnswer as error:
         return str(error)
 
 

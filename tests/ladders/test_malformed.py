@@ -210,7 +210,7 @@ def test_of_several_faults_the_version_is_told_first(hears):
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_what_cannot_be_answered_is_dropped_and_counted(world: World, hears, data):
+def test_a_message_without_a_way_back_is_dropped_and_counted(world: World, hears, data):
     """RFC 3261 §18.2.2: no answer would find its way back."""
     assert hears(data) == []
     assert world.server.transports.counts["bad messages"] == 1

@@ -42,7 +42,7 @@ MESSAGES = [
 def test_a_message_ends_where_its_content_length_says(data: bytes):
     framer = fed(data)
     assert cut(framer) == [data]
-    assert not framer.is_midway
+    assert not framer.has_partial_message
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -57,7 +57,7 @@ def test_messages_come_out_whole_however_they_are_split_and_joined(seed: int):
         joined = joined[at:]
         found += cut(framer)
     assert [frame for frame in found if frame != PING] == stream
-    assert not framer.is_midway
+    assert not framer.has_partial_message
 
 
 def test_octet_by_octet():
@@ -70,7 +70,7 @@ def test_octet_by_octet():
 
 
 @pytest.mark.parametrize(
-    ("data", "pings", "is_midway"),
+    ("data", "pings", "is_partial"),
     [
         (b"\r\n\r\n", 1, False),
         (b"\r\n", 0, False),
@@ -81,11 +81,11 @@ def test_octet_by_octet():
         (b"O", 0, True),
     ],
 )
-def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is_midway: bool):
+def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is_partial: bool):
     """RFC 5626 §3.5.1, RFC 3261 §7.5."""
     framer = fed(data)
     assert cut(framer) == [PING] * pings
-    assert framer.is_midway == is_midway
+    assert framer.has_partial_message == is_partial
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Hop:
         self.handler = lambda request, upstream: None
         self.transports = Transports(lambda: self.now)
         self.transports.add(Datagrams(self))
-        self.transports.streams = self
+        self.transports.add_carrier("TCP", self)
         self.layer = Layer(self.transports, lambda: self.now)
         self.layer.on_request = self.serve
         self.layer.on_ack = lambda request, flow: self.acks.append(request)
@@ -75,7 +75,7 @@ class Hop:
     def is_open(self, flow: Flow) -> bool:
         return not self.is_broken
 
-    def leads_on(self, flow: Flow) -> bool:
+    def is_reachable(self, flow: Flow) -> bool:
         return not self.is_broken
 
     def start(self) -> None: ...

@@ -11,7 +11,7 @@ from sip.transport.udp import UdpSocket
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has the loopback address of IPv6."""
+    """Return True if this machine has the loopback address of IPv6."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.bind(("::1", 0))
@@ -22,7 +22,7 @@ def has_ipv6() -> bool:
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
-CLOSED = ("127.0.0.1", 9)  # the discard port, where nobody listens
+CLOSED = ("127.0.0.1", 9)  # the discard port, where no process listens
 
 
 class Ear:

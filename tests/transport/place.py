@@ -1,4 +1,4 @@
-"""Streams on the loopback addresses of this machine: real sockets, gevent's loop, no server."""
+"""TcpCarrier on the loopback addresses of this machine: real sockets, gevent's loop, no server."""
 
 import socket as plain_socket
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from gevent import socket
 
 from sip.message.framing import BadStream
 from sip.transport.flow import Flow
-from sip.transport.tcp import Streams
+from sip.transport.tcp import TcpCarrier
 from tests.transport.ears import until
 
 HOST = "127.0.0.1"
@@ -20,7 +20,7 @@ def message(text: str = "hello", body: bytes = b"") -> bytes:
 
 @dataclass
 class Place:
-    """Streams that listen, what they have heard, and a clock to turn."""
+    """TcpCarrier that listen, what they have heard, and a clock to turn."""
 
     now: float = 100.0
     heard: list[tuple[bytes, Flow]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self.handler = lambda data, flow: None
-        self.streams = Streams(self.receive, self.closed.append, self.refuse, lambda: self.now)
+        self.streams = TcpCarrier(self.receive, self.closed.append, self.refuse, lambda: self.now)
         self.port = self.streams.listen((HOST, 0)).local[1]
         self.streams.start()
 

@@ -1,4 +1,4 @@
-"""Who is not heard at all, and how the server learns that it is behind."""
+"""Rejected sources, and how the server notices a backlog."""
 
 import socket as plain_socket
 
@@ -6,7 +6,7 @@ import pytest
 
 from sip.transport.flow import Flow, network_of
 from sip.transport.transports import Transports
-from sip.transport.udp import BEHIND_PART, UdpSocket
+from sip.transport.udp import BACKLOG_DIVISOR, UdpSocket
 from tests.transport.ears import until
 from tests.transport.place import Place
 
@@ -24,8 +24,8 @@ def place():
 
 
 @pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
-def test_what_is_not_admitted_is_not_read_nor_counted_nor_logged(datagram, caplog):
-    """Whatever it is; so a refusal costs next to nothing."""
+def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
+    """For every content, so that a rejection costs little."""
     transports = Transports(lambda: 100.0)
     transports.admits = lambda flow: flow.remote[0] != BAD
     transports.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
@@ -34,7 +34,7 @@ def test_what_is_not_admitted_is_not_read_nor_counted_nor_logged(datagram, caplo
     assert transports.counts
 
 
-def test_a_connection_that_is_not_admitted_is_closed_at_once(place: Place):
+def test_a_rejected_connection_is_closed(place: Place):
     place.streams.admits = lambda flow: flow.remote[0] != "127.0.0.66"
     refused, taken = place.connect("127.0.0.66"), place.connect("127.0.0.7")
     assert refused.recv(1) == b""
@@ -42,32 +42,32 @@ def test_a_connection_that_is_not_admitted_is_closed_at_once(place: Place):
     taken.close()
 
 
-def test_a_socket_is_behind_when_much_waits_in_it_and_no_longer_when_it_is_read():
+def test_a_socket_has_a_backlog_until_it_is_read():
     heard = []
     sock = UdpSocket(("127.0.0.1", 0), lambda data, flow: heard.append(data), lambda data: None)
     sock.socket.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_RCVBUF, 64 * 1024)
     room = sock.granted_buffer_bytes * 2
     with plain_socket.socket(plain_socket.AF_INET, plain_socket.SOCK_DGRAM) as peer:
-        assert not sock.is_behind
+        assert not sock.has_backlog
         peer.sendto(b"x" * 100, sock.local)
-        assert not sock.is_behind
-        for _ in range(room // BEHIND_PART // 512):  # octets of memory that each takes at least
+        assert not sock.has_backlog
+        for _ in range(room // BACKLOG_DIVISOR // 512):  # octets of memory that each takes at least
             peer.sendto(b"x" * 100, sock.local)
-        assert sock.is_behind
+        assert sock.has_backlog
         sock.start()
-        until(lambda: not sock.is_behind)
+        until(lambda: not sock.has_backlog)
         until(lambda: heard)
     sock.stop()
 
 
-def test_where_the_kernel_does_not_say_nobody_is_behind():
+def test_an_old_kernel_reports_no_backlog():
     class Old:
         def getsockopt(self, *option):
             raise OSError(92, "Protocol not available")
 
     sock = UdpSocket(("127.0.0.1", 0), lambda data, flow: None, lambda data: None)
     sock.socket, real = Old(), sock.socket
-    assert not sock.is_behind
+    assert not sock.has_backlog
     real.close()
 
 

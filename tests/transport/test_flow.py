@@ -4,7 +4,7 @@ import pytest
 
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_via
-from sip.transport.flow import Flow, parse_flow, reply_flow, shows_source, source_stamp
+from sip.transport.flow import Flow, parse_flow, reply_flow, source_stamp, via_matches_source
 
 US = ("192.0.2.1", 5060)
 US6 = ("2001:db8::1", 5060)
@@ -17,7 +17,7 @@ def flow_from(host: str, port: int, transport: str = "UDP") -> Flow:
 @pytest.mark.parametrize(
     ("via", "source", "stamp"),
     [
-        # §18.2.1: an address that is the source needs nothing, whatever its port
+        # §18.2.1: an address that is the source needs nothing, with any port
         ("SIP/2.0/UDP 192.0.2.7", ("192.0.2.7", 5060), ""),
         ("SIP/2.0/UDP 192.0.2.7:5062", ("192.0.2.7", 40000), ""),
         # another address, or a name
@@ -41,14 +41,14 @@ def flow_from(host: str, port: int, transport: str = "UDP") -> Flow:
         ),
     ],
 )
-def test_a_via_is_stamped_with_the_source_where_it_does_not_say_it(via, source, stamp):
+def test_a_via_gets_the_source_it_does_not_name(via, source, stamp):
     """RFC 3261 §18.2.1, RFC 3581 §4."""
     assert source_stamp(parse_via(via), flow_from(*source)) == stamp
 
 
 @pytest.mark.parametrize("sent_by", ["192.0.2.7:99999", "192.0.2.7:", "[::1", "a..b:x"])
 def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
-    """The sender is told nothing, for nobody knows where it listens."""
+    """The sender gets no response, because its listening port is unknown."""
     with pytest.raises(BadMessage):
         source_stamp(parse_via(f"SIP/2.0/UDP {sent_by}"), flow_from("192.0.2.7", 5060))
 
@@ -63,7 +63,7 @@ def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
         ("SIP/2.0/UDP phone.example.com", ("192.0.2.7", 5060), ("192.0.2.7", 5060)),
         # RFC 3581 §4: the source port
         ("SIP/2.0/UDP 10.0.0.1:5070;rport", ("192.0.2.7", 40000), ("192.0.2.7", 40000)),
-        # where a sender would have us aim at somebody else
+        # a sender could aim the response at another host
         (
             "SIP/2.0/UDP 192.0.2.7;maddr=198.51.100.1;received=198.51.100.1",
             ("192.0.2.7", 5060),
@@ -73,7 +73,7 @@ def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
         ("SIP/2.0/UDP [2001:db8::8];rport", ("2001:db8::7", 40000), ("2001:db8::7", 40000)),
     ],
 )
-def test_a_response_goes_to_the_source_and_leaves_where_the_request_came_in(via, source, to):
+def test_a_response_goes_back_between_the_same_addresses(via, source, to):
     """RFC 3261 §18.2.2, RFC 3581 §4: from the address and port that were asked."""
     flow = flow_from(*source)
     assert reply_flow(parse_via(via), flow) == flow._replace(remote=to)
@@ -103,10 +103,10 @@ def test_on_a_connection_a_response_takes_the_connection():
         ("[2001:db8::7]", ("2001:db8::8", 5060), False),
     ],
 )
-def test_a_via_tells_whether_somebody_rewrote_addresses_on_the_way(sent_by, source, truthful):
+def test_a_via_shows_whether_a_nat_is_on_the_path(sent_by, source, truthful):
     """A phone behind NAT knows itself by another address; without rport its port is meant."""
     via = parse_via(f"SIP/2.0/UDP {sent_by};branch=z9hG4bK1")
-    assert shows_source(via, flow_from(*source)) is truthful
+    assert via_matches_source(via, flow_from(*source)) is truthful
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_flow_is_written_as_a_uri_parameter_may_be():
         *("TCP/a:1/b:1/0/5060", "TCP/a:1/b:1/٣/5060", "TCP/a:1/b:1/" + "9" * 5000 + "/1"),
     ],
 )
-def test_what_is_no_flow_is_refused(text):
+def test_a_malformed_flow_is_rejected(text):
     """It came from the network or from a file."""
     with pytest.raises(BadMessage):
         parse_flow(text)

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from sip.transport.flow import Flow
-from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
+from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_CHECKS
 from sip.transport.tcp_connection import READ_SIZE
 from tests.transport.ears import until
 from tests.transport.place import Place, message
@@ -16,7 +16,7 @@ SLOW = "127.0.0.66"
 
 
 class Share:
-    """What is `left` to those who come from SLOW; `looks` is how often that was asked."""
+    """The share `left` to connections from SLOW; `looks` counts the questions about it."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -38,14 +38,12 @@ def share(place: Place) -> Share:
     return Share(place)
 
 
-def looked(seconds: float = 3 * SECONDS_BETWEEN_LOOKS) -> None:
+def looked(seconds: float = 3 * SECONDS_BETWEEN_CHECKS) -> None:
     """Let the server look a few times."""
     gevent.sleep(seconds)
 
 
-def test_what_a_peer_says_beyond_its_share_is_heard_later_in_order_and_whole(
-    place: Place, share: Share
-):
+def test_messages_over_the_share_are_delayed_in_order(place: Place, share: Share):
     slow = place.connect(SLOW)
     said = [message(f"m{number}") for number in range(40)]
     slow.sendall(b"".join(said))
@@ -79,14 +77,14 @@ def test_connections_of_one_source_have_their_turns(place: Place, share: Share):
     assert sorted(data for data, _ in place.heard) == [message(f"{number}") for number in range(3)]
 
 
-def test_who_waits_is_looked_at_now_and_then(place: Place, share: Share):
+def test_paused_connections_are_checked_now_and_then(place: Place, share: Share):
     """No turning in circles, although its socket can be read all the time."""
     slow = place.connect(SLOW)
     slow.sendall(message("slow"))
     looked()
     share.looks = 0
     looked(0.5)
-    assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_LOOKS + 2
+    assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_CHECKS + 2
 
 
 def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: Share):
@@ -103,10 +101,10 @@ def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: 
             gevent.sleep(0)
     assert sent < 30_000_000
     (connection,) = place.streams.connections.values()
-    assert connection.held <= READ_SIZE
+    assert connection.buffered <= READ_SIZE
 
 
-def test_who_waits_too_long_is_let_go(place: Place, share: Share):
+def test_a_connection_paused_too_long_is_closed(place: Place, share: Share):
     """What it asked is over by then for itself (§17.1.1.2)."""
     slow = place.connect(SLOW)
     share.left = 1
@@ -115,17 +113,17 @@ def test_who_waits_too_long_is_let_go(place: Place, share: Share):
     slow.sendall(message("b"))
     looked()
     place.now += MESSAGE_SECONDS - 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     looked()
     until(lambda: place.held == 1)
     place.now += 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
     assert place.streams.counts["connections that waited too long"] == 1
     assert len(place.heard) == 1
 
 
-def test_who_has_gone_on_may_be_silent(place: Place, share: Share):
+def test_a_resumed_connection_may_be_silent(place: Place, share: Share):
     """That it had to wait is forgotten."""
     slow = place.connect(SLOW)
     slow.sendall(message("a"))
@@ -133,7 +131,7 @@ def test_who_has_gone_on_may_be_silent(place: Place, share: Share):
     share.left = 10
     place.hears(1)
     place.now += 2 * MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)
     slow.sendall(message("b"))
     place.hears(2)
@@ -170,4 +168,4 @@ def test_one_that_is_closed_while_it_waits_leaves_nothing(place: Place, share: S
     share.left = 5
     looked()
     assert place.heard == []
-    assert not place.streams._waiting
+    assert not place.streams._paused

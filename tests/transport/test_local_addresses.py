@@ -21,28 +21,28 @@ def is_own() -> LocalAddresses:
     return LocalAddresses(Transports(lambda: 0.0))
 
 
-def test_what_was_known_holds_while_no_descriptor_is_left(is_own, monkeypatch):
+def test_the_last_result_is_used_without_descriptors(is_own, monkeypatch):
     """However often it is asked anew."""
     assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
     with monkeypatch.context() as patch:
         patch.setattr(socket, "socket", NoSockets)
         for _ in range(3):
-            is_own.forget()
+            is_own.clear_cache()
             assert [is_own(host) for host in ("127.0.0.1", "192.0.2.200")] == [True, False]
-        assert not is_own("127.0.0.2")  # nobody has asked before
-    is_own.forget()
+        assert not is_own("127.0.0.2")  # not asked before
+    is_own.clear_cache()
     assert is_own("127.0.0.2")
 
 
-def test_what_is_remembered_for_then_has_a_bound(is_own):
-    for number in range(3 * is_own.KEPT_HOSTS):
+def test_the_last_results_are_limited(is_own):
+    for number in range(3 * is_own.MAX_CACHED_HOSTS):
         is_own(f"192.0.2.{number % 250}.{number}")
         if number % 100 == 0:
-            is_own.forget()
-    assert len(is_own._known_before) <= 2 * is_own.KEPT_HOSTS
+            is_own.clear_cache()
+    assert len(is_own._known_before) <= 2 * is_own.MAX_CACHED_HOSTS
 
 
-def test_the_way_to_a_peer_is_remembered_while_no_descriptor_is_left(monkeypatch):
+def test_a_local_address_is_cached_while_descriptors_are_short(monkeypatch):
     now = [0.0]
     transports = Transports(lambda: now[0])
     peer = ("127.0.0.9", 5060)

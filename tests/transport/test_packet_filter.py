@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from sip.transport import packet_filter
-from sip.transport.packet_filter import Thinned, program
+from sip.transport.packet_filter import SampleRule, program
 from sip.transport.transports import Transports
 from tests.transport.ears import needs_ipv6
 
@@ -14,7 +14,7 @@ FLOOD, OTHER = "127.0.0.66", "127.0.0.7"
 
 
 class Mouth:
-    """A socket that datagrams come to, and those who send them."""
+    """A socket that receives datagrams, and the sockets of its senders."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -62,12 +62,12 @@ def where(*senders: socket.socket) -> list[tuple[str, int]]:
     return [sender.getsockname()[:2] for sender in senders]
 
 
-def test_who_is_shut_out_is_not_heard_and_everybody_else_is(mouth):
+def test_only_datagrams_of_the_filtered_source_are_dropped(mouth):
     mouth = mouth()
     bad, other = mouth.opened(FLOOD), mouth.opened(OTHER)
-    assert packet_filter.thin(mouth.socket, [Thinned(FLOOD, 0.0)])
+    assert packet_filter.attach(mouth.socket, [SampleRule(FLOOD, 0.0)])
     assert mouth.gets(bad, other) == where(other)
-    assert packet_filter.thin(mouth.socket, [])
+    assert packet_filter.attach(mouth.socket, [])
     assert mouth.gets(bad, other) == where(bad, other)
 
 
@@ -75,18 +75,18 @@ def test_of_a_flood_a_part_comes_through(mouth):
     """A quarter: of 2000 it is 500, give or take 100, which is five times the deviation."""
     mouth = mouth()
     bad, other = mouth.opened(FLOOD), mouth.opened(OTHER)
-    assert packet_filter.thin(mouth.socket, [Thinned(FLOOD, 0.25)])
+    assert packet_filter.attach(mouth.socket, [SampleRule(FLOOD, 0.25)])
     assert 400 < len(mouth.gets(bad, each=2000)) < 600
     assert len(mouth.gets(other, each=100)) == 100
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
-def test_ports_that_are_proven_are_heard_at_an_address_that_is_not(mouth, host):
+def test_exempt_ports_of_a_filtered_address_get_through(mouth, host):
     mouth = mouth(host)
     bad, first, second = (mouth.opened(host) for _ in range(3))
     ports = (first.getsockname()[1], second.getsockname()[1])
     source = "::/64" if ":" in host else host
-    assert packet_filter.thin(mouth.socket, [Thinned(source, 0.0, ports)])
+    assert packet_filter.attach(mouth.socket, [SampleRule(source, 0.0, ports)])
     assert mouth.gets(bad, first, second) == where(first, second)
 
 
@@ -119,7 +119,9 @@ def keeps(instructions, datagram: dict[int, int]) -> bool:
 def test_of_ipv6_a_network_is_told_from_those_beside_it():
     """Of which the loopback address shows too little: it has no words but zeros."""
     shut_out = ["2001:db8:0:1::/64", "2001:db8:5::/64", "fe80::/64"]
-    instructions = program([Thinned(source, 0.0, (5060,)) for source in shut_out], socket.AF_INET6)
+    instructions = program(
+        [SampleRule(source, 0.0, (5060,)) for source in shut_out], socket.AF_INET6
+    )
     ip = -0x100000
     for host in ("2001:db8:0:1::9", "2001:db8:5::", "fe80::1", "2001:db8::1", "2001:db9:0:1::1"):
         address = ip_address(host).packed
@@ -135,7 +137,7 @@ def test_of_ipv6_both_halves_of_the_network_are_compared(mouth):
     mouth = mouth("::1")
     peer = mouth.opened("::1")
     for source, heard in [("0:0:0:1::/64", 1), ("1::/64", 1), ("::/64", 0)]:
-        assert packet_filter.thin(mouth.socket, [Thinned(source, 0.0)])
+        assert packet_filter.attach(mouth.socket, [SampleRule(source, 0.0)])
         assert len(mouth.gets(peer)) == heard, source
 
 
@@ -145,32 +147,34 @@ def test_each_of_many_sources_has_its_own_part_and_its_own_ports(mouth):
     first, between, last = (mouth.opened(f"127.0.1.{number}") for number in (0, 100, 255))
     phone = mouth.opened("127.0.1.100")
     sources = [
-        Thinned(f"127.0.1.{number}", float(number == 255), tuple(range(1, 6)))
+        SampleRule(f"127.0.1.{number}", float(number == 255), tuple(range(1, 6)))
         for number in range(256)
     ]
-    sources[100] = Thinned("127.0.1.100", 0.0, (*range(1, 50), phone.getsockname()[1]))
-    assert packet_filter.thin(mouth.socket, sources)
+    sources[100] = SampleRule("127.0.1.100", 0.0, (*range(1, 50), phone.getsockname()[1]))
+    assert packet_filter.attach(mouth.socket, sources)
     assert mouth.gets(first, between, last, phone) == where(last, phone)
 
 
 def test_sources_of_the_other_family_are_no_business_of_a_socket(mouth):
     mouth = mouth()
-    assert program([Thinned("2001:db8::/64", 0.0)], socket.AF_INET) == []
-    assert program([Thinned(FLOOD, 0.0)], socket.AF_INET6) == []
+    assert program([SampleRule("2001:db8::/64", 0.0)], socket.AF_INET) == []
+    assert program([SampleRule(FLOOD, 0.0)], socket.AF_INET6) == []
     bad = mouth.opened(FLOOD)
-    assert packet_filter.thin(mouth.socket, [Thinned("2001:db8::/64", 0.0), Thinned(FLOOD, 0.0)])
+    assert packet_filter.attach(
+        mouth.socket, [SampleRule("2001:db8::/64", 0.0), SampleRule(FLOOD, 0.0)]
+    )
     assert mouth.gets(bad) == []
-    assert packet_filter.thin(mouth.socket, [Thinned("2001:db8::/64", 0.0)])
+    assert packet_filter.attach(mouth.socket, [SampleRule("2001:db8::/64", 0.0)])
     assert mouth.gets(bad) == where(bad)
 
 
-def test_where_the_kernel_takes_no_such_program_everything_comes_in(mouth):
+def test_without_kernel_support_nothing_is_filtered(mouth):
     """As when it is longer than a kernel takes: the one before it is gone, too."""
     mouth = mouth()
     bad = mouth.opened(FLOOD)
-    assert packet_filter.thin(mouth.socket, [Thinned(FLOOD, 0.0)])
-    many = [Thinned(f"10.0.{n >> 8}.{n & 255}", 0.0, tuple(range(100))) for n in range(256)]
-    assert not packet_filter.thin(mouth.socket, [Thinned(FLOOD, 0.0), *many])
+    assert packet_filter.attach(mouth.socket, [SampleRule(FLOOD, 0.0)])
+    many = [SampleRule(f"10.0.{n >> 8}.{n & 255}", 0.0, tuple(range(100))) for n in range(256)]
+    assert not packet_filter.attach(mouth.socket, [SampleRule(FLOOD, 0.0), *many])
     assert mouth.gets(bad) == where(bad)
 
     asked = []
@@ -182,11 +186,11 @@ def test_where_the_kernel_takes_no_such_program_everything_comes_in(mouth):
             asked.append(option)
             raise OSError(92, "Protocol not available")
 
-    assert not packet_filter.thin(OtherSystem(), [Thinned(FLOOD, 0.0)])
+    assert not packet_filter.attach(OtherSystem(), [SampleRule(FLOOD, 0.0)])
     assert asked == [26, 27] * 2  # SO_ATTACH_FILTER, SO_DETACH_FILTER
 
 
-def test_a_program_that_has_no_room_beside_the_one_before_takes_its_place():
+def test_a_program_without_memory_replaces_the_old_one():
     """The memory for both is that of one socket; older kernels grant 20 kB."""
 
     class Narrow:
@@ -200,7 +204,7 @@ def test_a_program_that_has_no_room_beside_the_one_before_takes_its_place():
 
     narrow = Narrow()
     for _ in range(3):
-        assert packet_filter.thin(narrow, [Thinned(FLOOD, 0.0)])
+        assert packet_filter.attach(narrow, [SampleRule(FLOOD, 0.0)])
         assert narrow.held
 
 
@@ -210,7 +214,7 @@ def test_every_socket_of_the_server_is_thinned(ears):
     first, second = ears(), ears("127.0.0.2")
     for ear in (first, second):
         transports.add(ear.socket)
-    assert transports.thin([Thinned(FLOOD, 0.0)])
+    assert transports.set_packet_filter([SampleRule(FLOOD, 0.0)])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bad:
         bad.bind((FLOOD, 0))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as good:
@@ -219,8 +223,8 @@ def test_every_socket_of_the_server_is_thinned(ears):
                 bad.sendto(b"bad", ear.socket.local)
                 good.sendto(b"good", ear.socket.local)
     assert first.hears(1) == second.hears(1) == [b"good"]
-    first.socket.thin = lambda sources: False
-    assert not transports.thin([])
+    first.socket.set_packet_filter = lambda sources: False
+    assert not transports.set_packet_filter([])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bad:
         bad.bind((FLOOD, 0))
         bad.sendto(b"bad", second.socket.local)

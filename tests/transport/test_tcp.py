@@ -19,7 +19,7 @@ from tests.transport.place import HOST, Place, listens, message
 # In
 
 
-def test_messages_come_in_one_by_one_with_the_flow_of_their_connection(place: Place):
+def test_messages_carry_the_flow_of_their_connection(place: Place):
     one, other = place.connect(), place.connect("127.0.0.2")
     one.sendall(message("a") + message("b", b"body"))
     other.sendall(message("c"))
@@ -32,7 +32,7 @@ def test_messages_come_in_one_by_one_with_the_flow_of_their_connection(place: Pl
     assert {flow.remote for _, flow in place.heard} == {one.getsockname(), other.getsockname()}
 
 
-def test_a_handler_that_waits_keeps_nobody_waiting(place: Place):
+def test_a_waiting_handler_delays_no_other_message(place: Place):
     """Neither what follows in the same segment, nor what comes later, nor other connections."""
     done = Event()
     place.handler = lambda data, flow: data.startswith(b"wait") and done.wait()
@@ -45,7 +45,7 @@ def test_a_handler_that_waits_keeps_nobody_waiting(place: Place):
     done.set()
 
 
-def test_an_exception_of_a_handler_ends_neither_the_connection_nor_the_reader(place: Place, caplog):
+def test_a_failing_handler_ends_no_connection(place: Place, caplog):
     def fails(data, flow):
         raise RuntimeError("a fault of ours")
 
@@ -69,7 +69,7 @@ def test_a_ping_is_answered(place: Place):
     assert one.recv(65_536) == b"\r\n\r\n"
 
 
-def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Place):
+def test_a_broken_stream_gets_a_response_and_is_closed(place: Place):
     """What follows would be read as something that its sender didn't mean."""
     one = place.connect()
     one.sendall(b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n" + message("smuggled") + b"x" * 400_000)
@@ -78,7 +78,7 @@ def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Plac
     assert [bad.status for bad in place.refused] == [400]
     assert place.heard == []
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -86,15 +86,15 @@ def test_after_what_cannot_be_told_apart_comes_an_answer_and_the_end(place: Plac
 
 
 @pytest.mark.parametrize("said", [b"", b"x", b"\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n", b"\0"])
-def test_who_says_nothing_whole_is_let_go_in_time(place: Place, said: bytes):
+def test_a_partial_message_ends_the_connection_in_time(place: Place, said: bytes):
     one = place.connect()
     one.sendall(said)
     until(lambda: place.held == 1)
     place.now += MESSAGE_SECONDS - 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)
     place.now += 0.1
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -105,11 +105,11 @@ def test_an_octet_now_and_then_wins_no_time(place: Place):
     until(lambda: place.held == 1)
     for _ in range(3):
         place.now += 10.0
-        place.streams.close_late(place.now)
+        place.streams.close_expired(place.now)
         one.sendall(b"P")
         until(lambda: place.held == 1)
     place.now += 2.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
@@ -120,7 +120,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
     one.sendall(message("lo")[2:])
     place.hears(2)
     place.now += 100_000.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     one.sendall(message("b"))
     place.hears(3)
 
@@ -128,7 +128,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
 # Bounds
 
 
-def test_one_address_holds_so_many_connections_and_others_are_served(place: Place, monkeypatch):
+def test_connections_per_address_are_limited(place: Place, monkeypatch):
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 3)
     ours = [place.connect() for _ in range(3)]
     until(lambda: place.held == 3)
@@ -142,7 +142,7 @@ def test_one_address_holds_so_many_connections_and_others_are_served(place: Plac
 
 
 def test_all_together_hold_so_many(place: Place):
-    place.streams._most = 2
+    place.streams._max_connections = 2
     place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
     assert place.connect("127.0.0.3").recv(1) == b""
@@ -150,7 +150,7 @@ def test_all_together_hold_so_many(place: Place):
         place.streams.open((HOST, place.port), ("127.0.0.4", 5060))
 
 
-def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(place, monkeypatch):
+def test_without_descriptors_accepting_pauses(place, monkeypatch):
     monkeypatch.setattr(listener, "SECONDS_WITHOUT_DESCRIPTORS", 0.05)
     listening = place.streams.listen((HOST, 0))
     listening.start()
@@ -175,7 +175,7 @@ def test_without_a_descriptor_nobody_is_taken_for_a_while_and_nothing_spins(plac
 # Out
 
 
-def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: Place):
+def test_a_connection_is_opened_once_and_sends_its_messages(place: Place):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     place.streams.send(b"one", flow)
@@ -190,19 +190,19 @@ def test_a_connection_is_opened_once_and_what_it_was_opened_for_goes_out(place: 
     assert place.hears(1) == [message("answer")]
     assert place.heard[0][1] == flow
     place.now += 1000.0
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 1)  # it has been opened, and may be silent
     peer.close()
     server.close()
     until(lambda: place.held == 0)
     assert place.closed == [flow.connection]
-    with suppress(OSError):  # where the system says at once that nobody listens
+    with suppress(OSError):  # the system may report the refusal at once
         again = place.streams.send(b"three", flow)
         assert again.remote == remote
         until(lambda: place.closed == [flow.connection, again.connection])
 
 
-def test_what_a_connection_was_opened_for_is_reported_when_nobody_listens(place: Place):
+def test_a_refused_connection_is_reported(place: Place):
     server, remote = listens()
     server.close()
     try:
@@ -228,14 +228,14 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
     place.streams.send(b"one", flow)
     until(lambda: place.held == 1)
     place.now += stream.CONNECT_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     assert place.closed == [flow.connection]
     until(lambda: place.held == 0)
     for one in (*fill, server):
         one.close()
 
 
-def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place: Place):
+def test_a_response_opens_a_connection_to_the_via_port(place: Place):
     """§18.2.2."""
     server, remote = listens()
     one = place.connect()
@@ -244,9 +244,9 @@ def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place
     flow = place.heard[0][1]
     one.close()
     until(lambda: place.held == 0)
-    assert not place.streams.leads_on(flow)
+    assert not place.streams.is_reachable(flow)
     again = flow._replace(port=remote[1])
-    assert place.streams.leads_on(again)
+    assert place.streams.is_reachable(again)
     went = place.streams.send(b"answer", again)
     assert went == (*again[:2], remote, went.connection, remote[1])
     assert place.streams.send(b"", went) == went
@@ -257,7 +257,7 @@ def test_an_answer_goes_to_the_port_of_the_via_when_its_connection_is_gone(place
     server.close()
 
 
-def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
+def test_a_peer_that_does_not_read_is_closed(place: Place):
     """What it is sent waits within a bound; the rest has failed."""
     slow, quick = place.connect(), place.connect()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -281,7 +281,7 @@ def test_a_peer_that_does_not_read_blocks_nobody_and_ends(place: Place):
     until(lambda: place.held == 1)
 
 
-def test_what_does_not_fit_at_once_goes_out_when_the_peer_reads_on(place: Place):
+def test_unsent_octets_go_out_when_the_peer_reads(place: Place):
     one = place.connect()
     one.sendall(message("a"))
     place.hears(1)

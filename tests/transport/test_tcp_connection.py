@@ -12,8 +12,8 @@ from gevent.event import Event
 from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
-from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS
-from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, TURN
+from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
+from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.transport.ears import until
 from tests.transport.place import HOST, Place, listens, message
@@ -55,7 +55,7 @@ def read_all(peer: socket.socket) -> bytes:
 # Turns
 
 
-def test_who_says_a_thousand_things_at_once_takes_turns_with_others(place: Place):
+def test_a_busy_connection_takes_turns_with_others(place: Place):
     """With other connections, and with timers."""
     talker, other = place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
@@ -74,11 +74,11 @@ def test_who_says_a_thousand_things_at_once_takes_turns_with_others(place: Place
     assert heard.count(message("much")) == 1000
 
 
-def test_what_waits_behind_a_waiting_handler_is_handled_once(place: Place):
+def test_messages_after_a_waiting_handler_are_handled_once(place: Place):
     """Each by another reader, and in its order."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
-    texts = [message(str(number)) for number in range(3 * TURN)]
+    texts = [message(str(number)) for number in range(3 * MESSAGES_PER_TURN)]
     place.connect().sendall(b"".join(texts))
     assert place.hears(len(texts)) == texts
     done.set()
@@ -106,7 +106,7 @@ def test_octet_by_octet_in_segments_of_their_own(place: Place):
 
 
 @pytest.mark.parametrize("said", [b"", b"OPTI", message("a"), message("a") + b"OPTI", BAD])
-def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
+def test_a_reset_at_any_moment_does_no_harm(place: Place, said: bytes, caplog):
     peer = place.connect()
     peer.sendall(said)
     until(lambda: place.held == 1)
@@ -114,11 +114,11 @@ def test_a_reset_at_any_moment_harms_nobody(place: Place, said: bytes, caplog):
     until(lambda: place.held == 0)
     assert len(place.closed) == 1
     assert not place.streams._deadlines
-    assert not place.streams._of_network
+    assert not place.streams._per_network
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Place):
+def test_a_connection_closed_during_its_handler_is_removed(place: Place):
     """With the half message behind it, and the time that this had."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
@@ -131,24 +131,24 @@ def test_a_connection_that_ends_while_its_handler_waits_is_forgotten(place: Plac
     done.set()
     until(lambda: place.held == 0)
     assert not place.streams._deadlines
-    assert not place.streams._again
-    assert place.streams._held == 0
+    assert not place.streams._scheduled
+    assert place.streams._buffered == 0
 
 
-def test_who_says_no_more_gets_what_waits_for_it(place: Place):
+def test_a_half_closed_peer_gets_the_unsent_octets(place: Place):
     """And nothing after it: a flow of it leads nowhere from then on."""
     peer = place.connect()
     flow = flow_of(place, peer)
     sent = fill(place, flow)
     peer.shutdown(socket.SHUT_WR)
-    until(lambda: not place.streams.leads_on(flow))
+    until(lambda: not place.streams.is_reachable(flow))
     with pytest.raises(OSError, match="closed"):
         place.streams.send(b"late", flow)
     assert len(read_all(peer)) == sent
     until(lambda: place.held == 0)
 
 
-def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
+def test_a_half_closed_peer_that_does_not_read_is_closed(place: Place):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
@@ -156,18 +156,18 @@ def test_who_says_no_more_and_reads_nothing_ends_in_time(place: Place):
     until(lambda: place.held == 1)
     assert place.closed == []
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
     assert place.closed == [flow.connection]
 
 
-def test_a_refusal_comes_behind_what_waits(place: Place):
+def test_a_refusal_is_sent_after_unsent_octets(place: Place):
     peer = place.connect()
     flow = flow_of(place, peer)
     sent = fill(place, flow)
     peer.sendall(BAD)
     until(lambda: place.refused)
-    assert not place.streams.leads_on(flow)
+    assert not place.streams.is_reachable(flow)
     everything = read_all(peer)
     assert len(everything) == sent + len(b"refused")
     assert everything.endswith(b"refused")
@@ -175,13 +175,13 @@ def test_a_refusal_comes_behind_what_waits(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(place: Place):
-    """§18.2.2: though nobody had told us before."""
+def test_a_broken_connection_is_replaced_while_sending(place: Place):
+    """§18.2.2: even before the loop has reported the end."""
     server, remote = listens()
     peer = place.connect()
     flow = flow_of(place, peer)
     resets(peer)
-    assert place.streams.leads_on(flow)  # the loop has not run since
+    assert place.streams.is_reachable(flow)  # the loop has not run since
     place.streams.send(b"answer", flow._replace(port=remote[1]))
     again, _ = server.accept()
     again.settimeout(10.0)
@@ -190,33 +190,33 @@ def test_an_answer_to_a_connection_that_turns_out_to_be_broken_goes_to_the_port(
     server.close()
 
 
-def test_a_number_of_before_a_restart_means_nobody_new(place: Place):
+def test_a_number_from_before_a_restart_names_no_connection(place: Place):
     """Were it to come again, an old flow would lead to a stranger."""
     flow = flow_of(place, place.connect())
     stale = flow._replace(remote=("127.0.0.9", 5060))
-    assert place.streams.leads_on(flow)
-    assert not place.streams.leads_on(stale)
+    assert place.streams.is_reachable(flow)
+    assert not place.streams.is_reachable(stale)
     with pytest.raises(OSError, match="closed"):
         place.streams.send(b"answer", stale)
 
 
-def test_the_system_gives_up_in_time_what_nobody_acknowledges(place: Place):
+def test_unacknowledged_octets_end_the_connection(place: Place):
     """§17.1.1.2: no later than a transaction; by itself it would try for a quarter of an hour."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].sock
+        sock = place.streams.connections[flow.connection].stream
         patience = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert patience == 1000 * MESSAGE_SECONDS
     server.close()
 
 
-def test_the_system_probes_who_is_silent(place: Place):
+def test_a_silent_peer_is_probed_by_the_kernel(place: Place):
     """So routers remember the connection, and a phone that has vanished ends it."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].sock
+        sock = place.streams.connections[flow.connection].stream
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
@@ -232,23 +232,23 @@ def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
     peer.sendall(b"\r\n\r\nOPT")
     assert peer.recv(10) == b"\r\n"
     place.now += MESSAGE_SECONDS
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
 
 
-def test_who_pings_and_does_not_read_has_us_keep_nothing(place: Place):
-    """RFC 5626 §3.5.1 pongs are for who reads them."""
+def test_pongs_are_not_buffered_for_a_peer_that_does_not_read(place: Place):
+    """RFC 5626 §3.5.1: pongs are only for peers that read."""
     peer = place.connect()
     flow = flow_of(place, peer)
     kept = place.streams.connections[flow.connection]
     fill(place, flow)
-    before = kept.held
+    before = kept.buffered
     peer.sendall(b"\r\n\r\n" * 50_000 + message("b"))
     place.hears(2)
-    assert kept.held <= before
+    assert kept.buffered <= before
 
 
-def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_fails(place: Place):
+def test_a_burst_while_connecting_fails_only_in_part(place: Place):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     call, failed = b"x" * 1400, 0
@@ -270,43 +270,43 @@ def test_of_a_burst_for_a_connection_that_is_being_opened_only_what_is_too_much_
     server.close()
 
 
-def test_all_together_hold_so_much_and_who_holds_most_goes_first(place: Place, monkeypatch):
-    monkeypatch.setattr(stream, "MAX_HELD", 100_000)
+def test_over_the_buffer_limit_the_largest_is_closed(place: Place, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_BUFFERED", 100_000)
     small, large, other = (place.connect(f"127.0.0.{number}") for number in (1, 2, 3))
     half = message("half", b"x" * 120_000)
     small.sendall(half[:10_000])
     large.sendall(half[:60_000])
-    until(lambda: place.streams._held == 70_000)
+    until(lambda: place.streams._buffered == 70_000)
     other.sendall(half[:40_000])
     with suppress(ConnectionResetError):
         assert large.recv(1) == b""
     until(lambda: place.held == 2)
-    assert place.streams._held == 50_000
+    assert place.streams._buffered == 50_000
     small.sendall(message("half", b"y" * 20_000)[10_000:])
     other.close()
-    until(lambda: place.streams._held < 40_000)
+    until(lambda: place.streams._buffered < 40_000)
 
 
-def test_what_waits_for_its_reader_counts_as_held(place: Place, monkeypatch):
+def test_unsent_octets_count_as_buffered(place: Place, monkeypatch):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
-    assert place.streams._held == len(BIG)
-    monkeypatch.setattr(stream, "MAX_HELD", 300_000)
-    with pytest.raises(OSError, match="do not read"):
+    assert place.streams._buffered == len(BIG)
+    monkeypatch.setattr(stream, "MAX_BUFFERED", 300_000)
+    with pytest.raises(OSError, match="all buffers are full"):
         place.streams.send(BIG, flow)
     until(lambda: place.held == 0)
-    assert place.streams._held == 0
+    assert place.streams._buffered == 0
 
 
 def test_we_open_so_many_connections_to_one_address(place: Place):
-    """Whoever names ports of theirs, in Vias or Contacts, could fill our table."""
+    """A peer could fill our table by naming many of its ports in Vias or Contacts."""
     server, remote = listens()
     for port in range(20_000, 20_000 + MAX_CONNECTIONS_FROM_ADDRESS):
         place.streams.open((HOST, place.port), (HOST, port))
     with pytest.raises(OSError, match="too many"):
         place.streams.open((HOST, place.port), remote)
-    until(lambda: place.held == 0)  # nobody listens at any of them
+    until(lambda: place.held == 0)  # no process listens at any of them
     place.streams.open((HOST, place.port), remote)
     server.close()
 
@@ -330,13 +330,13 @@ def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(place: Place, mo
     listening.close()
 
 
-def test_refused_connections_are_told_of_once_a_second_at_most(place: Place, monkeypatch, caplog):
+def test_refused_connections_are_logged_rarely(place: Place, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 0)
     for _ in range(3):
         assert place.connect("127.0.0.5").recv(1) == b""
-    place.streams.close_late(place.now)
-    place.streams.close_late(place.now)
+    place.streams.close_expired(place.now)
+    place.streams.close_expired(place.now)
     lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert lines == ["refused connections, the last from 127.0.0.5 (3 so far)"]
 
@@ -349,3 +349,86 @@ def test_descriptors_are_asked_for_and_fewer_are_made_do_with(monkeypatch):
     assert granted_descriptors(20_000) == 4096
     assert granted_descriptors(1000) == 1000
     assert limits[0] == 4096
+
+
+class Scrambled:
+    """A byte layer that turns each octet around, as TLS would encrypt it."""
+
+    def __init__(self, sock, is_incoming: bool) -> None:
+        self.sock = sock
+        self.is_incoming = is_incoming
+        for name in ("fileno", "getsockopt", "shutdown", "close"):
+            setattr(self, name, getattr(sock, name))
+
+    def recv(self, size: int) -> bytes:
+        return scrambled(self.sock.recv(size))
+
+    def send(self, data: bytes) -> int:
+        return self.sock.send(scrambled(data))
+
+
+def scrambled(data: bytes) -> bytes:
+    return bytes(octet ^ 0xFF for octet in data)
+
+
+class Lines:
+    """A framer whose messages are lines."""
+
+    def __init__(self) -> None:
+        self._octets = b""
+
+    @property
+    def has_partial_message(self) -> bool:
+        return b"\n" not in self._octets and self._octets != b""
+
+    @property
+    def buffered(self) -> int:
+        return len(self._octets)
+
+    def feed(self, data: bytes) -> None:
+        self._octets += data
+
+    def next(self) -> bytes | None:
+        line, end, rest = self._octets.partition(b"\n")
+        if not end:
+            return None
+        self._octets = rest
+        return line
+
+
+def test_a_transport_brings_its_own_byte_layer_and_framer():
+    """So TLS and WebSocket need nothing else of a connection."""
+    heard: list[tuple[bytes, Flow]] = []
+    carrier = TcpCarrier(
+        lambda data, flow: heard.append((data, flow)),
+        lambda number: None,
+        lambda bad, flow: None,
+        lambda: 100.0,
+        transport="TEST",
+        wrap=Scrambled,
+        make_framer=Lines,
+    )
+    port = carrier.listen((HOST, 0)).local[1]
+    carrier.start()
+    with socket.create_connection((HOST, port), 10.0) as peer:
+        peer.sendall(scrambled(b"one\ntwo\nth"))
+        until(lambda: len(heard) == 2)
+        assert [data for data, _ in heard] == [b"one", b"two"]
+        flow = heard[0][1]
+        assert flow.transport == "TEST"
+        assert carrier.send(b"hello", flow) is flow
+        assert peer.recv(100) == scrambled(b"hello")
+        (incoming,) = carrier.connections.values()
+        assert isinstance(incoming.stream, Scrambled)
+        assert incoming.stream.is_incoming
+        until(lambda: incoming.buffered == 2)
+    server, address = listens()
+    with server:
+        opened = carrier.open((HOST, port), address)
+        carrier.send(b"there", opened)
+        sock, _ = server.accept()
+        with sock:
+            assert sock.recv(100) == scrambled(b"there")
+        assert opened.transport == "TEST"
+    carrier.stop()
+    gevent.sleep(0)

@@ -8,7 +8,7 @@ from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
-from sip.transport.transports import SECONDS_LOCAL_ADDRESSES_ARE_KEPT, Transports
+from sip.transport.transports import SECONDS_LOCAL_ADDRESS_CACHED, Transports
 from tests.transport.ears import has_ipv6
 
 LOCAL = ("192.0.2.1", 5060)
@@ -126,7 +126,7 @@ def test_a_response_is_not_stamped():
     assert desk.delivered[0][0].lines[0] == "Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1"
 
 
-def test_a_request_that_breaks_a_rule_is_answered_where_its_answer_finds_back():
+def test_a_malformed_request_is_answered():
     """§18.3: here it ends before its body does."""
     desk = Desk()
     text = LINES.replace("Content-Length: 0", "Content-Length: 10").replace(
@@ -152,7 +152,7 @@ def test_a_request_that_breaks_a_rule_is_answered_where_its_answer_finds_back():
         ("SIP/2.0/UDP 10.0.0.1, SIP/2.0/UDP 10.0.0.2:5090;;", 5060),
     ],
 )
-def test_a_via_that_cannot_be_read_but_for_its_sender_is_answered_as_it_is(via: str, port: int):
+def test_a_malformed_via_is_copied_unchanged(via: str, port: int):
     """§18.2.2, RFC 4475 §3.1.2.1: to the source, at the port that it names."""
     desk = Desk()
     text = LINES.replace("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1", via)
@@ -164,8 +164,8 @@ def test_a_via_that_cannot_be_read_but_for_its_sender_is_answered_as_it_is(via: 
     assert flow.remote == ("192.0.2.7", port)
 
 
-def test_the_tag_of_a_refusal_is_its_own_and_the_same_for_a_repeat():
-    """§8.2.7, §19.3: at least 32 bits that nobody guesses."""
+def test_retransmissions_get_the_same_to_tag():
+    """§8.2.7, §19.3: at least 32 unpredictable bits."""
     desk = Desk()
     bad = LINES.replace("Content-Length: 0", "Content-Length: 10")
     for text in (bad, bad, bad.replace("call-1", "call-2"), bad.replace("z9hG4bK1", "z9hG4bK2")):
@@ -191,7 +191,7 @@ def test_the_ack_of_a_refusal_ends_here_and_no_other_does():
     assert len(desk.sockets[0].sent) == 1
 
 
-def test_a_version_that_nobody_speaks_is_answered_505():
+def test_an_unknown_sip_version_is_answered_505():
     """§21.5.6."""
     desk = Desk()
     desk.hears(LINES.replace("com SIP/2.0", "com SIP/7.0", 1))
@@ -213,7 +213,7 @@ def test_a_version_that_nobody_speaks_is_answered_505():
         "\xff\xfe" * 20,
     ],
 )
-def test_what_cannot_be_answered_is_dropped_and_counted(text: str):
+def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     """§16.3, §18.3; an ACK is never answered."""
     desk = Desk()
     desk.hears(text)
@@ -241,8 +241,8 @@ def test_strangers_fill_no_log(caplog):
         assert len(record.getMessage()) < 200
 
 
-def test_what_turns_out_bad_when_it_is_read_is_a_complaint(caplog):
-    """A field is read when somebody asks for it."""
+def test_a_field_found_malformed_later_is_logged(caplog):
+    """A field is parsed when a handler asks for it."""
     caplog.set_level(logging.INFO)
     desk = Desk()
 
@@ -258,7 +258,7 @@ def test_what_turns_out_bad_when_it_is_read_is_a_complaint(caplog):
 # Out
 
 
-def test_what_is_sent_takes_the_socket_of_its_local_address():
+def test_a_message_leaves_by_the_socket_of_its_local_address():
     """RFC 3581 §4: responses leave where the request came in."""
     first, second = Paper(), Paper(("192.0.2.2", 5060))
     desk = Desk(first, second)
@@ -268,7 +268,7 @@ def test_what_is_sent_takes_the_socket_of_its_local_address():
     assert first.sent == []
 
 
-def test_an_address_of_this_machine_takes_the_wildcard_socket_of_its_family_and_port():
+def test_a_local_address_uses_the_matching_wildcard_socket():
     """The kernel tells which address was asked."""
     sockets = [
         Paper(("0.0.0.0", 5070), is_wildcard=True),
@@ -298,7 +298,7 @@ def test_a_new_request_leaves_from_a_socket_of_the_family():
     assert desk.transports.flow_to(remote) == Flow("UDP", ("2001:db8::1", 5060), remote)
 
 
-def test_on_a_wildcard_socket_the_routing_table_says_which_address_is_ours(monkeypatch):
+def test_the_routing_table_chooses_the_local_address(monkeypatch):
     """It is asked once in a while, since a machine may change its address."""
     desk = Desk(Paper(("0.0.0.0", 5060), is_wildcard=True), Paper(("::", 5060), is_wildcard=True))
     assert desk.transports.flow_to(("127.0.0.9", 5060)).local == ("127.0.0.1", 5060)
@@ -322,9 +322,9 @@ def test_on_a_wildcard_socket_the_routing_table_says_which_address_is_ours(monke
     for _ in range(3):
         assert desk.transports.flow_to(("198.51.100.1", 5060)).local == ("192.0.2.1", 5060)
     assert asked == ["198.51.100.1"]
-    desk.now += SECONDS_LOCAL_ADDRESSES_ARE_KEPT
+    desk.now += SECONDS_LOCAL_ADDRESS_CACHED
     assert desk.transports.flow_to(("198.51.100.1", 5060)).local == ("192.0.2.2", 5060)
-    monkeypatch.setattr(transports_module, "KEPT_LOCAL_ADDRESSES", 10)
+    monkeypatch.setattr(transports_module, "MAX_CACHED_LOCAL_ADDRESSES", 10)
     for number in range(50):
         desk.transports.flow_to((f"198.51.100.{number}", 5060))
     assert len(desk.transports._local_hosts) <= 10
@@ -345,7 +345,7 @@ def test_peers_are_told_the_local_address():
         (("203.0.113.1", 5070), "203.0.113.1:5070"),
     ],
 )
-def test_peers_are_told_what_the_operator_advertises(advertised, told):
+def test_peers_are_told_the_advertised_address(advertised, told):
     """Behind a NAT of our own; without a port the real one stays."""
     assert Desk(advertised=advertised).transports.sent_by(FLOW) == told
 
@@ -359,7 +359,7 @@ def test_all_sockets_start_and_stop_together():
     assert [sock.runs for sock in desk.sockets] == [False, False]
 
 
-def test_an_address_that_is_advertised_is_told_to_its_own_family_only():
+def test_an_advertised_address_is_for_its_own_family():
     """A phone on IPv6 can't answer to an IPv4 address."""
     over_ipv6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::9", 5060))
     for advertised, told in (

@@ -71,7 +71,7 @@ def test_a_flow_without_a_local_address_leaves_it_to_the_kernel(ears, peers, wil
     assert peer.recvfrom(100)[0] == b"hello"
 
 
-def test_an_address_that_is_taken_or_foreign_is_refused_and_leaves_no_socket_open(ears):
+def test_a_failed_bind_leaves_no_socket_open(ears):
     """The operator gets to read it."""
     ear = ears()
     for address in (("127.0.0.1", ear.port), ("203.0.113.1", 0)):
@@ -83,7 +83,7 @@ def test_an_address_that_is_taken_or_foreign_is_refused_and_leaves_no_socket_ope
 # Reading
 
 
-def test_a_datagram_of_any_size_is_heard_whole(ears, peers):
+def test_a_datagram_of_any_size_is_received_whole(ears, peers):
     """§18.1.1: up to 65,535 octets with its headers."""
     ear, peer = ears(), peers()
     for size in (0, 1, 4, 1500, 65_507):
@@ -114,7 +114,7 @@ def test_all_that_a_phone_sends_comes_along_one_flow(ears, peers, wildcard):
     assert of_other != first
 
 
-def test_a_burst_larger_than_a_batch_is_heard_in_order(ears, peers):
+def test_a_burst_larger_than_a_batch_is_received_in_order(ears, peers):
     """Between batches timers have their turn; nothing is lost there."""
     ear, peer = ears(), peers()
     burst = [b"%d" % number for number in range(3 * BATCH + 5)]
@@ -159,13 +159,13 @@ def test_a_handler_that_waits_does_not_block_the_next_datagram(ears, peers):
     until(lambda: len(done) == 4)
 
 
-def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
+def test_greenlets_are_reused_up_to_a_limit(ears, peers):
     """One that never waits serves all; after a burst of waiting ones 64 are kept."""
     ear, peer = ears(), peers()
     for number in range(1, 20):
         peer.sendto(b"x", ("127.0.0.1", ear.port))
         ear.hears(number)
-    until(lambda: len(ear.socket._readers._idle) == 1)
+    until(lambda: len(ear.socket._pool._idle) == 1)
     gate, crowd = Event(), MAX_IDLE_GREENLETS + 40
     readers: list[weakref.ref] = []
 
@@ -179,7 +179,7 @@ def test_readers_are_used_again_and_a_crowd_of_idle_ones_goes(ears, peers):
     until(lambda: len(readers) == crowd)
     assert len({id(reader()) for reader in readers}) == crowd
     gate.set()
-    until(lambda: len(ear.socket._readers._idle) == MAX_IDLE_GREENLETS)
+    until(lambda: len(ear.socket._pool._idle) == MAX_IDLE_GREENLETS)
     gevent.sleep(0.01)
     assert sum(reader() is not None for reader in readers) == MAX_IDLE_GREENLETS
 
@@ -233,12 +233,12 @@ def test_a_handler_that_is_killed_ends_its_reader_alone(ears, peers, caplog):
 
 
 def test_stop_closes_the_port_and_ends_the_idle_readers(ears, peers):
-    """A greenlet that nobody can wake any more would be held for ever."""
+    """A greenlet that can't be woken any more would stay in memory for ever."""
     ear, peer = ears(), peers()
     peer.sendto(b"x", ("127.0.0.1", ear.port))
     ear.hears(1)
-    until(lambda: len(ear.socket._readers._idle) == 1)
-    idle = ear.socket._readers._idle[0]
+    until(lambda: len(ear.socket._pool._idle) == 1)
+    idle = ear.socket._pool._idle[0]
     ear.socket.stop()
     ear.socket.stop()  # twice is harmless
     gevent.sleep(0.001)
@@ -246,7 +246,7 @@ def test_stop_closes_the_port_and_ends_the_idle_readers(ears, peers):
     peers("127.0.0.1", port=ear.port)  # the port is free
 
 
-def test_a_handler_that_waits_while_the_socket_stops_ends_in_peace(ears, peers, caplog):
+def test_a_waiting_handler_survives_the_stop(ears, peers, caplog):
     """Its answer has no way any more: an OSError, which the layer above counts."""
     ear, peer = ears(), peers()
     gate, errors = Event(), []
@@ -266,7 +266,7 @@ def test_a_handler_that_waits_while_the_socket_stops_ends_in_peace(ears, peers, 
     gate.set()
     until(lambda: len(errors) == 2)
     gevent.sleep(0.001)
-    assert ear.socket._readers._idle == []
+    assert ear.socket._pool._idle == []
     assert caplog.text == ""
 
 

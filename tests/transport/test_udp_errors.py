@@ -26,7 +26,7 @@ from tests.transport.ears import CLOSED, OddError, needs_ipv6, until
     ],
 )
 def test_an_icmp_error_brings_back_the_beginning_of_our_datagram(ears, host, closed):
-    """From a port where nobody listens, on all kinds of sockets."""
+    """From a port without a listener, on all kinds of sockets."""
     ear = ears(host)
     invite = b"INVITE sip:bob@example.com SIP/2.0\r\n" + b"x" * 3000
     ear.socket.send(invite, Flow("UDP", ear.socket.local, closed))
@@ -49,7 +49,7 @@ def test_there_is_no_busy_loop_while_errors_come_back(ears):
 
 
 def test_errors_of_others_do_not_keep_datagrams_back(ears, peers):
-    """The error of an earlier datagram is told to whoever sends or reads next."""
+    """The next send or receive gets the error of an earlier datagram."""
     ear, peer = ears(), peers()
     for number in range(10):
         ear.socket.send(b"INVITE", Flow("UDP", ear.socket.local, CLOSED))
@@ -60,8 +60,8 @@ def test_errors_of_others_do_not_keep_datagrams_back(ears, peers):
     until(lambda: len(ear.lost) == 10)
 
 
-def test_an_error_that_is_handled_badly_does_not_leave_the_port_deaf(ears, peers, caplog):
-    """Whatever it raises."""
+def test_a_failing_error_handler_does_not_stop_reading(ears, peers, caplog):
+    """With every kind of exception."""
     ear, peer = ears(), peers()
 
     def breaks(data):
@@ -101,7 +101,7 @@ def extended_error(origin: int, kind: int, code: int) -> bytes:
         (b"\0\0", False),
     ],
 )
-def test_only_an_error_that_loses_the_datagram_is_told(packed: bytes, is_failure: bool):
+def test_only_errors_that_lose_a_datagram_are_reported(packed: bytes, is_failure: bool):
     """§18.4: source quench and TTL exceeded are ignored."""
     assert udp._means_failure(packed) is is_failure
 
@@ -153,7 +153,7 @@ class Refusing:
     ("errors", "arrives", "raises"),
     [
         ((), True, False),
-        ((111,), True, False),  # ECONNREFUSED: the ICMP error of somebody else
+        ((111,), True, False),  # ECONNREFUSED: the ICMP error of another datagram
         ((113,), True, False),  # EHOSTUNREACH, likewise
         ((113, 111), True, False),
         ((111, 111, 111), False, False),  # never about this datagram: lost, and repeated later
@@ -163,7 +163,7 @@ class Refusing:
         ((90, 90, 90), False, True),  # EMSGSIZE
     ],
 )
-def test_what_a_failed_send_means(ears, errors, arrives, raises):
+def test_a_failed_send_raises_or_loses_the_datagram(ears, errors, arrives, raises):
     """Lost, tried again, or no way."""
     ear = ears()
     real, ear.socket.socket = ear.socket.socket, Refusing(*errors)

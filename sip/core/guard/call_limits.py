@@ -58,8 +58,8 @@ class Strangers:
         if self._is_trusted(host):
             yield
             return
-        # Who forges the address of another by UDP takes none of the places of its connections.
-        source = network_of(host), upstream.flow.transport == "UDP"
+        # A forged source address takes no slot of the connections from that address.
+        source = network_of(host), not upstream.flow.source_is_verified
         if self._for_user[aor] >= MAX_CALLS_FOR_USER:
             cause = Cause(f"{MAX_CALLS_FOR_USER} calls of strangers for {aor} wait", _CURE)
             raise Refused(486, cause, extra=RETRY_AFTER)

@@ -18,7 +18,7 @@ from sip.message.cache import cached_parse
 from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
-from sip.transport.packet_filter import Thinned
+from sip.transport.packet_filter import SampleRule
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Guard:
         self.unix_clock = unix_clock
         self.is_at_home = is_at_home
         self.on_ban: Callable[[Ban], object] = lambda ban: None
-        self.thin: Callable[[Sequence[Thinned]], bool] = lambda sources: False
+        self.thin: Callable[[Sequence[SampleRule]], bool] = lambda sources: False
         self.counts: Counter[str] = Counter()
         self._bans: dict[str, Ban] = {}
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
@@ -119,7 +119,7 @@ class Guard:
 
     # Each message
 
-    def admits(self, flow: Flow) -> bool:
+    def allows(self, flow: Flow) -> bool:
         """Tell whether a message, or a connection, is looked at at all."""
         return not self._is_wary or self._judge(flow)
 
@@ -127,7 +127,7 @@ class Guard:
         remote = flow.remote
         source: Endpoint | str = remote
         standing = Standing.PROVEN
-        is_forgeable = flow.transport == "UDP"
+        is_forgeable = not flow.source_is_verified
         if remote not in self._proven:
             source = network_of(remote[0])
             if self._shares.is_short and is_forgeable:
@@ -142,7 +142,7 @@ class Guard:
             return True
         return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
 
-    def keeps_waiting(self, flow: Flow) -> bool:
+    def should_throttle(self, flow: Flow) -> bool:
         """Tell whether a connection is beyond its share: then it is not read for now.
 
         What is dropped there is never repeated (RFC 3261 §18).  The banned don't wait: they are not
@@ -249,7 +249,7 @@ class Guard:
     def meet_scanner(self, flow: Flow, user_agent: str) -> None:
         """One of them has asked for something.  On a connection nobody else can be meant."""
         self.counts["unanswered scanners"] += 1
-        if flow.transport != "UDP" and not self.is_trusted(flow.remote[0]):
+        if flow.source_is_verified and not self.is_trusted(flow.remote[0]):
             source = network_of(flow.remote[0])
             seconds = self._guesses.shut(source, self.clock())
             self._ban(source, f"called itself {printable(user_agent[:60])}", seconds)
@@ -354,7 +354,10 @@ class Guard:
                 if home in ports:
                     ports[home].append(port)
         if not self.thin(
-            [Thinned(source, part, tuple(ports.get(source, ()))) for source, part in parts.items()]
+            [
+                SampleRule(source, part, tuple(ports.get(source, ())))
+                for source, part in parts.items()
+            ]
         ):
             self._thinning.stop()
 

@@ -34,7 +34,8 @@ from sip.message.uri import SipUri, Uri, is_address, is_same_contact, parse_uri
 from sip.transport.dns.resolver import (
     Resolver,
 )
-from sip.transport.flow import DEFAULT_PORT, Endpoint, Flow, shows_source
+from sip.transport.flow import Endpoint, Flow, via_matches_source
+from sip.transport.transport_names import default_port
 from sip.transport.transports import Transports
 
 # Requests whose Contact becomes the remote target of the peer, and so does that of their 2xx
@@ -115,7 +116,7 @@ class Dialogs:
         if (
             told is not None
             and _is_told_from_where_it_is(told, moved)
-            and (told.flow is None or self.transports.leads_on(told.flow))
+            and (told.flow is None or self.transports.is_reachable(told.flow))
         ):
             return self._named(request, side, told.source, told.flow)
         is_there = moved is None or moved.source == side.seen[0]
@@ -151,10 +152,10 @@ class Dialogs:
 
         Where it is gone, the phone that has come back by another one is taken instead.
         """
-        if flow.transport == "UDP":
-            is_gone = side.is_bound and not self.is_bound(flow)
-        else:
+        if flow.is_connection:
             is_gone = not self.transports.is_open(flow)
+        else:
+            is_gone = side.is_bound and not self.is_bound(flow)
         if is_gone:
             bound = self._bound(request, side)
             phone = self._current_phone(request, side, bound)
@@ -167,9 +168,9 @@ class Dialogs:
             is_taken_over = any(
                 is_same_contact(parse_uri(other.uri_text), request.uri) for other in bound
             )
-            if flow.transport != "UDP":
-                is_gone = not self.transports.leads_on(flow)
-            if is_gone and not (is_taken_over and flow.transport == "UDP"):
+            if flow.is_connection:
+                is_gone = not self.transports.is_reachable(flow)
+            if is_gone and not (is_taken_over and not flow.is_connection):
                 # RFC 5626 §5.3: by now its NAT may have given the port to another phone.
                 raise Refused(430, f"the phone at the end of {flow} is no longer registered")
         return Target(
@@ -341,7 +342,7 @@ class Dialogs:
             flow,
             self.domains,
             self.resolver,
-            truthful=shows_source(request.via, flow),
+            truthful=via_matches_source(request.via, flow),
             is_plain=_is_plain(side),
         )
 
@@ -435,7 +436,7 @@ def _is_plain(side: Passage) -> bool:
     """
     if side.flow is None:
         return True
-    return side.flow.transport == "UDP" and side.is_of_phone and not side.is_bound
+    return not side.flow.is_connection and side.is_of_phone and not side.is_bound
 
 
 def _is_told_from_where_it_is(told: RemoteTarget, moved: Target | None) -> bool:
@@ -473,7 +474,10 @@ def _is_at(target: Target, place: Endpoint) -> bool:
     if phone is not None and phone.flow is not None and phone.flow.remote == place:
         return True
     uri = parse_uri(target.uri_text)
-    return isinstance(uri, SipUri) and place == (uri.host, uri.port or DEFAULT_PORT)
+    return isinstance(uri, SipUri) and place == (
+        uri.host,
+        uri.port or default_port(uri.param("transport")),
+    )
 
 
 def _differ_in_port(one: Uri, other: Uri) -> bool:

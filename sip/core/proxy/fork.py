@@ -225,7 +225,7 @@ class Fork:
         return (
             self.lose is not None
             and attempt.way is not None
-            and attempt.way.transport != "UDP"
+            and attempt.way.is_connection
             and not attempt.ways
             and self.lose(attempt.target)
         )

@@ -107,7 +107,7 @@ class Forwarder:
         """
         if len(ways) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
             return ways
-        return sorted(ways, key=lambda way: (self._is_avoided(way), way.transport == "UDP"))
+        return sorted(ways, key=lambda way: (self._is_avoided(way), not way.is_reliable))
 
     def flow_along(self, way: Way, target: Target) -> Flow:
         """The flow of a way to a target.  Raises NoRoute, and OSError: another is taken first then.

@@ -20,7 +20,8 @@ from sip.message.uri import SipUri, Uri, is_address, parse_uri
 from sip.transport.dns.resolver import (
     Resolver,
 )
-from sip.transport.flow import DEFAULT_PORT, Flow, reply_flow, shows_source
+from sip.transport.flow import Flow, reply_flow, via_matches_source
+from sip.transport.transport_names import default_port
 
 # Places that the answers to one branch may tell, each of an early dialog of its own (§12.1).
 MAX_PLACES_OF_BRANCH = 20
@@ -106,7 +107,7 @@ class RecordRoutes:
         """
         is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
         via = request.via
-        truthful = shows_source(via, came_by)
+        truthful = via_matches_source(via, came_by)
         uri = first_uri(request, "record-route" if is_recorded else "contact")
         if is_connected:
             flow = lasting_flow(uri, came_by, truthful=truthful, via=via)
@@ -132,7 +133,7 @@ class RecordRoutes:
             return ""
         is_on_connection = is_on_connection_of(uri, way)
         is_registered = not is_routed and (
-            (uri.host, uri.port or DEFAULT_PORT) == way.remote
+            (uri.host, uri.port or default_port(uri.param("transport"))) == way.remote
             or place_of(uri) == place_of(parse_uri(target.uri_text))
         )
         return "" if is_on_connection or is_registered else place_of(uri)
@@ -290,7 +291,7 @@ def _is_behind_nat(target: Target, way: Flow) -> bool:
     So it is on UDP where a target has a flow at all; on a connection where the Contact is another
     host than the one at its end.
     """
-    if target.flow is None or way.transport == "UDP":
+    if target.flow is None or not way.is_connection:
         return target.flow is not None
     uri = parse_uri(target.uri_text)
     return not isinstance(uri, SipUri) or uri.host != way.remote[0]

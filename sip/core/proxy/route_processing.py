@@ -14,6 +14,7 @@ from sip.message.uri import (
     parse_uri,
     read_uri,
 )
+from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS
 
 # Routes through us in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
@@ -21,7 +22,10 @@ MAX_OWN_ROUTES = 20
 _USUAL_TICKET = re.compile(
     r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_+-]++)(?:;u=([0-9a-f.]++))?(?:;a=([0-9a-f]++))?>"
 )
-_USUAL_TRANSPORTS: tuple[tuple[tuple[str, str | None], ...], ...] = ((), (("transport", "tcp"),))
+# The parameters before the ticket: none for the default transport, else its name.
+_USUAL_TRANSPORTS: frozenset[tuple[tuple[str, str | None], ...]] = frozenset(
+    () if name == DEFAULT_TRANSPORT else (("transport", name.lower()),) for name in TRANSPORTS
+)
 
 
 def _read_route(value: str) -> SipUri:

@@ -16,6 +16,7 @@ from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
 from sip.message.uri import SipUri, Uri, format_host_port, parse_host_port, parse_uri
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
+from sip.transport.transport_names import transport_param
 
 _MAC_BYTES = 12
 # Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long;
@@ -85,8 +86,8 @@ def contact_place(contact: Uri | None, seen: Endpoint) -> str:
     """
     if not isinstance(contact, SipUri) or contact.param("maddr"):
         return ""
-    place, transport = place_of(contact), contact.param("transport") or "udp"
-    return "" if place == place_at(seen) or not transport.isalnum() else place
+    place, transport = place_of(contact), contact.param("transport")
+    return "" if place == place_at(seen) or (transport and not transport.isalnum()) else place
 
 
 def _text_of(passages: tuple[Passage, ...]) -> str:
@@ -169,7 +170,7 @@ class Tickets:
         """
         text = _text_of(passages)
         role = _BOTH if len(passages) > 1 else _CALLEE if is_callee else _CALLER
-        kind = "" if transport == "UDP" else f";transport={transport.lower()}"
+        kind = transport_param(transport)
         return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
     def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:

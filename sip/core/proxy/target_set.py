@@ -141,7 +141,9 @@ class TargetSet:
         found: list[Target] = []
         bindings = self.location.bindings(aor)
         for binding in bindings:
-            is_connected = binding.flow.connection > 0 and self.transports.leads_on(binding.flow)
+            is_connected = binding.flow.connection > 0 and self.transports.is_reachable(
+                binding.flow
+            )
             if binding.ends_with_connection and not is_connected:
                 self.location.lose(aor, binding)  # nobody but the phone can open another one
                 continue

@@ -38,7 +38,7 @@ class Trunks:
         """
         for trunk in tuple(self._trunks):
             try:
-                places, is_complete = self._resolver.places(trunk.gateway)
+                places, is_complete = self._resolver.endpoints(trunk.gateway)
             except NoRoute as error:
                 log.warning("the gateway of the trunk %s cannot be found: %s", trunk, error)
                 continue

@@ -15,7 +15,8 @@ from sip.core.target import Phone, Target, as_request_uri
 from sip.message.grammar import split_list
 from sip.message.uri import SipUri, is_same_contact, parse_uri
 from sip.store.bindings import BindingRow, Key
-from sip.transport.flow import DEFAULT_PORT, Flow, flow_text, network_of, read_flow
+from sip.transport.flow import Flow, flow_text, network_of, read_flow
+from sip.transport.transport_names import default_port
 
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
@@ -157,7 +158,10 @@ class Binding:
     def _is_its_source(self) -> bool:
         """Tell whether the contact is the socket that its REGISTER came from."""
         uri = parse_uri(self.contact)
-        return isinstance(uri, SipUri) and self.flow.remote == (uri.host, uri.port or DEFAULT_PORT)
+        if not isinstance(uri, SipUri):
+            return False
+        port = uri.port or default_port(uri.param("transport"))
+        return self.flow.remote == (uri.host, port)
 
     @property
     def ends_with_connection(self) -> bool:

@@ -10,7 +10,8 @@ from sip.transport.dns.resolver import (
     Resolver,
     is_loopback,
 )
-from sip.transport.flow import DEFAULT_PORT, Flow
+from sip.transport.flow import Flow
+from sip.transport.transport_names import is_datagram
 
 # RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
 _PRIVATE = [
@@ -68,7 +69,7 @@ def is_on_connection_of(contact: SipUri, flow: Flow) -> bool:
     Many phones on a connection leave `transport=tcp` out; one that says `udp` means it.
     """
     is_there = flow.connection > 0 and contact.host == flow.remote[0]
-    return is_there and (contact.param("transport") or "").lower() != "udp"
+    return is_there and not is_datagram(contact.param("transport"))
 
 
 def way_back(
@@ -143,16 +144,16 @@ def lasting_flow(
     (§18.2.2), unless the address in it is another than the source.  A Contact with the port of the
     connection itself is none that it listens at.
     """
-    if flow.transport == "UDP":
+    if not flow.is_connection:
         return flow
     if (
         truthful
         and isinstance(contact, SipUri)
         and contact.host == flow.remote[0]
         and (contact.param("transport") or "").upper() == flow.transport
-        and (contact.port or DEFAULT_PORT) != flow.remote[1]
+        and (contact.port or flow.default_port) != flow.remote[1]
     ):
-        return flow._replace(port=contact.port or DEFAULT_PORT)
+        return flow._replace(port=contact.port or flow.default_port)
     if via is not None and (truthful or not is_address(via.host_port[0])):
-        return flow._replace(port=via.host_port[1] or DEFAULT_PORT)
+        return flow._replace(port=via.host_port[1] or flow.default_port)
     return flow

@@ -66,4 +66,4 @@ def _needs_it(binding: Binding) -> bool:
     A router may forget it after two hours (RFC 5382 §5), the system probes it after a minute of
     silence and finds out who is gone; and a phone need not know what a ping of a server means.
     """
-    return binding.behind_nat and binding.flow.transport == "UDP"
+    return binding.behind_nat and binding.flow.needs_keepalive

@@ -25,7 +25,7 @@ from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
-from sip.transport.flow import Flow, shows_source
+from sip.transport.flow import Flow, via_matches_source
 
 # Characters of one Contact.  A push token and an instance together take about 500 (RFC 8599 §14).
 MAX_CONTACT_LENGTH = 1000
@@ -151,7 +151,7 @@ class Registrar:
         if any(self.domains.is_us(_read_path(value)) for value in path):
             raise BadMessage("Path Leads Back Here")
         user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
-        truthful = shows_source(request.via, flow)
+        truthful = via_matches_source(request.via, flow)
         is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
         for value in contacts:

@@ -1,4 +1,4 @@
-"""What name servers have answered, and the questions that they are being asked."""
+"""A cache of DNS answers, which also merges equal questions that are asked at once."""
 
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -6,37 +6,38 @@ from typing import cast
 import gevent
 from gevent.event import AsyncResult
 
-from sip.transport.dns.client import Records, Unanswered
+from sip.transport.dns.client import NoAnswer, Records
 
-# Rows of answers that are kept, one at least of each answer: 0.3 kB, or 1 kB of the longest names.
-MAX_KEPT_ROWS = 8192
-# The longest that one is kept, whatever its zone says; and one that says that there is nothing.
-MAX_SECONDS = 86_400.0
-MAX_SECONDS_OF_NOTHING = 300.0
-# How long a name server that did not answer is not asked the same again.
-SECONDS_AFTER_SILENCE = 2.0
-# Questions on their way at once.  Each has a descriptor, of which a system may give a thousand, and
-# one to a silent server lasts seconds, whether or not the call that asked is still there.
-MAX_OPEN_QUESTIONS = 256
+# Cached records; an answer without any counts as one.  Each takes 0.3 kB, or 1 kB with long names.
+MAX_CACHED_RECORDS = 8192
+# Maximum seconds in the cache, whatever the zone says: of an answer with records, and of one
+# without (RFC 2308).
+MAX_TTL = 86_400.0
+MAX_NEGATIVE_TTL = 300.0
+# Seconds until a question without an answer may be asked again.
+NO_ANSWER_TTL = 2.0
+# Questions that wait for an answer at once.  Each takes a descriptor, of which a process may have
+# only a thousand, and a question to a silent server lasts seconds, even if its call has ended.
+MAX_PENDING_QUESTIONS = 256
 
-# A name and a kind.
+# A name and a record type.
 Question = tuple[str, str]
-Answer = Records | Unanswered
+Answer = Records | NoAnswer
 Ask = Callable[[str, str], Records]
 
 
 class DnsCache:
-    """Asks by `ask`, and remembers what it says for as long as that is true."""
+    """Asks by `ask`, and caches its answers until they expire."""
 
     def __init__(self, ask: Ask, clock: Callable[[], float]) -> None:
         self._ask = ask
         self._clock = clock
-        self._kept: dict[Question, tuple[float, Answer]] = {}  # and until when
-        self._rows = 0  # of all that is kept
-        self._asking: dict[Question, AsyncResult[Answer]] = {}
+        self._cached: dict[Question, tuple[float, Answer]] = {}  # with the time of expiry
+        self._records = 0  # in the cache
+        self._pending: dict[Question, AsyncResult[Answer]] = {}
 
-    def to(self, questions: Iterable[Question]) -> dict[Question, Answer]:
-        """The answers to several questions, which are asked at once; waits for all of them."""
+    def answers(self, questions: Iterable[Question]) -> dict[Question, Answer]:
+        """Return the answers to several questions, asked in parallel; waits for all of them."""
         wanted = list(dict.fromkeys(questions))
         unknown = [question for question in wanted if self._known(question) is None]
         if len(unknown) < 2:
@@ -48,46 +49,46 @@ class DnsCache:
         }
 
     def _known(self, question: Question) -> Answer | None:
-        until, answer = self._kept.get(question, (0.0, None))
+        until, answer = self._cached.get(question, (0.0, None))
         return answer if until > self._clock() else None
 
     def _answer(self, question: Question) -> Answer:
-        """What is known, else what the name servers say; one asks, and all others wait for it."""
+        """Return the cached answer, or ask; greenlets with one question wait for one answer."""
         known = self._known(question)
         if known is not None:
             return known
-        asked = self._asking.get(question)
+        asked = self._pending.get(question)
         if asked is not None:
             return cast(Answer, asked.get())
-        if len(self._asking) >= MAX_OPEN_QUESTIONS:
-            return Unanswered("too many questions are waiting for an answer")
-        asking = self._asking[question] = AsyncResult()
-        answer: Answer = Unanswered("the question was given up")
+        if len(self._pending) >= MAX_PENDING_QUESTIONS:
+            return NoAnswer("too many DNS questions are pending")
+        asking = self._pending[question] = AsyncResult()
+        answer: Answer = NoAnswer("the question was aborted")
         try:
             answer = self._ask(*question)
-            seconds = min(answer.seconds, MAX_SECONDS if answer.found else MAX_SECONDS_OF_NOTHING)
-        except Unanswered as error:
-            # One of our own: what was raised holds on to all that it has come through.
-            answer, seconds = Unanswered(str(error)), SECONDS_AFTER_SILENCE
+            seconds = min(answer.seconds, MAX_TTL if answer.found else MAX_NEGATIVE_TTL)
+        except NoAnswer as error:
+            # A new exception: the caught one keeps its whole traceback alive.
+            answer, seconds = NoAnswer(str(error)), NO_ANSWER_TTL
         finally:
-            del self._asking[question]
+            del self._pending[question]
             asking.set(answer)
-        self._keep(question, answer, seconds)
+        self._store(question, answer, seconds)
         return answer
 
-    def _keep(self, question: Question, answer: Answer, seconds: float) -> None:
-        """Remember an answer, in place of those that were remembered first."""
-        self._forget(question)
-        self._rows += _rows_of(answer)
-        while self._kept and self._rows > MAX_KEPT_ROWS:
-            self._forget(next(iter(self._kept)))
-        self._kept[question] = self._clock() + seconds, answer
+    def _store(self, question: Question, answer: Answer, seconds: float) -> None:
+        """Cache an answer; when the cache is full, remove the oldest answers."""
+        self._remove(question)
+        self._records += _records_of(answer)
+        while self._cached and self._records > MAX_CACHED_RECORDS:
+            self._remove(next(iter(self._cached)))
+        self._cached[question] = self._clock() + seconds, answer
 
-    def _forget(self, question: Question) -> None:
-        _, answer = self._kept.pop(question, (0.0, None))
+    def _remove(self, question: Question) -> None:
+        _, answer = self._cached.pop(question, (0.0, None))
         if answer is not None:
-            self._rows -= _rows_of(answer)
+            self._records -= _records_of(answer)
 
 
-def _rows_of(answer: Answer) -> int:
-    return 1 if isinstance(answer, Unanswered) else max(1, len(answer.found))
+def _records_of(answer: Answer) -> int:
+    return 1 if isinstance(answer, NoAnswer) else max(1, len(answer.found))

@@ -1,6 +1,6 @@
-"""Questions to the DNS, asked by dnspython (RFC 1035, 2782, 3403).
+"""DNS questions, asked by dnspython (RFC 1035, 2782, 3403).
 
-Under gevent's patch a question blocks its greenlet alone.
+With gevent's patch a question blocks only its greenlet.
 """
 
 import logging
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# One question may take so long, its repeats included: a caller hears nothing meanwhile.
+# Time for one question with its retries; the caller hears nothing meanwhile.
 SECONDS_PER_QUESTION = 4.0
-# So long before the next name server is asked, or the same one again.
+# Time until the next name server is asked, or the same one again.
 SECONDS_PER_TRY = 1.0
-# Records of one answer that are read; no honest zone has more.
+# Records that are read of one answer; no honest zone has more.
 MAX_RECORDS = 32
-# Characters of a NAPTR's flags or service: no service that is known has a longer name.
+# Characters of the flags or the service of a NAPTR record; no known service has a longer name.
 MAX_SERVICE = 32
-# Characters of the reason why there is no answer; it may name each server and its fault.
+# Characters of the reason for a missing answer, which may name each server and its error.
 MAX_REASON = 300
 
 # SRV: priority, weight, port, target.  NAPTR: order, preference, flags, service, replacement.
@@ -32,13 +32,13 @@ Srv = tuple[int, int, int, str]
 Naptr = tuple[int, int, str, str, str]
 
 
-class Unanswered(Exception):
-    """No name server has said anything that can be used; the text says why."""
+class NoAnswer(Exception):
+    """No name server gave a usable answer; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What a name has of one kind, nothing perhaps, and for how many seconds that is true.
+    """The records of one type that a name has, perhaps none, and their time to live in seconds.
 
     Addresses are texts; names end without a dot.
     """
@@ -48,18 +48,18 @@ class Records:
 
 
 class NameServers:
-    """Asks the given name servers, or those of the system."""
+    """Asks the given name servers, or those of the system configuration."""
 
     def __init__(self, servers: Sequence[Endpoint] = ()) -> None:
         self._servers = servers
         self._resolver: DnsResolver | None = None
 
     def __call__(self, name: str, kind: str) -> Records:
-        """The records of a name; `kind` is A, AAAA, SRV or NAPTR.
+        """Return the records of a name; `kind` is A, AAAA, SRV or NAPTR.
 
-        Blocks this greenlet.  Raises Unanswered.
+        Blocks this greenlet.  Raises NoAnswer.
         """
-        # Takes 0.1 s and some megabytes: a server that calls nobody by name does without.
+        # The import takes 0.1 s and some megabytes; a server that looks up no name saves them.
         import dns.exception
         import dns.resolver
 
@@ -72,12 +72,12 @@ class NameServers:
         except dns.resolver.NXDOMAIN as error:
             return Records((), _seconds_of_nothing(error))
         except (dns.exception.DNSException, OSError, UnicodeError, ValueError) as error:
-            self._resolver = None  # the network may have another server by now
+            self._resolver = None  # the system may have another name server by now
             reason = f"no answer about {kind} of {name}: {error}"[:MAX_REASON]
         else:
             return _read(answer, kind)
-        # Out here it holds on to no other exception, and so to none of the answers that led to it.
-        raise Unanswered(reason)
+        # Raised outside the except block, so that it keeps no other exception and no answer alive.
+        raise NoAnswer(reason)
 
     def _configured(self) -> "DnsResolver":
         import dns.resolver
@@ -92,7 +92,7 @@ class NameServers:
 
 
 def _seconds_of_nothing(error: Any) -> float:
-    """How long a name stays unknown: the SOA of its zone says it (RFC 2308 §5)."""
+    """Return the time to live of a name error, from the SOA of its zone (RFC 2308 §5)."""
     answers = [answer.resolve_chaining() for answer in error.responses().values()]
     return min((float(answer.minimum_ttl) for answer in answers), default=0.0)
 

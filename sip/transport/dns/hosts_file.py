@@ -1,15 +1,15 @@
-"""Names that this machine knows by itself: its hosts file."""
+"""The hosts file: names that need no DNS."""
 
 import os
 from ipaddress import ip_address
 from pathlib import Path
 
-# Lines that are read of a hosts file: some block advertisements with tens of thousands.
+# Lines that are read of a hosts file; some files block advertisements with tens of thousands.
 MAX_LINES = 100_000
 
 
 class HostsFile:
-    """The hosts file, read anew when it has changed."""
+    """The hosts file, read again when it has changed."""
 
     def __init__(self, path: Path = Path("/etc/hosts")) -> None:
         self._path = path
@@ -17,7 +17,7 @@ class HostsFile:
         self._names: dict[str, list[str]] = {}
 
     def addresses(self, name: str) -> list[str]:
-        """What a name, in lower case, stands for; none where the file doesn't know it."""
+        """Return the addresses of a name in lower case; none if the file doesn't have it."""
         try:
             status = os.stat(self._path)
             stamp = status.st_mtime_ns, status.st_size
@@ -30,7 +30,7 @@ class HostsFile:
 
 
 def _loopback(name: str) -> list[str]:
-    """RFC 6761 §6.3: these never leave the machine."""
+    """Return the loopback addresses for localhost and names below it (RFC 6761 §6.3)."""
     return ["127.0.0.1", "::1"] if name == "localhost" or name.endswith(".localhost") else []
 
 
@@ -41,7 +41,7 @@ def _read(text: str) -> dict[str, list[str]]:
         try:
             usual = str(ip_address(address))
         except ValueError:
-            continue  # nothing, or what only the system understands
+            continue  # an empty line, or one that only the system understands
         for name in own_names:
             known = names.setdefault(name.lower(), [])
             if usual not in known:

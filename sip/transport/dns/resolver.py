@@ -1,4 +1,12 @@
-"""From a URI to the addresses of its next hop (RFC 3263)."""
+"""From a URI to the addresses of its next hop (RFC 3263).
+
+NAPTR records of a domain name its services, one for each transport; SRV records of a service name
+its servers; A and AAAA records of a server give its addresses.  Without NAPTR records the SRV names
+of all our transports are asked for; without SRV records the domain itself is the server.
+
+A caller waits for these questions, so those that may be needed are asked in parallel.  The zone may
+be hostile: the numbers of services, servers and returned hops are bounded.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -11,26 +19,24 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.dns.cache import Answer, Ask, DnsCache
-from sip.transport.dns.client import Naptr, Srv, Unanswered
-from sip.transport.flow import DEFAULT_PORT, Endpoint
+from sip.transport.dns.client import Naptr, NoAnswer, Srv
+from sip.transport.flow import Endpoint
+from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS, UDP, default_port
 
-# Ways to one next hop that are handed out: a silent one takes a caller half a minute.
+# Hops that are returned for one URI; a silent hop makes a caller wait half a minute.
 MAX_HOPS = 8
-# Services of a name, and servers of each, that are looked at, the best first: in a hostile zone
-# each leads to as many more.
+# Services of a name, and servers of each service, that are used, the best first; a hostile zone
+# could name any number.
 MAX_SERVICES = 4
 MAX_SERVERS = 8
-# Servers and addresses of one gateway that is let in; its zone is a partner's, not a stranger's.
-MAX_SERVERS_LET_IN = 128
-MAX_PLACES_LET_IN = 512
+# Servers and addresses of the gateway of one trunk; its zone is a partner's, so it may have more.
+MAX_TRUNK_SERVERS = 128
+MAX_TRUNK_ENDPOINTS = 512
 
-# Services of RFC 3263 §4.1 that we speak, in the order of preference where a domain has none.
-_SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
-TRANSPORTS = ("UDP", "TCP")
-# Top-level domains that no name server knows: RFC 6761 §6.4, RFC 6762 §3, RFC 7686 §2, RFC 9476.
-# Those of RFC 6761 for examples and tests are looked up like any other (§6.2, §6.5).
+# Top-level domains that are not in the DNS: RFC 6761 §6.4, RFC 6762 §3, RFC 7686 §2, RFC 9476.
+# The domains of RFC 6761 for examples and tests are looked up as usual (§6.2, §6.5).
 _NEVER_IN_DNS = frozenset({"invalid", "local", "onion", "alt"})
-# RFC 2782: the target of a service that is decidedly not there.
+# RFC 2782: the target of a service that the domain does not offer.
 _ROOT = ("", ".")
 _BROADCAST = ip_address("255.255.255.255")
 
@@ -38,18 +44,28 @@ _T = TypeVar("_T")
 
 
 class NoRoute(Exception):
-    """There is no way to a next hop; the text says why."""
+    """No next hop can be found; the text is the reason."""
 
 
 class Hop(NamedTuple):
-    """Where a request may be sent: `transport` in upper case, and an address with its port."""
+    """An address, port and transport to send a request to; `transport` is in upper case."""
 
     transport: str
     address: Endpoint
 
+    @property
+    def is_reliable(self) -> bool:
+        """Return True if the transport repeats lost octets itself, as `Flow.is_reliable`."""
+        return self.transport != UDP
+
+    @property
+    def is_connection(self) -> bool:
+        """Return True if messages travel on a connection, as `Flow.is_connection`."""
+        return self.transport != UDP
+
 
 class Server(NamedTuple):
-    """A host that serves a domain by one transport; its addresses have to be found yet."""
+    """A host and port that serve a domain by one transport; its addresses are not known yet."""
 
     transport: str
     host: str
@@ -64,7 +80,7 @@ Families = tuple[list[str], list[str]]
 
 @cached_parse(1024)
 def is_loopback(host: str) -> bool:
-    """Return True for an address that means the machine itself, on whichever it is said."""
+    """Return True for an address that means the machine itself, on every machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -72,11 +88,12 @@ def is_loopback(host: str) -> bool:
 
 
 class Resolver:
-    """Finds the ways to next hops.
+    """Finds the addresses of next hops (RFC 3263).
 
-    `ask` gives the records of a name and a kind, and may wait; `local` the addresses that this
-    machine knows by itself; `draw` a number from 0 to its argument, both included.  Of a name's
-    addresses only those are looked for whose family `has_family`, given True for IPv6, allows.
+    `ask` returns the records of a name and a type, and may wait; `local` the addresses of a name in
+    the hosts file; `draw` a random number from 0 to its argument, both included.  `has_family`,
+    given True for IPv6, returns True if this server can send to that family; addresses of other
+    families are not asked for.
     """
 
     def __init__(
@@ -92,7 +109,7 @@ class Resolver:
         self.has_family: Callable[[bool], bool] = lambda is_ipv6: True
 
     def is_quick(self, uri: SipUri) -> bool:
-        """Tell whether the next hop is written as an address, so that nothing waits for a name."""
+        """Return True if the next hop of `uri` is an address, so that `hops` does not wait."""
         return is_address(uri.param("maddr") or uri.host)
 
     def may_reach(self, uri: SipUri, source: str) -> bool:
@@ -116,20 +133,22 @@ class Resolver:
         return True
 
     def hops(self, uri: SipUri) -> list[Hop]:
-        """Where a request for `uri` goes, the best first: its maddr, else its host (RFC 3263 §4).
+        """Return the hops for a request to `uri`, the best first (RFC 3263 §4).
 
-        A name blocks this greenlet until it is resolved.  Raises NoRoute.
+        They lead to its maddr, else to its host.  A name blocks this greenlet until it is resolved.
+        Raises NoRoute.
         """
         transport, host = _wanted_transport(uri), _target(uri)
         if is_address(host):
-            return [Hop(transport or "UDP", (_normal_address(host), uri.port or DEFAULT_PORT))]
+            port = uri.port or default_port(transport)
+            return [Hop(transport or DEFAULT_TRANSPORT, (_normal_address(host), port))]
         all_services, _ = self._services(_normal_name(host), uri.port, transport)
         services = [servers[:MAX_SERVERS] for servers in all_services]
-        # They are looked up until there are enough, or silence says that it would take long; each
-        # service has its turn among them.
+        # Servers of all services are resolved in turn, until there are enough hops, or until a
+        # question has no answer, since more questions would take long.
         waiting = list(dict.fromkeys(_in_turn(services)))
         found: dict[Server, Families] = {}
-        silence: Unanswered | None = None
+        silence: NoAnswer | None = None
         while waiting and len(found) < MAX_HOPS and silence is None:
             count = MAX_HOPS - len(found)
             some, waiting = waiting[:count], waiting[count:]
@@ -139,81 +158,83 @@ class Resolver:
             raise NoRoute(str(silence or f"{host} has no address"))
         return _some_of_each(services, found)
 
-    def places(self, uri: SipUri) -> tuple[frozenset[Endpoint], bool]:
-        """All addresses that `uri` leads to, and whether these are all: nothing went unanswered.
+    def endpoints(self, uri: SipUri) -> tuple[frozenset[Endpoint], bool]:
+        """Return all addresses that `uri` leads to, and whether every DNS question was answered.
 
         A name blocks this greenlet until it is resolved.  Raises NoRoute.
         """
         transport, host = _wanted_transport(uri), _target(uri)
         if is_address(host):
-            return frozenset({(_normal_address(host), uri.port or DEFAULT_PORT)}), True
+            return frozenset({(_normal_address(host), uri.port or default_port(transport))}), True
         services, is_complete = self._services(_normal_name(host), uri.port, transport)
         servers = sorted({(server.host, server.port) for server in chain(*services)})
-        places: set[Endpoint] = set()
-        for start in range(0, min(len(servers), MAX_SERVERS_LET_IN), MAX_HOPS):
+        endpoints: set[Endpoint] = set()
+        for start in range(0, min(len(servers), MAX_TRUNK_SERVERS), MAX_HOPS):
             some = servers[start : start + MAX_HOPS]
             addresses, silence = self._addresses([name for name, _ in some])
             is_complete = is_complete and silence is None
             for name, port in some:
-                places.update((address, port) for address in chain(*addresses.get(name, ())))
-        if not places:
+                endpoints.update((address, port) for address in chain(*addresses.get(name, ())))
+        if not endpoints:
             raise NoRoute(f"{host} has no address")
-        return frozenset(sorted(places)[:MAX_PLACES_LET_IN]), is_complete
+        return frozenset(sorted(endpoints)[:MAX_TRUNK_ENDPOINTS]), is_complete
 
     def _services(
         self, name: str, port: int | None, transport: str | None
     ) -> tuple[Services, bool]:
-        """The servers of a name, and whether all that was asked for them was answered.
+        """Return the servers of a name, and whether every DNS question about them was answered.
 
-        RFC 3263 §4.1 and §4.2.  What may be needed is asked at once, so that a caller waits for one
-        answer, not for four.
+        RFC 3263 §4.1 and §4.2.  All questions that may be needed are asked in parallel, so that a
+        caller waits for one answer, not for four.
         """
-        if port is not None or self._local(name):  # they ask for addresses alone
-            return [[Server(transport or "UDP", name, port or DEFAULT_PORT)]], True
+        if port is not None or self._local(name):  # only addresses are looked up then
+            server = Server(transport or DEFAULT_TRANSPORT, name, port or default_port(transport))
+            return [[server]], True
         guesses = [
-            (kind, (f"_sip._{kind.lower()}.{name}", "SRV"))
-            for kind in TRANSPORTS
+            (kind, (f"{info.srv_prefix}.{name}", "SRV"))
+            for kind, info in TRANSPORTS.items()
             if transport in (None, kind)
         ]
         naptr = name, "NAPTR"
         questions = [question for _, question in guesses]
-        said = self._cache.to(questions if transport else [naptr, *questions])
+        said = self._cache.answers(questions if transport else [naptr, *questions])
         chosen = [
             (kind, (at, "SRV"))
             for kind, at in chosen_services(_rows(said.get(naptr)))[:MAX_SERVICES]
         ]
-        said |= self._cache.to(question for _, question in chosen if question not in said)
+        said |= self._cache.answers(question for _, question in chosen if question not in said)
         answers = [(kind, said[question]) for kind, question in chosen or guesses]
-        silences = [answer for _, answer in answers if isinstance(answer, Unanswered)]
-        is_complete = not silences and not isinstance(said.get(naptr), Unanswered)
+        silences = [answer for _, answer in answers if isinstance(answer, NoAnswer)]
+        is_complete = not silences and not isinstance(said.get(naptr), NoAnswer)
         services = [self._servers(kind, _rows(answer)) for kind, answer in answers]
         if any(services):
             return services, is_complete
 
-        # RFC 2782: where it is said that there are none, the domain is a host as well; silence says
-        # nothing, but where no question about services is answered: some routers know none.
+        # RFC 2782: if the answers say that there are no services, the domain itself is the host.  A
+        # missing answer does not say so, except if none of these questions is answered: the DNS
+        # proxy of some routers answers no SRV questions at all.
         if silences:
-            said |= self._cache.to([naptr] if transport else [])
-            if not all(isinstance(answer, Unanswered) for answer in said.values()):
+            said |= self._cache.answers([naptr] if transport else [])
+            if not all(isinstance(answer, NoAnswer) for answer in said.values()):
                 raise NoRoute(str(silences[0]))
-            kinds = [transport or "UDP"]
+            kinds = [transport or DEFAULT_TRANSPORT]
         else:
             kinds = [kind for kind, answer in answers if not _rows(answer)]
             if not kinds:
                 raise NoRoute(f"{name} has no such service")
             if not chosen:
                 del kinds[1:]
-        return [[Server(kind, name, DEFAULT_PORT)] for kind in kinds], is_complete
+        return [[Server(kind, name, default_port(kind))] for kind in kinds], is_complete
 
     def _servers(self, transport: str, rows: Sequence[Srv]) -> list[Server]:
         there = [row for row in rows if row[3] not in _ROOT]
         return [Server(transport, host, port) for _, _, port, host in in_order(there, self._draw)]
 
-    def _addresses(self, names: Iterable[str]) -> tuple[dict[str, Families], Unanswered | None]:
-        """The addresses of those names that have any, and the first silence about them."""
+    def _addresses(self, names: Iterable[str]) -> tuple[dict[str, Families], NoAnswer | None]:
+        """Return the addresses of the names that have any, and the first missing answer, if any."""
         kinds = [kind for kind in ("A", "AAAA") if self.has_family(kind == "AAAA")]
         local = {name: self._local(name) for name in names}
-        said = self._cache.to(
+        said = self._cache.answers(
             (name, kind) for name, known in local.items() if not known for kind in kinds
         )
         found: dict[str, Families] = {}
@@ -222,28 +243,28 @@ class Resolver:
             families: Families = [], []
             for address in map(ip_address, both):
                 is_ipv6 = address.version == 6
-                if _is_somebodys(address) and self.has_family(is_ipv6):
+                if _is_host_address(address) and self.has_family(is_ipv6):
                     families[is_ipv6].append(str(address))
             if any(families):
                 found[name] = families
-        silences = (answer for answer in said.values() if isinstance(answer, Unanswered))
+        silences = (answer for answer in said.values() if isinstance(answer, NoAnswer))
         return found, next(silences, None)
 
 
 def _rows(answer: Answer | None) -> Sequence[Any]:
-    """The records of an answer, as far as there is one."""
-    return () if answer is None or isinstance(answer, Unanswered) else answer.found
+    """Return the records of an answer, if there is one."""
+    return () if answer is None or isinstance(answer, NoAnswer) else answer.found
 
 
 def _in_turn(lists: Iterable[Sequence[_T]]) -> list[_T]:
-    """The first of each list, then the second of each, and so on."""
+    """Return the first items of all lists, then the second items, and so on."""
     return [item for item in chain(*zip_longest(*lists)) if item is not None]
 
 
 def _some_of_each(services: Services, found: dict[Server, Families]) -> list[Hop]:
-    """At most MAX_HOPS ways, by preference: one to each server, before another to any.
+    """Return at most MAX_HOPS hops by preference: one to each server before a second one to any.
 
-    Both families have their turn, but the addresses of IPv4 come first: they rarely fail.
+    Hops of both families are taken in turn, but IPv4 comes first, because it rarely fails.
     """
     ways = [
         (turn, Hop(server.transport, (address, server.port)))
@@ -261,25 +282,26 @@ def _some_of_each(services: Services, found: dict[Server, Families]) -> list[Hop
 
 
 def chosen_services(rows: Sequence[Naptr]) -> list[tuple[str, str]]:
-    """The transports that NAPTR records offer and we speak, with the names of their SRV records.
+    """Return the transports of NAPTR records that we speak, with the names of their SRV records.
 
     By order, then preference (RFC 3403 §4.1).
     """
+    names = {info.naptr_service: name for name, info in TRANSPORTS.items()}
     return [
-        (_SERVICES[service], replacement.lower())
+        (names[service], replacement.lower())
         for _, _, flags, service, replacement in sorted(rows)
-        if flags == "S" and service in _SERVICES and replacement not in ("", ".")
+        if flags == "S" and service in names and replacement not in ("", ".")
     ]
 
 
 def in_order(rows: Sequence[Srv], draw: Callable[[int], int]) -> list[Srv]:
-    """SRV records in the order in which they are tried (RFC 2782).
+    """Return SRV records in the order in which to try them (RFC 2782).
 
-    By priority; within one, drawn by weight, so that each gets its share of the calls.
+    They are sorted by priority; records of one priority are drawn at random by their weight.
     """
     ordered: list[Srv] = []
     for priority in sorted({row[0] for row in rows}):
-        # Those of weight 0 stand first, and so have a small chance among others.
+        # Records of weight 0 stand first: they have a small chance to be drawn.
         left = sorted((row for row in rows if row[0] == priority), key=lambda row: row[1])
         while left:
             drawn = draw(sum(row[1] for row in left))
@@ -298,30 +320,30 @@ def _normal_address(host: str) -> str:
         address = ip_address(host)
     except ValueError:
         raise NoRoute(f"{host} is not an address") from None
-    if not _is_somebodys(address):
-        raise NoRoute(f"{host} is no one host's address")
+    if not _is_host_address(address):
+        raise NoRoute(f"{host} is not the address of a host")
     return str(address)
 
 
-def _is_somebodys(address: IPv4Address | IPv6Address) -> bool:
-    """Tell whether an address is one host's: a stranger's zone may say anything."""
+def _is_host_address(address: IPv4Address | IPv6Address) -> bool:
+    """Return True if an address can belong to one host; a hostile zone may name any address."""
     return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
 
 
 def _wanted_transport(uri: SipUri) -> str | None:
-    """The transport that a URI asks for.  Raises NoRoute where it is none of ours."""
+    """Return the transport that a URI asks for.  Raises NoRoute if this server lacks it."""
     if uri.scheme == "sips":
         raise NoRoute("sips needs TLS, which this server does not speak")
     transport = uri.param("transport")
     if transport is not None and transport.upper() not in TRANSPORTS:
-        raise NoRoute(f"the transport {transport[:20]} is not spoken here")
+        raise NoRoute(f"this server does not speak the transport {transport[:20]}")
     return transport.upper() if transport else None
 
 
 def _normal_name(host: str) -> str:
     name = host.removesuffix(".").lower()
     if name.rpartition(".")[2][:1].isdigit():
-        # §25.1: a name's last label begins with a letter.  The system would read 0x7f000001.
+        # §25.1: the last label of a name begins with a letter.  The system would read 0x7f000001.
         raise NoRoute(f"{host} is neither a name nor an address")
     return name
 

@@ -31,7 +31,7 @@ class Bench:
         self.guard.on_ban = self.kept.append
 
     def hears(self, host: str, port: int = 5060, transport: str = "UDP") -> bool:
-        return self.guard.admits(Flow(transport, SERVER, (host, port)))
+        return self.guard.allows(Flow(transport, SERVER, (host, port)))
 
     def guesses(self, host: str = GUESSER, times: int = TRIES_OF_SOURCE, user: str = "") -> int:
         """Answer wrongly, as often as somebody listens; gives how often that was."""
@@ -309,9 +309,9 @@ def waits(bench: Bench, host: str, port: int = 5060) -> bool:
     """Let a connection say what it may, and tell whether it has to wait then."""
     flow = Flow("TCP", SERVER, (host, port), 7)
     for _ in range(20_000):
-        if bench.guard.keeps_waiting(flow):
+        if bench.guard.should_throttle(flow):
             return True
-        if not bench.guard.admits(flow):
+        if not bench.guard.allows(flow):
             return False
     return False
 
@@ -327,7 +327,7 @@ def test_a_connection_waits_for_its_share_in_a_shortage_and_only_then():
     assert not waits(bench, OFFICE)  # which is trusted
     assert waits(bench, "192.0.2.7")
     bench.guard.prove(("192.0.2.7", 5060))
-    assert not bench.guard.keeps_waiting(Flow("TCP", SERVER, ("192.0.2.7", 5060), 8))
+    assert not bench.guard.should_throttle(Flow("TCP", SERVER, ("192.0.2.7", 5060), 8))
 
 
 def test_the_banned_do_not_wait(bench: Bench):
@@ -336,5 +336,5 @@ def test_the_banned_do_not_wait(bench: Bench):
     bench.guard.tick(bench.now, is_behind=True)
     bench.guard.tick(bench.now, is_behind=True)
     flow = Flow("TCP", SERVER, (GUESSER, 5060), 7)
-    assert not bench.guard.keeps_waiting(flow)
-    assert not bench.guard.admits(flow)
+    assert not bench.guard.should_throttle(flow)
+    assert not bench.guard.allows(flow)

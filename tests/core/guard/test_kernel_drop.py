@@ -17,7 +17,7 @@ from sip.core.guard.kernel_drop import (
 )
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
-from sip.transport.packet_filter import Thinned
+from sip.transport.packet_filter import SampleRule
 
 TICK = 0.05
 SHARE = 1000.0  # messages a second
@@ -149,8 +149,8 @@ class Line:
     def __init__(self, *, thins: bool = True, strength: int = 1500) -> None:
         self.now = 1000.0
         self.strength = strength
-        self.thinned: dict[str, Thinned] = {}
-        self.orders: list[list[Thinned]] = []
+        self.thinned: dict[str, SampleRule] = {}
+        self.orders: list[list[SampleRule]] = []
         self.thins = thins
         self.read = 0
         self.lot = random.Random(1)
@@ -167,7 +167,11 @@ class Line:
 
     def keeps(self, host: str, port: int) -> bool:
         thinned = self.thinned.get(host)
-        return thinned is None or port in thinned.ports or self.lot.random() < thinned.part
+        return (
+            thinned is None
+            or port in thinned.exempt_ports
+            or self.lot.random() < thinned.keep_ratio
+        )
 
     def passes(self, seconds: float, *senders: tuple[str, int, int]) -> list[float]:
         """Let hosts send by a port so many a second; gives how much of it was served.
@@ -192,7 +196,7 @@ class Line:
                     break
                 done += 1
                 work -= 1e-5
-                if self.guard.admits(Flow("UDP", SERVER, (host, port))):
+                if self.guard.allows(Flow("UDP", SERVER, (host, port))):
                     served[host, port] += 1
                     work -= 1 / self.strength
             self.read += done
@@ -249,10 +253,10 @@ def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():
     line = Line()
     line.guard.prove((OFFICE, 40_001))
     line.passes(6, (OFFICE, 1, 60_000))
-    assert line.thinned[OFFICE].ports == (40_001,)
+    assert line.thinned[OFFICE].exempt_ports == (40_001,)
     line.guard.prove((OFFICE, 40_002))
     line.passes(0.2, (OFFICE, 1, 60_000))
-    assert line.thinned[OFFICE].ports == (40_001, 40_002)
+    assert line.thinned[OFFICE].exempt_ports == (40_001, 40_002)
     served = line.passes(2, (OFFICE, 1, 60_000), (OFFICE, 40_001, 20), (OFFICE, 40_002, 20))
     assert served[1:] == [1.0, 1.0]
 
@@ -288,7 +292,7 @@ def test_what_comes_on_connections_is_never_thinned():
     line.passes(1, ("192.0.2.7", 1, 60_000))
     for _ in range(20):
         for _ in range(1000):
-            line.guard.admits(Flow("TCP", SERVER, (OFFICE, 1), 1))
+            line.guard.allows(Flow("TCP", SERVER, (OFFICE, 1), 1))
         line.passes(TICK, ("192.0.2.7", 1, 60_000))
     assert set(line.thinned) == {"192.0.2.7"}
 
@@ -298,7 +302,7 @@ def test_where_the_kernel_does_not_thin_all_goes_on_without():
     line.passes(3, (FLOOD, 1, 20_000))
     served = line.passes(3, (FLOOD, 1, 20_000), (OFFICE, 1, 20))
     assert served[1] > 0.9
-    assert all(each.part > 0.01 for order in line.orders for each in order)
+    assert all(each.keep_ratio > 0.01 for order in line.orders for each in order)
 
 
 def test_who_is_flooded_in_the_name_of_loses_no_more_than_by_the_shares_alone():

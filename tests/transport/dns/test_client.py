@@ -7,7 +7,7 @@ import pytest
 from name_server import NameServer
 
 from sip.transport.dns import client as dns
-from sip.transport.dns.client import NameServers, Unanswered
+from sip.transport.dns.client import NameServers, NoAnswer
 
 ZONE = """
 sip     300 A     192.0.2.1
@@ -61,7 +61,7 @@ def test_nothing_is_true_for_a_while_too(ask: NameServers, name: str):
     assert (list(answer.found), answer.seconds) == ([], 20)
 
 
-def test_what_is_too_long_for_a_datagram_is_asked_again_by_tcp(server, ask: NameServers):
+def test_a_truncated_answer_is_asked_again_over_tcp(server, ask: NameServers):
     """RFC 7766 §5."""
     server.truncates = True
     assert len(ask("sip.example.net", "A").found) == 2
@@ -77,12 +77,12 @@ def test_a_zone_may_have_more_than_we_read():
 
 @pytest.mark.parametrize("is_by_tcp", [False, True])
 def test_an_answer_that_is_too_large_is_none(monkeypatch, is_by_tcp: bool):
-    """It would be read in one go, and nobody else has a turn meanwhile."""
+    """Parsing it would block all greenlets."""
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     many = "\n".join(f"sip A 192.0.{number // 250}.{number % 250}" for number in range(300))
     with NameServer({"example.net": many}) as server:
         server.truncates = is_by_tcp
-        with pytest.raises(Unanswered):
+        with pytest.raises(NoAnswer):
             NameServers([server.address])("sip.example.net", "A")
         assert server.asked
 
@@ -115,7 +115,7 @@ def test_a_name_of_many_labels_is_not_read(monkeypatch):
         with NameServer({"example.net": f"{name}. A 192.0.2.1"}) as server:
             try:
                 assert len(NameServers([server.address])(name, "A").found) == count
-            except Unanswered:
+            except NoAnswer:
                 assert count == 0
 
 
@@ -131,8 +131,8 @@ def test_a_name_of_many_labels_is_not_read(monkeypatch):
         lambda question: question[:2] + bytes(5000),
     ],
 )
-def test_what_is_no_answer_to_the_question_is_passed_over(server, ask: NameServers, forge):
-    """RFC 5452 §9.1: anybody may send something to the port that waits for one."""
+def test_datagrams_that_are_no_answer_are_skipped(server, ask: NameServers, forge):
+    """RFC 5452 §9.1: any host may send a datagram to the waiting port."""
     server.forges = forge
     assert len(ask("sip.example.net", "A").found) == 2
 
@@ -140,7 +140,7 @@ def test_what_is_no_answer_to_the_question_is_passed_over(server, ask: NameServe
 def test_a_connection_that_ends_too_soon_has_not_answered(server, ask, monkeypatch):
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     server.truncates = server.hangs_up = True
-    with pytest.raises(Unanswered):
+    with pytest.raises(NoAnswer):
         ask("sip.example.net", "A")
 
 
@@ -158,15 +158,15 @@ def test_a_failure_holds_on_to_nothing(server, ask, monkeypatch):
     """It is kept for a while: neither the answers that led to it, nor a name of any length."""
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     server.rcode = 2
-    with pytest.raises(Unanswered) as caught:
+    with pytest.raises(NoAnswer) as caught:
         ask(".".join(["\u00e9" * 20] * 9), "A")
     assert len(str(caught.value)) <= dns.MAX_REASON
-    with pytest.raises(Unanswered) as caught:
+    with pytest.raises(NoAnswer) as caught:
         ask("sip.example.net", "A")
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_no_more_is_kept_of_a_naptr_than_its_longest_service_needs():
+def test_the_text_of_a_naptr_record_is_cut():
     """RFC 3403 §4.1: its texts may have 255 octets each."""
     long = f'@ NAPTR 10 20 "{"s" * 250}" "{"SIP+D2U" * 30}" "" _sip._udp'
     with NameServer({"example.net": long}) as server:
@@ -174,10 +174,10 @@ def test_no_more_is_kept_of_a_naptr_than_its_longest_service_needs():
         assert len(flags) == len(service) == dns.MAX_SERVICE
 
 
-def test_who_does_not_answer_is_waited_for_no_longer_than_the_bound(server, ask, monkeypatch):
+def test_a_question_has_a_time_limit(server, ask, monkeypatch):
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     server.is_dead = True
-    with pytest.raises(Unanswered, match=r"sip\.example\.net"):
+    with pytest.raises(NoAnswer, match=r"sip\.example\.net"):
         ask("sip.example.net", "A")
     server.is_dead = False
     assert ask("sip.example.net", "A").found
@@ -187,7 +187,7 @@ def test_who_does_not_answer_is_waited_for_no_longer_than_the_bound(server, ask,
 def test_a_server_that_fails_or_refuses_has_not_answered(server, ask, monkeypatch, rcode: int):
     monkeypatch.setattr(dns, "SECONDS_PER_QUESTION", 0.2)
     server.rcode = rcode
-    with pytest.raises(Unanswered):
+    with pytest.raises(NoAnswer):
         ask("sip.example.net", "A")
 
 
@@ -203,13 +203,13 @@ def test_the_next_server_is_asked_when_one_is_dead(server, monkeypatch):
 @pytest.mark.parametrize("name", ["a..example.net", "x" * 64 + ".net", ".".join("a" * 200)])
 def test_a_name_that_cannot_be_asked_for_is_no_fault(ask: NameServers, name: str):
     """RFC 1035 §2.3.4: a label has 63 octets at most, a name 255."""
-    with pytest.raises(Unanswered):
+    with pytest.raises(NoAnswer):
         ask(name, "A")
 
 
-def test_without_a_name_server_the_cause_is_told(monkeypatch, tmp_path):
+def test_without_a_name_server_there_is_a_reason(monkeypatch, tmp_path):
     monkeypatch.setattr("dns.resolver.Resolver.read_resolv_conf", _no_resolv_conf)
-    with pytest.raises(Unanswered, match="resolv"):
+    with pytest.raises(NoAnswer, match="resolv"):
         NameServers()("sip.example.net", "A")
 
 

@@ -1,4 +1,4 @@
-"""Records that nobody asked for, in packets built octet by octet (RFC 1034 §4.3.2, RFC 3597)."""
+"""Records that were not asked for, in packets built octet by octet (RFC 1034 §4.3.2, RFC 3597)."""
 
 import struct
 import time
@@ -7,7 +7,7 @@ import pytest
 from name_server import NameServer
 
 from sip.transport.dns import client as dns
-from sip.transport.dns.client import NameServers, Unanswered
+from sip.transport.dns.client import NameServers, NoAnswer
 
 A, CNAME, SOA, SRV, NAPTR = 1, 5, 6, 33, 35
 IN, CHAOS = 1, 3
@@ -49,7 +49,7 @@ def ask(server: NameServer) -> NameServers:
 
 @pytest.mark.parametrize("section", range(3))
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_nobody_asked_for_is_passed_over(server, ask, kind: int, section: int):
+def test_unrequested_records_are_skipped(server, ask, kind: int, section: int):
     """RFC 3597 §3: its octets mean nothing here; before and behind what is asked for."""
 
     def says(question: bytes) -> bytes:
@@ -93,7 +93,7 @@ def test_a_name_may_point_into_a_record_that_is_not_read(server, ask):
 
 
 def test_nothing_is_nothing_although_it_is_proven(server, ask):
-    """RFC 2308 §5: the SOA says for how long, whatever NSEC and RRSIG stand beside it."""
+    """RFC 2308 §5: the SOA says for how long, even beside NSEC and RRSIG."""
     soa = record(SOA, ASKED * 2 + struct.pack("!5I", 1, 2, 3, 4, 20))
     proof = [record(47, SENSELESS), record(46, SENSELESS), soa, record(50, SENSELESS)]
     server.forges = lambda question: answer(question, [], proof)
@@ -110,7 +110,7 @@ def test_a_service_stands_among_others(server, ask):
     assert ask("example.net", "NAPTR").found == [(10, 20, "S", "SIP+D2U", "_sip._udp.example.net")]
 
 
-def test_nobody_makes_us_read_long_by_what_is_passed_over(server, ask):
+def test_skipped_records_take_little_time(server, ask):
     """Not even where its data would be names of many labels."""
     long_name = b"\x01a" * 126 + b"\0"
     others = [record(2, long_name)] * 14
@@ -134,7 +134,7 @@ def test_nobody_makes_us_read_long_by_what_is_passed_over(server, ask):
     ],
 )
 def test_an_answer_that_ends_too_soon_is_none(server, ask, wrong: bytes):
-    """Nobody knows what would have come."""
+    """The records after the cut are unknown."""
     server.forges = lambda question: answer(question, [wrong, b""])
-    with pytest.raises(Unanswered):
+    with pytest.raises(NoAnswer):
         ask("sip.example.net", "A")

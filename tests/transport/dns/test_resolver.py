@@ -88,15 +88,15 @@ def test_an_address_needs_no_look_up(resolver: Resolver, zone: Zone, uri: str, h
         ("sip:bob@1.2.3", "address"),
         ("sip:bob@0x7f000001", "neither"),
         ("sip:bob@192.0.2.8;maddr=%20", "maddr"),
-        ("sip:bob@0.0.0.0", "no one host"),
-        ("sip:bob@224.0.1.75", "no one host"),
-        ("sip:bob@255.255.255.255", "no one host"),
-        ("sip:bob@[ff02::1]", "no one host"),
-        ("sip:bob@[::]", "no one host"),
+        ("sip:bob@0.0.0.0", "not the address of a host"),
+        ("sip:bob@224.0.1.75", "not the address of a host"),
+        ("sip:bob@255.255.255.255", "not the address of a host"),
+        ("sip:bob@[ff02::1]", "not the address of a host"),
+        ("sip:bob@[::]", "not the address of a host"),
         ("sip:bob@nobody.example.com", "has no address"),
     ],
 )
-def test_what_cannot_be_reached_says_why(resolver: Resolver, uri: str, why: str):
+def test_no_route_has_a_reason(resolver: Resolver, uri: str, why: str):
     """The text is for the log."""
     with pytest.raises(NoRoute, match=why):
         resolver.hops(sip(uri))
@@ -233,7 +233,7 @@ BOTH = {(NAME, "A"): ["192.0.2.1"]}
              (NAME, "AAAA"): ["::", "ff02::1", "2001:db8::1"]},
             f"sip:{NAME}",
             ["UDP 192.0.2.1 5060", "UDP 2001:db8::1 5060"],
-            id="what is nobody's address",
+            id="addresses that no host can have",
         ),
         pytest.param(
             ADDRESSES, "sip:Example.COM.:5060", [
@@ -313,7 +313,7 @@ def test_each_gets_its_share_by_weight():
     st.randoms(use_true_random=False),
 )
 def test_all_are_tried_the_lower_priority_number_first(rows, chance):
-    """RFC 2782: whatever is drawn."""
+    """RFC 2782: for every draw."""
     order = in_order(rows, lambda most: chance.randint(0, most))
     assert sorted(order) == sorted(rows)
     assert [row[0] for row in order] == sorted(row[0] for row in rows)
@@ -357,10 +357,10 @@ def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: Zone, c
         with pytest.raises(NoRoute):
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
-    clock.now += answers.MAX_SECONDS_OF_NOTHING + 1
+    clock.now += answers.MAX_NEGATIVE_TTL + 1
     zone.records = dict(ADDRESSES)
     assert hops(resolver, f"sip:{NAME}:5060")
-    clock.now += answers.MAX_SECONDS - 1
+    clock.now += answers.MAX_TTL - 1
     zone.asked.clear()
     assert hops(resolver, f"sip:{NAME}:5060")
     assert zone.asked == []
@@ -374,7 +374,7 @@ def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone
             hops(resolver, f"sip:{NAME}:5060")
     assert len(zone.asked) == 2
     zone.is_dead, zone.records = False, dict(ADDRESSES)
-    clock.now += answers.SECONDS_AFTER_SILENCE
+    clock.now += answers.NO_ANSWER_TTL
     assert hops(resolver, f"sip:{NAME}:5060")
 
 
@@ -392,7 +392,7 @@ def test_a_router_that_knows_addresses_alone_will_do(zone: Zone, clock: Clock):
     ]
 
 
-def test_those_who_ask_the_same_at_once_ask_once(resolver: Resolver, zone: Zone):
+def test_simultaneous_equal_questions_are_asked_once(resolver: Resolver, zone: Zone):
     """A slow name server is not asked for each call of a burst."""
     zone.records = dict(ADDRESSES)
     zone.waits()
@@ -405,7 +405,7 @@ def test_those_who_ask_the_same_at_once_ask_once(resolver: Resolver, zone: Zone)
     assert sorted(zone.asked) == [(NAME, "A"), (NAME, "AAAA")]
 
 
-def test_a_fault_in_asking_leaves_nobody_waiting(resolver: Resolver, zone: Zone):
+def test_an_error_while_asking_ends_every_wait(resolver: Resolver, zone: Zone):
     zone.fails = RuntimeError("a fault of ours")
     for _ in range(2):
         with pytest.raises(RuntimeError):
@@ -418,7 +418,7 @@ def test_a_fault_in_asking_leaves_nobody_waiting(resolver: Resolver, zone: Zone)
 
 
 def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: Zone, clock: Clock, tmp_path):
-    """As for every other program here; it says addresses, so nobody asks for services."""
+    """As for every other program here; it has addresses, so no services are asked for."""
     file = tmp_path / "hosts"
     file.write_text(
         "# ours\n192.0.2.7\tPBX.lan pbx # the old one\n2001:DB8::7 pbx.lan\n"

@@ -46,7 +46,7 @@ def test_so_many_ways_and_no_more(resolver: Resolver, zone: Zone):
 
 @pytest.mark.parametrize("has_addresses", [False, True])
 def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: Zone, has_addresses):
-    """Whoever is called has written it: each service leads to many servers, and these to more."""
+    """A hostile zone: each service leads to many servers, and these to many addresses."""
     services = [f"s{number}.{NAME}" for number in range(32)]
     zone.records = {
         (NAME, "NAPTR"): [(1, n, "S", "SIP+D2U", at) for n, at in enumerate(services)],
@@ -151,7 +151,7 @@ def test_a_service_that_is_known_serves_while_another_is_silent(resolver, zone):
     assert hops(resolver) == ["UDP 192.0.2.9 5060"]
 
 
-def test_a_service_that_naptr_names_and_nobody_answers_for_is_no_host(resolver, zone):
+def test_an_unanswered_naptr_service_is_no_host(resolver, zone):
     """RFC 3263 §4.1."""
     zone.silent = {("sip.elsewhere.net", "SRV")}
     zone.records = WEB_SITE | {(NAME, "NAPTR"): [(1, 1, "S", "SIP+D2U", "sip.elsewhere.net")]}
@@ -160,7 +160,7 @@ def test_a_service_that_naptr_names_and_nobody_answers_for_is_no_host(resolver, 
 
 
 @pytest.mark.parametrize("uri", [f"sip:{NAME}", f"sip:{NAME};transport=udp"])
-def test_where_nothing_about_services_is_answered_the_domain_is_a_host(resolver, zone, uri: str):
+def test_a_domain_without_srv_answers_is_a_host(resolver, zone, uri: str):
     """Some routers know addresses alone."""
     zone.silent = {(UDP_SRV, "SRV"), (TCP_SRV, "SRV"), (NAME, "NAPTR")}
     zone.records = dict(WEB_SITE)
@@ -180,7 +180,7 @@ def test_a_domain_that_says_it_has_no_service_is_not_called(resolver, zone, uri:
 
 
 def places(resolver: Resolver, uri: str = f"sip:{NAME}") -> tuple[list[str], bool]:
-    found, is_complete = resolver.places(sip(uri))
+    found, is_complete = resolver.endpoints(sip(uri))
     return sorted(host for host, _ in found), is_complete
 
 
@@ -206,6 +206,6 @@ def test_without_any_place_there_is_no_way(resolver, zone):
 
 def test_so_many_places_and_no_more(resolver: Resolver, zone: Zone, monkeypatch):
     """The same each time."""
-    monkeypatch.setattr(module, "MAX_PLACES_LET_IN", 4)
+    monkeypatch.setattr(module, "MAX_TRUNK_ENDPOINTS", 4)
     zone.records = {(NAME, "A"): four(9)}
     assert places(resolver) == (four(4), True)
