@@ -6,13 +6,13 @@ import pytest
 
 from sip.message.message import Message
 from sip.transport.flow import Flow
-from tests.transaction.layer_bench import BOB, TO_BOB, Hop, answers, request, sent_on
+from tests.transaction.harness import BOB, TO_BOB, Harness, answers, request, sent_on
 
 # What cannot be sent, §17.1.4, §18.4
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_send_that_fails_counts_as_a_503(proxy: Hop, method: str):
+def test_a_send_that_fails_counts_as_a_503(proxy: Harness, method: str):
     """§16.9."""
     proxy.is_broken = True
     proxy.hears(request(method))
@@ -26,7 +26,7 @@ def quote(message: Message, size: int = 520) -> bytes:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Hop, method: str):
+def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Harness, method: str):
     """§16.9, §18.4."""
     message = sent_on(proxy, method)
     proxy.layer.unreachable(quote(message, 160))
@@ -50,7 +50,7 @@ def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Hop, method: str):
         lambda quoted: b"\xff\x00\r\nVia: \xff",
     ],
 )
-def test_a_foreign_icmp_error_ends_nothing(proxy: Hop, forge):
+def test_a_foreign_icmp_error_ends_nothing(proxy: Harness, forge):
     """Who cannot see our branch cannot end a call."""
     invite = sent_on(proxy)
     proxy.layer.unreachable(forge(quote(invite)))
@@ -59,7 +59,7 @@ def test_a_foreign_icmp_error_ends_nothing(proxy: Hop, forge):
     assert len(proxy.layer.clients) == 1
 
 
-def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Hop):
+def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Harness):
     """The quoted datagram begins with what others have written."""
     message = sent_on(proxy, uri="sip:bob@example.com;branch=z9hG4bK0123456789abcdef")
     proxy.layer.unreachable(quote(message))
@@ -67,7 +67,7 @@ def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Hop):
     assert [one.status for one in proxy.arrivals] == [503]
 
 
-def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Hop):
+def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
     """It was reachable; timers B and C see to the rest."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
@@ -76,7 +76,7 @@ def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Hop):
     assert proxy.arrivals == []
 
 
-def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Hop):
+def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Harness):
     """§17.1.2.2: Proceeding of what is no INVITE goes on repeating, and so may fail."""
     message = sent_on(proxy, "MESSAGE")
     answers(proxy, message, 100)
@@ -88,7 +88,9 @@ def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Hop):
 
 @pytest.mark.parametrize("status", [200, 486])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_an_icmp_error_after_the_final_response_is_ignored(proxy: Hop, method: str, status: int):
+def test_an_icmp_error_after_the_final_response_is_ignored(
+    proxy: Harness, method: str, status: int
+):
     """Accepted and Completed: the request was heard, and what repeats of the answer come is too."""
     message = sent_on(proxy, method)
     answers(proxy, message, status)
@@ -99,7 +101,7 @@ def test_an_icmp_error_after_the_final_response_is_ignored(proxy: Hop, method: s
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Hop, method: str):
+def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Harness, method: str):
     """§17.1.4: as the first time."""
     sent_on(proxy, method)
     proxy.is_broken = True
@@ -108,7 +110,7 @@ def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Hop, method: str):
     assert not proxy.layer.clients
 
 
-def test_a_failure_that_cannot_be_sent_again_is_kept(proxy: Hop):
+def test_a_failure_that_cannot_be_sent_again_is_kept(proxy: Harness):
     """RFC 6026 §7.1, §8.8: the server transaction stays as it is, until timer H."""
     invite = sent_on(proxy)
     answers(proxy, invite, 486)
@@ -124,7 +126,7 @@ def test_a_failure_that_cannot_be_sent_again_is_kept(proxy: Hop):
 
 
 @pytest.mark.parametrize(("method", "times"), [("INVITE", 7), ("MESSAGE", 11)])
-def test_silence_counts_as_a_408_after_64_t1(proxy: Hop, method: str, times: int):
+def test_silence_counts_as_a_408_after_64_t1(proxy: Harness, method: str, times: int):
     """§16.7: timers A and B, E and F."""
     first = sent_on(proxy, method)
     proxy.passes(31.9)
@@ -137,7 +139,7 @@ def test_silence_counts_as_a_408_after_64_t1(proxy: Hop, method: str, times: int
     assert not proxy.layer.clients
 
 
-def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Hop):
+def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Harness):
     """§16.8; and what does not answer that either counts as a 408 (§9.1)."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
@@ -152,22 +154,24 @@ def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Hop):
     assert [one.status for one in proxy.arrivals] == [408]
 
 
-def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(hop: Hop):
+def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(harness: Harness):
     """A loser that never answers its CANCEL."""
 
     def handler(request, upstream):
         upstream.layer.send_request(request.copy(), TO_BOB, upstream)
         upstream.answer(200)
 
-    hop.handler = handler
-    hop.hears(request())
-    hop.passes(65.0)
-    hop.sent.clear()
-    assert hop.is_quiet
-    assert hop.served[0][1].arrivals.empty() == []
+    harness.handler = handler
+    harness.hears(request())
+    harness.passes(65.0)
+    harness.sent.clear()
+    assert harness.is_quiet
+    assert harness.served[0][1].arrivals.empty() == []
 
 
-def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(proxy: Hop, caplog, monkeypatch):
+def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(
+    proxy: Harness, caplog, monkeypatch
+):
     """They have left the wheel together."""
     broken, good = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
     send, branch = proxy.send, broken.via.branch.encode()

@@ -6,7 +6,7 @@ from sip.message.message import Request, make_response
 from sip.transaction.matching import tag_of, transaction_key, way_independent_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
-from tests.transaction.layer_bench import FROM_ALICE, Hop, read, request
+from tests.transaction.harness import FROM_ALICE, Harness, read, request
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
@@ -66,7 +66,7 @@ def test_a_method_tells_requests_apart_and_a_way_does_not():
     )
 
 
-def test_who_is_not_served_as_by_a_uas_is_never_merged(hop: Hop):
+def test_who_is_not_served_as_by_a_uas_is_never_merged(harness: Harness):
     """§16.3: a proxy must not take a merged request for an error."""
     merged = []
 
@@ -75,21 +75,21 @@ def test_who_is_not_served_as_by_a_uas_is_never_merged(hop: Hop):
             merged.append(upstream.is_merged())
         upstream.answer(200)
 
-    hop.handler = handler
-    hop.hears(request("MESSAGE", cseq="1 MESSAGE"))
-    hop.hears(request("MESSAGE", cseq="1 MESSAGE", branch=";branch=z9hG4bKx"))
-    hop.hears(request("REGISTER"))
-    hop.hears(request("REGISTER", branch=";branch=z9hG4bKx"))
-    assert [message.status for message, _ in hop.sent] == [200] * 4
+    harness.handler = handler
+    harness.hears(request("MESSAGE", cseq="1 MESSAGE"))
+    harness.hears(request("MESSAGE", cseq="1 MESSAGE", branch=";branch=z9hG4bKx"))
+    harness.hears(request("REGISTER"))
+    harness.hears(request("REGISTER", branch=";branch=z9hG4bKx"))
+    assert [message.status for message, _ in harness.sent] == [200] * 4
     assert merged == [False, True]
-    hop.sent.clear()
-    hop.passes(33)
-    assert hop.is_quiet
-    hop.hears(request("REGISTER", branch=";branch=z9hG4bKy"))
+    harness.sent.clear()
+    harness.passes(33)
+    assert harness.is_quiet
+    harness.hears(request("REGISTER", branch=";branch=z9hG4bKy"))
     assert merged == [False, True, False]
 
 
-def test_what_is_held_for_merged_requests_goes_with_their_transactions(hop: Hop):
+def test_what_is_held_for_merged_requests_goes_with_their_transactions(harness: Harness):
     """A bound: strangers are refused without memory, and leave nothing here either."""
 
     def refuses(request, upstream):
@@ -97,12 +97,12 @@ def test_what_is_held_for_merged_requests_goes_with_their_transactions(hop: Hop)
         response = make_response(request, 401, to_tag="t")
         upstream.layer.answer_statelessly(upstream, response)
 
-    hop.handler = refuses
+    harness.handler = refuses
     for number in range(5):
-        hop.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
-    assert len(hop.sent) == 5
-    assert not hop.layer.servers._here
-    upstream = hop.served[0][1]
+        harness.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
+    assert len(harness.sent) == 5
+    assert not harness.layer.servers._here
+    upstream = harness.served[0][1]
     assert not upstream.is_merged()  # its handler has ended: there is nothing to ask about
 
 
