@@ -466,6 +466,7 @@ class SipServer:
             watcher.stop()
             watcher.close()
         self._watchers.clear()
+        self.layer.stop()
         self.transports.stop()
 
 

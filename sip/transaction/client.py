@@ -4,15 +4,28 @@ Machines without socket or clock, as those of the server side.  A response is to
 the answer says whether it goes on to the transaction user.
 """
 
-from sip.message.message import Request
+from typing import Protocol
+
+from sip.message.message import Request, Response
 from sip.transaction.machine import T1, T2, T4, TIMEOUT, TIMER_C, TIMER_D, Machine, State
 from sip.transport.flow import Flow
+
+
+class TransactionUser(Protocol):
+    """The user of a client transaction (§17.1): it gets the responses, or hears that none comes."""
+
+    def on_response(self, response: Response, *, is_first: bool) -> None:
+        """Take a response; `is_first` is False once a final one has been taken before."""
+
+    def on_failure(self, status: int) -> None:
+        """Take the end without a final response: 408, 503 or 513 (§8.1.3.1), 500 for a fault."""
 
 
 class ClientTransaction(Machine):
     """Asks one request that is no INVITE until a final response comes (§17.1.2).
 
-    `user` is whom responses go to, in the words of the layer; None once nobody waits.
+    `user` takes the responses; None for a CANCEL, and once the user needs no more of them.
+    `is_relayed` is True where they are passed on, so that each has a Via below ours (§16.7).
     `timed_out` says, after a tick, that nothing came in time (§8.1.3.1: counts as a 408),
     `was_heard` that any response has come, so that the request has arrived.
     """
@@ -22,6 +35,7 @@ class ClientTransaction(Machine):
         "data",
         "give_up_at",
         "interval",
+        "is_relayed",
         "method",
         "request",
         "sent_by",
@@ -31,14 +45,22 @@ class ClientTransaction(Machine):
     )
 
     def __init__(
-        self, request: Request, branch: str, sent_by: str, flow: Flow, user: object
+        self,
+        request: Request,
+        branch: str,
+        sent_by: str,
+        flow: Flow,
+        user: TransactionUser | None,
+        *,
+        is_relayed: bool = False,
     ) -> None:
         super().__init__(flow)
         self.request: Request | None = request
         self.method = request.method
         self.branch = branch
         self.sent_by = sent_by
-        self.user: object = user
+        self.user: TransactionUser | None = user
+        self.is_relayed = is_relayed
         self.data: bytes | None = None
         self.interval = T1
         self.give_up_at = 0.0
@@ -103,9 +125,16 @@ class InviteClientTransaction(ClientTransaction):
     __slots__ = ("ack", "cancel_reason", "cancelled", "wants_cancel")
 
     def __init__(
-        self, request: Request, branch: str, sent_by: str, flow: Flow, user: object
+        self,
+        request: Request,
+        branch: str,
+        sent_by: str,
+        flow: Flow,
+        user: TransactionUser | None,
+        *,
+        is_relayed: bool = False,
     ) -> None:
-        super().__init__(request, branch, sent_by, flow, user)
+        super().__init__(request, branch, sent_by, flow, user, is_relayed=is_relayed)
         self.ack: bytes | None = None  # of a failure, to be sent again with each repeat of it
         self.wants_cancel = False
         self.cancel_reason = ""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
 from sip.transaction.branch_event import BranchEvent
-from sip.transaction.client import ClientTransaction, InviteClientTransaction
+from sip.transaction.client import ClientTransaction, InviteClientTransaction, TransactionUser
 from sip.transaction.client_index import ClientsByConnection
 from sip.transaction.machine import Machine, State
 from sip.transaction.matching import (
@@ -24,6 +24,7 @@ from sip.transaction.matching import (
     tag_of,
     transaction_key,
 )
+from sip.transaction.own_request import UNSUPPORTED_METHODS, NoResponse, OwnRequest
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
 from sip.transaction.timers import Timers
@@ -123,7 +124,7 @@ class Layer:
         for arrival in upstream.arrivals.empty():
             # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
             if arrival.response is not None:
-                self._relay(transaction, arrival.response)
+                self.relay(transaction, arrival.response)
         if not transaction.is_answered:
             self.forget(transaction)
 
@@ -163,10 +164,11 @@ class Layer:
         if transaction is None:
             self.counts["stray responses"] += 1
             return
-        branch = transaction.user
-        is_relayed = isinstance(branch, Branch)
-        # What answers our own CANCEL has our Via alone (§8.1.3.3), all else one below it (§16.7).
-        if (is_relayed or transaction.method == "CANCEL") and is_relayed != has_way_back(response):
+        user = transaction.user
+        # The answer to a request of ours has our Via alone (§8.1.3.3), one to relay has another
+        # below it (§16.7).
+        is_checked = user is not None or transaction.method == "CANCEL"
+        if is_checked and transaction.is_relayed != has_way_back(response):
             self.counts["stray responses"] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
@@ -176,14 +178,8 @@ class Layer:
                 self._acknowledge(transaction, response)
             elif transaction.wants_cancel:
                 self.cancel(transaction)
-        if goes_on and isinstance(branch, Branch):
-            if branch.edit_response is not None and 100 < response.status < 300:
-                branch.edit_response(response)
-            if is_first and response.status >= 200 and branch.upstream.is_served:
-                # The handler hears of each branch's end once, so nobody can fill its mailbox.
-                branch.upstream.arrivals.put(BranchEvent(branch, response.status, response))
-            else:
-                self._relay(branch.upstream.hold(), response)
+        if goes_on and user is not None:
+            user.on_response(response, is_first=is_first)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
         self._follow(transaction)
@@ -201,7 +197,7 @@ class Layer:
             transaction = self.clients.get((via.branch.lower(), method))
         return transaction if transaction and transaction.sent_by == sent_by else None
 
-    def _relay(self, transaction: ServerTransaction, response: Response) -> None:
+    def relay(self, transaction: ServerTransaction, response: Response) -> None:
         """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
 
         The server transaction drops what is too late.  An INVITE alone has such responses: others
@@ -246,6 +242,12 @@ class Layer:
         for transaction in self.awaited.by(connection):
             self._end(transaction, 503)
 
+    def stop(self) -> None:
+        """End what waits for answers to our own requests, as no timer runs any more: with 503."""
+        for transaction in tuple(self.clients.values()):
+            if transaction.user is not None and not transaction.is_relayed:
+                self._end(transaction, 503)
+
     # Out
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
@@ -282,17 +284,43 @@ class Layer:
         `edit_response` is called with each response from 101 to 299 before it is relayed.
         """
         branch = Branch(self, upstream, edit_response)
-        self._start(request, flow, branch, f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}")
+        branch_id = f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}"
+        branch.transaction = self._start(request, flow, branch, branch_id, is_relayed=True)
         return branch
 
-    def _start(self, request: Request, flow: Flow, user: object, branch_id: str) -> None:
+    def send_own_request(self, request: Request, flow: Flow) -> Response:
+        """Send a request of this server itself, and wait for its final response (§8.1, §17.1.2).
+
+        `request` is ready but for our Via; `build_request` makes such a one.  Blocks the calling
+        greenlet, up to 32 s (timer F), so it must not be called in the hub.  Raises NoResponse
+        where no final response comes, and ValueError for INVITE, ACK and CANCEL.
+        """
+        if request.method in UNSUPPORTED_METHODS:
+            raise ValueError(f"{request.method} is not sent as a request of our own")
+        if len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS:
+            raise NoResponse(503, f"{MAX_TRANSACTIONS} transactions are held already")
+        user = OwnRequest()
+        branch_id = f"{MAGIC_COOKIE}{self.new_token()}"
+        transaction = self._start(request, flow, user, branch_id, is_relayed=False)
+        try:
+            return user.wait()
+        finally:
+            transaction.user = None  # the greenlet may have been killed, or a Timeout has fired
+
+    def _start(
+        self,
+        request: Request,
+        flow: Flow,
+        user: TransactionUser | None,
+        branch_id: str,
+        *,
+        is_relayed: bool,
+    ) -> ClientTransaction:
         ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
         sent_by = self._own_vias.get(ours) or self._know_via(ours)
         request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
-        transaction = kind(request, branch_id, sent_by, flow, user)
-        if isinstance(user, Branch):
-            user.transaction = transaction
+        transaction = kind(request, branch_id, sent_by, flow, user, is_relayed=is_relayed)
         data = transaction.start(request, self.clock())
         self.clients[transaction.key] = transaction
         try:
@@ -300,10 +328,11 @@ class Layer:
         except OSError as error:
             log.debug("cannot send to %s: %s", flow, error)
             self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
-            return
+            return transaction
         if flow.connection:
             self.awaited.note(transaction)
         self._follow(transaction)
+        return transaction
 
     def _know_via(self, ours: str) -> str:
         """Remember what we write above others' Vias, and give its sent-by in lower case."""
@@ -328,7 +357,7 @@ class Layer:
             return
         self._follow(transaction)
         cancel = cancel_of(transaction.request, transaction.cancel_reason)
-        self._start(cancel, transaction.flow, None, transaction.branch)
+        self._start(cancel, transaction.flow, None, transaction.branch, is_relayed=False)
 
     def _send(self, data: bytes | None, flow: Flow) -> bool:
         """Send what there is to send.  False: there is no way."""
@@ -389,9 +418,9 @@ class Layer:
             del self.clients[transaction.key]
         if transaction.flow.connection:
             self.awaited.let_go(transaction)
-        branch, transaction.user = transaction.user, None
-        if status and isinstance(branch, Branch) and branch.upstream.is_served:
-            branch.upstream.arrivals.put(BranchEvent(branch, status, None))
+        user, transaction.user = transaction.user, None
+        if status and user is not None:
+            user.on_failure(status)
 
     def forget(self, transaction: ServerTransaction) -> None:
         """Let go of a server transaction: it answers nothing any more."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sip.message.message import Request, Response, make_response
+from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.mailbox import Mailbox
 from sip.transaction.server import Key, ServerTransaction
@@ -132,6 +133,24 @@ class Branch:
         self.upstream = upstream
         self.edit_response = edit_response
         self.transaction: ClientTransaction
+
+    def on_response(self, response: Response, *, is_first: bool) -> None:
+        """Hand the first final response to the handler; relay all others in place (§16.7).
+
+        The handler hears of each branch's end once, so no peer can fill its mailbox.
+        """
+        status = response.status
+        if self.edit_response is not None and 100 < status < 300:
+            self.edit_response(response)
+        if is_first and status >= 200 and self.upstream.is_served:
+            self.upstream.arrivals.put(BranchEvent(self, status, response))
+        else:
+            self.layer.relay(self.upstream.hold(), response)
+
+    def on_failure(self, status: int) -> None:
+        """Tell the handler, while it works, that no final response will come (§8.1.3.1, §16.9)."""
+        if self.upstream.is_served:
+            self.upstream.arrivals.put(BranchEvent(self, status, None))
 
     def cancel(self, reason: str = "") -> None:
         """Ask the next hop to stop ringing; without a provisional response yet, once it comes.
