@@ -11,25 +11,27 @@ class ClientsByConnection:
     """
 
     def __init__(self) -> None:
-        self._by: dict[int, dict[ClientTransaction, None]] = {}  # in order, by the connection
+        self._transactions: dict[
+            int, dict[ClientTransaction, None]
+        ] = {}  # in order, by the connection
 
     def __len__(self) -> int:
-        return sum(map(len, self._by.values()))
+        return sum(map(len, self._transactions.values()))
 
-    def note(self, transaction: ClientTransaction) -> None:
+    def add(self, transaction: ClientTransaction) -> None:
         """Know that the request has gone by the connection of its flow."""
-        self._by.setdefault(transaction.flow.connection, {})[transaction] = None
+        self._transactions.setdefault(transaction.flow.connection, {})[transaction] = None
 
-    def let_go(self, transaction: ClientTransaction) -> None:
+    def remove(self, transaction: ClientTransaction) -> None:
         """Know a transaction no more; one that isn't known is no error."""
         connection = transaction.flow.connection
-        ours = self._by.get(connection)
+        ours = self._transactions.get(connection)
         if ours is not None and transaction in ours:
             del ours[transaction]
             if not ours:
-                del self._by[connection]
+                del self._transactions[connection]
 
-    def by(self, connection: int) -> list[ClientTransaction]:
+    def unanswered(self, connection: int) -> list[ClientTransaction]:
         """Those that have no final answer yet."""
         waiting = (State.TRYING, State.PROCEEDING)
-        return [each for each in self._by.get(connection, ()) if each.state in waiting]
+        return [each for each in self._transactions.get(connection, ()) if each.state in waiting]

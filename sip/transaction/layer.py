@@ -20,7 +20,7 @@ from sip.transaction.machine import Machine, State
 from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
-    has_way_back,
+    has_second_via,
     tag_of,
     transaction_key,
 )
@@ -68,7 +68,7 @@ class Layer:
         self.new_token = Tokens()
         self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
-        self.awaited = ClientsByConnection()
+        self.clients_by_connection = ClientsByConnection()
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
         transports.deliver = self.deliver
@@ -105,28 +105,28 @@ class Layer:
         finally:
             upstream.request = None  # nobody hears a CANCEL any more
             if upstream.transaction is not None:
-                self._tidy_up(upstream, upstream.transaction)
+                self._finish_handling(upstream, upstream.transaction)
 
-    def hold(self, upstream: Upstream) -> ServerTransaction:
+    def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """The transaction of a request that is being served; its repeats are known from now on."""
         method = upstream.key[-1]
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
-        transaction = kind(upstream.key, upstream.way_back, upstream.received_at)
-        self.servers.hold(transaction)
+        transaction = kind(upstream.key, upstream.response_flow, upstream.received_at)
+        self.servers.add(transaction)
         if method != "CANCEL":  # which is answered at once
             transaction.upstream = upstream
             self.timers.add(transaction)
         return transaction
 
-    def _tidy_up(self, upstream: Upstream, transaction: ServerTransaction) -> None:
+    def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
         """See to what a handler has left.  What it has not answered nobody will."""
         transaction.upstream = None
-        for arrival in upstream.arrivals.empty():
+        for event in upstream.mailbox.take_all():
             # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
-            if arrival.response is not None:
-                self.relay(transaction, arrival.response)
+            if event.response is not None:
+                self.relay(transaction, event.response)
         if not transaction.is_answered:
-            self.forget(transaction)
+            self.remove_server_transaction(transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
         """§9.2: answer for this hop, and tell the handler of the INVITE, if it is still at work.
@@ -134,7 +134,7 @@ class Layer:
         What nobody here knows gets 481.  §16.10 has it forwarded statelessly; its branch would
         match nothing downstream, where 481 would be the answer too.
         """
-        cancelled = self.servers.cancelled(request)
+        cancelled = self.servers.find_cancelled(request)
         own_tag = self.stateless_tag(request)
         if not isinstance(cancelled, InviteServerTransaction):
             # Without memory: strangers send these, and each would cost a kilobyte for 32 s.
@@ -145,22 +145,22 @@ class Layer:
         upstream.respond(make_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag))
         if isinstance(cancelled.upstream, Upstream):
             reason = ", ".join(filter(None, request.fields("reason")))
-            cancelled.upstream.arrivals.put(BranchEvent(None, 0, None, reason))
+            cancelled.upstream.mailbox.put(BranchEvent(None, 0, None, reason))
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
         """Absorb the ACK of a failure; an ACK for a 2xx goes on to the callee (§17.1.1.3)."""
-        transaction = self.servers.acknowledged(request)
+        transaction = self.servers.find_acknowledged(request)
         if transaction is None:
             tag = request.to.tag
             if len(tag) == FINGERPRINT_LENGTH and tag == self.stateless_tag(request):
                 return  # it acknowledges what we refused without a transaction
         elif transaction.acknowledge(self.clock()):
-            self._follow(transaction)
+            self._reschedule(transaction)
             return
         self.on_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
-        transaction = self._asked(response)
+        transaction = self._match_response(response)
         if transaction is None:
             self.counts["stray responses"] += 1
             return
@@ -168,7 +168,7 @@ class Layer:
         # The answer to a request of ours has our Via alone (§8.1.3.3), one to relay has another
         # below it (§16.7).
         is_checked = user is not None or transaction.method == "CANCEL"
-        if is_checked and transaction.is_relayed != has_way_back(response):
+        if is_checked and transaction.is_relayed != has_second_via(response):
             self.counts["stray responses"] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
@@ -182,9 +182,9 @@ class Layer:
             user.on_response(response, is_first=is_first)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # all has been said
-        self._follow(transaction)
+        self._reschedule(transaction)
 
-    def _asked(self, response: Response) -> ClientTransaction | None:
+    def _match_response(self, response: Response) -> ClientTransaction | None:
         """The transaction that a response answers: by branch, sent-by and method (§17.1.3)."""
         method = response.cseq[1]
         # Nearly everybody gives our Via back as we wrote it.
@@ -239,7 +239,7 @@ class Layer:
         and its caller would listen for three minutes to what rings nowhere.
         """
         self.on_closed(connection)
-        for transaction in self.awaited.by(connection):
+        for transaction in self.clients_by_connection.unanswered(connection):
             self._end(transaction, 503)
 
     def stop(self) -> None:
@@ -256,13 +256,13 @@ class Layer:
         if data is not None and isinstance(transaction, InviteServerTransaction):
             transaction.to_line = response.lines[response.names.index("to")]
         self._send(data, transaction.flow)
-        self._follow(transaction)
+        self._reschedule(transaction)
 
     def answer_statelessly(self, upstream: Upstream, response: Response) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
         if upstream.transaction is not None:
-            self.forget(upstream.transaction)
-        self._send(response.encode(), upstream.way_back)
+            self.remove_server_transaction(upstream.transaction)
+        self._send(response.encode(), upstream.response_flow)
         upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:
@@ -317,7 +317,7 @@ class Layer:
         is_relayed: bool,
     ) -> ClientTransaction:
         ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
-        sent_by = self._own_vias.get(ours) or self._know_via(ours)
+        sent_by = self._own_vias.get(ours) or self._remember_via(ours)
         request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
         transaction = kind(request, branch_id, sent_by, flow, user, is_relayed=is_relayed)
@@ -330,11 +330,11 @@ class Layer:
             self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
             return transaction
         if flow.connection:
-            self.awaited.note(transaction)
-        self._follow(transaction)
+            self.clients_by_connection.add(transaction)
+        self._reschedule(transaction)
         return transaction
 
-    def _know_via(self, ours: str) -> str:
+    def _remember_via(self, ours: str) -> str:
         """Remember what we write above others' Vias, and give its sent-by in lower case."""
         if len(self._own_vias) >= MAX_OWN_VIAS:
             self._own_vias.clear()
@@ -355,7 +355,7 @@ class Layer:
         """Send a CANCEL for an INVITE of ours, as soon as that may be done (§9.1)."""
         if not transaction.cancel(self.clock(), reason) or transaction.request is None:
             return
-        self._follow(transaction)
+        self._reschedule(transaction)
         cancel = cancel_of(transaction.request, transaction.cancel_reason)
         self._start(cancel, transaction.flow, None, transaction.branch, is_relayed=False)
 
@@ -381,7 +381,7 @@ class Layer:
             except Exception:
                 # The others have left the wheel as well: they must not lose their timers with it.
                 log.exception("while running a timer of a transaction along %s", machine.flow)
-                self._let_go(machine, 500)
+                self._remove(machine, 500)
 
     def _run(self, machine: Machine, now: float) -> None:
         was_sent = self._send(machine.tick(now), machine.flow)
@@ -395,19 +395,19 @@ class Layer:
                 machine.upstream.answer(100)
         elif isinstance(machine, InviteServerTransaction) and machine.is_over and machine.last:
             self.counts["failures without an ACK"] += 1  # §17.2.1: timer H
-        self._follow(machine)
+        self._reschedule(machine)
 
-    def _follow(self, machine: Machine) -> None:
+    def _reschedule(self, machine: Machine) -> None:
         """After each event: see to a machine's next deadline, or to its end."""
         if machine.state is not State.TERMINATED:
             self.timers.add(machine)
         else:
             timed_out = isinstance(machine, ClientTransaction) and machine.timed_out
-            self._let_go(machine, 408 if timed_out else 0)
+            self._remove(machine, 408 if timed_out else 0)
 
-    def _let_go(self, machine: Machine, status: int) -> None:
+    def _remove(self, machine: Machine, status: int) -> None:
         if isinstance(machine, ServerTransaction):
-            self.forget(machine)
+            self.remove_server_transaction(machine)
         elif isinstance(machine, ClientTransaction):
             self._end(machine, status)
 
@@ -417,12 +417,12 @@ class Layer:
         if self.clients.get(transaction.key) is transaction:
             del self.clients[transaction.key]
         if transaction.flow.connection:
-            self.awaited.let_go(transaction)
+            self.clients_by_connection.remove(transaction)
         user, transaction.user = transaction.user, None
         if status and user is not None:
             user.on_failure(status)
 
-    def forget(self, transaction: ServerTransaction) -> None:
+    def remove_server_transaction(self, transaction: ServerTransaction) -> None:
         """Let go of a server transaction: it answers nothing any more."""
         transaction.end()
-        self.servers.let_go(transaction)
+        self.servers.remove(transaction)

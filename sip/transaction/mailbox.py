@@ -28,7 +28,7 @@ class Mailbox:
         if self._waiter is not None and len(self._items) == 1:
             gevent.get_hub().loop.run_callback(self._wake)
 
-    def expect(self, work: Callable[[], object]) -> None:
+    def put_result(self, work: Callable[[], object]) -> None:
         """Do in a greenlet of its own what may take long; what comes of it is left here."""
         gevent.spawn(lambda: self.put(work()))
 
@@ -47,7 +47,7 @@ class Mailbox:
                 self._waiter = None
         return self._items.pop(0)
 
-    def empty(self) -> list[Any]:
+    def take_all(self) -> list[Any]:
         """Take all that is there, without waiting."""
         items = self._items
         if items:

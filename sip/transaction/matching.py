@@ -37,7 +37,7 @@ def transaction_key(request: Request, method: str, to_tag: str | None = None) ->
     )  # fmt: skip
 
 
-def way_independent_key(request: Request) -> int:
+def merge_key(request: Request) -> int:
     """What a request keeps whichever way it comes: From tag, Call-ID and CSeq (§8.2.2.2).
 
     64 bits in the place of three texts, since it is held as long as the transaction.
@@ -53,7 +53,7 @@ def tag_of(line: str) -> str:
         return ""
 
 
-def has_way_back(response: Response) -> bool:
+def has_second_via(response: Response) -> bool:
     """Tell whether a Via stands below ours; without one a response is not passed on (§16.7)."""
     names = response.names
     return names.count("via") > 1 or len(split_list(response.required("via"))) > 1
@@ -61,7 +61,7 @@ def has_way_back(response: Response) -> bool:
 
 def ack_of_failure(request: Request, response: Response) -> Request:
     """Build the ACK that a client transaction sends for 300 to 699 (§17.1.1.3)."""
-    return _in_the_name_of(request, "ACK", to_line=response.lines[response.names.index("to")])
+    return _request_like(request, "ACK", to_line=response.lines[response.names.index("to")])
 
 
 def cancel_of(request: Request, reason: str) -> Request:
@@ -69,14 +69,14 @@ def cancel_of(request: Request, reason: str) -> Request:
 
     `reason` is a Reason value (RFC 3326), "" for none.
     """
-    cancel = _in_the_name_of(request, "CANCEL", to_line=request.lines[request.names.index("to")])
+    cancel = _request_like(request, "CANCEL", to_line=request.lines[request.names.index("to")])
     cancel.drop_top_via()
     if reason:
         cancel.set("reason", f"Reason: {reason}")
     return cancel
 
 
-def _in_the_name_of(request: Request, method: str, to_line: str) -> Request:
+def _request_like(request: Request, method: str, to_line: str) -> Request:
     """A request with the target, top Via, Route, From, Call-ID and number of another."""
     names, lines = ["via"], [request.lines[request.names.index("via")]]
     for name, line in zip(request.names, request.lines, strict=True):

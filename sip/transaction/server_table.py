@@ -2,7 +2,7 @@
 
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.transaction.matching import is_unique, tag_of, transaction_key, way_independent_key
+from sip.transaction.matching import is_unique, merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 
 # What a CANCEL may name without effect (§9.2), but for methods that are not known here.
@@ -17,17 +17,17 @@ class ServerTransactions(dict[Key, ServerTransaction]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._here: dict[int, ServerTransaction] = {}  # what a UAS here serves
+        self._served_here: dict[int, ServerTransaction] = {}  # what a UAS here serves
         self._unknown_methods: dict[Key, ServerTransaction] = {}  # by the key without the method
 
-    def hold(self, transaction: ServerTransaction) -> None:
+    def add(self, transaction: ServerTransaction) -> None:
         """Find a new transaction from now on."""
         key = transaction.key
         self[key] = transaction
         if key[-1] not in METHODS:
             self._unknown_methods[key[:-1]] = transaction
 
-    def let_go(self, transaction: ServerTransaction) -> None:
+    def remove(self, transaction: ServerTransaction) -> None:
         """Find it no more."""
         key = transaction.key
         if self.get(key) is transaction:
@@ -35,10 +35,10 @@ class ServerTransactions(dict[Key, ServerTransaction]):
         if key[-1] not in METHODS and self._unknown_methods.get(key[:-1]) is transaction:
             del self._unknown_methods[key[:-1]]
         if transaction.merge_key is not None:
-            del self._here[transaction.merge_key]
+            del self._served_here[transaction.merge_key]
             transaction.merge_key = None
 
-    def acknowledged(self, ack: Request) -> InviteServerTransaction | None:
+    def find_acknowledged(self, ack: Request) -> InviteServerTransaction | None:
         """The INVITE that an ACK belongs to.
 
         One of RFC 2543 is told by the To tag of what it acknowledges; its INVITE had that tag,
@@ -51,7 +51,7 @@ class ServerTransactions(dict[Key, ServerTransaction]):
                 return None
         return found if isinstance(found, InviteServerTransaction) else None
 
-    def cancelled(self, cancel: Request) -> ServerTransaction | None:
+    def find_cancelled(self, cancel: Request) -> ServerTransaction | None:
         """What a CANCEL names: of any method but ACK and CANCEL, an INVITE before all (§9.2)."""
         invite = self.get(transaction_key(cancel, "INVITE"))
         if invite is not None:
@@ -69,8 +69,8 @@ class ServerTransactions(dict[Key, ServerTransaction]):
         """
         if request.to.tag or transaction.is_over:
             return False
-        key = way_independent_key(request)
-        if self._here.setdefault(key, transaction) is not transaction:
+        key = merge_key(request)
+        if self._served_here.setdefault(key, transaction) is not transaction:
             return True
         transaction.merge_key = key
         return False

@@ -18,15 +18,15 @@ class Upstream:
     """The client's side of one request that is being served: how it is answered.
 
     `flow` is the one the request came by; `transaction` answers its repeats, None until somebody
-    waits or answers.  `is_proven` says that the sender has shown a password or a ticket, so its
+    waits or answers.  `is_verified` says that the sender has shown a password or a ticket, so its
     address is not forged, `received_at` when the request came.  When all has been said,
     `request` is None: an accepted call is held for 32 s more, but not what was asked.
     """
 
     __slots__ = (
-        "_arrivals",
+        "_mailbox",
         "flow",
-        "is_proven",
+        "is_verified",
         "key",
         "layer",
         "received_at",
@@ -42,48 +42,48 @@ class Upstream:
         self.flow = flow
         self.key = key
         self.received_at = received_at
-        self.is_proven = False
+        self.is_verified = False
         self.transaction: ServerTransaction | None = None
-        self._arrivals: Mailbox
+        self._mailbox: Mailbox
 
     @property
-    def arrivals(self) -> Mailbox:
+    def mailbox(self) -> Mailbox:
         """Where the handler waits for what its branches bring, and for a CANCEL."""
-        self.hold()
-        return self._arrivals
+        self.ensure_transaction()
+        return self._mailbox
 
-    def hold(self) -> ServerTransaction:
+    def ensure_transaction(self) -> ServerTransaction:
         """Remember the request from now on (§17.2): who is about to wait, or to answer, holds it.
 
         What is refused without a wait, as most of what strangers send is, leaves no trace.
         """
         transaction = self.transaction
         if transaction is None:
-            transaction = self.transaction = self.layer.hold(self)
-            self._arrivals = Mailbox()
+            transaction = self.transaction = self.layer.create_server_transaction(self)
+            self._mailbox = Mailbox()
         return transaction
 
     @property
-    def way_back(self) -> Flow:
+    def response_flow(self) -> Flow:
         """The way of the responses (§18.2.2), for as long as the request is served."""
         if self.request is None:
             raise RuntimeError("nobody serves this request any more")
         return reply_flow(self.request.via, self.flow)
 
     @property
-    def is_served(self) -> bool:
+    def is_active(self) -> bool:
         """Tell whether the handler is still at work, and hears what arrives."""
         return self.request is not None
 
     @property
-    def was_told(self) -> bool:
+    def has_sent_response(self) -> bool:
         """Tell whether the client has heard anything yet: it may repeat its request no more."""
         return self.transaction is not None and self.transaction.last is not None
 
     def respond(self, response: Response) -> None:
         """Send a response through the transaction; nothing, once all has been said."""
-        if self.is_served or self.transaction is not None:
-            self.layer.respond(self.hold(), response)
+        if self.is_active or self.transaction is not None:
+            self.layer.respond(self.ensure_transaction(), response)
 
     def answer(
         self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
@@ -101,7 +101,7 @@ class Upstream:
 
     def spawn(self, work: Callable[[], object]) -> None:
         """Do in a greenlet of its own what may take long; what comes of it arrives as well."""
-        self.arrivals.expect(work)
+        self.mailbox.put_result(work)
 
     def is_merged(self) -> bool:
         """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
@@ -110,7 +110,9 @@ class Upstream:
         as long as its transaction exists.  To the proxy a request that has been here is none
         the worse for it (§16.3).
         """
-        return self.request is not None and self.layer.servers.is_merged(self.request, self.hold())
+        return self.request is not None and self.layer.servers.is_merged(
+            self.request, self.ensure_transaction()
+        )
 
 
 # Edits a response from 101 to 299 before it is relayed.
@@ -142,15 +144,15 @@ class Branch:
         status = response.status
         if self.edit_response is not None and 100 < status < 300:
             self.edit_response(response)
-        if is_first and status >= 200 and self.upstream.is_served:
-            self.upstream.arrivals.put(BranchEvent(self, status, response))
+        if is_first and status >= 200 and self.upstream.is_active:
+            self.upstream.mailbox.put(BranchEvent(self, status, response))
         else:
-            self.layer.relay(self.upstream.hold(), response)
+            self.layer.relay(self.upstream.ensure_transaction(), response)
 
     def on_failure(self, status: int) -> None:
         """Tell the handler, while it works, that no final response will come (§8.1.3.1, §16.9)."""
-        if self.upstream.is_served:
-            self.upstream.arrivals.put(BranchEvent(self, status, None))
+        if self.upstream.is_active:
+            self.upstream.mailbox.put(BranchEvent(self, status, None))
 
     def cancel(self, reason: str = "") -> None:
         """Ask the next hop to stop ringing; without a provisional response yet, once it comes.

@@ -14,20 +14,20 @@ def harness() -> Harness:
 @pytest.fixture
 def proxy(harness: Harness) -> Harness:
     """A harness whose handler sends each request to Bob and the first final answer back."""
-    harness.arrivals = []
+    harness.events = []
 
     def handler(request, upstream):
         branches = [upstream.layer.send_request(request.copy(), TO_BOB, upstream)]
         while True:
-            arrival = upstream.arrivals.get()
-            harness.arrivals.append(arrival)
-            if arrival.branch is None:
+            event = upstream.mailbox.get()
+            harness.events.append(event)
+            if event.branch is None:
                 branches[0].cancel()
-            elif arrival.response is None:
-                return upstream.answer(arrival.status)
+            elif event.response is None:
+                return upstream.answer(event.status)
             else:
-                arrival.response.drop_top_via()
-                return upstream.respond(arrival.response)
+                event.response.drop_top_via()
+                return upstream.respond(event.response)
 
     harness.handler = handler
     return harness

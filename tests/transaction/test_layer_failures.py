@@ -16,7 +16,7 @@ def test_a_send_that_fails_counts_as_a_503(proxy: Harness, method: str):
     """§16.9."""
     proxy.is_broken = True
     proxy.hears(request(method))
-    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert [(one.status, one.response) for one in proxy.events] == [(503, None)]
     assert not proxy.layer.clients
 
 
@@ -31,7 +31,7 @@ def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Harness, method: s
     message = sent_on(proxy, method)
     proxy.layer.unreachable(quote(message, 160))
     proxy.settles()
-    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert [(one.status, one.response) for one in proxy.events] == [(503, None)]
     assert proxy.says().status == 503
     assert not proxy.layer.clients
 
@@ -55,7 +55,7 @@ def test_a_foreign_icmp_error_ends_nothing(proxy: Harness, forge):
     invite = sent_on(proxy)
     proxy.layer.unreachable(forge(quote(invite)))
     proxy.settles()
-    assert proxy.arrivals == []
+    assert proxy.events == []
     assert len(proxy.layer.clients) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Harness):
     message = sent_on(proxy, uri="sip:bob@example.com;branch=z9hG4bK0123456789abcdef")
     proxy.layer.unreachable(quote(message))
     proxy.settles()
-    assert [one.status for one in proxy.arrivals] == [503]
+    assert [one.status for one in proxy.events] == [503]
 
 
 def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
@@ -73,7 +73,7 @@ def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
     answers(proxy, invite, 180)
     proxy.layer.unreachable(quote(invite))
     proxy.settles()
-    assert proxy.arrivals == []
+    assert proxy.events == []
 
 
 def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Harness):
@@ -82,7 +82,7 @@ def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Harnes
     answers(proxy, message, 100)
     proxy.layer.unreachable(quote(message))
     proxy.settles()
-    assert [one.status for one in proxy.arrivals] == [503]
+    assert [one.status for one in proxy.events] == [503]
     assert not proxy.layer.clients
 
 
@@ -96,7 +96,7 @@ def test_an_icmp_error_after_the_final_response_is_ignored(
     answers(proxy, message, status)
     proxy.layer.unreachable(quote(message))
     proxy.settles()
-    assert len(proxy.arrivals) == 1
+    assert len(proxy.events) == 1
     assert len(proxy.layer.clients) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Harness, method: st
     sent_on(proxy, method)
     proxy.is_broken = True
     proxy.passes(0.6)
-    assert [(one.status, one.response) for one in proxy.arrivals] == [(503, None)]
+    assert [(one.status, one.response) for one in proxy.events] == [(503, None)]
     assert not proxy.layer.clients
 
 
@@ -133,9 +133,9 @@ def test_silence_counts_as_a_408_after_64_t1(proxy: Harness, method: str, times:
     repeats = [message for message, remote in proxy.sent if remote == BOB]
     assert len(repeats) == times - 1
     assert {message.encode() for message in repeats} == {first.encode()}
-    assert proxy.arrivals == []
+    assert proxy.events == []
     proxy.passes(0.2)
-    assert [(one.status, one.response) for one in proxy.arrivals] == [(408, None)]
+    assert [(one.status, one.response) for one in proxy.events] == [(408, None)]
     assert not proxy.layer.clients
 
 
@@ -151,7 +151,7 @@ def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Harness):
     assert cancel.method == "CANCEL"
     answers(proxy, cancel, 200)
     proxy.passes(32.1)
-    assert [one.status for one in proxy.arrivals] == [408]
+    assert [one.status for one in proxy.events] == [408]
 
 
 def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(harness: Harness):
@@ -166,7 +166,7 @@ def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(harn
     harness.passes(65.0)
     harness.sent.clear()
     assert harness.is_quiet
-    assert harness.served[0][1].arrivals.empty() == []
+    assert harness.served[0][1].mailbox.take_all() == []
 
 
 def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(
@@ -184,6 +184,6 @@ def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(
     monkeypatch.setattr(proxy, "send", fails)
     proxy.passes(0.6)
     assert "timer" in caplog.text
-    assert [one.status for one in proxy.arrivals] == [500]
+    assert [one.status for one in proxy.events] == [500]
     repeats = [message for message, remote in proxy.sent if remote == BOB]
     assert [message.via.branch for message in repeats] == [good.via.branch]

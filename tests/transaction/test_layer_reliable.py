@@ -13,17 +13,17 @@ TO_BOB = Flow("TCP", US, BOB, connection=2)
 @pytest.fixture
 def proxy(harness: Harness) -> Harness:
     """A harness that sends each request to Bob, and his answer back."""
-    harness.arrivals = []
+    harness.events = []
 
     def handler(request, upstream):
         upstream.layer.send_request(request.copy(), TO_BOB, upstream)
-        arrival = upstream.arrivals.get()
-        harness.arrivals.append(arrival.status)
-        if arrival.response is None:
-            upstream.answer(arrival.status)
+        event = upstream.mailbox.get()
+        harness.events.append(event.status)
+        if event.response is None:
+            upstream.answer(event.status)
         else:
-            arrival.response.drop_top_via()
-            upstream.respond(arrival.response)
+            event.response.drop_top_via()
+            upstream.respond(event.response)
 
     harness.handler = handler
     return harness
@@ -58,9 +58,9 @@ def test_a_request_goes_out_once_and_its_silence_counts_as_a_408(proxy: Harness,
     proxy.passes(31.9)
     requests = [message for message, remote in proxy.sent if remote == BOB]
     assert requests == []
-    assert proxy.arrivals == []
+    assert proxy.events == []
     proxy.passes(0.2)
-    assert proxy.arrivals == [408]
+    assert proxy.events == [408]
     assert not proxy.layer.clients
 
 
@@ -132,7 +132,7 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Harness):
     """§18.4, §17.1.4."""
     proxy.is_broken = True
     hears(proxy)
-    assert proxy.arrivals == [503]
+    assert proxy.events == [503]
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
@@ -144,14 +144,14 @@ def test_what_a_connection_ends_before_it_is_answered_counts_as_a_503(proxy: Har
     hears(proxy, method, branch=";branch=z9hG4bK2")
     proxy.layer.closed(FROM_ALICE.connection)
     proxy.settles()
-    assert proxy.arrivals == []
+    assert proxy.events == []
     proxy.layer.closed(TO_BOB.connection)
     proxy.settles()
-    assert proxy.arrivals == [503, 503]
+    assert proxy.events == [503, 503]
     assert not proxy.layer.clients
-    assert not len(proxy.layer.awaited)
+    assert not len(proxy.layer.clients_by_connection)
     bob_answers(proxy, heard, 200)
-    assert proxy.arrivals == [503, 503]
+    assert proxy.events == [503, 503]
 
 
 def test_what_has_been_answered_outlives_its_connection(proxy: Harness):
@@ -165,7 +165,7 @@ def test_what_has_been_answered_outlives_its_connection(proxy: Harness):
     assert proxy.says().status == 200
     proxy.passes(32.1)
     assert not proxy.layer.clients
-    assert not len(proxy.layer.awaited)
+    assert not len(proxy.layer.clients_by_connection)
 
 
 def test_a_cancel_that_its_connection_ends_takes_the_invite_with_it(proxy: Harness):
@@ -176,11 +176,11 @@ def test_a_cancel_that_its_connection_ends_takes_the_invite_with_it(proxy: Harne
     hears(proxy, "CANCEL")
     (transaction,) = proxy.layer.clients.values()
     proxy.layer.cancel(transaction)
-    assert len(proxy.layer.awaited) == 2
+    assert len(proxy.layer.clients_by_connection) == 2
     proxy.layer.closed(TO_BOB.connection)
     proxy.settles()
     assert not proxy.layer.clients
-    assert not len(proxy.layer.awaited)
+    assert not len(proxy.layer.clients_by_connection)
 
 
 def test_it_is_the_connection_which_carried_a_request_whose_end_counts(proxy: Harness):
@@ -190,10 +190,10 @@ def test_it_is_the_connection_which_carried_a_request_whose_end_counts(proxy: Ha
     proxy.says()
     proxy.layer.closed(TO_BOB.connection)
     proxy.settles()
-    assert proxy.arrivals == []
+    assert proxy.events == []
     proxy.layer.closed(7)
     proxy.settles()
-    assert proxy.arrivals == [503]
+    assert proxy.events == [503]
 
 
 def test_on_udp_nothing_is_noted(harness: Harness):
@@ -202,7 +202,7 @@ def test_on_udp_nothing_is_noted(harness: Harness):
     )
     hears(harness)
     assert len(harness.layer.clients) == 1
-    assert not len(harness.layer.awaited)
+    assert not len(harness.layer.clients_by_connection)
 
 
 def test_timer_c_and_a_cancel_go_along_the_same_connection(proxy: Harness):
@@ -226,13 +226,13 @@ def test_a_merged_request_is_one_only_as_long_as_the_first_is_served(harness: Ha
     def handler(request, upstream):
         merged.append(upstream.is_merged())
         if len(merged) == 1:
-            upstream.arrivals.get()
+            upstream.mailbox.get()
         upstream.respond(make_response(request, 200, to_tag="t"))
 
     harness.handler = handler
     hears(harness, "REGISTER")
     hears(harness, "REGISTER", branch=";branch=z9hG4bK2")
-    harness.served[0][1].arrivals.put("enough")
+    harness.served[0][1].mailbox.put("enough")
     harness.settles()
     hears(harness, "REGISTER", branch=";branch=z9hG4bK3")
     assert merged == [False, True, False]

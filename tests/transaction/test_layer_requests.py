@@ -123,7 +123,7 @@ def test_a_repeat_from_elsewhere_is_answered_where_the_first_one_came_from(harne
 
 def test_a_request_that_is_being_served_is_not_served_again(harness: Harness):
     """§17.2.2, Trying: a repeat is dropped."""
-    harness.handler = lambda request, upstream: upstream.arrivals.get()
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request("OPTIONS"))
     harness.hears(request("OPTIONS"))
     assert len(harness.served) == 1
@@ -167,7 +167,7 @@ def test_an_ack_that_belongs_to_nothing_goes_on(harness: Harness):
 
 def test_an_ack_of_an_invite_that_still_rings_is_absorbed(harness: Harness):
     """§17.2.1: it acknowledges nothing."""
-    harness.handler = lambda request, upstream: upstream.arrivals.get()
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
     harness.hears(request("ACK"))
     assert harness.acks == []
@@ -254,26 +254,26 @@ def test_after_a_stateless_refusal_nothing_more_is_answered(harness: Harness):
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
 def test_a_cancel_is_answered_here_and_told_to_the_handler(harness: Harness, branch: str):
     """§9.2, §16.10."""
-    arrivals = []
-    harness.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    mailbox = []
+    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
     harness.hears(request(branch=branch))
     harness.hears(request("CANCEL", branch=branch))
-    assert (harness.says().status, arrivals[0].branch) == (200, None)
+    assert (harness.says().status, mailbox[0].branch) == (200, None)
 
 
 def test_a_repeated_cancel_is_answered_again_and_told_once(harness: Harness):
     """§17.2.2."""
-    arrivals = []
+    mailbox = []
 
     def handler(request, upstream):
         while True:
-            arrivals.append(upstream.arrivals.get())
+            mailbox.append(upstream.mailbox.get())
 
     harness.handler = handler
     harness.hears(request())
     harness.hears(request("CANCEL"))
     harness.hears(request("CANCEL"))
-    assert len(arrivals) == 1
+    assert len(mailbox) == 1
     assert harness.says().encode() == harness.says().encode()
 
 
@@ -302,7 +302,7 @@ def test_a_cancel_of_what_nobody_knows_gets_481_and_leaves_no_trace(harness: Har
 @pytest.mark.parametrize("other", [{"branch": ";branch=z9hG4bKz"}, {"sent_by": "192.0.2.9"}])
 def test_a_cancel_names_its_invite_by_branch_and_sent_by(harness: Harness, other):
     """§9.2, §17.2.3."""
-    harness.handler = lambda request, upstream: upstream.arrivals.get()
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
     harness.hears(request("CANCEL", **other))
     assert harness.says().status == 481
@@ -322,21 +322,21 @@ def test_a_cancel_names_its_invite_by_branch_and_sent_by(harness: Harness, other
 )
 def test_the_handler_hears_why(harness: Harness, more: str, reason: str):
     """RFC 3326 §2: as one value, whatever lines it came on."""
-    arrivals = []
-    harness.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    mailbox = []
+    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
     harness.hears(request())
     harness.hears(request("CANCEL", more=more))
-    assert [arrival.reason for arrival in arrivals] == [reason]
+    assert [event.reason for event in mailbox] == [reason]
 
 
 def test_a_cancel_of_another_method_is_answered_and_has_no_effect(harness: Harness):
     """§9.2: 200, since it matches, whatever the method."""
-    arrivals = []
-    harness.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    mailbox = []
+    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
     harness.hears(request("MESSAGE"))
     harness.hears(request("CANCEL"))
     assert harness.says().status == 200
-    assert arrivals == []
+    assert mailbox == []
 
 
 # What takes long, and what goes wrong
@@ -344,7 +344,7 @@ def test_a_cancel_of_another_method_is_answered_and_has_no_effect(harness: Harne
 
 def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(harness: Harness):
     """RFC 4320 §4.1: a 100 after 3.5 s, not before, and only one."""
-    harness.handler = lambda request, upstream: (upstream.arrivals.get(), upstream.answer(200))
+    harness.handler = lambda request, upstream: (upstream.mailbox.get(), upstream.answer(200))
     harness.hears(request("MESSAGE"))
     harness.passes(3.45)
     assert harness.sent == []
@@ -352,7 +352,7 @@ def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(harness: 
     assert harness.says().status == 100
     harness.passes(20.0)
     assert harness.sent == []
-    harness.served[0][1].arrivals.put("enough")
+    harness.served[0][1].mailbox.put("enough")
     harness.settles()
     assert harness.says().status == 200
     harness.passes(33.0)
@@ -361,7 +361,7 @@ def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(harness: 
 
 def test_an_invite_that_waits_is_told_nothing_by_the_layer(harness: Harness):
     """§17.2.1: its handler sends the 100, at once."""
-    harness.handler = lambda request, upstream: upstream.arrivals.get()
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
     harness.passes(10.0)
     assert harness.sent == []
@@ -393,14 +393,14 @@ def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness
 
     def handler(request, upstream):
         waiting.append(gevent.getcurrent())
-        upstream.arrivals.get()
+        upstream.mailbox.get()
 
     harness.handler = handler
     harness.hears(request())
     gevent.kill(waiting[0])
     harness.settles()
     assert not harness.layer.servers
-    harness.served[0][1].arrivals.put("too late")
+    harness.served[0][1].mailbox.put("too late")
     harness.settles()
     harness.hears(request("CANCEL"))
     assert harness.says().status == 481
@@ -432,8 +432,8 @@ def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(harness: Har
 
 def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
     """That makes room; and what names no call is not remembered."""
-    arrivals = []
-    harness.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
+    mailbox = []
+    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
     harness.hears(request())
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 1)
     for number in range(3):
@@ -441,7 +441,7 @@ def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
         assert harness.says().status == 481
     harness.hears(request("CANCEL"))
     assert harness.says().status == 200
-    assert len(arrivals) == 1
+    assert len(mailbox) == 1
     assert len(harness.layer.servers) == 1  # the CANCEL; nobody will answer the INVITE
 
 

@@ -108,7 +108,7 @@ def test_an_advertised_address_is_the_sent_by_that_counts(harness: Harness):
     harness.transports.advertised = ("SIP.example.com", 5070)
     harness.handler = lambda request, upstream: (
         upstream.layer.send_request(request.copy(), TO_BOB, upstream),
-        upstream.arrivals.get(),
+        upstream.mailbox.get(),
         upstream.answer(480),
     )
     harness.hears(request())
@@ -146,7 +146,7 @@ def test_repeats_of_a_2xx_go_on_after_the_handler_has_ended(proxy: Harness):
     for _ in range(3):
         answers(proxy, invite, 200)
     assert [message.status for message, _ in proxy.sent] == [200, 200, 200]
-    assert len(proxy.arrivals) == 1
+    assert len(proxy.events) == 1
     proxy.sent.clear()
     proxy.passes(32.1)
     assert proxy.is_quiet
@@ -168,9 +168,9 @@ def test_two_phones_that_answer_in_one_turn_of_the_hub_are_both_heard(harness: H
     def handler(request, upstream):
         for _ in range(2):
             upstream.layer.send_request(request.copy(), TO_BOB, upstream)
-        arrival = upstream.arrivals.get()
-        arrival.response.drop_top_via()
-        upstream.respond(arrival.response)
+        event = upstream.mailbox.get()
+        event.response.drop_top_via()
+        upstream.respond(event.response)
 
     harness.handler = handler
     harness.hears(request())
@@ -198,7 +198,7 @@ def test_repeats_of_a_2xx_do_not_fill_the_mailbox_of_a_handler_that_is_busy(harn
     invite = harness.says()
     for _ in range(5):
         answers(harness, invite, 200)
-    assert len(harness.served[0][1].arrivals) == 1
+    assert len(harness.served[0][1].mailbox) == 1
     busy.put("done")
     harness.settles()
     assert [message.status for message, _ in harness.sent] == [200] * 5
@@ -399,7 +399,7 @@ def test_an_accepted_call_holds_neither_request_without_the_garbage_collector(pr
         del traced
         invite = proxy.says()
         answers(proxy, invite, 200)
-        proxy.arrivals.clear()
+        proxy.events.clear()
         assert gone() is None
         (client,) = proxy.layer.clients.values()
         assert client.request is None

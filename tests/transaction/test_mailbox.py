@@ -14,8 +14,8 @@ def test_items_come_out_in_order_and_need_no_wait():
     for item in (1, 2, 3):
         box.put(item)
     assert [box.get(), box.get()] == [1, 2]
-    assert box.empty() == [3]
-    assert box.empty() == []
+    assert box.take_all() == [3]
+    assert box.take_all() == []
 
 
 def test_a_reader_waits_until_somebody_puts():
@@ -85,7 +85,7 @@ def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
     reader.join(10)
     assert reader.successful()
     assert slept == [True]
-    assert box.empty() == ["an item"]
+    assert box.take_all() == ["an item"]
 
 
 def test_a_killed_reader_is_forgotten():

@@ -266,7 +266,7 @@ def test_a_connection_carries_it_once_until_timer_f(harness: Harness):
     harness.passes(0.2)
     assert caller.outcome == ("no response", 408)
     assert harness.is_quiet
-    assert not len(harness.layer.awaited)
+    assert not len(harness.layer.clients_by_connection)
 
 
 def test_a_connection_brings_the_response(harness: Harness):
@@ -289,7 +289,7 @@ def test_a_closed_connection_is_a_503(harness: Harness):
     harness.settles()
     assert caller.outcome == ("no response", 503)
     assert not harness.layer.clients
-    assert not len(harness.layer.awaited)
+    assert not len(harness.layer.clients_by_connection)
 
 
 # Bounds and ends
@@ -320,7 +320,7 @@ def test_a_stop_ends_all_own_requests(harness: Harness):
     harness.settles()
     assert [caller.outcome for caller in callers] == [("no response", 503)] * 2
     assert not harness.layer.clients
-    assert not len(harness.layer.awaited)
+    assert not len(harness.layer.clients_by_connection)
 
 
 def test_a_killed_caller_leaves_nothing_behind(harness: Harness):

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.message.message import Request, make_response
-from sip.transaction.matching import tag_of, transaction_key, way_independent_key
+from sip.transaction.matching import merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
 from tests.transaction.harness import FROM_ALICE, Harness, read, request
@@ -14,7 +14,7 @@ OLD = ";branch=1"  # of RFC 2543: no magic cookie
 def held(served: ServerTransactions, message: Request) -> ServerTransaction:
     kind = InviteServerTransaction if message.method == "INVITE" else ServerTransaction
     transaction = kind(transaction_key(message, message.method), FROM_ALICE, 0.0)
-    served.hold(transaction)
+    served.add(transaction)
     return transaction
 
 
@@ -29,9 +29,9 @@ def test_the_same_request_on_another_way_is_merged():
     assert not served.is_merged(first, one)
     assert not served.is_merged(first, one)  # it is no other than itself
     assert served.is_merged(second, other)
-    served.let_go(other)  # which was refused: the first is served on
+    served.remove(other)  # which was refused: the first is served on
     assert served.is_merged(second, held(served, second))
-    served.let_go(one)
+    served.remove(one)
     assert not served.is_merged(second, held(served, second))
 
 
@@ -58,10 +58,8 @@ def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
 def test_a_method_tells_requests_apart_and_a_way_does_not():
     """§8.2.2.2: CSeq has number and method; Request-URI and Via are of the way."""
     register = read(request("REGISTER", cseq="007 REGISTER"))
-    assert way_independent_key(register) != way_independent_key(
-        read(request("OPTIONS", cseq="7 OPTIONS"))
-    )
-    assert way_independent_key(register) == way_independent_key(
+    assert merge_key(register) != merge_key(read(request("OPTIONS", cseq="7 OPTIONS")))
+    assert merge_key(register) == merge_key(
         read(request("REGISTER", cseq="7 REGISTER", uri="sip:other", sent_by="192.0.2.99"))
     )
 
@@ -101,7 +99,7 @@ def test_what_is_held_for_merged_requests_goes_with_their_transactions(harness: 
     for number in range(5):
         harness.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
     assert len(harness.sent) == 5
-    assert not harness.layer.servers._here
+    assert not harness.layer.servers._served_here
     upstream = harness.served[0][1]
     assert not upstream.is_merged()  # its handler has ended: there is nothing to ask about
 
@@ -112,9 +110,9 @@ def test_a_transaction_that_is_over_holds_nothing():
     message = read(request("REGISTER"))
     transaction = held(served, message)
     transaction.end()
-    served.let_go(transaction)
+    served.remove(transaction)
     assert not served.is_merged(message, transaction)
-    assert not served._here
+    assert not served._served_here
 
 
 # CANCEL, §9.2
@@ -126,9 +124,9 @@ def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
     """§9.2: as if it had any method but CANCEL and ACK."""
     served = ServerTransactions()
     transaction = held(served, read(request(method, branch=branch)))
-    assert served.cancelled(read(request("CANCEL", branch=branch))) is transaction
-    served.let_go(transaction)
-    assert served.cancelled(read(request("CANCEL", branch=branch))) is None
+    assert served.find_cancelled(read(request("CANCEL", branch=branch))) is transaction
+    served.remove(transaction)
+    assert served.find_cancelled(read(request("CANCEL", branch=branch))) is None
     assert not served
     assert not served._unknown_methods
 
@@ -138,7 +136,7 @@ def test_a_cancel_names_no_cancel_and_no_ack(method: str):
     """§9.2."""
     served = ServerTransactions()
     held(served, read(request(method)))
-    assert served.cancelled(read(request("CANCEL"))) is None
+    assert served.find_cancelled(read(request("CANCEL"))) is None
 
 
 def test_under_one_branch_the_invite_is_meant():
@@ -147,16 +145,16 @@ def test_under_one_branch_the_invite_is_meant():
     held(served, read(request("FLY")))
     held(served, read(request("MESSAGE")))
     invite = held(served, read(request("INVITE")))
-    assert served.cancelled(read(request("CANCEL"))) is invite
+    assert served.find_cancelled(read(request("CANCEL"))) is invite
 
 
 def test_of_two_unknown_methods_under_one_branch_one_is_found():
     """The first to go takes nothing of the other with it."""
     served = ServerTransactions()
     first, second = held(served, read(request("FLY"))), held(served, read(request("SWIM")))
-    served.let_go(first)
-    assert served.cancelled(read(request("CANCEL"))) is second
-    served.let_go(second)
+    served.remove(first)
+    assert served.find_cancelled(read(request("CANCEL"))) is second
+    served.remove(second)
     assert not served._unknown_methods
 
 
@@ -164,7 +162,7 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
     """§17.2.3: To tags included."""
     served = ServerTransactions()
     held(served, read(request("INVITE", branch=OLD, to="<sip:bob@example.com>;tag=b")))
-    assert served.cancelled(read(request("CANCEL", branch=OLD))) is None
+    assert served.find_cancelled(read(request("CANCEL", branch=OLD))) is None
 
 
 # ACK, §17.2.3
@@ -191,24 +189,24 @@ def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str
     """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
     served = ServerTransactions()
     transaction = answered(served, to_tag, branch=branch)
-    assert served.acknowledged(ack(";tag=b", branch)) is transaction
-    assert served.acknowledged(ack(";tag=c", branch)) is None
-    assert served.acknowledged(ack("", branch)) is None
+    assert served.find_acknowledged(ack(";tag=b", branch)) is transaction
+    assert served.find_acknowledged(ack(";tag=c", branch)) is None
+    assert served.find_acknowledged(ack("", branch)) is None
 
 
 def test_the_ack_of_a_unique_branch_needs_no_tag():
     """§17.2.3: branch and sent-by tell."""
     served = ServerTransactions()
     transaction = answered(served, branch=";branch=z9hG4bKx")
-    assert served.acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
-    assert served.acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
+    assert served.find_acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
+    assert served.find_acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
 
 
 def test_an_ack_belongs_to_an_invite_alone():
     """§17.2.3: the method of the request that made the transaction is INVITE."""
     served = ServerTransactions()
     held(served, read(request("MESSAGE")))
-    assert served.acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
+    assert served.find_acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
 
 
 @pytest.mark.parametrize(
