@@ -76,7 +76,7 @@ def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
     assert proxy.events == []
 
 
-def test_an_icmp_error_for_a_repeat_counts_while_there_are_repeats(proxy: Harness):
+def test_an_icmp_error_for_a_retransmission_counts_as_a_503(proxy: Harness):
     """§17.1.2.2: Proceeding of what is no INVITE goes on repeating, and so may fail."""
     message = sent_on(proxy, "MESSAGE")
     answers(proxy, message, 100)
@@ -139,7 +139,7 @@ def test_silence_counts_as_a_408_after_64_t1(proxy: Harness, method: str, times:
     assert not proxy.layer.clients
 
 
-def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Harness):
+def test_timer_c_cancels_a_call_that_rings_for_three_minutes(proxy: Harness):
     """§16.8; and what does not answer that either counts as a 408 (§9.1)."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
@@ -154,7 +154,7 @@ def test_timer_c_cancels_what_rings_for_more_than_three_minutes(proxy: Harness):
     assert [one.status for one in proxy.events] == [408]
 
 
-def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(harness: Harness):
+def test_a_branch_that_outlives_its_handler_puts_nothing(harness: Harness):
     """A loser that never answers its CANCEL."""
 
     def handler(request, upstream):
@@ -169,9 +169,7 @@ def test_a_branch_that_ends_after_the_handler_leaves_nothing_in_its_mailbox(harn
     assert harness.served[0][1].mailbox.take_all() == []
 
 
-def test_a_machine_that_breaks_in_its_timer_costs_no_other_its_own(
-    proxy: Harness, caplog, monkeypatch
-):
+def test_an_exception_in_a_timer_leaves_other_timers_alone(proxy: Harness, caplog, monkeypatch):
     """They have left the wheel together."""
     broken, good = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
     send, branch = proxy.send, broken.via.branch.encode()

@@ -81,7 +81,7 @@ def test_a_failure_is_sent_once_until_its_ack_or_timer_h(harness: Harness):
     assert harness.acks == []
 
 
-def test_a_failure_of_the_callee_is_acknowledged_and_forgotten(proxy: Harness):
+def test_a_failure_of_the_callee_is_acknowledged_and_removed(proxy: Harness):
     """§17.1.1.2: an ACK even here; timer D of 0 s."""
     hears(proxy)
     invite = proxy.says()
@@ -107,7 +107,7 @@ def test_an_accepted_call_is_held_for_timers_l_and_m(proxy: Harness):
     assert proxy.is_quiet
 
 
-def test_another_method_is_forgotten_with_its_answer(proxy: Harness):
+def test_a_non_invite_is_removed_with_its_response(proxy: Harness):
     """§17.2.2, §17.1.2.2: timers J and K of 0 s."""
     hears(proxy, "MESSAGE")
     message = proxy.says()
@@ -120,7 +120,7 @@ def test_another_method_is_forgotten_with_its_answer(proxy: Harness):
     assert proxy.is_quiet
 
 
-def test_who_waits_is_told_so_here_too(proxy: Harness):
+def test_a_slow_non_invite_gets_a_100_on_a_connection_too(proxy: Harness):
     """RFC 4320 §4.1: without regard to the transport."""
     hears(proxy, "MESSAGE")
     proxy.says()
@@ -136,7 +136,7 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Harness):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_what_a_connection_ends_before_it_is_answered_counts_as_a_503(proxy: Harness, method: str):
+def test_a_closed_connection_counts_as_a_503(proxy: Harness, method: str):
     """§18.4, §8.1.3.1: at once, whether it has been heard or not, and along no other one."""
     hears(proxy, method)
     heard = proxy.says()
@@ -154,7 +154,7 @@ def test_what_a_connection_ends_before_it_is_answered_counts_as_a_503(proxy: Har
     assert proxy.events == [503, 503]
 
 
-def test_what_has_been_answered_outlives_its_connection(proxy: Harness):
+def test_an_answered_invite_outlives_its_connection(proxy: Harness):
     """§18.4, RFC 6026 §8.7: a 2xx may still be repeated, along another."""
     hears(proxy)
     invite = proxy.says()
@@ -168,7 +168,7 @@ def test_what_has_been_answered_outlives_its_connection(proxy: Harness):
     assert not len(proxy.layer.clients_by_connection)
 
 
-def test_a_cancel_that_its_connection_ends_takes_the_invite_with_it(proxy: Harness):
+def test_a_closed_connection_ends_the_cancel_and_its_invite(proxy: Harness):
     """§9.1: nothing is left that could be answered."""
     hears(proxy)
     invite = proxy.says()
@@ -183,7 +183,7 @@ def test_a_cancel_that_its_connection_ends_takes_the_invite_with_it(proxy: Harne
     assert not len(proxy.layer.clients_by_connection)
 
 
-def test_it_is_the_connection_which_carried_a_request_whose_end_counts(proxy: Harness):
+def test_the_end_of_the_connection_that_was_used_counts(proxy: Harness):
     """§18.2.2: another was opened, as the one that it was meant for had gone."""
     proxy.instead = 7
     hears(proxy)
@@ -219,7 +219,7 @@ def test_timer_c_and_a_cancel_go_along_the_same_connection(proxy: Harness):
     assert proxy.sent == []  # nor is it repeated
 
 
-def test_a_merged_request_is_one_only_as_long_as_the_first_is_served(harness: Harness):
+def test_a_request_is_merged_only_while_the_first_is_served(harness: Harness):
     """§8.2.2.2, §17.2.2: with timer J of 0 s the first is no ongoing transaction any more."""
     merged = []
 

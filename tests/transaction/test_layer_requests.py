@@ -73,7 +73,7 @@ def test_a_branch_and_a_host_have_no_case(harness: Harness):
     assert len(harness.served) == 1
 
 
-def test_the_same_branch_with_another_method_is_another_transaction(harness: Harness):
+def test_one_branch_with_two_methods_is_two_transactions(harness: Harness):
     """§17.2.3: a method is part of it, and has case."""
     harness.handler = answers(486)
     for method in ("INVITE", "MESSAGE", "message"):
@@ -93,9 +93,7 @@ def test_the_same_branch_with_another_method_is_another_transaction(harness: Har
     ],
 )
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
-def test_of_an_old_client_every_field_that_differs_makes_another_transaction(
-    harness: Harness, other, branch: str
-):
+def test_each_field_of_the_rfc_2543_key_counts(harness: Harness, other, branch: str):
     """§17.2.3, for RFC 2543; a magic cookie with nothing behind it is as good as no branch."""
     harness.handler = answers(486)
     harness.hears(request("OPTIONS", branch=branch))
@@ -113,7 +111,7 @@ def test_of_an_old_client_only_the_top_via_counts(harness: Harness):
     assert harness.acks == []
 
 
-def test_a_repeat_from_elsewhere_is_answered_where_the_first_one_came_from(harness: Harness):
+def test_a_repeat_from_elsewhere_is_answered_to_the_first(harness: Harness):
     """Who repeats a request of somebody else gets nothing for it."""
     harness.handler = answers(486)
     harness.hears(request("OPTIONS"), source=ALICE)
@@ -134,7 +132,7 @@ def test_a_request_that_is_being_served_is_not_served_again(harness: Harness):
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_failure_is_repeated_until_its_ack_which_goes_no_further(harness: Harness, branch: str):
+def test_a_failure_is_retransmitted_until_its_ack(harness: Harness, branch: str):
     """§17.2.1: timers G and I."""
     harness.handler = answers(486)
     harness.hears(request(branch=branch))
@@ -174,7 +172,7 @@ def test_an_ack_of_an_invite_that_still_rings_is_absorbed(harness: Harness):
     assert len(harness.layer.servers) == 1
 
 
-def test_what_nobody_acknowledges_is_given_up_after_timer_h(harness: Harness):
+def test_a_failure_without_an_ack_is_given_up_after_timer_h(harness: Harness):
     """§17.2.1: ten repeats and an end."""
     harness.handler = answers(486)
     harness.hears(request())
@@ -184,7 +182,7 @@ def test_what_nobody_acknowledges_is_given_up_after_timer_h(harness: Harness):
     assert harness.is_quiet
 
 
-def test_an_answer_that_cannot_be_sent_leaves_the_transaction_as_it_is(harness: Harness):
+def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
     """RFC 6026 §6: repeats of the INVITE are absorbed all the same."""
     harness.handler = answers(486)
     harness.is_broken = True
@@ -206,7 +204,7 @@ def challenges(request, upstream) -> None:
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_stateless_refusal_is_sent_once_and_its_ack_is_swallowed(harness: Harness, branch: str):
+def test_a_stateless_failure_is_sent_once_and_its_ack_absorbed(harness: Harness, branch: str):
     """§8.2.7, §26.3.2.4: nothing is held and nothing repeated."""
     harness.handler = challenges
     harness.hears(request(branch=branch))
@@ -218,7 +216,7 @@ def test_a_stateless_refusal_is_sent_once_and_its_ack_is_swallowed(harness: Harn
     assert harness.is_quiet
 
 
-def test_the_repeat_of_what_was_refused_statelessly_is_refused_alike(harness: Harness):
+def test_a_repeat_after_a_stateless_failure_gets_it_again(harness: Harness):
     """§8.2.7: with the same To tag, for it is the same answer."""
     harness.handler = challenges
     harness.hears(request())
@@ -252,28 +250,28 @@ def test_after_a_stateless_refusal_nothing_more_is_answered(harness: Harness):
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_cancel_is_answered_here_and_told_to_the_handler(harness: Harness, branch: str):
+def test_a_cancel_is_answered_here_and_reaches_the_handler(harness: Harness, branch: str):
     """§9.2, §16.10."""
-    mailbox = []
-    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request(branch=branch))
     harness.hears(request("CANCEL", branch=branch))
-    assert (harness.says().status, mailbox[0].branch) == (200, None)
+    assert (harness.says().status, events[0].branch) == (200, None)
 
 
-def test_a_repeated_cancel_is_answered_again_and_told_once(harness: Harness):
+def test_a_repeated_cancel_reaches_the_handler_once(harness: Harness):
     """§17.2.2."""
-    mailbox = []
+    events = []
 
     def handler(request, upstream):
         while True:
-            mailbox.append(upstream.mailbox.get())
+            events.append(upstream.mailbox.get())
 
     harness.handler = handler
     harness.hears(request())
     harness.hears(request("CANCEL"))
     harness.hears(request("CANCEL"))
-    assert len(mailbox) == 1
+    assert len(events) == 1
     assert harness.says().encode() == harness.says().encode()
 
 
@@ -287,7 +285,7 @@ def test_a_cancel_after_the_final_response_changes_nothing(harness: Harness):
     assert harness.sent == []
 
 
-def test_a_cancel_of_what_nobody_knows_gets_481_and_leaves_no_trace(harness: Harness):
+def test_an_unmatched_cancel_gets_a_stateless_481(harness: Harness):
     """§9.2; strangers may send as many as they like, so nothing is remembered (§8.2.7)."""
     for _ in range(2):
         harness.hears(request("CANCEL"))
@@ -322,27 +320,27 @@ def test_a_cancel_names_its_invite_by_branch_and_sent_by(harness: Harness, other
 )
 def test_the_handler_hears_why(harness: Harness, more: str, reason: str):
     """RFC 3326 §2: as one value, whatever lines it came on."""
-    mailbox = []
-    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request())
     harness.hears(request("CANCEL", more=more))
-    assert [event.reason for event in mailbox] == [reason]
+    assert [event.reason for event in events] == [reason]
 
 
-def test_a_cancel_of_another_method_is_answered_and_has_no_effect(harness: Harness):
+def test_a_cancel_of_another_method_gets_200_and_has_no_effect(harness: Harness):
     """§9.2: 200, since it matches, whatever the method."""
-    mailbox = []
-    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request("MESSAGE"))
     harness.hears(request("CANCEL"))
     assert harness.says().status == 200
-    assert mailbox == []
+    assert events == []
 
 
 # What takes long, and what goes wrong
 
 
-def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(harness: Harness):
+def test_a_slow_non_invite_gets_a_100_after_3_5_s(harness: Harness):
     """RFC 4320 §4.1: a 100 after 3.5 s, not before, and only one."""
     harness.handler = lambda request, upstream: (upstream.mailbox.get(), upstream.answer(200))
     harness.hears(request("MESSAGE"))
@@ -359,7 +357,7 @@ def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(harness: 
     assert harness.is_quiet
 
 
-def test_an_invite_that_waits_is_told_nothing_by_the_layer(harness: Harness):
+def test_the_layer_sends_no_100_to_an_invite(harness: Harness):
     """§17.2.1: its handler sends the 100, at once."""
     harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
@@ -388,7 +386,7 @@ def test_a_handler_that_breaks_leaves_no_transaction(harness: Harness, method: s
 
 
 def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness):
-    """Its mailbox wakes nobody any more."""
+    """Its events wakes nobody any more."""
     waiting = []
 
     def handler(request, upstream):
@@ -406,7 +404,7 @@ def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness
     assert harness.says().status == 481
 
 
-def test_a_field_that_nobody_can_read_is_a_complaint_and_no_traceback(harness: Harness, caplog):
+def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness, caplog):
     """A peer's mistake."""
     caplog.set_level(logging.INFO)
     harness.handler = lambda request, upstream: request.required("subject")
@@ -415,7 +413,7 @@ def test_a_field_that_nobody_can_read_is_a_complaint_and_no_traceback(harness: H
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
-def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(harness: Harness, monkeypatch):
+def test_at_the_bound_only_new_requests_are_dropped(harness: Harness, monkeypatch):
     """A named bound on transactions of both sides."""
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 2)
     harness.handler = answers(486)
@@ -432,8 +430,8 @@ def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(harness: Har
 
 def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
     """That makes room; and what names no call is not remembered."""
-    mailbox = []
-    harness.handler = lambda request, upstream: mailbox.append(upstream.mailbox.get())
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request())
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 1)
     for number in range(3):
@@ -441,14 +439,12 @@ def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
         assert harness.says().status == 481
     harness.hears(request("CANCEL"))
     assert harness.says().status == 200
-    assert len(mailbox) == 1
+    assert len(events) == 1
     assert len(harness.layer.servers) == 1  # the CANCEL; nobody will answer the INVITE
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL"])
-def test_a_request_that_was_answered_is_freed_without_the_garbage_collector(
-    harness: Harness, method
-):
+def test_an_answered_request_is_freed_without_gc(harness: Harness, method):
     """No reference cycle holds it; only the last response is kept."""
     traced = read(request(method))
     gone = traced_by_its_lines(traced)

@@ -68,7 +68,7 @@ def test_a_response_to_another_method_is_dropped(proxy: Harness, cseq: str):
     assert proxy.layer.counts["stray responses"] == 1
 
 
-def test_a_response_that_nobody_asked_for_is_dropped(proxy: Harness):
+def test_a_response_without_a_request_is_dropped(proxy: Harness):
     """RFC 6026 §7.3: also a late 2xx to an INVITE."""
     answers(proxy, read(request()), 200, via="Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
     assert proxy.is_quiet
@@ -84,7 +84,7 @@ def test_case_and_white_space_in_our_via_do_not_matter(proxy: Harness):
     assert proxy.says().status == 180
 
 
-def test_vias_that_share_a_line_are_told_apart(proxy: Harness):
+def test_vias_that_share_a_line_are_split(proxy: Harness):
     """§7.3.1: a list may be written on one line or on several."""
     invite = sent_on(proxy)
     theirs = invite.lines[1].partition(" ")[2]
@@ -121,7 +121,7 @@ def test_an_advertised_address_is_the_sent_by_that_counts(harness: Harness):
 # What is passed on, §16.7, RFC 6026
 
 
-def test_provisional_responses_go_on_at_once_and_in_order_but_for_100(proxy: Harness):
+def test_provisional_responses_but_100_are_relayed_in_order(proxy: Harness):
     """§16.7, step 5."""
     invite = sent_on(proxy)
     for status in (100, 180, 183, 181, 180):
@@ -162,7 +162,7 @@ def test_a_second_2xx_of_a_fork_further_on_goes_on_too(proxy: Harness):
     assert [message.to.tag for message, _ in proxy.sent] == ["desk", "mobile"]
 
 
-def test_two_phones_that_answer_in_one_turn_of_the_hub_are_both_heard(harness: Harness):
+def test_two_2xx_in_one_turn_of_the_hub_are_both_relayed(harness: Harness):
     """§16.7, step 5: the handler ends with the first, and the second goes on all the same."""
 
     def handler(request, upstream):
@@ -185,7 +185,7 @@ def test_two_phones_that_answer_in_one_turn_of_the_hub_are_both_heard(harness: H
     assert harness.is_quiet
 
 
-def test_repeats_of_a_2xx_do_not_fill_the_mailbox_of_a_handler_that_is_busy(harness: Harness):
+def test_repeated_2xx_do_not_fill_the_mailbox(harness: Harness):
     """It looks up a name, say; and the caller hears of the 2xx all the same."""
     busy = Mailbox()
 
@@ -219,7 +219,7 @@ def test_a_second_final_response_goes_no_further(proxy: Harness, method: str):
 ROUTES = "Route: <sip:192.0.2.50;lr>\nRoute: <sip:192.0.2.51;lr>, <sip:192.0.2.52;lr>\n"
 
 
-def test_a_failure_is_acknowledged_here_with_the_fields_of_the_invite(proxy: Harness):
+def test_the_ack_of_a_failure_has_the_fields_of_the_invite(proxy: Harness):
     """§17.1.1.3: Request-URI, one Via, Route, From, Call-ID and number of the INVITE; To of the
     answer."""
     more = ROUTES + "Require: 100rel\nProxy-Require: x\nContact: <sip:a@b>\n"
@@ -244,7 +244,7 @@ def test_a_failure_is_acknowledged_here_with_the_fields_of_the_invite(proxy: Har
     assert proxy.says().status == 486
 
 
-def test_each_repeat_of_a_failure_is_acknowledged_again_for_timer_d(proxy: Harness):
+def test_each_repeated_failure_gets_an_ack_until_timer_d(proxy: Harness):
     """§17.1.1.2: the same ACK, and nothing goes on."""
     invite = sent_on(proxy)
     answers(proxy, invite, 486)
@@ -264,7 +264,7 @@ def test_each_repeat_of_a_failure_is_acknowledged_again_for_timer_d(proxy: Harne
     assert proxy.is_quiet
 
 
-def test_a_2xx_and_what_is_no_invite_are_not_acknowledged_here(proxy: Harness):
+def test_only_failures_of_an_invite_are_acknowledged_here(proxy: Harness):
     """§17.1.1.2, §17.1.2.1."""
     for method, status in (("INVITE", 200), ("MESSAGE", 404)):
         message = sent_on(proxy, method)
@@ -315,7 +315,7 @@ def test_our_cancel_has_the_fields_of_the_invite(proxy: Harness):
     ]
 
 
-def test_our_cancel_is_repeated_until_it_is_answered_and_its_answer_goes_no_further(proxy: Harness):
+def test_our_cancel_is_retransmitted_until_its_response(proxy: Harness):
     """§9.1: a transaction of its own; §16.7, step 3."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
@@ -349,7 +349,7 @@ def test_no_cancel_follows_a_final_response(proxy: Harness, status: int):
     assert "CANCEL" not in [getattr(message, "method", "") for message, _ in proxy.sent]
 
 
-def test_a_branch_that_has_ended_or_is_no_invite_is_not_cancelled(harness: Harness):
+def test_only_an_unanswered_invite_is_cancelled(harness: Harness):
     """§9.1."""
     branches = []
     harness.handler = lambda request, upstream: branches.append(
@@ -368,7 +368,7 @@ def test_a_branch_that_has_ended_or_is_no_invite_is_not_cancelled(harness: Harne
 # An ACK for a 2xx, §16.11
 
 
-def test_an_ack_goes_on_without_a_transaction_and_its_repeat_as_a_repeat(harness: Harness):
+def test_an_ack_and_its_repeat_are_forwarded_with_one_branch(harness: Harness):
     """§16.11: the branch follows from the one it came with."""
     branches = []
     for branch in ("z9hG4bKack", "z9hG4bKack", "z9hG4bKother", "1", "1"):
@@ -388,7 +388,7 @@ def test_an_ack_goes_on_without_a_transaction_and_its_repeat_as_a_repeat(harness
 # Memory
 
 
-def test_an_accepted_call_holds_neither_request_without_the_garbage_collector(proxy: Harness):
+def test_an_accepted_call_frees_both_requests_without_gc(proxy: Harness):
     """PERFORMANCE: about a kilobyte a transaction, and no cycles."""
     traced = read(request())
     gone = traced_by_its_lines(traced)

@@ -47,7 +47,7 @@ def test_many_items_in_one_turn_wake_the_reader_once():
     assert got == [1, 2, 3]
 
 
-def test_a_reader_that_a_timeout_has_called_away_is_not_woken_elsewhere():
+def test_a_put_does_not_wake_a_reader_after_its_timeout():
     """The wake-up was on its way already."""
     box, slept = Mailbox(), []
 
@@ -88,7 +88,7 @@ def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
     assert box.take_all() == ["an item"]
 
 
-def test_a_killed_reader_is_forgotten():
+def test_a_killed_reader_is_not_woken():
     """A put afterwards wakes nobody, and the next reader gets the item."""
     box = Mailbox()
     reader = gevent.spawn(box.get)

@@ -94,7 +94,7 @@ def test_a_request_within_a_dialog_has_routes_and_a_to_tag():
         {"routes": ("<sip:a>\n",)},
     ],
 )
-def test_what_would_be_no_request_is_not_built(wrong: dict):
+def test_an_invalid_request_is_not_built(wrong: dict):
     """§7.3.1, §8.1.1, §20.15: nor can a value add a field of its own."""
     with pytest.raises(ValueError, match=r"."):
         ping(**wrong)
@@ -108,7 +108,7 @@ def test_a_request_uri_is_one_word(uri: str):
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.binary(max_size=40))
-def test_what_is_built_is_read_back_the_same(call_id: str, event: str, body: bytes):
+def test_a_built_request_is_read_back_the_same(call_id: str, event: str, body: bytes):
     """§7: or it is not built."""
     try:
         request = ping(

@@ -46,7 +46,7 @@ def test_the_same_request_on_another_way_is_merged():
         {"to": "<sip:bob@example.com>;tag=x"},
     ],
 )
-def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
+def test_another_key_or_a_to_tag_is_not_merged(other):
     """§8.2.2.2: exactly, and only without a To tag."""
     served = ServerTransactions()
     first = read(request("REGISTER"))
@@ -64,7 +64,7 @@ def test_a_method_tells_requests_apart_and_a_way_does_not():
     )
 
 
-def test_who_is_not_served_as_by_a_uas_is_never_merged(harness: Harness):
+def test_a_proxied_request_is_never_merged(harness: Harness):
     """§16.3: a proxy must not take a merged request for an error."""
     merged = []
 
@@ -87,7 +87,7 @@ def test_who_is_not_served_as_by_a_uas_is_never_merged(harness: Harness):
     assert merged == [False, True, False]
 
 
-def test_what_is_held_for_merged_requests_goes_with_their_transactions(harness: Harness):
+def test_merge_keys_go_with_their_transactions(harness: Harness):
     """A bound: strangers are refused without memory, and leave nothing here either."""
 
     def refuses(request, upstream):
@@ -185,7 +185,7 @@ def ack(tag: str, branch: str) -> Request:
 
 @pytest.mark.parametrize("to_tag", ["", ";tag=b"])
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
-def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str, to_tag: str):
+def test_an_rfc_2543_ack_has_the_to_tag_of_the_response(branch: str, to_tag: str):
     """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
     served = ServerTransactions()
     transaction = answered(served, to_tag, branch=branch)

@@ -57,7 +57,7 @@ def test_a_later_deadline_is_waited_for():
     assert timers.due(5.0) == [machine]
 
 
-def test_an_earlier_deadline_is_met_and_the_former_slot_hands_out_nothing():
+def test_an_earlier_deadline_replaces_the_former_slot():
     """A cancelled call."""
     timers, machine = Timers(0.0), due_at(30.0)
     timers.add(machine)
@@ -83,7 +83,7 @@ def test_a_machine_that_came_back_to_a_slot_is_handed_out_once():
     assert timers.due(11.0) == []
 
 
-def test_a_deadline_that_goes_is_forgotten():
+def test_a_removed_deadline_is_never_due():
     """A transaction that has ended."""
     timers, machine = Timers(0.0), due_at(1.0)
     timers.add(machine)
@@ -94,7 +94,7 @@ def test_a_deadline_that_goes_is_forgotten():
     assert len(timers) == 0
 
 
-def test_what_ended_early_is_not_held_for_as_long_as_timer_c_would_run():
+def test_an_early_end_frees_the_slot_before_timer_c():
     """Most calls are answered, and then over, long before."""
     timers, machine = Timers(0.0), due_at(TIMER_C)
     timers.add(machine)
@@ -115,7 +115,7 @@ def test_a_deadline_beyond_the_wheel_is_met_to_the_moment():
     assert timers.due(TIMER_C) == [machine]
 
 
-def test_after_a_leap_of_the_clock_all_is_due_once_and_slot_by_slot():
+def test_after_a_clock_jump_all_is_due_once_and_in_order():
     """The machine was suspended, or the hub stood still."""
     timers = Timers(0.0)
     machines = [due_at(at) for at in (0.3, 7.0, 8.0, 31.0, 500.0)]
