@@ -45,7 +45,7 @@ class Harness:
     def __init__(self) -> None:
         self.now = 100.0
         self.is_broken = False
-        self.instead = 0  # the connection that is opened where another is gone
+        self.instead = 0  # number of the connection that replaces a closed one
         self.sent: list[tuple[Message, Endpoint]] = []
         self.served: list[tuple[Request, Upstream]] = []
         self.acks: list[Request] = []
@@ -101,7 +101,7 @@ class Harness:
             gevent.sleep(0)
 
     def passes(self, seconds: float) -> None:
-        """Turn the clock, in steps that floats and the timers of the RFC both divide by."""
+        """Turn the clock, in steps of 1/32 s: exact as floats, and they divide all RFC timers."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + 1 / 32, until)

@@ -1,4 +1,4 @@
-"""The client machines beside RFC 3261 §17.1, §9.1, §16.6 and RFC 6026 §7.2."""
+"""Client transactions against RFC 3261 §17.1, §9.1, §16.6 and RFC 6026 §7.2."""
 
 import pytest
 
@@ -13,7 +13,7 @@ USER = object()
 
 
 def started(method: str, flow: Flow = UDP, now: float = 0.0):
-    """A client machine that has just sent its request."""
+    """Return a client transaction that has just sent its request."""
     request = Request(method, "sip:bob@192.0.2.7", ["via"], [f"Via: SIP/2.0/{flow.transport} us"])
     kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
     machine = kind(request, "z9hG4bKAb", "us", flow, USER)
@@ -30,7 +30,7 @@ def options(flow: Flow = UDP, now: float = 0.0) -> ClientTransaction:
 
 
 def repeats(machine, until: float) -> list[float]:
-    """At which times, on a clock that stops at each deadline, the request is sent again."""
+    """Return the times of all retransmissions, on a clock that stops at each deadline."""
     times = []
     while machine.deadline is not None and machine.deadline <= until:
         now = machine.deadline
@@ -149,11 +149,11 @@ def test_on_a_connection_a_failure_leaves_nothing_to_wait_for():
 
 
 def test_a_cancel_waits_for_a_provisional_response():
-    """§9.1: before one, it must not be sent."""
+    """§9.1: it is not allowed before a provisional response."""
     machine = invite()
     assert machine.cancel(0.1) is False
     assert machine.wants_cancel
-    assert machine.data is not None  # the INVITE goes on being repeated
+    assert machine.data is not None  # the INVITE is retransmitted as before
     assert machine.receive(100, 0.3) is True
     assert machine.wants_cancel
     assert machine.cancel(0.3) is True
@@ -188,7 +188,7 @@ def test_a_final_response_discards_a_pending_cancel(final: int):
 
 
 def test_a_cancelled_invite_without_an_answer_ends_64_t1_later():
-    """§9.1: who knows RFC 2543 alone sends no 487; further ringing doesn't prolong it."""
+    """§9.1: a peer of RFC 2543 sends no 487; further 180s do not restart the timer."""
     machine = invite()
     machine.receive(180, 1.0)
     machine.cancel(10.0)
@@ -241,7 +241,7 @@ def test_each_provisional_but_100_restarts_timer_c():
     assert machine.deadline == 311.0
 
 
-# Every other method, §17.1.2
+# Other methods, §17.1.2
 
 
 def test_timer_e_doubles_up_to_t2_until_timer_f():
@@ -256,7 +256,7 @@ def test_timer_e_doubles_up_to_t2_until_timer_f():
 
 
 def test_after_a_provisional_response_the_repeats_go_on_every_t2():
-    """§17.1.2.2, Proceeding: a timer E that runs is not cut short, then it is T2."""
+    """§17.1.2.2, Proceeding: a running timer E is not changed; after it, timer E is T2."""
     machine = options()
     assert repeats(machine, until=0.5) == [0.5]
     assert machine.receive(100, 0.6) is True
@@ -295,7 +295,7 @@ def test_a_repeated_final_response_is_absorbed_for_timer_k(status: int, provisio
 
 
 def test_on_a_connection_a_request_is_sent_once():
-    """§17.1.2.2: no timer E, timer F all the same, timer K of 0 s."""
+    """§17.1.2.2: no timer E, timer F as on UDP, timer K of 0 s."""
     machine = options(TCP)
     assert machine.deadline == 32.0
     machine.receive(100, 1.0)
@@ -316,7 +316,7 @@ def test_on_a_connection_a_request_times_out():
 
 @pytest.mark.parametrize("make", [invite, options])
 def test_a_terminated_client_takes_and_holds_nothing(make):
-    """§17.1: Terminated.  The wheel may keep the machine a while; the messages go at once."""
+    """§17.1: Terminated.  The wheel may keep the machine longer; its messages are freed at once."""
     machine = make()
     machine.end()
     assert machine.receive(200, 1.0) is False
@@ -329,7 +329,7 @@ def test_a_terminated_client_takes_and_holds_nothing(make):
 
 @pytest.mark.parametrize("make", [invite, options])
 def test_an_early_tick_is_harmless(make):
-    """A machine may be asked at any time."""
+    """`tick` may be called at any time."""
     machine = make()
     assert machine.tick(0.499) is None
     assert machine.deadline == 0.5

@@ -8,7 +8,7 @@ from sip.message.message import Message
 from sip.transport.flow import Flow
 from tests.transaction.harness import BOB, TO_BOB, Harness, answers, request, sent_on
 
-# What cannot be sent, §17.1.4, §18.4
+# Transport errors, §17.1.4, §18.4
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
@@ -21,7 +21,7 @@ def test_a_send_that_fails_counts_as_a_503(proxy: Harness, method: str):
 
 
 def quote(message: Message, size: int = 520) -> bytes:
-    """What an ICMP error tells of a datagram."""
+    """Return the part of a datagram that an ICMP error quotes."""
     return message.encode()[:size]
 
 
@@ -51,7 +51,7 @@ def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Harness, method: s
     ],
 )
 def test_a_foreign_icmp_error_ends_nothing(proxy: Harness, forge):
-    """Who cannot see our branch cannot end a call."""
+    """An attacker who does not see our branch cannot end a call."""
     invite = sent_on(proxy)
     proxy.layer.unreachable(forge(quote(invite)))
     proxy.settles()
@@ -60,7 +60,7 @@ def test_a_foreign_icmp_error_ends_nothing(proxy: Harness, forge):
 
 
 def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Harness):
-    """The quoted datagram begins with what others have written."""
+    """The Request-URI, written by a peer, comes before our Via in the quoted datagram."""
     message = sent_on(proxy, uri="sip:bob@example.com;branch=z9hG4bK0123456789abcdef")
     proxy.layer.unreachable(quote(message))
     proxy.settles()
@@ -68,7 +68,7 @@ def test_a_branch_in_a_request_uri_is_not_taken_for_ours(proxy: Harness):
 
 
 def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
-    """It was reachable; timers B and C see to the rest."""
+    """It was reachable; timer C ends the call if needed."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
     proxy.layer.unreachable(quote(invite))
@@ -77,7 +77,7 @@ def test_an_icmp_error_after_the_phone_has_rung_is_ignored(proxy: Harness):
 
 
 def test_an_icmp_error_for_a_retransmission_counts_as_a_503(proxy: Harness):
-    """§17.1.2.2: Proceeding of what is no INVITE goes on repeating, and so may fail."""
+    """§17.1.2.2: in Proceeding other methods are still retransmitted."""
     message = sent_on(proxy, "MESSAGE")
     answers(proxy, message, 100)
     proxy.layer.unreachable(quote(message))
@@ -91,7 +91,7 @@ def test_an_icmp_error_for_a_retransmission_counts_as_a_503(proxy: Harness):
 def test_an_icmp_error_after_the_final_response_is_ignored(
     proxy: Harness, method: str, status: int
 ):
-    """Accepted and Completed: the request was heard, and what repeats of the answer come is too."""
+    """Accepted and Completed: the request was received, and repeated responses still come."""
     message = sent_on(proxy, method)
     answers(proxy, message, status)
     proxy.layer.unreachable(quote(message))
@@ -102,7 +102,7 @@ def test_an_icmp_error_after_the_final_response_is_ignored(
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_repeat_that_cannot_be_sent_counts_as_a_503(proxy: Harness, method: str):
-    """§17.1.4: as the first time."""
+    """§17.1.4: as for the first transmission."""
     sent_on(proxy, method)
     proxy.is_broken = True
     proxy.passes(0.6)
@@ -122,7 +122,7 @@ def test_a_failure_that_cannot_be_sent_again_is_kept(proxy: Harness):
     assert proxy.says().status == 486
 
 
-# Silence, §17.1.1.2, §17.1.2.2
+# Time-outs, §17.1.1.2, §17.1.2.2
 
 
 @pytest.mark.parametrize(("method", "times"), [("INVITE", 7), ("MESSAGE", 11)])
@@ -140,7 +140,7 @@ def test_silence_counts_as_a_408_after_64_t1(proxy: Harness, method: str, times:
 
 
 def test_timer_c_cancels_a_call_that_rings_for_three_minutes(proxy: Harness):
-    """§16.8; and what does not answer that either counts as a 408 (§9.1)."""
+    """§16.8; without a response to the CANCEL it counts as a 408 (§9.1)."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
     proxy.says()
@@ -155,7 +155,7 @@ def test_timer_c_cancels_a_call_that_rings_for_three_minutes(proxy: Harness):
 
 
 def test_a_branch_that_outlives_its_handler_puts_nothing(harness: Harness):
-    """A loser that never answers its CANCEL."""
+    """A phone that never responds to the CANCEL."""
 
     def handler(request, upstream):
         upstream.layer.send_request(request.copy(), TO_BOB, upstream)
@@ -170,7 +170,7 @@ def test_a_branch_that_outlives_its_handler_puts_nothing(harness: Harness):
 
 
 def test_an_exception_in_a_timer_leaves_other_timers_alone(proxy: Harness, caplog, monkeypatch):
-    """They have left the wheel together."""
+    """All machines that are due leave the wheel together."""
     broken, good = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
     send, branch = proxy.send, broken.via.branch.encode()
 

@@ -1,4 +1,4 @@
-"""The layer along a connection: nothing is repeated, the time-outs stay (RFC 3261 §17, §18)."""
+"""The layer on connections: no retransmissions, the same time-outs (RFC 3261 §17, §18)."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_our_via_names_the_transport(proxy: Harness):
 
 
 def test_an_answer_goes_back_along_the_connection(harness: Harness):
-    """§18.2.2: whatever port the Via names."""
+    """§18.2.2: the port of the Via does not matter."""
     harness.handler = lambda request, upstream: upstream.answer(486)
     hears(harness)
     assert [remote for _, remote in harness.sent] == [FROM_ALICE.remote]
@@ -82,7 +82,7 @@ def test_a_failure_is_sent_once_until_its_ack_or_timer_h(harness: Harness):
 
 
 def test_a_failure_of_the_callee_is_acknowledged_and_removed(proxy: Harness):
-    """§17.1.1.2: an ACK even here; timer D of 0 s."""
+    """§17.1.1.2: an ACK on a connection too; timer D of 0 s."""
     hears(proxy)
     invite = proxy.says()
     bob_answers(proxy, invite, 486)
@@ -137,7 +137,7 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Harness):
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_closed_connection_counts_as_a_503(proxy: Harness, method: str):
-    """§18.4, §8.1.3.1: at once, whether it has been heard or not, and along no other one."""
+    """§18.4, §8.1.3.1: at once, also after a provisional response; other connections do not count."""
     hears(proxy, method)
     heard = proxy.says()
     bob_answers(proxy, heard, 180 if method == "INVITE" else 100)
@@ -155,7 +155,7 @@ def test_a_closed_connection_counts_as_a_503(proxy: Harness, method: str):
 
 
 def test_an_answered_invite_outlives_its_connection(proxy: Harness):
-    """§18.4, RFC 6026 §8.7: a 2xx may still be repeated, along another."""
+    """§18.4, RFC 6026 §8.7: a repeated 2xx may come on another connection."""
     hears(proxy)
     invite = proxy.says()
     bob_answers(proxy, invite, 200)
@@ -169,7 +169,7 @@ def test_an_answered_invite_outlives_its_connection(proxy: Harness):
 
 
 def test_a_closed_connection_ends_the_cancel_and_its_invite(proxy: Harness):
-    """§9.1: nothing is left that could be answered."""
+    """§9.1: neither transaction is left."""
     hears(proxy)
     invite = proxy.says()
     bob_answers(proxy, invite, 180)
@@ -184,7 +184,7 @@ def test_a_closed_connection_ends_the_cancel_and_its_invite(proxy: Harness):
 
 
 def test_the_end_of_the_connection_that_was_used_counts(proxy: Harness):
-    """§18.2.2: another was opened, as the one that it was meant for had gone."""
+    """§18.2.2: a new connection was opened, since the one of the flow was closed."""
     proxy.instead = 7
     hears(proxy)
     proxy.says()
@@ -216,11 +216,11 @@ def test_timer_c_and_a_cancel_go_along_the_same_connection(proxy: Harness):
     assert (cancel.method, remote) == ("CANCEL", BOB)
     assert cancel.lines[0] == invite.lines[0]
     proxy.passes(10)
-    assert proxy.sent == []  # nor is it repeated
+    assert proxy.sent == []  # it is not retransmitted
 
 
 def test_a_request_is_merged_only_while_the_first_is_served(harness: Harness):
-    """§8.2.2.2, §17.2.2: with timer J of 0 s the first is no ongoing transaction any more."""
+    """§8.2.2.2, §17.2.2: timer J is 0 s, so the first transaction ends with its response."""
     merged = []
 
     def handler(request, upstream):

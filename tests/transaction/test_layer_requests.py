@@ -1,4 +1,4 @@
-"""The layer as a server: whose request is it, and what answers it (RFC 3261 §17.2, §9.2)."""
+"""The layer as a server: matching, retransmissions, ACK and CANCEL (RFC 3261 §17.2, §9.2)."""
 
 import gc
 import logging
@@ -22,16 +22,16 @@ OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
 
 def answers(status: int):
-    """A handler that answers at once."""
+    """Return a handler that responds at once."""
     return lambda request, upstream: upstream.answer(status)
 
 
 def ack(harness: Harness, of: Response, **more) -> None:
-    """Alice acknowledges what she has just got."""
+    """Let Alice acknowledge a failure."""
     harness.hears(request("ACK", to=of.value("to"), **more))
 
 
-# Repeats, §17.2.3
+# Retransmissions, §17.2.3
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, "", ";branch=z9hG4bK"])
@@ -58,7 +58,7 @@ def test_a_repeated_request_is_served_once_and_answered_again(
     ],
 )
 def test_another_branch_or_sent_by_is_another_transaction(harness: Harness, other):
-    """§17.2.3: two clients may have drawn the same branch."""
+    """§17.2.3: two clients may have generated the same branch."""
     harness.handler = answers(486)
     harness.hears(request("OPTIONS"))
     harness.hears(request("OPTIONS", **other))
@@ -66,7 +66,7 @@ def test_another_branch_or_sent_by_is_another_transaction(harness: Harness, othe
 
 
 def test_a_branch_and_a_host_have_no_case(harness: Harness):
-    """§7.3.1: tokens and host names."""
+    """§7.3.1: tokens and host names have no case."""
     harness.handler = answers(486)
     harness.hears(request("OPTIONS", branch=";branch=z9hG4bKAbC", sent_by="PHONE.example.com"))
     harness.hears(request("OPTIONS", branch=";BRANCH=Z9HG4BKaBc", sent_by="phone.EXAMPLE.com"))
@@ -74,7 +74,7 @@ def test_a_branch_and_a_host_have_no_case(harness: Harness):
 
 
 def test_one_branch_with_two_methods_is_two_transactions(harness: Harness):
-    """§17.2.3: a method is part of it, and has case."""
+    """§17.2.3: the method is part of the key, and has case."""
     harness.handler = answers(486)
     for method in ("INVITE", "MESSAGE", "message"):
         harness.hears(request(method))
@@ -102,7 +102,7 @@ def test_each_field_of_the_rfc_2543_key_counts(harness: Harness, other, branch: 
 
 
 def test_of_an_old_client_only_the_top_via_counts(harness: Harness):
-    """§17.2.3: an ACK is made by the last hop, and holds its Via alone."""
+    """§17.2.3: an ACK comes from the last hop, and has only its Via."""
     harness.handler = answers(486)
     harness.hears(request("INVITE", branch=OLD + ", SIP/2.0/UDP 192.0.2.99;branch=0"))
     ack(harness, harness.says(), branch=OLD)
@@ -112,7 +112,7 @@ def test_of_an_old_client_only_the_top_via_counts(harness: Harness):
 
 
 def test_a_repeat_from_elsewhere_is_answered_to_the_first(harness: Harness):
-    """Who repeats a request of somebody else gets nothing for it."""
+    """A copy from a foreign address brings its sender no response."""
     harness.handler = answers(486)
     harness.hears(request("OPTIONS"), source=ALICE)
     harness.hears(request("OPTIONS"), source=("198.51.100.66", 5060))
@@ -120,7 +120,7 @@ def test_a_repeat_from_elsewhere_is_answered_to_the_first(harness: Harness):
 
 
 def test_a_request_that_is_being_served_is_not_served_again(harness: Harness):
-    """§17.2.2, Trying: a repeat is dropped."""
+    """§17.2.2, Trying: a retransmission is discarded."""
     harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request("OPTIONS"))
     harness.hears(request("OPTIONS"))
@@ -149,7 +149,7 @@ def test_a_failure_is_retransmitted_until_its_ack(harness: Harness, branch: str)
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD])
 def test_an_ack_for_a_2xx_goes_on(harness: Harness, branch: str):
-    """RFC 6026 §6, §7.1: also when an old client gives it the INVITE's own Via."""
+    """RFC 6026 §6, §7.1: also if an RFC 2543 client gives it the Via of the INVITE."""
     harness.handler = answers(200)
     harness.hears(request(branch=branch))
     ack(harness, harness.says(), branch=branch)
@@ -157,14 +157,14 @@ def test_an_ack_for_a_2xx_goes_on(harness: Harness, branch: str):
 
 
 def test_an_ack_that_belongs_to_nothing_goes_on(harness: Harness):
-    """§16.11: the branch of an ACK for a 2xx is its own."""
+    """§16.11: the ACK of a 2xx has a branch of its own."""
     harness.hears(request("ACK", branch=";branch=z9hG4bKnew"))
     assert len(harness.acks) == 1
     assert harness.is_quiet
 
 
 def test_an_ack_of_an_invite_that_still_rings_is_absorbed(harness: Harness):
-    """§17.2.1: it acknowledges nothing."""
+    """§17.2.1: there is nothing to acknowledge."""
     harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
     harness.hears(request("ACK"))
@@ -173,7 +173,7 @@ def test_an_ack_of_an_invite_that_still_rings_is_absorbed(harness: Harness):
 
 
 def test_a_failure_without_an_ack_is_given_up_after_timer_h(harness: Harness):
-    """§17.2.1: ten repeats and an end."""
+    """§17.2.1: after ten retransmissions."""
     harness.handler = answers(486)
     harness.hears(request())
     harness.passes(32.1)
@@ -183,7 +183,7 @@ def test_a_failure_without_an_ack_is_given_up_after_timer_h(harness: Harness):
 
 
 def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
-    """RFC 6026 §6: repeats of the INVITE are absorbed all the same."""
+    """RFC 6026 §6: retransmissions of the INVITE are absorbed as before."""
     harness.handler = answers(486)
     harness.is_broken = True
     harness.hears(request())
@@ -194,18 +194,18 @@ def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
     assert harness.says().status == 486
 
 
-# Without a transaction, §8.2.7
+# Stateless responses, §8.2.7
 
 
 def challenges(request, upstream) -> None:
-    """A handler that refuses without memory."""
+    """A handler that responds statelessly."""
     tag = upstream.layer.stateless_tag(request)
     upstream.layer.answer_statelessly(upstream, make_response(request, 407, to_tag=tag))
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
 def test_a_stateless_failure_is_sent_once_and_its_ack_absorbed(harness: Harness, branch: str):
-    """§8.2.7, §26.3.2.4: nothing is held and nothing repeated."""
+    """§8.2.7, §26.3.2.4: no transaction, no retransmission."""
     harness.handler = challenges
     harness.hears(request(branch=branch))
     challenge = harness.says()
@@ -217,7 +217,7 @@ def test_a_stateless_failure_is_sent_once_and_its_ack_absorbed(harness: Harness,
 
 
 def test_a_repeat_after_a_stateless_failure_gets_it_again(harness: Harness):
-    """§8.2.7: with the same To tag, for it is the same answer."""
+    """§8.2.7: with the same To tag, as it is the same response."""
     harness.handler = challenges
     harness.hears(request())
     harness.hears(request())
@@ -227,7 +227,7 @@ def test_a_repeat_after_a_stateless_failure_gets_it_again(harness: Harness):
 
 
 def test_an_ack_with_a_stateless_tag_of_another_call_goes_on(harness: Harness):
-    """The tag follows from branch and Call-ID."""
+    """The tag depends on branch and Call-ID."""
     harness.handler = challenges
     harness.hears(request())
     ack(harness, harness.says(), call_id="call-2")
@@ -286,7 +286,7 @@ def test_a_cancel_after_the_final_response_changes_nothing(harness: Harness):
 
 
 def test_an_unmatched_cancel_gets_a_stateless_481(harness: Harness):
-    """§9.2; strangers may send as many as they like, so nothing is remembered (§8.2.7)."""
+    """§9.2, §8.2.7: anyone can send many of them, so no memory is used."""
     for _ in range(2):
         harness.hears(request("CANCEL"))
         assert not harness.layer.servers
@@ -319,7 +319,7 @@ def test_a_cancel_names_its_invite_by_branch_and_sent_by(harness: Harness, other
     ],
 )
 def test_the_handler_hears_why(harness: Harness, more: str, reason: str):
-    """RFC 3326 §2: as one value, whatever lines it came on."""
+    """RFC 3326 §2: several lines become one value."""
     events = []
     harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request())
@@ -328,7 +328,7 @@ def test_the_handler_hears_why(harness: Harness, more: str, reason: str):
 
 
 def test_a_cancel_of_another_method_gets_200_and_has_no_effect(harness: Harness):
-    """§9.2: 200, since it matches, whatever the method."""
+    """§9.2: 200, since it matches a transaction."""
     events = []
     harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request("MESSAGE"))
@@ -337,11 +337,11 @@ def test_a_cancel_of_another_method_gets_200_and_has_no_effect(harness: Harness)
     assert events == []
 
 
-# What takes long, and what goes wrong
+# Slow handlers, and errors
 
 
 def test_a_slow_non_invite_gets_a_100_after_3_5_s(harness: Harness):
-    """RFC 4320 §4.1: a 100 after 3.5 s, not before, and only one."""
+    """RFC 4320 §4.1: not earlier, and only one."""
     harness.handler = lambda request, upstream: (upstream.mailbox.get(), upstream.answer(200))
     harness.hears(request("MESSAGE"))
     harness.passes(3.45)
@@ -358,7 +358,7 @@ def test_a_slow_non_invite_gets_a_100_after_3_5_s(harness: Harness):
 
 
 def test_the_layer_sends_no_100_to_an_invite(harness: Harness):
-    """§17.2.1: its handler sends the 100, at once."""
+    """§17.2.1: the handler sends the 100 at once."""
     harness.handler = lambda request, upstream: upstream.mailbox.get()
     harness.hears(request())
     harness.passes(10.0)
@@ -366,13 +366,13 @@ def test_the_layer_sends_no_100_to_an_invite(harness: Harness):
 
 
 class OddError(BaseException):
-    """As gevent.Timeout is one: no Exception."""
+    """A BaseException that is no Exception, like gevent.Timeout."""
 
 
 @pytest.mark.parametrize("error", [ValueError, OddError, gevent.GreenletExit])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_handler_that_breaks_leaves_no_transaction(harness: Harness, method: str, error):
-    """Nobody will answer it any more; a repeat is a new request."""
+    """No handler is left for it; a retransmission is a new request."""
 
     def breaks(request, upstream):
         raise error("broken")
@@ -386,7 +386,7 @@ def test_a_handler_that_breaks_leaves_no_transaction(harness: Harness, method: s
 
 
 def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness):
-    """Its events wakes nobody any more."""
+    """Its mailbox has no reader any more."""
     waiting = []
 
     def handler(request, upstream):
@@ -405,7 +405,7 @@ def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness
 
 
 def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness, caplog):
-    """A peer's mistake."""
+    """An error of the peer, so one line in the log."""
     caplog.set_level(logging.INFO)
     harness.handler = lambda request, upstream: request.required("subject")
     harness.hears(request("OPTIONS"))
@@ -414,7 +414,7 @@ def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness,
 
 
 def test_at_the_bound_only_new_requests_are_dropped(harness: Harness, monkeypatch):
-    """A named bound on transactions of both sides."""
+    """MAX_TRANSACTIONS counts transactions of both sides."""
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 2)
     harness.handler = answers(486)
     for number in range(4):
@@ -429,7 +429,7 @@ def test_at_the_bound_only_new_requests_are_dropped(harness: Harness, monkeypatc
 
 
 def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
-    """That makes room; and what names no call is not remembered."""
+    """A CANCEL frees memory; one without a call takes none."""
     events = []
     harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
     harness.hears(request())
@@ -440,12 +440,12 @@ def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
     harness.hears(request("CANCEL"))
     assert harness.says().status == 200
     assert len(events) == 1
-    assert len(harness.layer.servers) == 1  # the CANCEL; nobody will answer the INVITE
+    assert len(harness.layer.servers) == 1  # the CANCEL; the INVITE has no handler any more
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL"])
 def test_an_answered_request_is_freed_without_gc(harness: Harness, method):
-    """No reference cycle holds it; only the last response is kept."""
+    """It is in no reference cycle; only the last response is kept."""
     traced = read(request(method))
     gone = traced_by_its_lines(traced)
     harness.layer.on_request = lambda request, upstream: upstream.answer(200)
@@ -456,7 +456,7 @@ def test_an_answered_request_is_freed_without_gc(harness: Harness, method):
         assert gone() is None
     finally:
         gc.enable()
-    assert len(harness.layer.servers) == (method != "CANCEL")  # of which nothing is known
+    assert len(harness.layer.servers) == (method != "CANCEL")  # an unmatched CANCEL has none
 
 
 def test_the_answer_goes_to_the_port_that_the_via_asks_for(harness: Harness):

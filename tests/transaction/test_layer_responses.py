@@ -1,4 +1,4 @@
-"""The layer as a client: what it asks, and whose answer it takes (RFC 3261 §17.1, §18.1.2)."""
+"""The layer as a client: requests sent and responses matched (RFC 3261 §17.1, §18.1.2)."""
 
 import gc
 import re
@@ -25,11 +25,11 @@ from tests.transaction.harness import (
 IPV6_BOB = ("2001:db8::8", 5060)
 
 
-# Whose response is it, §17.1.3, §18.1.2
+# Matching of responses, §17.1.3, §18.1.2
 
 
 def test_a_request_goes_on_under_our_own_via_on_top(proxy: Harness):
-    """§16.6, step 8: a branch of its own for each."""
+    """§16.6, step 8: with a new branch each time."""
     first, second = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
     for message in (first, second):
         assert message.lines[0].startswith("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK")
@@ -50,7 +50,7 @@ def test_a_request_goes_on_under_our_own_via_on_top(proxy: Harness):
     ],
 )
 def test_a_response_under_a_foreign_top_via_is_dropped(proxy: Harness, change):
-    """§17.1.3: the branch; §18.1.2: a sent-by that is not the one we gave."""
+    """§17.1.3: the branch; §18.1.2: a sent-by that is not ours."""
     invite = sent_on(proxy)
     vias = change(invite.lines[0]) + "\n" + invite.lines[1]
     answers(proxy, invite, 180, via=vias)
@@ -76,7 +76,7 @@ def test_a_response_without_a_request_is_dropped(proxy: Harness):
 
 
 def test_case_and_white_space_in_our_via_do_not_matter(proxy: Harness):
-    """§7.3.1: some element wrote it anew."""
+    """§7.3.1: some elements write it in another form."""
     invite = sent_on(proxy)
     branch = invite.via.branch.upper()
     vias = f"v : SIP / 2.0 / udp 192.0.2.1 : 5060 ; BRANCH={branch} ; rport\n" + invite.lines[1]
@@ -95,7 +95,7 @@ def test_vias_that_share_a_line_are_split(proxy: Harness):
 
 @pytest.mark.parametrize("status", [180, 200, 486])
 def test_a_response_without_a_way_back_is_not_passed_on(proxy: Harness, status: int):
-    """§16.7, step 3: no Via is left below ours."""
+    """§16.7, step 3: there is no Via below ours."""
     invite = sent_on(proxy)
     answers(proxy, invite, status, via=invite.lines[0])
     assert proxy.sent == []
@@ -118,7 +118,7 @@ def test_an_advertised_address_is_the_sent_by_that_counts(harness: Harness):
     assert [message.method for message, _ in harness.sent[:1]] == ["ACK"]
 
 
-# What is passed on, §16.7, RFC 6026
+# Relayed responses, §16.7, RFC 6026
 
 
 def test_provisional_responses_but_100_are_relayed_in_order(proxy: Harness):
@@ -141,7 +141,7 @@ def test_no_provisional_response_goes_on_for_other_methods(proxy: Harness):
 
 
 def test_repeats_of_a_2xx_go_on_after_the_handler_has_ended(proxy: Harness):
-    """RFC 6026 §7.1, §7.2: for 64*T1, then they are strays."""
+    """RFC 6026 §7.1, §7.2: for 64*T1; later ones are stray responses."""
     invite = sent_on(proxy)
     for _ in range(3):
         answers(proxy, invite, 200)
@@ -163,7 +163,7 @@ def test_a_second_2xx_of_a_fork_further_on_goes_on_too(proxy: Harness):
 
 
 def test_two_2xx_in_one_turn_of_the_hub_are_both_relayed(harness: Harness):
-    """§16.7, step 5: the handler ends with the first, and the second goes on all the same."""
+    """§16.7, step 5: the handler ends with the first one, and the second one is relayed."""
 
     def handler(request, upstream):
         for _ in range(2):
@@ -186,7 +186,7 @@ def test_two_2xx_in_one_turn_of_the_hub_are_both_relayed(harness: Harness):
 
 
 def test_repeated_2xx_do_not_fill_the_mailbox(harness: Harness):
-    """It looks up a name, say; and the caller hears of the 2xx all the same."""
+    """The handler is busy; the caller gets each 2xx after it."""
     busy = Mailbox()
 
     def handler(request, upstream):
@@ -221,7 +221,7 @@ ROUTES = "Route: <sip:192.0.2.50;lr>\nRoute: <sip:192.0.2.51;lr>, <sip:192.0.2.5
 
 def test_the_ack_of_a_failure_has_the_fields_of_the_invite(proxy: Harness):
     """§17.1.1.3: Request-URI, one Via, Route, From, Call-ID and number of the INVITE; To of the
-    answer."""
+    response."""
     more = ROUTES + "Require: 100rel\nProxy-Require: x\nContact: <sip:a@b>\n"
     invite = sent_on(proxy, more=more, cseq="77 INVITE")
     answers(proxy, invite, 486, tag="busy")
@@ -245,13 +245,13 @@ def test_the_ack_of_a_failure_has_the_fields_of_the_invite(proxy: Harness):
 
 
 def test_each_repeated_failure_gets_an_ack_until_timer_d(proxy: Harness):
-    """§17.1.1.2: the same ACK, and nothing goes on."""
+    """§17.1.1.2: the same ACK, and nothing is relayed."""
     invite = sent_on(proxy)
     answers(proxy, invite, 486)
     first = proxy.says().encode()
     assert proxy.says().status == 486
     (client,) = proxy.layer.clients.values()
-    assert (client.user, client.request) == (None, None)  # all that is kept is the ACK
+    assert (client.user, client.request) == (None, None)  # only the ACK is kept
     proxy.hears(request("ACK", to="<sip:bob@example.com>;tag=b"))
     for _ in range(3):
         answers(proxy, invite, 486)
@@ -316,7 +316,7 @@ def test_our_cancel_has_the_fields_of_the_invite(proxy: Harness):
 
 
 def test_our_cancel_is_retransmitted_until_its_response(proxy: Harness):
-    """§9.1: a transaction of its own; §16.7, step 3."""
+    """§9.1: it has its own transaction; §16.7, step 3: its response is not relayed."""
     invite = sent_on(proxy)
     answers(proxy, invite, 180)
     proxy.says()
@@ -341,7 +341,7 @@ def test_a_cancel_before_any_response_waits_for_one(proxy: Harness):
 
 @pytest.mark.parametrize("status", [200, 486])
 def test_no_cancel_follows_a_final_response(proxy: Harness, status: int):
-    """§9.1: whether it had waited or comes after."""
+    """§9.1: a pending CANCEL and a later one."""
     invite = sent_on(proxy)
     cancelled(proxy)
     answers(proxy, invite, status)
@@ -369,7 +369,7 @@ def test_only_an_unanswered_invite_is_cancelled(harness: Harness):
 
 
 def test_an_ack_and_its_repeat_are_forwarded_with_one_branch(harness: Harness):
-    """§16.11: the branch follows from the one it came with."""
+    """§16.11: the branch is computed from the branch received."""
     branches = []
     for branch in ("z9hG4bKack", "z9hG4bKack", "z9hG4bKother", "1", "1"):
         ack = read(request("ACK", branch=f";branch={branch}"))
@@ -389,7 +389,7 @@ def test_an_ack_and_its_repeat_are_forwarded_with_one_branch(harness: Harness):
 
 
 def test_an_accepted_call_frees_both_requests_without_gc(proxy: Harness):
-    """PERFORMANCE: about a kilobyte a transaction, and no cycles."""
+    """A transaction takes about 1 kB, and is in no reference cycle."""
     traced = read(request())
     gone = traced_by_its_lines(traced)
     proxy.layer.on_request = proxy.handler

@@ -1,4 +1,4 @@
-"""Requests of the server itself: built, sent, waited for (RFC 3261 §8.1, §17.1.2)."""
+"""Requests that the server sends itself (RFC 3261 §8.1, §17.1.2)."""
 
 import gevent
 import pytest
@@ -25,7 +25,7 @@ def ping(method: str = "OPTIONS", **more) -> Request:
 
 
 class Caller:
-    """A greenlet that sends a request of ours, and what came of it."""
+    """A greenlet that sends a request of ours, and its outcome."""
 
     def __init__(self, harness: Harness, request: Request, flow: Flow = TO_BOB) -> None:
         self.outcome: object = None
@@ -43,7 +43,7 @@ class Caller:
 
 
 def test_a_request_of_ours_has_all_mandatory_fields():
-    """§8.1.1: but for Via, which names the flow."""
+    """§8.1.1: except Via, which depends on the flow."""
     request = ping(cseq=7)
     assert request.encode().decode().split("\r\n") == [
         "OPTIONS sip:bob@192.0.2.8:5060 SIP/2.0",
@@ -59,7 +59,7 @@ def test_a_request_of_ours_has_all_mandatory_fields():
 
 
 def test_a_request_within_a_dialog_has_routes_and_a_to_tag():
-    """§12.2.1.1: the route set in its order, the tags of both sides, a body with its type."""
+    """§12.2.1.1: the route set in order, both tags, a body with its type."""
     request = ping(
         "NOTIFY",
         to_tag="b",
@@ -95,7 +95,7 @@ def test_a_request_within_a_dialog_has_routes_and_a_to_tag():
     ],
 )
 def test_an_invalid_request_is_not_built(wrong: dict):
-    """§7.3.1, §8.1.1, §20.15: nor can a value add a field of its own."""
+    """§7.3.1, §8.1.1, §20.15: and no value can add a header field."""
     with pytest.raises(ValueError, match=r"."):
         ping(**wrong)
 
@@ -109,7 +109,7 @@ def test_a_request_uri_is_one_word(uri: str):
 
 @given(st.text(max_size=20), st.text(max_size=20), st.binary(max_size=40))
 def test_a_built_request_is_read_back_the_same(call_id: str, event: str, body: bytes):
-    """§7: or it is not built."""
+    """§7: unless it is refused."""
     try:
         request = ping(
             call_id=f"c{call_id}c", extra=(("Event", event),), body=body, content_type="a/b"
@@ -127,7 +127,7 @@ def test_a_built_request_is_read_back_the_same(call_id: str, event: str, body: b
 @pytest.mark.parametrize("method", ["OPTIONS", "NOTIFY", "REGISTER", "BYE"])
 @pytest.mark.parametrize("status", [200, 302, 401, 481, 503])
 def test_the_caller_gets_the_final_response(harness: Harness, method: str, status: int):
-    """§8.1.3: of any class; and the transaction is over after timer K."""
+    """§8.1.3: of any class; the transaction ends after timer K."""
     caller = Caller(harness, ping(method))
     sent = harness.says()
     assert sent.lines[0].startswith("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK")
@@ -171,7 +171,7 @@ def test_a_repeated_final_response_is_absorbed(harness: Harness):
     ],
 )
 def test_a_response_with_other_vias_is_dropped(harness: Harness, via: str):
-    """§8.1.3.3, §18.1.2: one Via and no more, with our sent-by and branch."""
+    """§8.1.3.3, §18.1.2: exactly one Via, with our sent-by and branch."""
     caller = Caller(harness, ping())
     sent = harness.says()
     via = via.format(ours=sent.lines[0], branch=sent.via.branch)
@@ -242,7 +242,7 @@ def test_a_retransmission_that_fails_is_a_503(harness: Harness):
 
 
 def test_a_fault_in_a_timer_is_a_500(harness: Harness, monkeypatch):
-    """The caller does not wait for ever, whatever breaks."""
+    """The caller gets an outcome after any fault."""
     caller = Caller(harness, ping())
 
     def fails(data: bytes, flow: Flow) -> Flow:
@@ -279,7 +279,7 @@ def test_a_connection_brings_the_response(harness: Harness):
 
 
 def test_a_closed_connection_is_a_503(harness: Harness):
-    """§18.4: of this connection, and no other."""
+    """§18.4: other connections do not count."""
     caller = Caller(harness, ping(), BY_TCP)
     harness.says()
     harness.layer.closed(3)
@@ -304,7 +304,7 @@ def test_an_invite_ack_or_cancel_is_not_sent(harness: Harness, method: str):
 
 
 def test_own_requests_are_bounded_with_all_others(harness: Harness, monkeypatch):
-    """MAX_TRANSACTIONS."""
+    """MAX_TRANSACTIONS counts them too."""
     monkeypatch.setattr("sip.transaction.layer.MAX_TRANSACTIONS", 1)
     first, second = Caller(harness, ping()), Caller(harness, ping())
     assert second.outcome == ("no response", 503)
@@ -314,7 +314,7 @@ def test_own_requests_are_bounded_with_all_others(harness: Harness, monkeypatch)
 
 
 def test_a_stop_ends_all_own_requests(harness: Harness):
-    """No timer runs any more that could end them."""
+    """No timer runs any more after it."""
     callers = [Caller(harness, ping()), Caller(harness, ping(), BY_TCP)]
     harness.layer.stop()
     harness.settles()
@@ -324,7 +324,7 @@ def test_a_stop_ends_all_own_requests(harness: Harness):
 
 
 def test_a_killed_caller_leaves_nothing_behind(harness: Harness):
-    """What it waited for is absorbed when it comes."""
+    """The response is absorbed when it comes."""
     caller = Caller(harness, ping())
     caller.greenlet.kill()
     answers(harness, harness.says(), 200)
@@ -334,7 +334,7 @@ def test_a_killed_caller_leaves_nothing_behind(harness: Harness):
 
 
 def test_each_request_has_a_branch_of_its_own(harness: Harness):
-    """§8.1.1.7: two at once are not mixed up."""
+    """§8.1.1.7: two at once are told apart."""
     first, second = Caller(harness, ping()), Caller(harness, ping())
     one, other = harness.says(), harness.says()
     assert one.via.branch != other.via.branch

@@ -1,4 +1,4 @@
-"""The server machines beside RFC 3261 §17.2 and RFC 6026 §7.1, with `now` as plain numbers."""
+"""Server transactions against RFC 3261 §17.2 and RFC 6026 §7.1, with `now` as plain numbers."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def request(flow: Flow = UDP) -> ServerTransaction:
 
 
 def repeats(machine, until: float, start: float = 0.0) -> list[float]:
-    """At which times, on a clock that stops at each deadline, the machine sends by itself."""
+    """Return the times of all retransmissions, on a clock that stops at each deadline."""
     times, now = [], start
     while machine.deadline is not None and machine.deadline <= until:
         now = machine.deadline
@@ -91,7 +91,7 @@ def test_an_acknowledged_failure_is_kept_for_timer_i():
     assert machine.acknowledge(1.0) is True
     assert (machine.state, machine.deadline) == (State.CONFIRMED, 6.0)
     assert machine.repeat() is None
-    assert machine.acknowledge(3.0) is True  # absorbed, and timer I is not set anew
+    assert machine.acknowledge(3.0) is True  # absorbed, and timer I is not restarted
     assert machine.deadline == 6.0
     assert machine.tick(5.999) is None
     assert machine.state is State.CONFIRMED
@@ -109,7 +109,7 @@ def test_an_accepted_invite_passes_acks_and_2xx_but_no_repeats():
     assert machine.respond(200, OK, 10.5) == OK
     assert machine.respond(202, b"202", 11.5) == b"202"
     assert (machine.state, machine.deadline) == (State.ACCEPTED, 42.0)
-    assert machine.last is None  # the callee repeats its 2xx, nothing needs to be kept
+    assert machine.last is None  # the callee retransmits its 2xx
     assert machine.tick(41.999) is None
     assert machine.state is State.ACCEPTED
     assert machine.tick(42.0) is None
@@ -139,7 +139,7 @@ def test_after_a_failure_every_further_response_is_dropped(late: int, acknowledg
 
 
 def test_an_ack_before_the_final_response_has_no_effect():
-    """§17.2.1: nothing has been acknowledged."""
+    """§17.2.1: there is nothing to acknowledge."""
     machine = invite()
     machine.respond(180, RINGING, 0.0)
     assert machine.acknowledge(0.1) is True
@@ -147,7 +147,7 @@ def test_an_ack_before_the_final_response_has_no_effect():
 
 
 def test_on_a_connection_the_ack_of_a_failure_ends_it():
-    """§17.2.1: no timer G, timer H all the same, timer I of 0 s."""
+    """§17.2.1: no timer G, timer H as on UDP, timer I of 0 s."""
     machine = invite(TCP)
     machine.respond(486, BUSY, 0.0)
     assert machine.deadline == 32.0
@@ -171,7 +171,7 @@ def test_on_a_connection_timer_l_is_kept():
     assert machine.deadline == 32.0
 
 
-# Every other method, §17.2.2
+# Other methods, §17.2.2
 
 
 def test_a_repeated_request_is_dropped_until_there_is_a_response():
@@ -242,7 +242,7 @@ def test_no_provisional_response_but_100_is_sent(status: int):
 @pytest.mark.parametrize("flow", [UDP, TCP])
 @pytest.mark.parametrize("trying", [None, b"100"])
 def test_a_408_is_never_sent_and_yet_ends_it(trying: bytes | None, flow: Flow):
-    """RFC 4320 §4.2: repeats are absorbed, or get the 100 that they had got."""
+    """RFC 4320 §4.2: retransmissions are absorbed, or get the same 100 again."""
     machine = request(flow)
     if trying:
         machine.respond(100, trying, 3.5)
@@ -256,7 +256,7 @@ def test_a_408_is_never_sent_and_yet_ends_it(trying: bytes | None, flow: Flow):
 
 
 def test_an_invite_is_answered_408():
-    """RFC 4320 speaks of other methods alone."""
+    """RFC 4320 is about other methods only."""
     assert invite().respond(408, b"408", 1.0) == b"408"
 
 

@@ -1,4 +1,4 @@
-"""Which transaction a request belongs to, beside RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
+"""The table of server transactions against RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
 
 import pytest
 
@@ -22,14 +22,14 @@ def held(served: ServerTransactions, message: Request) -> ServerTransaction:
 
 
 def test_the_same_request_on_another_way_is_merged():
-    """§8.2.2.2: From tag, Call-ID and CSeq are those of a transaction that it does not match."""
+    """§8.2.2.2: same From tag, Call-ID and CSeq as another transaction."""
     served = ServerTransactions()
     first, second = read(request("REGISTER")), read(request("REGISTER", branch=";branch=z9hG4bKx"))
     one, other = held(served, first), held(served, second)
     assert not served.is_merged(first, one)
-    assert not served.is_merged(first, one)  # it is no other than itself
+    assert not served.is_merged(first, one)  # it is the first one
     assert served.is_merged(second, other)
-    served.remove(other)  # which was refused: the first is served on
+    served.remove(other)  # it was refused; the first one is still served
     assert served.is_merged(second, held(served, second))
     served.remove(one)
     assert not served.is_merged(second, held(served, second))
@@ -47,7 +47,7 @@ def test_the_same_request_on_another_way_is_merged():
     ],
 )
 def test_another_key_or_a_to_tag_is_not_merged(other):
-    """§8.2.2.2: exactly, and only without a To tag."""
+    """§8.2.2.2: all parts must be equal, and To must have no tag."""
     served = ServerTransactions()
     first = read(request("REGISTER"))
     second = read(request("REGISTER", branch=";branch=z9hG4bKx", **other))
@@ -56,7 +56,7 @@ def test_another_key_or_a_to_tag_is_not_merged(other):
 
 
 def test_a_method_tells_requests_apart_and_a_way_does_not():
-    """§8.2.2.2: CSeq has number and method; Request-URI and Via are of the way."""
+    """§8.2.2.2: CSeq counts with its method; Request-URI and Via do not count."""
     register = read(request("REGISTER", cseq="007 REGISTER"))
     assert merge_key(register) != merge_key(read(request("OPTIONS", cseq="7 OPTIONS")))
     assert merge_key(register) == merge_key(
@@ -65,7 +65,7 @@ def test_a_method_tells_requests_apart_and_a_way_does_not():
 
 
 def test_a_proxied_request_is_never_merged(harness: Harness):
-    """§16.3: a proxy must not take a merged request for an error."""
+    """§16.3: to a proxy a merged request is no error."""
     merged = []
 
     def handler(request, upstream):
@@ -88,7 +88,7 @@ def test_a_proxied_request_is_never_merged(harness: Harness):
 
 
 def test_merge_keys_go_with_their_transactions(harness: Harness):
-    """A bound: strangers are refused without memory, and leave nothing here either."""
+    """A stateless response leaves no key, so the index stays bounded."""
 
     def refuses(request, upstream):
         assert not upstream.is_merged()
@@ -101,11 +101,11 @@ def test_merge_keys_go_with_their_transactions(harness: Harness):
     assert len(harness.sent) == 5
     assert not harness.layer.servers._served_here
     upstream = harness.served[0][1]
-    assert not upstream.is_merged()  # its handler has ended: there is nothing to ask about
+    assert not upstream.is_merged()  # its handler has ended
 
 
 def test_a_transaction_that_is_over_holds_nothing():
-    """Who asks too late leaves nothing behind."""
+    """A late call adds no key."""
     served = ServerTransactions()
     message = read(request("REGISTER"))
     transaction = held(served, message)
@@ -121,7 +121,7 @@ def test_a_transaction_that_is_over_holds_nothing():
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
 def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
-    """§9.2: as if it had any method but CANCEL and ACK."""
+    """§9.2: any method but CANCEL and ACK."""
     served = ServerTransactions()
     transaction = held(served, read(request(method, branch=branch)))
     assert served.find_cancelled(read(request("CANCEL", branch=branch))) is transaction
@@ -140,7 +140,7 @@ def test_a_cancel_names_no_cancel_and_no_ack(method: str):
 
 
 def test_under_one_branch_the_invite_is_meant():
-    """A client that marks two requests alike means the one that takes long."""
+    """Two requests with one branch: only the INVITE can ring long."""
     served = ServerTransactions()
     held(served, read(request("FLY")))
     held(served, read(request("MESSAGE")))
@@ -149,7 +149,7 @@ def test_under_one_branch_the_invite_is_meant():
 
 
 def test_of_two_unknown_methods_under_one_branch_one_is_found():
-    """The first to go takes nothing of the other with it."""
+    """Removing the first does not remove the other."""
     served = ServerTransactions()
     first, second = held(served, read(request("FLY"))), held(served, read(request("SWIM")))
     served.remove(first)
@@ -171,7 +171,7 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
 def answered(
     served: ServerTransactions, to_tag: str = "", *, branch: str
 ) -> InviteServerTransaction:
-    """An INVITE with that To tag, which has been answered under the tag b."""
+    """Add an INVITE with that To tag, whose response had the tag b."""
     to = "<sip:bob@example.com>" + to_tag
     transaction = held(served, read(request("INVITE", branch=branch, to=to)))
     assert isinstance(transaction, InviteServerTransaction)
@@ -186,7 +186,7 @@ def ack(tag: str, branch: str) -> Request:
 @pytest.mark.parametrize("to_tag", ["", ";tag=b"])
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
 def test_an_rfc_2543_ack_has_the_to_tag_of_the_response(branch: str, to_tag: str):
-    """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
+    """§17.2.3: the INVITE had none, or the same one in a dialog; other tags do not match."""
     served = ServerTransactions()
     transaction = answered(served, to_tag, branch=branch)
     assert served.find_acknowledged(ack(";tag=b", branch)) is transaction
@@ -195,7 +195,7 @@ def test_an_rfc_2543_ack_has_the_to_tag_of_the_response(branch: str, to_tag: str
 
 
 def test_the_ack_of_a_unique_branch_needs_no_tag():
-    """§17.2.3: branch and sent-by tell."""
+    """§17.2.3: by branch and sent-by."""
     served = ServerTransactions()
     transaction = answered(served, branch=";branch=z9hG4bKx")
     assert served.find_acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
@@ -203,7 +203,7 @@ def test_the_ack_of_a_unique_branch_needs_no_tag():
 
 
 def test_an_ack_belongs_to_an_invite_alone():
-    """§17.2.3: the method of the request that made the transaction is INVITE."""
+    """§17.2.3: the transaction must be that of an INVITE."""
     served = ServerTransactions()
     held(served, read(request("MESSAGE")))
     assert served.find_acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
@@ -220,5 +220,5 @@ def test_an_ack_belongs_to_an_invite_alone():
     ],
 )
 def test_a_tag_is_read_from_a_line(line: str, tag: str):
-    """Of a response, which is not checked for that when it comes."""
+    """The To of a response, which is not parsed when it arrives."""
     assert tag_of(line) == tag
