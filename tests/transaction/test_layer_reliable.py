@@ -137,7 +137,7 @@ def test_a_connection_that_fails_counts_as_a_503(proxy: Harness):
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_closed_connection_counts_as_a_503(proxy: Harness, method: str):
-    """§18.4, §8.1.3.1: at once, also after a provisional response; other connections do not count."""
+    """§18.4, §8.1.3.1: also after a provisional response; other connections do not count."""
     hears(proxy, method)
     heard = proxy.says()
     bob_answers(proxy, heard, 180 if method == "INVITE" else 100)
