@@ -14,7 +14,7 @@ from sip.transport.flow import Flow
 class TransactionUser(Protocol):
     """The user of a client transaction (§17.1): it gets the responses or a status instead."""
 
-    def on_response(self, response: Response, *, is_first: bool) -> None:
+    def on_response(self, response: Response, is_first: bool) -> None:
         """Take a response; `is_first` is False for all that follow a final response."""
 
     def on_failure(self, status: int) -> None:
@@ -51,8 +51,6 @@ class ClientTransaction(Machine):
         sent_by: str,
         flow: Flow,
         user: TransactionUser | None,
-        *,
-        is_relayed: bool = False,
     ) -> None:
         super().__init__(flow)
         self.request: Request | None = request
@@ -60,7 +58,7 @@ class ClientTransaction(Machine):
         self.branch = branch
         self.sent_by = sent_by
         self.user: TransactionUser | None = user
-        self.is_relayed = is_relayed
+        self.is_relayed = False
         self.data: bytes | None = None
         self.interval = T1
         self.give_up_at = 0.0
@@ -131,10 +129,8 @@ class InviteClientTransaction(ClientTransaction):
         sent_by: str,
         flow: Flow,
         user: TransactionUser | None,
-        *,
-        is_relayed: bool = False,
     ) -> None:
-        super().__init__(request, branch, sent_by, flow, user, is_relayed=is_relayed)
+        super().__init__(request, branch, sent_by, flow, user)
         self.ack: bytes | None = None  # for a failure; sent again for each retransmission of it
         self.wants_cancel = False
         self.cancel_reason = ""

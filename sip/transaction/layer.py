@@ -167,8 +167,9 @@ class Layer:
         user = transaction.user
         # A response to a request of our own has our Via alone (§8.1.3.3); a response to relay has
         # another Via below it (§16.7).
-        is_checked = user is not None or transaction.method == "CANCEL"
-        if is_checked and transaction.is_relayed != has_second_via(response):
+        if (
+            user is not None or transaction.method == "CANCEL"
+        ) and transaction.is_relayed != has_second_via(response):
             self.counts["stray responses"] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
@@ -179,7 +180,7 @@ class Layer:
             elif transaction.wants_cancel:
                 self.cancel(transaction)
         if goes_on and user is not None:
-            user.on_response(response, is_first=is_first)
+            user.on_response(response, is_first)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # no further response goes on to it
         self._reschedule(transaction)
@@ -286,7 +287,7 @@ class Layer:
         """
         branch = Branch(self, upstream, edit_response)
         branch_id = f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}"
-        branch.transaction = self._start(request, flow, branch, branch_id, is_relayed=True)
+        branch.transaction = self._start(request, flow, branch, branch_id, True)
         return branch
 
     def send_own_request(self, request: Request, flow: Flow) -> Response:
@@ -302,7 +303,7 @@ class Layer:
             raise NoResponse(503, f"{MAX_TRANSACTIONS} transactions are held already")
         user = OwnRequest()
         branch_id = f"{MAGIC_COOKIE}{self.new_token()}"
-        transaction = self._start(request, flow, user, branch_id, is_relayed=False)
+        transaction = self._start(request, flow, user, branch_id)
         try:
             return user.wait()
         finally:
@@ -314,14 +315,14 @@ class Layer:
         flow: Flow,
         user: TransactionUser | None,
         branch_id: str,
-        *,
-        is_relayed: bool,
+        is_relayed: bool = False,
     ) -> ClientTransaction:
         ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
         sent_by = self._own_vias.get(ours) or self._remember_via(ours)
         request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
-        transaction = kind(request, branch_id, sent_by, flow, user, is_relayed=is_relayed)
+        transaction = kind(request, branch_id, sent_by, flow, user)
+        transaction.is_relayed = is_relayed
         data = transaction.start(request, self.clock())
         self.clients[transaction.key] = transaction
         try:
@@ -358,7 +359,7 @@ class Layer:
             return
         self._reschedule(transaction)
         cancel = cancel_of(transaction.request, transaction.cancel_reason)
-        self._start(cancel, transaction.flow, None, transaction.branch, is_relayed=False)
+        self._start(cancel, transaction.flow, None, transaction.branch)
 
     def _send(self, data: bytes | None, flow: Flow) -> bool:
         """Send `data`, if any.  Return False if the transport has failed."""

@@ -39,7 +39,7 @@ class OwnRequest:
     def __init__(self) -> None:
         self._mailbox = Mailbox()
 
-    def on_response(self, response: Response, *, is_first: bool) -> None:
+    def on_response(self, response: Response, is_first: bool) -> None:
         """Take a response; provisional ones need no action, since the transaction goes on."""
         if is_first and response.status >= 200:
             self._mailbox.put(response)

@@ -137,7 +137,7 @@ class Branch:
         self.edit_response = edit_response
         self.transaction: ClientTransaction
 
-    def on_response(self, response: Response, *, is_first: bool) -> None:
+    def on_response(self, response: Response, is_first: bool) -> None:
         """Put the first final response into the mailbox; relay all others at once (§16.7).
 
         Each branch puts one event at most, so no peer can fill the mailbox.
@@ -145,10 +145,11 @@ class Branch:
         status = response.status
         if self.edit_response is not None and 100 < status < 300:
             self.edit_response(response)
-        if is_first and status >= 200 and self.upstream.is_active:
-            self.upstream.mailbox.put(BranchEvent(self, status, response))
+        upstream = self.upstream
+        if is_first and status >= 200 and upstream.is_active:
+            upstream.mailbox.put(BranchEvent(self, status, response))
         else:
-            self.layer.relay(self.upstream.ensure_transaction(), response)
+            self.layer.relay(upstream.transaction or upstream.ensure_transaction(), response)
 
     def on_failure(self, status: int) -> None:
         """Put a status in place of a final response, if the handler still runs (§16.9)."""
