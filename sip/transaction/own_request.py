@@ -40,8 +40,8 @@ class OwnRequest:
         self._mailbox = Mailbox()
 
     def on_response(self, response: Response, is_first: bool) -> None:
-        """Take a response; provisional ones need no action, since the transaction goes on."""
-        if is_first and response.status >= 200:
+        """Take a response; the transaction lets one final response through (§17.1.2)."""
+        if response.status >= 200:
             self._mailbox.put(response)
 
     def on_failure(self, status: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sip.message.message import Request, parse
 from sip.transaction.own_request import NoResponse, build_request
 from sip.transport.flow import Flow
-from tests.transaction.harness import BOB, TO_BOB, US, Harness, answers, read, response
+from tests.transaction.harness import BOB, TO_BOB, US, Harness, answers, read, response, sent_on
 
 BY_TCP = Flow("TCP", US, BOB, connection=2)
 
@@ -323,10 +323,21 @@ def test_a_stop_ends_all_own_requests(harness: Harness):
     assert not len(harness.layer.clients_by_connection)
 
 
+def test_a_stop_leaves_proxied_requests_alone(proxy: Harness):
+    """Their callers get a response before the stop."""
+    sent_on(proxy, "MESSAGE")
+    proxy.layer.stop()
+    proxy.settles()
+    assert proxy.events == []
+    assert len(proxy.layer.clients) == 1
+
+
 def test_a_killed_caller_leaves_nothing_behind(harness: Harness):
-    """The response is absorbed when it comes."""
+    """The response is absorbed when it comes, and put into no mailbox."""
     caller = Caller(harness, ping())
     caller.greenlet.kill()
+    (transaction,) = harness.layer.clients.values()
+    assert transaction.user is None
     answers(harness, harness.says(), 200)
     harness.passes(5.1)
     assert harness.is_quiet
