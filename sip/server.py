@@ -227,7 +227,7 @@ class SipServer:
             raise
         finally:
             self._waiting -= 1
-            if upstream.is_proven:
+            if upstream.is_verified:
                 self.guard.prove(upstream.flow.remote)
 
     def serve_ack(self, request: Request, flow: Flow) -> None:
@@ -255,9 +255,9 @@ class SipServer:
         the request is judged anew, and nobody can have us repeat an answer to a forged address.
         """
         self.layer.counts[f"answered {refused.status}"] += 1
-        self.request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_proven)
+        self.request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_verified)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
-        if upstream.is_proven or upstream.was_told:
+        if upstream.is_verified or upstream.has_sent_response:
             upstream.answer(refused.status, refused.reason, refused.extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
@@ -341,7 +341,7 @@ class SipServer:
     def _serve_later(self, request: Request, upstream: Upstream) -> None:
         """Serve as soon as every phone is known; what asks for the server itself, at once."""
         if request.method != "OPTIONS" or "@" in request.uri_text:
-            upstream.hold()
+            upstream.ensure_transaction()
             self._wait_for_phones()
         self.serve(request, upstream)
 
@@ -432,7 +432,7 @@ class SipServer:
             upstream = transaction.upstream
             if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
                 upstream.answer(503, extra=_RETRY_AFTER)
-                upstream.arrivals.put(BranchEvent(None, 0, None, _STOPPING))
+                upstream.mailbox.put(BranchEvent(None, 0, None, _STOPPING))
         self._quiet_within(SECONDS_TO_CANCEL)
 
     def _turn_away(self, request: Request, upstream: Upstream) -> None:
@@ -468,6 +468,7 @@ class SipServer:
             watcher.stop()
             watcher.close()
         self._watchers.clear()
+        self.layer.stop()
         self.transports.stop()
 
 

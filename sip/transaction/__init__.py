@@ -1,1 +1,1 @@
-"""What is repeated and what is waited for: the transactions of RFC 3261 §17 and RFC 6026."""
+"""Transactions: retransmissions, matching and time-outs (RFC 3261 §17, RFC 6026)."""

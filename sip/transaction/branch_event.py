@@ -1,4 +1,4 @@
-"""What a handler finds in its mailbox."""
+"""The events that a handler finds in its mailbox (RFC 3261 §16.7, §16.10)."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
 
 class BranchEvent:
-    """What a branch brought: a final response, or a status in its stead; or a CANCEL.
+    """The end of a branch, by a final response or a status that stands for it; or a CANCEL.
 
-    `branch` is None for a CANCEL from upstream, whose Reason is `reason`, "" where it has none.
-    `response` is None where nobody sent one: 408 for silence, 503 for a next hop that could not be
-    reached, 513 for a request that no datagram holds (§8.1.3.1, §16.9).
+    `branch` is None for a CANCEL from upstream; `reason` is then the value of its Reason, "" if it
+    has none.  `response` is None if none was received: `status` is then 408 for a timeout, 503 for
+    a next hop that cannot be reached, 513 for a request too large for a datagram (§8.1.3.1, §16.9),
+    500 for an internal error.
     """
 
     __slots__ = ("branch", "reason", "response", "status")

@@ -1,35 +1,35 @@
-"""Which client transactions wait for what comes by a connection (RFC 3261 §18.4)."""
+"""The client transactions of each connection (RFC 3261 §18.4)."""
 
 from sip.transaction.client import ClientTransaction
 from sip.transaction.machine import State
 
 
 class ClientsByConnection:
-    """The client transactions of each connection, from their request to their end.
+    """An index of client transactions by connection, from the first request to the end of each.
 
-    On UDP nothing is noted: a datagram has no end that somebody could tell of.
+    Transactions on UDP are not in it: there is no connection that could close.
     """
 
     def __init__(self) -> None:
-        self._by: dict[int, dict[ClientTransaction, None]] = {}  # in order, by the connection
+        self._transactions: dict[int, dict[ClientTransaction, None]] = {}  # in order of sending
 
     def __len__(self) -> int:
-        return sum(map(len, self._by.values()))
+        return sum(map(len, self._transactions.values()))
 
-    def note(self, transaction: ClientTransaction) -> None:
-        """Know that the request has gone by the connection of its flow."""
-        self._by.setdefault(transaction.flow.connection, {})[transaction] = None
+    def add(self, transaction: ClientTransaction) -> None:
+        """Add a transaction whose request was sent on the connection of its flow."""
+        self._transactions.setdefault(transaction.flow.connection, {})[transaction] = None
 
-    def let_go(self, transaction: ClientTransaction) -> None:
-        """Know a transaction no more; one that isn't known is no error."""
+    def remove(self, transaction: ClientTransaction) -> None:
+        """Remove a transaction; one that is not in the index is no error."""
         connection = transaction.flow.connection
-        ours = self._by.get(connection)
+        ours = self._transactions.get(connection)
         if ours is not None and transaction in ours:
             del ours[transaction]
             if not ours:
-                del self._by[connection]
+                del self._transactions[connection]
 
-    def by(self, connection: int) -> list[ClientTransaction]:
-        """Those that have no final answer yet."""
+    def unanswered(self, connection: int) -> list[ClientTransaction]:
+        """Return the transactions of a connection that have no final response yet."""
         waiting = (State.TRYING, State.PROCEEDING)
-        return [each for each in self._by.get(connection, ()) if each.state in waiting]
+        return [each for each in self._transactions.get(connection, ()) if each.state in waiting]

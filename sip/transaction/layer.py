@@ -1,8 +1,8 @@
-"""The transaction layer: whose message is it, and who waits for it (RFC 3261 §17, §9, §16.7).
+"""The transaction layer: match messages to transactions and users (RFC 3261 §17, §9, §16.7).
 
-Repeats, responses, ACKs of failures and CANCELs are dealt with in place, by the greenlet that read
-them; only a new request is handed on to a handler, in blocking style.  A handler that waits does so
-on its Mailbox, and nothing here ever waits.
+The greenlet that has read a message handles it.  Retransmissions, responses, ACKs of failures and
+CANCELs are handled here; only a new request goes to a handler, in blocking style.  A handler waits
+on its Mailbox.  Nothing here waits, except `send_own_request`.
 """
 
 import errno
@@ -14,16 +14,17 @@ from collections.abc import Callable
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
 from sip.transaction.branch_event import BranchEvent
-from sip.transaction.client import ClientTransaction, InviteClientTransaction
+from sip.transaction.client import ClientTransaction, InviteClientTransaction, TransactionUser
 from sip.transaction.client_index import ClientsByConnection
 from sip.transaction.machine import Machine, State
 from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
-    has_way_back,
+    has_second_via,
     tag_of,
     transaction_key,
 )
+from sip.transaction.own_request import UNSUPPORTED_METHODS, NoResponse, OwnRequest
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
 from sip.transaction.timers import Timers
@@ -34,16 +35,16 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
-# Handlers that may wait at one time: calls that ring, most of all, and ten thousand of them are to
-# ring at once.  Each holds a greenlet and two copies of its request, some 18 kB together.
+# Handlers that may wait at one time.  Most of them are calls that ring, and ten thousand calls must
+# be able to ring at once.  Each holds a greenlet and two copies of its request, about 18 kB.
 MAX_WAITING = 12_000
-# Transactions held at one time; a finished one is held for 32 s and about 1 kB.
+# Transactions held at one time; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
-# Addresses and transports of ours that are told apart; a machine has a few.
+# Cached texts of our Via, one for each own address and transport; a machine has a few.
 MAX_OWN_VIAS = 256
 
-# Our Via as `_start` writes it: the first one of whatever we have sent.
+# Our Via as `_start` writes it: the first Via of each request that we have sent.
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 
 
@@ -51,10 +52,10 @@ Handler = Callable[[Request, Upstream], None]
 
 
 class Layer:
-    """All transactions.
+    """All transactions, and the way of messages between transports and handlers.
 
-    `on_request` serves a new request, `on_ack` passes on an ACK for a 2xx; `on_closed`, which must
-    not wait, is told the number of each connection that ends.
+    `on_request` serves a new request, `on_ack` forwards the ACK of a 2xx.  `on_closed` gets the
+    number of each connection that closes, and must not wait.
     """
 
     def __init__(self, transports: Transports, clock: Callable[[], float]) -> None:
@@ -67,15 +68,15 @@ class Layer:
         self.new_token = Tokens()
         self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
-        self.awaited = ClientsByConnection()
+        self.clients_by_connection = ClientsByConnection()
         self.timers = Timers(clock())
-        self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
+        self._own_vias: dict[str, str] = {}  # sent-by of our Via, by the Via without its branch
         transports.deliver = self.deliver
 
     # In
 
     def deliver(self, message: Request | Response, flow: Flow) -> None:
-        """Take a message from the transports."""
+        """Take a message from the transports, and handle it in this greenlet."""
         if isinstance(message, Response):
             self._receive_response(message)
         elif message.method == "ACK":
@@ -90,7 +91,7 @@ class Layer:
             self.counts["repeats"] += 1
             self._send(known.repeat(), known.flow)
             return
-        # A CANCEL makes room; and but for those of an INVITE that is held, none is remembered.
+        # A CANCEL frees memory, and it gets a transaction only if its INVITE has one.
         is_full = len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS
         if is_full and request.method != "CANCEL":
             self.counts["refused at the bound"] += 1
@@ -102,41 +103,41 @@ class Layer:
         try:
             self.on_request(request, upstream)
         finally:
-            upstream.request = None  # nobody hears a CANCEL any more
+            upstream.request = None  # a CANCEL has no effect any more
             if upstream.transaction is not None:
-                self._tidy_up(upstream, upstream.transaction)
+                self._finish_handling(upstream, upstream.transaction)
 
-    def hold(self, upstream: Upstream) -> ServerTransaction:
-        """The transaction of a request that is being served; its repeats are known from now on."""
+    def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
+        """Create the transaction of a request; its retransmissions are absorbed from now on."""
         method = upstream.key[-1]
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
-        transaction = kind(upstream.key, upstream.way_back, upstream.received_at)
-        self.servers.hold(transaction)
-        if method != "CANCEL":  # which is answered at once
+        transaction = kind(upstream.key, upstream.response_flow, upstream.received_at)
+        self.servers.add(transaction)
+        if method != "CANCEL":  # a CANCEL is answered at once
             transaction.upstream = upstream
             self.timers.add(transaction)
         return transaction
 
-    def _tidy_up(self, upstream: Upstream, transaction: ServerTransaction) -> None:
-        """See to what a handler has left.  What it has not answered nobody will."""
+    def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
+        """Relay the 2xx that a handler has left, and remove what it has not answered."""
         transaction.upstream = None
-        for arrival in upstream.arrivals.empty():
-            # Two phones may answer in one turn of the hub, and each 2xx goes on (§16.7, step 5).
-            if arrival.response is not None:
-                self._relay(transaction, arrival.response)
+        for event in upstream.mailbox.take_all():
+            # Two phones may answer in one turn of the hub; each 2xx is relayed (§16.7, step 5).
+            if event.response is not None:
+                self.relay(transaction, event.response)
         if not transaction.is_answered:
-            self.forget(transaction)
+            self.remove_server_transaction(transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
-        """§9.2: answer for this hop, and tell the handler of the INVITE, if it is still at work.
+        """Answer a CANCEL, and pass it to the handler of the INVITE if that still runs (§9.2).
 
-        What nobody here knows gets 481.  §16.10 has it forwarded statelessly; its branch would
-        match nothing downstream, where 481 would be the answer too.
+        A CANCEL that matches nothing gets 481.  §16.10 has it forwarded statelessly, but its branch
+        would match nothing downstream either, and the answer there would be 481 too.
         """
-        cancelled = self.servers.cancelled(request)
+        cancelled = self.servers.find_cancelled(request)
         own_tag = self.stateless_tag(request)
         if not isinstance(cancelled, InviteServerTransaction):
-            # Without memory: strangers send these, and each would cost a kilobyte for 32 s.
+            # Stateless: anyone can send these, and each transaction would take 1 kB for 32 s.
             status = 481 if cancelled is None else 200
             response = make_response(request, status, to_tag=own_tag)
             self.answer_statelessly(upstream, response)
@@ -144,29 +145,31 @@ class Layer:
         upstream.respond(make_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag))
         if isinstance(cancelled.upstream, Upstream):
             reason = ", ".join(filter(None, request.fields("reason")))
-            cancelled.upstream.arrivals.put(BranchEvent(None, 0, None, reason))
+            cancelled.upstream.mailbox.put(BranchEvent(None, 0, None, reason))
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
-        """Absorb the ACK of a failure; an ACK for a 2xx goes on to the callee (§17.1.1.3)."""
-        transaction = self.servers.acknowledged(request)
+        """Absorb the ACK of a failure; the ACK of a 2xx goes on to the callee (§17.1.1.3)."""
+        transaction = self.servers.find_acknowledged(request)
         if transaction is None:
             tag = request.to.tag
             if len(tag) == FINGERPRINT_LENGTH and tag == self.stateless_tag(request):
-                return  # it acknowledges what we refused without a transaction
+                return  # the ACK of a stateless response of ours
         elif transaction.acknowledge(self.clock()):
-            self._follow(transaction)
+            self._reschedule(transaction)
             return
         self.on_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
-        transaction = self._asked(response)
+        transaction = self._match_response(response)
         if transaction is None:
             self.counts["stray responses"] += 1
             return
-        branch = transaction.user
-        is_relayed = isinstance(branch, Branch)
-        # What answers our own CANCEL has our Via alone (§8.1.3.3), all else one below it (§16.7).
-        if (is_relayed or transaction.method == "CANCEL") and is_relayed != has_way_back(response):
+        user = transaction.user
+        # A response to a request of our own has our Via alone (§8.1.3.3); a response to relay has
+        # another Via below it (§16.7).
+        if (
+            user is not None or transaction.method == "CANCEL"
+        ) and transaction.is_relayed != has_second_via(response):
             self.counts["stray responses"] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
@@ -176,22 +179,16 @@ class Layer:
                 self._acknowledge(transaction, response)
             elif transaction.wants_cancel:
                 self.cancel(transaction)
-        if goes_on and isinstance(branch, Branch):
-            if branch.edit_response is not None and 100 < response.status < 300:
-                branch.edit_response(response)
-            if is_first and response.status >= 200 and branch.upstream.is_served:
-                # The handler hears of each branch's end once, so nobody can fill its mailbox.
-                branch.upstream.arrivals.put(BranchEvent(branch, response.status, response))
-            else:
-                self._relay(branch.upstream.hold(), response)
+        if goes_on and user is not None:
+            user.on_response(response, is_first)
         if transaction.state is State.COMPLETED:
-            transaction.user = None  # all has been said
-        self._follow(transaction)
+            transaction.user = None  # no further response goes on to it
+        self._reschedule(transaction)
 
-    def _asked(self, response: Response) -> ClientTransaction | None:
-        """The transaction that a response answers: by branch, sent-by and method (§17.1.3)."""
+    def _match_response(self, response: Response) -> ClientTransaction | None:
+        """Return the transaction of a response, by branch, sent-by and method (§17.1.3)."""
         method = response.cseq[1]
-        # Nearly everybody gives our Via back as we wrote it.
+        # Fast path: most peers return our Via exactly as we wrote it.
         ours, _, branch = response.lines[response.names.index("via")].partition(";branch=")
         sent_by = self._own_vias.get(ours)
         transaction = self.clients.get((branch.lower(), method)) if sent_by else None
@@ -201,18 +198,18 @@ class Layer:
             transaction = self.clients.get((via.branch.lower(), method))
         return transaction if transaction and transaction.sent_by == sent_by else None
 
-    def _relay(self, transaction: ServerTransaction, response: Response) -> None:
-        """Pass on in place what needs no thought: provisional responses, further 2xx (§16.7).
+    def relay(self, transaction: ServerTransaction, response: Response) -> None:
+        """Relay a provisional response or a further 2xx without the handler (§16.7).
 
-        The server transaction drops what is too late.  An INVITE alone has such responses: others
-        get no provisional one but 100 (RFC 4320 §4.1), and one final one.
+        The server transaction discards late ones.  Only an INVITE has such responses: other methods
+        get one final response, and no provisional one but 100 (RFC 4320 §4.1).
         """
         if 100 < response.status < 300 and response.cseq[1] == "INVITE":
             response.drop_top_via()
             self.respond(transaction, response)
 
     def _acknowledge(self, transaction: InviteClientTransaction, response: Response) -> None:
-        """Acknowledge a failure hop by hop, as often as it is repeated (§17.1.1.3)."""
+        """Send the ACK of a failure, again for each retransmission of it (§17.1.1.3)."""
         if transaction.ack is None:
             request = transaction.request
             if request is None:
@@ -222,10 +219,11 @@ class Layer:
         self._send(transaction.ack, transaction.flow)
 
     def unreachable(self, quoted: bytes) -> None:
-        """An ICMP error came back for a datagram of ours that began with `quoted` (§17.1.4, §18.4).
+        """Take an ICMP error for a datagram of ours that began with `quoted` (§17.1.4, §18.4).
 
-        Only one that quotes a branch of ours counts, so nobody off the path can end a call.  Nor
-        does one for an INVITE that has been heard: what is not repeated has no `data`.
+        Only an error that quotes a branch of ours counts, so an attacker off the path cannot end a
+        call.  An error after a provisional response to an INVITE is ignored: the INVITE is not
+        retransmitted any more, and its `data` is None.
         """
         match = _QUOTED_BRANCH.search(quoted)
         if match is None:
@@ -236,15 +234,21 @@ class Layer:
             self._end(transaction, 503)
 
     def closed(self, connection: int) -> None:
-        """A connection has ended, and what was asked along it and not answered fails (§18.4).
+        """Take the end of a connection: requests on it without a final response fail (§18.4).
 
-        So does an INVITE that rings.  Its phone may open another connection for the answer
-        (§18.2.2); but one whose connection breaks has mostly lost its power or was started anew,
-        and its caller would listen for three minutes to what rings nowhere.
+        An INVITE that rings fails too.  Its phone may open another connection for the response
+        (§18.2.2), but a phone whose connection breaks has usually lost power or was restarted, and
+        the caller would hear ringing for three minutes.
         """
         self.on_closed(connection)
-        for transaction in self.awaited.by(connection):
+        for transaction in self.clients_by_connection.unanswered(connection):
             self._end(transaction, 503)
+
+    def stop(self) -> None:
+        """End our own requests with 503: no timer runs any more that could end them."""
+        for transaction in tuple(self.clients.values()):
+            if transaction.user is not None and not transaction.is_relayed:
+                self._end(transaction, 503)
 
     # Out
 
@@ -254,17 +258,17 @@ class Layer:
         if data is not None and isinstance(transaction, InviteServerTransaction):
             transaction.to_line = response.lines[response.names.index("to")]
         self._send(data, transaction.flow)
-        self._follow(transaction)
+        self._reschedule(transaction)
 
     def answer_statelessly(self, upstream: Upstream, response: Response) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
         if upstream.transaction is not None:
-            self.forget(upstream.transaction)
-        self._send(response.encode(), upstream.way_back)
+            self.remove_server_transaction(upstream.transaction)
+        self._send(response.encode(), upstream.response_flow)
         upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:
-        """The To tag of our own answers; of a stateless one it is computed again for its ACK."""
+        """Return the To tag of our own responses; the ACK of a stateless one is matched by it."""
         return fingerprint(request.via.branch.lower(), request.call_id)
 
     def send_request(
@@ -275,24 +279,50 @@ class Layer:
         loop_mark: str = "",
         edit_response: EditResponse | None = None,
     ) -> Branch:
-        """Start a client transaction for a request that is ready but for our Via (§16.6, step 8).
+        """Forward a request that is ready but for our Via, by a client transaction (§16.6, step 8).
 
-        What comes of it arrives at the upstream's mailbox, and always something does.  `loop_mark`
-        is the second part of the branch (RFC 5393 §4.2.1), hexadecimal digits behind a dot;
-        `edit_response` is called with each response from 101 to 299 before it is relayed.
+        Its end always comes to the upstream's mailbox, as a BranchEvent.  `loop_mark` is the second
+        part of the branch (RFC 5393 §4.2.1): a dot and hexadecimal digits.  `edit_response` is
+        called with each response from 101 to 299 before it is relayed.
         """
         branch = Branch(self, upstream, edit_response)
-        self._start(request, flow, branch, f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}")
+        branch_id = f"{MAGIC_COOKIE}{self.new_token()}{loop_mark}"
+        branch.transaction = self._start(request, flow, branch, branch_id, True)
         return branch
 
-    def _start(self, request: Request, flow: Flow, user: object, branch_id: str) -> None:
+    def send_own_request(self, request: Request, flow: Flow) -> Response:
+        """Send a request of this server and wait for its final response (§8.1, §17.1.2).
+
+        `request` is ready but for our Via; `build_request` makes one.  Waits up to 32 s (timer F),
+        so it must not be called in the hub.  Raises NoResponse if no final response comes, and
+        ValueError for INVITE, ACK and CANCEL.
+        """
+        if request.method in UNSUPPORTED_METHODS:
+            raise ValueError(f"{request.method} is not sent as a request of our own")
+        if len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS:
+            raise NoResponse(503, f"{MAX_TRANSACTIONS} transactions are held already")
+        user = OwnRequest()
+        branch_id = f"{MAGIC_COOKIE}{self.new_token()}"
+        transaction = self._start(request, flow, user, branch_id)
+        try:
+            return user.wait()
+        finally:
+            transaction.user = None  # the greenlet may have been killed, or a Timeout has fired
+
+    def _start(
+        self,
+        request: Request,
+        flow: Flow,
+        user: TransactionUser | None,
+        branch_id: str,
+        is_relayed: bool = False,
+    ) -> ClientTransaction:
         ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
-        sent_by = self._own_vias.get(ours) or self._know_via(ours)
+        sent_by = self._own_vias.get(ours) or self._remember_via(ours)
         request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
         transaction = kind(request, branch_id, sent_by, flow, user)
-        if isinstance(user, Branch):
-            user.transaction = transaction
+        transaction.is_relayed = is_relayed
         data = transaction.start(request, self.clock())
         self.clients[transaction.key] = transaction
         try:
@@ -300,22 +330,23 @@ class Layer:
         except OSError as error:
             log.debug("cannot send to %s: %s", flow, error)
             self._end(transaction, 513 if error.errno == errno.EMSGSIZE else 503)
-            return
+            return transaction
         if flow.connection:
-            self.awaited.note(transaction)
-        self._follow(transaction)
+            self.clients_by_connection.add(transaction)
+        self._reschedule(transaction)
+        return transaction
 
-    def _know_via(self, ours: str) -> str:
-        """Remember what we write above others' Vias, and give its sent-by in lower case."""
+    def _remember_via(self, ours: str) -> str:
+        """Cache a Via of ours, without its branch, and return its sent-by in lower case."""
         if len(self._own_vias) >= MAX_OWN_VIAS:
             self._own_vias.clear()
         sent_by = self._own_vias[ours] = ours.rpartition(" ")[2].lower()
         return sent_by
 
     def send_statelessly(self, request: Request, flow: Flow) -> None:
-        """Pass on an ACK: it has no responses, so no transaction (§16.11).
+        """Forward an ACK, which has no responses and so no transaction (§16.11).
 
-        Its branch follows from the one it came with, so that a repeat goes on as a repeat.
+        Its branch is computed from that of the ACK received, so a retransmission keeps it.
         """
         branch_id = MAGIC_COOKIE + fingerprint(*transaction_key(request, request.method))
         via = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
@@ -323,15 +354,15 @@ class Layer:
         self._send(request.encode(), flow)
 
     def cancel(self, transaction: InviteClientTransaction, reason: str = "") -> None:
-        """Send a CANCEL for an INVITE of ours, as soon as that may be done (§9.1)."""
+        """Send the CANCEL of an INVITE, now or after its first provisional response (§9.1)."""
         if not transaction.cancel(self.clock(), reason) or transaction.request is None:
             return
-        self._follow(transaction)
+        self._reschedule(transaction)
         cancel = cancel_of(transaction.request, transaction.cancel_reason)
         self._start(cancel, transaction.flow, None, transaction.branch)
 
     def _send(self, data: bytes | None, flow: Flow) -> bool:
-        """Send what there is to send.  False: there is no way."""
+        """Send `data`, if any.  Return False if the transport has failed."""
         if data is None:
             return True
         try:
@@ -345,14 +376,14 @@ class Layer:
     # Time
 
     def run_due(self, now: float) -> None:
-        """Do all that has fallen due by `now`."""
+        """Fire all timers that are due at `now`.  Does not wait: it runs in the hub."""
         for machine in self.timers.due(now):
             try:
                 self._run(machine, now)
             except Exception:
-                # The others have left the wheel as well: they must not lose their timers with it.
-                log.exception("while running a timer of a transaction along %s", machine.flow)
-                self._let_go(machine, 500)
+                # All due machines have left the wheel: the others must still get their turn.
+                log.exception("unhandled error in a timer of a transaction on %s", machine.flow)
+                self._remove(machine, 500)
 
     def _run(self, machine: Machine, now: float) -> None:
         was_sent = self._send(machine.tick(now), machine.flow)
@@ -366,34 +397,34 @@ class Layer:
                 machine.upstream.answer(100)
         elif isinstance(machine, InviteServerTransaction) and machine.is_over and machine.last:
             self.counts["failures without an ACK"] += 1  # §17.2.1: timer H
-        self._follow(machine)
+        self._reschedule(machine)
 
-    def _follow(self, machine: Machine) -> None:
-        """After each event: see to a machine's next deadline, or to its end."""
+    def _reschedule(self, machine: Machine) -> None:
+        """Put a machine into the timer wheel after an event, or remove it if it is terminated."""
         if machine.state is not State.TERMINATED:
             self.timers.add(machine)
         else:
             timed_out = isinstance(machine, ClientTransaction) and machine.timed_out
-            self._let_go(machine, 408 if timed_out else 0)
+            self._remove(machine, 408 if timed_out else 0)
 
-    def _let_go(self, machine: Machine, status: int) -> None:
+    def _remove(self, machine: Machine, status: int) -> None:
         if isinstance(machine, ServerTransaction):
-            self.forget(machine)
+            self.remove_server_transaction(machine)
         elif isinstance(machine, ClientTransaction):
             self._end(machine, status)
 
     def _end(self, transaction: ClientTransaction, status: int) -> None:
-        """Let go of a client transaction; a `status` is what its end means to who waits for it."""
+        """Remove a client transaction; its user gets `status`, unless that is 0."""
         transaction.end()
         if self.clients.get(transaction.key) is transaction:
             del self.clients[transaction.key]
         if transaction.flow.connection:
-            self.awaited.let_go(transaction)
-        branch, transaction.user = transaction.user, None
-        if status and isinstance(branch, Branch) and branch.upstream.is_served:
-            branch.upstream.arrivals.put(BranchEvent(branch, status, None))
+            self.clients_by_connection.remove(transaction)
+        user, transaction.user = transaction.user, None
+        if status and user is not None:
+            user.on_failure(status)
 
-    def forget(self, transaction: ServerTransaction) -> None:
-        """Let go of a server transaction: it answers nothing any more."""
+    def remove_server_transaction(self, transaction: ServerTransaction) -> None:
+        """End and remove a server transaction: retransmissions are new requests from now on."""
         transaction.end()
-        self.servers.let_go(transaction)
+        self.servers.remove(transaction)

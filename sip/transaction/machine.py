@@ -1,30 +1,30 @@
-"""What all transactions share: their states, their intervals, a deadline (RFC 3261 §17)."""
+"""The base of all transactions: states, intervals and a deadline (RFC 3261 §17)."""
 
 from typing import Final
 
 from sip.transport.flow import Flow
 
-T1 = 0.5  # the round trip that is reckoned with
-T2 = 4.0  # the longest pause between repeats of a request that is no INVITE, or of a response
-T4 = 5.0  # how long the network may hold a message
-TIMEOUT = 64 * T1  # timers B, F, H, J, L and M: what has not been heard by then never will be
-TRYING_AFTER = (
-    7 * T1
-)  # when a client's timer E is set to T2: then, not before, a 100 helps (RFC 4320)
-TIMER_D = 32.0  # for repeats of a failure that our ACK did not reach; at least 32 s on UDP
-TIMER_C = (
-    181.0  # an INVITE may ring that long after its last sign of life; more than 3 minutes (§16.6)
-)
+# Seconds.
+T1 = 0.5  # estimate of the round trip
+T2 = 4.0  # longest pause between retransmissions of a response, or of a request but INVITE
+T4 = 5.0  # longest time that a message stays in the network
+TIMEOUT = 64 * T1  # timers B, F, H, J, L and M: no message is expected after that
+# RFC 4320 §4.1: a 100 is not allowed before the client's timer E is set to T2.
+TRYING_AFTER = 7 * T1
+# Time for retransmissions of a failure whose ACK was lost; at least 32 s on UDP.
+TIMER_D = 32.0
+# How long an INVITE may ring after its last provisional response; more than 3 minutes (§16.6).
+TIMER_C = 181.0
 
 
 class State:
     """The states of §17, with Accepted of RFC 6026.
 
-    Plain constants: a member of an Enum takes three times as long to look up, and each message
-    asks for a few.
+    Plain constants: an Enum member takes three times as long to look up, and each message does
+    several look-ups.
     """
 
-    TRYING: Final = "trying"  # of an INVITE client transaction it is called Calling
+    TRYING: Final = "trying"  # an INVITE client transaction calls it Calling
     PROCEEDING: Final = "proceeding"
     ACCEPTED: Final = "accepted"
     COMPLETED: Final = "completed"
@@ -33,11 +33,11 @@ class State:
 
 
 class Machine:
-    """A transaction as a state machine, which neither sends nor looks at a clock.
+    """A transaction as a state machine that neither sends nor reads a clock.
 
-    `now` is seconds on a monotonic clock wherever it is an argument, and what a method returns is
-    to be sent along `flow`.  `deadline` is when `tick` next has work, None when never; `slot` is
-    where the wheel of timers keeps it.
+    An argument `now` is in seconds on a monotonic clock; the caller sends what a method returns
+    along `flow`.  `deadline` is the time at which `tick` has work next, None for never; `slot` is
+    the slot of the timer wheel that holds the machine.
     """
 
     __slots__ = ("deadline", "flow", "slot", "state")
@@ -50,18 +50,18 @@ class Machine:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing is left to do."""
+        """Return True if the transaction is terminated."""
         return self.state is State.TERMINATED
 
     def end(self) -> None:
-        """Be over at once: nothing more is due."""
+        """Terminate at once: no timer is due any more."""
         self.state = State.TERMINATED
         self.deadline = None
 
     def tick(self, now: float) -> bytes | None:
-        """Do what has fallen due: where a machine knows nothing better, it is over.
+        """Terminate if the deadline has passed; subclasses have more timers.
 
-        Calling it early is harmless.
+        An early call does nothing.
         """
         if self.deadline is not None and now >= self.deadline:
             self.end()

@@ -1,4 +1,4 @@
-"""Where a handler waits: the one place, besides the readers, where a greenlet leaves the hub."""
+"""The mailbox of a handler: the place where its greenlet waits in gevent's hub."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from greenlet import getcurrent
 
 
 class Mailbox:
-    """Where a handler waits.  One greenlet reads, anybody puts.
+    """A queue with one reader; any greenlet and the hub may put.
 
-    The items are a plain list: a fork brings a few dozen at most, and most handlers never wait.
+    The items are a plain list: a fork puts a few dozen at most, and most handlers never wait.
     """
 
     __slots__ = ("_items", "_waiter")
@@ -23,22 +23,22 @@ class Mailbox:
         return len(self._items)
 
     def put(self, item: object) -> None:
-        """Leave something; the reader wakes in the next turn of the hub."""
+        """Add an item; the reader wakes in the next turn of the hub."""
         self._items.append(item)
         if self._waiter is not None and len(self._items) == 1:
             gevent.get_hub().loop.run_callback(self._wake)
 
-    def expect(self, work: Callable[[], object]) -> None:
-        """Do in a greenlet of its own what may take long; what comes of it is left here."""
+    def put_result(self, work: Callable[[], object]) -> None:
+        """Run `work`, which may wait, in a new greenlet, and put its result."""
         gevent.spawn(lambda: self.put(work()))
 
     def _wake(self) -> None:
-        """In the hub.  A reader that a Timeout has called away meanwhile waits elsewhere by now."""
+        """Wake the reader, in the hub; a reader that a Timeout has ended waits no more."""
         if self._waiter is not None:
             self._waiter.switch()
 
     def get(self) -> Any:
-        """Take the oldest item; blocks this greenlet until there is one."""
+        """Take the oldest item; waits until there is one."""
         while not self._items:
             self._waiter = getcurrent()
             try:
@@ -47,8 +47,8 @@ class Mailbox:
                 self._waiter = None
         return self._items.pop(0)
 
-    def empty(self) -> list[Any]:
-        """Take all that is there, without waiting."""
+    def take_all(self) -> list[Any]:
+        """Take all items, without waiting."""
         items = self._items
         if items:
             self._items = []

@@ -1,4 +1,4 @@
-"""What a transaction is known by, and the requests that it makes by itself (RFC 3261 §17, §9.1)."""
+"""Transaction matching keys, and the ACK and CANCEL that we build (RFC 3261 §17, §9.1)."""
 
 from sip.message.grammar import BadMessage, split_list, unfold
 from sip.message.headers import MAGIC_COOKIE, parse_name_addr
@@ -9,19 +9,19 @@ _COOKIE = MAGIC_COOKIE.lower()  # a branch is a token, and tokens have no case (
 
 
 def is_unique(branch: str) -> bool:
-    """Tell whether a branch is a client's mark on one transaction (§8.1.1.7).
+    """Return True if the branch is unique to one transaction (§8.1.1.7).
 
-    The cookie with nothing behind it marks none.
+    The magic cookie alone is not.
     """
     return len(branch) > len(_COOKIE) and branch[: len(_COOKIE)].lower() == _COOKIE
 
 
 def transaction_key(request: Request, method: str, to_tag: str | None = None) -> Key:
-    """What a repeat of a request, its ACK or its CANCEL is known by (§17.2.3).
+    """Return the key that matches a request, its retransmissions, its ACK and CANCEL (§17.2.3).
 
-    `method` is INVITE for an ACK or CANCEL of one.  Clients of RFC 2543 mark no branch as
-    unique; there the fields that repeat, taken together, must do.  Of these the To tag is that of
-    the request, unless `to_tag` says another: an ACK has the answer's.
+    `method` is INVITE for the ACK or CANCEL of an INVITE.  Clients of RFC 2543 have no unique
+    branch; their key is made of the fields that all these requests share.  `to_tag` replaces the
+    To tag of the request: an ACK has the tag of the response.
     """
     via = request.via
     branch = via.branch.lower()
@@ -37,31 +37,32 @@ def transaction_key(request: Request, method: str, to_tag: str | None = None) ->
     )  # fmt: skip
 
 
-def way_independent_key(request: Request) -> int:
-    """What a request keeps whichever way it comes: From tag, Call-ID and CSeq (§8.2.2.2).
+def merge_key(request: Request) -> int:
+    """Return a key that is the same on all paths of a request (§8.2.2.2).
 
-    64 bits in the place of three texts, since it is held as long as the transaction.
+    It is made of From tag, Call-ID and CSeq: a 64-bit hash instead of three texts, since each
+    transaction holds one.
     """
     return hash((request.from_.tag, request.call_id, *request.cseq))
 
 
 def tag_of(line: str) -> str:
-    """The tag of a From or To line, "" where there is none or it can't be read."""
+    """Return the tag of a From or To line, "" if it has none or cannot be parsed."""
     try:
         return parse_name_addr(unfold(line.partition(":")[2]).strip(" \t")).tag
     except BadMessage:
         return ""
 
 
-def has_way_back(response: Response) -> bool:
-    """Tell whether a Via stands below ours; without one a response is not passed on (§16.7)."""
+def has_second_via(response: Response) -> bool:
+    """Return True if there is a Via below ours; only such a response is relayed (§16.7)."""
     names = response.names
     return names.count("via") > 1 or len(split_list(response.required("via"))) > 1
 
 
 def ack_of_failure(request: Request, response: Response) -> Request:
     """Build the ACK that a client transaction sends for 300 to 699 (§17.1.1.3)."""
-    return _in_the_name_of(request, "ACK", to_line=response.lines[response.names.index("to")])
+    return _request_like(request, "ACK", to_line=response.lines[response.names.index("to")])
 
 
 def cancel_of(request: Request, reason: str) -> Request:
@@ -69,15 +70,15 @@ def cancel_of(request: Request, reason: str) -> Request:
 
     `reason` is a Reason value (RFC 3326), "" for none.
     """
-    cancel = _in_the_name_of(request, "CANCEL", to_line=request.lines[request.names.index("to")])
+    cancel = _request_like(request, "CANCEL", to_line=request.lines[request.names.index("to")])
     cancel.drop_top_via()
     if reason:
         cancel.set("reason", f"Reason: {reason}")
     return cancel
 
 
-def _in_the_name_of(request: Request, method: str, to_line: str) -> Request:
-    """A request with the target, top Via, Route, From, Call-ID and number of another."""
+def _request_like(request: Request, method: str, to_line: str) -> Request:
+    """Build a request with the Request-URI, top Via, Route, From, Call-ID and number of another."""
     names, lines = ["via"], [request.lines[request.names.index("via")]]
     for name, line in zip(request.names, request.lines, strict=True):
         if name in ("route", "from", "call-id"):

@@ -1,7 +1,7 @@
-"""Server transactions: what we owe a client (RFC 3261 §17.2, RFC 6026 §7.1).
+"""Server transactions: our responses to one request (RFC 3261 §17.2, RFC 6026 §7.1).
 
-Machines without socket or clock: `now` is seconds on a monotonic clock, and what a method returns
-is to be sent.  Messages are octets here; of what is over, only the last response is kept.
+State machines without socket or clock: `now` is in seconds on a monotonic clock, and the caller
+sends what a method returns.  Messages are octets here; only the last response is kept.
 """
 
 from sip.transaction.machine import T1, T2, T4, TIMEOUT, TRYING_AFTER, Machine, State
@@ -11,12 +11,11 @@ Key = tuple[str, ...]
 
 
 class ServerTransaction(Machine):
-    """Answers one request that is no INVITE (§17.2.2), and what all server transactions share.
+    """The server transaction of a request other than INVITE (§17.2.2), and the base of all.
 
-    `key` is what repeats are known by (§17.2.3), `flow` the way of the responses.  `wants_trying`
-    says, after a tick, that the client is to be told by a 100 that its request is being served.
-    `merge_key` is what the same request is known by if it comes another way, once a UAS here
-    serves it (§8.2.2.2).
+    `key` matches retransmissions (§17.2.3); responses go along `flow`.  `wants_trying` is True,
+    after a tick, if a 100 must be sent.  `merge_key` matches the same request when it arrives by
+    another path, once a UAS here serves it (§8.2.2.2).
     """
 
     __slots__ = ("key", "last", "merge_key", "upstream", "wants_trying")
@@ -24,7 +23,7 @@ class ServerTransaction(Machine):
     def __init__(self, key: Key, flow: Flow, now: float) -> None:
         super().__init__(flow)
         self.key = key
-        self.upstream: object = None  # who is to hear of a CANCEL, while a handler is at work
+        self.upstream: object = None  # its mailbox gets a CANCEL, while the handler runs
         self.last: bytes | None = None
         self.merge_key: int | None = None
         self.wants_trying = False
@@ -32,21 +31,21 @@ class ServerTransaction(Machine):
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether a final response has been sent, or none will be."""
+        """Return True if a final response has been sent, or none will be sent."""
         return self.state not in (State.TRYING, State.PROCEEDING)
 
     def repeat(self) -> bytes | None:
-        """Answer a repeated request: the last response again, if there is one.
+        """Return the response to a retransmitted request: the last one again, if there is one.
 
-        After a 2xx to an INVITE, or the ACK of a failure, there is none.
+        After a 2xx to an INVITE, or after the ACK of a failure, there is none.
         """
         return self.last
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
-        """Send what the transaction user answers.  None: it came too late and is dropped.
+        """Take a response and return it if it is to be sent; a late one is discarded.
 
-        So are the responses that RFC 4320 §4 forbids: any provisional one but 100, and 408, with
-        which all is over but nothing said.
+        So are the responses that RFC 4320 §4 forbids: a provisional one other than 100, and a 408,
+        which ends the transaction all the same.
         """
         if self.state not in (State.TRYING, State.PROCEEDING) or 100 < status < 200:
             return None
@@ -63,7 +62,7 @@ class ServerTransaction(Machine):
         return sent
 
     def tick(self, now: float) -> bytes | None:
-        """Do what has fallen due.  Calling it early is harmless."""
+        """Fire the timers that are due.  An early call does nothing."""
         if self.deadline is None or now < self.deadline:
             return None
         if self.is_answered:
@@ -75,10 +74,10 @@ class ServerTransaction(Machine):
 
 
 class InviteServerTransaction(ServerTransaction):
-    """Answers one INVITE until the caller has heard (§17.2.1, RFC 6026 §7.1).
+    """The server transaction of an INVITE (§17.2.1, RFC 6026 §7.1).
 
-    `to_line` is the To of the latest response that may have a tag, "" before there is one: its ACK
-    and the answer to a CANCEL go by it (§17.2.3, §9.2).
+    `to_line` is the To line of the latest response, "" before there is one: the tag in it matches
+    the ACK, and the response to a CANCEL has the same tag (§17.2.3, §9.2).
     """
 
     __slots__ = ("give_up_at", "interval", "to_line")
@@ -86,15 +85,15 @@ class InviteServerTransaction(ServerTransaction):
     def __init__(self, key: Key, flow: Flow, now: float) -> None:
         super().__init__(key, flow, now)
         self.state = State.PROCEEDING
-        self.deadline = None  # its 100 goes out at once
+        self.deadline = None  # the handler sends the 100 at once
         self.interval = T1
         self.give_up_at = 0.0
         self.to_line = ""
 
     def respond(self, status: int, data: bytes, now: float) -> bytes | None:
-        """Send what the transaction user answers.  None: it came too late and is dropped."""
+        """Take a response and return it if it is to be sent; a late one is discarded."""
         if self.state is State.ACCEPTED and 200 <= status < 300:
-            return data  # the callee repeats its 2xx until it is acknowledged; we only carry it
+            return data  # the callee retransmits its 2xx until the ACK; we only relay it
         if self.state is not State.PROCEEDING:
             return None
         if status < 200:
@@ -112,7 +111,7 @@ class InviteServerTransaction(ServerTransaction):
         return data
 
     def acknowledge(self, now: float) -> bool:
-        """Take an ACK.  False: it is one for a 2xx, and goes on to the callee."""
+        """Take an ACK.  Return False for the ACK of a 2xx, which goes on to the callee."""
         if self.state is State.COMPLETED:
             if not self.flow.is_reliable:
                 self.state = State.CONFIRMED
@@ -123,7 +122,7 @@ class InviteServerTransaction(ServerTransaction):
         return self.state is not State.ACCEPTED
 
     def tick(self, now: float) -> bytes | None:
-        """Do what has fallen due.  Calling it early is harmless."""
+        """Fire the timers that are due; return the response if it must be sent again."""
         if self.deadline is None or now < self.deadline:
             return None
         if self.state is State.COMPLETED and now < self.give_up_at:

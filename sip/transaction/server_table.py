@@ -1,48 +1,47 @@
-"""Which server transaction a request belongs to (RFC 3261 §17.2.3, §9.2, §8.2.2.2)."""
+"""The table of server transactions, and how requests match them (RFC 3261 §17.2.3, §9.2)."""
 
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.transaction.matching import is_unique, tag_of, transaction_key, way_independent_key
+from sip.transaction.matching import is_unique, merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 
-# What a CANCEL may name without effect (§9.2), but for methods that are not known here.
+# A CANCEL of these has no effect (§9.2); methods unknown here have an index of their own.
 _OTHER_METHODS = METHODS - {"INVITE", "ACK", "CANCEL"}
 
 
 class ServerTransactions(dict[Key, ServerTransaction]):
-    """The server transactions that exist, by their key, and what else finds some of them.
+    """All server transactions by their key, with two more indexes.
 
-    Nothing is found here any longer than its transaction lasts, so what bounds these bounds all.
+    No index holds a transaction longer than this table does, so MAX_TRANSACTIONS bounds them all.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._here: dict[int, ServerTransaction] = {}  # what a UAS here serves
+        self._served_here: dict[int, ServerTransaction] = {}  # by merge key, those of a UAS here
         self._unknown_methods: dict[Key, ServerTransaction] = {}  # by the key without the method
 
-    def hold(self, transaction: ServerTransaction) -> None:
-        """Find a new transaction from now on."""
+    def add(self, transaction: ServerTransaction) -> None:
+        """Add a transaction."""
         key = transaction.key
         self[key] = transaction
         if key[-1] not in METHODS:
             self._unknown_methods[key[:-1]] = transaction
 
-    def let_go(self, transaction: ServerTransaction) -> None:
-        """Find it no more."""
+    def remove(self, transaction: ServerTransaction) -> None:
+        """Remove a transaction from the table and its indexes."""
         key = transaction.key
         if self.get(key) is transaction:
             del self[key]
         if key[-1] not in METHODS and self._unknown_methods.get(key[:-1]) is transaction:
             del self._unknown_methods[key[:-1]]
         if transaction.merge_key is not None:
-            del self._here[transaction.merge_key]
+            del self._served_here[transaction.merge_key]
             transaction.merge_key = None
 
-    def acknowledged(self, ack: Request) -> InviteServerTransaction | None:
-        """The INVITE that an ACK belongs to.
+    def find_acknowledged(self, ack: Request) -> InviteServerTransaction | None:
+        """Return the INVITE transaction that an ACK belongs to.
 
-        One of RFC 2543 is told by the To tag of what it acknowledges; its INVITE had that tag,
-        or none.
+        An ACK of RFC 2543 must have the To tag of our response; its INVITE had that tag or none.
         """
         found = self.get(transaction_key(ack, "INVITE"))
         if not is_unique(ack.via.branch):
@@ -51,8 +50,8 @@ class ServerTransactions(dict[Key, ServerTransaction]):
                 return None
         return found if isinstance(found, InviteServerTransaction) else None
 
-    def cancelled(self, cancel: Request) -> ServerTransaction | None:
-        """What a CANCEL names: of any method but ACK and CANCEL, an INVITE before all (§9.2)."""
+    def find_cancelled(self, cancel: Request) -> ServerTransaction | None:
+        """Return the transaction that a CANCEL names, an INVITE before other methods (§9.2)."""
         invite = self.get(transaction_key(cancel, "INVITE"))
         if invite is not None:
             return invite
@@ -63,14 +62,14 @@ class ServerTransactions(dict[Key, ServerTransaction]):
         return self._unknown_methods.get(transaction_key(cancel, "")[:-1])
 
     def is_merged(self, request: Request, transaction: ServerTransaction) -> bool:
-        """Tell whether another transaction serves the same request here, come another way.
+        """Return True if another transaction serves the same request, which came by another path.
 
-        If not, this one does from now on.
+        If False, `transaction` is the one that serves it from now on (§8.2.2.2).
         """
         if request.to.tag or transaction.is_over:
             return False
-        key = way_independent_key(request)
-        if self._here.setdefault(key, transaction) is not transaction:
+        key = merge_key(request)
+        if self._served_here.setdefault(key, transaction) is not transaction:
             return True
         transaction.merge_key = key
         return False

@@ -1,21 +1,21 @@
-"""The wheel that remembers whose turn is when."""
+"""The timer wheel of all transactions."""
 
 from collections.abc import Iterable
 
 from sip.transaction.machine import Machine
 
-# The wheel's slots in a second.  A timer is never early, and as late as `due` is asked for it.
+# Slots of the wheel in one second.  A timer never fires early; it fires when `due` is called next.
 SLOTS_PER_SECOND = 20
-# The farthest slot.  A later deadline is moved on from there, so that what ends early, as a call
-# that timer C watches nearly always does, is not held for minutes.
+# The farthest slot.  A later deadline waits in it and is moved on from there.  Without that, an
+# INVITE that ends early, as nearly all do, would stay in the wheel for minutes until timer C.
 SLOTS_AHEAD = 32 * SLOTS_PER_SECOND
 
 
 class Timers:
-    """A wheel of slots, each a list of machines that have work in it.
+    """A wheel of slots, each a list of machines whose deadline is in it.
 
-    Adding costs the same however many wait.  A machine whose deadline moves away stays in its
-    slot and is moved on when that comes; one whose deadline goes is forgotten then.
+    The cost of adding does not depend on the number of machines.  A machine whose deadline becomes
+    later stays in its slot and is moved when the slot is due; one without deadline is removed then.
     """
 
     def __init__(self, now: float) -> None:
@@ -26,7 +26,7 @@ class Timers:
         return sum(len(slot) for slot in self._slots.values())
 
     def add(self, machine: Machine) -> None:
-        """See to it that `machine` is handed out at its deadline.  Cheap to call again."""
+        """Schedule `machine` for its deadline.  Calling it again is cheap."""
         if machine.deadline is None:
             return
         slot = int(machine.deadline * SLOTS_PER_SECOND)
@@ -43,17 +43,17 @@ class Timers:
             self._slots[slot] = [machine]
 
     def due(self, now: float) -> list[Machine]:
-        """Hand out the machines whose deadline has come; what they need next is added anew."""
+        """Remove and return the machines that are due; the caller adds them again if needed."""
         until = int(now * SLOTS_PER_SECOND)
         machines: list[Machine] = []
         slots: Iterable[int] = range(self._current, until + 1)
-        if until - self._current > len(self._slots):  # the clock has leapt
+        if until - self._current > len(self._slots):  # the clock has jumped
             slots = sorted(slot for slot in self._slots if slot <= until)
         self._current = until
         for slot in slots:
             for machine in self._slots.pop(slot, ()):
                 if machine.slot != slot:
-                    continue  # it has moved to an earlier slot since
+                    continue  # it was moved to an earlier slot
                 machine.slot = None
                 if machine.deadline is not None and machine.deadline <= now:
                     machines.append(machine)

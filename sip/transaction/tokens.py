@@ -1,4 +1,4 @@
-"""Short texts that nobody outside can guess: branches, tags, nonces (RFC 3261 §8.1.1.7, §19.3)."""
+"""Unguessable tokens for branches, tags and nonces (RFC 3261 §8.1.1.7, §19.3)."""
 
 import os
 
@@ -7,17 +7,19 @@ FINGERPRINT_LENGTH = 16
 
 
 def fingerprint(*texts: str) -> str:
-    """Text that follows from texts: what was answered or passed on without memory is known by it.
+    """Return 16 hexadecimal digits that depend on `texts` and on a secret of this process.
 
-    Python's hash is keyed anew at each start, which is all that is needed.
+    They identify a response or request that was sent without a transaction.  They change when the
+    server is restarted, which does no harm.
     """
     return format(hash((_SECRET, *texts)) & (2**64 - 1), "016x")
 
 
 class Tokens:
-    """Unguessable text for branches, tags and nonces, 64 bits each as 16 hexadecimal digits.
+    """A generator of random tokens, 64 bits each as 16 hexadecimal digits.
 
-    Drawn from the system in bulk: a call for each would cost more than the rest of a response.
+    It reads random numbers from the system in bulk: one system call for each token would cost more
+    than the rest of a response.
     """
 
     def __init__(self) -> None:

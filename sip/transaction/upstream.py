@@ -1,9 +1,10 @@
-"""Both sides of a request that is being served: who asks, and each who is asked (RFC 3261 §16)."""
+"""The upstream and the branches of a request that is served (RFC 3261 §16)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sip.message.message import Request, Response, make_response
+from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.mailbox import Mailbox
 from sip.transaction.server import Key, ServerTransaction
@@ -14,18 +15,19 @@ if TYPE_CHECKING:
 
 
 class Upstream:
-    """The client's side of one request that is being served: how it is answered.
+    """The client's side of one request: the handler responds by it.
 
-    `flow` is the one the request came by; `transaction` answers its repeats, None until somebody
-    waits or answers.  `is_proven` says that the sender has shown a password or a ticket, so its
-    address is not forged, `received_at` when the request came.  When all has been said,
-    `request` is None: an accepted call is held for 32 s more, but not what was asked.
+    `flow` is the flow of the request, `received_at` the time of its arrival.  `transaction` absorbs
+    its retransmissions; it is None until the handler waits or responds.  `is_verified` is True if
+    the sender has shown a password or a signed Record-Route, so that its address is not forged.
+    `request` is None after the handler has ended: the transaction of an accepted call is held for
+    32 s more, but not its request.
     """
 
     __slots__ = (
-        "_arrivals",
+        "_mailbox",
         "flow",
-        "is_proven",
+        "is_verified",
         "key",
         "layer",
         "received_at",
@@ -41,75 +43,78 @@ class Upstream:
         self.flow = flow
         self.key = key
         self.received_at = received_at
-        self.is_proven = False
+        self.is_verified = False
         self.transaction: ServerTransaction | None = None
-        self._arrivals: Mailbox
+        self._mailbox: Mailbox
 
     @property
-    def arrivals(self) -> Mailbox:
-        """Where the handler waits for what its branches bring, and for a CANCEL."""
-        self.hold()
-        return self._arrivals
+    def mailbox(self) -> Mailbox:
+        """The mailbox where the handler waits for BranchEvents: ends of branches, and a CANCEL."""
+        self.ensure_transaction()
+        return self._mailbox
 
-    def hold(self) -> ServerTransaction:
-        """Remember the request from now on (§17.2): who is about to wait, or to answer, holds it.
+    def ensure_transaction(self) -> ServerTransaction:
+        """Return the server transaction; the first call creates it (§17.2).
 
-        What is refused without a wait, as most of what strangers send is, leaves no trace.
+        A handler needs it before it waits or responds.  A request that is refused at once, as most
+        unauthenticated requests are, takes no memory.
         """
         transaction = self.transaction
         if transaction is None:
-            transaction = self.transaction = self.layer.hold(self)
-            self._arrivals = Mailbox()
+            transaction = self.transaction = self.layer.create_server_transaction(self)
+            self._mailbox = Mailbox()
         return transaction
 
     @property
-    def way_back(self) -> Flow:
-        """The way of the responses (§18.2.2), for as long as the request is served."""
+    def response_flow(self) -> Flow:
+        """The flow of the responses (§18.2.2).  Raises RuntimeError after the handler has ended."""
         if self.request is None:
-            raise RuntimeError("nobody serves this request any more")
+            raise RuntimeError("the handler of this request has ended")
         return reply_flow(self.request.via, self.flow)
 
     @property
-    def is_served(self) -> bool:
-        """Tell whether the handler is still at work, and hears what arrives."""
+    def is_active(self) -> bool:
+        """Return True while the handler runs and reads its mailbox."""
         return self.request is not None
 
     @property
-    def was_told(self) -> bool:
-        """Tell whether the client has heard anything yet: it may repeat its request no more."""
+    def has_sent_response(self) -> bool:
+        """Return True if a response was sent: the client may have stopped its retransmissions."""
         return self.transaction is not None and self.transaction.last is not None
 
     def respond(self, response: Response) -> None:
-        """Send a response through the transaction; nothing, once all has been said."""
-        if self.is_served or self.transaction is not None:
-            self.layer.respond(self.hold(), response)
+        """Send a response by the transaction; without one, a late response is discarded."""
+        if self.is_active or self.transaction is not None:
+            self.layer.respond(self.ensure_transaction(), response)
 
     def answer(
         self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """Make a response of our own, and send it."""
+        """Build and send a response of our own; nothing after the handler has ended."""
         if self.request is None:
             return
-        if status == 100:  # a Timestamp is told how long the request has been here
+        if status == 100:  # §8.2.6.1: Timestamp has the delay since the request came
             tag, delay = "", self.layer.clock() - self.received_at
-        else:  # §8.2.6.2: one tag for all that we say ourselves, and for its CANCEL too (§9.2)
+        else:  # §8.2.6.2: one tag for all our own responses, also to its CANCEL (§9.2)
             tag, delay = self.layer.stateless_tag(self.request), 0.0
         self.respond(
             make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
         )
 
     def spawn(self, work: Callable[[], object]) -> None:
-        """Do in a greenlet of its own what may take long; what comes of it arrives as well."""
-        self.arrivals.expect(work)
+        """Run `work`, which may wait, in a new greenlet; its result goes to the mailbox."""
+        self.mailbox.put_result(work)
 
     def is_merged(self) -> bool:
-        """Tell whether a UAS here serves this very request already, come another way (§8.2.2.2).
+        """Return True if a UAS here serves this request already, by another path (§8.2.2.2).
 
-        Only who serves a request as UAS asks, before anything is done; the first to ask holds it
-        as long as its transaction exists.  To the proxy a request that has been here is none
-        the worse for it (§16.3).
+        A UAS calls it before it does anything.  The first request of a UAS is the one that is
+        served, as long as its transaction exists.  The proxy does not call it: a proxied request
+        may come by several paths (§16.3).
         """
-        return self.request is not None and self.layer.servers.is_merged(self.request, self.hold())
+        return self.request is not None and self.layer.servers.is_merged(
+            self.request, self.ensure_transaction()
+        )
 
 
 # Edits a response from 101 to 299 before it is relayed.
@@ -117,10 +122,9 @@ EditResponse = Callable[[Response], None]
 
 
 class Branch:
-    """One client transaction of a handler, and the upstream that it works for (§16.6).
+    """One client transaction of a proxied request, and its user (§16.6).
 
-    `edit_response` is called with each response from 101 to 299, repeats included; None for
-    nothing to edit.
+    `edit_response`, if any, is called with each response from 101 to 299, retransmissions included.
     """
 
     __slots__ = ("edit_response", "layer", "transaction", "upstream")
@@ -133,10 +137,29 @@ class Branch:
         self.edit_response = edit_response
         self.transaction: ClientTransaction
 
-    def cancel(self, reason: str = "") -> None:
-        """Ask the next hop to stop ringing; without a provisional response yet, once it comes.
+    def on_response(self, response: Response, is_first: bool) -> None:
+        """Put the first final response into the mailbox; relay all others at once (§16.7).
 
-        `reason` is a Reason value that says why (RFC 3326).
+        Each branch puts one event at most, so no peer can fill the mailbox.
+        """
+        status = response.status
+        if self.edit_response is not None and 100 < status < 300:
+            self.edit_response(response)
+        upstream = self.upstream
+        if is_first and status >= 200 and upstream.is_active:
+            upstream.mailbox.put(BranchEvent(self, status, response))
+        else:
+            self.layer.relay(upstream.transaction or upstream.ensure_transaction(), response)
+
+    def on_failure(self, status: int) -> None:
+        """Put a status in place of a final response, if the handler still runs (§16.9)."""
+        if self.upstream.is_active:
+            self.upstream.mailbox.put(BranchEvent(self, status, None))
+
+    def cancel(self, reason: str = "") -> None:
+        """Cancel an INVITE at the next hop, after its first provisional response (§9.1).
+
+        `reason` is the value of Reason (RFC 3326).
         """
         if isinstance(self.transaction, InviteClientTransaction):
             self.layer.cancel(self.transaction, reason)

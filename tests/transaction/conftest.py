@@ -1,33 +1,33 @@
-"""What the tests of transactions may use."""
+"""Fixtures of the tests of transactions."""
 
 import pytest
 
-from tests.transaction.layer_bench import TO_BOB, Hop
+from tests.transaction.harness import TO_BOB, Harness
 
 
 @pytest.fixture
-def hop() -> Hop:
-    """A transaction layer by itself."""
-    return Hop()
+def harness() -> Harness:
+    """A transaction layer alone."""
+    return Harness()
 
 
 @pytest.fixture
-def proxy(hop: Hop) -> Hop:
-    """A hop whose handler sends each request to Bob and the first final answer back."""
-    hop.arrivals = []
+def proxy(harness: Harness) -> Harness:
+    """A harness whose handler sends each request to Bob and the first final answer back."""
+    harness.events = []
 
     def handler(request, upstream):
         branches = [upstream.layer.send_request(request.copy(), TO_BOB, upstream)]
         while True:
-            arrival = upstream.arrivals.get()
-            hop.arrivals.append(arrival)
-            if arrival.branch is None:
+            event = upstream.mailbox.get()
+            harness.events.append(event)
+            if event.branch is None:
                 branches[0].cancel()
-            elif arrival.response is None:
-                return upstream.answer(arrival.status)
+            elif event.response is None:
+                return upstream.answer(event.status)
             else:
-                arrival.response.drop_top_via()
-                return upstream.respond(arrival.response)
+                event.response.drop_top_via()
+                return upstream.respond(event.response)
 
-    hop.handler = handler
-    return hop
+    harness.handler = handler
+    return harness

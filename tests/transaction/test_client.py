@@ -1,4 +1,4 @@
-"""The client machines beside RFC 3261 §17.1, §9.1, §16.6 and RFC 6026 §7.2."""
+"""Client transactions against RFC 3261 §17.1, §9.1, §16.6 and RFC 6026 §7.2."""
 
 import pytest
 
@@ -13,7 +13,7 @@ USER = object()
 
 
 def started(method: str, flow: Flow = UDP, now: float = 0.0):
-    """A client machine that has just sent its request."""
+    """Return a client transaction that has just sent its request."""
     request = Request(method, "sip:bob@192.0.2.7", ["via"], [f"Via: SIP/2.0/{flow.transport} us"])
     kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
     machine = kind(request, "z9hG4bKAb", "us", flow, USER)
@@ -30,7 +30,7 @@ def options(flow: Flow = UDP, now: float = 0.0) -> ClientTransaction:
 
 
 def repeats(machine, until: float) -> list[float]:
-    """At which times, on a clock that stops at each deadline, the request is sent again."""
+    """Return the times of all retransmissions, on a clock that stops at each deadline."""
     times = []
     while machine.deadline is not None and machine.deadline <= until:
         now = machine.deadline
@@ -41,7 +41,7 @@ def repeats(machine, until: float) -> list[float]:
     return times
 
 
-def test_responses_are_known_by_branch_and_method_and_a_branch_has_no_case():
+def test_responses_match_by_method_and_caseless_branch():
     """§17.1.3, §7.3.1."""
     assert invite().key == ("z9hg4bkab", "INVITE")
     assert options().key == ("z9hg4bkab", "OPTIONS")
@@ -50,7 +50,7 @@ def test_responses_are_known_by_branch_and_method_and_a_branch_has_no_case():
 # INVITE, §17.1.1
 
 
-def test_an_invite_is_sent_seven_times_at_intervals_that_double_without_a_cap():
+def test_timer_a_doubles_without_a_cap_until_timer_b():
     """§17.1.1.2: timer A 0.5, 1, 2, 4, 8, 16 s; timer B 64*T1."""
     machine = invite(now=100.0)
     assert repeats(machine, until=131.999) == [100.5, 101.5, 103.5, 107.5, 115.5, 131.5]
@@ -61,7 +61,7 @@ def test_an_invite_is_sent_seven_times_at_intervals_that_double_without_a_cap():
     assert machine.timed_out
 
 
-def test_on_a_connection_an_invite_is_sent_once_and_times_out_alike():
+def test_on_a_connection_an_invite_has_timer_b_but_no_timer_a():
     """§17.1.1.2: no timer A, timer B for any transport."""
     machine = invite(TCP)
     assert machine.deadline == 32.0
@@ -92,7 +92,7 @@ def test_every_provisional_response_goes_on():
 
 @pytest.mark.parametrize("rings_first", [False, True])
 @pytest.mark.parametrize("status", [200, 202, 299])
-def test_a_2xx_goes_on_and_so_does_each_of_its_repeats_for_timer_m(status: int, rings_first: bool):
+def test_each_2xx_goes_on_until_timer_m(status: int, rings_first: bool):
     """RFC 6026 §7.2: Accepted for 64*T1 from the first 2xx."""
     machine = invite()
     if rings_first:
@@ -120,9 +120,7 @@ def test_after_a_2xx_only_a_2xx_goes_on(late: int):
 
 @pytest.mark.parametrize("rings_first", [False, True])
 @pytest.mark.parametrize("status", [300, 404, 487, 503, 699])
-def test_a_failure_goes_on_once_and_its_repeats_are_awaited_for_timer_d(
-    status: int, rings_first: bool
-):
+def test_a_failure_goes_on_once_and_is_kept_for_timer_d(status: int, rings_first: bool):
     """§17.1.1.2: Completed, and timer D of at least 32 s."""
     machine = invite()
     if rings_first:
@@ -151,18 +149,18 @@ def test_on_a_connection_a_failure_leaves_nothing_to_wait_for():
 
 
 def test_a_cancel_waits_for_a_provisional_response():
-    """§9.1: before one, it must not be sent."""
+    """§9.1: it is not allowed before a provisional response."""
     machine = invite()
     assert machine.cancel(0.1) is False
     assert machine.wants_cancel
-    assert machine.data is not None  # the INVITE goes on being repeated
+    assert machine.data is not None  # the INVITE is retransmitted as before
     assert machine.receive(100, 0.3) is True
     assert machine.wants_cancel
     assert machine.cancel(0.3) is True
     assert not machine.wants_cancel
 
 
-def test_a_cancel_goes_out_at_once_while_the_phone_rings_and_only_once():
+def test_a_ringing_invite_is_cancelled_at_once_and_only_once():
     """§9.1."""
     machine = invite()
     machine.receive(180, 1.0)
@@ -181,7 +179,7 @@ def test_after_the_final_response_no_cancel_is_sent(final: int):
 
 
 @pytest.mark.parametrize("final", [200, 486])
-def test_a_cancel_that_waited_is_dropped_when_the_final_response_comes_first(final: int):
+def test_a_final_response_discards_a_pending_cancel(final: int):
     """§9.1."""
     machine = invite()
     machine.cancel(0.1)
@@ -190,7 +188,7 @@ def test_a_cancel_that_waited_is_dropped_when_the_final_response_comes_first(fin
 
 
 def test_a_cancelled_invite_without_an_answer_ends_64_t1_later():
-    """§9.1: who knows RFC 2543 alone sends no 487; further ringing doesn't prolong it."""
+    """§9.1: a peer of RFC 2543 sends no 487; further 180s do not restart the timer."""
     machine = invite()
     machine.receive(180, 1.0)
     machine.cancel(10.0)
@@ -203,7 +201,7 @@ def test_a_cancelled_invite_without_an_answer_ends_64_t1_later():
     assert machine.timed_out
 
 
-def test_a_cancelled_invite_that_nobody_ever_heard_ends_with_timer_b():
+def test_a_cancelled_invite_without_response_ends_with_timer_b():
     """§17.1.1.2."""
     machine = invite()
     machine.cancel(5.0)
@@ -215,7 +213,7 @@ def test_a_cancelled_invite_that_nobody_ever_heard_ends_with_timer_b():
 # Timer C, §16.6 step 11, §16.7 step 2, §16.8
 
 
-def test_timer_c_asks_for_a_cancel_after_more_than_three_minutes_of_ringing():
+def test_timer_c_asks_for_a_cancel_after_three_minutes():
     """§16.8: a branch that has had a provisional response is cancelled."""
     machine = invite()
     machine.receive(180, 10.0)
@@ -228,7 +226,7 @@ def test_timer_c_asks_for_a_cancel_after_more_than_three_minutes_of_ringing():
     assert machine.deadline == 223.0
 
 
-def test_timer_c_begins_anew_with_each_sign_of_life_but_not_with_a_100():
+def test_each_provisional_but_100_restarts_timer_c():
     """§16.7, step 2: 101 to 199."""
     machine = invite()
     machine.receive(100, 1.0)
@@ -243,10 +241,10 @@ def test_timer_c_begins_anew_with_each_sign_of_life_but_not_with_a_100():
     assert machine.deadline == 311.0
 
 
-# Every other method, §17.1.2
+# Other methods, §17.1.2
 
 
-def test_a_request_is_repeated_at_intervals_that_double_up_to_t2_until_timer_f():
+def test_timer_e_doubles_up_to_t2_until_timer_f():
     """§17.1.2.2: timer E 0.5, 1, 2, 4, 4 … s; timer F 64*T1."""
     machine = options(now=100.0)
     times = repeats(machine, until=131.999)
@@ -258,7 +256,7 @@ def test_a_request_is_repeated_at_intervals_that_double_up_to_t2_until_timer_f()
 
 
 def test_after_a_provisional_response_the_repeats_go_on_every_t2():
-    """§17.1.2.2, Proceeding: a timer E that runs is not cut short, then it is T2."""
+    """§17.1.2.2, Proceeding: a running timer E is not changed; after it, timer E is T2."""
     machine = options()
     assert repeats(machine, until=0.5) == [0.5]
     assert machine.receive(100, 0.6) is True
@@ -280,9 +278,7 @@ def test_timer_f_ends_proceeding_too():
 
 @pytest.mark.parametrize("provisional_first", [False, True])
 @pytest.mark.parametrize("status", [200, 302, 404, 503, 603])
-def test_the_final_response_goes_on_once_and_repeats_are_absorbed_for_timer_k(
-    status: int, provisional_first: bool
-):
+def test_a_repeated_final_response_is_absorbed_for_timer_k(status: int, provisional_first: bool):
     """§17.1.2.2: Completed for T4."""
     machine = options()
     if provisional_first:
@@ -299,7 +295,7 @@ def test_the_final_response_goes_on_once_and_repeats_are_absorbed_for_timer_k(
 
 
 def test_on_a_connection_a_request_is_sent_once():
-    """§17.1.2.2: no timer E, timer F all the same, timer K of 0 s."""
+    """§17.1.2.2: no timer E, timer F as on UDP, timer K of 0 s."""
     machine = options(TCP)
     assert machine.deadline == 32.0
     machine.receive(100, 1.0)
@@ -319,8 +315,8 @@ def test_on_a_connection_a_request_times_out():
 
 
 @pytest.mark.parametrize("make", [invite, options])
-def test_what_is_over_takes_nothing_sends_nothing_and_holds_no_message(make):
-    """§17.1: Terminated.  The wheel may keep the machine a while; the messages go at once."""
+def test_a_terminated_client_takes_and_holds_nothing(make):
+    """§17.1: Terminated.  The wheel may keep the machine longer; its messages are freed at once."""
     machine = make()
     machine.end()
     assert machine.receive(200, 1.0) is False
@@ -333,7 +329,7 @@ def test_what_is_over_takes_nothing_sends_nothing_and_holds_no_message(make):
 
 @pytest.mark.parametrize("make", [invite, options])
 def test_an_early_tick_is_harmless(make):
-    """A machine may be asked at any time."""
+    """`tick` may be called at any time."""
     machine = make()
     assert machine.tick(0.499) is None
     assert machine.deadline == 0.5

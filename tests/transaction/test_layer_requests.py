@@ -1,4 +1,4 @@
-"""The layer as a server: whose request is it, and what answers it (RFC 3261 §17.2, §9.2)."""
+"""The layer as a server: matching, retransmissions, ACK and CANCEL (RFC 3261 §17.2, §9.2)."""
 
 import gc
 import logging
@@ -8,11 +8,11 @@ import pytest
 
 from sip.message.message import Response, make_response
 from sip.transaction import layer as layer_module
-from tests.transaction.layer_bench import (
+from tests.transaction.harness import (
     ALICE,
     BOB,
     FROM_ALICE,
-    Hop,
+    Harness,
     read,
     request,
     traced_by_its_lines,
@@ -22,29 +22,31 @@ OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
 
 def answers(status: int):
-    """A handler that answers at once."""
+    """Return a handler that responds at once."""
     return lambda request, upstream: upstream.answer(status)
 
 
-def ack(hop: Hop, of: Response, **more) -> None:
-    """Alice acknowledges what she has just got."""
-    hop.hears(request("ACK", to=of.value("to"), **more))
+def ack(harness: Harness, of: Response, **more) -> None:
+    """Let Alice acknowledge a failure."""
+    harness.hears(request("ACK", to=of.value("to"), **more))
 
 
-# Repeats, §17.2.3
+# Retransmissions, §17.2.3
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, "", ";branch=z9hG4bK"])
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "PRIVATE"])
-def test_a_repeated_request_is_served_once_and_answered_again(hop: Hop, method: str, branch: str):
+def test_a_repeated_request_is_served_once_and_answered_again(
+    harness: Harness, method: str, branch: str
+):
     """§17.2.1, §17.2.2; without a unique branch by the rules for RFC 2543."""
-    hop.handler = answers(486)
+    harness.handler = answers(486)
     for _ in range(3):
-        hop.hears(request(method, branch=branch))
-    assert len(hop.served) == 1
-    first, second, third = hop.says(), hop.says(), hop.says()
+        harness.hears(request(method, branch=branch))
+    assert len(harness.served) == 1
+    first, second, third = harness.says(), harness.says(), harness.says()
     assert first.encode() == second.encode() == third.encode()
-    assert hop.layer.counts["repeats"] == 2
+    assert harness.layer.counts["repeats"] == 2
 
 
 @pytest.mark.parametrize(
@@ -55,28 +57,28 @@ def test_a_repeated_request_is_served_once_and_answered_again(hop: Hop, method: 
         {"sent_by": "192.0.2.9:5060"},
     ],
 )
-def test_another_branch_or_sent_by_is_another_transaction(hop: Hop, other):
-    """§17.2.3: two clients may have drawn the same branch."""
-    hop.handler = answers(486)
-    hop.hears(request("OPTIONS"))
-    hop.hears(request("OPTIONS", **other))
-    assert len(hop.served) == 2
+def test_another_branch_or_sent_by_is_another_transaction(harness: Harness, other):
+    """§17.2.3: two clients may have generated the same branch."""
+    harness.handler = answers(486)
+    harness.hears(request("OPTIONS"))
+    harness.hears(request("OPTIONS", **other))
+    assert len(harness.served) == 2
 
 
-def test_a_branch_and_a_host_have_no_case(hop: Hop):
-    """§7.3.1: tokens and host names."""
-    hop.handler = answers(486)
-    hop.hears(request("OPTIONS", branch=";branch=z9hG4bKAbC", sent_by="PHONE.example.com"))
-    hop.hears(request("OPTIONS", branch=";BRANCH=Z9HG4BKaBc", sent_by="phone.EXAMPLE.com"))
-    assert len(hop.served) == 1
+def test_a_branch_and_a_host_have_no_case(harness: Harness):
+    """§7.3.1: tokens and host names have no case."""
+    harness.handler = answers(486)
+    harness.hears(request("OPTIONS", branch=";branch=z9hG4bKAbC", sent_by="PHONE.example.com"))
+    harness.hears(request("OPTIONS", branch=";BRANCH=Z9HG4BKaBc", sent_by="phone.EXAMPLE.com"))
+    assert len(harness.served) == 1
 
 
-def test_the_same_branch_with_another_method_is_another_transaction(hop: Hop):
-    """§17.2.3: a method is part of it, and has case."""
-    hop.handler = answers(486)
+def test_one_branch_with_two_methods_is_two_transactions(harness: Harness):
+    """§17.2.3: the method is part of the key, and has case."""
+    harness.handler = answers(486)
     for method in ("INVITE", "MESSAGE", "message"):
-        hop.hears(request(method))
-    assert len(hop.served) == 3
+        harness.hears(request(method))
+    assert len(harness.served) == 3
 
 
 @pytest.mark.parametrize(
@@ -91,219 +93,217 @@ def test_the_same_branch_with_another_method_is_another_transaction(hop: Hop):
     ],
 )
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
-def test_of_an_old_client_every_field_that_differs_makes_another_transaction(
-    hop: Hop, other, branch: str
-):
+def test_each_field_of_the_rfc_2543_key_counts(harness: Harness, other, branch: str):
     """§17.2.3, for RFC 2543; a magic cookie with nothing behind it is as good as no branch."""
-    hop.handler = answers(486)
-    hop.hears(request("OPTIONS", branch=branch))
-    hop.hears(request("OPTIONS", **({"branch": branch} | other)))
-    assert len(hop.served) == 2
+    harness.handler = answers(486)
+    harness.hears(request("OPTIONS", branch=branch))
+    harness.hears(request("OPTIONS", **({"branch": branch} | other)))
+    assert len(harness.served) == 2
 
 
-def test_of_an_old_client_only_the_top_via_counts(hop: Hop):
-    """§17.2.3: an ACK is made by the last hop, and holds its Via alone."""
-    hop.handler = answers(486)
-    hop.hears(request("INVITE", branch=OLD + ", SIP/2.0/UDP 192.0.2.99;branch=0"))
-    ack(hop, hop.says(), branch=OLD)
-    hop.passes(6.0)
-    assert hop.is_quiet
-    assert hop.acks == []
+def test_of_an_old_client_only_the_top_via_counts(harness: Harness):
+    """§17.2.3: an ACK comes from the last hop, and has only its Via."""
+    harness.handler = answers(486)
+    harness.hears(request("INVITE", branch=OLD + ", SIP/2.0/UDP 192.0.2.99;branch=0"))
+    ack(harness, harness.says(), branch=OLD)
+    harness.passes(6.0)
+    assert harness.is_quiet
+    assert harness.acks == []
 
 
-def test_a_repeat_from_elsewhere_is_answered_where_the_first_one_came_from(hop: Hop):
-    """Who repeats a request of somebody else gets nothing for it."""
-    hop.handler = answers(486)
-    hop.hears(request("OPTIONS"), source=ALICE)
-    hop.hears(request("OPTIONS"), source=("198.51.100.66", 5060))
-    assert [remote for _, remote in hop.sent] == [ALICE, ALICE]
+def test_a_repeat_from_elsewhere_is_answered_to_the_first(harness: Harness):
+    """A copy from a foreign address brings its sender no response."""
+    harness.handler = answers(486)
+    harness.hears(request("OPTIONS"), source=ALICE)
+    harness.hears(request("OPTIONS"), source=("198.51.100.66", 5060))
+    assert [remote for _, remote in harness.sent] == [ALICE, ALICE]
 
 
-def test_a_request_that_is_being_served_is_not_served_again(hop: Hop):
-    """§17.2.2, Trying: a repeat is dropped."""
-    hop.handler = lambda request, upstream: upstream.arrivals.get()
-    hop.hears(request("OPTIONS"))
-    hop.hears(request("OPTIONS"))
-    assert len(hop.served) == 1
-    assert hop.sent == []
+def test_a_request_that_is_being_served_is_not_served_again(harness: Harness):
+    """§17.2.2, Trying: a retransmission is discarded."""
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
+    harness.hears(request("OPTIONS"))
+    harness.hears(request("OPTIONS"))
+    assert len(harness.served) == 1
+    assert harness.sent == []
 
 
 # Failures and their ACKs, §17.2.1
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_failure_is_repeated_until_its_ack_which_goes_no_further(hop: Hop, branch: str):
+def test_a_failure_is_retransmitted_until_its_ack(harness: Harness, branch: str):
     """§17.2.1: timers G and I."""
-    hop.handler = answers(486)
-    hop.hears(request(branch=branch))
-    failure = hop.says()
-    hop.passes(1.6)
-    assert [message.status for message, _ in hop.sent] == [486, 486]
-    hop.sent.clear()
-    ack(hop, failure, branch=branch)
-    ack(hop, failure, branch=branch)
-    hop.passes(6.0)
-    assert hop.acks == []
-    assert hop.is_quiet
+    harness.handler = answers(486)
+    harness.hears(request(branch=branch))
+    failure = harness.says()
+    harness.passes(1.6)
+    assert [message.status for message, _ in harness.sent] == [486, 486]
+    harness.sent.clear()
+    ack(harness, failure, branch=branch)
+    ack(harness, failure, branch=branch)
+    harness.passes(6.0)
+    assert harness.acks == []
+    assert harness.is_quiet
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD])
-def test_an_ack_for_a_2xx_goes_on(hop: Hop, branch: str):
-    """RFC 6026 §6, §7.1: also when an old client gives it the INVITE's own Via."""
-    hop.handler = answers(200)
-    hop.hears(request(branch=branch))
-    ack(hop, hop.says(), branch=branch)
-    assert len(hop.acks) == 1
+def test_an_ack_for_a_2xx_goes_on(harness: Harness, branch: str):
+    """RFC 6026 §6, §7.1: also if an RFC 2543 client gives it the Via of the INVITE."""
+    harness.handler = answers(200)
+    harness.hears(request(branch=branch))
+    ack(harness, harness.says(), branch=branch)
+    assert len(harness.acks) == 1
 
 
-def test_an_ack_that_belongs_to_nothing_goes_on(hop: Hop):
-    """§16.11: the branch of an ACK for a 2xx is its own."""
-    hop.hears(request("ACK", branch=";branch=z9hG4bKnew"))
-    assert len(hop.acks) == 1
-    assert hop.is_quiet
+def test_an_ack_that_belongs_to_nothing_goes_on(harness: Harness):
+    """§16.11: the ACK of a 2xx has a branch of its own."""
+    harness.hears(request("ACK", branch=";branch=z9hG4bKnew"))
+    assert len(harness.acks) == 1
+    assert harness.is_quiet
 
 
-def test_an_ack_of_an_invite_that_still_rings_is_absorbed(hop: Hop):
-    """§17.2.1: it acknowledges nothing."""
-    hop.handler = lambda request, upstream: upstream.arrivals.get()
-    hop.hears(request())
-    hop.hears(request("ACK"))
-    assert hop.acks == []
-    assert len(hop.layer.servers) == 1
+def test_an_ack_of_an_invite_that_still_rings_is_absorbed(harness: Harness):
+    """§17.2.1: there is nothing to acknowledge."""
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
+    harness.hears(request())
+    harness.hears(request("ACK"))
+    assert harness.acks == []
+    assert len(harness.layer.servers) == 1
 
 
-def test_what_nobody_acknowledges_is_given_up_after_timer_h(hop: Hop):
-    """§17.2.1: ten repeats and an end."""
-    hop.handler = answers(486)
-    hop.hears(request())
-    hop.passes(32.1)
-    assert len(hop.sent) == 11
-    hop.sent.clear()
-    assert hop.is_quiet
+def test_a_failure_without_an_ack_is_given_up_after_timer_h(harness: Harness):
+    """§17.2.1: after ten retransmissions."""
+    harness.handler = answers(486)
+    harness.hears(request())
+    harness.passes(32.1)
+    assert len(harness.sent) == 11
+    harness.sent.clear()
+    assert harness.is_quiet
 
 
-def test_an_answer_that_cannot_be_sent_leaves_the_transaction_as_it_is(hop: Hop):
-    """RFC 6026 §6: repeats of the INVITE are absorbed all the same."""
-    hop.handler = answers(486)
-    hop.is_broken = True
-    hop.hears(request())
-    assert hop.layer.counts["not sent"] == 1
-    hop.is_broken = False
-    hop.hears(request())
-    assert len(hop.served) == 1
-    assert hop.says().status == 486
+def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
+    """RFC 6026 §6: retransmissions of the INVITE are absorbed as before."""
+    harness.handler = answers(486)
+    harness.is_broken = True
+    harness.hears(request())
+    assert harness.layer.counts["not sent"] == 1
+    harness.is_broken = False
+    harness.hears(request())
+    assert len(harness.served) == 1
+    assert harness.says().status == 486
 
 
-# Without a transaction, §8.2.7
+# Stateless responses, §8.2.7
 
 
 def challenges(request, upstream) -> None:
-    """A handler that refuses without memory."""
+    """A handler that responds statelessly."""
     tag = upstream.layer.stateless_tag(request)
     upstream.layer.answer_statelessly(upstream, make_response(request, 407, to_tag=tag))
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_stateless_refusal_is_sent_once_and_its_ack_is_swallowed(hop: Hop, branch: str):
-    """§8.2.7, §26.3.2.4: nothing is held and nothing repeated."""
-    hop.handler = challenges
-    hop.hears(request(branch=branch))
-    challenge = hop.says()
-    assert not hop.layer.servers
-    ack(hop, challenge, branch=branch)
-    assert hop.acks == []
-    hop.passes(4.0)
-    assert hop.is_quiet
+def test_a_stateless_failure_is_sent_once_and_its_ack_absorbed(harness: Harness, branch: str):
+    """§8.2.7, §26.3.2.4: no transaction, no retransmission."""
+    harness.handler = challenges
+    harness.hears(request(branch=branch))
+    challenge = harness.says()
+    assert not harness.layer.servers
+    ack(harness, challenge, branch=branch)
+    assert harness.acks == []
+    harness.passes(4.0)
+    assert harness.is_quiet
 
 
-def test_the_repeat_of_what_was_refused_statelessly_is_refused_alike(hop: Hop):
-    """§8.2.7: with the same To tag, for it is the same answer."""
-    hop.handler = challenges
-    hop.hears(request())
-    hop.hears(request())
-    first, second = hop.says(), hop.says()
+def test_a_repeat_after_a_stateless_failure_gets_it_again(harness: Harness):
+    """§8.2.7: with the same To tag, as it is the same response."""
+    harness.handler = challenges
+    harness.hears(request())
+    harness.hears(request())
+    first, second = harness.says(), harness.says()
     assert first.to.tag == second.to.tag
     assert len(first.to.tag) == 16
 
 
-def test_an_ack_with_a_stateless_tag_of_another_call_goes_on(hop: Hop):
-    """The tag follows from branch and Call-ID."""
-    hop.handler = challenges
-    hop.hears(request())
-    ack(hop, hop.says(), call_id="call-2")
-    assert len(hop.acks) == 1
+def test_an_ack_with_a_stateless_tag_of_another_call_goes_on(harness: Harness):
+    """The tag depends on branch and Call-ID."""
+    harness.handler = challenges
+    harness.hears(request())
+    ack(harness, harness.says(), call_id="call-2")
+    assert len(harness.acks) == 1
 
 
-def test_after_a_stateless_refusal_nothing_more_is_answered(hop: Hop):
+def test_after_a_stateless_refusal_nothing_more_is_answered(harness: Harness):
     """§8.2.7."""
-    hop.handler = challenges
-    hop.hears(request())
-    hop.says()
-    invite, upstream = hop.served[0]
+    harness.handler = challenges
+    harness.hears(request())
+    harness.says()
+    invite, upstream = harness.served[0]
     upstream.answer(200)
     upstream.respond(make_response(invite, 200, to_tag="t"))
-    hop.passes(4.0)
-    assert hop.is_quiet
+    harness.passes(4.0)
+    assert harness.is_quiet
 
 
 # CANCEL, §9.2
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-def test_a_cancel_is_answered_here_and_told_to_the_handler(hop: Hop, branch: str):
+def test_a_cancel_is_answered_here_and_reaches_the_handler(harness: Harness, branch: str):
     """§9.2, §16.10."""
-    arrivals = []
-    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
-    hop.hears(request(branch=branch))
-    hop.hears(request("CANCEL", branch=branch))
-    assert (hop.says().status, arrivals[0].branch) == (200, None)
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
+    harness.hears(request(branch=branch))
+    harness.hears(request("CANCEL", branch=branch))
+    assert (harness.says().status, events[0].branch) == (200, None)
 
 
-def test_a_repeated_cancel_is_answered_again_and_told_once(hop: Hop):
+def test_a_repeated_cancel_reaches_the_handler_once(harness: Harness):
     """§17.2.2."""
-    arrivals = []
+    events = []
 
     def handler(request, upstream):
         while True:
-            arrivals.append(upstream.arrivals.get())
+            events.append(upstream.mailbox.get())
 
-    hop.handler = handler
-    hop.hears(request())
-    hop.hears(request("CANCEL"))
-    hop.hears(request("CANCEL"))
-    assert len(arrivals) == 1
-    assert hop.says().encode() == hop.says().encode()
+    harness.handler = handler
+    harness.hears(request())
+    harness.hears(request("CANCEL"))
+    harness.hears(request("CANCEL"))
+    assert len(events) == 1
+    assert harness.says().encode() == harness.says().encode()
 
 
-def test_a_cancel_after_the_final_response_changes_nothing(hop: Hop):
+def test_a_cancel_after_the_final_response_changes_nothing(harness: Harness):
     """§9.2: 200, and no effect."""
-    hop.handler = answers(486)
-    hop.hears(request())
-    hop.says()
-    hop.hears(request("CANCEL"))
-    assert hop.says().status == 200
-    assert hop.sent == []
+    harness.handler = answers(486)
+    harness.hears(request())
+    harness.says()
+    harness.hears(request("CANCEL"))
+    assert harness.says().status == 200
+    assert harness.sent == []
 
 
-def test_a_cancel_of_what_nobody_knows_gets_481_and_leaves_no_trace(hop: Hop):
-    """§9.2; strangers may send as many as they like, so nothing is remembered (§8.2.7)."""
+def test_an_unmatched_cancel_gets_a_stateless_481(harness: Harness):
+    """§9.2, §8.2.7: anyone can send many of them, so no memory is used."""
     for _ in range(2):
-        hop.hears(request("CANCEL"))
-        assert not hop.layer.servers
-    first, second = hop.says(), hop.says()
+        harness.hears(request("CANCEL"))
+        assert not harness.layer.servers
+    first, second = harness.says(), harness.says()
     assert first.status == 481
     assert first.encode() == second.encode()
-    hop.passes(4.0)
-    assert hop.is_quiet
+    harness.passes(4.0)
+    assert harness.is_quiet
 
 
 @pytest.mark.parametrize("other", [{"branch": ";branch=z9hG4bKz"}, {"sent_by": "192.0.2.9"}])
-def test_a_cancel_names_its_invite_by_branch_and_sent_by(hop: Hop, other):
+def test_a_cancel_names_its_invite_by_branch_and_sent_by(harness: Harness, other):
     """§9.2, §17.2.3."""
-    hop.handler = lambda request, upstream: upstream.arrivals.get()
-    hop.hears(request())
-    hop.hears(request("CANCEL", **other))
-    assert hop.says().status == 481
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
+    harness.hears(request())
+    harness.hears(request("CANCEL", **other))
+    assert harness.says().status == 481
 
 
 @pytest.mark.parametrize(
@@ -318,152 +318,152 @@ def test_a_cancel_names_its_invite_by_branch_and_sent_by(hop: Hop, other):
         ),
     ],
 )
-def test_the_handler_hears_why(hop: Hop, more: str, reason: str):
-    """RFC 3326 §2: as one value, whatever lines it came on."""
-    arrivals = []
-    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
-    hop.hears(request())
-    hop.hears(request("CANCEL", more=more))
-    assert [arrival.reason for arrival in arrivals] == [reason]
+def test_the_handler_hears_why(harness: Harness, more: str, reason: str):
+    """RFC 3326 §2: several lines become one value."""
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
+    harness.hears(request())
+    harness.hears(request("CANCEL", more=more))
+    assert [event.reason for event in events] == [reason]
 
 
-def test_a_cancel_of_another_method_is_answered_and_has_no_effect(hop: Hop):
-    """§9.2: 200, since it matches, whatever the method."""
-    arrivals = []
-    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
-    hop.hears(request("MESSAGE"))
-    hop.hears(request("CANCEL"))
-    assert hop.says().status == 200
-    assert arrivals == []
+def test_a_cancel_of_another_method_gets_200_and_has_no_effect(harness: Harness):
+    """§9.2: 200, since it matches a transaction."""
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
+    harness.hears(request("MESSAGE"))
+    harness.hears(request("CANCEL"))
+    assert harness.says().status == 200
+    assert events == []
 
 
-# What takes long, and what goes wrong
+# Slow handlers, and errors
 
 
-def test_a_request_that_waits_is_told_so_when_repeats_have_become_rare(hop: Hop):
-    """RFC 4320 §4.1: a 100 after 3.5 s, not before, and only one."""
-    hop.handler = lambda request, upstream: (upstream.arrivals.get(), upstream.answer(200))
-    hop.hears(request("MESSAGE"))
-    hop.passes(3.45)
-    assert hop.sent == []
-    hop.passes(0.1)
-    assert hop.says().status == 100
-    hop.passes(20.0)
-    assert hop.sent == []
-    hop.served[0][1].arrivals.put("enough")
-    hop.settles()
-    assert hop.says().status == 200
-    hop.passes(33.0)
-    assert hop.is_quiet
+def test_a_slow_non_invite_gets_a_100_after_3_5_s(harness: Harness):
+    """RFC 4320 §4.1: not earlier, and only one."""
+    harness.handler = lambda request, upstream: (upstream.mailbox.get(), upstream.answer(200))
+    harness.hears(request("MESSAGE"))
+    harness.passes(3.45)
+    assert harness.sent == []
+    harness.passes(0.1)
+    assert harness.says().status == 100
+    harness.passes(20.0)
+    assert harness.sent == []
+    harness.served[0][1].mailbox.put("enough")
+    harness.settles()
+    assert harness.says().status == 200
+    harness.passes(33.0)
+    assert harness.is_quiet
 
 
-def test_an_invite_that_waits_is_told_nothing_by_the_layer(hop: Hop):
-    """§17.2.1: its handler sends the 100, at once."""
-    hop.handler = lambda request, upstream: upstream.arrivals.get()
-    hop.hears(request())
-    hop.passes(10.0)
-    assert hop.sent == []
+def test_the_layer_sends_no_100_to_an_invite(harness: Harness):
+    """§17.2.1: the handler sends the 100 at once."""
+    harness.handler = lambda request, upstream: upstream.mailbox.get()
+    harness.hears(request())
+    harness.passes(10.0)
+    assert harness.sent == []
 
 
 class OddError(BaseException):
-    """As gevent.Timeout is one: no Exception."""
+    """A BaseException that is no Exception, like gevent.Timeout."""
 
 
 @pytest.mark.parametrize("error", [ValueError, OddError, gevent.GreenletExit])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_handler_that_breaks_leaves_no_transaction(hop: Hop, method: str, error):
-    """Nobody will answer it any more; a repeat is a new request."""
+def test_a_handler_that_breaks_leaves_no_transaction(harness: Harness, method: str, error):
+    """No handler is left for it; a retransmission is a new request."""
 
     def breaks(request, upstream):
         raise error("broken")
 
-    hop.handler = breaks
+    harness.handler = breaks
     with pytest.raises(error):
-        hop.layer.deliver(read(request(method)), FROM_ALICE)
-    assert not hop.layer.servers
-    hop.passes(3.6)
-    assert hop.is_quiet
+        harness.layer.deliver(read(request(method)), FROM_ALICE)
+    assert not harness.layer.servers
+    harness.passes(3.6)
+    assert harness.is_quiet
 
 
-def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(hop: Hop):
-    """Its mailbox wakes nobody any more."""
+def test_a_handler_that_is_killed_while_it_waits_leaves_nothing(harness: Harness):
+    """Its mailbox has no reader any more."""
     waiting = []
 
     def handler(request, upstream):
         waiting.append(gevent.getcurrent())
-        upstream.arrivals.get()
+        upstream.mailbox.get()
 
-    hop.handler = handler
-    hop.hears(request())
+    harness.handler = handler
+    harness.hears(request())
     gevent.kill(waiting[0])
-    hop.settles()
-    assert not hop.layer.servers
-    hop.served[0][1].arrivals.put("too late")
-    hop.settles()
-    hop.hears(request("CANCEL"))
-    assert hop.says().status == 481
+    harness.settles()
+    assert not harness.layer.servers
+    harness.served[0][1].mailbox.put("too late")
+    harness.settles()
+    harness.hears(request("CANCEL"))
+    assert harness.says().status == 481
 
 
-def test_a_field_that_nobody_can_read_is_a_complaint_and_no_traceback(hop: Hop, caplog):
-    """A peer's mistake."""
+def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness, caplog):
+    """An error of the peer, so one line in the log."""
     caplog.set_level(logging.INFO)
-    hop.handler = lambda request, upstream: request.required("subject")
-    hop.hears(request("OPTIONS"))
-    assert hop.transports.counts["bad messages"] == 1
+    harness.handler = lambda request, upstream: request.required("subject")
+    harness.hears(request("OPTIONS"))
+    assert harness.transports.counts["bad messages"] == 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
-def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(hop: Hop, monkeypatch):
-    """A named bound on transactions of both sides."""
+def test_at_the_bound_only_new_requests_are_dropped(harness: Harness, monkeypatch):
+    """MAX_TRANSACTIONS counts transactions of both sides."""
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 2)
-    hop.handler = answers(486)
+    harness.handler = answers(486)
     for number in range(4):
-        hop.hears(request("OPTIONS", branch=f";branch=z9hG4bK{number}"))
-    assert len(hop.served) == 2
-    assert hop.layer.counts["refused at the bound"] == 2
-    hop.hears(request("OPTIONS", branch=";branch=z9hG4bK0"))
-    assert len(hop.sent) == 3
-    hop.passes(33.0)
-    hop.hears(request("OPTIONS", branch=";branch=z9hG4bK3"))
-    assert len(hop.served) == 3
+        harness.hears(request("OPTIONS", branch=f";branch=z9hG4bK{number}"))
+    assert len(harness.served) == 2
+    assert harness.layer.counts["refused at the bound"] == 2
+    harness.hears(request("OPTIONS", branch=";branch=z9hG4bK0"))
+    assert len(harness.sent) == 3
+    harness.passes(33.0)
+    harness.hears(request("OPTIONS", branch=";branch=z9hG4bK3"))
+    assert len(harness.served) == 3
 
 
-def test_at_the_bound_a_call_can_be_cancelled(hop: Hop, monkeypatch):
-    """That makes room; and what names no call is not remembered."""
-    arrivals = []
-    hop.handler = lambda request, upstream: arrivals.append(upstream.arrivals.get())
-    hop.hears(request())
+def test_at_the_bound_a_call_can_be_cancelled(harness: Harness, monkeypatch):
+    """A CANCEL frees memory; one without a call takes none."""
+    events = []
+    harness.handler = lambda request, upstream: events.append(upstream.mailbox.get())
+    harness.hears(request())
     monkeypatch.setattr(layer_module, "MAX_TRANSACTIONS", 1)
     for number in range(3):
-        hop.hears(request("CANCEL", branch=f";branch=z9hG4bK{number}"))
-        assert hop.says().status == 481
-    hop.hears(request("CANCEL"))
-    assert hop.says().status == 200
-    assert len(arrivals) == 1
-    assert len(hop.layer.servers) == 1  # the CANCEL; nobody will answer the INVITE
+        harness.hears(request("CANCEL", branch=f";branch=z9hG4bK{number}"))
+        assert harness.says().status == 481
+    harness.hears(request("CANCEL"))
+    assert harness.says().status == 200
+    assert len(events) == 1
+    assert len(harness.layer.servers) == 1  # the CANCEL; the INVITE has no handler any more
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL"])
-def test_a_request_that_was_answered_is_freed_without_the_garbage_collector(hop: Hop, method):
-    """No reference cycle holds it; only the last response is kept."""
+def test_an_answered_request_is_freed_without_gc(harness: Harness, method):
+    """It is in no reference cycle; only the last response is kept."""
     traced = read(request(method))
     gone = traced_by_its_lines(traced)
-    hop.layer.on_request = lambda request, upstream: upstream.answer(200)
+    harness.layer.on_request = lambda request, upstream: upstream.answer(200)
     gc.disable()
     try:
-        hop.layer.deliver(traced, FROM_ALICE)
+        harness.layer.deliver(traced, FROM_ALICE)
         del traced
         assert gone() is None
     finally:
         gc.enable()
-    assert len(hop.layer.servers) == (method != "CANCEL")  # of which nothing is known
+    assert len(harness.layer.servers) == (method != "CANCEL")  # an unmatched CANCEL has none
 
 
-def test_the_answer_goes_to_the_port_that_the_via_asks_for(hop: Hop):
+def test_the_answer_goes_to_the_port_that_the_via_asks_for(harness: Harness):
     """§18.2.2, RFC 3581 §4."""
-    hop.handler = answers(486)
-    hop.hears(request("OPTIONS", sent_by="192.0.2.8:5060"), source=(BOB[0], 40000))
-    hop.hears(
+    harness.handler = answers(486)
+    harness.hears(request("OPTIONS", sent_by="192.0.2.8:5060"), source=(BOB[0], 40000))
+    harness.hears(
         request("OPTIONS", sent_by="10.0.0.1", branch=";branch=z9hG4bKr;rport"), (BOB[0], 40000)
     )
-    assert [remote for _, remote in hop.sent] == [BOB, (BOB[0], 40000)]
+    assert [remote for _, remote in harness.sent] == [BOB, (BOB[0], 40000)]

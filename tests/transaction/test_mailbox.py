@@ -1,4 +1,4 @@
-"""Where handlers wait, and what is drawn at random."""
+"""Mailboxes and random tokens."""
 
 import re
 
@@ -14,12 +14,12 @@ def test_items_come_out_in_order_and_need_no_wait():
     for item in (1, 2, 3):
         box.put(item)
     assert [box.get(), box.get()] == [1, 2]
-    assert box.empty() == [3]
-    assert box.empty() == []
+    assert box.take_all() == [3]
+    assert box.take_all() == []
 
 
-def test_a_reader_waits_until_somebody_puts():
-    """It blocks its greenlet and nobody else's."""
+def test_a_reader_waits_until_a_put():
+    """Only its own greenlet waits."""
     box, got = Mailbox(), []
     reader = gevent.spawn(lambda: got.append(box.get()))
     gevent.sleep(0)
@@ -30,12 +30,12 @@ def test_a_reader_waits_until_somebody_puts():
 
 
 def test_many_items_in_one_turn_wake_the_reader_once():
-    """A second wake-up would reach it wherever it waits next."""
+    """A second wake-up would reach the next place where it waits."""
     box, got = Mailbox(), []
 
     def read():
         got.append(box.get())
-        gevent.sleep(0.01)  # gevent checks that nobody else wakes this
+        gevent.sleep(0.01)  # gevent raises if another switch wakes this
         got.extend([box.get(), box.get()])
 
     reader = gevent.spawn(read)
@@ -47,8 +47,8 @@ def test_many_items_in_one_turn_wake_the_reader_once():
     assert got == [1, 2, 3]
 
 
-def test_a_reader_that_a_timeout_has_called_away_is_not_woken_elsewhere():
-    """The wake-up was on its way already."""
+def test_a_put_does_not_wake_a_reader_after_its_timeout():
+    """The reader waits elsewhere by then."""
     box, slept = Mailbox(), []
 
     def read():
@@ -68,7 +68,7 @@ def test_a_reader_that_a_timeout_has_called_away_is_not_woken_elsewhere():
 
 
 def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
-    """Whichever is first: the item stays for whoever asks."""
+    """In either order; the item stays for the next reader."""
     box, slept = Mailbox(), []
 
     def read():
@@ -85,11 +85,11 @@ def test_an_item_and_a_timeout_in_one_turn_wake_the_reader_once():
     reader.join(10)
     assert reader.successful()
     assert slept == [True]
-    assert box.empty() == ["an item"]
+    assert box.take_all() == ["an item"]
 
 
-def test_a_killed_reader_is_forgotten():
-    """A put afterwards wakes nobody, and the next reader gets the item."""
+def test_a_killed_reader_is_not_woken():
+    """The next reader gets the item."""
     box = Mailbox()
     reader = gevent.spawn(box.get)
     gevent.sleep(0)
@@ -100,7 +100,7 @@ def test_a_killed_reader_is_forgotten():
 
 
 def test_tokens_are_64_bits_and_never_the_same():
-    """RFC 3261 §19.3 wants 32 bits of randomness; a branch is a secret towards who guesses."""
+    """RFC 3261 §19.3 wants 32 bits of randomness; a branch must not be guessable."""
     draw = Tokens()
     drawn = [draw() for _ in range(5000)]
     assert len(set(drawn)) == 5000
@@ -109,7 +109,7 @@ def test_tokens_are_64_bits_and_never_the_same():
 
 
 def test_tokens_come_from_the_system(monkeypatch):
-    """Not from a generator whose state can be learnt from what it gave."""
+    """Not from a generator whose state can be computed from its output."""
     asked = []
     monkeypatch.setattr("os.urandom", lambda size: asked.append(size) or bytes(range(256)) * 16)
     draw = Tokens()

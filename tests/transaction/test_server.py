@@ -1,4 +1,4 @@
-"""The server machines beside RFC 3261 §17.2 and RFC 6026 §7.1, with `now` as plain numbers."""
+"""Server transactions against RFC 3261 §17.2 and RFC 6026 §7.1, with `now` as plain numbers."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def request(flow: Flow = UDP) -> ServerTransaction:
 
 
 def repeats(machine, until: float, start: float = 0.0) -> list[float]:
-    """At which times, on a clock that stops at each deadline, the machine sends by itself."""
+    """Return the times of all retransmissions, on a clock that stops at each deadline."""
     times, now = [], start
     while machine.deadline is not None and machine.deadline <= until:
         now = machine.deadline
@@ -34,7 +34,7 @@ def repeats(machine, until: float, start: float = 0.0) -> list[float]:
 # INVITE, §17.2.1
 
 
-def test_an_invite_begins_in_proceeding_and_waits_for_as_long_as_the_phone_rings():
+def test_an_invite_stays_in_proceeding_while_the_phone_rings():
     """§17.2.1: no timer runs in Proceeding."""
     machine = invite()
     assert (machine.state, machine.deadline) == (State.PROCEEDING, None)
@@ -52,7 +52,7 @@ def test_a_repeated_invite_gets_the_latest_provisional_response():
     assert (machine.state, machine.deadline) == (State.PROCEEDING, None)
 
 
-def test_a_failure_is_repeated_at_doubling_intervals_up_to_t2_until_timer_h():
+def test_timer_g_doubles_up_to_t2_until_timer_h():
     """§17.2.1: timer G 0.5, 1, 2, 4, 4 … s, timer H 32 s after the response."""
     machine = invite()
     assert machine.respond(486, BUSY, 100.0) == BUSY
@@ -75,7 +75,7 @@ def test_timer_h_ends_it_at_32_seconds_and_not_before():
     assert machine.state is State.TERMINATED
 
 
-def test_a_repeated_invite_gets_the_failure_again_without_moving_its_timers():
+def test_a_repeated_invite_gets_the_failure_and_moves_no_timer():
     """§17.2.1, Completed."""
     machine = invite()
     machine.respond(486, BUSY, 0.0)
@@ -83,7 +83,7 @@ def test_a_repeated_invite_gets_the_failure_again_without_moving_its_timers():
     assert machine.deadline == 0.5
 
 
-def test_the_acknowledged_failure_is_kept_t4_longer_and_never_repeated():
+def test_an_acknowledged_failure_is_kept_for_timer_i():
     """§17.2.1: timer I is T4; Confirmed absorbs further ACKs and repeats."""
     machine = invite()
     machine.respond(486, BUSY, 0.0)
@@ -91,7 +91,7 @@ def test_the_acknowledged_failure_is_kept_t4_longer_and_never_repeated():
     assert machine.acknowledge(1.0) is True
     assert (machine.state, machine.deadline) == (State.CONFIRMED, 6.0)
     assert machine.repeat() is None
-    assert machine.acknowledge(3.0) is True  # absorbed, and timer I is not set anew
+    assert machine.acknowledge(3.0) is True  # absorbed, and timer I is not restarted
     assert machine.deadline == 6.0
     assert machine.tick(5.999) is None
     assert machine.state is State.CONFIRMED
@@ -99,7 +99,7 @@ def test_the_acknowledged_failure_is_kept_t4_longer_and_never_repeated():
     assert machine.is_over
 
 
-def test_an_accepted_invite_absorbs_repeats_and_lets_acks_and_further_2xx_pass():
+def test_an_accepted_invite_passes_acks_and_2xx_but_no_repeats():
     """RFC 6026 §7.1: Accepted, and timer L of 64*T1."""
     machine = invite()
     assert machine.respond(200, OK, 10.0) == OK
@@ -109,7 +109,7 @@ def test_an_accepted_invite_absorbs_repeats_and_lets_acks_and_further_2xx_pass()
     assert machine.respond(200, OK, 10.5) == OK
     assert machine.respond(202, b"202", 11.5) == b"202"
     assert (machine.state, machine.deadline) == (State.ACCEPTED, 42.0)
-    assert machine.last is None  # the callee repeats its 2xx, nothing needs to be kept
+    assert machine.last is None  # the callee retransmits its 2xx
     assert machine.tick(41.999) is None
     assert machine.state is State.ACCEPTED
     assert machine.tick(42.0) is None
@@ -138,16 +138,16 @@ def test_after_a_failure_every_further_response_is_dropped(late: int, acknowledg
     assert (machine.state, machine.deadline) == before
 
 
-def test_an_ack_before_the_final_response_is_absorbed_and_changes_nothing():
-    """§17.2.1: nothing has been acknowledged."""
+def test_an_ack_before_the_final_response_has_no_effect():
+    """§17.2.1: there is nothing to acknowledge."""
     machine = invite()
     machine.respond(180, RINGING, 0.0)
     assert machine.acknowledge(0.1) is True
     assert (machine.state, machine.deadline, machine.repeat()) == (State.PROCEEDING, None, RINGING)
 
 
-def test_on_a_connection_a_failure_is_sent_once_and_its_ack_ends_it():
-    """§17.2.1: no timer G, timer H all the same, timer I of 0 s."""
+def test_on_a_connection_the_ack_of_a_failure_ends_it():
+    """§17.2.1: no timer G, timer H as on UDP, timer I of 0 s."""
     machine = invite(TCP)
     machine.respond(486, BUSY, 0.0)
     assert machine.deadline == 32.0
@@ -164,14 +164,14 @@ def test_on_a_connection_a_failure_without_ack_ends_with_timer_h():
     assert machine.is_over
 
 
-def test_on_a_connection_an_accepted_invite_waits_for_timer_l_too():
+def test_on_a_connection_timer_l_is_kept():
     """RFC 6026 §8.7: for all transports."""
     machine = invite(TCP)
     machine.respond(200, OK, 0.0)
     assert machine.deadline == 32.0
 
 
-# Every other method, §17.2.2
+# Other methods, §17.2.2
 
 
 def test_a_repeated_request_is_dropped_until_there_is_a_response():
@@ -190,7 +190,7 @@ def test_a_repeated_request_gets_the_latest_response():
     assert (machine.state, machine.repeat()) == (State.COMPLETED, OK)
 
 
-def test_the_response_is_kept_for_timer_j_and_never_sent_by_itself():
+def test_the_response_is_kept_for_timer_j():
     """§17.2.2: timer J is 64*T1 after the final response."""
     machine = request()
     machine.respond(404, b"404", 3.0)
@@ -217,7 +217,7 @@ def test_on_a_connection_the_response_ends_it():
     assert machine.is_over
 
 
-def test_who_waits_for_longer_than_timer_e_needs_to_reach_t2_is_told_once():
+def test_a_100_is_due_once_when_timer_e_reaches_t2():
     """RFC 4320 §4.1: the client's timer E is set to T2 after 0.5 + 1 + 2 s, not before."""
     machine = request()
     machine.tick(3.499)
@@ -242,7 +242,7 @@ def test_no_provisional_response_but_100_is_sent(status: int):
 @pytest.mark.parametrize("flow", [UDP, TCP])
 @pytest.mark.parametrize("trying", [None, b"100"])
 def test_a_408_is_never_sent_and_yet_ends_it(trying: bytes | None, flow: Flow):
-    """RFC 4320 §4.2: repeats are absorbed, or get the 100 that they had got."""
+    """RFC 4320 §4.2: retransmissions are absorbed, or get the same 100 again."""
     machine = request(flow)
     if trying:
         machine.respond(100, trying, 3.5)
@@ -256,11 +256,11 @@ def test_a_408_is_never_sent_and_yet_ends_it(trying: bytes | None, flow: Flow):
 
 
 def test_an_invite_is_answered_408():
-    """RFC 4320 speaks of other methods alone."""
+    """RFC 4320 is about other methods only."""
     assert invite().respond(408, b"408", 1.0) == b"408"
 
 
-def test_who_has_been_answered_is_not_told_to_wait():
+def test_no_100_is_due_after_a_response():
     """RFC 4320 §4.1."""
     machine = request()
     machine.respond(200, OK, 3.4)
@@ -274,7 +274,7 @@ def test_who_has_been_answered_is_not_told_to_wait():
 
 
 @pytest.mark.parametrize("machine", [invite(), request()])
-def test_what_is_over_sends_nothing(machine):
+def test_a_terminated_server_sends_nothing(machine):
     """§17.2: Terminated."""
     machine.end()
     assert machine.respond(200, OK, 1.0) is None

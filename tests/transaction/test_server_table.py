@@ -1,12 +1,12 @@
-"""Which transaction a request belongs to, beside RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
+"""The table of server transactions against RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
 
 import pytest
 
 from sip.message.message import Request, make_response
-from sip.transaction.matching import tag_of, transaction_key, way_independent_key
+from sip.transaction.matching import merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
-from tests.transaction.layer_bench import FROM_ALICE, Hop, read, request
+from tests.transaction.harness import FROM_ALICE, Harness, read, request
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
 
@@ -14,7 +14,7 @@ OLD = ";branch=1"  # of RFC 2543: no magic cookie
 def held(served: ServerTransactions, message: Request) -> ServerTransaction:
     kind = InviteServerTransaction if message.method == "INVITE" else ServerTransaction
     transaction = kind(transaction_key(message, message.method), FROM_ALICE, 0.0)
-    served.hold(transaction)
+    served.add(transaction)
     return transaction
 
 
@@ -22,16 +22,16 @@ def held(served: ServerTransactions, message: Request) -> ServerTransaction:
 
 
 def test_the_same_request_on_another_way_is_merged():
-    """§8.2.2.2: From tag, Call-ID and CSeq are those of a transaction that it does not match."""
+    """§8.2.2.2: same From tag, Call-ID and CSeq as another transaction."""
     served = ServerTransactions()
     first, second = read(request("REGISTER")), read(request("REGISTER", branch=";branch=z9hG4bKx"))
     one, other = held(served, first), held(served, second)
     assert not served.is_merged(first, one)
-    assert not served.is_merged(first, one)  # it is no other than itself
+    assert not served.is_merged(first, one)  # it is the first one
     assert served.is_merged(second, other)
-    served.let_go(other)  # which was refused: the first is served on
+    served.remove(other)  # it was refused; the first one is still served
     assert served.is_merged(second, held(served, second))
-    served.let_go(one)
+    served.remove(one)
     assert not served.is_merged(second, held(served, second))
 
 
@@ -46,8 +46,8 @@ def test_the_same_request_on_another_way_is_merged():
         {"to": "<sip:bob@example.com>;tag=x"},
     ],
 )
-def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
-    """§8.2.2.2: exactly, and only without a To tag."""
+def test_another_key_or_a_to_tag_is_not_merged(other):
+    """§8.2.2.2: all parts must be equal, and To must have no tag."""
     served = ServerTransactions()
     first = read(request("REGISTER"))
     second = read(request("REGISTER", branch=";branch=z9hG4bKx", **other))
@@ -56,18 +56,16 @@ def test_what_differs_in_any_of_them_or_is_in_a_dialog_is_not_merged(other):
 
 
 def test_a_method_tells_requests_apart_and_a_way_does_not():
-    """§8.2.2.2: CSeq has number and method; Request-URI and Via are of the way."""
+    """§8.2.2.2: CSeq counts with its method; Request-URI and Via do not count."""
     register = read(request("REGISTER", cseq="007 REGISTER"))
-    assert way_independent_key(register) != way_independent_key(
-        read(request("OPTIONS", cseq="7 OPTIONS"))
-    )
-    assert way_independent_key(register) == way_independent_key(
+    assert merge_key(register) != merge_key(read(request("OPTIONS", cseq="7 OPTIONS")))
+    assert merge_key(register) == merge_key(
         read(request("REGISTER", cseq="7 REGISTER", uri="sip:other", sent_by="192.0.2.99"))
     )
 
 
-def test_who_is_not_served_as_by_a_uas_is_never_merged(hop: Hop):
-    """§16.3: a proxy must not take a merged request for an error."""
+def test_a_proxied_request_is_never_merged(harness: Harness):
+    """§16.3: to a proxy a merged request is no error."""
     merged = []
 
     def handler(request, upstream):
@@ -75,46 +73,46 @@ def test_who_is_not_served_as_by_a_uas_is_never_merged(hop: Hop):
             merged.append(upstream.is_merged())
         upstream.answer(200)
 
-    hop.handler = handler
-    hop.hears(request("MESSAGE", cseq="1 MESSAGE"))
-    hop.hears(request("MESSAGE", cseq="1 MESSAGE", branch=";branch=z9hG4bKx"))
-    hop.hears(request("REGISTER"))
-    hop.hears(request("REGISTER", branch=";branch=z9hG4bKx"))
-    assert [message.status for message, _ in hop.sent] == [200] * 4
+    harness.handler = handler
+    harness.hears(request("MESSAGE", cseq="1 MESSAGE"))
+    harness.hears(request("MESSAGE", cseq="1 MESSAGE", branch=";branch=z9hG4bKx"))
+    harness.hears(request("REGISTER"))
+    harness.hears(request("REGISTER", branch=";branch=z9hG4bKx"))
+    assert [message.status for message, _ in harness.sent] == [200] * 4
     assert merged == [False, True]
-    hop.sent.clear()
-    hop.passes(33)
-    assert hop.is_quiet
-    hop.hears(request("REGISTER", branch=";branch=z9hG4bKy"))
+    harness.sent.clear()
+    harness.passes(33)
+    assert harness.is_quiet
+    harness.hears(request("REGISTER", branch=";branch=z9hG4bKy"))
     assert merged == [False, True, False]
 
 
-def test_what_is_held_for_merged_requests_goes_with_their_transactions(hop: Hop):
-    """A bound: strangers are refused without memory, and leave nothing here either."""
+def test_merge_keys_go_with_their_transactions(harness: Harness):
+    """A stateless response leaves no key, so the index stays bounded."""
 
     def refuses(request, upstream):
         assert not upstream.is_merged()
         response = make_response(request, 401, to_tag="t")
         upstream.layer.answer_statelessly(upstream, response)
 
-    hop.handler = refuses
+    harness.handler = refuses
     for number in range(5):
-        hop.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
-    assert len(hop.sent) == 5
-    assert not hop.layer.servers._here
-    upstream = hop.served[0][1]
-    assert not upstream.is_merged()  # its handler has ended: there is nothing to ask about
+        harness.hears(request("REGISTER", branch=f";branch=z9hG4bK{number}"))
+    assert len(harness.sent) == 5
+    assert not harness.layer.servers._served_here
+    upstream = harness.served[0][1]
+    assert not upstream.is_merged()  # its handler has ended
 
 
 def test_a_transaction_that_is_over_holds_nothing():
-    """Who asks too late leaves nothing behind."""
+    """A late call adds no key."""
     served = ServerTransactions()
     message = read(request("REGISTER"))
     transaction = held(served, message)
     transaction.end()
-    served.let_go(transaction)
+    served.remove(transaction)
     assert not served.is_merged(message, transaction)
-    assert not served._here
+    assert not served._served_here
 
 
 # CANCEL, §9.2
@@ -123,12 +121,12 @@ def test_a_transaction_that_is_over_holds_nothing():
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
 def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
-    """§9.2: as if it had any method but CANCEL and ACK."""
+    """§9.2: any method but CANCEL and ACK."""
     served = ServerTransactions()
     transaction = held(served, read(request(method, branch=branch)))
-    assert served.cancelled(read(request("CANCEL", branch=branch))) is transaction
-    served.let_go(transaction)
-    assert served.cancelled(read(request("CANCEL", branch=branch))) is None
+    assert served.find_cancelled(read(request("CANCEL", branch=branch))) is transaction
+    served.remove(transaction)
+    assert served.find_cancelled(read(request("CANCEL", branch=branch))) is None
     assert not served
     assert not served._unknown_methods
 
@@ -138,25 +136,25 @@ def test_a_cancel_names_no_cancel_and_no_ack(method: str):
     """§9.2."""
     served = ServerTransactions()
     held(served, read(request(method)))
-    assert served.cancelled(read(request("CANCEL"))) is None
+    assert served.find_cancelled(read(request("CANCEL"))) is None
 
 
 def test_under_one_branch_the_invite_is_meant():
-    """A client that marks two requests alike means the one that takes long."""
+    """Two requests with one branch: only the INVITE can ring long."""
     served = ServerTransactions()
     held(served, read(request("FLY")))
     held(served, read(request("MESSAGE")))
     invite = held(served, read(request("INVITE")))
-    assert served.cancelled(read(request("CANCEL"))) is invite
+    assert served.find_cancelled(read(request("CANCEL"))) is invite
 
 
 def test_of_two_unknown_methods_under_one_branch_one_is_found():
-    """The first to go takes nothing of the other with it."""
+    """Removing the first does not remove the other."""
     served = ServerTransactions()
     first, second = held(served, read(request("FLY"))), held(served, read(request("SWIM")))
-    served.let_go(first)
-    assert served.cancelled(read(request("CANCEL"))) is second
-    served.let_go(second)
+    served.remove(first)
+    assert served.find_cancelled(read(request("CANCEL"))) is second
+    served.remove(second)
     assert not served._unknown_methods
 
 
@@ -164,7 +162,7 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
     """§17.2.3: To tags included."""
     served = ServerTransactions()
     held(served, read(request("INVITE", branch=OLD, to="<sip:bob@example.com>;tag=b")))
-    assert served.cancelled(read(request("CANCEL", branch=OLD))) is None
+    assert served.find_cancelled(read(request("CANCEL", branch=OLD))) is None
 
 
 # ACK, §17.2.3
@@ -173,7 +171,7 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
 def answered(
     served: ServerTransactions, to_tag: str = "", *, branch: str
 ) -> InviteServerTransaction:
-    """An INVITE with that To tag, which has been answered under the tag b."""
+    """Add an INVITE with that To tag, whose response had the tag b."""
     to = "<sip:bob@example.com>" + to_tag
     transaction = held(served, read(request("INVITE", branch=branch, to=to)))
     assert isinstance(transaction, InviteServerTransaction)
@@ -187,28 +185,28 @@ def ack(tag: str, branch: str) -> Request:
 
 @pytest.mark.parametrize("to_tag", ["", ";tag=b"])
 @pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
-def test_an_ack_of_an_old_client_has_the_tag_of_what_it_acknowledges(branch: str, to_tag: str):
-    """§17.2.3: the INVITE had none, or the same in a dialog; another is another response's."""
+def test_an_rfc_2543_ack_has_the_to_tag_of_the_response(branch: str, to_tag: str):
+    """§17.2.3: the INVITE had none, or the same one in a dialog; other tags do not match."""
     served = ServerTransactions()
     transaction = answered(served, to_tag, branch=branch)
-    assert served.acknowledged(ack(";tag=b", branch)) is transaction
-    assert served.acknowledged(ack(";tag=c", branch)) is None
-    assert served.acknowledged(ack("", branch)) is None
+    assert served.find_acknowledged(ack(";tag=b", branch)) is transaction
+    assert served.find_acknowledged(ack(";tag=c", branch)) is None
+    assert served.find_acknowledged(ack("", branch)) is None
 
 
 def test_the_ack_of_a_unique_branch_needs_no_tag():
-    """§17.2.3: branch and sent-by tell."""
+    """§17.2.3: by branch and sent-by."""
     served = ServerTransactions()
     transaction = answered(served, branch=";branch=z9hG4bKx")
-    assert served.acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
-    assert served.acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
+    assert served.find_acknowledged(ack(";tag=c", ";branch=Z9HG4BKx")) is transaction
+    assert served.find_acknowledged(ack(";tag=b", ";branch=z9hG4bKy")) is None
 
 
 def test_an_ack_belongs_to_an_invite_alone():
-    """§17.2.3: the method of the request that made the transaction is INVITE."""
+    """§17.2.3: the transaction must be that of an INVITE."""
     served = ServerTransactions()
     held(served, read(request("MESSAGE")))
-    assert served.acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
+    assert served.find_acknowledged(ack("", ";branch=z9hG4bKalice1")) is None
 
 
 @pytest.mark.parametrize(
@@ -222,5 +220,5 @@ def test_an_ack_belongs_to_an_invite_alone():
     ],
 )
 def test_a_tag_is_read_from_a_line(line: str, tag: str):
-    """Of a response, which is not checked for that when it comes."""
+    """The To of a response, which is not parsed when it arrives."""
     assert tag_of(line) == tag

@@ -1,4 +1,4 @@
-"""The wheel: never early, as late as it is asked, and nobody forgotten."""
+"""The timer wheel: no timer is early, and no timer is lost."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ def due_at(deadline: float | None) -> Machine:
 
 
 def test_a_machine_is_handed_out_at_its_deadline_and_not_before():
-    """The finest step counts: within one slot as well."""
+    """Also within one slot."""
     timers, machine = Timers(100.0), due_at(100.52)
     timers.add(machine)
     assert timers.due(100.5) == []
@@ -38,7 +38,7 @@ def test_a_deadline_that_has_passed_is_due_at_once():
 
 
 def test_adding_again_adds_nothing():
-    """The layer adds after each event."""
+    """The layer adds a machine after each event."""
     timers, machine = Timers(0.0), due_at(1.0)
     for _ in range(3):
         timers.add(machine)
@@ -47,7 +47,7 @@ def test_adding_again_adds_nothing():
 
 
 def test_a_later_deadline_is_waited_for():
-    """A repeat moves nothing: the machine is moved on when its slot comes."""
+    """The machine stays in its slot, and is moved on when that is due."""
     timers, machine = Timers(0.0), due_at(1.0)
     timers.add(machine)
     machine.deadline = 5.0
@@ -57,7 +57,7 @@ def test_a_later_deadline_is_waited_for():
     assert timers.due(5.0) == [machine]
 
 
-def test_an_earlier_deadline_is_met_and_the_former_slot_hands_out_nothing():
+def test_an_earlier_deadline_replaces_the_former_slot():
     """A cancelled call."""
     timers, machine = Timers(0.0), due_at(30.0)
     timers.add(machine)
@@ -70,7 +70,7 @@ def test_an_earlier_deadline_is_met_and_the_former_slot_hands_out_nothing():
 
 
 def test_a_machine_that_came_back_to_a_slot_is_handed_out_once():
-    """Its name stands there twice by then."""
+    """The machine is in the wheel twice by then."""
     timers, machine = Timers(0.0), due_at(10.0)
     timers.add(machine)
     machine.deadline = 1.0
@@ -83,7 +83,7 @@ def test_a_machine_that_came_back_to_a_slot_is_handed_out_once():
     assert timers.due(11.0) == []
 
 
-def test_a_deadline_that_goes_is_forgotten():
+def test_a_removed_deadline_is_never_due():
     """A transaction that has ended."""
     timers, machine = Timers(0.0), due_at(1.0)
     timers.add(machine)
@@ -94,8 +94,8 @@ def test_a_deadline_that_goes_is_forgotten():
     assert len(timers) == 0
 
 
-def test_what_ended_early_is_not_held_for_as_long_as_timer_c_would_run():
-    """Most calls are answered, and then over, long before."""
+def test_an_early_end_frees_the_slot_before_timer_c():
+    """Most calls end long before."""
     timers, machine = Timers(0.0), due_at(TIMER_C)
     timers.add(machine)
     machine.deadline = None
@@ -104,7 +104,7 @@ def test_what_ended_early_is_not_held_for_as_long_as_timer_c_would_run():
 
 
 def test_a_deadline_beyond_the_wheel_is_met_to_the_moment():
-    """It is moved on whenever its slot comes."""
+    """It is moved on each time its slot is due."""
     timers, machine = Timers(0.0), due_at(TIMER_C)
     timers.add(machine)
     now = 0.0
@@ -115,8 +115,8 @@ def test_a_deadline_beyond_the_wheel_is_met_to_the_moment():
     assert timers.due(TIMER_C) == [machine]
 
 
-def test_after_a_leap_of_the_clock_all_is_due_once_and_slot_by_slot():
-    """The machine was suspended, or the hub stood still."""
+def test_after_a_clock_jump_all_is_due_once_and_in_order():
+    """The computer was suspended, or the hub was blocked."""
     timers = Timers(0.0)
     machines = [due_at(at) for at in (0.3, 7.0, 8.0, 31.0, 500.0)]
     for machine in reversed(machines):
@@ -130,7 +130,7 @@ def test_after_a_leap_of_the_clock_all_is_due_once_and_slot_by_slot():
 
 
 def test_a_clock_that_stands_still_loses_nothing():
-    """Two looks within one slot."""
+    """Two calls of `due` within one slot."""
     timers, machine = Timers(10.0), due_at(10.01)
     assert timers.due(10.0) == []
     timers.add(machine)
@@ -140,7 +140,7 @@ def test_a_clock_that_stands_still_loses_nothing():
 
 
 def test_fifty_thousand_machines_come_out_once_each():
-    """Adding costs the same however many wait."""
+    """The cost of adding does not depend on the number of machines."""
     timers = Timers(0.0)
     machines = [due_at(1 + (number % 997) / 31) for number in range(50_000)]
     for machine in machines:
@@ -154,8 +154,8 @@ def test_fifty_thousand_machines_come_out_once_each():
     assert sorted(out) == sorted(map(id, machines))
 
 
-# A step is: who, and in how many milliseconds it is due now (None: it has ended); or how many
-# milliseconds pass before the wheel is asked.
+# A step is a machine and the milliseconds until its deadline (None: it has ended), or the
+# milliseconds that pass before `due` is called.
 CHANGE = st.tuples(st.integers(0, 5), st.none() | st.integers(-50, 40_000))
 PASSING = st.integers(0, 300) | st.integers(0, 200_000)
 
@@ -163,7 +163,7 @@ PASSING = st.integers(0, 300) | st.integers(0, 200_000)
 @settings(max_examples=300)
 @given(st.lists(CHANGE | PASSING, max_size=60))
 def test_the_wheel_agrees_with_a_list_that_is_searched(steps):
-    """Whatever is moved, ended and leapt over: due is what a look at every deadline finds due."""
+    """After any moves, ends and clock jumps, `due` returns what a scan of all deadlines finds."""
     now = 50.0
     timers = Timers(now)
     machines = [due_at(None) for _ in range(6)]
@@ -182,4 +182,4 @@ def test_the_wheel_agrees_with_a_list_that_is_searched(steps):
     for machine in machines:
         machine.deadline = None
     timers.due(now + SLOTS_AHEAD / SLOTS_PER_SECOND)
-    assert len(timers) == 0  # once round, and nothing that is over is held
+    assert len(timers) == 0  # after one round no terminated machine is left

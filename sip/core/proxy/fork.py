@@ -124,9 +124,9 @@ class Fork:
     def _try_all(self) -> None:
         self._begin_some()
         while self._is_waiting():
-            arrivals = self.upstream.arrivals
+            mailbox = self.upstream.mailbox
             # All that has come is heard before anybody else is rung: it may be a CANCEL.
-            arrived: list[BranchEvent] = [arrivals.get(), *arrivals.empty()]
+            arrived: list[BranchEvent] = [mailbox.get(), *mailbox.take_all()]
             if self.finding:
                 arrived.sort(key=lambda arrival: isinstance(arrival, Found))
             for arrival in arrived:

@@ -95,7 +95,7 @@ class Proxy:
         mark = loop_mark(request)
         routes, passage = self._prepare(request)
         if passage is not None:
-            upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
+            upstream.is_verified = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
         if passage is not None and self._within_dialog(request, upstream, mark, routes, passage):
             return
@@ -382,7 +382,7 @@ class Proxy:
         account = self.authenticator.authenticate(
             request, realm, upstream.flow.remote[0], as_proxy=True
         )
-        upstream.is_proven = True
+        upstream.is_verified = True
         return account
 
     def _realm_of_caller(self, request: Request) -> str:

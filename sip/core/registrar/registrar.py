@@ -93,7 +93,7 @@ class Registrar:
         account = self.authenticator.authenticate(  # step 3
             request, realm or self.domains.main, source
         )
-        upstream.is_proven = True
+        upstream.is_verified = True
         # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
         if realm is None or domain not in (realm, self.domains.main):
             if realm is None:

@@ -1,4 +1,4 @@
-"""A transaction layer by itself: a socket in memory, a clock to turn, and a handler to script."""
+"""A transaction layer alone: a socket in memory, a clock to turn, and a handler to script."""
 
 import weakref
 
@@ -18,34 +18,34 @@ TO_BOB = Flow("UDP", US, BOB)
 
 
 class Datagrams:
-    """The socket of a hop: what it says by datagrams is kept with all else that it says."""
+    """The UDP socket of a harness: it adds each datagram to what the harness has sent."""
 
     is_ipv6 = False
     is_wildcard = False
     local = US
 
-    def __init__(self, hop: "Hop") -> None:
-        self.hop = hop
+    def __init__(self, harness: "Harness") -> None:
+        self.harness = harness
 
     def send(self, data: bytes, flow: Flow) -> None:
-        self.hop.send(data, flow)
+        self.harness.send(data, flow)
 
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
 
 
-class Hop:
-    """One hop: what it hears is written out, what it says is kept for the test to take.
+class Harness:
+    """A layer between scripted peers: tests write what it hears and take what it has sent.
 
-    It carries what goes by connections itself.  A new request is handed to `handler`, or merely
-    kept in `served`.
+    It is the carrier of connections too.  Each new request is kept in `served` and handed to
+    `handler`.
     """
 
     def __init__(self) -> None:
         self.now = 100.0
         self.is_broken = False
-        self.instead = 0  # the connection that is opened where another is gone
+        self.instead = 0  # number of the connection that replaces a closed one
         self.sent: list[tuple[Message, Endpoint]] = []
         self.served: list[tuple[Request, Upstream]] = []
         self.acks: list[Request] = []
@@ -61,7 +61,7 @@ class Hop:
         self.served.append((request, upstream))
         self.handler(request, upstream)
 
-    # What connections do
+    # The carrier of connections
 
     def send(self, data: bytes, flow: Flow) -> Flow:
         if self.is_broken:
@@ -82,16 +82,16 @@ class Hop:
 
     def stop(self) -> None: ...
 
-    # What a test does
+    # For tests
 
     def hears(self, text: str, source: Endpoint = ALICE) -> None:
-        """Take a message, in a greenlet of its own as a reader would be."""
+        """Deliver a message in a greenlet of its own, as a reader does."""
         data = text.replace("\n", "\r\n").encode()
         gevent.spawn(self.transports.receive, data, Flow("UDP", US, source))
         self.settles()
 
     def hears_message(self, message: Message, flow: Flow) -> None:
-        """Take a message that has been parsed and stamped."""
+        """Deliver a message that is parsed and stamped already."""
         gevent.spawn(self.layer.deliver, message, flow)
         self.settles()
 
@@ -101,7 +101,7 @@ class Hop:
             gevent.sleep(0)
 
     def passes(self, seconds: float) -> None:
-        """Turn the clock, in steps that floats and the timers of the RFC both divide by."""
+        """Turn the clock, in steps of 1/32 s: exact as floats, and they divide all RFC timers."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + 1 / 32, until)
@@ -109,27 +109,27 @@ class Hop:
             self.settles()
 
     def says(self) -> Message:
-        """The next message that was sent, whatever it is and wherever to."""
+        """Return the next message that was sent, to any peer."""
         assert self.sent, "nothing was sent"
         return self.sent.pop(0)[0]
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing is held, nothing waits, nothing was said that nobody has taken."""
+        """Return True if no transaction, timer or message that was sent is left."""
         return not (self.layer.servers or self.layer.clients or len(self.layer.timers) or self.sent)
 
 
 def read(text: str) -> Message:
-    """The message that a text stands for."""
+    """Parse a message whose lines end in LF."""
     return parse(text.replace("\n", "\r\n").encode())
 
 
 class Lines(list[str]):
-    """The lines of a message, whose end can be seen."""
+    """The lines of a message, as a list that weak references accept."""
 
 
 def traced_by_its_lines(message: Message) -> weakref.ref[Lines]:
-    """What tells whether a message is still held, by whomever: its lines are nobody else's."""
+    """Return a reference that dies with the message: its list of lines belongs to it alone."""
     message.lines = lines = Lines(message.lines)
     return weakref.ref(lines)
 
@@ -146,7 +146,7 @@ def request(
     uri: str = "sip:bob@example.com",
     more: str = "",
 ) -> str:
-    """The text of a request from Alice."""
+    """Write a request from Alice."""
     return (
         f"{method} {uri} SIP/2.0\n"
         f"Via: SIP/2.0/UDP {sent_by}{branch}\n"
@@ -160,7 +160,7 @@ def request(
 
 
 def response(to: Request, status: int, tag: str = "b", *, cseq: str = "", via: str = "") -> str:
-    """The text of Bob's answer to a request that reached him; `via` in place of all its Vias."""
+    """Write Bob's answer to a request that reached him; `via` replaces all its Vias."""
     vias = via or "\n".join(
         line for name, line in zip(to.names, to.lines, strict=True) if name == "via"
     )
@@ -175,14 +175,14 @@ def response(to: Request, status: int, tag: str = "b", *, cseq: str = "", via: s
     )
 
 
-def sent_on(proxy: Hop, method: str = "INVITE", **more) -> Request:
-    """Alice's request as it reaches Bob."""
+def sent_on(proxy: Harness, method: str = "INVITE", **more) -> Request:
+    """Send Alice's request and return it as it reaches Bob."""
     proxy.hears(request(method, **more))
     message = proxy.says()
     assert isinstance(message, Request)
     return message
 
 
-def answers(proxy: Hop, to: Request, status: int, **more) -> None:
-    """Bob answers a request that reached him."""
+def answers(proxy: Harness, to: Request, status: int, **more) -> None:
+    """Let Bob answer a request that reached him."""
     proxy.hears(response(to, status, **more), source=BOB)
