@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sip.config import SETTINGS, Config
 
-# What a running server takes over, by `configure_logging` and `SipServer.take_over`.  All else is
+# What a running server takes over, by `configure_logging` and `SipServer.reconfigure`.  All else is
 # asked once, at the start: sockets, the file, the realm that the accounts were made for.
 RELOADABLE = frozenset(
     {

@@ -34,7 +34,7 @@ def test_a_server_goes_on_with_other_names_gateways_and_limits():
     world = World(settings={"sip_trunk": parse_trunks("0=sip:192.0.2.77")})
     server = world.server
     assert server.trunks.is_gateway(("192.0.2.77", 5060))
-    server.take_over(
+    server.reconfigure(
         Config(
             sip_realm="example.com",
             sip_domains=("more.test",),

@@ -48,8 +48,8 @@ class World:
         self._starts = itertools.count(1)
         self.start_server()
 
-    def start_server(self) -> None:
-        """Start the server, or start it again with what was kept."""
+    def start_server(self, *, loads: bool = True) -> None:
+        """Start the server, or start it again; the stored bindings are read if `loads`."""
         self.config = Config(**({"sip_realm": REALM} | self.settings))
         self.server = SipServer(
             self.config,
@@ -64,7 +64,14 @@ class World:
         self.streams = MemoryStreams(self, 1000 * next(self._starts))
         self.server.transports.streams = self.streams
         self.server.trunks.refresh()
+        if loads:
+            self.finish_loading()
+
+    def finish_loading(self) -> None:
+        """Read the stored bindings, and let the server serve all requests."""
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
+        self.server.dispatcher.finish_loading()
+        self.settle()
 
     def phone(
         self,

@@ -73,7 +73,7 @@ def run(config: Config) -> int:
             stopping.wait()
             systemd.notify(systemd.STOPPING)
             log.info("stopping")
-            service.see_off()
+            service.drain()
     except (DatabaseError, ListenError, CertificateError) as error:
         raise CommandError(str(error)) from None
     return 0
@@ -156,9 +156,9 @@ class Service:
         if first and self._site.admin.set_first_password(first, show_password):
             self._site.audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
 
-    def see_off(self) -> None:
+    def drain(self) -> None:
         """Let what has begun come to its end, and take nothing new."""
-        gevent.joinall([gevent.spawn(self._server.see_off), gevent.spawn(self._web.stop)])
+        gevent.joinall([gevent.spawn(self._server.drain), gevent.spawn(self._web.stop)])
 
     def _notice_changes(self) -> None:
         """Look for what another process has changed in the file, for ever."""
@@ -195,7 +195,7 @@ class Service:
             else:
                 self._site.config = outcome.config
                 configure_logging(outcome.config)
-                self._server.take_over(outcome.config)
+                self._server.reconfigure(outcome.config)
                 log.info("the settings are read anew; %s", outcome)
             try:
                 self._web.renew_certificate()

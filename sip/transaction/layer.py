@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
@@ -34,9 +35,6 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
-# Handlers that may wait at one time: calls that ring, most of all, and ten thousand of them are to
-# ring at once.  Each holds a greenlet and two copies of its request, some 18 kB together.
-MAX_WAITING = 12_000
 # Transactions held at one time; a finished one is held for 32 s and about 1 kB.
 MAX_TRANSACTIONS = 400_000
 
@@ -47,22 +45,23 @@ MAX_OWN_VIAS = 256
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 
 
-Handler = Callable[[Request, Upstream], None]
+class TransactionUser(Protocol):
+    """What stands above the layer: it gets all that the layer does not deal with itself."""
+
+    def handle_request(self, request: Request, upstream: Upstream) -> None:
+        """Serve a new request; may wait."""
+
+    def handle_ack(self, request: Request, flow: Flow) -> None:
+        """Pass on an ACK for a 2xx; may wait."""
 
 
 class Layer:
-    """All transactions.
-
-    `on_request` serves a new request, `on_ack` passes on an ACK for a 2xx; `on_closed`, which must
-    not wait, is told the number of each connection that ends.
-    """
+    """All transactions.  Call `start` before the first message."""
 
     def __init__(self, transports: Transports, clock: Callable[[], float]) -> None:
         self.transports = transports
         self.clock = clock
-        self.on_request: Handler = lambda request, upstream: None
-        self.on_ack: Callable[[Request, Flow], None] = lambda request, flow: None
-        self.on_closed: Callable[[int], None] = lambda connection: None
+        self._user: TransactionUser
         self.counts: Counter[str] = Counter()
         self.new_token = Tokens()
         self.servers = ServerTransactions()
@@ -71,6 +70,10 @@ class Layer:
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
         transports.deliver = self.deliver
+
+    def start(self, user: TransactionUser) -> None:
+        """Hand new requests, and each ACK for a 2xx, to this transaction user from now on."""
+        self._user = user
 
     # In
 
@@ -100,7 +103,7 @@ class Layer:
             self._receive_cancel(request, upstream)
             return
         try:
-            self.on_request(request, upstream)
+            self._user.handle_request(request, upstream)
         finally:
             upstream.request = None  # nobody hears a CANCEL any more
             if upstream.transaction is not None:
@@ -156,7 +159,7 @@ class Layer:
         elif transaction.acknowledge(self.clock()):
             self._follow(transaction)
             return
-        self.on_ack(request, flow)
+        self._user.handle_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
         transaction = self._asked(response)
@@ -242,7 +245,6 @@ class Layer:
         (§18.2.2); but one whose connection breaks has mostly lost its power or was started anew,
         and its caller would listen for three minutes to what rings nowhere.
         """
-        self.on_closed(connection)
         for transaction in self.awaited.by(connection):
             self._end(transaction, 503)
 

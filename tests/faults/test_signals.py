@@ -16,7 +16,7 @@ from tests.wire.programs import PATIENCE, until
 from tests.wire.server import Server
 
 # What the log says where the server has waited in vain, and ends what is not answered yet.
-GIVES_UP = "calls that ring are ended"
+GIVES_UP = "cancelling ringing calls"
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
         bob.answers(invite, 487)
         bob.hears("ACK ")
 
-    assert f"1 requests are not answered yet; {GIVES_UP}" in stopped(meanwhile)
+    assert f"draining: 1 requests are still pending, {GIVES_UP}" in stopped(meanwhile)
 
 
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):

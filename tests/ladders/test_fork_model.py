@@ -173,7 +173,9 @@ class Game:
 
     @property
     def is_over(self) -> bool:
-        return any(status >= 200 for status in self.heard) or not self.world.server._waiting
+        return (
+            any(status >= 200 for status in self.heard) or not self.world.server.dispatcher.pending
+        )
 
     def comes_to_an_end(self) -> None:
         """Everybody says something final, or nobody does and time ends it."""
@@ -274,7 +276,7 @@ class Game:
         self.passes(35)
         server = self.world.server
         assert self.world.is_quiet
-        assert (len(server.layer.timers), server._waiting) == (0, 0)
+        assert (len(server.layer.timers), server.dispatcher.pending) == (0, 0)
         assert not server.layer.counts["answered 503"]
 
     def is_answered_by_somebody(self, finals: list[int]) -> None:

@@ -166,7 +166,7 @@ def test_who_is_bound_no_more_is_left_alone(world: World, goes_by: str):
     else:
         account = world.users.find("bob", REALM)
         assert account is not None
-        world.server.drop_phones([account])
+        world.server.remove_bindings([account])
     assert passes(world, 50) == []
 
 

@@ -35,6 +35,15 @@ class Datagrams:
     def stop(self) -> None: ...
 
 
+class KeepsNothing:
+    """A transaction user that calls a handler with each request, and holds no reference to it."""
+
+    def __init__(self, handler) -> None:
+        self.handle_request = handler
+
+    def handle_ack(self, request: Request, flow: Flow) -> None: ...
+
+
 class Hop:
     """One hop: what it hears is written out, what it says is kept for the test to take.
 
@@ -54,10 +63,12 @@ class Hop:
         self.transports.add(Datagrams(self))
         self.transports.streams = self
         self.layer = Layer(self.transports, lambda: self.now)
-        self.layer.on_request = self.serve
-        self.layer.on_ack = lambda request, flow: self.acks.append(request)
+        self.layer.start(self)
 
-    def serve(self, request: Request, upstream: Upstream) -> None:
+    def handle_ack(self, request: Request, flow: Flow) -> None:
+        self.acks.append(request)
+
+    def handle_request(self, request: Request, upstream: Upstream) -> None:
         self.served.append((request, upstream))
         self.handler(request, upstream)
 

@@ -13,6 +13,7 @@ from tests.transaction.layer_bench import (
     BOB,
     FROM_ALICE,
     Hop,
+    KeepsNothing,
     read,
     request,
     traced_by_its_lines,
@@ -448,7 +449,7 @@ def test_a_request_that_was_answered_is_freed_without_the_garbage_collector(hop:
     """No reference cycle holds it; only the last response is kept."""
     traced = read(request(method))
     gone = traced_by_its_lines(traced)
-    hop.layer.on_request = lambda request, upstream: upstream.answer(200)
+    hop.layer.start(KeepsNothing(lambda request, upstream: upstream.answer(200)))
     gc.disable()
     try:
         hop.layer.deliver(traced, FROM_ALICE)

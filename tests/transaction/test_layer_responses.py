@@ -14,6 +14,7 @@ from tests.transaction.layer_bench import (
     TO_BOB,
     Datagrams,
     Hop,
+    KeepsNothing,
     answers,
     read,
     request,
@@ -392,7 +393,7 @@ def test_an_accepted_call_holds_neither_request_without_the_garbage_collector(pr
     """PERFORMANCE: about a kilobyte a transaction, and no cycles."""
     traced = read(request())
     gone = traced_by_its_lines(traced)
-    proxy.layer.on_request = proxy.handler
+    proxy.layer.start(KeepsNothing(proxy.handler))
     gc.disable()
     try:
         proxy.hears_message(traced, FROM_ALICE)
