@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sip.config import Address, host_port
 from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
-from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
+from sip.transport.udp import RECEIVE_BUFFER_BYTES, Receive, UdpSocket, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,21 @@ def hosts_of(address: Address) -> list[str]:
 
 
 def open_sockets(
-    address: Address, transports: Transports, streams: Streams, unreachable: Unreachable
+    address: Address,
+    transports: Transports,
+    streams: Streams,
+    receive: Receive,
+    unreachable: Unreachable,
 ) -> list[UdpSocket]:
-    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
+    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open.
+
+    `receive` gets each datagram; `unreachable` the quoted datagram of each ICMP error.
+    """
     opened = []
     for host in hosts_of(address):
         transport = "UDP"
         try:
-            sock = UdpSocket((host, address.port), transports.receive, unreachable)
+            sock = UdpSocket((host, address.port), receive, unreachable)
             transports.add(sock)
             transport = "TCP"
             streams.listen((host, sock.port))

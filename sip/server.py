@@ -25,14 +25,17 @@ from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches
 from sip.message.framing import PING
+from sip.monitor.events import AccountsRemoved, BansChanged, Bus, CredentialsChanged
 from sip.monitor.refusals import Refusals
 from sip.store.bindings import BindingStore
 from sip.store.users import Account, Users
 from sip.transaction.layer import Layer
+from sip.transport.dns.cache import Ask
 from sip.transport.dns.client import NameServers
 from sip.transport.dns.hosts_file import HostsFile
 from sip.transport.dns.resolver import Resolver
 from sip.transport.local_addresses import LocalAddresses
+from sip.transport.receiver import Receiver
 from sip.transport.tcp import Streams
 from sip.transport.transports import Transports
 
@@ -53,10 +56,12 @@ BINDINGS_AT_ONCE = 1000
 
 
 class SipServer:
-    """A registrar and proxy over the accounts of `users` and the bindings kept by `bindings`.
+    """A registrar and proxy for the accounts of `users`, with the bindings stored by `bindings`.
 
-    `secret` (at least 16 octets, the same after a restart) signs what must stay good when the
-    server is started again.  The clocks and the resolver are arguments so that tests can turn them.
+    `secret` (at least 16 octets, the same after a restart) signs the tickets in Record-Route, which
+    have to stay valid when the server is started again.  Changes of accounts and bans arrive on
+    `bus`.  The other arguments are for tests: the clocks, `ask`, which stands in for the name
+    servers of the settings, and `hosts`, which stands in for the hosts file.
     """
 
     def __init__(
@@ -65,10 +70,12 @@ class SipServer:
         users: Users,
         bindings: BindingStore,
         secret: bytes,
+        bus: Bus,
         *,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
-        resolver: Resolver | None = None,
+        ask: Ask | None = None,
+        hosts: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -79,9 +86,6 @@ class SipServer:
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
-        self.streams = Streams(
-            self.transports.receive, self.connection_closed, self.transports.refuse_stream, clock
-        )
         self.local_addresses = LocalAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
@@ -93,18 +97,32 @@ class SipServer:
         self.location = Location(bindings, clock, unix_clock)
         self.keepalive = KeepAlive(config.sip_keepalive, clock())
         self.location.on_change = self.keepalive.follow
-        users.on_gone = self.remove_bindings
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
-        users.on_credentials_changed = self.guard.forgive_accounts
-        self.transports.admits = self.streams.admits = self.guard.admits
-        self.guard.thin = self.transports.thin
-        self.streams.keeps_waiting = self.guard.keeps_waiting
+        self.guard = Guard(
+            clock,
+            unix_clock,
+            config.guard_trusted,
+            self.location.is_reached_from,
+            self.transports.thin,
+        )
+        self.receiver = Receiver(clock, self.transports, self.guard.admits, self.layer.deliver)
+        self.tcp = Streams(
+            self.receiver.receive,
+            self.connection_closed,
+            self.receiver.refuse_stream,
+            self.guard.admits,
+            self.guard.keeps_waiting,
+            clock,
+        )
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
-        resolver = resolver or Resolver(NameServers(config.sip_dns), clock, HostsFile().addresses)
-        resolver.has_family = self.transports.has_family
+        resolver = Resolver(
+            ask or NameServers(config.sip_dns),
+            clock,
+            self.transports.has_family,
+            hosts or HostsFile().addresses,
+        )
         self.trunks = Trunks(config.sip_trunk, resolver)
         self.request_log = RequestLog(self.domains, users.find, Refusals(unix_clock))
         self.registrar = Registrar(
@@ -139,6 +157,9 @@ class SipServer:
             unix_clock,
         )
         self.layer.start(self.dispatcher)
+        bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
+        bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
+        bus.listen(BansChanged, lambda event: self.guard.know(event.bans, event.trusted))
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._peaks = PeakDetector()
         self._watchers: list[Any] = []
@@ -214,15 +235,17 @@ class SipServer:
 
     def listen(self) -> None:
         """Open the sockets.  Raises ListenError, with none left open."""
-        self.transports.streams = self.streams
+        self.transports.streams = self.tcp
         address, unreachable = self.config.sip_addr, self.layer.unreachable
-        opened = open_sockets(address, self.transports, self.streams, unreachable)
+        opened = open_sockets(
+            address, self.transports, self.tcp, self.receiver.receive, unreachable
+        )
         self.granted_buffers = [sock.granted_buffer_bytes for sock in opened]
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""
         udp = [ListeningAddress("UDP", *sock.local) for sock in self.transports.sockets]
-        return udp + [ListeningAddress("TCP", *each.local) for each in self.streams.listeners]
+        return udp + [ListeningAddress("TCP", *each.local) for each in self.tcp.listeners]
 
     def tick(self) -> None:
         """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
@@ -249,7 +272,7 @@ class SipServer:
         """Let go of expired bindings, and of what may have changed outside."""
         self.request_log.sweep()
         self.local_addresses.forget()
-        self.streams.close_late(self.clock())
+        self.tcp.close_late(self.clock())
         self.guard.sweep()
         self.proxy.strangers.sweep()
         self.trim_memory()
@@ -274,7 +297,7 @@ class SipServer:
 
         Blocks for DRAIN_SECONDS and CANCEL_SECONDS at most.
         """
-        self.streams.stop_listening()
+        self.tcp.stop_listening()
         self.dispatcher.drain()
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ from sip.control.protocol import control_path
 from sip.control.server import ControlServer
 from sip.listening import ListenError, transports_of
 from sip.logs import configure_logging
+from sip.monitor.events import Bus
 from sip.reload import reload
 from sip.server import SipServer
 from sip.store.admin import Admin, FirstPassword, password_weakness
@@ -87,13 +88,14 @@ class Service:
         self._hung_up = Event()
         gevent.signal_handler(signal.SIGHUP, self._hung_up.set)
         self._database = database = stack.enter_context(Database(config.db_path))
-        self._users = users = Users(database, config.sip_realm)
+        bus = Bus()
+        self._users = users = Users(database, config.sip_realm, bus=bus)
         admin, audit = Admin(database), Audit(database)
         self._first_password = _first_password(admin)
         bindings = stack.enter_context(closing(BindingStore(database)))
-        self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
-        self._bans = bans = Bans(database)
-        bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
+        self._server = server = SipServer(config, users, bindings, database.secret("ticket"), bus)
+        self._bans = bans = Bans(database, bus=bus)
+        server.guard.on_ban = bans.keep
         bans.reload()
         stack.callback(server.stop)
         self._site = Site(

@@ -12,6 +12,7 @@ from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.memory import long_lived_objects, release_memory
+from sip.monitor.events import AccountsRemoved, CredentialsChanged
 from sip.store import bulk_write as bulk
 from sip.store.accounts import (
     Account,
@@ -170,8 +171,8 @@ def apply(
         in_thread(lambda: _generate(plan, sheet))
     plan = users.database.run(merge, then=remember)
     if plan.disabled:
-        users.on_gone(plan.disabled)
-    users.on_credentials_changed(let_in)
+        users.bus.publish(AccountsRemoved(plan.disabled))
+    users.bus.publish(CredentialsChanged(let_in))
     return plan.report
 
 

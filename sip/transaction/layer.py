@@ -69,7 +69,6 @@ class Layer:
         self.awaited = ClientsByConnection()
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # our Vias up to their branch, and their sent-by
-        transports.deliver = self.deliver
 
     def start(self, user: TransactionUser) -> None:
         """Hand new requests, and each ACK for a 2xx, to this transaction user from now on."""
@@ -78,7 +77,7 @@ class Layer:
     # In
 
     def deliver(self, message: Request | Response, flow: Flow) -> None:
-        """Take a message from the transports."""
+        """Take a message from the receiver."""
         if isinstance(message, Response):
             self._receive_response(message)
         elif message.method == "ACK":

@@ -73,8 +73,8 @@ class Streams:
 
     `receive` gets each whole message with its flow, in blocking style; `closed` is told the number
     of each that ends, with which what it was sent may be lost; `refuse` answers what can't be told
-    apart, before its connection is closed.  `admits` says whether a connection that comes is taken,
-    `keeps_waiting` whether one is not read for now.
+    apart, before its connection is closed.  `allows` returns True if a new connection is accepted,
+    `should_throttle` True if a connection is not read for now.
     """
 
     def __init__(
@@ -82,14 +82,16 @@ class Streams:
         receive: Receive,
         closed: Closed,
         refuse: Refuse,
+        allows: Callable[[Flow], bool],
+        should_throttle: Callable[[Flow], bool],
         clock: Callable[[], float],
     ) -> None:
         self.receive = receive
         self.closed = closed
         self.refuse = refuse
         self.clock = clock
-        self.admits: Callable[[Flow], bool] = lambda flow: True
-        self.keeps_waiting: Callable[[Flow], bool] = lambda flow: False
+        self.allows = allows
+        self.should_throttle = should_throttle
         self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
@@ -158,7 +160,7 @@ class Streams:
             sock.close()
             return
         flow = Flow("TCP", (host, port), remote, next(self._numbers))
-        if not self.admits(flow):
+        if not self.allows(flow):
             sock.close()
             return
         self._add(Connection(self, sock, flow, is_incoming=True), MESSAGE_SECONDS)
@@ -297,7 +299,7 @@ class Streams:
             give_up_at = waiting.pop(connection, None)
             if give_up_at is None:  # closed meanwhile, for the sake of another
                 continue
-            if self.keeps_waiting(connection.flow):
+            if self.should_throttle(connection.flow):
                 waiting[connection] = give_up_at
             else:
                 connection.go_on()

@@ -95,7 +95,7 @@ class Connection:
         for _ in range(TURN):
             if not self.is_open or self._is_made_to_wait:
                 return
-            if self._streams.keeps_waiting(self.flow):
+            if self._streams.should_throttle(self.flow):
                 self._wait()
                 break
             try:

@@ -57,7 +57,9 @@ class Game:
         self.chance = chance = random.Random(seed)
         self.asked_for: list[tuple[str, Event]] = []  # names that are being resolved
         self.world = world = World(settings={"sip_follow_redirects": chance.random() < 0.8})
-        world.server.proxy.forwarder.resolver = Resolver(self.resolve, lambda: world.now)
+        world.server.proxy.forwarder.resolver = Resolver(
+            self.resolve, lambda: world.now, world.server.transports.has_family
+        )
         self.method = chance.choice(("INVITE", "INVITE", "INVITE", "MESSAGE"))
         self.phones: list[Phone] = []
         self.q: dict[tuple[str, int], float] = {}
@@ -87,7 +89,7 @@ class Game:
             headers=(f"Max-Breadth: {self.breadth}",),
         )
         # From here on what is sent is read at once, but handlers have their turn at its end.
-        world.deliver = lambda data, source: world.server.transports.receive(  # type: ignore[method-assign]
+        world.deliver = lambda data, source: world.server.receiver.receive(  # type: ignore[method-assign]
             data, Flow("UDP", SERVER, source)
         )
         self.looks()

@@ -8,6 +8,7 @@ from sip.message.message import Message, Request, parse
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
 
 US: Endpoint = ("192.0.2.1", 5060)
@@ -63,6 +64,9 @@ class Hop:
         self.transports.add(Datagrams(self))
         self.transports.streams = self
         self.layer = Layer(self.transports, lambda: self.now)
+        self.receiver = Receiver(
+            lambda: self.now, self.transports, lambda flow: True, self.layer.deliver
+        )
         self.layer.start(self)
 
     def handle_ack(self, request: Request, flow: Flow) -> None:
@@ -98,7 +102,7 @@ class Hop:
     def hears(self, text: str, source: Endpoint = ALICE) -> None:
         """Take a message, in a greenlet of its own as a reader would be."""
         data = text.replace("\n", "\r\n").encode()
-        gevent.spawn(self.transports.receive, data, Flow("UDP", US, source))
+        gevent.spawn(self.receiver.receive, data, Flow("UDP", US, source))
         self.settles()
 
     def hears_message(self, message: Message, flow: Flow) -> None:

@@ -410,7 +410,7 @@ def test_a_field_that_nobody_can_read_is_a_complaint_and_no_traceback(hop: Hop, 
     caplog.set_level(logging.INFO)
     hop.handler = lambda request, upstream: request.required("subject")
     hop.hears(request("OPTIONS"))
-    assert hop.transports.counts["bad messages"] == 1
+    assert hop.receiver.counts["bad messages"] == 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
