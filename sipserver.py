@@ -57,16 +57,16 @@ SWITCH_INTERVAL = 0.0005
 
 def run(config: Config) -> int:
     """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP reloads."""
+    with long_lived_objects():  # before the logging: what dataset imports logs at once
+        from sip.listening import ListenError
+        from sip.store.database import DatabaseError
+        from webadmin.http.tls import CertificateError
     configure_logging(config)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stopping, hung_up = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
     gevent.signal_handler(signal.SIGHUP, hung_up.set)
-    with long_lived_objects():
-        from sip.listening import ListenError
-        from sip.store.database import DatabaseError
-        from webadmin.http.tls import CertificateError
     try:
         with ExitStack() as stack:
             service = build(config, hung_up, stack)
