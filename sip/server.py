@@ -25,10 +25,12 @@ from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches
 from sip.message.framing import PING
-from sip.monitor.events import AccountsRemoved, BansChanged, Bus, CredentialsChanged
+from sip.monitor.events import Bus
 from sip.monitor.refusals import Refusals
+from sip.store.accounts import Account, AccountsRemoved, CredentialsChanged
+from sip.store.bans import BansChanged
 from sip.store.bindings import BindingStore
-from sip.store.users import Account, Users
+from sip.store.users import Users
 from sip.transaction.layer import Layer
 from sip.transport.dns.cache import Ask
 from sip.transport.dns.client import NameServers

@@ -6,13 +6,8 @@ look-up in a dictionary: build the event only if `bus.has_listener(Class)`.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from sip.store.accounts import Account
-    from sip.store.bans import Ban
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +52,8 @@ class Reader:
 class Bus:
     """Hands each event to the listeners of its class, at once and in the order they were added.
 
-    A listener is called in the publisher's greenlet, so it may wait only where the publisher may.
-    An exception of a listener is logged; the other listeners are called all the same.
+    A listener is called in the publisher's greenlet and must not wait.  An exception of a listener
+    is logged; the other listeners are called all the same.
     """
 
     def __init__(self) -> None:
@@ -94,31 +89,3 @@ class Bus:
                 listener(event)
             except Exception:
                 log.exception("unhandled error of a listener to %s", type(event).__name__)
-
-
-# Changes of the store, for the parts of the server that keep a copy.  Their listeners may wait.
-
-
-@dataclass(frozen=True, slots=True)
-class AccountsRemoved:
-    """Accounts were removed or disabled, here or by another process."""
-
-    accounts: "Sequence[Account]"
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialsChanged:
-    """Accounts may log in now that could not before.
-
-    They are new or restored, have another password, or were enabled.
-    """
-
-    accounts: "Sequence[Account]"
-
-
-@dataclass(frozen=True, slots=True)
-class BansChanged:
-    """All bans and trusted networks of the database, after a change by this or another process."""
-
-    bans: "Sequence[Ban]"
-    trusted: Sequence[str]

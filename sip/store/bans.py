@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from ipaddress import ip_address
 
-from sip.monitor.events import BansChanged, Bus
+from sip.monitor.events import Bus
 from sip.operator_values import network_text, parse_network
 from sip.store.database import Database, DatabaseError, Tables, fetch
 
@@ -41,6 +41,14 @@ def parse_banned(text: str) -> str:
     if network.version == 6 and network.prefixlen > 64:
         return str(network.supernet(new_prefix=64))
     return network_text(network)
+
+
+@dataclass(frozen=True, slots=True)
+class BansChanged:
+    """Event: all bans and trusted networks, after a change by this or another process."""
+
+    bans: Sequence[Ban]
+    trusted: Sequence[str]
 
 
 class Bans:

@@ -12,10 +12,11 @@ from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.memory import long_lived_objects, release_memory
-from sip.monitor.events import AccountsRemoved, CredentialsChanged
 from sip.store import bulk_write as bulk
 from sip.store.accounts import (
     Account,
+    AccountsRemoved,
+    CredentialsChanged,
     ha1s,
     normalized,
 )

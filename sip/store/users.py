@@ -7,10 +7,12 @@ from time import time
 from typing import Any
 
 from sip.memory import long_lived_objects
-from sip.monitor.events import AccountsRemoved, Bus, CredentialsChanged
+from sip.monitor.events import Bus
 from sip.store.accounts import (
     Account,
+    AccountsRemoved,
     AccountTable,
+    CredentialsChanged,
     NoSuchUser,
     UserExists,
     check_display_name,

@@ -10,8 +10,7 @@ from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_USER
 from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
-from sip.monitor.events import CredentialsChanged
-from sip.store.accounts import full_name
+from sip.store.accounts import CredentialsChanged, full_name
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from sip.monitor.events import BansChanged
-from sip.store.bans import MAX_BANS, REMEMBERED, Ban, Bans, NoSuchBan, parse_banned
+from sip.store.bans import MAX_BANS, REMEMBERED, Ban, Bans, BansChanged, NoSuchBan, parse_banned
 from sip.store.database import Database, DatabaseError, write_many
 
 NOW = int(time.time())

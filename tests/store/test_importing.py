@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from sip.monitor.events import AccountsRemoved, CredentialsChanged
 from sip.store import csv_file as sheets
+from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.importing import (
     BadFile,

@@ -8,8 +8,8 @@ from contextlib import closing
 import gevent
 import pytest
 
-from sip.monitor.events import AccountsRemoved, CredentialsChanged
 from sip.store import users as users_module
+from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.users import NoSuchUser, UserExists, Users

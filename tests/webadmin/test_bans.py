@@ -3,8 +3,7 @@
 import pytest
 
 from sip.config import Config
-from sip.monitor.events import BansChanged
-from sip.store.bans import Ban
+from sip.store.bans import Ban, BansChanged
 from tests.webadmin.conftest import REALM
 
 

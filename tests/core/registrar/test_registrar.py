@@ -11,7 +11,7 @@ from sip.core.registrar.registrar import (
 from sip.core.uas import check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
-from sip.monitor.events import AccountsRemoved
+from sip.store.accounts import AccountsRemoved
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
 
