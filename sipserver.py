@@ -1,23 +1,308 @@
-"""The server's command line.  `python sipserver.py` runs the registrar, the proxy and the admin."""
+"""The entry point: runs a command, or puts database, SIP and web admin together and runs them.
+
+What takes long to import, half a second in all, is imported by the functions that need it: so
+`-help` answers at once.
+"""
 
 from gevent import monkey
 
 monkey.patch_all()
 
+import gc
+import logging
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
-from sip.cli.main import main
-from sip.config import Config
+import gevent
+from gevent.event import Event
+
+from sip import systemd
+from sip.cli.main import main, settings
+from sip.config import CommandError, Config
+from sip.logs import configure_logging
 from sip.memory import long_lived_objects
+from sip.reload import reload
+
+if TYPE_CHECKING:
+    from sip.control.server import ControlServer
+    from sip.server import SipServer
+    from sip.store.admin import Admin, FirstPassword
+    from sip.store.database import Database
+    from webadmin.context import Site
+    from webadmin.http.server import WebServer
+
+log = logging.getLogger("sipserver")
+
+# The environment variable with the web admin's password, for deploys without a terminal.
+ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password
+
+# The author of a password that is set at the start, in the audit.
+SERVER = "the server"
+
+# Seconds until a change by another process, `users add` for example, is noticed.
+POLL_SECONDS = 0.25
+
+# Seconds between two removals of deleted accounts that can no longer be restored.
+PURGE_SECONDS = 60.0
+
+# Longest time that the database thread holds the interpreter, in seconds, while it reads many
+# rows: with Python's 5 ms no datagram would be read for as long.
+SWITCH_INTERVAL = 0.0005
 
 
 def run(config: Config) -> int:
-    """Run the server until SIGTERM or SIGINT, and return the exit code."""
-    # Imported here, for it takes half a second and `-help` needs none of it.
-    with long_lived_objects():
-        from webadmin import service
+    """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP reloads."""
+    with long_lived_objects():  # before the logging: what dataset imports logs at once
+        from sip.listening import ListenError
+        from sip.store.database import DatabaseError
+        from webadmin.http.tls import CertificateError
+    configure_logging(config)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    stopping, hung_up = Event(), Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    gevent.signal_handler(signal.SIGHUP, hung_up.set)
+    try:
+        with ExitStack() as stack:
+            service = build(config, hung_up, stack)
+            service.start()
+            # All objects of now live as long as the server, so the collector need not examine
+            # them; and there are few reference cycles, so it may run more rarely.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
+            systemd.notify(systemd.READY)
+            stopping.wait()
+            systemd.notify(systemd.STOPPING)
+            log.info("stopping")
+            service.drain()
+    except (DatabaseError, ListenError, CertificateError) as error:
+        raise CommandError(str(error)) from None
+    return 0
 
-    return service.run(config)
+
+def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
+    """Build all parts over one database; `stack` closes them in reverse order.
+
+    Raises DatabaseError, or CommandError for a password in the environment that cannot be used.
+    """
+    with long_lived_objects():
+        from sip.control.handlers import control_handlers
+        from sip.control.protocol import control_path
+        from sip.control.server import ControlServer
+        from sip.monitor.events import Bus
+        from sip.server import SipServer
+        from sip.store.admin import Admin
+        from sip.store.audit import Audit
+        from sip.store.bans import Bans
+        from sip.store.bindings import BindingStore
+        from sip.store.database import Database
+        from sip.store.directory import Directory
+        from sip.store.users import Users
+        from webadmin.app import build as build_pages
+        from webadmin.context import Site
+        from webadmin.http import server as http
+        from webadmin.warnings import advice
+    bus = Bus()
+    database = stack.enter_context(Database(config.db_path))
+    users = Users(database, config.sip_realm, bus=bus)
+    admin = Admin(database)
+    first_password = _first_password(admin)
+    bindings = stack.enter_context(closing(BindingStore(database)))
+    server = SipServer(config, users, bindings, database.secret("ticket"), bus)
+    bans = Bans(database, bus=bus)
+    server.guard.on_ban = bans.keep
+    bans.reload()
+    stack.callback(server.stop)
+    site = Site(
+        config,
+        users,
+        Directory(database, users),
+        admin,
+        Audit(database),
+        server.location,
+        bans,
+        environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
+        listening=server.listening,
+        guard=server.guard,
+        refusals=server.request_log.refusals,
+        advice=lambda: tuple(advice(site.config, users, server.granted_buffers)),
+    )
+    stack.callback(site.close)
+    control = ControlServer(control_path(config.db_path), control_handlers(server.guard))
+    return Service(
+        database,
+        server,
+        site,
+        control,
+        listen_web=lambda: http.listen(config, build_pages(site)),
+        first_password=first_password,
+        hung_up=hung_up,
+        stack=stack,
+    )
+
+
+class Service:
+    """SIP and the web admin over one database.
+
+    `listen_web` opens the sockets of the web admin.  `first_password` is set as the web admin's
+    password by `start`.  Each time `hung_up` is set, settings, certificate and accounts are
+    reloaded.  `stack` closes what `start` has opened.
+    """
+
+    def __init__(
+        self,
+        database: "Database",
+        server: "SipServer",
+        site: "Site",
+        control: "ControlServer",
+        *,
+        listen_web: Callable[[], "WebServer"],
+        first_password: "FirstPassword | None",
+        hung_up: Event,
+        stack: ExitStack,
+    ) -> None:
+        self._database = database
+        self._server = server
+        self._site = site
+        self._control = control
+        self._listen_web = listen_web
+        self._first_password = first_password
+        self._hung_up = hung_up
+        self._stack = stack
+        self._web: WebServer
+
+    def start(self) -> None:
+        """Listen, and serve.  Raises ListenError or CertificateError.
+
+        All sockets are opened before anything is written or printed, so a start that fails changes
+        nothing.
+        """
+        from sip.listening import transports_of
+        from webadmin.encryption import is_exposed
+
+        config, users = self._site.config, self._site.users
+        if not len(users):
+            log.info(
+                "there are no users yet: add one with `python sipserver.py users add NAME`,"
+                " or in the web admin"
+            )
+        if users.warning:
+            log.warning(users.warning)
+        self._server.listen()
+        transports = " and ".join(transports_of(self._server.listening()))
+        log.info("SIP listens on %s, %s", config.sip_addr, transports)
+        self._web = self._listen_web()
+        self._stack.callback(self._web.stop)
+        self._stack.callback(self._control.stop)
+        self._control.start()
+        scheme = "HTTPS" if config.web_cert else "HTTP"
+        log.info("web admin listens on %s, %s", config.web_addr, scheme)
+        if is_exposed(config):
+            log.warning(
+                "the web admin can be reached from other machines, and is not encrypted: set"
+                " -web.cert and -web.key, or -web.addr 127.0.0.1:%d behind a proxy with TLS",
+                config.web_addr.port,
+            )
+        self._database.remember("realm", config.sip_realm)
+        self._set_first_password()
+        self._web.start()
+        self._server.start()
+        self._server.load()  # last, so that the pages are there while bindings are loaded
+        for work in (self._watch_database, self._reload_on_hangup):
+            self._stack.callback(gevent.spawn(work).kill)
+
+    def _set_first_password(self) -> None:
+        """Set the web admin's password of this start, and print it if it was generated."""
+        from sip.store.audit import Act
+
+        first, self._first_password = self._first_password, None
+        if first and self._site.admin.set_first_password(first, print_password):
+            self._site.audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
+
+    def drain(self) -> None:
+        """Accept no new work, and wait for what is pending."""
+        gevent.joinall([gevent.spawn(self._server.drain), gevent.spawn(self._web.stop)])
+
+    def _watch_database(self) -> None:
+        """Reload accounts and bans when another process has changed the database; never ends."""
+        from sip.store.database import DatabaseError
+
+        purge_at = 0.0
+        has_changed, last_error = False, ""
+        while True:
+            gevent.sleep(POLL_SECONDS)
+            try:
+                has_changed = self._database.changed_elsewhere() or has_changed
+                if has_changed:
+                    self._site.users.reload()
+                    self._site.bans.reload()
+                has_changed, last_error = False, ""
+                if time.monotonic() >= purge_at:
+                    purge_at = time.monotonic() + PURGE_SECONDS
+                    self._site.users.forget_removed()
+            except DatabaseError as error:
+                if str(error) != last_error:  # it is tried again each time, and logged once
+                    last_error = str(error)
+                    log.error("accounts and bans may be out of date: %s", error)
+            except Exception:
+                # The loop goes on after any error: the next change must be noticed.
+                log.exception("accounts and bans may be out of date")
+
+    def _reload_on_hangup(self) -> None:
+        """After each SIGHUP reload what can be: settings, the certificate and accounts."""
+        from sip.store.database import DatabaseError
+        from webadmin.http.tls import CertificateError
+
+        while self._hung_up.wait():
+            self._hung_up.clear()
+            systemd.notify(systemd.reloading())
+            try:
+                outcome = reload(self._site.config, settings(sys.argv[1:]))
+            except CommandError as error:
+                log.error("cannot reload the settings: %s", error)
+            else:
+                self._site.config = outcome.config
+                configure_logging(outcome.config)
+                self._server.reconfigure(outcome.config)
+                log.info("settings reloaded: %s", outcome)
+            try:
+                self._web.renew_certificate()
+            except CertificateError as error:
+                log.error("cannot reload the certificate: %s", error)
+            try:
+                self._site.users.reload()
+            except DatabaseError as error:
+                log.error("cannot reload the accounts: %s", error)
+            systemd.notify(systemd.READY)
+
+
+def _first_password(admin: "Admin") -> "FirstPassword | None":
+    """Return the web admin's password that this start has to set.  Raises CommandError."""
+    from sip.store.admin import password_weakness
+
+    password = os.environ.get(ADMIN_PASSWORD) or ""
+    try:
+        first = admin.first_password(password)
+    except ValueError as error:
+        raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
+    if why := password_weakness(password):
+        log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
+    return first
+
+
+def print_password(password: str) -> None:
+    """Print the generated password of the first start; it is shown only then."""
+    print(
+        f"The password of `admin` in the web admin is  {password}\n"
+        "It is shown only now; `python sipserver.py admin password` sets another.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

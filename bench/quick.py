@@ -24,6 +24,7 @@ from accounts import MemoryBindingStore, MemoryUsers
 from gevent.hub import Hub
 
 from sip.config import Config
+from sip.monitor.events import Bus
 from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.greenlet_pool import GreenletPool
@@ -107,10 +108,11 @@ class Bench:
             self.users.add(f"u{user}", "secret")
         self.wire = Wire(gevent.get_hub())
         self.server = SipServer(
-            Config(sip_realm=REALM), self.users, MemoryBindingStore(), b"0123456789abcdef"
+            Config(sip_realm=REALM), self.users, MemoryBindingStore(), b"0123456789abcdef", Bus()
         )
+        self.server.dispatcher.finish_loading()
         self.server.transports.add(self.wire)
-        self.wire.receive = self.server.transports.receive
+        self.wire.receive = self.server.receiver.receive
         self.round = 0
 
     def pairs(self) -> float:

@@ -10,7 +10,7 @@ from sip.config import Address, host_port
 from sip.transport.tcp import TcpCarrier
 from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports
-from sip.transport.udp import RECEIVE_BUFFER_BYTES, UdpSocket, Unreachable
+from sip.transport.udp import RECEIVE_BUFFER_BYTES, Receive, UdpSocket, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +58,21 @@ def hosts_of(address: Address) -> list[str]:
 
 
 def open_sockets(
-    address: Address, transports: Transports, streams: TcpCarrier, unreachable: Unreachable
+    address: Address,
+    transports: Transports,
+    streams: TcpCarrier,
+    receive: Receive,
+    unreachable: Unreachable,
 ) -> list[UdpSocket]:
-    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open."""
+    """Open the UDP and TCP sockets of SIP.  Raises ListenError, with none left open.
+
+    `receive` gets each datagram; `unreachable` the quoted datagram of each ICMP error.
+    """
     opened = []
     for host in hosts_of(address):
         transport = UDP
         try:
-            sock = UdpSocket((host, address.port), transports.receive, unreachable)
+            sock = UdpSocket((host, address.port), receive, unreachable)
             transports.add(sock)
             transport = streams.transport
             streams.listen((host, sock.port))

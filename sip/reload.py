@@ -1,12 +1,12 @@
-"""Settings that have changed while the server runs: which it takes over, and which have to wait."""
+"""Reload of the settings: which ones a running server can change, and which need a restart."""
 
 from dataclasses import replace
 from typing import NamedTuple
 
 from sip.config import SETTINGS, Config
 
-# What a running server takes over, by `configure_logging` and `SipServer.take_over`.  All else is
-# asked once, at the start: sockets, the file, the realm that the accounts were made for.
+# The settings that a running server changes, by `configure_logging` and `SipServer.reconfigure`.
+# All others are read once, at the start: sockets, the database, the realm of the accounts.
 RELOADABLE = frozenset(
     {
         "guard_trusted",
@@ -26,35 +26,35 @@ RELOADABLE = frozenset(
 
 
 class Reload(NamedTuple):
-    """What comes of reading the settings anew.
+    """The outcome of a reload.
 
-    `config` is what the server goes on with; `taken` are the names of settings that are others in
-    it, `waiting` those that only a restart can change.
+    `config` has the settings from now on; `changed` are the names of those that changed in it,
+    `need_restart` the names of those that only a restart can change.
     """
 
     config: Config
-    taken: list[str]
-    waiting: list[str]
+    changed: list[str]
+    need_restart: list[str]
 
     def __str__(self) -> str:
-        """The line for the log; without values, for one of them may be a password."""
-        parts = [f"taken over: {', '.join(self.taken) or 'nothing'}"]
-        if self.waiting:
-            parts.append(f"only a restart changes {', '.join(self.waiting)}")
+        """Return text for the log, without values: one of them may be a password."""
+        parts = [f"changed {', '.join(self.changed) or 'nothing'}"]
+        if self.need_restart:
+            parts.append(f"restart needed for {', '.join(self.need_restart)}")
         return "; ".join(parts)
 
 
 def reload(running: Config, wanted: Config) -> Reload:
-    """Take of `wanted` what can be taken while the server runs.  Raises ConfigError."""
+    """Return `running` with the settings of `wanted` that can change now.  Raises ConfigError."""
     changed = [
         entry
         for entry in SETTINGS.values()
         if getattr(running, entry.attribute) != getattr(wanted, entry.attribute)
     ]
-    taken = [entry for entry in changed if entry.attribute in RELOADABLE]
-    values = {entry.attribute: getattr(wanted, entry.attribute) for entry in taken}
+    reloadable = [entry for entry in changed if entry.attribute in RELOADABLE]
+    values = {entry.attribute: getattr(wanted, entry.attribute) for entry in reloadable}
     return Reload(
         replace(running, **values),
-        [entry.name for entry in taken],
+        [entry.name for entry in reloadable],
         [entry.name for entry in changed if entry.attribute not in RELOADABLE],
     )

@@ -23,7 +23,6 @@ class MemoryUsers:
 
     def __init__(self, realm: str) -> None:
         self.main = realm
-        self.on_gone = lambda accounts: None
         self._ids = itertools.count(1)
         self.accounts: dict[tuple[str, str], MemoryAccount] = {}
         self._realms = frozenset({realm})

@@ -70,7 +70,7 @@ class MemoryStreams:
 
     def _end(self, number: int) -> None:
         self._opened = {remote: known for remote, known in self._opened.items() if known != number}
-        gevent.get_hub().loop.run_callback(self.world.server.layer.closed, number)
+        gevent.get_hub().loop.run_callback(self.world.server.connection_closed, number)
 
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self.phones

@@ -1,9 +1,10 @@
-"""The house: who may import whom, where gevent and dataset are, how long a file may get."""
+"""The house: which module may reach which, where gevent and dataset are, how long a file may be."""
 
 import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,59 +21,168 @@ SOURCES = sorted(
 NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-# Each may import those before it.
-LAYERS = ["sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.server"]
+# The layers of SIP, from the bottom up: none reaches a later one.
+LAYERS = [
+    ["sip.message"],
+    ["sip.transport"],
+    ["sip.transaction"],
+    ["sip.core"],
+    ["sip.dispatcher"],
+    ["sip.server"],
+    ["webadmin"],
+    ["sipserver"],
+]
+# The parts of the core, likewise; those of one line may reach each other.
+CORE = [
+    [f"sip.core.{name}" for name in ("errors", "domains", "trunk", "target", "causes", "uas")],
+    ["sip.core.stateless", "sip.core.options"],
+    ["sip.core.guard"],
+    ["sip.core.auth"],
+    ["sip.core.registrar", "sip.core.request_log"],
+    ["sip.core.proxy"],
+]
+SIP_LAYERS = ("sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.dispatcher")
+# What the modules of a prefix must not reach, by whatever chain of imports.
+FORBIDDEN = {
+    "sip": ("webadmin", "sipserver"),
+    "sip.store": (*SIP_LAYERS, "sip.server", "sip.config"),
+    "sip.monitor": (*SIP_LAYERS, "sip.server", "sip.store", "sip.config"),
+    "sip.message": ("sip.store", "sip.monitor", "sip.config"),
+    "sip.transport": ("sip.store", "sip.config"),
+    "sip.transaction": ("sip.store", "sip.config"),
+    "sip.core": ("sip.config",),
+}
+# What `-help` must not wait for: packages and modules that take long to import.
+SLOW = ("dataset", "sqlalchemy", "bottle", "webadmin", "sip.server", "sip.transport", "sip.store")
 GEVENT_IN = re.compile(
-    r"sipserver\.py|sip/(server|control/server)\.py|sip/transport/(dns/)?\w+\.py|sip/transaction/mailbox\.py"
-    r"|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
+    r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
+    r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
 )
 MAX_LINES = 500
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-
-
 def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    """The name of a module; that of a package for its __init__."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def layer_of(module: str) -> int | None:
-    for number, layer in enumerate(LAYERS):
-        if module == layer or module.startswith(layer + "."):
-            return number
-    return None
+PATHS = {module_of(path): path for path in SOURCES}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_imports_run_one_way(path: Path):
-    own = layer_of(module_of(path))
-    for module in imports(path):
-        other = layer_of(module)
-        if own is not None and other is not None:
-            assert other <= own, f"{module} stands above"
-        if module_of(path).startswith(("sip.store", "sip.monitor")):
-            assert other is None, f"what is kept knows nothing of SIP, {module} does"
-        if path.parts[len(ROOT.parts)] == "sip":
-            assert not module.startswith("webadmin")
+def is_within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_gevent_and_dataset_stay_in_their_rooms(path: Path):
-    name = str(path.relative_to(ROOT))
-    for module in imports(path):
-        package = module.partition(".")[0]
+def imported(nodes: Iterator[ast.AST]) -> Iterator[str]:
+    """Every module that is imported, of `from a import b` both a and a.b, and their packages."""
+    for node in nodes:
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def at_start(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module that run when it is imported."""
+    for node in ast.iter_child_nodes(tree):
+        is_for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if not is_for_types and not isinstance(node, ast.FunctionDef | ast.Lambda):
+            yield node
+            yield from at_start(node)
+
+
+@cache
+def imports(module: str, *, start: bool = False) -> frozenset[str]:
+    """What a module imports, wherever in it; with `start` only what it imports at once."""
+    tree = ast.parse(PATHS[module].read_text())
+    return frozenset(imported(at_start(tree) if start else ast.walk(tree)))
+
+
+@cache
+def reached(module: str, *, start: bool = False) -> dict[str, str]:
+    """All that a module imports, itself or by others, each with the module that imports it."""
+    by: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        here = waiting.pop()
+        for name in sorted(imports(here, start=start)):
+            if name not in by and name != module:
+                by[name] = here
+                if name in PATHS:
+                    waiting.append(name)
+    return by
+
+
+def chain(module: str, target: str, *, start: bool = False) -> str:
+    """The way from a module to one that it reaches."""
+    by, way = reached(module, start=start), [target]
+    while way[-1] != module:
+        way.append(by[way[-1]])
+    return " → ".join(reversed(way))
+
+
+def violations(module: str, forbidden: tuple[str, ...], *, start: bool = False) -> list[str]:
+    """The ways by which a module reaches what it must not."""
+    return [
+        chain(module, name, start=start)
+        for name in reached(module, start=start)
+        if any(is_within(name, prefix) for prefix in forbidden)
+        # The packages themselves have no code.
+        and not (name in PATHS and PATHS[name].name == "__init__.py")
+    ]
+
+
+def later_than(module: str, order: list[list[str]]) -> tuple[str, ...]:
+    """What stands after a module in an order; nothing for one that is not in it."""
+    for number, prefixes in enumerate(order):
+        if any(is_within(module, prefix) for prefix in prefixes):
+            return tuple(prefix for later in order[number + 1 :] for prefix in later)
+    return ()
+
+
+@pytest.mark.parametrize("module", PATHS)
+def test_no_chain_of_imports_leads_to_a_later_layer(module: str):
+    forbidden = later_than(module, LAYERS) + later_than(module, CORE)
+    for prefix, names in FORBIDDEN.items():
+        if is_within(module, prefix):
+            forbidden += names
+    assert not violations(module, forbidden)
+
+
+def test_every_part_of_the_core_has_its_place_in_the_order():
+    placed = [prefix for prefixes in CORE for prefix in prefixes]
+    inner = [module for module in PATHS if module.startswith("sip.core.")]
+    assert [m for m in inner if not any(is_within(m, prefix) for prefix in placed)] == []
+    assert [p for p in placed if p not in PATHS] == []
+
+
+def test_the_help_is_shown_before_slow_imports():
+    assert not violations("sipserver", SLOW, start=True)
+    assert not [name for name in SLOW if name in reached("sipserver", start=True)]
+
+
+@pytest.mark.parametrize("module", PATHS)
+def test_gevent_and_dataset_stay_in_their_rooms(module: str):
+    name = str(PATHS[module].relative_to(ROOT))
+    for package in {each.partition(".")[0] for each in imports(module)}:
         if package in ("gevent", "greenlet"):
-            assert GEVENT_IN.fullmatch(name), f"{name} imports {module}"
+            assert GEVENT_IN.fullmatch(name), f"{name} imports {package}"
         if package in ("dataset", "sqlalchemy"):
-            assert name == "sip/store/database.py", f"{name} imports {module}"
-        if name.startswith("sip/message/"):
-            assert package == "sip" or package in sys.stdlib_module_names
+            assert name == "sip/store/database.py", f"{name} imports {package}"
+
+
+@pytest.mark.parametrize("module", [m for m in PATHS if is_within(m, "sip.message")])
+def test_messages_need_the_standard_library_alone(module: str):
+    for name in reached(module):
+        if name != "sip":
+            package = name.partition(".")[0]
+            assert is_within(name, "sip.message") or package in sys.stdlib_module_names, name
 
 
 @pytest.mark.parametrize(

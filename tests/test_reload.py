@@ -17,13 +17,11 @@ def test_what_can_be_taken_is_and_the_rest_is_named():
     wanted = Config(sip_keepalive=0, sip_domains=("b.test",), log_level="debug")
     outcome = reload(running, wanted)
     assert outcome.config == Config(sip_domains=("b.test",), log_level="debug")
-    assert str(outcome) == (
-        "taken over: sip.domains, log.level; only a restart changes sip.keepalive"
-    )
+    assert str(outcome) == ("changed sip.domains, log.level; restart needed for sip.keepalive")
 
 
 def test_where_nothing_has_changed_that_is_said():
-    assert str(reload(Config(), Config())) == "taken over: nothing"
+    assert str(reload(Config(), Config())) == "changed nothing"
 
 
 def test_the_names_of_what_is_taken_over_are_names_of_settings():
@@ -34,7 +32,7 @@ def test_a_server_goes_on_with_other_names_gateways_and_limits():
     world = World(settings={"sip_trunk": parse_trunks("0=sip:192.0.2.77")})
     server = world.server
     assert server.trunks.is_gateway(("192.0.2.77", 5060))
-    server.take_over(
+    server.reconfigure(
         Config(
             sip_realm="example.com",
             sip_domains=("more.test",),

@@ -18,7 +18,7 @@ class Watched(World):
     def deliver(self, data: bytes, source: Endpoint | Flow) -> None:
         """Let the server read a datagram."""
         flow = source if isinstance(source, Flow) else Flow("UDP", SERVER, source)
-        self.readers.append(gevent.spawn(self.server.transports.receive, data, flow))
+        self.readers.append(gevent.spawn(self.server.receiver.receive, data, flow))
         self.settle()
 
     def carry(self, data: bytes, flow: Flow) -> None:

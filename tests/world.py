@@ -19,8 +19,8 @@ from sip.config import Config
 from sip.message.framing import PING
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Message, Request, Response, parse
+from sip.monitor.events import Bus
 from sip.server import SipServer
-from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Endpoint, Flow
 
 REALM = "example.com"
@@ -48,23 +48,33 @@ class World:
         self._starts = itertools.count(1)
         self.start_server()
 
-    def start_server(self) -> None:
-        """Start the server, or start it again with what was kept."""
+    def start_server(self, *, loads: bool = True) -> None:
+        """Start the server, or start it again; the stored bindings are read if `loads`."""
         self.config = Config(**({"sip_realm": REALM} | self.settings))
+        self.bus = Bus()
         self.server = SipServer(
             self.config,
             self.users,
             self.bindings,
             b"a secret of 16 octets or more",
+            self.bus,
             clock=lambda: self.now,
             unix_clock=lambda: self.now + self.unix_start,
-            resolver=Resolver(self.zone, lambda: self.now),
+            ask=self.zone,
+            hosts=lambda name: (),
         )
         self.server.transports.add(MemorySocket(self, SERVER))
         self.streams = MemoryStreams(self, 1000 * next(self._starts))
         self.server.transports.add_carrier(self.streams.transport, self.streams)
         self.server.trunks.refresh()
+        if loads:
+            self.finish_loading()
+
+    def finish_loading(self) -> None:
+        """Read the stored bindings, and let the server serve all requests."""
         self.server.location.load(self.bindings.load(self.now + self.unix_start))
+        self.server.dispatcher.finish_loading()
+        self.settle()
 
     def phone(
         self,
@@ -99,7 +109,7 @@ class World:
     def deliver(self, data: bytes, source: Endpoint | Flow) -> None:
         """Let the server read a message, and do all that it does at once."""
         flow = source if isinstance(source, Flow) else Flow("UDP", SERVER, source)
-        gevent.spawn(self.server.transports.receive, data, flow)
+        gevent.spawn(self.server.receiver.receive, data, flow)
         self.settle()
 
     def settle(self) -> None:

@@ -20,6 +20,7 @@ HOT = [
     "sip/transaction/*.py",
     "sip/core/**/*.py",
     "sip/transport/flow.py",
+    "sip/transport/receiver.py",
     "sip/transport/transports.py",
 ]
 

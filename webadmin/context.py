@@ -120,7 +120,9 @@ class Site:
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     environment_password: bool = False
-    guard: Guard = field(default_factory=lambda: Guard(time.monotonic, time.time, (), _nowhere))
+    guard: Guard = field(
+        default_factory=lambda: Guard(time.monotonic, time.time, (), _nowhere, lambda rules: False)
+    )
     refusals: Refusals = field(default_factory=lambda: Refusals(time.time))
     _notes: dict[int, Note] = field(default_factory=dict)
 

@@ -4,7 +4,8 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sip.memory import release_memory
@@ -183,6 +184,23 @@ class Account:
 
     def __repr__(self) -> str:  # the HA1s stay out of logs and tracebacks
         return f"<Account {self.id} {self.username!r} realm={self.realm!r} enabled={self.enabled}>"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsRemoved:
+    """Event: accounts were removed or disabled, by this or another process."""
+
+    accounts: Sequence[Account]
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsChanged:
+    """Event: accounts may log in now that could not before.
+
+    They are new or restored, have another password, or were enabled.
+    """
+
+    accounts: Sequence[Account]
 
 
 class AccountTable:

@@ -1,10 +1,11 @@
 """Addresses that are banned, and networks that never are: what outlives a restart of the guard."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from ipaddress import ip_address
 
+from sip.monitor.events import Bus
 from sip.operator_values import network_text, parse_network
 from sip.store.database import Database, DatabaseError, Tables, fetch
 
@@ -42,22 +43,30 @@ def parse_banned(text: str) -> str:
     return network_text(network)
 
 
+@dataclass(frozen=True, slots=True)
+class BansChanged:
+    """Event: all bans and trusted networks, after a change by this or another process."""
+
+    bans: Sequence[Ban]
+    trusted: Sequence[str]
+
+
 class Bans:
     """The bans and the trusted networks in the file.
 
-    `on_change` is told all that is in it, whoever has changed it.
+    After each change BansChanged is published on `bus`, in the greenlet of the caller.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, bus: Bus | None = None) -> None:
         self.database = database
-        self.on_change: Callable[[Sequence[Ban], Sequence[str]], object] = lambda *everything: None
+        self.bus = bus or Bus()
         self._coming: dict[str, Ban] = {}  # on their way into the file
 
     def reload(self) -> None:
-        """Tell what is in the file."""
+        """Publish what is in the file."""
         bans, trusted = self.database.read(_everything)
         known = {ban.address: ban for ban in bans} | self._coming
-        self.on_change([*known.values()], trusted)
+        self.bus.publish(BansChanged([*known.values()], trusted))
 
     def list(self, now: float) -> list[Ban]:
         """Give those that hold at Unix time `now`, the latest first."""

@@ -15,6 +15,8 @@ from sip.memory import long_lived_objects, release_memory
 from sip.store import bulk_write as bulk
 from sip.store.accounts import (
     Account,
+    AccountsRemoved,
+    CredentialsChanged,
     ha1s,
     normalized,
 )
@@ -170,8 +172,8 @@ def apply(
         in_thread(lambda: _generate(plan, sheet))
     plan = users.database.run(merge, then=remember)
     if plan.disabled:
-        users.on_gone(plan.disabled)
-    users.on_credentials_changed(let_in)
+        users.bus.publish(AccountsRemoved(plan.disabled))
+    users.bus.publish(CredentialsChanged(let_in))
     return plan.report
 
 

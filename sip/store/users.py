@@ -7,9 +7,12 @@ from time import time
 from typing import Any
 
 from sip.memory import long_lived_objects
+from sip.monitor.events import Bus
 from sip.store.accounts import (
     Account,
+    AccountsRemoved,
     AccountTable,
+    CredentialsChanged,
     NoSuchUser,
     UserExists,
     check_display_name,
@@ -40,18 +43,17 @@ class Users:
     NFC (RFC 7616 §4); an account that an earlier version stored in another form keeps it.
 
     `warning` is a sentence for the operator when the HA1s of some accounts were made for another
-    name of the main realm.  `on_gone` is called with the accounts that were removed or disabled,
-    here or by another process, in the greenlet that asked: their phones must ring no more.
-    `on_credentials_changed` is called likewise with those that may be let in now and could not be
-    before: new and restored ones, those with another password, those that were enabled.
+    name of the main realm.  AccountsRemoved and CredentialsChanged are published on `bus`, in the
+    greenlet of the caller, which waits for the listeners.
     """
 
-    def __init__(self, database: Database, realm: str = "go-sip-server") -> None:
+    def __init__(
+        self, database: Database, realm: str = "go-sip-server", *, bus: Bus | None = None
+    ) -> None:
         check_realm(realm)
         self.realm = realm
         self.database = database
-        self.on_gone: Callable[[Sequence[Account]], object] = lambda accounts: None
-        self.on_credentials_changed: Callable[[Sequence[Account]], object] = lambda accounts: None
+        self.bus = bus or Bus()
         self._table = AccountTable(realm)
         database.run(self._begin)
         self.reload()
@@ -105,7 +107,7 @@ class Users:
 
         account = self.database.run(add, then=self._put)
         _warn_if_weak(username, password)
-        self.on_credentials_changed([account])
+        self.bus.publish(CredentialsChanged([account]))
         return account
 
     def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
@@ -127,7 +129,7 @@ class Users:
                 self._table.put(hidden)
 
         account, _ = self.database.run(remove, then=forget)
-        self.on_gone([account])
+        self.bus.publish(AccountsRemoved([account]))
 
     def restore(self, number: int) -> Account:
         """Bring back the account that had this id, as it was; its phones must register anew.
@@ -147,7 +149,7 @@ class Users:
             raise NoSuchUser("that account was deleted over an hour ago, and cannot be restored")
 
         account = self.database.run(restore, then=self._put)
-        self.on_credentials_changed([account])
+        self.bus.publish(CredentialsChanged([account]))
         return account
 
     def forget_removed(self, now: float | None = None) -> None:
@@ -170,7 +172,7 @@ class Users:
             lambda account: self._secrets(account.username, realm, password),
         )
         _warn_if_weak(username, password)
-        self.on_credentials_changed([account])
+        self.bus.publish(CredentialsChanged([account]))
 
     def secrets(self, username: str, realm: str | None = None) -> dict[str, Any]:
         """Return what the file has of a password, for `put_back`.  Raises NoSuchUser."""
@@ -185,7 +187,7 @@ class Users:
     def put_back(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
         """Restore the password that `secrets` was read of.  Raises NoSuchUser."""
         account = self._update(username, realm, None, lambda account: secrets)
-        self.on_credentials_changed([account])
+        self.bus.publish(CredentialsChanged([account]))
 
     def set_display_name(
         self,
@@ -205,14 +207,15 @@ class Users:
         """Let an account register and call again.  Raises NoSuchUser."""
         values = {"enabled": 1, "updated_at": int(time())}
         account = self._update(username, realm, number, lambda account: values)
-        self.on_credentials_changed([account])
+        self.bus.publish(CredentialsChanged([account]))
 
     def disable(
         self, username: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
         """Keep an account, and refuse it.  Raises NoSuchUser."""
         values = {"enabled": 0, "updated_at": int(time())}
-        self.on_gone([self._update(username, realm, number, lambda account: values)])
+        account = self._update(username, realm, number, lambda account: values)
+        self.bus.publish(AccountsRemoved([account]))
 
     def reload(self) -> None:
         """Read all accounts anew, after another process has changed the file.
@@ -237,14 +240,14 @@ class Users:
 
         self.database.read(build, then=swap)
         if gone:
-            self.on_gone(gone)
+            self.bus.publish(AccountsRemoved(gone))
         if changed:
-            self.on_credentials_changed(changed)
+            self.bus.publish(CredentialsChanged(changed))
 
     def take_over(self, accounts: Iterable[Account]) -> Sequence[Account]:
         """Enter accounts that have just been written.  For functions in the owner thread.
 
-        Return those that `on_credentials_changed` is to be called with.
+        Return those to publish as CredentialsChanged.
         """
         let_in = []
         with long_lived_objects():

@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
@@ -35,9 +36,6 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
-# Handlers that may wait at one time.  Most of them are calls that ring, and ten thousand calls must
-# be able to ring at once.  Each holds a greenlet and two copies of its request, about 18 kB.
-MAX_WAITING = 12_000
 # Transactions held at one time; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
@@ -48,22 +46,26 @@ MAX_OWN_VIAS = 256
 _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 
 
-Handler = Callable[[Request, Upstream], None]
+class RequestHandler(Protocol):
+    """What stands above the layer: it gets all that the layer does not deal with itself."""
+
+    def handle_request(self, request: Request, upstream: Upstream) -> None:
+        """Serve a new request; may wait."""
+
+    def handle_ack(self, request: Request, flow: Flow) -> None:
+        """Pass on an ACK for a 2xx; may wait."""
 
 
 class Layer:
     """All transactions, and the way of messages between transports and handlers.
 
-    `on_request` serves a new request, `on_ack` forwards the ACK of a 2xx.  `on_closed` gets the
-    number of each connection that closes, and must not wait.
+    Call `start` before the first message.
     """
 
     def __init__(self, transports: Transports, clock: Callable[[], float]) -> None:
         self.transports = transports
         self.clock = clock
-        self.on_request: Handler = lambda request, upstream: None
-        self.on_ack: Callable[[Request, Flow], None] = lambda request, flow: None
-        self.on_closed: Callable[[int], None] = lambda connection: None
+        self._handler: RequestHandler
         self.counts: Counter[str] = Counter()
         self.new_token = Tokens()
         self.servers = ServerTransactions()
@@ -71,12 +73,15 @@ class Layer:
         self.clients_by_connection = ClientsByConnection()
         self.timers = Timers(clock())
         self._own_vias: dict[str, str] = {}  # sent-by of our Via, by the Via without its branch
-        transports.deliver = self.deliver
+
+    def start(self, handler: RequestHandler) -> None:
+        """Hand new requests, and each ACK for a 2xx, to this handler from now on."""
+        self._handler = handler
 
     # In
 
     def deliver(self, message: Request | Response, flow: Flow) -> None:
-        """Take a message from the transports, and handle it in this greenlet."""
+        """Take a message from the receiver, and handle it in this greenlet."""
         if isinstance(message, Response):
             self._receive_response(message)
         elif message.method == "ACK":
@@ -101,7 +106,7 @@ class Layer:
             self._receive_cancel(request, upstream)
             return
         try:
-            self.on_request(request, upstream)
+            self._handler.handle_request(request, upstream)
         finally:
             upstream.request = None  # a CANCEL has no effect any more
             if upstream.transaction is not None:
@@ -157,7 +162,7 @@ class Layer:
         elif transaction.acknowledge(self.clock()):
             self._reschedule(transaction)
             return
-        self.on_ack(request, flow)
+        self._handler.handle_ack(request, flow)
 
     def _receive_response(self, response: Response) -> None:
         transaction = self._match_response(response)
@@ -240,7 +245,6 @@ class Layer:
         (§18.2.2), but a phone whose connection breaks has usually lost power or was restarted, and
         the caller would hear ringing for three minutes.
         """
-        self.on_closed(connection)
         for transaction in self.clients_by_connection.unanswered(connection):
             self._end(transaction, 503)
 

@@ -74,8 +74,8 @@ class TcpCarrier:
 
     `receive` is called with each whole message and its flow, and may block; `closed` with the
     number of each connection that ends, since messages sent on it may be lost; `refuse` answers a
-    stream that can't be cut into messages, before its connection is closed.  `admits` returns True
-    if a new connection is accepted, `keeps_waiting` if reading from a connection is paused.
+    stream that can't be cut into messages, before its connection is closed.  `allows` returns True
+    if a new connection is accepted, `should_throttle` if reading from a connection is paused.
 
     `transport` is the name in Via and in flows.  `wrap` makes the byte layer of a connected socket,
     and `make_framer` the framer of a connection.
@@ -86,6 +86,8 @@ class TcpCarrier:
         receive: Receive,
         closed: Closed,
         refuse: Refuse,
+        allows: Callable[[Flow], bool],
+        should_throttle: Callable[[Flow], bool],
         clock: Callable[[], float],
         *,
         transport: str = TCP,
@@ -99,8 +101,8 @@ class TcpCarrier:
         self.clock = clock
         self._wrap = wrap
         self._make_framer = make_framer
-        self.admits: Callable[[Flow], bool] = lambda flow: True
-        self.keeps_waiting: Callable[[Flow], bool] = lambda flow: False
+        self.allows = allows
+        self.should_throttle = should_throttle
         self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
@@ -169,7 +171,7 @@ class TcpCarrier:
             sock.close()
             return
         flow = Flow(self.transport, (host, port), remote, next(self._numbers))
-        if not self.admits(flow):
+        if not self.allows(flow):
             sock.close()
             return
         self._add(self._connection(sock, flow, is_incoming=True), MESSAGE_SECONDS)
@@ -315,7 +317,7 @@ class TcpCarrier:
             give_up_at = paused.pop(connection, None)
             if give_up_at is None:  # closed meanwhile to free its buffer
                 continue
-            if self.keeps_waiting(connection.flow):
+            if self.should_throttle(connection.flow):
                 paused[connection] = give_up_at
             else:
                 connection.resume()

@@ -159,7 +159,7 @@ class Connection:
         for _ in range(MESSAGES_PER_TURN):
             if not self.is_open or self._is_paused:
                 return
-            if self._carrier.keeps_waiting(self.flow):
+            if self._carrier.should_throttle(self.flow):
                 self._pause()
                 break
             try:

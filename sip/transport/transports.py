@@ -1,28 +1,14 @@
-"""All transports together: receive, parse and send messages (RFC 3261 §18)."""
+"""All transports together: send messages along flows (RFC 3261 §18)."""
 
 import errno
 import logging
-import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Protocol
 
-from sip.message.framing import BadStream, with_length
-from sip.message.grammar import BadMessage
-from sip.message.headers import Via, way_back
-from sip.message.message import (
-    BadRequest,
-    Request,
-    Response,
-    bad_request,
-    make_response,
-    parse,
-)
-from sip.message.parties import recipient_of, sender_of
+from sip.message.framing import with_length
 from sip.message.uri import format_host_port, is_address
-from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
+from sip.transport.flow import Endpoint, Flow
 from sip.transport.packet_filter import SampleRule
 from sip.transport.transport_names import DEFAULT_TRANSPORT, UDP
 
@@ -32,11 +18,6 @@ log = logging.getLogger(__name__)
 # machine may change its address.
 MAX_CACHED_LOCAL_ADDRESSES = 4096
 SECONDS_LOCAL_ADDRESS_CACHED = 60.0
-# Logged of what strangers send wrong, at most one line in so many seconds.
-SECONDS_BETWEEN_COMPLAINTS = 1.0
-
-# What the To tag of such a refusal begins with.
-_REFUSAL = "bad"
 
 
 class Socket(Protocol):
@@ -86,12 +67,11 @@ class Carrier(Protocol):
 
 
 class Transports:
-    """Parses received messages for `deliver`, and sends messages along flows.
+    """Sends messages along flows.
 
-    A message on a flow that `admits` rejects is discarded unread.  Datagrams are sent by the
-    sockets that were added; every other transport has a carrier in `carriers`, by its name as in
-    Via.  `advertised` is the host and port that peers are told instead of the local ones; a port
-    of None leaves the real one.
+    Datagrams are sent by the sockets that were added; every other transport has a carrier in
+    `carriers`, by its name as in Via.  `advertised` is the host and port that peers are told
+    instead of the local ones; a port of None leaves the real one.
     """
 
     def __init__(
@@ -99,18 +79,13 @@ class Transports:
     ) -> None:
         self.clock = clock
         self.advertised = advertised
-        self.deliver: Callable[[Request | Response, Flow], None] = lambda message, flow: None
-        self.admits: Callable[[Flow], bool] = lambda flow: True
         self.sockets: list[Socket] = []
         self.carriers: dict[str, Carrier] = {}
-        self.counts: Counter[str] = Counter()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
         self._local_hosts_before: dict[str, str] = {}  # used when no descriptor is left to ask with
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
-        self._next_complaint_at = 0.0
-        self._secret = os.urandom(8)  # of the tags that each repeat gets anew (§8.2.7, §19.3)
 
     def add(self, sock: Socket) -> None:
         """Add a datagram socket."""
@@ -120,105 +95,6 @@ class Transports:
     def add_carrier(self, transport: str, carrier: Carrier) -> None:
         """Add the carrier of a transport, by its name in upper case as in Via."""
         self.carriers[transport] = carrier
-
-    # In
-
-    def receive(self, datagram: bytes, flow: Flow) -> None:
-        """Take one datagram: parse it, stamp its Via with its source, deliver it (§18.2.1)."""
-        if not self.admits(flow):
-            return
-        if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
-            self.counts["keep-alives"] += 1
-            return
-        try:
-            message = parse(datagram)
-        except BadRequest as refused:
-            self._refuse(refused, flow)
-            return
-        except BadMessage as error:
-            self.complain(
-                f"dropped a datagram from {format_host_port(*flow.remote)}: {error.reason}"
-            )
-            return
-        if isinstance(message, Request):
-            if message.method == "ACK" and self._acknowledges_refusal(message):
-                return
-            if not self._stamp(message, flow):
-                return
-        try:
-            self.deliver(message, flow)
-        except BadMessage as error:  # what is read only when somebody asks for it
-            self.complain(
-                f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
-            )
-
-    def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
-        """Answer, where that can be, the last message of a stream that nobody can follow."""
-        error = bad_request(bad, bad.head)
-        if isinstance(error, BadRequest):
-            self._refuse(error, flow)
-        else:
-            self.complain(
-                f"closed a connection from {format_host_port(*flow.remote)}: {bad.reason}"
-            )
-
-    def _stamp(self, request: Request, flow: Flow) -> bool:
-        try:
-            stamp = source_stamp(request.via, flow)
-        except BadMessage as error:
-            self.complain(
-                f"dropped a request from {format_host_port(*flow.remote)}: {error.reason}"
-            )
-            return False
-        if stamp:
-            request.stamp_top_via(stamp, fills_rport="rport" in request.via.params)
-        return True
-
-    def _refuse(self, error: BadRequest, flow: Flow) -> None:
-        """Answer a request that breaks the rules, where its answer finds back (§16.3, §18.3)."""
-        request = error.request
-        self.complain(
-            lambda: (
-                f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
-                f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
-            )
-        )
-        if request.method.upper() == "ACK":
-            return
-        try:
-            via = way_back(request.required("via"))
-            tag = self._tag_of_refusal(via, request)
-            response = make_response(request, error.status or 400, error.reason, to_tag=tag)
-            with suppress(BadMessage):  # a Via that can't be read is copied as it came
-                if stamp := source_stamp(response.via, flow):
-                    response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
-            self.send(response.encode(), reply_flow(via, flow))
-        except (BadMessage, OSError):
-            self.counts["unanswerable"] += 1
-
-    def _tag_of_refusal(self, via: Via, request: Request) -> str:
-        """The To tag of a refusal: the same for each repeat, and nobody guesses it (§8.2.7)."""
-        seed = self._secret, via.branch.lower(), request.value("call-id")
-        return f"{_REFUSAL}{hash(seed) & (2**64 - 1):016x}"
-
-    def _acknowledges_refusal(self, ack: Request) -> bool:
-        """Tell whether an ACK ends here, since it is of a refusal of ours (§17.1.1.3)."""
-        tag = ack.to.tag
-        return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
-
-    def complain(self, sentence: str | Callable[[], str]) -> None:
-        """Count what a peer did wrong, and log a line a second at most.
-
-        What costs time to say is given as a function.
-        """
-        self.counts["bad messages"] += 1
-        now = self.clock()
-        if now >= self._next_complaint_at:
-            self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
-            said = sentence if isinstance(sentence, str) else sentence()
-            log.info("%s (%d so far)", said, self.counts["bad messages"])
-
-    # Out
 
     def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow and return the flow that was used.  Raises OSError if none works."""

@@ -67,7 +67,7 @@ def test_a_new_certificate_is_taken_without_a_restart_and_a_broken_one_is_not(se
     good = key.read_bytes()
     key.write_text("no key")
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: "the certificate stays as it is" in server.log.read_text(), "it is refused")
+    until(lambda: "cannot reload the certificate" in server.log.read_text(), "it is refused")
     assert statuses(page_by_tls(server, trust)) == [200]
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")

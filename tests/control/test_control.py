@@ -252,7 +252,9 @@ def test_an_answer_that_is_none_is_a_sentence(database, ask, reply):
 @pytest.fixture
 def guard(serve, database) -> Guard:
     """The guard of the running server; alice has to wait at HERE."""
-    guard = Guard(lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False)
+    guard = Guard(
+        lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False, lambda rules: False
+    )
     server = ControlServer(control_path(database), control_handlers(guard))
     server.start()
     for number in range(TRIES_OF_USER):

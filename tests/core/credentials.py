@@ -27,7 +27,9 @@ class Bench:
         domains = Domains(REALM, [], self.users.realms, {"192.0.2.1"}.__contains__, (5060,))
         numbers = itertools.count()
         self.nonces = Nonces(b"the secret of a test", lambda: format(next(numbers), "016x"))
-        self.guard = Guard(lambda: self.now, lambda: self.now, (), lambda *who: False)
+        self.guard = Guard(
+            lambda: self.now, lambda: self.now, (), lambda *who: False, lambda rules: False
+        )
         self.authenticator = Authenticator(
             self.users,
             domains,

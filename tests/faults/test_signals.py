@@ -16,7 +16,7 @@ from tests.wire.programs import PATIENCE, until
 from tests.wire.server import Server
 
 # What the log says where the server has waited in vain, and ends what is not answered yet.
-GIVES_UP = "calls that ring are ended"
+GIVES_UP = "cancelling ringing calls"
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
         bob.answers(invite, 487)
         bob.hears("ACK ")
 
-    assert f"1 requests are not answered yet; {GIVES_UP}" in stopped(meanwhile)
+    assert f"draining: 1 requests are still pending, {GIVES_UP}" in stopped(meanwhile)
 
 
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
@@ -146,8 +146,8 @@ def test_settings_are_taken_over_without_a_restart(server, settings, registered)
         "[sip]\nmax_expires = 600\ndefault_expires = 300\ndomains = 'more.test'\n"
         "[log]\nlevel = 'debug'\n"
     )
-    line = hangs_up(server, "read anew")
-    assert line.endswith("taken over: sip.domains, sip.max_expires, sip.default_expires, log.level")
+    line = hangs_up(server, "settings reloaded")
+    assert line.endswith("changed sip.domains, sip.max_expires, sip.default_expires, log.level")
     assert expires(alice) == 600
     uri = "sip:bob@more.test"
     message = alice.sends("OPTIONS", uri, alice.registration)
@@ -159,9 +159,9 @@ def test_settings_are_taken_over_without_a_restart(server, settings, registered)
 
 def test_what_only_a_restart_can_change_is_said(server, settings):
     settings.write_text("[sip]\nmax_expires = 7200\nkeepalive = 0\n")
-    line = hangs_up(server, "read anew")
-    assert line.endswith("taken over: nothing; only a restart changes sip.keepalive")
-    assert hangs_up(server, "read anew").endswith("only a restart changes sip.keepalive")
+    line = hangs_up(server, "settings reloaded")
+    assert line.endswith("changed nothing; restart needed for sip.keepalive")
+    assert hangs_up(server, "settings reloaded").endswith("restart needed for sip.keepalive")
 
 
 def test_a_file_that_is_wrong_by_now_is_one_line_and_changes_nothing(server, settings, registered):
@@ -177,14 +177,14 @@ def test_a_file_that_is_wrong_by_now_is_one_line_and_changes_nothing(server, set
         if not text:
             settings.unlink()
         before = len(server.log.read_text().splitlines())
-        assert cause in hangs_up(server, "the settings stay as they are")
+        assert cause in hangs_up(server, "cannot reload the settings")
         assert len(server.log.read_text().splitlines()) == before + 1
     assert expires(alice) == 3600
 
 
 def test_accounts_are_read_anew_too(server, handset):
     server.does("users", "disable", "alice")
-    hangs_up(server, "read anew")
+    hangs_up(server, "settings reloaded")
     assert handset("alice").registers() in (401, 403)
 
 

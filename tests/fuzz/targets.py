@@ -281,7 +281,9 @@ def name_server(octets: bytes) -> None:
         records = _said(ask, "a.example", kind)
         assert isinstance(records, str) or len(records.found) <= MAX_RECORDS
     try:
-        hops = Resolver(ask, time.monotonic).hops(parse_uri("sip:a@a.example"))
+        hops = Resolver(ask, time.monotonic, lambda is_ipv6: True).hops(
+            parse_uri("sip:a@a.example")
+        )
     except NoRoute:
         return
     assert 0 < len(hops) <= MAX_HOPS

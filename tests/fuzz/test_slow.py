@@ -71,7 +71,7 @@ def seconds_of(place: Place, sender: Phone, make: Callable[[], bytes]) -> float:
         data = make()
         began = time.process_time()
         reader = gevent.spawn(
-            place.world.server.transports.receive, data, Flow("UDP", SERVER, sender.address)
+            place.world.server.receiver.receive, data, Flow("UDP", SERVER, sender.address)
         )
         for _ in range(6):
             gevent.sleep(0)

@@ -66,7 +66,7 @@ def test_whatever_is_changed_in_a_call_the_server_goes_on_and_reaches_nobody_els
     assert not [reader.exception for reader in world.readers if not reader.successful()]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert world.hosts <= {bob.address[0], eve.address[0]}
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0
     assert not world.server.layer.servers
     assert not world.server.layer.clients
     eve.inbox.clear()

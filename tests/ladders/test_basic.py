@@ -46,7 +46,7 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("INVITE", bob.aor)
     invite = bob.gets("INVITE")
-    monkeypatch.setattr("sip.server.MAX_WAITING", 1)
+    monkeypatch.setattr("sip.dispatcher.MAX_HANDLERS", 1)
     bob.sends("INVITE", alice.aor)
     assert bob.gets(503).value("retry-after") == "5"
     bob.answers(invite, 200)
@@ -60,8 +60,8 @@ def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method
     """
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("thief", registered=False)
-    monkeypatch.setattr("sip.server.MAX_WAITING", 2)
-    monkeypatch.setattr("sip.server.PLACES_KEPT", 1)
+    monkeypatch.setattr("sip.dispatcher.MAX_HANDLERS", 2)
+    monkeypatch.setattr("sip.dispatcher.RESERVED_HANDLERS", 1)
     outside = {"from_uri": "sip:x@elsewhere.test"}
     stranger.sends(method, bob.aor, **outside)
     bob.gets(method)
@@ -79,8 +79,8 @@ def test_a_stranger_in_a_call_hangs_up_though_others_ring_everybody(world: World
     call = caller.sends("INVITE", bob.aor, **outside)
     bob.answers(bob.gets("INVITE"), 200)
     dialog = dialog_of_caller(call, caller.gets(200, call))
-    monkeypatch.setattr("sip.server.MAX_WAITING", 2)
-    monkeypatch.setattr("sip.server.PLACES_KEPT", 1)
+    monkeypatch.setattr("sip.dispatcher.MAX_HANDLERS", 2)
+    monkeypatch.setattr("sip.dispatcher.RESERVED_HANDLERS", 1)
     thief.sends("INVITE", bob.aor, **outside)
     bob.gets("INVITE")
     thief.sends_within("BYE", replace(dialog, call_id="of no call"))

@@ -22,7 +22,7 @@ def calls(world: World, *callees: str) -> tuple[Phone, list[Phone], Request, lis
 
 def is_empty(world: World) -> bool:
     server = world.server
-    return world.is_quiet and len(server.layer.timers) == 0 and server._waiting == 0
+    return world.is_quiet and len(server.layer.timers) == 0 and server.dispatcher.pending == 0
 
 
 def test_a_call_is_cancelled_while_the_phone_rings(world: World):

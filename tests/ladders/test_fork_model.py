@@ -57,7 +57,9 @@ class Game:
         self.chance = chance = random.Random(seed)
         self.asked_for: list[tuple[str, Event]] = []  # names that are being resolved
         self.world = world = World(settings={"sip_follow_redirects": chance.random() < 0.8})
-        world.server.proxy.forwarder.resolver = Resolver(self.resolve, lambda: world.now)
+        world.server.proxy.forwarder.resolver = Resolver(
+            self.resolve, lambda: world.now, world.server.transports.has_family
+        )
         self.method = chance.choice(("INVITE", "INVITE", "INVITE", "MESSAGE"))
         self.phones: list[Phone] = []
         self.q: dict[tuple[str, int], float] = {}
@@ -87,7 +89,7 @@ class Game:
             headers=(f"Max-Breadth: {self.breadth}",),
         )
         # From here on what is sent is read at once, but handlers have their turn at its end.
-        world.deliver = lambda data, source: world.server.transports.receive(  # type: ignore[method-assign]
+        world.deliver = lambda data, source: world.server.receiver.receive(  # type: ignore[method-assign]
             data, Flow("UDP", SERVER, source)
         )
         self.looks()
@@ -173,7 +175,9 @@ class Game:
 
     @property
     def is_over(self) -> bool:
-        return any(status >= 200 for status in self.heard) or not self.world.server._waiting
+        return (
+            any(status >= 200 for status in self.heard) or not self.world.server.dispatcher.pending
+        )
 
     def comes_to_an_end(self) -> None:
         """Everybody says something final, or nobody does and time ends it."""
@@ -274,7 +278,7 @@ class Game:
         self.passes(35)
         server = self.world.server
         assert self.world.is_quiet
-        assert (len(server.layer.timers), server._waiting) == (0, 0)
+        assert (len(server.layer.timers), server.dispatcher.pending) == (0, 0)
         assert not server.layer.counts["answered 503"]
 
     def is_answered_by_somebody(self, finals: list[int]) -> None:

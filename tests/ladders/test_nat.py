@@ -166,7 +166,7 @@ def test_who_is_bound_no_more_is_left_alone(world: World, goes_by: str):
     else:
         account = world.users.find("bob", REALM)
         assert account is not None
-        world.server.drop_phones([account])
+        world.server.remove_bindings([account])
     assert passes(world, 50) == []
 
 
@@ -205,7 +205,7 @@ def test_pings_of_phones_are_taken_in_silence(world: World):
     for ping in (b"\r\n\r\n", b"\0\0\0\0", b"\r\n"):
         world.deliver(ping, bob.address)
     assert bob.hears_nothing()
-    assert world.server.transports.counts["keep-alives"] == 3
+    assert world.server.receiver.counts["keep-alives"] == 3
     assert SERVER not in world.pings
 
 

@@ -32,7 +32,7 @@ def is_quiet_after(world: World, *phones: Phone, seconds: float = 40) -> bool:
     world.passes(seconds, step=0.5)
     for phone in phones:
         phone.inbox.clear()
-    return world.is_quiet and world.server._waiting == 0
+    return world.is_quiet and world.server.dispatcher.pending == 0
 
 
 def ringing(world: World) -> tuple[Phone, Request, list[Phone], list[Request], Phone]:

@@ -62,7 +62,7 @@ def test_whatever_phones_do_the_caller_hears_one_failure_or_2xx_alone(
     assert script.cancelled >= script.left_ringing
     server = world.server
     assert world.is_quiet
-    assert (len(server.layer.timers), server._waiting) == (0, 0)
+    assert (len(server.layer.timers), server.dispatcher.pending) == (0, 0)
 
 
 class Script:

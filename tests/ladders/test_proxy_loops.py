@@ -160,7 +160,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
         answer = proxy.gets(482)
         proxy.inbox.append(request.encode())
     assert len(world.server.layer.servers) == held
-    assert world.server._waiting == 1
+    assert world.server.dispatcher.pending == 1
     answer.drop_top_via()
     proxy.transmits(answer)
     proxy.inbox.clear()
@@ -168,7 +168,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
     for phone in (alice, proxy):
         phone.inbox.clear()
     assert world.is_quiet
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0
 
 
 def test_what_a_redirection_leads_to_is_told_from_a_loop():

@@ -497,4 +497,4 @@ def test_a_chain_of_redirections_ends_at_the_bound(world: World):
     world.passes(33, step=0.5)
     caller.inbox.clear()
     assert world.is_quiet
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0

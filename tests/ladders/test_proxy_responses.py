@@ -36,7 +36,7 @@ def leaves_nothing(world: World) -> bool:
     for phone in world.at.values():
         phone.inbox.clear()  # repeats of what the scripts didn't answer
     server = world.server
-    return world.is_quiet and len(server.layer.timers) == 0 and server._waiting == 0
+    return world.is_quiet and len(server.layer.timers) == 0 and server.dispatcher.pending == 0
 
 
 # Step 2: timer C

@@ -135,7 +135,7 @@ def test_two_sides_that_know_us_by_different_addresses_get_one_each(world: World
 
     def delivered(data: bytes, source) -> None:
         local = other if source == bob.address else SERVER
-        gevent.spawn(world.server.transports.receive, data, Flow("UDP", local, source))
+        gevent.spawn(world.server.receiver.receive, data, Flow("UDP", local, source))
         world.settle()
 
     world.deliver = delivered  # type: ignore[method-assign]

@@ -20,7 +20,7 @@ def leaves_nothing(world: World) -> bool:
     """Every transaction, timer and waiting greenlet is gone after all timers but C have run."""
     world.passes(38, step=0.5)
     server = world.server
-    return world.is_quiet and len(server.layer.timers) == 0 and server._waiting == 0
+    return world.is_quiet and len(server.layer.timers) == 0 and server.dispatcher.pending == 0
 
 
 class Call:

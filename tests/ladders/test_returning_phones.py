@@ -260,7 +260,7 @@ def test_a_phone_that_came_back_before_its_connection_closed_stays(world: World)
     phone.connects()
     phone.registers()
     del world.streams.phones[old]
-    world.server.layer.closed(old)
+    world.server.connection_closed(old)
     assert len(bound(world)) == 1
     phone.hangs_up()
     assert bound(world) == []

@@ -169,7 +169,7 @@ def test_what_a_phone_answers_waits_for_nobodys_name(world: World, names: Names,
     for phone in (caller, desk):
         phone.inbox.clear()
     assert world.is_quiet
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0
 
 
 def test_a_cancel_waits_for_nobodys_name(world: World, names: Names):
@@ -224,7 +224,7 @@ def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(world: World, names: N
     assert 500 not in statuses(caller)
     names.knows_nothing()
     assert caller.gets(500, request).reason == "Next Hop Unreachable"
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0
 
 
 @pytest.mark.parametrize("is_dead", [False, True])
@@ -254,4 +254,4 @@ def test_a_fault_while_a_name_is_resolved_is_no_more_than_that(world: World):
     desk.answers(desk.gets("INVITE"), 486)
     assert far.hears_nothing()
     assert statuses(caller) == [486]
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0

@@ -7,39 +7,36 @@ from world import REALM, World
 def test_while_phones_are_loaded_the_server_answers_for_itself_and_all_else_waits(world: World):
     """A repeat meanwhile is a repeat (§17.2.3): it is served once."""
     alice = world.phone("alice")
-    server = world.server
-    server.layer.on_request = server._serve_later
+    world.start_server(loads=False)
 
     alice.gets(200, alice.sends("OPTIONS", f"sip:{REALM}"))
     invite = alice.sends("INVITE", f"sip:bob@{REALM}", answers_challenge=False)
     alice.transmits(invite)
     assert not alice.inbox
 
-    server._loaded.set()
-    world.settle()
+    world.finish_loading()
     alice.gets(407, invite)
     assert not alice.inbox
 
 
 def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatch):
     """Each that waits holds memory, and nobody has shown yet who he is."""
-    monkeypatch.setattr("sip.server.MAX_WAITING", 1)
-    monkeypatch.setattr("sip.server.PLACES_KEPT", 0)
-    alice, server = world.phone("alice"), world.server
-    server.layer.on_request, server.layer.on_ack = server._serve_later, server._pass_on_later
+    monkeypatch.setattr("sip.dispatcher.MAX_HANDLERS", 1)
+    monkeypatch.setattr("sip.dispatcher.RESERVED_HANDLERS", 0)
+    alice = world.phone("alice")
+    world.start_server(loads=False)
     first, second = (
         alice.sends("INVITE", f"sip:bob@{REALM}", answers_challenge=False) for _ in range(2)
     )
     alice.gets(503, second)
-    server._loaded.set()
-    world.settle()
+    world.finish_loading()
     alice.gets(407, first)
 
 
 def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_ever(world: World):
     """§21.5.4 lets it drop the request; the phone repeats it to whoever is started next."""
     alice = world.phone("alice")
-    world.server.layer.on_request = world.server._turn_away
+    world.server.drain()
 
     invite = alice.sends("INVITE", f"sip:bob@{REALM}", answers_challenge=False)
     assert not alice.inbox
@@ -54,7 +51,7 @@ def test_a_server_that_ends_refuses_on_a_connection_but_lets_a_call_be_ended(wor
     """Nobody repeats a request there, and who hangs up would do so in vain."""
     alice, bob = world.phone("alice", transport="TCP"), world.phone("bob")
     call = talks((alice, bob))
-    world.server.layer.on_request = world.server._turn_away
+    world.server.drain()
 
     refusal = alice.gets(503, alice.sends("OPTIONS", f"sip:{REALM}"))
     assert int(refusal.value("retry-after")) > 0

@@ -30,7 +30,7 @@ def test_whoever_has_seen_a_ticket_gets_nothing_out_by_it(world, victim, method:
     thief = world.phone("thief", registered=False)
     dialog = forged(call.there, f"sip:x@{VICTIM}", made_up=made_up)
     thief.sends_within(method, dialog)
-    world.server.drop_phones([world.users.accounts.pop(("bob", REALM))])
+    world.server.remove_bindings([world.users.accounts.pop(("bob", REALM))])
     world.passes(40 * 86_400, step=86_400)
     bob.sends_within(method, dialog)
     assert victim.hears_nothing()
@@ -86,7 +86,7 @@ def test_a_phone_behind_nat_that_is_gone_is_430(world: World, goes_by: str):
     elif goes_by == "expiry":
         world.passes(3700, step=60)
     else:
-        world.server.drop_phones([world.users.accounts.pop(("bob", REALM))])
+        world.server.remove_bindings([world.users.accounts.pop(("bob", REALM))])
     bob.inbox.clear()
     stranger.sends_within("NOTIFY", here, headers=("Event: check-sync",))
     assert stranger.gets(430)

@@ -37,7 +37,7 @@ def at(times: list[float], what: int | str) -> list[tuple[float, int | str]]:
 def is_empty(world: World) -> bool:
     """No transaction, no timer and no waiting greenlet is left."""
     server = world.server
-    return world.is_quiet and len(server.layer.timers) == 0 and server._waiting == 0
+    return world.is_quiet and len(server.layer.timers) == 0 and server.dispatcher.pending == 0
 
 
 def ringing(world: World):
@@ -187,7 +187,7 @@ def test_repeats_of_a_2xx_go_to_the_caller_as_long_as_the_callee_may_send_them(w
     alice, bob, _, invite = ringing(world)
     bob.answers(invite, 200)
     answer = alice.gets(200)
-    assert world.server._waiting == 0
+    assert world.server.dispatcher.pending == 0
     for _ in range(7):
         world.passes(4.5, step=0.5)
         bob.answers(invite, 200)

@@ -10,7 +10,7 @@ from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_USER
 from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
-from sip.store.accounts import full_name
+from sip.store.accounts import CredentialsChanged, full_name
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_what_the_operator_does_lifts_a_wait_at_once(world: World, how: str):
     guard, account = world.server.guard, world.users.find("bob", REALM)
     match how:
         case "password" | "enabled":
-            world.users.on_credentials_changed([account])
+            world.bus.publish(CredentialsChanged([account]))
         case "address":
             guard.know([], [bob.address[0]])
         case "network":

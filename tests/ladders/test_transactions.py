@@ -15,7 +15,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 def is_empty(world: World) -> bool:
     server = world.server
-    return world.is_quiet and len(server.layer.timers) == 0 and server._waiting == 0
+    return world.is_quiet and len(server.layer.timers) == 0 and server.dispatcher.pending == 0
 
 
 def asks(world: World, method: str) -> tuple[Phone, Phone, Request, Request]:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sip.store.bans import MAX_BANS, REMEMBERED, Ban, Bans, NoSuchBan, parse_banned
+from sip.store.bans import MAX_BANS, REMEMBERED, Ban, Bans, BansChanged, NoSuchBan, parse_banned
 from sip.store.database import Database, DatabaseError, write_many
 
 NOW = int(time.time())
@@ -19,7 +19,7 @@ def bans(tmp_path):
     with Database(str(tmp_path / "sip.db")) as database:
         bans = Bans(database)
         bans.heard = []
-        bans.on_change = lambda *everything: bans.heard.append(everything)
+        bans.bus.listen(BansChanged, lambda event: bans.heard.append((event.bans, event.trusted)))
         yield bans
 
 
@@ -29,7 +29,7 @@ def test_a_ban_outlives_the_process(bans: Bans):
     with Database(bans.database.path) as database:
         again = Bans(database)
         heard = []
-        again.on_change = lambda *everything: heard.append(everything)
+        again.bus.listen(BansChanged, lambda event: heard.append((event.bans, event.trusted)))
         again.reload()
         assert [found.address for found in again.list(NOW)] == ["192.0.2.7"]
     # One that has ended is told too: it makes the next one longer.

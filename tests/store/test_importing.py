@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from sip.store import csv_file as sheets
+from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.importing import (
     BadFile,
@@ -275,7 +276,7 @@ def test_refusals_beyond_the_bound_are_counted(users, monkeypatch):
 
 def test_an_import_that_disables_lets_the_phones_go(users, path):
     gone = []
-    users.on_gone = gone.extend
+    users.bus.listen(AccountsRemoved, lambda event: gone.extend(event.accounts))
     users.add("alice", "secret")
     users.add("bob", "secret")
     with closing(sqlite3.connect(path)) as other, other:
@@ -299,7 +300,9 @@ def test_an_import_tells_whose_credentials_are_others_now(users):
         users.add(name, "secret")
     users.disable("carl")
     let_in = []
-    users.on_credentials_changed = lambda accounts: let_in.extend(a.username for a in accounts)
+    users.bus.listen(
+        CredentialsChanged, lambda event: let_in.extend(a.username for a in event.accounts)
+    )
     rows = ("alice,other,,", "bob,secret,,Bob", "carl,secret,yes,", "dora,other,no,", "emil,x,,")
     text = "\n".join(["username,password,enabled,display_name", *rows])
     take(users, f"{text}\n", update=True)

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from sip.store import users as users_module
+from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.users import NoSuchUser, UserExists, Users
@@ -350,7 +351,7 @@ def test_a_number_says_which_of_two_that_claim_one_name(path, deed):
         users.add("alice", "named", realm=MAIN)
         users = Users(database, MAIN)
         gone = []
-        users.on_gone = gone.extend
+        users.bus.listen(AccountsRemoved, lambda event: gone.extend(event.accounts))
         value = {"set_display_name": ["Alice"], "set_password": ["other"]}.get(deed, [])
         before = {account.id: repr(vars_of(account)) for account in users.list()}
         getattr(users, deed)("alice", *value, number=1)
@@ -384,13 +385,17 @@ def test_a_number_keeps_hands_off_whoever_has_the_name_now(users):
 def gone(users):
     """What was said to be gone, as (id, name)."""
     told = []
-    users.on_gone = lambda accounts: told.extend((a.id, a.username) for a in accounts)
+    users.bus.listen(
+        AccountsRemoved, lambda event: told.extend((a.id, a.username) for a in event.accounts)
+    )
     return told
 
 
 def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
     asked_by = []
-    users.on_gone = lambda accounts: asked_by.append((gevent.getcurrent(), *accounts))
+    users.bus.listen(
+        AccountsRemoved, lambda event: asked_by.append((gevent.getcurrent(), *event.accounts))
+    )
     users.add("alice", "secret")
     users.set_password("alice", "other")
     users.set_display_name("alice", "Alice")
@@ -406,7 +411,9 @@ def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
 def let_in(users):
     """Who was said to have other credentials than before, by name."""
     told = []
-    users.on_credentials_changed = lambda accounts: told.extend(a.username for a in accounts)
+    users.bus.listen(
+        CredentialsChanged, lambda event: told.extend(a.username for a in event.accounts)
+    )
     return told
 
 

@@ -8,6 +8,7 @@ from sip.message.message import Message, Request, parse
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
 
 US: Endpoint = ("192.0.2.1", 5060)
@@ -35,6 +36,15 @@ class Datagrams:
     def stop(self) -> None: ...
 
 
+class KeepsNothing:
+    """A transaction user that calls a handler with each request, and holds no reference to it."""
+
+    def __init__(self, handler) -> None:
+        self.handle_request = handler
+
+    def handle_ack(self, request: Request, flow: Flow) -> None: ...
+
+
 class Harness:
     """A layer between scripted peers: tests write what it hears and take what it has sent.
 
@@ -54,10 +64,15 @@ class Harness:
         self.transports.add(Datagrams(self))
         self.transports.add_carrier("TCP", self)
         self.layer = Layer(self.transports, lambda: self.now)
-        self.layer.on_request = self.serve
-        self.layer.on_ack = lambda request, flow: self.acks.append(request)
+        self.receiver = Receiver(
+            lambda: self.now, self.transports, lambda flow: True, self.layer.deliver
+        )
+        self.layer.start(self)
 
-    def serve(self, request: Request, upstream: Upstream) -> None:
+    def handle_ack(self, request: Request, flow: Flow) -> None:
+        self.acks.append(request)
+
+    def handle_request(self, request: Request, upstream: Upstream) -> None:
         self.served.append((request, upstream))
         self.handler(request, upstream)
 
@@ -87,7 +102,7 @@ class Harness:
     def hears(self, text: str, source: Endpoint = ALICE) -> None:
         """Deliver a message in a greenlet of its own, as a reader does."""
         data = text.replace("\n", "\r\n").encode()
-        gevent.spawn(self.transports.receive, data, Flow("UDP", US, source))
+        gevent.spawn(self.receiver.receive, data, Flow("UDP", US, source))
         self.settles()
 
     def hears_message(self, message: Message, flow: Flow) -> None:

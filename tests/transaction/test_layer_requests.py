@@ -13,6 +13,7 @@ from tests.transaction.harness import (
     BOB,
     FROM_ALICE,
     Harness,
+    KeepsNothing,
     read,
     request,
     traced_by_its_lines,
@@ -409,7 +410,7 @@ def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness,
     caplog.set_level(logging.INFO)
     harness.handler = lambda request, upstream: request.required("subject")
     harness.hears(request("OPTIONS"))
-    assert harness.transports.counts["bad messages"] == 1
+    assert harness.receiver.counts["bad messages"] == 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
@@ -448,7 +449,7 @@ def test_an_answered_request_is_freed_without_gc(harness: Harness, method):
     """It is in no reference cycle; only the last response is kept."""
     traced = read(request(method))
     gone = traced_by_its_lines(traced)
-    harness.layer.on_request = lambda request, upstream: upstream.answer(200)
+    harness.layer.start(KeepsNothing(lambda request, upstream: upstream.answer(200)))
     gc.disable()
     try:
         harness.layer.deliver(traced, FROM_ALICE)

@@ -14,6 +14,7 @@ from tests.transaction.harness import (
     TO_BOB,
     Datagrams,
     Harness,
+    KeepsNothing,
     answers,
     read,
     request,
@@ -392,7 +393,7 @@ def test_an_accepted_call_frees_both_requests_without_gc(proxy: Harness):
     """A transaction takes about 1 kB, and is in no reference cycle."""
     traced = read(request())
     gone = traced_by_its_lines(traced)
-    proxy.layer.on_request = proxy.handler
+    proxy.layer.start(KeepsNothing(proxy.handler))
     gc.disable()
     try:
         proxy.hears_message(traced, FROM_ALICE)

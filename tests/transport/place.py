@@ -29,7 +29,14 @@ class Place:
 
     def __post_init__(self) -> None:
         self.handler = lambda data, flow: None
-        self.streams = TcpCarrier(self.receive, self.closed.append, self.refuse, lambda: self.now)
+        self.streams = TcpCarrier(
+            self.receive,
+            self.closed.append,
+            self.refuse,
+            lambda flow: True,
+            lambda flow: False,
+            lambda: self.now,
+        )
         self.port = self.streams.listen((HOST, 0)).local[1]
         self.streams.start()
 

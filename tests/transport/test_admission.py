@@ -5,6 +5,7 @@ import socket as plain_socket
 import pytest
 
 from sip.transport.flow import Flow, network_of
+from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
 from sip.transport.udp import BACKLOG_DIVISOR, UdpSocket
 from tests.transport.ears import until
@@ -26,16 +27,20 @@ def place():
 @pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
 def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
     """For every content, so that a rejection costs little."""
-    transports = Transports(lambda: 100.0)
-    transports.admits = lambda flow: flow.remote[0] != BAD
-    transports.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
-    assert not transports.counts
-    transports.receive(datagram, Flow("UDP", LOCAL, (GOOD, 5060)))
-    assert transports.counts
+    receiver = Receiver(
+        lambda: 100.0,
+        Transports(lambda: 100.0),
+        lambda flow: flow.remote[0] != BAD,
+        lambda message, flow: None,
+    )
+    receiver.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
+    assert not receiver.counts
+    receiver.receive(datagram, Flow("UDP", LOCAL, (GOOD, 5060)))
+    assert receiver.counts
 
 
 def test_a_rejected_connection_is_closed(place: Place):
-    place.streams.admits = lambda flow: flow.remote[0] != "127.0.0.66"
+    place.streams.allows = lambda flow: flow.remote[0] != "127.0.0.66"
     refused, taken = place.connect("127.0.0.66"), place.connect("127.0.0.7")
     assert refused.recv(1) == b""
     until(lambda: place.held == 1)

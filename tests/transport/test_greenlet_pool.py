@@ -22,10 +22,10 @@ class Share:
         self.place = place
         self.left = 0
         self.looks = 0
-        place.streams.keeps_waiting = self.keeps_waiting
+        place.streams.should_throttle = self.should_throttle
         place.handler = self.handled
 
-    def keeps_waiting(self, flow: Flow) -> bool:
+    def should_throttle(self, flow: Flow) -> bool:
         self.looks += 1
         return flow.remote[0] == SLOW and self.left <= 0
 

@@ -403,6 +403,8 @@ def test_a_transport_brings_its_own_byte_layer_and_framer():
         lambda data, flow: heard.append((data, flow)),
         lambda number: None,
         lambda bad, flow: None,
+        lambda flow: True,
+        lambda flow: False,
         lambda: 100.0,
         transport="TEST",
         wrap=Scrambled,

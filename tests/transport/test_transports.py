@@ -8,6 +8,7 @@ from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
+from sip.transport.receiver import Receiver
 from sip.transport.transports import SECONDS_LOCAL_ADDRESS_CACHED, Transports
 from tests.transport.ears import has_ipv6
 
@@ -55,11 +56,17 @@ class Desk:
         for sock in self.sockets:
             self.transports.add(sock)
         self.delivered: list = []
-        self.transports.deliver = lambda message, flow: self.delivered.append((message, flow))
+        self.deliver = lambda message, flow: self.delivered.append((message, flow))
+        self.receiver = Receiver(
+            lambda: self.now,
+            self.transports,
+            lambda flow: True,
+            lambda message, flow: self.deliver(message, flow),
+        )
 
     def hears(self, text: str | bytes, flow: Flow = FLOW) -> None:
         data = text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode()
-        self.transports.receive(data, flow)
+        self.receiver.receive(data, flow)
 
     def answer(self):
         """The one message that was sent, and the flow it took."""
@@ -90,7 +97,7 @@ def test_keep_alives_are_swallowed(datagram: bytes):
     desk.hears(datagram)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.transports.counts == {"keep-alives": 1}
+    assert desk.receiver.counts == {"keep-alives": 1}
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     desk.hears(text)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.transports.counts["bad messages"] == 1
+    assert desk.receiver.counts["bad messages"] == 1
 
 
 def test_strangers_fill_no_log(caplog):
@@ -249,7 +256,7 @@ def test_a_field_found_malformed_later_is_logged(caplog):
     def deliver(message, flow):
         raise BadMessage("no such thing")
 
-    desk.transports.deliver = deliver
+    desk.deliver = deliver
     desk.hears(LINES)
     assert "no such thing" in caplog.text
     assert "Traceback" not in caplog.text

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.config import Config
-from sip.store.bans import Ban
+from sip.store.bans import Ban, BansChanged
 from tests.webadmin.conftest import REALM
 
 
@@ -29,7 +29,9 @@ def test_an_ended_ban_is_not_shown(browser, banned, clock):
 
 def test_a_ban_is_lifted_by_its_button(browser, site, banned):
     told = []
-    site.bans.on_change = lambda bans, trusted: told.append((list(bans), list(trusted)))
+    site.bans.bus.listen(
+        BansChanged, lambda event: told.append((list(event.bans), list(event.trusted)))
+    )
     answer = browser.post("/bans/remove", address="192.0.2.66")
     assert (answer.status, answer.location) == (303, "/bans")
     words = browser.get("/bans").words

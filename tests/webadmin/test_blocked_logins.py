@@ -17,7 +17,7 @@ HERE, THERE = "192.0.2.7", "198.51.100.7"
 @pytest.fixture(autouse=True)
 def running(site, clock):
     """The guard and the refusals of a server that runs, on the clock of the pages."""
-    site.guard = Guard(clock, clock, (), lambda *who: False)
+    site.guard = Guard(clock, clock, (), lambda *who: False, lambda rules: False)
     site.refusals = Refusals(clock)
 
 

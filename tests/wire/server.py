@@ -74,7 +74,7 @@ class Server:
         It says that it has read its settings, and reads its accounts before it turns to the next
         SIGHUP, so the second answer comes when both are done.
         """
-        said = "the settings are read anew"
+        said = "settings reloaded"
         for _ in range(2 if self.process else 0):
             before = self.log.read_text().count(said)
             self.process.send_signal(signal.SIGHUP)

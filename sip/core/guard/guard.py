@@ -86,8 +86,9 @@ class Guard:
     dropped unread: users who are registered from there are asked as ever, and others have to wait.
 
     `is_at_home(network, username, realm)` tells whether a user is registered from there.  `trusted`
-    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.  `thin` has
-    the kernel drop a part of what some sources send, and tells whether it can.
+    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.
+    `set_packet_filter` has the kernel drop a part of the datagrams of some sources; it returns
+    False if the kernel cannot.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Guard:
         unix_clock: Callable[[], float],
         trusted: Sequence[Network],
         is_at_home: Callable[[str, str, str], bool],
+        set_packet_filter: Callable[[Sequence[SampleRule]], bool],
     ) -> None:
         self.clock = clock
         self.unix_clock = unix_clock
         self.is_at_home = is_at_home
         self.on_ban: Callable[[Ban], object] = lambda ban: None
-        self.thin: Callable[[Sequence[SampleRule]], bool] = lambda sources: False
+        self._set_packet_filter = set_packet_filter
         self.counts: Counter[str] = Counter()
         self._bans: dict[str, Ban] = {}
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
@@ -332,7 +334,7 @@ class Guard:
             if self._thinning.judge(now, self._share_of):
                 self._thin()
         elif was_short:
-            self.thin(())
+            self._set_packet_filter(())
             self._thinning.stop()
 
     def _share_of(self, source: str) -> float:
@@ -353,7 +355,7 @@ class Guard:
                 home = network_of(host)
                 if home in ports:
                     ports[home].append(port)
-        if not self.thin(
+        if not self._set_packet_filter(
             [
                 SampleRule(source, part, tuple(ports.get(source, ())))
                 for source, part in parts.items()

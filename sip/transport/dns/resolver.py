@@ -100,13 +100,14 @@ class Resolver:
         self,
         ask: Ask,
         clock: Callable[[], float],
+        has_family: Callable[[bool], bool],
         local: Callable[[str], Sequence[str]] = lambda name: (),
         draw: Callable[[int], int] = lambda most: random.randint(0, most),
     ) -> None:
         self._cache = DnsCache(ask, clock)
         self._local = local
         self._draw = draw
-        self.has_family: Callable[[bool], bool] = lambda is_ipv6: True
+        self.has_family = has_family
 
     def is_quick(self, uri: SipUri) -> bool:
         """Return True if the next hop of `uri` is an address, so that `hops` does not wait."""

@@ -27,6 +27,7 @@ class Bench:
             lambda: self.now + 1_700_000_000,
             [ip_network(each) for each in trusted],
             lambda network, username, realm: (network, username) in self.at_home,
+            lambda rules: False,
         )
         self.guard.on_ban = self.kept.append
 

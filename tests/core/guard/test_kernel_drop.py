@@ -156,9 +156,12 @@ class Line:
         self.lot = random.Random(1)
         self.waiting: list[tuple[str, int]] = []
         self.guard = Guard(
-            lambda: self.now, lambda: self.now, [], lambda network, username, realm: False
+            lambda: self.now,
+            lambda: self.now,
+            [],
+            lambda network, username, realm: False,
+            self.thin,
         )
-        self.guard.thin = self.thin
 
     def thin(self, sources) -> bool:
         self.orders.append(list(sources))

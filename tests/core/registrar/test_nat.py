@@ -72,8 +72,12 @@ def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful
     """A wrong Via, a private Contact that isn't the source, and one that can't be looked up."""
     uri = parse_uri(contact)
     assert isinstance(uri, SipUri)
-    resolver = Resolver(Zone(), lambda: 0.0, lambda name: HOSTS.get(name, []))
-    resolver.has_family = lambda is_ipv6: is_ipv6 == (":" in flow.local[0])
+    resolver = Resolver(
+        Zone(),
+        lambda: 0.0,
+        lambda is_ipv6: is_ipv6 == (":" in flow.local[0]),
+        lambda name: HOSTS.get(name, []),
+    )
     assert needs_flow(uri, flow, resolver, truthful=truthful) == needs
 
 

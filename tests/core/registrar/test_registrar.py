@@ -11,6 +11,7 @@ from sip.core.registrar.registrar import (
 from sip.core.uas import check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
+from sip.store.accounts import AccountsRemoved
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
 
@@ -315,14 +316,14 @@ def test_the_phones_of_who_is_gone_ring_no_more(world: World):
     """And what the next of that name registers does."""
     alice, bob = world.phones("alice", "bob")
     old = world.users.find("bob", REALM)
-    world.users.on_gone([old])
+    world.bus.publish(AccountsRemoved([old]))
     assert not any(row.user_id == old.id for row in world.bindings.rows.values())
     call = alice.sends("INVITE", bob.aor)
     alice.gets(480, call)
     assert bob.hears_nothing()
     world.users.add("bob", "secret")
     desk = world.phone("bob")
-    world.users.on_gone([old])
+    world.bus.publish(AccountsRemoved([old]))
     alice.sends("INVITE", bob.aor)
     desk.gets("INVITE")
 
@@ -332,7 +333,7 @@ def test_many_that_are_gone_do_not_hold_the_sockets(world: World, monkeypatch):
     gone = [world.users.find(phone.name, REALM) for phone in world.phones(*"abcde")]
     slept = []
     monkeypatch.setattr("gevent.sleep", slept.append)
-    world.users.on_gone(gone)
+    world.bus.publish(AccountsRemoved(gone))
     assert slept == [0.001, 0.001]
     assert not world.bindings.rows
 

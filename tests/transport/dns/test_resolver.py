@@ -42,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def resolver(zone: Zone, clock: Clock) -> Resolver:
-    return Resolver(zone, clock, draw=lambda most: most)
+    return Resolver(zone, clock, lambda is_ipv6: True, draw=lambda most: most)
 
 
 def sip(text: str) -> SipUri:
@@ -386,7 +386,7 @@ def test_a_router_that_knows_addresses_alone_will_do(zone: Zone, clock: Clock):
         return zone(name, kind)
 
     zone.records = dict(ADDRESSES)
-    assert hops(Resolver(ask, clock), f"sip:{NAME}") == [
+    assert hops(Resolver(ask, clock, lambda is_ipv6: True), f"sip:{NAME}") == [
         "UDP 192.0.2.1 5060",
         "UDP 192.0.2.2 5060",
     ]
@@ -424,7 +424,7 @@ def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: Zone, cloc
         "# ours\n192.0.2.7\tPBX.lan pbx # the old one\n2001:DB8::7 pbx.lan\n"
         "nonsense x\nfe80::1%eth0 y\n"
     )
-    resolver = Resolver(zone, clock, HostsFile(file).addresses)
+    resolver = Resolver(zone, clock, lambda is_ipv6: True, HostsFile(file).addresses)
     assert hops(resolver, "sip:pbx.lan") == ["UDP 192.0.2.7 5060", "UDP 2001:db8::7 5060"]
     assert hops(resolver, "sip:PBX:5070;transport=tcp") == ["TCP 192.0.2.7 5070"]
     assert zone.asked == []
@@ -439,6 +439,6 @@ def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: Zone, cloc
 @pytest.mark.parametrize("name", ["localhost", "phone.localhost"])
 def test_localhost_never_leaves_the_machine(zone: Zone, clock: Clock, tmp_path, name: str):
     """RFC 6761 §6.3."""
-    resolver = Resolver(zone, clock, HostsFile(tmp_path / "none").addresses)
+    resolver = Resolver(zone, clock, lambda is_ipv6: True, HostsFile(tmp_path / "none").addresses)
     assert hops(resolver, f"sip:{name}:5070") == ["UDP 127.0.0.1 5070", "UDP ::1 5070"]
     assert zone.asked == []

@@ -18,7 +18,7 @@ def zone() -> Zone:
 
 @pytest.fixture
 def resolver(zone: Zone) -> Resolver:
-    return Resolver(zone, lambda: 1000.0, draw=lambda most: 0)
+    return Resolver(zone, lambda: 1000.0, lambda is_ipv6: True, draw=lambda most: 0)
 
 
 def sip(text: str) -> SipUri:
@@ -110,8 +110,12 @@ def test_a_family_that_we_have_no_socket_of_is_not_asked_for(zone: Zone, is_ipv6
     """Neither in the DNS nor in the hosts file."""
     zone.records = {(NAME, "A"): four(1), (NAME, "AAAA"): ["2001:db8::1"]}
     both = ["192.0.2.1", "2001:db8::1"]
-    resolver = Resolver(zone, lambda: 1000.0, lambda name: both if name == "pbx.lan" else [])
-    resolver.has_family = lambda asked: asked == is_ipv6
+    resolver = Resolver(
+        zone,
+        lambda: 1000.0,
+        lambda asked: asked == is_ipv6,
+        lambda name: both if name == "pbx.lan" else [],
+    )
     assert hops(resolver) == [hop]
     assert (NAME, kind) in zone.asked
     assert len(zone.asked) == 4

@@ -1,0 +1,275 @@
+"""The dispatcher: hands each new request to the handler of its method, and answers its errors.
+
+It is the transaction user of the server (RFC 3261 §17).  It knows which state of its life the
+server is in, limits the handlers at work, and answers and logs each refusal.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+import gevent
+from gevent.event import Event
+
+from sip.core.domains import Domains, username_of
+from sip.core.errors import Refused
+from sip.core.guard.guard import Guard, is_scanner
+from sip.core.options import answer_options
+from sip.core.proxy.proxy import Proxy
+from sip.core.registrar.registrar import Registrar
+from sip.core.request_log import RequestLog
+from sip.core.stateless import respond_statelessly
+from sip.message.datagram import for_log
+from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request
+from sip.store.bindings import NotSaved
+from sip.transaction.branch_event import BranchEvent
+from sip.transaction.client import ClientTransaction
+from sip.transaction.layer import Layer
+from sip.transaction.machine import Machine, State
+from sip.transaction.server import InviteServerTransaction
+from sip.transaction.upstream import Upstream
+from sip.transport.flow import Flow
+
+log = logging.getLogger(__name__)
+
+# Handlers at work at one time: most of them wait for calls that ring, and ten thousand calls shall
+# be able to ring at once.  Each holds a greenlet and two copies of its request, 18 kB together.
+MAX_HANDLERS = 12_000
+# Handlers reserved for REGISTER, verified sources and in-dialog requests.
+RESERVED_HANDLERS = 2000
+# Retry-After of a 503, in seconds: long enough for a burst to pass.
+RETRY_AFTER_SECONDS = 5
+_RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+# While draining: seconds for all requests to be answered, and then for ringing calls to be
+# cancelled.  With the last commit that is less than 5 s, after which people lose their patience.
+DRAIN_SECONDS = 2.5
+CANCEL_SECONDS = 1.0
+# Seconds between two looks whether all is answered.
+_POLL_SECONDS = 0.05
+# Reason (RFC 3326) of the CANCEL that a ringing phone gets then.
+_STOPPING = 'SIP;cause=503;text="Server Stopping"'
+_NOT_SAVED = "Registration Not Saved"
+
+
+class ServerState(Enum):
+    """The states of the server's life, in their order; none comes back."""
+
+    LOADING = "loading"  # bindings are being read: only OPTIONS to the server is answered
+    SERVING = "serving"
+    DRAINING = "draining"  # the server stops: no new work, except within a call
+
+
+class Dispatcher:
+    """Serves what the transaction layer hands on: new requests, and each ACK of a 2xx."""
+
+    def __init__(
+        self,
+        layer: Layer,
+        guard: Guard,
+        domains: Domains,
+        registrar: Registrar,
+        proxy: Proxy,
+        request_log: RequestLog,
+        unix_clock: Callable[[], float],
+    ) -> None:
+        self._layer = layer
+        self._guard = guard
+        self._domains = domains
+        self._registrar = registrar
+        self._proxy = proxy
+        self._request_log = request_log
+        self._unix_clock = unix_clock
+        self.state = ServerState.LOADING
+        self._loaded = Event()
+        # The handlers by method; the proxy handles every other method, known or not.
+        self.methods: dict[str, Callable[[Request, Upstream], None]] = {
+            "REGISTER": self.serve_register,
+            "OPTIONS": self.serve_options,
+        }
+        self.pending = 0  # requests that a handler is at work on, or that wait for the loading
+
+    # States
+
+    def finish_loading(self) -> None:
+        """Go from LOADING to SERVING, and serve all that waits; DRAINING stays."""
+        if self.state is ServerState.LOADING:
+            self.state = ServerState.SERVING
+        self._loaded.set()
+
+    def drain(self) -> None:
+        """Go to DRAINING: accept no new work, wait for what is pending, then cancel ringing calls.
+
+        Blocks until all is answered, DRAIN_SECONDS and CANCEL_SECONDS at most.
+        """
+        self.state = ServerState.DRAINING
+        if self._wait_until_idle(DRAIN_SECONDS):
+            return
+        log.info("draining: %d requests are still pending, cancelling ringing calls", self.pending)
+        for transaction in tuple(self._layer.servers.values()):
+            upstream = transaction.upstream
+            if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
+                upstream.answer(503, extra=_RETRY_AFTER)
+                upstream.mailbox.put(BranchEvent(None, 0, None, _STOPPING))
+        self._wait_until_idle(CANCEL_SECONDS)
+
+    def _wait_until_idle(self, seconds: float) -> bool:
+        """Wait for every answer, and for the ACK of every failure.  False: not all came in time."""
+        give_up_at = self._layer.clock() + seconds
+        while self.pending or any(map(_is_pending, self._transactions())):
+            if self._layer.clock() >= give_up_at:
+                return False
+            gevent.sleep(_POLL_SECONDS)
+        return True
+
+    def _transactions(self) -> Iterator[Machine]:
+        yield from self._layer.clients.values()
+        yield from self._layer.servers.values()
+
+    # Requests
+
+    def handle_request(self, request: Request, upstream: Upstream) -> None:
+        """Handle one new request: call its handler, and answer what the handler raises."""
+        if self.state is not ServerState.SERVING and not self._may_serve(request, upstream):
+            return
+        user_agent = request.value("user-agent")
+        if user_agent and is_scanner(user_agent):
+            self._guard.meet_scanner(upstream.flow, user_agent)
+            return  # no answer: a scanner does not find a server that is silent
+        if self.pending >= MAX_HANDLERS - RESERVED_HANDLERS and not self._is_admitted(
+            request, upstream
+        ):
+            cause = f"overloaded: {self.pending} requests pending"
+            self._refuse(request, upstream, Refused(503, cause, extra=_RETRY_AFTER))
+            return
+        self.pending += 1
+        try:
+            self.methods.get(request.method, self._proxy.handle)(request, upstream)
+        except Refused as refused:
+            self._refuse(request, upstream, refused)
+        except BadMessage as bad:
+            refusal = Refused(bad.status or 400, bad.reason, reason=bad.reason)
+            self._refuse(request, upstream, refusal)
+        except NotSaved as error:
+            self._refuse(request, upstream, Refused(500, str(error), reason=_NOT_SAVED))
+        except Exception:
+            upstream.answer(500)
+            log.exception("unhandled error while handling %r", for_log(request.encode()))
+        except BaseException:  # the handler was killed: its client must not wait for an answer
+            upstream.answer(500)
+            raise
+        finally:
+            self.pending -= 1
+            if upstream.is_verified:
+                self._guard.prove(upstream.flow.remote)
+
+    def handle_ack(self, request: Request, flow: Flow) -> None:
+        """Pass on the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
+        if self.state is ServerState.LOADING and not self._wait_until_loaded():
+            return
+        if cause := self._proxy.pass_on_ack(request, flow):
+            self._layer.counts["ACKs without a way"] += 1
+            self._request_log.dropped(request, flow, cause)
+
+    # Admission
+
+    def _may_serve(self, request: Request, upstream: Upstream) -> bool:
+        """Before and after SERVING: return True if a request is served all the same."""
+        if self.state is ServerState.LOADING:
+            # Only OPTIONS to the server itself needs no binding.
+            if request.method != "OPTIONS" or "@" in request.uri_text:
+                upstream.ensure_transaction()
+                self._wait_until_loaded()
+            return True
+        return self._refuse_while_draining(request, upstream)
+
+    def _wait_until_loaded(self) -> bool:
+        """Wait for the end of LOADING.  False: MAX_HANDLERS requests wait already."""
+        if self.pending >= MAX_HANDLERS:
+            return False
+        self.pending += 1
+        try:
+            self._loaded.wait()
+        finally:
+            self.pending -= 1
+        return True
+
+    def _refuse_while_draining(self, request: Request, upstream: Upstream) -> bool:
+        """Refuse a request while draining; return True for one within a dialog on a connection.
+
+        A datagram stays unanswered: the client repeats it, to the server that is started next.  On
+        a connection a request is not repeated, and one within a call may be a BYE.
+        """
+        if not upstream.flow.is_reliable:
+            return False
+        if request.to.tag:
+            return True
+        refusal = Refused(503, "the server is stopping", extra=_RETRY_AFTER)
+        self._refuse(request, upstream, refusal)
+        return False
+
+    def _is_admitted(self, request: Request, upstream: Upstream) -> bool:
+        """Return True if one more handler may start; the last ones are reserved.
+
+        They are for REGISTER, for verified sources and for requests within a call, which their
+        ticket shows: a caller may hang up from any address.
+        """
+        is_known = (
+            request.method == "REGISTER"
+            or self._guard.is_proven(upstream.flow.remote)
+            or self._proxy.is_within_dialog(request)
+        )
+        return self.pending < (MAX_HANDLERS if is_known else MAX_HANDLERS - RESERVED_HANDLERS)
+
+    def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
+        """Answer with a refusal, and log it.
+
+        An unverified source gets it once, and nothing is remembered: each repeat of its request is
+        judged anew, so a forged request never makes this server repeat an answer to its victim.
+        """
+        self._layer.counts[f"answered {refused.status}"] += 1
+        self._request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_verified)
+        # After a 100 the client repeats nothing: this server has to repeat its final response.
+        if upstream.is_verified or upstream.has_sent_response:
+            upstream.answer(refused.status, refused.reason, refused.extra)
+            return
+        reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
+        respond_statelessly(request, upstream, refused.status, refused.extra, reason)
+
+    # Handlers
+
+    def serve_register(self, request: Request, upstream: Upstream) -> None:
+        """Serve a REGISTER once, even if it arrives by several ways (§8.2.2.2).
+
+        One to another domain is the proxy's (§10.3, step 1).
+        """
+        if not self._is_for_us(request):
+            self._proxy.handle(request, upstream)
+            return
+        # One without credentials is challenged on every way: that changes nothing here.
+        if "authorization" in request.present and upstream.is_merged():
+            raise Refused(482, "it has come another way already")
+        self._registrar.handle(request, upstream)
+
+    def serve_options(self, request: Request, upstream: Upstream) -> None:
+        """Answer an OPTIONS to the server itself (§11.2); one to a user is the proxy's."""
+        if username_of(request.uri) or not self._is_for_us(request):
+            self._proxy.handle(request, upstream)
+            return
+        answer_options(request, upstream, self._unix_clock())
+
+    def _is_for_us(self, request: Request) -> bool:
+        """Return True if a request ends here: its Request-URI and all its Routes name us."""
+        is_us = self._domains.is_us
+        if "route" not in request.present:
+            return is_us(request.uri)
+        routes = [parse_name_addr(value).uri for value in request.values("route")]
+        return all(map(is_us, (request.uri, *routes)))
+
+
+def _is_pending(machine: Machine) -> bool:
+    """Return True while a transaction waits for the answer of a peer, or for its ACK."""
+    if isinstance(machine, ClientTransaction):
+        return machine.state in (State.TRYING, State.PROCEEDING)
+    return isinstance(machine, InviteServerTransaction) and machine.state is State.COMPLETED

@@ -1,0 +1,148 @@
+"""Inbound messages: filter, parse and deliver what the sockets received (RFC 3261 §18.2.1)."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+from sip.message.framing import BadStream
+from sip.message.grammar import BadMessage
+from sip.message.headers import Via, way_back
+from sip.message.message import (
+    BadRequest,
+    Request,
+    Response,
+    bad_request,
+    make_response,
+    parse,
+)
+from sip.message.parties import recipient_of, sender_of
+from sip.message.uri import format_host_port
+from sip.transport.flow import Flow, reply_flow, source_stamp
+from sip.transport.transports import Transports
+
+log = logging.getLogger(__name__)
+
+# At most one log line about bad messages in so many seconds.
+SECONDS_BETWEEN_COMPLAINTS = 1.0
+
+# The To tag of a response to a request that cannot be parsed begins with it.
+_REFUSAL = "bad"
+
+
+class Receiver:
+    """Parses received messages for `deliver`, and answers requests that cannot be parsed.
+
+    A message on a flow that `allows` rejects is discarded unread.  Answers leave by `transports`.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        transports: Transports,
+        allows: Callable[[Flow], bool],
+        deliver: Callable[[Request | Response, Flow], None],
+    ) -> None:
+        self._clock = clock
+        self._transports = transports
+        self._allows = allows
+        self._deliver = deliver
+        self.counts: Counter[str] = Counter()
+        self._next_complaint_at = 0.0
+        self._secret = os.urandom(8)  # of the To tags that are computed again (§8.2.7, §19.3)
+
+    def receive(self, datagram: bytes, flow: Flow) -> None:
+        """Parse one message, add its source to its top Via, and deliver it (§18.2.1)."""
+        if not self._allows(flow):
+            return
+        if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
+            self.counts["keep-alives"] += 1
+            return
+        try:
+            message = parse(datagram)
+        except BadRequest as refused:
+            self._refuse(refused, flow)
+            return
+        except BadMessage as error:
+            self._complain(
+                f"dropped a datagram from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+            return
+        if isinstance(message, Request):
+            if message.method == "ACK" and self._acknowledges_refusal(message):
+                return
+            if not self._stamp(message, flow):
+                return
+        try:
+            self._deliver(message, flow)
+        except BadMessage as error:  # some header fields are parsed only when a handler asks
+            self._complain(
+                f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+
+    def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
+        """Answer, if possible, the last message of a stream that can't be cut into messages."""
+        error = bad_request(bad, bad.head)
+        if isinstance(error, BadRequest):
+            self._refuse(error, flow)
+        else:
+            self._complain(
+                f"closed a connection from {format_host_port(*flow.remote)}: {bad.reason}"
+            )
+
+    def _stamp(self, request: Request, flow: Flow) -> bool:
+        try:
+            stamp = source_stamp(request.via, flow)
+        except BadMessage as error:
+            self._complain(
+                f"dropped a request from {format_host_port(*flow.remote)}: {error.reason}"
+            )
+            return False
+        if stamp:
+            request.stamp_top_via(stamp, fills_rport="rport" in request.via.params)
+        return True
+
+    def _refuse(self, error: BadRequest, flow: Flow) -> None:
+        """Answer a malformed request, if its Via says where to (§16.3, §18.3)."""
+        request = error.request
+        self._complain(
+            lambda: (
+                f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
+                f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
+            )
+        )
+        if request.method.upper() == "ACK":
+            return
+        try:
+            via = way_back(request.required("via"))
+            tag = self._tag_of_refusal(via, request)
+            response = make_response(request, error.status or 400, error.reason, to_tag=tag)
+            with suppress(BadMessage):  # a Via that can't be parsed is copied unchanged
+                if stamp := source_stamp(response.via, flow):
+                    response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
+            self._transports.send(response.encode(), reply_flow(via, flow))
+        except (BadMessage, OSError):
+            self.counts["unanswerable"] += 1
+
+    def _tag_of_refusal(self, via: Via, request: Request) -> str:
+        """Return the To tag of a refusal: unpredictable, equal for retransmissions (§8.2.7)."""
+        seed = self._secret, via.branch.lower(), request.value("call-id")
+        return f"{_REFUSAL}{hash(seed) & (2**64 - 1):016x}"
+
+    def _acknowledges_refusal(self, ack: Request) -> bool:
+        """Return True if an ACK is for a refusal of ours, and so ends here (§17.1.1.3)."""
+        tag = ack.to.tag
+        return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
+
+    def _complain(self, sentence: str | Callable[[], str]) -> None:
+        """Count a bad message, and log at most one line per second.
+
+        A `sentence` that takes time to build is given as a function.
+        """
+        self.counts["bad messages"] += 1
+        now = self._clock()
+        if now >= self._next_complaint_at:
+            self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
+            said = sentence if isinstance(sentence, str) else sentence()
+            log.info("%s (%d so far)", said, self.counts["bad messages"])
