@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from webadmin.context import Site
     from webadmin.http.server import WebServer
 
-log = logging.getLogger("sipserver")
+log = logging.getLogger("sipserver")  # not __main__
 
 # The environment variable with the web admin's password, for deploys without a terminal.
 ADMIN_PASSWORD = "SIPSERVER_ADMIN_PASSWORD"  # noqa: S105 -- a name, no password

@@ -1,4 +1,4 @@
-"""Listening: opens the sockets of an address, names them, and says why one cannot be had."""
+"""Listening: opens the sockets of an address, and explains why one cannot be opened."""
 
 import errno
 import logging
@@ -14,16 +14,16 @@ from sip.transport.udp import RECEIVE_BUFFER_BYTES, Receive, UdpSocket, Unreacha
 
 log = logging.getLogger(__name__)
 
-# Ports below it are for root; Linux has net.ipv4.ip_unprivileged_port_start to change that.
+# Ports below it need root, unless net.ipv4.ip_unprivileged_port_start says otherwise (Linux).
 FIRST_FREE_PORT = 1024
-# How far from a port that is taken the advice looks for another.
+# Distance from a port in use to the port that the error message proposes.
 _STEP = 10
 _LAST_PORT = 65535
 _ALL = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound to
 
 
 class ListenError(OSError):
-    """An address that cannot be listened on; the text is for the operator."""
+    """The server cannot listen on an address; the text is for the operator."""
 
 
 class ListeningAddress(NamedTuple):
@@ -35,17 +35,17 @@ class ListeningAddress(NamedTuple):
 
 
 def is_wildcard(host: str) -> bool:
-    """Return True for the host that stands for all addresses of a family."""
+    """Return True if a host means all addresses of its family."""
     return host in _ALL
 
 
 def transports_of(addresses: Iterable[ListeningAddress]) -> list[str]:
-    """Return the transports that listen, each once, in their order."""
+    """Return the transports that listen, each once, in the order of `addresses`."""
     return list(dict.fromkeys(address.transport for address in addresses))
 
 
 def by_address(addresses: Iterable[ListeningAddress]) -> dict[str, list[str]]:
-    """Return each host and port in the manner of a URI, with the transports that listen there."""
+    """Return the transports that listen at each address, by its host:port as in a URI."""
     found: dict[str, list[str]] = {}
     for each in addresses:
         found.setdefault(host_port(each.host, each.port), []).append(each.transport)
@@ -53,7 +53,7 @@ def by_address(addresses: Iterable[ListeningAddress]) -> dict[str, list[str]]:
 
 
 def hosts_of(address: Address) -> list[str]:
-    """Return the hosts to open sockets on: without one in the address, all of IPv4 and of IPv6."""
+    """Return the hosts to open sockets on; an address without a host means all IPv4 and IPv6."""
     return list(_ALL) if address.host is None else [address.host]
 
 
@@ -94,7 +94,7 @@ def open_sockets(
 
 
 def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:
-    """Return True where `host` stands for all of IPv6, and the machine has none.
+    """Return True if `host` means all IPv6 addresses, and this machine has no IPv6.
 
     The kernel has no such family, or it is turned off by net.ipv6.conf.all.disable_ipv6.
     """
@@ -103,7 +103,7 @@ def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:
 
 
 def listen_error(error: OSError, transport: str, host: str, port: int, flag: str) -> str:
-    """Put into a sentence for the operator why an address cannot be listened on, and the cure.
+    """Return a sentence for the operator: why the server cannot listen, and what to do.
 
     `flag` is the setting that named the address.
     """

@@ -1,4 +1,4 @@
-"""The SIP server: builds the parts, says who serves which method, starts and stops."""
+"""The SIP server: builds its parts, starts them, runs what is due, and stops them."""
 
 import logging
 import os
@@ -84,11 +84,13 @@ class SipServer:
         self.clock = clock
         self.unix_clock = unix_clock
         self.bindings = bindings
+        # Transport and transactions
         advertised = config.sip_advertise
         self.transports = Transports(
             clock, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
+        # Names and bindings
         self.local_addresses = LocalAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
@@ -100,7 +102,7 @@ class SipServer:
         self.location = Location(bindings, clock, unix_clock)
         self.keepalive = KeepAlive(config.sip_keepalive, clock())
         self.location.on_change = self.keepalive.follow
-        nonces = Nonces(os.urandom(32), self.layer.new_token)
+        # Abuse protection, and what it lets in
         self.guard = Guard(
             clock,
             unix_clock,
@@ -117,6 +119,8 @@ class SipServer:
             self.guard.should_throttle,
             clock,
         )
+        # Registrar and proxy
+        nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(
             users, self.domains, nonces, config.sip_digest, clock, self.guard
         )
@@ -165,11 +169,11 @@ class SipServer:
         bus.listen(BansChanged, lambda event: self.guard.know(event.bans, event.trusted))
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._peaks = PeakDetector()
-        self._watchers: list[Any] = []
+        self._timers: list[Any] = []
         self._ticked_at = clock()
 
     def reconfigure(self, config: Config) -> None:
-        """Go on with other settings; those that are in use by sockets or the store stay."""
+        """Apply the settings of RELOADABLE in sip/reload.py; the others stay as they are."""
         self.config = config
         self.domains.set_names(config.sip_domains)
         self.proxy.authenticator.algorithms = config.sip_digest
@@ -187,7 +191,7 @@ class SipServer:
         return (own, advertised.port) if advertised and advertised.port else (own,)
 
     def connection_closed(self, connection: int) -> None:
-        """Remove bindings, and end transactions, that a closed connection alone led to."""
+        """Remove the bindings of a closed connection and end its transactions; doesn't wait."""
         self.location.connection_closed(connection)
         self.layer.closed(connection)
 
@@ -202,37 +206,38 @@ class SipServer:
     # Running
 
     def start(self) -> None:
-        """Answer what asks for the server itself; all else waits until `load` is done.
+        """Start the sockets and timers.  Most requests wait until `load` is done.
 
-        Listens, unless that was done.  Raises ListenError.
+        Listens, unless `listen` was called before.  Raises ListenError.
         """
         if not self.transports.sockets:
             self.listen()
         hub = gevent.get_hub()
-        work_at = [
+        periodic = [
             (TICK_SECONDS, self.tick),
             (SWEEP_SECONDS, self.sweep),
             (TRUNKS_SECONDS, self.resolve_gateways),
         ]
         self.resolve_gateways()
-        for seconds, work in work_at:
+        for seconds, work in periodic:
             timer = hub.loop.timer(seconds, seconds)
             timer.start(work)
-            self._watchers.append(timer)
+            self._timers.append(timer)
         self.transports.start()
 
     def load(self) -> None:
-        """Learn which phones were bound when the server ended, while the sockets have their turns,
-        and serve all.  Raises what the store raises.
+        """Read the stored bindings, then serve all requests.  Raises what the store raises.
+
+        Takes seconds for many bindings; the sockets are polled meanwhile.
         """
         with long_lived_objects():
             rows = self.bindings.load(self.unix_clock())
             while rows:
                 loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
-                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # of more the guard forgets some
+                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # more than it can remember
                     for binding in loaded:
                         self.guard.prove(binding.flow.remote)
-                del rows[:BINDINGS_AT_ONCE]  # its memory is taken by what is read next
+                del rows[:BINDINGS_AT_ONCE]  # the rows that are read next take its memory
                 gevent.sleep(0.001)  # sleep(0) would not poll the sockets
         self.dispatcher.finish_loading()
 
@@ -252,7 +257,7 @@ class SipServer:
         return udp + [ListeningAddress(transport, *each.local) for each in self.tcp.listeners]
 
     def tick(self) -> None:
-        """Do what is due; in the hub, where it must not wait, and an exception must not escape."""
+        """Run what is due.  Called by the hub, so it must neither wait nor raise."""
         try:
             now = self.clock()
             is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
@@ -262,10 +267,10 @@ class SipServer:
             self.location.remove_closed()
             self.keep_alive(now)
         except Exception:
-            log.exception("while running timers")
+            log.exception("unhandled error while running timers")
 
     def keep_alive(self, now: float) -> None:
-        """Send a ping along the flows whose turn it is; one that gets lost comes again."""
+        """Send a keep-alive along each flow that is due; a lost one is sent again next time."""
         for flow in self.keepalive.due(now):
             try:
                 self.transports.send(PING, flow)
@@ -273,7 +278,7 @@ class SipServer:
                 self.layer.counts["keep-alives not sent"] += 1
 
     def sweep(self) -> None:
-        """Let go of expired bindings, and of what may have changed outside."""
+        """Remove expired entries of all parts, and return memory after a load peak."""
         self.request_log.sweep()
         self.local_addresses.clear_cache()
         self.tcp.close_expired(self.clock())
@@ -284,32 +289,32 @@ class SipServer:
             self.location.follow_unix_clock()
             self.location.sweep(self.clock())
         except Exception:
-            log.exception("while letting go of expired bindings")
+            log.exception("unhandled error while removing expired bindings")
 
     def trim_memory(self) -> None:
-        """After a rush, let the system have what it took."""
+        """Return free memory to the system, once after each load peak."""
         if self._peaks.is_over(len(self.layer.servers) + len(self.layer.clients)):
             clear_parse_caches()
             gevent.get_hub().threadpool.spawn(trim_heap)
 
     def resolve_gateways(self) -> None:
-        """Look up the addresses of trunks; in a greenlet of its own, for names take time."""
+        """Look up the addresses of trunks, in a greenlet of its own: a look-up may wait."""
         gevent.spawn(self.trunks.refresh)
 
     def drain(self) -> None:
-        """Accept no new work, and wait for what is pending; calls that still ring are cancelled.
+        """Accept no new work, wait for what is pending, then cancel calls that still ring.
 
-        Blocks for DRAIN_SECONDS and CANCEL_SECONDS at most.
+        Blocks for DRAIN_SECONDS and CANCEL_SECONDS of the dispatcher at most.
         """
         self.tcp.stop_listening()
         self.dispatcher.drain()
 
     def stop(self) -> None:
-        """Close the sockets; what was acknowledged is kept already."""
-        for watcher in self._watchers:
-            watcher.stop()
-            watcher.close()
-        self._watchers.clear()
+        """Close the sockets.  All that was acknowledged is stored already."""
+        for timer in self._timers:
+            timer.stop()
+            timer.close()
+        self._timers.clear()
         self.layer.stop()
         self.transports.stop()
 

@@ -1,6 +1,6 @@
-"""What whoever has started the server is told: that it is ready, reads its settings anew, stops.
+"""Notifications to systemd: ready, reloading, stopping (sd_notify(3)).
 
-systemd hands a socket to a service of Type=notify and waits for a word there, see sd_notify(3).
+systemd passes a socket in NOTIFY_SOCKET to a service of Type=notify, and waits for READY there.
 """
 
 import os
@@ -14,12 +14,12 @@ STOPPING = "STOPPING=1"
 
 
 def reloading() -> str:
-    """Say that settings are being read; READY has to follow."""
+    """Return the state for a reload that begins now; READY has to follow it."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell a state, where anybody wants to hear it."""
+    """Send a state to systemd; does nothing without NOTIFY_SOCKET."""
     address = _address_in(environment)
     if address is None:
         return
@@ -28,7 +28,7 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
 
 
 def _address_in(environment: Mapping[str, str]) -> str | None:
-    """Where to tell it: a path, or after an @ a name outside of the file system."""
+    """Return the address of the socket: a path, or for @name an abstract one (unix(7))."""
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return None

@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Fixtures and settings for all tests."""
 
 import io
 import os
@@ -12,9 +12,9 @@ from sip.cli.main import main
 from tests.wire.programs import tail
 from tests.wire.server import Server
 
-# Properties have the same examples in each run, so that nobody's change fails by another's luck;
-# with EXAMPLES=20000 in the environment they search on, each time elsewhere.  How long an example
-# takes depends on who else uses the machine, and is no fault.
+# Properties use the same examples in each run, so that a change fails only by its own fault; with
+# EXAMPLES=20000 in the environment they try new ones each time.  No deadline: how long an example
+# takes depends on the load of the machine.
 settings.register_profile(
     "ours", deadline=None, derandomize=not os.environ.get("EXAMPLES"), print_blob=True
 )
@@ -23,13 +23,13 @@ settings.load_profile("ours")
 
 @pytest.fixture
 def world() -> World:
-    """A server, phones to make, and a clock to turn."""
+    """A server, phones to make, and a clock to advance."""
     return World()
 
 
 @pytest.fixture
 def sipserver(tmp_path, monkeypatch, capsys):
-    """Call the command line in a directory of its own; gives exit code, stdout and stderr."""
+    """Run commands in a directory of their own; return exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments, environment=None, stdin=None, run=lambda config: 0):

@@ -168,7 +168,7 @@ def test_the_help_is_shown_before_slow_imports():
 
 
 @pytest.mark.parametrize("module", PATHS)
-def test_gevent_and_dataset_stay_in_their_rooms(module: str):
+def test_gevent_and_dataset_are_imported_in_few_files(module: str):
     name = str(PATHS[module].relative_to(ROOT))
     for package in {each.partition(".")[0] for each in imports(module)}:
         if package in ("gevent", "greenlet"):
@@ -188,7 +188,7 @@ def test_messages_need_the_standard_library_alone(module: str):
 @pytest.mark.parametrize(
     "path", SOURCES + TESTS, ids=[str(p.relative_to(ROOT)) for p in SOURCES + TESTS]
 )
-def test_a_file_is_split_before_it_grows_too_long(path: Path):
+def test_no_file_is_longer_than_the_limit(path: Path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
@@ -201,7 +201,7 @@ def test_the_patch_comes_before_every_other_import():
     ]
 
 
-def test_every_public_name_says_what_it_is():
+def test_every_public_name_has_a_docstring():
     """Modules, classes and functions that others use have a docstring."""
     silent = []
     for path in SOURCES:

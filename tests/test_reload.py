@@ -1,4 +1,4 @@
-"""Settings that are read anew while the server runs, and what is told to who has started it."""
+"""Reload of the settings while the server runs, and notifications to systemd."""
 
 import socket
 
@@ -12,7 +12,7 @@ from sip.operator_values import parse_networks
 from sip.reload import RELOADABLE, reload
 
 
-def test_what_can_be_taken_is_and_the_rest_is_named():
+def test_reloadable_settings_change_and_others_are_named():
     running = Config(sip_keepalive=25, sip_domains=("a.test",))
     wanted = Config(sip_keepalive=0, sip_domains=("b.test",), log_level="debug")
     outcome = reload(running, wanted)
@@ -20,15 +20,15 @@ def test_what_can_be_taken_is_and_the_rest_is_named():
     assert str(outcome) == ("changed sip.domains, log.level; restart needed for sip.keepalive")
 
 
-def test_where_nothing_has_changed_that_is_said():
+def test_a_reload_without_changes_says_so():
     assert str(reload(Config(), Config())) == "changed nothing"
 
 
-def test_the_names_of_what_is_taken_over_are_names_of_settings():
+def test_reloadable_names_are_names_of_settings():
     assert {entry.attribute for entry in SETTINGS.values()} >= RELOADABLE
 
 
-def test_a_server_goes_on_with_other_names_gateways_and_limits():
+def test_reconfigure_changes_domains_trunks_and_trusted():
     world = World(settings={"sip_trunk": parse_trunks("0=sip:192.0.2.77")})
     server = world.server
     assert server.trunks.is_gateway(("192.0.2.77", 5060))
@@ -53,7 +53,7 @@ def test_a_server_goes_on_with_other_names_gateways_and_limits():
 
 
 @pytest.mark.parametrize("address", ["", "relative", "vsock:2:5000"])
-def test_where_nobody_wants_to_hear_it_nothing_is_told(address, monkeypatch):
+def test_without_notify_socket_nothing_is_sent(address, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a socket was opened")
 
@@ -63,7 +63,7 @@ def test_where_nobody_wants_to_hear_it_nothing_is_told(address, monkeypatch):
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-def test_a_state_is_one_datagram(tmp_path, is_abstract):
+def test_a_state_is_sent_as_one_datagram(tmp_path, is_abstract):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(f"\0{path}" if is_abstract else path)

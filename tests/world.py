@@ -1,7 +1,7 @@
-"""A world for ladders: phones, a transport in memory, and a clock that tests turn.
+"""A world for ladders: a server, scripted phones, a transport in memory, and a clock.
 
-The server is whole but for its sockets and its database.  Phones are scripted: they parse with the
-server's own parser, and compute digests by themselves.
+The server is complete except for its sockets and its database.  Phones parse with the server's own
+parser, and compute digests by themselves.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ class World:
         port: int = 5060,
         transport: str = "UDP",
     ):
-        """A phone with its account; it registers unless told not to.
+        """Make a phone with its account; it registers unless told not to.
 
         By TCP it calls from another port than the one that it listens on.
         """
@@ -103,21 +103,21 @@ class World:
         return phone
 
     def phones(self, *names: str) -> list["Phone"]:
-        """Several registered phones."""
+        """Make several registered phones."""
         return [self.phone(name) for name in names]
 
     def deliver(self, data: bytes, source: Endpoint | Flow) -> None:
-        """Let the server read a message, and do all that it does at once."""
+        """Let the server receive a message, and run until it waits."""
         flow = source if isinstance(source, Flow) else Flow("UDP", SERVER, source)
         gevent.spawn(self.server.receiver.receive, data, flow)
         self.settle()
 
     def settle(self) -> None:
         """Let every greenlet run until it waits."""
-        callbacks = gevent.get_hub().loop._callbacks  # of greenlets that are to run
+        callbacks = gevent.get_hub().loop._callbacks  # of greenlets that are ready
         while callbacks:
             gevent.sleep(0)
-        if self.zone.is_at_work():  # what has been looked up goes on
+        if self.zone.is_at_work():  # greenlets that a look-up has woken
             self.settle()
 
     def carry(self, data: bytes, flow: Flow) -> None:
@@ -133,7 +133,7 @@ class World:
             self.lost.append(data)
 
     def passes(self, seconds: float, step: float = 0.05) -> None:
-        """Turn the clock."""
+        """Advance the clock."""
         until = self.now + seconds
         while self.now < until - 1e-9:
             self.now = min(self.now + step, until)
@@ -143,7 +143,7 @@ class World:
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing is held and nothing unread."""
+        """Return True if there is no transaction and no unread message."""
         layer = self.server.layer
         return (
             not layer.servers
@@ -207,17 +207,17 @@ class Phone:
         return message
 
     def transmits(self, message: Message) -> Message:
-        """Send a message as it is, once more for instance."""
+        """Send a message unchanged, for example as a retransmission."""
         self.world.deliver(message.encode(), self.source)
         return message
 
     @property
     def source(self) -> Endpoint | Flow:
-        """Where its messages come from."""
+        """The source address of its messages."""
         return self.address
 
     def sends(self, method: str, uri: str, *, answers_challenge: bool = True, **more) -> Request:
-        """Send a request outside a dialog; a challenge to it is answered."""
+        """Send a request outside a dialog, and answer a challenge to it."""
         contact = (
             () if method in ("MESSAGE", "OPTIONS", "PUBLISH") else (f"Contact: {self.contact}",)
         )
@@ -238,7 +238,7 @@ class Phone:
     def with_credentials(
         self, request: Request, challenge: Response, password: str = "secret", username: str = ""
     ) -> Request:
-        """The same request again, with an answer to the first challenge, as a new transaction."""
+        """Return the request with credentials for the first challenge, as a new transaction."""
         name = "www-authenticate" if challenge.status == 401 else "proxy-authenticate"
         title = "Authorization" if challenge.status == 401 else "Proxy-Authorization"
         params = parse_credentials(challenge.fields(name)[0]).params
@@ -263,7 +263,7 @@ class Phone:
         return parse(again.encode())  # type: ignore[return-value]
 
     def registers(self, *contacts: str, expires: int | None = 3600, **more) -> Response:
-        """Register, and give the 200."""
+        """Register, and return the final response."""
         headers = more.pop("headers", ())
         lines = tuple(f"Contact: {contact}" for contact in contacts or (self.contact,))
         if expires is not None:
@@ -335,12 +335,12 @@ class Phone:
     # Hearing
 
     def takes(self) -> Message:
-        """The next message, whatever it is."""
-        assert self.inbox, f"{self.name} at {self.address} has got nothing"
+        """Take the next message."""
+        assert self.inbox, f"{self.name} at {self.address} has received nothing"
         return parse(self.inbox.popleft())
 
     def gets(self, what: int | str, of: Request | None = None):
-        """The next message, which must be that request or response; a 100 is passed over."""
+        """Take the next message, which must be that request or response; a 100 is skipped."""
         message = self.takes()
         while what != 100 and isinstance(message, Response) and message.status == 100:
             message = self.takes()
@@ -353,7 +353,7 @@ class Phone:
         return message
 
     def hears_nothing(self) -> bool:
-        """Nothing has come."""
+        """Return True if no message is unread."""
         return not self.inbox
 
     # Answering
@@ -367,7 +367,7 @@ class Phone:
         headers: tuple[str, ...] = (),
         body: bytes = b"",
     ) -> Response:
-        """Answer a request; a dialog's tag is made from the phone's address."""
+        """Answer a request; the To tag is made from the phone's address."""
         names, lines = [], []
         for name, line in zip(request.names, request.lines, strict=True):
             if name in ("via", "from", "call-id", "cseq", "record-route"):
@@ -410,7 +410,7 @@ class TcpPhone(Phone):
         return self._flow
 
     def moves_behind_nat(self, address: str) -> None:
-        """Know itself by a private address alone, where nobody finds it."""
+        """Use a private address only, which other phones cannot reach."""
         self.sent_by, self.listens_at = address, None
         self.contact = f"<sip:{self.name}@{address};transport={self.transport.lower()}>"
 

@@ -1,4 +1,4 @@
-"""What a running server does for commands that ask it by its control socket."""
+"""The commands that a running server handles on its control socket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from sip.operator_values import parse_network
 
 
 def control_handlers(guard: Guard) -> dict[str, Handler]:
-    """Return what can be asked, by its name."""
+    """Return the handlers of all commands, by name."""
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Lift the waits of one user; gives the addresses, and which of them are banned."""
+        """Unblock the logins of one user; return the addresses, and which of them are banned."""
         user, address = normalize("NFC", str(request["user"])), request.get("address")
         try:
             network = parse_network(str(address)) if address else None
@@ -30,7 +30,7 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
         return {"addresses": lifted, "banned": [each for each in lifted if each in banned]}
 
     def waits(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        """List who has to wait."""
+        """List the blocked logins."""
         return {"waits": [wait._asdict() for wait in guard.waits()]}
 
     return {"forgive": forgive, "waits": waits}

@@ -1,7 +1,7 @@
-"""The control socket of a running server: where it is, what is said, and how a command asks.
+"""The control socket of a running server: its path, its protocol, and the client.
 
-A command sends one line of JSON, an object with the name of what to do under "do", and is answered
-by one line: an object, with a sentence under "error" where it could not be done.
+A command sends one line of JSON: an object with the name of the command under "do".  The reply is
+one line, an object; it has a sentence under "error" if the command failed.
 """
 
 import json
@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# Bytes of a line: a command names a user and an address; an answer may be a list of thousands.
+# Maximum size of a line: a request names a user and an address, a reply may list thousands.
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_REPLY_BYTES = 16 * 1024 * 1024
-# Seconds that a command waits for its answer; the server may be waiting for the disk.
-PATIENCE = 15.0
-# What the path of a Unix socket may have, without its closing zero byte (unix(7)).
+# Seconds that a command waits for its reply; the server may be waiting for the disk.
+REPLY_TIMEOUT = 15.0
+# Maximum length of the path of a Unix socket, without its closing zero byte (unix(7)).
 MAX_PATH_BYTES = 107
 
 
 class ControlError(Exception):
-    """The running server could not be asked, or could not do it; the text is for the operator."""
+    """The server cannot be asked, or the command failed; the text is for the operator."""
 
 
 class NotRunning(ControlError):
@@ -29,15 +29,15 @@ class NotRunning(ControlError):
 
 
 def control_path(database: str) -> str:
-    """Return the path of the socket, beside the database file whatever leads there."""
+    """Return the path of the socket: beside the database file, with symbolic links resolved."""
     return f"{os.path.realpath(database)}.sock"
 
 
 @contextmanager
 def short_path(path: str) -> Iterator[str]:
-    """Give a path that fits into the address of a Unix socket.  Raises OSError.
+    """Return a path that fits into the address of a Unix socket.  Raises OSError.
 
-    A longer one is reached by way of its directory, which is opened meanwhile (Linux).
+    A long path is reached by a descriptor of its directory, which is open meanwhile (Linux).
     """
     if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield path
@@ -51,10 +51,10 @@ def short_path(path: str) -> Iterator[str]:
 
 
 def connect(path: str) -> socket.socket:
-    """Connect to the server that listens there.  Raises OSError."""
+    """Connect to the server that listens at a path.  Raises OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(REPLY_TIMEOUT)
         with short_path(path) as address:
             connection.connect(address)
     except BaseException:
@@ -64,7 +64,10 @@ def connect(path: str) -> socket.socket:
 
 
 def read_line(connection: socket.socket, most: int) -> bytes:
-    """Read up to the end of a line, or of what is sent.  Raises OSError, ValueError if too long."""
+    """Read a line, or up to the end of the connection.
+
+    Raises OSError, or ValueError for a line of more than `most` bytes.
+    """
     line = bytearray()
     while not line.endswith(b"\n"):
         some = connection.recv(65_536)
@@ -77,12 +80,15 @@ def read_line(connection: socket.socket, most: int) -> bytes:
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """Write one line."""
+    """Return a message as one line."""
     return json.dumps(message).encode() + b"\n"
 
 
 def ask(database: str, **request: Any) -> dict[str, Any]:
-    """Ask the server that runs with a database.  Raises NotRunning, or ControlError."""
+    """Send a command to the server of a database and return its reply.
+
+    Raises NotRunning, or ControlError.
+    """
     path = control_path(database)
     try:
         with connect(path) as connection:

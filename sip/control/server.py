@@ -1,4 +1,4 @@
-"""The server's end of its control socket: a few commands of the operator at a time."""
+"""The server side of the control socket: a few commands of the operator at a time."""
 
 import errno
 import json
@@ -16,23 +16,23 @@ from sip.control.protocol import MAX_REQUEST_BYTES, connect, encode, read_line, 
 
 log = logging.getLogger(__name__)
 
-# Commands at a time; more of them wait to be taken.
+# Commands handled at one time; others wait in the backlog.
 MAX_COMMANDS = 8
-# Seconds that a command has to say what it wants, and to read the answer.
+# Seconds that a command has to send its request, and again to read the reply.
 SECONDS_TO_ASK = 5.0
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Refusal(Exception):
-    """A command that cannot be done; the text is for the operator."""
+    """The command cannot be done; the text is for the operator."""
 
 
 class ControlServer:
-    """Listens at `path` and has `handlers` do what commands ask, by its name.
+    """Listens at `path` and calls the handler of each command, by the command's name.
 
-    The socket is of mode 0600: it obeys the server's own user, and root.  A handler is given the
-    request, and gives what is answered; it may wait, and raise Refusal.
+    The socket has mode 0600: only the server's user and root can connect.  A handler gets the
+    request and returns the reply; it may wait, and raise Refusal.
     """
 
     def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
@@ -42,18 +42,15 @@ class ControlServer:
         self._identity: tuple[int, int] | None = None  # of the socket file that is ours
 
     def start(self) -> None:
-        """Listen.  Without a socket the server goes on, and commands can't ask it; that is told."""
+        """Listen.  If that fails, log a warning: the server runs without a control socket."""
         try:
             listener = self._listen()
         except OSError as error:
-            log.warning(
-                "commands cannot ask this server: %s: %s", self._path, error.strerror or error
-            )
+            log.warning("control socket unavailable: %s: %s", self._path, error.strerror or error)
             return
         if listener is None:
             log.warning(
-                "commands cannot ask this server: another one runs with the same database and"
-                " answers at %s",
+                "control socket unavailable: another server with the same database listens at %s",
                 self._path,
             )
             return
@@ -61,13 +58,13 @@ class ControlServer:
         self._server.start()
 
     def _listen(self) -> socket.socket | None:
-        """Open the socket, in the place of one that a killed server has left; None: it is taken."""
+        """Open the socket, replacing that of a killed server; None: another server listens."""
         if not self._is_free():
             return None
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # The mode is right from the first moment; a file that another thread makes in it has
-            # fewer rights than it would have, and none too many.
+            # So the socket has its mode from the first moment.  A file that another thread creates
+            # meanwhile gets fewer rights than usual, never more.
             umask = os.umask(0o177)
             try:
                 with short_path(self._path) as address:
@@ -82,10 +79,13 @@ class ControlServer:
         return listener
 
     def _is_free(self) -> bool:
-        """Tell whether no other server listens there; a socket that nobody serves is removed."""
+        """Return True if no other server listens there; remove a socket without a server.
+
+        Raises OSError if the path cannot be used.
+        """
         try:
             if not stat.S_ISSOCK(os.lstat(self._path).st_mode):
-                raise OSError(errno.EEXIST, "a file that is no socket stands there")
+                raise OSError(errno.EEXIST, "a file that is not a socket is there")
             connect(self._path).close()
         except FileNotFoundError:
             return True
@@ -96,7 +96,7 @@ class ControlServer:
         return False
 
     def stop(self) -> None:
-        """Take no command any more, and remove the socket, unless it is another server's by now."""
+        """Stop listening, and remove the socket unless it belongs to another server by now."""
         if self._server is None:
             return
         with suppress(OSError):
@@ -106,7 +106,7 @@ class ControlServer:
         self._server = None
 
     def _serve(self, connection: socket.socket, _: object) -> None:
-        """Serve one command."""
+        """Handle one command."""
         with connection, suppress(OSError, ValueError, Timeout):
             with Timeout(SECONDS_TO_ASK):
                 line = read_line(connection, MAX_REQUEST_BYTES)
@@ -125,7 +125,7 @@ class ControlServer:
         except Refusal as refusal:
             return {"error": str(refusal)}
         except Exception:
-            log.exception("unhandled error while a command was done: %s", request["do"])
+            log.exception("unhandled error while handling the command %s", request["do"])
             return {"error": "the server failed to do this; its log says why"}
 
 

@@ -114,7 +114,7 @@ def test_without_a_server_a_command_says_so(ask, serve):
         ask(do="echo", what="")
 
 
-def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(serve, database):
+def test_only_the_owner_may_use_the_control_socket(serve, database):
     umask = os.umask(0)
     try:
         server = serve()
@@ -128,7 +128,7 @@ def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(serve, datab
     assert not os.path.exists(control_path(database))
 
 
-def test_the_socket_of_a_killed_server_is_replaced(serve, ask, database):
+def test_the_control_socket_of_a_killed_server_is_replaced(serve, ask, database):
     with closing(socket.socket(socket.AF_UNIX)) as left_behind:
         left_behind.bind(control_path(database))
     with pytest.raises(NotRunning):
@@ -137,11 +137,11 @@ def test_the_socket_of_a_killed_server_is_replaced(serve, ask, database):
     assert ask(do="echo", what=1) == {"said": 1}
 
 
-def test_a_second_server_of_a_database_leaves_the_first_its_socket(serve, ask, caplog):
+def test_a_second_server_does_not_take_the_control_socket(serve, ask, caplog):
     serve()
     second = ControlServer(control_path(ask.database), {"echo": refuse})
     second.start()
-    assert "another one runs with the same database" in caplog.text
+    assert "another server with the same database" in caplog.text
     second.stop()
     assert ask(do="echo", what=1) == {"said": 1}
 
@@ -158,11 +158,11 @@ def test_a_file_that_is_no_socket_stays(serve, database, caplog):
     path = Path(control_path(database))
     path.write_text("precious")
     serve()
-    assert "a file that is no socket stands there" in caplog.text
+    assert "a file that is not a socket is there" in caplog.text
     assert path.read_text() == "precious"
 
 
-def test_a_long_path_is_no_hindrance(serve, tmp_path, ask):
+def test_a_long_path_works(serve, tmp_path, ask):
     """The address of a Unix socket has 108 bytes (unix(7))."""
     directory = tmp_path / ("d" * 100) / ("e" * 100)
     directory.mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_a_link_to_the_database_leads_to_the_same_socket(serve, tmp_path, ask, d
     "line",
     [b"\n", b"{}\n", b"[]\n", b"1\n", b'{"do": []}\n', b'{"do": "x"}\n', b"[" * 9999 + b"\n"],
 )
-def test_what_is_no_command_is_answered_in_a_sentence(serve, database, line):
+def test_an_invalid_request_gets_an_error_as_reply(serve, database, line):
     serve()
     with closing(green.socket(socket.AF_UNIX)) as peer:
         peer.connect(control_path(database))
@@ -197,7 +197,7 @@ def test_what_is_no_command_is_answered_in_a_sentence(serve, database, line):
     assert reply == {"error": "the server does not know this command; it may be an older one"}
 
 
-def test_a_fault_of_ours_is_in_the_log_and_the_server_goes_on(serve, ask, caplog):
+def test_an_error_in_a_handler_is_logged_and_the_server_goes_on(serve, ask, caplog):
     serve(fail=fail)
     with pytest.raises(ControlError, match="its log says why"):
         ask(do="fail")
@@ -213,8 +213,8 @@ def test_a_line_without_end_is_cut_off(serve, database):
             peer.sendall(b"x" * (100 * MAX_REQUEST_BYTES))
 
 
-def test_who_says_nothing_keeps_no_place_for_ever(serve, ask, monkeypatch):
-    """All places are taken by silent ones, until their time is over."""
+def test_a_silent_command_is_disconnected(serve, ask, monkeypatch):
+    """Silent ones take all places until their time is over; then others are answered."""
     monkeypatch.setattr("sip.control.server.SECONDS_TO_ASK", 0.05)
     serve()
     silent = [green.socket(socket.AF_UNIX) for _ in range(MAX_COMMANDS)]
@@ -228,7 +228,7 @@ def test_who_says_nothing_keeps_no_place_for_ever(serve, ask, monkeypatch):
 
 
 @pytest.mark.parametrize("reply", [b"", b"nonsense\n", b"[1]\n"])
-def test_an_answer_that_is_none_is_a_sentence(database, ask, reply):
+def test_an_invalid_reply_is_an_error_for_the_operator(database, ask, reply):
     listener = green.socket(socket.AF_UNIX)
     listener.bind(control_path(database))
     listener.listen(1)
@@ -320,7 +320,7 @@ def test_forgive_takes_one_user_and_one_address(command, arguments):
     assert (code, err.count("\n")) == (2, 1)
 
 
-def test_bans_lists_who_has_to_wait_at_the_running_server(command, guard):
+def test_bans_lists_the_blocked_logins_of_the_running_server(command, guard):
     code, out, err = command("bans")
     address, until, reason = out.rstrip("\n").split("\t")
     assert (code, err, address) == (0, "", HERE)

@@ -48,8 +48,8 @@ def test_an_idle_server_waits_for_nothing_when_it_ends(server, registered, stopp
     assert GIVES_UP not in stopped()
 
 
-def test_a_call_that_is_being_answered_gets_its_answer_before_the_end(registered, stopped):
-    """The INVITE has been taken: its 200 and its ACK still pass."""
+def test_a_draining_server_delivers_pending_answers(registered, stopped):
+    """The INVITE was accepted before: its 200 and its ACK still pass."""
     alice, bob = registered("alice"), registered("bob")
     call, branch = alice.dials(bob)
     invite = bob.hears("INVITE ")
@@ -137,8 +137,8 @@ def expires(phone: Handset) -> int:
     return int(re.search(r"expires=(\d+)", value("Contact", response))[1])
 
 
-def test_settings_are_taken_over_without_a_restart(server, settings, registered):
-    """Calls and registrations hold; the log says what is another now."""
+def test_settings_are_reloaded_without_a_restart(server, settings, registered):
+    """Calls and registrations stay; the log names the changed settings."""
     alice, bob = registered("alice"), registered("bob")
     call, _ = alice.calls(bob)
     assert expires(alice) == 3600
@@ -157,14 +157,14 @@ def test_settings_are_taken_over_without_a_restart(server, settings, registered)
     until(lambda: " DEBUG " in server.log.read_text(), "the end of a connection is logged")
 
 
-def test_what_only_a_restart_can_change_is_said(server, settings):
+def test_settings_that_need_a_restart_are_logged(server, settings):
     settings.write_text("[sip]\nmax_expires = 7200\nkeepalive = 0\n")
     line = hangs_up(server, "settings reloaded")
     assert line.endswith("changed nothing; restart needed for sip.keepalive")
     assert hangs_up(server, "settings reloaded").endswith("restart needed for sip.keepalive")
 
 
-def test_a_file_that_is_wrong_by_now_is_one_line_and_changes_nothing(server, settings, registered):
+def test_a_wrong_settings_file_is_one_line_and_changes_nothing(server, settings, registered):
     alice = registered("alice")
     for text, cause in (
         ("[sip]\nmax_expires = 'soon'\n", "max_expires"),
@@ -182,7 +182,7 @@ def test_a_file_that_is_wrong_by_now_is_one_line_and_changes_nothing(server, set
     assert expires(alice) == 3600
 
 
-def test_accounts_are_read_anew_too(server, handset):
+def test_accounts_are_reloaded_too(server, handset):
     server.does("users", "disable", "alice")
     hangs_up(server, "settings reloaded")
     assert handset("alice").registers() in (401, 403)

@@ -41,8 +41,8 @@ def test_a_call_goes_both_ways_along_the_record_route(world: World):
     assert world.is_quiet
 
 
-def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch):
-    """§21.5.4: 503 with Retry-After, at once; who waits already goes on."""
+def test_above_the_limit_of_handlers_503_has_retry_after(world: World, monkeypatch):
+    """§21.5.4: it is sent at once; requests that are pending go on."""
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("INVITE", bob.aor)
     invite = bob.gets("INVITE")
@@ -54,9 +54,9 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method: str):
-    """Who rings every phone from outside, or writes to those that are off, keeps nobody from
-    calling who belongs here.
+def test_reserved_handlers_are_not_for_external_callers(world: World, monkeypatch, method: str):
+    """External callers may ring every phone, or send messages to phones that are off; users here
+    can call all the same.
     """
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("thief", registered=False)
@@ -71,8 +71,8 @@ def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method
     bob.gets("INVITE")
 
 
-def test_a_stranger_in_a_call_hangs_up_though_others_ring_everybody(world: World, monkeypatch):
-    """The last places are for calls that go on as well: only a ticket shows that one does."""
+def test_an_external_caller_may_hang_up_during_overload(world: World, monkeypatch):
+    """Reserved handlers are for requests within a call too: a ticket shows that there is one."""
     bob = world.phone("bob")
     caller, thief = world.phone("x", registered=False), world.phone("thief", registered=False)
     outside = {"from_uri": "sip:x@elsewhere.test"}
@@ -89,8 +89,8 @@ def test_a_stranger_in_a_call_hangs_up_though_others_ring_everybody(world: World
     bob.gets("BYE")
 
 
-def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
-    """§21.5.1; §16.7, step 10: nobody goes on ringing for a call that has been answered."""
+def test_an_unhandled_error_is_a_500_and_cancels_branches(monkeypatch, caplog):
+    """§21.5.1; §16.7, step 10: no phone rings on for a call that has been answered."""
     world = World(settings={"sip_follow_redirects": True})
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     call = alice.sends("INVITE", desk.aor)
@@ -104,8 +104,8 @@ def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_after_a_rush_memory_is_given_back_once(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Not while it lasts, and not again before the next one."""
+def test_memory_is_returned_once_after_a_load_peak(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Not during the peak, and not again before the next one."""
     given: list[str] = []
     monkeypatch.setattr("sip.memory.PEAK_TRANSACTIONS", 5)
     monkeypatch.setattr("sip.server.clear_parse_caches", lambda: given.append("kept"))

@@ -1,11 +1,11 @@
-"""What comes before the phones of before are all known, and what comes when the server ends."""
+"""Requests while the server loads its bindings, and while it drains before its end."""
 
 from ladders.carrying import talks
 from world import REALM, World
 
 
-def test_while_phones_are_loaded_the_server_answers_for_itself_and_all_else_waits(world: World):
-    """A repeat meanwhile is a repeat (§17.2.3): it is served once."""
+def test_while_loading_only_options_to_the_server_is_answered(world: World):
+    """All others wait; a retransmission meanwhile is not served twice (§17.2.3)."""
     alice = world.phone("alice")
     world.start_server(loads=False)
 
@@ -19,8 +19,8 @@ def test_while_phones_are_loaded_the_server_answers_for_itself_and_all_else_wait
     assert not alice.inbox
 
 
-def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatch):
-    """Each that waits holds memory, and nobody has shown yet who he is."""
+def test_while_loading_waiting_requests_are_limited(world: World, monkeypatch):
+    """Each waiting request holds memory, and its sender is not verified yet."""
     monkeypatch.setattr("sip.dispatcher.MAX_HANDLERS", 1)
     monkeypatch.setattr("sip.dispatcher.RESERVED_HANDLERS", 0)
     alice = world.phone("alice")
@@ -33,8 +33,8 @@ def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatc
     alice.gets(407, first)
 
 
-def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_ever(world: World):
-    """§21.5.4 lets it drop the request; the phone repeats it to whoever is started next."""
+def test_a_draining_server_leaves_datagrams_unanswered(world: World):
+    """§21.5.4 allows that; the phone repeats the request, and the next server answers it."""
     alice = world.phone("alice")
     world.server.drain()
 
@@ -47,8 +47,8 @@ def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_
     alice.gets(407, invite)
 
 
-def test_a_server_that_ends_refuses_on_a_connection_but_lets_a_call_be_ended(world: World):
-    """Nobody repeats a request there, and who hangs up would do so in vain."""
+def test_a_draining_server_serves_calls_on_a_connection(world: World):
+    """A request is not repeated there, and a BYE must reach the other phone; others get 503."""
     alice, bob = world.phone("alice", transport="TCP"), world.phone("bob")
     call = talks((alice, bob))
     world.server.drain()
