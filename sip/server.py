@@ -19,6 +19,7 @@ from sip.core.options import answer_options
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.proxy.trunk_table import Trunks
+from sip.core.registrar.bindings import BindingsChanged
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.core.registrar.registrar import Expiry, Registrar
@@ -32,6 +33,8 @@ from sip.message.framing import PING
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
+from sip.monitor import events
+from sip.monitor.events import Bus
 from sip.monitor.refusals import Refusals
 from sip.store.bindings import BindingStore, NotSaved
 from sip.store.users import Account, Users
@@ -99,9 +102,10 @@ class SipServer:
         self.clock = clock
         self.unix_clock = unix_clock
         self.bindings = bindings
+        self.bus = Bus(unix_clock)
         advertised = config.sip_advertise
         self.transports = Transports(
-            clock, (advertised.host, advertised.port) if advertised else None
+            clock, self.bus, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
         self.streams = Streams(
@@ -115,13 +119,15 @@ class SipServer:
             self.local_addresses,
             self._ports(),
         )
-        self.location = Location(bindings, clock, unix_clock)
+        self.location = Location(bindings, clock, unix_clock, self.bus)
         self.keepalive = KeepAlive(config.sip_keepalive, clock())
-        self.location.on_change = self.keepalive.follow
+        self.bus.listen(BindingsChanged, self.keepalive.follow)
         self.layer.on_closed = self.location.connection_closed
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
+        self.guard = Guard(
+            clock, unix_clock, config.guard_trusted, self.location.is_reached_from, self.bus
+        )
         users.on_credentials_changed = self.guard.forgive_accounts
         self.transports.admits = self.streams.admits = self.guard.admits
         self.guard.thin = self.transports.thin
@@ -132,7 +138,9 @@ class SipServer:
         resolver = resolver or Resolver(NameServers(config.sip_dns), clock, HostsFile().addresses)
         resolver.has_family = self.transports.has_family
         self.trunks = Trunks(config.sip_trunk, resolver)
-        self.request_log = RequestLog(self.domains, users.find, Refusals(unix_clock))
+        refusals = Refusals()
+        self.bus.listen(events.Refused, refusals.add)
+        self.request_log = RequestLog(self.domains, users.find, refusals, self.bus)
         self.registrar = Registrar(
             authenticator,
             self.domains,
@@ -154,6 +162,7 @@ class SipServer:
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
             is_bound=self.keepalive.__contains__,
+            bus=self.bus,
         )
         # Who serves which method; the proxy serves every other, known or not.
         self.methods: dict[str, Callable[[Request, Upstream], None]] = {

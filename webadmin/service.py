@@ -19,11 +19,12 @@ from sip.control.protocol import control_path
 from sip.control.server import ControlServer
 from sip.listening import ListenError, transports_of
 from sip.logs import configure_logging
+from sip.monitor.events import Banned
 from sip.reload import reload
 from sip.server import SipServer
 from sip.store.admin import Admin, FirstPassword, password_weakness
 from sip.store.audit import Act, Audit
-from sip.store.bans import Bans
+from sip.store.bans import Ban, Bans
 from sip.store.bindings import BindingStore
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -93,7 +94,8 @@ class Service:
         bindings = stack.enter_context(closing(BindingStore(database)))
         self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
         self._bans = bans = Bans(database)
-        bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
+        bans.on_change = server.guard.know
+        server.bus.listen(Banned, lambda event: bans.keep(_ban_of(event)))
         bans.reload()
         stack.callback(server.stop)
         self._site = Site(
@@ -206,6 +208,11 @@ class Service:
             except DatabaseError as error:
                 log.error("the accounts stay as they are: %s", error)
             systemd.notify(systemd.READY)
+
+
+def _ban_of(event: Banned) -> Ban:
+    """Return the row of a ban."""
+    return Ban(event.network, event.reason, int(event.at), int(event.until), event.times)
 
 
 def _first_password(admin: Admin) -> FirstPassword | None:

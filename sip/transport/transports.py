@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from sip.message.framing import BadStream, with_length
+from sip.message.framing import PING, BadStream, with_length
 from sip.message.grammar import BadMessage
 from sip.message.headers import Via, way_back
 from sip.message.message import (
@@ -22,6 +22,7 @@ from sip.message.message import (
 )
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import format_host_port, is_address
+from sip.monitor.events import Bus, MessagePassed
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.packet_filter import Thinned
 
@@ -93,7 +94,10 @@ class Transports:
     """
 
     def __init__(
-        self, clock: Callable[[], float], advertised: tuple[str, int | None] | None = None
+        self,
+        clock: Callable[[], float],
+        bus: Bus,
+        advertised: tuple[str, int | None] | None = None,
     ) -> None:
         self.clock = clock
         self.advertised = advertised
@@ -108,6 +112,8 @@ class Transports:
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._next_complaint_at = 0.0
+        self._bus = bus
+        self._messages = bus.topic(MessagePassed)
         self._secret = os.urandom(8)  # of the tags that each repeat gets anew (§8.2.7, §19.3)
 
     def add(self, sock: Socket) -> None:
@@ -124,6 +130,8 @@ class Transports:
         if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
             self.counts["keep-alives"] += 1
             return
+        if self._messages.listeners:
+            self._publish("in", datagram, flow)
         try:
             message = parse(datagram)
         except BadRequest as refused:
@@ -217,12 +225,21 @@ class Transports:
     def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow, and tell by which it went.  Raises OSError when there is no way."""
         if flow.transport != "UDP":
-            return self._streams().send(with_length(data), flow)
-        sock = self._by_local.get(flow.local)
-        if sock is None:
-            sock = self._socket_for(flow.local, flow.remote)
-        sock.send(data, flow)
+            flow = self._streams().send(with_length(data), flow)
+        else:
+            sock = self._by_local.get(flow.local)
+            if sock is None:
+                sock = self._socket_for(flow.local, flow.remote)
+            sock.send(data, flow)
+        if self._messages.listeners and len(data) > len(PING):
+            self._publish("out", data, flow)
         return flow
+
+    def _publish(self, direction: str, data: bytes, flow: Flow) -> None:
+        """Publish a message that was received or sent along a flow."""
+        transport, local, remote, *_ = flow
+        event = MessagePassed(self._bus.now(), direction, local, remote, transport, data)
+        self._messages.publish(event)
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a flow can be sent on as it is; nobody knows of a datagram."""

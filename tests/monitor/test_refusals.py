@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.monitor.events import Refused, Sender
 from sip.monitor.refusals import (
     MAX_NEW_ROWS,
     MAX_REFUSALS,
@@ -10,7 +11,6 @@ from sip.monitor.refusals import (
     MAX_TEXT,
     Refusal,
     Refusals,
-    Sender,
 )
 
 HERE = "192.0.2.7"
@@ -21,11 +21,13 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.refusals = Refusals(lambda: self.now)
+        self.refusals = Refusals()
 
     def refuses(self, user: str = "alice", sender: Sender = Sender.USER, **changes) -> None:
         self.now += 0.001
         values = {
+            "at": self.now,
+            "sender": sender,
             "method": "REGISTER",
             "status": 401,
             "cause": f"wrong password for {user}",
@@ -34,11 +36,14 @@ class Bench:
             "realm": "example.com",
             "user": user,
             "to": "",
-            "address": HERE,
             "network": changes.get("address", HERE),
+            "transport": "UDP",
             "device": "a phone",
+            "call_id": "one",
+            "from_tag": "tag",
         }
-        self.refusals.note(sender, **(values | changes))
+        changes["address"] = changes.get("address", HERE), 5060
+        self.refusals.add(Refused(**(values | changes)))
 
     def passes(self) -> None:
         """A second passes."""

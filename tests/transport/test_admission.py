@@ -4,6 +4,7 @@ import socket as plain_socket
 
 import pytest
 
+from sip.monitor.events import Bus
 from sip.transport.flow import Flow, network_of
 from sip.transport.transports import Transports
 from sip.transport.udp import BEHIND_PART, UdpSocket
@@ -26,7 +27,7 @@ def place():
 @pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
 def test_what_is_not_admitted_is_not_read_nor_counted_nor_logged(datagram, caplog):
     """Whatever it is; so a refusal costs next to nothing."""
-    transports = Transports(lambda: 100.0)
+    transports = Transports(lambda: 100.0, Bus())
     transports.admits = lambda flow: flow.remote[0] != BAD
     transports.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
     assert not transports.counts

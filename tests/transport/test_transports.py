@@ -6,6 +6,7 @@ import pytest
 
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
+from sip.monitor.events import Bus
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
 from sip.transport.transports import SECONDS_LOCAL_ADDRESSES_ARE_KEPT, Transports
@@ -50,7 +51,7 @@ class Desk:
 
     def __init__(self, *sockets: Paper, advertised=None) -> None:
         self.now = 100.0
-        self.transports = Transports(lambda: self.now, advertised)
+        self.transports = Transports(lambda: self.now, Bus(), advertised)
         self.sockets = sockets or (Paper(),)
         for sock in self.sockets:
             self.transports.add(sock)

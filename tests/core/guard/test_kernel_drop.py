@@ -15,6 +15,7 @@ from sip.core.guard.kernel_drop import (
     SECONDS_BETWEEN_JUDGEMENTS,
     Thinning,
 )
+from sip.monitor.events import Bus
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
 from sip.transport.packet_filter import Thinned
@@ -156,7 +157,7 @@ class Line:
         self.lot = random.Random(1)
         self.waiting: list[tuple[str, int]] = []
         self.guard = Guard(
-            lambda: self.now, lambda: self.now, [], lambda network, username, realm: False
+            lambda: self.now, lambda: self.now, [], lambda network, username, realm: False, Bus()
         )
         self.guard.thin = self.thin
 
