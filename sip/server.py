@@ -35,6 +35,7 @@ from sip.message.headers import parse_name_addr
 from sip.message.message import Request
 from sip.monitor import events
 from sip.monitor.events import Bus
+from sip.monitor.metrics import DROPPED_UNROUTABLE_ACK, KEEPALIVES_UNSENT, refusals
 from sip.monitor.refusals import Refusals
 from sip.store.bindings import BindingStore, NotSaved
 from sip.store.users import Account, Users
@@ -241,7 +242,7 @@ class SipServer:
     def serve_ack(self, request: Request, flow: Flow) -> None:
         """Pass on the ACK of a 2xx; log why one is dropped, since nothing answers it."""
         if cause := self.proxy.pass_on_ack(request, flow):
-            self.layer.counts["ACKs without a way"] += 1
+            self.layer.counts[DROPPED_UNROUTABLE_ACK] += 1
             self.request_log.dropped(request, flow, cause)
 
     def _has_place_for(self, request: Request, upstream: Upstream) -> bool:
@@ -262,7 +263,7 @@ class SipServer:
         Who has not proven who they are gets it once and nothing is remembered: each repeat of
         the request is judged anew, and nobody can have us repeat an answer to a forged address.
         """
-        self.layer.counts[f"answered {refused.status}"] += 1
+        self.layer.counts[refusals(refused.status)] += 1
         self.request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_proven)
         # Who has heard a 100 repeats nothing any more: what follows it must be repeated by us.
         if upstream.is_proven or upstream.was_told:
@@ -399,7 +400,7 @@ class SipServer:
             try:
                 self.transports.send(PING, flow)
             except OSError:
-                self.layer.counts["keep-alives not sent"] += 1
+                self.layer.counts[KEEPALIVES_UNSENT] += 1
 
     def sweep(self) -> None:
         """Let go of expired bindings, and of what may have changed outside."""

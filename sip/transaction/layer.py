@@ -8,11 +8,18 @@ on its Mailbox, and nothing here ever waits.
 import errno
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
+from sip.monitor.metrics import (
+    DROPPED_TRANSACTION_LIMIT,
+    MESSAGES_UNSENT,
+    REQUESTS_RETRANSMITTED,
+    RESPONSES_UNACKNOWLEDGED,
+    RESPONSES_UNMATCHED,
+    Counters,
+)
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.client_index import ClientsByConnection
@@ -63,7 +70,7 @@ class Layer:
         self.on_request: Handler = lambda request, upstream: None
         self.on_ack: Callable[[Request, Flow], None] = lambda request, flow: None
         self.on_closed: Callable[[int], None] = lambda connection: None
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self.new_token = Tokens()
         self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
@@ -87,13 +94,13 @@ class Layer:
         key = transaction_key(request, request.method)
         known = self.servers.get(key)
         if known is not None:
-            self.counts["repeats"] += 1
+            self.counts[REQUESTS_RETRANSMITTED] += 1
             self._send(known.repeat(), known.flow)
             return
         # A CANCEL makes room; and but for those of an INVITE that is held, none is remembered.
         is_full = len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS
         if is_full and request.method != "CANCEL":
-            self.counts["refused at the bound"] += 1
+            self.counts[DROPPED_TRANSACTION_LIMIT] += 1
             return
         upstream = Upstream(self, request, flow, key, self.clock())
         if request.method == "CANCEL":
@@ -161,13 +168,13 @@ class Layer:
     def _receive_response(self, response: Response) -> None:
         transaction = self._asked(response)
         if transaction is None:
-            self.counts["stray responses"] += 1
+            self.counts[RESPONSES_UNMATCHED] += 1
             return
         branch = transaction.user
         is_relayed = isinstance(branch, Branch)
         # What answers our own CANCEL has our Via alone (§8.1.3.3), all else one below it (§16.7).
         if (is_relayed or transaction.method == "CANCEL") and is_relayed != has_way_back(response):
-            self.counts["stray responses"] += 1
+            self.counts[RESPONSES_UNMATCHED] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
         goes_on = transaction.receive(response.status, self.clock())
@@ -337,7 +344,7 @@ class Layer:
         try:
             self.transports.send(data, flow)
         except OSError as error:
-            self.counts["not sent"] += 1
+            self.counts[MESSAGES_UNSENT] += 1
             log.debug("cannot send to %s: %s", flow, error)
             return False
         return True
@@ -365,7 +372,7 @@ class Layer:
             if isinstance(machine.upstream, Upstream):
                 machine.upstream.answer(100)
         elif isinstance(machine, InviteServerTransaction) and machine.is_over and machine.last:
-            self.counts["failures without an ACK"] += 1  # §17.2.1: timer H
+            self.counts[RESPONSES_UNACKNOWLEDGED] += 1  # §17.2.1: timer H
         self._follow(machine)
 
     def _follow(self, machine: Machine) -> None:

@@ -18,6 +18,13 @@ import gevent
 
 from sip.message.framing import BadStream
 from sip.message.uri import format_host_port
+from sip.monitor.metrics import (
+    CLOSED_BUFFER_LIMIT,
+    CLOSED_OVERLOAD,
+    CLOSED_TIMEOUT,
+    CONNECTIONS_REFUSED,
+    Counters,
+)
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.tcp_connection import Connection
@@ -93,7 +100,7 @@ class Streams:
         self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
         self._of_network: Counter[tuple[str, bool]] = Counter()  # with whether they came
         self._most = MAX_CONNECTIONS
@@ -147,7 +154,7 @@ class Streams:
     def accept(self, sock: socket.socket, remote: Endpoint, port: int) -> None:
         """Take a connection that came, unless its address has too many."""
         if not self._has_room(remote[0], is_incoming=True):
-            self.counts["connections refused"] += 1
+            self.counts[CONNECTIONS_REFUSED] += 1
             self._refused_last = remote[0]
             sock.close()
             return
@@ -266,7 +273,7 @@ class Streams:
         self._held += octets
         if self._held > MAX_HELD:
             largest = max(self.connections.values(), key=lambda connection: connection.held)
-            self.counts["connections that held too much"] += 1
+            self.counts[CLOSED_BUFFER_LIMIT] += 1
             largest.close("too much is held, and most of it here")
 
     # Time
@@ -321,13 +328,13 @@ class Streams:
         """Close what has not said in time what it began to say."""
         for connection, deadline in list(self._deadlines.items()):
             if deadline <= now:
-                self.counts["connections that said nothing whole in time"] += 1
+                self.counts[CLOSED_TIMEOUT] += 1
                 connection.close("nothing whole came in time")
         for connection, give_up_at in list(self._waiting.items()):
             if give_up_at <= now:
-                self.counts["connections that waited too long"] += 1
+                self.counts[CLOSED_OVERLOAD] += 1
                 connection.close("others had to be served")
-        refused = self.counts["connections refused"]
+        refused = self.counts[CONNECTIONS_REFUSED]
         if refused > self._reported:
             self._reported = refused
             log.info(

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -23,6 +22,7 @@ from sip.message.message import (
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import format_host_port, is_address
 from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters
 from sip.transport.flow import Endpoint, Flow, reply_flow, source_stamp
 from sip.transport.packet_filter import Thinned
 
@@ -105,7 +105,7 @@ class Transports:
         self.admits: Callable[[Flow], bool] = lambda flow: True
         self.sockets: list[Socket] = []
         self.streams: Streams | None = None
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self._by_local: dict[Endpoint, Socket] = {}
         self._local_hosts: dict[str, str] = {}
         self._local_hosts_before: dict[str, str] = {}  # for when no socket can be had to ask by
@@ -128,7 +128,7 @@ class Transports:
         if not self.admits(flow):
             return
         if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
-            self.counts["keep-alives"] += 1
+            self.counts[KEEPALIVES_RECEIVED] += 1
             return
         if self._messages.listeners:
             self._publish("in", datagram, flow)
@@ -196,7 +196,7 @@ class Transports:
                     response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
             self.send(response.encode(), reply_flow(via, flow))
         except (BadMessage, OSError):
-            self.counts["unanswerable"] += 1
+            self.counts[REFUSALS_UNSENT] += 1
 
     def _tag_of_refusal(self, via: Via, request: Request) -> str:
         """The To tag of a refusal: the same for each repeat, and nobody guesses it (§8.2.7)."""
@@ -213,12 +213,12 @@ class Transports:
 
         What costs time to say is given as a function.
         """
-        self.counts["bad messages"] += 1
+        self.counts[MESSAGES_MALFORMED] += 1
         now = self.clock()
         if now >= self._next_complaint_at:
             self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
             said = sentence if isinstance(sentence, str) else sentence()
-            log.info("%s (%d so far)", said, self.counts["bad messages"])
+            log.info("%s (%d so far)", said, self.counts[MESSAGES_MALFORMED])
 
     # Out
 

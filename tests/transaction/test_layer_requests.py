@@ -7,6 +7,12 @@ import gevent
 import pytest
 
 from sip.message.message import Response, make_response
+from sip.monitor.metrics import (
+    DROPPED_TRANSACTION_LIMIT,
+    MESSAGES_MALFORMED,
+    MESSAGES_UNSENT,
+    REQUESTS_RETRANSMITTED,
+)
 from sip.transaction import layer as layer_module
 from tests.transaction.layer_bench import (
     ALICE,
@@ -44,7 +50,7 @@ def test_a_repeated_request_is_served_once_and_answered_again(hop: Hop, method: 
     assert len(hop.served) == 1
     first, second, third = hop.says(), hop.says(), hop.says()
     assert first.encode() == second.encode() == third.encode()
-    assert hop.layer.counts["repeats"] == 2
+    assert hop.layer.counts[REQUESTS_RETRANSMITTED] == 2
 
 
 @pytest.mark.parametrize(
@@ -187,7 +193,7 @@ def test_an_answer_that_cannot_be_sent_leaves_the_transaction_as_it_is(hop: Hop)
     hop.handler = answers(486)
     hop.is_broken = True
     hop.hears(request())
-    assert hop.layer.counts["not sent"] == 1
+    assert hop.layer.counts[MESSAGES_UNSENT] == 1
     hop.is_broken = False
     hop.hears(request())
     assert len(hop.served) == 1
@@ -409,7 +415,7 @@ def test_a_field_that_nobody_can_read_is_a_complaint_and_no_traceback(hop: Hop, 
     caplog.set_level(logging.INFO)
     hop.handler = lambda request, upstream: request.required("subject")
     hop.hears(request("OPTIONS"))
-    assert hop.transports.counts["bad messages"] == 1
+    assert hop.transports.counts[MESSAGES_MALFORMED] == 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
@@ -420,7 +426,7 @@ def test_at_the_bound_a_new_request_is_dropped_and_all_else_goes_on(hop: Hop, mo
     for number in range(4):
         hop.hears(request("OPTIONS", branch=f";branch=z9hG4bK{number}"))
     assert len(hop.served) == 2
-    assert hop.layer.counts["refused at the bound"] == 2
+    assert hop.layer.counts[DROPPED_TRANSACTION_LIMIT] == 2
     hop.hears(request("OPTIONS", branch=";branch=z9hG4bK0"))
     assert len(hop.sent) == 3
     hop.passes(33.0)

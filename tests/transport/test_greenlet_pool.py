@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from sip.monitor.metrics import CLOSED_OVERLOAD
 from sip.transport.flow import Flow
 from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_LOOKS
 from sip.transport.tcp_connection import READ_SIZE
@@ -121,7 +122,7 @@ def test_who_waits_too_long_is_let_go(place: Place, share: Share):
     place.now += 0.1
     place.streams.close_late(place.now)
     until(lambda: place.held == 0)
-    assert place.streams.counts["connections that waited too long"] == 1
+    assert place.streams.counts[CLOSED_OVERLOAD] == 1
     assert len(place.heard) == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
 from sip.monitor.events import Bus
+from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
 from sip.transport.transports import SECONDS_LOCAL_ADDRESSES_ARE_KEPT, Transports
@@ -91,7 +92,7 @@ def test_keep_alives_are_swallowed(datagram: bytes):
     desk.hears(datagram)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.transports.counts == {"keep-alives": 1}
+    assert desk.transports.counts == {KEEPALIVES_RECEIVED: 1}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_what_cannot_be_answered_is_dropped_and_counted(text: str):
     desk.hears(text)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.transports.counts["bad messages"] == 1
+    assert desk.transports.counts[MESSAGES_MALFORMED] == 1
 
 
 def test_strangers_fill_no_log(caplog):

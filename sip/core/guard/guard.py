@@ -16,6 +16,7 @@ from sip.core.guard.kernel_drop import Thinning
 from sip.core.guard.password_limits import Guesses
 from sip.message.cache import cached_parse
 from sip.monitor.events import Banned, Bus, Overload, Unbanned
+from sip.monitor.metrics import DROPPED_BANNED, DROPPED_OVERLOAD, DROPPED_SCANNER, Counters
 from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
@@ -104,7 +105,7 @@ class Guard:
         self.is_at_home = is_at_home
         self._bus = bus
         self.thin: Callable[[Sequence[Thinned]], bool] = lambda sources: False
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self._bans: dict[str, Ban] = {}
         self._active: set[str] = set()  # of the bans those that have not ended
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
@@ -136,7 +137,7 @@ class Guard:
             if self._shares.is_short and is_forgeable:
                 self._thinning.count(source)
             if source in self._shut:
-                self.counts["dropped of the banned"] += 1
+                self.counts[DROPPED_BANNED] += 1
                 if source in self._thinning.parts:  # or it would come back when nobody is short
                     self._shares.refuse(self._now)
                 return False
@@ -251,7 +252,7 @@ class Guard:
 
     def meet_scanner(self, flow: Flow, user_agent: str) -> None:
         """One of them has asked for something.  On a connection nobody else can be meant."""
-        self.counts["unanswered scanners"] += 1
+        self.counts[DROPPED_SCANNER] += 1
         if flow.transport != "UDP" and not self.is_trusted(flow.remote[0]):
             host = flow.remote[0]
             source = network_of(host)
@@ -338,7 +339,7 @@ class Guard:
             dropped = 0
             if was_short and shares.refused:
                 dropped = shares.refused + round(self._thinning.kept_away)
-                self.counts["dropped for want of time"] += dropped
+                self.counts[DROPPED_OVERLOAD] += dropped
                 log.warning("overload: dropped %d messages", dropped)
             if self._bus.has_listener(Overload):
                 self._bus.publish(Overload(self.unix_clock(), shares.is_short, dropped))

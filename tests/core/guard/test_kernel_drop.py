@@ -16,6 +16,7 @@ from sip.core.guard.kernel_drop import (
     Thinning,
 )
 from sip.monitor.events import Bus
+from sip.monitor.metrics import DROPPED_OVERLOAD
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
 from sip.transport.packet_filter import Thinned
@@ -243,7 +244,7 @@ def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog)
     assert line.guard._shares.is_short
     line.passes(2)
     (record,) = caplog.records
-    assert 200_000 < line.guard.counts["dropped for want of time"] == record.args[0] < 300_000
+    assert 200_000 < line.guard.counts[DROPPED_OVERLOAD] == record.args[0] < 300_000
 
 
 def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():
