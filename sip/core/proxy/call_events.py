@@ -197,7 +197,8 @@ class CallEvents:
             if call is not None:
                 # Of several phones that have answered, the caller hangs up on all but one.
                 if call.callee_tag in (None, peer):
-                    self._end(call, 200 if call.callee_tag else 487, _HUNG_UP, ended_by)
+                    status = 487 if call.callee_tag is None else 200
+                    self._end(call, status, _HUNG_UP, ended_by)
                 return
             if key in self._ended:
                 return
