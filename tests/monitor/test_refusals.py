@@ -1,4 +1,4 @@
-"""The latest refusals: what is one row, and who may push out whom."""
+"""The latest refusals: which of them share a row, and which rows are removed first."""
 
 import pytest
 
@@ -114,7 +114,7 @@ def test_strangers_push_out_no_user_however_many_they_are(bench: Bench, sender: 
     assert len(bench.users()) == MAX_ROWS
 
 
-def test_forged_addresses_push_out_no_unknown_user_of_a_real_phone(bench: Bench):
+def test_forged_addresses_push_out_no_verified_row(bench: Bench):
     bench.refuses("alcie", Sender.VERIFIED)
     for number in range(MAX_NEW_ROWS):
         bench.refuses(f"x{number}", Sender.UNVERIFIED, address=f"10.0.0.{number}")
@@ -125,7 +125,7 @@ def test_forged_addresses_push_out_no_unknown_user_of_a_real_phone(bench: Bench)
 
 
 def test_an_address_with_many_rows_pushes_out_its_own(bench: Bench):
-    """Somebody who asks as each user of a list, from one address."""
+    """A guesser that tries each user of a list, from one address."""
     bench.refuses("alice", address="198.51.100.7")
     for number in range(2 * MAX_ROWS):
         if number % 100 == 0:
