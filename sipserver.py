@@ -94,11 +94,11 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
-        from sip.monitor.events import Bus
+        from sip.monitor.events import Banned, Bus
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
-        from sip.store.bans import Bans
+        from sip.store.bans import Ban, Bans
         from sip.store.bindings import BindingStore
         from sip.store.database import Database
         from sip.store.directory import Directory
@@ -115,7 +115,11 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     bans = Bans(database, bus=bus)
-    server.guard.on_ban = bans.keep
+
+    def store_ban(event: Banned) -> None:
+        bans.keep(Ban(event.network, event.reason, int(event.at), int(event.until), event.times))
+
+    bus.listen(Banned, store_ban)
     bans.reload()
     stack.callback(server.stop)
     site = Site(

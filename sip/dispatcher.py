@@ -23,6 +23,7 @@ from sip.message.datagram import for_log
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
+from sip.monitor.metrics import DROPPED_UNROUTABLE_ACK, refusals
 from sip.store.bindings import NotSaved
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction
@@ -169,7 +170,7 @@ class Dispatcher:
         if self.state is ServerState.LOADING and not self._wait_until_loaded():
             return
         if cause := self._proxy.pass_on_ack(request, flow):
-            self._layer.counts["ACKs without a way"] += 1
+            self._layer.counts[DROPPED_UNROUTABLE_ACK] += 1
             self._request_log.dropped(request, flow, cause)
 
     # Admission
@@ -228,7 +229,7 @@ class Dispatcher:
         An unverified source gets it once, and nothing is remembered: each repeat of its request is
         judged anew, so a forged request never makes this server repeat an answer to its victim.
         """
-        self._layer.counts[f"answered {refused.status}"] += 1
+        self._layer.counts[refusals(refused.status)] += 1
         self._request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
         if upstream.is_verified or upstream.has_sent_response:

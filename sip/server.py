@@ -16,6 +16,7 @@ from sip.core.guard.guard import MAX_PROVEN, Guard
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.proxy.trunk_table import Trunks
+from sip.core.registrar.bindings import BindingsChanged
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.core.registrar.registrar import Expiry, Registrar
@@ -25,7 +26,9 @@ from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches
 from sip.message.framing import PING
+from sip.monitor import events
 from sip.monitor.events import Bus
+from sip.monitor.metrics import KEEPALIVES_UNSENT
 from sip.monitor.refusals import Refusals
 from sip.store.accounts import Account, AccountsRemoved, CredentialsChanged
 from sip.store.bans import BansChanged
@@ -84,10 +87,11 @@ class SipServer:
         self.clock = clock
         self.unix_clock = unix_clock
         self.bindings = bindings
+        self.bus = bus
         # Transport and transactions
         advertised = config.sip_advertise
         self.transports = Transports(
-            clock, (advertised.host, advertised.port) if advertised else None
+            clock, self.bus, (advertised.host, advertised.port) if advertised else None
         )
         self.layer = Layer(self.transports, clock)
         # Names and bindings
@@ -99,9 +103,9 @@ class SipServer:
             self.local_addresses,
             self._ports(),
         )
-        self.location = Location(bindings, clock, unix_clock)
+        self.location = Location(bindings, clock, unix_clock, self.bus)
         self.keepalive = KeepAlive(config.sip_keepalive, clock())
-        self.location.on_change = self.keepalive.follow
+        self.bus.listen(BindingsChanged, self.keepalive.follow)
         # Abuse protection, and what it lets in
         self.guard = Guard(
             clock,
@@ -109,8 +113,11 @@ class SipServer:
             config.guard_trusted,
             self.location.is_reached_from,
             self.transports.set_packet_filter,
+            self.bus,
         )
-        self.receiver = Receiver(clock, self.transports, self.guard.allows, self.layer.deliver)
+        self.receiver = Receiver(
+            clock, self.transports, self.guard.allows, self.layer.deliver, self.bus
+        )
         self.tcp = TcpCarrier(
             self.receiver.receive,
             self.connection_closed,
@@ -131,7 +138,9 @@ class SipServer:
             hosts or HostsFile().addresses,
         )
         self.trunks = Trunks(config.sip_trunk, resolver)
-        self.request_log = RequestLog(self.domains, users.find, Refusals(unix_clock))
+        refusals = Refusals()
+        self.bus.listen(events.Refused, refusals.add)
+        self.request_log = RequestLog(self.domains, users.find, refusals, self.bus)
         self.registrar = Registrar(
             authenticator,
             self.domains,
@@ -153,6 +162,7 @@ class SipServer:
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
             is_bound=self.keepalive.__contains__,
+            bus=self.bus,
         )
         self.dispatcher = Dispatcher(
             self.layer,
@@ -275,7 +285,7 @@ class SipServer:
             try:
                 self.transports.send(PING, flow)
             except OSError:
-                self.layer.counts["keep-alives not sent"] += 1
+                self.layer.counts[KEEPALIVES_UNSENT] += 1
 
     def sweep(self) -> None:
         """Remove expired entries of all parts, and return memory after a load peak."""

@@ -51,7 +51,7 @@ class World:
     def start_server(self, *, loads: bool = True) -> None:
         """Start the server, or start it again; the stored bindings are read if `loads`."""
         self.config = Config(**({"sip_realm": REALM} | self.settings))
-        self.bus = Bus()
+        self.bus = Bus(lambda: self.now + self.unix_start)
         self.server = SipServer(
             self.config,
             self.users,

@@ -11,6 +11,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
+from sip.monitor.events import Bus
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import STRANGER, Act, Audit
@@ -121,9 +122,11 @@ class Site:
     monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
     environment_password: bool = False
     guard: Guard = field(
-        default_factory=lambda: Guard(time.monotonic, time.time, (), _nowhere, lambda rules: False)
+        default_factory=lambda: Guard(
+            time.monotonic, time.time, (), _nowhere, lambda rules: False, Bus()
+        )
     )
-    refusals: Refusals = field(default_factory=lambda: Refusals(time.time))
+    refusals: Refusals = field(default_factory=Refusals)
     _notes: dict[int, Note] = field(default_factory=dict)
 
     def close(self) -> None:

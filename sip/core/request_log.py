@@ -1,4 +1,4 @@
-"""What the operator is told of requests: log lines, and the refusals that the pages show."""
+"""Log lines and events of refused requests and of registrations."""
 
 import logging
 from collections.abc import Callable
@@ -11,62 +11,74 @@ from sip.message.grammar import BadMessage
 from sip.message.message import Request
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import Uri, format_host_port
-from sip.monitor.refusals import Refusals, Sender
+from sip.monitor import events
+from sip.monitor.events import Bus, Sender
+from sip.monitor.refusals import Refusals
 from sip.store.accounts import full_name
 from sip.transport.flow import Flow, network_of
 
 log = logging.getLogger(__name__)
 
-# Lines in a second of each kind, some 30 µs each; the rest is summed up in one.
+# Log lines per second of refused requests, some 30 µs each; the rest is one line with their number.
 MAX_REFUSALS_LOGGED = 20
-# More, since each phone has one, and no stranger any: a thousand new phones take ten seconds.
+# The same of registrations.  It is more, because each takes a password: a thousand new phones are
+# logged within ten seconds.
 MAX_REGISTRATIONS_LOGGED = 100
-# What is kept for the pages: who can't register, who can't call.
-_SHOWN = frozenset({"REGISTER", "INVITE"})
-# A phone that hears 423 asks again by itself (RFC 3261 §10.2.8).
+# Methods whose refusals are published: users notice that they cannot register or call.
+_PUBLISHED = frozenset({"REGISTER", "INVITE"})
+# After a 423 a phone asks again by itself (RFC 3261 §10.2.8).
 _INTERVAL_TOO_BRIEF = 423
-# Characters of a User-Agent in a line.
+# Characters of a User-Agent in a log line.
 _MAX_DEVICE = 60
 
 
 class RequestLog:
-    """Tells of refused requests and of phones that register.
+    """Logs refused requests and phones that register, and publishes refusals.
 
-    `find` looks up an account by user name and realm; `refusals` keeps what the pages show.
+    `find` looks up an account by user name and realm.  `refusals` remembers which users were
+    refused: their next registration is logged.
     """
 
     def __init__(
-        self, domains: Domains, find: Callable[[str, str], Account | None], refusals: Refusals
+        self,
+        domains: Domains,
+        find: Callable[[str, str], Account | None],
+        refusals: Refusals,
+        bus: Bus,
     ) -> None:
         self.refusals = refusals
         self._domains = domains
         self._find = find
+        self._bus = bus
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._registrations_left = MAX_REGISTRATIONS_LOGGED
 
     def refused(self, request: Request, flow: Flow, refused: Refused, *, is_proven: bool) -> None:
-        """Tell of one refused request; a challenge to one without credentials is no refusal.
+        """Log and publish one refused request.
 
-        `is_proven` says that the sender has shown a password or a ticket.
+        A challenge of a request without credentials is no refusal.  `is_proven` is True if the
+        sender has shown a password or a ticket.
         """
         if not refused.cause:
             return
         self._line(f"refused {request.method[:20]} {refused.status}", request, flow, refused.cause)
-        if request.method not in _SHOWN or refused.status == _INTERVAL_TOO_BRIEF:
+        if request.method not in _PUBLISHED or refused.status == _INTERVAL_TOO_BRIEF:
+            return
+        if not self._bus.has_listener(events.Refused):
             return
         is_verified = is_proven or flow.source_is_verified
         if isinstance(refused, Challenged):
             if not refused.is_refusal:
                 return
             is_verified = is_verified or refused.is_verified
-        self._note(request, flow, refused, is_verified=is_verified)
+        self._publish(request, flow, refused, is_verified=is_verified)
 
     def dropped(self, request: Request, flow: Flow, cause: str) -> None:
-        """Tell of an ACK that leads nowhere: nothing answers it."""
+        """Log an ACK that cannot be forwarded; an ACK is never answered."""
         self._line(f"dropped {request.method}", request, flow, cause)
 
     def _line(self, event: str, request: Request, flow: Flow, cause: str) -> None:
-        """Write a line, unless there were too many in this second."""
+        """Write a log line, unless there were too many in this second."""
         self._refusals_left -= 1
         if self._refusals_left >= 0:
             sender, recipient = sender_of(request), recipient_of(request)
@@ -75,9 +87,13 @@ class RequestLog:
                 "%s from %s to %s at %s: %s", event, sender, recipient, source, printable(cause)
             )
 
-    def _note(self, request: Request, flow: Flow, refused: Refused, *, is_verified: bool) -> None:
+    def _publish(
+        self, request: Request, flow: Flow, refused: Refused, *, is_verified: bool
+    ) -> None:
         is_register = request.method == "REGISTER"
+        from_tag = ""
         try:
+            from_tag = request.from_.tag
             username, realm, user = self._named(
                 request.to.uri if is_register else request.from_.uri
             )
@@ -93,9 +109,9 @@ class RequestLog:
         if is_verified:
             is_user = realm is not None and self._find(username, realm) is not None
             sender = Sender.USER if is_user else Sender.VERIFIED
-        host = flow.remote[0]
-        self.refusals.note(
-            sender,
+        event = events.Refused(
+            at=self._bus.now(),
+            sender=sender,
             method=request.method,
             status=refused.status,
             cause=printable(refused.cause),
@@ -104,13 +120,17 @@ class RequestLog:
             realm=realm,
             user=user,
             to=to,
-            address=host,
-            network=network_of(host),
-            device=printable(request.value("user-agent") or ""),
+            address=flow.remote,
+            network=network_of(flow.remote[0]),
+            transport=flow.transport,
+            device=printable((request.value("user-agent") or "")[: events.MAX_DEVICE]),
+            call_id=printable(request.value("call-id") or ""),
+            from_tag=printable(from_tag),
         )
+        self._bus.publish(event)
 
     def _named(self, uri: Uri) -> tuple[str, str | None, str]:
-        """Return the user name and realm of a URI, and what the pages call both."""
+        """Return the user name and realm of a URI, and the name on the pages."""
         username, realm = self._domains.username_of(uri), self._domains.realm_of_sender(uri)
         if realm is None:
             return username, None, printable(uri.text.partition(":")[2].partition(";")[0])
@@ -124,9 +144,9 @@ class RequestLog:
     def registered(
         self, request: Request, flow: Flow, username: str, realm: str, before: Bindings
     ) -> None:
-        """Tell of a phone that is new, at a new address, or was refused before.
+        """Log a phone that is new, at a new address, or was refused before.
 
-        `before` is what the user was bound to until now.
+        `before` are the bindings of the user until now.
         """
         host = flow.remote[0]
         is_known = False
@@ -135,7 +155,7 @@ class RequestLog:
                 is_known = True
                 break
         if is_known and not self.refusals.refused:
-            return  # as nearly all
+            return  # the usual case
         user = self._shown(username, realm)
         was_refused = self.refusals.clear_refused(user, network_of(host))
         if is_known and not was_refused:
@@ -156,7 +176,7 @@ class RequestLog:
         )
 
     def sweep(self) -> None:
-        """Begin a new second, and sum up what the last one had too much of."""
+        """Begin a new second; log how many lines the last one has left out."""
         if self._refusals_left < 0:
             log.info("refused %d more requests", -self._refusals_left)
         if self._registrations_left < 0:

@@ -2,6 +2,7 @@
 
 from sip.core.errors import Fields
 from sip.message.message import Message, Request, Response, make_response
+from sip.monitor.metrics import DROPPED_TOO_SHORT
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
 
@@ -31,7 +32,7 @@ def respond_statelessly(
                 too_much -= len(": \r\n".join(extra[-1]))
                 extra = extra[:-1]
             if too_much > 0 or (status in _CHALLENGES and not extra):
-                layer.counts["too short to be answered"] += 1
+                layer.counts[DROPPED_TOO_SHORT] += 1
                 return
             response = make_response(request, status, reason, to_tag=tag, extra=extra)
     layer.answer_statelessly(upstream, response)

@@ -1,20 +1,284 @@
-"""The event bus: what happened in the server, as values, and the readers of them.
+"""The events of the server as plain values, and the bus that hands them to their readers.
 
-An event is a frozen dataclass of plain values.  A class of events that nobody listens to costs one
-look-up in a dictionary: build the event only if `bus.has_listener(Class)`.
+An event without a listener is not built: publishers ask `bus.has_listener(Class)` first, which is
+one look-up in a dictionary.  Where even that is too much, they keep the `bus.topic(Class)` and look
+at its `listeners`.
+
+In all events:
+- `at` and `until` are Unix seconds; `at` is the time of the event by `bus.now()`.
+- An address is a pair of host and port, the host without brackets; ("", 0) if there is none.
+- `transport` is "UDP" or "TCP".
+- `device` is the User-Agent or Server header field, cut to MAX_DEVICE characters.
+- Texts that a peer has chosen are printable.
+- A call is identified by its Call-ID and the From tag of its INVITE.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Generic, NamedTuple, TypeVar
 
 log = logging.getLogger(__name__)
 
 # Events that wait for a reader; the oldest ones are lost when there are more.
 MAX_PENDING_EVENTS = 1000
 
+# Characters of a device, cause or URI in an event.
+MAX_DEVICE = 300
+
 Event = TypeVar("Event")
+Address = tuple[str, int]
+NO_ADDRESS: Address = ("", 0)
+
+
+# Registrations
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A contact was bound or refreshed, and the database has it.
+
+    `is_refresh` is True if the same contact was bound before.  `contact` is the URI as the phone
+    wrote it, `expires_at` is in Unix seconds.  `behind_nat` is True if only the flow of its
+    REGISTER leads to the phone.
+    """
+
+    at: float
+    user_id: int
+    username: str
+    realm: str
+    contact: str
+    device: str
+    address: Address
+    transport: str
+    behind_nat: bool
+    expires_at: float
+    is_refresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """A contact is no longer bound.
+
+    `reason` is one of the UNREGISTERED_… texts below.
+    """
+
+    at: float
+    user_id: int
+    username: str
+    realm: str
+    contact: str
+    device: str
+    address: Address
+    transport: str
+    reason: str
+
+
+UNREGISTERED_BY_PHONE = "unregistered"  # or the phone has registered another contact instead
+UNREGISTERED_BY_TIME = "expired"
+UNREGISTERED_BY_CLOSE = "connection closed"  # no flow leads to the phone
+UNREGISTERED_BY_ADMIN = "removed"  # the contact, or its account
+
+
+# Refusals
+
+
+class Sender(IntEnum):
+    """What is known of the sender of a refused request."""
+
+    USER = 0  # a user here, at an address that is not forged
+    VERIFIED = 1  # no user here, at an address that is not forged
+    UNVERIFIED = 2  # a datagram, perhaps with a forged address
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A REGISTER or INVITE was refused, for a reason that an operator may want to know.
+
+    Requests that a phone repeats by itself with the right values are left out: those without
+    credentials, with a stale nonce, or refused by 423.
+
+    `cause` is a clause, `cure` whole sentences or "".  `username` is that of the sender, "" where
+    it names none; `realm` is None where it asked for a domain that this server does not serve.
+    `user` and `to` are names as on the pages: `name` in the main realm, else `name@realm`; `to` is
+    "" for a REGISTER.  `network` is the host of `address`, or the /64 of an IPv6 host.
+    """
+
+    at: float
+    sender: Sender
+    method: str
+    status: int
+    cause: str
+    cure: str
+    username: str
+    realm: str | None
+    user: str
+    to: str
+    address: Address
+    network: str
+    transport: str
+    device: str
+    call_id: str
+    from_tag: str
+
+
+# Calls
+
+
+class Party(NamedTuple):
+    """One side of a call.
+
+    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username` and `realm` are
+    those of the account; 0, "" and "" where it is no user here.
+    """
+
+    uri: str
+    user_id: int
+    username: str
+    realm: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """An INVITE that begins a call was accepted for forwarding.
+
+    Published once for each call, before the first branch is sent.  `address`, `transport` and
+    `device` are those of the caller.
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    caller: Party
+    callee: Party
+    address: Address
+    transport: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRinging:
+    """The first phone rings: a 180 to 189 was relayed to the caller.
+
+    `address`, `transport` and `device` are those of the phone.
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    status: int
+    address: Address
+    transport: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The first 2xx was relayed to the caller.
+
+    `to_tag` is the tag of the phone that answered; `address`, `transport` and `device` are its own.
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    to_tag: str
+    status: int
+    address: Address
+    transport: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over: a BYE was forwarded, or its INVITE has failed.
+
+    `status` is the final status that the caller got for its INVITE; it is 200 if the call was
+    answered.  `cause` says why, in plain words.  `ended_by` is "caller", "callee" or "server".
+
+    A call that began before this process, and is ended by a BYE, has `ended_by` "": the caller may
+    be either side.  `from_tag` and `from_uri` are then those of the sender of the BYE.
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    to_tag: str
+    from_uri: str
+    to_uri: str
+    status: int
+    cause: str
+    ended_by: str
+
+
+# Messages
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePassed:
+    """A SIP message was received or sent, malformed ones included.
+
+    `direction` is "in" or "out".  `octets` is the whole message; on a connection Content-Length is
+    added to a message that lacks it only after this.  Messages of banned addresses and those
+    dropped for overload are not read, so they are left out; so are keep-alives.
+    """
+
+    at: float
+    direction: str
+    local: Address
+    remote: Address
+    transport: str
+    octets: bytes
+
+
+# Abuse protection
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """A network was banned.
+
+    `network` is an IPv4 address or the /64 of an IPv6 address; `address` is the host whose messages
+    led to the ban, with its port 0.  `until` is when the ban ends; `times` counts the bans of the
+    network, this one included.
+    """
+
+    at: float
+    network: str
+    address: Address
+    until: float
+    reason: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbanned:
+    """A ban has ended.
+
+    `reason` is "expired" or "lifted".
+    """
+
+    at: float
+    network: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """Overload has started or ended.
+
+    `dropped` is the number of messages that were dropped unread meanwhile; 0 at the start.
+    """
+
+    at: float
+    is_started: bool
+    dropped: int
+
+
+# The bus
 
 
 class Reader:
@@ -49,31 +313,58 @@ class Reader:
             self._bus.remove_listener(each, self.put)
 
 
+class Topic(Generic[Event]):
+    """The listeners of one class of events; `listeners` is empty if an event would not be heard."""
+
+    __slots__ = ("event_class", "listeners")
+
+    def __init__(self, event_class: type[Event]) -> None:
+        self.event_class = event_class
+        self.listeners: tuple[Callable[[Event], object], ...] = ()
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to the listeners."""
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception:
+                name = self.event_class.__name__
+                log.exception("unhandled error of a listener to %s", name)
+
+
 class Bus:
     """Hands each event to the listeners of its class, at once and in the order they were added.
 
-    A listener is called in the publisher's greenlet and must not wait.  An exception of a listener
-    is logged; the other listeners are called all the same.
+    A listener is called in the publisher's greenlet, so it may wait only where the publisher may;
+    most publishers may not.  An exception of a listener is logged; the other listeners are called
+    all the same.  `unix_clock` gives the time of events.
     """
 
-    def __init__(self) -> None:
-        self._listeners: dict[type, tuple[Callable[[Any], object], ...]] = {}
+    def __init__(self, unix_clock: Callable[[], float] = time.time) -> None:
+        self.now = unix_clock
+        self._topics: dict[type, Topic[Any]] = {}
+
+    def topic(self, event_class: type[Event]) -> Topic[Event]:
+        """Return the topic of a class of events; it is the same object each time."""
+        topic: Topic[Event] | None = self._topics.get(event_class)
+        if topic is None:
+            topic = self._topics[event_class] = Topic(event_class)
+        return topic
 
     def has_listener(self, event_class: type) -> bool:
         """Return True if an event of this class would be heard."""
-        return event_class in self._listeners
+        topic = self._topics.get(event_class)
+        return topic is not None and bool(topic.listeners)
 
     def listen(self, event_class: type[Event], listener: Callable[[Event], object]) -> None:
         """Call `listener` with each event of a class."""
-        self._listeners[event_class] = (*self._listeners.get(event_class, ()), listener)
+        topic = self.topic(event_class)
+        topic.listeners = (*topic.listeners, listener)
 
     def remove_listener(self, event_class: type, listener: Callable[[Any], object]) -> None:
         """Stop calling a listener; one that is not there is no error."""
-        left = tuple(each for each in self._listeners.get(event_class, ()) if each != listener)
-        if left:
-            self._listeners[event_class] = left
-        else:
-            self._listeners.pop(event_class, None)
+        topic: Topic[Any] = self.topic(event_class)
+        topic.listeners = tuple(each for each in topic.listeners if each != listener)
 
     def read(self, *event_classes: type, limit: int = MAX_PENDING_EVENTS) -> Reader:
         """Return a reader that collects events of these classes; it may be emptied later."""
@@ -84,8 +375,6 @@ class Bus:
 
     def publish(self, event: object) -> None:
         """Hand an event to the listeners of its class."""
-        for listener in self._listeners.get(type(event), ()):
-            try:
-                listener(event)
-            except Exception:
-                log.exception("unhandled error of a listener to %s", type(event).__name__)
+        topic = self._topics.get(type(event))
+        if topic is not None:
+            topic.publish(event)

@@ -8,12 +8,19 @@ on its Mailbox.  Nothing here waits, except `send_own_request`.
 import errno
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response, make_response
+from sip.monitor.metrics import (
+    DROPPED_TRANSACTION_LIMIT,
+    MESSAGES_UNSENT,
+    REQUESTS_RETRANSMITTED,
+    RESPONSES_UNACKNOWLEDGED,
+    RESPONSES_UNMATCHED,
+    Counters,
+)
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction, TransactionUser
 from sip.transaction.client_index import ClientsByConnection
@@ -66,7 +73,7 @@ class Layer:
         self.transports = transports
         self.clock = clock
         self._handler: RequestHandler
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self.new_token = Tokens()
         self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
@@ -93,13 +100,13 @@ class Layer:
         key = transaction_key(request, request.method)
         known = self.servers.get(key)
         if known is not None:
-            self.counts["repeats"] += 1
+            self.counts[REQUESTS_RETRANSMITTED] += 1
             self._send(known.repeat(), known.flow)
             return
         # A CANCEL frees memory, and it gets a transaction only if its INVITE has one.
         is_full = len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS
         if is_full and request.method != "CANCEL":
-            self.counts["refused at the bound"] += 1
+            self.counts[DROPPED_TRANSACTION_LIMIT] += 1
             return
         upstream = Upstream(self, request, flow, key, self.clock())
         if request.method == "CANCEL":
@@ -167,7 +174,7 @@ class Layer:
     def _receive_response(self, response: Response) -> None:
         transaction = self._match_response(response)
         if transaction is None:
-            self.counts["stray responses"] += 1
+            self.counts[RESPONSES_UNMATCHED] += 1
             return
         user = transaction.user
         # A response to a request of our own has our Via alone (§8.1.3.3); a response to relay has
@@ -175,7 +182,7 @@ class Layer:
         if (
             user is not None or transaction.method == "CANCEL"
         ) and transaction.is_relayed != has_second_via(response):
-            self.counts["stray responses"] += 1
+            self.counts[RESPONSES_UNMATCHED] += 1
             return
         is_first = transaction.state in (State.TRYING, State.PROCEEDING)
         goes_on = transaction.receive(response.status, self.clock())
@@ -372,7 +379,7 @@ class Layer:
         try:
             self.transports.send(data, flow)
         except OSError as error:
-            self.counts["not sent"] += 1
+            self.counts[MESSAGES_UNSENT] += 1
             log.debug("cannot send to %s: %s", flow, error)
             return False
         return True
@@ -400,7 +407,7 @@ class Layer:
             if isinstance(machine.upstream, Upstream):
                 machine.upstream.answer(100)
         elif isinstance(machine, InviteServerTransaction) and machine.is_over and machine.last:
-            self.counts["failures without an ACK"] += 1  # §17.2.1: timer H
+            self.counts[RESPONSES_UNACKNOWLEDGED] += 1  # §17.2.1: timer H
         self._reschedule(machine)
 
     def _reschedule(self, machine: Machine) -> None:

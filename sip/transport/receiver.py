@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -19,6 +18,8 @@ from sip.message.message import (
 )
 from sip.message.parties import recipient_of, sender_of
 from sip.message.uri import format_host_port
+from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters
 from sip.transport.flow import Flow, reply_flow, source_stamp
 from sip.transport.transports import Transports
 
@@ -43,12 +44,14 @@ class Receiver:
         transports: Transports,
         allows: Callable[[Flow], bool],
         deliver: Callable[[Request | Response, Flow], None],
+        bus: Bus,
     ) -> None:
         self._clock = clock
         self._transports = transports
         self._allows = allows
         self._deliver = deliver
-        self.counts: Counter[str] = Counter()
+        self._messages = bus.topic(MessagePassed)
+        self.counts = Counters()
         self._next_complaint_at = 0.0
         self._secret = os.urandom(8)  # of the To tags that are computed again (§8.2.7, §19.3)
 
@@ -57,8 +60,10 @@ class Receiver:
         if not self._allows(flow):
             return
         if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
-            self.counts["keep-alives"] += 1
+            self.counts[KEEPALIVES_RECEIVED] += 1
             return
+        if self._messages.listeners:
+            self._transports.publish("in", datagram, flow)
         try:
             message = parse(datagram)
         except BadRequest as refused:
@@ -123,7 +128,7 @@ class Receiver:
                     response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
             self._transports.send(response.encode(), reply_flow(via, flow))
         except (BadMessage, OSError):
-            self.counts["unanswerable"] += 1
+            self.counts[REFUSALS_UNSENT] += 1
 
     def _tag_of_refusal(self, via: Via, request: Request) -> str:
         """Return the To tag of a refusal: unpredictable, equal for retransmissions (§8.2.7)."""
@@ -140,9 +145,9 @@ class Receiver:
 
         A `sentence` that takes time to build is given as a function.
         """
-        self.counts["bad messages"] += 1
+        self.counts[MESSAGES_MALFORMED] += 1
         now = self._clock()
         if now >= self._next_complaint_at:
             self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
             said = sentence if isinstance(sentence, str) else sentence()
-            log.info("%s (%d so far)", said, self.counts["bad messages"])
+            log.info("%s (%d so far)", said, self.counts[MESSAGES_MALFORMED])

@@ -18,6 +18,13 @@ import gevent
 
 from sip.message.framing import BadStream, Framer
 from sip.message.uri import format_host_port
+from sip.monitor.metrics import (
+    CLOSED_BUFFER_LIMIT,
+    CLOSED_OVERLOAD,
+    CLOSED_TIMEOUT,
+    CONNECTIONS_REFUSED,
+    Counters,
+)
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.tcp_connection import Connection, MessageFramer, Wrap, plain
@@ -106,7 +113,7 @@ class TcpCarrier:
         self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
-        self.counts: Counter[str] = Counter()
+        self.counts = Counters()
         self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
         self._per_network: Counter[tuple[str, bool]] = Counter()  # by (network, is_incoming)
         self._max_connections = MAX_CONNECTIONS
@@ -160,7 +167,7 @@ class TcpCarrier:
     def accept(self, sock: socket.socket, remote: Endpoint, port: int) -> None:
         """Accept a connection, unless its address has too many."""
         if not self._has_room(remote[0], is_incoming=True):
-            self.counts["connections refused"] += 1
+            self.counts[CONNECTIONS_REFUSED] += 1
             self._last_refused = remote[0]
             sock.close()
             return
@@ -283,7 +290,7 @@ class TcpCarrier:
         self._buffered += octets
         if self._buffered > MAX_BUFFERED:
             largest = max(self.connections.values(), key=lambda connection: connection.buffered)
-            self.counts["connections that held too much"] += 1
+            self.counts[CLOSED_BUFFER_LIMIT] += 1
             largest.close("all buffers are full, and this one is the largest")
 
     # Time
@@ -341,13 +348,13 @@ class TcpCarrier:
         """Close connections past their deadline or paused too long, and log refused ones."""
         for connection, deadline in list(self._deadlines.items()):
             if deadline <= now:
-                self.counts["connections that said nothing whole in time"] += 1
+                self.counts[CLOSED_TIMEOUT] += 1
                 connection.close("no whole message came in time")
         for connection, give_up_at in list(self._paused.items()):
             if give_up_at <= now:
-                self.counts["connections that waited too long"] += 1
+                self.counts[CLOSED_OVERLOAD] += 1
                 connection.close("overload: it was paused too long")
-        refused = self.counts["connections refused"]
+        refused = self.counts[CONNECTIONS_REFUSED]
         if refused > self._refusals_logged:
             self._refusals_logged = refused
             log.info(

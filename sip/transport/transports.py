@@ -6,8 +6,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sip.message.framing import with_length
+from sip.message.framing import PING, with_length
 from sip.message.uri import format_host_port, is_address
+from sip.monitor.events import Bus, MessagePassed
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.packet_filter import SampleRule
 from sip.transport.transport_names import DEFAULT_TRANSPORT, UDP
@@ -75,7 +76,10 @@ class Transports:
     """
 
     def __init__(
-        self, clock: Callable[[], float], advertised: tuple[str, int | None] | None = None
+        self,
+        clock: Callable[[], float],
+        bus: Bus,
+        advertised: tuple[str, int | None] | None = None,
     ) -> None:
         self.clock = clock
         self.advertised = advertised
@@ -86,6 +90,8 @@ class Transports:
         self._local_hosts_before: dict[str, str] = {}  # used when no descriptor is left to ask with
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
+        self._bus = bus
+        self._messages = bus.topic(MessagePassed)
 
     def add(self, sock: Socket) -> None:
         """Add a datagram socket."""
@@ -99,12 +105,21 @@ class Transports:
     def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow and return the flow that was used.  Raises OSError if none works."""
         if flow.is_connection:
-            return self._carrier(flow.transport).send(with_length(data), flow)
-        sock = self._by_local.get(flow.local)
-        if sock is None:
-            sock = self._socket_for(flow.local, flow.remote)
-        sock.send(data, flow)
+            flow = self._carrier(flow.transport).send(with_length(data), flow)
+        else:
+            sock = self._by_local.get(flow.local)
+            if sock is None:
+                sock = self._socket_for(flow.local, flow.remote)
+            sock.send(data, flow)
+        if self._messages.listeners and len(data) > len(PING):
+            self.publish("out", data, flow)
         return flow
+
+    def publish(self, direction: str, data: bytes, flow: Flow) -> None:
+        """Publish a message that was received or sent along a flow."""
+        transport, local, remote, *_ = flow
+        event = MessagePassed(self._bus.now(), direction, local, remote, transport, data)
+        self._messages.publish(event)
 
     def is_open(self, flow: Flow) -> bool:
         """Return True unless the connection of a flow is closed; datagrams have none to close."""

@@ -3,6 +3,8 @@
 import pytest
 from world import REALM, World
 
+from sip.monitor.metrics import DROPPED_TOO_SHORT
+
 VICTIM = ("203.0.113.9", 5060)
 VIA = "Via: SIP/2.0/UDP 203.0.113.9:5060;branch=z9hG4bK-1;rport"
 
@@ -103,7 +105,7 @@ def test_a_long_realm_is_told_to_nobody_who_asks_in_a_word():
     """A challenge of several hundred octets, for a request of a hundred."""
     world = World(settings={"sip_realm": "r" * 250})
     assert answers(world, REQUESTS["the shortest REGISTER"]) == []
-    assert world.server.layer.counts["too short to be answered"] == 1
+    assert world.server.layer.counts[DROPPED_TOO_SHORT] == 1
 
 
 def test_a_repeat_is_a_question_of_its_own(world: World):

@@ -4,6 +4,7 @@ from world import REALM, World
 
 from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
 from sip.message.message import parse
+from sip.monitor.events import Banned
 
 GUESSER = "203.0.113.66"
 PASSWORDS = [f"{number:04}" for number in range(10_000)]
@@ -58,11 +59,11 @@ def test_guessing_by_calls_is_the_same_guessing(world: World):
 def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, caplog):
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []
-    world.server.guard.on_ban = bans.append
+    world.server.bus.listen(Banned, bans.append)
     statuses = [guesses(thief, ["1234"], f"user{number}")[0] for number in range(40)]
     assert statuses == [401] * TRIES_OF_SOURCE + [None] * (40 - TRIES_OF_SOURCE)
     (ban,) = bans
-    assert ban.address == GUESSER
+    assert ban.network == GUESSER
     assert sum("banned" in record.getMessage() for record in caplog.records) == 1
     world.passes(601, step=1.0)
     world.server.guard.sweep()
@@ -97,7 +98,7 @@ def test_nobody_gets_an_address_banned_that_is_not_his(world: World):
     office = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []
-    world.server.guard.on_ban = bans.append
+    world.server.bus.listen(Banned, bans.append)
     for number in range(100):
         uri, to = f"sip:{REALM}", f"<sip:user{number}@{REALM}>"
         first = thief.request("REGISTER", uri, to=to)

@@ -26,6 +26,7 @@ from sip.control.protocol import (
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.monitor.events import Bus
 from sip.store.audit import Audit
 from sip.store.database import Database
 
@@ -253,7 +254,7 @@ def test_an_invalid_reply_is_an_error_for_the_operator(database, ask, reply):
 def guard(serve, database) -> Guard:
     """The guard of the running server; alice has to wait at HERE."""
     guard = Guard(
-        lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False, lambda rules: False
+        lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False, lambda rules: False, Bus()
     )
     server = ControlServer(control_path(database), control_handlers(guard))
     server.start()

@@ -12,6 +12,7 @@ from sip.core.domains import Domains
 from sip.core.errors import Challenged
 from sip.core.guard.guard import Guard
 from sip.message.message import Request, parse
+from sip.monitor.events import Bus
 
 REALM, PEER = "example.com", "192.0.2.7"
 
@@ -28,7 +29,7 @@ class Bench:
         numbers = itertools.count()
         self.nonces = Nonces(b"the secret of a test", lambda: format(next(numbers), "016x"))
         self.guard = Guard(
-            lambda: self.now, lambda: self.now, (), lambda *who: False, lambda rules: False
+            lambda: self.now, lambda: self.now, (), lambda *who: False, lambda rules: False, Bus()
         )
         self.authenticator = Authenticator(
             self.users,

@@ -4,6 +4,7 @@ import pytest
 from world import Phone, World
 
 from sip.message.message import Request, Response
+from sip.monitor.metrics import RESPONSES_UNMATCHED
 
 
 def statuses(phone: Phone) -> list[int | str]:
@@ -413,7 +414,7 @@ def test_an_answer_to_our_cancel_with_another_via_below_is_none(world: World):
     misrouted.lines.insert(1, invite.lines[1])
     misrouted.names.insert(1, "via")
     bob.answers(misrouted, 200)
-    assert world.server.layer.counts["stray responses"] == 1
+    assert world.server.layer.counts[RESPONSES_UNMATCHED] == 1
     world.passes(0.6)
     bob.answers(bob.gets("CANCEL"), 200)  # so it was repeated
-    assert world.server.layer.counts["stray responses"] == 1
+    assert world.server.layer.counts[RESPONSES_UNMATCHED] == 1

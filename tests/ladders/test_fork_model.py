@@ -14,6 +14,7 @@ from world import REALM, SERVER, Phone, World
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
+from sip.monitor.metrics import refusals
 from sip.transaction.machine import State
 from sip.transport.dns.client import Records
 from sip.transport.dns.resolver import Resolver
@@ -279,7 +280,7 @@ class Game:
         server = self.world.server
         assert self.world.is_quiet
         assert (len(server.layer.timers), server.dispatcher.pending) == (0, 0)
-        assert not server.layer.counts["answered 503"]
+        assert not server.layer.counts[refusals(503)]
 
     def is_answered_by_somebody(self, finals: list[int]) -> None:
         """§16.7, step 6: some branch has said it; or we have, of silence and of death."""

@@ -6,6 +6,7 @@ import pytest
 from world import REALM, World, dialog_of_caller
 
 from sip.message.message import MAX_BODY_BYTES, MAX_COMMAS, MAX_HEADERS, MAX_URI_LENGTH, parse
+from sip.monitor.metrics import MESSAGES_MALFORMED
 
 STRANGER = "192.0.2.77"
 FIELDS = {
@@ -213,7 +214,7 @@ def test_of_several_faults_the_version_is_told_first(hears):
 def test_a_message_without_a_way_back_is_dropped_and_counted(world: World, hears, data):
     """RFC 3261 §18.2.2: no answer would find its way back."""
     assert hears(data) == []
-    assert world.server.receiver.counts["bad messages"] == 1
+    assert world.server.receiver.counts[MESSAGES_MALFORMED] == 1
 
 
 def test_what_strangers_send_wrong_fills_no_log(world: World, hears, caplog):

@@ -6,6 +6,7 @@ from ladders.carrying import Call, calls, exchanged, talks
 from world import REALM, Phone, World
 
 from sip.message.message import Request, parse
+from sip.monitor.metrics import KEEPALIVES_RECEIVED, KEEPALIVES_UNSENT
 
 NAT = "198.51.100.7"
 OTHER_NAT = "198.51.100.8"
@@ -192,7 +193,7 @@ def test_a_keep_alive_that_cannot_be_sent_harms_nobody(world: World, monkeypatch
 
     monkeypatch.setattr(sock, "send", fails)
     assert passes(world, 50) == []
-    assert world.server.layer.counts["keep-alives not sent"] == 2
+    assert world.server.layer.counts[KEEPALIVES_UNSENT] == 2
     monkeypatch.undo()
     world.server.layer.unreachable(b"\r\n\r\n")
     assert passes(world, 25) == [bob.address]
@@ -205,7 +206,7 @@ def test_pings_of_phones_are_taken_in_silence(world: World):
     for ping in (b"\r\n\r\n", b"\0\0\0\0", b"\r\n"):
         world.deliver(ping, bob.address)
     assert bob.hears_nothing()
-    assert world.server.receiver.counts["keep-alives"] == 3
+    assert world.server.receiver.counts[KEEPALIVES_RECEIVED] == 3
     assert SERVER not in world.pings
 
 

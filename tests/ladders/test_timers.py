@@ -11,6 +11,7 @@ import pytest
 from world import Phone, World, dialog_of_caller
 
 from sip.message.message import Response
+from sip.monitor.metrics import RESPONSES_UNMATCHED
 
 STEP = 1 / 16
 # Timers A, E and G: since the first time, without and with the cap of T2.
@@ -69,7 +70,7 @@ def test_an_invite_that_nobody_answers_is_repeated_and_then_answered_408(world: 
     assert is_empty(world)
     bob.answers(first, 200)  # too late: it belongs to nothing
     assert alice.hears_nothing()
-    assert world.server.layer.counts["stray responses"] == 1
+    assert world.server.layer.counts[RESPONSES_UNMATCHED] == 1
 
 
 def test_a_provisional_response_ends_the_repeats(world: World):

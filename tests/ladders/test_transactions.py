@@ -4,6 +4,7 @@ import pytest
 from world import SERVER, Phone, World, dialog_of_caller
 
 from sip.message.message import Request, Response
+from sip.monitor.metrics import RESPONSES_UNACKNOWLEDGED, RESPONSES_UNMATCHED
 
 
 def statuses(phone: Phone) -> list[int | str]:
@@ -112,7 +113,7 @@ def test_a_response_that_matches_no_request_of_ours_never_leaves(
     assert alice.hears_nothing()
     assert bob.hears_nothing()
     assert not world.lost
-    assert world.server.layer.counts["stray responses"] == 1
+    assert world.server.layer.counts[RESPONSES_UNMATCHED] == 1
     bob.answers(invite, 486)  # the call is none the worse for it
     bob.gets("ACK")
     assert statuses(alice) == [486]
@@ -218,12 +219,12 @@ def test_a_failure_that_is_never_acknowledged_is_counted(world: World):
     world.passes(33, step=0.5)
     alice.inbox.clear()
     bob.inbox.clear()
-    assert world.server.layer.counts["failures without an ACK"] == 1
+    assert world.server.layer.counts[RESPONSES_UNACKNOWLEDGED] == 1
     second = alice.sends("INVITE", bob.aor)
     bob.answers(bob.gets("INVITE"), 200)
     alice.gets(200, second)
     world.passes(33, step=0.5)
-    assert world.server.layer.counts["failures without an ACK"] == 1
+    assert world.server.layer.counts[RESPONSES_UNACKNOWLEDGED] == 1
 
 
 # Hops out of reach

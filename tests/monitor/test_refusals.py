@@ -1,7 +1,8 @@
-"""The latest refusals: what is one row, and who may push out whom."""
+"""The latest refusals: which of them share a row, and which rows are removed first."""
 
 import pytest
 
+from sip.monitor.events import Refused, Sender
 from sip.monitor.refusals import (
     MAX_NEW_ROWS,
     MAX_REFUSALS,
@@ -10,7 +11,6 @@ from sip.monitor.refusals import (
     MAX_TEXT,
     Refusal,
     Refusals,
-    Sender,
 )
 
 HERE = "192.0.2.7"
@@ -21,11 +21,13 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.refusals = Refusals(lambda: self.now)
+        self.refusals = Refusals()
 
     def refuses(self, user: str = "alice", sender: Sender = Sender.USER, **changes) -> None:
         self.now += 0.001
         values = {
+            "at": self.now,
+            "sender": sender,
             "method": "REGISTER",
             "status": 401,
             "cause": f"wrong password for {user}",
@@ -34,11 +36,14 @@ class Bench:
             "realm": "example.com",
             "user": user,
             "to": "",
-            "address": HERE,
             "network": changes.get("address", HERE),
+            "transport": "UDP",
             "device": "a phone",
+            "call_id": "one",
+            "from_tag": "tag",
         }
-        self.refusals.note(sender, **(values | changes))
+        changes["address"] = changes.get("address", HERE), 5060
+        self.refusals.add(Refused(**(values | changes)))
 
     def passes(self) -> None:
         """A second passes."""
@@ -109,7 +114,7 @@ def test_strangers_push_out_no_user_however_many_they_are(bench: Bench, sender: 
     assert len(bench.users()) == MAX_ROWS
 
 
-def test_forged_addresses_push_out_no_unknown_user_of_a_real_phone(bench: Bench):
+def test_forged_addresses_push_out_no_verified_row(bench: Bench):
     bench.refuses("alcie", Sender.VERIFIED)
     for number in range(MAX_NEW_ROWS):
         bench.refuses(f"x{number}", Sender.UNVERIFIED, address=f"10.0.0.{number}")
@@ -120,7 +125,7 @@ def test_forged_addresses_push_out_no_unknown_user_of_a_real_phone(bench: Bench)
 
 
 def test_an_address_with_many_rows_pushes_out_its_own(bench: Bench):
-    """Somebody who asks as each user of a list, from one address."""
+    """A guesser that tries each user of a list, from one address."""
     bench.refuses("alice", address="198.51.100.7")
     for number in range(2 * MAX_ROWS):
         if number % 100 == 0:

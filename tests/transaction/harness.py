@@ -5,6 +5,7 @@ import weakref
 import gevent
 
 from sip.message.message import Message, Request, parse
+from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Endpoint, Flow
@@ -60,12 +61,12 @@ class Harness:
         self.served: list[tuple[Request, Upstream]] = []
         self.acks: list[Request] = []
         self.handler = lambda request, upstream: None
-        self.transports = Transports(lambda: self.now)
+        self.transports = Transports(lambda: self.now, Bus())
         self.transports.add(Datagrams(self))
         self.transports.add_carrier("TCP", self)
         self.layer = Layer(self.transports, lambda: self.now)
         self.receiver = Receiver(
-            lambda: self.now, self.transports, lambda flow: True, self.layer.deliver
+            lambda: self.now, self.transports, lambda flow: True, self.layer.deliver, Bus()
         )
         self.layer.start(self)
 

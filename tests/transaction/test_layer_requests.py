@@ -7,6 +7,12 @@ import gevent
 import pytest
 
 from sip.message.message import Response, make_response
+from sip.monitor.metrics import (
+    DROPPED_TRANSACTION_LIMIT,
+    MESSAGES_MALFORMED,
+    MESSAGES_UNSENT,
+    REQUESTS_RETRANSMITTED,
+)
 from sip.transaction import layer as layer_module
 from tests.transaction.harness import (
     ALICE,
@@ -47,7 +53,7 @@ def test_a_repeated_request_is_served_once_and_answered_again(
     assert len(harness.served) == 1
     first, second, third = harness.says(), harness.says(), harness.says()
     assert first.encode() == second.encode() == third.encode()
-    assert harness.layer.counts["repeats"] == 2
+    assert harness.layer.counts[REQUESTS_RETRANSMITTED] == 2
 
 
 @pytest.mark.parametrize(
@@ -188,7 +194,7 @@ def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
     harness.handler = answers(486)
     harness.is_broken = True
     harness.hears(request())
-    assert harness.layer.counts["not sent"] == 1
+    assert harness.layer.counts[MESSAGES_UNSENT] == 1
     harness.is_broken = False
     harness.hears(request())
     assert len(harness.served) == 1
@@ -410,7 +416,7 @@ def test_an_unreadable_field_is_a_bad_message_and_no_traceback(harness: Harness,
     caplog.set_level(logging.INFO)
     harness.handler = lambda request, upstream: request.required("subject")
     harness.hears(request("OPTIONS"))
-    assert harness.receiver.counts["bad messages"] == 1
+    assert harness.receiver.counts[MESSAGES_MALFORMED] == 1
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
@@ -421,7 +427,7 @@ def test_at_the_bound_only_new_requests_are_dropped(harness: Harness, monkeypatc
     for number in range(4):
         harness.hears(request("OPTIONS", branch=f";branch=z9hG4bK{number}"))
     assert len(harness.served) == 2
-    assert harness.layer.counts["refused at the bound"] == 2
+    assert harness.layer.counts[DROPPED_TRANSACTION_LIMIT] == 2
     harness.hears(request("OPTIONS", branch=";branch=z9hG4bK0"))
     assert len(harness.sent) == 3
     harness.passes(33.0)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from sip.monitor.metrics import MESSAGES_UNSENT, RESPONSES_UNMATCHED
 from sip.transaction.mailbox import Mailbox
 from sip.transport.flow import Flow
 from tests.transaction.harness import (
@@ -57,7 +58,7 @@ def test_a_response_under_a_foreign_top_via_is_dropped(proxy: Harness, change):
     answers(proxy, invite, 180, via=vias)
     answers(proxy, invite, 200, via=vias)
     assert proxy.sent == []
-    assert proxy.layer.counts["stray responses"] == 2
+    assert proxy.layer.counts[RESPONSES_UNMATCHED] == 2
 
 
 @pytest.mark.parametrize("cseq", ["1 BYE", "1 CANCEL", "1 invite"])
@@ -66,14 +67,14 @@ def test_a_response_to_another_method_is_dropped(proxy: Harness, cseq: str):
     invite = sent_on(proxy)
     answers(proxy, invite, 200, cseq=cseq)
     assert proxy.sent == []
-    assert proxy.layer.counts["stray responses"] == 1
+    assert proxy.layer.counts[RESPONSES_UNMATCHED] == 1
 
 
 def test_a_response_without_a_request_is_dropped(proxy: Harness):
     """RFC 6026 §7.3: also a late 2xx to an INVITE."""
     answers(proxy, read(request()), 200, via="Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
     assert proxy.is_quiet
-    assert proxy.layer.counts["stray responses"] == 1
+    assert proxy.layer.counts[RESPONSES_UNMATCHED] == 1
 
 
 def test_case_and_white_space_in_our_via_do_not_matter(proxy: Harness):
@@ -383,7 +384,7 @@ def test_an_ack_and_its_repeat_are_forwarded_with_one_branch(harness: Harness):
     assert harness.is_quiet
     harness.is_broken = True
     harness.layer.send_statelessly(ack, TO_BOB)
-    assert harness.layer.counts["not sent"] == 1
+    assert harness.layer.counts[MESSAGES_UNSENT] == 1
 
 
 # Memory
@@ -422,4 +423,4 @@ def test_ipv6_peers_see_brackets_in_our_via(harness: Harness):
     assert message.via.sent_by == "[2001:db8::1]:5060"
     upper = message.lines[0].replace("2001:db8", "2001:DB8") + "\n" + message.lines[1]
     harness.hears(response(message, 200, via=upper), source=BOB)
-    assert harness.layer.counts["stray responses"] == 0
+    assert harness.layer.counts[RESPONSES_UNMATCHED] == 0

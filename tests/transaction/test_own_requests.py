@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.message.message import Request, parse
+from sip.monitor.metrics import RESPONSES_UNMATCHED
 from sip.transaction.own_request import NoResponse, build_request
 from sip.transport.flow import Flow
 from tests.transaction.harness import BOB, TO_BOB, US, Harness, answers, read, response, sent_on
@@ -177,7 +178,7 @@ def test_a_response_with_other_vias_is_dropped(harness: Harness, via: str):
     via = via.format(ours=sent.lines[0], branch=sent.via.branch)
     answers(harness, sent, 200, via=via)
     assert caller.outcome is None
-    assert harness.layer.counts["stray responses"] == 1
+    assert harness.layer.counts[RESPONSES_UNMATCHED] == 1
     answers(harness, sent, 200)
     assert caller.outcome == 200
 
@@ -341,7 +342,7 @@ def test_a_killed_caller_leaves_nothing_behind(harness: Harness):
     answers(harness, harness.says(), 200)
     harness.passes(5.1)
     assert harness.is_quiet
-    assert not harness.layer.counts["stray responses"]
+    assert not harness.layer.counts[RESPONSES_UNMATCHED]
 
 
 def test_each_request_has_a_branch_of_its_own(harness: Harness):

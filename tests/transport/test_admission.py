@@ -4,6 +4,7 @@ import socket as plain_socket
 
 import pytest
 
+from sip.monitor.events import Bus
 from sip.transport.flow import Flow, network_of
 from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
@@ -29,9 +30,10 @@ def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
     """For every content, so that a rejection costs little."""
     receiver = Receiver(
         lambda: 100.0,
-        Transports(lambda: 100.0),
+        Transports(lambda: 100.0, Bus()),
         lambda flow: flow.remote[0] != BAD,
         lambda message, flow: None,
+        Bus(),
     )
     receiver.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
     assert not receiver.counts

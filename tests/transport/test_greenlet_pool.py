@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from sip.monitor.metrics import CLOSED_OVERLOAD
 from sip.transport.flow import Flow
 from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_CHECKS
 from sip.transport.tcp_connection import READ_SIZE
@@ -119,7 +120,7 @@ def test_a_connection_paused_too_long_is_closed(place: Place, share: Share):
     place.now += 0.1
     place.streams.close_expired(place.now)
     until(lambda: place.held == 0)
-    assert place.streams.counts["connections that waited too long"] == 1
+    assert place.streams.counts[CLOSED_OVERLOAD] == 1
     assert len(place.heard) == 1
 
 

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from sip.monitor.events import Bus
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
 
@@ -18,7 +19,7 @@ class NoSockets:
 
 @pytest.fixture
 def is_own() -> LocalAddresses:
-    return LocalAddresses(Transports(lambda: 0.0))
+    return LocalAddresses(Transports(lambda: 0.0, Bus()))
 
 
 def test_the_last_result_is_used_without_descriptors(is_own, monkeypatch):
@@ -44,7 +45,7 @@ def test_the_last_results_are_limited(is_own):
 
 def test_a_local_address_is_cached_while_descriptors_are_short(monkeypatch):
     now = [0.0]
-    transports = Transports(lambda: now[0])
+    transports = Transports(lambda: now[0], Bus())
     peer = ("127.0.0.9", 5060)
     ours = transports._local_host_towards(peer, is_ipv6=False)
     now[0] += 61.0

@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from sip.monitor.events import Bus
 from sip.transport import packet_filter
 from sip.transport.packet_filter import SampleRule, program
 from sip.transport.transports import Transports
@@ -210,7 +211,7 @@ def test_a_program_without_memory_replaces_the_old_one():
 
 def test_every_socket_of_the_server_is_thinned(ears):
     """And one that can't be keeps no other from it."""
-    transports = Transports(lambda: 100.0)
+    transports = Transports(lambda: 100.0, Bus())
     first, second = ears(), ears("127.0.0.2")
     for ear in (first, second):
         transports.add(ear.socket)

@@ -6,6 +6,8 @@ import pytest
 
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
+from sip.monitor.events import Bus
+from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED
 from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
 from sip.transport.receiver import Receiver
@@ -51,7 +53,7 @@ class Desk:
 
     def __init__(self, *sockets: Paper, advertised=None) -> None:
         self.now = 100.0
-        self.transports = Transports(lambda: self.now, advertised)
+        self.transports = Transports(lambda: self.now, Bus(), advertised)
         self.sockets = sockets or (Paper(),)
         for sock in self.sockets:
             self.transports.add(sock)
@@ -62,6 +64,7 @@ class Desk:
             self.transports,
             lambda flow: True,
             lambda message, flow: self.deliver(message, flow),
+            Bus(),
         )
 
     def hears(self, text: str | bytes, flow: Flow = FLOW) -> None:
@@ -97,7 +100,7 @@ def test_keep_alives_are_swallowed(datagram: bytes):
     desk.hears(datagram)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.receiver.counts == {"keep-alives": 1}
+    assert desk.receiver.counts == {KEEPALIVES_RECEIVED: 1}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     desk.hears(text)
     assert desk.delivered == []
     assert desk.sockets[0].sent == []
-    assert desk.receiver.counts["bad messages"] == 1
+    assert desk.receiver.counts[MESSAGES_MALFORMED] == 1
 
 
 def test_strangers_fill_no_log(caplog):

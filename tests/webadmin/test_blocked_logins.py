@@ -6,7 +6,8 @@ import pytest
 
 from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
-from sip.monitor.refusals import Refusals, Sender
+from sip.monitor.events import Bus, Refused, Sender
+from sip.monitor.refusals import Refusals
 from tests.webadmin.conftest import REALM
 from webadmin.blocked_logins import MAX_SHOWN
 from webadmin.overview import SOME_REFUSALS
@@ -17,8 +18,8 @@ HERE, THERE = "192.0.2.7", "198.51.100.7"
 @pytest.fixture(autouse=True)
 def running(site, clock):
     """The guard and the refusals of a server that runs, on the clock of the pages."""
-    site.guard = Guard(clock, clock, (), lambda *who: False, lambda rules: False)
-    site.refusals = Refusals(clock)
+    site.guard = Guard(clock, clock, (), lambda *who: False, lambda rules: False, Bus())
+    site.refusals = Refusals()
 
 
 def guesses(site, username: str, address: str = HERE, times: int = TRIES_OF_USER) -> None:
@@ -33,8 +34,9 @@ def is_asked(site, username: str, address: str = HERE) -> bool:
 def refuses(site, user: str = "alice", method: str = "REGISTER", **changes) -> None:
     values = {"status": 401, "cause": f"wrong password for {user}", "cure": "Type it again."}
     values |= {"username": user, "realm": REALM, "user": user, "to": "", "device": "Desk <1>"}
-    values |= {"address": HERE, "network": HERE} | changes
-    site.refusals.note(Sender.USER, method=method, **values)
+    values |= {"network": HERE, "transport": "UDP", "call_id": "one", "from_tag": "tag"} | changes
+    values["address"] = values.get("address", HERE), 5060
+    site.refusals.add(Refused(at=site.clock(), sender=Sender.USER, method=method, **values))
 
 
 # Waits

@@ -1,6 +1,6 @@
 """The guard: who is not heard, and who has to wait (RFC 3261 §26.1).
 
-Pure, but for its lines in the log: clocks are handed in, what is kept of it is kept by `on_ban`.
+Pure, but for its lines in the log: clocks are handed in, and bans are published as events.
 """
 
 import logging
@@ -15,6 +15,8 @@ from sip.core.guard.fair_share import Shares, Standing
 from sip.core.guard.kernel_drop import Thinning
 from sip.core.guard.password_limits import Guesses
 from sip.message.cache import cached_parse
+from sip.monitor.events import Banned, Bus, Overload, Unbanned
+from sip.monitor.metrics import DROPPED_BANNED, DROPPED_OVERLOAD, DROPPED_SCANNER, Counters
 from sip.operator_values import Network, parse_network
 from sip.store.bans import Ban
 from sip.transport.flow import Endpoint, Flow, network_of
@@ -86,9 +88,9 @@ class Guard:
     dropped unread: users who are registered from there are asked as ever, and others have to wait.
 
     `is_at_home(network, username, realm)` tells whether a user is registered from there.  `trusted`
-    are networks that are never limited or banned.  `on_ban` keeps a ban; it may wait.
-    `set_packet_filter` has the kernel drop a part of the datagrams of some sources; it returns
-    False if the kernel cannot.
+    are networks that are never limited or banned.  Bans are published on `bus`; a listener may
+    wait.  `set_packet_filter` has the kernel drop a part of the datagrams of some sources; it
+    returns False if the kernel cannot.
     """
 
     def __init__(
@@ -98,14 +100,16 @@ class Guard:
         trusted: Sequence[Network],
         is_at_home: Callable[[str, str, str], bool],
         set_packet_filter: Callable[[Sequence[SampleRule]], bool],
+        bus: Bus,
     ) -> None:
         self.clock = clock
         self.unix_clock = unix_clock
         self.is_at_home = is_at_home
-        self.on_ban: Callable[[Ban], object] = lambda ban: None
         self._set_packet_filter = set_packet_filter
-        self.counts: Counter[str] = Counter()
+        self._bus = bus
+        self.counts = Counters()
         self._bans: dict[str, Ban] = {}
+        self._active: set[str] = set()  # of the bans those that have not ended
         self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
         # In order; a plain dict looks for its first key past all that have gone from there.
         self._proven: OrderedDict[Endpoint, None] = OrderedDict()
@@ -135,7 +139,7 @@ class Guard:
             if self._shares.is_short and is_forgeable:
                 self._thinning.count(source)
             if source in self._shut:
-                self.counts["dropped of the banned"] += 1
+                self.counts[DROPPED_BANNED] += 1
                 if source in self._thinning.parts:  # or it would come back when nobody is short
                     self._shares.refuse(self._now)
                 return False
@@ -215,7 +219,7 @@ class Guard:
         if self._guesses.waits(source, username, now):
             log.info("wait for %s at %s: too many wrong passwords", shown, source)
         if seconds:
-            self._ban(source, f"guessed passwords, the last for {shown}", seconds)
+            self._ban(source, host, f"guessed passwords, the last for {shown}", seconds)
 
     def waits(self) -> list[Wait]:
         """List the users who have to wait, and where, the latest first."""
@@ -250,21 +254,23 @@ class Guard:
 
     def meet_scanner(self, flow: Flow, user_agent: str) -> None:
         """One of them has asked for something.  On a connection nobody else can be meant."""
-        self.counts["unanswered scanners"] += 1
+        self.counts[DROPPED_SCANNER] += 1
         if flow.source_is_verified and not self.is_trusted(flow.remote[0]):
-            source = network_of(flow.remote[0])
+            host = flow.remote[0]
+            source = network_of(host)
             seconds = self._guesses.shut(source, self.clock())
-            self._ban(source, f"called itself {printable(user_agent[:60])}", seconds)
+            self._ban(source, host, f"called itself {printable(user_agent[:60])}", seconds)
 
     # Bans
 
-    def _ban(self, source: str, reason: str, seconds: float) -> None:
+    def _ban(self, source: str, host: str, reason: str, seconds: float) -> None:
         now = int(self.unix_clock())
         ban = Ban(source, reason, now, now + int(seconds), self._guesses.times(source))
         self._bans[source] = ban
         self._shut_out()
         log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
-        self.on_ban(ban)
+        if self._bus.has_listener(Banned):
+            self._bus.publish(Banned(now, source, (host, 0), ban.ends_at, reason, ban.times))
 
     def know(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
         """Hold what was kept, and that alone: at the start, and when somebody has changed it."""
@@ -302,6 +308,12 @@ class Guard:
             if ban.ends_at > now and source not in self._homes and not self.is_trusted(source)
         }
         self._is_wary = bool(self._shut) or self._shares.is_short
+        active = {source for source, ban in self._bans.items() if ban.ends_at > now}
+        ended, self._active = self._active - active, active
+        if ended and self._bus.has_listener(Unbanned):
+            for source in sorted(ended):
+                reason = "expired" if source in self._bans else "lifted"
+                self._bus.publish(Unbanned(now, source, reason))
 
     def is_trusted(self, host: str) -> bool:
         """Tell whether a host, or the network of a ban, is never limited or banned."""
@@ -326,10 +338,13 @@ class Guard:
         shares.tick(now, is_behind=is_behind)
         if shares.is_short != was_short:
             self._is_wary = bool(self._shut) or shares.is_short
+            dropped = 0
             if was_short and shares.refused:
                 dropped = shares.refused + round(self._thinning.kept_away)
-                self.counts["dropped for want of time"] += dropped
-                log.warning("more came than can be served; dropped %d messages", dropped)
+                self.counts[DROPPED_OVERLOAD] += dropped
+                log.warning("overload: dropped %d messages", dropped)
+            if self._bus.has_listener(Overload):
+                self._bus.publish(Overload(self.unix_clock(), shares.is_short, dropped))
         if shares.is_short:
             if self._thinning.judge(now, self._share_of):
                 self._thin()
@@ -364,9 +379,9 @@ class Guard:
             self._thinning.stop()
 
     def sweep(self) -> None:
-        """Let those in again whose ban has ended."""
+        """End the bans whose time is over."""
         now = self.unix_clock()
-        if any(ends_at <= now for ends_at in self._shut.values()):
+        if any(self._bans[source].ends_at <= now for source in self._active):
             self._shut_out()
 
 

@@ -100,8 +100,8 @@ class Fork:
         self.finding = 0  # branches whose way has to be found yet
         self.begun = 0
 
-    def run(self, targets: Iterable[Target]) -> None:
-        """Try the targets in order of preference, and answer upstream.
+    def run(self, targets: Iterable[Target]) -> int:
+        """Try the targets in order of preference, answer upstream, and return the final status.
 
         Blocks until a 2xx has come or all branches are over, which they will be: for silence the
         layer brings a 408, for a next hop out of reach a 503.  Raises Refused or BadMessage.
@@ -118,8 +118,7 @@ class Fork:
             for branch in self.context.pending:
                 branch.cancel()
             raise
-        if not self.context.is_answered:
-            self._answer_best()
+        return 200 if self.context.is_answered else self._answer_best()
 
     def _try_all(self) -> None:
         self._begin_some()
@@ -327,17 +326,16 @@ class Fork:
         self.context.pending.discard(branch)
         return True
 
-    def _answer_best(self) -> None:
-        """Send the best of the failures upstream (§16.7, steps 6 and 7)."""
+    def _answer_best(self) -> int:
+        """Send the best of the failures upstream (§16.7, steps 6 and 7); return its status."""
         context, upstream = self.context, self.upstream
         if context.is_cancelled and not context.answers:
             upstream.answer(487)
-            return
+            return 487
         best = context.best()
         response = best.response
         if response is None:
-            self._answer_for_silence(best.status)
-            return
+            return self._answer_for_silence(best.status)
         if best.status == 503:
             # §16.7, step 6: upstream it would mean that this server is overloaded.
             raise Refused(500, "the next hop is unavailable", reason="Next Hop Unavailable")
@@ -346,19 +344,21 @@ class Fork:
             for name, line in context.other_challenges(best):
                 response.append(name, line)
         upstream.respond(response)
+        return response.status
 
-    def _answer_for_silence(self, status: int) -> None:
+    def _answer_for_silence(self, status: int) -> int:
         """Nobody answered: say so, but for what RFC 4320 §4.2 wants unsaid."""
         if self.context.is_cancelled:
             self.upstream.answer(487)
-        elif status == 513:
+            return 487
+        if status == 513:
             raise Refused(513, "it is larger than a datagram")
-        elif status == 408:
+        if status == 408:
             self.upstream.answer(408)
-        elif status == 480:
+            return 408
+        if status == 480:
             raise Refused(480, "no contact takes a connection")
-        else:
-            raise Refused(500, "no contact could be reached", reason="Next Hop Unreachable")
+        raise Refused(500, "no contact could be reached", reason="Next Hop Unreachable")
 
 
 def _reason_of(status: int) -> str:

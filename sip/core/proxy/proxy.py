@@ -8,6 +8,7 @@ from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
 from sip.core.guard.call_limits import Strangers
+from sip.core.proxy.call_events import Call, CallEvents
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
@@ -25,6 +26,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
 from sip.message.uri import SipUri, TelUri, Uri
+from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute, Resolver
@@ -61,6 +63,7 @@ class Proxy:
         calls_to_outside: bool,
         follow_redirects: bool,
         is_bound: Callable[[Flow], bool],
+        bus: Bus,
     ) -> None:
         self.layer = layer
         self.authenticator = authenticator
@@ -85,6 +88,7 @@ class Proxy:
             remote_targets,
         )
         self.trunks = trunks
+        self.calls = CallEvents(bus, domains, authenticator.accounts)
         self.strangers = Strangers(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
@@ -157,6 +161,8 @@ class Proxy:
             for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
 
+        if request.method == "BYE":
+            self.calls.hung_up(request)
         Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
 
@@ -233,10 +239,12 @@ class Proxy:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
         record_routes, came_by = self.record_routes, upstream.flow
+        call: Call | None = None
 
         def begin(outgoing: Request, target: Target, way: Flow) -> EditResponse:
             start = record_routes.add(request, outgoing, came_by, target, way, caller)
-            return start.edit_response
+            edit = start.edit_response
+            return edit if call is None else call.watched(edit, way)
 
         fork = Fork(
             self.forwarder,
@@ -247,12 +255,22 @@ class Proxy:
             redirect=target_set.of_redirection if self.follow_redirects else None,
             lose=target_set.lose,
         )
+
+        def run() -> None:
+            nonlocal call
+            if request.method == "INVITE" and not request.to.tag:
+                call = self.calls.start(request, came_by, account, self._realm_of_caller(request))
+            if call is None:
+                fork.run(targets)
+            else:
+                call.follow(lambda: fork.run(targets))
+
         if is_stranger and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)
             with self.strangers.place(upstream, address_of_record(username, realm)):
-                fork.run(targets)
+                run()
         else:
-            fork.run(targets)
+            run()
 
     def _realm_here(self, request: Request) -> str | None:
         """The realm whose domain a request is for.

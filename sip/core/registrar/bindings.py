@@ -223,6 +223,18 @@ class Binding:
 Bindings = tuple[Binding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BindingsChanged:
+    """An event: an address-of-record is bound to other contacts, or the same ones anew.
+
+    Published when memory changes: before the change is on disk, and again if it is undone.
+    """
+
+    aor: str
+    before: Bindings
+    after: Bindings
+
+
 def live(bindings: Bindings, now: float) -> Bindings:
     """The bindings that have not expired."""
     for binding in bindings:

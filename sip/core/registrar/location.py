@@ -10,6 +10,7 @@ from sip.core.errors import printable
 from sip.core.registrar.bindings import (
     Binding,
     Bindings,
+    BindingsChanged,
     check_removal_of_all,
     from_row,
     live,
@@ -20,6 +21,15 @@ from sip.core.registrar.bindings import (
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri
+from sip.monitor.events import (
+    UNREGISTERED_BY_ADMIN,
+    UNREGISTERED_BY_CLOSE,
+    UNREGISTERED_BY_PHONE,
+    UNREGISTERED_BY_TIME,
+    Bus,
+    Registered,
+    Unregistered,
+)
 from sip.store.bindings import BindingRow, BindingStore, Key
 from sip.transport.flow import Endpoint, network_of
 
@@ -52,16 +62,21 @@ class Location:
     """All bindings, in memory, each change written before it is acknowledged.
 
     `clock` is monotonic, `unix_clock` is for what is kept: a step of the latter neither loses a
-    binding nor makes one immortal.  `on_change` is told what an address was bound to, and is now.
+    binding nor makes one immortal.  Each change is published: BindingsChanged with memory,
+    Registered and Unregistered when the database has it, or at once where nothing waits for that.
     """
 
     def __init__(
-        self, store: BindingStore, clock: Callable[[], float], unix_clock: Callable[[], float]
+        self,
+        store: BindingStore,
+        clock: Callable[[], float],
+        unix_clock: Callable[[], float],
+        bus: Bus,
     ) -> None:
         self.store = store
         self.clock = clock
         self.unix_clock = unix_clock
-        self.on_change: Callable[[Bindings, Bindings], None] = lambda before, after: None
+        self.bus = bus
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
@@ -196,6 +211,7 @@ class Location:
             ]
             if ended:
                 self._put(aor, tuple(b for b in before if b not in ended))
+                self._publish_removed(aor, ended, UNREGISTERED_BY_CLOSE)
             for binding in ended:
                 gone.append(binding.key)
                 self._remember_cut_off(aor, binding)
@@ -224,6 +240,7 @@ class Location:
         current = self._bindings.get(aor, ())
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
+            self._publish_removed(aor, [binding], UNREGISTERED_BY_CLOSE)
             self.store.drop([binding.key])
 
     def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
@@ -237,8 +254,10 @@ class Location:
             self._dropped.add(account.id)
             aor = address_of_record(account.username, account.realm or main_realm)
             if before := self._bindings.get(aor):
-                gone += [b.key for b in before if b.user_id == account.id]
+                removed = [b for b in before if b.user_id == account.id]
+                gone += [b.key for b in removed]
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
+                self._publish_removed(aor, removed, UNREGISTERED_BY_ADMIN)
         if gone:
             self.store.drop(gone)
 
@@ -258,7 +277,59 @@ class Location:
             if self._dropped:
                 self._dropped.difference_update(binding.user_id for binding in new)
             self.store.save(kept, gone, lambda: self._restore(aor, before), seen_at)
+            self._publish_change(aor, before, after, is_phones_wish=is_phones_wish)
         return after
+
+    def _publish_change(
+        self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool
+    ) -> None:
+        """Publish what a REGISTER, or an administrator, has changed, now that it is on disk."""
+        if self.bus.has_listener(Registered):
+            known = [b.contact for b in before]
+            for binding in after:
+                if binding not in before and binding in self._bindings.get(aor, ()):
+                    self._publish_registered(aor, binding, is_refresh=binding.contact in known)
+        if self.bus.has_listener(Unregistered):
+            contacts = [b.contact for b in after]
+            removed = [b for b in before if b not in after and b.contact not in contacts]
+            reason = UNREGISTERED_BY_PHONE if is_phones_wish else UNREGISTERED_BY_ADMIN
+            self._publish_removed(aor, removed, reason)
+
+    def _publish_registered(self, aor: str, binding: Binding, *, is_refresh: bool) -> None:
+        username, realm = user_of_aor(aor)
+        now = self.bus.now()
+        event = Registered(
+            now,
+            binding.user_id,
+            username,
+            realm,
+            printable(binding.contact),
+            printable(binding.user_agent),
+            binding.flow.remote,
+            binding.flow.transport,
+            binding.behind_nat,
+            now + binding.expires_at - self.clock(),
+            is_refresh,
+        )
+        self.bus.publish(event)
+
+    def _publish_removed(self, aor: str, removed: Sequence[Binding], reason: str) -> None:
+        if not removed or not self.bus.has_listener(Unregistered):
+            return
+        username, realm = user_of_aor(aor)
+        for binding in removed:
+            event = Unregistered(
+                self.bus.now(),
+                binding.user_id,
+                username,
+                realm,
+                printable(binding.contact),
+                printable(binding.user_agent),
+                binding.flow.remote,
+                binding.flow.transport,
+                reason,
+            )
+            self.bus.publish(event)
 
     def _restore(self, aor: str, before: Bindings) -> None:
         """Undo a change, but not what has been dropped since, or has ended with its connection."""
@@ -274,7 +345,7 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
-        self.on_change(before, bindings)
+        self.bus.publish(BindingsChanged(aor, before, bindings))
         if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
             self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
         for binding in bindings:
@@ -306,7 +377,9 @@ class Location:
                     continue  # an earlier second has taken its place
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
-                expired += [b.key for b in before if b.expires_at <= now]
+                removed = [b for b in before if b.expires_at <= now]
+                expired += [b.key for b in removed]
                 self._put(aor, live(before, now))
+                self._publish_removed(aor, removed, UNREGISTERED_BY_TIME)
         if expired:
             self.store.forget(expired, self.unix_clock())

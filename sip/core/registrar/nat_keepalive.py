@@ -5,7 +5,7 @@ A NAT forgets a phone from which, and to which, nothing has gone for half a minu
 
 from collections.abc import Iterator
 
-from sip.core.registrar.bindings import Binding, Bindings
+from sip.core.registrar.bindings import Binding, BindingsChanged
 from sip.transport.flow import Flow
 
 # So often some of them have their turn: a few datagrams at a time, and no burst.
@@ -32,13 +32,13 @@ class KeepAlive:
         """Tell whether a phone behind NAT is bound by this flow; also while it is never sent on."""
         return flow in self._slot_of(flow)
 
-    def follow(self, before: Bindings, after: Bindings) -> None:
-        """Take notice of a change of what an address-of-record is bound to."""
-        for binding in after:
+    def follow(self, change: BindingsChanged) -> None:
+        """Add the flows that were bound, and remove those that no longer are."""
+        for binding in change.after:
             if _needs_it(binding):
                 slot = self._slot_of(binding.flow)
                 slot[binding.flow] = slot.get(binding.flow, 0) + 1
-        for binding in before:
+        for binding in change.before:
             if _needs_it(binding):
                 slot = self._slot_of(binding.flow)
                 if slot[binding.flow] > 1:

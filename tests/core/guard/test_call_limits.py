@@ -7,6 +7,7 @@ import pytest
 from sip.core.errors import Refused
 from sip.core.guard.call_limits import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, Strangers
 from sip.message.message import Request
+from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
@@ -15,7 +16,7 @@ from sip.transport.transports import Transports
 SERVER, HOST = ("192.0.2.1", 5060), "203.0.113.9"
 
 
-LAYER = Layer(Transports(lambda: 0.0), lambda: 0.0)
+LAYER = Layer(Transports(lambda: 0.0, Bus()), lambda: 0.0)
 
 
 def call(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Upstream:

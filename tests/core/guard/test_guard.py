@@ -8,6 +8,7 @@ import pytest
 
 from sip.core.guard.guard import MAX_PROVEN, Guard, Wait, is_scanner
 from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.monitor.events import Banned, Bus, Overload, Unbanned
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
 
@@ -22,14 +23,20 @@ class Bench:
         self.now = 1000.0
         self.at_home: set[tuple[str, str]] = set()
         self.kept: list[Ban] = []
+        self.bus = bus = Bus()
+        bus.listen(Banned, self._keep)
         self.guard = Guard(
             lambda: self.now,
             lambda: self.now + 1_700_000_000,
             [ip_network(each) for each in trusted],
             lambda network, username, realm: (network, username) in self.at_home,
             lambda rules: False,
+            bus,
         )
-        self.guard.on_ban = self.kept.append
+
+    def _keep(self, event: Banned) -> None:
+        ban = Ban(event.network, event.reason, int(event.at), int(event.until), event.times)
+        self.kept.append(ban)
 
     def hears(self, host: str, port: int = 5060, transport: str = "UDP") -> bool:
         return self.guard.allows(Flow(transport, SERVER, (host, port)))
@@ -267,6 +274,37 @@ def test_a_reason_is_fit_for_the_log(bench: Bench, caplog):
     assert len(caplog.records) == 1
 
 
+def test_a_ban_and_its_two_ends_are_events(bench: Bench):
+    """It expires by itself, or an administrator lifts it."""
+    reader = bench.bus.read(Banned, Unbanned)
+    bench.guesses("2001:db8::7")
+    (banned,) = reader.take()
+    assert (banned.network, banned.address) == ("2001:db8::/64", ("2001:db8::7", 0))
+    assert (banned.until - banned.at, banned.times) == (600, 1)
+    bench.passes(601)
+    bench.passes(1)
+    (unbanned,) = reader.take()
+    assert unbanned == Unbanned(banned.at + 601, "2001:db8::/64", "expired")
+    bench.guesses(times=TRIES_OF_SOURCE)
+    (again,) = reader.take()
+    bench.guard.know([], [])
+    bench.guard.know([], [])
+    assert reader.take() == [Unbanned(again.at, GUESSER, "lifted")]
+
+
+def test_overload_is_an_event_at_its_start_and_end(bench: Bench):
+    reader = bench.bus.read(Overload)
+    for _ in range(20):
+        bench.now += 0.05
+        bench.guard.tick(bench.now, is_behind=True)
+    (started,) = reader.take()
+    assert (started.is_started, started.dropped) == (True, 0)
+    flood = sum(bench.hears(GUESSER, port) for port in range(1000))
+    bench.passes(2)
+    (ended,) = reader.take()
+    assert (ended.is_started, ended.dropped) == (False, 1000 - flood)
+
+
 def test_only_the_latest_proofs_are_remembered(bench: Bench):
     for number in range(MAX_PROVEN + 1):
         bench.guard.prove((f"10.0.{number >> 8}.{number & 255}", 5060))
@@ -301,7 +339,7 @@ def test_during_a_shortage_strangers_come_last_and_it_is_told_once(bench: Bench,
     assert bench.hears("192.0.2.67")
     bench.passes(2)
     assert [record.getMessage() for record in caplog.records] == [
-        f"more came than can be served; dropped {1000 - flood} messages"
+        f"overload: dropped {1000 - flood} messages"
     ]
     assert all(bench.hears(GUESSER) for _ in range(1000))
 

@@ -15,6 +15,8 @@ from sip.core.guard.kernel_drop import (
     SECONDS_BETWEEN_JUDGEMENTS,
     Thinning,
 )
+from sip.monitor.events import Bus
+from sip.monitor.metrics import DROPPED_OVERLOAD
 from sip.store.bans import Ban
 from sip.transport.flow import Flow
 from sip.transport.packet_filter import SampleRule
@@ -161,6 +163,7 @@ class Line:
             [],
             lambda network, username, realm: False,
             self.thin,
+            Bus(),
         )
 
     def thin(self, sources) -> bool:
@@ -249,7 +252,7 @@ def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog)
     assert line.guard._shares.is_short
     line.passes(2)
     (record,) = caplog.records
-    assert 200_000 < line.guard.counts["dropped for want of time"] == record.args[0] < 300_000
+    assert 200_000 < line.guard.counts[DROPPED_OVERLOAD] == record.args[0] < 300_000
 
 
 def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():

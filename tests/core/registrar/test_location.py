@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sip.core.errors import Refused
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
+from sip.monitor.events import Bus
 from sip.store.bindings import BindingRow, NotSaved
 from sip.transport.flow import Flow
 
@@ -78,7 +79,7 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def location(disk: Disk, clocks: Clocks) -> Location:
-    return Location(disk, clocks, clocks.unix_time)
+    return Location(disk, clocks, clocks.unix_time, Bus())
 
 
 CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
@@ -348,10 +349,10 @@ rows = st.builds(
 def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     """Octets that are no UTF-8, path, q, flow, and the time by a clock that starts anew."""
     disk, clocks = Disk(), Clocks()
-    Location(disk, clocks, clocks.unix_time).update(AOR, bindings)
+    Location(disk, clocks, clocks.unix_time, Bus()).update(AOR, bindings)
     clocks.unix += clocks.now - 3.0
     clocks.now = 3.0
-    again = Location(disk, clocks, clocks.unix_time)
+    again = Location(disk, clocks, clocks.unix_time, Bus())
     again.load(disk.rows.values())
     loaded = again.bindings(AOR)
     for before, after in zip(bindings, loaded, strict=True):
@@ -369,7 +370,7 @@ def test_phones_that_say_the_same_share_its_text_after_a_restart_too(
     """RFC 3840 §6: a hundred thousand phones are of a few models."""
     params = [f";audio;n={number}" for number in (1, 1, 2)]
     location.update(AOR, [binding(c, params=p) for c, p in zip(CONTACTS, params, strict=False)])
-    again = Location(disk, clocks, clocks.unix_time)
+    again = Location(disk, clocks, clocks.unix_time, Bus())
     # As it comes from the disk: each row has a text of its own.
     again.load(row._replace(params="".join(list(row.params))) for row in disk.rows.values())
     one, other, different = (bound.params for bound in again.bindings(AOR))
@@ -387,6 +388,6 @@ def test_a_row_that_cannot_be_read_is_left_out(
     """One bad row keeps nobody else's phone from ringing."""
     location.update(AOR, [binding(), binding(CONTACTS[0])])
     good, bad = disk.rows.values()
-    again = Location(disk, clocks, clocks.unix_time)
+    again = Location(disk, clocks, clocks.unix_time, Bus())
     again.load([bad._replace(**changes), good])
     assert [b.contact for b in again.bindings(AOR)] == [good.contact]

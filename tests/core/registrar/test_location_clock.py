@@ -5,6 +5,7 @@ from accounts import MemoryBindingStore
 
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
+from sip.monitor.events import Bus
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.9", 5060))
@@ -21,7 +22,7 @@ class Machine:
         self.location = self.started()
 
     def started(self) -> Location:
-        location = Location(self.disk, lambda: self.now, lambda: self.unix)
+        location = Location(self.disk, lambda: self.now, lambda: self.unix, Bus())
         location.load(self.disk.load(self.unix))
         return location
 

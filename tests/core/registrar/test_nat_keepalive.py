@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.registrar.bindings import Binding
+from sip.core.registrar.bindings import Binding, BindingsChanged
 from sip.core.registrar.nat_keepalive import SECONDS_PER_SLOT, KeepAlive
 from sip.transport.flow import Flow
 
@@ -31,6 +31,10 @@ def phone(number: int, *, behind_nat: bool = True, transport: str = "UDP") -> Bi
     )
 
 
+def follow(wheel: KeepAlive, before: tuple[Binding, ...], after: tuple[Binding, ...]) -> None:
+    wheel.follow(BindingsChanged("alice@example.com", before, after))
+
+
 def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> list[list[Flow]]:
     """What is due, step by step."""
     count = round(seconds / step)
@@ -40,7 +44,7 @@ def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> 
 def test_each_has_its_turn_once_in_the_time():
     phones = [phone(number) for number in range(500)]
     wheel = KeepAlive(25, 1000.0)
-    wheel.follow((), tuple(phones))
+    follow(wheel, (), tuple(phones))
     for start in (1000.0, 1025.0):
         seen = Counter(flow for due in turns(wheel, start, 25) for flow in due)
         assert seen == Counter(binding.flow for binding in phones)
@@ -49,7 +53,7 @@ def test_each_has_its_turn_once_in_the_time():
 def test_they_are_spread_and_come_in_no_burst():
     """Ten thousand in 25 s are 40 in a tenth of a second, give or take."""
     wheel = KeepAlive(25, 1000.0)
-    wheel.follow((), tuple(phone(number) for number in range(10_000)))
+    follow(wheel, (), tuple(phone(number) for number in range(10_000)))
     assert max(map(len, turns(wheel, 1000.0, 25))) < 100
 
 
@@ -59,21 +63,21 @@ def test_they_are_spread_and_come_in_no_burst():
 def test_who_needs_none_gets_none(one: Binding):
     """RFC 5626 §4.4.1: a phone on a connection pings by itself."""
     wheel = KeepAlive(25, 1000.0)
-    wheel.follow((), (one,))
+    follow(wheel, (), (one,))
     assert list(wheel.due(1030.0)) == []
-    wheel.follow((one,), ())
+    follow(wheel, (one,), ())
 
 
 def test_it_may_be_switched_off():
     wheel = KeepAlive(0, 1000.0)
-    wheel.follow((), (phone(1),))
+    follow(wheel, (), (phone(1),))
     assert list(wheel.due(1030.0)) == []
-    wheel.follow((phone(1),), ())
+    follow(wheel, (phone(1),), ())
 
 
 def test_when_the_server_was_held_up_nobody_gets_two():
     wheel = KeepAlive(25, 1000.0)
-    wheel.follow((), (phone(1), phone(2)))
+    follow(wheel, (), (phone(1), phone(2)))
     assert len(list(wheel.due(2000.0))) == 2
     assert len(list(wheel.due(2000.0 + 25 - SECONDS_PER_SLOT))) <= 2
 
@@ -85,7 +89,7 @@ def test_what_is_kept_alive_is_what_is_bound(steps: list[set[int]]):
     before: tuple[Binding, ...] = ()
     for number, step in enumerate(steps):
         after = tuple(phone(one // 2) for one in sorted(step))
-        wheel.follow(before, after)
+        follow(wheel, before, after)
         due = Counter(wheel.due(1000.0 + 25 * (number + 1)))
         assert due == Counter({binding.flow for binding in after})
         assert len(wheel) == len({binding.flow for binding in after})

@@ -11,6 +11,7 @@ from sip.core.registrar.registrar import (
 from sip.core.uas import check_required
 from sip.message.headers import parse_credentials, parse_name_addr
 from sip.message.message import Request, Response, parse
+from sip.monitor.events import Bus
 from sip.store.accounts import AccountsRemoved
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
@@ -356,7 +357,7 @@ def test_what_was_authenticated_before_a_restart_is_not_taken_again(world: World
 
 def test_which_addresses_are_this_machine():
     """Its own and its names; not those that any machine may bind to, nor what is no address."""
-    transports = Transports(lambda: 0.0, ("Sip.Example.NET", None))
+    transports = Transports(lambda: 0.0, Bus(), ("Sip.Example.NET", None))
     transports.add(MemorySocket(World(), ("192.0.2.1", 5060)))
     wildcard = MemorySocket(World(), ("0.0.0.0", 5060))
     wildcard.is_wildcard = True

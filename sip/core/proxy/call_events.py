@@ -1,0 +1,262 @@
+"""Events of calls: started, ringing, answered, ended; each once for a call.
+
+The problem: an INVITE may be forked, its responses are repeated and relayed in place, and a dialog
+goes on without memory, since its signed Record-Route is enough for the proxy.
+
+The rule: a Call exists while there are listeners, and only then.  It is made when an INVITE outside
+a dialog is forwarded, and sees the responses on their way upstream.  It is looked up by its Call-ID
+and the caller's tag when a BYE is forwarded.  A BYE without a Call belongs to a call that began
+before a restart, or before there were listeners: that is one CallEnded, too.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from sip.core.auth.authenticator import Account, Accounts
+from sip.core.domains import Domains
+from sip.core.errors import Refused, printable
+from sip.message.grammar import BadMessage
+from sip.message.message import Message, Request, Response
+from sip.message.names import REASONS
+from sip.message.uri import Uri
+from sip.monitor.events import (
+    MAX_DEVICE,
+    Bus,
+    CallAnswered,
+    CallEnded,
+    CallRinging,
+    CallStarted,
+    Party,
+)
+from sip.transaction.upstream import EditResponse
+from sip.transport.flow import Flow
+
+# Calls that are held, about 1 kB each; the oldest is forgotten when there are more.
+MAX_CALLS = 20_000
+# Ended calls that are remembered, so that the BYE of the other side is no second end.
+MAX_ENDED = 2000
+
+_CANCELLED = "cancelled"
+_HUNG_UP = "hung up"
+
+_CLASSES = (CallStarted, CallRinging, CallAnswered, CallEnded)
+
+# Call-ID and From tag of the INVITE.
+Key = tuple[str, str]
+
+
+class Call:
+    """One call, for its events."""
+
+    __slots__ = ("_events", "call_id", "callee_tag", "caller_tag", "from_uri", "rings", "to_uri")
+
+    def __init__(self, events: "CallEvents", request: Request) -> None:
+        self._events = events
+        self.call_id = request.call_id
+        self.caller_tag = request.from_.tag
+        self.callee_tag: str | None = None  # None before there is an answer
+        self.from_uri = _uri_text(request.from_.uri)
+        self.to_uri = _uri_text(request.uri)
+        self.rings = False
+
+    @property
+    def key(self) -> Key:
+        """What the call is looked up by."""
+        return self.call_id, self.caller_tag
+
+    def watched(self, edit: EditResponse, way: Flow) -> EditResponse:
+        """Return an `edit_response` for a branch along `way` that does `edit`, and publishes."""
+
+        def edit_and_publish(response: Response) -> None:
+            edit(response)
+            self.note_response(response, way)
+
+        return edit_and_publish
+
+    def note_response(self, response: Response, way: Flow) -> None:
+        """Take a response from 101 to 299 that goes upstream."""
+        if self.callee_tag is not None:
+            return
+        if response.status >= 200:
+            self.callee_tag = _tag_of(response)
+            self._events.answered(self, response, way)
+        elif not self.rings and 180 <= response.status < 190:
+            self.rings = True
+            self._events.rings(self, response, way)
+
+    def follow(self, run: Callable[[], int]) -> None:
+        """Forward the INVITE by `run`, which gives the final status, and publish a failure."""
+        try:
+            status = run()
+        except Refused as refused:
+            self._events.failed(self, refused.status, refused.cause, "server")
+            raise
+        except BadMessage as bad:
+            self._events.failed(self, bad.status or 400, bad.reason, "server")
+            raise
+        except BaseException:
+            self._events.failed(self, 500, "internal error", "server")
+            raise
+        if self.callee_tag is None:
+            if status == 487:
+                self._events.failed(self, status, _CANCELLED, "caller")
+            else:
+                self._events.failed(self, status, REASONS.get(status, "failed"), "callee")
+
+
+class CallEvents:
+    """Publishes the events of calls."""
+
+    def __init__(self, bus: Bus, domains: Domains, accounts: Accounts) -> None:
+        self._bus = bus
+        self._domains = domains
+        self._accounts = accounts
+        self._calls: OrderedDict[Key, Call] = OrderedDict()
+        self._ended: OrderedDict[Key, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def start(
+        self, request: Request, flow: Flow, caller: Account | None, realm: str
+    ) -> Call | None:
+        """Publish that an INVITE outside a dialog is forwarded; None if no event would be heard.
+
+        `caller` is the account that it comes from, `realm` that of the account.
+        """
+        bus = self._bus
+        if not any(map(bus.has_listener, _CLASSES)):
+            return None
+        call = Call(self, request)
+        self._calls.pop(call.key, None)
+        self._calls[call.key] = call
+        self._ended.pop(call.key, None)
+        if len(self._calls) > MAX_CALLS:
+            self._calls.popitem(last=False)
+        if bus.has_listener(CallStarted):
+            callee_realm = self._domains.realm_of(request.uri) or ""
+            name = self._domains.username_of(request.uri)
+            callee = self._accounts.find(name, callee_realm) if callee_realm else None
+            event = CallStarted(
+                bus.now(),
+                printable(call.call_id),
+                printable(call.caller_tag),
+                _party(call.from_uri, caller, realm),
+                _party(call.to_uri, callee, callee_realm),
+                flow.remote,
+                flow.transport,
+                _device(request, "user-agent"),
+            )
+            bus.publish(event)
+        return call
+
+    def rings(self, call: Call, response: Response, way: Flow) -> None:
+        """Publish that the first phone rings."""
+        if self._bus.has_listener(CallRinging):
+            event = CallRinging(
+                self._bus.now(),
+                printable(call.call_id),
+                printable(call.caller_tag),
+                response.status,
+                way.remote,
+                way.transport,
+                _device(response, "user-agent") or _device(response, "server"),
+            )
+            self._bus.publish(event)
+
+    def answered(self, call: Call, response: Response, way: Flow) -> None:
+        """Publish that a call is answered."""
+        if self._bus.has_listener(CallAnswered):
+            event = CallAnswered(
+                self._bus.now(),
+                printable(call.call_id),
+                printable(call.caller_tag),
+                printable(call.callee_tag or ""),
+                response.status,
+                way.remote,
+                way.transport,
+                _device(response, "user-agent") or _device(response, "server"),
+            )
+            self._bus.publish(event)
+
+    def failed(self, call: Call, status: int, cause: str, ended_by: str) -> None:
+        """Publish the end of a call that was not answered, unless a BYE has ended it already."""
+        if self._calls.get(call.key) is call or call.key not in self._ended:
+            self._end(call, status, cause, ended_by)
+
+    def hung_up(self, request: Request) -> None:
+        """Publish the end of the call that a BYE belongs to, when the BYE is forwarded."""
+        if not self._bus.has_listener(CallEnded):
+            return
+        call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
+        for key, ended_by, peer in (
+            ((call_id, sender), "caller", other),
+            ((call_id, other), "callee", sender),
+        ):
+            call = self._calls.get(key)
+            if call is not None:
+                # Of several phones that have answered, the caller hangs up on all but one.
+                if call.callee_tag in (None, peer):
+                    status = 487 if call.callee_tag is None else 200
+                    self._end(call, status, _HUNG_UP, ended_by)
+                return
+            if key in self._ended:
+                return
+        self._remember((call_id, sender))
+        event = CallEnded(
+            self._bus.now(),
+            printable(call_id),
+            printable(sender),
+            printable(other),
+            _uri_text(request.from_.uri),
+            _uri_text(request.to.uri),
+            200,
+            _HUNG_UP,
+            "",
+        )
+        self._bus.publish(event)
+
+    def _end(self, call: Call, status: int, cause: str, ended_by: str) -> None:
+        self._calls.pop(call.key, None)
+        self._remember(call.key)
+        if self._bus.has_listener(CallEnded):
+            event = CallEnded(
+                self._bus.now(),
+                printable(call.call_id),
+                printable(call.caller_tag),
+                printable(call.callee_tag or ""),
+                call.from_uri,
+                call.to_uri,
+                status,
+                printable(cause),
+                ended_by,
+            )
+            self._bus.publish(event)
+
+    def _remember(self, key: Key) -> None:
+        self._ended[key] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+
+
+def _party(uri: str, account: Account | None, realm: str) -> Party:
+    return (
+        Party(uri, 0, "", "")
+        if account is None
+        else Party(uri, account.id, account.username, realm)
+    )
+
+
+def _uri_text(uri: Uri) -> str:
+    return printable(uri.text[:MAX_DEVICE])
+
+
+def _device(message: Message, name: str) -> str:
+    return printable((message.value(name) or "")[:MAX_DEVICE])
+
+
+def _tag_of(response: Response) -> str:
+    try:
+        return response.to.tag
+    except BadMessage:
+        return ""
