@@ -14,7 +14,7 @@ from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
 from sip.core.domains import Domains, username_of
 from sip.core.errors import Refused
-from sip.core.guard.guard import MAX_PROVEN, Guard, is_scanner
+from sip.core.guard.guard import MAX_VERIFIED, Guard, is_scanner
 from sip.core.options import answer_options
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.route_ticket import Tickets
@@ -178,7 +178,7 @@ class SipServer:
         self.proxy.calls_from_outside = config.sip_calls_from_outside
         self.proxy.calls_to_outside = config.sip_calls_to_outside
         self.proxy.follow_redirects = config.sip_follow_redirects
-        self.guard.trust(config.guard_trusted)
+        self.guard.set_trusted(config.guard_trusted)
         self.trunks.set(config.sip_trunk)
         self.find_gateways()
 
@@ -193,7 +193,7 @@ class SipServer:
         """Serve one new request: its handler, and an answer for whatever the handler raises."""
         user_agent = request.value("user-agent")
         if user_agent and is_scanner(user_agent):
-            self.guard.meet_scanner(upstream.flow, user_agent)
+            self.guard.scanner_seen(upstream.flow, user_agent)
             return  # not a word: nobody is found who doesn't answer
         if self._waiting >= MAX_WAITING - PLACES_KEPT and not self._has_place_for(
             request, upstream
@@ -227,7 +227,7 @@ class SipServer:
         finally:
             self._waiting -= 1
             if upstream.is_proven:
-                self.guard.prove(upstream.flow.remote)
+                self.guard.mark_verified(upstream.flow.remote)
 
     def serve_ack(self, request: Request, flow: Flow) -> None:
         """Pass on the ACK of a 2xx; log why one is dropped, since nothing answers it."""
@@ -242,7 +242,7 @@ class SipServer:
         """
         is_known = (
             request.method == "REGISTER"
-            or self.guard.is_proven(upstream.flow.remote)
+            or self.guard.is_verified(upstream.flow.remote)
             or self.proxy.is_within_dialog(request)
         )
         return self._waiting < (MAX_WAITING if is_known else MAX_WAITING - PLACES_KEPT)
@@ -329,9 +329,9 @@ class SipServer:
             rows = self.bindings.load(self.unix_clock())
             while rows:
                 loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
-                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # of more the guard forgets some
+                if len(rows) < MAX_VERIFIED + BINDINGS_AT_ONCE:  # of more the guard forgets some
                     for binding in loaded:
-                        self.guard.prove(binding.flow.remote)
+                        self.guard.mark_verified(binding.flow.remote)
                 del rows[:BINDINGS_AT_ONCE]  # its memory is taken by what is read next
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
         self.layer.on_request, self.layer.on_ack = self.serve, self.serve_ack

@@ -93,7 +93,7 @@ class Service:
         bindings = stack.enter_context(closing(BindingStore(database)))
         self._server = server = SipServer(config, users, bindings, database.secret("ticket"))
         self._bans = bans = Bans(database)
-        bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
+        bans.on_change, server.guard.on_ban = server.guard.load_bans, bans.keep
         bans.reload()
         stack.callback(server.stop)
         self._site = Site(

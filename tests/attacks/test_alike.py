@@ -77,7 +77,7 @@ def test_a_user_who_exists_is_answered_like_one_who_does_not(stranger, method, a
 def test_the_answer_takes_the_same_time(stranger, method, password):
     """CPU time of this process, whose other half is the same for both; turn by turn."""
     world = stranger.world
-    world.server.guard.trust([ip_network(THIEF)])  # so each answer is looked at
+    world.server.guard.set_trusted([ip_network(THIEF)])  # so each answer is looked at
     spent: dict[str, list[float]] = {"bob": [], "nob": []}
     for number in range(2 * ROUNDS):
         name = ("bob", "nob")[number % 2]

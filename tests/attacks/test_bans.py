@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sip.control.protocol import control_path
-from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from tests.attacks.thief import Thief
 from tests.wire.programs import until
 from tests.wire.server import Server
@@ -22,7 +22,7 @@ def thief(server):
 
 
 def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thief: Thief):
-    for number in range(TRIES_OF_SOURCE):
+    for number in range(MAX_FAILURES_OF_SOURCE):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
     assert not thief.is_heard()
     assert server.answers_options()  # from another address
@@ -30,7 +30,7 @@ def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thi
     address, until_when, reason = line.split("\t")
     assert address == thief.host
     assert re.fullmatch(r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", until_when)
-    assert reason == f"guessed passwords, the last for user{TRIES_OF_SOURCE - 1}"
+    assert reason == f"guessed passwords, last user user{MAX_FAILURES_OF_SOURCE - 1}"
     assert server.log.read_text().count(f"banned {thief.host} for 10 min: {reason}") == 1
 
     server.restart()
@@ -43,11 +43,11 @@ def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thi
 
 
 def test_trust_on_the_command_line_lifts_a_ban_and_keeps_others_away(server, thief):
-    for number in range(TRIES_OF_SOURCE):
+    for number in range(MAX_FAILURES_OF_SOURCE):
         thief.guesses(f"user{number}")
     server.does("bans", "trust", f"{thief.host}/24")
     until(thief.is_heard, "an answer to who is trusted")
-    for number in range(TRIES_OF_SOURCE + 5):
+    for number in range(MAX_FAILURES_OF_SOURCE + 5):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
     network = thief.host.rpartition(".")[0] + ".0/24"
     assert server.does("bans") == f"{network}\ttrusted\t\n"
@@ -57,7 +57,7 @@ def test_trust_on_the_command_line_lifts_a_ban_and_keeps_others_away(server, thi
 
 @pytest.mark.parametrize("flags", [["-guard.trusted", "127.0.0.0/8"]])
 def test_networks_of_the_settings_are_never_banned(server, thief):
-    for number in range(TRIES_OF_SOURCE + 5):
+    for number in range(MAX_FAILURES_OF_SOURCE + 5):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
 
 
@@ -65,7 +65,7 @@ def test_a_scanner_on_a_connection_is_banned_on_udp_as_well(server: Server, thie
     scanner = line(thief.host)
     scanner.says(scanner.request("OPTIONS", "User-Agent: friendly-scanner"))
     until(lambda: server.does("bans"), "the ban of a scanner")
-    assert "called itself friendly-scanner" in server.does("bans")
+    assert "scanner, User-Agent friendly-scanner" in server.does("bans")
     assert not thief.is_heard()
     assert line(thief.host).is_closed()
 
@@ -73,7 +73,7 @@ def test_a_scanner_on_a_connection_is_banned_on_udp_as_well(server: Server, thie
 def test_a_phone_that_is_registered_goes_on_when_its_address_is_banned(server, thief):
     password = server.password_of("alice")
     assert thief.guesses("alice", password).startswith("SIP/2.0 200 ")
-    for number in range(TRIES_OF_SOURCE + 5):
+    for number in range(MAX_FAILURES_OF_SOURCE + 5):
         thief.guesses(f"user{number}")
     assert thief.host in server.does("bans")
     assert thief.guesses("alice", password).startswith("SIP/2.0 200 ")
@@ -88,7 +88,7 @@ def test_a_phone_that_is_registered_goes_on_when_its_address_is_banned(server, t
 @pytest.fixture
 def waiting(server, thief) -> Thief:
     """A phone of alice that has guessed so often that the right password is not looked at."""
-    for _ in range(TRIES_OF_USER):
+    for _ in range(MAX_FAILURES_OF_USER):
         thief.guesses("alice", "wrong")
     assert thief.guesses("alice", server.password_of("alice")).startswith("SIP/2.0 401 ")
     return thief
@@ -106,7 +106,7 @@ def waiting(server, thief) -> Thief:
 )
 def test_a_command_lifts_a_wait(server: Server, waiting: Thief, command: tuple[str, ...]):
     """Of a running server, which notices what is in the file within a second."""
-    assert f"alice has to wait after {TRIES_OF_USER} wrong passwords" in server.does("bans")
+    assert f"alice has to wait after {MAX_FAILURES_OF_USER} wrong passwords" in server.does("bans")
     server.does(*(waiting.host if word == "ADDRESS" else word for word in command))
     password = server.password_of("alice")
 

@@ -2,7 +2,7 @@
 
 from world import REALM, World
 
-from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.message.message import parse
 
 GUESSER = "203.0.113.66"
@@ -43,7 +43,7 @@ def test_a_password_of_four_digits_is_not_found(world: World):
     asked = looks(world)
     heard = guesses(thief, PASSWORDS[:400])
     assert set(heard) == {401}
-    assert asked == ["bob"] * TRIES_OF_USER
+    assert asked == ["bob"] * MAX_FAILURES_OF_USER
 
 
 def test_guessing_by_calls_is_the_same_guessing(world: World):
@@ -52,7 +52,7 @@ def test_guessing_by_calls_is_the_same_guessing(world: World):
     asked = looks(world)
     heard = guesses(thief, PASSWORDS[:10]) + guesses(thief, PASSWORDS[:200], method="INVITE")
     assert set(heard) == {401, 407}
-    assert len(asked) == TRIES_OF_USER
+    assert len(asked) == MAX_FAILURES_OF_USER
 
 
 def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, caplog):
@@ -60,7 +60,7 @@ def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, cap
     bans = []
     world.server.guard.on_ban = bans.append
     statuses = [guesses(thief, ["1234"], f"user{number}")[0] for number in range(40)]
-    assert statuses == [401] * TRIES_OF_SOURCE + [None] * (40 - TRIES_OF_SOURCE)
+    assert statuses == [401] * MAX_FAILURES_OF_SOURCE + [None] * (40 - MAX_FAILURES_OF_SOURCE)
     (ban,) = bans
     assert ban.address == GUESSER
     assert sum("banned" in record.getMessage() for record in caplog.records) == 1
@@ -89,7 +89,7 @@ def test_a_phone_behind_the_guessers_own_address_goes_on(world: World):
     assert bob.registers().status == 200
     asked = looks(world)
     assert guesses(thief, PASSWORDS[:50]) == [401] * 50
-    assert len(asked) <= TRIES_OF_USER
+    assert len(asked) <= MAX_FAILURES_OF_USER
 
 
 def test_nobody_gets_an_address_banned_that_is_not_his(world: World):

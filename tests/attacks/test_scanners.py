@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sip.cli.main import VERSION
-from sip.core.guard.password_limits import ANSWERS_OF_TRY, TRIES_OF_USER
+from sip.core.guard.password_limits import ANSWERS_PER_ATTEMPT, MAX_FAILURES_OF_USER
 from tests.wire.programs import REPOSITORY, own_address
 from tests.wire.server import Server
 
@@ -78,7 +78,7 @@ def test_a_guesser_that_hides_finds_no_password_of_four_digits(attacked: Server)
     assert PASSWORD not in said
     assert NOTHING in said
     log = attacked.log.read_text()
-    assert log.count("wrong password for 100") == ANSWERS_OF_TRY + TRIES_OF_USER - 1
+    assert log.count("wrong password for 100") == ANSWERS_PER_ATTEMPT + MAX_FAILURES_OF_USER - 1
 
 
 def test_the_guesser_would_find_it_among_the_first_tries(attacked: Server):

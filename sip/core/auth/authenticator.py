@@ -97,17 +97,19 @@ class Authenticator:
             if answer.uri != request.uri_text and not self._fits(answer.uri, request):
                 foreign = answer.uri
                 continue
-            if not self.guard.is_asked(source, answer.username, realm, is_ours=is_ours):
+            if not self.guard.may_try_password(
+                source, answer.username, realm, nonce_is_ours=is_ours
+            ):
                 name = answer.username
                 cause = causes.has_to_wait(name) if is_ours else causes.unknown_nonce(name)
                 continue
             account = self._proven(answer, request.method, realm)
             if isinstance(account, Cause):
                 cause = account
-                self.guard.wrong(
+                self.guard.login_failed(
                     source,
                     answer.username,
-                    is_ours=is_ours,
+                    nonce_is_ours=is_ours,
                     call_id=request.call_id,
                     answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
                 )
@@ -116,7 +118,7 @@ class Authenticator:
             elif not self.nonces.use(answer.nonce, _count(answer), now):
                 is_stale, cause = True, Cause("the nonce-count was used")
             else:
-                self.guard.right(source, answer.username)
+                self.guard.login_succeeded(source, answer.username)
                 return account
         if foreign is not None and not is_stale:
             raise Refused(400, causes.foreign_digest(foreign), reason="Digest uri does not match")

@@ -7,7 +7,7 @@ from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
-from sip.core.guard.call_limits import Strangers
+from sip.core.guard.call_limits import CallLimits
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
@@ -85,7 +85,7 @@ class Proxy:
             remote_targets,
         )
         self.trunks = trunks
-        self.strangers = Strangers(authenticator.guard.is_trusted)
+        self.strangers = CallLimits(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
         self.follow_redirects = follow_redirects
@@ -249,7 +249,7 @@ class Proxy:
         )
         if is_stranger and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)
-            with self.strangers.place(upstream, address_of_record(username, realm)):
+            with self.strangers.slot(upstream, address_of_record(username, realm)):
                 fork.run(targets)
         else:
             fork.run(targets)
