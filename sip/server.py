@@ -398,7 +398,7 @@ class SipServer:
         self.local_addresses.forget()
         self.streams.close_late(self.clock())
         self.guard.sweep()
-        self.proxy.strangers.sweep()
+        self.proxy.call_limits.sweep()
         self.trim_memory()
         try:
             self.location.follow_unix_clock()

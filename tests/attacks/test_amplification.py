@@ -103,7 +103,7 @@ def test_a_long_realm_is_told_to_nobody_who_asks_in_a_word():
     """A challenge of several hundred octets, for a request of a hundred."""
     world = World(settings={"sip_realm": "r" * 250})
     assert answers(world, REQUESTS["the shortest REGISTER"]) == []
-    assert world.server.layer.counts["too short to be answered"] == 1
+    assert world.server.layer.counts["dropped (too short to answer)"] == 1
 
 
 def test_a_repeat_is_a_question_of_its_own(world: World):

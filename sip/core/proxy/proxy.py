@@ -85,7 +85,7 @@ class Proxy:
             remote_targets,
         )
         self.trunks = trunks
-        self.strangers = CallLimits(authenticator.guard.is_trusted)
+        self.call_limits = CallLimits(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
         self.follow_redirects = follow_redirects
@@ -249,7 +249,7 @@ class Proxy:
         )
         if is_stranger and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)
-            with self.strangers.slot(upstream, address_of_record(username, realm)):
+            with self.call_limits.slot(upstream, address_of_record(username, realm)):
                 fork.run(targets)
         else:
             fork.run(targets)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from sip.core.auth import authenticator as authentication
+from sip.core.auth import authenticator
 from sip.core.auth.authenticator import MAX_ANSWERS
 from sip.core.auth.digest import NONCE_SECONDS, Answer, expected_response
 from sip.core.errors import Refused
@@ -249,7 +249,7 @@ def test_an_account_without_a_hash_for_the_algorithm_is_not_let_in(bench: Bench)
         answer = Answer(
             "SHA-256", username, REALM, params["nonce"], params["uri"], "", "auth", "00000001", "x"
         )
-        forged = expected_response(authentication._NOBODY, "REGISTER", answer)
+        forged = expected_response(authenticator._DUMMY_HA1, "REGISTER", answer)
         bench.challenges(field.replace(params["response"], forged))
     assert bench.lets_in(bench.digest()) == "bob"
 
@@ -322,7 +322,7 @@ def test_whoever_does_not_exist_costs_the_same_and_hears_the_same(bench: Bench, 
         assert len(nonces) == 1
         heard.add((challenge.status, challenge.reason, str(challenges).replace(nonces.pop(), "")))
     bob = bench.users.find("bob", REALM)
-    assert computed == [bob.ha1_md5, authentication._NOBODY, off.ha1_md5, off.ha1_md5]
+    assert computed == [bob.ha1_md5, authenticator._DUMMY_HA1, off.ha1_md5, off.ha1_md5]
     assert len(heard) == 1
 
 
