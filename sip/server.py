@@ -121,7 +121,9 @@ class SipServer:
         self.layer.on_closed = self.location.connection_closed
         users.on_gone = self.drop_phones
         nonces = Nonces(os.urandom(32), self.layer.new_token)
-        self.guard = Guard(clock, unix_clock, config.guard_trusted, self.location.is_reached_from)
+        self.guard = Guard(
+            clock, unix_clock, config.guard_trusted, self.location.is_registered_from_network
+        )
         users.on_credentials_changed = self.guard.forgive_accounts
         self.transports.admits = self.streams.admits = self.guard.admits
         self.guard.thin = self.transports.thin
@@ -296,7 +298,7 @@ class SipServer:
             if start:
                 gevent.sleep(0.001)  # 0 would let no socket have its turn
             some = accounts[start : start + ACCOUNTS_AT_ONCE]
-            self.location.drop_accounts(some, self.config.sip_realm)
+            self.location.remove_accounts(some, self.config.sip_realm)
 
     # Running
 

@@ -204,7 +204,7 @@ def mount(app: Bottle, site: Site) -> None:
         def let_go(user: Entry) -> None:
             for each in user.contacts:
                 if each.key == contact:
-                    site.phones.drop(each.aor, each.contact, each.flow)
+                    site.phones.remove_contact(each.aor, each.contact, each.flow)
 
         said = "The contact is gone until the phone registers again."
         return act(number, Act.PHONE_DROPPED, let_go, said)

@@ -370,7 +370,7 @@ class Proxy:
         if account is None:
             return False
         network = network_of(upstream.flow.remote[0])
-        if self.location.is_reached_from(network, account.username, realm):
+        if self.location.is_registered_from_network(network, account.username, realm):
             return True
         called, realm_here = self.domains.username_of(request.uri), self._realm_here(request)
         if realm_here is None or not self.calls_from_outside:

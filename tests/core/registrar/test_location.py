@@ -214,7 +214,7 @@ def test_what_waits_to_be_removed_is_not_entered_again(
     location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ):
     """A closed connection is over, also for those of its users who register meanwhile."""
-    monkeypatch.setattr("sip.core.registrar.location.CLOSED_AT_ONCE", 1)
+    monkeypatch.setattr("sip.core.registrar.location.MAX_REMOVED_AT_ONCE", 1)
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     users = ("ann@example.com", "bea@example.com")
     for aor in users:
@@ -242,14 +242,14 @@ def test_who_was_cut_off_is_remembered_within_a_bound(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ):
     """The one of longest ago goes."""
-    monkeypatch.setattr("sip.core.registrar.location.MAX_CUT_OFF", 2)
+    monkeypatch.setattr("sip.core.registrar.location.MAX_DISCONNECTED", 2)
     names = ("ann", "bea", "cleo")
     for number, name in enumerate(names, 1):
         flow = Flow("TCP", FLOW.local, FLOW.remote, number)
         location.update(f"{name}@example.com", [binding(behind_nat=True, flow=flow)])
         location.connection_closed(number)
     host = FLOW.remote[0]
-    known = [location.is_reached_from(host, name, "example.com") for name in names]
+    known = [location.is_registered_from_network(host, name, "example.com") for name in names]
     assert known == [False, True, True]
 
 
@@ -258,12 +258,12 @@ def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
 ):
     kept = binding(CONTACTS[0])
     location.update(AOR, [binding(), kept])
-    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.bindings(AOR) == (kept,)
     assert list(disk.rows) == [kept.key]
     assert disk.seen == [round(clocks.unix_time()), None]
-    location.drop(AOR, "sip:nobody@192.0.2.7", TEXT)
-    location.drop("nobody@example.com", "sip:nobody@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:nobody@192.0.2.7", TEXT)
+    location.remove_contact("nobody@example.com", "sip:nobody@192.0.2.7", TEXT)
     assert len(disk.seen) == 2
 
 
@@ -271,14 +271,14 @@ def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk
     location.update(AOR, [binding()])
     disk.fails = True
     with pytest.raises(NotSaved):
-        location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+        location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert len(location.bindings(AOR)) == 1
 
 
 def test_a_phone_that_was_dropped_may_come_back(location: Location):
     """Its order starts anew: no CSeq is remembered of what isn't bound."""
     location.update(AOR, [binding(cseq=5)])
-    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.update(AOR, [binding(cseq=5)])
 
 
@@ -286,7 +286,7 @@ def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, dis
     """The account is removed while a refresh waits for a disk that then fails."""
     location.update(AOR, [binding()])
     disk.fails = True
-    disk.meanwhile = lambda: location.drop_accounts([Someone(BOB, "bob", None)], "example.com")
+    disk.meanwhile = lambda: location.remove_accounts([Someone(BOB, "bob", None)], "example.com")
     with pytest.raises(NotSaved):
         location.update(AOR, [binding(cseq=2, expires_at=200.0)])
     assert location.bindings(AOR) == ()
@@ -308,11 +308,11 @@ def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
     location.update(AOR, [heir])
     location.update("bob@other.org", [binding(user_id=9)])
     gone = [Someone(BOB, "bob"), Someone(10, "bob", "other.org"), Someone(11, "carol")]
-    location.drop_accounts(gone, "example.com")
+    location.remove_accounts(gone, "example.com")
     assert location.bindings(AOR) == (heir,)
     assert len(location.bindings("bob@other.org")) == 1
     assert set(disk.rows) == {heir.key, binding(user_id=9).key}
-    location.drop_accounts([Someone(9, "bob", "other.org")], "example.com")
+    location.remove_accounts([Someone(9, "bob", "other.org")], "example.com")
     assert location.bindings("bob@other.org") == ()
     assert len(location) == 1
 

@@ -3,7 +3,7 @@
 import pytest
 from zone import Zone
 
-from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
+from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver
@@ -15,7 +15,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
 
 
 @pytest.mark.parametrize(
-    ("contact", "flow", "truthful", "needs"),
+    ("contact", "flow", "via_is_true", "needs"),
     [
         # Behind NAT the Via is wrong, whatever the Contact says.
         ("sip:b@10.0.0.1", V4, False, True),
@@ -68,13 +68,13 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@[2001:db8::9]", V4, True, True),  # of a family that this machine has not
     ],
 )
-def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful, needs):
+def test_which_phones_are_reached_along_their_flow_alone(contact, flow, via_is_true, needs):
     """A wrong Via, a private Contact that isn't the source, and one that can't be looked up."""
     uri = parse_uri(contact)
     assert isinstance(uri, SipUri)
     resolver = Resolver(Zone(), lambda: 0.0, lambda name: HOSTS.get(name, []))
     resolver.has_family = lambda is_ipv6: is_ipv6 == (":" in flow.local[0])
-    assert needs_flow(uri, flow, resolver, truthful=truthful) == needs
+    assert is_behind_nat(uri, flow, resolver, via_is_true=via_is_true) == needs
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_where_a_closed_connection_may_be_opened_again(contact: str, via: str, p
     """§18.1.1: where the phone listens, as far as it has told."""
     uri = parse_uri(contact)
     told = parse_via(f"{via};branch=z9hG4bK1") if via else None
-    assert lasting_flow(uri, TCP, truthful=True, via=told) == TCP._replace(port=port)
+    assert reusable_flow(uri, TCP, via_is_true=True, via=told) == TCP._replace(port=port)
