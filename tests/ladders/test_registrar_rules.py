@@ -140,6 +140,7 @@ def test_a_star_goes_alone_and_with_zero(world: World, headers: tuple[str, ...],
     bob = world.phone("bob")
     assert asks(bob, f"sip:{REALM}", bob.aor, *headers).status == status
     assert len(fetched(bob)) == (status != 200)
+    assert len(world.bindings.rows) == (status != 200)
 
 
 def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
