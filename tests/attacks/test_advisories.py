@@ -202,7 +202,7 @@ def test_a_digest_serves_once_and_only_where_it_was_asked_for(world, bob, eve):
     "method", ["INVITE", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "invite", "X"]
 )
 @pytest.mark.parametrize("tag", ["", "pretended"])
-def test_no_method_is_passed_on_in_a_users_name_without_his_password(bob, eve, method, tag):
+def test_no_method_is_forwarded_in_a_users_name_without_password(bob, eve, method, tag):
     """Spoofing, as in CVE-2021-37624 (MESSAGE): nor by a tag that pretends to be in a dialog."""
     to = f"<{bob.aor}>" + (f";tag={tag}" if tag else "")
     for name in ("alice", "bob", "nobody"):
@@ -212,7 +212,7 @@ def test_no_method_is_passed_on_in_a_users_name_without_his_password(bob, eve, m
 
 
 @pytest.mark.parametrize("octet", [*range(9), 11, 12, *range(14, 32), 0x7F, 0x85, 0xA0, 0xFF])
-def test_a_name_with_another_octet_before_its_colon_is_no_known_name(bob, eve, octet: int):
+def test_a_field_name_with_an_odd_octet_is_unknown(bob, eve, octet: int):
     """Two readings of one message, as in CVE-2016-9938: no other may see a To there."""
     data = call(eve).replace(b"\r\n\r\n", b"\r\nTo" + bytes([octet]) + b": <sip:x@y>;tag=1\r\n\r\n")
     assert statuses(eve, data) == [400]

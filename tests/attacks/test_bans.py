@@ -42,7 +42,7 @@ def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thi
     assert server.does("bans") == ""
 
 
-def test_trust_on_the_command_line_lifts_a_ban_and_keeps_others_away(server, thief):
+def test_trust_by_command_lifts_a_ban_and_prevents_others(server, thief):
     for number in range(MAX_FAILURES_OF_SOURCE):
         thief.guesses(f"user{number}")
     server.does("bans", "trust", f"{thief.host}/24")
@@ -70,7 +70,7 @@ def test_a_scanner_on_a_connection_is_banned_on_udp_as_well(server: Server, thie
     assert line(thief.host).is_closed()
 
 
-def test_a_phone_that_is_registered_goes_on_when_its_address_is_banned(server, thief):
+def test_a_registered_phone_goes_on_when_its_address_is_banned(server, thief):
     password = server.password_of("alice")
     assert thief.guesses("alice", password).startswith("SIP/2.0 200 ")
     for number in range(MAX_FAILURES_OF_SOURCE + 5):

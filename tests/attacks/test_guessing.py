@@ -69,7 +69,7 @@ def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, cap
     assert guesses(thief, ["1234"], "user99") == [401]
 
 
-def test_the_user_is_let_in_elsewhere_meanwhile_and_by_the_phone_that_is_registered(world: World):
+def test_a_blocked_login_does_not_block_other_addresses(world: World):
     bob = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
     guesses(thief, PASSWORDS[:50])

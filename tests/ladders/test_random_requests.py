@@ -84,9 +84,7 @@ def faults() -> Iterator[list[str]]:
 
 @given(methods, uris, names, names, st.lists(fields | others, max_size=4))
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
-def test_any_request_is_answered_or_passed_on_and_no_fault_of_ours_shows(
-    method, uri, sender, to, more
-):
+def test_any_request_is_answered_or_forwarded_without_a_fault(method, uri, sender, to, more):
     """Strangers: nothing leaves towards a place that only the request named."""
     with faults() as shown:
         world = World()

@@ -20,7 +20,7 @@ def register(world: World, phone, uri: str, to: str, username: str, realm: str) 
     return phone.takes()
 
 
-def test_a_user_of_another_realm_registers_there_and_nowhere_else(world: World):
+def test_a_user_of_another_realm_registers_only_there(world: World):
     """REGISTER is challenged with the realm of its To."""
     world.users.add("carol", "secret", "other.org")
     world.users.add("bob", "secret")
@@ -100,7 +100,7 @@ def test_many_that_are_gone_do_not_hold_the_sockets(world: World, monkeypatch):
     assert not world.bindings.rows
 
 
-def test_what_was_authenticated_before_a_restart_is_not_taken_again(world: World):
+def test_credentials_of_before_a_restart_are_stale(world: World):
     """RFC 7616 §5.4: the counts are forgotten with the process, so its nonces are too."""
     bob = world.phone("bob", registered=False)
     request = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")

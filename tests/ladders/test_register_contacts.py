@@ -165,7 +165,7 @@ def test_what_is_kept_with_a_binding_is_bounded(world, more, phrase: str):
     assert not world.bindings.rows
 
 
-def test_a_contact_that_says_no_address_at_all_is_reached_where_it_came_from(world: World):
+def test_an_unspecified_contact_is_reached_along_its_flow(world: World):
     """Nobody is 0.0.0.0, though any machine may bind to it; so such a contact isn't us."""
     alice = world.phone("alice")
     bob = world.phone("bob", registered=False)

@@ -98,7 +98,7 @@ def test_whatever_form_the_name_of_a_user_takes_he_is_rung(world: World, uri: st
     assert bob.gets("INVITE").uri_text == f"sip:bob@{bob.address[0]}:5060"
 
 
-def test_a_server_behind_routes_of_its_own_is_asked_for_its_options(world: World):
+def test_options_through_our_own_routes_is_answered(world: World):
     """§11.2: phones with an outbound proxy put it first into whatever they ask."""
     phone = world.phone("phone", registered=False)
     for headers in (
@@ -193,7 +193,7 @@ def test_two_ways_to_one_phone_ring_it_once(world: World):
     assert bob.hears_nothing()
 
 
-def test_a_fork_shares_its_breadth_and_what_has_none_left_is_refused(world: World):
+def test_a_fork_shares_max_breadth_and_refuses_without_any(world: World):
     """RFC 5393 §5.3, §5.4."""
     stranger = world.phone("stranger", registered=False)
     phones = world.phones("bob", "bob", "bob")
@@ -266,7 +266,7 @@ def test_no_value_of_theirs_begins_a_line_of_ours(world: World, caplog, method, 
         ';x=">\\",<sip:evil@h>;expires=1"',
     ],
 )
-def test_no_parameter_of_a_contact_begins_a_line_or_a_contact_of_ours(world: World, params: str):
+def test_no_contact_parameter_injects_a_line_or_a_contact(world: World, params: str):
     """§7.3.1; RFC 3840 §6: they are given back, after a restart too."""
     bob = world.phone("bob", registered=False)
     bob.registers(bob.contact + params)
@@ -290,7 +290,7 @@ def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, capl
     assert line.endswith("there is no user a?root?[2J?\u00e9")
 
 
-def test_a_contact_that_leads_nowhere_is_logged_in_one_printable_line(world: World, caplog):
+def test_an_unresolvable_contact_is_one_printable_log_line(world: World, caplog):
     """§19.1.4: what stands escaped in a URI is any octet once it has been read."""
     caplog.set_level(logging.INFO)
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
@@ -338,7 +338,7 @@ def test_odd_fields_are_passed_on_or_refused_and_harm_nothing(world: World, meth
     ("hops", "what"),
     [("0", 483), ("1", "0"), ("255", "254"), ("0068", "67"), (None, "70"), ("256", 400)],
 )
-def test_hops_are_counted_down_and_a_request_without_any_gets_seventy(world: World, hops, what):
+def test_max_forwards_counts_down_and_defaults_to_seventy(world: World, hops, what):
     """§16.3, step 3; §16.6, step 3."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
     request = phone.request("MESSAGE", bob.aor, from_uri=STRANGER)
@@ -352,7 +352,7 @@ def test_hops_are_counted_down_and_a_request_without_any_gets_seventy(world: Wor
         phone.gets(what)
 
 
-def test_a_stranger_who_was_told_to_wait_is_told_the_end_until_he_has_heard(world: World):
+def test_a_stranger_gets_the_final_response_until_its_ack(world: World):
     """§17.2.1: after a 100 he repeats nothing, so a lost failure would leave him ringing."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
     world.dead.add(bob.address)

@@ -113,7 +113,7 @@ def test_the_examples_of_the_rfcs_come_out(algorithm, who, uri, nonce, cnonce, r
     assert not is_right(ha1(algorithm, who + "?"), "GET", given_answer)
 
 
-def test_sha_512_256_is_the_hash_of_that_name_and_no_sha_512_cut_short():
+def test_sha_512_256_is_not_a_truncated_sha_512():
     """RFC 7616 §6.1 and FIPS 180-4, whose example this is."""
     given_answer = Answer("SHA-512-256", "", "", "", "", "", "", "", "")
     assert expected_response("", "abc", given_answer) == ha1(
@@ -185,7 +185,7 @@ def test_an_answer_after_rfc_2069_needs_neither_count_nor_cnonce():
     assert isinstance(read_answer(params), Answer)
 
 
-def test_a_challenge_can_be_read_and_its_values_are_quoted_as_rfc_7616_wants():
+def test_challenge_values_are_quoted_as_in_rfc_7616():
     """RFC 7616 §3.3: realm, nonce and qop in quotes, algorithm and stale not."""
     text = challenge('a "realm"', "abc", "SHA-256", stale=True)
     assert text.endswith(', algorithm=SHA-256, qop="auth", stale=true')
@@ -227,7 +227,7 @@ def test_any_text_is_told_from_a_nonce(text: str):
     assert not nonces().is_ours("\u00e9" * 40, PEER)
 
 
-def test_a_nonce_is_fresh_for_its_time_and_none_comes_from_the_future():
+def test_a_nonce_is_fresh_for_its_lifetime_and_not_before():
     """The clock starts anew with the machine: what was made by a clock ahead is not fresh."""
     made = nonces()
     nonce = made.make(1000.9, PEER)
@@ -237,7 +237,7 @@ def test_a_nonce_is_fresh_for_its_time_and_none_comes_from_the_future():
     assert not made.is_fresh(nonce, 10.0)
 
 
-def test_counts_may_overtake_each_other_and_leave_gaps_but_never_come_twice():
+def test_counts_may_overtake_or_skip_but_never_repeat():
     """RFC 7616 §3.4: what a proxy of datagrams makes of nc."""
     made = nonces()
     nonce = made.make(0.0, PEER)
@@ -285,7 +285,7 @@ def test_nothing_is_remembered_of_a_nonce_before_it_is_used():
     assert len(made) == 0
 
 
-def test_the_table_has_a_bound_and_what_is_forgotten_cannot_be_replayed(monkeypatch):
+def test_the_count_table_is_bounded_and_allows_no_replay(monkeypatch):
     """Rather one round trip more than a replay: below a floor nothing is fresh."""
     monkeypatch.setattr(digest, "MAX_COUNTED_NONCES", 10)
     made = nonces()

@@ -79,7 +79,7 @@ def test_a_user_has_so_many_places_whoever_calls(limits, ringing):
     assert status_of(limits, call("198.51.100.7"), "carol@example.com") == 0
 
 
-def test_a_trusted_host_has_no_bound_and_takes_nothing_from_others(limits, ringing):
+def test_a_trusted_host_has_no_limit_and_takes_no_slot(limits, ringing):
     for _ in range(MAX_CALLS_OF_SOURCE + 1):
         ringing.enter_context(limits.slot(call("198.51.100.1"), "bob@example.com"))
     assert status_of(limits, call()) == 0

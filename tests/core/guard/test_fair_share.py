@@ -62,7 +62,7 @@ def server() -> Server:
     return Server()
 
 
-def test_nobody_is_refused_while_there_is_enough_for_all(server: Server):
+def test_no_message_is_refused_without_overload(server: Server):
     assert server.passes(3, ("a", 1450, UNKNOWN)) == [1.0]
     assert not server.shares.is_overloaded
 
@@ -74,7 +74,7 @@ def test_a_flood_from_one_address_leaves_all_others_alone(server: Server):
     assert min(served[1:]) > 0.98
 
 
-def test_a_flood_from_many_addresses_leaves_those_alone_who_send_less(server: Server):
+def test_a_flood_from_many_addresses_spares_quiet_ones(server: Server):
     flood = [(f"flood{number}", 22, UNKNOWN) for number in range(200)]
     quiet = [(f"quiet{number}", 2, UNKNOWN) for number in range(50)]
     server.passes(2, *flood, *quiet)
@@ -83,14 +83,14 @@ def test_a_flood_from_many_addresses_leaves_those_alone_who_send_less(server: Se
     assert sum(served[:200]) / 200 < 0.5
 
 
-def test_who_is_proven_is_served_however_many_strangers_come(server: Server):
+def test_a_verified_source_is_served_in_any_flood(server: Server):
     """Even of forged addresses, each of which sends one message alone."""
     flood = [(object(), 1, UNKNOWN) for _ in range(4500)]
     served = server.passes(4, ("proven", 500, VERIFIED), *flood)
     assert served[0] > 0.99
 
 
-def test_forged_addresses_use_up_no_memory_and_leave_something_for_strangers(server: Server):
+def test_forged_addresses_are_bounded_and_leave_a_rest(server: Server):
     for _ in range(2):
         flood = [(object(), 1, UNKNOWN) for _ in range(5000)]
         served = server.passes(2, *flood)
@@ -105,14 +105,14 @@ def test_the_server_stays_busy_meanwhile(server: Server):
     assert 0.7 * 1500 < share * 6000 < 1.1 * 1500
 
 
-def test_those_who_are_proven_share_what_there_is_when_they_are_too_many(server: Server):
+def test_too_many_verified_sources_share_the_rate(server: Server):
     server.passes(4, ("greedy", 4500, VERIFIED), ("modest", 50, VERIFIED))
     served = server.passes(6, ("greedy", 4500, VERIFIED), ("modest", 50, VERIFIED))
     assert served[1] > 0.98
     assert served[0] < 0.4
 
 
-def test_somebody_new_gets_in_when_all_is_taken_by_the_proven(server: Server):
+def test_a_new_source_gets_in_beside_greedy_verified_ones(server: Server):
     greedy = [(number, 1000, VERIFIED) for number in range(5)]
     server.passes(5, *greedy)
     served = server.passes(5, *greedy, ("new", 10, UNKNOWN))
@@ -120,7 +120,7 @@ def test_somebody_new_gets_in_when_all_is_taken_by_the_proven(server: Server):
     assert server.shares._pools[UNKNOWN].rate == MIN_RATE[UNKNOWN]
 
 
-def test_neighbours_of_the_proven_are_slowed_down_after_strangers_and_before_the_proven(server):
+def test_unknown_sources_are_throttled_first(server):
     flood = [(f"flood{number}", 22, UNKNOWN) for number in range(200)]
     server.passes(2, *flood, ("answers", 200, SAME_ADDRESS), ("calls", 200, VERIFIED))
     served = server.passes(4, *flood, ("answers", 200, SAME_ADDRESS), ("calls", 200, VERIFIED))
@@ -131,7 +131,7 @@ def test_neighbours_of_the_proven_are_slowed_down_after_strangers_and_before_the
     assert served[1] > 0.98
 
 
-def test_on_connections_the_sum_of_all_strangers_is_no_reason_to_refuse(server: Server):
+def test_on_connections_the_sum_of_unknown_sources_has_no_limit(server: Server):
     """Their addresses are real, so each has its share, and nothing sent there is repeated."""
     flood = [(object(), 1, UNKNOWN) for _ in range(2000)]
     server.passes(1, *flood, forgeable=False)
@@ -139,7 +139,7 @@ def test_on_connections_the_sum_of_all_strangers_is_no_reason_to_refuse(server: 
     assert not server.shares.refused
 
 
-def test_it_is_over_a_second_after_the_flood(server: Server):
+def test_an_overload_ends_a_second_after_the_flood(server: Server):
     server.passes(3, ("flood", 9000, UNKNOWN))
     assert server.shares.is_overloaded
     assert server.shares.refused
@@ -148,7 +148,7 @@ def test_it_is_over_a_second_after_the_flood(server: Server):
     assert not server.shares._pools[UNKNOWN]._sent
 
 
-def test_who_can_be_made_to_wait_has_room_as_often_as_he_is_admitted(server: Server):
+def test_has_room_agrees_with_allows(server: Server):
     server.passes(2, ("flood", 4500, UNKNOWN))
     shares = server.shares
     for _ in range(200):
@@ -158,7 +158,7 @@ def test_who_can_be_made_to_wait_has_room_as_often_as_he_is_admitted(server: Ser
     assert not has_room
 
 
-def test_a_shortage_is_not_over_while_somebody_waits(server: Server):
+def test_an_overload_lasts_while_a_source_waits(server: Server):
     """Or all who wait would be let go on at once, and the next one would begin with that."""
     server.passes(2, ("flood", 4500, UNKNOWN))
     shares = server.shares

@@ -55,7 +55,7 @@ def kernel() -> Kernel:
     return kernel
 
 
-def test_of_a_flood_half_as_much_again_as_its_share_is_let_through(kernel: Kernel):
+def test_of_a_flood_the_share_and_half_of_it_more_is_kept(kernel: Kernel):
     kernel.passes(0.5, flood=20_000, good=100)
     came = kernel.passes(2, flood=20_000, good=100)
     assert came["flood"] == pytest.approx(KEEP_OVER_SHARE * SHARE, rel=0.1)
@@ -63,12 +63,12 @@ def test_of_a_flood_half_as_much_again_as_its_share_is_let_through(kernel: Kerne
     assert kernel.sampler.dropped == pytest.approx(20_000 * 2.3 - 1500 * 2.3, rel=0.1)
 
 
-def test_it_begins_a_fifth_of_a_second_after_the_flood(kernel: Kernel):
+def test_sampling_begins_a_fifth_of_a_second_after_the_flood(kernel: Kernel):
     kernel.passes(SECONDS_BETWEEN_UPDATES + TICK, flood=20_000)
     assert kernel.sampler.keep_ratios["flood"] == pytest.approx(0.075)
 
 
-def test_the_thinning_follows_the_flood_and_the_share(kernel: Kernel):
+def test_the_keep_ratio_follows_the_flood_and_the_share(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     for rate, share in [(40_000, 1000.0), (4000, 1000.0), (4000, 200.0), (40_000, 500.0)]:
         kernel.share = share
@@ -77,26 +77,26 @@ def test_the_thinning_follows_the_flood_and_the_share(kernel: Kernel):
         assert came["flood"] == pytest.approx(KEEP_OVER_SHARE * share, rel=0.1)
 
 
-def test_who_falls_silent_is_not_thinned_two_judgements_later(kernel: Kernel):
+def test_a_silent_source_is_free_two_updates_later(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     kernel.passes(2 * SECONDS_BETWEEN_UPDATES + TICK, good=100)
     assert not kernel.sampler.keep_ratios
     assert kernel.passes(1, flood=100) == {"flood": 100}
 
 
-def test_who_sends_less_than_its_share_is_never_thinned(kernel: Kernel):
+def test_a_source_below_its_share_is_never_sampled(kernel: Kernel):
     kernel.passes(2, flood=20_000, busy=1000)
     assert set(kernel.sampler.keep_ratios) == {"flood"}
 
 
-def test_who_sends_little_is_left_to_the_shares(kernel: Kernel):
+def test_a_source_below_the_heavy_rate_is_never_sampled(kernel: Kernel):
     """However small its share is."""
     kernel.share = 1.0
     kernel.passes(2, little=int(HEAVY_RATE * 0.8), much=int(HEAVY_RATE * 1.3))
     assert set(kernel.sampler.keep_ratios) == {"much"}
 
 
-def test_of_a_source_that_gets_nothing_enough_is_seen_to_know_that_it_goes_on(kernel: Kernel):
+def test_of_a_source_without_a_share_a_sample_is_kept(kernel: Kernel):
     kernel.share = 0.0
     kernel.passes(1, flood=20_000)
     for _ in range(100):
@@ -105,7 +105,7 @@ def test_of_a_source_that_gets_nothing_enough_is_seen_to_know_that_it_goes_on(ke
         assert came["flood"] < 6 * MIN_KEPT_RATE
 
 
-def test_a_flood_from_many_forged_addresses_is_left_to_the_shares(kernel: Kernel):
+def test_a_flood_from_many_forged_addresses_is_not_sampled(kernel: Kernel):
     for _ in range(20):
         for number in range(1000):
             kernel.sampler.count(f"forged{number}")
@@ -113,7 +113,7 @@ def test_a_flood_from_many_forged_addresses_is_left_to_the_shares(kernel: Kernel
     assert not kernel.sampler.keep_ratios
 
 
-def test_a_flood_of_forged_addresses_takes_no_memory_and_hides_no_other(kernel: Kernel):
+def test_forged_addresses_are_bounded_and_hide_no_heavy_source(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     for _ in range(12):
         for number in range(MAX_COUNTED + 10):
@@ -123,14 +123,14 @@ def test_a_flood_of_forged_addresses_takes_no_memory_and_hides_no_other(kernel: 
         assert set(kernel.sampler.keep_ratios) == {"flood"}
 
 
-def test_the_heaviest_are_thinned_when_they_are_too_many(kernel: Kernel):
+def test_the_heaviest_sources_are_sampled_at_the_bound(kernel: Kernel):
     kernel.share = 1.0
     rates = {f"flood{number}": 1000 + 20 * number for number in range(MAX_SAMPLED + 20)}
     kernel.passes(SECONDS_BETWEEN_UPDATES + TICK, **rates)
     assert set(kernel.sampler.keep_ratios) == set(list(rates)[20:])
 
 
-def test_nothing_is_remembered_of_a_flood_before(kernel: Kernel):
+def test_reset_removes_all_of_an_earlier_flood(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     kernel.sampler.reset()
     assert not kernel.sampler.keep_ratios
@@ -202,7 +202,7 @@ class Line:
         return [served[host, port] / (rate * seconds) for host, port, rate in senders]
 
 
-def test_a_flood_from_one_address_is_hardly_read_any_more():
+def test_a_flood_from_one_address_is_hardly_read():
     line = Line()
     line.passes(4, (FLOOD, 1, 60_000))
     served = line.passes(2, (FLOOD, 1, 60_000), (OFFICE, 1, 20), ("192.0.2.7", 1, 20))
@@ -211,7 +211,7 @@ def test_a_flood_from_one_address_is_hardly_read_any_more():
     assert min(served[1:]) > 0.97
 
 
-def test_it_is_over_when_the_flood_is_and_nobody_is_thinned():
+def test_sampling_ends_with_the_flood():
     line = Line()
     line.passes(3, (FLOOD, 1, 60_000))
     assert line.thinned
@@ -225,7 +225,7 @@ def test_it_is_over_when_the_flood_is_and_nobody_is_thinned():
     assert len(line.orders) == told
 
 
-def test_nobody_is_thinned_any_more_when_a_shortage_is_over_all_at_once():
+def test_sampling_ends_when_an_overload_ends_at_once():
     """As after a pause of the whole machine."""
     line = Line()
     line.passes(3, (FLOOD, 1, 60_000))
@@ -235,7 +235,7 @@ def test_nobody_is_thinned_any_more_when_a_shortage_is_over_all_at_once():
     assert not line.thinned
 
 
-def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog):
+def test_an_overload_lasts_as_long_as_a_sampled_flood(caplog):
     """It is told once, together with about how many the kernel has dropped."""
     line = Line()
     line.passes(5, (FLOOD, 1, 60_000))
@@ -245,7 +245,7 @@ def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog)
     assert 200_000 < line.guard.counts["dropped (overload)"] == record.args[0] < 300_000
 
 
-def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():
+def test_a_verified_port_at_the_address_of_a_flood_is_exempt():
     line = Line()
     line.guard.mark_verified((OFFICE, 40_001))
     line.passes(6, (OFFICE, 1, 60_000))
@@ -257,7 +257,7 @@ def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():
     assert served[1:] == [1.0, 1.0]
 
 
-def test_where_too_many_phones_are_nothing_is_thinned():
+def test_an_address_with_too_many_verified_ports_is_not_sampled():
     line = Line()
     for port in range(MAX_EXEMPT_PORTS + 1):
         line.guard.mark_verified((OFFICE, 40_000 + port))
@@ -265,14 +265,14 @@ def test_where_too_many_phones_are_nothing_is_thinned():
     assert set(line.thinned) == {FLOOD}
 
 
-def test_who_is_trusted_is_not_thinned():
+def test_a_trusted_address_is_not_sampled():
     line = Line()
     line.guard.load_bans([], [OFFICE])
     line.passes(3, (OFFICE, 1, 60_000), (FLOOD, 1, 60_000))
     assert set(line.thinned) == {FLOOD}
 
 
-def test_who_is_banned_is_thinned_to_next_to_nothing():
+def test_a_banned_address_is_sampled_to_almost_nothing():
     line = Line()
     line.guard.load_bans(
         [Ban(FLOOD, "guessed passwords", int(line.now), int(line.now) + 600, 1)], []
@@ -284,7 +284,7 @@ def test_who_is_banned_is_thinned_to_next_to_nothing():
     assert not line.guard._fair_share.is_overloaded  # it sends still, but that is no flood any more
 
 
-def test_what_comes_on_connections_is_never_thinned():
+def test_connections_are_never_sampled():
     """The kernel slows them down itself."""
     line = Line()
     line.passes(1, ("192.0.2.7", 1, 60_000))
@@ -295,7 +295,7 @@ def test_what_comes_on_connections_is_never_thinned():
     assert set(line.thinned) == {"192.0.2.7"}
 
 
-def test_where_the_kernel_does_not_thin_all_goes_on_without():
+def test_without_a_kernel_filter_the_shares_still_work():
     line = Line(thins=False)
     line.passes(3, (FLOOD, 1, 20_000))
     served = line.passes(3, (FLOOD, 1, 20_000), (OFFICE, 1, 20))
@@ -303,7 +303,7 @@ def test_where_the_kernel_does_not_thin_all_goes_on_without():
     assert all(each.part > 0.01 for order in line.orders for each in order)
 
 
-def test_who_is_flooded_in_the_name_of_loses_no_more_than_by_the_shares_alone():
+def test_sampling_costs_a_forged_address_no_more_than_the_shares():
     """Somebody who forges its address; what it sends itself gets through as rarely as before."""
     heard = []
     for thins in (True, False):

@@ -66,7 +66,7 @@ def test_after_a_wait_there_is_one_try_and_a_longer_wait(logins: FailedLogins):
     assert waits[-1] == MAX_BLOCK_SECONDS
 
 
-def test_two_phones_with_a_wrong_password_do_not_use_up_the_tries_of_an_office(
+def test_two_wrong_phones_do_not_use_up_the_tries_of_an_office(
     logins: FailedLogins,
 ):
     """What is not looked at is not counted."""
@@ -78,7 +78,7 @@ def test_two_phones_with_a_wrong_password_do_not_use_up_the_tries_of_an_office(
     assert not logins.is_blocked(HERE, None, now)
 
 
-def test_nobody_has_more_than_twenty_tries_in_a_day_however_they_are_spread():
+def test_a_source_has_at_most_twenty_tries_per_day():
     """A guesser who is asked at every chance, with so many users in turn."""
     for users in range(1, 21):
         logins, tries = FailedLogins(), 0
@@ -93,7 +93,7 @@ def test_nobody_has_more_than_twenty_tries_in_a_day_however_they_are_spread():
         assert tries <= 20 - MAX_UNVERIFIED_FAILURES
 
 
-def test_a_right_answer_takes_back_the_slips_of_its_user_and_nobody_elses(logins: FailedLogins):
+def test_a_right_password_clears_only_the_failures_of_its_user(logins: FailedLogins):
     wrong(logins, "alice", 4)
     wrong(logins, "bob", 5)
     logins.clear_user(HERE, "alice")
@@ -133,7 +133,7 @@ def test_the_oldest_go_at_the_bound(logins: FailedLogins):
     assert not logins.is_blocked(HERE, "first", 0.0)
 
 
-def test_answers_to_nonces_of_others_are_told_nothing_after_a_few(logins: FailedLogins):
+def test_answers_to_foreign_nonces_are_blocked_after_one(logins: FailedLogins):
     for _ in range(MAX_UNVERIFIED_FAILURES):
         assert not logins.is_unverified_blocked(HERE, 0.0)
         logins.count_unverified_failure(HERE, 0.0)

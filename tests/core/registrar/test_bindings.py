@@ -76,7 +76,7 @@ def test_bindings_change_as_a_naive_reading_of_the_rfc_has_it(registers):
             assert len(bindings) == len(model)
 
 
-def test_a_contact_named_twice_in_one_request_counts_as_it_was_named_last():
+def test_of_a_contact_named_twice_the_last_value_counts():
     """§10.3, step 7 orders requests, not the values within one."""
     twice = [binding(expires_at=50.0), binding(expires_at=60.0)]
     assert updated_bindings((), twice, 0.0) == (twice[1],)
@@ -150,7 +150,7 @@ def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
     assert hidden.source == FLOW.remote[0]
 
 
-def test_a_target_takes_the_connection_while_it_leads_there_and_no_path_does():
+def test_a_target_uses_its_open_connection_unless_it_has_a_path():
     connection = FLOW._replace(transport="TCP", connection=7)
     phone = binding(flow=connection)
     assert phone.target("bob@example.com", is_connected=True).flow == connection
@@ -196,9 +196,7 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
         ({"instance": "<urn:x>"}, {"instance": "<urn:x>", "call_id": "o", "reg_id": 2}, False),
     ],
 )
-def test_a_phone_behind_nat_that_comes_from_another_port_has_left_the_old_one(
-    old: dict, new: dict, is_moved: bool
-):
+def test_a_new_nat_port_replaces_the_old_binding(old: dict, new: dict, is_moved: bool):
     """RFC 5626 §6: the flow was the only way to it."""
     before = replace(binding("sip:b@198.51.100.7:40000", behind_nat=True), **old)
     after = replace(binding("sip:b@198.51.100.7:40001", cseq=2, flow=ELSEWHERE), **new)

@@ -136,9 +136,7 @@ def test_what_an_undo_brings_back_late_is_swept_all_the_same(
     assert len(location) == 0
 
 
-def test_the_order_of_requests_holds_while_one_is_still_being_written(
-    location: Location, disk: Disk
-):
+def test_the_order_of_requests_holds_during_a_write(location: Location, disk: Disk):
     """§10.3, step 7: memory is changed first, so a repeat finds what came before it."""
     statuses = []
 
@@ -165,7 +163,7 @@ def test_a_star_removes_what_is_live_and_heeds_only_that(
     location.remove_all(AOR, "call", 1)
 
 
-def test_the_sweep_lets_go_of_what_has_expired_and_of_nothing_else(
+def test_the_sweep_removes_exactly_the_expired_bindings(
     location: Location, disk: Disk, clocks: Clocks
 ):
     location.update(AOR, [binding(expires_at=20.5), binding(CONTACTS[0], expires_at=40.0)])
@@ -227,7 +225,7 @@ def test_what_waits_to_be_removed_is_not_entered_again(
     assert not location._by_connection
 
 
-def test_an_undo_brings_nothing_back_that_ended_with_its_connection(location, disk):
+def test_an_undo_restores_no_binding_of_a_closed_connection(location, disk):
     """It closed while a refresh waited for a disk that then failed."""
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     location.update(AOR, [binding(behind_nat=True, flow=flow), binding(CONTACTS[0])])
@@ -253,7 +251,7 @@ def test_who_was_cut_off_is_remembered_within_a_bound(
     assert known == [False, True, True]
 
 
-def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
+def test_remove_contact_keeps_the_others_and_marks_nothing_seen(
     location: Location, disk: Disk, clocks: Clocks
 ):
     kept = binding(CONTACTS[0])
@@ -267,7 +265,7 @@ def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
     assert len(disk.seen) == 2
 
 
-def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk: Disk):
+def test_a_contact_that_cannot_be_removed_on_disk_stays(location: Location, disk: Disk):
     location.update(AOR, [binding()])
     disk.fails = True
     with pytest.raises(NotSaved):
@@ -275,14 +273,14 @@ def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk
     assert len(location.bindings(AOR)) == 1
 
 
-def test_a_phone_that_was_dropped_may_come_back(location: Location):
+def test_a_removed_phone_may_register_again(location: Location):
     """Its order starts anew: no CSeq is remembered of what isn't bound."""
     location.update(AOR, [binding(cseq=5)])
     location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.update(AOR, [binding(cseq=5)])
 
 
-def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, disk):
+def test_an_undo_restores_no_binding_of_a_removed_account(location, disk):
     """The account is removed while a refresh waits for a disk that then fails."""
     location.update(AOR, [binding()])
     disk.fails = True
@@ -300,9 +298,7 @@ def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, dis
     assert [b.cseq for b in location.bindings(AOR)] == [3]
 
 
-def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
-    location: Location, disk: Disk
-):
+def test_removing_an_account_spares_a_new_one_of_its_name(location: Location, disk: Disk):
     heir = binding(CONTACTS[0], user_id=8)
     location.update(AOR, [binding(), binding(CONTACTS[1])])
     location.update(AOR, [heir])
@@ -363,7 +359,7 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     assert len(again) == 0
 
 
-def test_phones_that_say_the_same_share_its_text_after_a_restart_too(
+def test_equal_texts_of_loaded_bindings_are_stored_once(
     location: Location, disk: Disk, clocks: Clocks
 ):
     """RFC 3840 §6: a hundred thousand phones are of a few models."""

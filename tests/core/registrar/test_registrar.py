@@ -18,7 +18,7 @@ def test_what_is_asked_is_granted_within_bounds(asked: int, granted: int):
 
 
 @pytest.mark.parametrize("asked", [1, 59])
-def test_too_brief_an_interval_is_refused_with_the_least_that_is_not(asked: int):
+def test_a_too_short_expires_gets_423_with_the_minimum(asked: int):
     """§10.3, step 7; §20.23."""
     with pytest.raises(Refused) as refused:
         EXPIRY.granted(asked)
