@@ -227,7 +227,7 @@ def test_a_field_name_with_an_odd_octet_is_unknown(bob, eve, octet: int):
         "X: y\r\nP-Asserted-Identity  \t : <tel:+1>",
     ],
 )
-def test_what_only_we_may_say_is_taken_out_however_it_is_spelled(bob, eve, line: str):
+def test_reserved_header_fields_are_removed_in_any_spelling(bob, eve, line: str):
     """Fields that are smuggled past who takes them out, by white space or folds (RFC 3325 §5)."""
     statuses(eve, call(eve).replace(b"Content-Length", f"{line}\r\nContent-Length".encode()))
     assert "identity" not in bob.gets("INVITE").encode().decode().lower()
@@ -267,7 +267,7 @@ def test_nothing_in_an_address_becomes_a_field_or_ends_a_name(bob, eve, uri: str
     ],
 )
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "ACK", "BYE"])
-def test_nobody_is_relayed_to_a_place_of_his_choice(world, bob, eve, method, uri, lines):
+def test_no_request_is_relayed_to_an_address_of_its_choice(world, bob, eve, method, uri, lines):
     """Toll fraud and open relays: by an address, a Route, a maddr, a false ticket."""
     more = f"{lines}\r\nContent-Length" if lines else "Content-Length"
     for to in (f"<{bob.aor}>", f"<{bob.aor}>;tag=x"):
@@ -277,7 +277,7 @@ def test_nobody_is_relayed_to_a_place_of_his_choice(world, bob, eve, method, uri
     assert not [name for name, _ in world.zone.asked if name != REALM]
 
 
-def test_nobody_registers_for_another_or_ends_anothers_call(world, bob, eve):
+def test_a_user_cannot_register_or_hang_up_for_another(world, bob, eve):
     """Hijacks: with a password of his own, and with what a call says of itself."""
     mallory = world.phone("mallory")
     for contact in (mallory.contact, "*"):
@@ -294,7 +294,7 @@ def test_nobody_registers_for_another_or_ends_anothers_call(world, bob, eve):
     assert bob.hears_nothing()
 
 
-def test_strangers_do_not_learn_who_has_an_account(bob, eve, world):
+def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
     """Scans for names: an answer is the same, whoever is asked for."""
     world.phone("carol", registered=False)
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"):
@@ -331,7 +331,7 @@ def test_an_answer_to_a_forged_address_is_one_and_small(world, eve, method: str,
 @pytest.mark.parametrize(
     "params", ["maddr=203.0.113.9", "received=203.0.113.9;rport=9", "rport=9;ttl=255"]
 )
-def test_an_answer_goes_to_its_source_whatever_a_via_says(world, eve, params: str):
+def test_a_response_goes_to_the_source_whichever_via_is_sent(world, eve, params: str):
     """Reflection by the Via: the host is always the one that it came from (RFC 3261 §18.2.2)."""
     for host in ("198.51.100.7", "203.0.113.9", "victim.org"):
         via = f"Via: SIP/2.0/UDP {host};branch=z9hG4bK{host};{params}\r".encode()
@@ -343,7 +343,7 @@ def test_an_answer_goes_to_its_source_whatever_a_via_says(world, eve, params: st
             world.lost.clear()  # to a port of eve's where nobody listens
 
 
-def test_users_who_lead_to_each_other_multiply_nothing(world, eve):
+def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
     """Amplification by forks that loop (RFC 5393 §3): twenty contacts each, all users here."""
     phones = [world.phone(f"user{number}", registered=False) for number in range(10)]
     for phone in phones:
@@ -355,7 +355,7 @@ def test_users_who_lead_to_each_other_multiply_nothing(world, eve):
     assert world.sent - before < 20
 
 
-def test_what_strangers_send_is_not_remembered(world, bob, eve):
+def test_requests_of_strangers_leave_no_state(world, bob, eve):
     """Growth: thousands of requests that nobody goes on with leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)
@@ -407,7 +407,7 @@ def running(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.wire
-def test_no_path_leads_out_of_the_files_that_are_for_everybody(running: Server):
+def test_no_path_leads_out_of_the_public_files(running: Server):
     """Traversal: by dots, by their escapes, once or twice, by a backslash, from the root."""
     web = http.client.HTTPConnection("127.0.0.1", running.web_port, timeout=10)
     up = ("..", "%2e%2e", "..%2f..", "%252e%252e", "..\\..", "....//", "/", "%00", ".")
@@ -425,7 +425,7 @@ def test_no_path_leads_out_of_the_files_that_are_for_everybody(running: Server):
 
 
 @pytest.mark.wire
-def test_connections_that_say_nothing_take_nobody_elses_place(running: Server):
+def test_silent_connections_take_no_place_of_others(running: Server):
     """Exhaustion by connections, as in AST-2016-005: from one address, and nothing on them."""
     host = own_address()
     with contextlib.ExitStack() as silent:

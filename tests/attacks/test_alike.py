@@ -62,7 +62,7 @@ def without_what_differs(response, username: str) -> str:
         ("BYE", False, ""),
     ],
 )
-def test_a_user_who_exists_is_answered_like_one_who_does_not(stranger, method, as_user, password):
+def test_a_known_user_is_answered_like_an_unknown_one(stranger, method, as_user, password):
     """Status and header fields, whatever is asked; a disabled user is no exception."""
     heard = {
         without_what_differs(asks(stranger, method, name, as_user, password), name)

@@ -93,13 +93,13 @@ def test_usual_requests_are_answered_in_full(world: World, name: str):
     assert "algorithm=SHA-256" in text if "Authenticate" in text else "\r\nDate: " in text
 
 
-def test_what_is_left_of_a_short_challenge_can_be_answered(world: World):
+def test_a_shortened_challenge_can_be_answered(world: World):
     (answer,) = answers(world, REQUESTS["the shortest REGISTER"])
     assert answer.count(b"WWW-Authenticate") == 1
     assert b"algorithm=MD5" in answer
 
 
-def test_a_long_realm_is_told_to_nobody_who_asks_in_a_word():
+def test_a_long_realm_is_not_sent_to_a_tiny_request():
     """A challenge of several hundred octets, for a request of a hundred."""
     world = World(settings={"sip_realm": "r" * 250})
     assert answers(world, REQUESTS["the shortest REGISTER"]) == []

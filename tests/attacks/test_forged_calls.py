@@ -77,7 +77,7 @@ def test_a_phone_that_answers_makes_it_what_the_phone_sends(world: World, bob: P
     assert 28 < factor(world, call) < 30
 
 
-def test_what_does_not_ring_is_answered_once(world: World, bob: Phone, monkeypatch):
+def test_a_call_that_does_not_ring_is_answered_once(world: World, bob: Phone, monkeypatch):
     """Beyond the bound of calls from outside there is one datagram for one, as for all else."""
     monkeypatch.setattr("sip.core.guard.call_limits.MAX_CALLS_FOR_USER", 1)
     _, invite = forged(world, bob)

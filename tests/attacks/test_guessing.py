@@ -55,7 +55,7 @@ def test_guessing_by_calls_is_the_same_guessing(world: World):
     assert len(asked) == MAX_FAILURES_OF_USER
 
 
-def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, caplog):
+def test_a_guesser_of_many_users_is_banned_and_gets_no_answer(world: World, caplog):
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []
     world.server.guard.on_ban = bans.append
@@ -92,7 +92,7 @@ def test_a_phone_behind_the_guessers_own_address_goes_on(world: World):
     assert len(asked) <= MAX_FAILURES_OF_USER
 
 
-def test_nobody_gets_an_address_banned_that_is_not_his(world: World):
+def test_a_forger_cannot_get_another_address_banned(world: World):
     """Wrong answers in the name of an office, to nonces that were given to somebody else."""
     office = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
@@ -128,7 +128,7 @@ def test_answers_to_nonces_of_ones_own_making_are_no_way_to_ask(world: World):
     assert stale == [False, False]
 
 
-def test_a_scanner_is_not_answered_whatever_it_asks(world: World):
+def test_a_scanner_gets_no_answer_to_any_method(world: World):
     scanner = world.phone("thief", registered=False, host=GUESSER)
     bob = world.phone("bob")
     world.passes(64, step=1.0)  # its registration is an old story

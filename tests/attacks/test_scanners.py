@@ -50,7 +50,7 @@ def scans(server: Server, tool: str, *words: str, hidden: bool = False) -> str:
         ("svcrack", ["-u", "100", "-r", "100-150", "-z", "4", "127.0.0.1"]),
     ],
 )
-def test_who_says_that_it_is_a_scanner_finds_no_server(attacked: Server, tool, words):
+def test_a_scanner_by_its_user_agent_finds_no_server(attacked: Server, tool, words):
     said = scans(attacked, tool, *words)
     assert NOTHING in said
     assert not attacked.does("bans")

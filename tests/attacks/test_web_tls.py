@@ -89,7 +89,7 @@ def test_reload_takes_a_new_certificate_and_refuses_a_broken_one(secured, tmp_pa
     server.has_no_traceback()
 
 
-def test_handshakes_that_hang_keep_nobody_waiting(secured):
+def test_hanging_handshakes_do_not_delay_others(secured):
     server, trust = secured
     attacker = Attacker(server)
     with ExitStack() as held:

@@ -11,7 +11,7 @@ from sip.message.message import Request, parse
     ("required", "unsupported"),
     [("path", None), ("PATH, Path", None), ("path, gruu", "gruu"), ("a,b", "a, b"), ("", None)],
 )
-def test_what_we_lack_is_named(required: str, unsupported: str | None):
+def test_unsupported_option_tags_are_named(required: str, unsupported: str | None):
     """§8.2.2.3."""
     request = parse(
         (

@@ -62,7 +62,7 @@ def test_the_user_of_to_is_the_user_of_the_credentials(world: World, to: str, st
     )
 
 
-def test_a_binding_says_whose_it_is(world: World):
+def test_a_binding_stores_the_id_of_its_account(world: World):
     """By the account's id: its name may be given to somebody else."""
     bob = world.phone("bob")
     account = world.users.find("bob", REALM)
@@ -74,7 +74,7 @@ def test_a_binding_says_whose_it_is(world: World):
     assert not world.bindings.rows
 
 
-def test_the_phones_of_who_is_gone_ring_no_more(world: World):
+def test_phones_of_a_removed_account_ring_no_more(world: World):
     """And what the next of that name registers does."""
     alice, bob = world.phones("alice", "bob")
     old = world.users.find("bob", REALM)
@@ -90,7 +90,7 @@ def test_the_phones_of_who_is_gone_ring_no_more(world: World):
     desk.gets("INVITE")
 
 
-def test_many_that_are_gone_do_not_hold_the_sockets(world: World, monkeypatch):
+def test_removing_many_accounts_does_not_block_the_sockets(world: World, monkeypatch):
     monkeypatch.setattr("sip.server.ACCOUNTS_AT_ONCE", 2)
     gone = [world.users.find(phone.name, REALM) for phone in world.phones(*"abcde")]
     slept = []

@@ -41,7 +41,7 @@ def test_where_the_interval_is_read_from(world: World, contact: str, header, exp
     assert f";expires={expires}" in answer.value("contact")
 
 
-def test_what_was_quoted_is_quoted_again(world: World):
+def test_a_quoted_instance_is_quoted_again(world: World):
     """§25.1: nobody closes the quotes of +sip.instance and adds a parameter, or a contact."""
     bob = world.phone("bob", registered=False)
     odd = '"<urn:x\\">;expires=1, <sip:evil@203.0.113.9>\\\\"'
@@ -88,7 +88,7 @@ def test_a_reg_id_without_an_instance_is_ignored(world: World):
     assert "reg-id" not in value
 
 
-def test_phones_that_say_the_same_share_its_text(world: World):
+def test_equal_contact_parameters_are_stored_once(world: World):
     """RFC 3840 §6: a hundred thousand phones are of a few models."""
     bob = world.phone("bob", registered=False)
     instances = [f'<sip:b@h{n}>;audio;+sip.instance="<urn:{n}>";class=business' for n in range(2)]
@@ -157,7 +157,7 @@ def test_contacts_are_bounded_before_they_are_compared(world, contacts, phrase: 
         ),
     ],
 )
-def test_what_is_kept_with_a_binding_is_bounded(world, more, phrase: str):
+def test_path_and_call_id_are_bounded(world, more, phrase: str):
     """A user must not fill the memory with Call-IDs of 60 kB."""
     bob = world.phone("bob", registered=False)
     answer = bob.registers(**more)

@@ -91,7 +91,7 @@ def test_nothing_in_a_request_leads_outside(world: World, uri: str, headers, to:
         ("sip:bob@example.com;lr;t=x", ("Route:",)),
     ],
 )
-def test_whatever_form_the_name_of_a_user_takes_he_is_rung(world: World, uri: str, headers):
+def test_a_user_is_rung_by_every_spelling_of_the_name(world: World, uri: str, headers):
     """§16.4, §16.5."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     stranger.sends("INVITE", uri, headers=headers, from_uri=STRANGER)
@@ -133,7 +133,7 @@ def test_options_through_our_own_routes_is_answered(world: World):
         "sip:+1(555)@example.com;user=phone",
     ],
 )
-def test_nobody_borrows_a_name_of_ours_without_its_password(world: World, from_uri: str):
+def test_a_local_name_in_from_needs_its_password(world: World, from_uri: str):
     """A From in a domain of ours is challenged, however it is written."""
     world.users.add("alice", "secret", "other.org")
     world.users.add("+1555", "secret")
@@ -159,7 +159,7 @@ def test_a_user_of_another_realm_calls_with_its_password(world: World):
 # What a user can have us do
 
 
-def test_a_contact_that_names_us_is_looked_up_whatever_its_path(world: World):
+def test_a_contact_that_names_us_is_looked_up_with_any_path(world: World):
     """RFC 5393 §3: through another and back to us a call would fork anew, up to 70 times."""
     stranger, bob = world.phone("stranger", registered=False), world.phone("bob")
     evil = world.phone("evil", registered=False)

@@ -218,7 +218,7 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
         {"cnonce": ""},
     ],
 )
-def test_what_is_not_right_is_challenged_again(bench: Bench, changes: dict[str, str]):
+def test_wrong_credentials_are_challenged_again(bench: Bench, changes: dict[str, str]):
     """RFC 7616 §3.4.5."""
     bench.challenges(bench.digest(**changes))
 
@@ -356,14 +356,14 @@ def test_an_md5_only_phone_is_offered_sha_where_md5_is_off():
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["SHA-256"]
 
 
-def test_something_is_offered_even_where_nothing_fits_everybody(bench: Bench):
+def test_a_challenge_is_sent_even_if_no_algorithm_fits_all(bench: Bench):
     """A challenge without a challenge could not be answered."""
     bench.users.missing = {"MD5", "SHA-256"}
     _, challenges = bench.challenges()
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["MD5"]
 
 
-def test_who_has_no_credentials_yet_has_done_nothing_wrong(bench: Bench):
+def test_a_request_without_credentials_is_no_refusal(bench: Bench):
     """No cause, so no line in the log."""
     assert bench.challenges()[0].cause == ""
     assert bench.challenges(bench.digest(realm="elsewhere.org"))[0].cause == ""

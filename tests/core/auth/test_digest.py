@@ -168,7 +168,7 @@ def test_any_text_can_be_checked(uri: str, response: str):
         ({"cnonce": ""}, "cnonce"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_said(changes: dict[str, str], says: str | None):
+def test_a_faulty_answer_is_named(changes: dict[str, str], says: str | None):
     """RFC 7616 §3.4: nc is eight hexadecimal digits; names have no case."""
     read = read_answer(answer(**changes))
     if says is None:

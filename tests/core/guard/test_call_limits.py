@@ -52,7 +52,7 @@ def status_of(limits: CallLimits, one: Upstream, aor: str = "bob@example.com") -
         return refused.status
 
 
-def test_a_source_has_so_many_places_and_leaves_those_of_others(limits, ringing):
+def test_a_source_at_its_limit_takes_no_slots_of_others(limits, ringing):
     """RFC 3261 §21.5.4: who has too many is told when to come again."""
     fill(limits, ringing)
     assert status_of(limits, call()) == 503
@@ -66,12 +66,12 @@ def test_a_network_of_ipv6_is_one_source(limits, ringing):
     assert status_of(limits, call("2001:db8:1:3::1")) == 0
 
 
-def test_who_forges_an_address_takes_no_place_of_its_connections(limits, ringing):
+def test_forged_datagrams_take_no_slot_of_connections(limits, ringing):
     fill(limits, ringing)
     assert status_of(limits, call(transport="TCP")) == 0
 
 
-def test_a_user_has_so_many_places_whoever_calls(limits, ringing):
+def test_the_slots_of_a_user_are_bounded_over_all_callers(limits, ringing):
     """RFC 3261 §21.4.24: it is busy; a 503 would keep its callers from all other users as well."""
     for number in range(MAX_CALLS_FOR_USER):
         ringing.enter_context(limits.slot(call(f"203.0.113.{number}"), "bob@example.com"))
@@ -85,7 +85,7 @@ def test_a_trusted_host_has_no_limit_and_takes_no_slot(limits, ringing):
     assert status_of(limits, call()) == 0
 
 
-def test_a_place_is_free_again_however_its_call_ends(limits):
+def test_a_slot_is_free_again_after_any_end_of_its_call(limits):
     """Neither what is refused nor what ends by a fault leaves anything behind."""
     for number in range(2 * MAX_CALLS_OF_SOURCE):
         with pytest.raises(RuntimeError), limits.slot(call(), "bob@example.com"):

@@ -83,7 +83,7 @@ def test_an_address_of_ipv6_stands_for_all_that_its_owner_has(bench: Bench):
     assert bench.hears("2001:db8:0:1::1")
 
 
-def test_what_a_forged_address_says_bans_nobody(bench: Bench):
+def test_forged_answers_ban_no_address(bench: Bench):
     """An answer to a nonce that its address was never given."""
     for number in range(10 * MAX_FAILURES_OF_SOURCE):
         bench.guard.login_failed(OFFICE, f"user{number}", nonce_is_ours=False)
@@ -145,13 +145,13 @@ def test_an_office_with_two_wrong_phones_is_never_banned(bench: Bench):
     assert bench.guard.may_try_password(OFFICE, "new", REALM, nonce_is_ours=True)
 
 
-def test_the_user_who_was_guessed_at_is_asked_elsewhere_as_ever(bench: Bench):
+def test_a_guessed_user_may_log_in_from_elsewhere(bench: Bench):
     bench.guesses(times=100, user="alice")
     assert not bench.guard.may_try_password(GUESSER, "alice", REALM, nonce_is_ours=True)
     assert bench.guard.may_try_password(OFFICE, "alice", REALM, nonce_is_ours=True)
 
 
-def test_who_knows_one_password_has_no_more_guesses_at_another(bench: Bench):
+def test_one_known_password_gives_no_guesses_at_another(bench: Bench):
     heard = 0
     for _ in range(50):
         heard += bench.guesses(times=1, user="alice")
@@ -197,7 +197,7 @@ def test_trust_that_is_given_while_it_runs_lifts_the_ban(bench: Bench):
 # Who has to wait, and what ends it
 
 
-def test_a_user_who_has_to_wait_is_listed_and_told_once(bench: Bench, caplog):
+def test_a_blocked_login_is_listed_and_logged_once(bench: Bench, caplog):
     caplog.set_level("INFO")
     bench.guesses(times=100, user="alice")
     until = round(1_700_001_000 + FIRST_BLOCK_SECONDS)

@@ -30,7 +30,7 @@ def wrong(logins: FailedLogins, username: str, times: int, now: float = 0.0) -> 
     return max(logins.count_failure(HERE, username, now) for _ in range(times))
 
 
-def test_a_user_is_looked_at_so_often_from_one_address(logins: FailedLogins):
+def test_a_user_is_blocked_after_five_failures_at_a_source(logins: FailedLogins):
     wrong(logins, "alice", MAX_FAILURES_OF_USER - 1)
     assert not logins.is_blocked(HERE, "alice", 0.0)
     wrong(logins, "alice", 1)
@@ -41,7 +41,7 @@ def test_a_user_is_looked_at_so_often_from_one_address(logins: FailedLogins):
     assert not logins.is_blocked(HERE, None, 0.0)
 
 
-def test_an_address_waits_after_so_many_whoever_they_were_for(logins: FailedLogins):
+def test_a_source_is_blocked_after_failures_of_any_users(logins: FailedLogins):
     for number in range(MAX_FAILURES_OF_SOURCE - 1):
         assert wrong(logins, f"user{number}", 1) == 0.0
     assert wrong(logins, "another", 1) == FIRST_BLOCK_SECONDS
@@ -50,7 +50,7 @@ def test_an_address_waits_after_so_many_whoever_they_were_for(logins: FailedLogi
     assert logins.block_count(HERE) == 1
 
 
-def test_after_a_wait_there_is_one_try_and_a_longer_wait(logins: FailedLogins):
+def test_after_a_block_one_attempt_then_a_longer_block(logins: FailedLogins):
     now, waits = 0.0, []
     for number in range(MAX_FAILURES_OF_SOURCE - 1):
         wrong(logins, f"user{number}", 1)
@@ -103,20 +103,20 @@ def test_a_right_password_clears_only_the_failures_of_its_user(logins: FailedLog
     assert wrong(logins, "dora", MAX_FAILURES_OF_SOURCE - 9) == FIRST_BLOCK_SECONDS
 
 
-def test_who_is_wrong_once_in_a_while_is_not_counted_for_ever(logins: FailedLogins):
+def test_old_failures_are_forgotten(logins: FailedLogins):
     for week in range(2 * MAX_FAILURES_OF_SOURCE):
         assert wrong(logins, "alice", 1, week * (REMEMBERED_SECONDS + 1)) == 0.0
         assert not logins.is_blocked(HERE, "alice", week * (REMEMBERED_SECONDS + 1))
 
 
-def test_what_was_known_before_a_restart_is_known_again(logins: FailedLogins):
+def test_restore_continues_the_blocks_of_before_a_restart(logins: FailedLogins):
     logins.restore(HERE, 3, 500.0, 100.0)
     assert logins.is_blocked(HERE, None, 499.0)
     assert not logins.is_blocked(HERE, None, 500.0)
     assert wrong(logins, "alice", 1, 500.0) == 64 * FIRST_BLOCK_SECONDS
 
 
-def test_who_is_forgiven_begins_anew(logins: FailedLogins):
+def test_a_cleared_source_starts_anew(logins: FailedLogins):
     wrong(logins, "alice", MAX_FAILURES_OF_SOURCE)
     logins.clear_source(HERE)
     assert not logins.is_blocked(HERE, None, 0.0)
@@ -143,7 +143,7 @@ def test_answers_to_foreign_nonces_are_blocked_after_one(logins: FailedLogins):
     assert not logins.is_unverified_blocked(HERE, MAX_BLOCK_SECONDS)
 
 
-def test_forged_addresses_do_not_push_out_who_is_doubted(logins: FailedLogins):
+def test_forged_addresses_do_not_evict_unverified_failures(logins: FailedLogins):
     for _ in range(MAX_UNVERIFIED_FAILURES):
         logins.count_unverified_failure(HERE, 0.0)
     for number in range(MAX_UNVERIFIED_SOURCES + 10):

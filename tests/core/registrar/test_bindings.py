@@ -357,7 +357,7 @@ def test_a_goodbye_removes_its_own_contact_alone():
         ("sip:b@198.51.100.7:40000", {"flow": FLOW}, False),
     ],
 )
-def test_what_ends_with_its_connection(contact: str, more: dict, ends: bool):
+def test_which_bindings_end_with_their_connection(contact: str, more: dict, ends: bool):
     """RFC 5626 §5.3: nothing else leads there; with a Path the connection is the proxy's."""
     assert replace(binding(contact, flow=BY_TCP), **more).ends_with_connection == ends
 

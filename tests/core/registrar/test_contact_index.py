@@ -24,7 +24,7 @@ def at(index: ContactIndex, contact: str) -> tuple[str, ...]:
 
 
 @given(changes, st.sampled_from([1, 2, 1 << 16]))
-def test_whatever_is_bound_is_found(changes: list[tuple[str, list[str]]], slots: int):
+def test_every_bound_contact_is_found(changes: list[tuple[str, list[str]]], slots: int):
     """However many Contacts share a slot, and in whatever order they come and go."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SLOTS", slots)

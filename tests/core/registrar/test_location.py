@@ -87,7 +87,7 @@ CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
 # The errand
 
 
-def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Disk):
+def test_an_update_is_stored_before_it_returns(location: Location, disk: Disk):
     contact = binding()
     assert location.update(AOR, [contact]) == (contact,)
     assert list(disk.rows) == [contact.key]
@@ -101,7 +101,7 @@ def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Dis
     assert len(location) == 0
 
 
-def test_what_cannot_be_kept_is_undone(location: Location, disk: Disk):
+def test_an_update_that_cannot_be_stored_is_undone(location: Location, disk: Disk):
     """A false 200 is worse than none."""
     first = binding()
     location.update(AOR, [first])
@@ -118,9 +118,7 @@ def test_what_cannot_be_kept_is_undone(location: Location, disk: Disk):
     assert len(location) == 1
 
 
-def test_what_an_undo_brings_back_late_is_swept_all_the_same(
-    location: Location, disk: Disk, clocks: Clocks
-):
+def test_a_binding_restored_late_is_swept(location: Location, disk: Disk, clocks: Clocks):
     """The disk took its time, and the sweep has passed the old binding's second."""
     location.update(AOR, [binding(expires_at=20.0)])
 
@@ -208,7 +206,7 @@ class Someone:
     realm: str | None = None
 
 
-def test_what_waits_to_be_removed_is_not_entered_again(
+def test_bindings_that_wait_for_removal_are_not_entered_again(
     location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ):
     """A closed connection is over, also for those of its users who register meanwhile."""
@@ -236,7 +234,7 @@ def test_an_undo_restores_no_binding_of_a_closed_connection(location, disk):
     assert [b.contact for b in location.bindings(AOR)] == [CONTACTS[0]]
 
 
-def test_who_was_cut_off_is_remembered_within_a_bound(
+def test_disconnected_users_are_remembered_within_a_bound(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ):
     """The one of longest ago goes."""

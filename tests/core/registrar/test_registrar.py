@@ -12,7 +12,7 @@ EXPIRY = Expiry(minimum=60, maximum=7200, default=3600)
     ("asked", "granted"),
     [(0, 0), (60, 60), (61, 61), (7200, 7200), (7201, 7200), (2**32 - 1, 7200)],
 )
-def test_what_is_asked_is_granted_within_bounds(asked: int, granted: int):
+def test_expires_is_granted_within_bounds(asked: int, granted: int):
     """§10.3, step 7: shortened, never lengthened; zero removes."""
     assert EXPIRY.granted(asked) == granted
 
