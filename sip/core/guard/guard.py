@@ -87,7 +87,7 @@ class Guard:
 
     An address may be an office.  Wrong answers for one user are blocked long before the address is
     banned, so a phone or two with a wrong password, which repeat it for ever, never get it banned;
-    a right password takes back what its user had counted.  When an address is banned all the same,
+    a right password clears the failures of its user.  When an address is banned all the same,
     verified phones there go on; and if there are any, nothing from there is dropped unread: users
     who are registered from there may log in as before, the others are blocked.
 

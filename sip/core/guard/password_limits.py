@@ -4,7 +4,7 @@ Problem: stop password guessing, but do not block an office for one phone with a
     a phone whose address somebody forges.
 Model: failed logins are counted per user at a source, and per source.  At a bound the user, or the
     whole source, is blocked.  Each block is BLOCK_GROWTH times longer than the one before, with one
-    attempt between two blocks.  A right password takes back what its user had counted.
+    attempt between two blocks.  A right password clears the failures of its user.
 Invariant: only an answer to a nonce that was given to this source counts against the source, so a
     forged datagram bans no source.  A guesser who knows one password gains no attempts at others.
 Bounds: 20 passwords per source are compared before it is blocked, or 14 for one user, and 28 in

@@ -32,7 +32,7 @@ MAX_CONTACT_LENGTH = 1000
 # Characters of all Path values, and of a Call-ID: a few edge proxies, a UUID and a host name.
 MAX_PATH_LENGTH = 1000
 MAX_CALL_ID_LENGTH = 300
-# §10.3, step 7: an hour or more is never too brief, whatever is configured.
+# §10.3, step 7: an hour or more is never too brief, even below the configured minimum.
 NEVER_TOO_BRIEF = 3600
 # §10.2.1.1: the value of a malformed expires parameter.
 EXPIRES_IF_MALFORMED = 3600

@@ -1,4 +1,4 @@
-"""Whose credentials count, and what is offered to whom (RFC 3261 §22, RFC 7616, RFC 8760)."""
+"""Which credentials are accepted, and which challenges are sent (RFC 3261 §22, 7616, 8760)."""
 
 import hashlib
 
@@ -45,7 +45,7 @@ def test_the_right_answer_is_let_in_once(bench: Bench):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
-    """§22.3: other realms', other schemes', ones that nobody can read, in any order."""
+    """§22.3: other realms', other schemes', unreadable ones, in any order."""
     others = [
         bench.digest(realm="elsewhere.org"),
         'Digest realm="EXAMPLE.COM", nonce="x"',
@@ -88,7 +88,7 @@ def test_a_client_may_answer_each_challenge(bench: Bench):
 
 
 def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
-    """Whatever the request holds; those with a nonce of ours first."""
+    """Of any request; those with a nonce of ours first."""
     many = [*(bench.digest(nonce=f"foreign{n}") for n in range(100)), bench.digest()]
     guesses = [*(bench.digest(password=f"guess{n}") for n in range(100)), bench.digest()]
     computed = answers_computed(monkeypatch)
@@ -99,7 +99,7 @@ def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
 
 
 def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
-    """RFC 7616 §3.3: its password was right, so nobody has to be asked for it again."""
+    """RFC 7616 §3.3: its password was right, so the phone need not ask for it again."""
     old = bench.digest()
     bench.now += NONCE_SECONDS + 1
     foreign, wrong = bench.digest(uri="sip:evil.org"), bench.digest(password="wrong")
@@ -131,7 +131,7 @@ def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
 def test_names_have_no_case_and_unknown_parameters_are_ignored(
     bench: Bench, changed: tuple[str, str]
 ):
-    """RFC 7616 §3.4, §3.4.5: what is hashed is what stands in the quotes."""
+    """RFC 7616 §3.4, §3.4.5: the hash is over the unquoted value."""
     assert bench.lets_in(bench.digest().replace(*changed)) == "bob"
 
 
@@ -161,7 +161,7 @@ def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: Bench, more: s
 def test_each_role_has_its_own_field(
     bench: Bench, method: str, as_proxy: bool, field: str, status: int
 ):
-    """§22.2 and §22.3: a registrar is a UAS, a proxy is none, whatever it carries."""
+    """§22.2 and §22.3: a registrar is a UAS, a proxy is not."""
     bench.field = field
     assert bench.lets_in(bench.digest(method), method=method, as_proxy=as_proxy) == "bob"
     bench.field = {"Authorization": "Proxy-Authorization"}.get(field, "Authorization")
@@ -197,7 +197,7 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
     bench.challenges(qop_later)
 
 
-# What is refused
+# Refused credentials
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_wrong_credentials_are_challenged_again(bench: Bench, changes: dict[str,
 
 
 def test_an_algorithm_that_is_not_offered_is_not_taken():
-    """RFC 8760 §2.6: where MD5 has been switched off, nobody talks us down to it."""
+    """RFC 8760 §2.6: MD5 that is switched off is not accepted."""
     bench = Bench("SHA-256")
     bench.challenges(bench.digest())
     bench.challenges(bench.digest(algorithm="-"))
@@ -240,7 +240,7 @@ def test_the_hash_of_one_algorithm_is_no_answer_to_another(bench: Bench):
 
 
 def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: Bench):
-    """None is no HA1, and neither is what nobody is checked against."""
+    """None is no HA1, and neither is the dummy for unknown users."""
     bench.users.accounts["bob", REALM].ha1_sha256 = None
     bench.challenges(bench.digest(algorithm="SHA-256"))
     for username in ("bob", "nobody"):
@@ -298,14 +298,14 @@ def test_stale_is_told_only_to_a_right_password(
 
 
 def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
-    """Nobody on the path spoils a nonce for its owner."""
+    """An attacker on the path cannot use up the nonce of a phone."""
     nonce = bench.nonces.make(bench.now, PEER)
     bench.challenges(bench.digest(nonce=nonce, password="wrong"))
     bench.challenges(bench.digest(nonce=nonce, response="0" * 32))
     assert bench.lets_in(bench.digest(nonce=nonce)) == "bob"
 
 
-# What strangers can tell
+# No hints for strangers
 
 
 def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: Bench, monkeypatch):
@@ -326,7 +326,7 @@ def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: Bench, monkeypa
     assert len(heard) == 1
 
 
-# What is offered
+# Offered algorithms
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_an_answer_with_anything_changed_is_wrong(field: str):
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_text_can_be_checked(uri: str, response: str):
-    """What a stranger writes is compared, never an exception; octets that are no UTF-8 too."""
+    """Any text is compared without an exception, also octets outside UTF-8."""
     octets = (uri + "\udcff").encode("utf-8", "surrogateescape")
     odd = octets.decode("utf-8", "surrogateescape")
     given_answer = read_answer(answer(uri=odd, response=response + "\udc80", username=odd))
@@ -228,7 +228,7 @@ def test_any_text_is_told_from_a_nonce(text: str):
 
 
 def test_a_nonce_is_fresh_for_its_lifetime_and_not_before():
-    """The clock starts anew with the machine: what was made by a clock ahead is not fresh."""
+    """The clock starts anew with the machine: a nonce of a clock ahead is not fresh."""
     made = nonces()
     nonce = made.make(1000.9, PEER)
     assert made.is_fresh(nonce, 1000.9)
@@ -238,7 +238,7 @@ def test_a_nonce_is_fresh_for_its_lifetime_and_not_before():
 
 
 def test_counts_may_overtake_or_skip_but_never_repeat():
-    """RFC 7616 §3.4: what a proxy of datagrams makes of nc."""
+    """RFC 7616 §3.4: datagrams may be reordered on their way."""
     made = nonces()
     nonce = made.make(0.0, PEER)
     taken = [made.use(nonce, count, 0.0) for count in (1, 5, 3, 5, 3, 4, 90, 5, 27, 26, 90, 0, -1)]
@@ -249,7 +249,7 @@ def test_counts_may_overtake_or_skip_but_never_repeat():
 
 @given(st.lists(st.integers(-3, 200), max_size=120), st.randoms(use_true_random=False))
 def test_the_window_of_counts_agrees_with_a_plain_set(counts: list[int], shuffle: random.Random):
-    """Whatever comes: taken once, unless it lags too far behind the highest."""
+    """Each count is accepted once, unless it lags too far behind the highest."""
     made, used, highest = nonces(), set(), 0
     nonce = made.make(0.0, PEER)
     shuffle.shuffle(counts)
@@ -303,7 +303,7 @@ def test_the_count_table_is_bounded_and_allows_no_replay(monkeypatch):
 
 
 def test_old_nonces_leave_the_table_by_themselves():
-    """A table that nobody overfills holds what was used in the last minutes."""
+    """A table below its bound holds the counts of the last minutes."""
     made = nonces()
     for second in range(2000):
         assert made.use(made.make(second, PEER), 1, second)

@@ -53,7 +53,7 @@ def status_of(limits: CallLimits, one: Upstream, aor: str = "bob@example.com") -
 
 
 def test_a_source_at_its_limit_takes_no_slots_of_others(limits, ringing):
-    """RFC 3261 §21.5.4: who has too many is told when to come again."""
+    """RFC 3261 §21.5.4: a source over its limit gets 503 with Retry-After."""
     fill(limits, ringing)
     assert status_of(limits, call()) == 503
     assert status_of(limits, call("203.0.113.10")) == 0
@@ -86,7 +86,7 @@ def test_a_trusted_host_has_no_limit_and_takes_no_slot(limits, ringing):
 
 
 def test_a_slot_is_free_again_after_any_end_of_its_call(limits):
-    """Neither what is refused nor what ends by a fault leaves anything behind."""
+    """A refused call and one that ends by a fault leave nothing behind."""
     for number in range(2 * MAX_CALLS_OF_SOURCE):
         with pytest.raises(RuntimeError), limits.slot(call(), "bob@example.com"):
             raise RuntimeError(number)

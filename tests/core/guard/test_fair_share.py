@@ -1,4 +1,4 @@
-"""Who is served when more comes than can be, on a turned clock."""
+"""Fair shares during an overload, on a turned clock."""
 
 import random
 from collections import deque
@@ -10,11 +10,11 @@ from sip.core.guard.fair_share import CALM_SECONDS, MAX_SOURCES, MIN_RATE, FairS
 UNKNOWN, SAME_ADDRESS, VERIFIED = TrustLevel
 TICK = 0.05
 DROPPING = 5e-6  # seconds that a message takes which is refused
-ROOM = 3000  # messages that wait; what comes beyond is lost
+ROOM = 3000  # messages that wait; further ones are lost
 
 
 class Server:
-    """Serves so many messages a second, and drops many more; behind when a burst waits."""
+    """Handles so many messages per second, and drops many more; behind while a burst waits."""
 
     def __init__(self, strength: int = 1500) -> None:
         self.strength = strength
@@ -26,9 +26,9 @@ class Server:
     def passes(
         self, seconds: float, *senders: tuple[object, int, TrustLevel], forgeable: bool = True
     ) -> list[float]:
-        """Let time pass; each sender is a source, its messages a second, and its trust.
+        """Let time pass; each sender is a source, its messages per second, and its trust level.
 
-        Gives how much of what each has sent was served.
+        Return the part of each sender's messages that was served.
         """
         sent, served = [0] * len(senders), [0] * len(senders)
         left = [self.lot.random() for _ in senders]
@@ -99,7 +99,7 @@ def test_forged_addresses_are_bounded_and_leave_a_rest(server: Server):
 
 
 def test_the_server_stays_busy_meanwhile(server: Server):
-    """What is refused is what can't be served, not more."""
+    """No more is refused than the server cannot handle."""
     server.passes(2, ("flood", 6000, UNKNOWN))
     (share,) = server.passes(8, ("flood", 6000, UNKNOWN))
     assert 0.7 * 1500 < share * 6000 < 1.1 * 1500
@@ -159,7 +159,7 @@ def test_has_room_agrees_with_allows(server: Server):
 
 
 def test_an_overload_lasts_while_a_source_waits(server: Server):
-    """Or all who wait would be let go on at once, and the next one would begin with that."""
+    """Else all waiting connections would be read at once, and start the next overload."""
     server.passes(2, ("flood", 4500, UNKNOWN))
     shares = server.shares
     while shares.has_room("line", server.now, trust=UNKNOWN):

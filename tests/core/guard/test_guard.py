@@ -1,4 +1,4 @@
-"""Who is not heard: bans, proofs and trust, on a turned clock."""
+"""The guard: bans, verified addresses and trust, on a turned clock."""
 
 from ipaddress import ip_network
 from time import process_time
@@ -20,7 +20,7 @@ GUESSER, OFFICE, SERVER = "192.0.2.66", "198.51.100.7", ("192.0.2.1", 5060)
 
 
 class Bench:
-    """A guard, its clock, and what it has asked to keep."""
+    """A guard, its clock, and the bans that it has stored."""
 
     def __init__(self, *trusted: str) -> None:
         self.now = 1000.0
@@ -40,7 +40,7 @@ class Bench:
     def guesses(
         self, host: str = GUESSER, times: int = MAX_FAILURES_OF_SOURCE, user: str = ""
     ) -> int:
-        """Answer wrongly, as often as somebody listens; gives how often that was."""
+        """Send wrong passwords while they are checked; return how many were."""
         heard = 0
         for number in range(times):
             name = user or f"user{number}"
@@ -194,7 +194,7 @@ def test_trust_that_is_given_while_it_runs_lifts_the_ban(bench: Bench):
     assert not bench.hears(GUESSER)
 
 
-# Who has to wait, and what ends it
+# Blocked logins, and the end of a block
 
 
 def test_a_blocked_login_is_listed_and_logged_once(bench: Bench, caplog):
@@ -306,7 +306,7 @@ def test_in_an_overload_unknown_sources_come_last(bench: Bench, caplog):
     flood = sum(bench.hears(GUESSER, port) for port in range(1000))
     assert flood < 20
     assert all(bench.hears(OFFICE, 40_001) for _ in range(1000))
-    assert all(bench.hears(OFFICE, 40_002) for _ in range(1000))  # its neighbour
+    assert all(bench.hears(OFFICE, 40_002) for _ in range(1000))  # at the same address
     assert bench.hears("192.0.2.67")
     bench.passes(2)
     assert [record.getMessage() for record in caplog.records] == [
@@ -316,7 +316,7 @@ def test_in_an_overload_unknown_sources_come_last(bench: Bench, caplog):
 
 
 def waits(bench: Bench, host: str, port: int = 5060) -> bool:
-    """Let a connection say what it may, and tell whether it has to wait then."""
+    """Let a connection send its share; return True if it has to wait then."""
     flow = Flow("TCP", SERVER, (host, port), 7)
     for _ in range(20_000):
         if bench.guard.keeps_waiting(flow):
@@ -327,7 +327,7 @@ def waits(bench: Bench, host: str, port: int = 5060) -> bool:
 
 
 def test_a_connection_waits_for_its_share_only_in_an_overload():
-    """RFC 3261 §18: what is dropped there is never said again."""
+    """RFC 3261 §18: a message dropped there is never repeated."""
     bench = Bench("198.51.100.0/24")
     assert not waits(bench, GUESSER)
     bench.guard.tick(bench.now, is_behind=True)

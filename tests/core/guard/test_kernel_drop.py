@@ -1,4 +1,4 @@
-"""What is left to the kernel during a flood, on a turned clock."""
+"""Partial drop in the kernel during a flood, on a turned clock."""
 
 import random
 from collections import Counter
@@ -25,7 +25,7 @@ SERVER, FLOOD, OFFICE = ("192.0.2.1", 5060), "192.0.2.66", "198.51.100.7"
 
 
 class Kernel:
-    """Lets through what it is told to, and counts that."""
+    """A kernel that keeps datagrams by the keep ratios, and counts them."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -34,7 +34,7 @@ class Kernel:
         self.lot = random.Random(1)
 
     def passes(self, seconds: float, **rates: int) -> dict[str, float]:
-        """Let time pass in which each source sends so much a second; gives what came of it."""
+        """Let sources send at these rates per second; return the rates that were kept."""
         came = dict.fromkeys(rates, 0)
         for _ in range(round(seconds / TICK)):
             for source, rate in rates.items():
@@ -51,7 +51,7 @@ class Kernel:
 @pytest.fixture
 def kernel() -> Kernel:
     kernel = Kernel()
-    kernel.sampler.update(kernel.now, lambda source: SHARE)  # a shortage begins
+    kernel.sampler.update(kernel.now, lambda source: SHARE)  # an overload begins
     return kernel
 
 
@@ -144,7 +144,7 @@ def test_reset_removes_all_of_an_earlier_flood(kernel: Kernel):
 
 
 class Line:
-    """A guard behind a kernel that thins, before a server that does so much in a second."""
+    """A kernel that samples, a guard, and a server with a limit of messages per second."""
 
     def __init__(self, *, thins: bool = True, strength: int = 1500) -> None:
         self.now = 1000.0
@@ -170,9 +170,9 @@ class Line:
         return thinned is None or port in thinned.ports or self.lot.random() < thinned.part
 
     def passes(self, seconds: float, *senders: tuple[str, int, int]) -> list[float]:
-        """Let hosts send by a port so many a second; gives how much of it was served.
+        """Let hosts send from a port so many per second; return the part that was served.
 
-        To read a message takes ten microseconds, and what there is no room for is lost.
+        To read a message takes ten microseconds; messages without room in the buffer are lost.
         """
         self.read = 0
         served: Counter[tuple[str, int]] = Counter()
@@ -304,7 +304,7 @@ def test_without_a_kernel_filter_the_shares_still_work():
 
 
 def test_sampling_costs_a_forged_address_no_more_than_the_shares():
-    """Somebody who forges its address; what it sends itself gets through as rarely as before."""
+    """A flood in the name of another address: its own messages get through as rarely as before."""
     heard = []
     for thins in (True, False):
         line = Line(thins=thins)

@@ -1,4 +1,4 @@
-"""How often somebody may be wrong."""
+"""Limits on wrong passwords, per user and per source."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_after_a_block_one_attempt_then_a_longer_block(logins: FailedLogins):
 def test_two_wrong_phones_do_not_use_up_the_tries_of_an_office(
     logins: FailedLogins,
 ):
-    """What is not looked at is not counted."""
+    """Answers that are not checked are not counted."""
     now = 0.0
     for _ in range(MAX_FAILURES_OF_USER + 20):
         for username in ("one", "two"):
@@ -79,7 +79,7 @@ def test_two_wrong_phones_do_not_use_up_the_tries_of_an_office(
 
 
 def test_a_source_has_at_most_twenty_tries_per_day():
-    """A guesser who is asked at every chance, with so many users in turn."""
+    """A guesser that tries at every chance, with so many users in turn."""
     for users in range(1, 21):
         logins, tries = FailedLogins(), 0
         for minute in range(24 * 60):
@@ -139,7 +139,7 @@ def test_answers_to_foreign_nonces_are_blocked_after_one(logins: FailedLogins):
         logins.count_unverified_failure(HERE, 0.0)
     assert logins.is_unverified_blocked(HERE, 0.0)
     assert not logins.is_unverified_blocked(THERE, 0.0)
-    assert not logins.is_blocked(HERE, None, 0.0)  # anybody may have sent them
+    assert not logins.is_blocked(HERE, None, 0.0)  # they may be forged
     assert not logins.is_unverified_blocked(HERE, MAX_BLOCK_SECONDS)
 
 

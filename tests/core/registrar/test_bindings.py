@@ -1,4 +1,4 @@
-"""What an address-of-record is bound to (RFC 3261 §10.3, §19.1.4; RFC 3327; RFC 5626 §6)."""
+"""How a REGISTER changes bindings (RFC 3261 §10.3, §19.1.4; RFC 3327; RFC 5626 §6)."""
 
 from dataclasses import replace
 
@@ -187,7 +187,7 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
         ({}, {"cseq": 1}, False),
         ({}, {"flow": FLOW}, False),
         ({}, {"expires_at": 0.0}, False),
-        ({"behind_nat": False}, {}, True),  # as pjsua2 does: it calls itself what its NAT does
+        ({"behind_nat": False}, {}, True),  # as pjsua2 does: it uses the address given by its NAT
         ({"behind_nat": False}, {"call_id": "other"}, False),
         ({"behind_nat": False}, {"contact": "sip:b@198.51.100.7:5060"}, False),
         ({"behind_nat": False, "contact": "sip:b@198.51.100.7"}, {}, False),
@@ -206,7 +206,7 @@ def test_a_new_nat_port_replaces_the_old_binding(old: dict, new: dict, is_moved:
 
 X, Y = "<urn:uuid:x>", "<urn:uuid:y>"
 BY_TCP = Flow("TCP", FLOW.local, ("198.51.100.7", 40_000), 7)
-CAME_BACK = [  # what the old binding and the new one have in common, and not; and how many are left
+CAME_BACK = [  # what is equal and different in the old and new binding, and how many are left
     # RFC 5626 §6: one instance, on its own address, behind NAT, by another transport.
     ({"instance": X}, {"instance": X}, 1),
     ({"instance": X}, {"instance": X, "call_id": "call"}, 1),
@@ -264,7 +264,7 @@ def test_a_phone_that_came_back_is_bound_once(old: dict, new: dict, count: int):
     ],
 )
 def test_one_private_contact_in_two_homes_is_two_phones(old: dict, new: dict, count: int):
-    """RFC 5626 §6: where both say who they are; every home has a 192.168.1.20."""
+    """RFC 5626 §6: phones with instance ids; every home has a 192.168.1.20."""
     contact = "sip:bob@192.168.1.20:5060"
     home = replace(binding(contact, instance=X, behind_nat=True), **old)
     office_flow = FLOW._replace(remote=("203.0.113.5", 40_000))
@@ -301,7 +301,7 @@ def test_contacts_of_one_register_stand_side_by_side(reg_ids: tuple[int, int]):
 
 
 def test_a_delayed_duplicate_brings_no_old_contact_back():
-    """§10.3, step 7: of an instance the order holds whatever the Contact was."""
+    """§10.3, step 7: the order holds for an instance with any Contact."""
     now = binding("sip:new@h", instance=X, cseq=2, flow=ELSEWHERE)
     late = binding("sip:old@h", instance=X, cseq=1)
     with pytest.raises(Refused) as refused:
@@ -382,7 +382,7 @@ ONE_MORE = binding(
 
 
 def test_twenty_contacts_are_bound_and_what_makes_room_counts():
-    """RFC 5393 §5: what goes in the same request, or has expired, makes room."""
+    """RFC 5393 §5: bindings that are removed in the same request, or have expired, make room."""
     assert within_limit(updated_bindings((), FULL, 0.0), FULL, 0.0) == (FULL, ())
     gone = binding("sip:bob@10.0.0.0", call_id="0", cseq=2, expires_at=0.0)
     more = replace(ONE_MORE, call_id="0", cseq=2)

@@ -1,4 +1,4 @@
-"""The location service: what is bound, kept, undone and loaded again (RFC 3261 §10)."""
+"""The location service: bindings are changed, stored, undone and loaded (RFC 3261 §10)."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -135,7 +135,7 @@ def test_a_binding_restored_late_is_swept(location: Location, disk: Disk, clocks
 
 
 def test_the_order_of_requests_holds_during_a_write(location: Location, disk: Disk):
-    """§10.3, step 7: memory is changed first, so a repeat finds what came before it."""
+    """§10.3, step 7: memory is changed first, so the next request sees the change."""
     statuses = []
 
     def meanwhile() -> None:
@@ -152,7 +152,7 @@ def test_the_order_of_requests_holds_during_a_write(location: Location, disk: Di
 def test_a_star_removes_what_is_live_and_heeds_only_that(
     location: Location, disk: Disk, clocks: Clocks
 ):
-    """§10.2.2; an expired binding holds nobody up."""
+    """§10.2.2; an expired binding does not count."""
     location.update(AOR, [binding(expires_at=15.0, cseq=9), binding(CONTACTS[0], call_id="b")])
     clocks.now = 16.0
     location.remove_all(AOR, "call", 1)
@@ -188,7 +188,7 @@ def test_a_sweep_after_a_long_sleep_and_one_after_a_refresh(
 
 
 def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clocks: Clocks):
-    """§7 of what a peer can make grow: one note for each second, however often it registers."""
+    """A bound on memory: one entry per second, for any number of registrations."""
     for cseq in range(1, 500):
         location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
     assert sum(map(len, location._expiring.values())) == 1
@@ -209,7 +209,7 @@ class Someone:
 def test_bindings_that_wait_for_removal_are_not_entered_again(
     location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ):
-    """A closed connection is over, also for those of its users who register meanwhile."""
+    """A closed connection is over, also for its users that register meanwhile."""
     monkeypatch.setattr("sip.core.registrar.location.MAX_REMOVED_AT_ONCE", 1)
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     users = ("ann@example.com", "bea@example.com")
@@ -272,7 +272,7 @@ def test_a_contact_that_cannot_be_removed_on_disk_stays(location: Location, disk
 
 
 def test_a_removed_phone_may_register_again(location: Location):
-    """Its order starts anew: no CSeq is remembered of what isn't bound."""
+    """Its order starts anew: no CSeq is remembered of a removed binding."""
     location.update(AOR, [binding(cseq=5)])
     location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.update(AOR, [binding(cseq=5)])
@@ -378,7 +378,7 @@ def test_equal_texts_of_loaded_bindings_are_stored_once(
 def test_a_row_that_cannot_be_read_is_left_out(
     location: Location, disk: Disk, clocks: Clocks, changes: dict[str, str]
 ):
-    """One bad row keeps nobody else's phone from ringing."""
+    """One bad row does not keep other phones from ringing."""
     location.update(AOR, [binding(), binding(CONTACTS[0])])
     good, bad = disk.rows.values()
     again = Location(disk, clocks, clocks.unix_time)

@@ -74,7 +74,7 @@ def test_a_clock_that_is_set_twice_ends_where_it_began(machine: Machine):
 
 
 def test_a_binding_stored_in_the_future_lasts_as_granted(machine: Machine):
-    """The clock was set while the server was off: nobody can tell by how much."""
+    """The clock was set while the server was off: by how much is not known."""
     machine.binds("sip:bob@192.0.2.9", 3600.0)
     machine.unix -= DAYS
     machine.location = machine.started()

@@ -1,4 +1,4 @@
-"""Which way leads to a phone: its Contact, or the flow that it was seen at (RFC 5626 §5.3)."""
+"""NAT detection: a phone is reached at its Contact, or along its flow (RFC 5626 §5.3)."""
 
 import pytest
 from zone import Zone
@@ -17,7 +17,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
 @pytest.mark.parametrize(
     ("contact", "flow", "via_is_true", "needs"),
     [
-        # Behind NAT the Via is wrong, whatever the Contact says.
+        # Behind NAT the Via is wrong; the Contact does not matter.
         ("sip:b@10.0.0.1", V4, False, True),
         ("sip:b@198.51.100.7:40000", V4, False, True),
         ("sip:b@203.0.113.9", V4, False, True),
@@ -51,7 +51,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@10.0.0.7:5070", V4._replace(remote=("10.0.0.7", 5060)), True, False),
         ("sip:b@10.0.0.8", V4._replace(remote=("10.0.0.7", 5060)), True, True),
         ("sip:b@[fd00::7]", V6._replace(remote=("fd00::7", 1)), True, False),
-        # What no look-up leads to, and a transport that is not spoken here.
+        # Hosts that no look-up finds, and a transport that is not supported.
         ("sip:b@999.1.2.3", V4, True, True),
         ("sip:b@224.0.1.75", V4, True, True),
         ("sip:6cmlnq4d@x7.invalid;transport=ws", V4, True, True),

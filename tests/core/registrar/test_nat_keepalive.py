@@ -32,7 +32,7 @@ def phone(number: int, *, behind_nat: bool = True, transport: str = "UDP") -> Bi
 
 
 def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> list[list[Flow]]:
-    """What is due, step by step."""
+    """Return the flows that are due, step by step."""
     count = round(seconds / step)
     return [list(wheel.due(start + number * step)) for number in range(1, count + 1)]
 

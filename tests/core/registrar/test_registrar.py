@@ -29,7 +29,7 @@ def test_a_too_short_expires_gets_423_with_the_minimum(asked: int):
     ("asked", "granted"), [(3599, None), (3600, 3600), (5999, 5999), (6000, 6000), (9000, 7200)]
 )
 def test_an_hour_is_never_too_brief(asked: int, granted: int | None):
-    """§10.3, step 7: 423 only below one hour, whatever is configured."""
+    """§10.3, step 7: 423 only below one hour, with any configured minimum."""
     strict = Expiry(minimum=6000, maximum=7200, default=7000)
     if granted is not None:
         assert strict.granted(asked) == granted
