@@ -47,13 +47,13 @@ def eve(world: Watched) -> Phone:
 
 
 def call(eve: Phone, method: str = "INVITE", uri: str = f"sip:bob@{REALM}", **more) -> bytes:
-    """What a stranger would send, to be changed."""
+    """Return a request of a stranger, to be changed."""
     more.setdefault("from_uri", STRANGER)
     return eve.request(method, uri, headers=(f"Contact: {eve.contact}",), **more).encode()
 
 
 def statuses(eve: Phone, data: bytes) -> list[int]:
-    """What octets of a stranger are answered with; 100 alone where they are passed on.
+    """Return the statuses of the answers to octets; 100 alone where they are passed on.
 
     An answer copies what was wrong, so it may be one that we would not read.
     """
@@ -64,7 +64,7 @@ def statuses(eve: Phone, data: bytes) -> list[int]:
     return [int(status) for status in heard]
 
 
-# What a parser may trip over
+# Parser faults
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def statuses(eve: Phone, data: bytes) -> list[int]:
     ],
 )
 def test_a_part_that_is_far_too_long_overflows_nothing(bob, eve, pattern: bytes, change: bytes):
-    """Overflows of buffers: a method in CSeq, a branch, a tag, a list that nobody has expected."""
+    """Overflows of buffers: a method in CSeq, a branch, a tag, an endless list."""
     (status,) = statuses(eve, re.sub(pattern, lambda _: change, call(eve), count=1))
     assert status == 100 or 400 <= status < 600
     assert statuses(eve, call(eve, "OPTIONS", f"sip:{SERVER[0]}")) == [200]
@@ -100,7 +100,7 @@ def test_a_part_that_is_far_too_long_overflows_nothing(bob, eve, pattern: bytes,
 
 @pytest.mark.parametrize("name", ["From", "To", "Contact", "Via", "Call-ID", "CSeq", "Diversion"])
 def test_a_part_that_is_empty_or_missing_is_no_fault(bob, eve, name: str):
-    """What is taken for granted and isn't there, as in CVE-2021-33056 (From, To and Diversion)."""
+    """Missing fields that a parser may rely on, as in CVE-2021-33056 (From, To and Diversion)."""
     for value in ("", "<>", '"', "<", ":", ";", ",", "sip:", "<sip:>", "<sip:@>"):
         line = f"{name}: {value}".encode()
         for method in ("INVITE", "REGISTER", "ACK", "CANCEL", "BYE"):
@@ -143,7 +143,7 @@ def test_credentials_that_make_no_sense_are_refused(world, bob, eve, value: str)
     assert bob.hears_nothing()
 
 
-# Who gets in
+# Authentication
 
 
 DIGESTS = {
@@ -228,7 +228,7 @@ def test_a_field_name_with_an_odd_octet_is_unknown(bob, eve, octet: int):
     ],
 )
 def test_reserved_header_fields_are_removed_in_any_spelling(bob, eve, line: str):
-    """Fields that are smuggled past who takes them out, by white space or folds (RFC 3325 §5)."""
+    """Fields that are smuggled past the filter by white space or folds (RFC 3325 §5)."""
     statuses(eve, call(eve).replace(b"Content-Length", f"{line}\r\nContent-Length".encode()))
     assert "identity" not in bob.gets("INVITE").encode().decode().lower()
 
@@ -295,7 +295,7 @@ def test_a_user_cannot_register_or_hang_up_for_another(world, bob, eve):
 
 
 def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
-    """Scans for names: an answer is the same, whoever is asked for."""
+    """Scans for names: an answer is the same for every user."""
     world.phone("carol", registered=False)
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"):
         seen = set()
@@ -311,7 +311,7 @@ def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
         assert len(seen) == 2, method
 
 
-# What is made of little
+# Amplification
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_response_goes_to_the_source_whichever_via_is_sent(world, eve, params:
             eve.inbox.clear()
             world.deliver(answered, eve.address)
             assert len(eve.inbox) + len(world.lost) == 1
-            world.lost.clear()  # to a port of eve's where nobody listens
+            world.lost.clear()  # to a port of eve without a listener
 
 
 def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
@@ -356,7 +356,7 @@ def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
 
 
 def test_requests_of_strangers_leave_no_state(world, bob, eve):
-    """Growth: thousands of requests that nobody goes on with leave nothing behind."""
+    """Growth: thousands of requests without a sequel leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)
     nonces = world.server.proxy.authenticator.nonces
@@ -372,7 +372,7 @@ def test_requests_of_strangers_leave_no_state(world, bob, eve):
 
 
 def test_a_challenge_of_another_is_never_answered_for_a_user(world, bob, eve):
-    """Digest leaks: a callee who challenges gets no digest out of us; only the caller is asked."""
+    """Digest leaks: a callee that challenges gets no digest from us; only the caller is asked."""
     statuses(eve, call(eve))
     invite = bob.gets("INVITE")
     bob.answers(invite, 407, headers=(f'Proxy-Authenticate: Digest realm="{REALM}", nonce="mine"',))

@@ -1,4 +1,4 @@
-"""What a forged address can have sent to somebody else: one datagram, and three octets for one."""
+"""Amplification: a forged address gets one datagram, and three octets for one at most."""
 
 import pytest
 from world import REALM, World
@@ -86,7 +86,7 @@ def test_one_datagram_and_three_octets_come_for_one(world: World, name: str):
 
 @pytest.mark.parametrize("name", ["REGISTER", "OPTIONS", "INVITE as a user"])
 def test_usual_requests_are_answered_in_full(world: World, name: str):
-    """What is left out for the sake of a forged address is left out of no phone's answer."""
+    """Header fields left out for short requests are in the answers to phones."""
     longer = REQUESTS[name].replace(b"\r\n\r\n", b"\r\nUser-Agent: " + b"x" * 100 + b"\r\n\r\n")
     (answer,) = answers(world, longer)
     text = answer.decode()

@@ -7,7 +7,7 @@ import pytest
 
 from sip.control.protocol import control_path
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
-from tests.attacks.thief import Thief
+from tests.attacks.password_guesser import PasswordGuesser
 from tests.wire.programs import until
 from tests.wire.server import Server
 
@@ -16,12 +16,14 @@ pytestmark = pytest.mark.wire
 
 @pytest.fixture
 def thief(server):
-    thief = Thief(server)
+    thief = PasswordGuesser(server)
     yield thief
     thief.close()
 
 
-def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(server: Server, thief: Thief):
+def test_a_ban_outlives_a_restart_and_is_lifted_by_a_command(
+    server: Server, thief: PasswordGuesser
+):
     for number in range(MAX_FAILURES_OF_SOURCE):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
     assert not thief.is_heard()
@@ -61,7 +63,9 @@ def test_networks_of_the_settings_are_never_banned(server, thief):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
 
 
-def test_a_scanner_on_a_connection_is_banned_on_udp_as_well(server: Server, thief: Thief, line):
+def test_a_scanner_on_a_connection_is_banned_on_udp_as_well(
+    server: Server, thief: PasswordGuesser, line
+):
     scanner = line(thief.host)
     scanner.says(scanner.request("OPTIONS", "User-Agent: friendly-scanner"))
     until(lambda: server.does("bans"), "the ban of a scanner")
@@ -82,11 +86,11 @@ def test_a_registered_phone_goes_on_when_its_address_is_banned(server, thief):
     assert thief.guesses("bob", server.password_of("bob")).startswith("SIP/2.0 401 ")
 
 
-# What lifts the wait of one user
+# Lifting the block of one user
 
 
 @pytest.fixture
-def waiting(server, thief) -> Thief:
+def waiting(server, thief) -> PasswordGuesser:
     """A phone of alice that has guessed so often that the right password is not looked at."""
     for _ in range(MAX_FAILURES_OF_USER):
         thief.guesses("alice", "wrong")
@@ -104,7 +108,7 @@ def waiting(server, thief) -> Thief:
     ],
     ids=" ".join,
 )
-def test_a_command_lifts_a_wait(server: Server, waiting: Thief, command: tuple[str, ...]):
+def test_a_command_lifts_a_wait(server: Server, waiting: PasswordGuesser, command: tuple[str, ...]):
     """Of a running server, which notices what is in the file within a second."""
     assert f"alice has to wait after {MAX_FAILURES_OF_USER} wrong passwords" in server.does("bans")
     server.does(*(waiting.host if word == "ADDRESS" else word for word in command))
@@ -118,7 +122,7 @@ def test_a_command_lifts_a_wait(server: Server, waiting: Thief, command: tuple[s
     assert f"registered alice at {waiting.host}" in server.log.read_text()
 
 
-def test_disabling_and_enabling_lifts_a_wait(server: Server, waiting: Thief):
+def test_disabling_and_enabling_lifts_a_wait(server: Server, waiting: PasswordGuesser):
     server.does("users", "disable", "alice")
     server.does("users", "enable", "alice")
     assert server.does("bans") == ""

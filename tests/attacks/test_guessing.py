@@ -1,4 +1,4 @@
-"""Password guessing, as it is done: where it ends, and whom it does not harm."""
+"""Password guessing: where it ends, and that it harms no other phone."""
 
 from world import REALM, World
 
@@ -37,7 +37,7 @@ def looks(world: World) -> list[str]:
 
 
 def test_a_password_of_four_digits_is_not_found(world: World):
-    """Not even when it comes up: after a few tries nobody looks at what comes from there."""
+    """Not even with the right one: after a few attempts none is checked."""
     world.users.add("bob", "0123")
     thief = world.phone("thief", registered=False, host=GUESSER)
     asked = looks(world)
@@ -93,7 +93,7 @@ def test_a_phone_behind_the_guessers_own_address_goes_on(world: World):
 
 
 def test_a_forger_cannot_get_another_address_banned(world: World):
-    """Wrong answers in the name of an office, to nonces that were given to somebody else."""
+    """Wrong answers in the name of an office, to nonces that were given to another address."""
     office = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []

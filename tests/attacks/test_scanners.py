@@ -14,7 +14,7 @@ from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
 
-DISGUISED = Path(__file__).with_name("disguised.py")
+AS_PHONE = Path(__file__).with_name("sipvicious_as_phone.py")
 NOTHING = "found nothing"
 PASSWORD = "0123"
 
@@ -28,7 +28,7 @@ def attacked(server: Server) -> Server:
 
 def scans(server: Server, tool: str, *words: str, hidden: bool = False) -> str:
     """Run a tool from an address of its own to its end; gives all that it prints."""
-    start = [DISGUISED, tool] if hidden else ["-m", f"sipvicious.{tool}"]
+    start = [AS_PHONE, tool] if hidden else ["-m", f"sipvicious.{tool}"]
     done = subprocess.run(
         [sys.executable, *start, "-p", str(server.port), "-b", own_address(), *words],
         capture_output=True,
@@ -66,7 +66,7 @@ def test_a_scanner_that_hides_finds_a_server_of_unknown_make(attacked: Server):
 
 @pytest.mark.parametrize("method", ["REGISTER", "OPTIONS", "INVITE"])
 def test_a_scanner_that_hides_finds_no_user(attacked: Server, method):
-    """100 is answered like all the names that nobody has."""
+    """100 is answered like all names without an account."""
     words = ["-e", "95-105", "--force", "-m", method, "127.0.0.1"]
     assert NOTHING in scans(attacked, "svwar", *words, hidden=True)
 

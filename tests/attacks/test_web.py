@@ -16,7 +16,7 @@ from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
 
-# Every page and every act, those of a user for the one who is there.
+# Every page and every act; those of a user for the existing one.
 PAGES = [
     *["/", "/login", "/users", "/users/new", "/users/1", "/users/1/hashes", "/users/import"],
     *["/users/export.csv", "/audit", "/settings", "/healthz", "/favicon.ico", "/static/admin.css"],
@@ -49,7 +49,7 @@ def attacker(server: Server) -> Attacker:
 
 @pytest.fixture
 def insider(server: Server) -> Attacker:
-    """One with the administrator's cookie: a browser that is made to do what nobody wants."""
+    """One with the administrator's cookie: a browser that is tricked by another page."""
     return Attacker(server).signs_in()
 
 

@@ -123,7 +123,7 @@ def test_a_certificate_that_will_not_do_is_one_sentence(tmp_path, wrong):
 
 
 def test_a_public_unencrypted_admin_warns_at_its_start(tmp_path):
-    """It listens on a machine of its own, which nobody else has a way to."""
+    """It listens on a machine of its own, without a route to it."""
     with closing(Machine("127.0.0.1")) as machine:
         server = Server(tmp_path / "server", "-web.addr", "0.0.0.0:8080", machine=machine)
         server.start()

@@ -8,7 +8,7 @@ from sip.message.message import Response
 
 
 def register(world: World, phone, uri: str, to: str, username: str, realm: str) -> Response:
-    """Register as somebody of some realm, at some address of ours."""
+    """Register as a user of a realm, at a given address of the server."""
     headers = (f"Contact: {phone.contact}",)
     request = phone.request("REGISTER", uri, to=f"<{to}>", headers=headers)
     phone.transmits(request)
@@ -63,7 +63,7 @@ def test_the_user_of_to_is_the_user_of_the_credentials(world: World, to: str, st
 
 
 def test_a_binding_stores_the_id_of_its_account(world: World):
-    """By the account's id: its name may be given to somebody else."""
+    """By the account's id: its name may be given to another user."""
     bob = world.phone("bob")
     account = world.users.find("bob", REALM)
     ((key, row),) = world.bindings.rows.items()

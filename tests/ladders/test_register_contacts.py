@@ -42,7 +42,7 @@ def test_where_the_interval_is_read_from(world: World, contact: str, header, exp
 
 
 def test_a_quoted_instance_is_quoted_again(world: World):
-    """§25.1: nobody closes the quotes of +sip.instance and adds a parameter, or a contact."""
+    """§25.1: the quotes of +sip.instance cannot be closed to add a parameter or a contact."""
     bob = world.phone("bob", registered=False)
     odd = '"<urn:x\\">;expires=1, <sip:evil@203.0.113.9>\\\\"'
     answer = bob.registers(f"{bob.contact};+sip.instance={odd};reg-id=2")
@@ -166,7 +166,7 @@ def test_path_and_call_id_are_bounded(world, more, phrase: str):
 
 
 def test_an_unspecified_contact_is_reached_along_its_flow(world: World):
-    """Nobody is 0.0.0.0, though any machine may bind to it; so such a contact isn't us."""
+    """0.0.0.0 is no host, though any machine may bind to it; so such a contact isn't us."""
     alice = world.phone("alice")
     bob = world.phone("bob", registered=False)
     bob.registers("<sip:bob@0.0.0.0:5060>")

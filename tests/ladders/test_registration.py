@@ -180,7 +180,7 @@ def test_a_step_of_the_wall_clock_neither_loses_nor_keeps_a_binding(world: World
 
 
 def test_refreshing_leaves_no_trail(world: World):
-    """What is remembered of expiry is one second for an address, however often it is refreshed."""
+    """One entry per address-of-record is kept for its expiry, after any number of refreshes."""
     desk, mobile = world.phones("bob", "bob")
     for _ in range(30):
         desk.registers()
@@ -190,7 +190,7 @@ def test_refreshing_leaves_no_trail(world: World):
 
 
 def test_credentials_reach_no_log(world: World, caplog: pytest.LogCaptureFixture):
-    """Neither a password sent in clear, nor a nonce, whatever is wrong with them."""
+    """Neither a password in clear text nor a nonce, in any kind of error."""
     caplog.set_level("DEBUG")
     bob = world.phone("bob", registered=False)
     for value in (

@@ -1,7 +1,7 @@
-"""Tricks of strangers, and of users, who would have us send where they may not (RFC 3261 §16, §26).
+"""Relay abuse: requests that try to make us send to places of their choice (RFC 3261 §16, §26).
 
-What is forwarded goes to a phone of ours or back where it came from; everything else is refused,
-and never by a traceback.
+A request is forwarded to a phone of ours or back to its source; every other one is refused, and
+never by a traceback.
 """
 
 import logging
@@ -18,7 +18,7 @@ US = "192.0.2.1"
 
 @pytest.fixture(autouse=True)
 def nothing_raised(caplog):
-    """Whatever a peer sends, our own faults are none of it."""
+    """No input of a peer causes an error of our own."""
     yield
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -99,7 +99,7 @@ def test_a_user_is_rung_by_every_spelling_of_the_name(world: World, uri: str, he
 
 
 def test_options_through_our_own_routes_is_answered(world: World):
-    """§11.2: phones with an outbound proxy put it first into whatever they ask."""
+    """§11.2: phones with an outbound proxy put its Route first into every request."""
     phone = world.phone("phone", registered=False)
     for headers in (
         (),
@@ -114,7 +114,7 @@ def test_options_through_our_own_routes_is_answered(world: World):
     phone.gets(403)
 
 
-# Who says that he is who
+# Identity
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_user_of_another_realm_calls_with_its_password(world: World):
     dave.gets(407)
 
 
-# What a user can have us do
+# Abuse by users
 
 
 def test_a_contact_that_names_us_is_looked_up_with_any_path(world: World):
@@ -221,7 +221,7 @@ def test_without_enough_breadth_phones_are_tried_in_turns(world: World):
     stranger.gets(200)
 
 
-# What is copied into our own lines
+# Injection into our own lines
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -281,7 +281,7 @@ def test_no_contact_parameter_injects_a_line_or_a_contact(world: World, params: 
 
 
 def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, caplog):
-    """Whoever reads it sees no line that a stranger wrote, and no octet that breaks it."""
+    """The log has no line that a stranger wrote, and no octet that breaks a line."""
     caplog.set_level(logging.INFO)
     phone = world.phone("phone", registered=False)
     phone.sends("INVITE", "sip:a%0aroot%1b[2J%ff\u00e9@example.com", from_uri=STRANGER)

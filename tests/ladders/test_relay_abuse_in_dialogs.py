@@ -1,4 +1,4 @@
-"""What a signed Record-Route opens, and for whom (RFC 3261 §16.6, §26; RFC 5626 §5.3)."""
+"""Abuse of signed Record-Routes within dialogs (RFC 3261 §16.6, §26; RFC 5626 §5.3)."""
 
 import logging
 
@@ -10,7 +10,7 @@ STRANGER = "sip:x@elsewhere.org"
 
 @pytest.fixture(autouse=True)
 def nothing_raised(caplog):
-    """Whatever a peer sends, our own faults are none of it."""
+    """No input of a peer causes an error of our own."""
     yield
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -97,7 +97,7 @@ def test_a_target_that_names_us_is_looked_up_not_sent_to_us(world: World):
         assert bob.gets("INFO").uri_text == f"sip:bob@{bob.address[0]}:5060"
         alice.sends_within("ACK", here)
         assert bob.gets("ACK").uri_text == f"sip:bob@{bob.address[0]}:5060"
-    here.target = carol.aor  # somebody else: that is another request, and needs a password
+    here.target = carol.aor  # another user: that is a new request, and needs a password
     alice.sends_within("INFO", here)
     alice.gets(407)
     here.target = f"sip:nobody@{REALM}"
@@ -120,7 +120,7 @@ def test_a_caller_with_our_name_as_contact_is_reached_by_flow(world: World):
 
 
 def test_a_callee_elsewhere_gets_a_ticket_for_its_own_flow(world: World):
-    """A Contact elsewhere is meant, but nobody there has shown a password."""
+    """A Contact elsewhere is used, but its host has shown no password."""
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
     third = world.phone("third", registered=False, host="198.51.100.9")
     bob.registers("<sip:third@198.51.100.9>")
