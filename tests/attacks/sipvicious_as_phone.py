@@ -1,6 +1,6 @@
 """A tool of SIPVicious that calls itself a phone.
 
-    python sipvicious_as_phone.py svcrack ARGUMENTS
+python sipvicious_as_phone.py svcrack ARGUMENTS
 """
 
 import importlib
