@@ -136,7 +136,7 @@ class Dispatcher:
             return
         user_agent = request.value("user-agent")
         if user_agent and is_scanner(user_agent):
-            self._guard.meet_scanner(upstream.flow, user_agent)
+            self._guard.scanner_seen(upstream.flow, user_agent)
             return  # no answer: a scanner does not find a server that is silent
         if self.pending >= MAX_HANDLERS - RESERVED_HANDLERS and not self._is_admitted(
             request, upstream
@@ -163,7 +163,7 @@ class Dispatcher:
         finally:
             self.pending -= 1
             if upstream.is_verified:
-                self._guard.prove(upstream.flow.remote)
+                self._guard.mark_verified(upstream.flow.remote)
 
     def handle_ack(self, request: Request, flow: Flow) -> None:
         """Pass on the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
@@ -218,7 +218,7 @@ class Dispatcher:
         """
         is_known = (
             request.method == "REGISTER"
-            or self._guard.is_proven(upstream.flow.remote)
+            or self._guard.is_verified(upstream.flow.remote)
             or self._proxy.is_within_dialog(request)
         )
         return self.pending < (MAX_HANDLERS if is_known else MAX_HANDLERS - RESERVED_HANDLERS)

@@ -12,7 +12,7 @@ from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
 from sip.core.domains import Domains
-from sip.core.guard.guard import MAX_PROVEN, Guard
+from sip.core.guard.guard import MAX_VERIFIED, Guard
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.proxy.trunk_table import Trunks
@@ -111,7 +111,7 @@ class SipServer:
             clock,
             unix_clock,
             config.guard_trusted,
-            self.location.is_reached_from,
+            self.location.is_registered_from_network,
             self.transports.set_packet_filter,
             self.bus,
         )
@@ -176,7 +176,7 @@ class SipServer:
         self.layer.start(self.dispatcher)
         bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
         bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
-        bus.listen(BansChanged, lambda event: self.guard.know(event.bans, event.trusted))
+        bus.listen(BansChanged, lambda event: self.guard.load_bans(event.bans, event.trusted))
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self._peaks = PeakDetector()
         self._timers: list[Any] = []
@@ -191,7 +191,7 @@ class SipServer:
         self.proxy.calls_from_outside = config.sip_calls_from_outside
         self.proxy.calls_to_outside = config.sip_calls_to_outside
         self.proxy.follow_redirects = config.sip_follow_redirects
-        self.guard.trust(config.guard_trusted)
+        self.guard.set_trusted(config.guard_trusted)
         self.trunks.set(config.sip_trunk)
         self.resolve_gateways()
 
@@ -211,7 +211,7 @@ class SipServer:
             if start:
                 gevent.sleep(0.001)  # sleep(0) would not poll the sockets
             some = accounts[start : start + ACCOUNTS_AT_ONCE]
-            self.location.drop_accounts(some, self.config.sip_realm)
+            self.location.remove_accounts(some, self.config.sip_realm)
 
     # Running
 
@@ -244,9 +244,9 @@ class SipServer:
             rows = self.bindings.load(self.unix_clock())
             while rows:
                 loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
-                if len(rows) < MAX_PROVEN + BINDINGS_AT_ONCE:  # more than it can remember
+                if len(rows) < MAX_VERIFIED + BINDINGS_AT_ONCE:  # more than it can remember
                     for binding in loaded:
-                        self.guard.prove(binding.flow.remote)
+                        self.guard.mark_verified(binding.flow.remote)
                 del rows[:BINDINGS_AT_ONCE]  # the rows that are read next take its memory
                 gevent.sleep(0.001)  # sleep(0) would not poll the sockets
         self.dispatcher.finish_loading()
@@ -293,7 +293,7 @@ class SipServer:
         self.local_addresses.clear_cache()
         self.tcp.close_expired(self.clock())
         self.guard.sweep()
-        self.proxy.strangers.sweep()
+        self.proxy.call_limits.sweep()
         self.trim_memory()
         try:
             self.location.follow_unix_clock()

@@ -2,7 +2,7 @@
 
 from bottle import Bottle, HTTPError
 
-from sip.core.guard.guard import Wait
+from sip.core.guard.guard import BlockedLogin
 from sip.operator_values import parse_network
 from sip.store.audit import Act
 from webadmin.context import Answer, Site, typed
@@ -12,12 +12,12 @@ from webadmin.users import way_back
 MAX_SHOWN = 200
 
 
-def all_waits(site: Site) -> list[Wait]:
+def all_waits(site: Site) -> list[BlockedLogin]:
     """List who has to wait, users with an account first, without those of banned addresses."""
-    waits = [wait for wait in site.guard.waits() if not wait.is_banned]
+    waits = [wait for wait in site.guard.blocked_logins() if not wait.is_banned]
     realms = site.users.realms()
 
-    def is_nobody(wait: Wait) -> bool:
+    def is_nobody(wait: BlockedLogin) -> bool:
         return all(site.users.find(wait.username, realm) is None for realm in realms)
 
     return sorted(waits, key=is_nobody)

@@ -47,8 +47,8 @@ class Phones(Protocol):
     def __len__(self) -> int:
         """How many addresses-of-record have a phone."""
 
-    def drop(self, aor: str, contact: str, flow: str) -> None:
-        """Let go of one contact.  Blocks until that is kept."""
+    def remove_contact(self, aor: str, contact: str, flow: str) -> None:
+        """Remove one contact.  Blocks until that is stored."""
 
 
 class Advice(NamedTuple):

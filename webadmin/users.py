@@ -53,7 +53,7 @@ def mount(app: Bottle, site: Site) -> None:
             user=entry,
             settings=phone_settings(site.config, site.listening(), entry.username, entry.realm),
             **way_back(),
-            waits=[wait for wait in site.guard.waits() if wait.username == entry.username],
+            waits=[wait for wait in site.guard.blocked_logins() if wait.username == entry.username],
             refusals=site.refusals.of_user(
                 full_name(entry.username, entry.realm), entry.username, entry.realm
             ),
@@ -75,7 +75,7 @@ def mount(app: Bottle, site: Site) -> None:
             here=lambda **changes: _link_to(question, **changes),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
-            waiting={wait.username for wait in site.guard.waits()},
+            waiting={wait.username for wait in site.guard.blocked_logins()},
         )
 
     @app.get("/users/new")  # type: ignore[untyped-decorator]
@@ -204,7 +204,7 @@ def mount(app: Bottle, site: Site) -> None:
         def let_go(user: Entry) -> None:
             for each in user.contacts:
                 if each.key == contact:
-                    site.phones.drop(each.aor, each.contact, each.flow)
+                    site.phones.remove_contact(each.aor, each.contact, each.flow)
 
         said = "The contact is gone until the phone registers again."
         return act(number, Act.PHONE_DROPPED, let_go, said)

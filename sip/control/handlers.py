@@ -19,7 +19,7 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
             network = parse_network(str(address)) if address else None
         except ValueError as error:
             raise Refusal(str(error)) from None
-        banned = [wait.address for wait in guard.waits() if wait.is_banned]
+        banned = [wait.address for wait in guard.blocked_logins() if wait.is_banned]
         # An account of an earlier version may be stored decomposed.
         lifted = guard.forgive({user, normalize("NFD", user)}, network)
         if not lifted:
@@ -31,6 +31,6 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
 
     def waits(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """List the blocked logins."""
-        return {"waits": [wait._asdict() for wait in guard.waits()]}
+        return {"waits": [wait._asdict() for wait in guard.blocked_logins()]}
 
     return {"forgive": forgive, "waits": waits}

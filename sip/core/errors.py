@@ -1,4 +1,4 @@
-"""How a handler says no: an exception that becomes a response, and a cause for people."""
+"""The exceptions by which a handler refuses a request, with a status and a cause."""
 
 from typing import NamedTuple
 
@@ -6,23 +6,23 @@ Fields = tuple[tuple[str, str], ...]
 
 
 def printable(text: str) -> str:
-    """Make text fit for a line of the log: no control characters, no octets that are no UTF-8."""
+    """Make text safe for a log line: replace control characters and octets outside UTF-8."""
     return "".join([character if character.isprintable() else "?" for character in text])
 
 
 class Cause(NamedTuple):
-    """Why, for the operator: what happened, as a clause; what to do, as whole sentences or ""."""
+    """Why a request was refused, for the operator: a clause; and what to do, in sentences or ""."""
 
     text: str
     cure: str = ""
 
 
 class Refused(Exception):
-    """A request is answered with `status` instead of being served.
+    """The request is refused with `status`.
 
-    `reason` is the phrase that the peer sees, None for the usual one.  `cause` says in plain words
-    why, for the log and the pages, and `cure` what to do about it; peers don't get to see them.
-    `extra` are header fields of the response as (name, value).
+    `reason` is the reason phrase of the response, None for the standard one.  `cause` says why, for
+    the log and the pages, and `cure` what to do; neither is sent to the peer.  `extra` are header
+    fields of the response, as (name, value).
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Refused(Exception):
 
 
 class Challenged(Refused):
-    """The request needs credentials: answered once, statelessly (§22.1, §26.3.2.4).
+    """The request needs credentials: challenged once, statelessly (§22.1, §26.3.2.4).
 
-    `cause` is empty where nothing was wrong yet: the first request of a phone has no credentials.
-    `is_refusal` says that something was wrong with them, but for a stale nonce, which the phone
-    mends by itself; `is_verified` that the nonce was made for the address that answered it, so that
-    address is not forged.
+    `cause` is empty if nothing was wrong: the first request of a phone has no credentials.
+    `is_refusal` says that the credentials were wrong; a stale nonce does not count, for the phone
+    repeats the request by itself.  `is_verified` says that the nonce was made for the source
+    address, so that address is not forged.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from sip.transaction.upstream import Upstream
 
 
 def answer_options(request: Request, upstream: Upstream, unix_now: float) -> None:
-    """Say what is served here.  Raises Refused for what is required or sent and not understood."""
+    """Answer with what this server supports.  Raises Refused (420, 415), see `uas`."""
     check_required(request)
     check_content(request)
     extra = (

@@ -1,4 +1,7 @@
-"""Answers to whoever has not shown to be where it seems to be (RFC 3261 §26.1.5)."""
+"""Stateless responses to unverified sources, bounded against amplification (RFC 3261 §26.1.5).
+
+By UDP at most MAX_OCTETS_PER_OCTET bytes are sent for each byte received.
+"""
 
 from sip.core.errors import Fields
 from sip.message.message import Message, Request, Response, make_response
@@ -6,27 +9,28 @@ from sip.monitor.metrics import DROPPED_TOO_SHORT
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
 
-# Octets that go out for one that came.
-MOST_OCTETS_FOR_ONE = 3
+# Bytes sent by UDP for each byte received.
+MAX_OCTETS_PER_OCTET = 3
 _CHALLENGES = (401, 407)
-# Characters of header fields beyond which our stamp in the Via and the first lines don't matter.
-_USUAL = 200
+# Characters of header fields from which on our received and rport in the Via, and the first lines,
+# are small enough to neglect.
+_LONG_ENOUGH = 200
 
 
 def respond_statelessly(
     request: Request, upstream: Upstream, status: int, extra: Fields, reason: str | None = None
 ) -> None:
-    """Answer without memory (§8.2.7), and by UDP with three octets for one at most.
+    """Send a response without a transaction (§8.2.7); by UDP within MAX_OCTETS_PER_OCTET.
 
-    The address may be forged, and we would send where somebody else aims.  What is too much is left
-    out from the end, the second algorithm of a challenge first.  A request so short that its
-    challenge doesn't fit at all is no phone's, and hears nothing.
+    The address may be forged, and then the response hits its owner.  Header fields of `extra` that
+    do not fit are left out from the end, the second algorithm of a challenge first.  A request that
+    is too short even for one challenge is not from a phone, and is dropped.
     """
     layer = upstream.layer
     tag = layer.stateless_tag(request)
     response = make_response(request, status, reason, to_tag=tag, extra=extra)
     if extra and not upstream.flow.source_is_verified and not _is_ample(request, response):
-        too_much = _octets_beyond(MOST_OCTETS_FOR_ONE, request, response, upstream.flow)
+        too_much = _octets_beyond(MAX_OCTETS_PER_OCTET, request, response, upstream.flow)
         if too_much > 0:
             while extra and too_much > 0:
                 too_much -= len(": \r\n".join(extra[-1]))
@@ -39,19 +43,19 @@ def respond_statelessly(
 
 
 def _is_ample(request: Request, response: Response) -> bool:
-    """Tell quickly of a phone's request, some 400 octets, that it is long enough by far."""
+    """Return True if the response surely fits; a quick test for a phone's request of 400 bytes."""
     came = sum(map(len, request.lines))
-    return came > _USUAL and sum(map(len, response.lines)) < 2 * came
+    return came > _LONG_ENOUGH and sum(map(len, response.lines)) < 2 * came
 
 
 def _octets_beyond(most: int, request: Request, response: Response, flow: Flow) -> int:
-    """How many octets of a response are beyond `most` for each of its request, as that came."""
+    """Return how many octets a response has beyond `most` per octet of the request as received."""
     host, port = flow.remote
-    stamp = len(f";received={host};rport={port}")  # is ours, at most
+    stamp = len(f";received={host};rport={port}")  # added by us to the Via, at most
     came = len(f"{request.method} {request.uri_text} SIP/2.0") + _octets(request) - stamp
     return len(f"SIP/2.0 {response.status} {response.reason}") + _octets(response) - most * came
 
 
 def _octets(message: Message) -> int:
-    """The octets of a message but for its first line; a few less than there are, but in ASCII."""
+    """Return the octets of a message without its first line; outside ASCII a few too few."""
     return sum(map(len, message.lines)) + 2 * len(message.lines) + 4 + len(message.body)

@@ -1,4 +1,4 @@
-"""Checks and header fields of requests that this server answers itself (RFC 3261 §8.2)."""
+"""Checks and header fields for requests that this server answers itself (RFC 3261 §8.2)."""
 
 from email.utils import formatdate
 from functools import lru_cache
@@ -9,26 +9,26 @@ from sip.message.message import Request
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
-# The body that a request to the server itself may have; it is not looked into.
+# The body type that a request to the server itself may have; the body is not read.
 ACCEPTED = "application/sdp"
 
 
-@lru_cache(maxsize=1)  # written once a second
+@lru_cache(maxsize=1)  # formatted once per second
 def sip_date(unix_second: int) -> str:
-    """The value of Date (§20.17)."""
+    """Return the value of Date (§20.17)."""
     return formatdate(unix_second, usegmt=True)
 
 
 def check_required(request: Request) -> None:
-    """§8.2.2.3: refuse what is required and not understood.  Raises Refused (420)."""
+    """Refuse unknown option tags in Require (§8.2.2.3).  Raises Refused (420)."""
     unknown = [tag for tag in request.values("require") if tag.lower() not in SUPPORTED]
     if unknown:
         extra = (("Unsupported", ", ".join(unknown)),)
-        raise Refused(420, f"requires {', '.join(unknown)[:80]}", extra=extra)
+        raise Refused(420, f"unsupported Require: {', '.join(unknown)[:80]}", extra=extra)
 
 
 def check_content(request: Request) -> None:
-    """§8.2.3: refuse a body that is meant for us and not understood.  Raises Refused (415)."""
+    """Refuse a body of an unknown type that is not optional (§8.2.3).  Raises Refused (415)."""
     is_counted = "content-length" in request.present
     if not request.body or (not is_counted and is_padding(request.body)):
         return
@@ -38,8 +38,8 @@ def check_content(request: Request) -> None:
     if "handling=optional" in disposition or (content_type, encoding) == (ACCEPTED, "identity"):
         return
     extra = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"))
-    raise Refused(415, f"has a body of the type {content_type[:40] or '?'}", extra=extra)
+    raise Refused(415, f"unsupported body of type {content_type[:40] or '?'}", extra=extra)
 
 
-# What the server itself serves, as its address says when it is asked (§11.2, §21.4.6).
+# The Allow of the server itself, for OPTIONS and 405 (§11.2, §21.4.6).
 OWN_METHODS = "ACK, CANCEL, OPTIONS, REGISTER"

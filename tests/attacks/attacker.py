@@ -1,4 +1,4 @@
-"""Somebody who means ill, with a plain socket to the web admin."""
+"""An attacker with a plain socket to the web admin."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ OURS = "Sec-Fetch-Site: same-origin"
 
 
 class Attacker:
-    """Sends octets, and reads whatever comes back to its end."""
+    """Sends octets, and reads the answers to their end."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -12,7 +12,7 @@ FIRST_RATE = 2000  # requests a second
 QUICKER = 1.25  # from one step to the next
 SECONDS = 1.0  # of each step
 MOST_RATE = 50_000  # more than one asker in Python can do
-ANSWERED = 0.97  # what is less is too much
+ANSWERED = 0.97  # with fewer answers the rate is too high
 
 
 def capacity(server: Server, kind: str) -> int:

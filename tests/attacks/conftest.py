@@ -1,4 +1,4 @@
-"""Fixtures of the attacks: the server as its users start it, and who attacks it."""
+"""Fixtures of the attacks: the server as its users start it, and floods."""
 
 import random
 import signal

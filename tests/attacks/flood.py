@@ -25,7 +25,7 @@ def message(kind: str, host: str, port: int) -> bytes:
         return os.urandom(random.randint(20, 400))
     unique = os.urandom(6).hex()
     user = f"nobody{random.randrange(10_000)}"
-    if kind == "call":  # somebody
+    if kind == "call":  # to a user that exists
         kind, user = "INVITE", f"callee{random.randrange(50):02}"
     uri = f"sip:{user}@{DOMAIN}" if kind == "INVITE" else f"sip:{DOMAIN}"
     body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n" if kind == "INVITE" else b""

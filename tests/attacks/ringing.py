@@ -32,7 +32,7 @@ def response(request: bytes, status: bytes, method: bytes) -> bytes:
 
 
 def answers(request: bytes, *, rings: bool) -> list[bytes]:
-    """What such a phone says to a request."""
+    """Return the responses of such a phone to a request."""
     method = request.partition(b" ")[0]
     if method == b"INVITE":
         return [response(request, b"180 Ringing" if rings else b"486 Busy Here", method)]

@@ -47,13 +47,13 @@ def eve(world: Watched) -> Phone:
 
 
 def call(eve: Phone, method: str = "INVITE", uri: str = f"sip:bob@{REALM}", **more) -> bytes:
-    """What a stranger would send, to be changed."""
+    """Return a request of a stranger, to be changed."""
     more.setdefault("from_uri", STRANGER)
     return eve.request(method, uri, headers=(f"Contact: {eve.contact}",), **more).encode()
 
 
 def statuses(eve: Phone, data: bytes) -> list[int]:
-    """What octets of a stranger are answered with; 100 alone where they are passed on.
+    """Return the statuses of the answers to octets; 100 alone where they are passed on.
 
     An answer copies what was wrong, so it may be one that we would not read.
     """
@@ -64,7 +64,7 @@ def statuses(eve: Phone, data: bytes) -> list[int]:
     return [int(status) for status in heard]
 
 
-# What a parser may trip over
+# Parser faults
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def statuses(eve: Phone, data: bytes) -> list[int]:
     ],
 )
 def test_a_part_that_is_far_too_long_overflows_nothing(bob, eve, pattern: bytes, change: bytes):
-    """Overflows of buffers: a method in CSeq, a branch, a tag, a list that nobody has expected."""
+    """Overflows of buffers: a method in CSeq, a branch, a tag, an endless list."""
     (status,) = statuses(eve, re.sub(pattern, lambda _: change, call(eve), count=1))
     assert status == 100 or 400 <= status < 600
     assert statuses(eve, call(eve, "OPTIONS", f"sip:{SERVER[0]}")) == [200]
@@ -100,7 +100,7 @@ def test_a_part_that_is_far_too_long_overflows_nothing(bob, eve, pattern: bytes,
 
 @pytest.mark.parametrize("name", ["From", "To", "Contact", "Via", "Call-ID", "CSeq", "Diversion"])
 def test_a_part_that_is_empty_or_missing_is_no_fault(bob, eve, name: str):
-    """What is taken for granted and isn't there, as in CVE-2021-33056 (From, To and Diversion)."""
+    """Missing fields that a parser may rely on, as in CVE-2021-33056 (From, To and Diversion)."""
     for value in ("", "<>", '"', "<", ":", ";", ",", "sip:", "<sip:>", "<sip:@>"):
         line = f"{name}: {value}".encode()
         for method in ("INVITE", "REGISTER", "ACK", "CANCEL", "BYE"):
@@ -143,7 +143,7 @@ def test_credentials_that_make_no_sense_are_refused(world, bob, eve, value: str)
     assert bob.hears_nothing()
 
 
-# Who gets in
+# Authentication
 
 
 DIGESTS = {
@@ -202,7 +202,7 @@ def test_a_digest_serves_once_and_only_where_it_was_asked_for(world, bob, eve):
     "method", ["INVITE", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "invite", "X"]
 )
 @pytest.mark.parametrize("tag", ["", "pretended"])
-def test_no_method_is_passed_on_in_a_users_name_without_his_password(bob, eve, method, tag):
+def test_no_method_is_forwarded_in_a_users_name_without_password(bob, eve, method, tag):
     """Spoofing, as in CVE-2021-37624 (MESSAGE): nor by a tag that pretends to be in a dialog."""
     to = f"<{bob.aor}>" + (f";tag={tag}" if tag else "")
     for name in ("alice", "bob", "nobody"):
@@ -212,7 +212,7 @@ def test_no_method_is_passed_on_in_a_users_name_without_his_password(bob, eve, m
 
 
 @pytest.mark.parametrize("octet", [*range(9), 11, 12, *range(14, 32), 0x7F, 0x85, 0xA0, 0xFF])
-def test_a_name_with_another_octet_before_its_colon_is_no_known_name(bob, eve, octet: int):
+def test_a_field_name_with_an_odd_octet_is_unknown(bob, eve, octet: int):
     """Two readings of one message, as in CVE-2016-9938: no other may see a To there."""
     data = call(eve).replace(b"\r\n\r\n", b"\r\nTo" + bytes([octet]) + b": <sip:x@y>;tag=1\r\n\r\n")
     assert statuses(eve, data) == [400]
@@ -227,8 +227,8 @@ def test_a_name_with_another_octet_before_its_colon_is_no_known_name(bob, eve, o
         "X: y\r\nP-Asserted-Identity  \t : <tel:+1>",
     ],
 )
-def test_what_only_we_may_say_is_taken_out_however_it_is_spelled(bob, eve, line: str):
-    """Fields that are smuggled past who takes them out, by white space or folds (RFC 3325 §5)."""
+def test_reserved_header_fields_are_removed_in_any_spelling(bob, eve, line: str):
+    """Fields that are smuggled past the filter by white space or folds (RFC 3325 §5)."""
     statuses(eve, call(eve).replace(b"Content-Length", f"{line}\r\nContent-Length".encode()))
     assert "identity" not in bob.gets("INVITE").encode().decode().lower()
 
@@ -267,7 +267,7 @@ def test_nothing_in_an_address_becomes_a_field_or_ends_a_name(bob, eve, uri: str
     ],
 )
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "ACK", "BYE"])
-def test_nobody_is_relayed_to_a_place_of_his_choice(world, bob, eve, method, uri, lines):
+def test_no_request_is_relayed_to_an_address_of_its_choice(world, bob, eve, method, uri, lines):
     """Toll fraud and open relays: by an address, a Route, a maddr, a false ticket."""
     more = f"{lines}\r\nContent-Length" if lines else "Content-Length"
     for to in (f"<{bob.aor}>", f"<{bob.aor}>;tag=x"):
@@ -277,7 +277,7 @@ def test_nobody_is_relayed_to_a_place_of_his_choice(world, bob, eve, method, uri
     assert not [name for name, _ in world.zone.asked if name != REALM]
 
 
-def test_nobody_registers_for_another_or_ends_anothers_call(world, bob, eve):
+def test_a_user_cannot_register_or_hang_up_for_another(world, bob, eve):
     """Hijacks: with a password of his own, and with what a call says of itself."""
     mallory = world.phone("mallory")
     for contact in (mallory.contact, "*"):
@@ -294,8 +294,8 @@ def test_nobody_registers_for_another_or_ends_anothers_call(world, bob, eve):
     assert bob.hears_nothing()
 
 
-def test_strangers_do_not_learn_who_has_an_account(bob, eve, world):
-    """Scans for names: an answer is the same, whoever is asked for."""
+def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
+    """Scans for names: an answer is the same for every user."""
     world.phone("carol", registered=False)
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"):
         seen = set()
@@ -311,7 +311,7 @@ def test_strangers_do_not_learn_who_has_an_account(bob, eve, world):
         assert len(seen) == 2, method
 
 
-# What is made of little
+# Amplification
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_an_answer_to_a_forged_address_is_one_and_small(world, eve, method: str,
 @pytest.mark.parametrize(
     "params", ["maddr=203.0.113.9", "received=203.0.113.9;rport=9", "rport=9;ttl=255"]
 )
-def test_an_answer_goes_to_its_source_whatever_a_via_says(world, eve, params: str):
+def test_a_response_goes_to_the_source_whichever_via_is_sent(world, eve, params: str):
     """Reflection by the Via: the host is always the one that it came from (RFC 3261 §18.2.2)."""
     for host in ("198.51.100.7", "203.0.113.9", "victim.org"):
         via = f"Via: SIP/2.0/UDP {host};branch=z9hG4bK{host};{params}\r".encode()
@@ -340,10 +340,10 @@ def test_an_answer_goes_to_its_source_whatever_a_via_says(world, eve, params: st
             eve.inbox.clear()
             world.deliver(answered, eve.address)
             assert len(eve.inbox) + len(world.lost) == 1
-            world.lost.clear()  # to a port of eve's where nobody listens
+            world.lost.clear()  # to a port of eve without a listener
 
 
-def test_users_who_lead_to_each_other_multiply_nothing(world, eve):
+def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
     """Amplification by forks that loop (RFC 5393 §3): twenty contacts each, all users here."""
     phones = [world.phone(f"user{number}", registered=False) for number in range(10)]
     for phone in phones:
@@ -355,8 +355,8 @@ def test_users_who_lead_to_each_other_multiply_nothing(world, eve):
     assert world.sent - before < 20
 
 
-def test_what_strangers_send_is_not_remembered(world, bob, eve):
-    """Growth: thousands of requests that nobody goes on with leave nothing behind."""
+def test_requests_of_strangers_leave_no_state(world, bob, eve):
+    """Growth: thousands of requests without a sequel leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)
     nonces = world.server.proxy.authenticator.nonces
@@ -372,7 +372,7 @@ def test_what_strangers_send_is_not_remembered(world, bob, eve):
 
 
 def test_a_challenge_of_another_is_never_answered_for_a_user(world, bob, eve):
-    """Digest leaks: a callee who challenges gets no digest out of us; only the caller is asked."""
+    """Digest leaks: a callee that challenges gets no digest from us; only the caller is asked."""
     statuses(eve, call(eve))
     invite = bob.gets("INVITE")
     bob.answers(invite, 407, headers=(f'Proxy-Authenticate: Digest realm="{REALM}", nonce="mine"',))
@@ -407,7 +407,7 @@ def running(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.wire
-def test_no_path_leads_out_of_the_files_that_are_for_everybody(running: Server):
+def test_no_path_leads_out_of_the_public_files(running: Server):
     """Traversal: by dots, by their escapes, once or twice, by a backslash, from the root."""
     web = http.client.HTTPConnection("127.0.0.1", running.web_port, timeout=10)
     up = ("..", "%2e%2e", "..%2f..", "%252e%252e", "..\\..", "....//", "/", "%00", ".")
@@ -425,7 +425,7 @@ def test_no_path_leads_out_of_the_files_that_are_for_everybody(running: Server):
 
 
 @pytest.mark.wire
-def test_connections_that_say_nothing_take_nobody_elses_place(running: Server):
+def test_silent_connections_take_no_place_of_others(running: Server):
     """Exhaustion by connections, as in AST-2016-005: from one address, and nothing on them."""
     host = own_address()
     with contextlib.ExitStack() as silent:

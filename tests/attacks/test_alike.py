@@ -19,14 +19,14 @@ ROUNDS = 300
 
 @pytest.fixture
 def stranger(world: World):
-    """Somebody from outside; bob exists and is not registered, nobody doesn't."""
+    """A stranger; bob exists and is not registered, nob does not exist."""
     world.users.add("bob", "secret")
     world.users.add("off", "secret").enabled = False
     return world.phone("thief", registered=False, host=THIEF)
 
 
 def asks(stranger, method: str, username: str, as_user: bool = False, password: str = ""):
-    """What somebody hears who asks for a user, or as one."""
+    """Return the answer to a request for a user, or as a user."""
     aor = f"sip:{username}@{REALM}"
     uri = f"sip:{REALM}" if method == "REGISTER" else (f"sip:alice@{REALM}" if as_user else aor)
     from_uri = aor if as_user or method == "REGISTER" else STRANGER
@@ -62,8 +62,8 @@ def without_what_differs(response, username: str) -> str:
         ("BYE", False, ""),
     ],
 )
-def test_a_user_who_exists_is_answered_like_one_who_does_not(stranger, method, as_user, password):
-    """Status and header fields, whatever is asked; a disabled user is no exception."""
+def test_a_known_user_is_answered_like_an_unknown_one(stranger, method, as_user, password):
+    """Status and header fields of any request; a disabled user is no exception."""
     heard = {
         without_what_differs(asks(stranger, method, name, as_user, password), name)
         for name in ("bob", "nob", "off")
@@ -77,7 +77,7 @@ def test_a_user_who_exists_is_answered_like_one_who_does_not(stranger, method, a
 def test_the_answer_takes_the_same_time(stranger, method, password):
     """CPU time of this process, whose other half is the same for both; turn by turn."""
     world = stranger.world
-    world.server.guard.trust([ip_network(THIEF)])  # so each answer is looked at
+    world.server.guard.set_trusted([ip_network(THIEF)])  # so each answer is looked at
     spent: dict[str, list[float]] = {"bob": [], "nob": []}
     for number in range(2 * ROUNDS):
         name = ("bob", "nob")[number % 2]
@@ -89,7 +89,7 @@ def test_the_answer_takes_the_same_time(stranger, method, password):
 
 
 def test_the_time_would_tell_if_there_were_something_to_tell(stranger, monkeypatch):
-    """The measure is fine enough: half a millisecond more for those who exist shows."""
+    """The measure is fine enough: half a millisecond more for existing users shows."""
     find = stranger.world.users.find
 
     def slow(username: str, realm: str):

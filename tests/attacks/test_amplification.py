@@ -1,4 +1,4 @@
-"""What a forged address can have sent to somebody else: one datagram, and three octets for one."""
+"""Amplification: a forged address gets one datagram, and three octets for one at most."""
 
 import pytest
 from world import REALM, World
@@ -88,20 +88,20 @@ def test_one_datagram_and_three_octets_come_for_one(world: World, name: str):
 
 @pytest.mark.parametrize("name", ["REGISTER", "OPTIONS", "INVITE as a user"])
 def test_usual_requests_are_answered_in_full(world: World, name: str):
-    """What is left out for the sake of a forged address is left out of no phone's answer."""
+    """Header fields left out for short requests are in the answers to phones."""
     longer = REQUESTS[name].replace(b"\r\n\r\n", b"\r\nUser-Agent: " + b"x" * 100 + b"\r\n\r\n")
     (answer,) = answers(world, longer)
     text = answer.decode()
     assert "algorithm=SHA-256" in text if "Authenticate" in text else "\r\nDate: " in text
 
 
-def test_what_is_left_of_a_short_challenge_can_be_answered(world: World):
+def test_a_shortened_challenge_can_be_answered(world: World):
     (answer,) = answers(world, REQUESTS["the shortest REGISTER"])
     assert answer.count(b"WWW-Authenticate") == 1
     assert b"algorithm=MD5" in answer
 
 
-def test_a_long_realm_is_told_to_nobody_who_asks_in_a_word():
+def test_a_long_realm_is_not_sent_to_a_tiny_request():
     """A challenge of several hundred octets, for a request of a hundred."""
     world = World(settings={"sip_realm": "r" * 250})
     assert answers(world, REQUESTS["the shortest REGISTER"]) == []

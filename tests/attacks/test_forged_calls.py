@@ -1,4 +1,4 @@
-"""What a call in another's name sends there, when it reaches a phone that is at home.
+"""Messages that a call with a forged source address sends there, if a phone rings.
 
 All of it has to be sent: each provisional response (RFC 3261 §17.2.1), a failure until it is
 acknowledged or 32 s are over (timers G and H), a 2xx as often as the phone repeats it (§13.3.1.4).
@@ -13,7 +13,7 @@ from sip.message.message import Request, parse
 from sip.transaction.machine import T1, T2, TIMEOUT, TIMER_C
 
 VICTIM = ("203.0.113.9", 5060)
-# When a message goes out that nobody acknowledges: at once, then after T1, twice T1, … up to T2.
+# When a message without an acknowledgement is sent: at once, then after T1, twice T1, … up to T2.
 REPEATED = [0.0, *accumulate([T1, 2 * T1, 4 * T1, *[T2] * 7])]
 
 
@@ -31,7 +31,7 @@ def forged(world: World, bob: Phone) -> tuple[bytes, Request]:
 
 
 def statuses(world: World) -> list[str]:
-    """What has gone to VICTIM: each status, and method, in order."""
+    """Return the statuses and methods sent to VICTIM, in order."""
     messages = [parse(data) for data in world.lost]
     return [str(getattr(each, "status", "")) or each.method for each in messages]
 
@@ -77,7 +77,7 @@ def test_a_phone_that_answers_makes_it_what_the_phone_sends(world: World, bob: P
     assert 28 < factor(world, call) < 30
 
 
-def test_what_does_not_ring_is_answered_once(world: World, bob: Phone, monkeypatch):
+def test_a_call_that_does_not_ring_is_answered_once(world: World, bob: Phone, monkeypatch):
     """Beyond the bound of calls from outside there is one datagram for one, as for all else."""
     monkeypatch.setattr("sip.core.guard.call_limits.MAX_CALLS_FOR_USER", 1)
     _, invite = forged(world, bob)

@@ -1,8 +1,8 @@
-"""Password guessing, as it is done: where it ends, and whom it does not harm."""
+"""Password guessing: where it ends, and that it harms no other phone."""
 
 from world import REALM, World
 
-from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.message.message import parse
 from sip.monitor.events import Banned
 
@@ -38,13 +38,13 @@ def looks(world: World) -> list[str]:
 
 
 def test_a_password_of_four_digits_is_not_found(world: World):
-    """Not even when it comes up: after a few tries nobody looks at what comes from there."""
+    """Not even with the right one: after a few attempts none is checked."""
     world.users.add("bob", "0123")
     thief = world.phone("thief", registered=False, host=GUESSER)
     asked = looks(world)
     heard = guesses(thief, PASSWORDS[:400])
     assert set(heard) == {401}
-    assert asked == ["bob"] * TRIES_OF_USER
+    assert asked == ["bob"] * MAX_FAILURES_OF_USER
 
 
 def test_guessing_by_calls_is_the_same_guessing(world: World):
@@ -53,15 +53,15 @@ def test_guessing_by_calls_is_the_same_guessing(world: World):
     asked = looks(world)
     heard = guesses(thief, PASSWORDS[:10]) + guesses(thief, PASSWORDS[:200], method="INVITE")
     assert set(heard) == {401, 407}
-    assert len(asked) == TRIES_OF_USER
+    assert len(asked) == MAX_FAILURES_OF_USER
 
 
-def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, caplog):
+def test_a_guesser_of_many_users_is_banned_and_gets_no_answer(world: World, caplog):
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []
     world.server.bus.listen(Banned, bans.append)
     statuses = [guesses(thief, ["1234"], f"user{number}")[0] for number in range(40)]
-    assert statuses == [401] * TRIES_OF_SOURCE + [None] * (40 - TRIES_OF_SOURCE)
+    assert statuses == [401] * MAX_FAILURES_OF_SOURCE + [None] * (40 - MAX_FAILURES_OF_SOURCE)
     (ban,) = bans
     assert ban.network == GUESSER
     assert sum("banned" in record.getMessage() for record in caplog.records) == 1
@@ -70,7 +70,7 @@ def test_who_tries_many_users_is_banned_and_hears_nothing_more(world: World, cap
     assert guesses(thief, ["1234"], "user99") == [401]
 
 
-def test_the_user_is_let_in_elsewhere_meanwhile_and_by_the_phone_that_is_registered(world: World):
+def test_a_blocked_login_does_not_block_other_addresses(world: World):
     bob = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
     guesses(thief, PASSWORDS[:50])
@@ -90,11 +90,11 @@ def test_a_phone_behind_the_guessers_own_address_goes_on(world: World):
     assert bob.registers().status == 200
     asked = looks(world)
     assert guesses(thief, PASSWORDS[:50]) == [401] * 50
-    assert len(asked) <= TRIES_OF_USER
+    assert len(asked) <= MAX_FAILURES_OF_USER
 
 
-def test_nobody_gets_an_address_banned_that_is_not_his(world: World):
-    """Wrong answers in the name of an office, to nonces that were given to somebody else."""
+def test_a_forger_cannot_get_another_address_banned(world: World):
+    """Wrong answers in the name of an office, to nonces that were given to another address."""
     office = world.phone("bob", host="198.51.100.7")
     thief = world.phone("thief", registered=False, host=GUESSER)
     bans = []
@@ -129,7 +129,7 @@ def test_answers_to_nonces_of_ones_own_making_are_no_way_to_ask(world: World):
     assert stale == [False, False]
 
 
-def test_a_scanner_is_not_answered_whatever_it_asks(world: World):
+def test_a_scanner_gets_no_answer_to_any_method(world: World):
     scanner = world.phone("thief", registered=False, host=GUESSER)
     bob = world.phone("bob")
     world.passes(64, step=1.0)  # its registration is an old story

@@ -22,7 +22,7 @@ FLOODS = [(1, 0.99), (200, 0.95)]
 
 
 def memory_mb(server: Server) -> float:
-    """What the server holds of the machine's memory."""
+    """Return the resident memory of the server, in MB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 

@@ -1,4 +1,4 @@
-"""Strangers who call everybody: phones ring on, and what that takes comes back."""
+"""Strangers that call all users: phones ring on, and the memory comes back."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ LATER = 10
 
 @pytest.fixture
 def phones(server: Server, sipp) -> Iterator[Callable[[str], None]]:
-    """Fifty users at one address, who all do the same with each call: `rings` or `is-busy`."""
+    """Fifty users at one address that all do the same with each call: `rings` or `is-busy`."""
     with ExitStack() as started:
 
         def register(does: str) -> None:
@@ -72,7 +72,7 @@ def takes(server: Server, flood, addresses: int, seconds: float) -> tuple[float,
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("addresses", "left"), [(1, MEMORY_MB), (200, LEFT_MB)])
 def test_calls_that_ring_on_end_by_themselves(server, flood, phones, addresses, left):
-    """RFC 3261 §16.6, timer C: nobody cancels a call whose caller never was."""
+    """RFC 3261 §16.6, timer C: no CANCEL arrives for a call with a forged caller."""
     phones("rings")
     _, kept = takes(server, flood, addresses, RINGS_ON + IS_OVER)
     assert kept < left

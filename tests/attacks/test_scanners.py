@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from sip.cli.main import VERSION
-from sip.core.guard.password_limits import ANSWERS_OF_TRY, TRIES_OF_USER
+from sip.core.guard.password_limits import ANSWERS_PER_ATTEMPT, MAX_FAILURES_OF_USER
 from tests.wire.programs import REPOSITORY, own_address
 from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
 
-DISGUISED = Path(__file__).with_name("disguised.py")
+AS_PHONE = Path(__file__).with_name("sipvicious_as_phone.py")
 NOTHING = "found nothing"
 PASSWORD = "0123"
 
@@ -28,7 +28,7 @@ def attacked(server: Server) -> Server:
 
 def scans(server: Server, tool: str, *words: str, hidden: bool = False) -> str:
     """Run a tool from an address of its own to its end; gives all that it prints."""
-    start = [DISGUISED, tool] if hidden else ["-m", f"sipvicious.{tool}"]
+    start = [AS_PHONE, tool] if hidden else ["-m", f"sipvicious.{tool}"]
     done = subprocess.run(
         [sys.executable, *start, "-p", str(server.port), "-b", own_address(), *words],
         capture_output=True,
@@ -50,7 +50,7 @@ def scans(server: Server, tool: str, *words: str, hidden: bool = False) -> str:
         ("svcrack", ["-u", "100", "-r", "100-150", "-z", "4", "127.0.0.1"]),
     ],
 )
-def test_who_says_that_it_is_a_scanner_finds_no_server(attacked: Server, tool, words):
+def test_a_scanner_by_its_user_agent_finds_no_server(attacked: Server, tool, words):
     said = scans(attacked, tool, *words)
     assert NOTHING in said
     assert not attacked.does("bans")
@@ -66,7 +66,7 @@ def test_a_scanner_that_hides_finds_a_server_of_unknown_make(attacked: Server):
 
 @pytest.mark.parametrize("method", ["REGISTER", "OPTIONS", "INVITE"])
 def test_a_scanner_that_hides_finds_no_user(attacked: Server, method):
-    """100 is answered like all the names that nobody has."""
+    """100 is answered like all names without an account."""
     words = ["-e", "95-105", "--force", "-m", method, "127.0.0.1"]
     assert NOTHING in scans(attacked, "svwar", *words, hidden=True)
 
@@ -78,7 +78,7 @@ def test_a_guesser_that_hides_finds_no_password_of_four_digits(attacked: Server)
     assert PASSWORD not in said
     assert NOTHING in said
     log = attacked.log.read_text()
-    assert log.count("wrong password for 100") == ANSWERS_OF_TRY + TRIES_OF_USER - 1
+    assert log.count("wrong password for 100") == ANSWERS_PER_ATTEMPT + MAX_FAILURES_OF_USER - 1
 
 
 def test_the_guesser_would_find_it_among_the_first_tries(attacked: Server):

@@ -16,7 +16,7 @@ from tests.wire.server import Server
 
 pytestmark = pytest.mark.wire
 
-# Every page and every act, those of a user for the one who is there.
+# Every page and every act; those of a user for the existing one.
 PAGES = [
     *["/", "/login", "/users", "/users/new", "/users/1", "/users/1/hashes", "/users/import"],
     *["/users/export.csv", "/audit", "/settings", "/healthz", "/favicon.ico", "/static/admin.css"],
@@ -49,7 +49,7 @@ def attacker(server: Server) -> Attacker:
 
 @pytest.fixture
 def insider(server: Server) -> Attacker:
-    """One with the administrator's cookie: a browser that is made to do what nobody wants."""
+    """One with the administrator's cookie: a browser that is tricked by another page."""
     return Attacker(server).signs_in()
 
 
@@ -70,7 +70,7 @@ def test_no_page_knows_another_verb(insider, server, method):
     assert accounts(server) == before
 
 
-def test_what_acts_is_posted_and_nothing_else_acts(insider, server):
+def test_only_a_post_changes_anything(insider, server):
     before = accounts(server)
     for path in ACTS:
         assert statuses(insider.asks("GET", path)) == [405], path
@@ -161,14 +161,14 @@ SMUGGLED = "GET /users/1/hashes HTTP/1.1\r\nHost: pbx.test\r\n\r\n"
         ["\x0bContent-Length: 0"],
     ],
 )
-def test_what_two_servers_could_read_in_two_ways_is_the_last_thing_read(insider, fields):
+def test_a_smuggled_second_request_is_never_read(insider, fields):
     """RFC 9112 §6.3, §11.2: a proxy before us may see one request there where we saw two."""
     heard = insider.sends(insider.head("POST", "/login", *fields), SMUGGLED.encode())
     assert len(statuses(heard)) == 1, heard
     assert statuses(heard)[0] in (400, 411)
 
 
-def test_a_body_that_nobody_wanted_is_no_request(insider):
+def test_an_unexpected_body_is_not_read_as_a_request(insider):
     head = insider.head("GET", "/healthz", f"Content-Length: {len(SMUGGLED)}")
     assert statuses(insider.sends(head, SMUGGLED.encode())) == [200]
 
@@ -285,7 +285,7 @@ def test_the_command_ends_every_session_at_once(server):
     assert "(command line)" in admin.reads("/audit")
 
 
-def test_what_is_in_the_file_opens_no_page(server, attacker):
+def test_secrets_of_the_database_file_open_no_page(server, attacker):
     """A stolen database: token hashes and an argon2 hash, and no audit entry that says more."""
     admin = Admin(server)
     assert admin.signs_in(PASSWORD)
@@ -322,7 +322,7 @@ def registers_nastily(server: Server) -> None:
         assert line.hears_status() == 200
 
 
-def test_what_a_phone_says_of_itself_is_no_html(server, insider):
+def test_text_from_a_phone_is_escaped_in_html(server, insider):
     registers_nastily(server)
     for path in ("/", "/users", "/users/1", "/users?q=alice", "/audit"):
         page = insider.asks("GET", path)
@@ -343,7 +343,7 @@ def test_no_cell_of_an_export_is_a_formula(insider):
     assert not re.search(r'(^|,)"?[=+\-@]', export.partition("\r\n\r\n")[2], re.MULTILINE)
 
 
-def test_slow_peers_shut_nobody_out(server, attacker):
+def test_slow_peers_do_not_lock_others_out(server, attacker):
     """Slowloris: heads, bodies and answers that never end, from one address and from several."""
     body = attacker.head("POST", "/login", FORM, OURS, "Content-Length: 9")
     pieces = [b"GET / HTTP/1.1\r\nX: ", b"", body]

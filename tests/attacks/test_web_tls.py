@@ -60,7 +60,7 @@ def test_tls_is_served_and_plain_http_is_told_so(secured):
     assert "HTTPS" in server.log.read_text()
 
 
-def test_a_new_certificate_is_taken_without_a_restart_and_a_broken_one_is_not(secured, tmp_path):
+def test_reload_takes_a_new_certificate_and_refuses_a_broken_one(secured, tmp_path):
     """SIGHUP, as a program that renews certificates sends it."""
     server, trust = secured
     key = tmp_path / "key.pem"
@@ -89,7 +89,7 @@ def test_a_new_certificate_is_taken_without_a_restart_and_a_broken_one_is_not(se
     server.has_no_traceback()
 
 
-def test_handshakes_that_hang_keep_nobody_waiting(secured):
+def test_hanging_handshakes_do_not_delay_others(secured):
     server, trust = secured
     attacker = Attacker(server)
     with ExitStack() as held:
@@ -122,8 +122,8 @@ def test_a_certificate_that_will_not_do_is_one_sentence(tmp_path, wrong):
     server.has_no_traceback()
 
 
-def test_a_server_that_others_can_reach_says_at_its_start_that_it_is_not_encrypted(tmp_path):
-    """It listens on a machine of its own, which nobody else has a way to."""
+def test_a_public_unencrypted_admin_warns_at_its_start(tmp_path):
+    """It listens on a machine of its own, without a route to it."""
     with closing(Machine("127.0.0.1")) as machine:
         server = Server(tmp_path / "server", "-web.addr", "0.0.0.0:8080", machine=machine)
         server.start()

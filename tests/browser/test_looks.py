@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from sip.core.guard.password_limits import TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
-from tests.attacks.thief import Thief
+from tests.attacks.password_guesser import PasswordGuesser
 from tests.browser.conftest import PASSWORD
 from tests.wire.server import Server
 
@@ -40,10 +40,10 @@ def populated(server: Server) -> Server:
     with Database(str(server.database)) as database:
         bans = Bans(database)
         for address in ("192.0.2.7", "2001:db8:aaaa:bbbb::/64"):
-            bans.keep(Ban(address, f"guessed passwords, the last for {LONG}", now, now + 600, 1))
+            bans.keep(Ban(address, f"guessed passwords, last user {LONG}", now, now + 600, 1))
         bans.trust("2001:db8:ffff::/48")
-    with closing(Thief(server)) as thief:
-        for _ in range(TRIES_OF_USER):
+    with closing(PasswordGuesser(server)) as thief:
+        for _ in range(MAX_FAILURES_OF_USER):
             thief.guesses("alice", "wrong")
         for user in (LONG, "+4930123456789", *(f"none{number}" for number in range(5))):
             thief.guesses(user, "wrong")

@@ -25,7 +25,7 @@ from sip.control.protocol import (
 )
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard.guard import Guard
-from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.monitor.events import Bus
 from sip.store.audit import Audit
 from sip.store.database import Database
@@ -258,8 +258,8 @@ def guard(serve, database) -> Guard:
     )
     server = ControlServer(control_path(database), control_handlers(guard))
     server.start()
-    for number in range(TRIES_OF_USER):
-        guard.wrong(HERE, "alice", is_ours=True, answer=str(number))
+    for number in range(MAX_FAILURES_OF_USER):
+        guard.login_failed(HERE, "alice", nonce_is_ours=True, answer=str(number))
     yield guard
     server.stop()
 
@@ -277,7 +277,7 @@ def command(database, ask, capsys):
 
 def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
     assert command("forgive", "alice") == (0, f"alice may try again from {HERE}\n", "")
-    assert guard.waits() == []
+    assert guard.blocked_logins() == []
     with Database(database) as opened:
         (entry,) = Audit(opened).entries("bans")
     assert (entry.act, entry.about) == ("wait lifted", "alice")
@@ -286,10 +286,10 @@ def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
 @pytest.mark.parametrize("stored", ["j\u00f6rg", "jo\u0308rg"])
 @pytest.mark.parametrize("typed", ["j\u00f6rg", "jo\u0308rg"])
 def test_forgive_takes_a_name_in_either_form(command, guard, stored, typed):
-    for _ in range(TRIES_OF_USER):
-        guard.wrong(HERE, stored, is_ours=True)
+    for _ in range(MAX_FAILURES_OF_USER):
+        guard.login_failed(HERE, stored, nonce_is_ours=True)
     assert command("forgive", typed)[0] == 0
-    assert stored not in [wait.username for wait in guard.waits()]
+    assert stored not in [wait.username for wait in guard.blocked_logins()]
 
 
 def test_forgive_takes_an_address_or_a_network(command, guard):
@@ -298,12 +298,12 @@ def test_forgive_takes_an_address_or_a_network(command, guard):
     assert "alice has no wrong passwords from 198.51.100.0/24 to forgive" in err
     assert "is no address or network" in command("forgive", "alice", "everywhere")[2]
     assert command("forgive", "alice", HERE)[0] == 0
-    assert guard.waits() == []
+    assert guard.blocked_logins() == []
 
 
 def test_forgive_says_that_the_whole_address_is_banned(command, guard):
-    for number in range(TRIES_OF_SOURCE):
-        guard.wrong(HERE, f"user{number}", is_ours=True)
+    for number in range(MAX_FAILURES_OF_SOURCE):
+        guard.login_failed(HERE, f"user{number}", nonce_is_ours=True)
     _, out, _ = command("forgive", "alice")
     assert out == f"{HERE} is banned as a whole: `bans remove {HERE}` lifts that\n"
 
@@ -326,4 +326,4 @@ def test_bans_lists_the_blocked_logins_of_the_running_server(command, guard):
     address, until, reason = out.rstrip("\n").split("\t")
     assert (code, err, address) == (0, "", HERE)
     assert until.startswith("until 20")
-    assert reason == f"alice has to wait after {TRIES_OF_USER} wrong passwords"
+    assert reason == f"alice has to wait after {MAX_FAILURES_OF_USER} wrong passwords"

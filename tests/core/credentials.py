@@ -1,4 +1,4 @@
-"""An authenticator on a turned clock, and answers to its challenges, right and wrong."""
+"""An authenticator on a turned clock, with right and wrong answers to its challenges."""
 
 import hashlib
 import itertools
@@ -65,7 +65,7 @@ class Bench:
         return message
 
     def digest(self, method: str = "REGISTER", password: str = "secret", **changes: str) -> str:
-        """A right answer, but for what is changed on purpose; "-" leaves a parameter out."""
+        """Return right credentials with some parameters changed; "-" leaves a parameter out."""
         params = {
             "username": "bob",
             "realm": REALM,

@@ -67,7 +67,7 @@ class Place:
         """Let go of all that bob has bound."""
         account = self.world.users.find("bob", REALM)
         assert account is not None
-        self.world.server.location.drop_accounts([account], REALM)
+        self.world.server.location.remove_accounts([account], REALM)
 
     def answer(self, request: Request) -> str:
         """Credentials of bob that are right for a request."""

@@ -18,7 +18,7 @@ def bound(response: Response) -> dict[str, str]:
 
 
 def asks(phone: Phone, uri: str, to: str, *headers: str, **more) -> Response:
-    """A REGISTER with whatever is in it; a challenge to it is answered."""
+    """Send a REGISTER with these fields, answer a challenge, and return the response."""
     request = phone.request("REGISTER", uri, to=f"<{to}>", headers=headers, **more)
     phone.transmits(request)
     answer = phone.takes()
@@ -41,7 +41,7 @@ def asks_exactly(phone: Phone, call_id: str, cseq: int, *headers: str) -> Respon
 
 
 def fetched(phone: Phone) -> dict[str, str]:
-    """What is bound now."""
+    """Return the current bindings, by a query."""
     return bound(asks(phone, f"sip:{REALM}", phone.aor))
 
 
@@ -72,7 +72,7 @@ def test_what_is_required_is_looked_at_before_who_asks(world: World):
 
 
 def test_who_asks_is_looked_at_before_what_for(world: World):
-    """§10.3, steps 3 to 5: a stranger learns nothing of who may be registered where."""
+    """§10.3, steps 3 to 5: a stranger learns nothing about accounts."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
     for to, status in ((f"sip:alice@{REALM}", 403), ("sip:bob@nowhere.org", 404)):
@@ -140,6 +140,7 @@ def test_a_star_goes_alone_and_with_zero(world: World, headers: tuple[str, ...],
     bob = world.phone("bob")
     assert asks(bob, f"sip:{REALM}", bob.aor, *headers).status == status
     assert len(fetched(bob)) == (status != 200)
+    assert len(world.bindings.rows) == (status != 200)
 
 
 def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
@@ -353,7 +354,7 @@ def test_a_repeat_is_answered_and_not_served_again(world: World):
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):
-    """RFC 3327 §5.3: so it learns that somebody has put himself on the way."""
+    """RFC 3327 §5.3: so it learns of a proxy on the way."""
     bob = world.phone("bob", registered=False)
     for headers in ((), ("Supported: gruu, outbound",), ("Require: path",)):
         answer = asks(

@@ -9,7 +9,7 @@ from ladders.carrying import exchanged, talks
 from world import REALM, Phone, TcpPhone, World
 
 from sip.core.registrar.bindings import MAX_CONTACTS
-from sip.core.registrar.location import CLOSED_AT_ONCE
+from sip.core.registrar.location import MAX_REMOVED_AT_ONCE
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
 
@@ -239,7 +239,7 @@ def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
         alice.contact.strip("<>"),
         desk.contact.strip("<>"),
     }
-    assert world.server.location.is_reached_from("192.0.2.50", "bob", REALM)
+    assert world.server.location.is_registered_from_network("192.0.2.50", "bob", REALM)
 
 
 def test_a_connection_that_is_found_closed_is_the_same(world: World):
@@ -291,16 +291,16 @@ def test_a_restart_loads_no_phone_that_its_connection_alone_led_to(world: World)
     assert bound(world) == [listening.contact.strip("<>")]
     assert len(world.bindings.rows) == 1
     location = world.server.location
-    assert location.is_reached_from("192.0.2.50", "bob", REALM)
-    assert not location.is_reached_from("192.0.2.51", "bob", REALM)
+    assert location.is_registered_from_network("192.0.2.50", "bob", REALM)
+    assert not location.is_registered_from_network("192.0.2.51", "bob", REALM)
     world.passes(3601, step=100)
-    assert not location.is_reached_from("192.0.2.50", "bob", REALM)
+    assert not location.is_registered_from_network("192.0.2.50", "bob", REALM)
 
 
 def test_a_gateway_with_a_thousand_users_is_removed_in_pieces(world: World):
     """One connection may carry them all, and timers and sockets have their turn between."""
     gateway = own_port(world, "line-0")
-    for number in range(CLOSED_AT_ONCE + 100):
+    for number in range(MAX_REMOVED_AT_ONCE + 100):
         gateway.name = f"line-{number}"
         gateway.aor = f"sip:{gateway.name}@{REALM}"
         if number:

@@ -194,7 +194,7 @@ def test_nothing_is_remembered_of_calls_that_are_over(world: World):
     for number in range(5):
         is_refused(stranger(world, f"203.0.113.{number}"), bob)
     world.server.sweep()
-    assert len(world.server.proxy.strangers._unheard) == 5
+    assert len(world.server.proxy.call_limits._unacknowledged) == 5
     world.passes(33, step=0.5)
     world.server.sweep()
-    assert not world.server.proxy.strangers._unheard
+    assert not world.server.proxy.call_limits._unacknowledged

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 from world import REALM, World
 
-from sip.core.guard.password_limits import FIRST_WAIT, TRIES_OF_USER
+from sip.core.guard.password_limits import FIRST_BLOCK_SECONDS, MAX_FAILURES_OF_USER
 from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
@@ -54,7 +54,7 @@ def test_a_phone_that_answers_each_challenge_has_made_one_typo(world: World):
         answer = bob.gets(401)
         nonces.add(answer.value("www-authenticate"))
     assert len(nonces) == 1  # no other than it had, so most phones stop after the first
-    for _ in range(TRIES_OF_USER - 2):
+    for _ in range(MAX_FAILURES_OF_USER - 2):
         assert tries(bob, "wrong").status == 401
     assert tries(bob, "secret").status == 200
 
@@ -76,7 +76,7 @@ def test_a_wrong_answer_that_is_repeated_is_one_try(world: World):
 def test_what_the_operator_does_lifts_a_wait_at_once(world: World, how: str):
     """Or the phone would go on hearing 401 to its right password, for ten minutes and more."""
     bob = world.phone("bob", registered=False)
-    for _ in range(TRIES_OF_USER):
+    for _ in range(MAX_FAILURES_OF_USER):
         tries(bob, "wrong")
     assert tries(bob, "secret").status == 401
     guard, account = world.server.guard, world.users.find("bob", REALM)
@@ -84,7 +84,7 @@ def test_what_the_operator_does_lifts_a_wait_at_once(world: World, how: str):
         case "password" | "enabled":
             world.bus.publish(CredentialsChanged([account]))
         case "address":
-            guard.know([], [bob.address[0]])
+            guard.load_bans([], [bob.address[0]])
         case "network":
             guard.forgive({"bob"}, ip_network("192.0.2.0/24"))
         case "user":
@@ -118,7 +118,7 @@ def disabled(world: World):
 
 def has_to_wait(world: World):
     bob = world.phone("bob", registered=False)
-    for _ in range(TRIES_OF_USER + 1):
+    for _ in range(MAX_FAILURES_OF_USER + 1):
         tries(bob, "wrong")
 
 
@@ -318,7 +318,7 @@ def test_many_new_phones_are_summed_up(world: World, caplog):
 def test_a_wait_ends_by_itself(world: World):
     bob = world.phone("bob", registered=False)
     has_to_wait(world)
-    (wait,) = world.server.guard.waits()
-    assert (wait.username, wait.tries) == ("bob", TRIES_OF_USER)
-    world.passes(FIRST_WAIT + 1, step=10.0)
+    (wait,) = world.server.guard.blocked_logins()
+    assert (wait.username, wait.tries) == ("bob", MAX_FAILURES_OF_USER)
+    world.passes(FIRST_BLOCK_SECONDS + 1, step=10.0)
     assert tries(bob, "secret").status == 200

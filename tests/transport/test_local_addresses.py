@@ -4,6 +4,8 @@ import errno
 import socket
 
 import pytest
+from carriers import MemorySocket
+from world import World
 
 from sip.monitor.events import Bus
 from sip.transport.local_addresses import LocalAddresses
@@ -54,3 +56,17 @@ def test_a_local_address_is_cached_while_descriptors_are_short(monkeypatch):
         assert transports._local_host_towards(peer, is_ipv6=False) == ours
         with pytest.raises(OSError, match="Too many"):
             transports._local_host_towards(("127.0.0.10", 5060), is_ipv6=False)
+
+
+def test_which_addresses_are_this_machine():
+    """Its own and its names; not those that any machine may bind to, nor what is no address."""
+    transports = Transports(lambda: 0.0, ("Sip.Example.NET", None))
+    transports.add(MemorySocket(World(), ("192.0.2.1", 5060)))
+    wildcard = MemorySocket(World(), ("0.0.0.0", 5060))
+    wildcard.is_wildcard = True
+    transports.add(wildcard)
+    is_own = LocalAddresses(transports)
+    for host in ("192.0.2.1", "127.0.0.1", "localhost", "sip.example.net"):
+        assert is_own(host), host
+    for host in ("0.0.0.0", "::", "224.0.1.75", "255.255.255.255", "999.1.2.3", "203.0.113.9", "x"):
+        assert not is_own(host), host

@@ -45,7 +45,7 @@ class Phones:
     def __len__(self) -> int:
         return self.online
 
-    def drop(self, aor: str, contact: str, flow: str) -> None:
+    def remove_contact(self, aor: str, contact: str, flow: str) -> None:
         self.dropped.append((aor, contact, flow))
 
 

@@ -10,7 +10,7 @@ from tests.webadmin.conftest import REALM
 @pytest.fixture
 def banned(site) -> Ban:
     now = int(site.clock())
-    ban = Ban("192.0.2.66", "guessed passwords, the last for <b>alice</b>", now - 120, now + 480, 2)
+    ban = Ban("192.0.2.66", "guessed passwords, last user <b>alice</b>", now - 120, now + 480, 2)
     site.bans.keep(ban)
     return ban
 
@@ -18,7 +18,7 @@ def banned(site) -> Ban:
 def test_the_page_says_who_is_banned_and_why_and_for_how_long(browser, banned):
     page = browser.get("/bans")
     words = page.words
-    assert "192.0.2.66 guessed passwords, the last for <b>alice</b> 2 min ago 8 min 2 " in words
+    assert "192.0.2.66 guessed passwords, last user <b>alice</b> 2 min ago 8 min 2 " in words
     assert "<b>alice" not in page.text  # a peer has chosen that name
 
 

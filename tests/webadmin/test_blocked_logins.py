@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sip.core.guard.guard import Guard
-from sip.core.guard.password_limits import TRIES_OF_SOURCE, TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.monitor.events import Bus, Refused, Sender
 from sip.monitor.refusals import Refusals
 from tests.webadmin.conftest import REALM
@@ -22,13 +22,13 @@ def running(site, clock):
     site.refusals = Refusals()
 
 
-def guesses(site, username: str, address: str = HERE, times: int = TRIES_OF_USER) -> None:
+def guesses(site, username: str, address: str = HERE, times: int = MAX_FAILURES_OF_USER) -> None:
     for _ in range(times):
-        site.guard.wrong(address, username, is_ours=True)
+        site.guard.login_failed(address, username, nonce_is_ours=True)
 
 
 def is_asked(site, username: str, address: str = HERE) -> bool:
-    return site.guard.is_asked(address, username, REALM, is_ours=True)
+    return site.guard.may_try_password(address, username, REALM, nonce_is_ours=True)
 
 
 def refuses(site, user: str = "alice", method: str = "REGISTER", **changes) -> None:
@@ -47,7 +47,7 @@ def test_bans_lists_users_who_have_to_wait(browser, site):
     site.users.add("alice", "secret")
     guesses(site, "alice")
     guesses(site, "<b>nobody</b>", THERE)
-    guesses(site, "bob", times=TRIES_OF_USER - 1)  # who has a try left
+    guesses(site, "bob", times=MAX_FAILURES_OF_USER - 1)  # who has a try left
     page = browser.get("/bans")
     assert f"alice {HERE} 5 10 min Lift the wait" in page.words
     assert page.words.index("alice") < page.words.index("<b>nobody</b>")  # who has an account
@@ -102,7 +102,7 @@ def test_a_banned_address_is_told_on_the_page_of_a_user(browser, site):
     """Its own wait may be over, or have never begun; the button for the address is elsewhere."""
     number = site.users.add("alice", "secret").id
     guesses(site, "alice", times=1)
-    for other in range(TRIES_OF_SOURCE):
+    for other in range(MAX_FAILURES_OF_SOURCE):
         guesses(site, f"user{other}", times=1)
     words = browser.get(f"/users/{number}").words
     assert "The whole address is banned: lift that under Bans" in words

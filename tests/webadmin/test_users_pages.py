@@ -212,7 +212,7 @@ def test_a_phone_that_cannot_be_dropped_is_said_so(browser, site, bound, monkeyp
     bound(alice)
     page = browser.get(f"/users/{alice.id}").text
     (key,) = re.findall(r'name="contact" value="([^"]+)"', page)
-    monkeypatch.setattr(site.phones, "drop", fails)
+    monkeypatch.setattr(site.phones, "remove_contact", fails)
     answer = browser.post(f"/users/{alice.id}/drop", contact=key)
     assert answer.status == 503
     assert "make room and try again" in answer.words

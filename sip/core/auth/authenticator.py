@@ -1,4 +1,4 @@
-"""Who is asking: credentials against accounts (RFC 3261 §22, RFC 7616, RFC 8760)."""
+"""Digest authentication of requests against accounts (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from sip.message.uri import Uri, parse_uri
 
 
 class Account(Protocol):
-    """What is known of a user here: names, and the HA1s of RFC 7616 §3.4.2, None where unknown."""
+    """A local account: its names, and its HA1s of RFC 7616 §3.4.2 (None: not stored)."""
 
     @property
     def id(self) -> int: ...
@@ -34,31 +34,32 @@ class Account(Protocol):
 
 
 class Accounts(Protocol):
-    """Where accounts are looked up; never waits."""
+    """The accounts, by name; never waits."""
 
     def find(self, username: str, realm: str) -> Account | None:
-        """Return the account of this name, enabled or not.
+        """Return the account of this name, enabled or not; None if there is none.
 
-        Else it is the account of the same name in NFC, or of the same telephone number.
+        The same name in NFC, or the same telephone number in another spelling, is found too.
         """
 
     def offers(self, realm: str, algorithm: str) -> bool:
-        """Tell whether every enabled account of the realm has the HA1 for an algorithm."""
+        """Return True if every enabled account of the realm has the HA1 for an algorithm."""
 
 
 _HA1 = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_256"}
-# Phones that give up at a challenge they do not know, wherever it stands, against RFC 8760 §2.4:
-# baresip on libre before 3.11, which Debian 12 and Ubuntu 22.04 ship.  They are offered MD5 alone.
-_KNOWS_MD5_ALONE = re.compile(r"baresip v?(?:[0-2]\.|3\.(?:[0-9]|10)\b)", re.IGNORECASE)
-# Credentials for our realm that are looked into, of one request: one for each algorithm that there
-# is a challenge for, and one that a phone has left from an earlier nonce.
+# Phones that give up at an algorithm they do not know, in any of the challenges, against
+# RFC 8760 §2.4: baresip on libre before 3.11, as in Debian 12 and Ubuntu 22.04.  They are offered
+# only MD5.
+_KNOWS_ONLY_MD5 = re.compile(r"baresip v?(?:[0-2]\.|3\.(?:[0-9]|10)\b)", re.IGNORECASE)
+# Credentials for our realm that are checked per request: one for each algorithm of a challenge, and
+# one that a phone still sends for an earlier nonce.
 MAX_ANSWERS = 4
-# Whoever does not exist is checked against this, in the same time as whoever does.
-_NOBODY = hashlib.sha256(b"nobody").hexdigest()[:32]
+# Credentials of unknown users are checked against this HA1, so that they take the same time.
+_DUMMY_HA1 = hashlib.sha256(b"nobody").hexdigest()[:32]
 
 
 class Authenticator:
-    """Lets in who knows the password, and challenges everybody else."""
+    """Checks the credentials of requests, and challenges requests without right ones."""
 
     def __init__(
         self,
@@ -79,17 +80,18 @@ class Authenticator:
     def authenticate(
         self, request: Request, realm: str, source: str, *, as_proxy: bool = False
     ) -> Account:
-        """The account whose credentials a request carries for `realm`.
+        """Return the account whose right credentials a request carries for `realm`.
 
-        `source` is the address that it came from.  Of several credentials one that is right is
-        enough; who has been wrong too often is not looked at, and hears the same.  Raises
-        Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and wrong passwords look
-        alike.  Raises Refused (400) for credentials that were made for another server's request.
+        `source` is the address that the request came from.  One right credential of several is
+        enough; the credentials of a blocked login are not checked and get the same response.
+        Raises Challenged: 407 as a proxy, else 401 (§22.2, §22.3); unknown users and wrong
+        passwords look alike.  Raises Refused (400) for credentials made for another server's
+        request.
 
-        A nonce that is still good is given again after a wrong answer: nothing is stale but the
-        password, and a phone that would answer each fresh nonce has to ask its user (§22.1).
+        After a wrong answer the same nonce is sent again if it is still good: only the password
+        was wrong, and a phone that answers each new nonce by itself has to ask its user (§22.1).
         """
-        answers, cause, unread = self._answers_for(request, realm, source, as_proxy)
+        answers, cause, unread = self._read_credentials(request, realm, source, as_proxy)
         now = self.clock()
         foreign: str | None = None
         is_stale = False
@@ -97,26 +99,28 @@ class Authenticator:
             if answer.uri != request.uri_text and not self._fits(answer.uri, request):
                 foreign = answer.uri
                 continue
-            if not self.guard.is_asked(source, answer.username, realm, is_ours=is_ours):
+            if not self.guard.may_try_password(
+                source, answer.username, realm, nonce_is_ours=is_ours
+            ):
                 name = answer.username
                 cause = causes.has_to_wait(name) if is_ours else causes.unknown_nonce(name)
                 continue
-            account = self._proven(answer, request.method, realm)
+            account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
                 cause = account
-                self.guard.wrong(
+                self.guard.login_failed(
                     source,
                     answer.username,
-                    is_ours=is_ours,
+                    nonce_is_ours=is_ours,
                     call_id=request.call_id,
                     answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
                 )
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
-                is_stale, cause = True, Cause("the nonce-count was used")
+                is_stale, cause = True, Cause("the nonce-count was used before")
             else:
-                self.guard.right(source, answer.username)
+                self.guard.login_succeeded(source, answer.username)
                 return account
         if foreign is not None and not is_stale:
             raise Refused(400, causes.foreign_digest(foreign), reason="Digest uri does not match")
@@ -131,17 +135,17 @@ class Authenticator:
             cause,
             as_proxy,
             stale=is_stale,
-            nonce=self._good_nonce(verified, now) if verified and not is_stale else "",
+            nonce=self._reusable_nonce(verified, now) if verified and not is_stale else "",
             is_verified=bool(verified),
         )
 
-    def _answers_for(
+    def _read_credentials(
         self, request: Request, realm: str, source: str, as_proxy: bool
     ) -> tuple[list[tuple[Answer, bool]], Cause, list[str]]:
-        """Our credentials, those with a nonce of ours first, and what is wrong with the others.
+        """Return the readable credentials for `realm`, and the fault and nonces of the others.
 
-        Ours are those of this realm; other realms' and other schemes' are nobody's business here.
-        The last of the three are the nonces of those others.
+        Each of the first comes with whether its nonce is one of ours; those come first.
+        Credentials of other realms and schemes are skipped.
         """
         name = "proxy-authorization" if as_proxy else "authorization"
         cause = Cause("")
@@ -170,16 +174,16 @@ class Authenticator:
             answers.sort(key=lambda pair: not pair[1])
         return answers[:MAX_ANSWERS], cause, unread[:MAX_ANSWERS]
 
-    def _good_nonce(self, verified: list[str], now: float) -> str:
-        """Return the newest of these nonces that may still be answered rightly, "" for none."""
+    def _reusable_nonce(self, verified: list[str], now: float) -> str:
+        """Return the newest of these nonces that can still be used, "" for none."""
         good = [nonce for nonce in verified if self.nonces.is_usable(nonce, now)]
-        return max(good, default="")  # each begins with its time
+        return max(good, default="")  # a nonce begins with its time
 
     def _note_stored_name(self, answer: Answer, realm: str) -> None:
-        """Let an answer name the account as it is stored, if it has written that another way.
+        """Set the username of an answer to the stored spelling, if the phone spells it otherwise.
 
-        It may be decomposed (RFC 7616 §4), a number with separators, or escaped as in a URI; no
-        account has a % in its name.
+        The phone may send it decomposed (RFC 7616 §4), a number with separators, or escaped as in
+        a URI; no account has a % in its name.
         """
         for form in (answer.username, unescape(answer.username)):
             account = self.accounts.find(form, realm)
@@ -191,34 +195,34 @@ class Authenticator:
     def account_name(self, uri: Uri, realm: str) -> str:
         """Return the name of the account that a URI of a realm means.
 
-        The name of no account is as it stands there.
+        Without an account it is the name in the URI.
         """
         username = self.domains.username_of(uri)
         account = self.accounts.find(username, realm)
         return username if account is None else account.username
 
     def is_named(self, account: Account, uri: Uri, realm: str) -> bool:
-        """Return True where a URI of a realm names an account, in whichever form."""
+        """Return True if a URI of a realm names this account, in any spelling."""
         username = self.domains.username_of(uri)
         if username == account.username:
             return True
         found = self.accounts.find(username, realm)
         return found is not None and found.id == account.id
 
-    def _proven(self, answer: Answer, method: str, realm: str) -> Account | Cause:
-        """The account that an answer is right for, or what is wrong.
+    def _check_answer(self, answer: Answer, method: str, realm: str) -> Account | Cause:
+        """Return the account if its digest is right, else the cause of the failure.
 
-        One digest is computed whether or not there is such an account.
+        One digest is computed whether or not the account exists, so the time tells nothing.
         """
         account = self.accounts.find(answer.username, realm)
         ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
-        right = is_right(ha1 or _NOBODY, method, answer)
+        right = is_right(ha1 or _DUMMY_HA1, method, answer)
         if account is None or not account.enabled or not ha1 or not right:
             return _cause(account, answer)
         return account
 
     def _fits(self, uri_text: str, request: Request) -> bool:
-        """Tell whether a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
+        """Return True if a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
         try:
             uri = parse_uri(uri_text)
             return self.domains.is_us(uri) or uri.equals(request.uri)
@@ -237,14 +241,14 @@ class Authenticator:
         nonce: str,
         is_verified: bool,
     ) -> Challenged:
-        """A challenge for each algorithm that would lock no enabled user of the realm out.
+        """Return a challenge per algorithm for which all enabled users of the realm have an HA1.
 
-        With a new nonce, unless one is given.
+        The nonce is a new one, unless one is given.
         """
         title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
         nonce = nonce or self.nonces.make(self.clock(), source)
         offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
-        if "MD5" in offered and _KNOWS_MD5_ALONE.match(request.value("user-agent") or ""):
+        if "MD5" in offered and _KNOWS_ONLY_MD5.match(request.value("user-agent") or ""):
             offered = ["MD5"]
         extra = tuple(
             (title, challenge(realm, nonce, algorithm, stale=stale))
@@ -269,5 +273,5 @@ def _cause(account: Account | None, answer: Answer) -> Cause:
 
 
 def _count(answer: Answer) -> int:
-    """The nonce-count; an answer after RFC 2069 has none and uses its nonce up."""
+    """Return the nonce-count; an answer by RFC 2069 has none, so its nonce works only once."""
     return int(answer.count, 16) if answer.qop else ONCE

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from sip.message.cache import cached_parse
 from sip.message.grammar import quote
 
-# A nonce serves that long; then the phone gets a new one by stale=true, without asking its user.
+# Lifetime of a nonce; then the phone gets a new one by stale=true, without asking its user.
 NONCE_SECONDS = 300.0
-# Nonces with counts that are remembered.  A phone keeps one for its life, so this is the number of
-# phones that may be authenticating at one time; each costs about 130 bytes.
+# Nonces whose counts are remembered.  A phone uses a nonce for its whole lifetime, so this is the
+# number of phones that can authenticate within it; each takes about 130 bytes.
 MAX_COUNTED_NONCES = 100_000
-# How far a nonce-count may lag behind the highest seen, as when datagrams overtake each other.
+# How far a nonce-count may lag behind the highest one, as when datagrams overtake each other.
 COUNT_WINDOW = 64
-# RFC 2069 has no count: such an answer uses its nonce up, so no count of eight digits may be within
-# the window below this.
+# RFC 2069 has no count: such an answer may use its nonce only once.  So this count is so high that
+# every count of eight digits is out of the window below it.
 ONCE = 2**32 + COUNT_WINDOW
 _WHOLE_WINDOW = 2**COUNT_WINDOW - 1
-_USED_ONCE = 1 << COUNT_WINDOW | 1  # as most nonces are: one object for all of them
+_USED_ONCE = 1 << COUNT_WINDOW | 1  # one object for most nonces
 
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -36,10 +36,10 @@ _LONGEST_CACHED = 100
 
 @dataclass(slots=True)
 class Answer:
-    """The digest parameters of an Authorization value that an answer is computed from.
+    """The parameters of digest credentials in an Authorization header field.
 
-    `qop` is "" where the client follows RFC 2069; `count` is the text of nc.  `written` is the
-    username as it came, where the account of that user has it in another form.
+    `qop` is "" if the client follows RFC 2069; `count` is the text of nc.  `written` is the
+    username as the phone sent it, if it is another spelling of the account's name.
     """
 
     algorithm: str
@@ -55,7 +55,7 @@ class Answer:
 
 
 def read_answer(params: dict[str, str]) -> Answer | str:
-    """Take the parameters apart; a sentence says what is wrong with them."""
+    """Read the parameters of credentials; return a text that says what is wrong with them."""
     get = params.get
     answer = Answer(
         algorithm=_canonical(get("algorithm")),
@@ -71,7 +71,7 @@ def read_answer(params: dict[str, str]) -> Answer | str:
     if answer.algorithm not in _HASHES:
         return f"the algorithm {answer.algorithm[:20]} is not offered"
     if "username*" in params or get("userhash", "").lower() == "true":
-        return "the username is hashed or encoded, which was not asked for"
+        return "the username is hashed or encoded, which is not offered"
     if not answer.qop:
         return answer
     if answer.qop.lower() != "auth":
@@ -82,17 +82,17 @@ def read_answer(params: dict[str, str]) -> Answer | str:
 
 
 def _canonical(algorithm: str | None) -> str:
-    """RFC 7616 §3.4: MD5 where nothing is said; names compare without regard to case."""
+    """RFC 7616 §3.4: the default is MD5; names are case-insensitive."""
     return algorithm.upper() if algorithm else "MD5"
 
 
 def ha1_of(algorithm: str, username: str, realm: str, password: str) -> str:
-    """What a password becomes in one realm (RFC 7616 §3.4.2)."""
+    """Return the HA1 of a password in one realm, as hex digits (RFC 7616 §3.4.2)."""
     return _HASHES[algorithm](f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape"))
 
 
 def expected_response(ha1: str, method: str, answer: Answer) -> str:
-    """Compute the response that the holder of `ha1` gives (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
+    """Compute the right `response` for an HA1 (RFC 7616 §3.4.1, RFC 2069 §2.1.2)."""
     digest = _HASHES[answer.algorithm]
     ha2_of = _cached_ha2 if len(answer.uri) <= _LONGEST_CACHED else _ha2
     ha2 = ha2_of(answer.algorithm, method, answer.uri)
@@ -107,14 +107,14 @@ def _ha2(algorithm: str, method: str, uri: str) -> str:
     return _HASHES[algorithm](f"{method}:{uri}".encode("utf-8", "surrogateescape"))
 
 
-_cached_ha2 = cached_parse(1024)(_ha2)  # all phones register with the same
+_cached_ha2 = cached_parse(1024)(_ha2)  # the same for all phones that register
 
 
 def is_right(ha1: str, method: str, answer: Answer) -> bool:
-    """Compare an answer with the right one, in the same time whether it is right or wrong.
+    """Return True if an answer is right; takes the same time if it is wrong.
 
-    Without qop it follows RFC 2069; one with a cnonce all the same may mean `auth`, which is what
-    no qop stands for since RFC 8760 §2.6, item 8.
+    Without qop it follows RFC 2069; but one with a cnonce may mean `auth`, which is the default
+    since RFC 8760 §2.6, item 8.
     """
     said = answer.response.lower().encode("utf-8", "surrogateescape")
     expected = expected_response(ha1, method, answer).encode()
@@ -131,14 +131,18 @@ def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:
 
 
 class Nonces:
-    """Makes nonces that prove themselves, and remembers which counts were used.
+    """Makes signed nonces, and remembers which counts of them were used.
 
-    `secret` must be new at each start, since the counts are: else what was used could be again.
-    A nonce is the time, a unique part, and a MAC over both and the address it was given to;
-    so none is remembered before somebody who knows a password has used it.  Counts are kept in
-    two halves, and the older one goes as a whole: when all in it have expired, or when there are
-    too many, and then with it every nonce that is not younger: rather one round trip more than a
-    replay.
+    Problem: refuse replays (RFC 7616 §5.5) without memory for each challenge that is sent.
+    Model: a nonce is the time, a unique part, and a MAC over both and the address it was given to.
+        It is remembered only after a right password has used it, as its highest count above a
+        window of the counts seen.  Counts are kept in two halves; the older half is removed as a
+        whole when all its nonces have expired, or when there are too many.
+    Invariant: no count is accepted twice.  When a half is removed early, every nonce that is not
+        younger is refused as stale: an extra round trip, but no replay.
+    Bounds: MAX_COUNTED_NONCES.
+
+    `secret` must be new at each start: the counts are lost then, and used ones would be accepted.
     """
 
     def __init__(self, secret: bytes, new_token: Callable[[], str]) -> None:
@@ -148,14 +152,14 @@ class Nonces:
         self._young: dict[int, int] = {}
         self._old: dict[int, int] = {}
         self._turned_at = 0.0
-        self._latest = self._latest_of_old = 0  # when the youngest nonce of each was made
+        self._latest = self._latest_of_old = 0  # Unix second of the youngest nonce of each
         self._oldest_valid = 0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
     def make(self, now: float, source: str) -> str:
-        """A nonce for the peer at the address `source`."""
+        """Return a new nonce for the peer at the address `source`."""
         head = format(int(now), "08x") + self._new_token()
         return head + self._mac(head, source)
 
@@ -164,27 +168,27 @@ class Nonces:
         return hashlib.blake2b(text, digest_size=8, key=self._secret).hexdigest()
 
     def is_ours(self, nonce: str, source: str) -> bool:
-        """Tell whether we made the nonce, for that address; it may be old."""
+        """Return True if we made the nonce, for that address; it may be old."""
         if len(nonce) != 40 or not nonce.isascii():
             return False
         return hmac.compare_digest(self._mac(nonce[:24], source), nonce[24:])
 
     def is_fresh(self, nonce: str, now: float) -> bool:
-        """Tell whether a nonce of ours may still be used."""
+        """Return True while a nonce of ours has not expired."""
         made_at = int(nonce[:8], 16)
         return self._oldest_valid <= made_at <= now <= made_at + NONCE_SECONDS
 
     def is_usable(self, nonce: str, now: float) -> bool:
-        """Return True while a right answer to a nonce of ours would be taken.
+        """Return True while a right answer to a nonce of ours would be accepted.
 
-        An answer without a count has used its nonce up (RFC 2069).
+        After an answer without a count (RFC 2069) it no longer is.
         """
         key = int(nonce[8:24], 16)
         used = self._young.get(key) or self._old.get(key, 0)
         return used >> COUNT_WINDOW < ONCE and self.is_fresh(nonce, now)
 
     def use(self, nonce: str, count: int, now: float) -> bool:
-        """Use up one count of a nonce.  False: it was used before, or lags too far behind."""
+        """Mark a count of a nonce as used.  False: it was used before, or lags too far behind."""
         key = int(nonce[8:24], 16)
         used = self._young.get(key) or self._old.get(key, 0)
         highest, seen = used >> COUNT_WINDOW, used & _WHOLE_WINDOW
@@ -192,7 +196,7 @@ class Nonces:
             seen = (seen << min(count - highest, COUNT_WINDOW) | 1) & _WHOLE_WINDOW
             highest = count
         else:
-            behind = highest - count  # looked at first: 1 << 2**32 would be half a gigabyte
+            behind = highest - count  # compared first: 1 << 2**32 would take half a gigabyte
             if count < 1 or behind >= COUNT_WINDOW or seen >> behind & 1:
                 return False
             seen |= 1 << behind
@@ -200,7 +204,7 @@ class Nonces:
             self._oldest_valid = max(self._oldest_valid, self._latest_of_old + 1)
             self._turn(now)
         elif now - self._turned_at > NONCE_SECONDS + 1:
-            self._turn(now)  # what was used before the last turn is older than that
+            self._turn(now)  # nonces used before the last turn have expired
         used = highest << COUNT_WINDOW | seen
         self._young[key] = _USED_ONCE if used == _USED_ONCE else used
         self._latest = max(self._latest, int(nonce[:8], 16))

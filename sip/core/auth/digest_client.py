@@ -11,18 +11,18 @@ from sip.message.message import Response
 
 
 class Challenge(NamedTuple):
-    """A question who we are, that can be answered."""
+    """A digest challenge of a gateway that we can answer."""
 
-    is_proxys: bool
+    is_from_proxy: bool
     params: dict[str, str]
 
     @property
     def is_stale(self) -> bool:
-        """Tell whether only the nonce was too old (RFC 7616 §3.3)."""
+        """Return True if only the nonce was too old (RFC 7616 §3.3)."""
         return self.params.get("stale", "").lower() == "true"
 
     def answer(self, trunk: Trunk, method: str, uri: str, cnonce: str) -> tuple[str, str]:
-        """The name and line of the field that answers it for a request to `uri`."""
+        """Return the name and line of the header field with our credentials for `uri`."""
         params = self.params
         algorithm = params.get("algorithm", "MD5").upper()
         given = Answer(
@@ -50,14 +50,16 @@ class Challenge(NamedTuple):
             said.append(f"opaque={quote(params['opaque'])}")
         if given.qop:
             said += ["qop=auth", f"nc={given.count}", f'cnonce="{cnonce}"']
-        name = "Proxy-Authorization" if self.is_proxys else "Authorization"
+        name = "Proxy-Authorization" if self.is_from_proxy else "Authorization"
         return name.lower(), f"{name}: Digest {', '.join(said)}"
 
 
 def challenges_in(response: Response) -> Iterator[Challenge]:
-    """The challenges of a 401 or 407 that can be answered, in their order (RFC 8760 §2.4)."""
-    is_proxys = response.status == 407
-    for field_value in response.fields("proxy-authenticate" if is_proxys else "www-authenticate"):
+    """Yield the challenges of a 401 or 407 that we can answer, in order (RFC 8760 §2.4)."""
+    is_from_proxy = response.status == 407
+    for field_value in response.fields(
+        "proxy-authenticate" if is_from_proxy else "www-authenticate"
+    ):
         try:
             challenge = parse_credentials(field_value)
         except BadMessage:
@@ -67,4 +69,4 @@ def challenges_in(response: Response) -> Iterator[Challenge]:
         algorithm = params.get("algorithm", "MD5").upper()
         is_known = challenge.scheme == "digest" and algorithm in ALGORITHMS and "auth" in qops
         if is_known and {"realm", "nonce"} <= params.keys():
-            yield Challenge(is_proxys, params)
+            yield Challenge(is_from_proxy, params)

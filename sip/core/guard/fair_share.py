@@ -1,187 +1,201 @@
-"""Who is served while more comes than can be: nobody more than a fair share.
+"""Fair-share overload control: which sources are served while the server is overloaded.
 
-Pure: the time is an argument, and whether the server is behind is told from outside.
+Problem: under a flood, phones that send a few messages must still be served.
+Model: one pool per trust level.  A pool finds the rate it can serve by trial, as TCP finds its
+    window: multiply by RATE_DECREASE while the server is behind, by RATE_INCREASE while it is not.
+Invariant: in one pool each source may send an equal share of the rate plus a burst.  The pool of
+    verified sources is slowed only after all lower pools are down to their minimum rate.
+Bounds: MAX_SOURCES counters per pool; above that only the common rate limits (forged addresses).
+
+Pure: the time is an argument, and so is whether the server is behind.
 """
 
 from collections.abc import Hashable
 from enum import IntEnum
 from math import inf
 
-# Messages a second, of all sources of one standing together, that a shortage begins with.  What the
-# machine can really do is found from there, by tenths of a second, in both directions.
-FIRST_RATE = 4000.0
-# It falls by this while the server is behind, at each tick, and rises by that while it isn't.  Down
-# to a twentieth takes a second, up again five: a flood that goes on is felt once in a while only.
-SLOWER, QUICKER = 0.86, 1.03
+# Messages per second of a whole pool when an overload begins.  The rate that the machine can really
+# serve is found from there, in steps of a tick, in both directions.
+INITIAL_RATE = 4000.0
+# Factors of the rate per tick, while the server is behind and while it is not.  Down to a twentieth
+# takes one second, up again five: a lasting flood causes delays only once in a while.
+RATE_DECREASE, RATE_INCREASE = 0.86, 1.03
 # Messages that a source may send at once: a registration and a call take fewer.
 BURST = 8
-# Who is no further ahead than that, as with the two requests of a registration, goes first.
-MODEST = 2
-# What the equal shares of all add up to; the rest is for those who come anew.
-SHARED_OUT = 0.8
-# How much of a second a source, and all together, may be ahead: two ticks, for their time is the
-# only one that is looked at.
+# A source that is fewer messages ahead of its share than that has priority: it covers the two
+# requests of a registration.
+FREE_BURST = 2
+# Fraction of the rate that the equal shares add up to; the rest is for new sources.
+SHARED_FRACTION = 0.8
+# How far a source, and a whole pool, may be ahead of what is granted, in seconds.  Shares are
+# granted once per tick, so this is two ticks.
 SECONDS_AHEAD = 0.1
-# A shortage is over when nothing has been refused for so long.
+# An overload ends when nothing has been refused for this time.
 CALM_SECONDS = 1.0
-# More than that no machine serves; all but strangers are not limited any more then.
-MOST_RATE = 20_000.0
-# Sources of one standing whose shares are counted; a flood of forged addresses may use up the
-# common rate, but no memory.
+# No machine serves more messages per second.  At this rate a pool is no longer limited, except the
+# pool of unknown sources.
+MAX_RATE = 20_000.0
+# Sources of one pool whose messages are counted; a flood of forged addresses may use up the common
+# rate, but no memory.
 MAX_SOURCES = 8192
-# How often those are let go of that send nothing more.
+# Interval at which counters of silent sources are removed.
 SECONDS_BETWEEN_SWEEPS = 1.0
 
 
-class Standing(IntEnum):
-    """What is known of a source; whoever is further up is slowed down later."""
+class TrustLevel(IntEnum):
+    """What the server knows about a source; the lowest level is slowed down first."""
 
-    STRANGER = 0
-    NEIGHBOUR = 1  # at an address from where somebody has shown a password
-    PROVEN = 2
+    UNKNOWN = 0
+    SAME_ADDRESS = 1  # another port of that address has shown a password
+    VERIFIED = 2
 
 
-# None of them is left with less, so that somebody new can still register.
-LEAST_RATE = {Standing.STRANGER: 100.0, Standing.NEIGHBOUR: 100.0, Standing.PROVEN: 500.0}
+# Messages per second that each pool keeps, so that a new phone can still register.
+MIN_RATE = {
+    TrustLevel.UNKNOWN: 100.0,
+    TrustLevel.SAME_ADDRESS: 100.0,
+    TrustLevel.VERIFIED: 500.0,
+}
 
 
 class _Pool:
-    """The sources of one standing, and what they may have served: together, and each of them.
+    """The sources of one trust level: the rate of all together, and the share of each.
 
-    A share is counted in messages: `_allowed` is how many any of them could have sent since the
-    shortage began, and `_sent` how many one has.  Who has sent fewer starts from what is allowed
-    now, so nothing is saved up; who wants more runs ahead of it, as far as a burst goes.
+    Shares are counted in messages.  `_allowed` is how many messages any source could have sent
+    since the overload began, `_sent` how many a source has sent.  A source that has sent fewer
+    starts from `_allowed`, so unused shares cannot be saved up; a source that has sent more is
+    ahead of its share, by a burst at most.
     """
 
-    def __init__(self, least_rate: float) -> None:
-        self.least_rate = least_rate
-        self.rate = inf  # of all together, in messages a second; until the first `slow`
+    def __init__(self, min_rate: float) -> None:
+        self.min_rate = min_rate
+        self.rate = inf  # of all sources, in messages per second; until the first decrease_rate()
         self._sent: dict[Hashable, float] = {}
-        self._allowed = self._ahead = 0.0
-        self._all_sent = self._all_allowed = self._all_ahead = 0.0
-        self._shared_out_at = self._sweep_at = 0.0
+        self._allowed = self._max_ahead = 0.0
+        self._total_sent = self._total_allowed = self._max_total_ahead = 0.0
+        self._granted_at = self._sweep_at = 0.0
 
-    def admits(self, source: Hashable, *, is_forgeable: bool) -> bool:
-        """Tell whether one message more is within the share, and count it if it is."""
+    def allows(self, source: Hashable, *, is_forgeable: bool) -> bool:
+        """Return True if one more message is within the share of `source`, and count it then."""
         sent = max(self._sent.get(source, 0.0), self._allowed)
         ahead = sent - self._allowed
-        if ahead >= self._ahead:
+        if ahead >= self._max_ahead:
             return False
-        # Whoever can forge one address can forge a thousand: only their sum is bounded.  Half of
-        # what there is in hand is for those who are not ahead, when a thousand others are.
-        all_ahead = self._all_ahead if ahead < MODEST else self._all_ahead / 2
-        if is_forgeable and self._all_sent - self._all_allowed >= all_ahead:
+        # A sender that can forge one address can forge a thousand: only their sum is bounded.  Half
+        # of the reserve is kept for sources that are within their free burst.
+        max_total = self._max_total_ahead if ahead < FREE_BURST else self._max_total_ahead / 2
+        if is_forgeable and self._total_sent - self._total_allowed >= max_total:
             return False
-        self._all_sent = max(self._all_sent, self._all_allowed) + 1
+        self._total_sent = max(self._total_sent, self._total_allowed) + 1
         if len(self._sent) < MAX_SOURCES or source in self._sent:
             self._sent[source] = sent + 1
         return True
 
     def has_room(self, source: Hashable) -> bool:
-        """Tell whether `admits` would say yes to whoever forges nothing; counts nothing."""
-        return max(self._sent.get(source, 0.0), self._allowed) - self._allowed < self._ahead
+        """Return what `allows` would for an address that is not forged; count nothing."""
+        return max(self._sent.get(source, 0.0), self._allowed) - self._allowed < self._max_ahead
 
     @property
     def share(self) -> float:
-        """What each may have of the rate."""
-        return self.rate * SHARED_OUT / max(1, len(self._sent))
+        """The share of each source, in messages per second."""
+        return self.rate * SHARED_FRACTION / max(1, len(self._sent))
 
     @property
-    def is_least(self) -> bool:
-        return self.rate <= self.least_rate
+    def is_at_minimum(self) -> bool:
+        return self.rate <= self.min_rate
 
-    def slow(self) -> None:
-        self.rate = max(self.least_rate, min(self.rate, FIRST_RATE / SLOWER) * SLOWER)
+    def decrease_rate(self) -> None:
+        self.rate = max(self.min_rate, min(self.rate, INITIAL_RATE / RATE_DECREASE) * RATE_DECREASE)
 
-    def quicken(self) -> None:
-        self.rate = min(self.rate * QUICKER, MOST_RATE)
+    def increase_rate(self) -> None:
+        self.rate = min(self.rate * RATE_INCREASE, MAX_RATE)
 
-    def share_out(self, now: float) -> None:
-        """Allow everybody who sends an equal part of the rate, for the time that has passed."""
+    def grant(self, now: float) -> None:
+        """Grant each source an equal part of the rate for the time since the last call."""
         if self.rate == inf:
             return
-        seconds = min(now - self._shared_out_at, SECONDS_AHEAD)
-        self._shared_out_at = now
+        seconds = min(now - self._granted_at, SECONDS_AHEAD)
+        self._granted_at = now
         share = self.share
         self._allowed += share * seconds
-        self._ahead = max(BURST, share * SECONDS_AHEAD)
-        self._all_allowed += self.rate * seconds
-        self._all_ahead = max(2 * BURST, self.rate * 2 * SECONDS_AHEAD)
+        self._max_ahead = max(BURST, share * SECONDS_AHEAD)
+        self._total_allowed += self.rate * seconds
+        self._max_total_ahead = max(2 * BURST, self.rate * 2 * SECONDS_AHEAD)
         if now >= self._sweep_at:
             self._sweep_at = now + SECONDS_BETWEEN_SWEEPS
             few = self._allowed - share * SECONDS_BETWEEN_SWEEPS
             self._sent = {source: sent for source, sent in self._sent.items() if sent > few}
 
 
-class Shares:
-    """Shares what can be served out, while that is short.
+class FairShare:
+    """Decides during an overload which messages are served.
 
-    `tick` has to be called regularly, with the time and whether more waits than should.  Whoever is
-    of a lower standing is slowed down first; those of the next only when these are left with next
-    to nothing and it is still too much.
+    Call `tick` regularly, with the time and whether the server is behind.  The pool of the lowest
+    trust level is slowed down first; the next one only when all lower pools are at their minimum
+    rate and the server is still behind.
     """
 
     def __init__(self) -> None:
-        self.is_short = False
-        self.refused = 0  # since the shortage began
-        self._pools = _all_pools()
+        self.is_overloaded = False
+        self.refused = 0  # messages since the overload began
+        self._pools = _new_pools()
         self._calm_at = 0.0
 
-    def admits(
-        self, source: Hashable, now: float, *, standing: Standing, is_forgeable: bool
+    def allows(
+        self, source: Hashable, now: float, *, trust: TrustLevel, is_forgeable: bool
     ) -> bool:
-        """Tell whether a message is to be served; only asked during a shortage.
+        """Return True if a message is to be served; ask only during an overload.
 
-        `is_forgeable` says that the address it came from is only what it says.
+        `is_forgeable` says that the source address is unproven, as with UDP.
         """
-        pool = self._pools[standing]
-        if pool.rate == inf or pool.admits(source, is_forgeable=is_forgeable):
+        pool = self._pools[trust]
+        if pool.rate == inf or pool.allows(source, is_forgeable=is_forgeable):
             return True
         self.refuse(now)
         return False
 
     def refuse(self, now: float) -> None:
-        """Count a message that is not served: the shortage goes on."""
+        """Count a message that is not served; the overload lasts on."""
         self.refused += 1
         self._calm_at = now + CALM_SECONDS
 
-    def share_of(self, standing: Standing) -> float:
-        """How many messages a second each source of a standing may send."""
-        return self._pools[standing].share
+    def share_of(self, trust: TrustLevel) -> float:
+        """Return how many messages per second each source of a trust level may send."""
+        return self._pools[trust].share
 
-    def has_room(self, source: Hashable, now: float, *, standing: Standing) -> bool:
-        """Tell whether a source on a connection may send one message more; if not, it waits.
+    def has_room(self, source: Hashable, now: float, *, trust: TrustLevel) -> bool:
+        """Return True if a source on a connection may send one more message; if not, it waits.
 
-        Only asked during a shortage, which isn't over while anybody waits for his share.
+        Ask only during an overload; it does not end while a source waits for its share.
         """
-        pool = self._pools[standing]
+        pool = self._pools[trust]
         if pool.rate == inf or pool.has_room(source):
             return True
         self._calm_at = now + CALM_SECONDS
         return False
 
     def tick(self, now: float, *, is_behind: bool) -> None:
-        """Find out how much can be served: more and more, until the server is behind again."""
+        """Adapt the rates: increase them until the server is behind again."""
         pools = self._pools
         if is_behind:
-            if not self.is_short:
-                self.is_short, self.refused = True, 0
+            if not self.is_overloaded:
+                self.is_overloaded, self.refused = True, 0
             self._calm_at = now + CALM_SECONDS
-            next((pool for pool in pools if not pool.is_least), pools[-1]).slow()
-        elif not self.is_short:
+            next((pool for pool in pools if not pool.is_at_minimum), pools[-1]).decrease_rate()
+        elif not self.is_overloaded:
             return
         elif now >= self._calm_at:
-            self.is_short = False
-            self._pools = _all_pools()  # nothing is remembered
+            self.is_overloaded = False
+            self._pools = _new_pools()  # all counters are removed
             return
         else:
-            highest = max(standing for standing in Standing if pools[standing].rate < inf)
-            pools[highest].quicken()
-            if highest and pools[highest].rate == MOST_RATE:
-                pools[highest] = _Pool(LEAST_RATE[highest])
+            highest = max(trust for trust in TrustLevel if pools[trust].rate < inf)
+            pools[highest].increase_rate()
+            if highest and pools[highest].rate == MAX_RATE:
+                pools[highest] = _Pool(MIN_RATE[highest])
         for pool in pools:
-            pool.share_out(now)
+            pool.grant(now)
 
 
-def _all_pools() -> list[_Pool]:
-    return [_Pool(LEAST_RATE[standing]) for standing in Standing]
+def _new_pools() -> list[_Pool]:
+    return [_Pool(MIN_RATE[trust]) for trust in TrustLevel]

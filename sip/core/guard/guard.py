@@ -1,6 +1,7 @@
-"""The guard: who is not heard, and who has to wait (RFC 3261 §26.1).
+"""Abuse protection: bans, login limits and overload control, per source address.
 
-Pure, but for its lines in the log: clocks are handed in, and bans are published as events.
+Against the attacks of RFC 3261 §26.1.  Pure, but for its log lines: clocks are arguments, and bans
+are published as events.
 """
 
 import logging
@@ -11,9 +12,9 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from sip.core.errors import printable
-from sip.core.guard.fair_share import Shares, Standing
-from sip.core.guard.kernel_drop import Thinning
-from sip.core.guard.password_limits import Guesses
+from sip.core.guard.fair_share import FairShare, TrustLevel
+from sip.core.guard.kernel_drop import PacketSampler
+from sip.core.guard.password_limits import FailedLogins
 from sip.message.cache import cached_parse
 from sip.monitor.events import Banned, Bus, Overload, Unbanned
 from sip.monitor.metrics import DROPPED_BANNED, DROPPED_OVERLOAD, DROPPED_SCANNER, Counters
@@ -24,14 +25,14 @@ from sip.transport.packet_filter import SampleRule
 
 log = logging.getLogger(__name__)
 
-# Addresses and ports that have shown a password or a ticket and are remembered, 200 octets each;
-# whoever goes for another is back with the next password that it shows.
-MAX_PROVEN = 32_768
-# Ports at an address that stay out of its thinning; where more are proven, nothing is thinned.
-MAX_PROVEN_PORTS = 50
-# HostsFile whose trust has been looked up.
-MAX_LOOKED_UP = 4096
-# What tools say of themselves that look for servers and users, in lower case; no phone does.
+# Addresses and ports that have shown a password or a signed route token, some 200 octets each.  The
+# oldest is removed for a new one, and comes back with its next password.
+MAX_VERIFIED = 32_768
+# Verified ports of one address that the kernel filter exempts; an address with more is not sampled.
+MAX_EXEMPT_PORTS = 50
+# Hosts whose trust is cached.
+MAX_CACHED_TRUST = 4096
+# Parts of the User-Agent of scanners, in lower case; no phone uses them.
 SCANNERS = (
     "friendly-scanner",
     "friendly-request",
@@ -47,7 +48,7 @@ SCANNERS = (
 
 
 class Account(Protocol):
-    """A user here, as far as the guard knows one."""
+    """The part of an account that the guard needs."""
 
     @property
     def username(self) -> str: ...
@@ -55,16 +56,16 @@ class Account(Protocol):
 
 @cached_parse(1024)
 def is_scanner(user_agent: str) -> bool:
-    """Tell whether a User-Agent is that of a tool which looks for servers and users."""
-    said = user_agent.lower()
-    return any(name in said for name in SCANNERS)
+    """Return True for the User-Agent of a tool that scans for servers and users."""
+    text = user_agent.lower()
+    return any(name in text for name in SCANNERS)
 
 
-class Wait(NamedTuple):
-    """Wrong passwords of one user at one address, and until when no further one is looked at.
+class BlockedLogin(NamedTuple):
+    """A user whose logins from one address are blocked after wrong passwords.
 
     `address` is one of IPv4, or the /64 network of one of IPv6; `until` is in Unix seconds.
-    `is_banned` says that the whole address waits, whichever user is asked for there.
+    `is_banned` says that the whole address is blocked, for all users.
     """
 
     username: str
@@ -75,22 +76,26 @@ class Wait(NamedTuple):
 
 
 class Guard:
-    """Drops what banned addresses send, shares out what can be served, and counts wrong passwords.
+    """Drops messages of banned addresses, limits the load in an overload, counts wrong passwords.
 
-    Nothing is counted of anybody while there is enough for all and nobody is banned.  **Only who
-    has proven to be at an address can get it banned**: by answering a nonce, which names the
-    address that it was sent to, or on a connection.  What a forged datagram says harms nobody.
+    Problem: keep serving phones while an address floods the server or guesses passwords.
+    Model: an address is banned after too many wrong passwords; an overload is shared out by
+        `fair_share`, and a flood that is too much even to be read is cut by `kernel_drop`.
+    Invariant: **an address is banned only by messages that prove where they come from**: an answer
+        to a nonce, which names the address that it was sent to, or a connection.  So a forged
+        datagram harms no other address.  While nothing is banned and the server is not overloaded,
+        no message is looked at here.
+    Bounds: MAX_VERIFIED, MAX_CACHED_TRUST, and those of the modules in this folder.
 
-    An address may be an office.  Wrong answers for one user stop being looked at long before the
-    address is banned, so a phone or two with a wrong password, which repeat it for ever, never
-    reach that; a right one takes back what its user had added.  When an address is banned all the
-    same, phones that have shown their password go on; and if there are any, nothing from there is
-    dropped unread: users who are registered from there are asked as ever, and others have to wait.
+    An address may be an office.  Wrong answers for one user are blocked long before the address is
+    banned, so a phone or two with a wrong password, which repeat it for ever, never get it banned;
+    a right password clears the failures of its user.  When an address is banned all the same,
+    verified phones there go on; and if there are any, nothing from there is dropped unread: users
+    who are registered from there may log in as before, the others are blocked.
 
-    `is_at_home(network, username, realm)` tells whether a user is registered from there.  `trusted`
-    are networks that are never limited or banned.  Bans are published on `bus`; a listener may
-    wait.  `set_packet_filter` has the kernel drop a part of the datagrams of some sources; it
-    returns False if the kernel cannot.
+    `is_at_home(network, username, realm)` returns True if a user is registered from a network.
+    `trusted` networks are never limited or banned.  `set_packet_filter` sets the filter of the
+    kernel, and returns False if it cannot.  Bans are published on `bus`; a listener may wait.
     """
 
     def __init__(
@@ -109,205 +114,217 @@ class Guard:
         self._bus = bus
         self.counts = Counters()
         self._bans: dict[str, Ban] = {}
-        self._active: set[str] = set()  # of the bans those that have not ended
-        self._shut: dict[str, int] = {}  # whose messages are dropped, until which Unix second
-        # In order; a plain dict looks for its first key past all that have gone from there.
-        self._proven: OrderedDict[Endpoint, None] = OrderedDict()
-        self._homes: Counter[str] = Counter()  # how many of those are at an address
-        self._guesses = Guesses()
-        self._shares = Shares()
-        self._thinning = Thinning()
-        self._is_wary = False  # whether anybody is looked at at all
+        self._active: set[str] = set()  # sources of the bans that have not ended
+        self._blocked: dict[str, int] = {}  # sources that are dropped unread, until a Unix second
+        # In order; a plain dict is slow to find its first key after many removals.
+        self._verified: OrderedDict[Endpoint, None] = OrderedDict()
+        self._verified_per_address: Counter[str] = Counter()
+        self._failed_logins = FailedLogins()
+        self._fair_share = FairShare()
+        self._sampler = PacketSampler()
+        self._is_filtering = False  # False: every message is admitted at once
         self._now = clock()  # of the last tick
         self._always_trusted = tuple(trusted)
         self._also_trusted: tuple[Network, ...] = ()
-        self._trust: dict[str, bool] = {}  # of hosts
+        self._trust: dict[str, bool] = {}  # cache, by host
 
     # Each message
 
     def allows(self, flow: Flow) -> bool:
-        """Tell whether a message, or a connection, is looked at at all."""
-        return not self._is_wary or self._judge(flow)
+        """Return True if a message, or a connection, is to be handled; False: drop it."""
+        return not self._is_filtering or self._judge(flow)
 
     def _judge(self, flow: Flow) -> bool:
         remote = flow.remote
         source: Endpoint | str = remote
-        standing = Standing.PROVEN
+        trust = TrustLevel.VERIFIED
         is_forgeable = not flow.source_is_verified
-        if remote not in self._proven:
+        if remote not in self._verified:
             source = network_of(remote[0])
-            if self._shares.is_short and is_forgeable:
-                self._thinning.count(source)
-            if source in self._shut:
+            if self._fair_share.is_overloaded and is_forgeable:
+                self._sampler.count(source)
+            if source in self._blocked:
                 self.counts[DROPPED_BANNED] += 1
-                if source in self._thinning.parts:  # or it would come back when nobody is short
-                    self._shares.refuse(self._now)
+                # A drop counts as refused, or the sampling would end and the flood come back.
+                if source in self._sampler.keep_ratios:
+                    self._fair_share.refuse(self._now)
                 return False
-            standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
-        if not self._shares.is_short or self.is_trusted(remote[0]):
+            is_same_address = source in self._verified_per_address
+            trust = TrustLevel.SAME_ADDRESS if is_same_address else TrustLevel.UNKNOWN
+        if not self._fair_share.is_overloaded or self.is_trusted(remote[0]):
             return True
-        return self._shares.admits(source, self._now, standing=standing, is_forgeable=is_forgeable)
+        return self._fair_share.allows(source, self._now, trust=trust, is_forgeable=is_forgeable)
 
     def should_throttle(self, flow: Flow) -> bool:
-        """Tell whether a connection is beyond its share: then it is not read for now.
+        """Return True if a connection is beyond its share: then it is not read for now.
 
-        What is dropped there is never repeated (RFC 3261 §18).  The banned don't wait: they are not
-        heard at all.
+        A message dropped there would never be repeated (RFC 3261 §18).  Banned sources do not wait:
+        `admits` drops their messages.
         """
-        shares, remote = self._shares, flow.remote
-        if not shares.is_short or self.is_trusted(remote[0]):
+        fair_share, remote = self._fair_share, flow.remote
+        if not fair_share.is_overloaded or self.is_trusted(remote[0]):
             return False
-        if remote in self._proven:
-            return not shares.has_room(remote, self._now, standing=Standing.PROVEN)
+        if remote in self._verified:
+            return not fair_share.has_room(remote, self._now, trust=TrustLevel.VERIFIED)
         source = network_of(remote[0])
-        standing = Standing.NEIGHBOUR if source in self._homes else Standing.STRANGER
-        is_shut = source in self._shut
-        return not is_shut and not shares.has_room(source, self._now, standing=standing)
+        is_same_address = source in self._verified_per_address
+        trust = TrustLevel.SAME_ADDRESS if is_same_address else TrustLevel.UNKNOWN
+        is_blocked = source in self._blocked
+        return not is_blocked and not fair_share.has_room(source, self._now, trust=trust)
 
-    def prove(self, remote: Endpoint) -> None:
-        """Know an address and port as one that has shown a password or a ticket."""
-        if remote in self._proven:
+    def mark_verified(self, remote: Endpoint) -> None:
+        """Remember that an address and port has shown a password or a signed route token."""
+        if remote in self._verified:
             return
-        if len(self._proven) >= MAX_PROVEN:
-            oldest, _ = self._proven.popitem(last=False)
-            home = network_of(oldest[0])
-            self._homes[home] -= 1
-            if not self._homes[home]:
-                del self._homes[home]
-        self._proven[remote] = None
-        self._homes[network_of(remote[0])] += 1
+        if len(self._verified) >= MAX_VERIFIED:
+            oldest, _ = self._verified.popitem(last=False)
+            address = network_of(oldest[0])
+            self._verified_per_address[address] -= 1
+            if not self._verified_per_address[address]:
+                del self._verified_per_address[address]
+        self._verified[remote] = None
+        self._verified_per_address[network_of(remote[0])] += 1
 
-    def is_proven(self, remote: Endpoint) -> bool:
-        """Tell whether an address and port has shown a password or a ticket."""
-        return remote in self._proven
+    def is_verified(self, remote: Endpoint) -> bool:
+        """Return True if an address and port has shown a password or a signed route token."""
+        return remote in self._verified
 
     # Passwords
 
-    def is_asked(self, host: str, username: str, realm: str, *, is_ours: bool) -> bool:
-        """Tell whether an answer is looked at; `is_ours` says that its nonce was made for it."""
-        if (is_ours and not self._guesses) or self.is_trusted(host):
+    def may_try_password(
+        self, host: str, username: str, realm: str, *, nonce_is_ours: bool
+    ) -> bool:
+        """Return True if the digest of a user may be compared with the password.
+
+        `nonce_is_ours` says that this server made the nonce, for this host.
+        """
+        if (nonce_is_ours and not self._failed_logins) or self.is_trusted(host):
             return True
         source, now = network_of(host), self.clock()
-        if not is_ours:
-            return not self._guesses.is_doubted(source, now)
-        if self._guesses.waits(source, username, now):
+        if not nonce_is_ours:
+            return not self._failed_logins.is_unverified_blocked(source, now)
+        if self._failed_logins.is_blocked(source, username, now):
             return False
-        return not self._guesses.waits(source, None, now) or self.is_at_home(
-            source, username, realm
-        )
+        is_source_blocked = self._failed_logins.is_blocked(source, None, now)
+        return not is_source_blocked or self.is_at_home(source, username, realm)
 
-    def right(self, host: str, username: str) -> None:
-        """A user has answered rightly from a host."""
-        if self._guesses:
-            self._guesses.right(network_of(host), username)
+    def login_succeeded(self, host: str, username: str) -> None:
+        """Remove the failures of a user at a host after a right password."""
+        if self._failed_logins:
+            self._failed_logins.clear_user(network_of(host), username)
 
-    def wrong(
-        self, host: str, username: str, *, is_ours: bool, call_id: str = "", answer: str = ""
+    def login_failed(
+        self, host: str, username: str, *, nonce_is_ours: bool, call_id: str = "", answer: str = ""
     ) -> None:
-        """A user, who may not exist, has answered wrongly from a host.  May wait.
+        """Count a wrong digest of a user, who may not exist, and ban the host if needed.  May wait.
 
-        `answer` is the digest, in a request of that Call-ID: several are one try, see `guesses`.
+        `answer` is the digest, in a request of that Call-ID: several count as one attempt, see
+        `password_limits`.
         """
         if self.is_trusted(host):
             return
         source, now = network_of(host), self.clock()
-        if not is_ours:
-            self._guesses.doubt(source, now)
+        if not nonce_is_ours:
+            self._failed_logins.count_unverified_failure(source, now)
             return
-        seconds = self._guesses.wrong(source, username, now, call_id=call_id, answer=answer)
+        seconds = self._failed_logins.count_failure(
+            source, username, now, call_id=call_id, answer=answer
+        )
         shown = printable(username[:60])
-        if self._guesses.waits(source, username, now):
-            log.info("wait for %s at %s: too many wrong passwords", shown, source)
+        if self._failed_logins.is_blocked(source, username, now):
+            log.info("login blocked for %s at %s: too many wrong passwords", shown, source)
         if seconds:
-            self._ban(source, host, f"guessed passwords, the last for {shown}", seconds)
+            self._ban(source, host, f"guessed passwords, last user {shown}", seconds)
 
-    def waits(self) -> list[Wait]:
-        """List the users who have to wait, and where, the latest first."""
+    def blocked_logins(self) -> list[BlockedLogin]:
+        """List the users whose logins are blocked, and where, the latest first."""
         now, since = self.clock(), self.unix_clock() - self.clock()
         return [
-            Wait(username, source, tries, round(until + since), is_banned)
-            for source, username, tries, until, is_banned in self._guesses.of_users(now)
+            BlockedLogin(username, source, tries, round(until + since), is_banned)
+            for source, username, tries, until, is_banned in self._failed_logins.by_user(now)
             if until and not self.is_trusted(source)
         ]
 
     def forgive(self, usernames: Container[str], network: Network | None = None) -> list[str]:
-        """Take back the wrong answers of users, at all addresses or those within a network.
+        """Remove the failed logins of users, at all addresses or at those within a network.
 
         Return the addresses where there were some.  A ban of an address stays.
         """
         now = self.clock()
         found = [
             (source, username)
-            for source, username, *_ in self._guesses.of_users(now)
+            for source, username, *_ in self._failed_logins.by_user(now)
             if username in usernames and (network is None or _is_within(source, network))
         ]
         for source, username in found:
-            self._guesses.right(source, username)
+            self._failed_logins.clear_user(source, username)
         return [source for source, _ in found]
 
     def forgive_accounts(self, accounts: Iterable[Account]) -> None:
-        """Take back the wrong answers of accounts that have a new password or are let in again."""
-        if self._guesses:
+        """Remove the failed logins of accounts that got a new password or were enabled again."""
+        if self._failed_logins:
             self.forgive({account.username for account in accounts})
 
     # Scanners
 
-    def meet_scanner(self, flow: Flow, user_agent: str) -> None:
-        """One of them has asked for something.  On a connection nobody else can be meant."""
+    def scanner_seen(self, flow: Flow, user_agent: str) -> None:
+        """Count a request of a scanner; ban its source if that cannot be forged.  May wait."""
         self.counts[DROPPED_SCANNER] += 1
         if flow.source_is_verified and not self.is_trusted(flow.remote[0]):
             host = flow.remote[0]
             source = network_of(host)
-            seconds = self._guesses.shut(source, self.clock())
-            self._ban(source, host, f"called itself {printable(user_agent[:60])}", seconds)
+            seconds = self._failed_logins.block(source, self.clock())
+            self._ban(source, host, f"scanner, User-Agent {printable(user_agent[:60])}", seconds)
 
     # Bans
 
     def _ban(self, source: str, host: str, reason: str, seconds: float) -> None:
         now = int(self.unix_clock())
-        ban = Ban(source, reason, now, now + int(seconds), self._guesses.times(source))
+        ban = Ban(source, reason, now, now + int(seconds), self._failed_logins.block_count(source))
         self._bans[source] = ban
-        self._shut_out()
+        self._update_blocked()
         log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
         if self._bus.has_listener(Banned):
             self._bus.publish(Banned(now, source, (host, 0), ban.ends_at, reason, ban.times))
 
-    def know(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
-        """Hold what was kept, and that alone: at the start, and when somebody has changed it."""
+    def load_bans(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
+        """Replace all bans and trusted networks by those from the database."""
         known = {ban.address: ban for ban in bans}
         for source in self._bans.keys() - known.keys():
-            self._guesses.forgive(source)
+            self._failed_logins.clear_source(source)
         now, since = self.clock(), self.clock() - self.unix_clock()
         for source, ban in known.items():
             if self._bans.get(source) != ban:
-                self._guesses.restore(source, ban.times, ban.ends_at + since, now)
+                self._failed_logins.restore(source, ban.times, ban.ends_at + since, now)
         self._bans = known
         also_trusted = tuple(map(parse_network, trusted))
         if also_trusted != self._also_trusted:
             self._also_trusted = also_trusted
-            self._forgive_trusted()
-        self._shut_out()
+            self._clear_trusted()
+        self._update_blocked()
 
-    def trust(self, networks: Sequence[Network]) -> None:
-        """Trust other networks by the settings than before."""
+    def set_trusted(self, networks: Sequence[Network]) -> None:
+        """Replace the trusted networks of the settings; those of the database stay."""
         self._always_trusted = tuple(networks)
-        self._forgive_trusted()
-        self._shut_out()
+        self._clear_trusted()
+        self._update_blocked()
 
-    def _forgive_trusted(self) -> None:
-        """After a change of the trusted networks: nothing is held against an address in them."""
+    def _clear_trusted(self) -> None:
+        """Remove the failed logins of trusted addresses, after a change of trusted networks."""
         self._trust.clear()
-        self._guesses.forgive_all(self.is_trusted)
+        self._failed_logins.clear_sources(self.is_trusted)
 
-    def _shut_out(self) -> None:
-        """Find out whose messages are dropped unread: not where phones are that belong here."""
+    def _update_blocked(self) -> None:
+        """Compute the sources to drop unread: banned, without verified phones, not trusted."""
         now = self.unix_clock()
-        self._shut = {
+        self._blocked = {
             source: ban.ends_at
             for source, ban in self._bans.items()
-            if ban.ends_at > now and source not in self._homes and not self.is_trusted(source)
+            if ban.ends_at > now
+            and source not in self._verified_per_address
+            and not self.is_trusted(source)
         }
-        self._is_wary = bool(self._shut) or self._shares.is_short
+        self._is_filtering = bool(self._blocked) or self._fair_share.is_overloaded
         active = {source for source, ban in self._bans.items() if ban.ends_at > now}
         ended, self._active = self._active - active, active
         if ended and self._bus.has_listener(Unbanned):
@@ -316,12 +333,12 @@ class Guard:
                 self._bus.publish(Unbanned(now, source, reason))
 
     def is_trusted(self, host: str) -> bool:
-        """Tell whether a host, or the network of a ban, is never limited or banned."""
+        """Return True if a host, or the network of a ban, is never limited or banned."""
         if not self._always_trusted and not self._also_trusted:
             return False
         known = self._trust.get(host)
         if known is None:
-            if len(self._trust) >= MAX_LOOKED_UP:
+            if len(self._trust) >= MAX_CACHED_TRUST:
                 self._trust.clear()
             address = ip_address(host.partition("/")[0])
             trusted = (*self._always_trusted, *self._also_trusted)
@@ -331,58 +348,64 @@ class Guard:
     # Time
 
     def tick(self, now: float, *, is_behind: bool) -> None:
-        """Share out anew; `is_behind` says whether more waits than should.  Often, and quick."""
+        """Adapt the overload control to the load.  Call it often; it is quick.
+
+        `is_behind` says that more messages wait than the server can soon handle.
+        """
         self._now = now
-        shares = self._shares
-        was_short = shares.is_short
-        shares.tick(now, is_behind=is_behind)
-        if shares.is_short != was_short:
-            self._is_wary = bool(self._shut) or shares.is_short
+        fair_share = self._fair_share
+        was_overloaded = fair_share.is_overloaded
+        fair_share.tick(now, is_behind=is_behind)
+        if fair_share.is_overloaded != was_overloaded:
+            self._is_filtering = bool(self._blocked) or fair_share.is_overloaded
             dropped = 0
-            if was_short and shares.refused:
-                dropped = shares.refused + round(self._thinning.kept_away)
+            if was_overloaded and fair_share.refused:
+                dropped = fair_share.refused + round(self._sampler.dropped)
                 self.counts[DROPPED_OVERLOAD] += dropped
                 log.warning("overload: dropped %d messages", dropped)
             if self._bus.has_listener(Overload):
-                self._bus.publish(Overload(self.unix_clock(), shares.is_short, dropped))
-        if shares.is_short:
-            if self._thinning.judge(now, self._share_of):
-                self._thin()
-        elif was_short:
+                self._bus.publish(Overload(self.unix_clock(), fair_share.is_overloaded, dropped))
+        if fair_share.is_overloaded:
+            if self._sampler.update(now, self._share_of):
+                self._update_packet_filter()
+        elif was_overloaded:
             self._set_packet_filter(())
-            self._thinning.stop()
+            self._sampler.reset()
 
     def _share_of(self, source: str) -> float:
-        """How many messages a second of a source are served before it is thinned."""
-        if source in self._shut:
+        """Return how many messages per second of a source may be served; inf: do not sample it."""
+        if source in self._blocked:
             return 0.0
-        proven = self._homes[source]
-        if proven > MAX_PROVEN_PORTS or self.is_trusted(source):
+        verified_ports = self._verified_per_address[source]
+        if verified_ports > MAX_EXEMPT_PORTS or self.is_trusted(source):
             return inf
-        return self._shares.share_of(Standing.NEIGHBOUR if proven else Standing.STRANGER)
+        trust = TrustLevel.SAME_ADDRESS if verified_ports else TrustLevel.UNKNOWN
+        return self._fair_share.share_of(trust)
 
-    def _thin(self) -> None:
-        """Leave to the kernel what is far too much, but nothing that comes from the proven."""
-        parts = self._thinning.parts
-        ports: dict[str, list[int]] = {source: [] for source in parts if source in self._homes}
+    def _update_packet_filter(self) -> None:
+        """Let the kernel drop a part of each flood, but no message from a verified port."""
+        ratios = self._sampler.keep_ratios
+        ports: dict[str, list[int]] = {
+            source: [] for source in ratios if source in self._verified_per_address
+        }
         if ports:
-            for host, port in self._proven:
-                home = network_of(host)
-                if home in ports:
-                    ports[home].append(port)
+            for host, port in self._verified:
+                address = network_of(host)
+                if address in ports:
+                    ports[address].append(port)
         if not self._set_packet_filter(
             [
-                SampleRule(source, part, tuple(ports.get(source, ())))
-                for source, part in parts.items()
+                SampleRule(source, ratio, tuple(ports.get(source, ())))
+                for source, ratio in ratios.items()
             ]
         ):
-            self._thinning.stop()
+            self._sampler.reset()
 
     def sweep(self) -> None:
-        """End the bans whose time is over."""
+        """Admit sources again whose ban has ended."""
         now = self.unix_clock()
         if any(self._bans[source].ends_at <= now for source in self._active):
-            self._shut_out()
+            self._update_blocked()
 
 
 def _is_within(source: str, network: Network) -> bool:

@@ -1,14 +1,21 @@
-"""Wrong passwords: how often somebody may be wrong, and how long they wait then.
+"""Limits on wrong passwords: how many a source may send, and how long it is blocked afterwards.
 
-Pure: the time is an argument.  A source is an address, or the network of one in IPv6; only answers
-that prove that they come from there are counted here, see `guard`.
+Problem: stop password guessing, but do not block an office for one phone with a wrong password, nor
+    a phone whose address somebody forges.
+Model: failed logins are counted per user at a source, and per source.  At a bound the user, or the
+    whole source, is blocked.  Each block is BLOCK_GROWTH times longer than the one before, with one
+    attempt between two blocks.  A right password clears the failures of its user.
+Invariant: only an answer to a nonce that was given to this source counts against the source, so a
+    forged datagram bans no source.  A guesser who knows one password gains no attempts at others.
+Bounds: 20 passwords per source are compared before it is blocked, or 14 for one user, and 28 in
+    the first day; MAX_RECORDS, MAX_CALLS and MAX_UNVERIFIED_SOURCES entries are remembered.
 
-One typo is one try.  Some phones answer each challenge of a request again, within milliseconds and
-with the same password, and a server cannot see that it is the same one.  So a few answers of one
-Call-ID within some seconds are folded into one try.  A guesser may do the same with a different
-password in each answer, so the answers that a source has folded are bounded as well: 20 answers
-at most are compared with a password before the source waits, 14 for one user, and 28 in the first
-day.
+One typo is one attempt.  Some phones answer each challenge of a request again, within milliseconds
+and with the same password, and a server cannot see that it is the same one.  So a few answers of
+one Call-ID within some seconds are folded into one attempt.  A guesser may do the same with a
+different password in each answer, so the folded answers of a source are bounded as well.
+
+Pure: the time is an argument.  A source is an IPv4 address, or the /64 network of an IPv6 address.
 """
 
 from collections import OrderedDict
@@ -16,116 +23,113 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
-# Wrong answers for one user from one source.  A phone that is set up wrongly repeats itself without
-# end, and stops here: two of them in an office don't use up the tries of the whole office.
-TRIES_OF_USER = 5
-# Wrong answers from one source, for whichever users.  With those that are let through after each
-# wait, by two users and in the first day, it makes 20 at most; then it is one a day.
-TRIES_OF_SOURCE = 11
-# Answers of one Call-ID that are one try, where they come so soon after the first of them, in
-# seconds: widespread stacks give up after five, even over a slow line.
-ANSWERS_OF_TRY = 5
+# Failures of one user from one source.  A phone with a wrong password repeats it for ever and stops
+# here: two such phones in an office do not use up the attempts of the whole office.
+MAX_FAILURES_OF_USER = 5
+# Failures from one source, of all users.  Together with the attempts between two blocks, of two
+# users and in the first day, they are 20 at most; later it is one attempt per day.
+MAX_FAILURES_OF_SOURCE = 11
+# Answers of one Call-ID that count as one attempt if they arrive within FOLD_SECONDS of the first:
+# widespread SIP stacks give up after five, even over a slow line.
+ANSWERS_PER_ATTEMPT = 5
 FOLD_SECONDS = 10.0
-# Answers from one source that are folded into others: two typos of such a phone, and one more.
+# Answers of one source that are folded into others: two typos of such a phone, and one more.
 MAX_FOLDED = 9
-# Call-IDs whose latest answers are remembered, some 300 octets each; the oldest goes, and the next
-# answer of that Call-ID is a try of its own.
+# Call-IDs whose latest answers are remembered, some 300 octets each.  The oldest is removed; the
+# next answer of that Call-ID is an attempt of its own.
 MAX_CALLS = 4096
-# Wrong answers to nonces that a source was not given.
-TRIES_WITHOUT_PROOF = 1
-# The first wait, the longest, and how much longer each is than the one before.
-FIRST_WAIT = 600.0
-LONGEST_WAIT = 86_400.0
-LONGER = 4.0
-# So long after the last of it nothing is remembered any more.
-REMEMBERED = 7 * 86_400.0
-# Sources, and users at a source, that are remembered; the oldest goes, some 300 octets each.
-MAX_KEPT = 20_000
-# Sources whose answers to nonces of somebody else are counted, until all are forgotten together.
-MAX_DOUBTED = 20_000
+# Wrong answers to nonces that were not given to this source.
+MAX_UNVERIFIED_FAILURES = 1
+# The first block and the longest, in seconds, and the factor from each block to the next.
+FIRST_BLOCK_SECONDS = 600.0
+MAX_BLOCK_SECONDS = 86_400.0
+BLOCK_GROWTH = 4.0
+# Seconds after the last failure or block until all is forgotten.
+REMEMBERED_SECONDS = 7 * 86_400.0
+# Sources, and users at a source, that are remembered, some 300 octets each; the oldest is removed.
+MAX_RECORDS = 20_000
+# Sources whose answers to foreign nonces are counted; all of them are removed together.
+MAX_UNVERIFIED_SOURCES = 20_000
 
 
 @dataclass(slots=True)
-class _Tries:
-    """What has been wrong so far, and until when nothing more is looked at."""
+class _Record:
+    """The failures of a source, or of a user at a source, and the end of its block."""
 
     count: int = 0
-    waits: int = 0
-    until: float = 0.0
+    blocks: int = 0
+    blocked_until: float = 0.0
     forgotten_at: float = inf
     folded: int = 0  # answers that were not counted
 
-    def wait(self, now: float) -> float:
-        """Begin the next wait, and tell its length."""
-        seconds = min(FIRST_WAIT * LONGER ** min(self.waits, 8), LONGEST_WAIT)
-        self.waits += 1
-        self.until = now + seconds
-        self.forgotten_at = self.until + REMEMBERED
+    def block(self, now: float) -> float:
+        """Begin the next block, and return its length in seconds."""
+        seconds = min(FIRST_BLOCK_SECONDS * BLOCK_GROWTH ** min(self.blocks, 8), MAX_BLOCK_SECONDS)
+        self.blocks += 1
+        self.blocked_until = now + seconds
+        self.forgotten_at = self.blocked_until + REMEMBERED_SECONDS
         return seconds
 
 
 @dataclass(slots=True)
 class _Call:
-    """The wrong answers of one Call-ID: the first of a try, how many were folded, the latest."""
+    """The wrong answers of one Call-ID: start of an attempt, number folded, latest digests."""
 
     began_at: float
     folded: int = 0
     answers: list[int] = field(default_factory=list)
 
 
-class Guesses:
-    """Counts wrong answers, by source and by user at a source.
-
-    At its bound a user is not looked at any more from that source, then a source not at all; after
-    the wait there is one try, and a longer wait.  What a user does wrong then is an old story and
-    counts against its source no more, unless that had to wait before.  A right answer takes back
-    what its user has added: those were slips.  Nobody who knows one password gets more guesses at
-    another.
-    """
+class FailedLogins:
+    """Counts failed logins per source, and per user at a source."""
 
     def __init__(self) -> None:
-        self._tries: OrderedDict[tuple[str, str | None], _Tries] = OrderedDict()
+        self._records: OrderedDict[tuple[str, str | None], _Record] = OrderedDict()
         self._calls: OrderedDict[int, _Call] = OrderedDict()
-        self._doubts: dict[str, int] = {}
-        self._doubts_until = inf
+        self._unverified: dict[str, int] = {}
+        self._unverified_until = inf
 
     def __len__(self) -> int:
-        return len(self._tries)
+        return len(self._records)
 
-    def waits(self, source: str, username: str | None, now: float) -> bool:
-        """Tell whether a user is not looked at from a source; None is the source itself."""
-        tries = self._tries.get((source, username))
-        return tries is not None and now < tries.until
+    def is_blocked(self, source: str, username: str | None, now: float) -> bool:
+        """Return True while logins of `username` from `source` are blocked.
 
-    def wrong(
+        None as `username` asks for the whole source.
+        """
+        record = self._records.get((source, username))
+        return record is not None and now < record.blocked_until
+
+    def count_failure(
         self, source: str, username: str, now: float, *, call_id: str = "", answer: str = ""
     ) -> float:
-        """Count a wrong answer.  Return how long the source has to wait from now, mostly 0.
+        """Count a wrong answer.  Return how many seconds the whole source is blocked, mostly 0.
 
         `answer` is the digest that was sent in a request of `call_id`; without a Call-ID each
-        answer is a try.
+        answer is an attempt.  A failure of a user beyond its bound, between two blocks, counts
+        against the source only if the source was at its own bound before.
         """
-        if call_id and self._is_same_try(source, username, now, call_id, answer):
+        if call_id and self._is_same_attempt(source, username, now, call_id, answer):
             return 0.0
-        of_user = self._of(source, username, now)
+        of_user = self._record(source, username, now)
         of_user.count += 1
-        is_old_story = of_user.count > TRIES_OF_USER
-        if of_user.count >= TRIES_OF_USER:
-            of_user.wait(now)
-        of_source = self._of(source, None, now)
-        if not is_old_story or of_source.count >= TRIES_OF_SOURCE:
+        is_counted_already = of_user.count > MAX_FAILURES_OF_USER
+        if of_user.count >= MAX_FAILURES_OF_USER:
+            of_user.block(now)
+        of_source = self._record(source, None, now)
+        if not is_counted_already or of_source.count >= MAX_FAILURES_OF_SOURCE:
             of_source.count += 1
-        if of_source.count < TRIES_OF_SOURCE or now < of_source.until:
+        if of_source.count < MAX_FAILURES_OF_SOURCE or now < of_source.blocked_until:
             return 0.0
-        return of_source.wait(now)
+        return of_source.block(now)
 
-    def _is_same_try(
+    def _is_same_attempt(
         self, source: str, username: str, now: float, call_id: str, answer: str
     ) -> bool:
-        """Return True for an answer that belongs to a try which is counted already.
+        """Return True for an answer that belongs to an attempt which is counted already.
 
-        The very same answer again, a datagram that was repeated for one, tells a guesser nothing
-        new and is never counted.
+        The very same answer again, as in a retransmitted datagram, tells a guesser nothing new and
+        is never counted.
         """
         key, digest = hash((source, username, call_id)), hash(answer)
         call = self._calls.get(key)
@@ -135,100 +139,104 @@ class Guesses:
                 self._calls.popitem(last=False)
         elif digest in call.answers:
             return True
-        call.answers = [*call.answers[1 - ANSWERS_OF_TRY :], digest]
+        call.answers = [*call.answers[1 - ANSWERS_PER_ATTEMPT :], digest]
         if now >= call.began_at + FOLD_SECONDS:
             call.began_at, call.folded = now, 0
             self._calls.move_to_end(key)
             return False
-        of_source = self._of(source, None, now)
-        if call.folded >= ANSWERS_OF_TRY - 1 or of_source.folded >= MAX_FOLDED:
+        of_source = self._record(source, None, now)
+        if call.folded >= ANSWERS_PER_ATTEMPT - 1 or of_source.folded >= MAX_FOLDED:
             return False
         call.folded += 1
         of_source.folded += 1
-        self._of(source, username, now).folded += 1
+        self._record(source, username, now).folded += 1
         return True
 
-    def right(self, source: str, username: str) -> bool:
-        """Take back what a user has done wrong from a source; False: nothing."""
-        of_user = self._tries.pop((source, username), None)
-        of_source = self._tries.get((source, None))
+    def clear_user(self, source: str, username: str) -> bool:
+        """Remove the failures of a user at a source, also from the source's count.
+
+        Return False if there were none.
+        """
+        of_user = self._records.pop((source, username), None)
+        of_source = self._records.get((source, None))
         if of_user is not None and of_source is not None:
-            of_source.count = max(0, of_source.count - min(of_user.count, TRIES_OF_USER))
+            of_source.count = max(0, of_source.count - min(of_user.count, MAX_FAILURES_OF_USER))
             of_source.folded = max(0, of_source.folded - of_user.folded)
         return of_user is not None
 
-    def shut(self, source: str, now: float) -> float:
-        """Let a source wait for another reason, and tell how long."""
-        of_source = self._of(source, None, now)
-        of_source.count = max(of_source.count, TRIES_OF_SOURCE)
-        return of_source.wait(now)
+    def block(self, source: str, now: float) -> float:
+        """Block a source for another reason, and return for how many seconds."""
+        of_source = self._record(source, None, now)
+        of_source.count = max(of_source.count, MAX_FAILURES_OF_SOURCE)
+        return of_source.block(now)
 
-    def times(self, source: str) -> int:
-        """Tell how often a source had to wait."""
-        tries = self._tries.get((source, None))
-        return tries.waits if tries else 0
+    def block_count(self, source: str) -> int:
+        """Return how often a source was blocked."""
+        record = self._records.get((source, None))
+        return record.blocks if record else 0
 
-    def restore(self, source: str, times: int, until: float, now: float) -> None:
-        """Know again what was known before a restart."""
-        tries = self._of(source, None, now)
-        tries.count, tries.waits, tries.until = TRIES_OF_SOURCE, times, until
-        tries.forgotten_at = max(now, until) + REMEMBERED
+    def restore(self, source: str, blocks: int, blocked_until: float, now: float) -> None:
+        """Set the record of a source as it was before a restart."""
+        record = self._record(source, None, now)
+        record.count, record.blocks = MAX_FAILURES_OF_SOURCE, blocks
+        record.blocked_until = blocked_until
+        record.forgotten_at = max(now, blocked_until) + REMEMBERED_SECONDS
 
-    def forgive(self, source: str) -> None:
-        """Know nothing more of a source."""
-        self.forgive_all(lambda each: each == source)
+    def clear_source(self, source: str) -> None:
+        """Remove all failures and blocks of a source."""
+        self.clear_sources(lambda each: each == source)
 
-    def forgive_all(self, is_forgiven: Callable[[str], bool]) -> None:
-        """Know nothing more of all sources that `is_forgiven` says yes to."""
-        for key in [key for key in self._tries if is_forgiven(key[0])]:
-            del self._tries[key]
-        for source in [source for source in self._doubts if is_forgiven(source)]:
-            del self._doubts[source]
+    def clear_sources(self, is_cleared: Callable[[str], bool]) -> None:
+        """Remove all failures and blocks of the sources for which `is_cleared` returns True."""
+        for key in [key for key in self._records if is_cleared(key[0])]:
+            del self._records[key]
+        for source in [source for source in self._unverified if is_cleared(source)]:
+            del self._unverified[source]
 
-    def of_users(self, now: float) -> Iterator[tuple[str, str, int, float, bool]]:
-        """Give each user at a source with wrong answers, the latest first.
+    def by_user(self, now: float) -> Iterator[tuple[str, str, int, float, bool]]:
+        """Yield each user at a source with failures, the latest first.
 
-        As (source, username, tries, until, is_source): `until` is the end of the wait, of the
-        user's own or of that of the whole source, 0.0 where there is none.
+        As (source, username, failures, blocked_until, is_source_blocked): `blocked_until` is the
+        end of the block of the user or of the whole source, 0.0 if there is none.
         """
-        for (source, username), tries in reversed(self._tries.items()):
-            if username is None or now >= tries.forgotten_at:
+        for (source, username), record in reversed(self._records.items()):
+            if username is None or now >= record.forgotten_at:
                 continue
-            until = tries.until if now < tries.until else 0.0
-            of_source = self._tries.get((source, None))
-            is_source = of_source is not None and now < of_source.until
+            until = record.blocked_until if now < record.blocked_until else 0.0
+            of_source = self._records.get((source, None))
+            is_source = of_source is not None and now < of_source.blocked_until
             if is_source and of_source is not None:
-                until = max(until, of_source.until)
-            yield source, username, tries.count, until, is_source
+                until = max(until, of_source.blocked_until)
+            yield source, username, record.count, until, is_source
 
-    def is_doubted(self, source: str, now: float) -> bool:
-        """Tell whether a source has answered nonces of somebody else often enough.
+    def is_unverified_blocked(self, source: str, now: float) -> bool:
+        """Return True while answers of `source` to foreign nonces are blocked.
 
-        Such an answer lets nobody in, but a right one hears that only its nonce was wrong
-        (RFC 7616 §3.3), which is worth a guess.  Anybody may have sent it in the name of that
-        address, so nobody is banned for it, and who is really there answers our own nonce.
+        Such an answer is never accepted, but a right one is told that only its nonce was wrong
+        (RFC 7616 §3.3), which is worth a guess.  It may be forged in the name of that address, so
+        the address is not banned for it, and a phone there still may answer its own nonce.
         """
-        if now >= self._doubts_until:
-            self._doubts.clear()
-        count = self._doubts.get(source)
+        if now >= self._unverified_until:
+            self._unverified.clear()
+        count = self._unverified.get(source)
         if count is None:
-            return len(self._doubts) >= MAX_DOUBTED
-        return count >= TRIES_WITHOUT_PROOF
+            return len(self._unverified) >= MAX_UNVERIFIED_SOURCES
+        return count >= MAX_UNVERIFIED_FAILURES
 
-    def doubt(self, source: str, now: float) -> None:
-        """Count a wrong answer to a nonce that was not made for its source."""
-        if not self._doubts:
-            self._doubts_until = now + LONGEST_WAIT
-        if source in self._doubts or len(self._doubts) < MAX_DOUBTED:
-            self._doubts[source] = self._doubts.get(source, 0) + 1
+    def count_unverified_failure(self, source: str, now: float) -> None:
+        """Count a wrong answer to a nonce that was not given to `source`."""
+        if not self._unverified:
+            self._unverified_until = now + MAX_BLOCK_SECONDS
+        if source in self._unverified or len(self._unverified) < MAX_UNVERIFIED_SOURCES:
+            self._unverified[source] = self._unverified.get(source, 0) + 1
 
-    def _of(self, source: str, username: str | None, now: float) -> _Tries:
+    def _record(self, source: str, username: str | None, now: float) -> _Record:
         key = source, username
-        tries = self._tries.pop(key, None)
-        if tries is None or now >= tries.forgotten_at:
-            tries = _Tries()
-        tries.forgotten_at = max(now, tries.until) + REMEMBERED
-        self._tries[key] = tries  # the latest are last
-        if len(self._tries) > MAX_KEPT:
-            self._tries.popitem(last=False)
-        return tries
+        record = self._records.pop(key, None)
+        if record is None or now >= record.forgotten_at:
+            record = _Record()
+        record.forgotten_at = max(now, record.blocked_until) + REMEMBERED_SECONDS
+        self._records[key] = record  # the latest are last
+        if len(self._records) > MAX_RECORDS:
+            self._records.popitem(last=False)
+        return record

@@ -25,7 +25,7 @@ from sip.core.proxy.route_ticket import Passage, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
-from sip.core.registrar.nat import way_back
+from sip.core.registrar.nat import flow_to_sender
 from sip.core.target import Target, as_request_uri, place_at, place_of
 from sip.core.trunk import Trunk
 from sip.message.headers import parse_name_addr
@@ -324,12 +324,12 @@ class Dialogs:
         uri = parse_uri(target.uri_text)
         is_at_contact = isinstance(uri, SipUri) and uri.host == flow.remote[0]
         is_behind_nat = side.is_bound or (target.flow is not None and not is_at_contact)
-        way = way_back(
+        way = flow_to_sender(
             contact,
             flow,
             self.domains,
             self.resolver,
-            truthful=not is_behind_nat,
+            via_is_true=not is_behind_nat,
             is_plain=target.flow is None,
         )
         if not _is_in_ticket(side, contact, way):
@@ -337,12 +337,12 @@ class Dialogs:
 
     def _way_back(self, request: Request, contact: Uri, flow: Flow, side: Passage) -> Flow | None:
         """The flow to the sender of a request; None where its Contact is meant."""
-        return way_back(
+        return flow_to_sender(
             contact,
             flow,
             self.domains,
             self.resolver,
-            truthful=via_matches_source(request.via, flow),
+            via_is_true=via_matches_source(request.via, flow),
             is_plain=_is_plain(side),
         )
 

@@ -7,7 +7,7 @@ from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
-from sip.core.guard.call_limits import Strangers
+from sip.core.guard.call_limits import CallLimits
 from sip.core.proxy.call_events import Call, CallEvents
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
@@ -89,7 +89,7 @@ class Proxy:
         )
         self.trunks = trunks
         self.calls = CallEvents(bus, domains, authenticator.accounts)
-        self.strangers = Strangers(authenticator.guard.is_trusted)
+        self.call_limits = CallLimits(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
         self.follow_redirects = follow_redirects
@@ -267,7 +267,7 @@ class Proxy:
 
         if is_stranger and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)
-            with self.strangers.place(upstream, address_of_record(username, realm)):
+            with self.call_limits.slot(upstream, address_of_record(username, realm)):
                 run()
         else:
             run()
@@ -388,7 +388,7 @@ class Proxy:
         if account is None:
             return False
         network = network_of(upstream.flow.remote[0])
-        if self.location.is_reached_from(network, account.username, realm):
+        if self.location.is_registered_from_network(network, account.username, realm):
             return True
         called, realm_here = self.domains.username_of(request.uri), self._realm_here(request)
         if realm_here is None or not self.calls_from_outside:

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
 from sip.core.proxy.route_ticket import Passage, Tickets, contact_place, with_answer
-from sip.core.registrar.nat import is_hidden, is_on_connection_of, lasting_flow, way_back
+from sip.core.registrar.nat import (
+    flow_to_sender,
+    is_on_connection_of,
+    is_private_elsewhere,
+    reusable_flow,
+)
 from sip.core.target import Phone, Target, as_request_uri, place_of
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -110,14 +115,16 @@ class RecordRoutes:
         truthful = via_matches_source(via, came_by)
         uri = first_uri(request, "record-route" if is_recorded else "contact")
         if is_connected:
-            flow = lasting_flow(uri, came_by, truthful=truthful, via=via)
+            flow = reusable_flow(uri, came_by, via_is_true=truthful, via=via)
             return self._passage_along(flow)
         if is_recorded or not are_users:
             # Without rport a truthful Via names the port that the sender listens on (§18.2.2).
             return self._passage_along(reply_flow(via, came_by) if truthful else came_by)
         if uri is None:
             return _at_its_place(None, came_by) if truthful else self._passage_along(came_by)
-        way = way_back(uri, came_by, self.domains, self.resolver, truthful=truthful, is_plain=False)
+        way = flow_to_sender(
+            uri, came_by, self.domains, self.resolver, via_is_true=truthful, is_plain=False
+        )
         return _at_its_place(uri, came_by) if way is None else self._passage_along(came_by)
 
     def answer_place(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
@@ -144,7 +151,7 @@ class RecordRoutes:
         return (
             _is_behind_nat(target, way)
             or self.domains.is_us(uri)
-            or is_hidden(uri, source)
+            or is_private_elsewhere(uri, source)
             or not self.resolver.may_reach(uri, source)
         )
 

@@ -145,7 +145,9 @@ class TargetSet:
                 binding.flow
             )
             if binding.ends_with_connection and not is_connected:
-                self.location.lose(aor, binding)  # nobody but the phone can open another one
+                self.location.drop_unreachable(
+                    aor, binding
+                )  # nobody but the phone can open another one
                 continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
             found.append(target)
@@ -164,7 +166,7 @@ class TargetSet:
         """
         gone = [(aor, binding) for at, aor, binding in self._closed if at.is_same_place(target)]
         for aor, binding in gone:
-            self.location.lose(aor, binding)
+            self.location.drop_unreachable(aor, binding)
         return bool(gone)
 
     def _forward_of(self, target: Target) -> tuple[str, str] | None:

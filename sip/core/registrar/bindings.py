@@ -1,4 +1,14 @@
-"""Bindings of an address-of-record, and the rules that make new ones of old ones (RFC 3261 §10.3).
+"""Bindings of an address-of-record, and how a REGISTER changes them (RFC 3261 §10.3).
+
+Problem: a phone that comes back with another Contact must not leave its old binding behind, or its
+    calls ring at dead addresses; but a binding of another phone must never be replaced.
+Model: a new binding replaces an old one with an equal Contact (§19.1.4), with the same instance and
+    reg-id (RFC 5626 §6), from the same socket after a restart, or of the same Call-ID with a higher
+    CSeq if the old flow or Contact can no longer lead to the phone.
+Invariant: a REGISTER is applied as a whole or not at all; a request that a later one of the same
+    Call-ID has overtaken changes nothing (500).
+Bounds: MAX_CONTACTS per address-of-record.  At the bound the oldest bindings of the same device are
+    removed; without any, the REGISTER is refused (503).
 
 Pure: the time is an argument.
 """
@@ -21,12 +31,12 @@ from sip.transport.transport_names import default_port
 # Contacts of one address-of-record.  A call to it rings all of them, so this is also what one
 # INVITE can be multiplied by (RFC 5393).
 MAX_CONTACTS = 20
-# Retry-After at that limit, in seconds: places become free earlier than the first lease ends,
-# when a connection closes or a phone is switched off.
+# Longest Retry-After at that limit, in seconds: a binding may be removed before the first one
+# expires, when a connection closes or a phone is switched off.
 MAX_RETRY_AFTER = 60
 
-# What most phones bind.  It is seen at a glance that it can be read: at a start there may be a
-# hundred thousand, and nobody is answered before all are known.
+# The form of most Contacts.  A match shows that the URI is valid without parsing it: at a start
+# there may be 100,000, and calls wait until all are loaded.
 _USUAL_CONTACT = re.compile(
     r"sip:(?:[A-Za-z0-9._+-]+@)?\d+\.\d+\.\d+\.\d+(?::[1-5]?[1-9]\d{0,3})?(?:;transport=\w+)?",
     re.ASCII,
@@ -37,13 +47,13 @@ _USUAL_CONTACT = re.compile(
 class Binding:
     """One contact of an address-of-record (§10.2).
 
-    `user_id` is the account that registered it, `contact` the URI as it came, `expires_at` seconds
-    of the monotonic clock, `q` in thousandths.  `flow` is the way that its REGISTER came;
-    `behind_nat` says that only it leads back.  `instance` and `reg_id` are those of RFC 5626, ""
-    and 0 where there are none; `params` are the other parameters of the contact, as they came.
-    `registered_at` is when its last REGISTER came, by the monotonic clock; `is_proxied` is True if
-    another proxy passed that on, so the flow is the proxy's (not kept on disk).
-    A binding is compared by identity: one that was refreshed is another.
+    `user_id` is the account that registered it, `contact` the URI as received, `expires_at` in
+    seconds of the monotonic clock, `q` in thousandths.  `flow` is the flow of its REGISTER;
+    `behind_nat` says that the phone is reached only along it.  `instance` and `reg_id` are those of
+    RFC 5626, "" and 0 without them; `params` are the other parameters of the contact, as received.
+    `registered_at` is the time of its last REGISTER, by the monotonic clock; `is_proxied` is True
+    if another proxy forwarded that, so the flow is the proxy's (not stored on disk).
+    Bindings are compared by identity: a refreshed binding is another one.
     """
 
     user_id: int
@@ -63,49 +73,49 @@ class Binding:
     is_proxied: bool = False
 
     def has_contact(self, contact: str) -> bool:
-        """Compare contacts as URIs (§19.1.4), whether or not one says `transport=udp`."""
+        """Compare contacts as URIs (§19.1.4); `transport=udp` makes no difference."""
         return self.contact == contact or is_same_contact(
             parse_uri(self.contact), parse_uri(contact)
         )
 
     def is_contact_of(self, other: "Binding") -> bool:
-        """Return True if both have one Contact, and it means one place.
+        """Return True if both have equal Contacts that mean the same phone.
 
-        A private address means another phone in each home.  Where both phones say who they are,
-        they are told apart (RFC 5626 §6); else equal URIs are one binding (§10.3, step 7).
+        A private address means another phone in each network.  Phones with instance ids are told
+        apart by these (RFC 5626 §6); without them equal URIs are one binding (§10.3, step 7).
         """
         if not self.has_contact(other.contact):
             return False
-        are_others = self.instance and other.instance and not self._has_instance_of(other)
+        are_two_phones = self.instance and other.instance and not self._has_instance_of(other)
         return not (
-            are_others
+            are_two_phones
             and self.behind_nat
             and other.behind_nat
             and network_of(self.flow.remote[0]) != network_of(other.flow.remote[0])
         )
 
     def _has_instance_of(self, other: "Binding") -> bool:
-        """Compare instance ids: the URN of a UUID has no case (RFC 5626 §4.1)."""
+        """Compare instance ids; the URN of a UUID is case-insensitive (RFC 5626 §4.1)."""
         if not self.instance or not other.instance:
             return False
         return self.instance == other.instance or self.instance.lower() == other.instance.lower()
 
     @property
     def key(self) -> Key:
-        """What its row is found by."""
+        """The key of its database row."""
         return self.user_id, self.contact, self.row_flow()
 
     def row_flow(self) -> str:
-        """The flow as it is written."""
+        """Return the flow as text for the database."""
         flow = flow_text(self.flow)
         return f"{flow};nat" if self.behind_nat else flow
 
     def replaces(self, old: "Binding") -> bool:
-        """Return True if this is the phone of `old`, which had another contact until now.
+        """Return True if this binding is of the same phone as `old`, which has another Contact.
 
-        The same instance and reg-id are one binding, whatever its Contact (RFC 5626 §6); several
-        reg-ids of one instance are flows that live side by side.  Without them a phone is known by
-        its socket, or by its Call-ID.
+        The same instance and reg-id are one binding, with any Contact (RFC 5626 §6); several
+        reg-ids of one instance are flows in parallel.  Without them a phone is recognized by its
+        socket, or by its Call-ID with a higher CSeq.
         """
         if self._has_instance_of(old):
             if self.reg_id == old.reg_id:
@@ -114,17 +124,18 @@ class Binding:
                 return False
         if self.flow.remote == old.flow.remote:
             return self._is_restart_of(old)
-        # Behind NAT and on a connection the flow was the only way, and it leads there no more; so
-        # it is with a phone that calls itself what its NAT does: its contact is its socket.
-        is_bound = old.behind_nat or old.flow.connection > 0
-        if not is_bound and not (old._is_its_source() and self._is_its_source()):
+        # A binding behind NAT or on a connection was reached only along its flow, and that does not
+        # lead to the phone any more.  The same is true if both Contacts are their source sockets:
+        # such a phone has learned its public address from its NAT.
+        needs_flow = old.behind_nat or old.flow.connection > 0
+        if not needs_flow and not (old._contact_is_source() and self._contact_is_source()):
             return False
         return self.call_id == old.call_id and old.cseq < self.cseq
 
     def inherit_instance(self, former: Sequence["Binding"]) -> None:
-        """Take the instance of what this takes the place of, if its REGISTER names none.
+        """Copy the instance of a replaced binding of the same Call-ID, if the REGISTER has none.
 
-        One Call-ID is one user agent (§10.2).  Those of pjsip name their instance in the first
+        One Call-ID is one user agent (§10.2).  Phones with pjsip send their instance in the first
         REGISTER, and later only in the Contact that they remove.
         """
         for old in former:
@@ -132,21 +143,21 @@ class Binding:
                 self.instance, self.reg_id = old.instance, old.reg_id
 
     def _is_restart_of(self, old: "Binding") -> bool:
-        """Return True if one socket, started anew, has made both.
+        """Return True if both are of one socket whose program was restarted in between.
 
-        A program that goes on keeps its Call-ID (§10.2) and may bind several contacts by it.  The
-        socket of a proxy may carry several phones, and so may one that registers contacts which
-        lead elsewhere.
+        A program that was not restarted keeps its Call-ID (§10.2) and may bind several contacts.
+        The socket of a proxy may carry several phones, and so may one that registers contacts on
+        other hosts.
         """
         return (
             self.call_id != old.call_id
             and self.flow.transport == old.flow.transport
             and not (self.path or old.path or self.is_proxied or old.is_proxied)
-            and self._place() == old._place()
+            and self._host() == old._host()
         )
 
-    def _place(self) -> str:
-        """The host that the contact leads to."""
+    def _host(self) -> str:
+        """Return the host that requests to this contact are sent to."""
         if self.behind_nat or self.flow.connection:
             return self.flow.remote[0]
         return self._contact_host()
@@ -155,8 +166,8 @@ class Binding:
         uri = parse_uri(self.contact)
         return uri.host if isinstance(uri, SipUri) else self.contact
 
-    def _is_its_source(self) -> bool:
-        """Tell whether the contact is the socket that its REGISTER came from."""
+    def _contact_is_source(self) -> bool:
+        """Return True if the contact is the socket that its REGISTER came from."""
         uri = parse_uri(self.contact)
         if not isinstance(uri, SipUri):
             return False
@@ -165,14 +176,14 @@ class Binding:
 
     @property
     def ends_with_connection(self) -> bool:
-        """Return True if nothing but the connection in `flow` leads to the phone.
+        """Return True if the phone is reached only by the connection in `flow`.
 
-        So it is behind NAT, and where the contact is the port that the phone connected from: on
-        that port it takes no other connection.  With a Path the connection is a proxy's.
+        That is so behind NAT, and if the contact is the port that the phone connected from: on
+        that port it accepts no connection.  With a Path the connection is a proxy's.
         """
         if not self.flow.connection or self.path:
             return False
-        return self.behind_nat or (self._is_its_source() and self._has_its_transport())
+        return self.behind_nat or (self._contact_is_source() and self._has_its_transport())
 
     def _has_its_transport(self) -> bool:
         uri = parse_uri(self.contact)
@@ -180,10 +191,10 @@ class Binding:
         return said is None or said.upper() == self.flow.transport
 
     def is_same_device(self, other: "Binding") -> bool:
-        """Return True if two bindings seem to be one device: by its User-Agent and its address.
+        """Return True if two bindings seem to be one device, by User-Agent and address.
 
-        Of IPv6 that is the network: many devices take a new address each day.  Behind a Path the
-        flow is the proxy's, and the contact has the address.
+        Of IPv6 the /64 is compared: many devices change their address each day.  With a Path the
+        flow is the proxy's, so the host of the contact is compared.
         """
         if self._has_instance_of(other):
             return True
@@ -199,15 +210,15 @@ class Binding:
         return self._contact_host() if self.path else network_of(self.flow.remote[0])
 
     def is_set_later_than(self, call_id: str, cseq: int) -> bool:
-        """Tell whether a request of that Call-ID and CSeq comes too late to change this (§10.3)."""
+        """Return True if a request of this Call-ID and CSeq is too late to change it (§10.3)."""
         return self.call_id == call_id and cseq <= self.cseq
 
     def target(self, aor: str, *, is_connected: bool, is_only: bool = False) -> Target:
-        """Where a request for this contact of `aor` goes.
+        """Return the target of requests to this contact of `aor`.
 
-        `is_connected` says that the connection leads on by which it was registered, `is_only` that
-        the user has no other phone.  Where the name
-        in its contact leads nowhere, the phone was seen at its flow, unless that is a proxy's.
+        `is_connected` says that the connection of its REGISTER is still open, `is_only` that the
+        user has no other phone.  If the name in the contact cannot be resolved, the flow is the
+        fallback, unless it is a proxy's.
         """
         uri_text = as_request_uri(self.contact)
         flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
@@ -216,7 +227,7 @@ class Binding:
         return Target(uri_text, flow, self.path, self.q, source, phone=phone, fallback=fallback)
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
-        """The phone that is bound, as one of `aor`."""
+        """Return the phone of this binding, as one of `aor`."""
         return Phone(aor, self.instance.lower(), self.call_id, self.flow, is_only)
 
 
@@ -236,7 +247,7 @@ class BindingsChanged:
 
 
 def live(bindings: Bindings, now: float) -> Bindings:
-    """The bindings that have not expired."""
+    """Return the bindings that have not expired."""
     for binding in bindings:
         if binding.expires_at <= now:
             return tuple(b for b in bindings if b.expires_at > now)
@@ -244,17 +255,17 @@ def live(bindings: Bindings, now: float) -> Bindings:
 
 
 def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
-    """Apply the contacts of one REGISTER, all or none (§10.3, step 7).
+    """Apply the contacts of one REGISTER, all or none (§10.3, step 7), and return the result.
 
-    What is wanted with no time left goes.  A phone that names its instance no more keeps it.
-    Raises Refused (500), and nothing is changed, for a request that one of the same Call-ID has
-    overtaken.
+    A wanted binding that has expired removes the equal ones.  A phone that stops sending its
+    instance keeps it.  Raises Refused (500) if a later request of the same Call-ID has overtaken
+    this one.
     """
     bindings = list(live(current, now))
     leaving = [new for new in wanted if new.expires_at <= now] if len(wanted) > 1 else []
     for new in wanted:
-        # Equality of URIs is not transitive: a contact is no key to look up by, and one may be
-        # equal to several that differ from each other.
+        # Equality of URIs is not transitive: a contact cannot be a dictionary key, and one contact
+        # may be equal to several that differ from each other.
         equal = [b for b in bindings if b.is_contact_of(new)]
         _check_order(equal, new, wanted)
         if new.expires_at <= now:
@@ -275,26 +286,25 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
 
 
 def _check_order(found: Sequence[Binding], new: Binding, wanted: Sequence[Binding]) -> None:
-    """Refuse a delayed duplicate (§10.3, step 7).  Raises Refused (500)."""
+    """Refuse a REGISTER that a later one has overtaken (§10.3, step 7).  Raises Refused (500)."""
     for old in found:
         if old.is_set_later_than(new.call_id, new.cseq) and old not in wanted:
             raise _out_of_order(new.cseq)
 
 
 def _is_named(binding: Binding, wanted: Sequence[Binding]) -> bool:
-    """Return True if the REGISTER itself says what becomes of a binding."""
+    """Return True if the REGISTER itself contains the contact of a binding."""
     return any(binding.is_contact_of(new) for new in wanted)
 
 
 def within_limit(
     bindings: Bindings, wanted: Sequence[Binding], now: float
 ) -> tuple[Bindings, Bindings]:
-    """Make room for a phone that registers: return what stays bound, and what is removed for it.
+    """Enforce MAX_CONTACTS: return the bindings that stay, and those that are removed.
 
-    Beyond MAX_CONTACTS the oldest bindings of the same device are removed, since a phone that
-    comes back as another each time is mostly the only one there.  Raises Refused (503) if there
-    are too few: a place becomes free by itself, and 403 would tell phones that their password is
-    wrong (§21.4.4, §21.5.4).
+    The oldest bindings of the same device are removed: a phone that registers as another one each
+    time is mostly the only one there.  Raises Refused (503) if there are too few of them: a binding
+    ends by itself, and 403 would tell phones that their password is wrong (§21.4.4, §21.5.4).
     """
     excess = len(bindings) - MAX_CONTACTS
     if excess <= 0:
@@ -317,10 +327,10 @@ def within_limit(
 def own_first(
     bindings: Bindings, wanted: Sequence[Binding], call_id: str, flow: Flow
 ) -> Sequence[Binding]:
-    """Order the bindings for the answer to a REGISTER: the phone's own first (§10.3, step 8).
+    """Order the bindings for the response to a REGISTER: the phone's own first (§10.3, step 8).
 
-    Many phones read the lease of the first Contact.  First come those of the request, in its
-    order, then what else the same Call-ID or socket has bound, then all others.
+    Many phones read the lifetime of the first Contact.  First are those of the request, in its
+    order, then other ones of the same Call-ID or socket, then all others.
     """
     if len(bindings) < 2:
         return bindings
@@ -332,7 +342,7 @@ def own_first(
 
 
 def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
-    """See whether `Contact: *` may remove every binding (§10.3, step 6).  Raises Refused (500)."""
+    """Check that `Contact: *` may remove all bindings (§10.3, step 6).  Raises Refused (500)."""
     if any(binding.is_set_later_than(call_id, cseq) for binding in current):
         raise _out_of_order(cseq)
 
@@ -344,7 +354,7 @@ def _out_of_order(cseq: int) -> Refused:
 
 
 def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
-    """The row that a binding is kept as; `now` and `unix_now` are one moment."""
+    """Return the database row of a binding; `now` and `unix_now` are the same moment."""
     return BindingRow(
         user_id=binding.user_id,
         aor=aor,
@@ -364,9 +374,9 @@ def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRo
 
 
 def from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
-    """What a row says.  Raises BadMessage or ValueError for one that can't be read.
+    """Return the binding of a database row.  Raises BadMessage or ValueError if it is invalid.
 
-    It lasts no longer from now than it was granted, wherever the clock was when it was written.
+    It lasts from now no longer than it was granted, even if the system clock was wrong then.
     """
     granted = row.expires_at - row.updated_at
     flow_text, _, nat = row.flow.partition(";")

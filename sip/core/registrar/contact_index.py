@@ -1,10 +1,10 @@
 """An index from Contacts to the addresses-of-record that are bound to them.
 
-A request may name a phone by its Contact alone, and the user part of a Contact says nothing about
-whose phone it is: many phones write random characters there, or none at all.  The index is a table
-of a fixed size.  A slot has the addresses-of-record whose Contacts fall into it, the latest last;
-whoever reads it compares the Contacts themselves.  So a binding takes 21 octets of memory at
-100,000, and nothing is ever built anew.
+A request may name a phone only by its Contact, and the user part of a Contact does not tell the
+user: many phones write random characters there, or nothing.  The index is a hash table of fixed
+size.  A slot holds the addresses-of-record whose Contacts hash to it, the latest last; the reader
+has to compare the Contacts themselves.  So a binding takes 21 bytes of memory at 100,000, and the
+table is never rebuilt.
 """
 
 import re
@@ -12,20 +12,20 @@ import re
 from sip.message.grammar import BadMessage
 from sip.message.uri import SipUri, Uri, format_host_port, normal_escapes, parse_uri
 
-# With 100,000 bindings one or two share a slot.  The table takes 8 octets for each.
+# With 100,000 bindings one or two share a slot.  The table takes 8 bytes per slot.
 SLOTS = 1 << 16
-# Addresses-of-record that one slot has.  Phones of one model may all be sip:192.168.1.20 behind as
-# many routers; which of them is meant cannot be known, and no request looks at more of them.
+# Addresses-of-record per slot.  Phones of one model may all be sip:192.168.1.20, each behind a
+# router of its own; a request cannot tell which of them is meant, and compares no more of them.
 MAX_AT_SLOT = 64
 
-# Most Contacts, up to their parameters, are in the form that equal ones are compared by.
+# Most Contacts, up to their parameters, are written in the canonical form already.
 _USUAL = re.compile(
     r"sip:(?:[A-Za-z0-9_+.-]++@)?[0-9]++\.[0-9]++\.[0-9]++\.[0-9]++(?::[1-9][0-9]*+)?(?=;|\Z)"
 )
 
 
 def contact_key(uri: Uri) -> str:
-    """Return the user, host and port of a Contact in a form that is the same for equal ones."""
+    """Return the user, host and port of a Contact in canonical form: equal for equal Contacts."""
     if not isinstance(uri, SipUri):
         return uri.text
     user = "" if uri.user is None else f"{normal_escapes(uri.user)}@"
@@ -33,7 +33,7 @@ def contact_key(uri: Uri) -> str:
 
 
 def key_of_text(contact: str) -> str:
-    """Return the `contact_key` of a Contact that is known to be a URI."""
+    """Return the `contact_key` of a Contact given as text."""
     if usual := _USUAL.match(contact):
         return usual[0]
     try:
@@ -43,21 +43,21 @@ def key_of_text(contact: str) -> str:
 
 
 class ContactIndex:
-    """Addresses-of-record by the Contacts that they are bound to."""
+    """The addresses-of-record, by the Contacts that they are bound to."""
 
     def __init__(self) -> None:
-        # One name or several; most slots have one, and a tuple would take as much as the name.
+        # One name or several; most slots have one, and a tuple takes as much memory as the name.
         self._slots: list[str | tuple[str, ...] | None] = [None] * SLOTS
 
     def at(self, key: str) -> tuple[str, ...]:
-        """Return what may be bound to a Contact of this `contact_key`, the latest first."""
+        """Return the addresses-of-record that may have a Contact of this key, the latest first."""
         found = self._slots[hash(key) % SLOTS]
         if found is None:
             return ()
         return (found,) if isinstance(found, str) else found[::-1]
 
     def follow(self, aor: str, before: list[str], after: list[str]) -> None:
-        """Take notice of a change of the Contacts that an address-of-record is bound to."""
+        """Update the index after a change of the Contacts of an address-of-record."""
         if before == after:
             return
         slots_before = {hash(key_of_text(contact)) % SLOTS for contact in before}
@@ -79,7 +79,7 @@ class ContactIndex:
             self._slots[slot] = (*found[-MAX_AT_SLOT + 1 :], aor)
 
     def _remove(self, slot: int, aor: str) -> str:
-        """Take a name out, and return the object that was kept, so that no second one is."""
+        """Remove a name, and return the stored string object, so that it is not stored twice."""
         found = self._slots[slot]
         if isinstance(found, str):
             if found == aor:

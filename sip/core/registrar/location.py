@@ -1,4 +1,4 @@
-"""The location service: which contacts an address-of-record is bound to (RFC 3261 §10)."""
+"""The location service: the contacts that each address-of-record is bound to (RFC 3261 §10)."""
 
 import logging
 from collections import OrderedDict, deque
@@ -35,20 +35,20 @@ from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger(__name__)
 
-# The clock of the machine was set when it is off by so much; else the two only differ in rounding.
+# Difference in seconds from which on the system clock has been set; less is rounding.
 STEP_SECONDS = 2.0
-# Bindings of closed connections that are removed at one time: some milliseconds' work.  A gateway
+# Bindings of closed connections that are removed at once: that takes some milliseconds.  A gateway
 # may have registered thousands by one connection.
-CLOSED_AT_ONCE = 500
-# Users whose phones were cut off, and from where: as many as there may be connections, 300 octets
-# each.  The one of longest ago goes.
-MAX_CUT_OFF = 20_000
-# Removals at the limit are logged at most once in so many seconds.
+MAX_REMOVED_AT_ONCE = 500
+# Users whose connections have closed, with their addresses: as many as there may be connections,
+# 300 bytes each.  The oldest is removed.
+MAX_DISCONNECTED = 20_000
+# Minimum interval between log lines about removals at the contact limit.
 SECONDS_BETWEEN_LINES = 1.0
 
 
 class Account(Protocol):
-    """Whose bindings go: an account is known by its id, a name may be taken again."""
+    """An account whose bindings are removed; its id is unique, its name may be used again."""
 
     @property
     def id(self) -> int: ...
@@ -59,10 +59,10 @@ class Account(Protocol):
 
 
 class Location:
-    """All bindings, in memory, each change written before it is acknowledged.
+    """All bindings, in memory; each change is stored before it is acknowledged.
 
-    `clock` is monotonic, `unix_clock` is for what is kept: a step of the latter neither loses a
-    binding nor makes one immortal.  Each change is published: BindingsChanged with memory,
+    `clock` is monotonic, `unix_clock` is for the database: a step of the latter neither removes a
+    binding nor makes one last for ever.  Each change is published: BindingsChanged with memory,
     Registered and Unregistered when the database has it, or at once where nothing waits for that.
     """
 
@@ -80,31 +80,34 @@ class Location:
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
-        self._sweep_at: dict[str, int] = {}  # the one second in which each is looked at next
+        self._sweep_at: dict[
+            str, int
+        ] = {}  # the second of the next check of each address-of-record
         self._swept_until = int(clock())
-        self._offset = unix_clock() - clock()  # of what is kept from what is reckoned with
-        self._dropped: set[int] = set()  # accounts whose bindings no undo may bring back
-        # Of each open connection the addresses-of-record that it alone leads to, or once did.
+        self._offset = unix_clock() - clock()  # of the times in the database
+        self._removed_accounts: set[int] = set()  # an undo must not restore their bindings
+        # Of each open connection the addresses-of-record that are, or were, reached only by it.
         self._by_connection: dict[int, dict[str, None]] = {}
-        self._closed: deque[tuple[int, dict[str, None]]] = deque()  # the same of closed ones
-        self._cut_off: OrderedDict[tuple[str, str], float] = OrderedDict()  # until when
+        self._closed: deque[tuple[int, dict[str, None]]] = deque()  # the same for closed ones
+        # By network and address-of-record: when the binding of a closed connection would expire.
+        self._disconnected: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._next_line_at = 0.0
 
     def __len__(self) -> int:
         return len(self._bindings)
 
     def load(self, rows: Iterable[BindingRow]) -> list[Binding]:
-        """Take over and give what was kept; rows that can't be read any more are left out.
+        """Add the stored bindings, and return them; rows that are invalid are left out.
 
-        The connections of before are closed: a binding that ended with one is given, since its
-        phone was there, and is bound no more.
+        All connections of before the start are closed: a binding that ended with one is returned,
+        because its phone has registered, but it is no longer bound.
         """
         now, unix_now = self.clock(), self.unix_clock()
         loaded: list[Binding] = []
         ended: list[Key] = []
         for row in rows:
-            if row.user_id in self._dropped:
-                continue  # its account has gone while others were loaded
+            if row.user_id in self._removed_accounts:
+                continue  # its account was removed during the loading
             try:
                 binding = from_row(row, now, unix_now)
             except (BadMessage, ValueError):
@@ -112,7 +115,7 @@ class Location:
             loaded.append(binding)
             if binding.ends_with_connection:
                 ended.append(binding.key)
-                self._remember_cut_off(row.aor, binding)
+                self._remember_disconnected(row.aor, binding)
             else:
                 self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
         if ended:
@@ -120,23 +123,23 @@ class Location:
         return loaded
 
     def follow_unix_clock(self) -> None:
-        """Where the clock of the machine was set, set what is kept as well; doesn't wait.
+        """Shift the times in the database after the system clock was set; does not wait.
 
         In memory nothing changes: every binding lasts as long as its phone was told.
         """
         step = self.unix_clock() - self.clock() - self._offset
         if abs(step) >= STEP_SECONDS:
             self._offset += step
-            log.warning("the clock was set by %+.0f s; registrations last as they would have", step)
+            log.warning("system clock changed by %+.0f s; registrations keep their lifetime", step)
             self.store.shift(round(step))
 
     def bindings(self, aor: str) -> Bindings:
-        """What an address-of-record is bound to now."""
+        """Return the current bindings of an address-of-record."""
         found = self._bindings.get(aor)
         return live(found, self.clock()) if found else ()
 
     def users_at(self, uri: Uri) -> list[tuple[str, str]]:
-        """Return the users, by name and realm, who may be bound to a Contact, the latest first."""
+        """Return the users, as (name, realm), that are bound to a Contact, the latest first."""
         key = contact_key(uri)
         return [
             user_of_aor(aor)
@@ -145,10 +148,10 @@ class Location:
         ]
 
     def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
-        """Apply the contacts of one REGISTER and give all that is bound then.
+        """Apply the contacts of one REGISTER, and return all bindings afterwards.
 
-        Blocks until it is kept.  Raises Refused as `updated_bindings` and `within_limit` do, and
-        what the store raises; then nothing has changed.
+        Blocks until they are stored.  Raises Refused as `updated_bindings` and `within_limit` do,
+        and the errors of the store; then nothing has changed.
         """
         current, now = self._bindings.get(aor, ()), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
@@ -167,14 +170,14 @@ class Location:
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
         self._change(aor, current, ())
 
-    def is_reached_from(self, network: str, username: str, realm: str) -> bool:
-        """Tell whether a user is registered from an address, or the network of one.
+    def is_registered_from_network(self, network: str, username: str, realm: str) -> bool:
+        """Return True if a user is registered from an IPv4 address, or an IPv6 /64.
 
-        So is one whose connection has closed, for as long as it had registered: it is about to
-        come back.
+        A user whose connection has closed counts until its binding would have expired: its phone is
+        about to reconnect.
         """
         aor = address_of_record(username, realm)
-        if self._cut_off.get((network, aor), 0.0) > self.clock():
+        if self._disconnected.get((network, aor), 0.0) > self.clock():
             return True
         return any(network_of(b.flow.remote[0]) == network for b in self.bindings(aor))
 
@@ -186,9 +189,9 @@ class Location:
         return False
 
     def connection_closed(self, connection: int) -> None:
-        """Remove the bindings that a connection alone led to; doesn't wait.
+        """Remove the bindings that were reached only by a connection; does not wait.
 
-        What is more than CLOSED_AT_ONCE is left to `remove_closed`.
+        More than MAX_REMOVED_AT_ONCE are left to `remove_closed`.
         """
         aors = self._by_connection.pop(connection, None)
         if aors:
@@ -196,9 +199,9 @@ class Location:
             self.remove_closed()
 
     def remove_closed(self) -> None:
-        """Go on with what connections that have closed led to; doesn't wait."""
+        """Remove further bindings of closed connections; does not wait."""
         gone: list[Key] = []
-        for _ in range(CLOSED_AT_ONCE):
+        for _ in range(MAX_REMOVED_AT_ONCE):
             if not self._closed:
                 break
             connection, aors = self._closed[0]
@@ -214,44 +217,43 @@ class Location:
                 self._publish_removed(aor, ended, UNREGISTERED_BY_CLOSE)
             for binding in ended:
                 gone.append(binding.key)
-                self._remember_cut_off(aor, binding)
+                self._remember_disconnected(aor, binding)
         if gone:
             self.store.drop(gone)
 
-    def _remember_cut_off(self, aor: str, binding: Binding) -> None:
+    def _remember_disconnected(self, aor: str, binding: Binding) -> None:
         key = network_of(binding.flow.remote[0]), aor
-        self._cut_off.pop(key, None)
-        self._cut_off[key] = binding.expires_at  # the latest are last
-        if len(self._cut_off) > MAX_CUT_OFF:
-            self._cut_off.popitem(last=False)
+        self._disconnected.pop(key, None)
+        self._disconnected[key] = binding.expires_at  # the latest are last
+        if len(self._disconnected) > MAX_DISCONNECTED:
+            self._disconnected.popitem(last=False)
 
-    def drop(self, aor: str, contact: str, flow: str) -> None:
-        """Let go of one contact, by its text and that of its flow; no error if it isn't bound.
+    def remove_contact(self, aor: str, contact: str, flow: str) -> None:
+        """Remove one contact, by its text and that of its flow; no error if it is not bound.
 
-        It isn't the phone that asks, and it may register again at once.  Blocks until that is
-        kept, and raises what the store raises.
+        For the web admin, not for a phone, which may register again at once.  Blocks until that is
+        stored, and raises the errors of the store.
         """
         current = self._bindings.get(aor, ())
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
-        self._change(aor, current, after, is_phones_wish=False)
+        self._change(aor, current, after, is_by_phone=False)
 
-    def lose(self, aor: str, binding: Binding) -> None:
-        """Let go of a binding whose phone is out of reach for good; doesn't wait."""
+    def drop_unreachable(self, aor: str, binding: Binding) -> None:
+        """Remove a binding whose phone cannot be reached any more; does not wait."""
         current = self._bindings.get(aor, ())
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
             self._publish_removed(aor, [binding], UNREGISTERED_BY_CLOSE)
             self.store.drop([binding.key])
 
-    def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
-        """Let go of all that these accounts have registered; doesn't wait.
+    def remove_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
+        """Remove all bindings of these accounts; does not wait.
 
-        A realm of None is the main one.  What another account of the same name has registered
-        stays.
+        A realm of None is the main one.  Bindings of another account of the same name stay.
         """
         gone: list[Key] = []
         for account in accounts:
-            self._dropped.add(account.id)
+            self._removed_accounts.add(account.id)
             aor = address_of_record(account.username, account.realm or main_realm)
             if before := self._bindings.get(aor):
                 removed = [b for b in before if b.user_id == account.id]
@@ -262,22 +264,22 @@ class Location:
             self.store.drop(gone)
 
     def _change(
-        self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool = True
+        self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool = True
     ) -> Bindings:
-        """Change memory first: the next request of the phone finds its order; undone if need be."""
+        """Change memory first, for the next request of the phone; undo it if that is not stored."""
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
-        kept = [to_row(aor, binding, now, unix_now) for binding in new]
-        written = [row.key for row in kept]
+        rows = [to_row(aor, binding, now, unix_now) for binding in new]
+        saved_keys = [row.key for row in rows]
         keys = [old.key for old in before if old not in after]
-        gone = [key for key in keys if key not in written]
+        removed = [key for key in keys if key not in saved_keys]
         self._put(aor, after)
-        if kept or gone:
-            seen_at = round(unix_now) if is_phones_wish else None
-            if self._dropped:
-                self._dropped.difference_update(binding.user_id for binding in new)
-            self.store.save(kept, gone, lambda: self._restore(aor, before), seen_at)
-            self._publish_change(aor, before, after, is_phones_wish=is_phones_wish)
+        if rows or removed:
+            seen_at = round(unix_now) if is_by_phone else None
+            if self._removed_accounts:
+                self._removed_accounts.difference_update(binding.user_id for binding in new)
+            self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
+            self._publish_change(aor, before, after, is_phones_wish=is_by_phone)
         return after
 
     def _publish_change(
@@ -332,14 +334,18 @@ class Location:
             self.bus.publish(event)
 
     def _restore(self, aor: str, before: Bindings) -> None:
-        """Undo a change, but not what has been dropped since, or has ended with its connection."""
+        """Undo a change, except for bindings of removed accounts and of closed connections."""
         self._put(
             aor,
-            tuple(b for b in before if b.user_id not in self._dropped and not self._has_ended(b)),
+            tuple(
+                b
+                for b in before
+                if b.user_id not in self._removed_accounts and not self._has_ended(b)
+            ),
         )
 
     def _has_ended(self, binding: Binding) -> bool:
-        """Return True if a binding that was bound before ended with its connection."""
+        """Return True if the connection that a binding needs has closed."""
         connection = binding.flow.connection
         return binding.ends_with_connection and connection not in self._by_connection
 
@@ -349,14 +355,14 @@ class Location:
         if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
             self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
         for binding in bindings:
-            # Only a new one: what waits for `remove_closed` is not entered again.
+            # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:
                 self._by_connection.setdefault(binding.flow.connection, {})[aor] = None
         if not bindings:
             self._bindings.pop(aor, None)
             return
         self._bindings[aor] = bindings
-        # What an undo brings back may have been due already.
+        # A binding that an undo restores may be due already.
         first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
         if second < self._sweep_at.get(aor, second + 1):
@@ -364,7 +370,7 @@ class Location:
             self._expiring.setdefault(second, []).append(aor)
 
     def sweep(self, now: float) -> None:
-        """Let go of what has expired; looks only at those whose second has come."""
+        """Remove expired bindings; checks only the addresses-of-record that are due."""
         until = int(now)
         seconds: Iterable[int] = range(self._swept_until, until + 1)
         if until - self._swept_until > len(self._expiring):
@@ -374,7 +380,7 @@ class Location:
         for second in seconds:
             for aor in self._expiring.pop(second, ()):
                 if self._sweep_at.get(aor) != second:
-                    continue  # an earlier second has taken its place
+                    continue  # it was checked in an earlier second
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
                 removed = [b for b in before if b.expires_at <= now]

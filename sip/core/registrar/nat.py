@@ -1,4 +1,11 @@
-"""How who sent a request can be reached: at its Contact, or only the way that it came."""
+"""NAT detection: whether a phone is reachable at its Contact, or only along its flow.
+
+Problem: a Contact may name a private address of another network, or a host that no look-up finds.
+Model: a Via that matches the source shows that no NAT is in between, so such a phone knows its own
+    address, and its Contact is used; every other phone is reached along the flow of its request.
+Invariant: a request goes to a Contact only if that can mean the same host here as at the phone.
+Bounds: one pass over _PRIVATE per host, cached; no function waits for DNS.
+"""
 
 from ipaddress import ip_address, ip_network
 
@@ -13,7 +20,7 @@ from sip.transport.dns.resolver import (
 from sip.transport.flow import Flow
 from sip.transport.transport_names import is_datagram
 
-# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and what says no address at all.
+# RFC 1918, 3927, 4193, 4291 §2.5.6, 6598, loopback, and unspecified addresses.
 _PRIVATE = [
     ip_network(text)
     for text in (
@@ -23,37 +30,37 @@ _PRIVATE = [
 ]
 
 
-def needs_flow(contact: SipUri, flow: Flow, resolver: Resolver, *, truthful: bool) -> bool:
-    """Return True if a phone can be reached only along the flow that its request came by.
+def is_behind_nat(contact: SipUri, flow: Flow, resolver: Resolver, *, via_is_true: bool) -> bool:
+    """Return True if a phone can be reached only along the flow of its request.
 
-    So it is when its Via does not say the source, when its Contact is a private address that is
-    not the source's, and when no look-up can ever lead to its Contact: the host is `.invalid`,
-    `.local` or a single label, or the transport is not spoken here.  A Contact elsewhere under a
-    truthful Via is meant.
+    That is so if its Via does not match the source, if its Contact is a private address other than
+    the source, and if no look-up can lead to its Contact: the host is `.invalid`, `.local` or a
+    single label, or the transport is not supported here.  A public Contact at another address is
+    used as it is if the Via matches the source.
     """
-    if not truthful:
+    if not via_is_true:
         return True
     host = contact.host
     if host != flow.remote[0] and is_address(host) and _is_private(host):
         return True
-    if host == flow.remote[0] and not contact.params:  # as most are
+    if host == flow.remote[0] and not contact.params:  # most phones
         return False
     return not resolver.may_reach(contact, flow.remote[0])
 
 
 def is_loopback_elsewhere(contact: SipUri, flow: Flow) -> bool:
-    """Return True for a Contact that means the phone's own machine, which is not this one."""
+    """Return True for a loopback Contact of a phone on another machine."""
     host, source = contact.host, flow.remote[0]
     is_own_machine = host.rpartition(".")[2] == "localhost" or is_loopback(host)
     return is_own_machine and source != flow.local[0] and not is_loopback(source)
 
 
-def is_hidden(contact: SipUri, seen: str) -> bool:
-    """Return True for a Contact that means another host here than it does to its phone.
+def is_private_elsewhere(contact: SipUri, seen: str) -> bool:
+    """Return True for a Contact whose address means another host here than at the phone.
 
-    `seen` is the address at which the phone was seen.  So it is with a private address told from a
-    public one, and with the loopback or link-local address of another machine.  Within a private
-    network a phone may well name another address of that network.
+    `seen` is the source address of the phone.  That is so for a private address sent from a public
+    one, and for the loopback or link-local address of another machine.  Within a private network a
+    phone may name another address of that network.
     """
     host = contact.host
     if host == seen or not is_address(host):
@@ -64,38 +71,42 @@ def is_hidden(contact: SipUri, seen: str) -> bool:
 
 
 def is_on_connection_of(contact: SipUri, flow: Flow) -> bool:
-    """Return True for a Contact at the other end of a connection, which then leads to it.
+    """Return True if a Contact names the peer of a connection, so the connection leads to it.
 
-    Many phones on a connection leave `transport=tcp` out; one that says `udp` means it.
+    Many phones on a connection omit `transport=tcp`; only `transport=udp` excludes it.
     """
     is_there = flow.connection > 0 and contact.host == flow.remote[0]
     return is_there and not is_datagram(contact.param("transport"))
 
 
-def way_back(
+def flow_to_sender(
     contact: Uri,
     flow: Flow,
     domains: Domains,
     resolver: Resolver,
     *,
-    truthful: bool,
+    via_is_true: bool,
     is_plain: bool,
 ) -> Flow | None:
-    """Return the flow to the sender of a message in a dialog; None where its Contact is meant.
+    """Return the flow to the sender of a message in a dialog; None: send to its Contact.
 
-    The message came along `flow`; `truthful` says that its Via shows the address it came from,
+    The message arrived along `flow`.  `via_is_true` says that its Via matches the source address,
     `is_plain` that the sender was reached at its Contact until now.
     """
     source = flow.remote[0]
     if not isinstance(contact, SipUri) or domains.is_us(contact):
         return flow
     if is_on_connection_of(contact, flow):
-        return lasting_flow(contact, flow, truthful=truthful)
-    if not truthful or is_hidden(contact, source) or not resolver.may_reach(contact, source):
+        return reusable_flow(contact, flow, via_is_true=via_is_true)
+    if (
+        not via_is_true
+        or is_private_elsewhere(contact, source)
+        or not resolver.may_reach(contact, source)
+    ):
         return flow
-    # A docker or VPN address looks like one of the office; only a neighbour's is believed.
+    # A Docker or VPN address looks like one of the office; only one near the source is used.
     is_foreign = is_address(contact.host) and _is_private(contact.host)
-    if is_foreign and not is_plain and not _are_neighbours(contact.host, source):
+    if is_foreign and not is_plain and not _are_in_one_network(contact.host, source):
         return flow
     return None
 
@@ -111,7 +122,7 @@ def _is_of_one_link(host: str) -> bool:
 
 
 @cached_parse(1024)
-def _are_neighbours(one: str, other: str) -> bool:
+def _are_in_one_network(one: str, other: str) -> bool:
     """Return True if two addresses are in one small network: a /24, in IPv6 a /64."""
     try:
         first, second = ip_address(one), ip_address(other)
@@ -125,7 +136,7 @@ def _are_neighbours(one: str, other: str) -> bool:
 
 @cached_parse(1024)
 def _is_private(host: str) -> bool:
-    """Tell whether an address means something else elsewhere.  `ipaddress` counts test nets too."""
+    """Return True for an address that is not unique; `is_private` would include test networks."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -133,27 +144,27 @@ def _is_private(host: str) -> bool:
     return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
-def lasting_flow(
-    contact: Uri | None, flow: Flow, *, truthful: bool, via: Via | None = None
+def reusable_flow(
+    contact: Uri | None, flow: Flow, *, via_is_true: bool, via: Via | None = None
 ) -> Flow:
-    """The flow that a phone is reached by, longer than a connection lasts where that can be.
+    """Return the flow to store.  For a connection, add the port the peer listens on, if known.
 
-    Who has told the truth, and listens for connections at the address that it called from, may be
-    called back there (§18.1.1); behind NAT nobody can.  Of who isn't registered here, a proxy say,
-    the Contact or Record-Route often is a name: its `via` tells the port, as it does for answers
-    (§18.2.2), unless the address in it is another than the source.  A Contact with the port of the
-    connection itself is none that it listens at.
+    With that port we can reconnect after the connection has closed (§18.1.1); behind NAT we cannot.
+    It is the port of a Contact at the source address if the Via matches the source, unless it is
+    the port of the connection itself, on which the peer does not listen.  For a peer that is not
+    registered here, such as a proxy, the Contact or Record-Route is often a name: then `via` tells
+    the port, as for responses (§18.2.2), unless it has another address than the source.
     """
     if not flow.is_connection:
         return flow
     if (
-        truthful
+        via_is_true
         and isinstance(contact, SipUri)
         and contact.host == flow.remote[0]
         and (contact.param("transport") or "").upper() == flow.transport
         and (contact.port or flow.default_port) != flow.remote[1]
     ):
         return flow._replace(port=contact.port or flow.default_port)
-    if via is not None and (truthful or not is_address(via.host_port[0])):
+    if via is not None and (via_is_true or not is_address(via.host_port[0])):
         return flow._replace(port=via.host_port[1] or flow.default_port)
     return flow

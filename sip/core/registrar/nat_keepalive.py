@@ -1,6 +1,6 @@
-"""Keeps the way to phones behind NAT open: a few octets along each flow, now and then.
+"""NAT keep-alives: a few bytes along each flow to a phone behind NAT, at a fixed interval.
 
-A NAT forgets a phone from which, and to which, nothing has gone for half a minute or so.
+A NAT removes the mapping of a phone after about half a minute without packets.
 """
 
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from sip.core.registrar.bindings import Binding, BindingsChanged
 from sip.transport.flow import Flow
 
-# So often some of them have their turn: a few datagrams at a time, and no burst.
+# Length of a slot, in seconds: a few datagrams at a time, and no burst.
 SECONDS_PER_SLOT = 0.05
 
 
 class KeepAlive:
-    """A wheel of flows: each has its turn once in `seconds`, 0 for never.
+    """A timer wheel of flows: each is due once in `seconds`; 0 means never.
 
-    Where a flow stands follows from its address, so they are spread evenly and none is looked for.
+    The slot of a flow is computed from its hash, so flows are spread evenly and found at once.
     """
 
     def __init__(self, seconds: float, now: float) -> None:
@@ -29,17 +29,17 @@ class KeepAlive:
         return sum(map(len, self._slots))
 
     def __contains__(self, flow: Flow) -> bool:
-        """Tell whether a phone behind NAT is bound by this flow; also while it is never sent on."""
+        """Return True if a phone behind NAT is bound by this flow, even if keep-alives are off."""
         return flow in self._slot_of(flow)
 
     def follow(self, change: BindingsChanged) -> None:
         """Add the flows that were bound, and remove those that no longer are."""
         for binding in change.after:
-            if _needs_it(binding):
+            if _needs_keepalive(binding):
                 slot = self._slot_of(binding.flow)
                 slot[binding.flow] = slot.get(binding.flow, 0) + 1
         for binding in change.before:
-            if _needs_it(binding):
+            if _needs_keepalive(binding):
                 slot = self._slot_of(binding.flow)
                 if slot[binding.flow] > 1:
                     slot[binding.flow] -= 1
@@ -50,7 +50,7 @@ class KeepAlive:
         return self._slots[hash(flow) % len(self._slots)]
 
     def due(self, now: float) -> Iterator[Flow]:
-        """The flows whose turn has come since this was asked last; none comes twice."""
+        """Yield the flows that are due since the last call; each one once."""
         until = int(now / SECONDS_PER_SLOT)
         first = max(self._turn, until - len(self._slots))
         self._turn = until
@@ -60,10 +60,12 @@ class KeepAlive:
             yield from tuple(self._slots[turn % len(self._slots)])
 
 
-def _needs_it(binding: Binding) -> bool:
-    """A connection is kept by the system, and by the pings of its phone (RFC 5626 §4.4.1).
+def _needs_keepalive(binding: Binding) -> bool:
+    """Return True for a binding behind NAT by UDP.
 
-    A router may forget it after two hours (RFC 5382 §5), the system probes it after a minute of
-    silence and finds out who is gone; and a phone need not know what a ping of a server means.
+    A connection is kept open by the operating system, and by the pings of its phone
+    (RFC 5626 §4.4.1).  A router may drop it after two hours (RFC 5382 §5); the system probes it
+    after a minute of silence and closes it if the peer is gone.  A phone need not understand a
+    ping of a server.
     """
     return binding.behind_nat and binding.flow.needs_keepalive

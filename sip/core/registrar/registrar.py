@@ -10,7 +10,7 @@ from sip.core.domains import Domains, address_of_record
 from sip.core.errors import Refused
 from sip.core.registrar.bindings import MAX_CONTACTS, Binding, Bindings, own_first
 from sip.core.registrar.location import Location
-from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
+from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
 from sip.core.request_log import RequestLog
 from sip.core.uas import check_content, check_required, sip_date
 from sip.message.cache import cached_parse
@@ -32,36 +32,36 @@ MAX_CONTACT_LENGTH = 1000
 # Characters of all Path values, and of a Call-ID: a few edge proxies, a UUID and a host name.
 MAX_PATH_LENGTH = 1000
 MAX_CALL_ID_LENGTH = 300
-# §10.3, step 7: an hour or more is never too brief, whatever is configured.
+# §10.3, step 7: an hour or more is never too brief, even below the configured minimum.
 NEVER_TOO_BRIEF = 3600
-# §10.2.1.1: what an expires parameter that can't be read stands for.
+# §10.2.1.1: the value of a malformed expires parameter.
 EXPIRES_IF_MALFORMED = 3600
-# Parameters of a Contact that a binding has fields of its own for, and the GRUUs, which are never
-# for a phone to say (RFC 5627 §5.1).
-_NOT_AS_THEY_CAME = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
+# Contact parameters that a binding stores in fields of its own, and the GRUUs, which only a server
+# may set (RFC 5627 §5.1).
+_OWN_PARAMETERS = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
 
 
 @dataclass(slots=True)
 class Expiry:
-    """How long bindings may last, in seconds."""
+    """Bounds of the lifetime of bindings, in seconds."""
 
     minimum: int
     maximum: int
     default: int
 
-    def granted(self, asked: int) -> int:
-        """What is granted for what was asked; 0 stays 0.  Raises Refused (423) for too little."""
-        if asked == 0:
+    def granted(self, requested: int) -> int:
+        """Return the granted lifetime for the requested one; 0 stays 0.  Raises Refused (423)."""
+        if requested == 0:
             return 0
         minimum = min(self.minimum, NEVER_TOO_BRIEF)
-        if asked < minimum:
+        if requested < minimum:
             extra = (("Min-Expires", str(minimum)),)
-            raise Refused(423, f"asked to expire in {asked} s already", extra=extra)
-        return min(asked, self.maximum)
+            raise Refused(423, f"expires in {requested} s, the minimum is {minimum} s", extra=extra)
+        return min(requested, self.maximum)
 
 
 class Registrar:
-    """Serves REGISTER requests."""
+    """Handles REGISTER requests."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Registrar:
         self.request_log = request_log
 
     def handle(self, request: Request, upstream: Upstream) -> None:
-        """Serve one REGISTER.  Blocks until its bindings are kept; a refusal is a Refused."""
+        """Handle one REGISTER.  Blocks until it is stored.  Raises Refused or BadMessage."""
         domain = self._domain(request, upstream)  # step 1
         check_required(request)  # step 2
         check_content(request)
@@ -94,11 +94,11 @@ class Registrar:
             request, realm or self.domains.main, source
         )
         upstream.is_verified = True
-        # Step 5.  The names and addresses of the main domain are the server's own, for all realms.
+        # Step 5.  The names and addresses of the main domain are valid for all realms.
         if realm is None or domain not in (realm, self.domains.main):
             if realm is None:
                 raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
-            raise Refused(404, f"{to.text[:60]} is no address of {domain[:60]}")
+            raise Refused(404, f"{to.text[:60]} is not an address of {domain[:60]}")
         if not self.authenticator.is_named(account, to, realm):  # step 4
             raise Refused(403, causes.other_user(account.username, to.username))
         aor = address_of_record(account.username, realm)
@@ -115,7 +115,7 @@ class Registrar:
             before = self.location.bindings(aor)
             bindings = self.location.update(aor, wanted)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
-                # It closed before they were bound, or while that was written.
+                # It closed before the bindings were stored, or meanwhile.
                 self.location.connection_closed(upstream.flow.connection)
             if wanted[0] in bindings:
                 self.request_log.registered(request, upstream.flow, to.username, realm, before)
@@ -123,17 +123,17 @@ class Registrar:
         self._answer(request, upstream, listed, path)  # step 8
 
     def _domain(self, request: Request, upstream: Upstream) -> str:
-        """The realm of the domain that is registered with (§8.2.2.1; §10.3, step 1)."""
+        """Return the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1)."""
         uri = request.uri
         if uri.scheme != "sip":
-            raise Refused(416, f"{uri.scheme[:20]} is not a scheme that is served here")
+            raise Refused(416, f"unsupported URI scheme {uri.scheme[:20]}")
         realm = self.domains.realm_of(uri)
         if realm is None:
             raise Refused(404, causes.wrong_domain(self.domains, uri, upstream))
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
-        """§10.3, step 6: `*` stands alone, and with an Expires of zero."""
+        """Check `Contact: *`: it is alone, with Expires 0 (§10.3, step 6).  Raises BadMessage."""
         if len(contacts) > 1 or parse_seconds(request.value("expires"), 1) != 0:
             raise BadMessage("Contact * goes alone and with Expires 0")
 
@@ -150,8 +150,9 @@ class Registrar:
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_us(_read_path(value)) for value in path):
             raise BadMessage("Path Leads Back Here")
-        user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
-        truthful = via_matches_source(request.via, flow)
+        # Phones of one model share one string.
+        user_agent = intern((request.value("user-agent") or "")[:200])
+        via_is_true = via_matches_source(request.via, flow)
         is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
         for value in contacts:
@@ -160,13 +161,13 @@ class Registrar:
                 uri, q = contact.uri, parse_q(contact.params.get("q"))
             except BadMessage as error:
                 raise BadMessage(f"Contact: {error.reason}") from None
-            asked = _asked_seconds(contact, header_expires)
-            if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI isn't
+            requested = _requested_seconds(contact, header_expires)
+            if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
                 raise BadMessage("Contact is SIPS, Request-URI is not")
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
-                expires_at=now + self.expiry.granted(asked),
+                expires_at=now + self.expiry.granted(requested),
                 q=q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
@@ -174,12 +175,12 @@ class Registrar:
                 instance=(contact.params.get("+sip.instance") or "")[:200],
                 reg_id=_reg_id(contact),
                 user_agent=user_agent,
-                flow=lasting_flow(uri, flow, truthful=truthful),
+                flow=reusable_flow(uri, flow, via_is_true=via_is_true),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
-                and self._needs_flow(uri, flow, truthful=truthful),
+                and self._is_behind_nat(uri, flow, via_is_true=via_is_true),
                 params=""
-                if _NOT_AS_THEY_CAME.issuperset(contact.params)
+                if _OWN_PARAMETERS.issuperset(contact.params)
                 else _other_params(contact.params_text),
                 registered_at=now,
                 is_proxied=is_proxied,
@@ -187,14 +188,14 @@ class Registrar:
             wanted.append(binding)
         return wanted
 
-    def _needs_flow(self, contact: SipUri, flow: Flow, *, truthful: bool) -> bool:
-        """Tell whether a phone is reached along its flow alone; a Contact that names us never is.
+    def _is_behind_nat(self, contact: SipUri, flow: Flow, *, via_is_true: bool) -> bool:
+        """Return True if a phone is reached only along its flow; False if its Contact names us.
 
-        `localhost` in the Contact of a phone elsewhere doesn't name us.
+        `localhost` in the Contact of a phone on another machine does not name us.
         """
         if self.domains.is_us(contact) and not is_loopback_elsewhere(contact, flow):
             return False
-        return needs_flow(contact, flow, self.resolver, truthful=truthful)
+        return is_behind_nat(contact, flow, self.resolver, via_is_true=via_is_true)
 
     def _answer(
         self,
@@ -214,24 +215,22 @@ class Registrar:
 
 
 def _supported_path(request: Request) -> tuple[str, ...]:
-    """The Path of a request.  Raises Refused (420) for one that its phone knows nothing of.
+    """Return the Path of a request.  Raises Refused (420) if its phone does not support Path.
 
-    So it learns that somebody on the way has put himself before it (RFC 3327 §5.3).
+    So the phone learns that a proxy has inserted itself into its route (RFC 3327 §5.3).
     """
     if "path" not in request.present:
         return ()
     if "path" not in [tag.lower() for tag in request.values("supported")]:
-        raise Refused(
-            420, "has a Path that its phone does not support", extra=(("Unsupported", "path"),)
-        )
+        raise Refused(420, "Path without Supported: path", extra=(("Unsupported", "path"),))
     return tuple(request.values("path"))
 
 
 def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:
-    """Refuse what is more than any phone has.  Raises BadMessage (400).
+    """Refuse more than any real phone sends.  Raises BadMessage (400).
 
-    Contacts are compared each with all others, as URIs; Path and Call-ID are kept with each.  403
-    would tell a phone that its password is wrong.
+    Each Contact is compared with all others, as URIs, and stored with Path and Call-ID.  The status
+    is not 403, which would tell a phone that its password is wrong.
     """
     if len(contacts) > MAX_CONTACTS:
         raise BadMessage("Too Many Contacts")
@@ -244,44 +243,44 @@ def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> N
 
 
 def _is_proxied(request: Request) -> bool:
-    """Return True if a proxy passed a request on: there is a Via below the top one."""
+    """Return True if a proxy forwarded a request: there is a Via below the top one."""
     names = request.names
     return names.count("via") > 1 or "," in request.lines[names.index("via")]
 
 
 def _read_path(value: str) -> SipUri:
-    """The URI of a Path value.  Raises BadMessage."""
+    """Return the URI of a Path value.  Raises BadMessage."""
     try:
         return parse_name_addr(value).sip_uri
     except BadMessage as error:
         raise BadMessage(f"Path: {error.reason}") from None
 
 
-@cached_parse(1024)  # a phone's are the same in each refresh; 1024 are about 2 MB at most
+@cached_parse(1024)  # equal in each refresh of a phone; 1024 are about 2 MB at most
 def _other_params(params_text: str) -> str:
-    """What else a contact says of itself, above all what it can do (RFC 3840 §6).
+    """Return the other parameters of a Contact, mostly its capabilities (RFC 3840 §6).
 
-    Phones of one model say the same, and equal texts are kept once.
+    Phones of one model send the same; equal strings are stored once.
     """
-    return intern(without_params(params_text, _NOT_AS_THEY_CAME))
+    return intern(without_params(params_text, _OWN_PARAMETERS))
 
 
-def _asked_seconds(contact: NameAddr, header_expires: int) -> int:
-    """The expires parameter, else the Expires header, else the default (§10.2.1.1)."""
+def _requested_seconds(contact: NameAddr, header_expires: int) -> int:
+    """Return the expires parameter, else Expires, else the default, in seconds (§10.2.1.1)."""
     if "expires" not in contact.params:
         return header_expires
     return parse_seconds(contact.params["expires"], EXPIRES_IF_MALFORMED)
 
 
 def _reg_id(contact: NameAddr) -> int:
-    """The reg-id of a Contact; without an instance it is ignored (RFC 5626 §6)."""
+    """Return the reg-id of a Contact; 0 if it has no instance (RFC 5626 §6)."""
     if "reg-id" not in contact.params or not contact.params.get("+sip.instance"):
         return 0
     return parse_seconds(contact.params["reg-id"], 0)
 
 
 def _contact_value(binding: Binding, now: float) -> str:
-    seconds = max(1, round(binding.expires_at - now))  # 0 would say that it is gone
+    seconds = max(1, round(binding.expires_at - now))  # 0 would mean that it is removed
     q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
     reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""

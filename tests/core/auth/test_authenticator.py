@@ -1,10 +1,10 @@
-"""Whose credentials count, and what is offered to whom (RFC 3261 §22, RFC 7616, RFC 8760)."""
+"""Which credentials are accepted, and which challenges are sent (RFC 3261 §22, 7616, 8760)."""
 
 import hashlib
 
 import pytest
 
-from sip.core.auth import authenticator as authentication
+from sip.core.auth import authenticator
 from sip.core.auth.authenticator import MAX_ANSWERS
 from sip.core.auth.digest import NONCE_SECONDS, Answer, expected_response
 from sip.core.errors import Refused
@@ -45,7 +45,7 @@ def test_the_right_answer_is_let_in_once(bench: Bench):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
-    """§22.3: other realms', other schemes', ones that nobody can read, in any order."""
+    """§22.3: other realms', other schemes', unreadable ones, in any order."""
     others = [
         bench.digest(realm="elsewhere.org"),
         'Digest realm="EXAMPLE.COM", nonce="x"',
@@ -88,7 +88,7 @@ def test_a_client_may_answer_each_challenge(bench: Bench):
 
 
 def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
-    """Whatever the request holds; those with a nonce of ours first."""
+    """Of any request; those with a nonce of ours first."""
     many = [*(bench.digest(nonce=f"foreign{n}") for n in range(100)), bench.digest()]
     guesses = [*(bench.digest(password=f"guess{n}") for n in range(100)), bench.digest()]
     computed = answers_computed(monkeypatch)
@@ -99,7 +99,7 @@ def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
 
 
 def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
-    """RFC 7616 §3.3: its password was right, so nobody has to be asked for it again."""
+    """RFC 7616 §3.3: its password was right, so the phone need not ask for it again."""
     old = bench.digest()
     bench.now += NONCE_SECONDS + 1
     foreign, wrong = bench.digest(uri="sip:evil.org"), bench.digest(password="wrong")
@@ -128,10 +128,10 @@ def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
         (", ", " ,\t"),
     ],
 )
-def test_names_have_no_case_and_quotes_do_not_matter_and_the_unknown_is_passed_over(
+def test_names_have_no_case_and_unknown_parameters_are_ignored(
     bench: Bench, changed: tuple[str, str]
 ):
-    """RFC 7616 §3.4, §3.4.5: what is hashed is what stands in the quotes."""
+    """RFC 7616 §3.4, §3.4.5: the hash is over the unquoted value."""
     assert bench.lets_in(bench.digest().replace(*changed)) == "bob"
 
 
@@ -161,7 +161,7 @@ def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: Bench, more: s
 def test_each_role_has_its_own_field(
     bench: Bench, method: str, as_proxy: bool, field: str, status: int
 ):
-    """§22.2 and §22.3: a registrar is a UAS, a proxy is none, whatever it carries."""
+    """§22.2 and §22.3: a registrar is a UAS, a proxy is not."""
     bench.field = field
     assert bench.lets_in(bench.digest(method), method=method, as_proxy=as_proxy) == "bob"
     bench.field = {"Authorization": "Proxy-Authorization"}.get(field, "Authorization")
@@ -197,7 +197,7 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
     bench.challenges(qop_later)
 
 
-# What is refused
+# Refused credentials
 
 
 @pytest.mark.parametrize(
@@ -218,13 +218,13 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
         {"cnonce": ""},
     ],
 )
-def test_what_is_not_right_is_challenged_again(bench: Bench, changes: dict[str, str]):
+def test_wrong_credentials_are_challenged_again(bench: Bench, changes: dict[str, str]):
     """RFC 7616 §3.4.5."""
     bench.challenges(bench.digest(**changes))
 
 
 def test_an_algorithm_that_is_not_offered_is_not_taken():
-    """RFC 8760 §2.6: where MD5 has been switched off, nobody talks us down to it."""
+    """RFC 8760 §2.6: MD5 that is switched off is not accepted."""
     bench = Bench("SHA-256")
     bench.challenges(bench.digest())
     bench.challenges(bench.digest(algorithm="-"))
@@ -239,8 +239,8 @@ def test_the_hash_of_one_algorithm_is_no_answer_to_another(bench: Bench):
     bench.challenges(md5.replace('algorithm="MD5"', 'algorithm="SHA-256"'))
 
 
-def test_an_account_without_a_hash_for_the_algorithm_is_not_let_in(bench: Bench):
-    """None is no HA1, and neither is what nobody is checked against."""
+def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: Bench):
+    """None is no HA1, and neither is the dummy for unknown users."""
     bench.users.accounts["bob", REALM].ha1_sha256 = None
     bench.challenges(bench.digest(algorithm="SHA-256"))
     for username in ("bob", "nobody"):
@@ -249,7 +249,7 @@ def test_an_account_without_a_hash_for_the_algorithm_is_not_let_in(bench: Bench)
         answer = Answer(
             "SHA-256", username, REALM, params["nonce"], params["uri"], "", "auth", "00000001", "x"
         )
-        forged = expected_response(authentication._NOBODY, "REGISTER", answer)
+        forged = expected_response(authenticator._DUMMY_HA1, "REGISTER", answer)
         bench.challenges(field.replace(params["response"], forged))
     assert bench.lets_in(bench.digest()) == "bob"
 
@@ -284,7 +284,7 @@ def test_a_digest_made_for_another_server_is_refused(bench: Bench, uri: str, is_
 # Nonces
 
 
-def test_a_nonce_too_old_or_of_another_address_is_stale_only_for_who_knows_the_password(
+def test_stale_is_told_only_to_a_right_password(
     bench: Bench,
 ):
     """RFC 7616 §3.3: stale says that the password was right."""
@@ -298,17 +298,17 @@ def test_a_nonce_too_old_or_of_another_address_is_stale_only_for_who_knows_the_p
 
 
 def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
-    """Nobody on the path spoils a nonce for its owner."""
+    """An attacker on the path cannot use up the nonce of a phone."""
     nonce = bench.nonces.make(bench.now, PEER)
     bench.challenges(bench.digest(nonce=nonce, password="wrong"))
     bench.challenges(bench.digest(nonce=nonce, response="0" * 32))
     assert bench.lets_in(bench.digest(nonce=nonce)) == "bob"
 
 
-# What strangers can tell
+# No hints for strangers
 
 
-def test_whoever_does_not_exist_costs_the_same_and_hears_the_same(bench: Bench, monkeypatch):
+def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: Bench, monkeypatch):
     """§22.4: one digest is computed for every answer, and the challenge is the same."""
     off = bench.users.add("off", "secret")
     off.enabled = False
@@ -322,11 +322,11 @@ def test_whoever_does_not_exist_costs_the_same_and_hears_the_same(bench: Bench, 
         assert len(nonces) == 1
         heard.add((challenge.status, challenge.reason, str(challenges).replace(nonces.pop(), "")))
     bob = bench.users.find("bob", REALM)
-    assert computed == [bob.ha1_md5, authentication._NOBODY, off.ha1_md5, off.ha1_md5]
+    assert computed == [bob.ha1_md5, authenticator._DUMMY_HA1, off.ha1_md5, off.ha1_md5]
     assert len(heard) == 1
 
 
-# What is offered
+# Offered algorithms
 
 
 @pytest.mark.parametrize(
@@ -350,20 +350,20 @@ def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(bench: Bench, agent
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == offered
 
 
-def test_what_stumbles_is_offered_sha_all_the_same_where_there_is_no_md5():
+def test_an_md5_only_phone_is_offered_sha_where_md5_is_off():
     """Better a phone that can't than a password hash that was switched off."""
     _, challenges = Bench("SHA-256").challenges(agent="baresip v1.0.0")
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["SHA-256"]
 
 
-def test_something_is_offered_even_where_nothing_fits_everybody(bench: Bench):
+def test_a_challenge_is_sent_even_if_no_algorithm_fits_all(bench: Bench):
     """A challenge without a challenge could not be answered."""
     bench.users.missing = {"MD5", "SHA-256"}
     _, challenges = bench.challenges()
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["MD5"]
 
 
-def test_who_has_no_credentials_yet_has_done_nothing_wrong(bench: Bench):
+def test_a_request_without_credentials_is_no_refusal(bench: Bench):
     """No cause, so no line in the log."""
     assert bench.challenges()[0].cause == ""
     assert bench.challenges(bench.digest(realm="elsewhere.org"))[0].cause == ""

@@ -113,7 +113,7 @@ def test_the_examples_of_the_rfcs_come_out(algorithm, who, uri, nonce, cnonce, r
     assert not is_right(ha1(algorithm, who + "?"), "GET", given_answer)
 
 
-def test_sha_512_256_is_the_hash_of_that_name_and_no_sha_512_cut_short():
+def test_sha_512_256_is_not_a_truncated_sha_512():
     """RFC 7616 §6.1 and FIPS 180-4, whose example this is."""
     given_answer = Answer("SHA-512-256", "", "", "", "", "", "", "", "")
     assert expected_response("", "abc", given_answer) == ha1(
@@ -137,7 +137,7 @@ def test_an_answer_with_anything_changed_is_wrong(field: str):
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_text_can_be_checked(uri: str, response: str):
-    """What a stranger writes is compared, never an exception; octets that are no UTF-8 too."""
+    """Any text is compared without an exception, also octets outside UTF-8."""
     octets = (uri + "\udcff").encode("utf-8", "surrogateescape")
     odd = octets.decode("utf-8", "surrogateescape")
     given_answer = read_answer(answer(uri=odd, response=response + "\udc80", username=odd))
@@ -168,7 +168,7 @@ def test_any_text_can_be_checked(uri: str, response: str):
         ({"cnonce": ""}, "cnonce"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_said(changes: dict[str, str], says: str | None):
+def test_a_faulty_answer_is_named(changes: dict[str, str], says: str | None):
     """RFC 7616 §3.4: nc is eight hexadecimal digits; names have no case."""
     read = read_answer(answer(**changes))
     if says is None:
@@ -185,7 +185,7 @@ def test_an_answer_after_rfc_2069_needs_neither_count_nor_cnonce():
     assert isinstance(read_answer(params), Answer)
 
 
-def test_a_challenge_can_be_read_and_its_values_are_quoted_as_rfc_7616_wants():
+def test_challenge_values_are_quoted_as_in_rfc_7616():
     """RFC 7616 §3.3: realm, nonce and qop in quotes, algorithm and stale not."""
     text = challenge('a "realm"', "abc", "SHA-256", stale=True)
     assert text.endswith(', algorithm=SHA-256, qop="auth", stale=true')
@@ -227,8 +227,8 @@ def test_any_text_is_told_from_a_nonce(text: str):
     assert not nonces().is_ours("\u00e9" * 40, PEER)
 
 
-def test_a_nonce_is_fresh_for_its_time_and_none_comes_from_the_future():
-    """The clock starts anew with the machine: what was made by a clock ahead is not fresh."""
+def test_a_nonce_is_fresh_for_its_lifetime_and_not_before():
+    """The clock starts anew with the machine: a nonce of a clock ahead is not fresh."""
     made = nonces()
     nonce = made.make(1000.9, PEER)
     assert made.is_fresh(nonce, 1000.9)
@@ -237,8 +237,8 @@ def test_a_nonce_is_fresh_for_its_time_and_none_comes_from_the_future():
     assert not made.is_fresh(nonce, 10.0)
 
 
-def test_counts_may_overtake_each_other_and_leave_gaps_but_never_come_twice():
-    """RFC 7616 §3.4: what a proxy of datagrams makes of nc."""
+def test_counts_may_overtake_or_skip_but_never_repeat():
+    """RFC 7616 §3.4: datagrams may be reordered on their way."""
     made = nonces()
     nonce = made.make(0.0, PEER)
     taken = [made.use(nonce, count, 0.0) for count in (1, 5, 3, 5, 3, 4, 90, 5, 27, 26, 90, 0, -1)]
@@ -249,7 +249,7 @@ def test_counts_may_overtake_each_other_and_leave_gaps_but_never_come_twice():
 
 @given(st.lists(st.integers(-3, 200), max_size=120), st.randoms(use_true_random=False))
 def test_the_window_of_counts_agrees_with_a_plain_set(counts: list[int], shuffle: random.Random):
-    """Whatever comes: taken once, unless it lags too far behind the highest."""
+    """Each count is accepted once, unless it lags too far behind the highest."""
     made, used, highest = nonces(), set(), 0
     nonce = made.make(0.0, PEER)
     shuffle.shuffle(counts)
@@ -285,7 +285,7 @@ def test_nothing_is_remembered_of_a_nonce_before_it_is_used():
     assert len(made) == 0
 
 
-def test_the_table_has_a_bound_and_what_is_forgotten_cannot_be_replayed(monkeypatch):
+def test_the_count_table_is_bounded_and_allows_no_replay(monkeypatch):
     """Rather one round trip more than a replay: below a floor nothing is fresh."""
     monkeypatch.setattr(digest, "MAX_COUNTED_NONCES", 10)
     made = nonces()
@@ -303,7 +303,7 @@ def test_the_table_has_a_bound_and_what_is_forgotten_cannot_be_replayed(monkeypa
 
 
 def test_old_nonces_leave_the_table_by_themselves():
-    """A table that nobody overfills holds what was used in the last minutes."""
+    """A table below its bound holds the counts of the last minutes."""
     made = nonces()
     for second in range(2000):
         assert made.use(made.make(second, PEER), 1, second)

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.core.auth.digest import NONCE_SECONDS
-from sip.core.guard.password_limits import TRIES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.message.headers import parse_credentials
 from tests.core.credentials import PEER, Bench
 
@@ -72,7 +72,7 @@ def test_a_nonce_that_is_no_longer_good_is_replaced(bench: Bench):
 
 def test_a_phone_that_answers_both_challenges_has_made_one_try(bench: Bench):
     """RFC 8760 §2.3: one typo, two answers."""
-    for _ in range(TRIES_OF_USER - 1):
+    for _ in range(MAX_FAILURES_OF_USER - 1):
         nonce = bench.nonces.make(bench.now, PEER)
         both = [
             bench.digest(nonce=nonce, algorithm=name, password="wrong")

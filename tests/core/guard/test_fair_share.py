@@ -1,51 +1,51 @@
-"""Who is served when more comes than can be, on a turned clock."""
+"""Fair shares during an overload, on a turned clock."""
 
 import random
 from collections import deque
 
 import pytest
 
-from sip.core.guard.fair_share import CALM_SECONDS, LEAST_RATE, MAX_SOURCES, Shares, Standing
+from sip.core.guard.fair_share import CALM_SECONDS, MAX_SOURCES, MIN_RATE, FairShare, TrustLevel
 
-STRANGER, NEIGHBOUR, PROVEN = Standing
+UNKNOWN, SAME_ADDRESS, VERIFIED = TrustLevel
 TICK = 0.05
 DROPPING = 5e-6  # seconds that a message takes which is refused
-ROOM = 3000  # messages that wait; what comes beyond is lost
+ROOM = 3000  # messages that wait; further ones are lost
 
 
 class Server:
-    """Serves so many messages a second, and drops many more; behind when a burst waits."""
+    """Handles so many messages per second, and drops many more; behind while a burst waits."""
 
     def __init__(self, strength: int = 1500) -> None:
         self.strength = strength
         self.now = 100.0
-        self.waiting: deque[tuple[object, Standing, int]] = deque()
-        self.shares = Shares()
+        self.waiting: deque[tuple[object, TrustLevel, int]] = deque()
+        self.shares = FairShare()
         self.lot = random.Random(1)
 
     def passes(
-        self, seconds: float, *senders: tuple[object, int, Standing], forgeable: bool = True
+        self, seconds: float, *senders: tuple[object, int, TrustLevel], forgeable: bool = True
     ) -> list[float]:
-        """Let time pass; each sender is a source, its messages a second, and its standing.
+        """Let time pass; each sender is a source, its messages per second, and its trust level.
 
-        Gives how much of what each has sent was served.
+        Return the part of each sender's messages that was served.
         """
         sent, served = [0] * len(senders), [0] * len(senders)
         left = [self.lot.random() for _ in senders]
         for _ in range(round(seconds / TICK)):
             coming = []
-            for number, (source, rate, standing) in enumerate(senders):
+            for number, (source, rate, trust) in enumerate(senders):
                 left[number] += rate * TICK
                 many, left[number] = divmod(left[number], 1)
                 sent[number] += int(many)
-                coming += [(source, standing, number)] * int(many)
+                coming += [(source, trust, number)] * int(many)
             self.lot.shuffle(coming)
             self.waiting += coming[: max(0, ROOM - len(self.waiting))]
             work = TICK
             while self.waiting and work > 0:
-                source, standing, number = self.waiting.popleft()
-                if not self.shares.is_short or self.shares.admits(
-                    source, self.now, standing=standing, is_forgeable=forgeable
+                source, trust, number = self.waiting.popleft()
+                if not self.shares.is_overloaded or self.shares.allows(
+                    source, self.now, trust=trust, is_forgeable=forgeable
                 ):
                     served[number] += 1
                     work -= 1 / self.strength
@@ -62,115 +62,115 @@ def server() -> Server:
     return Server()
 
 
-def test_nobody_is_refused_while_there_is_enough_for_all(server: Server):
-    assert server.passes(3, ("a", 1450, STRANGER)) == [1.0]
-    assert not server.shares.is_short
+def test_no_message_is_refused_without_overload(server: Server):
+    assert server.passes(3, ("a", 1450, UNKNOWN)) == [1.0]
+    assert not server.shares.is_overloaded
 
 
 def test_a_flood_from_one_address_leaves_all_others_alone(server: Server):
-    good = [(f"good{number}", 10, STRANGER) for number in range(20)]
-    served = server.passes(5, ("flood", 4500, STRANGER), *good)
+    good = [(f"good{number}", 10, UNKNOWN) for number in range(20)]
+    served = server.passes(5, ("flood", 4500, UNKNOWN), *good)
     assert served[0] < 0.4
     assert min(served[1:]) > 0.98
 
 
-def test_a_flood_from_many_addresses_leaves_those_alone_who_send_less(server: Server):
-    flood = [(f"flood{number}", 22, STRANGER) for number in range(200)]
-    quiet = [(f"quiet{number}", 2, STRANGER) for number in range(50)]
+def test_a_flood_from_many_addresses_spares_quiet_ones(server: Server):
+    flood = [(f"flood{number}", 22, UNKNOWN) for number in range(200)]
+    quiet = [(f"quiet{number}", 2, UNKNOWN) for number in range(50)]
     server.passes(2, *flood, *quiet)
     served = server.passes(5, *flood, *quiet)
     assert sum(served[200:]) / 50 > 0.95
     assert sum(served[:200]) / 200 < 0.5
 
 
-def test_who_is_proven_is_served_however_many_strangers_come(server: Server):
+def test_a_verified_source_is_served_in_any_flood(server: Server):
     """Even of forged addresses, each of which sends one message alone."""
-    flood = [(object(), 1, STRANGER) for _ in range(4500)]
-    served = server.passes(4, ("proven", 500, PROVEN), *flood)
+    flood = [(object(), 1, UNKNOWN) for _ in range(4500)]
+    served = server.passes(4, ("proven", 500, VERIFIED), *flood)
     assert served[0] > 0.99
 
 
-def test_forged_addresses_use_up_no_memory_and_leave_something_for_strangers(server: Server):
+def test_forged_addresses_are_bounded_and_leave_a_rest(server: Server):
     for _ in range(2):
-        flood = [(object(), 1, STRANGER) for _ in range(5000)]
+        flood = [(object(), 1, UNKNOWN) for _ in range(5000)]
         served = server.passes(2, *flood)
-        assert len(server.shares._pools[STRANGER]._sent) <= MAX_SOURCES
+        assert len(server.shares._pools[UNKNOWN]._sent) <= MAX_SOURCES
     assert sum(served) / len(served) > 0.1  # 0.3 would be all that the server can do
 
 
 def test_the_server_stays_busy_meanwhile(server: Server):
-    """What is refused is what can't be served, not more."""
-    server.passes(2, ("flood", 6000, STRANGER))
-    (share,) = server.passes(8, ("flood", 6000, STRANGER))
+    """No more is refused than the server cannot handle."""
+    server.passes(2, ("flood", 6000, UNKNOWN))
+    (share,) = server.passes(8, ("flood", 6000, UNKNOWN))
     assert 0.7 * 1500 < share * 6000 < 1.1 * 1500
 
 
-def test_those_who_are_proven_share_what_there_is_when_they_are_too_many(server: Server):
-    server.passes(4, ("greedy", 4500, PROVEN), ("modest", 50, PROVEN))
-    served = server.passes(6, ("greedy", 4500, PROVEN), ("modest", 50, PROVEN))
+def test_too_many_verified_sources_share_the_rate(server: Server):
+    server.passes(4, ("greedy", 4500, VERIFIED), ("modest", 50, VERIFIED))
+    served = server.passes(6, ("greedy", 4500, VERIFIED), ("modest", 50, VERIFIED))
     assert served[1] > 0.98
     assert served[0] < 0.4
 
 
-def test_somebody_new_gets_in_when_all_is_taken_by_the_proven(server: Server):
-    greedy = [(number, 1000, PROVEN) for number in range(5)]
+def test_a_new_source_gets_in_beside_greedy_verified_ones(server: Server):
+    greedy = [(number, 1000, VERIFIED) for number in range(5)]
     server.passes(5, *greedy)
-    served = server.passes(5, *greedy, ("new", 10, STRANGER))
+    served = server.passes(5, *greedy, ("new", 10, UNKNOWN))
     assert served[-1] > 0.95
-    assert server.shares._pools[STRANGER].rate == LEAST_RATE[STRANGER]
+    assert server.shares._pools[UNKNOWN].rate == MIN_RATE[UNKNOWN]
 
 
-def test_neighbours_of_the_proven_are_slowed_down_after_strangers_and_before_the_proven(server):
-    flood = [(f"flood{number}", 22, STRANGER) for number in range(200)]
-    server.passes(2, *flood, ("answers", 200, NEIGHBOUR), ("calls", 200, PROVEN))
-    served = server.passes(4, *flood, ("answers", 200, NEIGHBOUR), ("calls", 200, PROVEN))
+def test_unknown_sources_are_throttled_first(server):
+    flood = [(f"flood{number}", 22, UNKNOWN) for number in range(200)]
+    server.passes(2, *flood, ("answers", 200, SAME_ADDRESS), ("calls", 200, VERIFIED))
+    served = server.passes(4, *flood, ("answers", 200, SAME_ADDRESS), ("calls", 200, VERIFIED))
     assert min(served[-2:]) > 0.98
-    server.passes(4, ("greedy", 4500, NEIGHBOUR), ("calls", 1000, PROVEN))
-    served = server.passes(4, ("greedy", 4500, NEIGHBOUR), ("calls", 1000, PROVEN))
+    server.passes(4, ("greedy", 4500, SAME_ADDRESS), ("calls", 1000, VERIFIED))
+    served = server.passes(4, ("greedy", 4500, SAME_ADDRESS), ("calls", 1000, VERIFIED))
     assert served[0] < 0.3
     assert served[1] > 0.98
 
 
-def test_on_connections_the_sum_of_all_strangers_is_no_reason_to_refuse(server: Server):
+def test_on_connections_the_sum_of_unknown_sources_has_no_limit(server: Server):
     """Their addresses are real, so each has its share, and nothing sent there is repeated."""
-    flood = [(object(), 1, STRANGER) for _ in range(2000)]
+    flood = [(object(), 1, UNKNOWN) for _ in range(2000)]
     server.passes(1, *flood, forgeable=False)
-    assert server.shares.is_short
+    assert server.shares.is_overloaded
     assert not server.shares.refused
 
 
-def test_it_is_over_a_second_after_the_flood(server: Server):
-    server.passes(3, ("flood", 9000, STRANGER))
-    assert server.shares.is_short
+def test_an_overload_ends_a_second_after_the_flood(server: Server):
+    server.passes(3, ("flood", 9000, UNKNOWN))
+    assert server.shares.is_overloaded
     assert server.shares.refused
-    server.passes(CALM_SECONDS + 1, ("good", 10, STRANGER))
-    assert not server.shares.is_short
-    assert not server.shares._pools[STRANGER]._sent
+    server.passes(CALM_SECONDS + 1, ("good", 10, UNKNOWN))
+    assert not server.shares.is_overloaded
+    assert not server.shares._pools[UNKNOWN]._sent
 
 
-def test_who_can_be_made_to_wait_has_room_as_often_as_he_is_admitted(server: Server):
-    server.passes(2, ("flood", 4500, STRANGER))
+def test_has_room_agrees_with_allows(server: Server):
+    server.passes(2, ("flood", 4500, UNKNOWN))
     shares = server.shares
     for _ in range(200):
-        has_room = shares.has_room("line", server.now, standing=STRANGER)
-        assert has_room == shares.has_room("line", server.now, standing=STRANGER)
-        assert has_room == shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+        has_room = shares.has_room("line", server.now, trust=UNKNOWN)
+        assert has_room == shares.has_room("line", server.now, trust=UNKNOWN)
+        assert has_room == shares.allows("line", server.now, trust=UNKNOWN, is_forgeable=False)
     assert not has_room
 
 
-def test_a_shortage_is_not_over_while_somebody_waits(server: Server):
-    """Or all who wait would be let go on at once, and the next one would begin with that."""
-    server.passes(2, ("flood", 4500, STRANGER))
+def test_an_overload_lasts_while_a_source_waits(server: Server):
+    """Else all waiting connections would be read at once, and start the next overload."""
+    server.passes(2, ("flood", 4500, UNKNOWN))
     shares = server.shares
-    while shares.has_room("line", server.now, standing=STRANGER):
-        shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+    while shares.has_room("line", server.now, trust=UNKNOWN):
+        shares.allows("line", server.now, trust=UNKNOWN, is_forgeable=False)
     for _ in range(round(2 * CALM_SECONDS / TICK)):
         server.now += TICK
-        while shares.has_room("line", server.now, standing=STRANGER):
-            shares.admits("line", server.now, standing=STRANGER, is_forgeable=False)
+        while shares.has_room("line", server.now, trust=UNKNOWN):
+            shares.allows("line", server.now, trust=UNKNOWN, is_forgeable=False)
         shares.tick(server.now, is_behind=False)
-        assert shares.is_short
+        assert shares.is_overloaded
     for _ in range(round(CALM_SECONDS / TICK) + 1):
         server.now += TICK
         shares.tick(server.now, is_behind=False)
-    assert not shares.is_short
+    assert not shares.is_overloaded

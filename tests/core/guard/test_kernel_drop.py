@@ -1,19 +1,19 @@
-"""What is left to the kernel during a flood, on a turned clock."""
+"""Partial drop in the kernel during a flood, on a turned clock."""
 
 import random
 from collections import Counter
 
 import pytest
 
-from sip.core.guard.guard import MAX_PROVEN_PORTS, Guard
+from sip.core.guard.guard import MAX_EXEMPT_PORTS, Guard
 from sip.core.guard.kernel_drop import (
     HEAVY_RATE,
-    LEAST_SEEN,
+    KEEP_OVER_SHARE,
     MAX_COUNTED,
-    MAX_THINNED,
-    OF_SHARE,
-    SECONDS_BETWEEN_JUDGEMENTS,
-    Thinning,
+    MAX_SAMPLED,
+    MIN_KEPT_RATE,
+    SECONDS_BETWEEN_UPDATES,
+    PacketSampler,
 )
 from sip.monitor.events import Bus
 from sip.monitor.metrics import DROPPED_OVERLOAD
@@ -27,126 +27,126 @@ SERVER, FLOOD, OFFICE = ("192.0.2.1", 5060), "192.0.2.66", "198.51.100.7"
 
 
 class Kernel:
-    """Lets through what it is told to, and counts that."""
+    """A kernel that keeps datagrams by the keep ratios, and counts them."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.thinning = Thinning()
+        self.sampler = PacketSampler()
         self.share = SHARE
         self.lot = random.Random(1)
 
     def passes(self, seconds: float, **rates: int) -> dict[str, float]:
-        """Let time pass in which each source sends so much a second; gives what came of it."""
+        """Let sources send at these rates per second; return the rates that were kept."""
         came = dict.fromkeys(rates, 0)
         for _ in range(round(seconds / TICK)):
             for source, rate in rates.items():
-                part = self.thinning.parts.get(source, 1.0)
+                part = self.sampler.keep_ratios.get(source, 1.0)
                 for _ in range(round(rate * TICK)):
                     if self.lot.random() < part:
                         came[source] += 1
-                        self.thinning.count(source)
+                        self.sampler.count(source)
             self.now += TICK
-            self.thinning.judge(self.now, lambda source: self.share)
+            self.sampler.update(self.now, lambda source: self.share)
         return {source: count / seconds for source, count in came.items()}
 
 
 @pytest.fixture
 def kernel() -> Kernel:
     kernel = Kernel()
-    kernel.thinning.judge(kernel.now, lambda source: SHARE)  # a shortage begins
+    kernel.sampler.update(kernel.now, lambda source: SHARE)  # an overload begins
     return kernel
 
 
-def test_of_a_flood_half_as_much_again_as_its_share_is_let_through(kernel: Kernel):
+def test_of_a_flood_the_share_and_half_of_it_more_is_kept(kernel: Kernel):
     kernel.passes(0.5, flood=20_000, good=100)
     came = kernel.passes(2, flood=20_000, good=100)
-    assert came["flood"] == pytest.approx(OF_SHARE * SHARE, rel=0.1)
+    assert came["flood"] == pytest.approx(KEEP_OVER_SHARE * SHARE, rel=0.1)
     assert came["good"] == 100
-    assert kernel.thinning.kept_away == pytest.approx(20_000 * 2.3 - 1500 * 2.3, rel=0.1)
+    assert kernel.sampler.dropped == pytest.approx(20_000 * 2.3 - 1500 * 2.3, rel=0.1)
 
 
-def test_it_begins_a_fifth_of_a_second_after_the_flood(kernel: Kernel):
-    kernel.passes(SECONDS_BETWEEN_JUDGEMENTS + TICK, flood=20_000)
-    assert kernel.thinning.parts["flood"] == pytest.approx(0.075)
+def test_sampling_begins_a_fifth_of_a_second_after_the_flood(kernel: Kernel):
+    kernel.passes(SECONDS_BETWEEN_UPDATES + TICK, flood=20_000)
+    assert kernel.sampler.keep_ratios["flood"] == pytest.approx(0.075)
 
 
-def test_the_thinning_follows_the_flood_and_the_share(kernel: Kernel):
+def test_the_keep_ratio_follows_the_flood_and_the_share(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     for rate, share in [(40_000, 1000.0), (4000, 1000.0), (4000, 200.0), (40_000, 500.0)]:
         kernel.share = share
         kernel.passes(1, flood=rate)
         came = kernel.passes(2, flood=rate)
-        assert came["flood"] == pytest.approx(OF_SHARE * share, rel=0.1)
+        assert came["flood"] == pytest.approx(KEEP_OVER_SHARE * share, rel=0.1)
 
 
-def test_who_falls_silent_is_not_thinned_two_judgements_later(kernel: Kernel):
+def test_a_silent_source_is_free_two_updates_later(kernel: Kernel):
     kernel.passes(2, flood=20_000)
-    kernel.passes(2 * SECONDS_BETWEEN_JUDGEMENTS + TICK, good=100)
-    assert not kernel.thinning.parts
+    kernel.passes(2 * SECONDS_BETWEEN_UPDATES + TICK, good=100)
+    assert not kernel.sampler.keep_ratios
     assert kernel.passes(1, flood=100) == {"flood": 100}
 
 
-def test_who_sends_less_than_its_share_is_never_thinned(kernel: Kernel):
+def test_a_source_below_its_share_is_never_sampled(kernel: Kernel):
     kernel.passes(2, flood=20_000, busy=1000)
-    assert set(kernel.thinning.parts) == {"flood"}
+    assert set(kernel.sampler.keep_ratios) == {"flood"}
 
 
-def test_who_sends_little_is_left_to_the_shares(kernel: Kernel):
+def test_a_source_below_the_heavy_rate_is_never_sampled(kernel: Kernel):
     """However small its share is."""
     kernel.share = 1.0
     kernel.passes(2, little=int(HEAVY_RATE * 0.8), much=int(HEAVY_RATE * 1.3))
-    assert set(kernel.thinning.parts) == {"much"}
+    assert set(kernel.sampler.keep_ratios) == {"much"}
 
 
-def test_of_a_source_that_gets_nothing_enough_is_seen_to_know_that_it_goes_on(kernel: Kernel):
+def test_of_a_source_without_a_share_a_sample_is_kept(kernel: Kernel):
     kernel.share = 0.0
     kernel.passes(1, flood=20_000)
     for _ in range(100):
-        came = kernel.passes(SECONDS_BETWEEN_JUDGEMENTS, flood=20_000)
-        assert kernel.thinning.parts
-        assert came["flood"] < 6 * LEAST_SEEN
+        came = kernel.passes(SECONDS_BETWEEN_UPDATES, flood=20_000)
+        assert kernel.sampler.keep_ratios
+        assert came["flood"] < 6 * MIN_KEPT_RATE
 
 
-def test_a_flood_from_many_forged_addresses_is_left_to_the_shares(kernel: Kernel):
+def test_a_flood_from_many_forged_addresses_is_not_sampled(kernel: Kernel):
     for _ in range(20):
         for number in range(1000):
-            kernel.thinning.count(f"forged{number}")
+            kernel.sampler.count(f"forged{number}")
         kernel.passes(TICK)
-    assert not kernel.thinning.parts
+    assert not kernel.sampler.keep_ratios
 
 
-def test_a_flood_of_forged_addresses_takes_no_memory_and_hides_no_other(kernel: Kernel):
+def test_forged_addresses_are_bounded_and_hide_no_heavy_source(kernel: Kernel):
     kernel.passes(2, flood=20_000)
     for _ in range(12):
         for number in range(MAX_COUNTED + 10):
-            kernel.thinning.count(f"forged{number}")
-        assert len(kernel.thinning._came) <= MAX_COUNTED
+            kernel.sampler.count(f"forged{number}")
+        assert len(kernel.sampler._received) <= MAX_COUNTED
         kernel.passes(TICK, flood=20_000)
-        assert set(kernel.thinning.parts) == {"flood"}
+        assert set(kernel.sampler.keep_ratios) == {"flood"}
 
 
-def test_the_heaviest_are_thinned_when_they_are_too_many(kernel: Kernel):
+def test_the_heaviest_sources_are_sampled_at_the_bound(kernel: Kernel):
     kernel.share = 1.0
-    rates = {f"flood{number}": 1000 + 20 * number for number in range(MAX_THINNED + 20)}
-    kernel.passes(SECONDS_BETWEEN_JUDGEMENTS + TICK, **rates)
-    assert set(kernel.thinning.parts) == set(list(rates)[20:])
+    rates = {f"flood{number}": 1000 + 20 * number for number in range(MAX_SAMPLED + 20)}
+    kernel.passes(SECONDS_BETWEEN_UPDATES + TICK, **rates)
+    assert set(kernel.sampler.keep_ratios) == set(list(rates)[20:])
 
 
-def test_nothing_is_remembered_of_a_flood_before(kernel: Kernel):
+def test_reset_removes_all_of_an_earlier_flood(kernel: Kernel):
     kernel.passes(2, flood=20_000)
-    kernel.thinning.stop()
-    assert not kernel.thinning.parts
-    assert not kernel.thinning.kept_away
-    kernel.thinning.count("flood")
-    kernel.passes(SECONDS_BETWEEN_JUDGEMENTS, good=100)
-    assert not kernel.thinning.parts
+    kernel.sampler.reset()
+    assert not kernel.sampler.keep_ratios
+    assert not kernel.sampler.dropped
+    kernel.sampler.count("flood")
+    kernel.passes(SECONDS_BETWEEN_UPDATES, good=100)
+    assert not kernel.sampler.keep_ratios
 
 
 # With the guard
 
 
 class Line:
-    """A guard behind a kernel that thins, before a server that does so much in a second."""
+    """A kernel that samples, a guard, and a server with a limit of messages per second."""
 
     def __init__(self, *, thins: bool = True, strength: int = 1500) -> None:
         self.now = 1000.0
@@ -180,9 +180,9 @@ class Line:
         )
 
     def passes(self, seconds: float, *senders: tuple[str, int, int]) -> list[float]:
-        """Let hosts send by a port so many a second; gives how much of it was served.
+        """Let hosts send from a port so many per second; return the part that was served.
 
-        To read a message takes ten microseconds, and what there is no room for is lost.
+        To read a message takes ten microseconds; messages without room in the buffer are lost.
         """
         self.read = 0
         served: Counter[tuple[str, int]] = Counter()
@@ -212,7 +212,7 @@ class Line:
         return [served[host, port] / (rate * seconds) for host, port, rate in senders]
 
 
-def test_a_flood_from_one_address_is_hardly_read_any_more():
+def test_a_flood_from_one_address_is_hardly_read():
     line = Line()
     line.passes(4, (FLOOD, 1, 60_000))
     served = line.passes(2, (FLOOD, 1, 60_000), (OFFICE, 1, 20), ("192.0.2.7", 1, 20))
@@ -221,78 +221,80 @@ def test_a_flood_from_one_address_is_hardly_read_any_more():
     assert min(served[1:]) > 0.97
 
 
-def test_it_is_over_when_the_flood_is_and_nobody_is_thinned():
+def test_sampling_ends_with_the_flood():
     line = Line()
     line.passes(3, (FLOOD, 1, 60_000))
     assert line.thinned
     line.passes(0.6, (FLOOD, 1, 20))
     assert not line.thinned
     line.passes(2, (FLOOD, 1, 20))
-    assert not line.guard._shares.is_short
+    assert not line.guard._fair_share.is_overloaded
     assert line.orders[-1] == []
     told = len(line.orders)
     line.passes(2, (FLOOD, 1, 20))
     assert len(line.orders) == told
 
 
-def test_nobody_is_thinned_any_more_when_a_shortage_is_over_all_at_once():
+def test_sampling_ends_when_an_overload_ends_at_once():
     """As after a pause of the whole machine."""
     line = Line()
     line.passes(3, (FLOOD, 1, 60_000))
     line.now += 5
     line.guard.tick(line.now, is_behind=False)
-    assert not line.guard._shares.is_short
+    assert not line.guard._fair_share.is_overloaded
     assert not line.thinned
 
 
-def test_a_shortage_lasts_as_long_as_the_flood_though_little_of_it_comes(caplog):
+def test_an_overload_lasts_as_long_as_a_sampled_flood(caplog):
     """It is told once, together with about how many the kernel has dropped."""
     line = Line()
     line.passes(5, (FLOOD, 1, 60_000))
-    assert line.guard._shares.is_short
+    assert line.guard._fair_share.is_overloaded
     line.passes(2)
     (record,) = caplog.records
     assert 200_000 < line.guard.counts[DROPPED_OVERLOAD] == record.args[0] < 300_000
 
 
-def test_a_phone_that_is_proven_goes_on_from_the_address_of_the_flood():
+def test_a_verified_port_at_the_address_of_a_flood_is_exempt():
     line = Line()
-    line.guard.prove((OFFICE, 40_001))
+    line.guard.mark_verified((OFFICE, 40_001))
     line.passes(6, (OFFICE, 1, 60_000))
     assert line.thinned[OFFICE].exempt_ports == (40_001,)
-    line.guard.prove((OFFICE, 40_002))
+    line.guard.mark_verified((OFFICE, 40_002))
     line.passes(0.2, (OFFICE, 1, 60_000))
     assert line.thinned[OFFICE].exempt_ports == (40_001, 40_002)
     served = line.passes(2, (OFFICE, 1, 60_000), (OFFICE, 40_001, 20), (OFFICE, 40_002, 20))
     assert served[1:] == [1.0, 1.0]
 
 
-def test_where_too_many_phones_are_nothing_is_thinned():
+def test_an_address_with_too_many_verified_ports_is_not_sampled():
     line = Line()
-    for port in range(MAX_PROVEN_PORTS + 1):
-        line.guard.prove((OFFICE, 40_000 + port))
+    for port in range(MAX_EXEMPT_PORTS + 1):
+        line.guard.mark_verified((OFFICE, 40_000 + port))
     line.passes(5, (OFFICE, 1, 60_000), (FLOOD, 1, 60_000))
     assert set(line.thinned) == {FLOOD}
 
 
-def test_who_is_trusted_is_not_thinned():
+def test_a_trusted_address_is_not_sampled():
     line = Line()
-    line.guard.know([], [OFFICE])
+    line.guard.load_bans([], [OFFICE])
     line.passes(3, (OFFICE, 1, 60_000), (FLOOD, 1, 60_000))
     assert set(line.thinned) == {FLOOD}
 
 
-def test_who_is_banned_is_thinned_to_next_to_nothing():
+def test_a_banned_address_is_sampled_to_almost_nothing():
     line = Line()
-    line.guard.know([Ban(FLOOD, "guessed passwords", int(line.now), int(line.now) + 600, 1)], [])
+    line.guard.load_bans(
+        [Ban(FLOOD, "guessed passwords", int(line.now), int(line.now) + 600, 1)], []
+    )
     line.passes(3, (FLOOD, 1, 90_000), ("192.0.2.7", 1, 2000))
     line.passes(3, (FLOOD, 1, 90_000))
-    assert line.read < 3 * 2 * LEAST_SEEN
+    assert line.read < 3 * 2 * MIN_KEPT_RATE
     line.passes(2, (FLOOD, 1, 20))
-    assert not line.guard._shares.is_short  # it sends still, but that is no flood any more
+    assert not line.guard._fair_share.is_overloaded  # it sends still, but that is no flood any more
 
 
-def test_what_comes_on_connections_is_never_thinned():
+def test_connections_are_never_sampled():
     """The kernel slows them down itself."""
     line = Line()
     line.passes(1, ("192.0.2.7", 1, 60_000))
@@ -303,7 +305,7 @@ def test_what_comes_on_connections_is_never_thinned():
     assert set(line.thinned) == {"192.0.2.7"}
 
 
-def test_where_the_kernel_does_not_thin_all_goes_on_without():
+def test_without_a_kernel_filter_the_shares_still_work():
     line = Line(thins=False)
     line.passes(3, (FLOOD, 1, 20_000))
     served = line.passes(3, (FLOOD, 1, 20_000), (OFFICE, 1, 20))
@@ -311,8 +313,8 @@ def test_where_the_kernel_does_not_thin_all_goes_on_without():
     assert all(each.keep_ratio > 0.01 for order in line.orders for each in order)
 
 
-def test_who_is_flooded_in_the_name_of_loses_no_more_than_by_the_shares_alone():
-    """Somebody who forges its address; what it sends itself gets through as rarely as before."""
+def test_sampling_costs_a_forged_address_no_more_than_the_shares():
+    """A flood in the name of another address: its own messages get through as rarely as before."""
     heard = []
     for thins in (True, False):
         line = Line(thins=thins)

@@ -1,4 +1,4 @@
-"""What an address-of-record is bound to (RFC 3261 §10.3, §19.1.4; RFC 3327; RFC 5626 §6)."""
+"""How a REGISTER changes bindings (RFC 3261 §10.3, §19.1.4; RFC 3327; RFC 5626 §6)."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_bindings_change_as_a_naive_reading_of_the_rfc_has_it(registers):
             assert len(bindings) == len(model)
 
 
-def test_a_contact_named_twice_in_one_request_counts_as_it_was_named_last():
+def test_of_a_contact_named_twice_the_last_value_counts():
     """§10.3, step 7 orders requests, not the values within one."""
     twice = [binding(expires_at=50.0), binding(expires_at=60.0)]
     assert updated_bindings((), twice, 0.0) == (twice[1],)
@@ -150,7 +150,7 @@ def test_a_target_takes_the_flow_only_of_a_phone_behind_nat():
     assert hidden.source == FLOW.remote[0]
 
 
-def test_a_target_takes_the_connection_while_it_leads_there_and_no_path_does():
+def test_a_target_uses_its_open_connection_unless_it_has_a_path():
     connection = FLOW._replace(transport="TCP", connection=7)
     phone = binding(flow=connection)
     assert phone.target("bob@example.com", is_connected=True).flow == connection
@@ -187,7 +187,7 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
         ({}, {"cseq": 1}, False),
         ({}, {"flow": FLOW}, False),
         ({}, {"expires_at": 0.0}, False),
-        ({"behind_nat": False}, {}, True),  # as pjsua2 does: it calls itself what its NAT does
+        ({"behind_nat": False}, {}, True),  # as pjsua2 does: it uses the address given by its NAT
         ({"behind_nat": False}, {"call_id": "other"}, False),
         ({"behind_nat": False}, {"contact": "sip:b@198.51.100.7:5060"}, False),
         ({"behind_nat": False, "contact": "sip:b@198.51.100.7"}, {}, False),
@@ -196,9 +196,7 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
         ({"instance": "<urn:x>"}, {"instance": "<urn:x>", "call_id": "o", "reg_id": 2}, False),
     ],
 )
-def test_a_phone_behind_nat_that_comes_from_another_port_has_left_the_old_one(
-    old: dict, new: dict, is_moved: bool
-):
+def test_a_new_nat_port_replaces_the_old_binding(old: dict, new: dict, is_moved: bool):
     """RFC 5626 §6: the flow was the only way to it."""
     before = replace(binding("sip:b@198.51.100.7:40000", behind_nat=True), **old)
     after = replace(binding("sip:b@198.51.100.7:40001", cseq=2, flow=ELSEWHERE), **new)
@@ -208,7 +206,7 @@ def test_a_phone_behind_nat_that_comes_from_another_port_has_left_the_old_one(
 
 X, Y = "<urn:uuid:x>", "<urn:uuid:y>"
 BY_TCP = Flow("TCP", FLOW.local, ("198.51.100.7", 40_000), 7)
-CAME_BACK = [  # what the old binding and the new one have in common, and not; and how many are left
+CAME_BACK = [  # what is equal and different in the old and new binding, and how many are left
     # RFC 5626 §6: one instance, on its own address, behind NAT, by another transport.
     ({"instance": X}, {"instance": X}, 1),
     ({"instance": X}, {"instance": X, "call_id": "call"}, 1),
@@ -266,7 +264,7 @@ def test_a_phone_that_came_back_is_bound_once(old: dict, new: dict, count: int):
     ],
 )
 def test_one_private_contact_in_two_homes_is_two_phones(old: dict, new: dict, count: int):
-    """RFC 5626 §6: where both say who they are; every home has a 192.168.1.20."""
+    """RFC 5626 §6: phones with instance ids; every home has a 192.168.1.20."""
     contact = "sip:bob@192.168.1.20:5060"
     home = replace(binding(contact, instance=X, behind_nat=True), **old)
     office_flow = FLOW._replace(remote=("203.0.113.5", 40_000))
@@ -303,7 +301,7 @@ def test_contacts_of_one_register_stand_side_by_side(reg_ids: tuple[int, int]):
 
 
 def test_a_delayed_duplicate_brings_no_old_contact_back():
-    """§10.3, step 7: of an instance the order holds whatever the Contact was."""
+    """§10.3, step 7: the order holds for an instance with any Contact."""
     now = binding("sip:new@h", instance=X, cseq=2, flow=ELSEWHERE)
     late = binding("sip:old@h", instance=X, cseq=1)
     with pytest.raises(Refused) as refused:
@@ -359,7 +357,7 @@ def test_a_goodbye_removes_its_own_contact_alone():
         ("sip:b@198.51.100.7:40000", {"flow": FLOW}, False),
     ],
 )
-def test_what_ends_with_its_connection(contact: str, more: dict, ends: bool):
+def test_which_bindings_end_with_their_connection(contact: str, more: dict, ends: bool):
     """RFC 5626 §5.3: nothing else leads there; with a Path the connection is the proxy's."""
     assert replace(binding(contact, flow=BY_TCP), **more).ends_with_connection == ends
 
@@ -384,7 +382,7 @@ ONE_MORE = binding(
 
 
 def test_twenty_contacts_are_bound_and_what_makes_room_counts():
-    """RFC 5393 §5: what goes in the same request, or has expired, makes room."""
+    """RFC 5393 §5: bindings that are removed in the same request, or have expired, make room."""
     assert within_limit(updated_bindings((), FULL, 0.0), FULL, 0.0) == (FULL, ())
     gone = binding("sip:bob@10.0.0.0", call_id="0", cseq=2, expires_at=0.0)
     more = replace(ONE_MORE, call_id="0", cseq=2)

@@ -1,4 +1,4 @@
-"""The index from Contacts to addresses-of-record: what it finds, and how large it gets."""
+"""The index from Contacts to addresses-of-record: look-ups and bounds."""
 
 from collections import defaultdict
 
@@ -24,8 +24,8 @@ def at(index: ContactIndex, contact: str) -> tuple[str, ...]:
 
 
 @given(changes, st.sampled_from([1, 2, 1 << 16]))
-def test_whatever_is_bound_is_found(changes: list[tuple[str, list[str]]], slots: int):
-    """However many Contacts share a slot, and in whatever order they come and go."""
+def test_every_bound_contact_is_found(changes: list[tuple[str, list[str]]], slots: int):
+    """With any number of Contacts in a slot, added and removed in any order."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SLOTS", slots)
         index, known = ContactIndex(), defaultdict[str, list[str]](list)
@@ -53,7 +53,7 @@ def test_the_latest_comes_first():
 
 
 def test_a_slot_has_a_bound(monkeypatch: pytest.MonkeyPatch):
-    """The latest stay; what was pushed out is gone without a trace, and no error when it ends."""
+    """The latest stay; removing one that was pushed out is no error."""
     monkeypatch.setattr(module, "MAX_AT_SLOT", 3)
     index = ContactIndex()
     for number in range(10):

@@ -1,4 +1,4 @@
-"""The location service: what is bound, kept, undone and loaded again (RFC 3261 §10)."""
+"""The location service: bindings are changed, stored, undone and loaded (RFC 3261 §10)."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -88,7 +88,7 @@ CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
 # The errand
 
 
-def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Disk):
+def test_an_update_is_stored_before_it_returns(location: Location, disk: Disk):
     contact = binding()
     assert location.update(AOR, [contact]) == (contact,)
     assert list(disk.rows) == [contact.key]
@@ -102,7 +102,7 @@ def test_what_is_updated_is_kept_before_it_is_told(location: Location, disk: Dis
     assert len(location) == 0
 
 
-def test_what_cannot_be_kept_is_undone(location: Location, disk: Disk):
+def test_an_update_that_cannot_be_stored_is_undone(location: Location, disk: Disk):
     """A false 200 is worse than none."""
     first = binding()
     location.update(AOR, [first])
@@ -119,9 +119,7 @@ def test_what_cannot_be_kept_is_undone(location: Location, disk: Disk):
     assert len(location) == 1
 
 
-def test_what_an_undo_brings_back_late_is_swept_all_the_same(
-    location: Location, disk: Disk, clocks: Clocks
-):
+def test_a_binding_restored_late_is_swept(location: Location, disk: Disk, clocks: Clocks):
     """The disk took its time, and the sweep has passed the old binding's second."""
     location.update(AOR, [binding(expires_at=20.0)])
 
@@ -137,10 +135,8 @@ def test_what_an_undo_brings_back_late_is_swept_all_the_same(
     assert len(location) == 0
 
 
-def test_the_order_of_requests_holds_while_one_is_still_being_written(
-    location: Location, disk: Disk
-):
-    """§10.3, step 7: memory is changed first, so a repeat finds what came before it."""
+def test_the_order_of_requests_holds_during_a_write(location: Location, disk: Disk):
+    """§10.3, step 7: memory is changed first, so the next request sees the change."""
     statuses = []
 
     def meanwhile() -> None:
@@ -157,7 +153,7 @@ def test_the_order_of_requests_holds_while_one_is_still_being_written(
 def test_a_star_removes_what_is_live_and_heeds_only_that(
     location: Location, disk: Disk, clocks: Clocks
 ):
-    """§10.2.2; an expired binding holds nobody up."""
+    """§10.2.2; an expired binding does not count."""
     location.update(AOR, [binding(expires_at=15.0, cseq=9), binding(CONTACTS[0], call_id="b")])
     clocks.now = 16.0
     location.remove_all(AOR, "call", 1)
@@ -166,7 +162,7 @@ def test_a_star_removes_what_is_live_and_heeds_only_that(
     location.remove_all(AOR, "call", 1)
 
 
-def test_the_sweep_lets_go_of_what_has_expired_and_of_nothing_else(
+def test_the_sweep_removes_exactly_the_expired_bindings(
     location: Location, disk: Disk, clocks: Clocks
 ):
     location.update(AOR, [binding(expires_at=20.5), binding(CONTACTS[0], expires_at=40.0)])
@@ -193,7 +189,7 @@ def test_a_sweep_after_a_long_sleep_and_one_after_a_refresh(
 
 
 def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clocks: Clocks):
-    """§7 of what a peer can make grow: one note for each second, however often it registers."""
+    """A bound on memory: one entry per second, for any number of registrations."""
     for cseq in range(1, 500):
         location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
     assert sum(map(len, location._expiring.values())) == 1
@@ -211,11 +207,11 @@ class Someone:
     realm: str | None = None
 
 
-def test_what_waits_to_be_removed_is_not_entered_again(
+def test_bindings_that_wait_for_removal_are_not_entered_again(
     location: Location, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ):
-    """A closed connection is over, also for those of its users who register meanwhile."""
-    monkeypatch.setattr("sip.core.registrar.location.CLOSED_AT_ONCE", 1)
+    """A closed connection is over, also for its users that register meanwhile."""
+    monkeypatch.setattr("sip.core.registrar.location.MAX_REMOVED_AT_ONCE", 1)
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     users = ("ann@example.com", "bea@example.com")
     for aor in users:
@@ -228,7 +224,7 @@ def test_what_waits_to_be_removed_is_not_entered_again(
     assert not location._by_connection
 
 
-def test_an_undo_brings_nothing_back_that_ended_with_its_connection(location, disk):
+def test_an_undo_restores_no_binding_of_a_closed_connection(location, disk):
     """It closed while a refresh waited for a disk that then failed."""
     flow = Flow("TCP", FLOW.local, FLOW.remote, 7)
     location.update(AOR, [binding(behind_nat=True, flow=flow), binding(CONTACTS[0])])
@@ -239,55 +235,55 @@ def test_an_undo_brings_nothing_back_that_ended_with_its_connection(location, di
     assert [b.contact for b in location.bindings(AOR)] == [CONTACTS[0]]
 
 
-def test_who_was_cut_off_is_remembered_within_a_bound(
+def test_disconnected_users_are_remembered_within_a_bound(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ):
     """The one of longest ago goes."""
-    monkeypatch.setattr("sip.core.registrar.location.MAX_CUT_OFF", 2)
+    monkeypatch.setattr("sip.core.registrar.location.MAX_DISCONNECTED", 2)
     names = ("ann", "bea", "cleo")
     for number, name in enumerate(names, 1):
         flow = Flow("TCP", FLOW.local, FLOW.remote, number)
         location.update(f"{name}@example.com", [binding(behind_nat=True, flow=flow)])
         location.connection_closed(number)
     host = FLOW.remote[0]
-    known = [location.is_reached_from(host, name, "example.com") for name in names]
+    known = [location.is_registered_from_network(host, name, "example.com") for name in names]
     assert known == [False, True, True]
 
 
-def test_a_contact_that_is_dropped_leaves_the_others_and_the_phone_unseen(
+def test_remove_contact_keeps_the_others_and_marks_nothing_seen(
     location: Location, disk: Disk, clocks: Clocks
 ):
     kept = binding(CONTACTS[0])
     location.update(AOR, [binding(), kept])
-    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.bindings(AOR) == (kept,)
     assert list(disk.rows) == [kept.key]
     assert disk.seen == [round(clocks.unix_time()), None]
-    location.drop(AOR, "sip:nobody@192.0.2.7", TEXT)
-    location.drop("nobody@example.com", "sip:nobody@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:nobody@192.0.2.7", TEXT)
+    location.remove_contact("nobody@example.com", "sip:nobody@192.0.2.7", TEXT)
     assert len(disk.seen) == 2
 
 
-def test_a_contact_that_cannot_be_dropped_on_disk_stays(location: Location, disk: Disk):
+def test_a_contact_that_cannot_be_removed_on_disk_stays(location: Location, disk: Disk):
     location.update(AOR, [binding()])
     disk.fails = True
     with pytest.raises(NotSaved):
-        location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+        location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert len(location.bindings(AOR)) == 1
 
 
-def test_a_phone_that_was_dropped_may_come_back(location: Location):
-    """Its order starts anew: no CSeq is remembered of what isn't bound."""
+def test_a_removed_phone_may_register_again(location: Location):
+    """Its order starts anew: no CSeq is remembered of a removed binding."""
     location.update(AOR, [binding(cseq=5)])
-    location.drop(AOR, "sip:bob@192.0.2.7", TEXT)
+    location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
     assert location.update(AOR, [binding(cseq=5)])
 
 
-def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, disk):
+def test_an_undo_restores_no_binding_of_a_removed_account(location, disk):
     """The account is removed while a refresh waits for a disk that then fails."""
     location.update(AOR, [binding()])
     disk.fails = True
-    disk.meanwhile = lambda: location.drop_accounts([Someone(BOB, "bob", None)], "example.com")
+    disk.meanwhile = lambda: location.remove_accounts([Someone(BOB, "bob", None)], "example.com")
     with pytest.raises(NotSaved):
         location.update(AOR, [binding(cseq=2, expires_at=200.0)])
     assert location.bindings(AOR) == ()
@@ -301,19 +297,17 @@ def test_what_was_dropped_meanwhile_is_not_brought_back_by_an_undo(location, dis
     assert [b.cseq for b in location.bindings(AOR)] == [3]
 
 
-def test_the_phones_of_an_account_go_and_not_those_of_the_next_of_its_name(
-    location: Location, disk: Disk
-):
+def test_removing_an_account_spares_a_new_one_of_its_name(location: Location, disk: Disk):
     heir = binding(CONTACTS[0], user_id=8)
     location.update(AOR, [binding(), binding(CONTACTS[1])])
     location.update(AOR, [heir])
     location.update("bob@other.org", [binding(user_id=9)])
     gone = [Someone(BOB, "bob"), Someone(10, "bob", "other.org"), Someone(11, "carol")]
-    location.drop_accounts(gone, "example.com")
+    location.remove_accounts(gone, "example.com")
     assert location.bindings(AOR) == (heir,)
     assert len(location.bindings("bob@other.org")) == 1
     assert set(disk.rows) == {heir.key, binding(user_id=9).key}
-    location.drop_accounts([Someone(9, "bob", "other.org")], "example.com")
+    location.remove_accounts([Someone(9, "bob", "other.org")], "example.com")
     assert location.bindings("bob@other.org") == ()
     assert len(location) == 1
 
@@ -364,7 +358,7 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     assert len(again) == 0
 
 
-def test_phones_that_say_the_same_share_its_text_after_a_restart_too(
+def test_equal_texts_of_loaded_bindings_are_stored_once(
     location: Location, disk: Disk, clocks: Clocks
 ):
     """RFC 3840 §6: a hundred thousand phones are of a few models."""
@@ -385,7 +379,7 @@ def test_phones_that_say_the_same_share_its_text_after_a_restart_too(
 def test_a_row_that_cannot_be_read_is_left_out(
     location: Location, disk: Disk, clocks: Clocks, changes: dict[str, str]
 ):
-    """One bad row keeps nobody else's phone from ringing."""
+    """One bad row does not keep other phones from ringing."""
     location.update(AOR, [binding(), binding(CONTACTS[0])])
     good, bad = disk.rows.values()
     again = Location(disk, clocks, clocks.unix_time, Bus())

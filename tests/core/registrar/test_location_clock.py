@@ -74,8 +74,8 @@ def test_a_clock_that_is_set_twice_ends_where_it_began(machine: Machine):
     assert second.expires_at - before.expires_at == 1
 
 
-def test_a_binding_of_a_time_to_come_lasts_no_longer_than_it_was_granted(machine: Machine):
-    """The clock was set while the server was off: nobody can tell by how much."""
+def test_a_binding_stored_in_the_future_lasts_as_granted(machine: Machine):
+    """The clock was set while the server was off: by how much is not known."""
     machine.binds("sip:bob@192.0.2.9", 3600.0)
     machine.unix -= DAYS
     machine.location = machine.started()

@@ -1,9 +1,9 @@
-"""Which way leads to a phone: its Contact, or the flow that it was seen at (RFC 5626 §5.3)."""
+"""NAT detection: a phone is reached at its Contact, or along its flow (RFC 5626 §5.3)."""
 
 import pytest
 from zone import Zone
 
-from sip.core.registrar.nat import is_loopback_elsewhere, lasting_flow, needs_flow
+from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver
@@ -15,9 +15,9 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
 
 
 @pytest.mark.parametrize(
-    ("contact", "flow", "truthful", "needs"),
+    ("contact", "flow", "via_is_true", "needs"),
     [
-        # Behind NAT the Via is wrong, whatever the Contact says.
+        # Behind NAT the Via is wrong; the Contact does not matter.
         ("sip:b@10.0.0.1", V4, False, True),
         ("sip:b@198.51.100.7:40000", V4, False, True),
         ("sip:b@203.0.113.9", V4, False, True),
@@ -51,7 +51,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@10.0.0.7:5070", V4._replace(remote=("10.0.0.7", 5060)), True, False),
         ("sip:b@10.0.0.8", V4._replace(remote=("10.0.0.7", 5060)), True, True),
         ("sip:b@[fd00::7]", V6._replace(remote=("fd00::7", 1)), True, False),
-        # What no look-up leads to, and a transport that is not spoken here.
+        # Hosts that no look-up finds, and a transport that is not supported.
         ("sip:b@999.1.2.3", V4, True, True),
         ("sip:b@224.0.1.75", V4, True, True),
         ("sip:6cmlnq4d@x7.invalid;transport=ws", V4, True, True),
@@ -68,7 +68,7 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@[2001:db8::9]", V4, True, True),  # of a family that this machine has not
     ],
 )
-def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful, needs):
+def test_which_phones_are_reached_along_their_flow_alone(contact, flow, via_is_true, needs):
     """A wrong Via, a private Contact that isn't the source, and one that can't be looked up."""
     uri = parse_uri(contact)
     assert isinstance(uri, SipUri)
@@ -78,7 +78,7 @@ def test_which_phones_are_reached_along_their_flow_alone(contact, flow, truthful
         lambda is_ipv6: is_ipv6 == (":" in flow.local[0]),
         lambda name: HOSTS.get(name, []),
     )
-    assert needs_flow(uri, flow, resolver, truthful=truthful) == needs
+    assert is_behind_nat(uri, flow, resolver, via_is_true=via_is_true) == needs
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_where_a_closed_connection_may_be_opened_again(contact: str, via: str, p
     """§18.1.1: where the phone listens, as far as it has told."""
     uri = parse_uri(contact)
     told = parse_via(f"{via};branch=z9hG4bK1") if via else None
-    assert lasting_flow(uri, TCP, truthful=True, via=told) == TCP._replace(port=port)
+    assert reusable_flow(uri, TCP, via_is_true=True, via=told) == TCP._replace(port=port)

@@ -36,7 +36,7 @@ def follow(wheel: KeepAlive, before: tuple[Binding, ...], after: tuple[Binding, 
 
 
 def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> list[list[Flow]]:
-    """What is due, step by step."""
+    """Return the flows that are due, step by step."""
     count = round(seconds / step)
     return [list(wheel.due(start + number * step)) for number in range(1, count + 1)]
 
@@ -60,7 +60,7 @@ def test_they_are_spread_and_come_in_no_burst():
 @pytest.mark.parametrize(
     "one", [phone(1, behind_nat=False), phone(1, transport="TCP")], ids=["in reach", "connected"]
 )
-def test_who_needs_none_gets_none(one: Binding):
+def test_bindings_without_need_get_no_keepalive(one: Binding):
     """RFC 5626 §4.4.1: a phone on a connection pings by itself."""
     wheel = KeepAlive(25, 1000.0)
     follow(wheel, (), (one,))
@@ -75,7 +75,7 @@ def test_it_may_be_switched_off():
     follow(wheel, (phone(1),), ())
 
 
-def test_when_the_server_was_held_up_nobody_gets_two():
+def test_after_a_pause_each_flow_gets_one_keepalive():
     wheel = KeepAlive(25, 1000.0)
     follow(wheel, (), (phone(1), phone(2)))
     assert len(list(wheel.due(2000.0))) == 2
@@ -83,7 +83,7 @@ def test_when_the_server_was_held_up_nobody_gets_two():
 
 
 @given(st.lists(st.sets(st.integers(0, 6), max_size=5), max_size=12))
-def test_what_is_kept_alive_is_what_is_bound(steps: list[set[int]]):
+def test_the_wheel_follows_the_bindings(steps: list[set[int]]):
     """Several bindings may have one flow, which is there as long as the last of them."""
     wheel = KeepAlive(25, 1000.0)
     before: tuple[Binding, ...] = ()

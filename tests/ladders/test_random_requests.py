@@ -67,7 +67,7 @@ methods = st.sampled_from("INVITE ACK CANCEL BYE REGISTER OPTIONS MESSAGE SUBSCR
 
 @contextmanager
 def faults() -> Iterator[list[str]]:
-    """What is logged as a fault of ours meanwhile."""
+    """Collect the log lines about faults of the server."""
     shown: list[str] = []
 
     class Faults(logging.Handler):
@@ -84,9 +84,7 @@ def faults() -> Iterator[list[str]]:
 
 @given(methods, uris, names, names, st.lists(fields | others, max_size=4))
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
-def test_any_request_is_answered_or_passed_on_and_no_fault_of_ours_shows(
-    method, uri, sender, to, more
-):
+def test_any_request_is_answered_or_forwarded_without_a_fault(method, uri, sender, to, more):
     """Strangers: nothing leaves towards a place that only the request named."""
     with faults() as shown:
         world = World()
@@ -121,7 +119,7 @@ def test_any_request_is_answered_or_passed_on_and_no_fault_of_ours_shows(
 @given(st.binary(max_size=40), st.integers(0, 400))
 @settings(max_examples=200)
 def test_any_octets_in_the_midst_of_a_request_harm_nothing(octets: bytes, at: int):
-    """Somebody on the way has changed a few octets."""
+    """A few octets of a request are changed on the way."""
     with faults() as shown:
         world = World()
         phone, _ = world.phone("phone", registered=False), world.phone("bob")

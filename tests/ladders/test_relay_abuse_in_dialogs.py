@@ -1,4 +1,4 @@
-"""What a signed Record-Route opens, and for whom (RFC 3261 §16.6, §26; RFC 5626 §5.3)."""
+"""Abuse of signed Record-Routes within dialogs (RFC 3261 §16.6, §26; RFC 5626 §5.3)."""
 
 import logging
 
@@ -10,7 +10,7 @@ STRANGER = "sip:x@elsewhere.org"
 
 @pytest.fixture(autouse=True)
 def nothing_raised(caplog):
-    """Whatever a peer sends, our own faults are none of it."""
+    """No input of a peer causes an error of our own."""
     yield
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -23,7 +23,7 @@ def talk(world: World, caller, callee, aor: str = "", **more):
     return dialog_of_caller(call, caller.gets(200, call)), dialog_of_callee(invite, ok)
 
 
-def test_a_third_address_with_the_ticket_of_a_stranger_reaches_nobody_else(world: World):
+def test_a_strangers_ticket_reaches_nobody_else_from_elsewhere(world: World):
     """The flows that are named are all that a ticket of an unauthenticated side opens."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     here, there = talk(world, stranger, bob, from_uri=STRANGER)
@@ -74,7 +74,7 @@ def test_a_stranger_tells_no_other_place(world: World):
     assert victim.hears_nothing()
 
 
-def test_a_ticket_without_a_flow_follows_no_foreign_route_without_a_password(world: World):
+def test_a_ticket_follows_no_foreign_route_without_a_password(world: World):
     """A foreign Route behind ours is followed only with the digest of a local user."""
     alice, bob = world.phones("alice", "bob")
     here, _ = talk(world, alice, bob)
@@ -87,7 +87,7 @@ def test_a_ticket_without_a_flow_follows_no_foreign_route_without_a_password(wor
     assert third.hears_nothing()
 
 
-def test_a_target_that_names_us_is_looked_up_and_never_sent_to_ourselves(world: World):
+def test_a_target_that_names_us_is_looked_up_not_sent_to_us(world: World):
     """§16.5: in a dialog too, as when a phone gives its address-of-record as Contact."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     here, there = talk(world, alice, bob)
@@ -97,7 +97,7 @@ def test_a_target_that_names_us_is_looked_up_and_never_sent_to_ourselves(world: 
         assert bob.gets("INFO").uri_text == f"sip:bob@{bob.address[0]}:5060"
         alice.sends_within("ACK", here)
         assert bob.gets("ACK").uri_text == f"sip:bob@{bob.address[0]}:5060"
-    here.target = carol.aor  # somebody else: that is another request, and needs a password
+    here.target = carol.aor  # another user: that is a new request, and needs a password
     alice.sends_within("INFO", here)
     alice.gets(407)
     here.target = f"sip:nobody@{REALM}"
@@ -109,7 +109,7 @@ def test_a_target_that_names_us_is_looked_up_and_never_sent_to_ourselves(world: 
     assert bob.hears_nothing()
 
 
-def test_a_caller_whose_contact_names_us_is_reached_along_its_flow(world: World):
+def test_a_caller_with_our_name_as_contact_is_reached_by_flow(world: World):
     """Its own address-of-record as Contact: what it is sent goes where it called from."""
     alice, bob = world.phones("alice", "bob")
     contact, alice.contact = alice.contact, f"<{alice.aor}>"
@@ -119,8 +119,8 @@ def test_a_caller_whose_contact_names_us_is_reached_along_its_flow(world: World)
     alice.contact = contact
 
 
-def test_a_callee_that_another_named_gets_a_ticket_for_its_own_flow_alone(world: World):
-    """A Contact elsewhere is meant, but nobody there has shown a password."""
+def test_a_callee_elsewhere_gets_a_ticket_for_its_own_flow(world: World):
+    """A Contact elsewhere is used, but its host has shown no password."""
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
     third = world.phone("third", registered=False, host="198.51.100.9")
     bob.registers("<sip:third@198.51.100.9>")
@@ -133,7 +133,7 @@ def test_a_callee_that_another_named_gets_a_ticket_for_its_own_flow_alone(world:
     assert not world.lost
 
 
-def test_a_call_through_an_edge_proxy_that_records_its_route_goes_on_to_its_end(world: World):
+def test_a_call_through_a_recording_edge_proxy_works_to_its_end(world: World):
     """§16.12, RFC 3327: its Route behind ours is followed along the flow, by the ACK too."""
     alice = world.phone("alice")
     edge = world.phone("bob", registered=False, host="198.51.100.1")  # Bob's REGISTER comes by it
@@ -151,7 +151,7 @@ def test_a_call_through_an_edge_proxy_that_records_its_route_goes_on_to_its_end(
     assert edge.gets("BYE").values("route") == ["<sip:198.51.100.1;lr>"]
 
 
-def test_a_caller_behind_a_proxy_that_records_its_route_is_reached_through_it(world: World):
+def test_a_caller_behind_a_recording_proxy_is_reached_through_it(world: World):
     """§16.12: the other way round."""
     edge, bob = world.phone("alice"), world.phone("bob")
     route = "Record-Route: <sip:192.0.2.101;lr>"

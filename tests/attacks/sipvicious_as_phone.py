@@ -1,4 +1,7 @@
-"""A tool of SIPVicious that calls itself a phone: `python disguised.py svcrack ARGUMENTS`."""
+"""A tool of SIPVicious that calls itself a phone.
+
+python sipvicious_as_phone.py svcrack ARGUMENTS
+"""
 
 import importlib
 import sys

@@ -13,7 +13,7 @@ from tests.wire.server import Server
 REPEATS = 4
 
 
-class Thief:
+class PasswordGuesser:
     """Registers with passwords, each in a request and Call-ID of its own."""
 
     def __init__(self, server: Server) -> None:

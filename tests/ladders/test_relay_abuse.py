@@ -1,7 +1,7 @@
-"""Tricks of strangers, and of users, who would have us send where they may not (RFC 3261 §16, §26).
+"""Relay abuse: requests that try to make us send to places of their choice (RFC 3261 §16, §26).
 
-What is forwarded goes to a phone of ours or back where it came from; everything else is refused,
-and never by a traceback.
+A request is forwarded to a phone of ours or back to its source; every other one is refused, and
+never by a traceback.
 """
 
 import logging
@@ -18,7 +18,7 @@ US = "192.0.2.1"
 
 @pytest.fixture(autouse=True)
 def nothing_raised(caplog):
-    """Whatever a peer sends, our own faults are none of it."""
+    """No input of a peer causes an error of our own."""
     yield
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -91,15 +91,15 @@ def test_nothing_in_a_request_leads_outside(world: World, uri: str, headers, to:
         ("sip:bob@example.com;lr;t=x", ("Route:",)),
     ],
 )
-def test_whatever_form_the_name_of_a_user_takes_he_is_rung(world: World, uri: str, headers):
+def test_a_user_is_rung_by_every_spelling_of_the_name(world: World, uri: str, headers):
     """§16.4, §16.5."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     stranger.sends("INVITE", uri, headers=headers, from_uri=STRANGER)
     assert bob.gets("INVITE").uri_text == f"sip:bob@{bob.address[0]}:5060"
 
 
-def test_a_server_behind_routes_of_its_own_is_asked_for_its_options(world: World):
-    """§11.2: phones with an outbound proxy put it first into whatever they ask."""
+def test_options_through_our_own_routes_is_answered(world: World):
+    """§11.2: phones with an outbound proxy put its Route first into every request."""
     phone = world.phone("phone", registered=False)
     for headers in (
         (),
@@ -114,7 +114,7 @@ def test_a_server_behind_routes_of_its_own_is_asked_for_its_options(world: World
     phone.gets(403)
 
 
-# Who says that he is who
+# Identity
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_server_behind_routes_of_its_own_is_asked_for_its_options(world: World
         "sip:+1(555)@example.com;user=phone",
     ],
 )
-def test_nobody_borrows_a_name_of_ours_without_its_password(world: World, from_uri: str):
+def test_a_local_name_in_from_needs_its_password(world: World, from_uri: str):
     """A From in a domain of ours is challenged, however it is written."""
     world.users.add("alice", "secret", "other.org")
     world.users.add("+1555", "secret")
@@ -156,10 +156,10 @@ def test_a_user_of_another_realm_calls_with_its_password(world: World):
     dave.gets(407)
 
 
-# What a user can have us do
+# Abuse by users
 
 
-def test_a_contact_that_names_us_is_looked_up_whatever_its_path(world: World):
+def test_a_contact_that_names_us_is_looked_up_with_any_path(world: World):
     """RFC 5393 §3: through another and back to us a call would fork anew, up to 70 times."""
     stranger, bob = world.phone("stranger", registered=False), world.phone("bob")
     evil = world.phone("evil", registered=False)
@@ -193,7 +193,7 @@ def test_two_ways_to_one_phone_ring_it_once(world: World):
     assert bob.hears_nothing()
 
 
-def test_a_fork_shares_its_breadth_and_what_has_none_left_is_refused(world: World):
+def test_a_fork_shares_max_breadth_and_refuses_without_any(world: World):
     """RFC 5393 §5.3, §5.4."""
     stranger = world.phone("stranger", registered=False)
     phones = world.phones("bob", "bob", "bob")
@@ -221,7 +221,7 @@ def test_without_enough_breadth_phones_are_tried_in_turns(world: World):
     stranger.gets(200)
 
 
-# What is copied into our own lines
+# Injection into our own lines
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -266,7 +266,7 @@ def test_no_value_of_theirs_begins_a_line_of_ours(world: World, caplog, method, 
         ';x=">\\",<sip:evil@h>;expires=1"',
     ],
 )
-def test_no_parameter_of_a_contact_begins_a_line_or_a_contact_of_ours(world: World, params: str):
+def test_no_contact_parameter_injects_a_line_or_a_contact(world: World, params: str):
     """§7.3.1; RFC 3840 §6: they are given back, after a restart too."""
     bob = world.phone("bob", registered=False)
     bob.registers(bob.contact + params)
@@ -281,7 +281,7 @@ def test_no_parameter_of_a_contact_begins_a_line_or_a_contact_of_ours(world: Wor
 
 
 def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, caplog):
-    """Whoever reads it sees no line that a stranger wrote, and no octet that breaks it."""
+    """The log has no line that a stranger wrote, and no octet that breaks a line."""
     caplog.set_level(logging.INFO)
     phone = world.phone("phone", registered=False)
     phone.sends("INVITE", "sip:a%0aroot%1b[2J%ff\u00e9@example.com", from_uri=STRANGER)
@@ -290,7 +290,7 @@ def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, capl
     assert line.endswith("there is no user a?root?[2J?\u00e9")
 
 
-def test_a_contact_that_leads_nowhere_is_logged_in_one_printable_line(world: World, caplog):
+def test_an_unresolvable_contact_is_one_printable_log_line(world: World, caplog):
     """§19.1.4: what stands escaped in a URI is any octet once it has been read."""
     caplog.set_level(logging.INFO)
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
@@ -338,7 +338,7 @@ def test_odd_fields_are_passed_on_or_refused_and_harm_nothing(world: World, meth
     ("hops", "what"),
     [("0", 483), ("1", "0"), ("255", "254"), ("0068", "67"), (None, "70"), ("256", 400)],
 )
-def test_hops_are_counted_down_and_a_request_without_any_gets_seventy(world: World, hops, what):
+def test_max_forwards_counts_down_and_defaults_to_seventy(world: World, hops, what):
     """§16.3, step 3; §16.6, step 3."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
     request = phone.request("MESSAGE", bob.aor, from_uri=STRANGER)
@@ -352,7 +352,7 @@ def test_hops_are_counted_down_and_a_request_without_any_gets_seventy(world: Wor
         phone.gets(what)
 
 
-def test_a_stranger_who_was_told_to_wait_is_told_the_end_until_he_has_heard(world: World):
+def test_a_stranger_gets_the_final_response_until_its_ack(world: World):
     """§17.2.1: after a 100 he repeats nothing, so a lost failure would leave him ringing."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
     world.dead.add(bob.address)
