@@ -185,7 +185,7 @@ def test_the_first_challenge_that_can_be_answered_is():
 # Whose addresses
 
 
-def test_a_gateway_is_known_by_its_address_and_a_flow_by_its_port_too():
+def test_a_gateway_is_known_by_address_a_flow_by_port_too():
     """Its calls come from any port; what is secret goes to that of the gateway alone."""
     trunks = Trunks(
         parse_trunks("0=sip:a:1@192.0.2.9,1=sip:b:2@192.0.2.9,2=sip:192.0.2.8:5070"),

@@ -67,7 +67,7 @@ def test_a_count_is_taken_once_and_a_gap_is_allowed(world: World):
     assert "stale=true" in bob.gets(401).value("www-authenticate")
 
 
-def test_an_old_nonce_is_stale_and_only_where_the_password_was_right(world: World):
+def test_an_old_nonce_is_stale_only_with_the_right_password(world: World):
     """RFC 7616 §3.3."""
     bob = world.phone("bob", registered=False)
     right, wrong = answered(world, bob), answered(world, bob, password="guess")
@@ -113,7 +113,7 @@ def test_answers_that_are_not_ours_to_take_are_challenged_again(
     bob.gets(401)
 
 
-def test_a_call_by_a_local_user_is_challenged_once_and_its_ack_swallowed(world: World):
+def test_a_local_call_is_challenged_once_and_its_ack_absorbed(world: World):
     """§22.3; the challenge has no transaction."""
     alice, bob = world.phones("alice", "bob")
     world.passes(40, step=1)

@@ -71,7 +71,7 @@ def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method
     bob.gets("INVITE")
 
 
-def test_a_stranger_in_a_call_hangs_up_though_others_ring_everybody(world: World, monkeypatch):
+def test_an_external_caller_hangs_up_while_others_ring(world: World, monkeypatch):
     """The last places are for calls that go on as well: only a ticket shows that one does."""
     bob = world.phone("bob")
     caller, thief = world.phone("x", registered=False), world.phone("thief", registered=False)

@@ -18,7 +18,7 @@ def call_between(world: World, alice, bob, **more):
     return here, there, invite
 
 
-def test_the_request_uri_becomes_the_contact_and_the_rest_is_untouched(world: World):
+def test_only_the_request_uri_is_replaced_by_the_contact(world: World):
     """§16.6, steps 1 to 8."""
     alice, bob = world.phones("alice", "bob")
     odd = "X-Odd : caf\u00e9,  two\r\n\tthree"
@@ -57,7 +57,7 @@ def test_every_method_known_or_unknown_is_passed_on(world: World, method: str):
     assert world.is_quiet
 
 
-def test_requests_within_a_dialog_need_no_credentials_and_pass_both_ways(world: World):
+def test_requests_in_a_dialog_pass_both_ways_unchallenged(world: World):
     """§12.2, §16.12: re-INVITE, INFO, UPDATE, BYE."""
     alice, bob = world.phones("alice", "bob")
     here, there, _ = call_between(world, alice, bob)
@@ -125,7 +125,7 @@ def test_a_phone_behind_nat_is_reached_along_its_flow(world: World):
     assert not world.lost
 
 
-def test_a_contact_elsewhere_under_a_truthful_via_is_used_as_it_is(world: World):
+def test_a_contact_elsewhere_with_a_truthful_via_is_used(world: World):
     """§10.2.1: a third party may be named."""
     alice = world.phone("alice")
     bob = world.phone("bob", registered=False)

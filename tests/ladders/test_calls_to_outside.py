@@ -30,7 +30,7 @@ def carol(world: World) -> Phone:
 
 
 @pytest.mark.parametrize("is_behind_nat", [False, True])
-def test_our_user_calls_another_domain_and_both_sides_end_the_call(
+def test_a_call_to_another_domain_can_be_ended_by_both_sides(
     world: World, alice, carol, is_behind_nat: bool
 ):
     """RFC 3263 §4; §16.6, step 4: what comes back finds the phone, and nobody else."""

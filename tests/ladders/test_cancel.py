@@ -68,7 +68,7 @@ def test_before_any_response_the_cancel_waits(world: World):
 
 
 @pytest.mark.parametrize("status", [404, 486])
-def test_a_failure_that_comes_before_the_waiting_cancel_ends_the_call(world: World, status: int):
+def test_a_failure_before_the_waiting_cancel_ends_the_call(world: World, status: int):
     """§9.1: then no CANCEL is sent."""
     alice, (bob,), call, (invite,) = calls(world, "bob")
     alice.cancels(call)
@@ -80,7 +80,7 @@ def test_a_failure_that_comes_before_the_waiting_cancel_ends_the_call(world: Wor
     assert is_empty(world)
 
 
-def test_a_cancelled_call_that_nobody_ever_heard_ends_with_timer_b(world: World):
+def test_a_cancelled_call_without_any_response_ends_by_timer_b(world: World):
     """§9.1, §17.1.1.2: 487 for the caller, who asked for the end."""
     alice, (bob,), call, _ = calls(world, "bob")
     alice.cancels(call)

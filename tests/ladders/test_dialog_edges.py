@@ -410,7 +410,7 @@ def test_a_third_party_opens_no_port_of_a_phone(world: World):
 # A trunk's call without a route set
 
 
-def test_the_gateways_challenge_is_answered_without_a_route_set_too():
+def test_a_gateway_challenge_is_answered_without_a_route_set():
     """§22.3: it is no question to the caller."""
     world = trunk_world(f"sip:account:password@{GATEWAY}")
     alice, _gateway, here, _ = dials(world, f"<sip:0891234@{GATEWAY}:5062>")

@@ -99,7 +99,7 @@ def test_an_ack_needs_none(world: World, pair):
     assert not bob.gets("ACK").values("record-route")
 
 
-def test_who_accepts_a_forked_subscription_is_known_by_its_notify_alone(world: World, pair):
+def test_a_forked_subscription_is_known_by_its_notify_alone(world: World, pair):
     """RFC 6665 §4.3, §4.4.1: the 200 of one phone reached the subscriber, not that of the other."""
     alice, desk = pair
     mobile = world.phone("bob", registered=False)
@@ -225,7 +225,7 @@ def test_a_ticket_of_another_dialog_leads_nowhere_from_this_one(world: World):
     assert bob.takes().status in (403, 407)  # type: ignore[attr-defined]
 
 
-def test_a_third_phone_with_what_it_has_overheard_reaches_the_two_alone(world: World):
+def test_an_overheard_dialog_leads_only_to_its_two_sides(world: World):
     """RFC 3261 §26: a ticket that names a flow leads along it, whoever shows it."""
     stranger, bob, here = talk(world)
     stranger.sends_within("UPDATE", here)

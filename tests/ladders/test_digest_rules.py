@@ -190,7 +190,7 @@ def test_the_uri_of_a_digest_is_one_that_is_served_here(world: World, asked, uri
     assert bob.again(value).status == status
 
 
-def test_the_uri_of_a_digest_may_be_spelled_otherwise_than_the_request_uri(world: World):
+def test_the_digest_uri_may_be_another_spelling(world: World):
     """§22.4, item 6, with §19.1.4: somebody else's address, written in another way."""
     alice = Asking(world.phone("alice"), "MESSAGE", "sip:x@Elsewhere.org;a=1;b=2")
     value = answer_to(alice.challenges[0], alice.request, uri="sip:%78@elsewhere.ORG;b=2;a=1")
@@ -203,7 +203,7 @@ def test_the_uri_of_a_digest_may_be_spelled_otherwise_than_the_request_uri(world
 
 
 @pytest.mark.parametrize("name", ["j\u00f6rg", "j@s0n"])
-def test_a_user_is_named_plainly_in_the_digest_and_escaped_in_the_uri(world: World, name: str):
+def test_a_name_is_plain_in_the_digest_and_escaped_in_the_uri(world: World, name: str):
     """§25.1: UTF-8 in a quoted string; §19.1.2: octets that a URI can't hold are escaped."""
     world.users.add(name, "secret")
     phone = world.phone("p", registered=False)

@@ -262,7 +262,7 @@ def test_what_no_datagram_holds_needs_a_connection(world: World, alice, farm, na
     assert calls((alice, farm[0]), body=body).received.body == body
 
 
-def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
+def test_a_connection_that_failed_is_not_tried_first_next_time(
     world: World, alice, farm, names, monkeypatch
 ):
     """RFC 3263 §4.3: each large request would wait for it."""
@@ -282,9 +282,7 @@ def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
     assert not opened
 
 
-def test_a_connection_is_used_again_and_when_it_has_broken_another_is_opened(
-    world: World, alice, farm, names
-):
+def test_a_connection_is_reused_and_reopened_after_a_break(world: World, alice, farm, names):
     """§18.1.1; and what was asked along it fails with it (§18.4)."""
     names.found = [connected(world, farm[0])]
     opened = []

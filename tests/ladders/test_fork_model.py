@@ -285,7 +285,7 @@ class Game:
 
 
 @pytest.mark.parametrize("part", range(3))
-def test_whatever_comes_at_once_a_fork_is_answered_and_leaves_nothing(part: int, caplog):
+def test_a_fork_is_answered_and_leaves_nothing_in_any_order(part: int, caplog):
     """§16.7: one failure or all 2xx; §16.10; RFC 5393 §5.3.3: never more breadth than came."""
     for seed in range(part, GAMES, 3):
         try:

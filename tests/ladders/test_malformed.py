@@ -115,7 +115,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_a_malformed_request_gets_its_status_and_a_phrase_that_names_the_fault(hears, fault):
+def test_a_malformed_request_gets_a_status_that_names_the_fault(hears, fault):
     """RFC 3261 §16.3 step 1, §21.4.1."""
     data, status, phrase = MALFORMED[fault]
     (answer,) = hears(data)
@@ -140,7 +140,7 @@ def test_a_response_is_never_answered_however_malformed(hears, fault):
     assert hears(MALFORMED[fault][0].replace(start_line, b"SIP/2.0 200 OK", 1)) == []
 
 
-def test_an_answer_to_a_malformed_request_copies_what_an_answer_must(hears):
+def test_a_response_to_a_malformed_request_copies_its_fields(hears):
     """RFC 3261 §8.2.6.2: all Via values in order, From, To with a tag, Call-ID and CSeq."""
     (answer,) = hears(
         octets(

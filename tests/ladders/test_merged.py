@@ -40,7 +40,7 @@ def test_a_merged_register_gets_482_while_the_first_is_held(world: World):
     assert world.is_quiet
 
 
-def test_what_is_refused_without_memory_makes_nothing_a_merged_request(world: World):
+def test_a_stateless_refusal_makes_no_later_request_merged(world: World):
     """§8.2.7: each copy that proves nothing is challenged, and none holds up who proves it."""
     alice = world.phone("alice", registered=False)
     asks = alice.request("REGISTER", "sip:example.com", to=f"<{alice.aor}>")

@@ -81,7 +81,7 @@ def answers(world: World, phone: Phone, request, status: int, *headers: str) -> 
 
 @pytest.mark.parametrize("spelling", ["compact", "capitals", "folded", "spaced", "tight"])
 @pytest.mark.parametrize("order", ["usual", "reversed", "Via in the middle"])
-def test_a_call_is_set_up_however_its_fields_are_spelled_and_ordered(spelling, order):
+def test_field_spelling_and_order_do_not_matter_in_a_call(spelling, order):
     """RFC 3261 §7.3.1, §7.3.3: names in any case and length, white space, folds, any order."""
     fields = []
     for field in FIELDS:
@@ -138,8 +138,8 @@ def test_empty_lines_before_a_request_are_skipped(empty_lines):
     arrives(b"\r\n" * empty_lines + octets(FIELDS))
 
 
-def test_what_follows_the_body_is_cut_off_and_a_body_without_length_goes_on_to_the_end():
-    """RFC 3261 §18.3."""
+def test_bytes_after_the_body_are_cut_off():
+    """RFC 3261 §18.3; a body without Content-Length goes on to the end of the datagram."""
     short = [*FIELDS[:-1], "Content-Length: 4"]
     assert arrives(octets(short, body=b"\0\r\n\xffnoise"))[3].endswith(b"\r\n\r\n\0\r\n\xff")
     body = b"a\r\n\r\nb\0\xff"
@@ -203,7 +203,7 @@ ODD_FIELDS = (
 
 
 @pytest.mark.parametrize("field", ODD_FIELDS)
-def test_what_a_proxy_need_not_understand_passes_a_whole_call_untouched(field):
+def test_unknown_fields_pass_a_whole_call_untouched(field):
     """RFC 3261 §16.3 step 1, §16.6 step 1: whatever it is, in either direction."""
     fields = [*FIELDS[:6], *FIELDS[7:], field]
     if not field.startswith("Contact"):
@@ -289,7 +289,7 @@ def test_an_odd_via_brings_every_answer_back(via):
 # Responses
 
 
-def test_a_response_in_any_spelling_finds_its_transaction_and_its_way():
+def test_a_response_in_any_spelling_finds_its_transaction():
     """RFC 3261 §17.1.3, §16.7 step 3: Via values joined, folded, compact, in any order."""
     world, caller, bob, got = arrives(octets([*FIELDS, "Via: SIP/2.0/UDP c.example"]))
     ours, *others = parse(got).values("via")

@@ -234,7 +234,7 @@ def test_users_of_one_name_in_two_realms_are_two(world: World):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "NOTIFY", "FLY"])
-def test_other_requests_to_the_own_address_go_to_the_other_phones(world: World, method: str):
+def test_other_requests_to_ones_own_address_reach_other_phones(world: World, method: str):
     """§16.5: calling oneself is calling all one's phones, this one included."""
     desk, mobile = world.phones("alice", "alice")
     desk.sends(method, desk.aor)

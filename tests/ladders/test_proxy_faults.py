@@ -261,7 +261,7 @@ def test_a_strict_router_behind_a_flow_gets_what_it_wants(world: World, method: 
 
 
 @pytest.mark.parametrize("contact", ["<nonsense", "<sip:", "", '"', "<sip:a@b>, <sip:c@d>"])
-def test_a_callers_contact_that_cannot_be_read_is_no_matter_of_ours(world: World, contact: str):
+def test_an_unreadable_contact_of_the_caller_is_passed_on(world: World, contact: str):
     """§16.3, step 1: it SHOULD be ignored; who wrote it is reached along its flow."""
     alice, bob = world.phones("alice", "bob")
     alice.contact = contact
@@ -302,7 +302,7 @@ def test_how_many_users_one_request_looks_up_is_bounded(
     assert len(seen) <= 62
 
 
-def test_a_phone_that_was_called_by_its_contact_is_not_called_again():
+def test_a_phone_called_by_its_contact_is_not_called_again():
     """§16.5: a place that is in the target set already is not added by a redirection."""
     world = World(settings={"sip_follow_redirects": True})
     alice, desk, mobile = world.phones("alice", "bob", "bob")

@@ -27,7 +27,7 @@ ACTIONS = st.one_of(
     dead=st.sets(st.integers(0, 2), max_size=2),
     breadth=st.sampled_from(["1", "2", "60"]),
 )
-def test_whatever_phones_do_the_caller_hears_one_failure_or_2xx_alone(
+def test_the_caller_hears_one_failure_or_only_2xx(
     actions, ranks: list[str], dead: set[int], breadth: str
 ):
     """§16.7, §16.10: never both, always one of them, never a 503; and nothing is left."""

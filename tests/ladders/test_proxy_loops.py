@@ -51,7 +51,7 @@ def stranger(world: World) -> Phone:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FLY"])
-def test_every_branch_of_a_request_has_one_mark_and_a_first_part_of_its_own(
+def test_branches_share_one_loop_mark_and_differ_before_it(
     world: World, stranger: Phone, method: str
 ):
     """§4.2.1: the first part is unique, the second tells loops; one target has it too."""
@@ -127,9 +127,7 @@ def test_a_request_within_a_dialog_loops_too(world: World, stranger: Phone, meth
     assert 482 in statuses(stranger)
 
 
-def test_an_ack_that_loops_is_answered_by_nobody_and_dies_with_its_hops(
-    world: World, stranger: Phone
-):
+def test_a_looping_ack_ends_with_its_hops_and_gets_no_answer(world: World, stranger: Phone):
     """RFC 3261 §16.3: Max-Forwards ends it."""
     proxy = outside(world)
     call = stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri=STRANGER)

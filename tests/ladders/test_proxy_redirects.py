@@ -287,7 +287,7 @@ def test_what_leads_elsewhere_stays_for_the_caller(world: World):
     assert response.fields("contact") == [FOREIGN, "<mailto:bob@elsewhere.org>", at("nobody")]
 
 
-def test_what_stays_for_the_caller_is_not_needed_when_somebody_answers(world: World):
+def test_contacts_left_in_a_3xx_are_not_needed_after_a_2xx(world: World):
     """§16.7, step 5."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -410,7 +410,7 @@ def test_nobody_is_rung_for_a_redirection_after_a_cancel(world: World, is_late: 
 
 @pytest.mark.parametrize("status", [200, 603])
 @pytest.mark.parametrize("is_late", [True, False])
-def test_nobody_is_rung_for_a_redirection_once_the_call_is_decided(
+def test_a_redirection_rings_no_phone_once_the_call_is_decided(
     world: World, status: int, is_late: bool
 ):
     """§16.7, step 5: after a 2xx or 6xx; in one turn of the server, in either order."""

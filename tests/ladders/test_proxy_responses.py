@@ -42,7 +42,7 @@ def leaves_nothing(world: World) -> bool:
 # Step 2: timer C
 
 
-def test_a_100_is_no_sign_of_life_but_every_other_provisional_response_is(world: World):
+def test_only_a_100_does_not_reset_timer_c(world: World):
     """§16.7, step 2: 101 to 199 reset timer C, a 100 doesn't."""
     caller, (bob,), _ = calls(world, 1)
     invite = bob.gets("INVITE")
@@ -261,7 +261,7 @@ def test_in_whatever_order_they_come_the_best_goes_back(
         assert heard(caller) == [best]
 
 
-def test_of_phones_dead_silent_and_answering_the_answer_goes_back(world: World):
+def test_a_phones_answer_beats_silence_and_dead_phones(world: World):
     """§16.7, step 6; §16.9: 503 and 408 in their stead say less than what somebody sent."""
     caller = world.phone("caller", registered=False)
     dead, silent, busy = world.phones("bob", "bob", "bob")
@@ -351,7 +351,7 @@ def test_whoever_has_only_said_100_is_cancelled_too(world: World):
     assert heard(caller) == [200]
 
 
-def test_what_branches_bring_when_the_call_is_decided_is_taken_care_of(world: World):
+def test_late_results_of_a_decided_call_are_handled(world: World):
     """§16.7, steps 5 and 9: failures acknowledged and kept, each 2xx passed on, nothing left."""
     caller, (winner, late, busy, second), _ = calls(world, 4)
     invites = [phone.gets("INVITE") for phone in (winner, late, busy, second)]
@@ -380,7 +380,7 @@ def test_a_caller_that_cannot_be_reached_ends_no_branch(world: World):
     assert heard(caller) == [200]
 
 
-def test_a_cancel_that_finds_every_phone_dead_or_done_changes_nothing(world: World):
+def test_a_cancel_after_all_branches_ended_changes_nothing(world: World):
     """§16.10: nothing is pending; the call has been answered."""
     caller = world.phone("caller", registered=False)
     dead, busy = world.phones("bob", "bob")

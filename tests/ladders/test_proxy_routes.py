@@ -127,7 +127,7 @@ def test_loose_and_strict_routers_on_either_side(
     assert not world.lost
 
 
-def test_two_sides_that_know_us_by_different_addresses_get_one_each(world: World):
+def test_sides_that_know_us_by_different_addresses_get_one_each(world: World):
     """§16.12.1.3, RFC 5658 §3: what each endpoint puts first is an address that it can reach."""
     other = ("203.0.113.1", 5060)
     world.server.transports.add(MemorySocket(world, other))
@@ -250,7 +250,7 @@ def test_the_proxies_of_a_path_are_visited_in_their_order(world: World):
     assert invite.values("route") == [f"<sip:{LEFT};lr>", f"<sip:{RIGHT}>", "<sip:10.0.0.3;lr>"]
 
 
-def test_a_path_that_begins_with_a_strict_router_keeps_what_follows(world: World):
+def test_a_path_with_a_strict_router_first_keeps_the_rest(world: World):
     """§16.6, step 6: its own URI first, the phone's last."""
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
     edge = world.phone("edge", registered=False, host=LEFT)

@@ -37,9 +37,7 @@ def with_hops(request: Request, hops: int) -> Request:
         "X-Unheard-Of: \u00ff\u0001\t,;=",
     ],
 )
-def test_what_is_no_matter_of_the_proxy_goes_on_unchanged_however_malformed(
-    world: World, field: str
-):
+def test_malformed_fields_of_no_concern_pass_unchanged(world: World, field: str):
     """§16.3, step 1: it is neither a reason to refuse nor taken off."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     stranger.sends("INVITE", bob.aor, from_uri=STRANGER, headers=(field,))

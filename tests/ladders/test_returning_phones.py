@@ -109,7 +109,7 @@ def test_a_phone_that_is_new_each_time_locks_nobody_out(world: World, how: str):
     assert len(bound(world)) == len(world.bindings.rows) == MAX_CONTACTS
 
 
-def test_a_phone_with_a_new_ipv6_address_each_day_makes_way_for_itself(world: World):
+def test_a_new_ipv6_address_replaces_the_old_one_of_a_phone(world: World):
     """RFC 8981: its network is the same."""
     for number in range(STARTS):
         phone = udp(world, host=f"2001:db8:1:2::{number + 1:x}")
@@ -251,7 +251,7 @@ def test_a_connection_that_is_found_closed_is_the_same(world: World):
     assert bound(world) == []
 
 
-def test_a_phone_that_came_back_before_its_connection_closed_stays(world: World):
+def test_a_phone_back_before_its_connection_closed_stays(world: World):
     """The binding names the newer connection."""
     phone = own_port(world)
     phone.contact = phone.contact.replace("192.0.2.50", "192.168.1.20")
@@ -280,7 +280,7 @@ def test_a_phone_that_hung_up_before_it_was_bound_is_not_bound(world: World):
     assert not world.bindings.rows
 
 
-def test_a_restart_loads_no_phone_that_its_connection_alone_led_to(world: World):
+def test_a_restart_loads_no_phone_known_by_its_connection_only(world: World):
     """All connections are closed then.  Its address stays that of the user for its lease."""
     listening = world.phone("bob", transport="TCP")
     for contact in ("sip:bob@192.168.1.20:5060;transport=tcp", ""):

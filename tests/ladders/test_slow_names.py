@@ -99,7 +99,7 @@ def test_nobody_is_rung_when_the_caller_has_given_up_meanwhile(
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_call_that_was_cancelled_before_anybody_was_rung_ends_with_487(
+def test_a_call_cancelled_before_any_phone_rang_ends_with_487(
     world: World, names: Names, is_known: bool
 ):
     """§16.10, §15.1.2: whether or not the one name there is can be resolved."""

@@ -4,7 +4,7 @@ from ladders.carrying import talks
 from world import REALM, World
 
 
-def test_while_phones_are_loaded_the_server_answers_for_itself_and_all_else_waits(world: World):
+def test_while_phones_load_only_the_server_itself_answers(world: World):
     """A repeat meanwhile is a repeat (§17.2.3): it is served once."""
     alice = world.phone("alice")
     server = world.server
@@ -36,7 +36,7 @@ def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatc
     alice.gets(407, first)
 
 
-def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_ever(world: World):
+def test_a_draining_server_leaves_a_datagram_unanswered(world: World):
     """§21.5.4 lets it drop the request; the phone repeats it to whoever is started next."""
     alice = world.phone("alice")
     world.server.layer.on_request = world.server._turn_away
@@ -50,7 +50,7 @@ def test_a_server_that_ends_leaves_a_datagram_unanswered_and_serves_the_next_as_
     alice.gets(407, invite)
 
 
-def test_a_server_that_ends_refuses_on_a_connection_but_lets_a_call_be_ended(world: World):
+def test_a_draining_server_refuses_on_tcp_but_lets_calls_end(world: World):
     """Nobody repeats a request there, and who hangs up would do so in vain."""
     alice, bob = world.phone("alice", transport="TCP"), world.phone("bob")
     call = talks((alice, bob))

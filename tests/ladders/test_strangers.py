@@ -166,7 +166,7 @@ def is_refused(caller: Phone, callee: Phone) -> Request | None:
     return call
 
 
-def test_a_call_in_another_s_name_sends_him_no_more_than_so_many_failures(world: World):
+def test_a_forged_call_sends_its_victim_few_failures(world: World):
     """§17.2.1: each goes there eleven times, since nobody acknowledges it; then there is room."""
     bob = world.phone("bob")
     victim = stranger(world, "203.0.113.1")

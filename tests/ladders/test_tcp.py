@@ -43,7 +43,7 @@ def bound(world: World, name: str) -> list[str]:
     return [b.contact for b in world.server.location.bindings(f"{name}@{REALM}")]
 
 
-def test_a_phone_is_called_on_the_connection_that_it_registered_by(world: World, alice, bob):
+def test_a_phone_is_called_on_the_connection_it_registered_by(world: World, alice, bob):
     """RFC 5626 §5.3: and nobody opens another to it."""
     numbers = set(world.streams.phones)
     call = calls((alice, bob))
@@ -69,7 +69,7 @@ def test_phones_on_udp_need_one_record_route(world: World, alice):
     assert len(calls((alice, desk)).received.values("record-route")) == 1
 
 
-def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: World, alice, bob):
+def test_a_closed_connection_is_reopened_at_the_phones_port(world: World, alice, bob):
     """§18.1.1: its Contact says where, and its Via has told the truth."""
     bob.hangs_up()
     call = calls((alice, bob))
@@ -150,7 +150,7 @@ def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
     assert alice.gets(200, call.invite)
 
 
-def test_behind_nat_a_closed_connection_is_the_end_of_its_binding(world: World, alice, hidden):
+def test_behind_nat_a_closed_connection_ends_its_binding(world: World, alice, hidden):
     """Nobody but the phone can open another one; memory and disk forget it, before any call."""
     hidden.hangs_up()
     assert bound(world, "carol") == []
@@ -216,7 +216,7 @@ def test_a_dialog_goes_on_when_its_phone_has_come_back(world: World, alice, hidd
     ],
     ids=["another port", "a name of its own"],
 )
-def test_a_phone_that_has_come_back_is_known_whatever_it_calls_itself(
+def test_a_returning_phone_is_known_under_any_user_part(
     world: World, alice, before: str, after: str
 ):
     """Its Contact may hold the port that it connects from, and need not hold its user's name."""
@@ -235,7 +235,7 @@ def test_a_phone_that_has_come_back_is_known_whatever_it_calls_itself(
 @pytest.mark.parametrize(
     "hosts", [["198.51.100.7"], ["192.0.2.200", "192.0.2.200"]], ids=["elsewhere", "two"]
 )
-def test_a_phone_that_only_looks_like_the_one_that_is_gone_is_not_reached(
+def test_a_phone_that_only_looks_like_the_lost_one_is_not_called(
     world: World, alice, hosts: list[str]
 ):
     """A private address is used in many places, and of two phones that may be it none is."""
@@ -352,7 +352,7 @@ def test_a_dialog_goes_on_by_the_connection_of_the_next_register(world, alice, c
     assert carol.gets("BYE")
 
 
-def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(world, alice):
+def test_a_dialog_by_an_edge_proxy_survives_a_restart(world, alice):
     """RFC 3327: the phone's Contact is the proxy's matter, its Route stands in the dialog."""
     edge = world.phone("bob", registered=False, host="198.51.100.1", transport="TCP")
     edge.contact = "<sip:bob@192.168.9.9:5060>"
@@ -401,7 +401,7 @@ def test_on_a_connection_nobody_is_without_content_length(world: World, alice, b
     ],
     ids=["a name", "an address", "a phone", "for datagrams", "behind NAT"],
 )
-def test_a_call_from_elsewhere_is_ended_though_its_connection_is_closed(
+def test_an_external_call_ends_though_its_connection_is_closed(
     world: World, alice, sent_by: str, contact: str, record_route: str, is_reached: bool
 ):
     """§18.1.1, §18.2.2: at the address that it came from, and the port that its Via names."""

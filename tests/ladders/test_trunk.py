@@ -157,7 +157,7 @@ def test_a_gateway_that_does_not_take_our_word_asks_no_caller(alice, gateway, ca
     assert "pass" not in caplog.text.replace("password", "")
 
 
-def test_a_gateway_that_is_asked_for_another_dialog_learns_nothing(world: World, alice, gateway):
+def test_a_gateway_of_another_dialog_gets_no_credentials(world: World, alice, gateway):
     """Whose phone asks within a call of its own gets no answer of the trunk."""
     bob = world.phone("bob")
     invite = alice.sends("INVITE", bob.aor)
@@ -343,7 +343,7 @@ def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway)
     assert bob.hears_nothing()
 
 
-def test_another_address_of_the_gateway_asks_with_a_nonce_of_its_own():
+def test_another_gateway_address_has_a_nonce_of_its_own():
     """RFC 3263 §4.3: who is asked next knows nothing of what was answered before."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:office:pass%20word@gw.example.net")})
     world.zone.records["gw.example.net", "A"] = [GATEWAY, "203.0.113.10"]

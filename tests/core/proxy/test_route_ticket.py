@@ -128,12 +128,12 @@ def test_a_ticket_outlives_the_server():
         request(from_tag="", to_tag="b"),
     ],
 )
-def test_a_ticket_opens_no_other_dialog_and_none_that_has_no_second_tag_yet(other: Request):
+def test_a_ticket_opens_only_its_own_confirmed_dialog(other: Request):
     """§12.2.1.1: a request inside a dialog has both tags."""
     assert TICKETS.passage(other, [issued()]) is None
 
 
-def test_the_last_of_our_routes_stands_for_the_side_that_is_asked():
+def test_our_last_route_stands_for_the_side_that_is_asked():
     """The way back is named by the other one."""
     routes = [issued(ALONG), issued(ALONG_6)]
     assert TICKETS.passage(request(), routes) == ALONG_6
@@ -156,7 +156,7 @@ def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
     assert TICKETS.passage(request(), [stripped]) is None
 
 
-def test_a_flow_that_is_good_as_long_as_its_phone_is_registered_stays_so():
+def test_a_flow_bound_to_a_registration_keeps_that_mark():
     """Else who knows the ticket could take that condition off."""
     flow_text = str(FLOW)
     for side, other in ((BOUND, "f"), (ALONG, "b")):
@@ -190,7 +190,7 @@ def test_garbage_opens_nothing_and_harms_nothing(ticket: str, flow: str):
 
 
 @pytest.mark.parametrize("flow_text", ["UDP", "UDP/x", "a/b/c", "UDP/h:1/h", "UDP/h:1/h:99999"])
-def test_a_flow_that_cannot_be_read_opens_nothing_even_when_it_is_signed(flow_text: str):
+def test_a_signed_but_unreadable_flow_opens_nothing(flow_text: str):
     """A later version may write others."""
     ticket = TICKETS._sign("call", "a", f"callee\nf={flow_text}")
     assert TICKETS.passage(request(), [changed(issued(), h="", t=ticket, f=flow_text)]) is None

@@ -117,7 +117,7 @@ def test_a_realm_that_comes_or_goes_is_noticed():
     assert domains.has_realm("main.org")
 
 
-def test_a_name_of_the_main_domain_stays_that_when_a_realm_has_it_too():
+def test_a_name_of_the_main_domain_wins_over_a_realm():
     domains = Domains("main.org", ["x.org"], lambda: frozenset({"x.org"}), lambda _: False, (5060,))
     assert domains.realm_of(parse_uri("sip:x.org")) == "main.org"
 
@@ -220,7 +220,7 @@ def test_a_strict_router_before_us_is_set_right():
         ("sip:192.0.2.9;lr;t=x", ("Route: <sip:192.0.2.1;lr>",)),
     ],
 )
-def test_a_request_uri_that_is_no_record_route_of_ours_is_left_alone(uri: str, fields):
+def test_a_request_uri_without_a_ticket_is_left_alone(uri: str, fields):
     """`lr` in the address of a user is odd, and no more than that."""
     message = request(uri, *fields)
     take_own_routes(message, DOMAINS)
@@ -233,7 +233,7 @@ def test_a_first_route_that_leads_nowhere_is_a_bad_message(route: str):
         take_own_routes(request("sip:b@h", f"Route: {route}"), DOMAINS)
 
 
-def test_routes_through_us_are_bounded_and_foreign_ones_are_not_looked_at():
+def test_own_routes_are_bounded_and_foreign_ones_are_not_read():
     """A request made of nothing but Routes must not hold the hub."""
     own, foreign = "<sip:192.0.2.1;lr>", "<sip:a;lr>"
     message = request("sip:b@h", "Route: " + ",".join([own] * MAX_OWN_ROUTES + [foreign] * 1900))
@@ -260,7 +260,7 @@ def test_a_loose_router_after_us_finds_everything_in_its_place():
     assert message.encode() == before
 
 
-def test_a_strict_router_after_us_gets_its_own_uri_as_request_uri():
+def test_a_strict_router_gets_its_own_uri_as_request_uri():
     """§16.6, step 6."""
     message = request("sip:bob@phone;x=1", "Route: <sip:edge;a>;b, <sip:next;lr>;c")
     assert str(set_out_route(message)) == "sip:edge;a"
