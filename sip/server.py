@@ -284,11 +284,11 @@ class SipServer:
 
     def _is_for_us(self, request: Request) -> bool:
         """Tell whether a request ends here: its Request-URI and all its Routes name us."""
-        is_us = self.domains.is_us
+        is_local = self.domains.is_local
         if "route" not in request.present:
-            return is_us(request.uri)
+            return is_local(request.uri)
         routes = [parse_name_addr(value).uri for value in request.values("route")]
-        return all(map(is_us, (request.uri, *routes)))
+        return all(map(is_local, (request.uri, *routes)))
 
     def drop_phones(self, accounts: Sequence[Account]) -> None:
         """Let go of the phones of accounts that are gone or disabled; calls find them no more."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sip.message.framing import BadStream, with_length
 from sip.message.grammar import BadMessage
-from sip.message.headers import Via, way_back
+from sip.message.headers import Via, response_via
 from sip.message.message import (
     BadRequest,
     Request,
@@ -180,7 +180,7 @@ class Transports:
         if request.method.upper() == "ACK":
             return
         try:
-            via = way_back(request.required("via"))
+            via = response_via(request.required("via"))
             tag = self._tag_of_refusal(via, request)
             response = make_response(request, error.status or 400, error.reason, to_tag=tag)
             with suppress(BadMessage):  # a Via that can't be read is copied as it came

@@ -101,7 +101,7 @@ def test_nothing_that_is_shown_holds_the_password():
     ],
 )
 def test_numbers_are_a_beginning_or_a_whole(numbers: str, number: str, takes: bool):
-    assert trunk(f"{numbers}={GATEWAY}").takes(number) is takes
+    assert trunk(f"{numbers}={GATEWAY}").matches(number) is takes
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_most_exact_trunk_takes_a_number(username: str, uri: str | None):
         "11X=sip:d,1XX=sip:c,00=sip:b,0=sip:a",
     ):
         trunks = Trunks(parse_trunks(text), Resolver(Zone(), float))
-        target = trunks.target(username)
+        target = trunks.target_for(username)
         assert (target.uri_text if target else None) == uri
 
 
@@ -198,7 +198,7 @@ def test_a_gateway_is_known_by_address_a_flow_by_port_too():
     us = ("192.0.2.1", 5060)
 
     def named(flow: Flow, username: str) -> str | None:
-        one = trunks.at(flow, username)
+        one = trunks.trunk_at(flow, username)
         return one.username if one else None
 
     there = Flow("UDP", us, ("192.0.2.9", 5060))

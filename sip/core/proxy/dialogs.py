@@ -21,12 +21,12 @@ from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Refused
 from sip.core.proxy.record_route import first_uri
 from sip.core.proxy.remote_targets import RemoteTarget, RemoteTargets
-from sip.core.proxy.route_ticket import Passage, Tickets
+from sip.core.proxy.route_ticket import DialogSide, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import way_back
-from sip.core.target import Target, as_request_uri, place_at, place_of
+from sip.core.target import Target, address_key, as_request_uri, endpoint_key
 from sip.core.trunk import Trunk
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
@@ -76,7 +76,7 @@ class Dialogs:
 
     # Where a request goes
 
-    def target(self, request: Request, side: Passage) -> Target | None:
+    def target(self, request: Request, side: DialogSide) -> Target | None:
         """Return the one place that a request to a side goes to, its Routes through us taken off.
 
         Return None if no side of the dialog has named that place; the request then counts as
@@ -87,7 +87,7 @@ class Dialogs:
         moved = None if is_routed else self._moved(request, side)
         known = self.remote_targets.of_side(request.call_id, request.to.tag)
         if known or side.answer:
-            told = self._told(request, side, place_of(uri), known, moved)
+            told = self._told(request, side, address_key(uri), known, moved)
             if told is not None:
                 return told
         if moved is not None:
@@ -97,14 +97,14 @@ class Dialogs:
             return self._along(request, side, latest or side.flow)
         if is_routed or not isinstance(uri, SipUri):
             return None
-        if side.is_at(place_of(uri)) and not self.domains.is_us(uri):
+        if side.is_at(address_key(uri)) and not self.domains.is_local(uri):
             return self._named(request, side, side.seen)
         return self._registered(request, side, uri)
 
     def _told(
         self,
         request: Request,
-        side: Passage,
+        side: DialogSide,
         place: str,
         known: tuple[RemoteTarget, ...],
         moved: Target | None,
@@ -124,7 +124,7 @@ class Dialogs:
         return None
 
     def _named(
-        self, request: Request, side: Passage, seen: Endpoint, flow: Flow | None = None
+        self, request: Request, side: DialogSide, seen: Endpoint, flow: Flow | None = None
     ) -> Target:
         """The place that a request names, which its peer at `seen` has told."""
         fallback, uri = side.flow, _next_uri(request)
@@ -137,16 +137,16 @@ class Dialogs:
             source=seen[0],
             trunk=self._trunk(side, request.to.uri),
             fallback=fallback,
-            is_told=True,
+            is_from_dialog=True,
         )
 
-    def _trunk(self, side: Passage, peer: Uri) -> Trunk | None:
+    def _trunk(self, side: DialogSide, peer: Uri) -> Trunk | None:
         """The trunk whose call it is: the one that the flow of the ticket leads to."""
         if side.flow is None or not self.trunks:
             return None
-        return self.trunks.at(side.flow, self.domains.username_of(peer))
+        return self.trunks.trunk_at(side.flow, self.domains.username_of(peer))
 
-    def _along(self, request: Request, side: Passage, flow: Flow) -> Target:
+    def _along(self, request: Request, side: DialogSide, flow: Flow) -> Target:
         """Go along the flow of a ticket.
 
         Where it is gone, the phone that has come back by another one is taken instead.
@@ -176,7 +176,7 @@ class Dialogs:
             as_request_uri(request.uri_text), flow, trunk=self._trunk(side, request.to.uri)
         )
 
-    def _registered(self, request: Request, side: Passage, uri: SipUri) -> Target | None:
+    def _registered(self, request: Request, side: DialogSide, uri: SipUri) -> Target | None:
         """Find the phone of a side by what its user has registered.
 
         First a Contact that the request names; else, if the place was forgotten or never told, the
@@ -186,13 +186,13 @@ class Dialogs:
         for target in bound:
             if is_same_contact(parse_uri(target.uri_text), uri):
                 return target
-        if self.domains.is_us(uri) and not self._is_user_of(request, side, uri):
+        if self.domains.is_local(uri) and not self._is_user_of(request, side, uri):
             return None
         return self._current_phone(request, side, bound)
 
     # Whom a side belongs to, and which of the user's phones it is
 
-    def _is_user_of(self, request: Request, side: Passage, uri: Uri) -> bool:
+    def _is_user_of(self, request: Request, side: DialogSide, uri: Uri) -> bool:
         realm = self._realm(request, uri)
         aor = address_of_record(self.account_name(uri, realm), realm)
         return self.tickets.is_of_user(side, aor)
@@ -202,7 +202,7 @@ class Dialogs:
         domains = self.domains
         return domains.realm_of(uri) or domains.realm_of(request.to.uri) or domains.main
 
-    def _bound(self, request: Request, side: Passage) -> list[Target]:
+    def _bound(self, request: Request, side: DialogSide) -> list[Target]:
         """All contacts of the user on the side ahead.
 
         The ticket has a mark of that user.  Usually it is the user in To; after a forward it is in
@@ -220,7 +220,7 @@ class Dialogs:
                 return self.target_set().contacts(username, realm)
         return []
 
-    def _moved(self, request: Request, side: Passage) -> Target | None:
+    def _moved(self, request: Request, side: DialogSide) -> Target | None:
         """Return the phone of a side if it is registered, but no longer at the place it was at."""
         if not side.is_of_phone:
             return None
@@ -233,7 +233,9 @@ class Dialogs:
             return None
         return self._current_phone(request, side, bound)
 
-    def _current_phone(self, request: Request, side: Passage, bound: list[Target]) -> Target | None:
+    def _current_phone(
+        self, request: Request, side: DialogSide, bound: list[Target]
+    ) -> Target | None:
         """Return the phone of a side as it is registered now, None if there is no telling.
 
         It is known by its instance id, or by the Call-ID of its REGISTER.  A phone without instance
@@ -270,7 +272,7 @@ class Dialogs:
 
     # What a side tells
 
-    def note_request(self, request: Request, flow: Flow, side: Passage | None) -> bool:
+    def note_request(self, request: Request, flow: Flow, side: DialogSide | None) -> bool:
         """Learn the Contact of a target refresh; False: its sender has to show a password first.
 
         `side` is that of the sender.  Only a user here is believed, and only from where the phone
@@ -292,7 +294,7 @@ class Dialogs:
         self._note(request, request.from_.tag, contact, way, flow.remote)
         return True
 
-    def note_stranger(self, request: Request, flow: Flow, side: Passage | None) -> None:
+    def note_stranger(self, request: Request, flow: Flow, side: DialogSide | None) -> None:
         """Learn the flow of a stranger that comes back from the same host by another port.
 
         Its NAT has given it the port, or it has opened another connection.
@@ -303,7 +305,7 @@ class Dialogs:
             self.remote_targets.add(request.call_id, request.from_.tag, "", flow, flow.remote)
 
     def note_proven_request(
-        self, request: Request, flow: Flow, side: Passage | None, aor: str
+        self, request: Request, flow: Flow, side: DialogSide | None, aor: str
     ) -> None:
         """Learn the Contact of a target refresh whose sender has shown the password of `aor`."""
         contact = first_uri(request, "contact")
@@ -312,7 +314,7 @@ class Dialogs:
             self._note(request, request.from_.tag, contact, way, flow.remote)
 
     def note_response(
-        self, request: Request, response: Response, side: Passage, target: Target, flow: Flow
+        self, request: Request, response: Response, side: DialogSide, target: Target, flow: Flow
     ) -> None:
         """Learn the Contact of a 2xx to a target refresh that went to a side along `flow`."""
         if not side.user and target.trunk is None:
@@ -334,7 +336,9 @@ class Dialogs:
         if not _is_in_ticket(side, contact, way):
             self._note(request, request.to.tag, contact, way, flow.remote)
 
-    def _way_back(self, request: Request, contact: Uri, flow: Flow, side: Passage) -> Flow | None:
+    def _way_back(
+        self, request: Request, contact: Uri, flow: Flow, side: DialogSide
+    ) -> Flow | None:
         """The flow to the sender of a request; None where its Contact is meant."""
         return way_back(
             contact,
@@ -347,7 +351,7 @@ class Dialogs:
 
     def _is_told_by(self, request: Request, contact: Uri, way: Flow | None) -> bool:
         """Return True if the sender of a request has told its Contact already, along that way."""
-        wanted = hash(place_of(contact))
+        wanted = hash(address_key(contact))
         for target in self.remote_targets.of_side(request.call_id, request.from_.tag):
             if target.place == wanted:
                 if way is None or target.flow is None:
@@ -366,21 +370,21 @@ class Dialogs:
     def _note(
         self, request: Request, tag: str, contact: Uri, way: Flow | None, source: Endpoint
     ) -> None:
-        if place := place_of(contact):
+        if place := address_key(contact):
             self.remote_targets.add(request.call_id, tag, place, way, source)
             uri_text = as_request_uri(contact.text)
             self.remote_targets.move_answer(request.call_id, tag, uri_text, way)
 
-    def _is_sender(self, request: Request, side: Passage, flow: Flow) -> bool:
+    def _is_sender(self, request: Request, side: DialogSide, flow: Flow) -> bool:
         """Return True if a request comes from where its side was seen, or is registered now."""
         if flow.remote == side.seen or self._is_told(
-            request, place_at(flow.remote, flow.transport)
+            request, endpoint_key(flow.remote, flow.transport)
         ):
             return True
         if self._trunk(side, request.from_.uri) is not None:
             return self.trunks.is_gateway(flow.remote)
         uri = request.from_.uri
-        realm = self.domains.realm_of_sender(uri) or self.domains.main
+        realm = self.domains.claimed_realm(uri) or self.domains.main
         username = self.account_name(uri, realm)
         aor = address_of_record(username, realm)
         return self.tickets.is_of_user(side, aor) and self.location.is_registered_from(
@@ -400,12 +404,12 @@ class Dialogs:
         )
         if call is None:
             return None
-        place = place_of(parse_uri(call.uri_text))
+        place = address_key(parse_uri(call.uri_text))
         same = [t for t in bound if t.phone and self.tickets.is_phone(call.callee, t.phone)]
         there = [
             target
             for target in same or bound
-            if place_of(parse_uri(target.uri_text)) == place
+            if address_key(parse_uri(target.uri_text)) == place
             and (call.flow is None or target.flow == call.flow)
         ]
         if there:
@@ -424,11 +428,11 @@ class Dialogs:
             call.routes,
             source=flow.remote[0],
             trunk=call.trunk,
-            is_told=True,
+            is_from_dialog=True,
         )
 
 
-def _is_plain(side: Passage) -> bool:
+def _is_plain(side: DialogSide) -> bool:
     """Return True for a side that is reached at its Contact, not behind NAT.
 
     Such a phone has a flow in its ticket as well where the other side is a stranger.
@@ -456,15 +460,15 @@ def _next_uri(request: Request) -> Uri:
     return parse_name_addr(values[0]).uri if values else request.uri
 
 
-def _is_in_ticket(side: Passage, contact: Uri, way: Flow | None) -> bool:
+def _is_in_ticket(side: DialogSide, contact: Uri, way: Flow | None) -> bool:
     """Return True if a ticket leads to a Contact already."""
     if not isinstance(contact, SipUri):
         return True  # no place of SIP
     if side.flow is None:
-        return way is None and side.is_at(place_of(contact))
+        return way is None and side.is_at(address_key(contact))
     if way is not None:
         return (way.transport, way.remote) == (side.flow.transport, side.flow.remote)
-    return place_of(contact) == place_at(side.seen, side.flow.transport)
+    return address_key(contact) == endpoint_key(side.seen, side.flow.transport)
 
 
 def _is_at(target: Target, place: Endpoint) -> bool:

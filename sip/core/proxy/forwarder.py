@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from sip.core.domains import Domains
 from sip.core.proxy.loops import hops_left
-from sip.core.proxy.route_processing import set_out_route
+from sip.core.proxy.route_processing import postprocess_route
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.target import Target
 from sip.message.grammar import BadMessage
@@ -63,7 +63,7 @@ class Forwarder:
             outgoing.set_values("route", "Route", [*target.path, *request.values("route")])
         if "proxy-authorization" in outgoing.present:
             self._take_own_credentials(outgoing)
-        uri = set_out_route(outgoing) if "route" in outgoing.present else None
+        uri = postprocess_route(outgoing) if "route" in outgoing.present else None
         if target.flow is not None:
             return outgoing, (target.flow,)
         if uri is None:
@@ -94,7 +94,7 @@ class Forwarder:
             if target.fallback is None:
                 raise
             return (target.fallback,)
-        if not target.is_told:
+        if not target.is_from_dialog:
             return ways
         if len(ways) > 1:
             ways = sorted(ways, key=lambda way: _host_of(way) != target.source)
@@ -117,7 +117,7 @@ class Forwarder:
         """
         if isinstance(way, Flow):
             return way
-        if self.trunks and self.trunks.is_shut(way.address, target):
+        if self.trunks and self.trunks.is_forbidden(way.address, target):
             raise NoRoute("a contact that was registered or told elsewhere leads to a gateway")
         try:
             return self.layer.transports.flow_to(way.address, way.transport)

@@ -14,8 +14,8 @@ from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
-from sip.core.proxy.route_processing import is_own_record_route, strip_own_maddr, take_own_routes
-from sip.core.proxy.route_ticket import Passage, Tickets, is_as_recorded
+from sip.core.proxy.route_processing import is_own_record_route, pop_own_routes, strip_own_maddr
+from sip.core.proxy.route_ticket import DialogSide, Tickets, is_as_recorded
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
@@ -93,37 +93,39 @@ class Proxy:
     def handle(self, request: Request, upstream: Upstream) -> None:
         """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
         mark = loop_mark(request)
-        routes, passage = self._prepare(request)
-        if passage is not None:
+        routes, side = self._prepare(request)
+        if side is not None:
             upstream.is_proven = True  # a ticket reaches nobody but who is in the dialog
         check_forwardable(request, mark)
-        if passage is not None and self._within_dialog(request, upstream, mark, routes, passage):
+        if side is not None and self._within_dialog(request, upstream, mark, routes, side):
             return
         try:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
             if request.to.tag and not challenged.cause:
-                challenged.cause = _why_outside(request, passage)
+                challenged.cause = _why_outside(request, side)
             raise
 
     def is_within_dialog(self, request: Request) -> bool:
         """Tell whether a request shows a ticket of ours; it stays as it is."""
         copy = request.copy()
         try:
-            return self.tickets.passage(copy, take_own_routes(copy, self.domains)) is not None
+            return (
+                self.tickets.destination_side(copy, pop_own_routes(copy, self.domains)) is not None
+            )
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
+    def _prepare(self, request: Request) -> tuple[list[SipUri], DialogSide | None]:
         """Take off what is for us alone (§16.4): our Routes, and what they permit."""
-        routes = take_own_routes(request, self.domains)
+        routes = pop_own_routes(request, self.domains)
         for name in _ASSERTIONS:
             if name in request.present:
                 request.remove(name)
-        passage = self.tickets.passage(request, routes)
-        if passage is not None:
+        side = self.tickets.destination_side(request, routes)
+        if side is not None:
             strip_own_maddr(request, self.domains)
-        return routes, passage
+        return routes, side
 
     def _within_dialog(
         self,
@@ -131,11 +133,11 @@ class Proxy:
         upstream: Upstream,
         mark: str,
         routes: list[SipUri],
-        passage: Passage,
+        side: DialogSide,
     ) -> bool:
         """Go where the dialog leads (§16.6); False: this request leads elsewhere."""
         dialogs = self.dialogs
-        target = dialogs.target(request, passage)
+        target = dialogs.target(request, side)
         if target is None:
             return False
         if target.trunk is not None:
@@ -145,9 +147,7 @@ class Proxy:
             self._note_refresh(request, upstream, routes)
 
             def learn(outgoing: Request, target: Target, way: Flow) -> EditResponse:
-                return lambda response: dialogs.note_response(
-                    request, response, passage, target, way
-                )
+                return lambda response: dialogs.note_response(request, response, side, target, way)
 
             prepare = learn
         recorded = list(filter(is_own_record_route, routes))
@@ -163,7 +163,7 @@ class Proxy:
     def _note_refresh(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
         dialogs, came_by = self.dialogs, upstream.flow
-        side = self.tickets.passage_back(request, routes)
+        side = self.tickets.sender_side(request, routes)
         if not dialogs.note_request(request, came_by, side) and request.method in _CHALLENGED:
             account = self._authenticate(request, upstream)
             aor = address_of_record(account.username, self._realm_of_caller(request))
@@ -176,10 +176,10 @@ class Proxy:
                 return f"{request.uri.scheme[:20]} is not a scheme that is served here"
             if hops_left(request) == 0:  # §16.3
                 return "it has no hops left"
-            _, passage = self._prepare(request)
-            target = self._target_of_ack(request, flow, passage)
+            _, side = self._prepare(request)
+            target = self._target_of_ack(request, flow, side)
             if target is None:
-                return _why_outside(request, passage)
+                return _why_outside(request, side)
             self.forwarder.pass_on(request, target, breadth_left(request))
         except (BadMessage, NoRoute) as error:
             return str(error)
@@ -188,17 +188,17 @@ class Proxy:
         return None
 
     def _target_of_ack(
-        self, request: Request, flow: Flow, passage: Passage | None
+        self, request: Request, flow: Flow, side: DialogSide | None
     ) -> Target | None:
         """Where an ACK goes: to one place, the best that its target is bound to (§16.11).
 
         Without a ticket that is the phone that has answered this sender a moment ago.
         """
-        if passage is not None and (target := self.dialogs.target(request, passage)) is not None:
+        if side is not None and (target := self.dialogs.target(request, side)) is not None:
             return target
         if "route" in request.present:
             return None
-        if passage is None:
+        if side is None:
             return self._answered(request, flow)
         realm = self._realm_here(request)
         if realm is None:
@@ -260,7 +260,7 @@ class Proxy:
         None where a Route, the maddr or the domain of it names somebody else.
         """
         uri = request.uri
-        if "route" in request.present or self.domains.is_aimed_past_us(uri):
+        if "route" in request.present or self.domains.has_foreign_maddr(uri):
             return None
         return self.domains.realm_of(uri)
 
@@ -302,7 +302,7 @@ class Proxy:
         if targets:
             return targets
         callee = self.authenticator.accounts.find(username, realm)
-        if callee is None and account is not None and (far := self.trunks.target(username)):
+        if callee is None and account is not None and (far := self.trunks.target_for(username)):
             return [far]
         if callee is None:
             raise Refused(480 if is_stranger else 404, causes.unknown_callee(username))
@@ -320,7 +320,7 @@ class Proxy:
         if self._is_of_gateway(request, upstream):
             return None  # whoever it says that calls: it reaches our users, and nobody else
         sender = request.from_.uri
-        realm = self.domains.realm_of_sender(sender)
+        realm = self.domains.claimed_realm(sender)
         if isinstance(sender, TelUri) and not self._is_number_of_user(request, upstream):
             realm = None
         if realm is not None:
@@ -348,10 +348,10 @@ class Proxy:
         source = upstream.flow.remote
         if not self.trunks or not self.trunks.is_gateway(source):
             return False
-        realm = self.domains.realm_of_sender(request.from_.uri)
+        realm = self.domains.claimed_realm(request.from_.uri)
         return (
             realm is None
-            or self.trunks.is_place(source)
+            or self.trunks.is_gateway_endpoint(source)
             or self._account_of(request.from_.uri, realm) is None
         )
 
@@ -386,12 +386,12 @@ class Proxy:
         return account
 
     def _realm_of_caller(self, request: Request) -> str:
-        return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
+        return self.domains.claimed_realm(request.from_.uri) or self.domains.main
 
 
-def _why_outside(request: Request, passage: Passage | None) -> str:
+def _why_outside(request: Request, side: DialogSide | None) -> str:
     """Why a request with the tags of a dialog does not belong to one here."""
-    if passage is None:
+    if side is None:
         return "it shows no Route of this server that is signed for its dialog"
     routes = request.fields("route") if "route" in request.present else [request.uri_text]
     return f"no side of its dialog has named {routes[0][:60]}"

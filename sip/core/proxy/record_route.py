@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
-from sip.core.proxy.route_ticket import Passage, Tickets, contact_place, with_answer
+from sip.core.proxy.route_ticket import DialogSide, Tickets, contact_place, with_answer
 from sip.core.registrar.nat import is_hidden, is_on_connection_of, lasting_flow, way_back
-from sip.core.target import Phone, Target, as_request_uri, place_of
+from sip.core.target import Phone, Target, address_key, as_request_uri
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
@@ -73,11 +73,11 @@ class RecordRoutes:
         callee = target.phone if is_plain or _is_phones_own(target, way) else None
         # Without a password on both sides the caller is reached along its flow alone.
         are_users = caller is not None and (is_plain or target.flow is not None)
-        to_caller = self._passage_to_sender(request, came_by, are_users=are_users)
+        to_caller = self._caller_side(request, came_by, are_users=are_users)
         if caller is not None and is_plain:
             to_callee = _at_its_place(parse_uri(target.uri_text), way)
         else:
-            to_callee = self._passage_along(way)
+            to_callee = self._side_along(way)
         if caller is not None:
             to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
@@ -92,10 +92,10 @@ class RecordRoutes:
         outgoing.put_first("record-route", f"Record-Route: {value}")
         return DialogStart(self, request, came_by.remote[0], target, way, value, to_callee)
 
-    def _passage_along(self, flow: Flow) -> Passage:
-        return Passage(flow, flow.remote, is_bound=self.is_bound(flow))
+    def _side_along(self, flow: Flow) -> DialogSide:
+        return DialogSide(flow, flow.remote, is_bound=self.is_bound(flow))
 
-    def _passage_to_sender(self, request: Request, came_by: Flow, *, are_users: bool) -> Passage:
+    def _caller_side(self, request: Request, came_by: Flow, *, are_users: bool) -> DialogSide:
         """How the sender of a request is reached: at its Contact, or along its flow.
 
         Along its flow:
@@ -110,14 +110,14 @@ class RecordRoutes:
         uri = first_uri(request, "record-route" if is_recorded else "contact")
         if is_connected:
             flow = lasting_flow(uri, came_by, truthful=truthful, via=via)
-            return self._passage_along(flow)
+            return self._side_along(flow)
         if is_recorded or not are_users:
             # Without rport a truthful Via names the port that the sender listens on (§18.2.2).
-            return self._passage_along(reply_flow(via, came_by) if truthful else came_by)
+            return self._side_along(reply_flow(via, came_by) if truthful else came_by)
         if uri is None:
-            return _at_its_place(None, came_by) if truthful else self._passage_along(came_by)
+            return _at_its_place(None, came_by) if truthful else self._side_along(came_by)
         way = way_back(uri, came_by, self.domains, self.resolver, truthful=truthful, is_plain=False)
-        return _at_its_place(uri, came_by) if way is None else self._passage_along(came_by)
+        return _at_its_place(uri, came_by) if way is None else self._side_along(came_by)
 
     def answer_place(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
         """The place that a callee has named in its answer; "" where the ticket leads there already.
@@ -133,16 +133,16 @@ class RecordRoutes:
         is_on_connection = is_on_connection_of(uri, way)
         is_registered = not is_routed and (
             (uri.host, uri.port or DEFAULT_PORT) == way.remote
-            or place_of(uri) == place_of(parse_uri(target.uri_text))
+            or address_key(uri) == address_key(parse_uri(target.uri_text))
         )
-        return "" if is_on_connection or is_registered else place_of(uri)
+        return "" if is_on_connection or is_registered else address_key(uri)
 
     def _is_out_of_reach(self, uri: SipUri, target: Target, way: Flow) -> bool:
         """Return True for a place at which a callee can't be reached, or may not be."""
         source = way.remote[0]
         return (
             _is_behind_nat(target, way)
-            or self.domains.is_us(uri)
+            or self.domains.is_local(uri)
             or is_hidden(uri, source)
             or not self.resolver.may_reach(uri, source)
         )
@@ -173,7 +173,7 @@ class DialogStart:
         target: Target,
         way: Flow,
         value: str,
-        to_callee: Passage,
+        to_callee: DialogSide,
     ) -> None:
         self.record_routes = record_routes
         self.request = request
@@ -268,9 +268,9 @@ def first_uri(message: Request | Response, name: str) -> Uri | None:
         return None  # §16.3, step 1: no matter of ours
 
 
-def _at_its_place(contact: Uri | None, flow: Flow) -> Passage:
+def _at_its_place(contact: Uri | None, flow: Flow) -> DialogSide:
     """A side that is reached where its Contact says, and at the other end of a flow."""
-    return Passage(None, flow.remote, contact_place(contact, flow.remote))
+    return DialogSide(None, flow.remote, contact_place(contact, flow.remote))
 
 
 def _is_plain(target: Target, way: Flow) -> bool:

@@ -7,7 +7,7 @@ within bounds, and forgotten by a restart: then the bindings of its user lead to
 from collections import OrderedDict
 from typing import NamedTuple
 
-from sip.core.proxy.route_ticket import Passage
+from sip.core.proxy.route_ticket import DialogSide
 from sip.core.trunk import Trunk
 from sip.transport.flow import Endpoint, Flow
 
@@ -25,7 +25,7 @@ MAX_KEPT_LENGTH = 1000
 class RemoteTarget(NamedTuple):
     """A place that one side has told.
 
-    `place` is as `place_of` writes it, hashed; `flow` the only way to it, None where its URI says
+    `place` is as `address_key` writes it, hashed; `flow` the only way to it, None where its URI says
     the way; `source` is where it was told from.
     """
 
@@ -46,7 +46,7 @@ class AnsweredCall(NamedTuple):
     routes: tuple[str, ...]
     caller_tag: int
     caller: str
-    callee: Passage
+    callee: DialogSide
     trunk: Trunk | None
 
 

@@ -55,7 +55,7 @@ def _read_route(value: str) -> SipUri:
     return uri
 
 
-def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
+def pop_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     """Take off the leading Route values that name us, and hand them out in order (§16.4).
 
     A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
@@ -67,13 +67,13 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     taken: list[SipUri] = []
     uri = request.uri
     # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
-    if routes and is_own_record_route(uri) and domains.is_us(uri):
+    if routes and is_own_record_route(uri) and domains.is_local(uri):
         taken.append(uri)
         request.uri_text = _read_route(routes.pop()).text
     own = 0
     for value in routes:
         route = _read_route(value)
-        if not domains.is_us(route):
+        if not domains.is_local(route):
             break
         taken.append(route)
         own += 1
@@ -94,7 +94,7 @@ def strip_own_maddr(request: Request, domains: Domains) -> None:
     if "maddr" not in request.uri_text.lower() and "%" not in request.uri_text:
         return
     uri = request.uri
-    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.is_aimed_past_us(uri):
+    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.has_foreign_maddr(uri):
         return
     user, at, place = uri.text.rpartition("@")
     params = place.split(";")[1:]
@@ -107,7 +107,7 @@ def strip_own_maddr(request: Request, domains: Domains) -> None:
     request.uri_text = ";".join([f"{user}{at}{scheme}{format_host(uri.host)}", *kept])
 
 
-def set_out_route(request: Request) -> SipUri | Uri:
+def postprocess_route(request: Request) -> SipUri | Uri:
     """Make the request ready for its first Route, and give the URI that it is sent to (§16.6, 6-7).
 
     A first Route without `lr` is a strict router: it wants its own URI as the Request-URI, and

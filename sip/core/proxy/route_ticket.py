@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from sip.core.target import Phone, place_at, place_of
+from sip.core.target import Phone, address_key, endpoint_key
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
@@ -40,11 +40,11 @@ _RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
-class Passage:
+class DialogSide:
     """Where one side of a dialog is reached: along `flow`, or at the places it was seen at.
 
     `seen` is the address and port that its messages came from, or that its INVITE went to;
-    `contact` is the `place_of` its Contact where that is another one, else "".  `is_bound` says of
+    `contact` is the `address_key` its Contact where that is another one, else "".  `is_bound` says of
     a flow that it belongs to a registered phone, and leads nowhere once the registration has ended.
     `user` has the marks of the local user on this side and of its phone; "" for a side that has
     shown no password.  `answer` is the signature of the place that the callee has named in its
@@ -75,7 +75,7 @@ class Passage:
 
     def is_at(self, place: str) -> bool:
         """Return True if the side was seen at a place, or said in its Contact that it is there."""
-        return place in (self.contact, place_at(self.seen))
+        return place in (self.contact, endpoint_key(self.seen))
 
 
 def contact_place(contact: Uri | None, seen: Endpoint) -> str:
@@ -85,34 +85,34 @@ def contact_place(contact: Uri | None, seen: Endpoint) -> str:
     """
     if not isinstance(contact, SipUri) or contact.param("maddr"):
         return ""
-    place, transport = place_of(contact), contact.param("transport") or "udp"
-    return "" if place == place_at(seen) or not transport.isalnum() else place
+    place, transport = address_key(contact), contact.param("transport") or "udp"
+    return "" if place == endpoint_key(seen) or not transport.isalnum() else place
 
 
-def _text_of(passages: tuple[Passage, ...]) -> str:
+def _text_of(sides: tuple[DialogSide, ...]) -> str:
     """What a ticket says and signs; `_read` reads it."""
-    first = passages[0]
+    first = sides[0]
     if first.flow is None:
-        text = f"{_HOSTS}={'/'.join(map(_side_text, passages))}"
+        text = f"{_HOSTS}={'/'.join(map(_side_text, sides))}"
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
-    users = ".".join([passage.user for passage in passages])
+    users = ".".join([side.user for side in sides])
     return f"{text};{_USERS}={users}" if users.strip(".") else text
 
 
-def _read(name: str, value: str, users: str) -> list[Passage]:
+def _read(name: str, value: str, users: str) -> list[DialogSide]:
     """Read a ticket: one side, or the caller's and the callee's.  Raises BadMessage."""
     marks = users.split(".")
     if name != _HOSTS:
         flow = parse_flow(value)
-        return [Passage(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
-    sides = [Passage(None, *_read_side(text)) for text in value.split("/")]
+        return [DialogSide(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
+    sides = [DialogSide(None, *_read_side(text)) for text in value.split("/")]
     for side, user in zip(sides, marks, strict=False):
         side.user = user
     return sides
 
 
-def _side_text(side: Passage) -> str:
+def _side_text(side: DialogSide) -> str:
     """The addresses of a side without a flow; `_read_side` reads them."""
     seen = format_host_port(*side.seen)
     if not side.contact:
@@ -130,7 +130,7 @@ def _read_side(text: str) -> tuple[Endpoint, str]:
         raise BadMessage(f"{text[:60]!r} has no port")
     address, _, transport = contact.partition("+")
     uri = f"sip:{address};transport={transport}" if transport else f"sip:{address}"
-    return (host, port), place_of(parse_uri(uri)) if contact else ""
+    return (host, port), address_key(parse_uri(uri)) if contact else ""
 
 
 def is_as_recorded(uri: SipUri) -> bool:
@@ -159,7 +159,7 @@ class Tickets:
         transport: str,
         call_id: str,
         tag: str,
-        *passages: Passage,
+        *sides: DialogSide,
         is_callee: bool = False,
     ) -> str:
         """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin.
@@ -167,13 +167,13 @@ class Tickets:
         It stands for the caller and the callee, in that order, where both are reached at their
         addresses; else for the one side, and `is_callee` says for which.
         """
-        text = _text_of(passages)
-        role = _BOTH if len(passages) > 1 else _CALLEE if is_callee else _CALLER
+        text = _text_of(sides)
+        role = _BOTH if len(sides) > 1 else _CALLEE if is_callee else _CALLER
         kind = "" if transport == "UDP" else f";transport={transport.lower()}"
         return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
     def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:
-        """Sign that the callee has answered from a place, as `place_of` writes it."""
+        """Sign that the callee has answered from a place, as `address_key` writes it."""
         return self._sign(call_id, tag, f"{_PLACE}{callee_tag}\n{place}")
 
     def is_answer(self, request: Request, signature: str, place: str) -> bool:
@@ -204,23 +204,23 @@ class Tickets:
             known = self._marks[text] = self._hash(text, _MARK_BYTES)
         return known
 
-    def is_phone(self, side: Passage, phone: Phone) -> bool:
+    def is_phone(self, side: DialogSide, phone: Phone) -> bool:
         """Return True if a phone is the one of a side, by its instance id or Call-ID."""
         return side.is_of_phone and side.user[:-1] == self.phone_mark(phone)[:-1]
 
-    def is_of_user(self, side: Passage, aor: str) -> bool:
+    def is_of_user(self, side: DialogSide, aor: str) -> bool:
         """Return True if an address-of-record is that of the user on a side."""
         return side.user[:_MARK_LENGTH] == self.user_mark(aor)
 
-    def _sign(self, call_id: str, tag: str, passage: str) -> str:
-        return self._hash(f"{call_id}\n{tag}\n{passage}", _MAC_BYTES)
+    def _sign(self, call_id: str, tag: str, side: str) -> str:
+        return self._hash(f"{call_id}\n{tag}\n{side}", _MAC_BYTES)
 
     def _hash(self, text: str, size: int) -> str:
         # The parts are joined by line feeds: no value of a message can hold one.
         octets = text.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
 
-    def passage(self, request: Request, routes: list[SipUri]) -> Passage | None:
+    def destination_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
         """Return the side that a request goes to, by the tickets among the Routes that it showed.
 
         None: it shows no ticket for this dialog, and is treated as one outside a dialog.  The
@@ -229,24 +229,24 @@ class Tickets:
         if not routes or not request.to.tag:
             return None
         last = routes[-1]
-        if (passages := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
-            passages[-1].answer = last.param(_ANSWER) or ""
-            return passages[-1]
-        passages = self._read(request, last, request.to.tag, _CALLER)
-        return passages[0] if passages is not None else None
+        if (sides := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
+            sides[-1].answer = last.param(_ANSWER) or ""
+            return sides[-1]
+        sides = self._read(request, last, request.to.tag, _CALLER)
+        return sides[0] if sides is not None else None
 
-    def passage_back(self, request: Request, routes: list[SipUri]) -> Passage | None:
+    def sender_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
         """Return the side of the sender of a request, by the first ticket that stands for it."""
         for route in routes:
-            if (passages := self._read(request, route, request.from_.tag, _CALLER)) is not None:
-                return passages[0]
-            if (passages := self._read(request, route, request.to.tag, _CALLEE)) is not None:
-                return passages[-1]
+            if (sides := self._read(request, route, request.from_.tag, _CALLER)) is not None:
+                return sides[0]
+            if (sides := self._read(request, route, request.to.tag, _CALLEE)) is not None:
+                return sides[-1]
         return None
 
     def _read(
         self, request: Request, uri: SipUri, initiator: str, role: str
-    ) -> list[Passage] | None:
+    ) -> list[DialogSide] | None:
         """Read one ticket of the dialog that the tag `initiator` began, for a role or for both."""
         params = uri.params
         for name, value in params:

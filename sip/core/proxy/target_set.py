@@ -101,7 +101,7 @@ class TargetSet:
         try:
             contact = parse_name_addr(value)
             uri, q = contact.uri, parse_q(contact.params.get("q"))
-            is_elsewhere = uri.scheme == "sips" or self.domains.is_aimed_past_us(uri)
+            is_elsewhere = uri.scheme == "sips" or self.domains.has_foreign_maddr(uri)
         except BadMessage:
             return []
         realm = self.domains.realm_of(uri)

@@ -86,7 +86,7 @@ def way_back(
     `is_plain` that the sender was reached at its Contact until now.
     """
     source = flow.remote[0]
-    if not isinstance(contact, SipUri) or domains.is_us(contact):
+    if not isinstance(contact, SipUri) or domains.is_local(contact):
         return flow
     if is_on_connection_of(contact, flow):
         return lasting_flow(contact, flow, truthful=truthful)

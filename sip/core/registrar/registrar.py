@@ -148,7 +148,7 @@ class Registrar:
         _check_bounds(contacts, path, request.call_id)
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
-        if any(self.domains.is_us(_read_path(value)) for value in path):
+        if any(self.domains.is_local(_read_path(value)) for value in path):
             raise BadMessage("Path Leads Back Here")
         user_agent = intern((request.value("user-agent") or "")[:200])  # of a model, the same
         truthful = shows_source(request.via, flow)
@@ -192,7 +192,7 @@ class Registrar:
 
         `localhost` in the Contact of a phone elsewhere doesn't name us.
         """
-        if self.domains.is_us(contact) and not is_loopback_elsewhere(contact, flow):
+        if self.domains.is_local(contact) and not is_loopback_elsewhere(contact, flow):
             return False
         return needs_flow(contact, flow, self.resolver, truthful=truthful)
 
