@@ -132,7 +132,7 @@ def test_at_the_limit_another_device_may_come_again_later(
     assert (answer.status, answer.value("retry-after")) == (503, "60")
     assert bound(world) == before
     assert "refused REGISTER 503 from bob@example.com" in caplog.text
-    assert "192.0.2.9:5060: 20 contacts are bound already" in caplog.text
+    assert "192.0.2.9:5060: contact limit reached: 20 contacts" in caplog.text
     assert starts(phones[7], user="new").status == 200
     assert len(bound(world)) == MAX_CONTACTS
     phones[3].registers(expires=0)

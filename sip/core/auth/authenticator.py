@@ -99,7 +99,7 @@ class Authenticator:
                 continue
             if not self.guard.is_asked(source, answer.username, realm, is_ours=is_ours):
                 name = answer.username
-                cause = causes.has_to_wait(name) if is_ours else causes.unknown_nonce(name)
+                cause = causes.login_blocked(name) if is_ours else causes.unknown_nonce(name)
                 continue
             account = self._proven(answer, request.method, realm)
             if isinstance(account, Cause):
@@ -221,7 +221,7 @@ class Authenticator:
         """Tell whether a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
         try:
             uri = parse_uri(uri_text)
-            return self.domains.is_us(uri) or uri.equals(request.uri)
+            return self.domains.is_local(uri) or uri.equals(request.uri)
         except BadMessage:
             return False
 
