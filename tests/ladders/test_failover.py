@@ -158,7 +158,7 @@ def test_a_way_that_is_none_is_asked_last_for_a_while(world: World, alice, farm,
     names.found.insert(0, Hop("UDP", ("2001:db8::5", 5060)))
     calls((alice, farm[0])).is_answered()
     uri = parse_uri(f"sip:bob@{FARM}")
-    assert world.server.proxy.forwarder.ways(uri) == [*names.found[1:], names.found[0]]
+    assert world.server.proxy.forwarder.next_hops(uri) == [*names.found[1:], names.found[0]]
 
 
 def test_who_has_rung_has_the_call(world: World, alice, farm, names):

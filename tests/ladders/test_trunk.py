@@ -153,7 +153,7 @@ def test_a_gateway_that_does_not_take_our_word_asks_no_caller(alice, gateway, ca
     gateway.answers(second, 407, headers=(f"Proxy-Authenticate: {field}",) if field else ())
     answer = alice.gets(500)
     assert "proxy-authenticate" not in answer.names
-    assert "does not take our credentials" in caplog.text
+    assert "rejects our credentials" in caplog.text
     assert "pass" not in caplog.text.replace("password", "")
 
 

@@ -17,14 +17,14 @@ class Trunks:
 
     def __init__(self, trunks: Sequence[Trunk], resolver: Resolver) -> None:
         self._resolver = resolver
-        self._places: dict[Trunk, frozenset[Endpoint]] = {}
+        self._addresses: dict[Trunk, frozenset[Endpoint]] = {}
         self.set(trunks)
 
     def set(self, trunks: Sequence[Trunk]) -> None:
         """Replace the trunks; an address that belongs to no gateway any more loses its access."""
         self._trunks = sorted(trunks, key=lambda trunk: trunk.specificity, reverse=True)
-        known = self._places
-        self._places = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
+        known = self._addresses
+        self._addresses = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
         self._note_hosts()
 
     def __bool__(self) -> bool:
@@ -38,20 +38,20 @@ class Trunks:
         """
         for trunk in tuple(self._trunks):
             try:
-                places, is_complete = self._resolver.places(trunk.gateway)
+                addresses, is_complete = self._resolver.places(trunk.gateway)
             except NoRoute as error:
                 log.warning("trunk %s: cannot resolve the gateway: %s", trunk, error)
                 continue
             if trunk not in self._trunks:
                 continue  # a reload has removed this trunk meanwhile
-            if is_complete or trunk not in self._places:
-                self._places[trunk] = places
+            if is_complete or trunk not in self._addresses:
+                self._addresses[trunk] = addresses
             else:
                 log.info("trunk %s: incomplete DNS answer, keeping known addresses", trunk)
         self._note_hosts()
 
     def _note_hosts(self) -> None:
-        self._hosts = frozenset(host for places in self._places.values() for host, _ in places)
+        self._hosts = frozenset(host for known in self._addresses.values() for host, _ in known)
 
     def is_gateway(self, source: Endpoint) -> bool:
         """Return True if a request comes from the host of a gateway, from any port."""
@@ -59,7 +59,7 @@ class Trunks:
 
     def is_gateway_endpoint(self, address: Endpoint) -> bool:
         """Return True if this address and port belong to a gateway."""
-        return any(address in places for places in self._places.values())
+        return any(address in addresses for addresses in self._addresses.values())
 
     def is_forbidden(self, address: Endpoint, target: Target) -> bool:
         """Return True if `address` belongs to a gateway that a target may not reach.
@@ -71,9 +71,9 @@ class Trunks:
         host = address[0]
         is_elsewhere = target.source not in ("", host)
         if target.is_from_dialog and is_elsewhere:
-            there = [trunk for trunk, places in self._places.items() if host in dict(places)]
+            there = [trunk for trunk, known in self._addresses.items() if host in dict(known)]
         elif target.is_from_dialog or is_elsewhere:
-            there = [trunk for trunk, places in self._places.items() if address in places]
+            there = [trunk for trunk, known in self._addresses.items() if address in known]
         else:
             return False
         return bool(there) and target.trunk not in there
@@ -90,7 +90,7 @@ class Trunks:
         Among several, a trunk that takes the peer's number comes first.
         """
         ends = {flow.remote, (flow.remote[0], flow.port)}
-        there = [trunk for trunk in self._trunks if ends & self._places.get(trunk, frozenset())]
+        there = [trunk for trunk in self._trunks if ends & self._addresses.get(trunk, frozenset())]
         return self._matching(number_of(username), there) or next(iter(there), None)
 
     @staticmethod
