@@ -99,7 +99,7 @@ def test_an_answer_where_the_phone_is_bound_changes_nothing(world: World, pair):
     """§16.7, step 8: nothing is added for the usual call."""
     call = talks(pair)
     assert all(";a=" not in route for route in call.here.routes)
-    assert not world.server.proxy.dialogs.remote_targets._places
+    assert not world.server.proxy.dialogs.remote_targets._targets
 
 
 # The Routes of others
@@ -437,7 +437,7 @@ def test_each_refusal_in_a_dialog_is_a_line_of_the_log(world: World, caplog):
         sent = alice.sends_within(method, here)
         (told,) = [record.getMessage() for record in caplog.records]
         assert method in told
-        assert told.endswith("no side of its dialog has named <sip:203.0.113.9;lr>")
+        assert told.endswith("<sip:203.0.113.9;lr> was named by no side of this dialog")
     caplog.clear()
     alice.transmits(alice.with_credentials(sent, alice.gets(407)))
     alice.gets(403)

@@ -1,9 +1,12 @@
-"""The ticket: a signed Record-Route value that lets a dialog go on without memory (§16.6, step 4).
+"""The ticket: a signed Record-Route token, so that dialogs need no table here (§16.6, step 4).
 
-A request within a dialog shows the Record-Route that we gave it as its Route.  The value is signed
-over the Call-ID, the tag of the initiator, and where it leads: along one flow, or to the hosts of
-the two sides.  So it opens no other dialog and no other place.  It outlives a restart because the
-key does.
+The problem: a request within a dialog must reach the other side without a password, after a restart
+too; but a proxy that forwards to any address in a Route is an open relay.
+
+The model: our Record-Route value comes back as the Route of each later request.  It is signed over
+the Call-ID, the tag of the initiator, and the destination: one flow, or the hosts of both sides.
+The invariant: a ticket opens no other dialog and no other destination.  It stays valid after a
+restart because the key is stored.  The bounds: nothing is stored per dialog.
 """
 
 import hashlib
@@ -18,37 +21,39 @@ from sip.message.uri import SipUri, Uri, format_host_port, parse_host_port, pars
 from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
 
 _MAC_BYTES = 12
-# Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long;
-# and each octet comes back to the sender of a forged INVITE more than a dozen times.
+# The mark of an address-of-record or of a phone is short: the MAC protects it, and each octet comes
+# back to the sender of a forged INVITE more than a dozen times.
 _MARK_BYTES = 3
 _MARK_LENGTH = 2 * _MARK_BYTES
-# One hexadecimal digit after the mark of a phone: it has an instance id, it is the user's only one.
+# Bits of the hexadecimal digit after the mark of a phone: it has an instance id; the user has no
+# other phone.
 _HAS_INSTANCE, _IS_ONLY = 1, 2
-# Marks that are kept: those of the phones that are in calls now, some 200 octets each.
-MAX_MARKS_KEPT = 4096
-# URI parameters of ours.  One of the first three stands in each ticket: a flow, a flow that is good
-# as long as the phone at its end is registered, or the addresses that a side was seen at.
+# Cached marks: those of the phones that are in calls now, some 200 octets each.
+MAX_CACHED_MARKS = 4096
+# URI parameters of a ticket.  Each has one of these three: a flow, a flow that is valid as long as
+# its phone is registered, or the addresses that the sides were seen at.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
 _WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
-# The user and the phone of each side, as marks; and the signature of where the callee answered.
+# The marks of the user and the phone of each side; the signature of the address in the answer.
 _USERS, _ANSWER = "u", "a"
-# Each signature is for the caller's side, the callee's, both, or the place of an answer.  A line
-# feed parts these words from what follows: no value of a message can hold one.
-_CALLER, _CALLEE, _BOTH, _PLACE = "caller\n", "callee\n", "both\n", "answer\n"
-# What a Record-Route of ours may hold.
+# Each signature is for the caller's side, the callee's, both, or the address of an answer.  A line
+# feed separates these words from the rest: no value of a message can hold one.
+_CALLER, _CALLEE, _BOTH, _ADDRESS = "caller\n", "callee\n", "both\n", "answer\n"
+# The parameters that a Record-Route of ours may have.
 _RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
 class DialogSide:
-    """Where one side of a dialog is reached: along `flow`, or at the places it was seen at.
+    """How to reach one side of a dialog: along `flow`, or at the addresses that it was seen at.
 
-    `seen` is the address and port that its messages came from, or that its INVITE went to;
-    `contact` is the `address_key` its Contact where that is another one, else "".  `is_bound` says of
-    a flow that it belongs to a registered phone, and leads nowhere once the registration has ended.
-    `user` has the marks of the local user on this side and of its phone; "" for a side that has
-    shown no password.  `answer` is the signature of the place that the callee has named in its
-    answer; only the caller shows one.
+    - `seen` is the address and port that its messages came from, or that its INVITE went to.
+    - `contact` is the `address_key` of its Contact; "" if that is the address in `seen`.
+    - `is_bound` is True if `flow` belongs to a registered phone, and ends with the registration.
+    - `user` has the marks of the local user on this side and of its phone; "" if this side has not
+      authenticated.
+    - `answer` is the signature of the address that the callee has named in its answer; only
+      requests of the caller have one.
     """
 
     flow: Flow | None
@@ -60,7 +65,7 @@ class DialogSide:
 
     @property
     def is_of_phone(self) -> bool:
-        """Return True if the side is a phone that was registered when the dialog began."""
+        """Return True if this side is a phone that was registered when the dialog began."""
         return len(self.user) > _MARK_LENGTH
 
     @property
@@ -73,24 +78,25 @@ class DialogSide:
         """Return True if the phone was the only one of its user when the dialog began."""
         return self.is_of_phone and bool(int(self.user[-1], 16) & _IS_ONLY)
 
-    def is_at(self, place: str) -> bool:
-        """Return True if the side was seen at a place, or said in its Contact that it is there."""
-        return place in (self.contact, endpoint_key(self.seen))
+    def is_at(self, address: str) -> bool:
+        """Return True if this side was seen at an address, or has named it in its Contact."""
+        return address in (self.contact, endpoint_key(self.seen))
 
 
-def contact_place(contact: Uri | None, seen: Endpoint) -> str:
-    """The place of a Contact as it may stand in a ticket; "" where its phone was seen at it.
+def contact_address(contact: Uri | None, seen: Endpoint) -> str:
+    """Return the `address_key` of a Contact for a ticket; "" if the phone was seen there.
 
-    "" as well for what a ticket can't hold: then the phone is reached where it was seen.
+    Return "" also if a ticket cannot hold this Contact: then the phone is reached where it was
+    seen.
     """
     if not isinstance(contact, SipUri) or contact.param("maddr"):
         return ""
-    place, transport = address_key(contact), contact.param("transport") or "udp"
-    return "" if place == endpoint_key(seen) or not transport.isalnum() else place
+    address, transport = address_key(contact), contact.param("transport") or "udp"
+    return "" if address == endpoint_key(seen) or not transport.isalnum() else address
 
 
 def _text_of(sides: tuple[DialogSide, ...]) -> str:
-    """What a ticket says and signs; `_read` reads it."""
+    """Return the signed part of a ticket; `_read` reads it."""
     first = sides[0]
     if first.flow is None:
         text = f"{_HOSTS}={'/'.join(map(_side_text, sides))}"
@@ -113,7 +119,7 @@ def _read(name: str, value: str, users: str) -> list[DialogSide]:
 
 
 def _side_text(side: DialogSide) -> str:
-    """The addresses of a side without a flow; `_read_side` reads them."""
+    """Return the addresses of a side without a flow; `_read_side` reads them."""
     seen = format_host_port(*side.seen)
     if not side.contact:
         return seen
@@ -134,15 +140,15 @@ def _read_side(text: str) -> tuple[Endpoint, str]:
 
 
 def is_as_recorded(uri: SipUri) -> bool:
-    """Tell whether a Record-Route of ours came back without anything added, a maddr for instance.
+    """Return True if nothing was added to a Record-Route of ours, for instance a maddr.
 
-    A ticket signs its dialog and where it leads, and no more of the value that it stands in.
+    A ticket signs its dialog and its destination, not the other parameters of the value.
     """
     return {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers
 
 
 def with_answer(value: str, signature: str) -> str:
-    """A Record-Route value of ours that tells as well where the callee has answered."""
+    """Return a Record-Route value of ours with the signature of the callee's answer in it."""
     return f"{value[:-1]};{_ANSWER}={signature}>"
 
 
@@ -162,54 +168,54 @@ class Tickets:
         *sides: DialogSide,
         is_callee: bool = False,
     ) -> str:
-        """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin.
+        """Return a Record-Route value for the dialog of `call_id` and the initiator's `tag`.
 
-        It stands for the caller and the callee, in that order, where both are reached at their
-        addresses; else for the one side, and `is_callee` says for which.
+        `sides` are the caller and the callee, in that order, if both are reached at their
+        addresses; else it is one side, and `is_callee` says which.
         """
         text = _text_of(sides)
         role = _BOTH if len(sides) > 1 else _CALLEE if is_callee else _CALLER
         kind = "" if transport == "UDP" else f";transport={transport.lower()}"
         return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
-    def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:
-        """Sign that the callee has answered from a place, as `address_key` writes it."""
-        return self._sign(call_id, tag, f"{_PLACE}{callee_tag}\n{place}")
+    def sign_answer(self, call_id: str, tag: str, callee_tag: str, address: str) -> str:
+        """Sign the address, as `address_key` writes it, that the callee has named in its answer."""
+        return self._sign(call_id, tag, f"{_ADDRESS}{callee_tag}\n{address}")
 
-    def is_answer(self, request: Request, signature: str, place: str) -> bool:
-        """Return True if the callee of this dialog has answered from a place."""
+    def is_answer(self, request: Request, signature: str, address: str) -> bool:
+        """Return True if the callee of this dialog has named this address in its answer."""
         if not signature or not signature.isascii():
             return False
-        expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, place)
+        expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, address)
         return hmac.compare_digest(expected, signature)
 
     def user_mark(self, aor: str) -> str:
-        """The mark of a user in our tickets."""
-        return self._kept_mark(aor)
+        """Return the mark of a user in our tickets."""
+        return self._cached_mark(aor)
 
     def phone_mark(self, phone: Phone) -> str:
-        """The mark of a user, followed by that of its phone if one is known."""
-        user, identity = self._kept_mark(phone.aor), phone.identity
+        """Return the mark of a user, followed by the mark of its phone if one is known."""
+        user, identity = self._cached_mark(phone.aor), phone.identity
         if not identity:
             return user
         kind = (_HAS_INSTANCE if phone.instance else 0) | (_IS_ONLY if phone.is_only else 0)
         text = f"{phone.aor}\n{identity}"
-        return f"{user}{self._kept_mark(text)}{kind:x}"
+        return f"{user}{self._cached_mark(text)}{kind:x}"
 
-    def _kept_mark(self, text: str) -> str:
+    def _cached_mark(self, text: str) -> str:
         known = self._marks.get(text)
         if known is None:
-            if len(self._marks) >= MAX_MARKS_KEPT:
+            if len(self._marks) >= MAX_CACHED_MARKS:
                 self._marks.clear()
             known = self._marks[text] = self._hash(text, _MARK_BYTES)
         return known
 
     def is_phone(self, side: DialogSide, phone: Phone) -> bool:
-        """Return True if a phone is the one of a side, by its instance id or Call-ID."""
+        """Return True if this is the phone of a side, by its instance id or Call-ID."""
         return side.is_of_phone and side.user[:-1] == self.phone_mark(phone)[:-1]
 
     def is_of_user(self, side: DialogSide, aor: str) -> bool:
-        """Return True if an address-of-record is that of the user on a side."""
+        """Return True if the user of a side has this address-of-record."""
         return side.user[:_MARK_LENGTH] == self.user_mark(aor)
 
     def _sign(self, call_id: str, tag: str, side: str) -> str:
@@ -221,10 +227,9 @@ class Tickets:
         return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
 
     def destination_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
-        """Return the side that a request goes to, by the tickets among the Routes that it showed.
+        """Return the side that a request goes to, by the last ticket among its Routes.
 
-        None: it shows no ticket for this dialog, and is treated as one outside a dialog.  The
-        last one stands for the side that the request goes to.
+        None: it has no ticket for this dialog, and is handled as a request outside a dialog.
         """
         if not routes or not request.to.tag:
             return None
@@ -236,7 +241,7 @@ class Tickets:
         return sides[0] if sides is not None else None
 
     def sender_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
-        """Return the side of the sender of a request, by the first ticket that stands for it."""
+        """Return the side of the sender of a request, by the first ticket for that side."""
         for route in routes:
             if (sides := self._read(request, route, request.from_.tag, _CALLER)) is not None:
                 return sides[0]
@@ -247,7 +252,10 @@ class Tickets:
     def _read(
         self, request: Request, uri: SipUri, initiator: str, role: str
     ) -> list[DialogSide] | None:
-        """Read one ticket of the dialog that the tag `initiator` began, for a role or for both."""
+        """Read a ticket of the dialog that the tag `initiator` began, for one role or for both.
+
+        None if its signature is wrong, or its flow or address cannot be read.
+        """
         params = uri.params
         for name, value in params:
             if name not in _WAYS or not value:
