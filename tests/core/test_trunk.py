@@ -117,7 +117,7 @@ def test_numbers_are_a_beginning_or_a_whole(numbers: str, number: str, takes: bo
     ],
 )
 def test_the_most_exact_trunk_takes_a_number(username: str, uri: str | None):
-    """In whatever order they are written: a whole number first, then the longest beginning."""
+    """In any order of the setting: a whole number first, then the longest prefix."""
     for text in (
         "0=sip:a,00=sip:me:pw@b,1XX=sip:c,11X=sip:d",
         "11X=sip:d,1XX=sip:c,00=sip:b,0=sip:a",

@@ -28,7 +28,7 @@ def answered(world: World, phone, password: str = "secret", username: str = "") 
 
 
 def test_a_wrong_password_and_an_unknown_user_look_alike(world: World):
-    """§22.4: nobody learns who exists."""
+    """§22.4: the answers do not reveal which users exist."""
     bob = world.phone("bob", registered=False)
     bob.transmits(answered(world, bob, password="wrong"))
     wrong = bob.gets(401)
@@ -164,7 +164,7 @@ def test_strangers_stay_out_where_calls_from_outside_are_off():
 
 
 def test_strangers_are_not_told_who_exists_but_users_are(world: World):
-    """The same 480 for unknown and unregistered; 404 for who has shown who they are."""
+    """The same 480 for unknown and unregistered users; 404 for authenticated callers."""
     world.users.add("carol", "secret")
     stranger = world.phone("stranger", registered=False)
     for name in ("carol", "nobody"):

@@ -42,7 +42,7 @@ def test_a_call_goes_both_ways_along_the_record_route(world: World):
 
 
 def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch):
-    """§21.5.4: 503 with Retry-After, at once; who waits already goes on."""
+    """§21.5.4: 503 with Retry-After, at once; the requests that wait already go on."""
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("INVITE", bob.aor)
     invite = bob.gets("INVITE")
@@ -55,8 +55,8 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method: str):
-    """Who rings every phone from outside, or writes to those that are off, keeps nobody from
-    calling who belongs here.
+    """An external caller that rings every phone, or writes to phones that are off, does not keep
+    local users from calling.
     """
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("thief", registered=False)
@@ -90,7 +90,7 @@ def test_an_external_caller_hangs_up_while_others_ring(world: World, monkeypatch
 
 
 def test_a_fault_of_ours_is_a_500_and_ends_what_it_began(monkeypatch, caplog):
-    """§21.5.1; §16.7, step 10: nobody goes on ringing for a call that has been answered."""
+    """§21.5.1; §16.7, step 10: no phone goes on ringing after the call was answered."""
     world = World(settings={"sip_follow_redirects": True})
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     call = alice.sends("INVITE", desk.aor)

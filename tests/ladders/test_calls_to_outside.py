@@ -1,4 +1,4 @@
-"""Calls to other domains, and what comes back from there (RFC 3261 §16.5, §16.6; RFC 3263)."""
+"""Calls to other domains, and the requests that come back (RFC 3261 §16.5, §16.6; RFC 3263)."""
 
 import pytest
 from ladders.carrying import exchanged
@@ -33,7 +33,7 @@ def carol(world: World) -> Phone:
 def test_a_call_to_another_domain_can_be_ended_by_both_sides(
     world: World, alice, carol, is_behind_nat: bool
 ):
-    """RFC 3263 §4; §16.6, step 4: what comes back finds the phone, and nobody else."""
+    """RFC 3263 §4; §16.6, step 4: requests that come back reach only that phone."""
     if is_behind_nat:
         alice.contact = "<sip:alice@192.168.1.20>"
         alice.registers()

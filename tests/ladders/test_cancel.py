@@ -81,7 +81,7 @@ def test_a_failure_before_the_waiting_cancel_ends_the_call(world: World, status:
 
 
 def test_a_cancelled_call_without_any_response_ends_by_timer_b(world: World):
-    """§9.1, §17.1.1.2: 487 for the caller, who asked for the end."""
+    """§9.1, §17.1.1.2: 487 for the caller, because it cancelled."""
     alice, (bob,), call, _ = calls(world, "bob")
     alice.cancels(call)
     alice.gets(200)
@@ -289,7 +289,7 @@ def test_the_200_has_the_tag_of_the_phone_that_rings(world: World):
 
 
 def test_the_200_has_the_tag_of_what_we_answer_ourselves(world: World):
-    """§9.2, §8.2.6.2: nobody ever answered, so the 487 is ours, as is its tag."""
+    """§9.2, §8.2.6.2: no phone has answered, so the 487 and its tag are ours."""
     alice, _, call, _ = calls(world, "bob")
     alice.cancels(call)
     tag = alice.gets(200).to.tag

@@ -43,7 +43,7 @@ class Asking:
         self.challenges = self.again().fields(self.challenged)
 
     def again(self, *values: str, title: str = "") -> Response:
-        """Ask once more, in a new transaction; what comes back."""
+        """Ask once more, in a new transaction; return the response."""
         self.number += 1
         copy = self.request.copy()
         sent_by = self.request.via.sent_by
@@ -156,7 +156,7 @@ def test_a_success_says_nothing_more_about_the_digest(world: World):
 
 @pytest.mark.parametrize("method", ["ACK", "CANCEL"])
 def test_what_cannot_be_sent_again_is_never_challenged(world: World, method: str):
-    """§22.1: neither an ACK nor a CANCEL, whatever credentials they show."""
+    """§22.1: neither an ACK nor a CANCEL, with any credentials."""
     alice, bob = world.phones("alice", "bob")
     wrong = f'Proxy-Authorization: Digest username="alice", realm="{REALM}", nonce="x", uri="y"'
     for headers in ((), (wrong,)):
@@ -191,10 +191,10 @@ def test_the_uri_of_a_digest_is_one_that_is_served_here(world: World, asked, uri
 
 
 def test_the_digest_uri_may_be_another_spelling(world: World):
-    """§22.4, item 6, with §19.1.4: somebody else's address, written in another way."""
+    """§22.4, item 6, with §19.1.4: an external address in another spelling."""
     alice = Asking(world.phone("alice"), "MESSAGE", "sip:x@Elsewhere.org;a=1;b=2")
     value = answer_to(alice.challenges[0], alice.request, uri="sip:%78@elsewhere.ORG;b=2;a=1")
-    assert alice.again(value).status == 403  # who asks is known; calls to outside are off
+    assert alice.again(value).status == 403  # the caller is authenticated; calls to outside are off
     value = answer_to(alice.challenges[0], alice.request, uri="sip:y@elsewhere.org", count=2)
     assert alice.again(value).status == 400
 

@@ -124,7 +124,7 @@ def test_what_has_failed_is_asked_last_for_a_while(world: World, alice, farm, na
 
 
 def test_an_acknowledgement_goes_where_its_call_is(world: World, alice, farm, names):
-    """§13.2.2.4: to whom it is, though by then the dead address would have its turn again."""
+    """§13.2.2.4: it goes to the host in the call, not to the dead address that is first again."""
     names.found.reverse()
     world.dead = {phone.address for phone in farm[1:]}
     call = calls((alice, farm[0]))
@@ -162,7 +162,7 @@ def test_a_way_that_is_none_is_asked_last_for_a_while(world: World, alice, farm,
 
 
 def test_who_has_rung_has_the_call(world: World, alice, farm, names):
-    """§16.6, step 11: timer C ends it; nobody else rings in its stead."""
+    """§16.6, step 11: timer C ends it; no other phone rings instead."""
     alice.sends("INVITE", farm[0].aor)
     farm[0].answers(farm[0].gets("INVITE"), 180)
     world.passes(181 + 33, step=1)
@@ -203,7 +203,7 @@ def test_a_fork_tries_the_addresses_of_each_target_by_themselves(world: World, a
 
 
 def test_a_slow_name_leads_to_its_second_address_too(world: World, alice, farm, names):
-    """And delays nobody but its own branch."""
+    """It delays only its own branch."""
     names.may_go_on.clear()
     world.dead = {farm[0].address}
     alice.sends("INVITE", farm[0].aor)
@@ -243,7 +243,7 @@ def test_a_large_request_goes_by_a_connection_where_one_is_known(world: World, a
 
 
 def test_it_goes_by_a_datagram_where_that_fails(world: World, alice, farm, names):
-    """§18.1.1: nobody takes the connection."""
+    """§18.1.1: no host accepts the connection."""
     names.found.append(Hop("TCP", farm[0].address))
     invite = calls((alice, farm[0]), body=large()).received
     assert invite.via.transport == "UDP"
@@ -304,7 +304,7 @@ def test_a_connection_is_reused_and_reopened_after_a_break(world: World, alice, 
 def test_who_has_rung_has_the_call_though_its_connection_breaks(
     world: World, alice, farm, names, status
 ):
-    """RFC 3263 §4.3: it may ring there still; who has not been heard is passed over."""
+    """RFC 3263 §4.3: a host with a response may still ring; only silent hosts are skipped."""
     names.found = [connected(world, farm[0]), Hop("UDP", farm[1].address)]
     alice.sends("INVITE", farm[0].aor)
     received = farm[0].gets("INVITE")

@@ -37,7 +37,7 @@ def octets(
 
 @pytest.fixture
 def hears(world: World):
-    """Has a stranger send octets; gives what comes back, as octets."""
+    """Send octets of an external caller; return the response as octets."""
     world.phone("bob")
     stranger = world.phone("stranger", registered=False, host=STRANGER)
 

@@ -204,7 +204,7 @@ ODD_FIELDS = (
 
 @pytest.mark.parametrize("field", ODD_FIELDS)
 def test_unknown_fields_pass_a_whole_call_untouched(field):
-    """RFC 3261 §16.3 step 1, §16.6 step 1: whatever it is, in either direction."""
+    """RFC 3261 §16.3 step 1, §16.6 step 1: for any field, in either direction."""
     fields = [*FIELDS[:6], *FIELDS[7:], field]
     if not field.startswith("Contact"):
         fields.append(FIELDS[6])
@@ -253,7 +253,7 @@ def test_an_odd_address_passes_and_comes_back_as_it_was(name, address):
     """RFC 3261 §20.10, §20.20, §20.39, §8.2.6.2."""
     if name == "To":
         address = re.sub(r"\s*;\s*tag\s*=\s*1\b|;tag=-[^;]*", "", address, flags=re.IGNORECASE)
-    elif name == "From":  # who calls from a number is taken for a local user
+    elif name == "From":  # a caller with a number counts as a local user
         address = address.replace("tel:", "x-tel:")
     fields = [field for field in FIELDS if not field.startswith(name)]
     line = f"{name}: {address}"

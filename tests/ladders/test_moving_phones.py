@@ -32,7 +32,7 @@ def restarts(request: pytest.FixtureRequest) -> bool:
 
 
 def is_behind_nat(phone: Phone) -> bool:
-    """Only the flow leads to such a phone, whatever its Contact says."""
+    """Only the flow leads to such a phone, not its Contact."""
     return "192.168" in phone.contact
 
 
@@ -372,7 +372,7 @@ def test_a_caller_without_routes_reaches_a_phone_that_moves(world: World, way: s
 
 
 def test_a_stranger_without_routes_hangs_up_too(world: World):
-    """The same for a caller from outside; nobody else's ACK passes."""
+    """The same for an external caller; an ACK of any other host is dropped."""
     bob, stranger = world.phone("bob"), world.phone("x", registered=False)
     stranger.aor = STRANGER
     invite = stranger.sends("INVITE", bob.aor)

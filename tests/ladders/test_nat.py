@@ -149,7 +149,7 @@ def test_a_phone_behind_nat_is_kept_in_reach_and_no_other(world: World):
 
 
 def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
-    """What the NAT has given to somebody else gets nothing of ours."""
+    """A port that the NAT has given to another host gets no requests."""
     bob = behind(world, "bob", 33_333)
     moves(world, bob, 44_444)
     bob.registers()

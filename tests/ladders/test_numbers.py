@@ -66,7 +66,7 @@ def test_a_number_of_another_context_is_no_user_here(world: World, uri: str):
 
 @pytest.mark.parametrize("host", ["elsewhere.org", "example.com.elsewhere.org"])
 def test_a_number_of_another_domain_is_that_domains(world: World, host: str):
-    """§19.1.6: user=phone says what the user part is, and nothing about whose it is."""
+    """§19.1.6: user=phone only says that the user part is a number."""
     alice, desk = world.phones("alice", NUMBER)
     alice.sends("INVITE", f"sip:{NUMBER}@{host};user=phone")
     alice.gets(403)
@@ -75,7 +75,7 @@ def test_a_number_of_another_domain_is_that_domains(world: World, host: str):
 
 @pytest.mark.parametrize("uri", SPELLINGS)
 def test_a_caller_is_the_user_of_its_number(world: World, uri: str):
-    """The password is that of the account, whose name the digest has."""
+    """The digest has the name and the password of the account."""
     desk, bob = world.phones(NUMBER, "bob")
     bob.aor = f"sip:bob@{REALM}"
     desk.sends("INVITE", bob.aor, from_uri=uri)
@@ -111,7 +111,7 @@ def test_a_dialog_with_a_number_follows_its_phone(world: World, uri: str):
     alice, desk = world.phones("alice", NUMBER)
     instance = ';+sip.instance="<urn:uuid:1>"'
     desk.registers(expires=0)
-    desk.contact = f"<sip:0x12ab@{desk.address[0]}:5060>"  # which names nobody
+    desk.contact = f"<sip:0x12ab@{desk.address[0]}:5060>"  # which names no user
     desk.registers(desk.contact + instance)
     invite = alice.sends("INVITE", uri)
     ok = desk.answers(desk.gets("INVITE"), 200)
@@ -215,7 +215,7 @@ def test_a_number_of_another_context_leaves_by_no_trunk():
     assert gateway.gets("INVITE").uri_text == "sip:7042%23@203.0.113.9"
 
 
-# Strangers who call by a number
+# External callers with a number
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
 
 @pytest.mark.parametrize("calls_from_outside", [True, False])
 def test_strangers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
-    """Asked is who would ring somebody else in the name of a user, and nobody else."""
+    """Only a caller that would ring another user in a local user's name is challenged."""
     world = World(settings={"sip_calls_from_outside": calls_from_outside})
     bob, _, stranger = world.phone("bob"), world.phone("7042"), world.phone("x", registered=False)
     world.users.add("carol", "secret")

@@ -36,7 +36,7 @@ def asks(phone: Phone, method: str, uri: str, *headers: str, **more) -> Response
 def test_a_known_method_that_the_server_does_not_serve_is_405(
     world: World, stranger: Phone, method: str, uri: str
 ):
-    """§8.2.1, §21.4.6: with what it does serve; nobody without a name is looked for."""
+    """§8.2.1, §21.4.6: with the methods it accepts; no user without a name is looked up."""
     answer = asks(stranger, method, uri)
     assert (answer.status, answer.fields("allow")) == (405, [ALLOWED])
     assert answer.to.tag
@@ -57,7 +57,7 @@ def test_a_method_that_nobody_knows_is_501(stranger: Phone, method: str, uri: st
 def test_nobody_is_asked_for_a_password_to_be_told_so(
     world: World, stranger: Phone, method: str, status: int
 ):
-    """§8.2.1: whoever asks, with our Route before it, within a dialog or outside of one."""
+    """§8.2.1: for any sender, with our Route before it, within a dialog or outside of one."""
     for more in (
         {"from_uri": f"sip:alice@{REALM}"},
         {"headers": ("Route: <sip:192.0.2.1;lr>",)},
@@ -111,7 +111,7 @@ def test_options_to_the_server_says_what_it_serves(stranger: Phone, uri: str, ho
 
 
 def test_options_to_a_user_is_for_its_phone(world: World, stranger: Phone):
-    """§11.2: with 200 from there, and 480 for whoever has none."""
+    """§11.2: with 200 from there, and 480 for a user without a phone."""
     bob = world.phone("bob")
     request = stranger.request("OPTIONS", bob.aor, from_uri=STRANGER)
     stranger.transmits(request)
@@ -242,7 +242,7 @@ def test_other_requests_to_ones_own_address_reach_other_phones(world: World, met
 
 
 def test_within_a_dialog_a_subscription_goes_on(world: World):
-    """RFC 6665 §4.1.2.2: a refresh is none of ours, whoever has the same name."""
+    """RFC 6665 §4.1.2.2: a refresh is not for this server, even if a user has the same name."""
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("SUBSCRIBE", bob.aor, headers=("Event: presence",))
     bob.answers(bob.gets("SUBSCRIBE"), 200)

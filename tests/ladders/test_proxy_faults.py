@@ -124,7 +124,7 @@ def test_an_error_of_the_network_beside_a_failure_and_a_cancel(
 def test_a_fault_in_the_midst_of_a_fork_leaves_nobody_ringing(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str
 ):
-    """§16.7, step 10: whatever final response goes upstream, pending branches are cancelled."""
+    """§16.7, step 10: after any final response upstream, pending branches are cancelled."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
     resolver = world.server.proxy.forwarder.resolver
@@ -195,7 +195,7 @@ def test_what_no_datagram_holds_is_told_so(world: World, monkeypatch, method: st
 
 
 def test_where_it_reaches_one_phone_that_one_decides(world: World, monkeypatch):
-    """§16.7, step 6: what somebody has answered says more."""
+    """§16.7, step 6: a received response says more."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
     too_large(world, monkeypatch, desk)
@@ -262,7 +262,7 @@ def test_a_strict_router_behind_a_flow_gets_what_it_wants(world: World, method: 
 
 @pytest.mark.parametrize("contact", ["<nonsense", "<sip:", "", '"', "<sip:a@b>, <sip:c@d>"])
 def test_an_unreadable_contact_of_the_caller_is_passed_on(world: World, contact: str):
-    """§16.3, step 1: it SHOULD be ignored; who wrote it is reached along its flow."""
+    """§16.3, step 1: it SHOULD be ignored; its sender is reached along its flow."""
     alice, bob = world.phones("alice", "bob")
     alice.contact = contact
     alice.sends("INVITE", bob.aor)

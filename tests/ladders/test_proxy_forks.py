@@ -1,4 +1,4 @@
-"""One call to three phones, and whatever they do (RFC 3261 §16.7, §16.10)."""
+"""One call to three phones, in all orders of responses (RFC 3261 §16.7, §16.10)."""
 
 import os
 
@@ -72,7 +72,7 @@ class Script:
         self.world, self.caller, self.call, self.phones = caller.world, caller, call, phones
         self.asked_at: dict[int, float] = {}
         self.invites: dict[int, Request] = {}
-        self.left_ringing: set[int] = set()  # who has said something, but nothing final
+        self.left_ringing: set[int] = set()  # phones with only a provisional response
         self.ended: set[int] = set()
         self.cancelled: set[int] = set()
         self.trying = self.successes = 0

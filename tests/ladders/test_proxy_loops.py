@@ -170,7 +170,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
 
 
 def test_what_a_redirection_leads_to_is_told_from_a_loop():
-    """RFC 3261 §16.5: a user who is named by a 3xx is looked up here, not asked for again."""
+    """RFC 3261 §16.5: a local user in a 3xx is looked up here, without another request."""
     world = World(settings={"sip_follow_redirects": True})
     proxy = outside(world, "carol")
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)

@@ -25,7 +25,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 
 def calls(world: World, callee: str = "bob", *headers: str) -> tuple[Phone, Request]:
-    """A stranger who calls a user."""
+    """An external caller of a user."""
     caller = world.phone("caller", registered=False)
     return caller, caller.sends(
         "INVITE", f"sip:{callee}@{REALM}", from_uri=STRANGER, headers=headers
@@ -62,7 +62,7 @@ def in_one_turn(world: World, *steps) -> None:
 
 @pytest.mark.parametrize("status", [300, 301, 302])
 def test_a_call_goes_on_where_a_redirection_leads(world: World, status: int):
-    """§16.7, step 4: the caller hears nothing of it, and the dialog begins with who answers."""
+    """§16.7, step 4: the caller does not see the 3xx; the dialog is with the phone that answers."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     call = alice.sends("INVITE", bob.aor)
     redirects(bob, at("carol"), status=status)
@@ -147,7 +147,7 @@ def test_the_phones_of_a_group_are_redirected_each_for_itself(world: World):
 
 
 def test_whom_two_redirections_name_rings_once(world: World):
-    """§16.5: who is in the target set already is not added; what named him goes to the caller."""
+    """§16.5: a known target is not added; the Contact that named it goes to the caller."""
     desk, mobile, carol = world.phones("bob", "bob", "carol")
     caller, _ = calls(world)
     redirects(desk, at("carol"))
@@ -181,7 +181,7 @@ def test_the_preference_of_the_new_addresses_is_kept(world: World):
 
 @pytest.mark.parametrize("q", ["1", "0.7", "0.001", "0", "0.0"])
 def test_a_single_new_address_is_tried_whatever_its_q(world: World, q: str):
-    """§20.10: it orders, and excludes nobody."""
+    """§20.10: q orders the targets, and excludes none."""
     bob, carol = world.phones("bob", "carol")
     calls(world)
     redirects(bob, at("carol", f";q={q}"))
@@ -189,7 +189,7 @@ def test_a_single_new_address_is_tried_whatever_its_q(world: World, q: str):
 
 
 def test_the_new_addresses_come_before_less_preferred_phones(world: World):
-    """§16.6: the group whose phone was redirected is not over before they are."""
+    """§16.6: a group with a redirected phone ends only when the new targets have ended."""
     desk, mobile = world.phone("bob", registered=False), world.phone("bob", registered=False)
     desk.registers(f"{desk.contact};q=0.9")
     mobile.registers(f"{mobile.contact};q=0.8")
@@ -215,7 +215,7 @@ def test_the_phones_of_a_new_address_ring_together(world: World):
 
 
 def test_a_redirection_is_followed_while_another_phone_rings(world: World):
-    """§16.7, step 4: at once; who answers first silences the others."""
+    """§16.7, step 4: at once; the first answer cancels the others."""
     desk, mobile, carol = world.phones("bob", "bob", "carol")
     caller, _ = calls(world)
     ringing = mobile.gets("INVITE")
@@ -310,7 +310,7 @@ def test_contacts_left_in_a_3xx_are_not_needed_after_a_2xx(world: World):
     ],
 )
 def test_a_redirection_that_names_nobody_here_goes_back_as_it_is(world: World, contacts):
-    """§16.7, §26.2.2: to others, to oneself, to who isn't there, or by a way that is no way here.
+    """§16.7, §26.2.2: external, the user itself, unknown, unregistered, or another transport.
 
     A SIPS address must not be reached without TLS; a maddr asks for another place.
     """
@@ -325,7 +325,7 @@ def test_a_redirection_that_names_nobody_here_goes_back_as_it_is(world: World, c
 
 @pytest.mark.parametrize("status", [304, 305, 380, 399])
 def test_redirections_of_other_kinds_are_for_the_caller(world: World, status: int):
-    """§21.3.4, §21.3.5: 305 names a proxy, 380 another service, the rest nobody knows what."""
+    """§21.3.4, §21.3.5: 305 names a proxy, 380 another service, other codes are unknown."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
     redirects(bob, at("carol"), status=status)
@@ -427,7 +427,7 @@ def test_a_redirection_rings_no_phone_once_the_call_is_decided(
 
 
 def test_a_cancel_reaches_who_rings_by_a_redirection(world: World):
-    """§16.10: each pending branch, whoever named it; who waits for his turn is not rung."""
+    """§16.10: each pending branch, of any origin; a waiting target is not tried."""
     bob, carol, dave = world.phones("bob", "carol", "dave")
     caller, call = calls(world)
     redirects(bob, at("carol"), at("dave", ";q=0.1"))
@@ -467,7 +467,7 @@ def test_unless_it_is_wanted_no_redirection_is_followed():
 
 
 def test_many_new_addresses_are_followed_up_to_the_bound(world: World):
-    """RFC 5393 §5: sixty users of one request; whoever is left stays for the caller."""
+    """RFC 5393 §5: sixty users of one request; the remaining Contacts stay for the caller."""
     bob = world.phone("bob")
     names = [f"u{number}" for number in range(70)]
     others = [world.phone(name, host=f"198.18.0.{n}") for n, name in enumerate(names, 1)]

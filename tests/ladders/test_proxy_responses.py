@@ -18,7 +18,7 @@ def heard(phone: Phone) -> list[int | str]:
 
 
 def calls(world: World, phones: int, method: str = "INVITE") -> tuple[Phone, list[Phone], Request]:
-    """A stranger asks for Bob, who has so many phones: he, they, his request."""
+    """An external caller calls Bob: return the caller, that many phones, and the request."""
     caller = world.phone("caller", registered=False, host="203.0.113.20")
     bobs = world.phones(*["bob"] * phones)
     return caller, bobs, caller.sends(method, bobs[0].aor, from_uri=STRANGER)
@@ -262,7 +262,7 @@ def test_in_whatever_order_they_come_the_best_goes_back(
 
 
 def test_a_phones_answer_beats_silence_and_dead_phones(world: World):
-    """§16.7, step 6; §16.9: 503 and 408 in their stead say less than what somebody sent."""
+    """§16.7, step 6; §16.9: 503 and 408 for silent phones say less than a received response."""
     caller = world.phone("caller", registered=False)
     dead, silent, busy = world.phones("bob", "bob", "bob")
     world.dead.add(dead.address)
@@ -336,11 +336,11 @@ def test_challenges_of_branches_tried_in_turn_are_gathered_too(world: World):
     assert response.fields("www-authenticate") == ["Digest realm=two"]
 
 
-# Step 10, and what comes when the handler has ended
+# Step 10, and responses after the handler has ended
 
 
 def test_whoever_has_only_said_100_is_cancelled_too(world: World):
-    """§16.7, step 10: pending is who has sent any provisional response."""
+    """§16.7, step 10: a branch with a provisional response is pending."""
     caller, (trying, silent, busy, winner), _ = calls(world, 4)
     invites = [phone.gets("INVITE") for phone in (trying, silent, busy, winner)]
     trying.answers(invites[0], 100)

@@ -74,7 +74,7 @@ def test_merged_requests_are_for_the_phones_to_judge(world: World, method: str):
 )
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "FLY"])
 def test_a_scheme_that_is_not_served_is_told_so(world: World, uri: str, method: str):
-    """§16.3, step 2: whoever asks, before any password is."""
+    """§16.3, step 2: for any sender, before any challenge."""
     stranger = world.phone("stranger", registered=False)
     for from_uri in (STRANGER, stranger.aor):
         stranger.sends(method, uri, from_uri=from_uri, answers_challenge=False)

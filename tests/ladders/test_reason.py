@@ -83,7 +83,7 @@ def test_who_loses_a_fork_hears_that_somebody_else_has_answered(world: World, ri
 
 
 def test_a_cancel_without_a_reason_gives_none(world: World):
-    """RFC 3326: nobody answered, so the phone shows a missed call."""
+    """RFC 3326: the call was not answered, so the phone shows a missed call."""
     alice, (bob,), call, (invite,) = calls(world, "bob")
     bob.answers(invite, 180)
     alice.cancels(call)

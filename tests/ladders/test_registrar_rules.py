@@ -18,7 +18,7 @@ def bound(response: Response) -> dict[str, str]:
 
 
 def asks(phone: Phone, uri: str, to: str, *headers: str, **more) -> Response:
-    """A REGISTER with whatever is in it; a challenge to it is answered."""
+    """Send a REGISTER with these fields; answer a challenge to it."""
     request = phone.request("REGISTER", uri, to=f"<{to}>", headers=headers, **more)
     phone.transmits(request)
     answer = phone.takes()
@@ -72,7 +72,7 @@ def test_what_is_required_is_looked_at_before_who_asks(world: World):
 
 
 def test_who_asks_is_looked_at_before_what_for(world: World):
-    """§10.3, steps 3 to 5: a stranger learns nothing of who may be registered where."""
+    """§10.3, steps 3 to 5: an unauthenticated sender does not learn which users exist."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
     for to, status in ((f"sip:alice@{REALM}", 403), ("sip:bob@nowhere.org", 404)):
@@ -353,7 +353,7 @@ def test_a_repeat_is_answered_and_not_served_again(world: World):
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):
-    """RFC 3327 §5.3: so it learns that somebody has put himself on the way."""
+    """RFC 3327 §5.3: so the phone learns that a proxy is on the path."""
     bob = world.phone("bob", registered=False)
     for headers in ((), ("Supported: gruu, outbound",), ("Require: path",)):
         answer = asks(

@@ -271,7 +271,7 @@ def test_refreshing_leaves_no_trail(world: World):
 
 
 def test_credentials_reach_no_log(world: World, caplog: pytest.LogCaptureFixture):
-    """Neither a password sent in clear, nor a nonce, whatever is wrong with them."""
+    """Neither a password sent in clear, nor a nonce, with any error in them."""
     caplog.set_level("DEBUG")
     bob = world.phone("bob", registered=False)
     for value in (

@@ -31,7 +31,7 @@ def udp(world: World, *, host: str = "192.0.2.50", port: int = 5060) -> Phone:
 
 
 def own_port(world: World, name: str = "bob", *, host: str = "192.0.2.50") -> TcpPhone:
-    """A phone whose Contact is the port that it has connected from, where it takes no other."""
+    """A phone with the source port of its connection in its Contact, where it does not listen."""
     phone = world.phone(name, registered=False, transport="TCP", host=host)
     phone.sent_by = f"{phone.address[0]}:{phone.address[1]}"
     phone.contact = f"<sip:{name}@{phone.sent_by};transport=tcp>"
@@ -140,7 +140,7 @@ def test_at_the_limit_another_device_may_come_again_later(
 
 
 def test_what_makes_way_is_a_line_in_the_log(world: World, caplog: pytest.LogCaptureFixture):
-    """One a second at most, whatever a phone does."""
+    """One a second at most, for any phone."""
     caplog.set_level(logging.INFO, "sip.core.registrar.location")
     for number in range(MAX_CONTACTS + 3):
         starts(udp(world, port=20_000 + number))
@@ -227,7 +227,7 @@ def test_a_phone_that_names_its_instance_no_more_keeps_its_call(world: World, is
 def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
     """RFC 5626 §5.3: the port that a phone has connected from takes no other; before any call.
 
-    Its address stays that of the user for its lease, who is asked there whatever others do.
+    Until the registration expires, the user is challenged there, even if others fail.
     """
     alice, phone = world.phone("alice"), own_port(world)
     phone.registers()
@@ -243,7 +243,7 @@ def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
 
 
 def test_a_connection_that_is_found_closed_is_the_same(world: World):
-    """The system has not told yet: the phone is called along it, and nobody is there."""
+    """The system has not reported the close yet: the call along the connection fails."""
     alice, phone = world.phone("alice"), own_port(world)
     phone.registers()
     world.streams.phones.clear()

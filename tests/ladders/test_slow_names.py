@@ -1,4 +1,4 @@
-"""A contact whose name takes long to resolve, and what comes meanwhile (RFC 3261 §16.6, §16.10)."""
+"""A contact with a slow DNS name, and the events meanwhile (RFC 3261 §16.6, §16.10)."""
 
 import pytest
 from world import Phone, World
@@ -10,7 +10,7 @@ FAR, NAME = "198.51.100.9", "phones.elsewhere.org"
 
 
 class Names:
-    """Names that nobody resolves before a test has it so."""
+    """Names that are resolved only when a test says so."""
 
     def __init__(self, world: World) -> None:
         self.zone = world.zone
@@ -43,7 +43,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 
 def far_phone(world: World, *, is_behind_edge: bool = False) -> Phone:
-    """A phone of Bob's whose Contact has a name for its host, or the proxy before it has."""
+    """A phone of Bob with a host name in its Contact, or in the Path of its proxy."""
     phone = world.phone("bob", registered=False, host=FAR)
     if is_behind_edge:
         phone.registers(headers=("Supported: path", f"Path: <sip:{NAME};lr>"))
@@ -53,7 +53,7 @@ def far_phone(world: World, *, is_behind_edge: bool = False) -> Phone:
 
 
 def rings_beside(world: World) -> tuple[Phone, Request, Phone, Request, Phone]:
-    """A call to a phone that rings, and to one whose name is being resolved."""
+    """A call to a phone that rings, and to one with a name that is being resolved."""
     desk = world.phone("bob")
     far = far_phone(world)
     caller = world.phone("caller", registered=False)

@@ -1,4 +1,4 @@
-"""What comes before the phones of before are all known, and what comes when the server ends."""
+"""Requests while the bindings are loaded, and requests while the server drains."""
 
 from ladders.carrying import talks
 from world import REALM, World
@@ -22,7 +22,7 @@ def test_while_phones_load_only_the_server_itself_answers(world: World):
 
 
 def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatch):
-    """Each that waits holds memory, and nobody has shown yet who he is."""
+    """Each waiting request uses memory, and no sender has authenticated yet."""
     monkeypatch.setattr("sip.server.MAX_WAITING", 1)
     monkeypatch.setattr("sip.server.PLACES_KEPT", 0)
     alice, server = world.phone("alice"), world.server
@@ -37,7 +37,7 @@ def test_while_phones_are_loaded_no_more_wait_than_ever(world: World, monkeypatc
 
 
 def test_a_draining_server_leaves_a_datagram_unanswered(world: World):
-    """§21.5.4 lets it drop the request; the phone repeats it to whoever is started next."""
+    """§21.5.4 allows to drop the request; the phone repeats it to the next server."""
     alice = world.phone("alice")
     world.server.layer.on_request = world.server._turn_away
 
@@ -51,7 +51,7 @@ def test_a_draining_server_leaves_a_datagram_unanswered(world: World):
 
 
 def test_a_draining_server_refuses_on_tcp_but_lets_calls_end(world: World):
-    """Nobody repeats a request there, and who hangs up would do so in vain."""
+    """On TCP a request is not repeated, and a BYE that is refused would leave the call open."""
     alice, bob = world.phone("alice", transport="TCP"), world.phone("bob")
     call = talks((alice, bob))
     world.server.layer.on_request = world.server._turn_away

@@ -96,7 +96,7 @@ def test_a_call_leaves_its_place_when_it_ends(world: World, end: str):
             bob.answers(bob.gets("CANCEL"), 200)
             bob.answers(invite, 487)
         case "given up":
-            world.passes(181 + 33, step=1)  # nobody answers the CANCEL either
+            world.passes(181 + 33, step=1)  # the CANCEL is not answered either
         case "broken off":
             bob.hangs_up()
             bob.connects()
@@ -118,7 +118,7 @@ def test_a_repeat_takes_no_second_place(world: World):
 
 
 def test_a_source_that_rings_all_phones_is_told_to_wait(world: World):
-    """§21.5.4: from whichever port.  Others ring whom they like."""
+    """§21.5.4: from any port.  Other sources are not limited."""
     *rung, last = world.phones("alice", "bob", "carol", "dave")
     for number, phone in enumerate(rung):
         rings(stranger(world, "203.0.113.1", port=6000 + number), phone)
@@ -167,7 +167,7 @@ def is_refused(caller: Phone, callee: Phone) -> Request | None:
 
 
 def test_a_forged_call_sends_its_victim_few_failures(world: World):
-    """§17.2.1: each goes there eleven times, since nobody acknowledges it; then there is room."""
+    """§17.2.1: each is sent eleven times, because it is not acknowledged; then a slot is free."""
     bob = world.phone("bob")
     victim = stranger(world, "203.0.113.1")
     for _ in range(3):

@@ -44,7 +44,7 @@ def bound(world: World, name: str) -> list[str]:
 
 
 def test_a_phone_is_called_on_the_connection_it_registered_by(world: World, alice, bob):
-    """RFC 5626 §5.3: and nobody opens another to it."""
+    """RFC 5626 §5.3: and no other connection is opened to it."""
     numbers = set(world.streams.phones)
     call = calls((alice, bob))
     assert call.received.via.transport == "TCP"
@@ -83,7 +83,7 @@ def test_a_closed_connection_is_reopened_at_the_phones_port(world: World, alice,
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 @pytest.mark.parametrize("is_stranger", [False, True])
 def test_who_listens_no_more_is_bound_no_more(world, alice, bob, method: str, is_stranger: bool):
-    """§18.4: a stranger hears what he would of who has never registered."""
+    """§18.4: an external caller gets the same answer as for a user without a phone."""
     if is_stranger:
         alice.aor = "sip:alice@elsewhere.org"
     bob.hangs_up(listens=False)
@@ -127,7 +127,7 @@ def test_a_phone_that_breaks_off_ends_its_call_at_once(world: World, alice, bob,
     if status == 180:
         alice.gets(180, invite)
     assert alice.gets(500, invite).reason == "Next Hop Unreachable"
-    assert bob.hears_nothing()  # nobody has another connection opened in the middle of a call
+    assert bob.hears_nothing()  # no other connection is opened in the middle of a call
 
 
 def test_its_other_phones_ring_on_when_one_breaks_off(world: World, alice, bob):
@@ -305,7 +305,7 @@ def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice,
 
 
 def test_an_answer_to_who_is_gone_harms_nobody(world: World, alice, hidden):
-    """§18.4: there is nobody to tell."""
+    """§18.4: there is no connection to answer on."""
     hidden.sends("INVITE", alice.aor)
     received = alice.gets("INVITE")
     hidden.hangs_up()
@@ -333,7 +333,7 @@ def test_a_big_request_reaches_a_phone_on_a_connection(world: World, alice, bob)
 
 @pytest.mark.parametrize("contact", ["behind a firewall", "its own socket"])
 def test_a_dialog_goes_on_by_the_connection_of_the_next_register(world, alice, contact: str):
-    """RFC 5626 §5.3: a port that nobody gets through to is no better than the new connection."""
+    """RFC 5626 §5.3: an unreachable port is no better than the new connection."""
     carol = world.phone("carol", registered=False, transport="TCP")
     carol.listens_at = None
 
@@ -372,7 +372,7 @@ def test_a_dialog_by_an_edge_proxy_survives_a_restart(world, alice):
 
 
 def test_on_a_connection_nobody_is_without_content_length(world: World, alice, bob):
-    """§16.6 step 9, §18.3, §20.14: requests, answers and ACKs, whatever a datagram lacks."""
+    """§16.6 step 9, §18.3, §20.14: requests, responses and ACKs from datagrams without it."""
 
     def without_length(data: bytes, source) -> None:
         deliver(re.sub(rb"Content-Length: \d+\r\n", b"", data), source)

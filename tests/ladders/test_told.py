@@ -255,7 +255,7 @@ def test_strangers_have_rows_of_their_own(world: World):
 
 
 def test_a_line_names_both_parties_and_no_secret(world: World, caplog):
-    """From whom to whom, on one line whatever a peer writes."""
+    """Caller and callee, on one line for any text of a peer."""
     phone = world.phone("bob", registered=False)
     assert tries(phone, "not-the-password").status == 401
     phone.sends("INVITE", "sip:%0d%0aroot@example.net", from_uri="sip:a%20b@example.net")

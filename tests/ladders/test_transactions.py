@@ -131,7 +131,7 @@ def test_a_response_to_a_transaction_that_is_over_never_leaves(world: World):
 
 
 def test_an_ack_is_never_answered(world: World):
-    """§17.1: whatever is wrong with it, and whoever sends it."""
+    """§17.1: with any error in it, and from any sender."""
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("mallory", registered=False)
     for uri in (bob.aor, "sip:nobody@example.com", "sip:example.com", "sip:x@elsewhere.example"):

@@ -1,4 +1,4 @@
-"""Calls through a gateway that asks who we are, and calls that come from it (RFC 3261 §22.3)."""
+"""Calls through a gateway that challenges us, and calls from it (RFC 3261 §22.3)."""
 
 import hashlib
 import logging
@@ -21,7 +21,7 @@ def asks(gateway: Phone, request: Request, number: int = 1, more: str = "") -> N
 
 
 def is_right(request: Request, number: int = 1) -> bool:
-    """Tell whether a request shows what the office and the carrier have agreed on."""
+    """Return True if a request has the right credentials of the trunk."""
     (field,) = request.fields("proxy-authorization")
     said = parse_credentials(field).params
     ha1 = md5("office:carrier:pass word")
@@ -121,7 +121,9 @@ def test_requests_within_the_call_are_answered_for_too(world: World, alice, gate
     for number, method in enumerate(("INVITE", "BYE"), 2):
         world.start_server()
         sent = alice.sends_within(method, here, body=SDP if method == "INVITE" else b"")
-        assert gateway.hears_nothing()  # before it hears who we are, we hear who alice is
+        assert (
+            gateway.hears_nothing()
+        )  # alice is authenticated before the gateway gets our credentials
         sent = alice.with_credentials(sent, alice.gets(407))
         alice.transmits(sent)
         asks(gateway, gateway.gets(method), number)
@@ -183,7 +185,7 @@ def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
 
 
 def test_a_stranger_reaches_no_gateway(world: World, gateway):
-    """Nothing leaves without a user of ours, whatever a stranger says."""
+    """No call leaves without a local user, with any From of an external caller."""
     for from_uri in (f"sip:alice@{REALM}", "sip:x@elsewhere.org", f"sip:0891@{GATEWAY}"):
         stranger = world.phone("stranger", registered=False)
         stranger.sends("INVITE", f"sip:0891234@{REALM}", answers_challenge=False, from_uri=from_uri)
@@ -192,7 +194,7 @@ def test_a_stranger_reaches_no_gateway(world: World, gateway):
 
 
 def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, alice, gateway):
-    """Without a password, whatever its From says, and though calls from outside are off."""
+    """Without a password, with any From, and though calls from outside are off."""
     gateway.sends("INVITE", alice.aor, answers_challenge=False)
     received = alice.gets("INVITE")
     answer = alice.answers(received, 200)
@@ -334,7 +336,7 @@ def test_a_gateway_that_registers_itself_is_called_there():
 
 
 def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway):
-    """One machine, or one NAT, for both: whoever calls in a user's name shows the password."""
+    """One machine, or one NAT, for both: a call in a user's name needs the password."""
     bob, beside = world.phone("bob"), world.phone("carol", host=GATEWAY, port=44_444)
     beside.sends("INVITE", f"sip:0891234@{REALM}")
     assert gateway.gets("INVITE")
@@ -344,7 +346,7 @@ def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway)
 
 
 def test_another_gateway_address_has_a_nonce_of_its_own():
-    """RFC 3263 §4.3: who is asked next knows nothing of what was answered before."""
+    """RFC 3263 §4.3: the next host does not know the nonce of the one before."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:office:pass%20word@gw.example.net")})
     world.zone.records["gw.example.net", "A"] = [GATEWAY, "203.0.113.10"]
     world.now += 400  # seconds; that there was no such name is forgotten then

@@ -270,7 +270,7 @@ def test_a_notify_may_come_before_the_answer_to_its_subscribe(world: World, pair
 
 
 def test_a_subscribe_that_forks_is_notified_by_each_phone(world: World):
-    """RFC 6665 §4.1.4: one 2xx goes back, but NOTIFYs come from all who have accepted."""
+    """RFC 6665 §4.1.4: one 2xx goes back, but NOTIFYs come from all phones that accepted."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     subscribe = alice.sends("SUBSCRIBE", desk.aor, headers=("Event: presence",))
     at_desk, at_mobile = carried(subscribe, desk), carried(subscribe, mobile)

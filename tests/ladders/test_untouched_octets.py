@@ -1,4 +1,4 @@
-"""Methods, fields and bodies that nobody has heard of pass as they are, octet for octet."""
+"""Unknown methods, fields and bodies are forwarded unchanged, octet for octet."""
 
 import pytest
 from ladders.carrying import PLACES, answered, calls, carried, exchanged, next_in, placed, talks

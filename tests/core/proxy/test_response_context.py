@@ -24,7 +24,7 @@ def context(*branches: str) -> ResponseContext[str]:
 
 
 def best_of(*answers: int | None) -> int:
-    """The status chosen; a negative one was nobody's answer but silence or a dead way."""
+    """Return the status chosen; negative if it stands for silence or an unreachable hop."""
     forked = context(*map(str, range(len(answers))))
     for branch, status in enumerate(answers):
         response = answer(status) if status > 0 else None

@@ -68,7 +68,7 @@ def test_a_ticket_opens_its_dialog_to_either_side(side: DialogSide):
 
 
 def test_a_ticket_for_both_sides_tells_them_apart():
-    """The caller is the side whose tag the ticket is signed over."""
+    """The ticket is signed over the tag of the caller."""
     value = TICKETS.issue("192.0.2.1:5060", "UDP", "call", "a", CALLER, CALLEE)
     routes = [parse_name_addr(value).sip_uri]
     for tags, ahead, back in ((("a", "b"), CALLEE, CALLER), (("b", "a"), CALLER, CALLEE)):
@@ -145,7 +145,7 @@ def test_our_last_route_stands_for_the_side_that_is_asked():
 
 
 def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
-    """The ticket is signed over it: else a phone behind NAT could be sent on to anybody."""
+    """The ticket is signed over it: else a phone behind NAT could be made to send to any host."""
     elsewhere = {"f": "UDP/192.0.2.1:5060/203.0.113.9:5060", "h": "203.0.113.9:5060", "u": "99"}
     for side in (ALONG, BOUND, FREE, CALLER):
         for name, value in elsewhere.items():
@@ -159,7 +159,7 @@ def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
 
 
 def test_a_flow_bound_to_a_registration_keeps_that_mark():
-    """Else who knows the ticket could take that condition off."""
+    """Else a sender with the ticket could remove that condition."""
     flow_text = str(FLOW)
     for side, other in ((BOUND, "f"), (ALONG, "b")):
         bare = parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri

@@ -99,7 +99,7 @@ def test_whose_domain_a_uri_is_in(uri: str, realm: str | None):
     ],
 )
 def test_a_sender_borrows_a_name_of_ours_by_no_port(uri: str, realm: str | None):
-    """Else From would show a local user, and nobody had asked for the password."""
+    """Else From would show a local user who was not challenged."""
     assert DOMAINS.claimed_realm(parse_uri(uri)) == realm
 
 
@@ -196,7 +196,7 @@ def test_leading_routes_of_ours_are_taken_off_and_no_others(fields, taken: int, 
     ],
 )
 def test_a_route_of_others_travels_on_as_it_came(foreign: str):
-    """Quoted again wrongly, its parameters would become a Route of somebody's choosing."""
+    """Wrongly quoted, its parameters would become a Route that a peer has chosen."""
     message = request("sip:b@h", f"Route: <sip:192.0.2.1;lr>, {foreign}")
     pop_own_routes(message, DOMAINS)
     assert message.values("route") == [foreign]
