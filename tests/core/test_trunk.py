@@ -182,7 +182,7 @@ def test_the_first_challenge_that_can_be_answered_is():
     ]
 
 
-# Whose addresses
+# Addresses of gateways
 
 
 def test_a_gateway_is_known_by_address_a_flow_by_port_too():

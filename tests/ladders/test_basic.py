@@ -54,7 +54,7 @@ def test_more_than_can_wait_is_told_when_to_come_again(world: World, monkeypatch
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_the_last_places_are_not_for_strangers(world: World, monkeypatch, method: str):
+def test_the_reserved_handlers_are_not_for_external_callers(world: World, monkeypatch, method: str):
     """An external caller that rings every phone, or writes to phones that are off, does not keep
     local users from calling.
     """

@@ -136,7 +136,7 @@ def test_a_contact_elsewhere_with_a_truthful_via_is_used(world: World):
     assert bob.hears_nothing()
 
 
-def test_a_stranger_moves_only_along_the_flows_of_the_ticket(world: World):
+def test_an_external_caller_moves_only_along_ticket_flows(world: World):
     """An unauthenticated side cannot point a request anywhere by its Request-URI."""
     bob = world.phone("bob")
     stranger = world.phone("stranger", registered=False)
@@ -241,7 +241,7 @@ def test_a_contact_that_names_us_is_a_forward(world: World):
     assert alice.gets(100) is not None
 
 
-def test_an_unreachable_phone_is_told_to_the_caller(world: World):
+def test_the_caller_learns_of_an_unreachable_phone(world: World):
     """§16.7 step 6, §16.9: 503 stays here."""
     alice, bob = world.phones("alice", "bob")
     world.dead.add(bob.address)
@@ -249,7 +249,7 @@ def test_an_unreachable_phone_is_told_to_the_caller(world: World):
     assert alice.gets(500, call).reason == "Next Hop Unreachable"
 
 
-def test_who_is_disabled_or_removed_is_not_rung(world: World):
+def test_a_disabled_or_removed_user_is_not_called(world: World):
     """The bindings stay until they expire, but lead nowhere."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     world.users.accounts["bob", REALM].enabled = False

@@ -128,7 +128,7 @@ def test_on_a_connection_it_is_bound_as_long_as_that(world: World):
     assert world.server.location.bindings(f"bob@{REALM}") == ()
 
 
-def test_a_name_that_nobody_knows_is_lost_with_its_connection(world: World):
+def test_an_unknown_name_is_lost_with_its_connection(world: World):
     """§18.4: neither its Contact nor its flow leads there: as if it had never registered."""
     alice = world.phone("alice")
     bob = odd_phone(world, "sip:bob@gone.example.net;transport=tcp", transport="TCP")

@@ -47,7 +47,7 @@ def learns(sender: Phone, method: str, dialog: Dialog, receiver: Phone) -> tuple
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_dialog_goes_on_from_what_a_request_within_it_has_told(world: World, pair, method: str):
+def test_a_dialog_follows_the_contact_of_a_request_within_it(world: World, pair, method: str):
     """§12.1.1, §12.1.2: both sides learn the routes that they had; the ways stay the same."""
     call = talks(pair)
     for near, dialog, far in sides(call):
@@ -163,11 +163,11 @@ def test_an_escaped_ticket_is_as_good(world: World, pair, method: str):
         exchanged(far, "INFO", learnt, near)
 
 
-# Who may not gain by it
+# Senders without a right to the dialog
 
 
 def talk(world: World) -> tuple[Phone, Phone, Dialog]:
-    """A stranger's call to Bob."""
+    """A call of an external caller to Bob."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     call = stranger.sends("INVITE", bob.aor, from_uri=STRANGER)
     invite = bob.gets("INVITE")
@@ -180,7 +180,7 @@ def own_values(request: Request) -> list[str]:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "NOTIFY", "UPDATE"])
-def test_who_shows_no_ticket_gets_none(world: World, method: str):
+def test_a_request_without_a_ticket_gets_none(world: World, method: str):
     """§16.3: it is a request outside a dialog, with any tags."""
     stranger, bob, here = talk(world)
     here.routes = ["<sip:192.0.2.1;lr>"]
@@ -200,7 +200,7 @@ def test_who_shows_no_ticket_gets_none(world: World, method: str):
 def test_what_a_phone_adds_to_our_route_is_not_recorded(world: World, more: str, at: int):
     """§16.6, step 4: what we put there leads to us, and is not signed as a whole.
 
-    Whoever learns the dialog from it would send its requests, and its passwords, elsewhere.
+    A phone that learns the dialog from it would send requests and passwords to another host.
     """
     stranger, bob, here = talk(world)
     here.routes[at] = here.routes[at].replace(">", f"{more}>")

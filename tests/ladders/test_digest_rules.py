@@ -1,4 +1,4 @@
-"""Credentials as strangers and odd phones write them (RFC 3261 §22, RFC 7616, RFC 8760)."""
+"""Unusual and hostile credentials (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
 import hashlib
 

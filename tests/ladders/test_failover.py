@@ -161,7 +161,7 @@ def test_a_way_that_is_none_is_asked_last_for_a_while(world: World, alice, farm,
     assert world.server.proxy.forwarder.next_hops(uri) == [*names.found[1:], names.found[0]]
 
 
-def test_who_has_rung_has_the_call(world: World, alice, farm, names):
+def test_a_host_that_has_rung_keeps_the_call(world: World, alice, farm, names):
     """§16.6, step 11: timer C ends it; no other phone rings instead."""
     alice.sends("INVITE", farm[0].aor)
     farm[0].answers(farm[0].gets("INVITE"), 180)
@@ -172,7 +172,7 @@ def test_who_has_rung_has_the_call(world: World, alice, farm, names):
     assert alice.gets(408)
 
 
-def test_a_cancelled_call_tries_nobody_else(world: World, alice, farm, names):
+def test_a_cancelled_call_tries_no_other_host(world: World, alice, farm, names):
     """§16.10."""
     invite = alice.sends("INVITE", farm[0].aor)
     farm[0].gets("INVITE")
@@ -214,7 +214,7 @@ def test_a_slow_name_leads_to_its_second_address_too(world: World, alice, farm, 
     assert alice.gets(200)
 
 
-def test_the_breadth_is_one_whatever_the_number_of_addresses(world: World, alice, farm, names):
+def test_the_breadth_is_one_for_any_number_of_addresses(world: World, alice, farm, names):
     """RFC 5393 §5.3.3: one is tried at a time."""
     world.dead = {farm[0].address}
     alice.sends("INVITE", farm[0].aor, headers=("Max-Breadth: 1",))
@@ -301,7 +301,7 @@ def test_a_connection_is_reused_and_reopened_after_a_break(world: World, alice, 
 
 
 @pytest.mark.parametrize("status", [None, 180])
-def test_who_has_rung_has_the_call_though_its_connection_breaks(
+def test_a_phone_that_rang_keeps_the_call_on_a_broken_connection(
     world: World, alice, farm, names, status
 ):
     """RFC 3263 §4.3: a host with a response may still ring; only silent hosts are skipped."""

@@ -192,7 +192,7 @@ def test_what_is_odd_in_from_or_to_does_not_hide_the_fault(hears, odd, data, sta
     assert answer.startswith(b"SIP/2.0 %d " % status)
 
 
-def test_of_several_faults_the_version_is_told_first(hears):
+def test_of_several_faults_the_version_is_reported_first(hears):
     """RFC 3261 §21.5.6."""
     (answer,) = hears(octets(start="INVITE <> SIP/7.0", To='To: "', Content_Length="l: x"))
     assert answer.startswith(b"SIP/2.0 505 ")
@@ -216,7 +216,7 @@ def test_what_cannot_be_answered_is_dropped_and_counted(world: World, hears, dat
     assert world.server.transports.counts["bad messages"] == 1
 
 
-def test_what_strangers_send_wrong_fills_no_log(world: World, hears, caplog):
+def test_malformed_messages_do_not_fill_the_log(world: World, hears, caplog):
     """At most a short line a second."""
     caplog.set_level(logging.INFO)
     refused = [data for data, _, phrase in MALFORMED.values() if phrase in ("CRLF", "commas")]

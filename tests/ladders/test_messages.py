@@ -49,7 +49,7 @@ def passing(data: bytes) -> list[bytes]:
 
 
 def arrives(data: bytes, world: World | None = None) -> tuple[World, Phone, Phone, bytes]:
-    """Have a stranger call Bob with these octets; what Bob gets."""
+    """Send these octets as an external call to Bob; return what Bob gets."""
     world = world or World()
     bob = world.phone("bob")
     caller = world.phone("caller", registered=False, host=CALLER)
@@ -313,7 +313,7 @@ def test_a_response_in_any_spelling_finds_its_transaction():
         assert answer.partition(b"\r\n")[0].endswith(b" " + phrase)
 
 
-# Whatever the grammar can say
+# All that the grammar allows
 
 TOKENS = st.text("abcXYZ019-.!%*_+`'~", min_size=1, max_size=8)
 LWS = st.sampled_from([" ", "\t", "  ", "\r\n ", " \r\n\t"])
@@ -341,7 +341,7 @@ def parameters(draw: st.DrawFn) -> str:
 
 @st.composite
 def addresses(draw: st.DrawFn) -> str:
-    """name-addr or addr-spec, of strangers."""
+    """name-addr or addr-spec of an external address."""
     user = draw(st.sampled_from(["", "x@", "a;b?c&d=e,f@", "%00%C3%A9:p&w@"]))
     port = draw(st.sampled_from(["", ":1", ":05060", ":65535"]))
     uri = f"{draw(st.sampled_from(['sip', 'SIPS', 'Sip']))}:{user}{draw(HOSTS)}{port}"
@@ -375,7 +375,7 @@ def invites(draw: st.DrawFn) -> bytes:
 
 @SEARCH
 @given(invites())
-def test_whatever_the_grammar_can_say_passes_and_is_answered(data):
+def test_all_that_the_grammar_allows_passes_and_is_answered(data):
     """RFC 3261 §25.1: legal is legal."""
     world, caller, bob, got = arrives(data)
     sent, invite = parse(data), parse(got)

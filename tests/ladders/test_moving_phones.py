@@ -147,7 +147,7 @@ def test_a_pbx_that_records_its_route_stays_in_the_dialog(
 def test_a_later_contact_is_reached_from_then_on(
     world: World, pair, place: str, by: str, method: str, who: str
 ):
-    """§12.2.1.2, §12.2.2; RFC 3311 §5.3: from either side; strangers stay where they were seen."""
+    """§12.2.1.2, §12.2.2; RFC 3311 §5.3: from either side; external callers stay where seen."""
     call = talks(pair)
     phone, dialog, peer, back = call.callee, call.there, call.caller, call.here
     if who == "caller":
@@ -172,7 +172,7 @@ def test_a_later_contact_is_reached_from_then_on(
     assert not world.lost
 
 
-def test_what_was_told_before_is_reached_too(world: World):
+def test_an_address_named_before_is_reached_too(world: World):
     """§12.2.1.2: a re-INVITE that fails leaves the target as it was."""
     call = talks(world.phones("alice", "bob"))
     other = at(world, call.callee, "another host")
@@ -256,7 +256,7 @@ def test_a_phone_that_registers_elsewhere_keeps_its_call(
     caller, callee = pair
     phone = callee if who == "callee" else caller
     if phone.aor.endswith("elsewhere.org"):
-        return  # a stranger registers nowhere here
+        return  # an external caller has no registration here
     same = {"call_id": "one"} if way == "Call-ID" else {}
     instance = ';+sip.instance="<urn:uuid:1>"' if way == "instance" else ""
     phone.registers(phone.contact + instance, **same)
@@ -371,7 +371,7 @@ def test_a_caller_without_routes_reaches_a_phone_that_moves(world: World, way: s
     assert not world.lost
 
 
-def test_a_stranger_without_routes_hangs_up_too(world: World):
+def test_an_external_caller_without_routes_hangs_up_too(world: World):
     """The same for an external caller; an ACK of any other host is dropped."""
     bob, stranger = world.phone("bob"), world.phone("x", registered=False)
     stranger.aor = STRANGER

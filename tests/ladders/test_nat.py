@@ -157,7 +157,7 @@ def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
 
 
 @pytest.mark.parametrize("goes_by", ["its wish", "time", "its account"])
-def test_who_is_bound_no_more_is_left_alone(world: World, goes_by: str):
+def test_a_phone_without_a_binding_gets_no_keep_alive(world: World, goes_by: str):
     bob = behind(world, "bob", 33_333)
     if goes_by == "its wish":
         bob.registers(expires=0)
@@ -179,7 +179,7 @@ def test_it_comes_as_often_as_the_setting_says():
     assert passes(world, 60) == []
 
 
-def test_a_keep_alive_that_cannot_be_sent_harms_nobody(world: World, monkeypatch):
+def test_a_failed_keep_alive_harms_no_other_phone(world: World, monkeypatch):
     """It comes again."""
     bob = behind(world, "bob", 33_333)
     (sock,) = world.server.transports.sockets

@@ -54,7 +54,7 @@ def test_every_spelling_calls_the_one_user(world: World, name: str, uri: str, me
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
 def test_a_number_of_another_context_is_no_user_here(world: World, uri: str):
-    """RFC 3966 §5.1.5, §5.4, §9: 404, and for strangers the 480 of any user that isn't here."""
+    """RFC 3966 §5.1.5, §5.4, §9: 404, and for external callers the 480 of an absent user."""
     alice, desk = world.phones("alice", "7042")
     alice.sends("INVITE", uri)
     alice.gets(404)
@@ -221,7 +221,7 @@ def test_a_number_of_another_context_leaves_by_no_trunk():
 @pytest.mark.parametrize(
     "from_uri", ["tel:+15551234", "tel:+15551234;ext=1", "tel:7042;phone-context=far.example"]
 )
-def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
+def test_an_external_caller_with_a_number_is_accepted(world: World, from_uri: str):
     """Like one from a foreign domain: to a user here, and nowhere else."""
     bob, _ = world.phones("bob", "7042")
     stranger = world.phone("stranger", registered=False)
@@ -235,7 +235,7 @@ def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
 
 
 @pytest.mark.parametrize("calls_from_outside", [True, False])
-def test_strangers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
+def test_external_callers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
     """Only a caller that would ring another user in a local user's name is challenged."""
     world = World(settings={"sip_calls_from_outside": calls_from_outside})
     bob, _, stranger = world.phone("bob"), world.phone("7042"), world.phone("x", registered=False)

@@ -16,7 +16,7 @@ def stranger(world: World) -> Phone:
 
 
 def asks(phone: Phone, method: str, uri: str, *headers: str, **more) -> Response:
-    """A stranger asks; the one answer, a 100 passed over."""
+    """Send a request of an external caller; return the one response, without a 100."""
     more.setdefault("from_uri", STRANGER)
     phone.transmits(phone.request(method, uri, headers=headers, **more))
     answers = [phone.takes() for _ in range(len(phone.inbox))]
@@ -48,13 +48,13 @@ def test_a_known_method_that_the_server_does_not_serve_is_405(
     "method", ["FLY", "invite", "register", "options", "X" * 90, "A.b-C!%*_+`"]
 )
 @pytest.mark.parametrize("uri", OWN[:2])
-def test_a_method_that_nobody_knows_is_501(stranger: Phone, method: str, uri: str):
+def test_an_unknown_method_is_501(stranger: Phone, method: str, uri: str):
     """§8.2.1, §21.5.2: methods have case."""
     assert asks(stranger, method, uri).status == 501
 
 
 @pytest.mark.parametrize(("method", "status"), [("INVITE", 405), ("FLY", 501)])
-def test_nobody_is_asked_for_a_password_to_be_told_so(
+def test_a_method_is_refused_without_a_challenge(
     world: World, stranger: Phone, method: str, status: int
 ):
     """§8.2.1: for any sender, with our Route before it, within a dialog or outside of one."""
@@ -182,7 +182,7 @@ def test_the_body_of_what_goes_on_is_no_matter_of_ours(world: World, stranger: P
 @pytest.mark.parametrize(
     "event", ["Event: reg", "o: message-summary;id=7", "Event: x-nobody.winfo"]
 )
-def test_a_phone_that_asks_about_its_own_address_is_told_489(
+def test_a_phone_that_asks_about_its_own_address_gets_489(
     world: World, method: str, uri: str, event: str
 ):
     """RFC 6665 §4.2.1.1: no event package is served here, and it isn't asked of itself."""
@@ -206,7 +206,7 @@ def test_so_is_one_that_is_not_registered_or_names_no_event(world: World, method
 
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
-def test_it_is_told_so_after_its_password(world: World, method: str):
+def test_a_489_comes_only_after_the_password(world: World, method: str):
     """RFC 6665 §4.2.1.2, §22.1."""
     alice = world.phone("alice")
     alice.sends(method, alice.aor, headers=("Event: reg",), answers_challenge=False)
@@ -215,7 +215,7 @@ def test_it_is_told_so_after_its_password(world: World, method: str):
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 def test_what_others_ask_about_a_user_reaches_his_phone(world: World, stranger: Phone, method: str):
-    """§16.5: of another user, of a stranger, and of a stranger with the same user name."""
+    """§16.5: another user, an external caller, and an external caller with the same user name."""
     alice, bob = world.phones("alice", "bob")
     bob.sends(method, alice.aor, headers=("Event: presence",))
     alice.gets(method)
@@ -266,7 +266,7 @@ def test_within_a_dialog_a_subscription_goes_on(world: World):
         (f"sip:{REALM}", ("Route: <sip:192.0.2.1;lr>", "Route: <sip:203.0.113.9;lr>")),
     ],
 )
-def test_a_register_that_leads_elsewhere_is_passed_to_nobody(
+def test_a_register_for_another_server_is_not_forwarded(
     world: World, stranger: Phone, uri: str, headers: tuple[str, ...]
 ):
     """§10.3, step 1: a request like any other, and calls to outside are off."""

@@ -49,7 +49,7 @@ def ringing(world: World) -> tuple[Phone, Request, list[Phone], list[Request], P
     return caller, call, phones[:2], invites, phones[2]
 
 
-# What comes in one turn, §16.7, §16.10
+# Several events in one turn, §16.7, §16.10
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -121,7 +121,7 @@ def test_an_error_of_the_network_beside_a_failure_and_a_cancel(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_fault_in_the_midst_of_a_fork_leaves_nobody_ringing(
+def test_a_fault_during_a_fork_leaves_no_phone_ringing(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str
 ):
     """§16.7, step 10: after any final response upstream, pending branches are cancelled."""
@@ -226,7 +226,7 @@ def test_a_maddr_that_names_us_is_taken_off_a_target(world: World, method: str, 
     assert not world.lost
 
 
-def test_the_ack_to_who_gave_our_address_goes_to_his_best_phone(world: World):
+def test_an_ack_to_our_address_goes_to_the_best_phone(world: World):
     """§16.11: to one place; §16.12: a target that names us is looked up."""
     alice = world.phone("alice")
     desk, mobile = world.phone("bob", registered=False), world.phone("bob", registered=False)

@@ -52,7 +52,7 @@ def test_all_of_them_are_taken_off(world: World):
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
 @pytest.mark.parametrize("is_local", [True, False])
-def test_whoever_sends_whatever_method(world: World, method: str, is_local: bool):
+def test_asserted_identities_are_removed_for_any_sender(world: World, method: str, is_local: bool):
     """§5: the digest is the identity of a sender, not the header fields beside it."""
     alice, bob = world.phones("alice", "bob")
     more = {} if is_local else {"from_uri": STRANGER}
@@ -60,7 +60,7 @@ def test_whoever_sends_whatever_method(world: World, method: str, is_local: bool
     assert is_silent(bob.gets(method))
 
 
-def test_each_phone_of_a_fork_is_told_nothing(world: World):
+def test_no_phone_of_a_fork_gets_an_asserted_identity(world: World):
     """§5: in every copy."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     alice.sends("INVITE", desk.aor, headers=(ASSERTED,))

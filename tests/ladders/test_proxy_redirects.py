@@ -111,7 +111,7 @@ def test_a_request_of_any_method_is_redirected(world: World, method: str):
         "<tel:555>",
     ],
 )
-def test_whatever_form_the_new_address_takes_its_user_is_rung(world: World, contact: str):
+def test_the_user_of_a_redirection_is_called_in_any_spelling(world: World, contact: str):
     """§16.5, §19.1.1: it is looked up as a Request-URI here would be; nothing else of it counts."""
     bob, other = world.phones("bob", "555")
     calls(world)
@@ -146,7 +146,7 @@ def test_the_phones_of_a_group_are_redirected_each_for_itself(world: World):
     assert statuses(caller) == [180, 200]
 
 
-def test_whom_two_redirections_name_rings_once(world: World):
+def test_a_user_named_by_two_redirections_rings_once(world: World):
     """§16.5: a known target is not added; the Contact that named it goes to the caller."""
     desk, mobile, carol = world.phones("bob", "bob", "carol")
     caller, _ = calls(world)
@@ -180,7 +180,7 @@ def test_the_preference_of_the_new_addresses_is_kept(world: World):
 
 
 @pytest.mark.parametrize("q", ["1", "0.7", "0.001", "0", "0.0"])
-def test_a_single_new_address_is_tried_whatever_its_q(world: World, q: str):
+def test_a_single_new_address_is_tried_with_any_q(world: World, q: str):
     """§20.10: q orders the targets, and excludes none."""
     bob, carol = world.phones("bob", "carol")
     calls(world)
@@ -245,13 +245,13 @@ def test_redirections_share_the_breadth_that_came(world: World):
     assert statuses(caller) == [486]
 
 
-# What comes back in the end
+# The final response
 
 
 @pytest.mark.parametrize(
     ("status", "comes"), [(486, 486), (603, 603), (404, 404), (500, 500), (503, 500), (305, 305)]
 )
-def test_the_failure_of_who_was_named_is_the_answer(world: World, status: int, comes: int):
+def test_the_failure_of_a_redirection_target_is_the_answer(world: World, status: int, comes: int):
     """§16.7, step 4: a redirection that has been followed whole is no answer any more."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -261,7 +261,7 @@ def test_the_failure_of_who_was_named_is_the_answer(world: World, status: int, c
     world.passes(33, step=0.5)
 
 
-def test_the_silence_or_death_of_who_was_named_is_the_answer(world: World):
+def test_the_silence_of_a_redirection_target_is_the_answer(world: World):
     """§16.7, §16.9: 408, and 500 for a phone out of reach."""
     bob, carol, dave = world.phones("bob", "carol", "dave")
     caller, _ = calls(world)
@@ -309,7 +309,7 @@ def test_contacts_left_in_a_3xx_are_not_needed_after_a_2xx(world: World):
         (),
     ],
 )
-def test_a_redirection_that_names_nobody_here_goes_back_as_it_is(world: World, contacts):
+def test_a_redirection_without_a_local_user_goes_back_unchanged(world: World, contacts):
     """§16.7, §26.2.2: external, the user itself, unknown, unregistered, or another transport.
 
     A SIPS address must not be reached without TLS; a maddr asks for another place.
@@ -333,7 +333,7 @@ def test_redirections_of_other_kinds_are_for_the_caller(world: World, status: in
     assert carol.hears_nothing()
 
 
-def test_two_who_name_each_other_are_called_once_each(world: World):
+def test_two_users_that_redirect_to_each_other_ring_once_each(world: World):
     """RFC 5393 §4: no loop, and what led back is what the caller hears."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -389,7 +389,7 @@ def test_what_can_be_read_beside_it_is_followed(world: World):
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_nobody_is_rung_for_a_redirection_after_a_cancel(world: World, is_late: bool):
+def test_a_redirection_rings_no_phone_after_a_cancel(world: World, is_late: bool):
     """§16.10: in whichever order the two are heard."""
     bob, carol = world.phones("bob", "carol")
     caller, call = calls(world)
@@ -426,7 +426,7 @@ def test_a_redirection_rings_no_phone_once_the_call_is_decided(
     assert statuses(caller) == [status]
 
 
-def test_a_cancel_reaches_who_rings_by_a_redirection(world: World):
+def test_a_cancel_reaches_phones_that_ring_by_a_redirection(world: World):
     """§16.10: each pending branch, of any origin; a waiting target is not tried."""
     bob, carol, dave = world.phones("bob", "carol", "dave")
     caller, call = calls(world)

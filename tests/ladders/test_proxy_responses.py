@@ -136,7 +136,7 @@ def test_one_final_response_goes_back_to_what_is_no_invite(world: World, method:
     assert leaves_nothing(world)
 
 
-def test_a_100_stays_here_whatever_it_holds(world: World):
+def test_a_100_is_never_relayed(world: World):
     """§16.7, step 5: MUST NOT be forwarded."""
     caller, (bob,), _ = calls(world, 1)
     caller.gets(100)
@@ -247,7 +247,7 @@ def test_a_6xx_cancels_a_phone_as_soon_as_that_may_be_done(world: World):
         ((503, 503, 503, 503), 500),
     ],
 )
-def test_in_whatever_order_they_come_the_best_goes_back(
+def test_the_best_response_goes_back_in_any_order_of_arrival(
     world: World, statuses: tuple[int, ...], best: int
 ):
     """§16.7, step 6: 6xx, else the lowest class, in it what helps to ask better; no 503."""
@@ -339,7 +339,7 @@ def test_challenges_of_branches_tried_in_turn_are_gathered_too(world: World):
 # Step 10, and responses after the handler has ended
 
 
-def test_whoever_has_only_said_100_is_cancelled_too(world: World):
+def test_a_branch_with_only_a_100_is_cancelled_too(world: World):
     """§16.7, step 10: a branch with a provisional response is pending."""
     caller, (trying, silent, busy, winner), _ = calls(world, 4)
     invites = [phone.gets("INVITE") for phone in (trying, silent, busy, winner)]

@@ -212,7 +212,7 @@ def test_what_no_request_uri_may_hold_is_taken_off_the_target(world: World, cont
 
 
 @pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE", "FLY"])
-def test_whatever_may_begin_a_dialog_records_our_route(world: World, method: str):
+def test_each_dialog_forming_method_records_our_route(world: World, method: str):
     """§16.6, step 4: unknown methods too; a SIP URI with `lr`, that is us, and no transport."""
     alice, bob = world.phones("alice", "bob")
     alice.sends(method, bob.aor, headers=("Route: <sip:192.0.2.1;lr>",))
@@ -286,7 +286,7 @@ def test_only_the_leading_values_of_ours_are_taken_off(world: World):
 
 @pytest.mark.parametrize("place", ["before", "between"])
 def test_a_ticket_behind_a_foreign_route_opens_nothing(world: World, place: str):
-    """§16.4: the first value is not ours, so the request is one of a stranger to elsewhere."""
+    """§16.4: the first value is not ours, so it is an external request to an external host."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     here, _ = talk(world, stranger, bob, from_uri=STRANGER)
     foreign = ["<sip:10.0.0.3;lr>"]

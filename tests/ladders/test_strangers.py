@@ -1,4 +1,4 @@
-"""Calls of strangers: how many ring at once, for one user and from one source."""
+"""Limits of external calls that ring at once, for one user and from one source."""
 
 from ipaddress import ip_network
 
@@ -41,8 +41,8 @@ def is_busy(caller: Phone, callee: Phone) -> bool:
     return True
 
 
-def test_a_phone_is_not_rung_by_more_strangers_than_the_bound(world: World):
-    """Whoever they say they are; §21.4.24.  Who belongs here, and all other phones, are not met."""
+def test_external_calls_to_one_user_are_bounded(world: World):
+    """With any From (§21.4.24).  Local callers, and calls to other phones, are not limited."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     for number in range(2):
         rings(stranger(world, f"203.0.113.{number}"), bob)
@@ -117,7 +117,7 @@ def test_a_repeat_takes_no_second_place(world: World):
     assert is_busy(stranger(world, "203.0.113.3"), bob)
 
 
-def test_a_source_that_rings_all_phones_is_told_to_wait(world: World):
+def test_a_source_that_rings_all_phones_gets_503(world: World):
     """§21.5.4: from any port.  Other sources are not limited."""
     *rung, last = world.phones("alice", "bob", "carol", "dave")
     for number, phone in enumerate(rung):
@@ -138,7 +138,7 @@ def test_trusted_networks_have_no_such_bound():
 
 
 def test_the_gateway_of_a_trunk_has_no_such_bound():
-    """`-sip.trunk`: it is no stranger."""
+    """`-sip.trunk`: a gateway is no external caller."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.1")})
     bob = world.phone("bob")
     gateway = stranger(world, "203.0.113.1")

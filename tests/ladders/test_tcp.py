@@ -82,7 +82,9 @@ def test_a_closed_connection_is_reopened_at_the_phones_port(world: World, alice,
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 @pytest.mark.parametrize("is_stranger", [False, True])
-def test_who_listens_no_more_is_bound_no_more(world, alice, bob, method: str, is_stranger: bool):
+def test_a_phone_that_stopped_listening_loses_its_binding(
+    world, alice, bob, method: str, is_stranger: bool
+):
     """§18.4: an external caller gets the same answer as for a user without a phone."""
     if is_stranger:
         alice.aor = "sip:alice@elsewhere.org"
@@ -151,7 +153,7 @@ def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
 
 
 def test_behind_nat_a_closed_connection_ends_its_binding(world: World, alice, hidden):
-    """Nobody but the phone can open another one; memory and disk forget it, before any call."""
+    """Only the phone can open another one; memory and disk remove the binding before any call."""
     hidden.hangs_up()
     assert bound(world, "carol") == []
     assert [row.aor for row in world.bindings.rows.values()] == [f"alice@{REALM}"]
@@ -251,7 +253,7 @@ def test_a_phone_that_only_looks_like_the_lost_one_is_not_called(
     assert not world.lost
 
 
-def test_nobody_else_is_reached_by_a_dialog_whose_flow_is_gone(world: World, alice, hidden):
+def test_a_dialog_with_a_lost_flow_reaches_no_other_phone(world: World, alice, hidden):
     """The ticket opens no other way: what no phone here has registered leads nowhere."""
     call = talks((alice, hidden))
     hidden.hangs_up()
@@ -295,7 +297,7 @@ def test_answers_go_by_the_connection_that_was_asked_on(world: World, alice, bob
     assert set(world.streams.phones) == numbers
 
 
-def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice, bob):
+def test_a_response_after_a_closed_connection_goes_to_its_port(world: World, alice, bob):
     """§18.2.2: to the port that its Via names."""
     invite = bob.sends("INVITE", alice.aor)
     received = alice.gets("INVITE")
@@ -304,7 +306,7 @@ def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice,
     assert bob.gets(200, invite)
 
 
-def test_an_answer_to_who_is_gone_harms_nobody(world: World, alice, hidden):
+def test_a_response_without_a_connection_does_no_harm(world: World, alice, hidden):
     """§18.4: there is no connection to answer on."""
     hidden.sends("INVITE", alice.aor)
     received = alice.gets("INVITE")
@@ -371,7 +373,7 @@ def test_a_dialog_by_an_edge_proxy_survives_a_restart(world, alice):
     assert bye.uri_text == "sip:bob@192.168.9.9:5060"
 
 
-def test_on_a_connection_nobody_is_without_content_length(world: World, alice, bob):
+def test_messages_on_a_connection_get_a_content_length(world: World, alice, bob):
     """§16.6 step 9, §18.3, §20.14: requests, responses and ACKs from datagrams without it."""
 
     def without_length(data: bytes, source) -> None:

@@ -22,7 +22,7 @@ def forged(dialog: Dialog, target: str, *, made_up: str) -> Dialog:
 
 @pytest.mark.parametrize("made_up", ["local", "remote"])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "ACK"])
-def test_whoever_has_seen_a_ticket_gets_nothing_out_by_it(world, victim, method: str, made_up: str):
+def test_an_overheard_ticket_gives_no_access(world, victim, method: str, made_up: str):
     """Not from another address, nor for a deleted account, nor long after the call."""
     alice, bob = world.phones("alice", "bob")
     call = talks((alice, bob))

@@ -215,7 +215,7 @@ def test_every_ack_for_a_2xx_goes_to_the_callee(world: World):
 # What is no INVITE, §17.1.2, §17.2.2, RFC 4320
 
 
-def test_a_request_that_nobody_answers_is_repeated_until_timer_f(world: World):
+def test_an_unanswered_request_is_repeated_until_timer_f(world: World):
     """§17.1.2.2: timer E up to T2."""
     alice, bob = world.phones("alice", "bob")
     alice.sends("MESSAGE", bob.aor)
@@ -223,7 +223,7 @@ def test_a_request_that_nobody_answers_is_repeated_until_timer_f(world: World):
     assert heard(world, bob, 40.0) == at(CAPPED, "MESSAGE")
 
 
-def test_a_request_that_nobody_answers_ends_in_silence(world: World):
+def test_an_unanswered_request_gets_no_final_response(world: World):
     """RFC 4320 §4.2, RFC 4321 §1.4: no 408; §4.1: but a 100 once the caller's timer E is T2."""
     alice, bob = world.phones("alice", "bob")
     message = alice.sends("MESSAGE", bob.aor)
@@ -322,7 +322,7 @@ def test_provisional_responses_except_100_are_relayed_in_order(world: World):
     assert alice.hears_nothing()
 
 
-def test_what_comes_after_the_final_response_is_dropped(world: World):
+def test_responses_after_the_final_response_are_dropped(world: World):
     """§17.2.1: a provisional response that was overtaken."""
     alice, bob, call, invite = ringing(world)
     bob.answers(invite, 486)

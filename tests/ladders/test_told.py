@@ -209,7 +209,7 @@ def test_a_refusal_is_kept_with_its_user_in_any_spelling(world: World, name: str
     assert tries(phone, "secret", username=name).status == 200
 
 
-def test_a_wrong_domain_is_told_where_calls_from_outside_are_off(caplog):
+def test_a_wrong_domain_is_reported_when_external_calls_are_off(caplog):
     world = World(settings={"sip_calls_from_outside": False})
     wrong_domain(world)
     stranger = world.phone("stranger", registered=False)
@@ -219,7 +219,7 @@ def test_a_wrong_domain_is_told_where_calls_from_outside_are_off(caplog):
     assert second == "external caller from example.net, -sip.calls_from_outside is off"
 
 
-def test_a_wrong_port_is_told_without_a_word_about_domains(world: World):
+def test_a_wrong_port_is_reported_without_a_domain_hint(world: World):
     phone = world.phone("bob", registered=False)
     uri = "sip:192.0.2.1:5999"
     phone.sends("REGISTER", uri, to="<sip:bob@192.0.2.1:5999>", from_uri="sip:bob@example.net")
@@ -245,7 +245,7 @@ def test_what_a_phone_mends_by_itself_is_no_refusal(world: World, caplog):
     assert rows(world) == []
 
 
-def test_strangers_have_rows_of_their_own(world: World):
+def test_refusals_of_external_callers_have_their_own_rows(world: World):
     """What a datagram says of its sender may be forged."""
     stranger = world.phone("stranger", registered=False)
     for number in range(20):
@@ -283,7 +283,7 @@ def test_a_flood_of_refusals_is_summed_up(world: World, caplog):
 # Registrations
 
 
-def test_a_registration_is_told_when_it_is_news(world: World, caplog):
+def test_a_new_registration_is_logged(world: World, caplog):
     """The first one, one from a new address, and one after a refusal; no refresh, no farewell."""
     bob = world.phone("bob", registered=False)
     agent = ("User-Agent: Desk 1",)

@@ -78,7 +78,7 @@ def test_a_100_adds_the_delay_to_the_timestamp(world: World, method: str, told: 
     assert alice.gets(100).value("timestamp") == told
 
 
-# Whose response it is
+# The transaction of a response
 
 
 @pytest.mark.parametrize("status", [180, 200, 486])

@@ -64,7 +64,7 @@ def dials(alice: Phone, gateway: Phone, number: str = "0891234") -> tuple[Reques
     return invite, gateway.gets("INVITE")
 
 
-def test_a_number_goes_to_its_gateway_which_hears_who_we_are(world: World, alice, gateway):
+def test_a_number_goes_to_its_gateway_with_our_credentials(world: World, alice, gateway):
     """§22.3: a new branch; the CSeq stays, for it is the caller that counts."""
     invite, second = dials(alice, gateway)
     assert second.uri_text == f"sip:0891234@{GATEWAY}"
@@ -94,7 +94,7 @@ def test_a_user_of_that_name_is_nearer(world: World, alice, gateway):
     assert gateway.hears_nothing()
 
 
-def test_what_no_trunk_takes_is_nobody(alice, gateway):
+def test_a_number_that_no_trunk_takes_is_unknown(alice, gateway):
     """§21.4.5."""
     alice.sends("INVITE", f"sip:112@{REALM}")
     assert alice.gets(404)
@@ -160,7 +160,7 @@ def test_a_gateway_that_does_not_take_our_word_asks_no_caller(alice, gateway, ca
 
 
 def test_a_gateway_of_another_dialog_gets_no_credentials(world: World, alice, gateway):
-    """Whose phone asks within a call of its own gets no answer of the trunk."""
+    """A phone at the gateway that challenges in a call of its own gets no credentials."""
     bob = world.phone("bob")
     invite = alice.sends("INVITE", bob.aor)
     received = bob.gets("INVITE")
@@ -170,7 +170,7 @@ def test_a_gateway_of_another_dialog_gets_no_credentials(world: World, alice, ga
     assert bob.hears_nothing()
 
 
-def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
+def test_a_cancelled_call_sends_no_credentials(alice, gateway):
     """§16.10."""
     invite = alice.sends("INVITE", f"sip:0891234@{REALM}")
     first = gateway.gets("INVITE")
@@ -184,7 +184,7 @@ def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
     assert alice.takes().status in (487, 500)
 
 
-def test_a_stranger_reaches_no_gateway(world: World, gateway):
+def test_an_external_caller_reaches_no_gateway(world: World, gateway):
     """No call leaves without a local user, with any From of an external caller."""
     for from_uri in (f"sip:alice@{REALM}", "sip:x@elsewhere.org", f"sip:0891@{GATEWAY}"):
         stranger = world.phone("stranger", registered=False)
@@ -193,7 +193,7 @@ def test_a_stranger_reaches_no_gateway(world: World, gateway):
     assert gateway.hears_nothing()
 
 
-def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, alice, gateway):
+def test_a_call_from_the_gateway_reaches_only_local_users(world: World, alice, gateway):
     """Without a password, with any From, and though calls from outside are off."""
     gateway.sends("INVITE", alice.aor, answers_challenge=False)
     received = alice.gets("INVITE")
@@ -212,7 +212,7 @@ def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, ali
     assert not world.lost
 
 
-def test_the_gateway_registers_nobody(world: World, gateway):
+def test_the_gateway_cannot_register_a_user(world: World, gateway):
     """§10.3: its address is a password for calls alone."""
     world.users.add("carol", "secret")
     gateway.transmits(
@@ -288,7 +288,7 @@ def test_a_gateway_has_as_many_addresses_as_it_has(named: World):
     "silent",
     [[SERVICE], [SERVICE, (f"_sip._tcp.{NAME}", "SRV")], [("g3.net", "A")], [(NAME, "NAPTR")]],
 )
-def test_a_lost_answer_takes_no_gateway_away_and_lets_nobody_in(named: World, silent):
+def test_a_lost_dns_answer_neither_removes_nor_adds_a_gateway(named: World, silent):
     """RFC 2782: silence does not say that the web site of that name were the gateway."""
     assert refreshes(named) == set(range(12))
     assert refreshes(named, *silent) == set(range(12))
@@ -309,7 +309,7 @@ def test_what_was_meant_for_us_does_not_reach_the_gateway(alice, gateway):
 
 @pytest.mark.parametrize("registers_by", ["Contact", "Path"])
 @pytest.mark.parametrize("caller", ["alice", "a stranger"])
-def test_nobodys_contact_leads_to_a_gateway(registers_by: str, caller: str):
+def test_no_contact_leads_to_a_gateway(registers_by: str, caller: str):
     """There each call may cost money, and a number that no trunk takes is not to be had."""
     world = World(settings={"sip_trunk": parse_trunks(f"0891=sip:{GATEWAY}")})
     gateway = world.phone("gateway", registered=False, host=GATEWAY)

@@ -1,4 +1,4 @@
-"""Who is us, and where a request goes (RFC 3261 §16.4-16.6)."""
+"""Local domains, and route processing (RFC 3261 §16.4-16.6)."""
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +46,7 @@ def request(uri: str = "sip:bob@192.0.2.99", *fields: str) -> Request:
     return message
 
 
-# Who is us
+# Local domains
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def request(uri: str = "sip:bob@192.0.2.99", *fields: str) -> Request:
         ("im:bob@example.com", None),
     ],
 )
-def test_whose_domain_a_uri_is_in(uri: str, realm: str | None):
+def test_a_uri_belongs_to_the_realm_of_its_domain(uri: str, realm: str | None):
     """§16.4, §16.5: names in any case, addresses in any form, and only our ports."""
     assert DOMAINS.realm_of(parse_uri(uri)) == realm
     assert DOMAINS.is_local(parse_uri(uri)) == (realm is not None)
