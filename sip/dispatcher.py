@@ -262,11 +262,11 @@ class Dispatcher:
 
     def _is_for_us(self, request: Request) -> bool:
         """Return True if a request ends here: its Request-URI and all its Routes name us."""
-        is_us = self._domains.is_us
+        is_local = self._domains.is_local
         if "route" not in request.present:
-            return is_us(request.uri)
+            return is_local(request.uri)
         routes = [parse_name_addr(value).uri for value in request.values("route")]
-        return all(map(is_us, (request.uri, *routes)))
+        return all(map(is_local, (request.uri, *routes)))
 
 
 def _is_pending(machine: Machine) -> bool:

@@ -163,7 +163,7 @@ def test_a_password_is_taken_from_the_environment_or_a_file_and_from_no_flag(tom
     ):
         assert [trunk.password for trunk in config.sip_trunk] == ["hush", ""]
         assert "hush" not in repr(config)
-    assert gather({"sip.trunk": "1=sip:192.0.2.9"}, {}).sip_trunk[0].takes("112")
+    assert gather({"sip.trunk": "1=sip:192.0.2.9"}, {}).sip_trunk[0].matches("112")
 
 
 def test_the_lengths_of_registrations_must_be_in_order():

@@ -1,4 +1,4 @@
-"""The names and addresses that mean this server, and addresses-of-record (RFC 3261 §10.3)."""
+"""Local domains, and addresses-of-record (RFC 3261 §10.3)."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,11 +13,11 @@ from sip.phone_numbers import may_be_ignored
 
 
 class Domains:
-    """The names and addresses that mean this server.
+    """The names and addresses of this server.
 
-    `main` is the main realm; `names` further names of it; `realms` gives the realms that have
-    users, which are local domains too; `is_own_address` tells whether a host is an address or name
-    of this machine; `ports` are those that we listen on.
+    `main` is the main realm; `names` are further names of it; `realms` returns the realms that
+    have users, which are local domains too; `is_own_address` returns True for an address or name of
+    this machine; `ports` are the ports that this server listens on.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class Domains:
         self.set_names(names)
 
     def set_names(self, names: Iterable[str]) -> None:
-        """Let these be the further names of the main domain."""
+        """Replace the further names of the main domain."""
         self._own_names = {name.lower().rstrip("."): self.main for name in (*names, self.main)}
-        self._known_realms: frozenset[str] = frozenset()  # none, so they are looked at anew
+        self._known_realms: frozenset[str] = frozenset()  # empty: the next look-up reads them again
         self._realm_of_host: dict[str, str] = dict(self._own_names)
 
     def realm_of(self, uri: Uri) -> str | None:
-        """The realm whose domain a URI is in; None where it is not ours to serve.
+        """Return the realm whose domain a URI is in; None if the URI is not local.
 
-        An address of this machine is the main realm; with a port that we don't listen on it is
-        somebody else, a softphone beside us for instance.
+        An address of this machine belongs to the main realm.  With a port that this server does not
+        listen on, it is another program, for instance a softphone on this machine.
         """
         if isinstance(uri, TelUri):
             return self._realm_of_number(uri)
@@ -55,10 +55,10 @@ class Domains:
             return self.main
         return realm
 
-    def realm_of_sender(self, uri: Uri) -> str | None:
-        """The realm that a From claims to be in; None where it is a stranger's.
+    def claimed_realm(self, uri: Uri) -> str | None:
+        """Return the realm that a From URI claims; None for an external caller.
 
-        A port says nothing about who somebody is: with any port a name of ours asks for a password.
+        The port is ignored: a caller with a local name has to authenticate, whatever its port.
         """
         realm = self.realm_of(uri)
         if realm is None and isinstance(uri, SipUri):
@@ -66,15 +66,15 @@ class Domains:
         return realm
 
     def username_of(self, uri: Uri) -> str:
-        """Return the user that a URI of a domain here names, unescaped, "" where it names none.
+        """Return the user that a URI of a local domain names, unescaped; "" if it names none.
 
-        A tel: URI names the user of its number.  A phone-context that is one of our domains is
-        left out, and so is one that is a number: it says where in the telephone network the caller
-        is, and a local number is taken as it is dialled here.  The domain of another organization
-        stays, and with it the number is the name of no user here (RFC 3966 §5.1.5).
+        A tel: URI names the user of its number.  A phone-context is removed if it is a local domain
+        or a number: a number only says where in the telephone network the caller is, and a local
+        number is taken as it is dialled here.  The domain of another organization stays, so that
+        such a number names no user here (RFC 3966 §5.1.5).
         """
         if isinstance(uri, SipUri) and uri.user and "%" not in uri.user and ";" not in uri.user:
-            return uri.user  # nearly always
+            return uri.user  # the usual case
         if isinstance(uri, TelUri):
             params = [f"{name}={unescape(value or '')}" for name, value in uri.params]
             params = [param for param in params if not may_be_ignored(param, uri.number)]
@@ -102,7 +102,7 @@ class Domains:
         return self._realm_named(host) or (self.main if self._is_own_address(host) else None)
 
     def _realm_of_number(self, uri: TelUri) -> str:
-        """Return the realm that the phone-context of a number names, else the main one."""
+        """Return the realm that the phone-context of a number names, else the main realm."""
         for name, value in uri.params:
             if name == "phone-context" and value:
                 return self._realm_of_context(unescape(value)) or self.main
@@ -113,12 +113,12 @@ class Domains:
         if realms is not self._known_realms:
             self._known_realms = realms
             self._realm_of_host = {realm.lower(): realm for realm in realms} | self._own_names
-        if host[-1:] == ".":  # the root of the DNS, which every name has behind it
+        if host[-1:] == ".":  # the DNS root: "example.com." and "example.com" are one name
             host = host[:-1]
         return self._realm_of_host.get(host)
 
-    def is_aimed_past_us(self, uri: Uri) -> bool:
-        """Tell whether a maddr asks for another place than the host of its URI (§16.5)."""
+    def has_foreign_maddr(self, uri: Uri) -> bool:
+        """Return True if a URI has a maddr, and that does not lead to this server (§16.5)."""
         if not isinstance(uri, SipUri) or not uri.params:
             return False
         maddr = uri.param("maddr")
@@ -130,11 +130,11 @@ class Domains:
         return self._realm_named(host) is None and not self._is_own_address(host)
 
     def has_realm(self, realm: str) -> bool:
-        """Tell whether credentials of a realm are for us."""
+        """Return True if credentials of this realm are for this server."""
         return realm == self.main or realm in self._realms()
 
-    def is_us(self, uri: Uri) -> bool:
-        """Tell whether a URI names this server or one of its domains."""
+    def is_local(self, uri: Uri) -> bool:
+        """Return True if a URI names this server or one of its domains."""
         return self.realm_of(uri) is not None
 
 
@@ -142,21 +142,21 @@ def address_of_record(username: str, realm: str) -> str:
     """Return the canonical form of an AOR, an unescaped user in a realm (§10.3, step 5).
 
     `username` is the name of the account.  An @ in it stays escaped, so that the first @ of an AOR
-    stands before its realm.
+    is the one before its realm.
     """
     return f"{username.replace('@', '%40')}@{realm}" if "@" in username else f"{username}@{realm}"
 
 
 def user_of_aor(aor: str) -> tuple[str, str]:
-    """Take an AOR apart: the name of the account, and its realm."""
+    """Split an AOR into the name of the account and its realm."""
     username, _, realm = aor.partition("@")
     return username.replace("%40", "@"), realm
 
 
 def username_of(uri: Uri) -> str:
-    """Return the user part of a URI as it stands there, unescaped, or the number of a tel: URI.
+    """Return the user part of a URI, unescaped, or the number of a tel: URI.
 
-    Which account it means is told by `Domains.username_of` and the accounts.
+    `Domains.username_of` and the accounts find the account that it means.
     """
     if isinstance(uri, SipUri):
         return uri.username

@@ -131,7 +131,7 @@ class RequestLog:
 
     def _named(self, uri: Uri) -> tuple[str, str | None, str]:
         """Return the user name and realm of a URI, and the name on the pages."""
-        username, realm = self._domains.username_of(uri), self._domains.realm_of_sender(uri)
+        username, realm = self._domains.username_of(uri), self._domains.claimed_realm(uri)
         if realm is None:
             return username, None, printable(uri.text.partition(":")[2].partition(";")[0])
         account = self._find(username, realm)  # which may have the name in another spelling

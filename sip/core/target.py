@@ -19,7 +19,10 @@ _DEFAULT_PARAM = DEFAULT_TRANSPORT.lower()
 
 
 def as_request_uri(contact: str) -> str:
-    """Take off a contact what no Request-URI may hold: headers, and `method` (§16.6, step 2)."""
+    """Remove from a Contact the parts that no Request-URI may have (§16.6, step 2).
+
+    Those are headers and the `method` parameter.
+    """
     if "?" not in contact and "%" not in contact and ";method" not in contact.lower():
         return contact
     uri = parse_uri(contact)
@@ -32,11 +35,11 @@ def as_request_uri(contact: str) -> str:
 
 
 class Phone(NamedTuple):
-    """A user agent that is registered here, or the user of one that isn't.
+    """A registered phone, or a user of whom no phone is known.
 
-    `instance` is its instance id (RFC 5626 §4.1), `call_id` that of its REGISTER; both are "" where
-    no phone is known.  `flow` is the one that its REGISTER came by; `is_only` says that the user
-    has no other one.
+    `instance` is its instance id (RFC 5626 §4.1), `call_id` the Call-ID of its REGISTER; both are
+    "" if no phone is known.  `flow` is the flow of its REGISTER; `is_only` is True if the user has
+    no other phone.
     """
 
     aor: str
@@ -47,20 +50,23 @@ class Phone(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What a phone keeps when it registers again from another address."""
+        """The id that a phone keeps when it registers again from another address."""
         return self.instance or self.call_id
 
 
 @dataclass(slots=True)
 class Target:
-    """One place that a request may be sent to (§16.5).
+    """One address that a request may be sent to (§16.5).
 
-    `uri_text` becomes the Request-URI; `flow` is the way, None where the URI says it; `path` are
-    Route values to go by (RFC 3327); `q` is in thousandths; `source` is the address of whoever
-    named this place, "" where that is no matter; `trunk` answers what is asked there who we are;
-    `phone` is the one that is registered with this place, None for any other target; `fallback`
-    is the way where the name in `uri_text` leads nowhere; `is_told` says that a side of a dialog
-    has named the place.
+    - `uri_text` becomes the Request-URI.
+    - `flow` is the flow to send along; None: resolve the URI.
+    - `path` has the Route values to add (RFC 3327).
+    - `q` is in thousandths.
+    - `source` is the host that has named this address; "" if it does not matter.
+    - `trunk` has the credentials for challenges of this gateway.
+    - `phone` is the phone registered with this address; None for any other target.
+    - `fallback` is the flow to use if the name in `uri_text` cannot be resolved.
+    - `is_from_dialog` is True if a side of a dialog has named this address.
     """
 
     uri_text: str
@@ -71,39 +77,39 @@ class Target:
     trunk: Trunk | None = None
     phone: Phone | None = None
     fallback: Flow | None = None
-    is_told: bool = False
+    is_from_dialog: bool = False
 
     def is_same_place(self, other: "Target") -> bool:
-        """Tell whether both lead to one place; URIs are compared as such (§16.5, §19.1.4)."""
+        """Return True if both lead to one address; URIs are compared by §19.1.4 (§16.5)."""
         return (self.flow, self.path) == (other.flow, other.path) and (
             self.uri_text == other.uri_text
             or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
         )
 
 
-def place_of(uri: Uri) -> str:
-    """The place that a URI leads to: host, port, transport and maddr; "" for no SIP URI.
+def address_key(uri: Uri) -> str:
+    """Return host, port, transport and maddr of a URI as one string; "" if it is no SIP URI.
 
-    Equal for two URIs that differ in the user part, or where one says what the other leaves to
-    the default (§19.1.2).
+    Two URIs have one key if they differ only in the user part, or if one of them writes out the
+    defaults of the other (§19.1.2).
     """
     if not isinstance(uri, SipUri):
         return ""
     maddr = (uri.param("maddr") or "").lower()
     transport = (uri.param("transport") or "").lower()
     port = uri.port
-    if is_address(maddr or uri.host):  # of a name the DNS says the rest (RFC 3263 §4)
+    if is_address(maddr or uri.host):  # for a name, DNS gives port and transport (RFC 3263 §4)
         port, transport = port or default_port(transport), transport or _DEFAULT_PARAM
     return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
 
 
-def place_at(endpoint: Endpoint, transport: str = DEFAULT_TRANSPORT) -> str:
-    """The place of a URI that has this address and port and no more, as `place_of` writes it."""
+def endpoint_key(endpoint: Endpoint, transport: str = DEFAULT_TRANSPORT) -> str:
+    """Return the `address_key` of a URI that has only this address, port and transport."""
     return f"sip;{endpoint[0]};{endpoint[1]};{transport.lower()};"
 
 
 def by_preference(targets: Iterable[Target]) -> list[list[Target]]:
-    """Group targets by q: equals are tried at once, the higher group first (§16.6)."""
+    """Group targets by q, highest first; the targets of a group are tried at once (§16.6)."""
     targets = list(targets)
     if len(targets) == 1:
         return [targets]

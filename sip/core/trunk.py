@@ -1,4 +1,4 @@
-"""A trunk: numbers that a gateway takes, and what it is told when it asks who we are."""
+"""A trunk: a gateway, the numbers that it takes, and the credentials for it."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -13,9 +13,9 @@ _EXAMPLE = "0=sip:account:password@gateway.example.net"
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """The numbers that one gateway takes.
+    """A gateway and the numbers that are called through it.
 
-    `numbers` is their beginning, or with an X for each digit that may be any, the whole number.
+    `numbers` is a prefix; or, with an X for each variable digit, the pattern of a whole number.
     """
 
     numbers: str
@@ -24,25 +24,25 @@ class Trunk:
     password: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        """For people: without the password."""
+        """Return the trunk as text for logs, without the password."""
         return f"{self.numbers}={self._uri(self.username)}"
 
-    def takes(self, number: str) -> bool:
-        """Tell whether a number is among those of this trunk."""
+    def matches(self, number: str) -> bool:
+        """Return True if this trunk takes a number."""
         if "X" not in self.numbers:
             return number.startswith(self.numbers)
         return len(number) == len(self.numbers) and all(
-            said.isdecimal() if wanted == "X" else said == wanted
-            for wanted, said in zip(self.numbers, number, strict=True)
+            digit.isdecimal() if wanted == "X" else digit == wanted
+            for wanted, digit in zip(self.numbers, number, strict=True)
         )
 
     @property
-    def exactness(self) -> tuple[bool, int]:
-        """The greater, the fewer numbers it takes."""
+    def specificity(self) -> tuple[bool, int]:
+        """Return a sort key: the greater it is, the fewer numbers this trunk takes."""
         return "X" in self.numbers, len(self.numbers) - self.numbers.count("X")
 
-    def uri_of(self, number: str) -> str:
-        """The Request-URI of a call to a number."""
+    def request_uri(self, number: str) -> str:
+        """Return the Request-URI of a call to a number."""
         return self._uri(number.replace("#", "%23"))
 
     def _uri(self, user: str) -> str:
@@ -53,7 +53,10 @@ class Trunk:
 
 
 def parse_trunks(text: str) -> tuple[Trunk, ...]:
-    """Read trunks, with commas between.  Raises ValueError, which never holds a password."""
+    """Read a comma-separated list of trunks.
+
+    Raises ValueError, whose text never has a password in it.
+    """
     return tuple(_parse_trunk(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -62,7 +65,7 @@ def _parse_trunk(text: str) -> Trunk:
     numbers = numbers.strip().upper().removeprefix("TEL:").translate(SEPARATORS)
     if not equals or not _PATTERN.fullmatch(numbers):
         raise ValueError(
-            f"a trunk has digits, + or *, or X for any digit before its first =, like {_EXAMPLE}"
+            f"a trunk needs digits, +, * or X (any digit) before its first =, like {_EXAMPLE}"
         )
     try:
         uri = parse_uri(address.strip())
@@ -70,11 +73,11 @@ def _parse_trunk(text: str) -> Trunk:
         uri = None
     if not isinstance(uri, SipUri) or uri.scheme != "sip" or uri.headers:
         raise ValueError(
-            f"the trunk of {numbers} names no gateway; write it like {_EXAMPLE}, and any other"
-            " character than letters and digits in a password as % and two hexadecimal digits"
+            f"trunk {numbers}: the gateway is not a SIP URI; write {_EXAMPLE}, and write each"
+            " character of the password that is no letter or digit as % and two hexadecimal digits"
         )
     if uri.password and not uri.username:
-        raise ValueError(f"the trunk of {numbers} has a password and no account before it")
+        raise ValueError(f"trunk {numbers}: a password needs an account name before it")
     place = uri.text.rpartition("@")[2].removeprefix("sip:")
     gateway = replace(uri, text=f"sip:{place}", user=None, password=None)
     return Trunk(numbers, gateway, uri.username, unescape(uri.password or ""))

@@ -125,7 +125,7 @@ def _sent_by(text: str) -> str:
 _ASKS_FOR_PORT = re.compile(r";[ \t]*+rport[ \t]*+(?:[;=,]|\Z)", re.IGNORECASE)
 
 
-def way_back(value: str) -> Via:
+def response_via(value: str) -> Via:
     """Of a Via that may break the grammar what tells the way of an answer (§18.2.2, RFC 3581).
 
     Raises BadMessage where nobody can tell who sent it.

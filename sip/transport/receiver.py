@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from sip.message.framing import BadStream
 from sip.message.grammar import BadMessage
-from sip.message.headers import Via, way_back
+from sip.message.headers import Via, response_via
 from sip.message.message import (
     BadRequest,
     Request,
@@ -120,7 +120,7 @@ class Receiver:
         if request.method.upper() == "ACK":
             return
         try:
-            via = way_back(request.required("via"))
+            via = response_via(request.required("via"))
             tag = self._tag_of_refusal(via, request)
             response = make_response(request, error.status or 400, error.reason, to_tag=tag)
             with suppress(BadMessage):  # a Via that can't be parsed is copied unchanged

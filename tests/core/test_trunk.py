@@ -101,7 +101,7 @@ def test_nothing_that_is_shown_holds_the_password():
     ],
 )
 def test_numbers_are_a_beginning_or_a_whole(numbers: str, number: str, takes: bool):
-    assert trunk(f"{numbers}={GATEWAY}").takes(number) is takes
+    assert trunk(f"{numbers}={GATEWAY}").matches(number) is takes
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_numbers_are_a_beginning_or_a_whole(numbers: str, number: str, takes: bo
     ],
 )
 def test_the_most_exact_trunk_takes_a_number(username: str, uri: str | None):
-    """In whatever order they are written: a whole number first, then the longest beginning."""
+    """In any order of the setting: a whole number first, then the longest prefix."""
     for text in (
         "0=sip:a,00=sip:me:pw@b,1XX=sip:c,11X=sip:d",
         "11X=sip:d,1XX=sip:c,00=sip:b,0=sip:a",
     ):
         trunks = Trunks(parse_trunks(text), Resolver(Zone(), float, lambda is_ipv6: True))
-        target = trunks.target(username)
+        target = trunks.target_for(username)
         assert (target.uri_text if target else None) == uri
 
 
@@ -182,10 +182,10 @@ def test_the_first_challenge_that_can_be_answered_is():
     ]
 
 
-# Whose addresses
+# Addresses of gateways
 
 
-def test_a_gateway_is_known_by_its_address_and_a_flow_by_its_port_too():
+def test_a_gateway_is_known_by_address_a_flow_by_port_too():
     """Its calls come from any port; what is secret goes to that of the gateway alone."""
     trunks = Trunks(
         parse_trunks("0=sip:a:1@192.0.2.9,1=sip:b:2@192.0.2.9,2=sip:192.0.2.8:5070"),
@@ -198,7 +198,7 @@ def test_a_gateway_is_known_by_its_address_and_a_flow_by_its_port_too():
     us = ("192.0.2.1", 5060)
 
     def named(flow: Flow, username: str) -> str | None:
-        one = trunks.at(flow, username)
+        one = trunks.trunk_at(flow, username)
         return one.username if one else None
 
     there = Flow("UDP", us, ("192.0.2.9", 5060))

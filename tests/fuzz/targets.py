@@ -18,14 +18,14 @@ from message import holds
 
 from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
 from sip.core.domains import Domains, address_of_record, user_of_aor
-from sip.core.proxy.route_processing import _read_route, take_own_routes
+from sip.core.proxy.route_processing import _read_route, pop_own_routes
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.registrar.contact_index import contact_key, key_of_text
 from sip.core.target import as_request_uri
 from sip.message.datagram import for_log
 from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params
-from sip.message.headers import parse_credentials, parse_name_addr, way_back
+from sip.message.headers import parse_credentials, parse_name_addr, response_via
 from sip.message.message import Request, bad_request, parse
 from sip.message.names import field_name, named
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
@@ -103,7 +103,7 @@ def _cut(octets: bytes, size: int) -> list[bytes]:
 def via(octets: bytes) -> None:
     text = text_of(octets)
     holds.vias_read_alike(text)
-    holds.outcome(way_back, text)
+    holds.outcome(response_via, text)
 
 
 def address(octets: bytes) -> None:
@@ -201,10 +201,10 @@ def route(octets: bytes) -> None:
     lines = [f"Route: {text}", "From: <sip:a@b>;tag=1", "To: <sip:b@b>;tag=2", "Call-ID: x"]
     request = Request("BYE", "sip:b@example.com", ["route", "from", "to", "call-id"], lines)
     domains = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
-    taken = holds.outcome(lambda one: take_own_routes(one, domains), request)
+    taken = holds.outcome(lambda one: pop_own_routes(one, domains), request)
     if taken is not holds.REFUSED:
-        assert all(domains.is_us(one) for one in taken)
-        assert Tickets(b"a secret of 16 octets").passage(request, taken) is None
+        assert all(domains.is_local(one) for one in taken)
+        assert Tickets(b"a secret of 16 octets").destination_side(request, taken) is None
 
 
 def flow(octets: bytes) -> None:

@@ -69,7 +69,7 @@ def test_a_phrase_names_the_via_that_cannot_be_read(world: World, via: str):
 
 
 @pytest.mark.parametrize("count", ["00000001", "7fffffff", "ffffffc0", "ffffffff"])
-def test_a_nonce_that_was_answered_without_a_count_takes_no_count_either(world: World, count: str):
+def test_a_nonce_used_without_a_count_takes_no_count_later(world: World, count: str):
     """RFC 2069 has no count, so such a nonce serves once; nc has eight digits (RFC 7616 §3.4)."""
     alice = world.phone("alice", registered=False)
     request = alice.request("REGISTER", f"sip:{REALM}", to=f"<{alice.aor}>")

@@ -49,7 +49,7 @@ def changed(data: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_is_changed_in_a_call_the_server_goes_on_and_reaches_nobody_else(
+def test_a_mutated_call_neither_stops_the_server_nor_strays(
     seed: int, caplog: pytest.LogCaptureFixture
 ):
     """RFC 3261 §7.3.1, §16.3, §18.3; nothing is left when all timers have run (§17)."""

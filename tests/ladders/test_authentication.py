@@ -1,4 +1,4 @@
-"""Who is let in, challenged and refused (RFC 3261 §22, RFC 7616)."""
+"""Authentication: accepted, challenged and refused requests (RFC 3261 §22, RFC 7616)."""
 
 import re
 
@@ -28,7 +28,7 @@ def answered(world: World, phone, password: str = "secret", username: str = "") 
 
 
 def test_a_wrong_password_and_an_unknown_user_look_alike(world: World):
-    """§22.4: nobody learns who exists."""
+    """§22.4: the answers do not reveal which users exist."""
     bob = world.phone("bob", registered=False)
     bob.transmits(answered(world, bob, password="wrong"))
     wrong = bob.gets(401)
@@ -67,7 +67,7 @@ def test_a_count_is_taken_once_and_a_gap_is_allowed(world: World):
     assert "stale=true" in bob.gets(401).value("www-authenticate")
 
 
-def test_an_old_nonce_is_stale_and_only_where_the_password_was_right(world: World):
+def test_an_old_nonce_is_stale_only_with_the_right_password(world: World):
     """RFC 7616 §3.3."""
     bob = world.phone("bob", registered=False)
     right, wrong = answered(world, bob), answered(world, bob, password="guess")
@@ -113,7 +113,7 @@ def test_answers_that_are_not_ours_to_take_are_challenged_again(
     bob.gets(401)
 
 
-def test_a_call_by_a_local_user_is_challenged_once_and_its_ack_swallowed(world: World):
+def test_a_local_call_is_challenged_once_and_its_ack_absorbed(world: World):
     """§22.3; the challenge has no transaction."""
     alice, bob = world.phones("alice", "bob")
     world.passes(40, step=1)
@@ -125,7 +125,7 @@ def test_a_call_by_a_local_user_is_challenged_once_and_its_ack_swallowed(world: 
     assert world.is_quiet
 
 
-def test_nobody_calls_in_the_name_of_another(world: World):
+def test_a_user_cannot_call_in_the_name_of_another(world: World):
     """The user of From is the user of the credentials."""
     alice, _ = world.phones("alice", "bob")
     alice.sends("INVITE", f"sip:bob@{REALM}", from_uri=f"sip:bob@{REALM}")
@@ -145,7 +145,7 @@ def test_credentials_end_here_but_those_of_other_realms_travel(world: World):
     assert bob.gets("MESSAGE").fields("proxy-authorization") == [other.partition(": ")[2]]
 
 
-def test_a_stranger_may_call_in_without_credentials(world: World):
+def test_an_external_caller_needs_no_credentials(world: World):
     """A call from another domain, to one of our users."""
     bob = world.phone("bob")
     stranger = world.phone("stranger", registered=False)
@@ -153,7 +153,7 @@ def test_a_stranger_may_call_in_without_credentials(world: World):
     bob.gets("INVITE")
 
 
-def test_strangers_stay_out_where_calls_from_outside_are_off():
+def test_external_calls_are_refused_when_they_are_off():
     world = World(settings={"sip_calls_from_outside": False})
     bob = world.phone("bob")
     world.passes(40, step=1)
@@ -163,8 +163,8 @@ def test_strangers_stay_out_where_calls_from_outside_are_off():
     assert world.is_quiet
 
 
-def test_strangers_are_not_told_who_exists_but_users_are(world: World):
-    """The same 480 for unknown and unregistered; 404 for who has shown who they are."""
+def test_external_callers_do_not_learn_which_users_exist(world: World):
+    """The same 480 for unknown and unregistered users; 404 for authenticated callers."""
     world.users.add("carol", "secret")
     stranger = world.phone("stranger", registered=False)
     for name in ("carol", "nobody"):
@@ -180,7 +180,7 @@ def test_strangers_are_not_told_who_exists_but_users_are(world: World):
 @pytest.mark.parametrize(
     "target", ["sip:x@elsewhere.org", "sip:x@192.0.2.77", "sip:bob@192.0.2.1:5999"]
 )
-def test_nobody_is_relayed_elsewhere(world: World, target: str):
+def test_external_targets_are_refused(world: World, target: str):
     """No open relay, for users neither while calls to outside are off."""
     stranger = world.phone("stranger", registered=False)
     stranger.sends("INVITE", target, from_uri="sip:x@elsewhere.org")
@@ -191,7 +191,7 @@ def test_nobody_is_relayed_elsewhere(world: World, target: str):
     assert not world.lost
 
 
-def test_a_stranger_cannot_borrow_a_route_or_a_tag(world: World):
+def test_an_external_caller_cannot_borrow_a_route_or_a_tag(world: World):
     """A Route or a To tag without our ticket is nothing."""
     bob = world.phone("bob")
     stranger = world.phone("stranger", registered=False)

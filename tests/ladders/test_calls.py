@@ -18,7 +18,7 @@ def call_between(world: World, alice, bob, **more):
     return here, there, invite
 
 
-def test_the_request_uri_becomes_the_contact_and_the_rest_is_untouched(world: World):
+def test_only_the_request_uri_is_replaced_by_the_contact(world: World):
     """§16.6, steps 1 to 8."""
     alice, bob = world.phones("alice", "bob")
     odd = "X-Odd : caf\u00e9,  two\r\n\tthree"
@@ -57,7 +57,7 @@ def test_every_method_known_or_unknown_is_passed_on(world: World, method: str):
     assert world.is_quiet
 
 
-def test_requests_within_a_dialog_need_no_credentials_and_pass_both_ways(world: World):
+def test_requests_in_a_dialog_pass_both_ways_unchallenged(world: World):
     """§12.2, §16.12: re-INVITE, INFO, UPDATE, BYE."""
     alice, bob = world.phones("alice", "bob")
     here, there, _ = call_between(world, alice, bob)
@@ -125,7 +125,7 @@ def test_a_phone_behind_nat_is_reached_along_its_flow(world: World):
     assert not world.lost
 
 
-def test_a_contact_elsewhere_under_a_truthful_via_is_used_as_it_is(world: World):
+def test_a_contact_elsewhere_with_a_truthful_via_is_used(world: World):
     """§10.2.1: a third party may be named."""
     alice = world.phone("alice")
     bob = world.phone("bob", registered=False)
@@ -136,7 +136,7 @@ def test_a_contact_elsewhere_under_a_truthful_via_is_used_as_it_is(world: World)
     assert bob.hears_nothing()
 
 
-def test_a_stranger_moves_only_along_the_flows_of_the_ticket(world: World):
+def test_an_external_caller_moves_only_along_ticket_flows(world: World):
     """An unauthenticated side cannot point a request anywhere by its Request-URI."""
     bob = world.phone("bob")
     stranger = world.phone("stranger", registered=False)
@@ -241,7 +241,7 @@ def test_a_contact_that_names_us_is_a_forward(world: World):
     assert alice.gets(100) is not None
 
 
-def test_an_unreachable_phone_is_told_to_the_caller(world: World):
+def test_the_caller_learns_of_an_unreachable_phone(world: World):
     """§16.7 step 6, §16.9: 503 stays here."""
     alice, bob = world.phones("alice", "bob")
     world.dead.add(bob.address)
@@ -249,7 +249,7 @@ def test_an_unreachable_phone_is_told_to_the_caller(world: World):
     assert alice.gets(500, call).reason == "Next Hop Unreachable"
 
 
-def test_who_is_disabled_or_removed_is_not_rung(world: World):
+def test_a_disabled_or_removed_user_is_not_called(world: World):
     """The bindings stay until they expire, but lead nowhere."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     world.users.accounts["bob", REALM].enabled = False

@@ -1,4 +1,4 @@
-"""Calls to other domains, and what comes back from there (RFC 3261 §16.5, §16.6; RFC 3263)."""
+"""Calls to other domains, and the requests that come back (RFC 3261 §16.5, §16.6; RFC 3263)."""
 
 import pytest
 from ladders.carrying import exchanged
@@ -23,17 +23,17 @@ def alice(world: World) -> Phone:
 
 @pytest.fixture
 def carol(world: World) -> Phone:
-    """Somebody else's user, at the address of that domain."""
+    """A user of another domain, at the address of that domain."""
     carol = world.phone("carol", registered=False, host=ADDRESS)
     carol.aor = f"sip:carol@{OUTSIDE}"
     return carol
 
 
 @pytest.mark.parametrize("is_behind_nat", [False, True])
-def test_our_user_calls_another_domain_and_both_sides_end_the_call(
+def test_a_call_to_another_domain_can_be_ended_by_both_sides(
     world: World, alice, carol, is_behind_nat: bool
 ):
-    """RFC 3263 §4; §16.6, step 4: what comes back finds the phone, and nobody else."""
+    """RFC 3263 §4; §16.6, step 4: requests that come back reach only that phone."""
     if is_behind_nat:
         alice.contact = "<sip:alice@192.168.1.20>"
         alice.registers()
@@ -51,8 +51,8 @@ def test_our_user_calls_another_domain_and_both_sides_end_the_call(
     assert not world.lost
 
 
-def test_the_ticket_of_who_was_called_leads_to_its_caller_alone(world: World, alice, carol):
-    """Who has shown no password is no relay's customer."""
+def test_the_ticket_of_a_callee_leads_only_to_its_caller(world: World, alice, carol):
+    """An unauthenticated caller cannot use the server as a relay."""
     invite = alice.sends("INVITE", carol.aor)
     received = carol.gets("INVITE")
     ok = carol.answers(received, 200)
@@ -82,7 +82,9 @@ def test_it_is_off_at_first(alice):
 @pytest.mark.parametrize(
     "route", ["", f"<sip:{ADDRESS};lr>", f"<sip:{REALM};lr>, <sip:{ADDRESS};lr>"]
 )
-def test_a_stranger_gets_nothing_out(world: World, carol, from_uri: str, uri: str, route: str):
+def test_an_external_caller_reaches_no_external_target(
+    world: World, carol, from_uri: str, uri: str, route: str
+):
     """Neither by a Route nor by a maddr nor by a name of ours."""
     stranger = world.phone("stranger", registered=False)
     headers = (f"Route: {route}",) if route else ()
@@ -111,7 +113,7 @@ def test_a_lost_answer_leads_no_call_to_a_web_site(world: World, alice, carol):
     assert carol.hears_nothing()
 
 
-def test_a_server_of_one_family_reaches_who_has_both(world: World, alice):
+def test_a_server_of_one_ip_family_reaches_a_dual_stack_host(world: World, alice):
     """RFC 3263 §4.2: however many addresses of the other there are, also for the ACK."""
     (sock,) = world.server.transports.sockets
     sock.is_ipv6 = True
@@ -126,7 +128,7 @@ def test_a_server_of_one_family_reaches_who_has_both(world: World, alice):
     assert carol.gets("ACK")
 
 
-def test_a_domain_that_nobody_knows_is_told_so(alice):
+def test_an_unknown_domain_is_reported_to_the_caller(alice):
     """§16.6, step 7: there is no way."""
     alice.sends("INVITE", "sip:x@nowhere.example")
     assert alice.gets(500)
@@ -149,7 +151,7 @@ def test_a_challenge_of_that_domain_goes_back_to_the_phone(world: World, alice, 
     assert alice.gets(407, invite).fields("proxy-authenticate") == [field.partition(": ")[2]]
 
 
-def test_a_slow_name_delays_nobody_else(world: World, alice, carol):
+def test_a_slow_name_delays_no_other_call(world: World, alice, carol):
     """And the call goes on when it is known."""
     world.zone.waits()
     alice.sends("INVITE", carol.aor)

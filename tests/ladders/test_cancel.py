@@ -69,7 +69,7 @@ def test_before_any_response_the_cancel_waits(world: World):
 
 
 @pytest.mark.parametrize("status", [404, 486])
-def test_a_failure_that_comes_before_the_waiting_cancel_ends_the_call(world: World, status: int):
+def test_a_failure_before_the_waiting_cancel_ends_the_call(world: World, status: int):
     """§9.1: then no CANCEL is sent."""
     alice, (bob,), call, (invite,) = calls(world, "bob")
     alice.cancels(call)
@@ -81,8 +81,8 @@ def test_a_failure_that_comes_before_the_waiting_cancel_ends_the_call(world: Wor
     assert is_empty(world)
 
 
-def test_a_cancelled_call_that_nobody_ever_heard_ends_with_timer_b(world: World):
-    """§9.1, §17.1.1.2: 487 for the caller, who asked for the end."""
+def test_a_cancelled_call_without_any_response_ends_by_timer_b(world: World):
+    """§9.1, §17.1.1.2: 487 for the caller, because it cancelled."""
     alice, (bob,), call, _ = calls(world, "bob")
     alice.cancels(call)
     alice.gets(200)
@@ -290,7 +290,7 @@ def test_the_200_has_the_tag_of_the_phone_that_rings(world: World):
 
 
 def test_the_200_has_the_tag_of_what_we_answer_ourselves(world: World):
-    """§9.2, §8.2.6.2: nobody ever answered, so the 487 is ours, as is its tag."""
+    """§9.2, §8.2.6.2: no phone has answered, so the 487 and its tag are ours."""
     alice, _, call, _ = calls(world, "bob")
     alice.cancels(call)
     tag = alice.gets(200).to.tag

@@ -1,4 +1,4 @@
-"""Phones whose Contact no look-up leads to: called along their flow (RFC 5626 §5.3, RFC 6761)."""
+"""Contacts that DNS cannot resolve: called along their flow (RFC 5626 §5.3, RFC 6761)."""
 
 import pytest
 from ladders.carrying import calls, exchanged, started_again, talks
@@ -120,7 +120,7 @@ def test_two_phones_that_cannot_be_looked_up_call_each_other(world: World):
 
 
 def test_on_a_connection_it_is_bound_as_long_as_that(world: World):
-    """RFC 7118 §5: nobody could open another one."""
+    """RFC 7118 §5: the server cannot open another connection."""
     alice = world.phone("alice")
     bob = odd_phone(world, "sip:a1b2@q.invalid;transport=ws", transport="TCP")
     talks((alice, bob)).ends()
@@ -128,7 +128,7 @@ def test_on_a_connection_it_is_bound_as_long_as_that(world: World):
     assert world.server.location.bindings(f"bob@{REALM}") == ()
 
 
-def test_a_name_that_nobody_knows_is_lost_with_its_connection(world: World):
+def test_an_unknown_name_is_lost_with_its_connection(world: World):
     """§18.4: neither its Contact nor its flow leads there: as if it had never registered."""
     alice = world.phone("alice")
     bob = odd_phone(world, "sip:bob@gone.example.net;transport=tcp", transport="TCP")

@@ -1,4 +1,4 @@
-"""Requests for a Contact that is bound here, whatever its user part (RFC 3261 §16.5, §19.1.4)."""
+"""Requests for a Contact that is registered here, with any user part (RFC 3261 §16.5, §19.1.4)."""
 
 import pytest
 from world import REALM, Phone, World
@@ -26,7 +26,7 @@ def bound(world: World, contact: str, name: str = "bob", **more) -> Phone:
         "<sip:x@[2001:DB8::0:50]:5060>",
     ],
 )
-def test_a_contact_is_found_whatever_its_user_part(world: World, method: str, contact: str):
+def test_a_contact_is_found_with_any_user_part(world: World, method: str, contact: str):
     """Phones write random characters there, or nothing; here the phone is behind NAT."""
     bob = bound(world, contact, host="203.0.113.7", port=40_000)
     alice, mobile = world.phones("alice", "bob")
@@ -76,7 +76,7 @@ def test_another_uri_is_another_place(world: World, asked: str):
     assert bob.hears_nothing()
 
 
-def test_a_stranger_finds_no_contact(world: World):
+def test_an_external_caller_finds_no_contact(world: World):
     """Nor does a user of another domain here: a Contact is an address among colleagues."""
     world.users.add("carol", "secret", "other.org")
     bob = bound(world, "<sip:x@192.0.2.50:5060>", host="203.0.113.7", port=40_000)

@@ -88,7 +88,7 @@ def test_a_gateway_may_move_its_call(by: str):
     assert heard(other) == ["BYE"]
 
 
-# A relay, opened by a stranger
+# A relay, opened by an external caller
 
 
 def as_callee(here: Dialog, target: str) -> Dialog:
@@ -97,7 +97,7 @@ def as_callee(here: Dialog, target: str) -> Dialog:
     return Dialog(here.call_id, here.remote_tag, here.local_tag, target, routes)
 
 
-def test_a_stranger_behind_the_same_nat_speaks_for_no_user(world: World):
+def test_an_external_caller_behind_the_same_nat_is_no_user(world: World):
     """§12.2.2: the address of a user is no password."""
     victim = world.phone("victim", registered=False, host=VICTIM)
     bob = behind(world, "bob", 33_333, nat="198.51.100.7")
@@ -309,11 +309,11 @@ def test_a_bye_to_a_name_reaches_a_phone_that_has_unregistered(world: World):
     assert heard(bob) == ["BYE"]
 
 
-# Where a stranger was seen last
+# The last address of an external caller
 
 
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
-def test_a_stranger_is_reached_where_it_was_seen_last(world: World, transport: str):
+def test_an_external_caller_is_reached_where_it_was_seen_last(world: World, transport: str):
     """RFC 5626 §5.3: from the same host."""
     bob = world.phone("bob")
     stranger = world.phone("x", registered=False, host="198.51.100.9", transport=transport)
@@ -410,7 +410,7 @@ def test_a_third_party_opens_no_port_of_a_phone(world: World):
 # A trunk's call without a route set
 
 
-def test_the_gateways_challenge_is_answered_without_a_route_set_too():
+def test_a_gateway_challenge_is_answered_without_a_route_set():
     """§22.3: it is no question to the caller."""
     world = trunk_world(f"sip:account:password@{GATEWAY}")
     alice, _gateway, here, _ = dials(world, f"<sip:0891234@{GATEWAY}:5062>")

@@ -23,7 +23,7 @@ def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
 
 
 def sides(call: Call) -> list[tuple[Phone, Dialog, Phone]]:
-    """Who asks, along which dialog, and whom."""
+    """The sender, the dialog and the receiver of a request."""
     assert call.here is not None
     assert call.there is not None
     return [(call.caller, call.here, call.callee), (call.callee, call.there, call.caller)]
@@ -47,7 +47,7 @@ def learns(sender: Phone, method: str, dialog: Dialog, receiver: Phone) -> tuple
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_dialog_goes_on_from_what_a_request_within_it_has_told(world: World, pair, method: str):
+def test_a_dialog_follows_the_contact_of_a_request_within_it(world: World, pair, method: str):
     """§12.1.1, §12.1.2: both sides learn the routes that they had; the ways stay the same."""
     call = talks(pair)
     for near, dialog, far in sides(call):
@@ -63,7 +63,7 @@ def test_a_dialog_goes_on_from_what_a_request_within_it_has_told(world: World, p
 
 @pytest.mark.parametrize("method", ["INVITE", "NOTIFY"])
 def test_so_it_does_after_the_server_was_started_again(world: World, pair, method: str):
-    """§16.6, step 4: what is put back is what was signed, so nobody need remember it."""
+    """§16.6, step 4: the signed value is put back, so it need not be stored."""
     call = talks(pair)
     started_again(world)
     for near, dialog, far in sides(call):
@@ -92,14 +92,14 @@ def test_a_bye_needs_none(world: World, pair):
 
 
 def test_an_ack_needs_none(world: World, pair):
-    """§16.11: nor does what nobody answers."""
+    """§16.11: neither does an ACK, which has no response."""
     call = talks(pair)
     (alice, here, bob), _ = sides(call)
     alice.sends_within("ACK", here, cseq=call.invite.cseq[0])
     assert not bob.gets("ACK").values("record-route")
 
 
-def test_who_accepts_a_forked_subscription_is_known_by_its_notify_alone(world: World, pair):
+def test_a_forked_subscription_is_known_by_its_notify_alone(world: World, pair):
     """RFC 6665 §4.3, §4.4.1: the 200 of one phone reached the subscriber, not that of the other."""
     alice, desk = pair
     mobile = world.phone("bob", registered=False)
@@ -163,11 +163,11 @@ def test_an_escaped_ticket_is_as_good(world: World, pair, method: str):
         exchanged(far, "INFO", learnt, near)
 
 
-# Who may not gain by it
+# Senders without a right to the dialog
 
 
 def talk(world: World) -> tuple[Phone, Phone, Dialog]:
-    """A stranger's call to Bob."""
+    """A call of an external caller to Bob."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     call = stranger.sends("INVITE", bob.aor, from_uri=STRANGER)
     invite = bob.gets("INVITE")
@@ -180,8 +180,8 @@ def own_values(request: Request) -> list[str]:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "NOTIFY", "UPDATE"])
-def test_who_shows_no_ticket_gets_none(world: World, method: str):
-    """§16.3: it is a request outside a dialog, whatever its tags say."""
+def test_a_request_without_a_ticket_gets_none(world: World, method: str):
+    """§16.3: it is a request outside a dialog, with any tags."""
     stranger, bob, here = talk(world)
     here.routes = ["<sip:192.0.2.1;lr>"]
     stranger.sends_within(method, here)
@@ -200,7 +200,7 @@ def test_who_shows_no_ticket_gets_none(world: World, method: str):
 def test_what_a_phone_adds_to_our_route_is_not_recorded(world: World, more: str, at: int):
     """§16.6, step 4: what we put there leads to us, and is not signed as a whole.
 
-    Whoever learns the dialog from it would send its requests, and its passwords, elsewhere.
+    A phone that learns the dialog from it would send requests and passwords to another host.
     """
     stranger, bob, here = talk(world)
     here.routes[at] = here.routes[at].replace(">", f"{more}>")
@@ -209,7 +209,7 @@ def test_what_a_phone_adds_to_our_route_is_not_recorded(world: World, more: str,
 
 
 def test_a_ticket_of_another_dialog_leads_nowhere_from_this_one(world: World):
-    """§12: what stands before the ticket that counts may be anybody's; it opens nothing later."""
+    """§12: Routes before the valid ticket may be of any origin; they open nothing later."""
     alice, carol = world.phones("alice", "carol")
     free = talks((alice, carol)).here
     assert free is not None
@@ -225,8 +225,8 @@ def test_a_ticket_of_another_dialog_leads_nowhere_from_this_one(world: World):
     assert bob.takes().status in (403, 407)  # type: ignore[attr-defined]
 
 
-def test_a_third_phone_with_what_it_has_overheard_reaches_the_two_alone(world: World):
-    """RFC 3261 §26: a ticket that names a flow leads along it, whoever shows it."""
+def test_an_overheard_dialog_leads_only_to_its_two_sides(world: World):
+    """RFC 3261 §26: a ticket with a flow leads along it, for any sender."""
     stranger, bob, here = talk(world)
     stranger.sends_within("UPDATE", here)
     update = bob.gets("UPDATE")

@@ -1,4 +1,4 @@
-"""Credentials as strangers and odd phones write them (RFC 3261 §22, RFC 7616, RFC 8760)."""
+"""Unusual and hostile credentials (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
 import hashlib
 
@@ -43,7 +43,7 @@ class Asking:
         self.challenges = self.again().fields(self.challenged)
 
     def again(self, *values: str, title: str = "") -> Response:
-        """Ask once more, in a new transaction; what comes back."""
+        """Ask once more, in a new transaction; return the response."""
         self.number += 1
         copy = self.request.copy()
         sent_by = self.request.via.sent_by
@@ -156,7 +156,7 @@ def test_a_success_says_nothing_more_about_the_digest(world: World):
 
 @pytest.mark.parametrize("method", ["ACK", "CANCEL"])
 def test_what_cannot_be_sent_again_is_never_challenged(world: World, method: str):
-    """§22.1: neither an ACK nor a CANCEL, whatever credentials they show."""
+    """§22.1: neither an ACK nor a CANCEL, with any credentials."""
     alice, bob = world.phones("alice", "bob")
     wrong = f'Proxy-Authorization: Digest username="alice", realm="{REALM}", nonce="x", uri="y"'
     for headers in ((), (wrong,)):
@@ -190,11 +190,11 @@ def test_the_uri_of_a_digest_is_one_that_is_served_here(world: World, asked, uri
     assert bob.again(value).status == status
 
 
-def test_the_uri_of_a_digest_may_be_spelled_otherwise_than_the_request_uri(world: World):
-    """§22.4, item 6, with §19.1.4: somebody else's address, written in another way."""
+def test_the_digest_uri_may_be_another_spelling(world: World):
+    """§22.4, item 6, with §19.1.4: an external address in another spelling."""
     alice = Asking(world.phone("alice"), "MESSAGE", "sip:x@Elsewhere.org;a=1;b=2")
     value = answer_to(alice.challenges[0], alice.request, uri="sip:%78@elsewhere.ORG;b=2;a=1")
-    assert alice.again(value).status == 403  # who asks is known; calls to outside are off
+    assert alice.again(value).status == 403  # the caller is authenticated; calls to outside are off
     value = answer_to(alice.challenges[0], alice.request, uri="sip:y@elsewhere.org", count=2)
     assert alice.again(value).status == 400
 
@@ -203,7 +203,7 @@ def test_the_uri_of_a_digest_may_be_spelled_otherwise_than_the_request_uri(world
 
 
 @pytest.mark.parametrize("name", ["j\u00f6rg", "j@s0n"])
-def test_a_user_is_named_plainly_in_the_digest_and_escaped_in_the_uri(world: World, name: str):
+def test_a_name_is_plain_in_the_digest_and_escaped_in_the_uri(world: World, name: str):
     """§25.1: UTF-8 in a quoted string; §19.1.2: octets that a URI can't hold are escaped."""
     world.users.add(name, "secret")
     phone = world.phone("p", registered=False)

@@ -231,7 +231,7 @@ def test_each_way_a_registration_ends_has_a_reason(world: World):
     erin = world.phone("erin")
     aor = f"erin@{REALM}"
     (binding,) = world.server.location.bindings(aor)
-    world.server.location.remove(aor, binding.contact, binding.row_flow())
+    world.server.location.remove_contact(aor, binding.contact, binding.row_flow())
     assert erin.hears_nothing()
     assert [(event.username, event.reason) for event in ended.take()] == [
         ("bob", "expired"),

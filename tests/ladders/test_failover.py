@@ -124,7 +124,7 @@ def test_what_has_failed_is_asked_last_for_a_while(world: World, alice, farm, na
 
 
 def test_an_acknowledgement_goes_where_its_call_is(world: World, alice, farm, names):
-    """§13.2.2.4: to whom it is, though by then the dead address would have its turn again."""
+    """§13.2.2.4: it goes to the host in the call, not to the dead address that is first again."""
     names.found.reverse()
     world.dead = {phone.address for phone in farm[1:]}
     call = calls((alice, farm[0]))
@@ -158,11 +158,11 @@ def test_a_way_that_is_none_is_asked_last_for_a_while(world: World, alice, farm,
     names.found.insert(0, Hop("UDP", ("2001:db8::5", 5060)))
     calls((alice, farm[0])).is_answered()
     uri = parse_uri(f"sip:bob@{FARM}")
-    assert world.server.proxy.forwarder.ways(uri) == [*names.found[1:], names.found[0]]
+    assert world.server.proxy.forwarder.next_hops(uri) == [*names.found[1:], names.found[0]]
 
 
-def test_who_has_rung_has_the_call(world: World, alice, farm, names):
-    """§16.6, step 11: timer C ends it; nobody else rings in its stead."""
+def test_a_host_that_has_rung_keeps_the_call(world: World, alice, farm, names):
+    """§16.6, step 11: timer C ends it; no other phone rings instead."""
     alice.sends("INVITE", farm[0].aor)
     farm[0].answers(farm[0].gets("INVITE"), 180)
     world.passes(181 + 33, step=1)
@@ -172,7 +172,7 @@ def test_who_has_rung_has_the_call(world: World, alice, farm, names):
     assert alice.gets(408)
 
 
-def test_a_cancelled_call_tries_nobody_else(world: World, alice, farm, names):
+def test_a_cancelled_call_tries_no_other_host(world: World, alice, farm, names):
     """§16.10."""
     invite = alice.sends("INVITE", farm[0].aor)
     farm[0].gets("INVITE")
@@ -203,7 +203,7 @@ def test_a_fork_tries_the_addresses_of_each_target_by_themselves(world: World, a
 
 
 def test_a_slow_name_leads_to_its_second_address_too(world: World, alice, farm, names):
-    """And delays nobody but its own branch."""
+    """It delays only its own branch."""
     names.may_go_on.clear()
     world.dead = {farm[0].address}
     alice.sends("INVITE", farm[0].aor)
@@ -214,7 +214,7 @@ def test_a_slow_name_leads_to_its_second_address_too(world: World, alice, farm, 
     assert alice.gets(200)
 
 
-def test_the_breadth_is_one_whatever_the_number_of_addresses(world: World, alice, farm, names):
+def test_the_breadth_is_one_for_any_number_of_addresses(world: World, alice, farm, names):
     """RFC 5393 §5.3.3: one is tried at a time."""
     world.dead = {farm[0].address}
     alice.sends("INVITE", farm[0].aor, headers=("Max-Breadth: 1",))
@@ -243,7 +243,7 @@ def test_a_large_request_goes_by_a_connection_where_one_is_known(world: World, a
 
 
 def test_it_goes_by_a_datagram_where_that_fails(world: World, alice, farm, names):
-    """§18.1.1: nobody takes the connection."""
+    """§18.1.1: no host accepts the connection."""
     names.found.append(Hop("TCP", farm[0].address))
     invite = calls((alice, farm[0]), body=large()).received
     assert invite.via.transport == "UDP"
@@ -262,7 +262,7 @@ def test_what_no_datagram_holds_needs_a_connection(world: World, alice, farm, na
     assert calls((alice, farm[0]), body=body).received.body == body
 
 
-def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
+def test_a_connection_that_failed_is_not_tried_first_next_time(
     world: World, alice, farm, names, monkeypatch
 ):
     """RFC 3263 §4.3: each large request would wait for it."""
@@ -282,9 +282,7 @@ def test_a_connection_that_failed_of_late_is_not_tried_first_for_the_next(
     assert not opened
 
 
-def test_a_connection_is_used_again_and_when_it_has_broken_another_is_opened(
-    world: World, alice, farm, names
-):
+def test_a_connection_is_reused_and_reopened_after_a_break(world: World, alice, farm, names):
     """§18.1.1; and what was asked along it fails with it (§18.4)."""
     names.found = [connected(world, farm[0])]
     opened = []
@@ -303,10 +301,10 @@ def test_a_connection_is_used_again_and_when_it_has_broken_another_is_opened(
 
 
 @pytest.mark.parametrize("status", [None, 180])
-def test_who_has_rung_has_the_call_though_its_connection_breaks(
+def test_a_phone_that_rang_keeps_the_call_on_a_broken_connection(
     world: World, alice, farm, names, status
 ):
-    """RFC 3263 §4.3: it may ring there still; who has not been heard is passed over."""
+    """RFC 3263 §4.3: a host with a response may still ring; only silent hosts are skipped."""
     names.found = [connected(world, farm[0]), Hop("UDP", farm[1].address)]
     alice.sends("INVITE", farm[0].aor)
     received = farm[0].gets("INVITE")

@@ -1,6 +1,6 @@
 """Forks played by chance: some phones, some groups, redirections, and all that may come at once.
 
-What must hold whatever comes (RFC 3261 §16.6, §16.7, §16.10; RFC 5393 §5.3) is looked at after
+The rules that must always hold (RFC 3261 §16.6, §16.7, §16.10; RFC 5393 §5.3) are checked after
 each turn of the server, and at the end, when nothing may be left.  `EXAMPLES=2000` plays on.
 """
 
@@ -45,7 +45,7 @@ class Branch:
         self.is_cancelled = False
 
     def is_pending(self, world: World) -> bool:
-        """Tell whether the server still waits for its end."""
+        """Return True while the server still waits for its end."""
         key = self.request.via.branch.lower(), self.request.method
         transaction = world.server.layer.clients.get(key)
         return transaction is not None and transaction.state in (State.TRYING, State.PROCEEDING)
@@ -181,7 +181,7 @@ class Game:
         )
 
     def comes_to_an_end(self) -> None:
-        """Everybody says something final, or nobody does and time ends it."""
+        """All phones send a final response, or none does and timers end the call."""
         if self.chance.random() < 0.15:
             self.passes(100)
             return
@@ -194,7 +194,7 @@ class Game:
     # What must hold
 
     def looks(self) -> None:
-        """Take what has come to everybody, and see that it may."""
+        """Read all messages that phones have got, and check that each is allowed."""
         was_decided = self.is_decided
         for phone in self.phones:
             while phone.inbox:
@@ -219,7 +219,7 @@ class Game:
             self.hears(self.caller.takes())
 
     def is_before(self, phone: Phone) -> bool:
-        """Tell whether a phone of Bob's that is preferred to this one may answer yet (§16.6)."""
+        """Return True if a phone of Bob with a higher q may still answer (§16.6)."""
         return any(
             branch.is_pending(self.world)
             for branch in self.branches.values()
@@ -245,7 +245,7 @@ class Game:
             self.is_well_redirected(response)
 
     def is_well_redirected(self, response: Response) -> None:
-        """What was followed is not in it any more: who is still named could not be asked."""
+        """Followed Contacts are no longer in it: those that are left could not be called."""
         if not self.world.config.sip_follow_redirects or self.is_decided:
             return
         asked = {b.phone.name for b in self.branches.values()}
@@ -258,7 +258,7 @@ class Game:
         return any(p.name == name and p.address not in self.world.dead for p in self.phones)
 
     def ends(self) -> None:
-        """One failure, or every 2xx that came; nobody rings; and nothing is held."""
+        """One failure, or every 2xx that came; no phone rings; no state is left."""
         self.passes(40)
         while self.asked_for:
             self.is_resolved()
@@ -290,7 +290,7 @@ class Game:
 
 
 @pytest.mark.parametrize("part", range(3))
-def test_whatever_comes_at_once_a_fork_is_answered_and_leaves_nothing(part: int, caplog):
+def test_a_fork_is_answered_and_leaves_nothing_in_any_order(part: int, caplog):
     """§16.7: one failure or all 2xx; §16.10; RFC 5393 §5.3.3: never more breadth than came."""
     for seed in range(part, GAMES, 3):
         try:

@@ -28,7 +28,7 @@ def bob(world: World) -> Phone:
 
 @pytest.fixture
 def caller(world: World) -> Phone:
-    """Not registered: a stranger, who may call bob."""
+    """An external caller, not registered, that may call bob."""
     return world.phone("caller", registered=False, host=CALLER)
 
 

@@ -38,7 +38,7 @@ def octets(
 
 @pytest.fixture
 def hears(world: World):
-    """Has a stranger send octets; gives what comes back, as octets."""
+    """Send octets of an external caller; return the response as octets."""
     world.phone("bob")
     stranger = world.phone("stranger", registered=False, host=STRANGER)
 
@@ -116,7 +116,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_a_malformed_request_gets_its_status_and_a_phrase_that_names_the_fault(hears, fault):
+def test_a_malformed_request_gets_a_status_that_names_the_fault(hears, fault):
     """RFC 3261 §16.3 step 1, §21.4.1."""
     data, status, phrase = MALFORMED[fault]
     (answer,) = hears(data)
@@ -141,7 +141,7 @@ def test_a_response_is_never_answered_however_malformed(hears, fault):
     assert hears(MALFORMED[fault][0].replace(start_line, b"SIP/2.0 200 OK", 1)) == []
 
 
-def test_an_answer_to_a_malformed_request_copies_what_an_answer_must(hears):
+def test_a_response_to_a_malformed_request_copies_its_fields(hears):
     """RFC 3261 §8.2.6.2: all Via values in order, From, To with a tag, Call-ID and CSeq."""
     (answer,) = hears(
         octets(
@@ -193,7 +193,7 @@ def test_what_is_odd_in_from_or_to_does_not_hide_the_fault(hears, odd, data, sta
     assert answer.startswith(b"SIP/2.0 %d " % status)
 
 
-def test_of_several_faults_the_version_is_told_first(hears):
+def test_of_several_faults_the_version_is_reported_first(hears):
     """RFC 3261 §21.5.6."""
     (answer,) = hears(octets(start="INVITE <> SIP/7.0", To='To: "', Content_Length="l: x"))
     assert answer.startswith(b"SIP/2.0 505 ")
@@ -217,7 +217,7 @@ def test_a_message_without_a_way_back_is_dropped_and_counted(world: World, hears
     assert world.server.receiver.counts[MESSAGES_MALFORMED] == 1
 
 
-def test_what_strangers_send_wrong_fills_no_log(world: World, hears, caplog):
+def test_malformed_messages_do_not_fill_the_log(world: World, hears, caplog):
     """At most a short line a second."""
     caplog.set_level(logging.INFO)
     refused = [data for data, _, phrase in MALFORMED.values() if phrase in ("CRLF", "commas")]

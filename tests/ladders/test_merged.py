@@ -1,4 +1,4 @@
-"""Requests that come here twice, because somebody before us forked them (RFC 3261 §8.2.2.2)."""
+"""Requests that arrive twice, because a proxy before us has forked them (RFC 3261 §8.2.2.2)."""
 
 import pytest
 from world import Phone, World
@@ -40,8 +40,8 @@ def test_a_merged_register_gets_482_while_the_first_is_held(world: World):
     assert world.is_quiet
 
 
-def test_what_is_refused_without_memory_makes_nothing_a_merged_request(world: World):
-    """§8.2.7: each copy that proves nothing is challenged, and none holds up who proves it."""
+def test_a_stateless_refusal_makes_no_later_request_merged(world: World):
+    """§8.2.7: each copy without credentials is challenged; a copy with them is served at once."""
     alice = world.phone("alice", registered=False)
     asks = alice.request("REGISTER", "sip:example.com", to=f"<{alice.aor}>")
     alice.transmits(asks)

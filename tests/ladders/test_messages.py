@@ -49,7 +49,7 @@ def passing(data: bytes) -> list[bytes]:
 
 
 def arrives(data: bytes, world: World | None = None) -> tuple[World, Phone, Phone, bytes]:
-    """Have a stranger call Bob with these octets; what Bob gets."""
+    """Send these octets as an external call to Bob; return what Bob gets."""
     world = world or World()
     bob = world.phone("bob")
     caller = world.phone("caller", registered=False, host=CALLER)
@@ -81,7 +81,7 @@ def answers(world: World, phone: Phone, request, status: int, *headers: str) -> 
 
 @pytest.mark.parametrize("spelling", ["compact", "capitals", "folded", "spaced", "tight"])
 @pytest.mark.parametrize("order", ["usual", "reversed", "Via in the middle"])
-def test_a_call_is_set_up_however_its_fields_are_spelled_and_ordered(spelling, order):
+def test_field_spelling_and_order_do_not_matter_in_a_call(spelling, order):
     """RFC 3261 §7.3.1, §7.3.3: names in any case and length, white space, folds, any order."""
     fields = []
     for field in FIELDS:
@@ -138,8 +138,8 @@ def test_empty_lines_before_a_request_are_skipped(empty_lines):
     arrives(b"\r\n" * empty_lines + octets(FIELDS))
 
 
-def test_what_follows_the_body_is_cut_off_and_a_body_without_length_goes_on_to_the_end():
-    """RFC 3261 §18.3."""
+def test_bytes_after_the_body_are_cut_off():
+    """RFC 3261 §18.3; a body without Content-Length goes on to the end of the datagram."""
     short = [*FIELDS[:-1], "Content-Length: 4"]
     assert arrives(octets(short, body=b"\0\r\n\xffnoise"))[3].endswith(b"\r\n\r\n\0\r\n\xff")
     body = b"a\r\n\r\nb\0\xff"
@@ -203,8 +203,8 @@ ODD_FIELDS = (
 
 
 @pytest.mark.parametrize("field", ODD_FIELDS)
-def test_what_a_proxy_need_not_understand_passes_a_whole_call_untouched(field):
-    """RFC 3261 §16.3 step 1, §16.6 step 1: whatever it is, in either direction."""
+def test_unknown_fields_pass_a_whole_call_untouched(field):
+    """RFC 3261 §16.3 step 1, §16.6 step 1: for any field, in either direction."""
     fields = [*FIELDS[:6], *FIELDS[7:], field]
     if not field.startswith("Contact"):
         fields.append(FIELDS[6])
@@ -253,7 +253,7 @@ def test_an_odd_address_passes_and_comes_back_as_it_was(name, address):
     """RFC 3261 §20.10, §20.20, §20.39, §8.2.6.2."""
     if name == "To":
         address = re.sub(r"\s*;\s*tag\s*=\s*1\b|;tag=-[^;]*", "", address, flags=re.IGNORECASE)
-    elif name == "From":  # who calls from a number is taken for a local user
+    elif name == "From":  # a caller with a number counts as a local user
         address = address.replace("tel:", "x-tel:")
     fields = [field for field in FIELDS if not field.startswith(name)]
     line = f"{name}: {address}"
@@ -289,7 +289,7 @@ def test_an_odd_via_brings_every_answer_back(via):
 # Responses
 
 
-def test_a_response_in_any_spelling_finds_its_transaction_and_its_way():
+def test_a_response_in_any_spelling_finds_its_transaction():
     """RFC 3261 §17.1.3, §16.7 step 3: Via values joined, folded, compact, in any order."""
     world, caller, bob, got = arrives(octets([*FIELDS, "Via: SIP/2.0/UDP c.example"]))
     ours, *others = parse(got).values("via")
@@ -313,7 +313,7 @@ def test_a_response_in_any_spelling_finds_its_transaction_and_its_way():
         assert answer.partition(b"\r\n")[0].endswith(b" " + phrase)
 
 
-# Whatever the grammar can say
+# All that the grammar allows
 
 TOKENS = st.text("abcXYZ019-.!%*_+`'~", min_size=1, max_size=8)
 LWS = st.sampled_from([" ", "\t", "  ", "\r\n ", " \r\n\t"])
@@ -341,7 +341,7 @@ def parameters(draw: st.DrawFn) -> str:
 
 @st.composite
 def addresses(draw: st.DrawFn) -> str:
-    """name-addr or addr-spec, of strangers."""
+    """name-addr or addr-spec of an external address."""
     user = draw(st.sampled_from(["", "x@", "a;b?c&d=e,f@", "%00%C3%A9:p&w@"]))
     port = draw(st.sampled_from(["", ":1", ":05060", ":65535"]))
     uri = f"{draw(st.sampled_from(['sip', 'SIPS', 'Sip']))}:{user}{draw(HOSTS)}{port}"
@@ -375,7 +375,7 @@ def invites(draw: st.DrawFn) -> bytes:
 
 @SEARCH
 @given(invites())
-def test_whatever_the_grammar_can_say_passes_and_is_answered(data):
+def test_all_that_the_grammar_allows_passes_and_is_answered(data):
     """RFC 3261 §25.1: legal is legal."""
     world, caller, bob, got = arrives(data)
     sent, invite = parse(data), parse(got)

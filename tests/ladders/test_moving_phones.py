@@ -32,7 +32,7 @@ def restarts(request: pytest.FixtureRequest) -> bool:
 
 
 def is_behind_nat(phone: Phone) -> bool:
-    """Only the flow leads to such a phone, whatever its Contact says."""
+    """Only the flow leads to such a phone, not its Contact."""
     return "192.168" in phone.contact
 
 
@@ -99,7 +99,7 @@ def test_an_answer_where_the_phone_is_bound_changes_nothing(world: World, pair):
     """§16.7, step 8: nothing is added for the usual call."""
     call = talks(pair)
     assert all(";a=" not in route for route in call.here.routes)
-    assert not world.server.proxy.dialogs.remote_targets._places
+    assert not world.server.proxy.dialogs.remote_targets._targets
 
 
 # The Routes of others
@@ -147,7 +147,7 @@ def test_a_pbx_that_records_its_route_stays_in_the_dialog(
 def test_a_later_contact_is_reached_from_then_on(
     world: World, pair, place: str, by: str, method: str, who: str
 ):
-    """§12.2.1.2, §12.2.2; RFC 3311 §5.3: from either side; strangers stay where they were seen."""
+    """§12.2.1.2, §12.2.2; RFC 3311 §5.3: from either side; external callers stay where seen."""
     call = talks(pair)
     phone, dialog, peer, back = call.callee, call.there, call.caller, call.here
     if who == "caller":
@@ -172,7 +172,7 @@ def test_a_later_contact_is_reached_from_then_on(
     assert not world.lost
 
 
-def test_what_was_told_before_is_reached_too(world: World):
+def test_an_address_named_before_is_reached_too(world: World):
     """§12.2.1.2: a re-INVITE that fails leaves the target as it was."""
     call = talks(world.phones("alice", "bob"))
     other = at(world, call.callee, "another host")
@@ -256,7 +256,7 @@ def test_a_phone_that_registers_elsewhere_keeps_its_call(
     caller, callee = pair
     phone = callee if who == "callee" else caller
     if phone.aor.endswith("elsewhere.org"):
-        return  # a stranger registers nowhere here
+        return  # an external caller has no registration here
     same = {"call_id": "one"} if way == "Call-ID" else {}
     instance = ';+sip.instance="<urn:uuid:1>"' if way == "instance" else ""
     phone.registers(phone.contact + instance, **same)
@@ -371,8 +371,8 @@ def test_a_caller_without_routes_reaches_a_phone_that_moves(world: World, way: s
     assert not world.lost
 
 
-def test_a_stranger_without_routes_hangs_up_too(world: World):
-    """The same for a caller from outside; nobody else's ACK passes."""
+def test_an_external_caller_without_routes_hangs_up_too(world: World):
+    """The same for an external caller; an ACK of any other host is dropped."""
     bob, stranger = world.phone("bob"), world.phone("x", registered=False)
     stranger.aor = STRANGER
     invite = stranger.sends("INVITE", bob.aor)
@@ -437,7 +437,7 @@ def test_each_refusal_in_a_dialog_is_a_line_of_the_log(world: World, caplog):
         sent = alice.sends_within(method, here)
         (told,) = [record.getMessage() for record in caplog.records]
         assert method in told
-        assert told.endswith("no side of its dialog has named <sip:203.0.113.9;lr>")
+        assert told.endswith("<sip:203.0.113.9;lr> was named by no side of this dialog")
     caplog.clear()
     alice.transmits(alice.with_credentials(sent, alice.gets(407)))
     alice.gets(403)

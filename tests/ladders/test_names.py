@@ -1,4 +1,4 @@
-"""One user whose name may be written in several ways (RFC 3261 §19.1.2, RFC 7616 §4)."""
+"""One user with several spellings of the name (RFC 3261 §19.1.2, RFC 7616 §4)."""
 
 import pytest
 from world import REALM, Phone, World
@@ -8,7 +8,7 @@ ESCAPED = {COMPOSED: "j%C3%B6rg", DECOMPOSED: "jo%CC%88rg"}
 
 
 def stored_as(world: World, name: str) -> Phone:
-    """A phone of a user whose account was stored under that name."""
+    """A phone of a user; the account has exactly that name."""
     phone = world.phone(name, registered=False)
     phone.registers()
     return phone

@@ -69,7 +69,7 @@ def test_several_phones_of_one_user_behind_one_nat_ring(world: World):
 
 
 @pytest.mark.parametrize("same", ["contact", "call_id", "instance"])
-def test_a_port_that_changes_at_the_next_register_is_where_calls_go(world: World, same: str):
+def test_calls_go_to_the_port_of_the_latest_register(world: World, same: str):
     """RFC 5626 §6: the old flow leads nowhere, so its binding goes."""
     bob = behind(world, "bob", 33_333)
     instance = ';+sip.instance="<urn:uuid:1>"' if same == "instance" else ""
@@ -119,7 +119,7 @@ def test_a_router_with_a_new_public_address_keeps_its_calls(world: World):
     assert not world.lost
 
 
-def test_ipv6_phones_with_addresses_of_their_site_are_behind_a_gate_too(world: World):
+def test_ipv6_phones_with_site_addresses_are_behind_nat_too(world: World):
     """RFC 4193: fc00::/7 is nowhere else."""
     bob = world.phone("bob", registered=False, host=NAT, port=33_333)
     bob.registers("<sip:bob@[fd00::20]:5060>")
@@ -150,7 +150,7 @@ def test_a_phone_behind_nat_is_kept_in_reach_and_no_other(world: World):
 
 
 def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
-    """What the NAT has given to somebody else gets nothing of ours."""
+    """A port that the NAT has given to another host gets no requests."""
     bob = behind(world, "bob", 33_333)
     moves(world, bob, 44_444)
     bob.registers()
@@ -158,7 +158,7 @@ def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
 
 
 @pytest.mark.parametrize("goes_by", ["its wish", "time", "its account"])
-def test_who_is_bound_no_more_is_left_alone(world: World, goes_by: str):
+def test_a_phone_without_a_binding_gets_no_keep_alive(world: World, goes_by: str):
     bob = behind(world, "bob", 33_333)
     if goes_by == "its wish":
         bob.registers(expires=0)
@@ -180,7 +180,7 @@ def test_it_comes_as_often_as_the_setting_says():
     assert passes(world, 60) == []
 
 
-def test_a_keep_alive_that_cannot_be_sent_harms_nobody(world: World, monkeypatch):
+def test_a_failed_keep_alive_harms_no_other_phone(world: World, monkeypatch):
     """It comes again."""
     bob = behind(world, "bob", 33_333)
     (sock,) = world.server.transports.sockets
@@ -210,7 +210,7 @@ def test_pings_of_phones_are_taken_in_silence(world: World):
     assert SERVER not in world.pings
 
 
-def test_a_phone_that_sends_from_another_port_than_it_listens_on_is_called_where_it_listens(
+def test_a_phone_is_called_at_the_port_it_listens_on(
     world: World,
 ):
     """§18.2.2: without rport its Via says where; its Contact is meant too."""
@@ -236,7 +236,7 @@ def test_a_phone_that_sends_from_another_port_than_it_listens_on_is_called_where
     assert sending.hears_nothing()
 
 
-def test_a_phone_that_has_learned_its_public_address_is_bound_once(world: World):
+def test_a_phone_that_learned_its_public_address_is_bound_once(world: World):
     """RFC 5626 §6: the same instance, from the same socket, has another contact now."""
     bob = world.phone("bob", registered=False, host=NAT, port=33_333)
     more = ';+sip.instance="<urn:uuid:1>"'

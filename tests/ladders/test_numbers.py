@@ -54,7 +54,7 @@ def test_every_spelling_calls_the_one_user(world: World, name: str, uri: str, me
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
 def test_a_number_of_another_context_is_no_user_here(world: World, uri: str):
-    """RFC 3966 §5.1.5, §5.4, §9: 404, and for strangers the 480 of any user that isn't here."""
+    """RFC 3966 §5.1.5, §5.4, §9: 404, and for external callers the 480 of an absent user."""
     alice, desk = world.phones("alice", "7042")
     alice.sends("INVITE", uri)
     alice.gets(404)
@@ -66,7 +66,7 @@ def test_a_number_of_another_context_is_no_user_here(world: World, uri: str):
 
 @pytest.mark.parametrize("host", ["elsewhere.org", "example.com.elsewhere.org"])
 def test_a_number_of_another_domain_is_that_domains(world: World, host: str):
-    """§19.1.6: user=phone says what the user part is, and nothing about whose it is."""
+    """§19.1.6: user=phone only says that the user part is a number."""
     alice, desk = world.phones("alice", NUMBER)
     alice.sends("INVITE", f"sip:{NUMBER}@{host};user=phone")
     alice.gets(403)
@@ -75,7 +75,7 @@ def test_a_number_of_another_domain_is_that_domains(world: World, host: str):
 
 @pytest.mark.parametrize("uri", SPELLINGS)
 def test_a_caller_is_the_user_of_its_number(world: World, uri: str):
-    """The password is that of the account, whose name the digest has."""
+    """The digest has the name and the password of the account."""
     desk, bob = world.phones(NUMBER, "bob")
     bob.aor = f"sip:bob@{REALM}"
     desk.sends("INVITE", bob.aor, from_uri=uri)
@@ -111,7 +111,7 @@ def test_a_dialog_with_a_number_follows_its_phone(world: World, uri: str):
     alice, desk = world.phones("alice", NUMBER)
     instance = ';+sip.instance="<urn:uuid:1>"'
     desk.registers(expires=0)
-    desk.contact = f"<sip:0x12ab@{desk.address[0]}:5060>"  # which names nobody
+    desk.contact = f"<sip:0x12ab@{desk.address[0]}:5060>"  # which names no user
     desk.registers(desk.contact + instance)
     invite = alice.sends("INVITE", uri)
     ok = desk.answers(desk.gets("INVITE"), 200)
@@ -215,13 +215,13 @@ def test_a_number_of_another_context_leaves_by_no_trunk():
     assert gateway.gets("INVITE").uri_text == "sip:7042%23@203.0.113.9"
 
 
-# Strangers who call by a number
+# External callers with a number
 
 
 @pytest.mark.parametrize(
     "from_uri", ["tel:+15551234", "tel:+15551234;ext=1", "tel:7042;phone-context=far.example"]
 )
-def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
+def test_an_external_caller_with_a_number_is_accepted(world: World, from_uri: str):
     """Like one from a foreign domain: to a user here, and nowhere else."""
     bob, _ = world.phones("bob", "7042")
     stranger = world.phone("stranger", registered=False)
@@ -235,8 +235,8 @@ def test_a_stranger_with_a_number_is_let_in(world: World, from_uri: str):
 
 
 @pytest.mark.parametrize("calls_from_outside", [True, False])
-def test_strangers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
-    """Asked is who would ring somebody else in the name of a user, and nobody else."""
+def test_external_callers_do_not_learn_which_numbers_are_users(calls_from_outside: bool):
+    """Only a caller that would ring another user in a local user's name is challenged."""
     world = World(settings={"sip_calls_from_outside": calls_from_outside})
     bob, _, stranger = world.phone("bob"), world.phone("7042"), world.phone("x", registered=False)
     world.users.add("carol", "secret")

@@ -16,7 +16,7 @@ def stranger(world: World) -> Phone:
 
 
 def asks(phone: Phone, method: str, uri: str, *headers: str, **more) -> Response:
-    """A stranger asks; the one answer, a 100 passed over."""
+    """Send a request of an external caller; return the one response, without a 100."""
     more.setdefault("from_uri", STRANGER)
     phone.transmits(phone.request(method, uri, headers=headers, **more))
     answers = [phone.takes() for _ in range(len(phone.inbox))]
@@ -36,7 +36,7 @@ def asks(phone: Phone, method: str, uri: str, *headers: str, **more) -> Response
 def test_a_known_method_that_the_server_does_not_serve_is_405(
     world: World, stranger: Phone, method: str, uri: str
 ):
-    """§8.2.1, §21.4.6: with what it does serve; nobody without a name is looked for."""
+    """§8.2.1, §21.4.6: with the methods it accepts; no user without a name is looked up."""
     answer = asks(stranger, method, uri)
     assert (answer.status, answer.fields("allow")) == (405, [ALLOWED])
     assert answer.to.tag
@@ -48,16 +48,16 @@ def test_a_known_method_that_the_server_does_not_serve_is_405(
     "method", ["FLY", "invite", "register", "options", "X" * 90, "A.b-C!%*_+`"]
 )
 @pytest.mark.parametrize("uri", OWN[:2])
-def test_a_method_that_nobody_knows_is_501(stranger: Phone, method: str, uri: str):
+def test_an_unknown_method_is_501(stranger: Phone, method: str, uri: str):
     """§8.2.1, §21.5.2: methods have case."""
     assert asks(stranger, method, uri).status == 501
 
 
 @pytest.mark.parametrize(("method", "status"), [("INVITE", 405), ("FLY", 501)])
-def test_nobody_is_asked_for_a_password_to_be_told_so(
+def test_a_method_is_refused_without_a_challenge(
     world: World, stranger: Phone, method: str, status: int
 ):
-    """§8.2.1: whoever asks, with our Route before it, within a dialog or outside of one."""
+    """§8.2.1: for any sender, with our Route before it, within a dialog or outside of one."""
     for more in (
         {"from_uri": f"sip:alice@{REALM}"},
         {"headers": ("Route: <sip:192.0.2.1;lr>",)},
@@ -111,7 +111,7 @@ def test_options_to_the_server_says_what_it_serves(stranger: Phone, uri: str, ho
 
 
 def test_options_to_a_user_is_for_its_phone(world: World, stranger: Phone):
-    """§11.2: with 200 from there, and 480 for whoever has none."""
+    """§11.2: with 200 from there, and 480 for a user without a phone."""
     bob = world.phone("bob")
     request = stranger.request("OPTIONS", bob.aor, from_uri=STRANGER)
     stranger.transmits(request)
@@ -182,7 +182,7 @@ def test_the_body_of_what_goes_on_is_no_matter_of_ours(world: World, stranger: P
 @pytest.mark.parametrize(
     "event", ["Event: reg", "o: message-summary;id=7", "Event: x-nobody.winfo"]
 )
-def test_a_phone_that_asks_about_its_own_address_is_told_489(
+def test_a_phone_that_asks_about_its_own_address_gets_489(
     world: World, method: str, uri: str, event: str
 ):
     """RFC 6665 §4.2.1.1: no event package is served here, and it isn't asked of itself."""
@@ -206,7 +206,7 @@ def test_so_is_one_that_is_not_registered_or_names_no_event(world: World, method
 
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
-def test_it_is_told_so_after_its_password(world: World, method: str):
+def test_a_489_comes_only_after_the_password(world: World, method: str):
     """RFC 6665 §4.2.1.2, §22.1."""
     alice = world.phone("alice")
     alice.sends(method, alice.aor, headers=("Event: reg",), answers_challenge=False)
@@ -215,7 +215,7 @@ def test_it_is_told_so_after_its_password(world: World, method: str):
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 def test_what_others_ask_about_a_user_reaches_his_phone(world: World, stranger: Phone, method: str):
-    """§16.5: of another user, of a stranger, and of a stranger with the same user name."""
+    """§16.5: another user, an external caller, and an external caller with the same user name."""
     alice, bob = world.phones("alice", "bob")
     bob.sends(method, alice.aor, headers=("Event: presence",))
     alice.gets(method)
@@ -234,7 +234,7 @@ def test_users_of_one_name_in_two_realms_are_two(world: World):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "NOTIFY", "FLY"])
-def test_other_requests_to_the_own_address_go_to_the_other_phones(world: World, method: str):
+def test_other_requests_to_ones_own_address_reach_other_phones(world: World, method: str):
     """§16.5: calling oneself is calling all one's phones, this one included."""
     desk, mobile = world.phones("alice", "alice")
     desk.sends(method, desk.aor)
@@ -242,7 +242,7 @@ def test_other_requests_to_the_own_address_go_to_the_other_phones(world: World, 
 
 
 def test_within_a_dialog_a_subscription_goes_on(world: World):
-    """RFC 6665 §4.1.2.2: a refresh is none of ours, whoever has the same name."""
+    """RFC 6665 §4.1.2.2: a refresh is not for this server, even if a user has the same name."""
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("SUBSCRIBE", bob.aor, headers=("Event: presence",))
     bob.answers(bob.gets("SUBSCRIBE"), 200)
@@ -266,7 +266,7 @@ def test_within_a_dialog_a_subscription_goes_on(world: World):
         (f"sip:{REALM}", ("Route: <sip:192.0.2.1;lr>", "Route: <sip:203.0.113.9;lr>")),
     ],
 )
-def test_a_register_that_leads_elsewhere_is_passed_to_nobody(
+def test_a_register_for_another_server_is_not_forwarded(
     world: World, stranger: Phone, uri: str, headers: tuple[str, ...]
 ):
     """§10.3, step 1: a request like any other, and calls to outside are off."""

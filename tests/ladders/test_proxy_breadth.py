@@ -12,7 +12,7 @@ OUTSIDE = "198.51.100.1"  # another domain's proxy, which some Contact leads to
 
 
 def outside(world: World, name: str, contact: str = f"<sip:{OUTSIDE}>") -> Phone:
-    """A user whose Contact is another proxy, and that proxy."""
+    """A user with another proxy as Contact, and that proxy."""
     world.phone(name, registered=False).registers(contact)
     host = contact.strip("<>").rpartition("@")[2].removeprefix("sip:").partition(";")[0]
     proxy = world.phone("proxy", registered=False, host=host)
@@ -46,7 +46,7 @@ def statuses(phone: Phone) -> list[int | str]:
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE"])
 @pytest.mark.parametrize("is_local", [True, False])
 def test_a_request_that_comes_back_as_it_went_has_looped(world: World, method: str, is_local: bool):
-    """§4.2.2: 482, before anybody is asked for a password, and the caller hears of it."""
+    """§4.2.2: 482 before any challenge, and the caller gets it."""
     proxy = outside(world, "bob")
     alice = world.phone("alice")
     alice.sends(method, f"sip:bob@{REALM}", from_uri=alice.aor if is_local else STRANGER)
@@ -190,7 +190,7 @@ def test_a_re_invite_after_a_call_is_no_loop(world: World):
         alice.gets(200)
 
 
-def test_the_branch_of_a_cancel_and_of_an_ack_is_that_of_their_invite(world: World):
+def test_cancel_and_ack_have_the_branch_of_their_invite(world: World):
     """§4.2.1: the second part doesn't vary with the method."""
     stranger = world.phone("stranger", registered=False)
     desk, mobile = world.phones("bob", "bob")
@@ -297,7 +297,7 @@ def test_phones_tried_one_after_the_other_have_all_of_it_each(world: World):
         phone.answers(invite, 486)
 
 
-def test_breadth_that_a_branch_gives_back_goes_to_a_phone_that_waits(world: World):
+def test_breadth_given_back_goes_to_a_waiting_phone(world: World):
     """§5.5: as one of them fails the next begins; the others need not have ended."""
     stranger = world.phone("stranger", registered=False)
     phones = world.phones("bob", "bob", "bob", "bob")
@@ -315,8 +315,8 @@ def test_breadth_that_a_branch_gives_back_goes_to_a_phone_that_waits(world: Worl
     phones[1].gets("CANCEL")
 
 
-def test_what_waits_for_breadth_is_not_tried_when_the_caller_has_given_up(world: World):
-    """RFC 3261 §16.10, §5.5: a CANCEL frees breadth, but for nobody."""
+def test_targets_waiting_for_breadth_are_not_tried_after_cancel(world: World):
+    """RFC 3261 §16.10, §5.5: a CANCEL frees breadth, but no branch starts."""
     stranger = world.phone("stranger", registered=False)
     desk, mobile = world.phones("bob", "bob")
     call = stranger.sends("INVITE", desk.aor, from_uri=STRANGER, headers=("Max-Breadth: 1",))

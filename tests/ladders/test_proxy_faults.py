@@ -49,7 +49,7 @@ def ringing(world: World) -> tuple[Phone, Request, list[Phone], list[Request], P
     return caller, call, phones[:2], invites, phones[2]
 
 
-# What comes in one turn, §16.7, §16.10
+# Several events in one turn, §16.7, §16.10
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -121,10 +121,10 @@ def test_an_error_of_the_network_beside_a_failure_and_a_cancel(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_fault_in_the_midst_of_a_fork_leaves_nobody_ringing(
+def test_a_fault_during_a_fork_leaves_no_phone_ringing(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str
 ):
-    """§16.7, step 10: whatever final response goes upstream, pending branches are cancelled."""
+    """§16.7, step 10: after any final response upstream, pending branches are cancelled."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
     resolver = world.server.proxy.forwarder.resolver
@@ -195,7 +195,7 @@ def test_what_no_datagram_holds_is_told_so(world: World, monkeypatch, method: st
 
 
 def test_where_it_reaches_one_phone_that_one_decides(world: World, monkeypatch):
-    """§16.7, step 6: what somebody has answered says more."""
+    """§16.7, step 6: a received response says more."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
     too_large(world, monkeypatch, desk)
@@ -226,7 +226,7 @@ def test_a_maddr_that_names_us_is_taken_off_a_target(world: World, method: str, 
     assert not world.lost
 
 
-def test_the_ack_to_who_gave_our_address_goes_to_his_best_phone(world: World):
+def test_an_ack_to_our_address_goes_to_the_best_phone(world: World):
     """§16.11: to one place; §16.12: a target that names us is looked up."""
     alice = world.phone("alice")
     desk, mobile = world.phone("bob", registered=False), world.phone("bob", registered=False)
@@ -261,8 +261,8 @@ def test_a_strict_router_behind_a_flow_gets_what_it_wants(world: World, method: 
 
 
 @pytest.mark.parametrize("contact", ["<nonsense", "<sip:", "", '"', "<sip:a@b>, <sip:c@d>"])
-def test_a_callers_contact_that_cannot_be_read_is_no_matter_of_ours(world: World, contact: str):
-    """§16.3, step 1: it SHOULD be ignored; who wrote it is reached along its flow."""
+def test_an_unreadable_contact_of_the_caller_is_passed_on(world: World, contact: str):
+    """§16.3, step 1: it SHOULD be ignored; its sender is reached along its flow."""
     alice, bob = world.phones("alice", "bob")
     alice.contact = contact
     alice.sends("INVITE", bob.aor)
@@ -302,7 +302,7 @@ def test_how_many_users_one_request_looks_up_is_bounded(
     assert len(seen) <= 62
 
 
-def test_a_phone_that_was_called_by_its_contact_is_not_called_again():
+def test_a_phone_called_by_its_contact_is_not_called_again():
     """§16.5: a place that is in the target set already is not added by a redirection."""
     world = World(settings={"sip_follow_redirects": True})
     alice, desk, mobile = world.phones("alice", "bob", "bob")

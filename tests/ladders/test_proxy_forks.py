@@ -1,4 +1,4 @@
-"""One call to three phones, and whatever they do (RFC 3261 §16.7, §16.10)."""
+"""One call to three phones, in all orders of responses (RFC 3261 §16.7, §16.10)."""
 
 import os
 
@@ -27,7 +27,7 @@ ACTIONS = st.one_of(
     dead=st.sets(st.integers(0, 2), max_size=2),
     breadth=st.sampled_from(["1", "2", "60"]),
 )
-def test_whatever_phones_do_the_caller_hears_one_failure_or_2xx_alone(
+def test_the_caller_hears_one_failure_or_only_2xx(
     actions, ranks: list[str], dead: set[int], breadth: str
 ):
     """§16.7, §16.10: never both, always one of them, never a 503; and nothing is left."""
@@ -72,7 +72,7 @@ class Script:
         self.world, self.caller, self.call, self.phones = caller.world, caller, call, phones
         self.asked_at: dict[int, float] = {}
         self.invites: dict[int, Request] = {}
-        self.left_ringing: set[int] = set()  # who has said something, but nothing final
+        self.left_ringing: set[int] = set()  # phones with only a provisional response
         self.ended: set[int] = set()
         self.cancelled: set[int] = set()
         self.trying = self.successes = 0

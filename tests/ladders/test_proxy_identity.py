@@ -1,4 +1,4 @@
-"""Who somebody is said to be: no phone is trusted to assert it (RFC 3325 §5, §6)."""
+"""Asserted identities: no phone is trusted to assert one (RFC 3325 §5, §6)."""
 
 import pytest
 from ladders.carrying import PLACES, Call, calls, placed, talks
@@ -27,7 +27,7 @@ def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
 
 
 def is_silent(request: Request) -> bool:
-    """Tell whether nobody's identity is asserted in what has come."""
+    """Return True if a message has no asserted identity."""
     text = request.encode().lower()
     return b"p-asserted-identity" not in text and b"p-preferred-identity" not in text
 
@@ -52,15 +52,15 @@ def test_all_of_them_are_taken_off(world: World):
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
 @pytest.mark.parametrize("is_local", [True, False])
-def test_whoever_sends_whatever_method(world: World, method: str, is_local: bool):
-    """§5: a digest says who somebody is, not what he writes beside it."""
+def test_asserted_identities_are_removed_for_any_sender(world: World, method: str, is_local: bool):
+    """§5: the digest is the identity of a sender, not the header fields beside it."""
     alice, bob = world.phones("alice", "bob")
     more = {} if is_local else {"from_uri": STRANGER}
     alice.sends(method, bob.aor, headers=(ASSERTED, PREFERRED), **more)
     assert is_silent(bob.gets(method))
 
 
-def test_each_phone_of_a_fork_is_told_nothing(world: World):
+def test_no_phone_of_a_fork_gets_an_asserted_identity(world: World):
     """§5: in every copy."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     alice.sends("INVITE", desk.aor, headers=(ASSERTED,))
@@ -111,7 +111,7 @@ def test_what_is_said_about_privacy_and_by_others_stays(world: World):
 
 
 def test_no_assertion_stands_for_a_password(world: World):
-    """§5: a name of ours is asked for its password, whoever is asserted to have it."""
+    """§5: a local name is challenged, with any asserted identity."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     world.users.add("alice", "secret")
     headers = ("P-Asserted-Identity: <sip:alice@example.com>",)

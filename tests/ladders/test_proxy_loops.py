@@ -51,7 +51,7 @@ def stranger(world: World) -> Phone:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FLY"])
-def test_every_branch_of_a_request_has_one_mark_and_a_first_part_of_its_own(
+def test_branches_share_one_loop_mark_and_differ_before_it(
     world: World, stranger: Phone, method: str
 ):
     """§4.2.1: the first part is unique, the second tells loops; one target has it too."""
@@ -127,9 +127,7 @@ def test_a_request_within_a_dialog_loops_too(world: World, stranger: Phone, meth
     assert 482 in statuses(stranger)
 
 
-def test_an_ack_that_loops_is_answered_by_nobody_and_dies_with_its_hops(
-    world: World, stranger: Phone
-):
+def test_a_looping_ack_ends_with_its_hops_and_gets_no_answer(world: World, stranger: Phone):
     """RFC 3261 §16.3: Max-Forwards ends it."""
     proxy = outside(world)
     call = stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri=STRANGER)
@@ -172,7 +170,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
 
 
 def test_what_a_redirection_leads_to_is_told_from_a_loop():
-    """RFC 3261 §16.5: a user who is named by a 3xx is looked up here, not asked for again."""
+    """RFC 3261 §16.5: a local user in a 3xx is looked up here, without another request."""
     world = World(settings={"sip_follow_redirects": True})
     proxy = outside(world, "carol")
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)

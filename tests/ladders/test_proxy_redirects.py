@@ -25,7 +25,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 
 def calls(world: World, callee: str = "bob", *headers: str) -> tuple[Phone, Request]:
-    """A stranger who calls a user."""
+    """An external caller of a user."""
     caller = world.phone("caller", registered=False)
     return caller, caller.sends(
         "INVITE", f"sip:{callee}@{REALM}", from_uri=STRANGER, headers=headers
@@ -62,7 +62,7 @@ def in_one_turn(world: World, *steps) -> None:
 
 @pytest.mark.parametrize("status", [300, 301, 302])
 def test_a_call_goes_on_where_a_redirection_leads(world: World, status: int):
-    """§16.7, step 4: the caller hears nothing of it, and the dialog begins with who answers."""
+    """§16.7, step 4: the caller does not see the 3xx; the dialog is with the phone that answers."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     call = alice.sends("INVITE", bob.aor)
     redirects(bob, at("carol"), status=status)
@@ -111,7 +111,7 @@ def test_a_request_of_any_method_is_redirected(world: World, method: str):
         "<tel:555>",
     ],
 )
-def test_whatever_form_the_new_address_takes_its_user_is_rung(world: World, contact: str):
+def test_the_user_of_a_redirection_is_called_in_any_spelling(world: World, contact: str):
     """§16.5, §19.1.1: it is looked up as a Request-URI here would be; nothing else of it counts."""
     bob, other = world.phones("bob", "555")
     calls(world)
@@ -146,8 +146,8 @@ def test_the_phones_of_a_group_are_redirected_each_for_itself(world: World):
     assert statuses(caller) == [180, 200]
 
 
-def test_whom_two_redirections_name_rings_once(world: World):
-    """§16.5: who is in the target set already is not added; what named him goes to the caller."""
+def test_a_user_named_by_two_redirections_rings_once(world: World):
+    """§16.5: a known target is not added; the Contact that named it goes to the caller."""
     desk, mobile, carol = world.phones("bob", "bob", "carol")
     caller, _ = calls(world)
     redirects(desk, at("carol"))
@@ -180,8 +180,8 @@ def test_the_preference_of_the_new_addresses_is_kept(world: World):
 
 
 @pytest.mark.parametrize("q", ["1", "0.7", "0.001", "0", "0.0"])
-def test_a_single_new_address_is_tried_whatever_its_q(world: World, q: str):
-    """§20.10: it orders, and excludes nobody."""
+def test_a_single_new_address_is_tried_with_any_q(world: World, q: str):
+    """§20.10: q orders the targets, and excludes none."""
     bob, carol = world.phones("bob", "carol")
     calls(world)
     redirects(bob, at("carol", f";q={q}"))
@@ -189,7 +189,7 @@ def test_a_single_new_address_is_tried_whatever_its_q(world: World, q: str):
 
 
 def test_the_new_addresses_come_before_less_preferred_phones(world: World):
-    """§16.6: the group whose phone was redirected is not over before they are."""
+    """§16.6: a group with a redirected phone ends only when the new targets have ended."""
     desk, mobile = world.phone("bob", registered=False), world.phone("bob", registered=False)
     desk.registers(f"{desk.contact};q=0.9")
     mobile.registers(f"{mobile.contact};q=0.8")
@@ -215,7 +215,7 @@ def test_the_phones_of_a_new_address_ring_together(world: World):
 
 
 def test_a_redirection_is_followed_while_another_phone_rings(world: World):
-    """§16.7, step 4: at once; who answers first silences the others."""
+    """§16.7, step 4: at once; the first answer cancels the others."""
     desk, mobile, carol = world.phones("bob", "bob", "carol")
     caller, _ = calls(world)
     ringing = mobile.gets("INVITE")
@@ -245,13 +245,13 @@ def test_redirections_share_the_breadth_that_came(world: World):
     assert statuses(caller) == [486]
 
 
-# What comes back in the end
+# The final response
 
 
 @pytest.mark.parametrize(
     ("status", "comes"), [(486, 486), (603, 603), (404, 404), (500, 500), (503, 500), (305, 305)]
 )
-def test_the_failure_of_who_was_named_is_the_answer(world: World, status: int, comes: int):
+def test_the_failure_of_a_redirection_target_is_the_answer(world: World, status: int, comes: int):
     """§16.7, step 4: a redirection that has been followed whole is no answer any more."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -261,7 +261,7 @@ def test_the_failure_of_who_was_named_is_the_answer(world: World, status: int, c
     world.passes(33, step=0.5)
 
 
-def test_the_silence_or_death_of_who_was_named_is_the_answer(world: World):
+def test_the_silence_of_a_redirection_target_is_the_answer(world: World):
     """§16.7, §16.9: 408, and 500 for a phone out of reach."""
     bob, carol, dave = world.phones("bob", "carol", "dave")
     caller, _ = calls(world)
@@ -287,7 +287,7 @@ def test_what_leads_elsewhere_stays_for_the_caller(world: World):
     assert response.fields("contact") == [FOREIGN, "<mailto:bob@elsewhere.org>", at("nobody")]
 
 
-def test_what_stays_for_the_caller_is_not_needed_when_somebody_answers(world: World):
+def test_contacts_left_in_a_3xx_are_not_needed_after_a_2xx(world: World):
     """§16.7, step 5."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -309,8 +309,8 @@ def test_what_stays_for_the_caller_is_not_needed_when_somebody_answers(world: Wo
         (),
     ],
 )
-def test_a_redirection_that_names_nobody_here_goes_back_as_it_is(world: World, contacts):
-    """§16.7, §26.2.2: to others, to oneself, to who isn't there, or by a way that is no way here.
+def test_a_redirection_without_a_local_user_goes_back_unchanged(world: World, contacts):
+    """§16.7, §26.2.2: external, the user itself, unknown, unregistered, or another transport.
 
     A SIPS address must not be reached without TLS; a maddr asks for another place.
     """
@@ -325,7 +325,7 @@ def test_a_redirection_that_names_nobody_here_goes_back_as_it_is(world: World, c
 
 @pytest.mark.parametrize("status", [304, 305, 380, 399])
 def test_redirections_of_other_kinds_are_for_the_caller(world: World, status: int):
-    """§21.3.4, §21.3.5: 305 names a proxy, 380 another service, the rest nobody knows what."""
+    """§21.3.4, §21.3.5: 305 names a proxy, 380 another service, other codes are unknown."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
     redirects(bob, at("carol"), status=status)
@@ -333,7 +333,7 @@ def test_redirections_of_other_kinds_are_for_the_caller(world: World, status: in
     assert carol.hears_nothing()
 
 
-def test_two_who_name_each_other_are_called_once_each(world: World):
+def test_two_users_that_redirect_to_each_other_ring_once_each(world: World):
     """RFC 5393 §4: no loop, and what led back is what the caller hears."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
@@ -389,7 +389,7 @@ def test_what_can_be_read_beside_it_is_followed(world: World):
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_nobody_is_rung_for_a_redirection_after_a_cancel(world: World, is_late: bool):
+def test_a_redirection_rings_no_phone_after_a_cancel(world: World, is_late: bool):
     """§16.10: in whichever order the two are heard."""
     bob, carol = world.phones("bob", "carol")
     caller, call = calls(world)
@@ -410,7 +410,7 @@ def test_nobody_is_rung_for_a_redirection_after_a_cancel(world: World, is_late: 
 
 @pytest.mark.parametrize("status", [200, 603])
 @pytest.mark.parametrize("is_late", [True, False])
-def test_nobody_is_rung_for_a_redirection_once_the_call_is_decided(
+def test_a_redirection_rings_no_phone_once_the_call_is_decided(
     world: World, status: int, is_late: bool
 ):
     """§16.7, step 5: after a 2xx or 6xx; in one turn of the server, in either order."""
@@ -426,8 +426,8 @@ def test_nobody_is_rung_for_a_redirection_once_the_call_is_decided(
     assert statuses(caller) == [status]
 
 
-def test_a_cancel_reaches_who_rings_by_a_redirection(world: World):
-    """§16.10: each pending branch, whoever named it; who waits for his turn is not rung."""
+def test_a_cancel_reaches_phones_that_ring_by_a_redirection(world: World):
+    """§16.10: each pending branch, of any origin; a waiting target is not tried."""
     bob, carol, dave = world.phones("bob", "carol", "dave")
     caller, call = calls(world)
     redirects(bob, at("carol"), at("dave", ";q=0.1"))
@@ -467,7 +467,7 @@ def test_unless_it_is_wanted_no_redirection_is_followed():
 
 
 def test_many_new_addresses_are_followed_up_to_the_bound(world: World):
-    """RFC 5393 §5: sixty users of one request; whoever is left stays for the caller."""
+    """RFC 5393 §5: sixty users of one request; the remaining Contacts stay for the caller."""
     bob = world.phone("bob")
     names = [f"u{number}" for number in range(70)]
     others = [world.phone(name, host=f"198.18.0.{n}") for n, name in enumerate(names, 1)]

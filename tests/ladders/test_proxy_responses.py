@@ -18,7 +18,7 @@ def heard(phone: Phone) -> list[int | str]:
 
 
 def calls(world: World, phones: int, method: str = "INVITE") -> tuple[Phone, list[Phone], Request]:
-    """A stranger asks for Bob, who has so many phones: he, they, his request."""
+    """An external caller calls Bob: return the caller, that many phones, and the request."""
     caller = world.phone("caller", registered=False, host="203.0.113.20")
     bobs = world.phones(*["bob"] * phones)
     return caller, bobs, caller.sends(method, bobs[0].aor, from_uri=STRANGER)
@@ -42,7 +42,7 @@ def leaves_nothing(world: World) -> bool:
 # Step 2: timer C
 
 
-def test_a_100_is_no_sign_of_life_but_every_other_provisional_response_is(world: World):
+def test_only_a_100_does_not_reset_timer_c(world: World):
     """§16.7, step 2: 101 to 199 reset timer C, a 100 doesn't."""
     caller, (bob,), _ = calls(world, 1)
     invite = bob.gets("INVITE")
@@ -136,7 +136,7 @@ def test_one_final_response_goes_back_to_what_is_no_invite(world: World, method:
     assert leaves_nothing(world)
 
 
-def test_a_100_stays_here_whatever_it_holds(world: World):
+def test_a_100_is_never_relayed(world: World):
     """§16.7, step 5: MUST NOT be forwarded."""
     caller, (bob,), _ = calls(world, 1)
     caller.gets(100)
@@ -247,7 +247,7 @@ def test_a_6xx_cancels_a_phone_as_soon_as_that_may_be_done(world: World):
         ((503, 503, 503, 503), 500),
     ],
 )
-def test_in_whatever_order_they_come_the_best_goes_back(
+def test_the_best_response_goes_back_in_any_order_of_arrival(
     world: World, statuses: tuple[int, ...], best: int
 ):
     """§16.7, step 6: 6xx, else the lowest class, in it what helps to ask better; no 503."""
@@ -261,8 +261,8 @@ def test_in_whatever_order_they_come_the_best_goes_back(
         assert heard(caller) == [best]
 
 
-def test_of_phones_dead_silent_and_answering_the_answer_goes_back(world: World):
-    """§16.7, step 6; §16.9: 503 and 408 in their stead say less than what somebody sent."""
+def test_a_phones_answer_beats_silence_and_dead_phones(world: World):
+    """§16.7, step 6; §16.9: 503 and 408 for silent phones say less than a received response."""
     caller = world.phone("caller", registered=False)
     dead, silent, busy = world.phones("bob", "bob", "bob")
     world.dead.add(dead.address)
@@ -336,11 +336,11 @@ def test_challenges_of_branches_tried_in_turn_are_gathered_too(world: World):
     assert response.fields("www-authenticate") == ["Digest realm=two"]
 
 
-# Step 10, and what comes when the handler has ended
+# Step 10, and responses after the handler has ended
 
 
-def test_whoever_has_only_said_100_is_cancelled_too(world: World):
-    """§16.7, step 10: pending is who has sent any provisional response."""
+def test_a_branch_with_only_a_100_is_cancelled_too(world: World):
+    """§16.7, step 10: a branch with a provisional response is pending."""
     caller, (trying, silent, busy, winner), _ = calls(world, 4)
     invites = [phone.gets("INVITE") for phone in (trying, silent, busy, winner)]
     trying.answers(invites[0], 100)
@@ -351,7 +351,7 @@ def test_whoever_has_only_said_100_is_cancelled_too(world: World):
     assert heard(caller) == [200]
 
 
-def test_what_branches_bring_when_the_call_is_decided_is_taken_care_of(world: World):
+def test_late_results_of_a_decided_call_are_handled(world: World):
     """§16.7, steps 5 and 9: failures acknowledged and kept, each 2xx passed on, nothing left."""
     caller, (winner, late, busy, second), _ = calls(world, 4)
     invites = [phone.gets("INVITE") for phone in (winner, late, busy, second)]
@@ -380,7 +380,7 @@ def test_a_caller_that_cannot_be_reached_ends_no_branch(world: World):
     assert heard(caller) == [200]
 
 
-def test_a_cancel_that_finds_every_phone_dead_or_done_changes_nothing(world: World):
+def test_a_cancel_after_all_branches_ended_changes_nothing(world: World):
     """§16.10: nothing is pending; the call has been answered."""
     caller = world.phone("caller", registered=False)
     dead, busy = world.phones("bob", "bob")

@@ -127,7 +127,7 @@ def test_loose_and_strict_routers_on_either_side(
     assert not world.lost
 
 
-def test_two_sides_that_know_us_by_different_addresses_get_one_each(world: World):
+def test_sides_that_know_us_by_different_addresses_get_one_each(world: World):
     """§16.12.1.3, RFC 5658 §3: what each endpoint puts first is an address that it can reach."""
     other = ("203.0.113.1", 5060)
     world.server.transports.add(MemorySocket(world, other))
@@ -212,7 +212,7 @@ def test_what_no_request_uri_may_hold_is_taken_off_the_target(world: World, cont
 
 
 @pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE", "FLY"])
-def test_whatever_may_begin_a_dialog_records_our_route(world: World, method: str):
+def test_each_dialog_forming_method_records_our_route(world: World, method: str):
     """§16.6, step 4: unknown methods too; a SIP URI with `lr`, that is us, and no transport."""
     alice, bob = world.phones("alice", "bob")
     alice.sends(method, bob.aor, headers=("Route: <sip:192.0.2.1;lr>",))
@@ -250,7 +250,7 @@ def test_the_proxies_of_a_path_are_visited_in_their_order(world: World):
     assert invite.values("route") == [f"<sip:{LEFT};lr>", f"<sip:{RIGHT}>", "<sip:10.0.0.3;lr>"]
 
 
-def test_a_path_that_begins_with_a_strict_router_keeps_what_follows(world: World):
+def test_a_path_with_a_strict_router_first_keeps_the_rest(world: World):
     """§16.6, step 6: its own URI first, the phone's last."""
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
     edge = world.phone("edge", registered=False, host=LEFT)
@@ -286,7 +286,7 @@ def test_only_the_leading_values_of_ours_are_taken_off(world: World):
 
 @pytest.mark.parametrize("place", ["before", "between"])
 def test_a_ticket_behind_a_foreign_route_opens_nothing(world: World, place: str):
-    """§16.4: the first value is not ours, so the request is one of a stranger to elsewhere."""
+    """§16.4: the first value is not ours, so it is an external request to an external host."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     here, _ = talk(world, stranger, bob, from_uri=STRANGER)
     foreign = ["<sip:10.0.0.3;lr>"]

@@ -37,9 +37,7 @@ def with_hops(request: Request, hops: int) -> Request:
         "X-Unheard-Of: \u00ff\u0001\t,;=",
     ],
 )
-def test_what_is_no_matter_of_the_proxy_goes_on_unchanged_however_malformed(
-    world: World, field: str
-):
+def test_malformed_fields_of_no_concern_pass_unchanged(world: World, field: str):
     """§16.3, step 1: it is neither a reason to refuse nor taken off."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     stranger.sends("INVITE", bob.aor, from_uri=STRANGER, headers=(field,))
@@ -76,7 +74,7 @@ def test_merged_requests_are_for_the_phones_to_judge(world: World, method: str):
 )
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "FLY"])
 def test_a_scheme_that_is_not_served_is_told_so(world: World, uri: str, method: str):
-    """§16.3, step 2: whoever asks, before any password is."""
+    """§16.3, step 2: for any sender, before any challenge."""
     stranger = world.phone("stranger", registered=False)
     for from_uri in (STRANGER, stranger.aor):
         stranger.sends(method, uri, from_uri=from_uri, answers_challenge=False)

@@ -209,7 +209,7 @@ def test_an_ack_crosses_a_bye(world: World):
 
 
 def test_two_reinvites_cross_and_are_tried_again_later(world: World):
-    """§3.3.1: 491 to both; Bob, who did not make the Call-ID, comes first."""
+    """§3.3.1: 491 to both; Bob retries first, because Alice made the Call-ID."""
     both = Call(world)
     alice, bob = both.alice, both.bob
     here, there = both.is_established()

@@ -69,7 +69,7 @@ def test_the_reason_reaches_every_phone(world: World):
 
 
 @pytest.mark.parametrize("rings", [True, False])
-def test_who_loses_a_fork_hears_that_somebody_else_has_answered(world: World, rings: bool):
+def test_the_losers_of_a_fork_hear_that_the_call_was_answered(world: World, rings: bool):
     """RFC 3326 §3.1: its phone shows no missed call."""
     alice, (desk, mobile), _, invites = calls(world, "bob", "bob")
     if rings:
@@ -83,14 +83,14 @@ def test_who_loses_a_fork_hears_that_somebody_else_has_answered(world: World, ri
 
 
 def test_a_cancel_without_a_reason_gives_none(world: World):
-    """RFC 3326: nobody answered, so the phone shows a missed call."""
+    """RFC 3326: the call was not answered, so the phone shows a missed call."""
     alice, (bob,), call, (invite,) = calls(world, "bob")
     bob.answers(invite, 180)
     alice.cancels(call)
     assert "reason" not in bob.gets("CANCEL").names
 
 
-def test_who_rings_when_somebody_has_refused_for_all_hears_why(world: World):
+def test_ringing_phones_hear_the_reason_of_a_6xx(world: World):
     """RFC 3326 §2: the status and phrase of the 6xx that has ended the search."""
     _, (desk, mobile), _, invites = calls(world, "bob", "bob")
     desk.answers(invites[0], 180)

@@ -72,7 +72,7 @@ def test_what_is_required_is_looked_at_before_who_asks(world: World):
 
 
 def test_who_asks_is_looked_at_before_what_for(world: World):
-    """§10.3, steps 3 to 5: a stranger learns nothing about accounts."""
+    """§10.3, steps 3 to 5: an unauthenticated sender does not learn which users exist."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
     for to, status in ((f"sip:alice@{REALM}", 403), ("sip:bob@nowhere.org", 404)):
@@ -82,7 +82,7 @@ def test_who_asks_is_looked_at_before_what_for(world: World):
         bob.gets(status)
 
 
-def test_an_address_of_another_domain_is_not_registered_with_this_one(world: World):
+def test_an_address_of_another_domain_is_not_registered_here(world: World):
     """§10.3, step 5: 404 for what is not valid in the domain of the Request-URI."""
     world.users.add("carol", "secret", "other.org")
     bob = world.phone("bob", registered=False)
@@ -90,7 +90,7 @@ def test_an_address_of_another_domain_is_not_registered_with_this_one(world: Wor
     assert not world.bindings.rows
 
 
-def test_a_third_party_registers_with_the_password_of_the_address(world: World):
+def test_a_third_party_registers_with_the_users_password(world: World):
     """§10.2, From: it may be another's; the credentials must be those of To."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
@@ -326,7 +326,7 @@ def test_a_record_route_is_ignored_and_never_given(world: World):
     assert "record-route" not in alice.registers("*", expires=1, headers=headers).names
 
 
-def test_a_registration_begins_no_dialog_and_a_tag_of_to_changes_nothing(world: World):
+def test_a_to_tag_changes_nothing_in_a_registration(world: World):
     """§10.2; §8.2.6.2: a tag that stands there is copied."""
     bob = world.phone("bob", registered=False)
     request = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>;tag=x")
@@ -354,7 +354,7 @@ def test_a_repeat_is_answered_and_not_served_again(world: World):
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):
-    """RFC 3327 §5.3: so it learns of a proxy on the way."""
+    """RFC 3327 §5.3: so the phone learns that a proxy is on the path."""
     bob = world.phone("bob", registered=False)
     for headers in ((), ("Supported: gruu, outbound",), ("Require: path",)):
         answer = asks(
@@ -369,7 +369,7 @@ def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):
     assert not world.bindings.rows
 
 
-def test_a_path_is_given_back_in_its_order_and_goes_with_its_binding(world: World):
+def test_a_path_keeps_its_order_and_ends_with_its_binding(world: World):
     """RFC 3327 §5.3: stored with each contact, and replaced by the next registration of it."""
     alice, bob = world.phone("alice"), world.phone("bob", registered=False)
     first = world.phone("first", registered=False, host="198.51.100.1")

@@ -169,7 +169,7 @@ def test_a_binding_outlives_a_restart_and_its_call_arrives(world: World):
     bob.gets("INVITE")
 
 
-def test_a_step_of_the_wall_clock_neither_loses_nor_keeps_a_binding(world: World):
+def test_a_wall_clock_step_does_not_change_when_bindings_end(world: World):
     """Moments in memory are monotonic."""
     bob = world.phone("bob")
     world.unix_start += 86_400

@@ -286,8 +286,8 @@ def test_the_log_holds_what_was_refused_in_one_printable_line(world: World, capl
     phone = world.phone("phone", registered=False)
     phone.sends("INVITE", "sip:a%0aroot%1b[2J%ff\u00e9@example.com", from_uri=STRANGER)
     phone.gets(480)
-    (line,) = [r.getMessage() for r in caplog.records if "there is no user" in r.getMessage()]
-    assert line.endswith("there is no user a?root?[2J?\u00e9")
+    (line,) = [r.getMessage() for r in caplog.records if "unknown callee" in r.getMessage()]
+    assert line.endswith("unknown callee a?root?[2J?\u00e9")
 
 
 def test_an_unresolvable_contact_is_one_printable_log_line(world: World, caplog):

@@ -31,7 +31,7 @@ def udp(world: World, *, host: str = "192.0.2.50", port: int = 5060) -> Phone:
 
 
 def own_port(world: World, name: str = "bob", *, host: str = "192.0.2.50") -> TcpPhone:
-    """A phone whose Contact is the port that it has connected from, where it takes no other."""
+    """A phone with the source port of its connection in its Contact, where it does not listen."""
     phone = world.phone(name, registered=False, transport="TCP", host=host)
     phone.sent_by = f"{phone.address[0]}:{phone.address[1]}"
     phone.contact = f"<sip:{name}@{phone.sent_by};transport=tcp>"
@@ -109,7 +109,7 @@ def test_a_phone_that_is_new_each_time_locks_nobody_out(world: World, how: str):
     assert len(bound(world)) == len(world.bindings.rows) == MAX_CONTACTS
 
 
-def test_a_phone_with_a_new_ipv6_address_each_day_makes_way_for_itself(world: World):
+def test_a_new_ipv6_address_replaces_the_old_one_of_a_phone(world: World):
     """RFC 8981: its network is the same."""
     for number in range(STARTS):
         phone = udp(world, host=f"2001:db8:1:2::{number + 1:x}")
@@ -132,7 +132,7 @@ def test_at_the_limit_another_device_may_come_again_later(
     assert (answer.status, answer.value("retry-after")) == (503, "60")
     assert bound(world) == before
     assert "refused REGISTER 503 from bob@example.com" in caplog.text
-    assert "192.0.2.9:5060: 20 contacts are bound already" in caplog.text
+    assert "192.0.2.9:5060: contact limit reached: 20 contacts" in caplog.text
     assert starts(phones[7], user="new").status == 200
     assert len(bound(world)) == MAX_CONTACTS
     phones[3].registers(expires=0)
@@ -140,7 +140,7 @@ def test_at_the_limit_another_device_may_come_again_later(
 
 
 def test_what_makes_way_is_a_line_in_the_log(world: World, caplog: pytest.LogCaptureFixture):
-    """One a second at most, whatever a phone does."""
+    """One a second at most, for any phone."""
     caplog.set_level(logging.INFO, "sip.core.registrar.location")
     for number in range(MAX_CONTACTS + 3):
         starts(udp(world, port=20_000 + number))
@@ -227,7 +227,7 @@ def test_a_phone_that_names_its_instance_no_more_keeps_its_call(world: World, is
 def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
     """RFC 5626 §5.3: the port that a phone has connected from takes no other; before any call.
 
-    Its address stays that of the user for its lease, who is asked there whatever others do.
+    Until the registration expires, the user is challenged there, even if others fail.
     """
     alice, phone = world.phone("alice"), own_port(world)
     phone.registers()
@@ -243,7 +243,7 @@ def test_a_closed_connection_ends_what_it_alone_led_to(world: World):
 
 
 def test_a_connection_that_is_found_closed_is_the_same(world: World):
-    """The system has not told yet: the phone is called along it, and nobody is there."""
+    """The system has not reported the close yet: the call along the connection fails."""
     alice, phone = world.phone("alice"), own_port(world)
     phone.registers()
     world.streams.phones.clear()
@@ -251,7 +251,7 @@ def test_a_connection_that_is_found_closed_is_the_same(world: World):
     assert bound(world) == []
 
 
-def test_a_phone_that_came_back_before_its_connection_closed_stays(world: World):
+def test_a_phone_back_before_its_connection_closed_stays(world: World):
     """The binding names the newer connection."""
     phone = own_port(world)
     phone.contact = phone.contact.replace("192.0.2.50", "192.168.1.20")
@@ -280,7 +280,7 @@ def test_a_phone_that_hung_up_before_it_was_bound_is_not_bound(world: World):
     assert not world.bindings.rows
 
 
-def test_a_restart_loads_no_phone_that_its_connection_alone_led_to(world: World):
+def test_a_restart_loads_no_phone_known_by_its_connection_only(world: World):
     """All connections are closed then.  Its address stays that of the user for its lease."""
     listening = world.phone("bob", transport="TCP")
     for contact in ("sip:bob@192.168.1.20:5060;transport=tcp", ""):

@@ -1,4 +1,4 @@
-"""A contact whose name takes long to resolve, and what comes meanwhile (RFC 3261 §16.6, §16.10)."""
+"""A contact with a slow DNS name, and the events meanwhile (RFC 3261 §16.6, §16.10)."""
 
 import pytest
 from world import Phone, World
@@ -10,7 +10,7 @@ FAR, NAME = "198.51.100.9", "phones.elsewhere.org"
 
 
 class Names:
-    """Names that nobody resolves before a test has it so."""
+    """Names that are resolved only when a test says so."""
 
     def __init__(self, world: World) -> None:
         self.zone = world.zone
@@ -43,7 +43,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 
 def far_phone(world: World, *, is_behind_edge: bool = False) -> Phone:
-    """A phone of Bob's whose Contact has a name for its host, or the proxy before it has."""
+    """A phone of Bob with a host name in its Contact, or in the Path of its proxy."""
     phone = world.phone("bob", registered=False, host=FAR)
     if is_behind_edge:
         phone.registers(headers=("Supported: path", f"Path: <sip:{NAME};lr>"))
@@ -53,7 +53,7 @@ def far_phone(world: World, *, is_behind_edge: bool = False) -> Phone:
 
 
 def rings_beside(world: World) -> tuple[Phone, Request, Phone, Request, Phone]:
-    """A call to a phone that rings, and to one whose name is being resolved."""
+    """A call to a phone that rings, and to one with a name that is being resolved."""
     desk = world.phone("bob")
     far = far_phone(world)
     caller = world.phone("caller", registered=False)
@@ -66,7 +66,7 @@ def rings_beside(world: World) -> tuple[Phone, Request, Phone, Request, Phone]:
 
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", [200, 603])
-def test_nobody_is_rung_when_the_call_was_decided_meanwhile(
+def test_a_resolved_name_rings_no_phone_after_the_decision(
     world: World, names: Names, status: int, is_known: bool
 ):
     """§16.7, step 5: after a 2xx or a 6xx no new branch is begun."""
@@ -83,9 +83,7 @@ def test_nobody_is_rung_when_the_call_was_decided_meanwhile(
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_nobody_is_rung_when_the_caller_has_given_up_meanwhile(
-    world: World, names: Names, is_known: bool
-):
+def test_a_resolved_name_rings_no_phone_after_a_cancel(world: World, names: Names, is_known: bool):
     """§16.10: the CANCEL came before the branch."""
     caller, call, desk, invite, far = rings_beside(world)
     caller.cancels(call)
@@ -99,7 +97,7 @@ def test_nobody_is_rung_when_the_caller_has_given_up_meanwhile(
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_call_that_was_cancelled_before_anybody_was_rung_ends_with_487(
+def test_a_call_cancelled_before_any_phone_rang_ends_with_487(
     world: World, names: Names, is_known: bool
 ):
     """§16.10, §15.1.2: whether or not the one name there is can be resolved."""
@@ -113,7 +111,7 @@ def test_a_call_that_was_cancelled_before_anybody_was_rung_ends_with_487(
     assert statuses(caller) == [200, 487]
 
 
-def test_the_next_group_waits_for_nobody_who_cannot_be_found(world: World, names: Names):
+def test_the_next_group_does_not_wait_for_an_unknown_name(world: World, names: Names):
     """§16.6, step 7: a name without an address is a branch that has failed."""
     far = far_phone(world, is_behind_edge=True)
     desk = world.phone("bob", registered=False)
@@ -158,7 +156,7 @@ def test_a_redirection_that_came_meanwhile_is_followed():
 
 
 @pytest.mark.parametrize("status", [200, 603])
-def test_what_a_phone_answers_waits_for_nobodys_name(world: World, names: Names, status: int):
+def test_a_response_does_not_wait_for_a_slow_name(world: World, names: Names, status: int):
     """§16.7, steps 5 and 10: at once; the name may be resolved when all is over."""
     caller, _, desk, invite, far = rings_beside(world)
     desk.answers(invite, status)
@@ -172,7 +170,7 @@ def test_what_a_phone_answers_waits_for_nobodys_name(world: World, names: Names,
     assert world.server.dispatcher.pending == 0
 
 
-def test_a_cancel_waits_for_nobodys_name(world: World, names: Names):
+def test_a_cancel_does_not_wait_for_a_slow_name(world: World, names: Names):
     """§16.10: what rings is cancelled at once."""
     caller, call, desk, invite, far = rings_beside(world)
     caller.cancels(call)
@@ -183,7 +181,7 @@ def test_a_cancel_waits_for_nobodys_name(world: World, names: Names):
     assert far.hears_nothing()
 
 
-def test_nobody_waits_to_be_rung_for_anothers_name(world: World, names: Names):
+def test_a_phone_rings_without_waiting_for_a_slow_name(world: World, names: Names):
     """§16.6: the phones of a group are tried in parallel, whichever was bound first."""
     far = far_phone(world)
     desk = world.phone("bob")
@@ -198,7 +196,7 @@ def test_nobody_waits_to_be_rung_for_anothers_name(world: World, names: Names):
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_a_name_and_a_cancel_in_one_turn_ring_nobody(world: World, names: Names, is_late: bool):
+def test_a_name_and_a_cancel_in_one_turn_ring_no_phone(world: World, names: Names, is_late: bool):
     """§16.10: in whichever order they come."""
     caller, call, desk, invite, far = rings_beside(world)
     settle, world.settle = world.settle, lambda: None  # type: ignore[method-assign]
@@ -216,7 +214,7 @@ def test_a_name_and_a_cancel_in_one_turn_ring_nobody(world: World, names: Names,
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(world: World, names: Names, method: str):
+def test_an_unknown_name_is_an_unreachable_phone(world: World, names: Names, method: str):
     """§16.7, §16.9: as if it had answered 503, which stays here."""
     far = far_phone(world, is_behind_edge=True)
     caller = world.phone("caller", registered=False)
@@ -229,7 +227,7 @@ def test_a_name_that_nobody_knows_is_a_phone_out_of_reach(world: World, names: N
 
 @pytest.mark.parametrize("is_dead", [False, True])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_contact_whose_name_nobody_knows_is_where_it_was_seen(
+def test_a_contact_with_an_unknown_name_is_where_it_was_seen(
     world: World, names: Names, method: str, is_dead: bool
 ):
     """§16.6, step 7: it has registered from there, and its answer comes back from there."""

@@ -1,4 +1,4 @@
-"""Calls of strangers: how many ring at once, for one user and from one source."""
+"""Limits of external calls that ring at once, for one user and from one source."""
 
 from ipaddress import ip_network
 
@@ -41,8 +41,8 @@ def is_busy(caller: Phone, callee: Phone) -> bool:
     return True
 
 
-def test_a_phone_is_not_rung_by_more_strangers_than_the_bound(world: World):
-    """Whoever they say they are; §21.4.24.  Who belongs here, and all other phones, are not met."""
+def test_external_calls_to_one_user_are_bounded(world: World):
+    """With any From (§21.4.24).  Local callers, and calls to other phones, are not limited."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
     for number in range(2):
         rings(stranger(world, f"203.0.113.{number}"), bob)
@@ -96,7 +96,7 @@ def test_a_call_leaves_its_place_when_it_ends(world: World, end: str):
             bob.answers(bob.gets("CANCEL"), 200)
             bob.answers(invite, 487)
         case "given up":
-            world.passes(181 + 33, step=1)  # nobody answers the CANCEL either
+            world.passes(181 + 33, step=1)  # the CANCEL is not answered either
         case "broken off":
             bob.hangs_up()
             bob.connects()
@@ -117,8 +117,8 @@ def test_a_repeat_takes_no_second_place(world: World):
     assert is_busy(stranger(world, "203.0.113.3"), bob)
 
 
-def test_a_source_that_rings_all_phones_is_told_to_wait(world: World):
-    """§21.5.4: from whichever port.  Others ring whom they like."""
+def test_a_source_that_rings_all_phones_gets_503(world: World):
+    """§21.5.4: from any port.  Other sources are not limited."""
     *rung, last = world.phones("alice", "bob", "carol", "dave")
     for number, phone in enumerate(rung):
         rings(stranger(world, "203.0.113.1", port=6000 + number), phone)
@@ -138,7 +138,7 @@ def test_trusted_networks_have_no_such_bound():
 
 
 def test_the_gateway_of_a_trunk_has_no_such_bound():
-    """`-sip.trunk`: it is no stranger."""
+    """`-sip.trunk`: a gateway is no external caller."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.1")})
     bob = world.phone("bob")
     gateway = stranger(world, "203.0.113.1")
@@ -166,8 +166,8 @@ def is_refused(caller: Phone, callee: Phone) -> Request | None:
     return call
 
 
-def test_a_call_in_another_s_name_sends_him_no_more_than_so_many_failures(world: World):
-    """§17.2.1: each goes there eleven times, since nobody acknowledges it; then there is room."""
+def test_a_forged_call_sends_its_victim_few_failures(world: World):
+    """§17.2.1: each is sent eleven times, because it is not acknowledged; then a slot is free."""
     bob = world.phone("bob")
     victim = stranger(world, "203.0.113.1")
     for _ in range(3):

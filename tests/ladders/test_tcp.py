@@ -43,8 +43,8 @@ def bound(world: World, name: str) -> list[str]:
     return [b.contact for b in world.server.location.bindings(f"{name}@{REALM}")]
 
 
-def test_a_phone_is_called_on_the_connection_that_it_registered_by(world: World, alice, bob):
-    """RFC 5626 §5.3: and nobody opens another to it."""
+def test_a_phone_is_called_on_the_connection_it_registered_by(world: World, alice, bob):
+    """RFC 5626 §5.3: and no other connection is opened to it."""
     numbers = set(world.streams.phones)
     call = calls((alice, bob))
     assert call.received.via.transport == "TCP"
@@ -69,7 +69,7 @@ def test_phones_on_udp_need_one_record_route(world: World, alice):
     assert len(calls((alice, desk)).received.values("record-route")) == 1
 
 
-def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: World, alice, bob):
+def test_a_closed_connection_is_reopened_at_the_phones_port(world: World, alice, bob):
     """§18.1.1: its Contact says where, and its Via has told the truth."""
     bob.hangs_up()
     call = calls((alice, bob))
@@ -82,8 +82,10 @@ def test_a_closed_connection_is_opened_again_where_the_phone_listens(world: Worl
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 @pytest.mark.parametrize("is_stranger", [False, True])
-def test_who_listens_no_more_is_bound_no_more(world, alice, bob, method: str, is_stranger: bool):
-    """§18.4: a stranger hears what he would of who has never registered."""
+def test_a_phone_that_stopped_listening_loses_its_binding(
+    world, alice, bob, method: str, is_stranger: bool
+):
+    """§18.4: an external caller gets the same answer as for a user without a phone."""
     if is_stranger:
         alice.aor = "sip:alice@elsewhere.org"
     bob.hangs_up(listens=False)
@@ -127,7 +129,7 @@ def test_a_phone_that_breaks_off_ends_its_call_at_once(world: World, alice, bob,
     if status == 180:
         alice.gets(180, invite)
     assert alice.gets(500, invite).reason == "Next Hop Unreachable"
-    assert bob.hears_nothing()  # nobody has another connection opened in the middle of a call
+    assert bob.hears_nothing()  # no other connection is opened in the middle of a call
 
 
 def test_its_other_phones_ring_on_when_one_breaks_off(world: World, alice, bob):
@@ -150,8 +152,8 @@ def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
     assert alice.gets(200, call.invite)
 
 
-def test_behind_nat_a_closed_connection_is_the_end_of_its_binding(world: World, alice, hidden):
-    """Nobody but the phone can open another one; memory and disk forget it, before any call."""
+def test_behind_nat_a_closed_connection_ends_its_binding(world: World, alice, hidden):
+    """Only the phone can open another one; memory and disk remove the binding before any call."""
     hidden.hangs_up()
     assert bound(world, "carol") == []
     assert [row.aor for row in world.bindings.rows.values()] == [f"alice@{REALM}"]
@@ -216,7 +218,7 @@ def test_a_dialog_goes_on_when_its_phone_has_come_back(world: World, alice, hidd
     ],
     ids=["another port", "a name of its own"],
 )
-def test_a_phone_that_has_come_back_is_known_whatever_it_calls_itself(
+def test_a_returning_phone_is_known_under_any_user_part(
     world: World, alice, before: str, after: str
 ):
     """Its Contact may hold the port that it connects from, and need not hold its user's name."""
@@ -235,7 +237,7 @@ def test_a_phone_that_has_come_back_is_known_whatever_it_calls_itself(
 @pytest.mark.parametrize(
     "hosts", [["198.51.100.7"], ["192.0.2.200", "192.0.2.200"]], ids=["elsewhere", "two"]
 )
-def test_a_phone_that_only_looks_like_the_one_that_is_gone_is_not_reached(
+def test_a_phone_that_only_looks_like_the_lost_one_is_not_called(
     world: World, alice, hosts: list[str]
 ):
     """A private address is used in many places, and of two phones that may be it none is."""
@@ -251,7 +253,7 @@ def test_a_phone_that_only_looks_like_the_one_that_is_gone_is_not_reached(
     assert not world.lost
 
 
-def test_nobody_else_is_reached_by_a_dialog_whose_flow_is_gone(world: World, alice, hidden):
+def test_a_dialog_with_a_lost_flow_reaches_no_other_phone(world: World, alice, hidden):
     """The ticket opens no other way: what no phone here has registered leads nowhere."""
     call = talks((alice, hidden))
     hidden.hangs_up()
@@ -295,7 +297,7 @@ def test_answers_go_by_the_connection_that_was_asked_on(world: World, alice, bob
     assert set(world.streams.phones) == numbers
 
 
-def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice, bob):
+def test_a_response_after_a_closed_connection_goes_to_its_port(world: World, alice, bob):
     """§18.2.2: to the port that its Via names."""
     invite = bob.sends("INVITE", alice.aor)
     received = alice.gets("INVITE")
@@ -304,8 +306,8 @@ def test_an_answer_to_who_has_hung_up_goes_where_it_listens(world: World, alice,
     assert bob.gets(200, invite)
 
 
-def test_an_answer_to_who_is_gone_harms_nobody(world: World, alice, hidden):
-    """§18.4: there is nobody to tell."""
+def test_a_response_without_a_connection_does_no_harm(world: World, alice, hidden):
+    """§18.4: there is no connection to answer on."""
     hidden.sends("INVITE", alice.aor)
     received = alice.gets("INVITE")
     hidden.hangs_up()
@@ -333,7 +335,7 @@ def test_a_big_request_reaches_a_phone_on_a_connection(world: World, alice, bob)
 
 @pytest.mark.parametrize("contact", ["behind a firewall", "its own socket"])
 def test_a_dialog_goes_on_by_the_connection_of_the_next_register(world, alice, contact: str):
-    """RFC 5626 §5.3: a port that nobody gets through to is no better than the new connection."""
+    """RFC 5626 §5.3: an unreachable port is no better than the new connection."""
     carol = world.phone("carol", registered=False, transport="TCP")
     carol.listens_at = None
 
@@ -352,7 +354,7 @@ def test_a_dialog_goes_on_by_the_connection_of_the_next_register(world, alice, c
     assert carol.gets("BYE")
 
 
-def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(world, alice):
+def test_a_dialog_by_an_edge_proxy_survives_a_restart(world, alice):
     """RFC 3327: the phone's Contact is the proxy's matter, its Route stands in the dialog."""
     edge = world.phone("bob", registered=False, host="198.51.100.1", transport="TCP")
     edge.contact = "<sip:bob@192.168.9.9:5060>"
@@ -371,8 +373,8 @@ def test_a_dialog_through_an_edge_proxy_goes_on_by_its_route_after_a_restart(wor
     assert bye.uri_text == "sip:bob@192.168.9.9:5060"
 
 
-def test_on_a_connection_nobody_is_without_content_length(world: World, alice, bob):
-    """§16.6 step 9, §18.3, §20.14: requests, answers and ACKs, whatever a datagram lacks."""
+def test_messages_on_a_connection_get_a_content_length(world: World, alice, bob):
+    """§16.6 step 9, §18.3, §20.14: requests, responses and ACKs from datagrams without it."""
 
     def without_length(data: bytes, source) -> None:
         deliver(re.sub(rb"Content-Length: \d+\r\n", b"", data), source)
@@ -401,7 +403,7 @@ def test_on_a_connection_nobody_is_without_content_length(world: World, alice, b
     ],
     ids=["a name", "an address", "a phone", "for datagrams", "behind NAT"],
 )
-def test_a_call_from_elsewhere_is_ended_though_its_connection_is_closed(
+def test_an_external_call_ends_though_its_connection_is_closed(
     world: World, alice, sent_by: str, contact: str, record_route: str, is_reached: bool
 ):
     """§18.1.1, §18.2.2: at the address that it came from, and the port that its Via names."""

@@ -1,4 +1,4 @@
-"""What a ticket opens, and to whom it leads no more (RFC 3261 §16.6; RFC 5626 §5.3)."""
+"""Where a ticket leads, and when it ends (RFC 3261 §16.6; RFC 5626 §5.3)."""
 
 import pytest
 from ladders.carrying import exchanged, talks
@@ -22,8 +22,8 @@ def forged(dialog: Dialog, target: str, *, made_up: str) -> Dialog:
 
 @pytest.mark.parametrize("made_up", ["local", "remote"])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "ACK"])
-def test_whoever_has_seen_a_ticket_gets_nothing_out_by_it(world, victim, method: str, made_up: str):
-    """Not from another address, nor a phone whose account is gone, nor long after the call."""
+def test_an_overheard_ticket_gives_no_access(world, victim, method: str, made_up: str):
+    """Not from another address, nor for a deleted account, nor long after the call."""
     alice, bob = world.phones("alice", "bob")
     call = talks((alice, bob))
     call.ends()
@@ -74,7 +74,7 @@ def test_a_port_that_no_side_has_named_is_not_reached(world: World):
 
 @pytest.mark.parametrize("goes_by", ["unregistering", "expiry", "losing its account"])
 def test_a_phone_behind_nat_that_is_gone_is_430(world: World, goes_by: str):
-    """RFC 5626 §5.3: by then its NAT may have given the port to somebody else."""
+    """RFC 5626 §5.3: by then its NAT may have given the port to another host."""
     bob, stranger = behind(world, "bob", 33_333), world.phone("x", registered=False)
     stranger.aor = STRANGER
     invite = stranger.sends("INVITE", bob.aor, answers_challenge=False)

@@ -54,7 +54,7 @@ def ringing(world: World):
 # Towards the callee, §17.1.1
 
 
-def test_an_invite_that_nobody_answers_is_repeated_and_then_answered_408(world: World):
+def test_an_unanswered_invite_is_repeated_and_then_gets_408(world: World):
     """§17.1.1.2: timers A and B; §16.7: the caller hears 408."""
     alice, bob = world.phones("alice", "bob")
     call = alice.sends("INVITE", bob.aor)
@@ -85,7 +85,7 @@ def test_a_provisional_response_ends_the_repeats(world: World):
     assert alice.hears_nothing()
 
 
-def test_ringing_that_never_ends_is_cancelled_by_timer_c_and_reset_by_each_sign_of_life(
+def test_timer_c_cancels_ringing_and_each_18x_resets_it(
     world: World,
 ):
     """§16.6 step 11, §16.7 step 2, §16.8: more than three minutes after the last one."""
@@ -104,7 +104,7 @@ def test_ringing_that_never_ends_is_cancelled_by_timer_c_and_reset_by_each_sign_
     assert is_empty(world)
 
 
-def test_a_phone_that_hears_neither_cancel_nor_reason_ends_in_408(world: World):
+def test_a_phone_that_ignores_cancel_ends_in_408(world: World):
     """§9.1: 64*T1 after the CANCEL the branch counts as cancelled."""
     alice, bob, call, _ = ringing(world)
     assert heard(world, bob, 181.0) == [(181.0, "CANCEL")]
@@ -146,7 +146,7 @@ def test_the_ack_ends_the_repeats_and_further_acks_are_absorbed(world: World):
     assert bob.hears_nothing()  # the ACK is hop by hop
 
 
-def test_a_repeated_failure_of_the_callee_is_acknowledged_for_timer_d(world: World):
+def test_a_repeated_failure_is_acknowledged_until_timer_d(world: World):
     """§17.1.1.2: at least 32 s, and the caller hears nothing of it."""
     alice, bob, call, invite = ringing(world)
     bob.answers(invite, 486)
@@ -183,7 +183,7 @@ def test_a_repeated_invite_gets_the_latest_response(world: World):
     assert bob.hears_nothing()
 
 
-def test_repeats_of_a_2xx_go_to_the_caller_as_long_as_the_callee_may_send_them(world: World):
+def test_repeats_of_a_2xx_are_relayed_while_allowed(world: World):
     """RFC 6026 §7: timers L and M of 64*T1, long after the handler has ended."""
     alice, bob, _, invite = ringing(world)
     bob.answers(invite, 200)
@@ -216,7 +216,7 @@ def test_every_ack_for_a_2xx_goes_to_the_callee(world: World):
 # What is no INVITE, §17.1.2, §17.2.2, RFC 4320
 
 
-def test_a_request_that_nobody_answers_is_repeated_until_timer_f(world: World):
+def test_an_unanswered_request_is_repeated_until_timer_f(world: World):
     """§17.1.2.2: timer E up to T2."""
     alice, bob = world.phones("alice", "bob")
     alice.sends("MESSAGE", bob.aor)
@@ -224,7 +224,7 @@ def test_a_request_that_nobody_answers_is_repeated_until_timer_f(world: World):
     assert heard(world, bob, 40.0) == at(CAPPED, "MESSAGE")
 
 
-def test_a_request_that_nobody_answers_ends_in_silence(world: World):
+def test_an_unanswered_request_gets_no_final_response(world: World):
     """RFC 4320 §4.2, RFC 4321 §1.4: no 408; §4.1: but a 100 once the caller's timer E is T2."""
     alice, bob = world.phones("alice", "bob")
     message = alice.sends("MESSAGE", bob.aor)
@@ -301,7 +301,7 @@ def test_an_invite_is_answered_100_at_once_and_others_are_not(world: World):
     assert not trying.to.tag  # §17.2.1: SHOULD NOT
 
 
-def test_provisional_responses_of_all_phones_go_on_in_order_but_for_100(world: World):
+def test_provisional_responses_except_100_are_relayed_in_order(world: World):
     """§16.7, step 5: at once, each with the tag of its phone."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     alice.sends("INVITE", desk.aor)
@@ -323,7 +323,7 @@ def test_provisional_responses_of_all_phones_go_on_in_order_but_for_100(world: W
     assert alice.hears_nothing()
 
 
-def test_what_comes_after_the_final_response_is_dropped(world: World):
+def test_responses_after_the_final_response_are_dropped(world: World):
     """§17.2.1: a provisional response that was overtaken."""
     alice, bob, call, invite = ringing(world)
     bob.answers(invite, 486)

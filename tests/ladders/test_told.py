@@ -159,22 +159,23 @@ def to_outside(world: World):
     [
         (lambda world: tries(world.phone("bob", registered=False), "wrong"),
          ("REGISTER", 401, "bob", ""), "wrong password for bob", "set a new one"),
-        (wrong_name, ("REGISTER", 401, "bob", ""), "there is no user robert", "add the user"),
+        (wrong_name, ("REGISTER", 401, "bob", ""), "unknown user robert", "add the user"),
         (another_name, ("REGISTER", 403, "bob", ""), "robert may not act as bob", "the same name"),
-        (disabled, ("REGISTER", 401, "bob", ""), "the account of bob is disabled", "Enable"),
+        (disabled, ("REGISTER", 401, "bob", ""), "account bob is disabled", "Enable"),
         (has_to_wait, ("REGISTER", 401, "bob", ""),
-         "too many wrong passwords; bob has to wait", "sipserver.py forgive bob"),
+         "too many wrong passwords for bob, logins are blocked", "sipserver.py forgive bob"),
         (too_many_contacts, ("REGISTER", 503, "bob", ""),
-         f"{MAX_CONTACTS} contacts are bound already, and this device has none to replace",
-         "Drop those"),
+         f"contact limit reached: {MAX_CONTACTS} contacts, none of this phone to replace",
+         "Remove unused contacts"),
         (wrong_domain, ("REGISTER", 403, "bob@example.net", ""),
-         "the phone asked for example.net, which is none of this server's domains",
-         "Use 192.0.2.1, or start with -sip.domains example.net."),
-        (not_registered, ("INVITE", 480, "bob", "carol"), "carol is not registered", "is on"),
-        (callee_disabled, ("INVITE", 480, "bob", "carol"), "carol is disabled", "Enable"),
-        (nobody, ("INVITE", 404, "bob", "999"), "there is no user 999", "what was dialled"),
+         "example.net is no domain of this server",
+         "Set the domain on the phone to 192.0.2.1, or start with -sip.domains example.net."),
+        (not_registered, ("INVITE", 480, "bob", "carol"), "callee carol is not registered",
+         "is switched on"),
+        (callee_disabled, ("INVITE", 480, "bob", "carol"), "callee carol is disabled", "Enable"),
+        (nobody, ("INVITE", 404, "bob", "999"), "unknown callee 999", "the dialled number"),
         (to_outside, ("INVITE", 403, "bob", "x@example.net"),
-         "sip:x@example.net leads outside, and calls to outside are off",
+         "sip:x@example.net is external, -sip.calls_to_outside is off",
          "-sip.calls_to_outside on"),
     ],
 )  # fmt: skip
@@ -208,23 +209,23 @@ def test_a_refusal_is_kept_with_its_user_in_any_spelling(world: World, name: str
     assert tries(phone, "secret", username=name).status == 200
 
 
-def test_a_wrong_domain_is_told_where_calls_from_outside_are_off(caplog):
+def test_a_wrong_domain_is_reported_when_external_calls_are_off(caplog):
     world = World(settings={"sip_calls_from_outside": False})
     wrong_domain(world)
     stranger = world.phone("stranger", registered=False)
     stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri="sip:x@example.net")
     second, first = (row.cause for row in rows(world))
-    assert first.startswith("the phone asked for example.net,")
-    assert second == "the caller is of example.net, and calls from outside are off"
+    assert first.startswith("example.net is no domain")
+    assert second == "external caller from example.net, -sip.calls_from_outside is off"
 
 
-def test_a_wrong_port_is_told_without_a_word_about_domains(world: World):
+def test_a_wrong_port_is_reported_without_a_domain_hint(world: World):
     phone = world.phone("bob", registered=False)
     uri = "sip:192.0.2.1:5999"
     phone.sends("REGISTER", uri, to="<sip:bob@192.0.2.1:5999>", from_uri="sip:bob@example.net")
     (row,) = rows(world)
-    assert row.cause.startswith("the phone asked for 192.0.2.1:5999, which is none of")
-    assert row.cure == "Use 192.0.2.1."
+    assert row.cause.startswith("192.0.2.1:5999 is no domain of")
+    assert row.cure == "Set the domain on the phone to 192.0.2.1."
 
 
 def test_what_a_phone_mends_by_itself_is_no_refusal(world: World, caplog):
@@ -244,7 +245,7 @@ def test_what_a_phone_mends_by_itself_is_no_refusal(world: World, caplog):
     assert rows(world) == []
 
 
-def test_strangers_have_rows_of_their_own(world: World):
+def test_refusals_of_external_callers_have_their_own_rows(world: World):
     """What a datagram says of its sender may be forged."""
     stranger = world.phone("stranger", registered=False)
     for number in range(20):
@@ -254,7 +255,7 @@ def test_strangers_have_rows_of_their_own(world: World):
 
 
 def test_a_line_names_both_parties_and_no_secret(world: World, caplog):
-    """From whom to whom, on one line whatever a peer writes."""
+    """Caller and callee, on one line for any text of a peer."""
     phone = world.phone("bob", registered=False)
     assert tries(phone, "not-the-password").status == 401
     phone.sends("INVITE", "sip:%0d%0aroot@example.net", from_uri="sip:a%20b@example.net")
@@ -282,7 +283,7 @@ def test_a_flood_of_refusals_is_summed_up(world: World, caplog):
 # Registrations
 
 
-def test_a_registration_is_told_when_it_is_news(world: World, caplog):
+def test_a_new_registration_is_logged(world: World, caplog):
     """The first one, one from a new address, and one after a refusal; no refresh, no farewell."""
     bob = world.phone("bob", registered=False)
     agent = ("User-Agent: Desk 1",)

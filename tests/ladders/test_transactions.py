@@ -70,9 +70,7 @@ def test_no_provisional_response_but_100_answers_another_method(world: World, me
 
 
 @pytest.mark.parametrize(("method", "told"), [("INVITE", "54"), ("MESSAGE", "54 3.500")])
-def test_a_100_tells_a_timestamp_how_long_the_request_has_been_here(
-    world: World, method: str, told: str
-):
+def test_a_100_adds_the_delay_to_the_timestamp(world: World, method: str, told: str):
     """§8.2.6.1: SHOULD, where there is a delay; so that the client can reckon its round trip."""
     alice, bob = world.phones("alice", "bob")
     alice.sends(method, bob.aor, headers=("Timestamp: 54",))
@@ -81,7 +79,7 @@ def test_a_100_tells_a_timestamp_how_long_the_request_has_been_here(
     assert alice.gets(100).value("timestamp") == told
 
 
-# Whose response it is
+# The transaction of a response
 
 
 @pytest.mark.parametrize("status", [180, 200, 486])
@@ -134,7 +132,7 @@ def test_a_response_to_a_transaction_that_is_over_never_leaves(world: World):
 
 
 def test_an_ack_is_never_answered(world: World):
-    """§17.1: whatever is wrong with it, and whoever sends it."""
+    """§17.1: with any error in it, and from any sender."""
     alice, bob = world.phones("alice", "bob")
     stranger = world.phone("mallory", registered=False)
     for uri in (bob.aor, "sip:nobody@example.com", "sip:example.com", "sip:x@elsewhere.example"):
@@ -161,7 +159,7 @@ def test_the_ack_of_a_2xx_is_a_transaction_of_its_own(world: World):
     assert alice.hears_nothing()
 
 
-def test_an_ack_that_repeats_the_branch_of_its_accepted_invite_goes_on(world: World):
+def test_an_ack_with_the_branch_of_its_invite_is_forwarded(world: World):
     """RFC 6026 §7.1: so do some clients, against §17.1.1.3."""
     alice, bob, call, invite = asks(world, "INVITE")
     bob.answers(invite, 200)
@@ -230,7 +228,7 @@ def test_a_failure_that_is_never_acknowledged_is_counted(world: World):
 # Hops out of reach
 
 
-def test_a_phone_that_goes_away_while_it_is_asked_ends_the_request(world: World):
+def test_a_phone_that_goes_away_when_asked_ends_the_request(world: World):
     """§17.1.2.2, §17.1.4: an ICMP error for a repeat counts too; the caller hears 500 (§16.9)."""
     alice, bob, message, arrived = asks(world, "MESSAGE")
     bob.answers(arrived, 100)

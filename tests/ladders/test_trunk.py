@@ -1,4 +1,4 @@
-"""Calls through a gateway that asks who we are, and calls that come from it (RFC 3261 §22.3)."""
+"""Calls through a gateway that challenges us, and calls from it (RFC 3261 §22.3)."""
 
 import hashlib
 import logging
@@ -21,7 +21,7 @@ def asks(gateway: Phone, request: Request, number: int = 1, more: str = "") -> N
 
 
 def is_right(request: Request, number: int = 1) -> bool:
-    """Tell whether a request shows what the office and the carrier have agreed on."""
+    """Return True if a request has the right credentials of the trunk."""
     (field,) = request.fields("proxy-authorization")
     said = parse_credentials(field).params
     ha1 = md5("office:carrier:pass word")
@@ -64,7 +64,7 @@ def dials(alice: Phone, gateway: Phone, number: str = "0891234") -> tuple[Reques
     return invite, gateway.gets("INVITE")
 
 
-def test_a_number_goes_to_its_gateway_which_hears_who_we_are(world: World, alice, gateway):
+def test_a_number_goes_to_its_gateway_with_our_credentials(world: World, alice, gateway):
     """§22.3: a new branch; the CSeq stays, for it is the caller that counts."""
     invite, second = dials(alice, gateway)
     assert second.uri_text == f"sip:0891234@{GATEWAY}"
@@ -94,7 +94,7 @@ def test_a_user_of_that_name_is_nearer(world: World, alice, gateway):
     assert gateway.hears_nothing()
 
 
-def test_what_no_trunk_takes_is_nobody(alice, gateway):
+def test_a_number_that_no_trunk_takes_is_unknown(alice, gateway):
     """§21.4.5."""
     alice.sends("INVITE", f"sip:112@{REALM}")
     assert alice.gets(404)
@@ -121,7 +121,9 @@ def test_requests_within_the_call_are_answered_for_too(world: World, alice, gate
     for number, method in enumerate(("INVITE", "BYE"), 2):
         world.start_server()
         sent = alice.sends_within(method, here, body=SDP if method == "INVITE" else b"")
-        assert gateway.hears_nothing()  # before it hears who we are, we hear who alice is
+        assert (
+            gateway.hears_nothing()
+        )  # alice is authenticated before the gateway gets our credentials
         sent = alice.with_credentials(sent, alice.gets(407))
         alice.transmits(sent)
         asks(gateway, gateway.gets(method), number)
@@ -153,12 +155,12 @@ def test_a_gateway_that_does_not_take_our_word_asks_no_caller(alice, gateway, ca
     gateway.answers(second, 407, headers=(f"Proxy-Authenticate: {field}",) if field else ())
     answer = alice.gets(500)
     assert "proxy-authenticate" not in answer.names
-    assert "does not take our credentials" in caplog.text
+    assert "rejects our credentials" in caplog.text
     assert "pass" not in caplog.text.replace("password", "")
 
 
-def test_a_gateway_that_is_asked_for_another_dialog_learns_nothing(world: World, alice, gateway):
-    """Whose phone asks within a call of its own gets no answer of the trunk."""
+def test_a_gateway_of_another_dialog_gets_no_credentials(world: World, alice, gateway):
+    """A phone at the gateway that challenges in a call of its own gets no credentials."""
     bob = world.phone("bob")
     invite = alice.sends("INVITE", bob.aor)
     received = bob.gets("INVITE")
@@ -168,7 +170,7 @@ def test_a_gateway_that_is_asked_for_another_dialog_learns_nothing(world: World,
     assert bob.hears_nothing()
 
 
-def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
+def test_a_cancelled_call_sends_no_credentials(alice, gateway):
     """§16.10."""
     invite = alice.sends("INVITE", f"sip:0891234@{REALM}")
     first = gateway.gets("INVITE")
@@ -182,8 +184,8 @@ def test_a_call_that_is_cancelled_tells_nobody_who_we_are(alice, gateway):
     assert alice.takes().status in (487, 500)
 
 
-def test_a_stranger_reaches_no_gateway(world: World, gateway):
-    """Nothing leaves without a user of ours, whatever a stranger says."""
+def test_an_external_caller_reaches_no_gateway(world: World, gateway):
+    """No call leaves without a local user, with any From of an external caller."""
     for from_uri in (f"sip:alice@{REALM}", "sip:x@elsewhere.org", f"sip:0891@{GATEWAY}"):
         stranger = world.phone("stranger", registered=False)
         stranger.sends("INVITE", f"sip:0891234@{REALM}", answers_challenge=False, from_uri=from_uri)
@@ -191,8 +193,8 @@ def test_a_stranger_reaches_no_gateway(world: World, gateway):
     assert gateway.hears_nothing()
 
 
-def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, alice, gateway):
-    """Without a password, whatever its From says, and though calls from outside are off."""
+def test_a_call_from_the_gateway_reaches_only_local_users(world: World, alice, gateway):
+    """Without a password, with any From, and though calls from outside are off."""
     gateway.sends("INVITE", alice.aor, answers_challenge=False)
     received = alice.gets("INVITE")
     answer = alice.answers(received, 200)
@@ -210,7 +212,7 @@ def test_a_call_from_the_gateway_reaches_users_and_nobody_else(world: World, ali
     assert not world.lost
 
 
-def test_the_gateway_registers_nobody(world: World, gateway):
+def test_the_gateway_cannot_register_a_user(world: World, gateway):
     """§10.3: its address is a password for calls alone."""
     world.users.add("carol", "secret")
     gateway.transmits(
@@ -286,7 +288,7 @@ def test_a_gateway_has_as_many_addresses_as_it_has(named: World):
     "silent",
     [[SERVICE], [SERVICE, (f"_sip._tcp.{NAME}", "SRV")], [("g3.net", "A")], [(NAME, "NAPTR")]],
 )
-def test_a_lost_answer_takes_no_gateway_away_and_lets_nobody_in(named: World, silent):
+def test_a_lost_dns_answer_neither_removes_nor_adds_a_gateway(named: World, silent):
     """RFC 2782: silence does not say that the web site of that name were the gateway."""
     assert refreshes(named) == set(range(12))
     assert refreshes(named, *silent) == set(range(12))
@@ -307,7 +309,7 @@ def test_what_was_meant_for_us_does_not_reach_the_gateway(alice, gateway):
 
 @pytest.mark.parametrize("registers_by", ["Contact", "Path"])
 @pytest.mark.parametrize("caller", ["alice", "a stranger"])
-def test_nobodys_contact_leads_to_a_gateway(registers_by: str, caller: str):
+def test_no_contact_leads_to_a_gateway(registers_by: str, caller: str):
     """There each call may cost money, and a number that no trunk takes is not to be had."""
     world = World(settings={"sip_trunk": parse_trunks(f"0891=sip:{GATEWAY}")})
     gateway = world.phone("gateway", registered=False, host=GATEWAY)
@@ -334,7 +336,7 @@ def test_a_gateway_that_registers_itself_is_called_there():
 
 
 def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway):
-    """One machine, or one NAT, for both: whoever calls in a user's name shows the password."""
+    """One machine, or one NAT, for both: a call in a user's name needs the password."""
     bob, beside = world.phone("bob"), world.phone("carol", host=GATEWAY, port=44_444)
     beside.sends("INVITE", f"sip:0891234@{REALM}")
     assert gateway.gets("INVITE")
@@ -343,8 +345,8 @@ def test_a_phone_at_the_address_of_the_gateway_is_a_phone(world: World, gateway)
     assert bob.hears_nothing()
 
 
-def test_another_address_of_the_gateway_asks_with_a_nonce_of_its_own():
-    """RFC 3263 §4.3: who is asked next knows nothing of what was answered before."""
+def test_another_gateway_address_has_a_nonce_of_its_own():
+    """RFC 3263 §4.3: the next host does not know the nonce of the one before."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:office:pass%20word@gw.example.net")})
     world.zone.records["gw.example.net", "A"] = [GATEWAY, "203.0.113.10"]
     world.now += 400  # seconds; that there was no such name is forgotten then

@@ -43,7 +43,7 @@ def test_a_reliable_response_that_is_repeated_passes_each_time(world: World):
         answered(call.received, call.callee, 180, call.caller, headers=("RSeq: 7",))
 
 
-def test_a_prack_that_acknowledges_nothing_is_for_the_callee_to_refuse(world: World):
+def test_a_prack_without_a_match_is_refused_by_the_callee(world: World):
     """RFC 3262 §3: a PRACK that fits no response is a 481 of the UAS; a proxy passes it on."""
     call = calls((world.phone("alice"), world.phone("bob")))
     call.rings()
@@ -134,7 +134,7 @@ def test_a_call_without_a_session_timer_gets_none(world: World):
         assert name not in call.received.names
 
 
-def test_a_re_invite_that_crosses_another_is_refused_by_the_phone(world: World, pair):
+def test_a_crossing_re_invite_is_refused_by_the_phone(world: World, pair):
     """RFC 3261 §14.1, §14.2: 491 passes; the call goes on."""
     call = talks(pair)
     alice, bob = pair
@@ -204,7 +204,7 @@ def test_an_invite_that_replaces_a_call_reaches_the_user(world: World, pair):
     second.ends()
 
 
-def test_a_replacement_that_forks_is_taken_by_the_phone_that_has_the_call(world: World):
+def test_a_forked_replaces_is_taken_by_the_phone_in_the_call(world: World):
     """RFC 3891 §5, RFC 3261 §16.7: the 481 of the other phone isn't the end of it."""
     alice, desk, mobile, carol = world.phones("alice", "bob", "bob", "carol")
     invite = alice.sends("INVITE", desk.aor)
@@ -219,7 +219,7 @@ def test_a_replacement_that_forks_is_taken_by_the_phone_that_has_the_call(world:
 
 
 @pytest.mark.parametrize("place", ["plain", "callee behind NAT"])
-def test_a_replacement_aimed_at_a_contact_reaches_that_phone_alone(world: World, place: str):
+def test_a_replaces_aimed_at_a_contact_reaches_only_that_phone(world: World, place: str):
     """RFC 3891 §4: it is sent to the Contact of the phone that has the call."""
     _, desk = placed(world, place)
     mobile, carol = world.phones("bob", "carol")
@@ -270,7 +270,7 @@ def test_a_notify_may_come_before_the_answer_to_its_subscribe(world: World, pair
 
 
 def test_a_subscribe_that_forks_is_notified_by_each_phone(world: World):
-    """RFC 6665 §4.1.4: one 2xx goes back, but NOTIFYs come from all who have accepted."""
+    """RFC 6665 §4.1.4: one 2xx goes back, but NOTIFYs come from all phones that accepted."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     subscribe = alice.sends("SUBSCRIBE", desk.aor, headers=("Event: presence",))
     at_desk, at_mobile = carried(subscribe, desk), carried(subscribe, mobile)

@@ -1,4 +1,4 @@
-"""Methods, fields and bodies that nobody has heard of pass as they are, octet for octet."""
+"""Unknown methods, fields and bodies are forwarded unchanged, octet for octet."""
 
 import pytest
 from ladders.carrying import PLACES, answered, calls, carried, exchanged, next_in, placed, talks
@@ -39,7 +39,7 @@ def plain(world: World) -> tuple[Phone, Phone]:
 
 
 @pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "INFO", "FLY", "invite", "N.o-t!%*_+`'~"])
-def test_a_method_passes_whatever_it_is_called(world: World, pair, method: str):
+def test_a_method_with_any_name_is_forwarded(world: World, pair, method: str):
     """§7.1, §16: a method is any token, its case matters, and each may have a body."""
     alice, bob = pair
     request = alice.sends(method, bob.aor, headers=ODD_FIELDS, body=ALL_OCTETS)
@@ -121,7 +121,7 @@ def test_a_long_field_arrives_whole(pair, field: str):
         (699, "No"),
     ],
 )
-def test_a_status_that_nobody_knows_passes_with_its_phrase(plain, status: int, reason: str):
+def test_an_unknown_status_is_relayed_with_its_phrase(plain, status: int, reason: str):
     """§7.2, §8.1.3.2, §16.7: treated as the x00 of its class, and sent on as what it is."""
     alice, bob = plain
     call = calls(plain)

@@ -12,10 +12,10 @@ from sip.message.headers import (
     parse_q,
     parse_seconds,
     parse_via,
+    response_via,
     scan_credentials,
     scan_name_addr,
     scan_via,
-    way_back,
 )
 
 # Via
@@ -90,7 +90,7 @@ def test_a_via_tells_its_branch_and_where_it_was_sent_from():
 )
 def test_the_way_back_is_read_from_a_via_that_is_broken_behind_it(value, sent_by, params):
     """RFC 3261 §18.2.2, RFC 3581 §4."""
-    via = way_back(value)
+    via = response_via(value)
     assert (via.sent_by, via.params) == (sent_by, params)
 
 
@@ -98,7 +98,7 @@ def test_the_way_back_is_read_from_a_via_that_is_broken_behind_it(value, sent_by
 def test_without_a_sender_there_is_no_way_back(value):
     """RFC 3261 §18.2.2."""
     with pytest.raises(BadMessage):
-        way_back(value)
+        response_via(value)
 
 
 # Addresses

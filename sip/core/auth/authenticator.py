@@ -103,7 +103,7 @@ class Authenticator:
                 source, answer.username, realm, nonce_is_ours=is_ours
             ):
                 name = answer.username
-                cause = causes.has_to_wait(name) if is_ours else causes.unknown_nonce(name)
+                cause = causes.login_blocked(name) if is_ours else causes.unknown_nonce(name)
                 continue
             account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
@@ -225,7 +225,7 @@ class Authenticator:
         """Return True if a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
         try:
             uri = parse_uri(uri_text)
-            return self.domains.is_us(uri) or uri.equals(request.uri)
+            return self.domains.is_local(uri) or uri.equals(request.uri)
         except BadMessage:
             return False
 

@@ -1,12 +1,24 @@
-"""How a request goes to several targets, and the best of their answers back (RFC 3261 §16.7)."""
+"""Forking: one request to several targets, and the best of their responses back (RFC 3261 §16.7).
+
+The problem: several phones may ring at once, fail over to other hosts, redirect or be cancelled,
+and their responses arrive in any order.
+
+The model: each target is an Attempt; each hop of an attempt that is tried is a branch, which is a
+client transaction of its own.  One greenlet waits on one mailbox for the events of all branches.
+ResponseContext decides what a final response means; Fork carries the decision out.
+
+The invariant: upstream gets all 2xx or exactly one failure, and after the decision no branch
+starts.  The bounds: the pending branches together use no more than the Max-Breadth of the request
+(RFC 5393 §5.3.3), and there are at most MAX_BRANCHES branches, logins at a gateway not counted.
+"""
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from sip.core.auth.digest_client import challenges_in
 from sip.core.errors import Refused, printable
-from sip.core.proxy.forwarder import Forwarder, Way
+from sip.core.proxy.attempt import Attempt
+from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left
 from sip.core.proxy.response_context import Answered, ResponseContext
 from sip.core.target import Target, by_preference
@@ -21,43 +33,23 @@ from sip.transport.flow import Flow
 
 log = logging.getLogger(__name__)
 
-# Branches of one request in all, one after the other and redirections included.
+# Branches of one request in all, one after another and redirections included.
 MAX_BRANCHES = 60
-# RFC 3326 §2, as phones know it: who stops ringing for it shows no missed call.
+# RFC 3326 §2: a phone that stops ringing for this reason shows no missed call.
 _ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
-# 3xx whose Contacts are other places for the same request (§21.3); 305 and 380 say more than that.
+# 3xx whose Contacts are other addresses for the same request (§21.3); 305 and 380 say more.
 _REDIRECTIONS = (300, 301, 302)
 
-# Reads a 3xx for the targets that are to be tried in its stead, and takes them out of it.
+# Removes from a 3xx the targets that are to be tried instead, and returns them.
 Redirect = Callable[[Response], list[Target]]
-# Lets go of a target that takes no connection; True where it was bound by one.
-Lose = Callable[[Target], bool]
-# Completes a copy for its target and flow, and gives what is done with its responses.
+# Removes the binding of a target that accepts no connection; True if there was one.
+DropUnreachable = Callable[[Target], bool]
+# Completes a copy for its target and flow, and returns the function that edits its responses.
 Prepare = Callable[[Request, Target, Flow], EditResponse]
 
 
-class Attempt:
-    """A target that is being tried: the copy for it, its share of the breadth, and the ways left.
-
-    One way is tried after the other, each in a branch of its own (RFC 3263 §4.3).
-    """
-
-    __slots__ = ("answered", "credentials", "outgoing", "share", "target", "way", "ways")
-
-    def __init__(
-        self, target: Target, share: int, outgoing: Request, ways: Iterable[Way] = ()
-    ) -> None:
-        self.target = target
-        self.share = share
-        self.outgoing = outgoing
-        self.way: Way | None = None
-        self.ways = deque(ways)
-        self.credentials: tuple[str, str] | None = None  # name and line of a field
-        self.answered = 0  # challenges of a trunk's gateway
-
-
-class Found(BranchEvent):
-    """The ways of an attempt have been found, as far as there are any."""
+class HopsResolved(BranchEvent):
+    """The next hops of an attempt are resolved; there may be none."""
 
     __slots__ = ("attempt",)
 
@@ -67,11 +59,11 @@ class Found(BranchEvent):
 
 
 class Fork:
-    """One request on its way, from the first branch until it is answered upstream.
+    """One forwarded request, from its first branch until it is answered upstream.
 
-    `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None where no dialog begins
-    and none is changed; `redirect` is None where a 3xx goes back as it is, `lose` where no target
-    is a binding.
+    `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None if the request neither
+    begins nor changes a dialog; `redirect` is None if a 3xx is relayed as it is;
+    `drop_unreachable` is None if no target is a binding.
     """
 
     def __init__(
@@ -83,7 +75,7 @@ class Fork:
         *,
         prepare: Prepare | None = None,
         redirect: Redirect | None = None,
-        lose: Lose | None = None,
+        drop_unreachable: DropUnreachable | None = None,
     ) -> None:
         self.forwarder = forwarder
         self.request = request
@@ -91,116 +83,119 @@ class Fork:
         self.loop_mark = loop_mark
         self.prepare = prepare
         self.redirect = redirect
-        self.lose = lose
+        self.drop_unreachable = drop_unreachable
         self.context: ResponseContext[Branch] = ResponseContext()
-        self.free = 0  # of Max-Breadth: what no pending branch has
-        self.attempts: dict[Branch, Attempt] = {}  # of the pending ones
-        self.waiting: deque[Target] = deque()  # of the group that is being tried
-        self.groups: deque[list[Target]] = deque()  # the less preferred ones
-        self.finding = 0  # branches whose way has to be found yet
-        self.begun = 0
+        self.free_breadth = 0  # the part of Max-Breadth that no pending branch uses
+        self.attempts: dict[Branch, Attempt] = {}  # those of the pending branches
+        self.waiting: deque[Target] = deque()  # targets of the present group, not yet tried
+        self.groups: deque[list[Target]] = deque()  # the less preferred targets
+        self.resolving = 0  # attempts whose next hops are being resolved
+        self.started = 0  # branches so far
 
     def run(self, targets: Iterable[Target]) -> int:
         """Try the targets in order of preference, answer upstream, and return the final status.
 
-        Blocks until a 2xx has come or all branches are over, which they will be: for silence the
-        layer brings a 408, for a next hop out of reach a 503.  Raises Refused or BadMessage.
+        Blocks until a 2xx has come or all branches have ended.  Each of them does end: the layer
+        reports silence as 408, and an unreachable next hop as 503.  Raises Refused or BadMessage.
         """
-        self.free = breadth_left(self.request)
-        if self.free == 0:
-            raise Refused(440, "it may not be split further")
+        self.free_breadth = breadth_left(self.request)
+        if self.free_breadth == 0:
+            raise Refused(440, "Max-Breadth exhausted")
         if self.request.method == "INVITE":
             self.upstream.answer(100)
         self.groups.extend(by_preference(targets))
         try:
             self._try_all()
-        except BaseException:  # whatever is answered now, nobody goes on ringing (§16.7, step 10)
+        except BaseException:  # after any error no phone may go on ringing (§16.7, step 10)
             for branch in self.context.pending:
                 branch.cancel()
             raise
         return 200 if self.context.is_answered else self._answer_best()
 
     def _try_all(self) -> None:
-        self._begin_some()
+        self._start_branches()
         while self._is_waiting():
             mailbox = self.upstream.mailbox
-            # All that has come is heard before anybody else is rung: it may be a CANCEL.
-            arrived: list[BranchEvent] = [mailbox.get(), *mailbox.take_all()]
-            if self.finding:
-                arrived.sort(key=lambda arrival: isinstance(arrival, Found))
-            for arrival in arrived:
-                self._hear(arrival)
-            self._begin_some()
+            # Handle all events before another phone rings: one of them may be a CANCEL.
+            events: list[BranchEvent] = [mailbox.get(), *mailbox.take_all()]
+            if self.resolving:
+                events.sort(key=lambda event: isinstance(event, HopsResolved))
+            for event in events:
+                self._handle_event(event)
+            self._start_branches()
 
     def _is_waiting(self) -> bool:
         context = self.context
-        is_finding = self.finding > 0 and not context.is_decided
-        return not context.is_answered and (bool(context.pending) or is_finding)
+        is_resolving = self.resolving > 0 and not context.is_decided
+        return not context.is_answered and (bool(context.pending) or is_resolving)
 
-    def _begin_some(self) -> None:
-        """Begin as many branches as the breadth allows (RFC 5393 §5.3.3).
+    def _start_branches(self) -> None:
+        """Start as many branches as the breadth allows (RFC 5393 §5.3.3).
 
-        Those of a group together, and a group when the one before is over (§16.6).
+        The targets of a group start together, and a group starts when the one before has ended
+        (§16.6).
         """
         while not self.context.is_decided:
             if not self.waiting:
-                if self.context.pending or self.finding or not self.groups:
+                if self.context.pending or self.resolving or not self.groups:
                     return
                 self.waiting.extend(self.groups.popleft())
-            count = min(len(self.waiting), self.free)
+            count = min(len(self.waiting), self.free_breadth)
             if count == 0:
                 return
-            share, more = divmod(self.free, count)
+            breadth, more = divmod(self.free_breadth, count)
             for number in range(count):
-                self._begin(self.waiting.popleft(), share + (number < more))
+                self._start(self.waiting.popleft(), breadth + (number < more))
 
-    def _begin(self, target: Target, share: int) -> None:
-        """Send the request to one target; one that can't be reached never fails the others."""
-        self.begun += 1
-        if self.begun > MAX_BRANCHES:
+    def _start(self, target: Target, breadth: int) -> None:
+        """Send the request to one target; an unreachable target never fails the others."""
+        self.started += 1
+        if self.started > MAX_BRANCHES:
             self.context.answers.append(Answered(503, None))
             return
-        self.free -= share
+        self.free_breadth -= breadth
+        forwarder = self.forwarder
         try:
-            outgoing, ways = self.forwarder.prepared(self.request, target, share)
+            outgoing, hops = forwarder.prepare_copy(self.request, target, breadth)
         except (NoRoute, BadMessage) as error:
-            self._cannot_reach(target, error)
-            self._give_up(Attempt(target, share, self.request))
+            self._log_unreachable(target, error)
+            self._give_up(Attempt(target, breadth, self.request))
             return
-        if not isinstance(ways, SipUri):
-            self._goes_out(Attempt(target, share, outgoing, self.forwarder.by_size(outgoing, ways)))
+        if not isinstance(hops, SipUri):
+            self._send(Attempt(target, breadth, outgoing, forwarder.order_by_size(outgoing, hops)))
             return
-        # A name may take long to resolve; what the others answer must not wait for it.
-        self.finding += 1
-        attempt = Attempt(target, share, outgoing)
-        self.upstream.spawn(lambda: self._find(attempt, ways))
+        # DNS may be slow: the responses of the other targets must not wait for it.
+        self.resolving += 1
+        attempt = Attempt(target, breadth, outgoing)
+        self.upstream.spawn(lambda: self._resolve(attempt, hops))
 
-    def _find(self, attempt: Attempt, hop: SipUri) -> Found:
+    def _resolve(self, attempt: Attempt, uri: SipUri) -> HopsResolved:
+        """Resolve the next hops of an attempt.  May wait for DNS; runs in its own greenlet."""
         try:
-            ways = self.forwarder.ways_to(attempt.target, hop)
-            attempt.ways.extend(self.forwarder.by_size(attempt.outgoing, ways))
+            hops = self.forwarder.next_hops_to(attempt.target, uri)
+            attempt.next_hops.extend(self.forwarder.order_by_size(attempt.outgoing, hops))
         except NoRoute as error:
-            self._cannot_reach(attempt.target, error)
-        except Exception:  # whatever it is, the fork must hear of the end
-            log.exception(
-                "while looking for the way to %s", printable(attempt.target.uri_text[:80])
-            )
-        return Found(attempt)
+            self._log_unreachable(attempt.target, error)
+        except Exception:  # after any error the fork must get the event, or it waits for ever
+            target = printable(attempt.target.uri_text[:80])
+            log.exception("unhandled error while resolving %s", target)
+        return HopsResolved(attempt)
 
-    def _cannot_reach(self, target: Target, error: Exception) -> None:
-        log.info("cannot reach %s", printable(f"{target.uri_text[:80]}: {error}"))
+    def _log_unreachable(self, target: Target, error: Exception) -> None:
+        log.info("unreachable: %s", printable(f"{target.uri_text[:80]}: {error}"))
 
-    def _goes_out(self, attempt: Attempt) -> None:
-        """Send a copy by the first way that there is, while nothing has been decided."""
+    def _send(self, attempt: Attempt) -> None:
+        """Send a copy to the first next hop that has a flow, unless the fork is decided."""
         forwarder, upstream = self.forwarder, self.upstream
-        while attempt.ways and not self.context.is_decided:
-            attempt.way = attempt.ways.popleft()
+        while attempt.next_hops and not self.context.is_decided:
+            attempt.hop = attempt.next_hops.popleft()
             try:
-                flow = forwarder.flow_along(attempt.way, attempt.target)
+                flow = forwarder.flow_to(attempt.hop, attempt.target)
             except (OSError, NoRoute) as error:
-                self._cannot_reach(attempt.target, error)
+                self._log_unreachable(attempt.target, error)
                 continue
-            is_last = not attempt.ways and attempt.target.trunk is None
+            # The last copy need not be kept: no later hop and no login will use it.
+            is_last = not attempt.next_hops and attempt.target.trunk is None
             outgoing = attempt.outgoing if is_last else attempt.outgoing.copy()
             if attempt.credentials is not None:
                 outgoing.put_first(*attempt.credentials)
@@ -214,103 +209,94 @@ class Fork:
         self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
-        """No way is left: that counts as answered by 503 (§16.9)."""
-        self.free += attempt.share
-        if not attempt.ways:
-            self.context.answers.append(Answered(480 if self._loses(attempt) else 503, None))
+        """End an attempt without a next hop: it counts as answered with 503 (§16.9)."""
+        self.free_breadth += attempt.breadth
+        if not attempt.next_hops:
+            status = 480 if self._is_dropped(attempt) else 503
+            self.context.answers.append(Answered(status, None))
 
-    def _loses(self, attempt: Attempt) -> bool:
-        """Let go of a phone that no connection reaches any more: it is as if not registered."""
+    def _is_dropped(self, attempt: Attempt) -> bool:
+        """Remove the binding of a phone that no connection reaches; True if there was one.
+
+        The phone then counts as not registered.
+        """
         return (
-            self.lose is not None
-            and attempt.way is not None
-            and attempt.way.is_connection
-            and not attempt.ways
-            and self.lose(attempt.target)
+            self.drop_unreachable is not None
+            and attempt.hop is not None
+            and attempt.hop.is_connection
+            and not attempt.next_hops
+            and self.drop_unreachable(attempt.target)
         )
 
-    def _hear(self, arrival: BranchEvent) -> None:
-        """Carry out what the context decides on an arrival."""
-        context, branch, response = self.context, arrival.branch, arrival.response
-        if isinstance(arrival, Found):
-            self.finding -= 1
-            self._goes_out(arrival.attempt)
+    def _handle_event(self, event: BranchEvent) -> None:
+        """Carry out the decision of the context on one event."""
+        context, branch, response = self.context, event.branch, event.response
+        if isinstance(event, HopsResolved):
+            self.resolving -= 1
+            self._send(event.attempt)
             return
         if branch is None:
             for pending in context.cancel():
-                pending.cancel(arrival.reason)
+                pending.cancel(event.reason)
             return
         attempt = self.attempts.pop(branch)
-        if self._takes_another_way(branch, arrival, attempt):
+        if self._fail_over(branch, event, attempt):
             return
-        is_unheard = response is None and not branch.transaction.was_heard
-        if is_unheard and arrival.status == 503 and self._loses(attempt):
-            arrival = BranchEvent(branch, 480, None)
-        if attempt.target.trunk is not None and arrival.status in (401, 407):
-            if self._tells_who_we_are(branch, arrival, attempt):
+        is_silent = response is None and not branch.transaction.was_heard
+        if is_silent and event.status == 503 and self._is_dropped(attempt):
+            event = BranchEvent(branch, 480, None)
+        if attempt.target.trunk is not None and event.status in (401, 407):
+            if self._answer_challenge(branch, response, attempt):
                 return
-            # Its challenge is no question to the caller.
-            arrival, response = BranchEvent(branch, 500, None), None
-        self.free += attempt.share
+            # The gateway's challenge is for this server; the caller cannot answer it.
+            event, response = BranchEvent(branch, 500, None), None
+        self.free_breadth += attempt.breadth
         if response is not None and self._is_redirected(branch, response):
             return
-        relay, losers = context.receive(branch, arrival.status, response)
+        relay, losers = context.receive(branch, event.status, response)
         if relay and response is not None:
             response.drop_top_via()
             self.upstream.respond(response)
         if losers:
-            reason = _ELSEWHERE if relay else _reason_of(arrival.status)
+            reason = _ELSEWHERE if relay else _reason_of(event.status)
             for loser in losers:
                 loser.cancel(reason)
 
-    def _takes_another_way(self, branch: Branch, arrival: BranchEvent, attempt: Attempt) -> bool:
-        """Try the next address of a target that is silent, unreachable or unavailable.
+    def _fail_over(self, branch: Branch, event: BranchEvent, attempt: Attempt) -> bool:
+        """Try the next host of a target that is silent, unreachable or unavailable (RFC 3263 §4.3).
 
-        RFC 3263 §4.3.  Who has been heard has the request; nobody else gets it then.
+        A host that has sent any response has the request; then no other host gets it.
         """
-        if arrival.response is None:
+        if event.response is None:
             is_failure = not branch.transaction.was_heard
         else:
-            is_failure = arrival.status == 503
+            is_failure = event.status == 503
         if not is_failure:
             return False
-        if attempt.way is not None:
-            self.forwarder.avoid(attempt.way)
-        if not attempt.ways or self.context.is_decided or self.begun >= MAX_BRANCHES:
+        if attempt.hop is not None:
+            self.forwarder.avoid(attempt.hop)
+        if not attempt.next_hops or self.context.is_decided or self.started >= MAX_BRANCHES:
             return False
-        self.begun += 1
+        self.started += 1
         self.context.pending.discard(branch)
-        attempt.credentials, attempt.answered = None, 0  # another host has nonces of its own
-        self._goes_out(attempt)
+        attempt.clear_login()
+        self._send(attempt)
         return True
 
-    def _tells_who_we_are(self, branch: Branch, arrival: BranchEvent, attempt: Attempt) -> bool:
-        """Answer the challenge of a trunk's gateway, with the trunk's own credentials (§22.3).
-
-        The request keeps its CSeq, since the caller counts.  Asked once more, only a nonce that was
-        too old is a reason to answer again.
-        """
-        trunk, response = attempt.target.trunk, arrival.response
-        if trunk is None or response is None or attempt.way is None or self.context.is_decided:
+    def _answer_challenge(
+        self, branch: Branch, response: Response | None, attempt: Attempt
+    ) -> bool:
+        """Send the request again with the credentials of its trunk; False: they do not help."""
+        if response is None or self.context.is_decided:
             return False
-        challenge = next(challenges_in(response), None)
-        may_answer = attempt.answered == 0 or (
-            attempt.answered == 1 and challenge is not None and challenge.is_stale
-        )
-        if challenge is None or not trunk.username or not may_answer:
-            log.warning("the gateway of the trunk %s does not take our credentials", trunk)
+        if not attempt.answer_challenge(response, self.forwarder.layer.new_token):
             return False
-        token = self.forwarder.layer.new_token()
-        outgoing = attempt.outgoing
-        attempt.credentials = challenge.answer(trunk, outgoing.method, outgoing.uri_text, token)
-        attempt.answered += 1
-        attempt.ways.appendleft(attempt.way)
         self.context.pending.discard(branch)
-        self._goes_out(attempt)
+        self._send(attempt)
         return True
 
     def _is_redirected(self, branch: Branch, response: Response) -> bool:
-        """Go where a 3xx leads (§16.7, step 4).  True: it has been followed to its end."""
+        """Follow a 3xx (§16.7, step 4).  True: nothing of it is left for the caller."""
         if (
             self.redirect is None
             or response.status not in _REDIRECTIONS
@@ -335,10 +321,10 @@ class Fork:
         best = context.best()
         response = best.response
         if response is None:
-            return self._answer_for_silence(best.status)
+            return self._answer_without_response(best.status)
         if best.status == 503:
-            # §16.7, step 6: upstream it would mean that this server is overloaded.
-            raise Refused(500, "the next hop is unavailable", reason="Next Hop Unavailable")
+            # §16.7, step 6: upstream a 503 would mean that this server is overloaded.
+            raise Refused(500, "next hop answered 503", reason="Next Hop Unavailable")
         response.drop_top_via()
         if best.status in (401, 407):
             for name, line in context.other_challenges(best):
@@ -346,22 +332,25 @@ class Fork:
         upstream.respond(response)
         return response.status
 
-    def _answer_for_silence(self, status: int) -> int:
-        """Nobody answered: say so, but for what RFC 4320 §4.2 wants unsaid."""
+    def _answer_without_response(self, status: int) -> int:
+        """Answer if no branch got a response, and return the status.
+
+        The server transaction drops a 408 to any method but INVITE (RFC 4320 §4.2).
+        """
         if self.context.is_cancelled:
             self.upstream.answer(487)
             return 487
         if status == 513:
-            raise Refused(513, "it is larger than a datagram")
+            raise Refused(513, "request larger than a datagram")
         if status == 408:
             self.upstream.answer(408)
             return 408
         if status == 480:
-            raise Refused(480, "no contact takes a connection")
-        raise Refused(500, "no contact could be reached", reason="Next Hop Unreachable")
+            raise Refused(480, "no contact accepts a connection")
+        raise Refused(500, "no contact reachable", reason="Next Hop Unreachable")
 
 
 def _reason_of(status: int) -> str:
-    """The Reason of a CANCEL that a final response brings about (RFC 3326 §2)."""
+    """Return the Reason of a CANCEL that a final response causes (RFC 3326 §2)."""
     phrase = REASONS.get(status)
     return f"SIP;cause={status}" + (f";text={quote(phrase)}" if phrase else "")

@@ -1,11 +1,11 @@
-"""How one copy of a request goes on to one target (RFC 3261 §16.6)."""
+"""Request forwarding: the copy for one target, and its next hops (RFC 3261 §16.6, RFC 3263)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 
 from sip.core.domains import Domains
 from sip.core.proxy.loops import hops_left
-from sip.core.proxy.route_processing import set_out_route
+from sip.core.proxy.route_processing import postprocess_route
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.target import Target
 from sip.message.grammar import BadMessage
@@ -16,44 +16,46 @@ from sip.transaction.layer import Layer
 from sip.transport.dns.resolver import Hop, NoRoute, Resolver
 from sip.transport.flow import Flow
 
-# Who didn't answer, or answered 503, is asked last for so long: else each call to a domain waits
-# for the same dead host (RFC 3263 §4.3).
+# A host that was silent or answered 503 is tried last for this time: otherwise each call to a
+# domain would wait for the same dead host (RFC 3263 §4.3).
 SECONDS_AVOIDED = 60.0
 MAX_AVOIDED = 1000
-# §18.1.1: what is larger should not go in a datagram, together with what is added to it yet.
+# §18.1.1: a larger request should not go in a datagram.  Our Via and Record-Route, which are added
+# later, count as OCTETS_OF_OURS.
 MAX_OCTETS_ON_UDP = 1300
 OCTETS_OF_OURS = 300
 
-# A flow that is there, or an address to send to.
-Way = Flow | Hop
+# An existing flow, or an address to open a flow to.
+NextHop = Flow | Hop
 
 
 class Forwarder:
-    """Makes copies of requests ready for their targets."""
+    """Prepares copies of requests for their targets, and chooses their next hops."""
 
     def __init__(self, layer: Layer, domains: Domains, resolver: Resolver, trunks: Trunks) -> None:
         self.layer = layer
         self.domains = domains
         self.resolver = resolver
         self.trunks = trunks
-        self._avoided: dict[Hop, float] = {}  # until when
+        self._avoided: dict[Hop, float] = {}  # by hop: avoided until, in seconds of the clock
 
-    def pass_on(self, request: Request, target: Target, breadth: int) -> None:
-        """Pass on an ACK: nothing answers it (§16.11).  Raises NoRoute or BadMessage."""
-        outgoing, ways = self.prepared(request, target, breadth)
-        for way in self.ways_to(target, ways) if isinstance(ways, SipUri) else ways:
+    def forward_statelessly(self, request: Request, target: Target, breadth: int) -> None:
+        """Forward an ACK, which has no response (§16.11).  Raises NoRoute or BadMessage."""
+        outgoing, hops = self.prepare_copy(request, target, breadth)
+        for hop in self.next_hops_to(target, hops) if isinstance(hops, SipUri) else hops:
             with suppress(OSError):
-                self.layer.send_statelessly(outgoing, self.flow_along(way, target))
+                self.layer.send_statelessly(outgoing, self.flow_to(hop, target))
                 return
-        raise NoRoute(f"no way leads to {target.uri_text[:80]}")
+        raise NoRoute(f"no next hop reachable for {target.uri_text[:80]}")
 
-    def prepared(
+    def prepare_copy(
         self, request: Request, target: Target, breadth: int
-    ) -> tuple[Request, Sequence[Way] | SipUri]:
-        """A copy for one target, ready but for Record-Route and Via, and its ways (§16.6, 1-7).
+    ) -> tuple[Request, Sequence[NextHop] | SipUri]:
+        """Return a copy for one target and its next hops (§16.6, steps 1 to 7).
 
-        `breadth` is its share of Max-Breadth.  In place of the ways stands the next hop's URI where
-        they have to be found yet: that may wait for names.  Raises NoRoute or BadMessage.
+        The copy lacks only our Record-Route and Via.  `breadth` is its part of Max-Breadth.  If the
+        next hop has yet to be resolved, which may wait for DNS, its URI is returned instead of the
+        next hops.  Raises NoRoute or BadMessage.
         """
         outgoing = request.copy()
         outgoing.uri_text = target.uri_text
@@ -62,81 +64,82 @@ class Forwarder:
         if target.path:
             outgoing.set_values("route", "Route", [*target.path, *request.values("route")])
         if "proxy-authorization" in outgoing.present:
-            self._take_own_credentials(outgoing)
-        uri = set_out_route(outgoing) if "route" in outgoing.present else None
+            self._remove_own_credentials(outgoing)
+        uri = postprocess_route(outgoing) if "route" in outgoing.present else None
         if target.flow is not None:
             return outgoing, (target.flow,)
         if uri is None:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
-            raise NoRoute(f"{uri.scheme} names no place to send to")
+            raise NoRoute(f"cannot route a {uri.scheme} URI")
         is_quick = self.resolver.is_quick(uri)
-        return outgoing, self.ways_to(target, uri) if is_quick else uri
+        return outgoing, self.next_hops_to(target, uri) if is_quick else uri
 
-    def ways(self, uri: SipUri) -> Sequence[Way]:
-        """The ways to a next hop, the best first (§16.6, step 7).  Waits for names.
+    def next_hops(self, uri: SipUri) -> Sequence[NextHop]:
+        """Return the next hops of a URI, the best first (§16.6, step 7).  May wait for DNS.
 
-        Those that have failed of late come last.  Raises NoRoute.
+        Hops that have failed recently come last.  Raises NoRoute.
         """
         hops = self.resolver.hops(uri)
         return sorted(hops, key=self._is_avoided) if len(hops) > 1 and self._avoided else hops
 
-    def ways_to(self, target: Target, next_hop: SipUri) -> Sequence[Way]:
-        """The ways to the next hop of a target, as `ways` finds them.
+    def next_hops_to(self, target: Target, uri: SipUri) -> Sequence[NextHop]:
+        """Return the next hops of a target, whose next hop is `uri`.  May wait for DNS.
 
-        Where a name leads nowhere, in a phone's Contact or in the Route of its proxy, the way is
-        the flow by which it was seen.  Of the hosts of a name that a side of a dialog has told,
-        the one where the side is comes first, and its flow last.  Raises NoRoute.
+        If a name cannot be resolved, in the Contact of a phone or in the Route of its proxy, the
+        only next hop is the flow at which the phone was seen.  If a side of a dialog has named the
+        target, the host of that side comes first, and its flow last.  Raises NoRoute.
         """
         try:
-            ways = self.ways(next_hop)
+            hops = self.next_hops(uri)
         except NoRoute:
             if target.fallback is None:
                 raise
             return (target.fallback,)
-        if not target.is_told:
-            return ways
-        if len(ways) > 1:
-            ways = sorted(ways, key=lambda way: _host_of(way) != target.source)
-        return ways if target.fallback is None else (*ways, target.fallback)
+        if not target.is_from_dialog:
+            return hops
+        if len(hops) > 1:
+            hops = sorted(hops, key=lambda hop: _host_of(hop) != target.source)
+        return hops if target.fallback is None else (*hops, target.fallback)
 
-    def by_size(self, outgoing: Request, ways: Sequence[Way]) -> Sequence[Way]:
-        """The ways in the order that suits a request: for a large one connections first (§18.1.1).
+    def order_by_size(self, outgoing: Request, hops: Sequence[NextHop]) -> Sequence[NextHop]:
+        """Return the next hops with connections first if the request is large (§18.1.1).
 
-        Where that fails, the others follow; those that have failed of late come last.
+        The datagram hops follow, for when no connection can be opened; hops that have failed
+        recently come last.
         """
-        if len(ways) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
-            return ways
-        return sorted(ways, key=lambda way: (self._is_avoided(way), not way.is_reliable))
+        if len(hops) == 1 or len(outgoing.encode()) + OCTETS_OF_OURS <= MAX_OCTETS_ON_UDP:
+            return hops
+        return sorted(hops, key=lambda hop: (self._is_avoided(hop), not hop.is_reliable))
 
-    def flow_along(self, way: Way, target: Target) -> Flow:
-        """The flow of a way to a target.  Raises NoRoute, and OSError: another is taken first then.
+    def flow_to(self, hop: NextHop, target: Target) -> Flow:
+        """Return the flow to a next hop of a target.
 
-        A gateway is reached as the target of its trunk, and by who has registered from there:
-        nobody else's contact leads to where each call may cost money.
+        Raises NoRoute if the target may not reach this hop, as `Trunks.is_forbidden` says; and
+        OSError if no connection can be opened: then the hop is avoided for a while.
         """
-        if isinstance(way, Flow):
-            return way
-        if self.trunks and self.trunks.is_shut(way.address, target):
-            raise NoRoute("a contact that was registered or told elsewhere leads to a gateway")
+        if isinstance(hop, Flow):
+            return hop
+        if self.trunks and self.trunks.is_forbidden(hop.address, target):
+            raise NoRoute("only a trunk or the gateway's own contact may lead to a gateway")
         try:
-            return self.layer.transports.flow_to(way.address, way.transport)
+            return self.layer.transports.flow_to(hop.address, hop.transport)
         except OSError:
-            self.avoid(way)
+            self.avoid(hop)
             raise
 
-    def avoid(self, way: Way) -> None:
-        """Take another way first for a while, where there is one: this one has failed."""
-        if isinstance(way, Hop):
+    def avoid(self, hop: NextHop) -> None:
+        """Try other hops before this one for SECONDS_AVOIDED, because it has failed."""
+        if isinstance(hop, Hop):
             if len(self._avoided) >= MAX_AVOIDED:
                 self._avoided.clear()
-            self._avoided[way] = self.layer.clock() + SECONDS_AVOIDED
+            self._avoided[hop] = self.layer.clock() + SECONDS_AVOIDED
 
-    def _is_avoided(self, way: Way) -> bool:
-        return isinstance(way, Hop) and self._avoided.get(way, 0.0) > self.layer.clock()
+    def _is_avoided(self, hop: NextHop) -> bool:
+        return isinstance(hop, Hop) and self._avoided.get(hop, 0.0) > self.layer.clock()
 
-    def _take_own_credentials(self, outgoing: Request) -> None:
-        """§22.3: what was meant for us ends here, what is for other realms travels on."""
+    def _remove_own_credentials(self, outgoing: Request) -> None:
+        """Remove the credentials for this server; those for other realms stay (§22.3)."""
         fields = outgoing.fields("proxy-authorization")
         others = [field for field in fields if not self._is_for_us(field)]
         if len(others) < len(fields):
@@ -149,5 +152,5 @@ class Forwarder:
             return False
 
 
-def _host_of(way: Way) -> str:
-    return way.address[0] if isinstance(way, Hop) else way.remote[0]
+def _host_of(hop: NextHop) -> str:
+    return hop.address[0] if isinstance(hop, Hop) else hop.remote[0]

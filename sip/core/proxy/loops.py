@@ -10,7 +10,7 @@ MAX_BREADTH = 60
 
 
 def breadth_left(request: Request) -> int:
-    """Into how many branches at once a request may still be split (RFC 5393 §5.3).
+    """Return how many branches at once a request may still have (RFC 5393 §5.3).
 
     Raises BadMessage.
     """
@@ -23,18 +23,20 @@ def breadth_left(request: Request) -> int:
 
 
 def has_looped(request: Request, mark: str) -> bool:
-    """Tell whether a request has been here with all the same that leads it on (RFC 5393 §4.2.1).
+    """Return True if a request was here before with the same routing fields (RFC 5393 §4.2.1).
 
-    `mark` is in each branch of ours that it got; it is keyed, so nobody else writes it.
+    `mark` is its `loop_mark`, which is a part of each branch of ours; it is keyed, so no other host
+    can write it.
     """
     vias = [line for name, line in zip(request.names, request.lines, strict=True) if name == "via"]
     return any(mark in via for via in vias)
 
 
 def loop_mark(request: Request) -> str:
-    """What tells a loop from a spiral: all that a request is led on by, as it came (RFC 5393 §4.2).
+    """Return a keyed hash of all fields that decide the routing of a request, as received.
 
-    The same for a CANCEL as for its INVITE.  Raises BadMessage.
+    It tells a loop (same fields) from a spiral (RFC 5393 §4.2).  A CANCEL has the mark of its
+    INVITE.  Raises BadMessage.
     """
     tag, number = request.from_.tag, str(request.cseq[0])
     routes = request.fields("route") if "route" in request.present else ()
@@ -42,7 +44,7 @@ def loop_mark(request: Request) -> str:
 
 
 def hops_left(request: Request) -> int:
-    """Max-Forwards (§16.3, step 3); where there is none, such that 70 goes on (§16.6, step 3).
+    """Return Max-Forwards (§16.3, step 3), or 71 without it, so that 70 is sent (§16.6, step 3).
 
     Raises BadMessage.
     """

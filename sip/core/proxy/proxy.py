@@ -1,4 +1,4 @@
-"""The stateful proxy (RFC 3261 §16), in blocking style: who is let in, and whom for."""
+"""The stateful proxy: authentication, target choice and forwarding, in blocking style (§16)."""
 
 import logging
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
-from sip.core.proxy.route_processing import is_own_record_route, strip_own_maddr, take_own_routes
-from sip.core.proxy.route_ticket import Passage, Tickets, is_as_recorded
+from sip.core.proxy.route_processing import is_own_record_route, pop_own_routes, strip_own_maddr
+from sip.core.proxy.route_ticket import DialogSide, Tickets, is_as_recorded
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
@@ -34,20 +34,20 @@ from sip.transport.flow import Flow, network_of
 
 log = logging.getLogger(__name__)
 
-# Requests that begin no dialog: they need no Record-Route.
+# Methods that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
-# Requests within a dialog whose sender is asked for its password when it names a new Contact from
-# an address where it was never seen.  Phones answer 407 to these methods, as to the first INVITE.
+# Methods within a dialog that are challenged if they name a new Contact from an address where their
+# sender was never seen.  Phones answer a 407 to these methods, as to the first INVITE.
 _CHALLENGED = frozenset({"INVITE", "UPDATE"})
-# Requests that a phone sends to its own address to ask for what a server beside it would know.
+# Methods that a phone sends to its own address, for an event server that does not exist here.
 _FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
 _SCHEMES = frozenset({"sip", "tel"})
-# Who somebody is said to be.  Only who is trusted may say it, and no phone is (RFC 3325 §5, §6).
+# Asserted identities.  They are removed, because no phone is a trusted element (RFC 3325 §5, §6).
 _ASSERTIONS = ("p-asserted-identity", "p-preferred-identity")
 
 
 class Proxy:
-    """Passes requests on, and their answers back."""
+    """Forwards requests to their targets, and responses back."""
 
     def __init__(
         self,
@@ -95,39 +95,44 @@ class Proxy:
         self.follow_redirects = follow_redirects
 
     def handle(self, request: Request, upstream: Upstream) -> None:
-        """Forward one request.  Blocks until it is answered; a refusal is raised as Refused."""
+        """Forward one request.  Blocks until it is answered.  Raises Refused or BadMessage."""
         mark = loop_mark(request)
-        routes, passage = self._prepare(request)
-        if passage is not None:
-            upstream.is_verified = True  # a ticket reaches nobody but who is in the dialog
+        routes, side = self._prepare(request)
+        if side is not None:
+            upstream.is_verified = True  # only the sides of a dialog receive its ticket
         check_forwardable(request, mark)
-        if passage is not None and self._within_dialog(request, upstream, mark, routes, passage):
+        if side is not None and self._within_dialog(request, upstream, mark, routes, side):
             return
         try:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
             if request.to.tag and not challenged.cause:
-                challenged.cause = _why_outside(request, passage)
+                challenged.cause = _outside_cause(request, side)
             raise
 
     def is_within_dialog(self, request: Request) -> bool:
-        """Tell whether a request shows a ticket of ours; it stays as it is."""
+        """Return True if a request has a ticket of ours.  The request is not changed."""
         copy = request.copy()
         try:
-            return self.tickets.passage(copy, take_own_routes(copy, self.domains)) is not None
+            return (
+                self.tickets.destination_side(copy, pop_own_routes(copy, self.domains)) is not None
+            )
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], Passage | None]:
-        """Take off what is for us alone (§16.4): our Routes, and what they permit."""
-        routes = take_own_routes(request, self.domains)
+    def _prepare(self, request: Request) -> tuple[list[SipUri], DialogSide | None]:
+        """Remove our own Routes and asserted identities (§16.4); return the Routes and the side.
+
+        The side is that of the ticket, None for a request without a ticket.
+        """
+        routes = pop_own_routes(request, self.domains)
         for name in _ASSERTIONS:
             if name in request.present:
                 request.remove(name)
-        passage = self.tickets.passage(request, routes)
-        if passage is not None:
+        side = self.tickets.destination_side(request, routes)
+        if side is not None:
             strip_own_maddr(request, self.domains)
-        return routes, passage
+        return routes, side
 
     def _within_dialog(
         self,
@@ -135,29 +140,29 @@ class Proxy:
         upstream: Upstream,
         mark: str,
         routes: list[SipUri],
-        passage: Passage,
+        side: DialogSide,
     ) -> bool:
-        """Go where the dialog leads (§16.6); False: this request leads elsewhere."""
+        """Forward a request within a dialog (§16.6); False: its target is outside the dialog."""
         dialogs = self.dialogs
-        target = dialogs.target(request, passage)
+        target = dialogs.target(request, side)
         if target is None:
             return False
         if target.trunk is not None:
-            self._authenticate(request, upstream)  # what leaves by a gateway is a user's of ours
+            self._authenticate(request, upstream)  # only local users may call through a gateway
         prepare: Prepare | None = None
         if request.method in TARGET_REFRESHES:
             self._note_refresh(request, upstream, routes)
 
-            def learn(outgoing: Request, target: Target, way: Flow) -> EditResponse:
-                return lambda response: dialogs.note_response(
-                    request, response, passage, target, way
+            def learn(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+                return lambda response: dialogs.learn_from_response(
+                    request, response, side, target, flow
                 )
 
             prepare = learn
         recorded = list(filter(is_own_record_route, routes))
         if request.method != "BYE" and all(map(is_as_recorded, recorded)):
-            # §16.6, step 4: a phone that was started anew, or that knows the dialog by this NOTIFY
-            # alone (RFC 6665 §4.3), goes on through us.  The same tickets stand for the same sides.
+            # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
+            # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
             for route in recorded:
                 request.put_first("record-route", f"Record-Route: <{route}>")
 
@@ -168,25 +173,25 @@ class Proxy:
 
     def _note_refresh(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
-        dialogs, came_by = self.dialogs, upstream.flow
-        side = self.tickets.passage_back(request, routes)
-        if not dialogs.note_request(request, came_by, side) and request.method in _CHALLENGED:
+        dialogs, flow = self.dialogs, upstream.flow
+        side = self.tickets.sender_side(request, routes)
+        if not dialogs.learn_from_request(request, flow, side) and request.method in _CHALLENGED:
             account = self._authenticate(request, upstream)
             aor = address_of_record(account.username, self._realm_of_caller(request))
-            dialogs.note_proven_request(request, came_by, side, aor)
+            dialogs.learn_from_verified_request(request, flow, side, aor)
 
     def pass_on_ack(self, request: Request, flow: Flow) -> str | None:
-        """Pass on an ACK for a 2xx (§16.11, §13.2.2.4), or say why it is dropped."""
+        """Forward an ACK for a 2xx (§16.11, §13.2.2.4); return the cause if it is dropped."""
         try:
             if request.uri.scheme not in _SCHEMES:
-                return f"{request.uri.scheme[:20]} is not a scheme that is served here"
+                return f"unsupported URI scheme {request.uri.scheme[:20]}"
             if hops_left(request) == 0:  # §16.3
-                return "it has no hops left"
-            _, passage = self._prepare(request)
-            target = self._target_of_ack(request, flow, passage)
+                return "Max-Forwards exhausted"
+            _, side = self._prepare(request)
+            target = self._target_of_ack(request, flow, side)
             if target is None:
-                return _why_outside(request, passage)
-            self.forwarder.pass_on(request, target, breadth_left(request))
+                return _outside_cause(request, side)
+            self.forwarder.forward_statelessly(request, target, breadth_left(request))
         except (BadMessage, NoRoute) as error:
             return str(error)
         except Refused as refused:
@@ -194,17 +199,17 @@ class Proxy:
         return None
 
     def _target_of_ack(
-        self, request: Request, flow: Flow, passage: Passage | None
+        self, request: Request, flow: Flow, side: DialogSide | None
     ) -> Target | None:
-        """Where an ACK goes: to one place, the best that its target is bound to (§16.11).
+        """Return the one target of an ACK, of several contacts the one with the best q (§16.11).
 
-        Without a ticket that is the phone that has answered this sender a moment ago.
+        Without a ticket it is the phone that has just answered this sender.
         """
-        if passage is not None and (target := self.dialogs.target(request, passage)) is not None:
+        if side is not None and (target := self.dialogs.target(request, side)) is not None:
             return target
         if "route" in request.present:
             return None
-        if passage is None:
+        if side is None:
             return self._answered(request, flow)
         realm = self._realm_here(request)
         if realm is None:
@@ -213,7 +218,7 @@ class Proxy:
         return max(targets, key=lambda target: target.q, default=None)
 
     def _answered(self, request: Request, flow: Flow) -> Target | None:
-        """The phone of the dialog of a caller that shows no Route, None if none is known."""
+        """Return the phone in the dialog of a caller without a Route, None if none is known."""
         if not request.to.tag or "route" in request.present:
             return None
         realm, name = self._realm_here(request), self.domains.username_of(request.uri)
@@ -223,28 +228,28 @@ class Proxy:
         return self.dialogs.answered_target(request, flow, bound)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
-        """§16.3 step 6 and §16.5: who asks, whom for, and where that is."""
+        """Authenticate the caller, find the targets, and forward (§16.3 step 6, §16.5)."""
         realm = self._realm_here(request)
         if realm is not None and not username_of(request.uri):
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
         target_set = self._target_set()
-        is_stranger = account is None and not self._is_of_gateway(request, upstream)
+        is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
         if answered is None:
             targets = self._targets(
-                request, upstream, realm, account, target_set, is_stranger=is_stranger
+                request, upstream, realm, account, target_set, is_external=is_external
             )
         else:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
-        record_routes, came_by = self.record_routes, upstream.flow
+        record_routes, caller_flow = self.record_routes, upstream.flow
         call: Call | None = None
 
-        def begin(outgoing: Request, target: Target, way: Flow) -> EditResponse:
-            start = record_routes.add(request, outgoing, came_by, target, way, caller)
+        def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+            start = record_routes.add(request, outgoing, caller_flow, target, flow, caller)
             edit = start.edit_response
-            return edit if call is None else call.watched(edit, way)
+            return edit if call is None else call.watched(edit, flow)
 
         fork = Fork(
             self.forwarder,
@@ -253,19 +258,21 @@ class Proxy:
             mark,
             prepare=None if request.method in _WITHOUT_DIALOG else begin,
             redirect=target_set.of_redirection if self.follow_redirects else None,
-            lose=target_set.lose,
+            drop_unreachable=target_set.drop_unreachable,
         )
 
         def run() -> None:
             nonlocal call
             if request.method == "INVITE" and not request.to.tag:
-                call = self.calls.start(request, came_by, account, self._realm_of_caller(request))
+                call = self.calls.start(
+                    request, caller_flow, account, self._realm_of_caller(request)
+                )
             if call is None:
                 fork.run(targets)
             else:
                 call.follow(lambda: fork.run(targets))
 
-        if is_stranger and realm is not None and request.method == "INVITE":
+        if is_external and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)
             with self.call_limits.slot(upstream, address_of_record(username, realm)):
                 run()
@@ -273,12 +280,9 @@ class Proxy:
             run()
 
     def _realm_here(self, request: Request) -> str | None:
-        """The realm whose domain a request is for.
-
-        None where a Route, the maddr or the domain of it names somebody else.
-        """
+        """Return the realm that a request is for; None for an external Route, maddr or domain."""
         uri = request.uri
-        if "route" in request.present or self.domains.is_aimed_past_us(uri):
+        if "route" in request.present or self.domains.has_foreign_maddr(uri):
             return None
         return self.domains.realm_of(uri)
 
@@ -290,12 +294,12 @@ class Proxy:
         account: Account | None,
         target_set: TargetSet,
         *,
-        is_stranger: bool,
+        is_external: bool,
     ) -> list[Target]:
-        """Where a request outside a dialog goes (§16.5).  Raises Refused, or gives at least one.
+        """Return the targets of a request outside a dialog, at least one (§16.5).  Raises Refused.
 
-        `realm` is that of the domain here which it is for, None where it leads outside.  Strangers
-        are not told who exists.
+        `realm` is the realm of its local domain, None if the domain is external.  An external
+        caller gets the same answer for an unknown user as for one that is not registered.
         """
         uri = request.uri
         username = self.domains.username_of(uri)
@@ -315,15 +319,15 @@ class Proxy:
             and realm == self._realm_of_caller(request)
             and self.authenticator.is_named(account, uri, realm)
         ):
-            raise Refused(489, f"{request.value('event') or 'no event'} is not served here")
+            raise Refused(489, f"unsupported event {request.value('event') or '(none)'}")
         targets = target_set.of_user(username, realm)
         if targets:
             return targets
         callee = self.authenticator.accounts.find(username, realm)
-        if callee is None and account is not None and (far := self.trunks.target(username)):
-            return [far]
+        if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
+            return [gateway]
         if callee is None:
-            raise Refused(480 if is_stranger else 404, causes.unknown_callee(username))
+            raise Refused(480 if is_external else 404, causes.unknown_callee(username))
         raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
     def _target_set(self) -> TargetSet:
@@ -331,15 +335,15 @@ class Proxy:
         return TargetSet(accounts, self.domains, self.location, transports)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
-        """The account that a request comes from, None for a stranger who is let in.
+        """Return the account of the caller, None for an external caller that is allowed.
 
         Raises Challenged, or Refused (403).
         """
-        if self._is_of_gateway(request, upstream):
-            return None  # whoever it says that calls: it reaches our users, and nobody else
+        if self._is_from_gateway(request, upstream):
+            return None  # with any From: without an account it reaches only local users
         sender = request.from_.uri
-        realm = self.domains.realm_of_sender(sender)
-        if isinstance(sender, TelUri) and not self._is_number_of_user(request, upstream):
+        realm = self.domains.claimed_realm(sender)
+        if isinstance(sender, TelUri) and not self._must_authenticate(request, upstream):
             realm = None
         if realm is not None:
             account = self._authenticate(request, upstream)
@@ -353,7 +357,7 @@ class Proxy:
         return None
 
     def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:
-        """The phone of a user here that sends along a flow; without instance if none is known."""
+        """Return the phone of a user at the end of a flow; without instance id if unknown."""
         aor = address_of_record(account.username, self._realm_of_caller(request))
         bindings = self.location.bindings(aor)
         for binding in bindings:
@@ -361,27 +365,27 @@ class Proxy:
                 return binding.phone(aor, is_only=len(bindings) == 1)
         return Phone(aor)
 
-    def _is_of_gateway(self, request: Request, upstream: Upstream) -> bool:
-        """Tell whether a gateway sends a request, and no phone at its address in a user's name."""
+    def _is_from_gateway(self, request: Request, upstream: Upstream) -> bool:
+        """Return True if a gateway sends a request, not a local user's phone on the same host."""
         source = upstream.flow.remote
         if not self.trunks or not self.trunks.is_gateway(source):
             return False
-        realm = self.domains.realm_of_sender(request.from_.uri)
+        realm = self.domains.claimed_realm(request.from_.uri)
         return (
             realm is None
-            or self.trunks.is_place(source)
+            or self.trunks.is_gateway_endpoint(source)
             or self._account_of(request.from_.uri, realm) is None
         )
 
     def _account_of(self, uri: Uri, realm: str) -> Account | None:
         return self.authenticator.accounts.find(self.domains.username_of(uri), realm)
 
-    def _is_number_of_user(self, request: Request, upstream: Upstream) -> bool:
-        """Return True where a caller by number has to show the password of a user here.
+    def _must_authenticate(self, request: Request, upstream: Upstream) -> bool:
+        """Return True if a caller with a tel: URI in From has to show the password of that user.
 
-        A tel: URI is in no domain: its number may be that of any telephone.  Strangers must not
-        find out which numbers are users here, so one is asked for the password only where the
-        call would ring otherwise, or where that user is registered from.
+        A tel: URI is in no domain: its number may belong to any telephone.  External callers must
+        not find out which numbers are local users.  So a caller is challenged only if the call
+        would ring otherwise, or if that user is registered from the caller's network.
         """
         realm = self._realm_of_caller(request)
         account = self._account_of(request.from_.uri, realm)
@@ -404,41 +408,41 @@ class Proxy:
         return account
 
     def _realm_of_caller(self, request: Request) -> str:
-        return self.domains.realm_of_sender(request.from_.uri) or self.domains.main
+        return self.domains.claimed_realm(request.from_.uri) or self.domains.main
 
 
-def _why_outside(request: Request, passage: Passage | None) -> str:
-    """Why a request with the tags of a dialog does not belong to one here."""
-    if passage is None:
-        return "it shows no Route of this server that is signed for its dialog"
+def _outside_cause(request: Request, side: DialogSide | None) -> str:
+    """Return the reason why a request with the tags of a dialog belongs to no dialog here."""
+    if side is None:
+        return "no Route with a valid signature for this dialog"
     routes = request.fields("route") if "route" in request.present else [request.uri_text]
-    return f"no side of its dialog has named {routes[0][:60]}"
+    return f"{routes[0][:60]} was named by no side of this dialog"
 
 
 def _not_served_here(method: str) -> Refused:
-    """The refusal of a request to the server itself (§8.2.1)."""
+    """Return the refusal of a request to the server itself (§8.2.1)."""
     if method in METHODS:
-        cause = f"the server itself serves no {method}"
+        cause = f"the server itself does not accept {method}"
         return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
-    return Refused(501, f"{method[:20]} is no method that is known here")
+    return Refused(501, f"unknown method {method[:20]}")
 
 
 def check_forwardable(request: Request, mark: str) -> None:
-    """§16.3: what is refused before anything is looked up.
+    """Validate a request before any look-up (§16.3).
 
-    `mark` is what it left on its way if it has looped.  Raises Refused or BadMessage.
+    `mark` is its `loop_mark`.  Raises Refused or BadMessage.
     """
     scheme = request.uri.scheme
     if scheme not in _SCHEMES:
-        raise Refused(416, f"{scheme[:20]} is not a scheme that is served here")
+        raise Refused(416, f"unsupported URI scheme {scheme[:20]}")
     if hops_left(request) == 0:
-        raise Refused(483, "it has no hops left")
+        raise Refused(483, "Max-Forwards exhausted")
     if has_looped(request, mark):
-        raise Refused(482, "it has been here already, and leads here again")
+        raise Refused(482, "loop detected")
     required = request.values("proxy-require")
     if required:
         raise Refused(
             420,
-            f"requires {', '.join(required)[:80]} of proxies",
+            f"unsupported Proxy-Require {', '.join(required)[:80]}",
             extra=(("Unsupported", ", ".join(required)),),
         )

@@ -1,8 +1,8 @@
-"""Our Record-Route: which side gets which ticket when a dialog begins (RFC 3261 §16.6, §16.7).
+"""Our Record-Route: the tickets for the sides of a new dialog (RFC 3261 §16.6, §16.7).
 
-A ticket leads to where a side can be reached when its request passes: along a flow, or to its
-address.  The callee tells where it is by its answer only, in its Contact and in the Record-Route of
-the proxies behind us; so that is signed into our value on the way back (§16.7, step 8).
+A ticket leads to a side as it can be reached when its request passes: along a flow, or at its
+address.  The callee names its address only in its answer, by its Contact and the Record-Route of
+the proxies after us; so that address is signed into our value on the way back (§16.7, step 8).
 """
 
 import re
@@ -10,35 +10,33 @@ from collections.abc import Callable
 
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
-from sip.core.proxy.route_ticket import Passage, Tickets, contact_place, with_answer
+from sip.core.proxy.route_ticket import DialogSide, Tickets, contact_address, with_answer
 from sip.core.registrar.nat import (
     flow_to_sender,
     is_on_connection_of,
     is_private_elsewhere,
     reusable_flow,
 )
-from sip.core.target import Phone, Target, as_request_uri, place_of
+from sip.core.target import Phone, Target, address_key, as_request_uri
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, parse_uri
-from sip.transport.dns.resolver import (
-    Resolver,
-)
+from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, reply_flow, via_matches_source
 from sip.transport.transport_names import default_port
 
-# Places that the answers to one branch may tell, each of an early dialog of its own (§12.1).
-MAX_PLACES_OF_BRANCH = 20
-# A Contact of a user at a host and port, and nothing else.
-_USUAL_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
+# Addresses that the answers to one branch may name, each in its own early dialog (§12.1).
+MAX_ANSWERS_OF_BRANCH = 20
+# A Contact with only a user, a host and a port.
+_PLAIN_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
 
 
 class RecordRoutes:
-    """Puts this server into the route sets of dialogs.
+    """Adds this server to the route sets of dialogs.
 
-    `sent_by` gives the host and port that peers on a flow know us by; `is_bound` tells whether a
-    flow is that of a phone behind NAT that is registered here.
+    `sent_by` returns the host and port that this server has for the peers on a flow; `is_bound`
+    returns True for the flow of a registered phone behind NAT.
     """
 
     def __init__(
@@ -61,29 +59,31 @@ class RecordRoutes:
         self,
         request: Request,
         outgoing: Request,
-        came_by: Flow,
+        caller_flow: Flow,
         target: Target,
-        way: Flow,
+        callee_flow: Flow,
         caller: Phone | None,
     ) -> "DialogStart":
-        """Put ourselves into the dialog's route set (§16.6, step 4).
+        """Add this server to the route set of a dialog (§16.6, step 4).
 
-        Between two phones that were seen at their Contacts one value is enough.  Where a side can
-        be reached only along a flow, is called by a name or has not authenticated, each side gets
-        a value of its own; so too where the sides know us by different addresses (RFC 5658).
-        `caller` is the user who has authenticated, None for a stranger.
+        One value is enough between two phones that were seen at their Contacts.  Each side gets its
+        own value if one of them can be reached only along a flow, has a host name or has not
+        authenticated; and if the sides know this server by different addresses (RFC 5658).
+        `caller` is the phone of the user who has authenticated, None for an external caller.
         """
         sent_by, call_id = self.sent_by, request.call_id
-        here, there = (sent_by(came_by), came_by.transport), (sent_by(way), way.transport)
-        is_plain = _is_plain(target, way)
-        callee = target.phone if is_plain or _is_phones_own(target, way) else None
-        # Without a password on both sides the caller is reached along its flow alone.
-        are_users = caller is not None and (is_plain or target.flow is not None)
-        to_caller = self._passage_to_sender(request, came_by, are_users=are_users)
-        if caller is not None and is_plain:
-            to_callee = _at_its_place(parse_uri(target.uri_text), way)
+        here = sent_by(caller_flow), caller_flow.transport
+        there = sent_by(callee_flow), callee_flow.transport
+        is_direct = _is_at_contact(target, callee_flow)
+        is_registered = is_direct or _is_at_registration(target, callee_flow)
+        callee = target.phone if is_registered else None
+        # Unless both sides have authenticated, the caller is reached only along its flow.
+        are_users = caller is not None and (is_direct or target.flow is not None)
+        to_caller = self._caller_side(request, caller_flow, are_users=are_users)
+        if caller is not None and is_direct:
+            to_callee = _side_at_contact(parse_uri(target.uri_text), callee_flow)
         else:
-            to_callee = self._passage_along(way)
+            to_callee = self._side_along(callee_flow)
         if caller is not None:
             to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
@@ -96,81 +96,93 @@ class RecordRoutes:
             outgoing.put_first("record-route", f"Record-Route: {value}")
             value = issue(*there, call_id, tag, to_callee, is_callee=True)
         outgoing.put_first("record-route", f"Record-Route: {value}")
-        return DialogStart(self, request, came_by.remote[0], target, way, value, to_callee)
+        return DialogStart(
+            self, request, caller_flow.remote[0], target, callee_flow, value, to_callee
+        )
 
-    def _passage_along(self, flow: Flow) -> Passage:
-        return Passage(flow, flow.remote, is_bound=self.is_bound(flow))
+    def _side_along(self, flow: Flow) -> DialogSide:
+        return DialogSide(flow, flow.remote, is_bound=self.is_bound(flow))
 
-    def _passage_to_sender(self, request: Request, came_by: Flow, *, are_users: bool) -> Passage:
-        """How the sender of a request is reached: at its Contact, or along its flow.
+    def _caller_side(self, request: Request, flow: Flow, *, are_users: bool) -> DialogSide:
+        """Return how to reach the caller, whose request came along `flow`.
 
-        Along its flow:
-        - on a connection;
-        - behind NAT, and if its Contact leads back to this server or nowhere;
-        - behind a proxy that records its Route;
-        - unless both sides are users here.
+        The problem: later requests must reach the caller, but neither its Contact nor its Via may
+        send them to a third host.  The model: either its Contact is trusted, or only the flow is.
+        The invariant: the Contact is used only if both sides have authenticated and it can be
+        reached.  The five cases, first match wins:
+
+        1. On a connection: that connection, or a new one to the port that the caller listens on.
+        2. Behind a proxy that records a Route, or if a side has not authenticated: the flow, at the
+           port that a true Via names.
+        3. Without a readable Contact: the address that it was seen at if its Via is true, else the
+           flow.
+        4. With a Contact that can be reached: the Contact.
+        5. With any other Contact (NAT, a local domain, no DNS entry): the flow.
         """
-        is_connected, is_recorded = came_by.connection > 0, "record-route" in request.present
+        is_connected, is_recorded = flow.connection > 0, "record-route" in request.present
         via = request.via
-        truthful = via_matches_source(via, came_by)
+        via_is_true = via_matches_source(via, flow)
         uri = first_uri(request, "record-route" if is_recorded else "contact")
         if is_connected:
-            flow = reusable_flow(uri, came_by, via_is_true=truthful, via=via)
-            return self._passage_along(flow)
+            return self._side_along(reusable_flow(uri, flow, via_is_true=via_is_true, via=via))
         if is_recorded or not are_users:
-            # Without rport a truthful Via names the port that the sender listens on (§18.2.2).
-            return self._passage_along(reply_flow(via, came_by) if truthful else came_by)
+            # Without rport a true Via names the port that the sender listens on (§18.2.2).
+            return self._side_along(reply_flow(via, flow) if via_is_true else flow)
         if uri is None:
-            return _at_its_place(None, came_by) if truthful else self._passage_along(came_by)
-        way = flow_to_sender(
-            uri, came_by, self.domains, self.resolver, via_is_true=truthful, is_plain=False
+            return _side_at_contact(None, flow) if via_is_true else self._side_along(flow)
+        only = flow_to_sender(
+            uri, flow, self.domains, self.resolver, via_is_true=via_is_true, is_plain=False
         )
-        return _at_its_place(uri, came_by) if way is None else self._passage_along(came_by)
+        return _side_at_contact(uri, flow) if only is None else self._side_along(flow)
 
-    def answer_place(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
-        """The place that a callee has named in its answer; "" where the ticket leads there already.
+    def answer_address(self, uri: Uri, start: "DialogStart", *, is_routed: bool) -> str:
+        """Return the address that a callee names in its answer; "" if the ticket leads there.
 
-        `uri` is its Contact, or with `is_routed` the nearest Route that it has recorded.
+        `uri` is its Contact or, if `is_routed`, the nearest Route that it has recorded.  Return ""
+        also if the callee may not be reached there.
         """
-        target, way = start.target, start.way
+        target, flow = start.target, start.flow
         is_ours = start.callee_is_user or target.trunk is not None
         if not is_ours or not isinstance(uri, SipUri) or uri.scheme != "sip":
             return ""
-        if self._is_out_of_reach(uri, target, way):
+        if self._is_out_of_reach(uri, target, flow):
             return ""
-        is_on_connection = is_on_connection_of(uri, way)
+        is_on_connection = is_on_connection_of(uri, flow)
         is_registered = not is_routed and (
-            (uri.host, uri.port or default_port(uri.param("transport"))) == way.remote
-            or place_of(uri) == place_of(parse_uri(target.uri_text))
+            (uri.host, uri.port or default_port(uri.param("transport"))) == flow.remote
+            or address_key(uri) == address_key(parse_uri(target.uri_text))
         )
-        return "" if is_on_connection or is_registered else place_of(uri)
+        return "" if is_on_connection or is_registered else address_key(uri)
 
-    def _is_out_of_reach(self, uri: SipUri, target: Target, way: Flow) -> bool:
-        """Return True for a place at which a callee can't be reached, or may not be."""
-        source = way.remote[0]
+    def _is_out_of_reach(self, uri: SipUri, target: Target, flow: Flow) -> bool:
+        """Return True if a callee cannot be reached at a URI, or may not be."""
+        source = flow.remote[0]
         return (
-            _is_behind_nat(target, way)
-            or self.domains.is_us(uri)
+            _is_behind_nat(target, flow)
+            or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)
             or not self.resolver.may_reach(uri, source)
         )
 
 
 class DialogStart:
-    """What is known of a dialog that one branch may begin; edits and notes its answers."""
+    """The data of a dialog that one branch may begin; edits its responses and learns from them.
+
+    `flow` is the flow to the callee, `to_callee` the side in its ticket.
+    """
 
     __slots__ = (
+        "_answers",
         "_caller",
+        "_own_line",
         "_registered_at",
         "_ticket",
-        "_told",
-        "_usual_route",
         "_value",
+        "flow",
         "record_routes",
         "request",
         "target",
         "to_callee",
-        "way",
     )
 
     def __init__(
@@ -179,36 +191,36 @@ class DialogStart:
         request: Request,
         caller: str,
         target: Target,
-        way: Flow,
+        flow: Flow,
         value: str,
-        to_callee: Passage,
+        to_callee: DialogSide,
     ) -> None:
         self.record_routes = record_routes
         self.request = request
-        self._caller = caller  # its host
+        self._caller = caller  # the host of the caller
         self.target = target
-        self.way = way
-        self._value = value  # of our Record-Route, the topmost
+        self.flow = flow
+        self._value = value  # our topmost Record-Route value
         self._registered_at = target.uri_text.rpartition("@")[2]
-        self._usual_route = f"Record-Route: {value}"
+        self._own_line = f"Record-Route: {value}"
         self._ticket = value.partition(";t=")[2].partition(";")[0]
-        self._told = 0  # places, by as many early dialogs
+        self._answers = 0  # addresses named so far, each in an early dialog
         self.to_callee = to_callee
 
     @property
     def callee_is_user(self) -> bool:
-        """Return True if the callee is a phone that has registered here from where it is."""
+        """Return True if the callee is a phone that has registered from its present address."""
         return bool(self.to_callee.user)
 
     def edit_response(self, response: Response) -> None:
-        """Sign into our Record-Route where the callee has answered from (§16.7, step 8).
+        """Sign the address of the callee into our Record-Route (§16.7, step 8).
 
         Called for each response from 101 to 299, repeats included.
         """
         is_ack_expected = response.status >= 200 and self.request.method == "INVITE"
-        if uri_text := self._usual_contact(response):  # of nearly all, and seen at a glance
+        if uri_text := self._plain_contact(response):  # the usual and quick case
             if is_ack_expected:
-                self._note_answer(response.to.tag, uri_text, self.target.flow, ())
+                self._store_answer(response.to.tag, uri_text, self.target.flow, ())
             return
         contact = first_uri(response, "contact")
         if contact is None:
@@ -216,9 +228,9 @@ class DialogStart:
         try:
             callee_tag = response.to.tag
             routes = response.values("record-route")
-            # A phone may have written the value in its own way; the ticket in it is the same.
+            # A phone may have rewritten the value; the ticket in it is the same.
             own = next((at for at, route in enumerate(routes) if self._ticket in route), -1)
-            recorded = routes[: max(own, 0)]  # by the proxies behind us, the nearest last
+            recorded = routes[: max(own, 0)]  # by the proxies after us, the nearest last
             nearest = parse_name_addr(recorded[-1]).uri if recorded else contact
         except BadMessage:
             return
@@ -226,36 +238,36 @@ class DialogStart:
             return
         record_routes, request = self.record_routes, self.request
         call_id, tag = request.call_id, request.from_.tag
-        place = record_routes.answer_place(nearest, self, is_routed=bool(recorded))
-        if place and self._told < MAX_PLACES_OF_BRANCH:
-            self._told += 1
-            record_routes.remote_targets.add(call_id, callee_tag, place, None, self.way.remote)
-        if place and own >= 0:
-            signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, place)
+        address = record_routes.answer_address(nearest, self, is_routed=bool(recorded))
+        if address and self._answers < MAX_ANSWERS_OF_BRANCH:
+            self._answers += 1
+            record_routes.remote_targets.add(call_id, callee_tag, address, None, self.flow.remote)
+        if address and own >= 0:
+            signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, address)
             routes[own] = with_answer(self._value, signature)
             response.set_values("record-route", "Record-Route", routes)
         if is_ack_expected:
             uri_text, routes_to_it = as_request_uri(contact.text), tuple(reversed(recorded))
-            self._note_answer(callee_tag, uri_text, None if place else self.way, routes_to_it)
+            self._store_answer(callee_tag, uri_text, None if address else self.flow, routes_to_it)
 
-    def _usual_contact(self, response: Response) -> str:
-        """The Contact of a callee at the place that is registered, with no proxy behind us.
+    def _plain_contact(self, response: Response) -> str:
+        """Return the Contact of a callee at its registered address, with no proxy after us.
 
-        "" for any other, and for one that has to be read with care.
+        Return "" for any other Contact, and for one that needs the full parser.
         """
         if "contact" not in response.present or "record-route" not in response.present:
             return ""
         names, lines = response.names, response.lines
-        match = _USUAL_CONTACT.fullmatch(lines[names.index("contact")])
+        match = _PLAIN_CONTACT.fullmatch(lines[names.index("contact")])
         if (
             match is None
             or match[2] != self._registered_at
-            or lines[names.index("record-route")] != self._usual_route
+            or lines[names.index("record-route")] != self._own_line
         ):
             return ""
         return match[1]
 
-    def _note_answer(
+    def _store_answer(
         self, callee_tag: str, uri_text: str, flow: Flow | None, routes: tuple[str, ...]
     ) -> None:
         request = self.request
@@ -266,44 +278,44 @@ class DialogStart:
 
 
 def first_uri(message: Request | Response, name: str) -> Uri | None:
-    """The URI of the first value of a field, None where there is none that can be read."""
+    """Return the URI of the first value of a field; None if it is missing or unreadable."""
     if name not in message.present:
         return None
     try:
         values = message.values(name)
         return parse_name_addr(values[0]).uri if values else None
     except BadMessage:
-        return None  # §16.3, step 1: no matter of ours
+        return None  # §16.3, step 1: a proxy does not refuse a field that it need not understand
 
 
-def _at_its_place(contact: Uri | None, flow: Flow) -> Passage:
-    """A side that is reached where its Contact says, and at the other end of a flow."""
-    return Passage(None, flow.remote, contact_place(contact, flow.remote))
+def _side_at_contact(contact: Uri | None, flow: Flow) -> DialogSide:
+    """Return a side that is reached at its Contact, or at the remote end of a flow."""
+    return DialogSide(None, flow.remote, contact_address(contact, flow.remote))
 
 
-def _is_plain(target: Target, way: Flow) -> bool:
-    """Return True if a target is a phone that was seen at its Contact, an address."""
+def _is_at_contact(target: Target, flow: Flow) -> bool:
+    """Return True if a target is a phone that was seen at its Contact, which is an address."""
     if target.flow is not None or target.path:  # behind NAT, on a connection, or behind a proxy
         return False
-    if target.source != way.remote[0]:  # no password was shown from that host
+    if target.source != flow.remote[0]:  # the host of the Contact has not authenticated
         return False
     uri = parse_uri(target.uri_text)
-    # A name may lead to several hosts, and one of them has the call.
+    # A name may lead to several hosts, and only one of them has the call.
     return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
 
 
-def _is_behind_nat(target: Target, way: Flow) -> bool:
-    """Return True if only its flow leads to a target, whatever its Contact says.
+def _is_behind_nat(target: Target, flow: Flow) -> bool:
+    """Return True if a target can be reached only along its flow, not at its Contact.
 
-    So it is on UDP where a target has a flow at all; on a connection where the Contact is another
-    host than the one at its end.
+    On UDP this is every target with a flow; on a connection, a target whose Contact has another
+    host than the remote end.
     """
-    if target.flow is None or not way.is_connection:
+    if target.flow is None or not flow.is_connection:
         return target.flow is not None
     uri = parse_uri(target.uri_text)
-    return not isinstance(uri, SipUri) or uri.host != way.remote[0]
+    return not isinstance(uri, SipUri) or uri.host != flow.remote[0]
 
 
-def _is_phones_own(target: Target, way: Flow) -> bool:
-    """Return True if a way leads to where the phone, or the proxy before it, has registered."""
-    return target.flow is not None or target.source == way.remote[0]
+def _is_at_registration(target: Target, flow: Flow) -> bool:
+    """Return True if a flow leads to the host that the phone, or its proxy, registered from."""
+    return target.flow is not None or target.source == flow.remote[0]

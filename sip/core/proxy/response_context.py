@@ -1,4 +1,4 @@
-"""Which of many answers goes back: the response context of RFC 3261 §16.7.  It never waits."""
+"""The response context: which final response goes upstream (RFC 3261 §16.7).  It never waits."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from sip.message.message import Response
 
 B = TypeVar("B", bound=Hashable)
 
-# §16.7, step 6: within the 4xx, first what tells the client how to ask better; then that a person
-# is there and busy; last what only says that nobody was found.
+# §16.7, step 6: within the 4xx, first those that tell the client how to change its request; then
+# 486, a busy person; last those that only say that no phone was found.
 _RANK_OF_4XX = (
     dict.fromkeys((401, 407), 0)
     | dict.fromkeys((415, 420, 421, 422, 423, 484, 494), 1)
@@ -24,45 +24,46 @@ _CHALLENGE_FIELDS = ("www-authenticate", "proxy-authenticate")
 
 @dataclass(slots=True)
 class Answered:
-    """A final answer of one branch; `response` is None where nobody sent it (§16.7, step 6)."""
+    """The final result of one branch; `response` is None if none was received (§16.7, step 6)."""
 
     status: int
     response: Response | None
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Lower is better (§16.7, step 6)."""
+        """A sort key: lower is better (§16.7, step 6)."""
         hundreds = self.status // 100
         if hundreds == 6:
             return (0, 0)
         within = _RANK_OF_4XX.get(self.status, _RANK_OF_OTHERS) if hundreds == 4 else 0
-        # A branch that could not be reached says less than one that answered.
+        # A received response says more than a time-out or an unreachable host.
         return (hundreds, within + (6 if self.response is None else 0))
 
 
 class ResponseContext(Generic[B]):
-    """The branches of one forwarded request, and what they answered.
+    """The branches of one forwarded request, and their final results.
 
-    `relay` says of each final response whether it goes upstream at once; the best of the others
-    is for the end, when nothing is pending.
+    A 2xx goes upstream at once.  The best of the other responses goes upstream at the end, when no
+    branch is pending.
     """
 
     def __init__(self) -> None:
         self.pending: set[B] = set()
         self.answers: list[Answered] = []
-        self.is_decided = False  # no further branch is begun
-        self.is_answered = False  # a 2xx goes upstream
+        self.is_decided = False  # no further branch may start
+        self.is_answered = False  # a 2xx went upstream
         self.is_cancelled = False
 
     def add(self, branch: B) -> None:
-        """Count on an answer from a new branch."""
+        """Add a branch that is pending now."""
         self.pending.add(branch)
 
     def receive(self, branch: B, status: int, response: Response | None) -> tuple[bool, set[B]]:
-        """Take a branch's final answer: is it relayed at once, and which branches are cancelled.
+        """Take the final result of a branch.
 
-        A 2xx is relayed and ends the search; a 6xx ends it too, but waits for the others, one of
-        which may already have been answered (§16.7, steps 5 and 10).
+        Return whether it is relayed at once, and the branches to cancel.  A 2xx is relayed and ends
+        the search.  A 6xx also ends the search, but waits for the other branches, because one of
+        them may have sent a 2xx already (§16.7, steps 5 and 10).
         """
         self.pending.discard(branch)
         if 200 <= status < 300:
@@ -75,18 +76,18 @@ class ResponseContext(Generic[B]):
         return False, set()
 
     def cancel(self) -> set[B]:
-        """A CANCEL came from upstream: which branches are to hear of it (§16.10)."""
+        """End the search after a CANCEL from upstream; return the branches to cancel (§16.10)."""
         self.is_cancelled = self.is_decided = True
         return set(self.pending)
 
     def best(self) -> Answered:
-        """Choose among the final answers (§16.7, step 6); there must be one."""
+        """Return the best final result (§16.7, step 6); there must be one."""
         return min(self.answers, key=lambda answer: answer.rank)
 
     def other_challenges(self, best: Answered) -> list[tuple[str, str]]:
-        """The challenges of all other branches, for a 401 or 407 that goes back (§16.7, step 7).
+        """Return the challenges of the other branches, for a 401 or 407 (§16.7, step 7).
 
-        As (name, line) of header fields.
+        Each is the (name, line) of a header field.
         """
         return [
             (name, line)

@@ -16,9 +16,9 @@ from sip.message.uri import (
 )
 from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS
 
-# Routes through us in one request.  A dialog gets two each time it passes here.
+# Routes through this server in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
-# What stands in our Record-Routes behind `;lr;t=`, to the end.
+# The rest of our Record-Routes after `;lr;t=`.
 _USUAL_TICKET = re.compile(
     r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_+-]++)(?:;u=([0-9a-f.]++))?(?:;a=([0-9a-f]++))?>"
 )
@@ -29,9 +29,10 @@ _USUAL_TRANSPORTS: frozenset[tuple[tuple[str, str | None], ...]] = frozenset(
 
 
 def _read_route(value: str) -> SipUri:
-    """The URI of a Route value, which is seen for its dialog alone: nothing of it is kept.
+    """Return the URI of a Route value.  Raises BadMessage.
 
-    What a Record-Route of ours says up to its ticket is always the same, and is kept.
+    A ticket belongs to one dialog, so the whole value is not cached.  Only the part of our
+    Record-Route before the ticket is cached: it is always the same.
     """
     head, mark, rest = value.partition(";lr;t=")
     if (
@@ -59,25 +60,25 @@ def _read_route(value: str) -> SipUri:
     return uri
 
 
-def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
-    """Take off the leading Route values that name us, and hand them out in order (§16.4).
+def pop_own_routes(request: Request, domains: Domains) -> list[SipUri]:
+    """Remove the leading Route values that name this server, and return them in order (§16.4).
 
-    A previous hop that is a strict router (RFC 2543) has put our Record-Route into the
-    Request-URI, and the real one behind the Routes: that is set right first.
+    A strict router (RFC 2543) before us has put our Record-Route into the Request-URI, and the real
+    Request-URI into the last Route: this is reversed first.  Raises BadMessage.
     """
     if "route" not in request.present:
         return []
     routes = request.values("route")
     taken: list[SipUri] = []
     uri = request.uri
-    # An `lr` alone may stand in anybody's address; only a Record-Route of ours has a ticket.
-    if routes and is_own_record_route(uri) and domains.is_us(uri):
+    # Any address may have an `lr`; only a Record-Route of ours has a ticket.
+    if routes and is_own_record_route(uri) and domains.is_local(uri):
         taken.append(uri)
         request.uri_text = _read_route(routes.pop()).text
     own = 0
     for value in routes:
         route = _read_route(value)
-        if not domains.is_us(route):
+        if not domains.is_local(route):
             break
         taken.append(route)
         own += 1
@@ -89,16 +90,16 @@ def take_own_routes(request: Request, domains: Domains) -> list[SipUri]:
 
 
 def is_own_record_route(uri: Uri) -> TypeGuard[SipUri]:
-    """Tell whether a URI that names us has the form of our Record-Routes: a ticket and no user."""
+    """Return True if a local URI has the form of our Record-Routes: a ticket and no user."""
     return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
 
 
 def strip_own_maddr(request: Request, domains: Domains) -> None:
-    """Take off a maddr that names us, with what else said how to get here (§16.4)."""
+    """Remove a maddr that names this server, with port and transport of the URI (§16.4)."""
     if "maddr" not in request.uri_text.lower() and "%" not in request.uri_text:
         return
     uri = request.uri
-    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.is_aimed_past_us(uri):
+    if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.has_foreign_maddr(uri):
         return
     user, at, place = uri.text.rpartition("@")
     params = place.split(";")[1:]
@@ -111,11 +112,11 @@ def strip_own_maddr(request: Request, domains: Domains) -> None:
     request.uri_text = ";".join([f"{user}{at}{scheme}{format_host(uri.host)}", *kept])
 
 
-def set_out_route(request: Request) -> SipUri | Uri:
-    """Make the request ready for its first Route, and give the URI that it is sent to (§16.6, 6-7).
+def postprocess_route(request: Request) -> SipUri | Uri:
+    """Prepare a request for its first Route, and return the URI of the next hop (§16.6, 6-7).
 
-    A first Route without `lr` is a strict router: it wants its own URI as the Request-URI, and
-    the real one as the last Route.
+    A first Route without `lr` is a strict router: it needs its own URI as the Request-URI, and the
+    real Request-URI as the last Route.
     """
     values = request.values("route")
     if not values:

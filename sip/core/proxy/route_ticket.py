@@ -1,16 +1,19 @@
-"""The ticket: a signed Record-Route value that lets a dialog go on without memory (§16.6, step 4).
+"""The ticket: a signed Record-Route token, so that dialogs need no table here (§16.6, step 4).
 
-A request within a dialog shows the Record-Route that we gave it as its Route.  The value is signed
-over the Call-ID, the tag of the initiator, and where it leads: along one flow, or to the hosts of
-the two sides.  So it opens no other dialog and no other place.  It outlives a restart because the
-key does.
+The problem: a request within a dialog must reach the other side without a password, after a restart
+too; but a proxy that forwards to any address in a Route is an open relay.
+
+The model: our Record-Route value comes back as the Route of each later request.  It is signed over
+the Call-ID, the tag of the initiator, and the destination: one flow, or the hosts of both sides.
+The invariant: a ticket opens no other dialog and no other destination.  It stays valid after a
+restart because the key is stored.  The bounds: nothing is stored per dialog.
 """
 
 import hashlib
 import hmac
 from dataclasses import dataclass
 
-from sip.core.target import Phone, place_at, place_of
+from sip.core.target import Phone, address_key, endpoint_key
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
@@ -19,37 +22,39 @@ from sip.transport.flow import Endpoint, Flow, flow_text, parse_flow
 from sip.transport.transport_names import transport_param
 
 _MAC_BYTES = 12
-# Of an address-of-record and of a phone.  They are covered by the MAC, so they need not be long;
-# and each octet comes back to the sender of a forged INVITE more than a dozen times.
+# The mark of an address-of-record or of a phone is short: the MAC protects it, and each octet comes
+# back to the sender of a forged INVITE more than a dozen times.
 _MARK_BYTES = 3
 _MARK_LENGTH = 2 * _MARK_BYTES
-# One hexadecimal digit after the mark of a phone: it has an instance id, it is the user's only one.
+# Bits of the hexadecimal digit after the mark of a phone: it has an instance id; the user has no
+# other phone.
 _HAS_INSTANCE, _IS_ONLY = 1, 2
-# Marks that are kept: those of the phones that are in calls now, some 200 octets each.
-MAX_MARKS_KEPT = 4096
-# URI parameters of ours.  One of the first three stands in each ticket: a flow, a flow that is good
-# as long as the phone at its end is registered, or the addresses that a side was seen at.
+# Cached marks: those of the phones that are in calls now, some 200 octets each.
+MAX_CACHED_MARKS = 4096
+# URI parameters of a ticket.  Each has one of these three: a flow, a flow that is valid as long as
+# its phone is registered, or the addresses that the sides were seen at.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
 _WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
-# The user and the phone of each side, as marks; and the signature of where the callee answered.
+# The marks of the user and the phone of each side; the signature of the address in the answer.
 _USERS, _ANSWER = "u", "a"
-# Each signature is for the caller's side, the callee's, both, or the place of an answer.  A line
-# feed parts these words from what follows: no value of a message can hold one.
-_CALLER, _CALLEE, _BOTH, _PLACE = "caller\n", "callee\n", "both\n", "answer\n"
-# What a Record-Route of ours may hold.
+# Each signature is for the caller's side, the callee's, both, or the address of an answer.  A line
+# feed separates these words from the rest: no value of a message can hold one.
+_CALLER, _CALLEE, _BOTH, _ADDRESS = "caller\n", "callee\n", "both\n", "answer\n"
+# The parameters that a Record-Route of ours may have.
 _RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
-class Passage:
-    """Where one side of a dialog is reached: along `flow`, or at the places it was seen at.
+class DialogSide:
+    """How to reach one side of a dialog: along `flow`, or at the addresses that it was seen at.
 
-    `seen` is the address and port that its messages came from, or that its INVITE went to;
-    `contact` is the `place_of` its Contact where that is another one, else "".  `is_bound` says of
-    a flow that it belongs to a registered phone, and leads nowhere once the registration has ended.
-    `user` has the marks of the local user on this side and of its phone; "" for a side that has
-    shown no password.  `answer` is the signature of the place that the callee has named in its
-    answer; only the caller shows one.
+    - `seen` is the address and port that its messages came from, or that its INVITE went to.
+    - `contact` is the `address_key` of its Contact; "" if that is the address in `seen`.
+    - `is_bound` is True if `flow` belongs to a registered phone, and ends with the registration.
+    - `user` has the marks of the local user on this side and of its phone; "" if this side has not
+      authenticated.
+    - `answer` is the signature of the address that the callee has named in its answer; only
+      requests of the caller have one.
     """
 
     flow: Flow | None
@@ -61,7 +66,7 @@ class Passage:
 
     @property
     def is_of_phone(self) -> bool:
-        """Return True if the side is a phone that was registered when the dialog began."""
+        """Return True if this side is a phone that was registered when the dialog began."""
         return len(self.user) > _MARK_LENGTH
 
     @property
@@ -74,47 +79,49 @@ class Passage:
         """Return True if the phone was the only one of its user when the dialog began."""
         return self.is_of_phone and bool(int(self.user[-1], 16) & _IS_ONLY)
 
-    def is_at(self, place: str) -> bool:
-        """Return True if the side was seen at a place, or said in its Contact that it is there."""
-        return place in (self.contact, place_at(self.seen))
+    def is_at(self, address: str) -> bool:
+        """Return True if this side was seen at an address, or has named it in its Contact."""
+        return address in (self.contact, endpoint_key(self.seen))
 
 
-def contact_place(contact: Uri | None, seen: Endpoint) -> str:
-    """The place of a Contact as it may stand in a ticket; "" where its phone was seen at it.
+def contact_address(contact: Uri | None, seen: Endpoint) -> str:
+    """Return the `address_key` of a Contact for a ticket; "" if the phone was seen there.
 
-    "" as well for what a ticket can't hold: then the phone is reached where it was seen.
+    Return "" also if a ticket cannot hold this Contact: then the phone is reached where it was
+    seen.
     """
     if not isinstance(contact, SipUri) or contact.param("maddr"):
         return ""
-    place, transport = place_of(contact), contact.param("transport")
-    return "" if place == place_at(seen) or (transport and not transport.isalnum()) else place
+    address, transport = address_key(contact), contact.param("transport")
+    is_odd = transport and not transport.isalnum()
+    return "" if address == endpoint_key(seen) or is_odd else address
 
 
-def _text_of(passages: tuple[Passage, ...]) -> str:
-    """What a ticket says and signs; `_read` reads it."""
-    first = passages[0]
+def _text_of(sides: tuple[DialogSide, ...]) -> str:
+    """Return the signed part of a ticket; `_read` reads it."""
+    first = sides[0]
     if first.flow is None:
-        text = f"{_HOSTS}={'/'.join(map(_side_text, passages))}"
+        text = f"{_HOSTS}={'/'.join(map(_side_text, sides))}"
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
-    users = ".".join([passage.user for passage in passages])
+    users = ".".join([side.user for side in sides])
     return f"{text};{_USERS}={users}" if users.strip(".") else text
 
 
-def _read(name: str, value: str, users: str) -> list[Passage]:
+def _read(name: str, value: str, users: str) -> list[DialogSide]:
     """Read a ticket: one side, or the caller's and the callee's.  Raises BadMessage."""
     marks = users.split(".")
     if name != _HOSTS:
         flow = parse_flow(value)
-        return [Passage(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
-    sides = [Passage(None, *_read_side(text)) for text in value.split("/")]
+        return [DialogSide(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
+    sides = [DialogSide(None, *_read_side(text)) for text in value.split("/")]
     for side, user in zip(sides, marks, strict=False):
         side.user = user
     return sides
 
 
-def _side_text(side: Passage) -> str:
-    """The addresses of a side without a flow; `_read_side` reads them."""
+def _side_text(side: DialogSide) -> str:
+    """Return the addresses of a side without a flow; `_read_side` reads them."""
     seen = format_host_port(*side.seen)
     if not side.contact:
         return seen
@@ -131,19 +138,19 @@ def _read_side(text: str) -> tuple[Endpoint, str]:
         raise BadMessage(f"{text[:60]!r} has no port")
     address, _, transport = contact.partition("+")
     uri = f"sip:{address};transport={transport}" if transport else f"sip:{address}"
-    return (host, port), place_of(parse_uri(uri)) if contact else ""
+    return (host, port), address_key(parse_uri(uri)) if contact else ""
 
 
 def is_as_recorded(uri: SipUri) -> bool:
-    """Tell whether a Record-Route of ours came back without anything added, a maddr for instance.
+    """Return True if nothing was added to a Record-Route of ours, for instance a maddr.
 
-    A ticket signs its dialog and where it leads, and no more of the value that it stands in.
+    A ticket signs its dialog and its destination, not the other parameters of the value.
     """
     return {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers
 
 
 def with_answer(value: str, signature: str) -> str:
-    """A Record-Route value of ours that tells as well where the callee has answered."""
+    """Return a Record-Route value of ours with the signature of the callee's answer in it."""
     return f"{value[:-1]};{_ANSWER}={signature}>"
 
 
@@ -160,95 +167,97 @@ class Tickets:
         transport: str,
         call_id: str,
         tag: str,
-        *passages: Passage,
+        *sides: DialogSide,
         is_callee: bool = False,
     ) -> str:
-        """A Record-Route value for the dialog that `call_id` and the initiator's `tag` begin.
+        """Return a Record-Route value for the dialog of `call_id` and the initiator's `tag`.
 
-        It stands for the caller and the callee, in that order, where both are reached at their
-        addresses; else for the one side, and `is_callee` says for which.
+        `sides` are the caller and the callee, in that order, if both are reached at their
+        addresses; else it is one side, and `is_callee` says which.
         """
-        text = _text_of(passages)
-        role = _BOTH if len(passages) > 1 else _CALLEE if is_callee else _CALLER
+        text = _text_of(sides)
+        role = _BOTH if len(sides) > 1 else _CALLEE if is_callee else _CALLER
         kind = transport_param(transport)
         return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
-    def sign_answer(self, call_id: str, tag: str, callee_tag: str, place: str) -> str:
-        """Sign that the callee has answered from a place, as `place_of` writes it."""
-        return self._sign(call_id, tag, f"{_PLACE}{callee_tag}\n{place}")
+    def sign_answer(self, call_id: str, tag: str, callee_tag: str, address: str) -> str:
+        """Sign the address, as `address_key` writes it, that the callee has named in its answer."""
+        return self._sign(call_id, tag, f"{_ADDRESS}{callee_tag}\n{address}")
 
-    def is_answer(self, request: Request, signature: str, place: str) -> bool:
-        """Return True if the callee of this dialog has answered from a place."""
+    def is_answer(self, request: Request, signature: str, address: str) -> bool:
+        """Return True if the callee of this dialog has named this address in its answer."""
         if not signature or not signature.isascii():
             return False
-        expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, place)
+        expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, address)
         return hmac.compare_digest(expected, signature)
 
     def user_mark(self, aor: str) -> str:
-        """The mark of a user in our tickets."""
-        return self._kept_mark(aor)
+        """Return the mark of a user in our tickets."""
+        return self._cached_mark(aor)
 
     def phone_mark(self, phone: Phone) -> str:
-        """The mark of a user, followed by that of its phone if one is known."""
-        user, identity = self._kept_mark(phone.aor), phone.identity
+        """Return the mark of a user, followed by the mark of its phone if one is known."""
+        user, identity = self._cached_mark(phone.aor), phone.identity
         if not identity:
             return user
         kind = (_HAS_INSTANCE if phone.instance else 0) | (_IS_ONLY if phone.is_only else 0)
         text = f"{phone.aor}\n{identity}"
-        return f"{user}{self._kept_mark(text)}{kind:x}"
+        return f"{user}{self._cached_mark(text)}{kind:x}"
 
-    def _kept_mark(self, text: str) -> str:
+    def _cached_mark(self, text: str) -> str:
         known = self._marks.get(text)
         if known is None:
-            if len(self._marks) >= MAX_MARKS_KEPT:
+            if len(self._marks) >= MAX_CACHED_MARKS:
                 self._marks.clear()
             known = self._marks[text] = self._hash(text, _MARK_BYTES)
         return known
 
-    def is_phone(self, side: Passage, phone: Phone) -> bool:
-        """Return True if a phone is the one of a side, by its instance id or Call-ID."""
+    def is_phone(self, side: DialogSide, phone: Phone) -> bool:
+        """Return True if this is the phone of a side, by its instance id or Call-ID."""
         return side.is_of_phone and side.user[:-1] == self.phone_mark(phone)[:-1]
 
-    def is_of_user(self, side: Passage, aor: str) -> bool:
-        """Return True if an address-of-record is that of the user on a side."""
+    def is_of_user(self, side: DialogSide, aor: str) -> bool:
+        """Return True if the user of a side has this address-of-record."""
         return side.user[:_MARK_LENGTH] == self.user_mark(aor)
 
-    def _sign(self, call_id: str, tag: str, passage: str) -> str:
-        return self._hash(f"{call_id}\n{tag}\n{passage}", _MAC_BYTES)
+    def _sign(self, call_id: str, tag: str, side: str) -> str:
+        return self._hash(f"{call_id}\n{tag}\n{side}", _MAC_BYTES)
 
     def _hash(self, text: str, size: int) -> str:
         # The parts are joined by line feeds: no value of a message can hold one.
         octets = text.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
 
-    def passage(self, request: Request, routes: list[SipUri]) -> Passage | None:
-        """Return the side that a request goes to, by the tickets among the Routes that it showed.
+    def destination_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
+        """Return the side that a request goes to, by the last ticket among its Routes.
 
-        None: it shows no ticket for this dialog, and is treated as one outside a dialog.  The
-        last one stands for the side that the request goes to.
+        None: it has no ticket for this dialog, and is handled as a request outside a dialog.
         """
         if not routes or not request.to.tag:
             return None
         last = routes[-1]
-        if (passages := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
-            passages[-1].answer = last.param(_ANSWER) or ""
-            return passages[-1]
-        passages = self._read(request, last, request.to.tag, _CALLER)
-        return passages[0] if passages is not None else None
+        if (sides := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
+            sides[-1].answer = last.param(_ANSWER) or ""
+            return sides[-1]
+        sides = self._read(request, last, request.to.tag, _CALLER)
+        return sides[0] if sides is not None else None
 
-    def passage_back(self, request: Request, routes: list[SipUri]) -> Passage | None:
-        """Return the side of the sender of a request, by the first ticket that stands for it."""
+    def sender_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
+        """Return the side of the sender of a request, by the first ticket for that side."""
         for route in routes:
-            if (passages := self._read(request, route, request.from_.tag, _CALLER)) is not None:
-                return passages[0]
-            if (passages := self._read(request, route, request.to.tag, _CALLEE)) is not None:
-                return passages[-1]
+            if (sides := self._read(request, route, request.from_.tag, _CALLER)) is not None:
+                return sides[0]
+            if (sides := self._read(request, route, request.to.tag, _CALLEE)) is not None:
+                return sides[-1]
         return None
 
     def _read(
         self, request: Request, uri: SipUri, initiator: str, role: str
-    ) -> list[Passage] | None:
-        """Read one ticket of the dialog that the tag `initiator` began, for a role or for both."""
+    ) -> list[DialogSide] | None:
+        """Read a ticket of the dialog that the tag `initiator` began, for one role or for both.
+
+        None if its signature is wrong, or its flow or address cannot be read.
+        """
         params = uri.params
         for name, value in params:
             if name not in _WAYS or not value:

@@ -1,4 +1,4 @@
-"""The target set: all places that one request may go to (RFC 3261 §16.5)."""
+"""The target set: all targets of one request (RFC 3261 §16.5)."""
 
 from dataclasses import replace
 
@@ -13,16 +13,20 @@ from sip.message.message import Response
 from sip.message.uri import Uri, is_same_contact, parse_uri
 from sip.transport.transports import Transports
 
-# What may name a local user as its contact may name another: so many steps are followed.
+# A contact may name another local user, whose contact may name a third: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
-# Users and places that one request is led to, all such steps included (RFC 5393 §5).
+# Most users, and most targets, of one request, all such steps included (RFC 5393 §5).
 MAX_TARGETS = 60
 
 
 class TargetSet:
-    """Finds places, none of them twice, for as long as a request is being forwarded.
+    """Collects the targets of one request while it is forwarded, each of them once.
 
-    `transports` tells where flows lead.
+    The problem: a contact may name another local user, and a redirection may add targets later; so
+    one phone may be found several times, and two users may forward to each other.  The model: users
+    and names that were looked up are remembered, and so are all targets.  The invariant: no user is
+    looked up twice, no address is a target twice (§16.5).  The bounds: MAX_FORWARDS_BY_CONTACT
+    steps, MAX_TARGETS names and targets.
     """
 
     def __init__(
@@ -36,35 +40,34 @@ class TargetSet:
         self.domains = domains
         self.location = location
         self.transports = transports
-        self._names: set[tuple[str, str]] = set()  # that were looked up
-        self._accounts: set[int] = set()  # that they have led to, by their ids
+        self._names: set[tuple[str, str]] = set()  # (user name, realm), looked up
+        self._accounts: set[int] = set()  # ids of the accounts that were found
         self._targets: list[Target] = []
-        self._closed: list[
-            tuple[Target, str, Binding]
-        ] = []  # whose connection is to be opened anew
+        # Targets with their AOR and binding whose connection is closed and has to be reopened.
+        self._closed: list[tuple[Target, str, Binding]] = []
 
     def of_user(self, username: str, realm: str) -> list[Target]:
-        """The contacts of a user.  A contact that names us is a forward to another user here."""
-        ahead = self._first(username, realm)
+        """Return the contacts of a user; a contact in a local domain forwards to another user."""
+        ahead = self._look_up(username, realm)
         found: list[Target] = []
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
-            for account, place in here:
-                for target in self._contacts_of(account, place):
-                    forwarded = self._forward_of(target)
+            for account, account_realm in here:
+                for target in self._contacts_of(account, account_realm):
+                    forwarded = self._forwarded_user(target)
                     if forwarded is not None:
-                        ahead += self._first(*forwarded)
+                        ahead += self._look_up(*forwarded)
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
         return found
 
     def of_contact(self, uri: Uri, realm: str) -> list[Target]:
-        """Return the one phone of a realm whose Contact a URI is, whatever user it names.
+        """Return the one phone of a realm that has registered this Contact, for any user.
 
-        So a call is aimed that is to replace another one at the phone that has it (RFC 3891 §4).
-        Where several have the same Contact, each behind a NAT of its own, it is the phone of the
-        user that the Contact names, else the one that registered last.
+        A call with Replaces is sent to the Contact of the phone that has the other call (RFC 3891
+        §4).  If several phones have the same Contact, each behind its own NAT, the phone of the
+        user that the Contact names is taken, else the phone that registered last.
         """
         users = [(self.domains.username_of(uri), realm)]
         users += [user for user in self.location.users_at(uri) if user[1] == realm]
@@ -76,10 +79,10 @@ class TargetSet:
         return []
 
     def of_redirection(self, response: Response) -> list[Target]:
-        """What a 3xx says in our own domains, looked up, and taken out of it (§16.5, §16.7).
+        """Return the targets of the local Contacts of a 3xx, and remove these Contacts (§16.5).
 
-        What leads elsewhere stays in it for the caller, and so does who has been called already.
-        The q of its Contacts stands above that of what they are bound to.
+        External Contacts, and those of phones that were called already, stay for the caller.  The q
+        of a Contact in the 3xx overrides the q of the bindings.
         """
         found: list[Target] = []
         kept: list[str] = []
@@ -88,7 +91,7 @@ class TargetSet:
         except BadMessage:
             return []
         for number, value in enumerate(values):
-            targets = self._of_contact(value) if number < MAX_TARGETS else []
+            targets = self._of_redirect_contact(value) if number < MAX_TARGETS else []
             if not targets:
                 kept.append(value)
             found += targets
@@ -96,12 +99,12 @@ class TargetSet:
             response.set_values("contact", "Contact", kept)
         return found
 
-    def _of_contact(self, value: str) -> list[Target]:
-        """Nothing for what can't be read, leads elsewhere, or wants TLS on the way (§26.2.2)."""
+    def _of_redirect_contact(self, value: str) -> list[Target]:
+        """Return no target for an unreadable, external or sips: Contact (TLS, §26.2.2)."""
         try:
             contact = parse_name_addr(value)
             uri, q = contact.uri, parse_q(contact.params.get("q"))
-            is_elsewhere = uri.scheme == "sips" or self.domains.is_aimed_past_us(uri)
+            is_elsewhere = uri.scheme == "sips" or self.domains.has_foreign_maddr(uri)
         except BadMessage:
             return []
         realm = self.domains.realm_of(uri)
@@ -110,8 +113,8 @@ class TargetSet:
         username = self.domains.username_of(uri)
         return [replace(target, q=q) for target in self.of_user(username, realm)]
 
-    def _first(self, username: str, realm: str) -> list[tuple[Account, str]]:
-        """Return the account of a name: each once, and for no more names than the bound."""
+    def _look_up(self, username: str, realm: str) -> list[tuple[Account, str]]:
+        """Return the account of a name and its realm; none if seen before or over the bound."""
         name = username, realm
         if name in self._names or len(self._names) >= MAX_TARGETS:
             return []
@@ -123,18 +126,21 @@ class TargetSet:
         return [(account, realm)]
 
     def _is_new(self, target: Target) -> bool:
-        """Tell whether a place is none of the known: two users may lead to one phone (§16.5)."""
+        """Return True if no known target has this address: two users may share a phone (§16.5)."""
         return len(self._targets) < MAX_TARGETS and not any(
             target.is_same_place(known) for known in self._targets
         )
 
     def contacts(self, username: str, realm: str) -> list[Target]:
-        """What the user of a name is bound to, in whichever spelling it is."""
+        """Return the contacts of a user; the name may be in any spelling."""
         account = self.accounts.find(username, realm)
         return [] if account is None else self._contacts_of(account, realm)
 
     def _contacts_of(self, account: Account, realm: str) -> list[Target]:
-        """What a user is bound to; whose account is gone or disabled is not reached any more."""
+        """Return the contacts of an account, none if it is disabled.
+
+        A binding that needs its connection is removed if the connection is gone.
+        """
         if not account.enabled:
             return []
         aor = address_of_record(account.username, realm)
@@ -145,32 +151,31 @@ class TargetSet:
                 binding.flow
             )
             if binding.ends_with_connection and not is_connected:
-                self.location.drop_unreachable(
-                    aor, binding
-                )  # nobody but the phone can open another one
+                # Only the phone can open another connection.
+                self.location.drop_unreachable(aor, binding)
                 continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
             found.append(target)
             if (
                 binding.flow.connection
-                and not binding.path  # it was the connection of the proxy before the phone
+                and not binding.path  # with a Path, the connection is that of the edge proxy
                 and not self.transports.is_open(binding.flow)
             ):
                 self._closed.append((target, aor, binding))
         return found
 
-    def lose(self, target: Target) -> bool:
-        """Let go of a phone whose connection was closed, and which takes no other.
+    def drop_unreachable(self, target: Target) -> bool:
+        """Remove all bindings of a phone whose connection is closed and that accepts no other.
 
-        True: it was one; all that is bound to its place goes.
+        Return True if there was such a binding.
         """
         gone = [(aor, binding) for at, aor, binding in self._closed if at.is_same_place(target)]
         for aor, binding in gone:
             self.location.drop_unreachable(aor, binding)
         return bool(gone)
 
-    def _forward_of(self, target: Target) -> tuple[str, str] | None:
-        """The user here that a contact names, by whatever Path; None for all others."""
+    def _forwarded_user(self, target: Target) -> tuple[str, str] | None:
+        """Return the local user (name, realm) that a contact names, with any Path; else None."""
         if target.flow is not None:
             return None
         uri = parse_uri(target.uri_text)

@@ -1,4 +1,4 @@
-"""All trunks: which one takes a number, and whose addresses are those of a gateway."""
+"""The trunk table: which trunk takes a number, and which addresses belong to gateways."""
 
 import logging
 from collections.abc import Sequence
@@ -13,83 +13,86 @@ log = logging.getLogger(__name__)
 
 
 class Trunks:
-    """The trunks of the settings, and the addresses that their gateways have now."""
+    """The trunks of the settings, and the present addresses of their gateways."""
 
     def __init__(self, trunks: Sequence[Trunk], resolver: Resolver) -> None:
         self._resolver = resolver
-        self._places: dict[Trunk, frozenset[Endpoint]] = {}
+        self._addresses: dict[Trunk, frozenset[Endpoint]] = {}
         self.set(trunks)
 
     def set(self, trunks: Sequence[Trunk]) -> None:
-        """Let these be the trunks; who is a gateway no more is let in no more."""
-        self._trunks = sorted(trunks, key=lambda trunk: trunk.exactness, reverse=True)
-        known = self._places
-        self._places = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
+        """Replace the trunks; an address that belongs to no gateway any more loses its access."""
+        self._trunks = sorted(trunks, key=lambda trunk: trunk.specificity, reverse=True)
+        known = self._addresses
+        self._addresses = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
         self._note_hosts()
 
     def __bool__(self) -> bool:
         return bool(self._trunks)
 
     def refresh(self) -> None:
-        """Learn the addresses of all gateways; waits for names.
+        """Resolve the addresses of all gateways.  May wait for DNS.
 
-        One that is found in part or not at all, for want of an answer, keeps those it had: who has
-        an address of a gateway is let in, and a lost answer is no reason to change that.
+        If a DNS answer is missing, a gateway keeps its known addresses: requests from them are let
+        in without a password, and one lost answer is no reason to change that.
         """
         for trunk in tuple(self._trunks):
             try:
-                places, is_complete = self._resolver.endpoints(trunk.gateway)
+                addresses, is_complete = self._resolver.endpoints(trunk.gateway)
             except NoRoute as error:
-                log.warning("the gateway of the trunk %s cannot be found: %s", trunk, error)
+                log.warning("trunk %s: cannot resolve the gateway: %s", trunk, error)
                 continue
             if trunk not in self._trunks:
-                continue  # taken out of the settings meanwhile
-            if is_complete or trunk not in self._places:
-                self._places[trunk] = places
+                continue  # a reload has removed this trunk meanwhile
+            if is_complete or trunk not in self._addresses:
+                self._addresses[trunk] = addresses
             else:
-                log.info("the gateway of the trunk %s stays as it was: an answer is missing", trunk)
+                log.info("trunk %s: incomplete DNS answer, keeping known addresses", trunk)
         self._note_hosts()
 
     def _note_hosts(self) -> None:
-        self._hosts = frozenset(host for places in self._places.values() for host, _ in places)
+        self._hosts = frozenset(host for known in self._addresses.values() for host, _ in known)
 
     def is_gateway(self, source: Endpoint) -> bool:
-        """Tell whether a request comes from the address of a gateway, from whichever port."""
+        """Return True if a request comes from the host of a gateway, from any port."""
         return source[0] in self._hosts
 
-    def is_place(self, address: Endpoint) -> bool:
-        """Tell whether a gateway is at an address and port."""
-        return any(address in places for places in self._places.values())
+    def is_gateway_endpoint(self, address: Endpoint) -> bool:
+        """Return True if this address and port belong to a gateway."""
+        return any(address in addresses for addresses in self._addresses.values())
 
-    def is_shut(self, address: Endpoint, target: Target) -> bool:
-        """Return True for a place of gateways that a target may not lead to.
+    def is_forbidden(self, address: Endpoint, target: Target) -> bool:
+        """Return True if `address` belongs to a gateway that a target may not reach.
 
-        A gateway is reached as the target of its trunk, and by a phone that has registered from
-        there: no other Contact leads to where each call may cost money.  What a side of a dialog
-        has named leads to no port of a gateway's host either, unless the side is on that host.
+        Only the target of its trunk, and a phone that has registered from the gateway's host, may
+        lead to a gateway: each call there may cost money.  An address that a side of a dialog has
+        named may lead to no port of a gateway's host, unless the side is on that host.
         """
         host = address[0]
         is_elsewhere = target.source not in ("", host)
-        if target.is_told and is_elsewhere:
-            there = [trunk for trunk, places in self._places.items() if host in dict(places)]
-        elif target.is_told or is_elsewhere:
-            there = [trunk for trunk, places in self._places.items() if address in places]
+        if target.is_from_dialog and is_elsewhere:
+            there = [trunk for trunk, known in self._addresses.items() if host in dict(known)]
+        elif target.is_from_dialog or is_elsewhere:
+            there = [trunk for trunk, known in self._addresses.items() if address in known]
         else:
             return False
         return bool(there) and target.trunk not in there
 
-    def target(self, username: str) -> Target | None:
-        """Where a call to a number goes; None where it is none, or no trunk takes it."""
+    def target_for(self, username: str) -> Target | None:
+        """Return the target of a call to a number; None if it is no number or no trunk takes it."""
         number = number_of(username)
-        trunk = self._taking(number, self._trunks) if number else None
-        return Target(trunk.uri_of(number), trunk=trunk) if trunk else None
+        trunk = self._matching(number, self._trunks) if number else None
+        return Target(trunk.request_uri(number), trunk=trunk) if trunk else None
 
-    def at(self, flow: Flow, username: str) -> Trunk | None:
-        """The trunk whose gateway a flow leads to; best the one that takes the peer's number."""
+    def trunk_at(self, flow: Flow, username: str) -> Trunk | None:
+        """Return the trunk whose gateway a flow leads to, None if there is none.
+
+        Among several, a trunk that takes the peer's number comes first.
+        """
         ends = {flow.remote, (flow.remote[0], flow.port)}
-        there = [trunk for trunk in self._trunks if ends & self._places.get(trunk, frozenset())]
-        return self._taking(number_of(username), there) or next(iter(there), None)
+        there = [trunk for trunk in self._trunks if ends & self._addresses.get(trunk, frozenset())]
+        return self._matching(number_of(username), there) or next(iter(there), None)
 
     @staticmethod
-    def _taking(number: str, trunks: Sequence[Trunk]) -> Trunk | None:
-        return next((trunk for trunk in trunks if trunk.takes(number)), None)
+    def _matching(number: str, trunks: Sequence[Trunk]) -> Trunk | None:
+        return next((trunk for trunk in trunks if trunk.matches(number)), None)

@@ -148,7 +148,7 @@ class Registrar:
         _check_bounds(contacts, path, request.call_id)
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
-        if any(self.domains.is_us(_read_path(value)) for value in path):
+        if any(self.domains.is_local(_read_path(value)) for value in path):
             raise BadMessage("Path Leads Back Here")
         # Phones of one model share one string.
         user_agent = intern((request.value("user-agent") or "")[:200])
@@ -193,7 +193,7 @@ class Registrar:
 
         `localhost` in the Contact of a phone on another machine does not name us.
         """
-        if self.domains.is_us(contact) and not is_loopback_elsewhere(contact, flow):
+        if self.domains.is_local(contact) and not is_loopback_elsewhere(contact, flow):
             return False
         return is_behind_nat(contact, flow, self.resolver, via_is_true=via_is_true)
 

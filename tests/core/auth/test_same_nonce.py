@@ -52,7 +52,7 @@ def test_an_answer_that_is_not_looked_at_gets_the_same_nonce_too(bench: Bench):
         assert nonces_of(bench.challenges(field)[1]) == {nonce}
     challenge, challenges = bench.challenges(bench.digest(nonce=nonce))
     assert nonces_of(challenges) == {nonce}
-    assert "has to wait" in challenge.cause
+    assert "logins are blocked" in challenge.cause
 
 
 def test_a_nonce_that_is_no_longer_good_is_replaced(bench: Bench):

@@ -24,7 +24,7 @@ def context(*branches: str) -> ResponseContext[str]:
 
 
 def best_of(*answers: int | None) -> int:
-    """The status chosen; a negative one was nobody's answer but silence or a dead way."""
+    """Return the status chosen; negative if it stands for silence or an unreachable hop."""
     forked = context(*map(str, range(len(answers))))
     for branch, status in enumerate(answers):
         response = answer(status) if status > 0 else None
@@ -82,7 +82,7 @@ def test_a_2xx_goes_on_at_once_and_ends_the_search():
     assert not forked.pending
 
 
-def test_a_6xx_ends_the_search_but_waits_and_a_2xx_after_it_still_goes_on():
+def test_a_2xx_after_a_6xx_is_still_relayed():
     """§16.7, step 5: the 6xx isn't sent before the others have ended."""
     forked = context("a", "b", "c")
     assert forked.receive("a", 603, answer(603)) == (False, {"b", "c"})
@@ -98,7 +98,7 @@ def test_a_cancel_reaches_every_pending_branch_and_no_other():
     assert (forked.is_cancelled, forked.is_decided) == (True, True)
 
 
-def test_the_challenges_of_every_other_branch_are_gathered_in_order():
+def test_challenges_of_the_other_branches_are_gathered_in_order():
     """§16.7, step 7: of both kinds; those of branches that failed otherwise are left out."""
     forked = context(*"abcd")
     forked.receive("a", 407, answer(407, ("Proxy-Authenticate", "one"), ("X", "y")))

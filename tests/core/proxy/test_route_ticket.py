@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.proxy.route_ticket import Passage, Tickets
+from sip.core.proxy.route_ticket import DialogSide, Tickets
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.message.uri import SipUri
@@ -16,12 +16,12 @@ SECRET = b"sixteen octets, and some more"
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 FLOW_6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 1024))
 TICKETS = Tickets(SECRET)
-ALONG = Passage(FLOW, FLOW.remote)
-ALONG_6 = Passage(FLOW_6, FLOW_6.remote, user="0011224455661")
-BOUND = Passage(FLOW, FLOW.remote, is_bound=True, user="001122")
-CALLER = Passage(None, ("192.0.2.9", 5060), "sip;phone.example.com;;;", user="8899aaccddee2")
-CALLEE = Passage(None, ("2001:db8::9", 5070), "sip;2001:db8::a;5070;tcp;", user="0011224455663")
-FREE = Passage(None, ("192.0.2.9", 5062))
+ALONG = DialogSide(FLOW, FLOW.remote)
+ALONG_6 = DialogSide(FLOW_6, FLOW_6.remote, user="0011224455661")
+BOUND = DialogSide(FLOW, FLOW.remote, is_bound=True, user="001122")
+CALLER = DialogSide(None, ("192.0.2.9", 5060), "sip;phone.example.com;;;", user="8899aaccddee2")
+CALLEE = DialogSide(None, ("2001:db8::9", 5070), "sip;2001:db8::a;5070;tcp;", user="0011224455663")
+FREE = DialogSide(None, ("192.0.2.9", 5062))
 
 
 def request(call_id: str = "call", from_tag: str = "a", to_tag: str = "b") -> Request:
@@ -39,7 +39,7 @@ def request(call_id: str = "call", from_tag: str = "a", to_tag: str = "b") -> Re
 
 
 def issued(
-    side: Passage = FREE,
+    side: DialogSide = FREE,
     call_id: str = "call",
     tag: str = "a",
     kind: str = "UDP",
@@ -59,32 +59,32 @@ def changed(uri: SipUri, **params: str) -> SipUri:
 
 
 @pytest.mark.parametrize("side", [FREE, CALLER, CALLEE, ALONG, ALONG_6, BOUND])
-def test_a_ticket_opens_its_dialog_to_either_side(side: Passage):
+def test_a_ticket_opens_its_dialog_to_either_side(side: DialogSide):
     """The initiator's tag stands in From or in To, as the direction is."""
     for tags, is_callee in ((("a", "b"), True), (("b", "a"), False)):
         uri = issued(side, is_callee=is_callee)
-        assert TICKETS.passage(request("call", *tags), [uri]) == side
-        assert TICKETS.passage(request("call", *reversed(tags)), [uri]) is None
+        assert TICKETS.destination_side(request("call", *tags), [uri]) == side
+        assert TICKETS.destination_side(request("call", *reversed(tags)), [uri]) is None
 
 
 def test_a_ticket_for_both_sides_tells_them_apart():
-    """The caller is the side whose tag the ticket is signed over."""
+    """The ticket is signed over the tag of the caller."""
     value = TICKETS.issue("192.0.2.1:5060", "UDP", "call", "a", CALLER, CALLEE)
     routes = [parse_name_addr(value).sip_uri]
     for tags, ahead, back in ((("a", "b"), CALLEE, CALLER), (("b", "a"), CALLER, CALLEE)):
-        assert TICKETS.passage(request("call", *tags), routes) == ahead
-        assert TICKETS.passage_back(request("call", *tags), routes) == back
+        assert TICKETS.destination_side(request("call", *tags), routes) == ahead
+        assert TICKETS.sender_side(request("call", *tags), routes) == back
 
 
 def test_of_two_tickets_the_first_is_the_senders():
     """§16.4: the last one stands for the side that the request goes to."""
     routes = [issued(FREE, is_callee=False), issued(ALONG)]
-    assert TICKETS.passage(request(), routes) == ALONG
-    assert TICKETS.passage_back(request(), routes) == FREE
-    assert TICKETS.passage_back(request(), [issued(ALONG), *routes]) == FREE
-    assert TICKETS.passage_back(request(), [changed(routes[0], t="00"), routes[1]]) is None
-    assert TICKETS.passage_back(request(), routes[1:]) is None
-    assert TICKETS.passage_back(request(), []) is None
+    assert TICKETS.destination_side(request(), routes) == ALONG
+    assert TICKETS.sender_side(request(), routes) == FREE
+    assert TICKETS.sender_side(request(), [issued(ALONG), *routes]) == FREE
+    assert TICKETS.sender_side(request(), [changed(routes[0], t="00"), routes[1]]) is None
+    assert TICKETS.sender_side(request(), routes[1:]) is None
+    assert TICKETS.sender_side(request(), []) is None
 
 
 def test_an_answer_is_good_for_its_place_and_callee_alone():
@@ -107,14 +107,16 @@ def test_an_answer_is_good_for_its_place_and_callee_alone():
 def test_only_the_caller_shows_where_the_callee_answered():
     """The callee has the value without it, and what it adds by itself says nothing."""
     uri = changed(issued(ALONG), a="0011")
-    assert TICKETS.passage(request("call", "a", "b"), [uri]) == replace(ALONG, answer="0011")
+    assert TICKETS.destination_side(request("call", "a", "b"), [uri]) == replace(
+        ALONG, answer="0011"
+    )
     caller = changed(issued(ALONG, is_callee=False), a="0011")
-    assert TICKETS.passage(request("call", "b", "a"), [caller]) == ALONG
+    assert TICKETS.destination_side(request("call", "b", "a"), [caller]) == ALONG
 
 
 def test_a_ticket_outlives_the_server():
-    assert Tickets(SECRET).passage(request(), [issued(ALONG)]) == ALONG
-    assert Tickets(b"another secret of ours").passage(request(), [issued(ALONG)]) is None
+    assert Tickets(SECRET).destination_side(request(), [issued(ALONG)]) == ALONG
+    assert Tickets(b"another secret of ours").destination_side(request(), [issued(ALONG)]) is None
 
 
 @pytest.mark.parametrize(
@@ -128,54 +130,54 @@ def test_a_ticket_outlives_the_server():
         request(from_tag="", to_tag="b"),
     ],
 )
-def test_a_ticket_opens_no_other_dialog_and_none_that_has_no_second_tag_yet(other: Request):
+def test_a_ticket_opens_only_its_own_confirmed_dialog(other: Request):
     """§12.2.1.1: a request inside a dialog has both tags."""
-    assert TICKETS.passage(other, [issued()]) is None
+    assert TICKETS.destination_side(other, [issued()]) is None
 
 
-def test_the_last_of_our_routes_stands_for_the_side_that_is_asked():
+def test_our_last_route_stands_for_the_side_that_is_asked():
     """The way back is named by the other one."""
     routes = [issued(ALONG), issued(ALONG_6)]
-    assert TICKETS.passage(request(), routes) == ALONG_6
-    assert TICKETS.passage(request(), routes[::-1]) == ALONG
-    assert TICKETS.passage(request(), [issued(), changed(issued(ALONG), t="AAAA")]) is None
-    assert TICKETS.passage(request(), []) is None
+    assert TICKETS.destination_side(request(), routes) == ALONG_6
+    assert TICKETS.destination_side(request(), routes[::-1]) == ALONG
+    assert TICKETS.destination_side(request(), [issued(), changed(issued(ALONG), t="AAAA")]) is None
+    assert TICKETS.destination_side(request(), []) is None
 
 
 def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
-    """The ticket is signed over it: else a phone behind NAT could be sent on to anybody."""
+    """The ticket is signed over it: else a phone behind NAT could be made to send to any host."""
     elsewhere = {"f": "UDP/192.0.2.1:5060/203.0.113.9:5060", "h": "203.0.113.9:5060", "u": "99"}
     for side in (ALONG, BOUND, FREE, CALLER):
         for name, value in elsewhere.items():
             more = changed(issued(side), **{name: value})
-            assert TICKETS.passage(request(), [more]) in (None, side)
+            assert TICKETS.destination_side(request(), [more]) in (None, side)
             bare = changed(parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri, **{name: value})
             moved = changed(bare, t=issued(side).param("t"))
-            assert TICKETS.passage(request(), [moved]) is None
+            assert TICKETS.destination_side(request(), [moved]) is None
     stripped = changed(parse_name_addr("<sip:h;lr>").sip_uri, t=issued(ALONG).param("t"))
-    assert TICKETS.passage(request(), [stripped]) is None
+    assert TICKETS.destination_side(request(), [stripped]) is None
 
 
-def test_a_flow_that_is_good_as_long_as_its_phone_is_registered_stays_so():
-    """Else who knows the ticket could take that condition off."""
+def test_a_flow_bound_to_a_registration_keeps_that_mark():
+    """Else a sender with the ticket could remove that condition."""
     flow_text = str(FLOW)
     for side, other in ((BOUND, "f"), (ALONG, "b")):
         bare = parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri
         forged = changed(bare, t=issued(side).param("t"), **{other: flow_text})
-        assert TICKETS.passage(request(), [forged]) is None
+        assert TICKETS.destination_side(request(), [forged]) is None
 
 
 def test_a_phone_may_escape_what_it_shows_again():
     """§19.1.4: an escaped octet is the octet."""
     flow_text = str(FLOW).replace("/", "%2F").replace(":", "%3a")
-    assert TICKETS.passage(request(), [changed(issued(ALONG), f=flow_text)]) == ALONG
+    assert TICKETS.destination_side(request(), [changed(issued(ALONG), f=flow_text)]) == ALONG
 
 
 def test_what_is_signed_cannot_be_cut_in_another_place():
     """Call-ID, tag and way: a character moved from one to the next is another dialog."""
     uri = issued(tag="a\0UDP/192.0.2.1:5060/203.0.113.9:5060")
     forged = changed(uri, f="UDP/192.0.2.1:5060/203.0.113.9:5060%00")
-    assert TICKETS.passage(request(), [forged]) is None
+    assert TICKETS.destination_side(request(), [forged]) is None
     key = TICKETS._sign
     assert key("a\0b", "c", "") != key("a", "b\0c", "")
     assert key("a", "b\0c", "") != key("a", "b", "c\0")
@@ -186,14 +188,17 @@ def test_garbage_opens_nothing_and_harms_nothing(ticket: str, flow: str):
     uri = SipUri(
         "", "sip", None, None, "h", None, (("t", f"{ticket}\udcff"), ("f", flow), ("lr", None)), ()
     )
-    assert TICKETS.passage(request(), [uri]) is None
+    assert TICKETS.destination_side(request(), [uri]) is None
 
 
 @pytest.mark.parametrize("flow_text", ["UDP", "UDP/x", "a/b/c", "UDP/h:1/h", "UDP/h:1/h:99999"])
-def test_a_flow_that_cannot_be_read_opens_nothing_even_when_it_is_signed(flow_text: str):
+def test_a_signed_but_unreadable_flow_opens_nothing(flow_text: str):
     """A later version may write others."""
     ticket = TICKETS._sign("call", "a", f"callee\nf={flow_text}")
-    assert TICKETS.passage(request(), [changed(issued(), h="", t=ticket, f=flow_text)]) is None
+    assert (
+        TICKETS.destination_side(request(), [changed(issued(), h="", t=ticket, f=flow_text)])
+        is None
+    )
 
 
 def test_no_octet_of_a_ticket_can_be_changed():
@@ -205,7 +210,7 @@ def test_no_octet_of_a_ticket_can_be_changed():
         other = bytearray(octets)
         other[at] ^= 1
         text = bytes(other).hex()
-        assert TICKETS.passage(request(), [changed(issued(), t=text)]) is None
+        assert TICKETS.destination_side(request(), [changed(issued(), t=text)]) is None
 
 
 @pytest.mark.parametrize(("kind", "param"), [("UDP", None), ("TCP", "tcp"), ("WSS", "wss")])

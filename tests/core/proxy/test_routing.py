@@ -1,4 +1,4 @@
-"""Who is us, and where a request goes (RFC 3261 §16.4-16.6)."""
+"""Local domains, and route processing (RFC 3261 §16.4-16.6)."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +9,9 @@ from sip.core.proxy.loops import breadth_left, hops_left
 from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
     _read_route,
-    set_out_route,
+    pop_own_routes,
+    postprocess_route,
     strip_own_maddr,
-    take_own_routes,
 )
 from sip.core.target import Target, by_preference
 from sip.message.grammar import BadMessage
@@ -46,7 +46,7 @@ def request(uri: str = "sip:bob@192.0.2.99", *fields: str) -> Request:
     return message
 
 
-# Who is us
+# Local domains
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def request(uri: str = "sip:bob@192.0.2.99", *fields: str) -> Request:
         ("im:bob@example.com", None),
     ],
 )
-def test_whose_domain_a_uri_is_in(uri: str, realm: str | None):
+def test_a_uri_belongs_to_the_realm_of_its_domain(uri: str, realm: str | None):
     """§16.4, §16.5: names in any case, addresses in any form, and only our ports."""
     assert DOMAINS.realm_of(parse_uri(uri)) == realm
-    assert DOMAINS.is_us(parse_uri(uri)) == (realm is not None)
+    assert DOMAINS.is_local(parse_uri(uri)) == (realm is not None)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_whose_domain_a_uri_is_in(uri: str, realm: str | None):
     ],
 )
 def test_a_sender_borrows_a_name_of_ours_by_no_port(uri: str, realm: str | None):
-    """Else From would show a local user, and nobody had asked for the password."""
-    assert DOMAINS.realm_of_sender(parse_uri(uri)) == realm
+    """Else From would show a local user who was not challenged."""
+    assert DOMAINS.claimed_realm(parse_uri(uri)) == realm
 
 
 def test_a_realm_that_comes_or_goes_is_noticed():
@@ -117,7 +117,7 @@ def test_a_realm_that_comes_or_goes_is_noticed():
     assert domains.has_realm("main.org")
 
 
-def test_a_name_of_the_main_domain_stays_that_when_a_realm_has_it_too():
+def test_a_name_of_the_main_domain_wins_over_a_realm():
     domains = Domains("main.org", ["x.org"], lambda: frozenset({"x.org"}), lambda _: False, (5060,))
     assert domains.realm_of(parse_uri("sip:x.org")) == "main.org"
 
@@ -136,7 +136,7 @@ def test_a_name_of_the_main_domain_stays_that_when_a_realm_has_it_too():
 )
 def test_a_maddr_elsewhere_is_another_place(uri: str, is_past: bool):
     """§16.5: such a Request-URI is its own target."""
-    assert DOMAINS.is_aimed_past_us(parse_uri(uri)) == is_past
+    assert DOMAINS.has_foreign_maddr(parse_uri(uri)) == is_past
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_leading_routes_of_ours_are_taken_off_and_no_others(fields, taken: int, 
     """§16.4; in one line or in several."""
     message = request("sip:bob@192.0.2.99", *fields)
     before = message.encode()
-    assert len(take_own_routes(message, DOMAINS)) == taken
+    assert len(pop_own_routes(message, DOMAINS)) == taken
     if left is None:
         assert message.encode() == before
     else:
@@ -196,16 +196,16 @@ def test_leading_routes_of_ours_are_taken_off_and_no_others(fields, taken: int, 
     ],
 )
 def test_a_route_of_others_travels_on_as_it_came(foreign: str):
-    """Quoted again wrongly, its parameters would become a Route of somebody's choosing."""
+    """Wrongly quoted, its parameters would become a Route that a peer has chosen."""
     message = request("sip:b@h", f"Route: <sip:192.0.2.1;lr>, {foreign}")
-    take_own_routes(message, DOMAINS)
+    pop_own_routes(message, DOMAINS)
     assert message.values("route") == [foreign]
 
 
 def test_a_strict_router_before_us_is_set_right():
     """§16.4: our Record-Route as Request-URI, the real one behind the Routes."""
     message = request("sip:192.0.2.1;lr;t=x;f=y", "Route: <sip:edge;lr>, <sip:bob@phone>;x")
-    (own,) = take_own_routes(message, DOMAINS)
+    (own,) = pop_own_routes(message, DOMAINS)
     assert (own.param("t"), own.param("f")) == ("x", "y")
     assert message.uri_text == "sip:bob@phone"
     assert message.values("route") == ["<sip:edge;lr>"]
@@ -220,27 +220,27 @@ def test_a_strict_router_before_us_is_set_right():
         ("sip:192.0.2.9;lr;t=x", ("Route: <sip:192.0.2.1;lr>",)),
     ],
 )
-def test_a_request_uri_that_is_no_record_route_of_ours_is_left_alone(uri: str, fields):
+def test_a_request_uri_without_a_ticket_is_left_alone(uri: str, fields):
     """`lr` in the address of a user is odd, and no more than that."""
     message = request(uri, *fields)
-    take_own_routes(message, DOMAINS)
+    pop_own_routes(message, DOMAINS)
     assert message.uri_text == uri
 
 
 @pytest.mark.parametrize("route", ["<tel:+1555>", "nothing", "<sip:192.0.2.1;lr", '"<sip:x>'])
 def test_a_first_route_that_leads_nowhere_is_a_bad_message(route: str):
     with pytest.raises(BadMessage):
-        take_own_routes(request("sip:b@h", f"Route: {route}"), DOMAINS)
+        pop_own_routes(request("sip:b@h", f"Route: {route}"), DOMAINS)
 
 
-def test_routes_through_us_are_bounded_and_foreign_ones_are_not_looked_at():
+def test_own_routes_are_bounded_and_foreign_ones_are_not_read():
     """A request made of nothing but Routes must not hold the hub."""
     own, foreign = "<sip:192.0.2.1;lr>", "<sip:a;lr>"
     message = request("sip:b@h", "Route: " + ",".join([own] * MAX_OWN_ROUTES + [foreign] * 1900))
-    assert len(take_own_routes(message, DOMAINS)) == MAX_OWN_ROUTES
+    assert len(pop_own_routes(message, DOMAINS)) == MAX_OWN_ROUTES
     assert message.values("route") == [foreign] * 1900
     with pytest.raises(BadMessage):
-        take_own_routes(request("sip:b@h", "Route: " + ",".join([own] * 21)), DOMAINS)
+        pop_own_routes(request("sip:b@h", "Route: " + ",".join([own] * 21)), DOMAINS)
 
 
 # Routes after us
@@ -249,21 +249,21 @@ def test_routes_through_us_are_bounded_and_foreign_ones_are_not_looked_at():
 def test_without_a_route_the_request_uri_is_the_way():
     """§16.6, step 6."""
     message = request("sip:bob@phone")
-    assert set_out_route(message) == parse_uri("sip:bob@phone")
+    assert postprocess_route(message) == parse_uri("sip:bob@phone")
 
 
 def test_a_loose_router_after_us_finds_everything_in_its_place():
     """§16.6, step 6."""
     message = request("sip:bob@phone", "Route: <sip:edge;lr>, <sip:next>")
     before = message.encode()
-    assert str(set_out_route(message)) == "sip:edge;lr"
+    assert str(postprocess_route(message)) == "sip:edge;lr"
     assert message.encode() == before
 
 
-def test_a_strict_router_after_us_gets_its_own_uri_as_request_uri():
+def test_a_strict_router_gets_its_own_uri_as_request_uri():
     """§16.6, step 6."""
     message = request("sip:bob@phone;x=1", "Route: <sip:edge;a>;b, <sip:next;lr>;c")
-    assert str(set_out_route(message)) == "sip:edge;a"
+    assert str(postprocess_route(message)) == "sip:edge;a"
     assert message.uri_text == "sip:edge;a"
     assert message.values("route") == ["<sip:next;lr>;c", "<sip:bob@phone;x=1>"]
 

@@ -1,0 +1,60 @@
+"""One target of a fork: its next hops, and the login at a trunk's gateway (RFC 3261 §22.3)."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from sip.core.auth.digest_client import challenges_in
+from sip.core.proxy.forwarder import NextHop
+from sip.core.target import Target
+from sip.message.message import Request, Response
+
+log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """A target that is being tried: the copy for it, its breadth, and the next hops that are left.
+
+    The next hops are tried one after another, each in a branch of its own (RFC 3263 §4.3).
+    `breadth` is its part of Max-Breadth; `hop` is the next hop in use, None before the first one.
+    """
+
+    __slots__ = ("breadth", "credentials", "hop", "logins", "next_hops", "outgoing", "target")
+
+    def __init__(
+        self, target: Target, breadth: int, outgoing: Request, next_hops: Iterable[NextHop] = ()
+    ) -> None:
+        self.target = target
+        self.breadth = breadth
+        self.outgoing = outgoing
+        self.hop: NextHop | None = None
+        self.next_hops = deque(next_hops)
+        self.credentials: tuple[str, str] | None = None  # name and line of a header field
+        self.logins = 0  # challenges of the gateway that were answered at this hop
+
+    def answer_challenge(self, response: Response, new_cnonce: Callable[[], str]) -> bool:
+        """Log in at the gateway of a trunk with the trunk's own credentials (§22.3).
+
+        True: `credentials` are ready, and the present hop is to be tried again.  The request keeps
+        its CSeq, because the caller counts it.  A second challenge is answered only if the first
+        nonce was stale.
+        """
+        trunk = self.target.trunk
+        if trunk is None or self.hop is None:
+            return False
+        challenge = next(challenges_in(response), None)
+        may_answer = self.logins == 0 or (
+            self.logins == 1 and challenge is not None and challenge.is_stale
+        )
+        if challenge is None or not trunk.username or not may_answer:
+            log.warning("trunk %s: the gateway rejects our credentials", trunk)
+            return False
+        outgoing = self.outgoing
+        self.credentials = challenge.answer(trunk, outgoing.method, outgoing.uri_text, new_cnonce())
+        self.logins += 1
+        self.next_hops.appendleft(self.hop)
+        return True
+
+    def clear_login(self) -> None:
+        """Discard the credentials: another host of the gateway has nonces of its own."""
+        self.credentials, self.logins = None, 0
