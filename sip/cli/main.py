@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
+from sip import __version__
 from sip.config import (
     PREFIX,
     SETTINGS,
@@ -21,7 +22,6 @@ from sip.config import (
 )
 from sip.suggestions import nearest, similar
 
-VERSION = "0.1.0"
 PROGRAM = "sipserver.py"
 
 _Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -197,7 +197,11 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     )
     _add_settings(parser, visible=True)
     parser.add_argument(
-        "-version", "--version", action="version", version=VERSION, help="show the version and exit"
+        "-version",
+        "--version",
+        action="version",
+        version=__version__,
+        help="show the version and exit",
     )
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", prog=PROGRAM

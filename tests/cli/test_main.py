@@ -15,7 +15,7 @@ from pwd import getpwuid
 
 import pytest
 
-from sip.cli.main import VERSION
+from sip import __version__
 from sip.store.accounts import md5
 from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
@@ -67,7 +67,7 @@ def test_help_tells_meaning_unit_default_and_variable(sipserver):
 
 
 def test_version(sipserver):
-    assert sipserver("-version") == (0, f"{VERSION}\n", "")
+    assert sipserver("-version") == (0, f"{__version__}\n", "")
 
 
 @pytest.mark.parametrize(
