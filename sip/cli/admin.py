@@ -1,4 +1,4 @@
-"""What `admin ...` does: the password of the web admin's account."""
+"""The `admin password` command: set the password of the web admin."""
 
 import argparse
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 
 
 def execute(options: argparse.Namespace, config: Config, environment: Mapping[str, str]) -> int:
-    """Set the password.  Raises CommandError with the sentence for the operator."""
+    """Set the password and return the exit code.  Raises CommandError."""
     password = take_password(options, USERNAME)
     try:
         password_hash = hash_password(password)
@@ -28,5 +28,5 @@ def execute(options: argparse.Namespace, config: Config, environment: Mapping[st
     if why := password_weakness(password):
         warn(f"the password {why}")
     if environment.get(_VARIABLE):
-        warn(f"a server that is started with {_VARIABLE} sets that one again; change it there too")
+        warn(f"{_VARIABLE} is set, and replaces this password at the next start; change it too")
     return 0

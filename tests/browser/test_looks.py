@@ -145,7 +145,7 @@ def state_of(window, path: str) -> None:
             window.goes_to("/bans")
             page.get_by_label("Address or network").fill("everybody")
             page.get_by_role("button", name="Trust it").click()
-            window.sees("is no address or network")
+            window.sees("is not an address or network")
         case _:
             window.goes_to(path)
 

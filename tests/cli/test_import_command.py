@@ -49,7 +49,7 @@ def test_each_thing_that_is_refused_names_the_flag_that_allows_it(imports):
     code, out, err = imports(rows.encode("windows-1252"), *flags)
     assert code == 0
     assert stored() == ["ann"]
-    assert "unknown columns, left out: Room" in err
+    assert "unknown columns, ignored: Room" in err
     assert "encoding: windows-1252" in err
 
 
@@ -106,7 +106,7 @@ def test_passwords_that_cannot_be_shown_are_told_of(imports, monkeypatch):
         patch.setattr(sys, "stdout", Full())
         code, _, err = imports("username\nann\n", "--generate")
         assert code == 1
-        assert "their passwords cannot be shown: No space left on device" in err
+        assert "the generated passwords cannot be shown: No space left on device" in err
         assert "users password NAME --generate" in err
         patch.setattr(sys, "stdout", None)
         code, _, err = imports("username\nbob\n", "--generate")

@@ -57,12 +57,12 @@ def test_help_tells_meaning_unit_default_and_variable(sipserver):
     code, out, err = sipserver("-help")
     text = " ".join(out.split())
     assert (code, err) == (0, "")
-    assert "-sip.min_expires SECONDS shortest registration that is accepted (default 60;" in text
+    assert "-sip.min_expires SECONDS minimum Expires; shorter requests are refused with 423 (default 60;" in text
     assert "SIPSERVER_SIP_MIN_EXPIRES" in text
     assert "SIPSERVER_WEB_ADDR, else PORT" in text
     for arguments in (("--help",), ("users", "-help"), ("users", "add", "-help")):
         assert sipserver(*arguments)[0] == 0
-    assert "set the password of the web admin's account" in text
+    assert "set the password of the web admin" in text
     assert "--generate" in sipserver("admin", "password", "-help")[1]
 
 
@@ -77,21 +77,21 @@ def test_version(sipserver):
         (("--sip.addres=:5061",), "did you mean -sip.addr?"),
         (("users", "add", "alice", "--pasword", "x"), "did you mean -password?"),
         (("-sip.addr",), "expected one argument"),
-        (("-sip.addr", "5060"), "is no address"),
+        (("-sip.addr", "5060"), "is not an address"),
         (("user",), "there is no command user; did you mean users?"),
         (("user", "list"), "there is no command user; did you mean users?"),
         (("lst",), "there is no command lst; did you mean users list?"),
-        (("qqq",), "there is no command qqq; there are users, bans, forgive, admin; -help"),
+        (("qqq",), "there is no command qqq; the commands are users, bans, forgive, admin; see -help"),
         (("users", "lst"), "there is no command users lst; did you mean users list?"),
         (("users", "DELETE", "x"), "did you mean users remove?"),
-        (("users", "q\nq"), "there is no command users 'q\\nq'; there are add, remove, "),
+        (("users", "q\nq"), "there is no command users 'q\\nq'; the commands are add, remove, "),
         (("bans", "trst", "1"), "there is no command bans trst; did you mean bans trust?"),
-        (("bans", "ad"), "there is no command bans ad; there are list, remove, trust, distrust"),
+        (("bans", "ad"), "there is no command bans ad; the commands are list, remove, trust, distrust"),
         (("users",), "required"),
         (("users", "add"), "required"),
         (("users", "add", "a", "--generate", "--password", "x"), "not allowed with"),
-        (("users", "add", "a", "--password", "-x"), "begins with a dash is --password=-..."),
-        (("admin", "password", "-password", "--generate"), "begins with a dash is -password=-..."),
+        (("users", "add", "a", "--password", "-x"), "begins with a dash, write --password=-..."),
+        (("admin", "password", "-password", "--generate"), "begins with a dash, write -password=-..."),
         (("admin",), "required"),
         (("admin", "passwd"), "there is no command admin passwd; did you mean admin password?"),
         (("admin", "password", "x"), "unrecognized arguments"),
@@ -108,7 +108,7 @@ def test_bad_usage_is_a_sentence_and_exit_code_2(sipserver, arguments, reason):
 def test_an_unknown_variable_is_one_warning(sipserver):
     code, _, err = sipserver(environment={"SIPSERVER_A": "1", "SIPSERVER_B": "1"})
     assert code == 0
-    assert err == "sipserver.py: warning: not a setting, and ignored: SIPSERVER_A, SIPSERVER_B\n"
+    assert err == "sipserver.py: warning: unknown settings, ignored: SIPSERVER_A, SIPSERVER_B\n"
     _, _, err = sipserver(environment={"SIPSERVER_SIP_ADRR": ":5061"})
     assert err.endswith("ignored: SIPSERVER_SIP_ADRR (did you mean SIPSERVER_SIP_ADDR?)\n")
 
@@ -139,7 +139,7 @@ def test_an_account_from_its_first_day_to_its_last(sipserver):
         (("users", "add", "a b", "--password", "x"), "SIP URI"),
         (("users", "add", "alice", "--password", ""), "the password is empty"),
         (("users", "list", "-db.path", "no/where.db"), "there is no directory no"),
-        (("users", "list", "-db.path", "postgres://h/d"), "cannot be used yet"),
+        (("users", "list", "-db.path", "postgres://h/d"), "are not supported yet"),
         (("users", "import", "none.csv"), "cannot read none.csv"),
         (("users", "export", "no/where.csv"), "cannot write no/where.csv"),
     ],
@@ -313,5 +313,5 @@ def test_an_audit_that_cannot_be_written_keeps_nobody_from_an_export(sipserver, 
     sipserver("users", "add", "alice", "--password", "secret")
     monkeypatch.setattr(Audit, "note", fails)
     code, out, err = sipserver("users", "export")
-    assert (code, err) == (0, "warning: this is missing in the audit: the disk is full\n")
+    assert (code, err) == (0, "warning: cannot write audit entry: the disk is full\n")
     assert "alice" in out

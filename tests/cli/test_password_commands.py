@@ -37,7 +37,7 @@ def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal())
     answers = iter(["secret", "secert", "secret", "secret"])
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
-    assert sipserver("users", "add", "alice")[2].endswith("the two passwords differ; try again\n")
+    assert sipserver("users", "add", "alice")[2].endswith("the two passwords are different; try again\n")
     assert sipserver("users", "add", "alice")[0] == 0
 
 
@@ -103,7 +103,7 @@ def test_a_line_of_input_that_is_not_utf8_is_a_sentence(sipserver, monkeypatch, 
     code, _, err = sipserver(*command)
     assert (code, err) == (
         1,
-        "sipserver.py: the password is not UTF-8; choose another, or convert it\n",
+        "sipserver.py: the password is not UTF-8; choose another password\n",
     )
 
 
@@ -115,7 +115,7 @@ def test_what_the_administrator_should_know_is_said(sipserver):
     environment = {"SIPSERVER_ADMIN_PASSWORD": "from outside"}
     code, _, err = sipserver("admin", "password", stdin="12345678\n", environment=environment)
     assert code == 0
-    assert "SIPSERVER_ADMIN_PASSWORD sets that one again" in err
+    assert "SIPSERVER_ADMIN_PASSWORD is set, and replaces this password" in err
     assert err.count("\n") == 1
     assert "from outside" not in err
     environment = {"SIPSERVER_ADMIN_PASSWORD": ""}

@@ -273,7 +273,7 @@ def command(database, ask, capsys):
 
 
 def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
-    assert command("forgive", "alice") == (0, f"alice may try again from {HERE}\n", "")
+    assert command("forgive", "alice") == (0, f"alice is unblocked at {HERE}\n", "")
     assert guard.waits() == []
     with Database(database) as opened:
         (entry,) = Audit(opened).entries("bans")
@@ -293,7 +293,7 @@ def test_forgive_takes_an_address_or_a_network(command, guard):
     code, out, err = command("forgive", "alice", "198.51.100.0/24")
     assert (code, out) == (1, "")
     assert "alice has no wrong passwords from 198.51.100.0/24 to forgive" in err
-    assert "is no address or network" in command("forgive", "alice", "everywhere")[2]
+    assert "is not an address or network" in command("forgive", "alice", "everywhere")[2]
     assert command("forgive", "alice", HERE)[0] == 0
     assert guard.waits() == []
 
@@ -302,7 +302,7 @@ def test_forgive_says_that_the_whole_address_is_banned(command, guard):
     for number in range(TRIES_OF_SOURCE):
         guard.wrong(HERE, f"user{number}", is_ours=True)
     _, out, _ = command("forgive", "alice")
-    assert out == f"{HERE} is banned as a whole: `bans remove {HERE}` lifts that\n"
+    assert out == f"{HERE} is banned; `bans remove {HERE}` removes the ban\n"
 
 
 def test_forgive_needs_a_running_server(command):
@@ -323,4 +323,4 @@ def test_bans_lists_who_has_to_wait_at_the_running_server(command, guard):
     address, until, reason = out.rstrip("\n").split("\t")
     assert (code, err, address) == (0, "", HERE)
     assert until.startswith("until 20")
-    assert reason == f"alice has to wait after {TRIES_OF_USER} wrong passwords"
+    assert reason == f"user alice blocked after {TRIES_OF_USER} wrong passwords"

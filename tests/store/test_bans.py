@@ -69,7 +69,7 @@ def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
     assert bans.heard == [([], [])]
     with pytest.raises(NoSuchBan, match="is not banned; `bans` shows who is"):
         bans.remove("192.0.2.7")
-    with pytest.raises(ValueError, match="is no address or network"):
+    with pytest.raises(ValueError, match="is not an address or network"):
         bans.remove("nobody")
 
 

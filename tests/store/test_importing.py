@@ -96,7 +96,7 @@ def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
         ("bob,,,,", "neither password nor ha1"),
         ("bob,x,abc,,", "32 hexadecimal"),
         (f"bob,x,{'0' * 32},,", "both a password and an HA1"),
-        ("bob,x,,perhaps,", "neither on nor off"),
+        ("bob,x,,perhaps,", "must be on or off"),
         ('bob,x,,,a"b', "no realm"),
         ("bob,x,,,,y", "6 fields where the header has 5"),
         ("bob", "bob would be new, but has neither password nor ha1"),
