@@ -174,7 +174,7 @@ class Service:
                 has_changed, trouble = False, ""
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + FORGET_INTERVAL
-                    self._users.forget_removed()
+                    self._users.purge_removed()
             except DatabaseError as error:
                 if str(error) != trouble:  # it is tried on and on, and said once
                     trouble = str(error)

@@ -20,8 +20,8 @@ def execute(options: argparse.Namespace, config: Config, environment: Mapping[st
         with store_warnings(), Database(config.db_path) as database:
             admin = Admin(database)
             former = admin.password_hash()
-            admin.keep_password_hash(password_hash)
-            show_generated(options, password, lambda: admin.put_back_password_hash(former))
+            admin.set_password_hash(password_hash)
+            show_generated(options, password, lambda: admin.restore_password_hash(former))
             note(database, Act.PASSWORD_CHANGED, "all sessions ended")
     except (DatabaseError, ValueError) as error:
         raise CommandError(str(error)) from None

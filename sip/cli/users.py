@@ -88,7 +88,7 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
     password = take_password(options, name)
     former = users.secrets(name, realm)
     users.set_password(name, password, realm)
-    show_generated(options, password, lambda: users.put_back(name, realm, former))
+    show_generated(options, password, lambda: users.restore_secrets(name, realm, former))
     note(users.database, Act.USER_PASSWORD, _named(options))
     return 0
 

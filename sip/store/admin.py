@@ -15,7 +15,7 @@ from time import time
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from sip.store.accounts import showable
+from sip.store.accounts import printable
 from sip.store.database import Database, Tables
 from sip.store.passwords import make_password, weakness
 
@@ -109,14 +109,14 @@ class Admin:
 
         return self._database.browse(find)
 
-    def keep_password_hash(self, password_hash: str) -> None:
+    def set_password_hash(self, password_hash: str) -> None:
         """Replace the password, and end every session that was opened with the former one."""
         self._write(_KEEP, _DROP_ALL, hash=password_hash, now=int(time()))
 
-    def put_back_password_hash(self, password_hash: str | None) -> None:
+    def restore_password_hash(self, password_hash: str | None) -> None:
         """Restore what `password_hash` gave before; None deletes the password."""
         if password_hash is not None:
-            self.keep_password_hash(password_hash)
+            self.set_password_hash(password_hash)
         else:
             self._write(_DROP_ADMIN, _DROP_ALL)
 
@@ -144,7 +144,7 @@ class Admin:
         `show` raises.
         """
         if not first.generated:
-            self.keep_password_hash(first.password_hash)
+            self.set_password_hash(first.password_hash)
             return True
         self._write(_KEEP_FIRST, hash=first.password_hash, now=int(time()))
         if self.password_hash() != first.password_hash:
@@ -152,7 +152,7 @@ class Admin:
         try:
             show(first.generated)
         except BaseException:
-            self.put_back_password_hash(None)
+            self.restore_password_hash(None)
             raise
         return True
 
@@ -172,7 +172,7 @@ class Admin:
             token=_token_hash(token),
             hash=password_hash,
             address=_address(address),
-            user_agent=showable(user_agent, MAX_USER_AGENT),
+            user_agent=printable(user_agent, MAX_USER_AGENT),
             now=int(now),
             expires_at=int(now) + SESSION_SECONDS,
             kept=MAX_SESSIONS,
@@ -269,4 +269,4 @@ def _token_hash(token: str) -> str:
 
 
 def _address(text: str) -> str:
-    return showable(text, MAX_ADDRESS)
+    return printable(text, MAX_ADDRESS)

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import time
 
-from sip.store.accounts import showable
+from sip.store.accounts import printable
 from sip.store.database import Database, Tables, fetch
 
 KEPT_SECONDS = 365 * 24 * 3600
 # Some 100 bytes each.  A hundred acts a week leave the year above whole.
 MAX_ENTRIES = 10_000
-MAX_OF_STRANGERS = 2_000
+MAX_ANONYMOUS_ENTRIES = 2_000
 
 PAGE_SIZE = 50
 MAX_TEXT = 300  # characters of each text; a user name has up to 255
 
-STRANGER = ""  # who is nobody yet
+ANONYMOUS = ""  # who is nobody yet
 
 
 class Act(StrEnum):
@@ -86,13 +86,13 @@ class Audit:
     ) -> None:
         """Enter an act, and let go of what is too old or too much."""
         at = int(time() if now is None else now)
-        entry = (at, *(showable(text, MAX_TEXT) for text in (who, address, act, about)))
-        bound = MAX_OF_STRANGERS if who == STRANGER else MAX_ENTRIES
+        entry = (at, *(printable(text, MAX_TEXT) for text in (who, address, act, about)))
+        bound = MAX_ANONYMOUS_ENTRIES if who == ANONYMOUS else MAX_ENTRIES
 
         def write(tables: Tables) -> None:
             fetch(tables, _NOTE, entry)
             fetch(tables, "DELETE FROM audit WHERE at < ?", (at - KEPT_SECONDS,))
-            fetch(tables, _DROP_OLDEST, {"stranger": who == STRANGER, "bound": bound})
+            fetch(tables, _DROP_OLDEST, {"stranger": who == ANONYMOUS, "bound": bound})
 
         self._database.run(write)
 

@@ -11,7 +11,7 @@ from sip.store.database import Database, DatabaseError, Tables, fetch
 log = logging.getLogger(__name__)
 
 # How long a ban that has ended is remembered, in seconds: the next one is longer.
-REMEMBERED = 7 * 86_400
+HISTORY_SECONDS = 7 * 86_400
 # Rows that are kept; the oldest go.  So many addresses belong to nobody but a botnet.
 MAX_BANS = 20_000
 
@@ -130,7 +130,7 @@ def _trusted(tables: Tables) -> Sequence[str]:
 
 def _keep(tables: Tables, ban: Ban) -> None:
     fetch(tables, "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?)", astuple(ban))
-    fetch(tables, "DELETE FROM bans WHERE ends_at <= ?", (ban.banned_at - REMEMBERED,))
+    fetch(tables, "DELETE FROM bans WHERE ends_at <= ?", (ban.banned_at - HISTORY_SECONDS,))
     fetch(
         tables,
         "DELETE FROM bans WHERE address IN"

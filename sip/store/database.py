@@ -32,7 +32,7 @@ __all__ = [
     "DatabaseError",
     "Tables",
     "fetch",
-    "fetch_as_it_came",
+    "fetch_undecoded",
     "stream",
     "write_many",
 ]
@@ -183,9 +183,9 @@ class Database:
         owner, self._owner = self._owner, None
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.end(self._stop_browsing)
+            reader.end(self._close_reader)
         if owner is not None:
-            owner.end(self._hang_up)
+            owner.end(self._close_owner)
 
     def _closed(self) -> DatabaseError:
         return DatabaseError(f"the database {self.path} is closed")
@@ -210,7 +210,7 @@ class Database:
             self._pages = _dataset(self._read_only, lambda: "BEGIN")
         return _in_transaction(self._pages, function)
 
-    def _stop_browsing(self) -> None:
+    def _close_reader(self) -> None:
         if self._pages is not None:
             self._pages.close()
             self._read_only.close()
@@ -285,13 +285,13 @@ class Database:
         if old_users:
             files.back_up(self.path)
             connection.create_function("as_text", 1, files.as_text)
-            connection.execute(schema.SET_OLD_USERS_ASIDE)
+            connection.execute(schema.RENAME_OLD_USERS)
         for step in schema.STEPS[version:]:
             for statement in step:
                 connection.execute(statement)
         if old_users:
             ((had,),) = connection.execute("SELECT count(*) FROM old_users")
-            for statement in schema.TAKE_OLD_USERS_OVER:
+            for statement in schema.COPY_OLD_USERS:
                 connection.execute(statement)
             ((have,),) = connection.execute("SELECT count(*) FROM users")
             if have < had:
@@ -316,7 +316,7 @@ class Database:
         before, self._seen_version = self._seen_version, self._data_version()
         return before != self._seen_version
 
-    def _hang_up(self) -> None:
+    def _close_owner(self) -> None:
         if hasattr(self, "_tables"):
             self._tables.close()
         if hasattr(self, "_connection"):
@@ -374,7 +374,7 @@ def stream(
     return iter(_raw(tables).execute(statement, values))
 
 
-def fetch_as_it_came(
+def fetch_undecoded(
     tables: Tables, statement: str, made: Callable[[tuple[Any, ...]], T]
 ) -> list[T]:
     """Give what is `made` of each row; octets in a text that are no UTF-8 come as surrogates."""

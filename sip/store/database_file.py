@@ -51,14 +51,14 @@ def examine(path: str) -> Kind:
     kind = Kind.OURS if owner == schema.APPLICATION_ID else _kind_by_tables(path, owner)
     _check_writable(path)
     if kind is Kind.OURS:
-        _check_soundness(path)
+        _check_integrity(path)
     return kind
 
 
 def _kind_by_tables(path: str, owner: int) -> Kind:
     """Recognise a file that doesn't say whose it is."""
     try:
-        with closing(_looked_at(path)) as connection:
+        with closing(_open_read_only(path)) as connection:
             tables = connection.execute(
                 "SELECT name, (SELECT group_concat(name) FROM pragma_table_info(thing.name))"
                 " FROM sqlite_schema AS thing"
@@ -75,14 +75,14 @@ def _kind_by_tables(path: str, owner: int) -> Kind:
     raise DatabaseError(f"{path} is the database of another program; {_ELSEWHERE}")
 
 
-def _looked_at(path: str) -> sqlite3.Connection:
+def _open_read_only(path: str) -> sqlite3.Connection:
     """Open a file so that not a byte of it is changed, not even by closing it."""
     # Without a log beside it nothing else can change, and SQLite needs to create nothing.
     mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     return sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True)
 
 
-def _check_soundness(path: str) -> None:
+def _check_integrity(path: str) -> None:
     """Read all of a file of ours before anything is written to it.  Raises DatabaseError.
 
     A damaged page is met else when somebody's row is on it, and by then others have been written.
@@ -91,16 +91,16 @@ def _check_soundness(path: str) -> None:
     if os.path.exists(f"{path}-journal"):
         return  # an upgrade was cut off: half of it is there, until SQLite undoes it
     before = os.stat(path).st_mtime_ns
-    fault = _first_fault(path)
+    fault = _first_error(path)
     if fault is not None and os.stat(path).st_mtime_ns != before:
-        fault = _first_fault(path)  # another process has brought its log into the file meanwhile
+        fault = _first_error(path)  # another process has brought its log into the file meanwhile
     if fault is not None:
         raise fault
 
 
-def _first_fault(path: str) -> DatabaseError | None:
+def _first_error(path: str) -> DatabaseError | None:
     try:
-        with closing(_looked_at(path)) as connection:
+        with closing(_open_read_only(path)) as connection:
             ((found,),) = connection.execute("PRAGMA quick_check(1)")
     except sqlite3.Error as error:
         return failure(path, error)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.database import Database, Tables, fetch
-from sip.store.users import REMEMBERED, Users
+from sip.store.users import RESTORABLE_SECONDS, Users
 
 PAGE_SIZE = 50
 # What a search lists at most; somebody who looks for one account types another letter instead.
@@ -154,7 +154,7 @@ class Directory:
 
     def removed(self, number: int) -> Removed | None:
         """Give the account of this id as Users.restore would bring it back."""
-        latest = int(time()) - REMEMBERED
+        latest = int(time()) - RESTORABLE_SECONDS
         rows = self._database.browse(lambda tables: fetch(tables, _REMOVED, (number, latest)))
         for found, username, realm, removed_at in rows:
             return Removed(found, username, realm or self._users.realm, removed_at)

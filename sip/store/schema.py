@@ -276,12 +276,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
 # The old server's only table: `password` holds the MD5 HA1 for its one realm.
 OLD_SERVER_COLUMNS = "id,username,password"
 
-SET_OLD_USERS_ASIDE = "ALTER TABLE users RENAME TO old_users"
+RENAME_OLD_USERS = "ALTER TABLE users RENAME TO old_users"
 
 # Its columns had no strict types, so what came in as a number or a blob becomes text here, by
 # `as_text` of `files`.  Who has no name, or that of another, could never register; they are in the
 # copy.  A name that came in as text goes before a blob of the same octets.
-TAKE_OLD_USERS_OVER = (
+COPY_OLD_USERS = (
     """
     INSERT OR IGNORE INTO users (id, username, ha1_md5, created_at, updated_at)
     SELECT id, as_text(CAST(username AS BLOB)), lower(as_text(CAST(password AS BLOB))),

@@ -125,7 +125,7 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Import another").click()
             page.get_by_label("Or paste").fill("username,password\ne,f\ne,g\n")
             page.get_by_role("button", name="Look at it first").click()
-            window.sees("stands on line 2 already")
+            window.sees("is already on line 2")
         case "imported":
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")

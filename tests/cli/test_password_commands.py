@@ -37,7 +37,9 @@ def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal())
     answers = iter(["secret", "secert", "secret", "secret"])
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
-    assert sipserver("users", "add", "alice")[2].endswith("the two passwords are different; try again\n")
+    assert sipserver("users", "add", "alice")[2].endswith(
+        "the two passwords are different; try again\n"
+    )
     assert sipserver("users", "add", "alice")[0] == 0
 
 
@@ -111,7 +113,7 @@ def test_what_the_administrator_should_know_is_said(sipserver):
     code, out, err = sipserver("admin", "password", "--password", "1234567")
     assert (code, out, err) == (0, "", "warning: the password has fewer than 8 characters\n")
     err = sipserver("admin", "password", "--password", "Admin-2026")[2]
-    assert err == "warning: the password is the user name, or little more\n"
+    assert err == "warning: the password is the user name, or similar\n"
     environment = {"SIPSERVER_ADMIN_PASSWORD": "from outside"}
     code, _, err = sipserver("admin", "password", stdin="12345678\n", environment=environment)
     assert code == 0
@@ -125,9 +127,9 @@ def test_what_the_administrator_should_know_is_said(sipserver):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("users", "add", "bob"), "bob has an account already"),
+        (("users", "add", "bob"), "bob already has an account"),
         (("users", "add", "a b"), "SIP URI"),
-        (("users", "add", "eve", "--realm", 'a"b'), "is no realm"),
+        (("users", "add", "eve", "--realm", 'a"b'), "is not a realm"),
         (("users", "password", "eve"), "there is no account eve"),
         (("users", "password", "bob", "-db.path", "none.db"), "there is no database"),
         (("admin", "password", "-db.path", "no/where.db"), "there is no directory no"),
@@ -179,7 +181,7 @@ def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypa
 
 @pytest.mark.parametrize(
     ("password", "why"),
-    [("Alice1", "is the user name, or little more"), ("8842", "has fewer than 6 characters")],
+    [("Alice1", "is the user name, or similar"), ("8842", "has fewer than 6 characters")],
 )
 def test_a_weak_password_is_told_and_taken(sipserver, password, why):
     warning = f"warning: weak password of alice: it {why}\n"

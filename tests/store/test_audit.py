@@ -8,7 +8,7 @@ import pytest
 from sip.store import audit as module
 from sip.store import schema
 from sip.store.admin import SESSION_SECONDS, Admin
-from sip.store.audit import KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, STRANGER, Act, Audit
+from sip.store.audit import ANONYMOUS, KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, Act, Audit
 from sip.store.database import Database
 
 
@@ -66,11 +66,11 @@ def test_what_is_too_old_goes(audit):
 def test_strangers_push_out_nothing_but_strangers(audit, monkeypatch):
     """Else who guesses passwords could wipe out what an administrator has done."""
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
-    monkeypatch.setattr(module, "MAX_OF_STRANGERS", 2)
+    monkeypatch.setattr(module, "MAX_ANONYMOUS_ENTRIES", 2)
     for number in range(4):
         audit.note(Act.USER_DELETED, "admin", about=f"user{number}", now=1000)
     for number in range(5):
-        audit.note(Act.SIGN_IN_REFUSED, STRANGER, about=f"guess{number}", now=1000)
+        audit.note(Act.SIGN_IN_REFUSED, ANONYMOUS, about=f"guess{number}", now=1000)
     assert abouts(audit.entries()) == ["guess4", "guess3", "user3", "user2", "user1"]
 
 

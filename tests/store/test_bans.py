@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sip.store.bans import MAX_BANS, REMEMBERED, Ban, Bans, NoSuchBan, parse_banned
+from sip.store.bans import HISTORY_SECONDS, MAX_BANS, Ban, Bans, NoSuchBan, parse_banned
 from sip.store.database import Database, DatabaseError, write_many
 
 NOW = int(time.time())
@@ -45,7 +45,7 @@ def test_the_next_ban_of_an_address_takes_the_place_of_the_last(bans: Bans):
 
 
 def test_what_has_ended_long_ago_is_forgotten(bans: Bans):
-    bans.keep(ban("192.0.2.8", ends_at=NOW - REMEMBERED))
+    bans.keep(ban("192.0.2.8", ends_at=NOW - HISTORY_SECONDS))
     bans.keep(ban())
     bans.reload()
     (known, _), *_ = bans.heard

@@ -384,7 +384,7 @@ def test_the_old_servers_file_is_taken_over_with_a_copy_beside_it(path):
 def test_a_take_over_that_fails_changes_nothing(path, monkeypatch):
     old_server_file(path, ("alice", "f" * 32))
     before = Path(path).read_bytes()
-    monkeypatch.setattr(schema, "TAKE_OLD_USERS_OVER", ("INSERT INTO nowhere VALUES (1)",))
+    monkeypatch.setattr(schema, "COPY_OLD_USERS", ("INSERT INTO nowhere VALUES (1)",))
     with pytest.raises(DatabaseError, match="nowhere"):
         Database(path)
     assert Path(path).read_bytes() == before

@@ -14,7 +14,7 @@ from sip.store import directory as module
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
-from sip.store.importing import apply, read_sheet
+from sip.store.importing import apply, read_csv
 from sip.store.users import Users
 
 MAIN = "example.com"
@@ -254,12 +254,12 @@ def test_an_import_is_found_by_search_whether_large_or_small(directory, users, p
     whole = integrity(path)
     head = b"username,ha1,display_name\n"
     users.add("before", "secret", display_name="Name before")
-    apply(users, read_sheet(io.BytesIO(head + rows_of(number)), MAIN))
+    apply(users, read_csv(io.BytesIO(head + rows_of(number)), MAIN))
     assert integrity(path) == whole
     assert names_of(directory, "user498") == ["user498"]
     assert names_of(directory, "before") == ["before"]
     changed = rows_of(number).replace(b"Name", b"Title")
-    apply(users, read_sheet(io.BytesIO(head + changed), MAIN, update=True))
+    apply(users, read_csv(io.BytesIO(head + changed), MAIN, update=True))
     assert integrity(path) == whole
     assert names_of(directory, "title 498") == ["user498"]
     assert names_of(directory, "name") == ["before"]

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from sip.store.database import DatabaseError, write_many
-from sip.store.group_commit import Journal, NotSaved
+from sip.store.group_commit import GroupCommit, NotSaved
 
 
 class Batches:
@@ -29,7 +29,7 @@ def batches():
 
 @pytest.fixture
 def journal(database, batches):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     yield journal
     journal.close()
 
@@ -74,7 +74,7 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
                 pass
 
     entered = []
-    journal = Journal(database, slowly, window=0.0)
+    journal = GroupCommit(database, slowly, window=0.0)
     first = gevent.spawn(journal.commit, "a", never)
     while not entered:
         gevent.sleep(0.001)
@@ -98,7 +98,7 @@ def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(
                 pass
             raise DatabaseError("the disk is full")
 
-    journal = Journal(database, fails_once)
+    journal = GroupCommit(database, fails_once)
     batch = [gevent.spawn(outcome, journal, key, undone) for key in "ab"]
     while not entered:
         gevent.sleep(0.001)
@@ -166,7 +166,7 @@ def test_a_greenlet_that_is_switched_to_too_early_goes_on_waiting(journal, path)
 
 
 def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, path):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     waiting = gevent.spawn(journal.commit, "a", never)
     gevent.sleep(0)
     journal.post("b")
@@ -182,7 +182,7 @@ def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, p
 
 
 def test_a_closed_database_fails_the_waiters(database, batches, caplog):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     database.close()
     undone = []
     with pytest.raises(NotSaved, match="closed"):
@@ -194,7 +194,7 @@ def test_a_closed_database_fails_the_waiters(database, batches, caplog):
 def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch):
     """A disk that is stuck must not keep every handler of the server waiting."""
     monkeypatch.setattr("sip.store.group_commit.MAX_QUEUED", 2)
-    journal = Journal(database, lambda tables, batch: None, window=10.0)
+    journal = GroupCommit(database, lambda tables, batch: None, window=10.0)
     waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
     gevent.sleep(0)
     undone = []
@@ -218,7 +218,7 @@ def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
         if failing:
             raise DatabaseError("the disk is full")
 
-    journal = Journal(database, write, window=0.0)
+    journal = GroupCommit(database, write, window=0.0)
     for passing in (0.0, 0.1, 0.1, 0.9):
         now[0] += passing
         with pytest.raises(NotSaved):

@@ -334,7 +334,7 @@ def test_a_take_over_killed_at_any_statement_is_done_by_the_next_start(path, tmp
             pass
         assert kept(file) == rows, f"killed at statement {n} of {number}"
         assert any(is_copy(f"{file}.backup-{m}", rows) for m in (1, 2)), f"statement {n}"
-    assert half_done > len(schema.TAKE_OLD_USERS_OVER)
+    assert half_done > len(schema.COPY_OLD_USERS)
 
 
 # Killed when all is written and the journal, which would undo it, is still there: the file then

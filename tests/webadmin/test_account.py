@@ -132,7 +132,7 @@ def test_the_browser_that_changes_the_password_gets_another_token(browser, site)
 
 def test_a_password_set_by_the_command_ends_the_sessions_of_a_running_server(browser, site):
     """`admin password` is another process, which writes the same file."""
-    site.admin.keep_password_hash(hash_password(NEW))
+    site.admin.set_password_hash(hash_password(NEW))
     assert browser.get("/users").status == 303
 
 

@@ -101,7 +101,7 @@ class Location:
             else:
                 self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
         if ended:
-            self.store.drop(ended)
+            self.store.remove(ended)
         return loaded
 
     def follow_unix_clock(self) -> None:
@@ -200,7 +200,7 @@ class Location:
                 gone.append(binding.key)
                 self._remember_cut_off(aor, binding)
         if gone:
-            self.store.drop(gone)
+            self.store.remove(gone)
 
     def _remember_cut_off(self, aor: str, binding: Binding) -> None:
         key = network_of(binding.flow.remote[0]), aor
@@ -224,7 +224,7 @@ class Location:
         current = self._bindings.get(aor, ())
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
-            self.store.drop([binding.key])
+            self.store.remove([binding.key])
 
     def drop_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
         """Let go of all that these accounts have registered; doesn't wait.
@@ -240,7 +240,7 @@ class Location:
                 gone += [b.key for b in before if b.user_id == account.id]
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
         if gone:
-            self.store.drop(gone)
+            self.store.remove(gone)
 
     def _change(
         self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool = True
@@ -309,4 +309,4 @@ class Location:
                 expired += [b.key for b in before if b.expires_at <= now]
                 self._put(aor, live(before, now))
         if expired:
-            self.store.forget(expired, self.unix_clock())
+            self.store.remove_expired(expired, self.unix_clock())
