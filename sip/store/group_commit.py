@@ -82,17 +82,17 @@ class GroupCommit(Generic[Entry]):
         if len(self._queue) >= MAX_QUEUED:
             undo()
             raise NotSaved(f"{MAX_QUEUED} changes are waiting for the disk")
-        queued_entry = _QueuedEntry(entry, undo, getcurrent())
-        self._append(queued_entry)
+        item = _QueuedEntry(entry, undo, getcurrent())
+        self._append(item)
         hub = gevent.get_hub()
         try:
             # An Event or AsyncResult would cost three times as much, with thousands waiting.
-            while not queued_entry.done:
+            while not item.done:
                 hub.switch()
         finally:
-            queued_entry.waiting = None
-        if queued_entry.failure:
-            raise NotSaved(queued_entry.failure)
+            item.waiting = None
+        if item.failure:
+            raise NotSaved(item.failure)
 
     def post(self, entry: Entry) -> None:
         """Queue `entry` for the next batch without waiting.  A failure is only logged."""
@@ -105,15 +105,15 @@ class GroupCommit(Generic[Entry]):
         self._filled.set()
         self._writer.join()
 
-    def _append(self, queued_entry: _QueuedEntry[Entry]) -> None:
+    def _append(self, item: _QueuedEntry[Entry]) -> None:
         if self._closing:
-            if queued_entry.undo is not None:
-                queued_entry.undo()
+            if item.undo is not None:
+                item.undo()
             raise NotSaved("the server is stopping")
         if not self._queue:
             self._first_at = monotonic()
             self._filled.set()
-        self._queue.append(queued_entry)
+        self._queue.append(item)
 
     def _work(self) -> None:
         while True:
@@ -130,7 +130,7 @@ class GroupCommit(Generic[Entry]):
                 self._filled.set()
 
     def _commit(self, batch: list[_QueuedEntry[Entry]]) -> None:
-        entries = [queued_entry.entry for queued_entry in batch]
+        entries = [item.entry for item in batch]
         try:
             self._database.run(lambda tables: self._write(tables, entries))
         except Exception as error:  # noqa: BLE001 -- logged by _log_failure
@@ -147,28 +147,28 @@ class GroupCommit(Generic[Entry]):
     def _log_failure(self, count: int, error: Exception) -> None:
         self._unsaved += count
         if not isinstance(error, DatabaseError):
-            log.error("database write failed: %d changes lost", self._unsaved, exc_info=error)
+            log.error("database write failed, %d changes not saved", self._unsaved, exc_info=error)
         elif not self._is_failing or monotonic() >= self._next_log_at:
-            log.error("database write failed: %d changes lost: %s", self._unsaved, error)
+            log.error("database write failed, %d changes not saved: %s", self._unsaved, error)
         else:
             return
         self._is_failing = True
         self._unsaved = 0
         self._next_log_at = monotonic() + LOG_INTERVAL
 
-    def _finish(self, queued: list[_QueuedEntry[Entry]], failure: str) -> None:
+    def _finish(self, items: list[_QueuedEntry[Entry]], failure: str) -> None:
         """Undo failed entries and wake the waiting greenlets, without a switch in between."""
         if failure:
-            for queued_entry in reversed(queued):
-                if queued_entry.undo is not None:
+            for item in reversed(items):
+                if item.undo is not None:
                     try:
-                        queued_entry.undo()
+                        item.undo()
                     except Exception:
                         log.exception("cannot undo a failed change in memory")
         loop = gevent.get_hub().loop
-        for queued_entry in queued:
-            queued_entry.failure = failure
-            queued_entry.done = True
-            if queued_entry.waiting is not None:
+        for item in items:
+            item.failure = failure
+            item.done = True
+            if item.waiting is not None:
                 # One callback each, so that the event loop polls the sockets in between.
-                loop.run_callback(queued_entry.wake)
+                loop.run_callback(item.wake)

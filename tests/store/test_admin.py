@@ -223,7 +223,7 @@ def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
     token = signs_in(admin)
     opened = admin.session(token, 1000)
     assert (opened.seen_at, opened.seen_from) == (1000, "192.0.2.1")
-    admin.saw(opened.id, "198.51.100.9", 1070.5)
+    admin.touch_session(opened.id, "198.51.100.9", 1070.5)
     seen = admin.session(token, 1071)
     assert (seen.seen_at, seen.seen_from) == (1070, "198.51.100.9")
     assert (seen.created_at, seen.address) == (1000, "192.0.2.1"), "where it began stays known"
@@ -232,9 +232,9 @@ def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
 def test_of_the_uses_of_a_session_only_some_are_news(admin):
     """Each page would else cost a commit, which REGISTERs wait for."""
     session = admin.session(signs_in(admin), 1000)
-    assert not session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL - 1)
-    assert session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL)
-    assert session.is_news("192.0.2.2", 1000)
+    assert not session.needs_touch("192.0.2.1", 1000 + SEEN_INTERVAL - 1)
+    assert session.needs_touch("192.0.2.1", 1000 + SEEN_INTERVAL)
+    assert session.needs_touch("192.0.2.2", 1000)
 
 
 def test_a_password_replaced_while_it_was_checked_opens_nothing(admin):

@@ -67,7 +67,7 @@ def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
     bans.keep(ban())
     bans.remove("192.0.2.7")
     assert bans.heard == [([], [])]
-    with pytest.raises(NoSuchBan, match="is not banned; `bans` shows who is"):
+    with pytest.raises(NoSuchBan, match="is not banned; `bans list` shows all bans"):
         bans.remove("192.0.2.7")
     with pytest.raises(ValueError, match="is not an address or network"):
         bans.remove("nobody")
@@ -121,7 +121,7 @@ def test_a_ban_that_cannot_be_written_holds_all_the_same(bans: Bans, caplog):
 
     database, bans.database = bans.database, Full()
     bans.keep(ban())
-    assert "would not outlive a restart: the disk is full" in caplog.text
+    assert "a restart lifts it: the disk is full" in caplog.text
     bans.database = database
     bans.reload()
     assert list(bans.heard[-1][0]) == [ban()]

@@ -119,7 +119,7 @@ def test_it_writes_so_that_a_power_cut_loses_nothing(database):
 def test_a_lock_held_elsewhere_is_a_sentence(database, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseError, match="another program keeps it locked"):
+        with pytest.raises(DatabaseError, match="another program has locked it"):
             database.run(put("a"))
         other.execute("ROLLBACK")
     database.run(put("a"))
@@ -329,7 +329,7 @@ def damaged(path):
         (foreign, "database of another program"),
         (foreign_with_an_id, "database of another program"),
         (newer, "written by a newer sipserver"),
-        (text_file, "no SQLite database"),
+        (text_file, "not an SQLite database"),
         (damaged, "damaged"),
     ],
 )

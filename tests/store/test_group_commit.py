@@ -126,7 +126,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, 
         other.execute("ROLLBACK")
     assert undone == ["a"]
     assert isinstance(second.exception, NotSaved)
-    assert "could not be undone" in caplog.text
+    assert "cannot undo" in caplog.text
 
 
 def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
@@ -198,7 +198,7 @@ def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch)
     waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
     gevent.sleep(0)
     undone = []
-    with pytest.raises(NotSaved, match="2 changes wait for the disk"):
+    with pytest.raises(NotSaved, match="2 changes are waiting for the disk"):
         journal.commit("c", lambda: undone.append("c"))
     assert undone == ["c"]
     journal.close()
@@ -228,7 +228,7 @@ def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
         journal.commit("a", never)
     journal.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "1 changes are not saved: the disk is full",
-        "3 changes are not saved: the disk is full",
-        "changes are saved again",
+        "database write failed, 1 changes not saved: the disk is full",
+        "database write failed, 3 changes not saved: the disk is full",
+        "database writes work again",
     ]
