@@ -208,7 +208,7 @@ class Layer:
         get no provisional one but 100 (RFC 4320 §4.1), and one final one.
         """
         if 100 < response.status < 300 and response.cseq[1] == "INVITE":
-            response.drop_top_via()
+            response.remove_top_via()
             self.respond(transaction, response)
 
     def _acknowledge(self, transaction: InviteClientTransaction, response: Response) -> None:

@@ -63,7 +63,7 @@ def message(octets: bytes) -> None:
         read = parse(octets)
     except BadMessage:
         return
-    assert read.names == named(read.lines)[0] == [field_name(line) for line in read.lines]
+    assert read.names == name_fields(read.lines)[0] == [field_name(line) for line in read.lines]
     assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
     # What came in a datagram may be sent on along a connection, and is the same message there.
     sent = with_length(read.encode())

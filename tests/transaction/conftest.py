@@ -26,7 +26,7 @@ def proxy(hop: Hop) -> Hop:
             elif arrival.response is None:
                 return upstream.answer(arrival.status)
             else:
-                arrival.response.drop_top_via()
+                arrival.response.remove_top_via()
                 return upstream.respond(arrival.response)
 
     hop.handler = handler

@@ -22,7 +22,7 @@ def proxy(hop: Hop) -> Hop:
         if arrival.response is None:
             upstream.answer(arrival.status)
         else:
-            arrival.response.drop_top_via()
+            arrival.response.remove_top_via()
             upstream.respond(arrival.response)
 
     hop.handler = handler

@@ -169,7 +169,7 @@ def test_two_phones_that_answer_in_one_turn_of_the_hub_are_both_heard(hop: Hop):
         for _ in range(2):
             upstream.layer.send_request(request.copy(), TO_BOB, upstream)
         arrival = upstream.arrivals.get()
-        arrival.response.drop_top_via()
+        arrival.response.remove_top_via()
         upstream.respond(arrival.response)
 
     hop.handler = handler

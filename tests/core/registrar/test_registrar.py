@@ -164,7 +164,7 @@ def test_phones_that_say_the_same_share_its_text(world: World):
         ("<sip:bob@h:x>", "Contact: "),
         ("<sip:bob@h>;q=2", "Contact: '2' is not a q value"),
         ("<sip:bob@h>;q=x", "Contact: 'x' is not a q value"),
-        ("<sip:bob@h>;audio;Audio", "Contact: the parameter 'audio' stands there twice"),
+        ("<sip:bob@h>;audio;Audio", "Contact: the parameter 'audio' occurs twice"),
         ("<sip:bob@h>;audio;", "Contact: cannot read the parameters"),
         ('<sip:bob@h>;x="y', "Contact: cannot read the parameters"),
         ('"<sip:a@h>', "Contact: a quote"),
