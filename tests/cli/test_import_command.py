@@ -32,7 +32,7 @@ def stored() -> list[str]:
         return [account.username for account in Users(database).list()]
 
 
-def test_each_thing_that_is_refused_names_the_flag_that_allows_it(imports):
+def test_each_refusal_names_the_flag_that_accepts_it(imports):
     rows = "extension,Room,display_name\nann,7,Müller\n"
     code, out, err = imports(rows.encode("windows-1252"))
     assert code == 1

@@ -213,7 +213,7 @@ def test_import_and_export(sipserver):
     assert sipserver("users", "export")[1].splitlines()[0] == "username,realm,display_name,enabled"
 
 
-def test_another_realm_than_the_one_the_passwords_were_set_for_warns(sipserver):
+def test_a_realm_without_matching_passwords_warns(sipserver):
     sipserver("users", "add", "alice", "--password", "secret", "-sip.realm", "example.com")
     code, _, err = sipserver("users", "list")
     assert code == 0
@@ -269,7 +269,7 @@ def test_an_export_takes_no_database_for_its_file(sipserver):
     assert sipserver("users", "list", "-db.path", "x.db")[1].startswith("alice")
 
 
-def test_accounts_are_made_for_the_realm_that_the_files_server_uses(sipserver):
+def test_commands_use_the_realm_stored_in_the_database(sipserver):
     """Else their phones could not register, and nobody would know why."""
     with Database("x.db") as database:
         database.remember("realm", "example.com")
@@ -315,7 +315,7 @@ def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
     assert "secret" not in repr(entries)
 
 
-def test_an_audit_that_cannot_be_written_keeps_nobody_from_an_export(sipserver, monkeypatch):
+def test_an_export_works_if_the_audit_cannot_be_written(sipserver, monkeypatch):
     def fails(*_, **__):
         raise DatabaseError("the disk is full")
 

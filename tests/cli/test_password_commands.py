@@ -52,12 +52,12 @@ def test_a_password_may_begin_with_a_dash(sipserver, flag):
     assert account.ha1_md5 == md5(f"alice:go-sip-server:{password}".encode())
 
 
-def test_a_password_that_is_no_flag_is_not_repeated_in_the_refusal(sipserver):
+def test_a_password_with_a_dash_is_not_repeated_in_the_error(sipserver):
     """What stands on the screen, others read, and so does the log of a build."""
     assert "secret" not in sipserver("users", "add", "alice", "--password", "-secret")[2]
 
 
-def test_the_administrators_password_is_set_and_ends_the_sessions(sipserver):
+def test_a_new_admin_password_ends_the_sessions(sipserver):
     assert sipserver("admin", "password", "--password", "first one") == (0, "", "")
     with Database("sip_users.db") as database:
         Admin(database).open_session("192.0.2.1", "", 1.0)

@@ -27,7 +27,7 @@ from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params
 from sip.message.headers import parse_credentials, parse_name_addr, way_back
 from sip.message.message import Request, bad_request, parse
-from sip.message.names import field_name, named
+from sip.message.names import field_name, name_fields
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.csv_file import BadFile, read_csv

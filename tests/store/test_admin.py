@@ -148,7 +148,7 @@ def test_the_environment_sets_the_password(admin):
 
 
 @pytest.mark.parametrize("password", ["caf\udce9", "x" * (MAX_PASSWORD + 1)])
-def test_what_cannot_be_a_password_is_refused_from_the_environment_too(admin, password):
+def test_an_invalid_password_in_the_environment_is_refused(admin, password):
     for _ in range(2):  # without a password, and with one
         with pytest.raises(ValueError, match="the password is"):
             admin.first_password(password)
@@ -219,7 +219,7 @@ def test_signing_out_ends_one_session_or_all_others(admin):
     assert admin.session(third, 1010) is None
 
 
-def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
+def test_a_session_has_time_and_address_of_its_last_use(admin):
     token = signs_in(admin)
     opened = admin.session(token, 1000)
     assert (opened.seen_at, opened.seen_from) == (1000, "192.0.2.1")

@@ -35,7 +35,7 @@ def test_it_is_there_after_a_restart(path):
         assert [entry.act for entry in Audit(database).entries()] == [Act.SIGNED_OUT]
 
 
-def test_a_page_begins_with_the_latest_and_goes_on_below_the_last(audit):
+def test_audit_pages_are_sorted_latest_first(audit):
     for number in range(PAGE_SIZE + 10):
         audit.note(Act.USER_ADDED, "admin", about=f"user{number}", now=1000)
     first = audit.entries()

@@ -94,7 +94,7 @@ def test_trust_lifts_the_bans_in_a_network(bans: Bans):
         bans.distrust("192.0.2.0/24")
 
 
-def test_a_ban_that_is_being_written_is_not_lifted_by_what_another_process_changed(bans: Bans):
+def test_a_reload_keeps_a_ban_that_is_being_written(bans: Bans):
     """What was read before it was there must not undo it."""
     seen = []
 

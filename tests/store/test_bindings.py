@@ -178,7 +178,7 @@ def test_who_goes_was_seen_to_the_second(bindings, database, users, path, way):
     assert states(database)["alice"] == [0, 1031 if way == "unregistered" else 1030]
 
 
-def test_a_binding_that_no_phone_asked_for_says_nothing_about_when(bindings, database):
+def test_only_a_register_sets_last_seen(bindings, database):
     bindings.save([DESK], [], never, seen_at=1000)
     bindings.save([], [KEY], never)
     bindings.save([DESK], [], never)
@@ -226,9 +226,7 @@ def test_dropping_waits_for_nobody_and_keeps_its_turn(bindings, database):
     assert states(database)["alice"] == [0, 1000]
 
 
-def test_loading_drops_what_belongs_to_nobody_and_sets_every_state_right(
-    bindings, database, users, path
-):
+def test_loading_removes_orphans_and_corrects_online(bindings, database, users, path):
     users.add("carl", "secret")
     rows = [DESK, DESK._replace(user_id=BOB), DESK._replace(user_id=3), DESK._replace(user_id=99)]
     bindings.save(rows, [], never, seen_at=1000)
@@ -242,7 +240,7 @@ def test_loading_drops_what_belongs_to_nobody_and_sets_every_state_right(
         assert other.execute("SELECT user_id FROM bindings").fetchall() == [(ALICE,)]
 
 
-def test_an_account_that_is_gone_or_disabled_spoils_nobodys_batch(bindings, database, users):
+def test_a_removed_account_does_not_fail_the_batch(bindings, database, users):
     users.disable("bob")
     users.remove("alice")
     bindings.save([DESK, DESK._replace(user_id=BOB)], [], never, seen_at=1000)

@@ -362,7 +362,7 @@ def test_a_file_that_may_not_be_written_is_refused(path, monkeypatch):
         Database(path)
 
 
-def test_the_old_servers_file_is_taken_over_with_a_copy_beside_it(path):
+def test_an_old_file_is_upgraded_and_copied(path):
     old_server_file(path, ("alice", "0123456789ABCDEF0123456789ABCDEF"), ("0077", "f" * 32))
     with Database(path) as database:
         rows = database.read(lambda tables: list(tables["users"].find(order_by="id")))

@@ -84,9 +84,7 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
     assert seen == [["a"], ["b", "c"]]
 
 
-def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(
-    database, batches, path, caplog
-):
+def test_a_failed_batch_is_undone_newest_first(database, batches, path, caplog):
     undone, entered = [], []
     caplog.set_level(logging.CRITICAL)
 
@@ -138,7 +136,7 @@ def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
     assert keys(path) == {"doomed", "a", "b"}
 
 
-def test_a_waiter_that_timed_out_is_not_woken_where_it_waits_next(journal):
+def test_a_greenlet_that_timed_out_is_not_woken(journal):
     woken = []
 
     def impatient():
@@ -155,7 +153,7 @@ def test_a_waiter_that_timed_out_is_not_woken_where_it_waits_next(journal):
     assert woken
 
 
-def test_a_greenlet_that_is_switched_to_too_early_goes_on_waiting(journal, path):
+def test_a_greenlet_resumed_too_early_waits_again(journal, path):
     waiting = gevent.spawn(journal.commit, "a", never)
     gevent.sleep(0)
     gevent.get_hub().loop.run_callback(waiting.switch)
@@ -205,9 +203,7 @@ def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch)
     gevent.joinall(waiting, raise_error=True)
 
 
-def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
-    database, monkeypatch, caplog
-):
+def test_failing_writes_are_logged_once_a_second(database, monkeypatch, caplog):
     """With the count of all that was not said."""
     now = [100.0]
     monkeypatch.setattr("sip.store.group_commit.monotonic", lambda: now[0])

@@ -331,7 +331,7 @@ def test_memory_is_what_a_restart_would_read(users, database, number):
     assert len(users) == number + 20
 
 
-def test_a_row_that_stands_behind_another_of_its_name_is_not_what_is_changed(path):
+def test_a_hidden_row_of_the_same_name_is_not_changed(path):
     """After the main realm was renamed: phones are answered by the one that names it."""
     with Database(path) as database:
         old = Users(database, "old.example")

@@ -145,7 +145,7 @@ def test_the_second_start_changes_nothing(path):
     assert kept(path) == rows
 
 
-def test_the_accounts_belong_to_the_main_realm_whatever_it_is_called(path):
+def test_old_accounts_belong_to_the_main_realm_of_any_name(path):
     """The old file doesn't say what its realm was; whoever starts the server does."""
     old_file(path)
     with Database(path) as database:
@@ -310,7 +310,7 @@ print(number, status)
 
 @pytest.mark.wire  # it takes many processes
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_take_over_killed_at_any_statement_is_done_by_the_next_start(path, tmp_path, moment):
+def test_an_upgrade_killed_anywhere_is_done_at_the_next_start(path, tmp_path, moment):
     """SQLite puts back what was half done, and nothing of ours may come before that."""
     rows = old_file(path, [(n, f"user{n:04}", ha1(f"user{n}")) for n in range(1, 1001)])
     target = str(tmp_path / "killed")
@@ -364,7 +364,7 @@ database.Database(path)
 """
 
 
-def test_a_take_over_killed_within_its_commit_is_done_by_the_next_start(path):
+def test_an_upgrade_killed_in_its_commit_is_done_at_next_start(path):
     """Until the journal is gone, SQLite undoes it all; so what the file says may be undone."""
     rows = old_file(path, [(n, f"user{n:04}", ha1(f"user{n}")) for n in range(1, 1001)])
     done = subprocess.run(
@@ -439,7 +439,7 @@ echo "exit $?" && cmp old.db "$0/old.db" && echo same
 """
 
 
-def test_a_disk_without_room_for_the_copy_leaves_the_file_as_it_is(tmp_path):
+def test_without_room_for_the_copy_the_old_file_is_unchanged(tmp_path):
     """No copy, no change."""
     home = tmp_path / "home"
     home.mkdir()

@@ -209,7 +209,7 @@ def test_sha_is_offered_only_where_every_enabled_user_can_answer(users, path):
     assert users.offers(MAIN, "SHA-512-256")
 
 
-def test_another_main_realm_warns_until_the_passwords_are_set_anew(path):
+def test_a_renamed_realm_warns_until_new_passwords_are_set(path):
     with Database(path) as database:
         users = Users(database, "old.example")
         users.add("alice", "secret")
@@ -225,7 +225,7 @@ def test_another_main_realm_warns_until_the_passwords_are_set_anew(path):
 
 
 @pytest.mark.parametrize("realms", [(None, MAIN), (MAIN, None)])
-def test_a_row_that_names_the_main_realm_stands_before_one_that_does_not(path, realms):
+def test_a_row_with_the_realms_name_wins_over_one_without(path, realms):
     with Database(path) as database:
         users = Users(database, "old.example")
         for realm in realms:
@@ -240,7 +240,7 @@ def test_a_row_that_names_the_main_realm_stands_before_one_that_does_not(path, r
         assert not users.find("alice", MAIN).enabled
 
 
-def test_a_row_hidden_behind_another_comes_forward_when_that_one_goes(path):
+def test_a_hidden_row_is_found_after_the_other_is_removed(path):
     with Database(path) as database:
         users = Users(database, "old.example")
         users.add("alice", "old")
@@ -445,7 +445,7 @@ def test_credentials_changed_elsewhere_are_told_after_reload(users, let_in, path
     assert len(let_in) == 3
 
 
-def test_who_was_removed_disabled_or_replaced_elsewhere_is_told_after_reload(users, gone, path):
+def test_a_reload_reports_removed_and_disabled_accounts(users, gone, path):
     for name in ("alice", "bob", "carl", "dora", "emil"):
         users.add(name, "secret")
     users.disable("emil")
