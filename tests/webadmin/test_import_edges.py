@@ -279,7 +279,7 @@ def test_a_form_in_pieces_that_fit_nowhere_is_refused_in_words(browser, body):
         (b"\xef\xbb\xbfusername;password\r\nalice;secret-1\r\n", "1 new"),
         (b"username,password\n\n\nalice,secret-1\n\n", "1 new"),
         (b'username,password\n"al""ice",x\n', "1 refused"),
-        (b"username,password\nalice\n", "2 alice would be new, but has neither"),
+        (b"username,password\nalice\n", "2 alice is a new user without"),
         (b"username,password\n" + b"x," * 5000 + b"\n", "2 5001 fields, but the header has 2"),
         (b'username,password\nalice,"' + b"x" * 200_000 + b'"\n', "Nothing was imported:"),
         (b'username,password\nalice,"x\n', "Nothing was imported:"),
