@@ -248,7 +248,7 @@ class Service:
                 has_changed, last_error = False, ""
                 if time.monotonic() >= purge_at:
                     purge_at = time.monotonic() + PURGE_SECONDS
-                    self._site.users.forget_removed()
+                    self._site.users.purge_removed()
             except DatabaseError as error:
                 if str(error) != last_error:  # it is tried again each time, and logged once
                     last_error = str(error)

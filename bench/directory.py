@@ -25,7 +25,7 @@ import gevent
 from sip.store.bindings import BindingRow, BindingStore, _Change, _write
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
-from sip.store.importing import apply, check, exported, read_sheet
+from sip.store.importing import apply, check, exported, read_csv
 from sip.store.users import Users
 
 REALM = "example.com"
@@ -155,17 +155,15 @@ def run(database: Measured, number: int, rounds: int) -> None:
     print(f"{'milliseconds':44} {'median':>9} {'worst':>9} {'hub gap':>9}")
     text = accounts(number).encode()
     pool = gevent.get_hub().threadpool
-    sheets = []
-    timed(
-        "read a sheet", lambda: sheets.append(pool.spawn(read_sheet, io.BytesIO(text), REALM).get())
-    )
-    timed("check it", lambda: check(users, sheets[0]))
-    timed("apply it", lambda: apply(users, sheets[0]))
+    files = []
+    timed("read a file", lambda: files.append(pool.spawn(read_csv, io.BytesIO(text), REALM).get()))
+    timed("check it", lambda: check(users, files[0]))
+    timed("apply it", lambda: apply(users, files[0]))
     print(f"{'  of that under the write lock':44} {database.held:9.2f}")
-    timed("apply it again", lambda: apply(users, sheets[0]))
+    timed("apply it again", lambda: apply(users, files[0]))
     changed = text.replace(b" Meyer", b" Maier")
-    sheets[0] = pool.spawn(read_sheet, io.BytesIO(changed), REALM, update=True).get()
-    timed("change 9 % of the display names", lambda: apply(users, sheets[0]))
+    files[0] = pool.spawn(read_csv, io.BytesIO(changed), REALM, update=True).get()
+    timed("change 9 % of the display names", lambda: apply(users, files[0]))
     print(f"{'  of that under the write lock':44} {database.held:9.2f}")
     timed("reload", users.reload, 3)
     timed("export", lambda: sum(map(len, exported(users))))

@@ -1,10 +1,10 @@
-"""The settings: what can be set, by which names, and what each value means.
+"""The settings table: names, defaults, parsers and meanings.
 
-The fields of `Config` are the table.  Flags, environment names, file entries and the text of
-`-help` are all made from it, so a new setting is one new field here and nothing elsewhere.
+Each field of `Config` is one setting.  Flags, environment variables, file entries and the text of
+`-help` are generated from the fields, so a new setting is one new field here.
 """
 
-# ruff: noqa: RUF009 -- `setting` makes a dataclass field, it is no default value
+# ruff: noqa: RUF009 -- `setting` makes a dataclass field, not a default value
 
 import ipaddress
 import re
@@ -19,7 +19,7 @@ from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
 
-# Names that belong to us without being settings: no flag may carry a password past `ps`.
+# Variables of ours that have no flag: a password in a flag would be visible in `ps`.
 OTHER_VARIABLES = frozenset({"SIPSERVER_ADMIN_PASSWORD"})
 
 DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
@@ -29,7 +29,7 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTA
 
 
 class CommandError(Exception):
-    """What could not be done.  Its text is a sentence for the operator, `status` the exit code."""
+    """A command failed.  The text is a sentence for the operator, `status` the exit code."""
 
     def __init__(self, sentence: str, status: int = 1) -> None:
         super().__init__(sentence)
@@ -37,7 +37,7 @@ class CommandError(Exception):
 
 
 class ConfigError(CommandError):
-    """A setting that cannot be used."""
+    """The value of a setting is not valid."""
 
     def __init__(self, sentence: str, status: int = 2) -> None:
         super().__init__(sentence, status)
@@ -45,7 +45,7 @@ class ConfigError(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; a host of None means every IPv4 and every IPv6 address of the machine."""
+    """A listening address; host None means all IPv4 and IPv6 addresses of the machine."""
 
     host: str | None
     port: int
@@ -55,13 +55,13 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether nobody gets there from another machine."""
+        """Return True if the address cannot be reached from another machine."""
         return self.host is not None and ipaddress.ip_address(self.host).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
-    """What we call ourselves in Via and Record-Route; without a port, the one we listen on."""
+    """The host[:port] advertised in Via and Record-Route; port None means the listening port."""
 
     host: str
     port: int | None
@@ -77,7 +77,7 @@ def host_port(host: str, port: int | None) -> str:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Part `host:port` at the colon that no IPv6 address owns; either side may be empty."""
+    """Split `host:port`, or `[IPv6]:port`; either part may be empty.  Raises ValueError."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or ":" not in host or (rest and not rest.startswith(":")):
@@ -94,7 +94,10 @@ def _port(text: str) -> int:
 
 
 def parse_address(text: str) -> Address:
-    """Read `:5060`, `127.0.0.1:5060` or `[::1]:5060`; port 0 lets the system choose one."""
+    """Parse `:5060`, `127.0.0.1:5060` or `[::1]:5060`; with port 0 the system chooses the port.
+
+    Raises ValueError.
+    """
     try:
         host, port = _split(text)
         if host == "localhost":
@@ -105,12 +108,15 @@ def parse_address(text: str) -> Address:
         return Address(listening, _port(port))
     except ValueError:
         raise ValueError(
-            f"{text!r} is no address; write it like :5060, 127.0.0.1:5060 or [::1]:5060"
+            f"{text!r} is not an address; write it like :5060, 127.0.0.1:5060 or [::1]:5060"
         ) from None
 
 
 def parse_advertised(text: str) -> Advertised | None:
-    """Read `host` or `host:port`, where nothing at all means: the address that was asked."""
+    """Parse `host` or `host:port`; an empty text is None: advertise the local address.
+
+    Raises ValueError.
+    """
     if not text:
         return None
     try:
@@ -122,27 +128,27 @@ def parse_advertised(text: str) -> Advertised | None:
         return Advertised(host, _port(port) if port or text.endswith(":") else None)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no host with an optional port; write it like sip.example.com:5060"
+            f"{text!r} is not a host with an optional port; write it like sip.example.com:5060"
         ) from None
 
 
 def parse_path(text: str) -> str:
-    """Read a file name, or the `sqlite:///` URL of one.
+    """Parse a file name, or the `sqlite:///` URL of a file.
 
-    Another scheme is refused with exit code 1, and by its name alone: the rest of a URL may
-    hold a password.
+    Raises ValueError, or ConfigError with exit code 1 for another scheme.  The error names the
+    scheme only: the rest of a URL may contain a password.
     """
     url = _URL.fullmatch(text)
     if url is None:
         if not text or text == ":memory:":
-            raise ValueError("accounts must outlive the process; name a file")
+            raise ValueError("the database must be a file, so that accounts survive a restart")
         if text.startswith("file:"):
-            raise ValueError("name the file alone, without file: before it")
+            raise ValueError("write the path of the file only, without file: before it")
         return text
     scheme, rest = url["scheme"].lower(), url["rest"]
     if scheme.partition("+")[0] != "sqlite":
         raise ConfigError(
-            f"a {scheme} database cannot be used yet; choose a file with -db.path sip_users.db", 1
+            f"{scheme} databases are not supported yet; choose a file: -db.path sip_users.db", 1
         )
     if not rest.startswith("/") or rest in ("/", "/:memory:") or "?" in rest:
         raise ValueError("write the URL like sqlite:///sip_users.db or sqlite:////var/lib/sip.db")
@@ -150,7 +156,7 @@ def parse_path(text: str) -> str:
 
 
 def parse_realm(text: str) -> str:
-    """Read a realm, which must fit between quotation marks without escapes."""
+    """Check a realm: it must not need escapes in a quoted string.  Raises ValueError."""
     if not text or not text.isprintable() or '"' in text or "\\" in text:
         raise ValueError("a realm is a word or a host name, without quotation marks or backslashes")
     return text
@@ -160,12 +166,12 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
     for name in names:
         if not _HOST_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no host name; write them like example.com,example.net")
+            raise ValueError(f"{name!r} is not a host name; write e.g. example.com,example.net")
     return names
 
 
 def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
-    """Read addresses of name servers; one without a port is asked on port 53."""
+    """Parse addresses of DNS servers; the default port is 53.  Raises ValueError."""
     servers: list[tuple[str, int]] = []
     for part in filter(None, map(str.strip, text.split(","))):
         try:
@@ -177,7 +183,8 @@ def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
             servers.append(server)
         except ValueError:
             raise ValueError(
-                f"{part!r} is no address of a name server; write it like 192.0.2.53 or [::1]:5353"
+                f"{part!r} is not the address of a DNS server;"
+                " write it like 192.0.2.53 or [::1]:5353"
             ) from None
     return tuple(servers)
 
@@ -190,16 +197,16 @@ def _digests(text: str) -> tuple[str, ...]:
 
 
 def _seconds(text: str) -> int:
-    # 2**32 - 1 is the largest Expires that RFC 3261 §20.19 can say.
+    # 2**32 - 1 is the largest Expires (RFC 3261 §20.19).
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**32):
-        raise ValueError(f"{text!r} is no number of seconds above 0")
+        raise ValueError(f"{text!r} is not a whole number of seconds above 0")
     return int(text)
 
 
 def _seconds_or_never(text: str) -> int:
     seconds = 0 if text == "0" else _seconds(text)
     if seconds > 3600:
-        raise ValueError(f"{text} seconds are more than an hour, when every NAT has forgotten")
+        raise ValueError(f"{text} is more than 3600 seconds, too long for any NAT")
     return seconds
 
 
@@ -221,12 +228,12 @@ def setting(
     also: Mapping[str, str] | None = None,
     holds_password: Callable[[Any], bool] = lambda value: False,
 ) -> Any:
-    """Describe one setting.
+    """Describe one setting as a dataclass field.
 
-    `default` is text, read by the same `parse` as what an operator writes; `value` stands for
-    the value in `-help` and carries its unit.  `also` names environment variables looked at
-    after our own, each with the pattern that turns it into a value.  What `holds_password` is
-    taken from a file or the environment alone: every user of the machine can read a flag.
+    `default` is text and goes through `parse` like a value from the operator.  `value` is the
+    placeholder in `-help` and names the unit.  `also` maps more environment variables, read after
+    ours, to the pattern that makes a value of their text.  A value for which `holds_password`
+    returns True is refused in a flag: every user of the machine can read flags.
     """
     return field(
         default=parse(default),
@@ -248,107 +255,104 @@ class Config:
     web_addr: Address = setting(
         ":8080",
         parse_address,
-        "where the web admin listens",
+        "address of the web admin",
         value="ADDRESS",
         also={"PORT": ":{}"},
     )
     web_cert: str = setting(
-        "", str, "certificate of the web admin, and those above it, as PEM", value="FILE"
+        "", str, "PEM file with the certificate chain of the web admin (HTTPS)", value="FILE"
     )
-    web_key: str = setting("", str, "key of that certificate, as PEM", value="FILE")
+    web_key: str = setting("", str, "PEM file with the private key of -web.cert", value="FILE")
     sip_addr: Address = setting(
-        ":5060", parse_address, "where SIP listens, on UDP and TCP", value="ADDRESS"
+        ":5060", parse_address, "address for SIP over UDP and TCP", value="ADDRESS"
     )
     db_path: str = setting(
         "sip_users.db",
         parse_path,
-        "SQLite file of accounts and registrations, or its sqlite:/// URL",
+        "SQLite database of accounts and registrations: a file, or a sqlite:/// URL",
         value="FILE",
         also={"DATABASE_URL": "{}"},
     )
     sip_realm: str = setting(
         "go-sip-server",
         parse_realm,
-        "digest realm, and main domain where it can be a host name",
+        "digest realm; also the main SIP domain if it is a valid host name",
         value="REALM",
     )
     sip_domains: tuple[str, ...] = setting(
-        "", _names, "further names of the main domain, with commas between", value="NAMES"
+        "", _names, "more names of the main SIP domain, separated by commas", value="NAMES"
     )
     sip_advertise: Advertised | None = setting(
         "",
         parse_advertised,
-        "what this server calls itself in Via and Record-Route",
+        "host[:port] advertised in Via and Record-Route",
         value="HOST[:PORT]",
     )
     sip_calls_from_outside: bool = setting(
-        "on", parse_switch, "let callers of other domains reach our users", value="on|off"
+        "on", parse_switch, "accept calls from other domains to local users", value="on|off"
     )
     sip_calls_to_outside: bool = setting(
-        "off", parse_switch, "let our users call addresses of other domains", value="on|off"
+        "off", parse_switch, "allow local users to call other domains", value="on|off"
     )
     sip_trunk: tuple[Trunk, ...] = setting(
         "",
         parse_trunks,
-        "numbers that a gateway takes, as NUMBERS=sip:[ACCOUNT:PASSWORD@]HOST, with commas between",
+        "gateways for phone numbers: NUMBERS=sip:[ACCOUNT:PASSWORD@]HOST, separated by commas",
         value="TRUNKS",
         holds_password=lambda trunks: any(trunk.password for trunk in trunks),
     )
     sip_follow_redirects: bool = setting(
         "off",
         parse_switch,
-        "ring those of our users whom a 3xx names, instead of passing it on",
+        "follow a 3xx redirection to local users, instead of sending the 3xx to the caller",
         value="on|off",
     )
     sip_dns: tuple[tuple[str, int], ...] = setting(
         "",
         _name_servers,
-        "name servers for next hops, with commas between, instead of those of the system",
+        "DNS servers for SIP, separated by commas, instead of those of the system",
         value="ADDRESSES",
     )
     sip_keepalive: int = setting(
         "25",
         _seconds_or_never,
-        "how often a phone behind NAT on UDP is sent a few octets, "
-        "so that it stays in reach; 0 is never",
+        "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
     )
     sip_min_expires: int = setting(
-        "60", _seconds, "shortest registration that is accepted", value="SECONDS"
+        "60", _seconds, "minimum Expires; shorter requests are refused with 423", value="SECONDS"
     )
     sip_max_expires: int = setting(
-        "7200", _seconds, "longest registration; a longer wish is cut to it", value="SECONDS"
+        "7200", _seconds, "maximum Expires; longer requests are shortened", value="SECONDS"
     )
     sip_default_expires: int = setting(
-        "3600", _seconds, "registration of a phone that states no time", value="SECONDS"
+        "3600", _seconds, "default Expires, for phones that send none", value="SECONDS"
     )
     sip_digest: tuple[str, ...] = setting(
         "MD5,SHA-256",
         _digests,
-        "digest algorithms in the order of the challenges, of MD5, SHA-256, SHA-512-256",
+        "digest algorithms, in the order of the challenges: MD5, SHA-256 or SHA-512-256",
         value="NAMES",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",
         parse_networks,
-        "networks that are never limited or banned, with commas between",
+        "trusted networks, never limited or banned, separated by commas",
         value="NETWORKS",
     )
     log_level: str = setting(
         "info",
         _one_of("debug", "info", "warning", "error"),
-        "least weight of a line in the log: debug, info, warning or error",
+        "minimum log level: debug, info, warning or error",
         value="LEVEL",
     )
-    log_format: str = setting(
-        "text", _one_of("text", "json"), "shape of a line in the log", value="text|json"
-    )
-    config: str = setting("", str, "TOML file with settings of the same names", value="FILE")
+    log_format: str = setting("text", _one_of("text", "json"), "log format", value="text|json")
+    config: str = setting("", str, "TOML file with settings, named like the flags", value="FILE")
 
     def __post_init__(self) -> None:
         if bool(self.web_cert) != bool(self.web_key):
             given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
-            raise ConfigError(f"-web.{given} needs -web.{missing} beside it; set both or neither")
+            raise ConfigError(f"-web.{given} needs -web.{missing} too; set both or neither")
         shortest, usual, longest = (
             self.sip_min_expires,
             self.sip_default_expires,
@@ -356,14 +360,14 @@ class Config:
         )
         if not shortest <= usual <= longest:
             raise ConfigError(
-                f"-sip.default_expires {usual} must lie between -sip.min_expires {shortest}"
+                f"-sip.default_expires {usual} must be between -sip.min_expires {shortest}"
                 f" and -sip.max_expires {longest}"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of the table, under all its names."""
+    """One setting with all its names."""
 
     attribute: str
     default: str
@@ -375,18 +379,18 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """The dotted name, which is the flag without its dash and the entry of a file."""
+        """Dotted name: the flag without its dash, and the entry in a settings file."""
         return self.attribute.replace("_", ".", 1)
 
     @property
     def variable(self) -> str:
-        """Our environment variable for it."""
+        """Name of the environment variable."""
         return PREFIX + self.attribute.upper()
 
     def in_environment(self, environment: Mapping[str, str]) -> tuple[str, str] | None:
-        """Give the first variable that is set, and the value it stands for.
+        """Return the name and value of the first variable that is set, or None.
 
-        An empty variable is one that is not set: compose files write those.
+        An empty variable counts as not set, because Compose files write empty variables.
         """
         for variable, pattern in {self.variable: "{}", **self.also}.items():
             if text := environment.get(variable):
@@ -400,11 +404,11 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
-    """Make the configuration: a flag beats the environment, which beats the file.
+    """Build the configuration: flags override the environment, which overrides the file.
 
-    `flags` maps dotted names to what was written.  Raises ConfigError.
+    `flags` maps dotted names to their text.  Raises ConfigError.
     """
-    chosen: dict[str, tuple[str, str]] = {}  # dotted name: where it was set, and to what
+    chosen: dict[str, tuple[str, str]] = {}  # dotted name: (where it was set, text)
     for name, entry in SETTINGS.items():
         if name in flags:
             chosen[name] = f"-{name}", flags[name]
@@ -419,8 +423,8 @@ def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
             value = values[SETTINGS[name].attribute] = SETTINGS[name].parse(text)
             if name in flags and SETTINGS[name].holds_password(value):
                 raise ValueError(
-                    "it holds a password, and every user of this machine can read what a process is"
-                    f" started with; set it in {SETTINGS[name].variable}, or in the file of -config"
+                    "a flag with a password can be read by every user of this machine; set it in"
+                    f" the variable {SETTINGS[name].variable}, or in the file of -config"
                 )
         except ValueError as error:
             raise ConfigError(f"{origin}: {error}") from None
@@ -430,32 +434,32 @@ def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Name the variables that look like ours and mean nothing, for one warning."""
+    """Return the names of variables that begin with our prefix but are not settings."""
     known = known_variables()
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
 def known_variables() -> frozenset[str]:
-    """Return the environment variables that are ours."""
+    """Return the names of all environment variables that the server reads as its own."""
     return OTHER_VARIABLES | {entry.variable for entry in SETTINGS.values()}
 
 
 def read_file(path: str) -> dict[str, str]:
-    """Read a TOML file into dotted names and the text that a flag would have had."""
+    """Read a TOML file; return dotted names and their values as text.  Raises ConfigError."""
     try:
         with open(path, "rb") as file:
             document = tomllib.load(file)
     except OSError as error:
-        raise ConfigError(f"cannot read the settings in {path}: {error.strerror}", 1) from None
+        raise ConfigError(f"cannot read the settings file {path}: {error.strerror}", 1) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
     entries: dict[str, str] = {}
     for name, value in _flattened(document):
         if name not in SETTINGS or name == "config":
             guess = nearest(name, [known for known in SETTINGS if known != "config"])
-            raise ConfigError(f"{path} sets {name}, which is no setting{guess}")
+            raise ConfigError(f"{path} sets {name}, which is not a setting{guess}")
         if name in entries:
-            raise ConfigError(f"{path} sets {name} twice; keep one")
+            raise ConfigError(f"{path} sets {name} twice; remove one of them")
         entries[name] = _as_text(path, name, value)
     return entries
 
@@ -476,4 +480,4 @@ def _as_text(path: str, name: str, value: object) -> str:
             return str(value)
         case list() if all(isinstance(item, str) for item in value):
             return ",".join(value)
-    raise ConfigError(f"{path} sets {name} to a value of the wrong kind; write it as text")
+    raise ConfigError(f"{path} sets {name} to a value of the wrong type; write it as a string")

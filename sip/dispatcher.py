@@ -230,7 +230,7 @@ class Dispatcher:
         judged anew, so a forged request never makes this server repeat an answer to its victim.
         """
         self._layer.counts[refusals(refused.status)] += 1
-        self._request_log.refused(request, upstream.flow, refused, is_proven=upstream.is_verified)
+        self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
         if upstream.is_verified or upstream.has_sent_response:
             upstream.answer(refused.status, refused.reason, refused.extra)

@@ -1,4 +1,4 @@
-"""Values as operators write them: networks and addresses, on and off."""
+"""Values that operators write: IP networks and addresses, on and off."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
@@ -11,29 +11,29 @@ _SWITCH = _TRUTHS | _FALSEHOODS
 
 
 def parse_network(text: str) -> Network:
-    """Read an address or a network.  Raises ValueError with a sentence for what is neither."""
+    """Parse an IP address or network.  Raises ValueError with a sentence for the operator."""
     try:
         return ip_network(text.strip(), strict=False)
     except ValueError:
         raise ValueError(
-            f"{text.strip()[:60]!r} is no address or network; write it like 192.0.2.7 or"
+            f"{text.strip()[:60]!r} is not an address or network; write it like 192.0.2.7 or"
             " 192.168.0.0/16"
         ) from None
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Read networks with commas between.  Raises ValueError."""
+    """Parse networks separated by commas.  Raises ValueError."""
     return tuple(parse_network(part) for part in text.split(",") if part.strip())
 
 
 def network_text(network: Network) -> str:
-    """Write it as `parse_network` reads it, a single address without its length."""
+    """Return the text that `parse_network` reads; a single address has no prefix length."""
     return str(network.network_address if network.num_addresses == 1 else network)
 
 
 def parse_switch(text: str) -> bool:
-    """Read on or off, in the words people use for them."""
+    """Parse on or off, true or false, yes or no, 1 or 0.  Raises ValueError."""
     try:
         return _SWITCH[text.lower()]
     except KeyError:
-        raise ValueError(f"{text!r} is neither on nor off") from None
+        raise ValueError(f"{text!r} must be on or off") from None

@@ -69,11 +69,11 @@ class MemoryBindingStore:
         if self.fails:
             undo()
             raise self.fails
-        self.drop(gone)
+        self.remove(gone)
         for row in kept:
             self.rows[row.key] = row
 
-    def drop(self, gone) -> None:
+    def remove(self, gone) -> None:
         for key in gone:
             self.rows.pop(key, None)
 
@@ -82,6 +82,6 @@ class MemoryBindingStore:
             expires_at, updated_at = row.expires_at + seconds, row.updated_at + seconds
             self.rows[key] = row._replace(expires_at=expires_at, updated_at=updated_at)
 
-    def forget(self, expired, now) -> None:
+    def remove_expired(self, expired, now) -> None:
         for key in expired:
             self.rows.pop(key, None)

@@ -67,12 +67,12 @@ def test_a_file_may_nest_its_tables_or_write_dotted_names(toml):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('[sip]\nadr = ":1"', "sets sip.adr, which is no setting; did you mean sip.addr?"),
-        ('config = "x"', "sets config, which is no setting"),
+        ('[sip]\nadr = ":1"', "sets sip.adr, which is not a setting; did you mean sip.addr?"),
+        ('config = "x"', "sets config, which is not a setting"),
         ('"sip.realm" = "a"\n[sip]\nrealm = "b"', "sets sip.realm twice"),
-        ("[sip]\nmin_expires = 1.5", "wrong kind"),
-        ("[sip]\naddr = 5060", "sip.addr in .*: '5060' is no address"),
-        ("[sip", "is not TOML"),
+        ("[sip]\nmin_expires = 1.5", "wrong type"),
+        ("[sip]\naddr = 5060", "sip.addr in .*: '5060' is not an address"),
+        ("[sip", "is not a TOML file"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(toml, text, reason):
@@ -82,7 +82,7 @@ def test_a_file_that_says_something_else_is_refused(toml, text, reason):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot read the settings in .*none\.toml"):
+    with pytest.raises(ConfigError, match=r"cannot read the settings file .*none\.toml"):
         gather({"config": str(tmp_path / "none.toml")}, {})
 
 
@@ -107,7 +107,7 @@ def test_addresses(text, address):
      "300.1.1.1:5060", "[::1]x:5060"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_in_one_sentence(text):
-    with pytest.raises(ConfigError, match="is no address; write it like :5060") as refusal:
+    with pytest.raises(ConfigError, match="is not an address; write it like :5060") as refusal:
         gather({"sip.addr": text}, {})
     assert str(refusal.value).startswith("-sip.addr: ")
     assert refusal.value.status == 2
@@ -127,15 +127,15 @@ def test_what_is_advertised_may_lack_the_port_or_everything():
 
 
 @pytest.mark.parametrize("text", ["postgres://u:secret@h/d", "mysql+pymysql://u:secret@h/d"])
-def test_another_database_is_refused_without_telling_its_password(text):
-    with pytest.raises(ConfigError, match="cannot be used yet") as refusal:
+def test_an_unsupported_database_url_hides_its_password(text):
+    with pytest.raises(ConfigError, match="are not supported yet") as refusal:
         gather({}, {"DATABASE_URL": text})
     assert refusal.value.status == 1
     assert "secret" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", ["", ":memory:", "sqlite://", "sqlite:///", "sqlite:///a?b=c"])
-def test_a_database_that_would_not_outlive_the_process_is_refused(text):
+def test_an_in_memory_database_is_refused(text):
     with pytest.raises(ConfigError):
         gather({"db.path": text}, {})
 
@@ -151,7 +151,7 @@ def test_name_servers_are_addresses_with_a_port_perhaps():
     assert gather({}, {}).sip_dns == ()
 
 
-def test_a_password_is_taken_from_the_environment_or_a_file_and_from_no_flag(toml):
+def test_a_trunk_password_is_not_read_from_a_flag(toml):
     """Every user of the machine can read what a process was started with."""
     text = "0=sip:me:hush@gw.example.net,1=sip:192.0.2.9"
     with pytest.raises(ConfigError, match=r"^-sip\.trunk: .* SIPSERVER_SIP_TRUNK") as error:
@@ -167,7 +167,7 @@ def test_a_password_is_taken_from_the_environment_or_a_file_and_from_no_flag(tom
 
 
 def test_the_lengths_of_registrations_must_be_in_order():
-    with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must lie between"):
+    with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must be between"):
         gather({"sip.min_expires": "3601"}, {})
     assert gather({"sip.min_expires": "3600", "sip.max_expires": "3600"}, {})
 

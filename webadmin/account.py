@@ -43,7 +43,7 @@ def mount(app: Bottle, site: Site, tries: Tries) -> None:
             return show(current=refuse_for_now(error))
         except ValueError as error:
             return refuse(password=f"T{str(error)[1:]}.")
-        site.admin.keep_password_hash(hashed)  # which ends every session,
+        site.admin.set_password_hash(hashed)  # which ends every session,
         open_session(site, hashed)  # so this browser has a new one: who knew its token is out too
         site.record(Act.PASSWORD_CHANGED, "all other sessions ended")
         said = "The password was changed. Every other browser is signed out."

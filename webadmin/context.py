@@ -14,7 +14,7 @@ from sip.listening import ListeningAddress
 from sip.monitor.events import Bus
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
-from sip.store.audit import STRANGER, Act, Audit
+from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.database import DatabaseError
 from sip.store.directory import Directory
@@ -165,7 +165,7 @@ class Site:
     @property
     def doer(self) -> "Doer":
         """Who has sent the request at hand, for the audit."""
-        return Doer(USERNAME if self.session else STRANGER, request.environ.get("REMOTE_ADDR", ""))
+        return Doer(USERNAME if self.session else ANONYMOUS, request.environ.get("REMOTE_ADDR", ""))
 
     def record(self, act: Act, about: str = "", by: "Doer | None" = None) -> None:
         """Enter in the audit, and in the log, what has been done.

@@ -28,7 +28,7 @@ from sip.store.importing import (
     check,
     exported,
     password_blocks,
-    read_sheet,
+    read_csv,
 )
 from sip.store.passwords import WEAK
 from webadmin.context import Answer, Doer, Site, go_to, is_read, typed
@@ -85,7 +85,7 @@ class Import:
     @property
     def rows(self) -> int:
         """Rows, and generated passwords, that it holds in memory."""
-        return len(self.report.passwords) + (len(self.sheet.wanted) if self.sheet else 0)
+        return len(self.report.passwords) + (len(self.sheet.rows) if self.sheet else 0)
 
     @property
     def samples(self) -> list[str]:
@@ -276,7 +276,7 @@ class Imports:
             room = MAX_IMPORT_ROWS - waiting
             try:
                 job.sheet = self._site.imports.run(
-                    lambda: read_sheet(
+                    lambda: read_csv(
                         file,
                         self._site.users.realm,
                         update=update,

@@ -72,13 +72,13 @@ def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
     def note_use(session: Session) -> None:
         """Have it written down that a session is used; no page waits for that, or fails by it."""
         address, now = request.environ.get("REMOTE_ADDR", ""), site.clock()
-        if session.id not in noting and session.is_news(address, now):
+        if session.id not in noting and session.needs_touch(address, now):
             noting.add(session.id)
             gevent.spawn(write_use, session.id, address, now)
 
     def write_use(number: int, address: str, now: float) -> None:
         try:
-            site.admin.saw(number, address, now)
+            site.admin.touch_session(number, address, now)
         except DatabaseError as error:
             log.debug("when a session was used is not written down: %s", error)
         finally:

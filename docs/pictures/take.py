@@ -39,7 +39,7 @@ def populate(path: str) -> None:
     """Make the accounts, and bind phones to them as REGISTERs would."""
     now = int(time.time())
     with Database(path) as database:
-        Admin(database).keep_password_hash(hash_password(PASSWORD))
+        Admin(database).set_password_hash(hash_password(PASSWORD))
         users, bindings = Users(database, REALM), BindingStore(database, window=0)
         for number, (name, display_name, phones) in enumerate(PEOPLE):
             account = users.add(name, "secret", display_name=display_name)

@@ -1,4 +1,4 @@
-"""What `admin ...` does: the password of the web admin's account."""
+"""The `admin password` command: set the password of the web admin."""
 
 import argparse
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 
 
 def execute(options: argparse.Namespace, config: Config, environment: Mapping[str, str]) -> int:
-    """Set the password.  Raises CommandError with the sentence for the operator."""
+    """Set the password and return the exit code.  Raises CommandError."""
     password = take_password(options, USERNAME)
     try:
         password_hash = hash_password(password)
         with store_warnings(), Database(config.db_path) as database:
             admin = Admin(database)
             former = admin.password_hash()
-            admin.keep_password_hash(password_hash)
-            show_generated(options, password, lambda: admin.put_back_password_hash(former))
+            admin.set_password_hash(password_hash)
+            show_generated(options, password, lambda: admin.restore_password_hash(former))
             note(database, Act.PASSWORD_CHANGED, "all sessions ended")
     except (DatabaseError, ValueError) as error:
         raise CommandError(str(error)) from None
     if why := password_weakness(password):
         warn(f"the password {why}")
     if environment.get(_VARIABLE):
-        warn(f"a server that is started with {_VARIABLE} sets that one again; change it there too")
+        warn(f"{_VARIABLE} is set, and replaces this password at the next start; change it too")
     return 0

@@ -1,4 +1,4 @@
-"""What `bans ...` does: who is banned, and who never is, from a terminal or a script."""
+"""The `bans` commands: list and remove bans, trust networks."""
 
 import argparse
 import os
@@ -15,17 +15,17 @@ from sip.store.database import Database, DatabaseError
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
-    """Carry one command out.  Raises CommandError with the sentence for the operator."""
+    """Execute one command and return the exit code.  Raises CommandError."""
     if not os.path.exists(config.db_path):
         raise CommandError(
-            f"there is no database {config.db_path} here; choose the server's with -db.path"
+            f"there is no database {config.db_path}; give the file of the server with -db.path"
         )
     try:
         with store_warnings(), Database(config.db_path) as database:
             _COMMANDS[options.action or "list"](options, Bans(database))
     except (DatabaseError, NoSuchBan, ValueError) as error:
         raise CommandError(str(error)) from None
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+    except BrokenPipeError:  # the reader, for example `head`, has closed the pipe
         discard_output()
     return 0
 
@@ -34,7 +34,7 @@ def _list(options: argparse.Namespace, bans: Bans) -> None:
     for ban in bans.list(time.time()):
         print(ban.address, f"until {_local(ban.ends_at)}", ban.reason, sep="\t")
     for wait in _waits(bans):
-        tries = f"{wait['username']} has to wait after {wait['tries']} wrong passwords"
+        tries = f"user {wait['username']} blocked after {wait['tries']} wrong passwords"
         print(wait["address"], f"until {_local(wait['until'])}", tries, sep="\t")
     for network in bans.trusted():
         print(network, "trusted", "", sep="\t")
@@ -45,13 +45,13 @@ def _local(at: float) -> str:
 
 
 def _waits(bans: Bans) -> Sequence[Mapping[str, Any]]:
-    """Ask the running server which users have to wait at addresses that are not banned."""
+    """Ask the running server for users that are blocked at addresses that are not banned."""
     try:
         waits: Sequence[Mapping[str, Any]] = ask(bans.database.path, do="waits")["waits"]
-    except NotRunning:  # waits are in the memory of the server alone
+    except NotRunning:  # only a running server has blocked users
         return ()
     except ControlError as error:
-        warn(f"users who have to wait are not shown: {error}")
+        warn(f"blocked users cannot be listed: {error}")
         return ()
     return [wait for wait in waits if not wait["is_banned"]]
 

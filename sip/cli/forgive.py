@@ -1,4 +1,4 @@
-"""Commands that ask the running server, by its control socket."""
+"""The `forgive` command, sent to the running server through its control socket."""
 
 import argparse
 from contextlib import suppress
@@ -11,7 +11,7 @@ from sip.store.database import Database, DatabaseError
 
 
 def forgive(options: argparse.Namespace, config: Config) -> int:
-    """Lift the waits of a user after wrong passwords.  Raises CommandError."""
+    """Unblock a user after wrong passwords, and return the exit code.  Raises CommandError."""
     try:
         reply = ask(config.db_path, do="forgive", user=options.user, address=options.address)
     except ControlError as error:
@@ -19,19 +19,19 @@ def forgive(options: argparse.Namespace, config: Config) -> int:
     banned = reply.get("banned", [])
     for address in reply.get("addresses", []):
         if address in banned:
-            print(f"{address} is banned as a whole: `bans remove {address}` lifts that")
+            print(f"{address} is banned; `bans remove {address}` removes the ban")
         else:
-            print(f"{options.user} may try again from {address}")
+            print(f"{options.user} is unblocked at {address}")
     about = f"{options.user} from {options.address}" if options.address else str(options.user)
     try:
         with Database(config.db_path) as database:
             note(database, Act.WAIT_LIFTED, about)
     except DatabaseError as error:
-        warn(f"this is missing in the audit: {error}")
+        warn(f"cannot write audit entry: {error}")
     return 0
 
 
 def forgive_if_running(database: str, user: str) -> None:
-    """Lift the waits of a user at the server that runs with a database, if one does."""
+    """Unblock a user on the server that uses this database, if one is running."""
     with suppress(ControlError):
         ask(database, do="forgive", user=user)

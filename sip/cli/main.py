@@ -1,7 +1,7 @@
-"""The command line: flags made from the settings table, commands, and exit codes.
+"""The command line: flags from the settings table, commands, and exit codes.
 
-Imports nothing heavy, so that `-help` answers at once; the stores are loaded by the commands
-that need them.
+This module imports nothing heavy, so that `-help` is fast; each command imports the stores that it
+needs.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
+from sip import __version__
 from sip.config import (
     PREFIX,
     SETTINGS,
@@ -21,15 +22,14 @@ from sip.config import (
 )
 from sip.suggestions import nearest, similar
 
-VERSION = "0.1.0"
 PROGRAM = "sipserver.py"
 
 _Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _PASSWORD = ("--password", "-password")
 
-# What other programs call our commands, where the letters don't tell.
-_OTHER_WORDS = {
+# Synonyms from other programs, for "did you mean" where the spelling is not similar.
+_SYNONYMS = {
     **dict.fromkeys(("create", "new", "insert"), "add"),
     **dict.fromkeys(("delete", "del", "rm", "erase", "unban", "lift"), "remove"),
     **dict.fromkeys(("ls", "show", "all"), "list"),
@@ -42,14 +42,15 @@ _OTHER_WORDS = {
     **dict.fromkeys(("dump", "save", "backup"), "export"),
 }
 
-_DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command it runs the server."
-_ABOUT_USERS = "add, import, export, list, remove, enable or disable accounts, set passwords"
-_ABOUT_BANS = "show which addresses are banned or trusted, lift a ban, trust a network"
-_ABOUT_FORGIVE = "lift the wait of a user after wrong passwords"
-_ABOUT_ADMIN = "set the password of the web admin's account"
+_DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, the server starts."
+_ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
+_ABOUT_BANS = "manage banned addresses and trusted networks"
+_ABOUT_FORGIVE = "unblock a user after wrong passwords"
+_ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
-    "A flag beats the environment, which beats the file. Flags stand before or after the command,"
-    " with one dash or two. `users -help`, `bans -help` and `admin -help` tell about the commands."
+    "Flags override environment variables, which override the settings file. Flags can be written"
+    " before or after the command, with one dash or two. For help about a command, run"
+    " `users -help`, `users import -help`, `bans -help`, `forgive -help` or `admin -help`."
 )
 
 
@@ -62,19 +63,19 @@ class _Parser(argparse.ArgumentParser):
             **options,
         }
         super().__init__(**options)  # type: ignore[arg-type]  # argparse hands these on to itself
-        self.add_argument("-help", "--help", "-h", action="help", help="show this and exit")
+        self.add_argument("-help", "--help", "-h", action="help", help="show this help and exit")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Refuse an unknown command the way that an unknown flag is refused."""
+        """Refuse an unknown command in the same way as an unknown flag."""
         if action.choices is not None and value not in action.choices:
             self.error(_no_such_command(self, str(value)))
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: {message}; -help shows what there is\n")
+        self.exit(2, f"{PROGRAM}: {message}; see -help\n")
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Shows each flag in one spelling, the one of the documentation."""
+    """Shows each flag once, in the spelling of the documentation."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=100)
@@ -91,32 +92,32 @@ def main(
     run_server: Callable[[Config], int],
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """Do what the command line says and return the exit code.
+    """Execute the command line and return the exit code.
 
-    `run_server` is what runs when no command is given; it comes from above, as this module knows
-    no web admin.  `environment` is the process's own where none is given.
+    `run_server` is called when no command is given; it is a parameter because this module does
+    not import the web admin.  `environment` defaults to that of the process.
     """
     environment = os.environ if environment is None else environment
     try:
         options = _parse(arguments)
-    except SystemExit as leaving:  # argparse has shown help, or said what is wrong
+    except SystemExit as leaving:  # argparse has printed the help or an error
         return int(leaving.code or 0)
     try:
         config = _gathered(options, environment)
         if unknown := unknown_variables(environment):
-            _say(f"warning: not a setting, and ignored: {', '.join(map(_with_guess, unknown))}")
+            _say(f"warning: unknown settings, ignored: {', '.join(map(_with_guess, unknown))}")
         return _do(options, config, run_server, environment)
     except CommandError as error:
         _say(str(error))
         return error.status
     except KeyboardInterrupt:
-        shown = ": `users list` shows which" if options.command == "users" else ""
-        _say(f"interrupted; what was asked is done whole or not at all{shown}")
+        hint = "; `users list` shows the accounts" if options.command == "users" else ""
+        _say(f"interrupted; the command was completed or changed nothing{hint}")
         return 1
 
 
 def settings(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Config:
-    """Read the settings anew, as `main` has: the file may say something else by now.
+    """Read the settings again, as `main` did, because the file may have changed.
 
     Raises ConfigError.
     """
@@ -134,7 +135,7 @@ def _do(
     run_server: Callable[[Config], int],
     environment: Mapping[str, str],
 ) -> int:
-    # The commands import dataset, which takes half a second.
+    # Imported here because dataset takes half a second to import.
     match options.command:
         case "users":
             from sip.cli import users as user_commands
@@ -160,7 +161,7 @@ def _say(sentence: str) -> None:
 
 
 def _with_guess(variable: str) -> str:
-    """Put a guess at what was meant behind an unknown environment variable."""
+    """Return an unknown environment variable, followed by the most similar known one."""
     endings = sorted(name.removeprefix(PREFIX) for name in known_variables())
     guess = similar(variable.removeprefix(PREFIX), endings)
     return f"{variable} (did you mean {PREFIX}{guess}?)" if guess else variable
@@ -172,23 +173,25 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         flag = argument.partition("=")[0]
         is_flag = flag.startswith("-") and flag != "-" and " " not in flag
         if is_flag and before in _PASSWORD:
-            parser.error(f"{before} needs a password; one that begins with a dash is {before}=-...")
+            parser.error(
+                f"{before} needs a password; if it begins with a dash, write {before}=-..."
+            )
         if argument == "--":
             break
-        # argparse would take the value of a flag it doesn't know for the command.
+        # argparse would use the value of an unknown flag as the command.
         if is_flag and flag not in spellings:
             single_dashed = [spelling for spelling in spellings if spelling[:2] != "--"]
             guess = nearest("-" + flag.lstrip("-"), single_dashed)
             parser.error(f"there is no flag {flag}{guess}")
     options = parser.parse_args(arguments)
     for name, value in vars(options).items():
-        if value == []:  # what Python 3.11 makes of `--password=--`
+        if value == []:  # Python 3.11 parses `--password=--` as an empty list
             setattr(options, name, "--")
     return options
 
 
 def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
-    """Make the parser, and the set of every flag that it or one of its commands takes."""
+    """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
@@ -197,7 +200,11 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     )
     _add_settings(parser, visible=True)
     parser.add_argument(
-        "-version", "--version", action="version", version=VERSION, help="show the version and exit"
+        "-version",
+        "--version",
+        action="version",
+        version=__version__,
+        help="show the version and exit",
     )
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", prog=PROGRAM
@@ -211,14 +218,14 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
 
 
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Give the parser and those of all its commands."""
+    """Yield the parser and the parsers of all its commands."""
     yield parser
     for below in _commands_of(parser).values():
         yield from _all(below)
 
 
 def _commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Return the commands that a parser takes, by their names."""
+    """Return the parsers of the commands below a parser, by name."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return action.choices
@@ -226,25 +233,25 @@ def _commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.Argum
 
 
 def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
-    """Say that there is no such command, with a guess at what was meant, or all there are."""
+    """Return the error for an unknown command: with a similar command, or all commands."""
     before = f"{parser.prog.removeprefix(PROGRAM)} ".lstrip()
     commands = _commands_of(parser)
-    guess = _meant(word, list(commands))
+    guess = _similar_command(word, list(commands))
     for name, below in commands.items():  # `list` for `users list`
-        action = _meant(word, list(_commands_of(below)))
+        action = _similar_command(word, list(_commands_of(below)))
         if action == word.lower() or (action and not guess):
             guess = f"{name} {action}"
             break
     shown = word if word.isprintable() else repr(word)
     if guess:
         return f"there is no command {before}{shown}; did you mean {before}{guess}?"
-    return f"there is no command {before}{shown}; there are {', '.join(commands)}"
+    return f"there is no command {before}{shown}; the commands are {', '.join(commands)}"
 
 
-def _meant(word: str, commands: list[str]) -> str:
-    """Return the command that a word is another word for, or is most like; "" for none."""
-    other = _OTHER_WORDS.get(word.lower(), "")
-    return other if other in commands else similar(word.lower(), commands)
+def _similar_command(word: str, commands: list[str]) -> str:
+    """Return the command that `word` is a synonym of, or is most similar to; "" for none."""
+    synonym = _SYNONYMS.get(word.lower(), "")
+    return synonym if synonym in commands else similar(word.lower(), commands)
 
 
 def _subcommands(parser: argparse.ArgumentParser, command: str) -> _Subcommands:
@@ -259,7 +266,7 @@ def _subcommands(parser: argparse.ArgumentParser, command: str) -> _Subcommands:
 
 
 def _subcommand(commands: _Subcommands, name: str, about: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=about, description=about.capitalize())
+    parser = commands.add_parser(name, help=about, description=about[0].upper() + about[1:])
     _add_settings(parser, visible=False)
     return parser
 
@@ -274,35 +281,45 @@ def _add_user_commands(users: argparse.ArgumentParser) -> None:
         _named(_secret(action("add", "create an account"))),
         _named(action("remove", "delete an account")),
         _named(_secret(action("password", "set the password of an account"))),
-        _named(action("enable", "let an account register and call again")),
+        _named(action("enable", "allow the phones of an account to register and call again")),
         _named(action("disable", "keep an account, but refuse its phones")),
     )
-    listing = action("list", "show all accounts")
-    listing.add_argument("--json", "-json", action="store_true", help="as a JSON array")
-    for made in (*named, listing):
-        made.add_argument("--realm", "-realm", metavar="REALM", help="another than the main realm")
-    taking = action("import", "import accounts from a CSV file (all or nothing)")
-    taking.add_argument("file", metavar="FILE.csv", help="the file; - is standard input")
-    taking.add_argument("--dry-run", "-dry-run", action="store_true", help="report, write nothing")
-    taking.add_argument("--update", "-update", action="store_true", help="let rows change accounts")
-    taking.add_argument(
+    listing = action("list", "list all accounts")
+    listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
+    listing.add_argument("--realm", "-realm", metavar="REALM", help="only accounts of this realm")
+    for made in named:
+        made.add_argument(
+            "--realm", "-realm", metavar="REALM", help="realm of the account (default: -sip.realm)"
+        )
+    importing = action("import", "import accounts from a CSV file (all or nothing)")
+    importing.add_argument("file", metavar="FILE.csv", help="CSV file; - is standard input")
+    importing.add_argument(
+        "--dry-run", "-dry-run", action="store_true", help="only report; change nothing"
+    )
+    importing.add_argument(
+        "--update", "-update", action="store_true", help="change accounts that already exist"
+    )
+    importing.add_argument(
         "--generate",
         "-generate",
         action="store_true",
-        help="generate passwords for new accounts without one, and print them as CSV",
+        help="generate missing passwords of new accounts, and print them as CSV",
     )
-    taking.add_argument(
-        "--skip-unknown", "-skip-unknown", action="store_true", help="leave unknown columns out"
+    importing.add_argument(
+        "--skip-unknown", "-skip-unknown", action="store_true", help="ignore unknown columns"
     )
-    taking.add_argument(
-        "--encoding", "-encoding", metavar="NAME", help="encoding of the file, as windows-1252"
+    importing.add_argument(
+        "--encoding", "-encoding", metavar="NAME", help="encoding of the file, e.g. windows-1252"
     )
-    giving = action("export", "write all accounts as CSV")
-    giving.add_argument(
-        "file", metavar="FILE.csv", nargs="?", default="-", help="the file; - is standard output"
+    exporting = action("export", "export all accounts to a CSV file")
+    exporting.add_argument(
+        "file", metavar="FILE.csv", nargs="?", default="-", help="CSV file; - is standard output"
     )
-    giving.add_argument(
-        "--with-hashes", "-with-hashes", action="store_true", help="include the secret HA1s"
+    exporting.add_argument(
+        "--with-hashes",
+        "-with-hashes",
+        action="store_true",
+        help="include the password hashes (HA1); keep such a file secret",
     )
 
 
@@ -312,37 +329,41 @@ def _add_ban_commands(bans: argparse.ArgumentParser) -> None:
     _subcommand(
         commands,
         "list",
-        "show who is banned or has to wait, until when and why, and who is trusted",
+        "list banned addresses, blocked users and trusted networks",
     )
     for name, about in (
-        ("remove", "lift the ban of an address"),
-        ("trust", "never limit or ban a network, and lift the bans in it"),
-        ("distrust", "trust a network no more"),
+        ("remove", "remove the ban of an address"),
+        ("trust", "trust a network: remove its bans, never limit or ban it"),
+        ("distrust", "stop trusting a network"),
     ):
         made = _subcommand(commands, name, about)
         made.add_argument(
-            "address", metavar="ADDRESS", help="an address, or a network 192.0.2.0/24"
+            "address", metavar="ADDRESS", help="IP address or network, e.g. 192.0.2.0/24"
         )
 
 
 def _add_forgive(forgive: argparse.ArgumentParser) -> None:
     forgive.usage = f"{PROGRAM} forgive USER [ADDRESS] [flags]"
-    forgive.add_argument("user", metavar="USER", help="what stands before the @ of the SIP address")
+    forgive.add_argument("user", metavar="USER", help="user name: the SIP address before the @")
     forgive.add_argument(
         "address",
         metavar="ADDRESS",
         nargs="?",
-        help="an address or a network where the phone is; without it, everywhere",
+        help="only for this IP address or network of the phone; default: all addresses",
     )
-    forgive.epilog = "Asks the running server, which is found by its database (-db.path)."
+    forgive.epilog = (
+        "The command is sent to the running server that uses the same database (-db.path)."
+    )
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
-    _secret(_subcommand(_subcommands(admin, "admin"), "password", "set the web admin's password"))
+    _secret(
+        _subcommand(_subcommands(admin, "admin"), "password", "set the password of the web admin")
+    )
 
 
 def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("name", metavar="NAME", help="what stands before the @ of the SIP address")
+    parser.add_argument("name", metavar="NAME", help="user name: the SIP address before the @")
     return parser
 
 
@@ -352,20 +373,23 @@ def _secret(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--password",
         "-password",
         metavar="P",
-        help="the password; other users of this machine can see it while the command runs",
+        help="password; other users of this machine can see it while the command runs",
     )
     group.add_argument(
-        "--generate", "-generate", action="store_true", help="make a password and print it"
+        "--generate", "-generate", action="store_true", help="generate a password and print it"
     )
-    parser.epilog = "With neither, asks on a terminal, and reads one line of standard input else."
+    parser.epilog = (
+        "Without --password and --generate, the command asks for the password on a terminal, or"
+        " reads it from the first line of standard input."
+    )
     return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, visible: bool) -> None:
-    """Give a parser the flags of the settings table.
+    """Add the flags of the settings table to a parser.
 
-    A flag that is not given leaves no trace: else the defaults of a command would overwrite what
-    stood before it.
+    A flag has no default here: the default of a command's parser would overwrite a flag that was
+    given before the command.
     """
     for entry in SETTINGS.values():
         default = f"default {entry.default}" if entry.default else "no default"

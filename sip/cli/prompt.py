@@ -1,4 +1,4 @@
-"""What commands share: passwords in and out, warnings, and the audit."""
+"""Shared by the commands: reading and printing passwords, warnings, audit entries."""
 
 import argparse
 import getpass
@@ -16,10 +16,10 @@ from sip.store.passwords import make_password
 
 
 def operator() -> str:
-    """Say who runs this command, by the name that the system has for them."""
+    """Return the name of the system user that runs this command, for the audit."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # in a container a number may be all there is
+    except KeyError:  # in a container the user may have a number only
         name = str(os.getuid())
     return f"{name} (command line)"
 
@@ -31,7 +31,7 @@ def warn(sentence: str) -> None:
 
 @contextmanager
 def store_warnings() -> Iterator[None]:
-    """Print what the stores log as a warning, a weak password for one, while a command runs."""
+    """Print warnings that the stores log during a command, for example a weak password."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
@@ -44,18 +44,21 @@ def store_warnings() -> Iterator[None]:
 
 
 def note(database: Database, act: Act, about: str) -> None:
-    """Enter in the audit what was done; that it was done holds in any case."""
+    """Write an audit entry; if that fails, only warn, because the command itself is done."""
     try:
         Audit(database).note(act, operator(), about=about)
     except DatabaseError as error:
-        warn(f"this is missing in the audit: {error}")
+        warn(f"cannot write audit entry: {error}")
 
 
 def take_password(options: argparse.Namespace, name: str) -> str:
-    """Take the password of `name` from where the command line says it is, or generate one."""
+    """Return the password of `name`: generated, from the flag, from stdin or from a prompt.
+
+    Raises CommandError.
+    """
     if options.generate:
         if sys.stdout is None:
-            raise CommandError("there is no output to show the password on")
+            raise CommandError("standard output is closed; the password cannot be shown")
         return make_password()
     if options.password is not None:
         return str(options.password)
@@ -65,20 +68,21 @@ def take_password(options: argparse.Namespace, name: str) -> str:
         if not sys.stdin.isatty():
             return sys.stdin.readline().rstrip("\r\n")
         password = getpass.getpass(f"Password for {name}: ")
-        again = getpass.getpass("Once more: ")
+        again = getpass.getpass("Repeat password: ")
     except EOFError:
         raise CommandError("no password was given") from None
     except UnicodeDecodeError:
-        raise CommandError("the password is not UTF-8; choose another, or convert it") from None
+        raise CommandError("the password is not UTF-8; choose another password") from None
     if password != again:
-        raise CommandError("the two passwords differ; try again")
+        raise CommandError("the two passwords are different; try again")
     return password
 
 
 def show_generated(options: argparse.Namespace, password: str, undo: Callable[[], object]) -> None:
-    """Print a generated password, which is set already, and nothing else.
+    """Print a generated password that is already set; print nothing else.
 
-    Where it cannot be printed `undo` is called: a password that nobody has seen locks its user out.
+    If it cannot be printed, call `undo` and raise CommandError: an unknown password would lock the
+    user out.
     """
     if not options.generate:
         return
@@ -93,5 +97,5 @@ def show_generated(options: argparse.Namespace, password: str, undo: Callable[[]
 
 
 def discard_output() -> None:
-    """Throw away what could not be written, or Python would fail of it once more at its end."""
+    """Discard buffered output; else Python reports the same write error again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What `users ...` does: accounts, from a terminal or a script."""
+"""The `users` commands: manage, list, import and export accounts."""
 
 import argparse
 import json
@@ -33,21 +33,21 @@ from sip.store.importing import (
 from sip.store.passwords import WEAK
 from sip.store.users import Account, NoSuchUser, UserExists, Users
 
-# Refusals shown before the rest is only counted: a terminal's height.
+# Refused rows that are printed, about one terminal page; more are only counted.
 _SHOWN = 20
-_REFUSED = "nothing was imported; mend what is refused and try again"
-# Commands that may be the first on a file; the others would only make an empty one elsewhere.
+_REFUSED = "nothing was imported; correct the refused rows and try again"
+# Commands that may create the database; for others a missing file means a wrong -db.path.
 _CREATING = ("add", "import", "list")
-# Commands after which a user has no longer to wait, even if the password is the same as before.
-_LETTING_IN = ("add", "password", "enable")
+# Commands that unblock a user after wrong passwords, even if the password is the same as before.
+_UNBLOCKING = ("add", "password", "enable")
 
 
 def execute(options: argparse.Namespace, config: Config) -> int:
-    """Carry one command out.  Raises CommandError with the sentence for the operator."""
+    """Execute one command and return the exit code.  Raises CommandError."""
     command: Callable[[argparse.Namespace, Users], int] = _COMMANDS[options.action]
     if options.action not in _CREATING and not os.path.exists(config.db_path):
         raise CommandError(
-            f"there is no database {config.db_path} here; choose the server's with -db.path"
+            f"there is no database {config.db_path}; give the file of the server with -db.path"
         )
     try:
         with store_warnings(), Database(config.db_path) as database:
@@ -55,12 +55,12 @@ def execute(options: argparse.Namespace, config: Config) -> int:
             if users.warning:
                 warn(users.warning)
             code = command(options, users)
-            if options.action in _LETTING_IN:
+            if options.action in _UNBLOCKING:
                 forgive_if_running(config.db_path, options.name)
             return code
     except (DatabaseError, UserExists, NoSuchUser, ValueError, BadFile) as error:
         raise CommandError(str(error)) from None
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+    except BrokenPipeError:  # the reader, for example `head`, has closed the pipe
         discard_output()
         return 0
     except OSError as error:
@@ -69,7 +69,7 @@ def execute(options: argparse.Namespace, config: Config) -> int:
 
 
 def _realm(options: argparse.Namespace, config: Config, database: Database) -> str:
-    """The main realm: as set, else the one that the file's server uses."""
+    """Return the main realm: the setting, else the realm stored in the database."""
     is_set = "sip.realm" in vars(options) or config.sip_realm != Config().sip_realm
     return config.sip_realm if is_set else database.remembered("realm") or config.sip_realm
 
@@ -88,7 +88,7 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
     password = take_password(options, name)
     former = users.secrets(name, realm)
     users.set_password(name, password, realm)
-    show_generated(options, password, lambda: users.put_back(name, realm, former))
+    show_generated(options, password, lambda: users.restore_secrets(name, realm, former))
     note(users.database, Act.USER_PASSWORD, _named(options))
     return 0
 
@@ -129,7 +129,7 @@ def _list(options: argparse.Namespace, users: Users) -> int:
 
 
 def _print_json(accounts: Sequence[Account], users: Users) -> None:
-    """Print an array with an account on each line; in ASCII, which every locale can print."""
+    """Print a JSON array with one account per line, in ASCII for any locale."""
     seen = Directory(users.database, users).seen()
     print("[", end="")
     for number, account in enumerate(accounts):
@@ -148,11 +148,11 @@ def _print_json(accounts: Sequence[Account], users: Users) -> None:
 
 def _import(options: argparse.Namespace, users: Users) -> int:
     if options.generate and not options.dry_run and sys.stdout is None:
-        raise CommandError("there is no output to show the generated passwords on")
+        raise CommandError("standard output is closed; generated passwords cannot be shown")
     with ExitStack() as stack:
         if options.file == "-":
             if sys.stdin is None:
-                raise CommandError("there is no input to read accounts from")
+                raise CommandError("standard input is closed; give the name of a file")
             file: BinaryIO = sys.stdin.buffer
         else:
             try:
@@ -174,39 +174,39 @@ def _import(options: argparse.Namespace, users: Users) -> int:
             raise CommandError(f"cannot read {options.file}: {error.strerror}") from None
         finally:
             _clear_progress()
-    # Standard output is for the generated passwords alone where there are any: it may be a file.
+    # If there are generated passwords, standard output gets only these: it may be a CSV file.
     _show(report, sys.stderr if report.passwords else sys.stdout, changes=options.dry_run)
     if report.written:
         note(users.database, Act.IMPORTED, report.summary)
     if report.passwords:
         _print_passwords(report)
     if report.refused:
-        raise CommandError("; ".join((_REFUSED, *_ways_on(report))))
+        raise CommandError("; ".join((_REFUSED, *_hints(report))))
     return 0
 
 
-def _ways_on(report: Report) -> Iterator[str]:
-    """Give the flags that would take rows, or columns, that are refused."""
+def _hints(report: Report) -> Iterator[str]:
+    """Yield the flags with which the refused rows or columns would be accepted."""
     if report.lacks_update:
-        yield "--update lets rows change users"
+        yield "--update changes existing users"
     if report.lacks_passwords:
-        yield "--generate makes passwords for new users without one"
+        yield "--generate generates missing passwords of new users"
     if report.has_refused_columns:
-        yield "--skip-unknown leaves unknown columns out"
+        yield "--skip-unknown ignores unknown columns"
     if report.has_guessed_encoding:
-        yield f"--encoding {report.encoding.lower()} reads the file so"
+        yield f"--encoding {report.encoding.lower()} accepts this encoding"
 
 
 def _print_passwords(report: Report) -> None:
-    """Print the generated passwords, which are stored already, as CSV."""
+    """Print the generated passwords, which are already stored, as CSV."""
     try:
         sys.stdout.writelines(password_blocks(report.passwords))
         sys.stdout.flush()
     except OSError as error:
         discard_output()
         raise CommandError(
-            f"the users were imported, but their passwords cannot be shown: {error.strerror}."
-            " Set new ones with `users password NAME --generate`"
+            f"users imported, but the generated passwords cannot be shown: {error.strerror};"
+            " set new passwords with `users password NAME --generate`"
         ) from None
 
 
@@ -228,14 +228,14 @@ def _export(options: argparse.Namespace, users: Users) -> int:
 
 
 def _export_whole(options: argparse.Namespace, users: Users) -> None:
-    """Write beside the file and put it in place when all is there; only its owner may read it."""
+    """Write a temporary file and rename it when complete; only its owner may read it."""
     if os.path.isfile(options.file):
         with open(options.file, "rb") as old:
             if old.read(16) == b"SQLite format 3\0":
                 raise CommandError(
-                    f"{options.file} is a database; choose another file to export to"
+                    f"{options.file} is a database; choose another file for the export"
                 )
-    # A name that nobody can have put there before, readable by its owner alone.
+    # mkstemp makes a new file that only its owner can read.
     descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(options.file) or ".")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -248,38 +248,38 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
 
 
 def _show(report: Report, output: TextIO, *, changes: bool) -> None:
-    """Print a report; with `changes` also what each row would change."""
+    """Print a report; with `changes`, also print the changes of each row."""
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         print(text, file=output)
 
     for line, reason in report.refused[:_SHOWN]:
-        tell(f"line {line}: {reason}")
+        show(f"line {line}: {reason}")
     if report.refusals > _SHOWN:
-        tell(f"and {report.refusals - _SHOWN} more")
+        show(f"and {report.refusals - _SHOWN} more")
     if changes:
         for line, username, fields in report.changes:
-            tell(f"line {line}: {username} changes: {', '.join(fields)}")
+            show(f"line {line}: {username} changes: {', '.join(fields)}")
         if report.changed > len(report.changes):
-            tell(f"and {report.changed - len(report.changes)} more changes")
-    tell(
+            show(f"and {report.changed - len(report.changes)} more changes")
+    show(
         f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
     if report.generated:
-        tell(f"{report.generated} of the new users get a generated password")
+        show(f"{report.generated} of the new users get a generated password")
     if report.weak:
-        tell(f"{report.weak} weak passwords: {WEAK}")
+        show(f"{report.weak} weak passwords: {WEAK}")
     for line, text in report.remarks[:_SHOWN]:
-        tell(f"warning: line {line}: {text}")
+        show(f"warning: line {line}: {text}")
     remarks = len(report.remarks) + report.remarks_more
     if remarks > _SHOWN:
-        tell(f"and {remarks - _SHOWN} more warnings")
+        show(f"and {remarks - _SHOWN} more warnings")
     if report.encoding != "UTF-8":
-        tell(f"encoding: {report.encoding}")
+        show(f"encoding: {report.encoding}")
     if report.unknown:
-        tell(f"unknown columns, left out: {', '.join(report.unknown)}")
+        show(f"unknown columns, ignored: {', '.join(report.unknown)}")
     for remark in report.notes:
-        tell(f"columns: {remark}")
+        show(f"columns: {remark}")
 
 
 def _progress(rows: int) -> None:

@@ -53,10 +53,10 @@ class RequestLog:
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._registrations_left = MAX_REGISTRATIONS_LOGGED
 
-    def refused(self, request: Request, flow: Flow, refused: Refused, *, is_proven: bool) -> None:
+    def refused(self, request: Request, flow: Flow, refused: Refused, *, is_verified: bool) -> None:
         """Log and publish one refused request.
 
-        A challenge of a request without credentials is no refusal.  `is_proven` is True if the
+        A challenge of a request without credentials is no refusal.  `is_verified` is True if the
         sender has shown a password or a ticket.
         """
         if not refused.cause:
@@ -66,7 +66,7 @@ class RequestLog:
             return
         if not self._bus.has_listener(events.Refused):
             return
-        is_verified = is_proven or flow.source_is_verified
+        is_verified = is_verified or flow.source_is_verified
         if isinstance(refused, Challenged):
             if not refused.is_refusal:
                 return

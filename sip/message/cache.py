@@ -23,8 +23,8 @@ def cached_parse(maxsize: int) -> Callable[[Function], Function]:
 def clear_parse_caches() -> None:
     """Empty all caches.
 
-    Cached objects lie scattered between the messages of a peak: some megabytes of them would keep
-    a hundred from going back to the system.
+    Cached objects are scattered in memory between the messages of a peak: a few megabytes of them
+    could keep a hundred from being returned to the system.
     """
     for cached in _caches:
         cached.cache_clear()

@@ -1,8 +1,8 @@
-"""A message as octets: its line ends and padding before it is parsed, and how it is logged."""
+"""Octets of a message: line ends and padding before parsing, and removing secrets for the log."""
 
 import re
 
-# Octets that simple devices send behind a head without a body: line ends, the NUL of a C string.
+# Octets that simple devices send after a head without a body: line ends, the NUL of a C string.
 _PADDING = b"\r\n\0 \t"
 _SECRETS = re.compile(
     rb"^((?:proxy-)?authorization|(?:proxy|www)-authenticate)[ \t]*:.*(?:\n[ \t].*)*",
@@ -11,9 +11,9 @@ _SECRETS = re.compile(
 
 
 def with_crlf(datagram: bytes) -> bytes | None:
-    """Return a datagram with CRLF in its head, where each line of that ends in LF alone.
+    """Return a datagram with CRLF in its head, if all lines of the head end with LF only.
 
-    The body stays as it is.  None where the head has a CR, or no line end at all: two elements may
+    The body is not changed.  None if the head has a CR or no line end, because two elements may
     read different fields from mixed line ends.
     """
     head, blank_line, body = datagram.lstrip(b"\n").partition(b"\n\n")
@@ -24,10 +24,10 @@ def with_crlf(datagram: bytes) -> bytes | None:
 
 
 def is_padding(octets: bytes) -> bool:
-    """Return True for octets behind a head that are line ends, NULs and blanks alone."""
+    """Return True if the octets after a head are only line ends, NULs and spaces."""
     return not octets.strip(_PADDING)
 
 
 def for_log(datagram: bytes) -> bytes:
-    """Remove credentials and challenges from a message: a log is read by many."""
+    """Remove credentials and challenges from a message, because many people may read a log."""
     return _SECRETS.sub(rb"\1: ...", datagram)

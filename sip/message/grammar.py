@@ -1,8 +1,8 @@
-"""The pieces of RFC 3261 §25 that several header fields share.
+"""The parts of the grammar (RFC 3261 §25) that several header fields share.
 
-Two readings of parameters stand here side by side.  The quick one splits, and is taken where a
-value holds nothing but plain text; the exact one scans, and takes everything else.  Where both
-can read a value they agree: `tests/message/test_grammar.py` holds them to it.
+There are two parsers of parameters.  The quick one splits, and is used for plain text; the exact
+one scans, and is used for everything else.  `tests/message/test_grammar.py` checks that they agree
+on all text that both can read.
 """
 
 import re
@@ -11,12 +11,12 @@ from urllib.parse import unquote_to_bytes
 # §25.1 `token`.  Methods and header names must be tokens.
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 
-# What a parameter may be made of.  More than §25.1 grants: phones send `/`, `@` and `=` unquoted in
-# tags and tokens of their own, and a proxy that has no need to understand a value lets it be.
+# Characters of a parameter.  More than §25.1 allows: phones send `/`, `@` and `=` unquoted in tags
+# and other tokens, and a proxy does not have to reject values that it does not use.
 _PLAIN = r"[^ \t;,=\"<>\\]"
-# Here and below a `+` behind a repetition makes it possessive: a hostile text is read once, from
-# left to right.  It stands behind single characters only: behind a group, Python before 3.11.5 goes
-# on from a wrong position when the last repetition fails midway.  A `*` behind a group is linear
+# Here and below, a `+` after a quantifier makes it possessive: a hostile text is read once, from
+# left to right.  It is used after single characters only: after a group, Python before 3.11.5
+# continues at a wrong position if the last repetition fails midway.  A `*` after a group is linear
 # here, because its repetitions can match a text in one way only.
 QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
 _PARAMETER = re.compile(
@@ -24,16 +24,16 @@ _PARAMETER = re.compile(
     re.DOTALL,
 )
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# Up to the next comma that stands neither in quotes nor in angle brackets.
+# The text up to the next comma that is not in quotes or angle brackets.
 _LIST_ITEM = re.compile(rf"(?:[^\",<]++|{QUOTED}|<[^>]*+>?)*", re.DOTALL)
 
 Params = dict[str, str | None]
 
 
 class BadMessage(Exception):
-    """A message that breaks the grammar or a rule about its header fields.
+    """A message breaks the grammar or a rule about its header fields.
 
-    `status` is the response it deserves, None where no response could find its way back.
+    `status` is the status of the response, None if no response can be routed back.
     """
 
     def __init__(self, reason: str, status: int | None = 400) -> None:
@@ -43,7 +43,7 @@ class BadMessage(Exception):
 
 
 def unfold(text: str) -> str:
-    """Turn each line fold into the one space that it stands for (§7.3.1)."""
+    """Replace each line fold by one space (§7.3.1)."""
     if "\r\n" not in text:
         return text
     first, *middle, last = text.split("\r\n")
@@ -52,18 +52,18 @@ def unfold(text: str) -> str:
 
 
 def value_of(line: str) -> str:
-    """What a header line says behind its colon: unfolded, without white space around it."""
+    """Return the value of a header line, unfolded and stripped."""
     value = line.partition(":")[2].strip(" \t")
     return unfold(value).strip(" \t") if "\n" in value else value
 
 
 def is_token(text: str) -> bool:
-    """Tell whether `text` is a token of §25.1."""
+    """Return True if `text` is a token (§25.1)."""
     return TOKEN.fullmatch(text) is not None
 
 
 def unescape(text: str) -> str:
-    """Undo %HH, octet by octet (§25.1 `escaped`); octets that are no UTF-8 become surrogates."""
+    """Decode %HH escapes (§25.1 `escaped`); octets that are not UTF-8 become surrogates."""
     if "%" not in text:
         return text
     octets = unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
@@ -71,27 +71,27 @@ def unescape(text: str) -> str:
 
 
 def has_bad_escape(text: str) -> bool:
-    """Tell whether a `%` stands there without its two hexadecimal digits."""
+    """Return True if a `%` is not followed by two hexadecimal digits."""
     return "%" in text and _BAD_ESCAPE.search(text) is not None
 
 
 def quote(text: str) -> str:
-    """Make a quoted-string (§25.1)."""
+    """Return `text` as a quoted-string (§25.1)."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def unquote(inner: str) -> str:
-    """Read what stands between the quotes of a quoted-string (§25.1)."""
+    """Remove the escapes from the text between the quotes of a quoted-string (§25.1)."""
     if "\\" not in inner:
         return inner
-    # A run of backslashes begins with one that escapes, so pairs of them are found from the left.
+    # The first backslash of a run is an escape, so pairs are found from the left.
     return "\\".join([part.replace("\\", "") for part in inner.split("\\\\")])
 
 
 def bounded_number(text: str, limit: int) -> int | None:
-    """Read 1*DIGIT (§25.1).  None for what is no number; what is above `limit` is limit + 1.
+    """Parse 1*DIGIT (§25.1).  None if it is not a number; limit + 1 if it is above `limit`.
 
-    However many digits a stranger sends, few are read; zeros in front mean nothing.
+    Leading zeros are ignored.  Very long numbers are not converted, to bound the time.
     """
     if not (text.isascii() and text.isdecimal()):
         return None
@@ -102,7 +102,7 @@ def bounded_number(text: str, limit: int) -> int | None:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether splitting reads `text` rightly: no quotes, escapes, lists, spaces or folds."""
+    """Return True if `text` can be split: it has no quotes, escapes, lists, spaces or folds."""
     return not (
         " " in text
         or '"' in text
@@ -115,7 +115,7 @@ def is_plain(text: str) -> bool:
 
 
 def split_params(text: str) -> Params:
-    """Read `;name=value;name` by splitting.  `text` must be plain."""
+    """Parse `;name=value;name` by splitting; `text` must be plain.  Raises BadMessage."""
     params: Params = {}
     for part in text.split(";")[1:]:
         name, equals, value = part.partition("=")
@@ -123,13 +123,16 @@ def split_params(text: str) -> Params:
             raise BadMessage("a parameter without a name")
         name = name.lower()
         if name in params:
-            raise BadMessage(f"the parameter {name[:20]!r} stands there twice")
+            raise BadMessage(f"the parameter {name[:20]!r} occurs twice")
         params[name] = value if equals else None
     return params
 
 
 def scan_params(text: str) -> Params:
-    """Read `;name=value;name="value"` exactly, to the end of `text` (§25.1 `generic-param`)."""
+    """Parse `;name=value;name="value"` exactly, to the end of `text` (§25.1 `generic-param`).
+
+    Raises BadMessage.
+    """
     params: Params = {}
     at = 0
     end = len(text.rstrip(" \t"))
@@ -139,16 +142,16 @@ def scan_params(text: str) -> Params:
             raise BadMessage(f"cannot read the parameters at {text[at : at + 20]!r}")
         name = match[1].lower()
         if name in params:
-            raise BadMessage(f"the parameter {name[:20]!r} stands there twice")
+            raise BadMessage(f"the parameter {name[:20]!r} occurs twice")
         params[name] = match[3] if match[2] is None else unquote(match[2])
         at = match.end()
     return params
 
 
 def parse_params(text: str) -> Params:
-    """Read the parameters after a header field's value; names are lower-cased.
+    """Parse the parameters after a header field value; names are converted to lower case.
 
-    A parameter may stand there only once (§7.3.1).  Raises BadMessage.
+    A parameter may occur only once (§7.3.1).  Raises BadMessage.
     """
     if not text:
         return {}
@@ -158,7 +161,7 @@ def parse_params(text: str) -> Params:
 
 
 def without_params(text: str, names: frozenset[str]) -> str:
-    """Take those parameters, in lower case, out of `;name=value;…` and leave the others alone."""
+    """Remove the parameters with these lower-case names from `;name=value;…`."""
     if "\r\n" in text:
         text = unfold(text)
     kept: list[str] = []
@@ -172,7 +175,7 @@ def without_params(text: str, names: frozenset[str]) -> str:
 
 
 def split_first(value: str) -> tuple[str, str]:
-    """The first of comma-joined values, and what follows it from its comma on (§7.3.1)."""
+    """Return the first of comma-separated values, and the rest with its comma (§7.3.1)."""
     at = value.find(",")
     if at >= 0 and ('"' in value or "<" in value):
         at = _end_of_item(value, 0)
@@ -180,9 +183,9 @@ def split_first(value: str) -> tuple[str, str]:
 
 
 def split_list(value: str) -> list[str]:
-    """Split comma-joined header field values (§7.3.1), not inside quotes or angle brackets.
+    """Split comma-separated values (§7.3.1), but not in quotes or angle brackets.
 
-    Raises BadMessage for a quote that isn't closed.
+    Raises BadMessage for a quote that is not closed.
     """
     if "," not in value:
         return [value.strip(" \t")]
@@ -202,7 +205,7 @@ def _end_of_item(value: str, start: int) -> int:
     match = _LIST_ITEM.match(value, start)
     end = match.end() if match else start
     if end < len(value) and value[end] != ",":
-        raise BadMessage("a quote is opened and not closed")
+        raise BadMessage("a quote is not closed")
     return end
 
 
@@ -210,8 +213,8 @@ _QUOTED = re.compile(QUOTED, re.DOTALL)
 
 
 def end_of_quoted(text: str, start: int) -> int:
-    """Find the place behind the quoted-string that begins at `start`.  Raises BadMessage."""
+    """Return the position after the quoted-string that begins at `start`.  Raises BadMessage."""
     match = _QUOTED.match(text, start)
     if match is None:
-        raise BadMessage("a quote is opened and not closed")
+        raise BadMessage("a quote is not closed")
     return match.end()

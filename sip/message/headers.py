@@ -1,7 +1,7 @@
-"""Values of header fields: Via, name-addr, CSeq, credentials and challenges (RFC 3261 §20).
+"""Parsers of header fields: Via, name-addr, CSeq, credentials and challenges (RFC 3261 §20).
 
-Each takes the field's text without its name, unfolded, and raises BadMessage (400) for what it
-can't read.
+Each parser takes the unfolded value of a field, without its name, and raises BadMessage (400) for a
+value that is not valid.
 """
 
 import re
@@ -24,23 +24,23 @@ from sip.message.grammar import (
 )
 from sip.message.uri import SipUri, Uri, parse_host_port, parse_uri
 
-# The methods of RFC 3261 and its extensions; any other token is a method too.
+# The methods of RFC 3261 and its extensions; any other token is a valid method, too.
 METHODS = frozenset(
     "INVITE ACK BYE CANCEL OPTIONS REGISTER "  # RFC 3261
     "INFO PRACK UPDATE SUBSCRIBE NOTIFY PUBLISH REFER MESSAGE".split()
 )
 # §8.1.1.5: a sequence number is less than 2**31.
 MAX_CSEQ = 2**31 - 1
-# §20.19, §10.2.1.1: a count of seconds is less than 2**32.
+# §20.19, §10.2.1.1: delta-seconds are less than 2**32.
 MAX_SECONDS = 2**32 - 1
-# RFC 3261 §8.1.1.7: what begins every branch since RFC 3261.
+# RFC 3261 §8.1.1.7: the prefix of every branch since RFC 3261.
 MAGIC_COOKIE = "z9hG4bK"
-# A name in the DNS has at most 253 characters; a port comes behind it.
+# A DNS name has at most 253 characters; a port may follow.
 MAX_SENT_BY = 260
-# Values of at most so many characters are kept when they have been read; 4096 are about 3 MB.
+# Maximum characters of a cached value; 4096 values are about 3 MB.
 _LONGEST_CACHED = 200
-# Parameters of one credentials field that are read: RFC 7616 knows eleven, and a stranger's request
-# may hold 60 kB of them.
+# Maximum parameters of one credentials field: RFC 7616 has eleven, but a hostile request may have
+# 60 kB of parameters.
 MAX_CREDENTIAL_PARAMS = 64
 
 
@@ -57,30 +57,30 @@ class Via:
 
     @property
     def branch(self) -> str:
-        """The branch parameter, "" where there is none (RFC 2543)."""
+        """The branch parameter, "" if there is none (RFC 2543)."""
         return self.params.get("branch") or ""
 
     @property
     def host_port(self) -> tuple[str, int | None]:
-        """`sent_by` taken apart: IPv6 without brackets, no port as None.  Raises BadMessage."""
+        """Host, IPv6 without brackets, and port or None, of `sent_by`.  Raises BadMessage."""
         return parse_host_port(self.sent_by)
 
 
-# What nearly every phone writes, with rport on either side of the branch or nowhere.
+# The Via of most phones, with or without rport, before or after the branch.
 _USUAL_VIA = re.compile(
     r"SIP/2\.0/UDP ([A-Za-z0-9.:\[\]-]++)(;rport)?;branch=([A-Za-z0-9._~*+!%'`-]++)(;rport)?"
 )
 
 
 def parse_via(value: str) -> Via:
-    """Read one Via value (§25.1 `via-parm`)."""
+    """Parse one Via value (§25.1 `via-parm`)."""
     usual = _USUAL_VIA.fullmatch(value)
     if usual is not None:
         sent_by, asks_first, branch, asks = usual.groups()
         usual_params: Params = {"branch": branch}
         if asks_first or asks:
             if asks_first and asks:
-                raise BadMessage("the parameter 'rport' stands there twice")
+                raise BadMessage("the parameter 'rport' occurs twice")
             usual_params["rport"] = None
         return Via("UDP", _sent_by(sent_by), usual_params)
     protocol, _, rest = value.partition(" ")
@@ -95,30 +95,30 @@ _VIA = re.compile(
     r"(\[[^\]]*\]|[^ \t:;]++)(?:[ \t]*+:[ \t]*+([^ \t;]++))?[ \t]*+"
 )
 _SENT_BY = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._\-]+)(?::0*+[0-9]{0,5})?(?<!:)")
-# §25.1 `port`: any number of digits, and zeros in front mean nothing.
+# §25.1 `port`: any number of digits; leading zeros are ignored.
 _ZEROS_OF_PORT = re.compile(r":0+(?=[0-9]+\Z)")
 
 
 def scan_via(value: str) -> Via:
-    """Read one Via value exactly, white space around its slashes and colon included.
+    """Parse one Via value exactly, with white space around slashes and colon.
 
-    Its version is a token like its transport: who speaks another has to hear that we don't.
+    Any token is accepted as version, because a request of another version is answered with 505.
     """
     match = _VIA.match(value)
     if match is None:
         raise BadMessage(f"cannot read Via {value[:60]!r}")
     name, version, transport, host, port = match.groups()
     if name.upper() != "SIP" or not is_token(version) or not is_token(transport):
-        raise BadMessage(f"Via speaks {name[:20]!r}, version {version[:20]!r}")
+        raise BadMessage(f"Via has protocol {name[:20]!r}, version {version[:20]!r}")
     sent_by = _sent_by(host if port is None else f"{host}:{port}")
     return Via(transport.upper(), sent_by, scan_params(value[match.end() :]))
 
 
-@cached_parse(4096)  # a phone's is the same in all its requests; 4096 are about 1 MB
+@cached_parse(4096)  # a phone sends the same value in all requests; 4096 are about 1 MB
 def _sent_by(text: str) -> str:
-    """Check the shape of host[:port] (§25.1 `sent-by`) and give it in lower case."""
+    """Check host[:port] (§25.1 `sent-by`) and return it in lower case.  Raises BadMessage."""
     if len(text) > MAX_SENT_BY or not _SENT_BY.fullmatch(text):
-        raise BadMessage(f"{text[:60]!r} is no sent-by of a Via")
+        raise BadMessage(f"{text[:60]!r} is not a sent-by of a Via")
     return _ZEROS_OF_PORT.sub(":", text.lower())
 
 
@@ -144,10 +144,9 @@ def response_via(value: str) -> Via:
 
 @dataclass(slots=True)
 class NameAddr:
-    """A name-addr or addr-spec with its parameters: From, To, Contact, Route … (§20.10).
+    """A name-addr or addr-spec with parameters: From, To, Contact, Route … (§20.10).
 
-    `display_name` is unquoted, "" where there is none; `uri_text` is as it came, and so are the
-    parameters in `params_text`.
+    `display_name` is unquoted, "" if there is none; `uri_text` and `params_text` are as received.
     """
 
     display_name: str
@@ -157,17 +156,17 @@ class NameAddr:
 
     @property
     def uri(self) -> Uri:
-        """The URI, read when asked for.  Raises BadMessage."""
+        """The parsed URI.  Raises BadMessage."""
         return parse_uri(self.uri_text)
 
     @property
     def tag(self) -> str:
-        """The tag parameter, "" where there is none."""
+        """The tag parameter, "" if there is none."""
         return self.params.get("tag") or ""
 
     @property
     def sip_uri(self) -> SipUri:
-        """The URI where it has to be a SIP or SIPS one.  Raises BadMessage."""
+        """The parsed SIP or SIPS URI.  Raises BadMessage if it is another URI."""
         uri = self.uri
         if not isinstance(uri, SipUri):
             raise BadMessage(f"{self.uri_text[:60]!r} is not a SIP URI")
@@ -180,9 +179,10 @@ _USUAL_NAME_ADDR = re.compile(
 
 
 def parse_name_addr(value: str) -> NameAddr:
-    """Read one name-addr or addr-spec with parameters (§20.10, §25.1).
+    """Parse one name-addr or addr-spec with parameters (§20.10, §25.1).
 
-    What is given is shared: the same From and To stand in every message of a dialog.
+    The result is cached and shared, because From and To are the same in all messages of a dialog:
+    do not change it.
     """
     return _cached_name_addr(value) if len(value) <= _LONGEST_CACHED else _name_addr(value)
 
@@ -205,9 +205,9 @@ _PLAIN_TAG = re.compile(r"[A-Za-z0-9._~-]++")
 
 
 def address_of_line(line: str) -> NameAddr:
-    """The same from a whole From or To line.
+    """Parse a whole From or To line.
 
-    What a phone calls itself is kept; its tags come once a dialog, and would only fill the store.
+    The address is cached without its tag: tags are new in each dialog and would fill the cache.
     """
     if len(line) > _LONGEST_CACHED:
         return _name_addr(value_of(line))
@@ -227,13 +227,13 @@ _DISPLAY_NAME = re.compile(r"[^<\"\\;]*+")
 
 
 def scan_name_addr(value: str) -> NameAddr:
-    """Read one name-addr or addr-spec exactly."""
+    """Parse one name-addr or addr-spec exactly."""
     value = value.strip(" \t")
     if value.startswith('"'):
         end = end_of_quoted(value, 0)
         display_name, rest = unquote(value[1 : end - 1]), value[end:].lstrip(" \t")
         if not rest.startswith("<"):
-            raise BadMessage("a display name is followed by no address in angle brackets")
+            raise BadMessage("after the display name, there is no address in angle brackets")
     else:
         match = _DISPLAY_NAME.match(value)
         words = match[0] if match else ""
@@ -242,31 +242,31 @@ def scan_name_addr(value: str) -> NameAddr:
             return _scan_addr_spec(value)
         display_name = words.strip(" \t")
         if not all(is_token(word) or not word.isascii() for word in display_name.split()):
-            raise BadMessage(f"{display_name[:60]!r} has to stand in quotes")
+            raise BadMessage(f"{display_name[:60]!r} must be in quotes")
     uri, bracket, params = rest[1:].partition(">")
     if not bracket or "<" in uri:
-        raise BadMessage("an angle bracket is opened and not closed")
+        raise BadMessage("an angle bracket is not closed")
     if not uri or " " in uri or "\t" in uri:
         raise BadMessage(f"{uri[:60]!r} is not a URI")
     return NameAddr(display_name, uri, scan_params(params), params)
 
 
 def _scan_addr_spec(value: str) -> NameAddr:
-    """§20.10: without brackets, what follows a semicolon belongs to the header field."""
+    """Parse an addr-spec: without brackets, parameters belong to the header field (§20.10)."""
     uri, semicolon, rest = value.partition(";")
     uri, params = uri.rstrip(" \t"), semicolon + rest
     if not uri or any(character in uri for character in "?,> \t"):
-        raise BadMessage(f"{value[:60]!r} has to stand in angle brackets")
+        raise BadMessage(f"{value[:60]!r} must be in angle brackets")
     return NameAddr("", uri, scan_params(params), params)
 
 
 def cseq_of_line(line: str) -> tuple[int, str]:
-    """Read a CSeq line: its number and its method (§20.16)."""
+    """Parse a CSeq line; return number and method (§20.16)."""
     return _cached_cseq(line) if len(line) <= _LONGEST_CACHED else parse_cseq(value_of(line))
 
 
 def parse_cseq(value: str) -> tuple[int, str]:
-    """The same from the value alone."""
+    """Parse a CSeq value; return number and method (§20.16)."""
     number, _, method = value.strip(" \t").replace("\t", " ").partition(" ")
     method = method.lstrip(" ")
     count = bounded_number(number, MAX_CSEQ)
@@ -277,13 +277,13 @@ def parse_cseq(value: str) -> tuple[int, str]:
     return count, method
 
 
-@cached_parse(1024)  # most are of the first few in their dialog
+@cached_parse(1024)  # most CSeq numbers are among the first of a dialog
 def _cached_cseq(line: str) -> tuple[int, str]:
     return parse_cseq(value_of(line))
 
 
 def parse_seconds(text: str | None, default: int) -> int:
-    """Read delta-seconds; what can't be read counts as `default` (§10.3 step 7, §20.19)."""
+    """Parse delta-seconds; a value that is not valid gives `default` (§10.3 step 7, §20.19)."""
     seconds = None if text is None else bounded_number(text, MAX_SECONDS)
     return default if seconds is None else min(seconds, MAX_SECONDS)
 
@@ -292,7 +292,7 @@ _Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def parse_q(text: str | None) -> int:
-    """Read a q value in thousandths, 1000 where there is none (§20.10)."""
+    """Parse a q value; return thousandths, 1000 if there is none (§20.10)."""
     if text is None:
         return 1000
     if not _Q.fullmatch(text):
@@ -312,7 +312,7 @@ class Credentials:
 
 
 def parse_credentials(field: str) -> Credentials:
-    """Read credentials or a challenge.  Both are a scheme and comma-separated parameters."""
+    """Parse credentials or a challenge: a scheme and comma-separated parameters."""
     scheme, text = _scheme_and_params(field)
     if "\\" in text:
         return scan_credentials(field)
@@ -327,7 +327,7 @@ def parse_credentials(field: str) -> Credentials:
         elif not equals or " " in value or "," in value or "\t" in value:
             return scan_credentials(field)
         params[name] = value
-    # The usual parameters, each once, and no quotes but those around values.
+    # Only known parameters, each once, and quotes only around values.
     if len(params) < len(items) or quotes < text.count('"') or not params.keys() <= _DIGEST_PARAMS:
         return scan_credentials(field)
     return Credentials(scheme, params)
@@ -342,12 +342,12 @@ def _scheme_and_params(value: str) -> tuple[str, str]:
         if not is_token(scheme):
             raise BadMessage("credentials without a scheme")
     if text.count("=") > MAX_CREDENTIAL_PARAMS or text.count(",") > MAX_CREDENTIAL_PARAMS:
-        # Commas and equals signs stand in quotes too, but never so many.
+        # Commas and equals signs may be in quotes, too, but never so many.
         raise BadMessage(f"credentials with more than {MAX_CREDENTIAL_PARAMS} parameters")
     return scheme.lower(), text
 
 
-# RFC 7616 §3.4.  Their names need no check.
+# RFC 7616 §3.4.  These names are known to be tokens.
 _DIGEST_PARAMS = frozenset(
     {"algorithm", "cnonce", "nc", "nonce", "opaque", "qop", "realm", "response", "uri", "username"}
 )
@@ -356,7 +356,7 @@ _DIGEST_PARAMS = frozenset(
 def _set_once(params: dict[str, str], name: str, value: str) -> None:
     name = name.strip(" \t").lower()
     if name in params or (name not in _DIGEST_PARAMS and not is_token(name)):
-        raise BadMessage("a parameter of the credentials stands there twice, or is no token")
+        raise BadMessage("a parameter of the credentials occurs twice, or is not a token")
     params[name] = value
 
 
@@ -367,7 +367,7 @@ _NOTHING = re.compile(r"[ \t]*+(?:,|\Z)")
 
 
 def scan_credentials(value: str) -> Credentials:
-    """Read credentials or a challenge exactly, escapes in quotes included."""
+    """Parse credentials or a challenge exactly, with escapes in quoted strings."""
     scheme, text = _scheme_and_params(value)
     params: dict[str, str] = {}
     at = 0
@@ -385,5 +385,5 @@ def scan_credentials(value: str) -> Credentials:
 
 
 def format_name_addr(display_name: str, uri: str) -> str:
-    """Write a name-addr."""
+    """Return a name-addr."""
     return f"{quote(display_name)} <{uri}>" if display_name else f"<{uri}>"

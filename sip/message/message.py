@@ -1,8 +1,7 @@
-"""Requests and responses: parsed by indexing their lines, passed on by editing them (RFC 3261 §7).
+"""Requests and responses: parsed by indexing their lines, forwarded by editing them (RFC 3261 §7).
 
-A header field is a line, kept as it came; a value is read when somebody asks for it.  So what we
-have no need to understand goes through us octet for octet: text is UTF-8 with surrogateescape,
-which any octets survive.
+Header fields are kept as received lines; a value is parsed on first use.  So fields that we do not
+use are forwarded octet for octet: text is UTF-8 with surrogateescape, which preserves any octets.
 """
 
 import re
@@ -21,41 +20,39 @@ from sip.message.grammar import (
     without_params,
 )
 from sip.message.headers import METHODS, NameAddr, Via, address_of_line, cseq_of_line, parse_via
-from sip.message.names import REASONS, SINGLE, named, title_of, whatever_is_named, with_folds
+from sip.message.names import REASONS, SINGLE, name_fields, scan_fields, title_of, with_folds
 from sip.message.uri import Uri, parse_uri
 
-# Bounds on what a stranger can send in one message.  A Via stack of 70 hops and a header for
-# each feature of a desk phone stay far below.
+# Bounds for one message from an untrusted sender.  Messages with 70 Via hops, or with a header
+# field for each feature of a desk phone, are far below.
 MAX_HEADERS = 256
 MAX_HEAD_BYTES = 65_535
-# Values and parameters are separated by commas; each costs a few microseconds when it is read.
+# Values and parameters are separated by commas; parsing one takes a few microseconds.
 MAX_COMMAS = 2000
-# The largest body that is taken, whatever it came by; a session description has about 2 kB.
+# The largest accepted body, on all transports; a session description has about 2 kB.
 MAX_BODY_BYTES = 128 * 1024
-# A Contact that is registered here has at most 1,000 characters, push parameters included, and a
-# Record-Route of ours, which a strict router makes a Request-URI, about 300.
+# A registered Contact has at most 1,000 characters, with push parameters; our Record-Route, which
+# a strict router makes the Request-URI, has about 300.
 MAX_URI_LENGTH = 4096
 
 T = TypeVar("T")
 
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
-_COPIED = frozenset(_MANDATORY)  # the same go from a request into each response (§8.2.6.2)
-_REMEMBERED = frozenset(
-    {"from", "to", "call-id", "cseq"}
-)  # with Via, what a Message keeps values of
+_COPIED = frozenset(_MANDATORY)  # the same fields are copied into each response (§8.2.6.2)
+_CACHED = frozenset({"from", "to", "call-id", "cseq"})  # with Via, the values that Message caches
 _STAMPED = frozenset({"received", "rport"})
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")  # §7.5
-# §25.1 `Reason-Phrase`: what else we would quote from a request has no place there.
-_NOT_OF_A_PHRASE = re.compile(r"[^A-Za-z0-9 ;/?:@&=+$,\-_.!~*'()]")
+# Characters not allowed in a Reason-Phrase (§25.1); a phrase may quote from the request.
+_NOT_IN_PHRASE = re.compile(r"[^A-Za-z0-9 ;/?:@&=+$,\-_.!~*'()]")
 _TIMESTAMP = re.compile(r"([0-9]+(?:\.[0-9]*)?)(?:[ \t].*)?")  # §25.1
 
 
 class Message:
-    """What requests and responses share: header fields, in order, and a body.
+    """Base of requests and responses: header fields, in order, and a body.
 
-    `lines[i]` is a whole field as it came, folds included; `names[i]` its name, long and in lower
-    case; `present` holds each name once, to ask quickly.  Values that have been read are
-    remembered; the editing methods forget them.
+    `lines[i]` is a whole field as received, with its folds; `names[i]` is its long name in lower
+    case; `present` has each name once, for quick tests.  Parsed values are cached; the editing
+    methods clear the cache.
     """
 
     __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names", "present")
@@ -72,20 +69,20 @@ class Message:
         self._cseq: tuple[int, str] | None = None
 
     def value(self, name: str) -> str | None:
-        """The first field of that name, whole: unfolded, without white space around it."""
+        """Return the first field with this name, unfolded and stripped, or None."""
         if name not in self.present:
             return None
         return value_of(self.lines[self.names.index(name)])
 
     def required(self, name: str) -> str:
-        """The same, of a field that must be there.  Raises BadMessage (400)."""
+        """Return the first field with this name.  Raises BadMessage (400) if missing or empty."""
         value = self.value(name)
         if not value:
             raise BadMessage(f"Missing {title_of(name)} header field")
         return value
 
     def fields(self, name: str) -> list[str]:
-        """Every field of that name, unfolded, commas left alone: credentials have their own."""
+        """Return all fields with this name, unfolded, not split at commas (for credentials)."""
         count = self.names.count(name)
         if count < 2:
             return [value_of(self.lines[self.names.index(name)])] if count else []
@@ -96,7 +93,7 @@ class Message:
         ]
 
     def values(self, name: str) -> list[str]:
-        """Every value of a list field, in order, wherever its lines stand (§7.3.1).
+        """Return all values of a list field, in order, from all its lines (§7.3.1).
 
         Raises BadMessage.
         """
@@ -112,11 +109,11 @@ class Message:
 
     @property
     def via(self) -> Via:
-        """The topmost Via value."""
+        """The topmost Via value.  Raises BadMessage (400)."""
         if self._via is None:
             value = self.required("via")
             try:
-                if "," in value:  # all of them are taken apart, or the answers would be lost
+                if "," in value:  # check all values, else the responses could not be routed
                     value = split_list(value)[0]
                 self._via = parse_via(value)
             except BadMessage as error:
@@ -125,27 +122,27 @@ class Message:
 
     @property
     def cseq(self) -> tuple[int, str]:
-        """Sequence number and method."""
+        """Sequence number and method of CSeq.  Raises BadMessage (400)."""
         if self._cseq is None:
             self._cseq = self._read("cseq", cseq_of_line)
         return self._cseq
 
     @property
     def from_(self) -> NameAddr:
-        """The From field."""
+        """The From field.  Raises BadMessage (400)."""
         if self._from is None:
             self._from = self._read("from", address_of_line)
         return self._from
 
     @property
     def to(self) -> NameAddr:
-        """The To field."""
+        """The To field.  Raises BadMessage (400)."""
         if self._to is None:
             self._to = self._read("to", address_of_line)
         return self._to
 
     def _read(self, name: str, read: Callable[[str], T]) -> T:
-        """What a field that must be there says, by its line.  Raises BadMessage (400)."""
+        """Parse the line of a mandatory field with `read`.  Raises BadMessage (400)."""
         line = ""
         try:
             line = self.lines[self.names.index(name)]
@@ -157,49 +154,49 @@ class Message:
 
     @property
     def call_id(self) -> str:
-        """The Call-ID, compared octet for octet (§20.8)."""
+        """The Call-ID, which is compared octet for octet (§20.8)."""
         if self._call_id is None:
             self._call_id = self.required("call-id")
         return self._call_id
 
     def set(self, name: str, line: str) -> None:
-        """Replace the one field of that name by `line`, or add it at the end."""
+        """Replace the field with this name by `line`, or append it."""
         if name in self.present:
             self.lines[self.names.index(name)] = line
         else:
             self.append(name, line)
-        self._forget(name)
+        self._clear_cached(name)
 
     def append(self, name: str, line: str) -> None:
-        """Add a field below all others."""
+        """Add a field at the end."""
         self.names.append(name)
         self.lines.append(line)
         self.present.add(name)
 
-    def _forget(self, name: str) -> None:
+    def _clear_cached(self, name: str) -> None:
         if name == "via":
             self._via = None
-        elif name in _REMEMBERED:
+        elif name in _CACHED:
             self._from = self._to = self._call_id = self._cseq = None
 
     def put_first(self, name: str, line: str) -> None:
-        """Add a field above the others of that name, or above all (§16.6, steps 4 and 8)."""
+        """Add a field above the others with this name, or above all (§16.6, steps 4 and 8)."""
         at = self.names.index(name) if name in self.present else 0
         self.names.insert(at, name)
         self.lines.insert(at, line)
         self.present.add(name)
-        self._forget(name)
+        self._clear_cached(name)
 
     def remove(self, name: str) -> None:
-        """Remove every field of that name."""
+        """Remove all fields with this name."""
         while name in self.names:
             at = self.names.index(name)
             del self.names[at], self.lines[at]
         self.present.discard(name)
-        self._forget(name)
+        self._clear_cached(name)
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
-        """Replace all values of a list field, one line each, where the first stood."""
+        """Replace all values of a list field, at the place of the first, one line per value."""
         at = self.names.index(name) if name in self.present else 0
         self.remove(name)
         if values:
@@ -207,8 +204,8 @@ class Message:
             self.lines[at:at] = [f"{title}: {value}" for value in values]
             self.present.add(name)
 
-    def drop_top_via(self) -> None:
-        """Take our own Via off a response (§16.7, step 3)."""
+    def remove_top_via(self) -> None:
+        """Remove our own Via from a response (§16.7, step 3)."""
         at = self.names.index("via")
         line = self.lines[at]
         rest = split_first(unfold(line.partition(":")[2]))[1].strip(", \t") if "," in line else ""
@@ -223,9 +220,9 @@ class Message:
     def stamp_top_via(self, stamp: str, *, fills_rport: bool) -> None:
         """Add `received` and `rport` to the top Via (§18.2.1, RFC 3581 §4).
 
-        `stamp` is text like `;received=192.0.2.1`; with `fills_rport` the empty rport goes.  What
-        the sender said of itself by these names goes too.  The Via that is remembered stays as it
-        was sent: the stamp tells nothing that its reader doesn't know.
+        `stamp` is text like `;received=192.0.2.1`; with `fills_rport` the empty rport is removed.
+        Parameters with these names from the sender are removed, too.  The cached Via stays without
+        the stamp: its readers know the source of the message anyway.
         """
         at = self.names.index("via")
         line, rest = self.lines[at], ""
@@ -269,14 +266,14 @@ class Request(Message):
             raise BadMessage(f"Request-URI: {error.reason}") from None
 
     def copy(self) -> "Request":
-        """A request to edit and send on; the body is shared."""
+        """Return a copy to edit and forward; the body is shared."""
         copy = Request(self.method, self.uri_text, self.names[:], self.lines[:], self.body)
         copy._via, copy._from, copy._to = self._via, self._from, self._to
         copy._call_id, copy._cseq = self._call_id, self._cseq
         return copy
 
     def encode(self) -> bytes:
-        """The request as it goes out."""
+        """Return the octets of the request."""
         text = "\r\n".join((f"{self.method} {self.uri_text} SIP/2.0", *self.lines, "", ""))
         return text.encode("utf-8", "surrogateescape") + self.body
 
@@ -294,13 +291,13 @@ class Response(Message):
         self.reason = reason
 
     def encode(self) -> bytes:
-        """The response as it goes out."""
+        """Return the octets of the response."""
         text = "\r\n".join((f"SIP/2.0 {self.status} {self.reason}", *self.lines, "", ""))
         return text.encode("utf-8", "surrogateescape") + self.body
 
 
 class BadRequest(BadMessage):
-    """A bad message that is a request far enough to be answered: `request` is what was read."""
+    """A bad request that can still be answered; `request` has the fields that could be read."""
 
     def __init__(self, reason: str, status: int, request: Request) -> None:
         super().__init__(reason, status)
@@ -308,12 +305,11 @@ class BadRequest(BadMessage):
 
 
 def parse(datagram: bytes) -> Request | Response:
-    """Read the one message that a datagram holds (§7, §18.3).
+    """Parse the message in a datagram (§7, §18.3).
 
-    Empty lines before it are skipped, and what follows the body that Content-Length counts is cut
-    off.  A head whose lines all end in LF alone is read as if they ended in CRLF.  A request that
-    breaks a rule but can be answered raises BadRequest, anything else that is no message BadMessage
-    without status.
+    Empty lines before it are skipped, and octets after the Content-Length are discarded.  A head
+    whose lines all end with LF only is read as if they ended with CRLF.  Raises BadRequest for a
+    request that breaks a rule but can be answered, else BadMessage with status None.
     """
     if datagram[:2] == b"\r\n":
         datagram = _EMPTY_LINES.sub(b"", datagram)
@@ -330,16 +326,16 @@ def parse(datagram: bytes) -> Request | Response:
         if len(head) > MAX_HEAD_BYTES:
             raise BadMessage(f"Header fields over {MAX_HEAD_BYTES} octets", status=513)
         if not is_crlf:
-            # What one element takes for one field would be two for another.
+            # Another element could read one such field as two.
             raise BadMessage("Line end that is not CRLF")
         if count > MAX_HEADERS or len(head) > MAX_COMMAS:
-            lines = _bounded(head, lines)
+            lines = _check_bounds(head, lines)
         if is_response:
             message: Request | Response = _parse_response(start_line, lines, rest)
         else:
             message = _parse_request(start_line, lines, rest)
         if not blank_line:
-            # Cut off, or written by somebody who forgot; either way there may have been more.
+            # The message may be truncated.
             raise BadMessage("No empty line after the header fields")
     except BadMessage as error:
         if is_response:
@@ -348,8 +344,8 @@ def parse(datagram: bytes) -> Request | Response:
     return message
 
 
-def _bounded(head: bytes, lines: list[str]) -> list[str]:
-    """Hold the lines of a head to our bounds."""
+def _check_bounds(head: bytes, lines: list[str]) -> list[str]:
+    """Return the lines of a head, unfolded if needed.  Raises BadMessage if there are too many."""
     if len(lines) > MAX_HEADERS:
         lines = with_folds(lines)
         if len(lines) > MAX_HEADERS:
@@ -360,17 +356,17 @@ def _bounded(head: bytes, lines: list[str]) -> list[str]:
 
 
 def bad_request(error: BadMessage, head: bytes) -> BadMessage:
-    """The error, with what could be read of the request for its answer (§8.2.6.2).
+    """Return the error with the fields of the request that a response copies (§8.2.6.2).
 
-    Where not even the first line is one of a request, it takes all that an answer copies to believe
-    that somebody waits for one.
+    If the first line is not a request line, the message is only answered if it has all these
+    fields; else the status of the error is None.
     """
     text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
-    start_line, names, lines = whatever_is_named(text, MAX_HEADERS)
+    start_line, names, lines = scan_fields(text, MAX_HEADERS)
     if " SIP/" not in start_line.upper() and not _COPIED.issubset(names):
-        return BadMessage(f"{start_line[:40]!r} is no start line", status=None)
+        return BadMessage(f"{start_line[:40]!r} is not a start line", status=None)
     method, _, uri_text = start_line.strip(" \t").partition(" ")
-    method = method if is_token(method) else "?"  # it is logged
+    method = method if is_token(method) else "?"  # because it is logged
     return BadRequest(error.reason, error.status or 400, Request(method, uri_text, names, lines))
 
 
@@ -378,11 +374,11 @@ def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
     version, _, status_and_reason = start_line.partition(" ")
     code, _, reason = status_and_reason.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or not (code.isascii() and code.isdecimal()):
-        raise BadMessage(f"{start_line[:40]!r} is no status line")
+        raise BadMessage(f"{start_line[:40]!r} is not a status line")
     status = int(code)
     if not 100 <= status < 700:
         raise BadMessage(f"there is no status {status}")
-    response = Response(status, reason, *named(lines))
+    response = Response(status, reason, *name_fields(lines))
     _check(response, rest)
     return response
 
@@ -390,19 +386,19 @@ def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
 def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
     method, _, uri_and_version = start_line.partition(" ")
     uri_text, _, version = uri_and_version.rpartition(" ")
-    if version != "SIP/2.0":  # first of all: nobody knows what another version looks like
+    if version != "SIP/2.0":  # first, because another version may have another syntax
         _check_version(version)
     if not uri_text or " " in uri_text or not (method in METHODS or is_token(method)):
         raise BadMessage("Malformed request line")
     if len(uri_text) > MAX_URI_LENGTH:
         raise BadMessage(f"Request-URI Too Long: over {MAX_URI_LENGTH} characters", status=414)
-    request = Request(method, uri_text, *named(lines))
+    request = Request(method, uri_text, *name_fields(lines))
     _check(request, rest)
-    _ = request.via, request.from_, request.to  # looking is checking
+    _ = request.via, request.from_, request.to  # raise BadMessage if they are not valid
     if request.cseq[1] != method:
-        # RFC 4475 §3.1.2.18: of an unknown method, say that.
+        # RFC 4475 §3.1.2.18: an unknown method gives 501.
         status = 400 if method in METHODS else 501
-        reason = f"CSeq speaks of {request.cseq[1][:20]}, not of {method[:20]}"
+        reason = f"CSeq method {request.cseq[1][:20]} is not {method[:20]}"
         raise BadMessage(reason, status=status)
     return request
 
@@ -416,7 +412,7 @@ def _check_version(version: str) -> None:
 
 
 def _check(message: Request | Response, rest: bytes) -> None:
-    """Hold a message to what every element relies on, and cut its body (§8.1.1, §18.3, §20)."""
+    """Check the mandatory fields and set the body (§8.1.1, §18.3, §20).  Raises BadMessage."""
     names, present = message.names, message.present
     if not present >= _COPIED:
         missing = next(name for name in _MANDATORY if name not in present)
@@ -426,13 +422,13 @@ def _check(message: Request | Response, rest: bytes) -> None:
         if len(singles) != len(set(singles)):
             twice = next(name for name in singles if singles.count(name) > 1)
             raise BadMessage(f"More than one {title_of(twice)} header field")
-    _ = message.cseq, message.call_id  # what can't be read raises
+    _ = message.cseq, message.call_id  # raise BadMessage if they are not valid
     length_text = message.value("content-length")
     if length_text == str(len(rest)):
         message.body = rest
         return
     if length_text is None:
-        # §20.15: a body has a type.  Without one, and with nothing in it, it is padding.
+        # §20.15: a body has a type.  Without one, line ends, NULs and spaces are padding.
         is_body = "content-type" in present or not is_padding(rest)
         message.body = rest if is_body else b""
         return
@@ -442,7 +438,7 @@ def _check(message: Request | Response, rest: bytes) -> None:
     if length > MAX_BODY_BYTES:
         raise BadMessage(f"Request Entity Too Large: over {MAX_BODY_BYTES} octets", status=413)
     if length > len(rest):
-        raise BadMessage(f"Content-Length says {length_text[:20]}, the datagram holds {len(rest)}")
+        raise BadMessage(f"Content-Length is {length_text[:20]}, the body has {len(rest)} octets")
     message.body = rest[:length]
 
 
@@ -457,9 +453,9 @@ def make_response(
 ) -> Response:
     """Make a response to `request` (§8.2.6).
 
-    Via, From, To, Call-ID and CSeq are copied, `to_tag` is added where To has no tag yet, and
-    Timestamp goes into a 100, with the `delay` in seconds since the request came.  `extra` are
-    further fields as (name, value).
+    Via, From, To, Call-ID and CSeq are copied, `to_tag` is added if To has no tag, and Timestamp is
+    copied into a 100, with the `delay` in seconds since the request arrived.  `extra` are more
+    fields as (name, value).
     """
     names: list[str] = []
     lines: list[str] = []
@@ -478,19 +474,19 @@ def make_response(
     names.append("content-length")
     lines.append("Content-Length: 0")
     if reason:
-        reason = _NOT_OF_A_PHRASE.sub("?", reason)
+        reason = _NOT_IN_PHRASE.sub("?", reason)
     return Response(status, reason or REASONS.get(status, "Unknown"), names, lines)
 
 
 def _timestamp(request: Request, delay: float) -> str:
-    """Timestamp as a 100 has it: with the delay that the request met here (§8.2.6.1)."""
+    """Return the Timestamp line of a 100, with our delay of the request (§8.2.6.1)."""
     line = request.lines[request.names.index("timestamp")]
     match = _TIMESTAMP.fullmatch(request.value("timestamp") or "")
     return line if match is None or delay < 0.001 else f"Timestamp: {match[1]} {delay:.3f}"
 
 
 def _to_params(request: Request) -> dict[str, str | None]:
-    """To's parameters; of a To that can't be read, as if it had a tag: it is better left alone."""
+    """Return the parameters of To; an invalid To counts as tagged, so that it stays as it is."""
     try:
         return request.to.params
     except BadMessage:

@@ -1,4 +1,4 @@
-"""The names of header fields and the phrases of responses (RFC 3261 §20, §21)."""
+"""Names of header fields, and reason phrases of responses (RFC 3261 §20, §21)."""
 
 import re
 
@@ -35,7 +35,7 @@ _USUAL = (
     "P-Asserted-Identity P-Preferred-Identity Refer-To Referred-By WWW-Authenticate Privacy "
     "Proxy-Authenticate Unsupported RSeq RAck Retry-After Warning Content-Disposition Replaces"
 )
-# From the spelling on the wire to one name for each field: its long form in lower case.
+# Maps spellings on the wire to the long name in lower case.
 NAMES = {
     spelling: name.lower()
     for name in _USUAL.split()
@@ -46,11 +46,11 @@ NAMES |= {
 }
 
 _SPELLINGS = frozenset(NAMES)
-# §20: fields that a message may hold once.
+# Fields that a message may have only once (§20).
 SINGLE = frozenset(
     "from to call-id cseq max-forwards max-breadth content-length content-type expires".split()
 )
-# §21, and of later RFCs those that a server, proxy or phone beside us may say.
+# Reason phrases of §21, and of later RFCs those that are used by servers, proxies and phones.
 REASONS = {
     100: "Trying",
     180: "Ringing",
@@ -111,16 +111,16 @@ REASONS = {
     604: "Does Not Exist Anywhere",
     606: "Not Acceptable",
 }
-# A name of at most so many characters is kept when it has been read; 512 are about 100 kB.
+# Maximum characters of a cached name; 512 names are about 100 kB.
 _LONGEST_CACHED = 128
 
-# A line ends a field unless the next one begins with white space (§7.3.1).
+# A field ends with its line, unless the next line begins with white space (§7.3.1).
 _FIELD_END = re.compile(r"\r\n(?![ \t])")
 _ANY_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def _spelled_out(spelling: str) -> str | None:
-    """The name of a field that is none of the usual; None where it is no token."""
+def _unusual_name(spelling: str) -> str | None:
+    """Return the name for an unusual spelling; None if it is not a token."""
     spelling = spelling.rstrip(" \t")
     if not is_token(spelling):
         return None
@@ -128,48 +128,50 @@ def _spelled_out(spelling: str) -> str | None:
     return NAMES.get(lower, lower)
 
 
-_cached_spelled_out = cached_parse(512)(_spelled_out)
+_cached_unusual_name = cached_parse(512)(_unusual_name)
 
 
 def field_name(line: str) -> str:
-    """The name of a header line, long and in lower case.  Raises BadMessage where it has none."""
+    """Return the long name of a header line, in lower case.  Raises BadMessage if it has none."""
     spelling, colon, _ = line.partition(":")
     name = NAMES.get(spelling) if colon else None
     if name is None and colon:
-        name = (_cached_spelled_out if len(spelling) <= _LONGEST_CACHED else _spelled_out)(spelling)
+        name = (_cached_unusual_name if len(spelling) <= _LONGEST_CACHED else _unusual_name)(
+            spelling
+        )
     if name is None:
-        raise BadMessage(f"{line[:40]!r} is no header field")
+        raise BadMessage(f"{line[:40]!r} is not a header field")
     return name
 
 
 def title_of(name: str) -> str:
-    """How the RFCs write a name that is in lower case."""
+    """Return a lower-case name in the spelling of the RFCs."""
     return {"call-id": "Call-ID", "cseq": "CSeq"}.get(name, name.title())
 
 
-def named(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Name each field, and give a field that goes over several lines its lines back as one.
+def name_fields(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return the names and lines of all fields; the lines of a folded field are joined.
 
-    Raises BadMessage for a line that is no header field.
+    Raises BadMessage for a line that is not a header field.
     """
     names = list(map(NAMES.get, [line.split(":", 1)[0] for line in lines]))
-    if None not in names and _SPELLINGS.isdisjoint(lines):  # a name alone, without its colon
-        return names, lines  # type: ignore[return-value]  # none is None, as has just been seen
+    if None not in names and _SPELLINGS.isdisjoint(lines):  # no line is a name without a colon
+        return names, lines  # type: ignore[return-value]  # no name is None, as just checked
     if any(line[:1] in (" ", "\t") for line in lines):
         lines = with_folds(lines)
     return [field_name(line) for line in lines], lines
 
 
 def with_folds(lines: list[str]) -> list[str]:
-    """Join each line that begins with white space to the one before (§7.3.1)."""
+    """Join each line that begins with white space to the line before it (§7.3.1)."""
     return _FIELD_END.split("\r\n".join(lines))
 
 
-def whatever_is_named(head: str, limit: int) -> tuple[str, list[str], list[str]]:
-    """The start line, names and lines of the fields in a head that breaks a rule.
+def scan_fields(head: str, limit: int) -> tuple[str, list[str], list[str]]:
+    """Return the start line, and names and lines of the fields, of a head that breaks a rule.
 
-    At most `limit` fields are looked at.  Any line end counts as one, and what is no field is left
-    out; of fields that may stand there once, the first is given.
+    At most `limit` fields are read.  CR, LF and CRLF are line ends; lines that are not fields are
+    skipped; of fields that may occur only once, the first is returned.
     """
     text = _ANY_LINE_END.sub("\r\n", head).partition("\r\n\r\n")[0]
     start_line, *lines = _FIELD_END.split(text, limit + 1)

@@ -4,13 +4,13 @@ from sip.message.grammar import BadMessage
 from sip.message.message import Request
 from sip.message.uri import SipUri, Uri, format_host_port
 
-# Characters of one party: a log line names two of them, and a peer chooses both.
+# Maximum characters of one party: a log line has two of them, and the peer chooses both.
 MAX_PARTY = 80
 UNREADABLE = "?"
 
 
 def sender_of(request: Request) -> str:
-    """Return the From address as `user@host`, or `?` where it cannot be read."""
+    """Return the From address as `user@host`, or `?` if it is not valid."""
     try:
         return _short(request.from_.uri)
     except BadMessage:
@@ -18,7 +18,7 @@ def sender_of(request: Request) -> str:
 
 
 def recipient_of(request: Request) -> str:
-    """Return the address that is meant as `user@host`: To of a REGISTER, else the Request-URI."""
+    """Return the called address as `user@host`: To of a REGISTER, else the Request-URI."""
     try:
         return _short(request.to.uri if request.method == "REGISTER" else request.uri)
     except BadMessage:

@@ -9,28 +9,28 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, has_bad_escape, unescape
 from sip.message.names import NAMES
 
-# Parsed URIs are kept: the same few stand in every message of a phone.  Both numbers bound
-# what strangers can make us keep: 4096 URIs of at most 200 characters are about 6 MB.
+# Parsed URIs are cached, because all messages of a phone have the same few.  These bounds limit the
+# memory that hostile messages can use: 4096 URIs of at most 200 characters are about 6 MB.
 _CACHED_URIS = 4096
 _LONGEST_CACHED = 200
-# Of longer ones a few: the contacts of one REGISTER are compared each with all others.  40 are at
-# most 1,000 characters long and take about 40 kB then.
+# A few longer URIs are cached, too, because each contact of a REGISTER is compared with all others.
+# 40 of them have at most 1,000 characters each, about 40 kB.
 _CACHED_LONG_URIS = 64
 _LONGEST_CACHED_LONG = 1000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"[^\s@<>\"\x00-\x1f\x7f]+")
-# RFC 1035 §2.3.4, with the dot at the end.
+# RFC 1035 §2.3.4, with a dot at the end.
 MAX_HOST_LENGTH = 254
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._\-]*[A-Za-z0-9_])?\.?")
-# A quick reading of most SIP URIs: nothing escaped, no password, no headers.
+# Quick parser for most SIP URIs: no escapes, no password, no headers.
 _USUAL_SIP = re.compile(
     r"(?:([A-Za-z0-9_.!~*'()&=+$,?/-]++)@)?([A-Za-z0-9.:-]++)(?:;([A-Za-z0-9_.!~*'()\[\]/:&+$;=-]++))?"
 )
 _PORT = re.compile(r"0*[0-9]{1,5}")
 _REST = re.compile(r"[^\s<>\"@\x00-\x1f\x7f]*")
-# §19.1.4: what RFC 2396 reserves is not the same as its escape, which stays, in upper case.  So
-# does an escaped % or octet beyond ASCII; all else is undone.
+# §19.1.4: a character reserved in RFC 2396 differs from its escape, so these escapes stay, in upper
+# case, like escapes of % and of octets beyond ASCII; all other escapes are decoded.
 _ESCAPED = frozenset(";/?:@&=+$,%[]")
 _NORMAL_ESCAPES = {
     first + second: f"%{first}{second}".upper() if character in _ESCAPED else character
@@ -40,12 +40,12 @@ _NORMAL_ESCAPES = {
 }
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 
-# §19.1.4: these never match when only one of two URIs has them.
+# §19.1.4: two URIs never match if only one of them has such a parameter.
 _NEVER_IGNORED = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
 def normal_escapes(text: str) -> str:
-    """Bring escapes to one form: reserved characters upper-case, others plain (§19.1.4)."""
+    """Normalize escapes: reserved characters escaped in upper case, others decoded (§19.1.4)."""
     if "%" not in text:
         return text
     first, *pieces = text.split("%")
@@ -55,13 +55,13 @@ def normal_escapes(text: str) -> str:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Uri:
-    """Any URI.  `text` is the URI as it came, `scheme` is in lower case."""
+    """Any URI.  `text` is the URI as received, `scheme` is in lower case."""
 
     text: str
     scheme: str
 
     def equals(self, other: "Uri") -> bool:
-        """Compare as the scheme asks; URIs that we can't read are equal when their text is."""
+        """Compare by the rules of the scheme; URIs of unknown schemes are compared as text."""
         return self.text == other.text
 
     def __str__(self) -> str:
@@ -72,10 +72,10 @@ class Uri:
 class SipUri(Uri):
     """A SIP or SIPS URI (RFC 3261 §19.1.1).
 
-    `user` and `password` are None or the text as it came, escapes included; `host` is in lower
-    case, an IPv6 address without its brackets; `port` is None where the URI names none.
-    Parameters are pairs: the name unescaped and in lower case, the value as it came or None.
-    Headers are pairs of text.
+    `user` and `password` are None or the text as received, with escapes; `host` is in lower case,
+    an IPv6 address without brackets; `port` is None if the URI has none.  Parameters are pairs of
+    the name, unescaped and in lower case, and the value as received or None.  Headers are pairs of
+    text.
     """
 
     user: str | None
@@ -87,7 +87,7 @@ class SipUri(Uri):
     _compared: "_Compared | None" = field(default=None, init=False, repr=False, compare=False)
 
     def param(self, name: str) -> str | None:
-        """Give a parameter's value, unescaped: "" where it has none, None where it is missing."""
+        """Return the unescaped value of a parameter: "" without a value, None if it is missing."""
         for known, value in self.params:
             if known == name:
                 return unescape(value) if value else ""
@@ -95,7 +95,7 @@ class SipUri(Uri):
 
     @property
     def username(self) -> str:
-        """The user part, unescaped; "" where there is none (§10.3, step 5)."""
+        """The user part, unescaped; "" if there is none (§10.3, step 5)."""
         return unescape(self.user) if self.user else ""
 
     def equals(self, other: Uri) -> bool:
@@ -106,12 +106,12 @@ class SipUri(Uri):
             return False
         if self.host != other.host or self.port != other.port or self.scheme != other.scheme:
             return False
-        whole, params = self._as_compared()
-        other_whole, other_params = other._as_compared()
+        whole, params = self._comparison_key()
+        other_whole, other_params = other._comparison_key()
         return whole == other_whole and _same_params(params, other_params)
 
-    def _as_compared(self) -> "_Compared":
-        """In the one form that all who are equal have; found once, for many to be compared with."""
+    def _comparison_key(self) -> "_Compared":
+        """Return the normalized form for comparison, computed once."""
         if self._compared is None:
             headers = [(_long_name(name), normal_escapes(value)) for name, value in self.headers]
             whole = (
@@ -124,14 +124,14 @@ class SipUri(Uri):
         return self._compared
 
 
-# User, password and headers, which have to be the same; and parameters, which may be missing.
+# Normalized user, password and headers, which must be equal, and parameters, which may be missing.
 _Compared = tuple[tuple[str | None, str | None, list[tuple[str, str]]], dict[str, str]]
 
 
 def is_same_contact(one: Uri, other: Uri) -> bool:
-    """Return True where two Contacts are one: by §19.1.4, but for `transport=udp` of one alone.
+    """Return True if two Contacts are equal by §19.1.4, ignoring `transport=udp`.
 
-    UDP is the transport of a URI that names none (§19.1.1), and phones add it at will.
+    UDP is the default transport (§19.1.1), and phones add it or not.
     """
     if one.text == other.text:
         return True
@@ -139,7 +139,7 @@ def is_same_contact(one: Uri, other: Uri) -> bool:
         return one.equals(other)
     if one.host != other.host or one.port != other.port or one.scheme != other.scheme:
         return False
-    (whole, params), (other_whole, other_params) = one._as_compared(), other._as_compared()
+    (whole, params), (other_whole, other_params) = one._comparison_key(), other._comparison_key()
     if whole != other_whole:
         return False
     return _same_params(_without_udp(params), _without_udp(other_params))
@@ -164,7 +164,7 @@ def _long_name(header: str) -> str:
 
 @dataclass(slots=True, unsafe_hash=True)
 class TelUri(Uri):
-    """A telephone number (RFC 3966).  `number` has lost its visual separators."""
+    """A telephone number (RFC 3966).  `number` is without visual separators."""
 
     number: str
     params: tuple[tuple[str, str | None], ...]
@@ -173,13 +173,13 @@ class TelUri(Uri):
     )
 
     def equals(self, other: Uri) -> bool:
-        """Compare by RFC 3966 §4: numbers without separators, parameters in any order."""
+        """Compare numbers without separators, and parameters in any order (RFC 3966 §4)."""
         if not isinstance(other, TelUri):
             return False
         is_same = self.number.lower() == other.number.lower()
-        return is_same and self._as_compared() == other._as_compared()
+        return is_same and self._comparison_key() == other._comparison_key()
 
-    def _as_compared(self) -> frozenset[tuple[str, str]]:
+    def _comparison_key(self) -> frozenset[tuple[str, str]]:
         if self._compared is None:
             pairs = [(name, _tel_value(name, value or "")) for name, value in self.params]
             self._compared = frozenset(pairs)
@@ -193,14 +193,14 @@ def _tel_value(name: str, value: str) -> str:
 
 
 def parse_uri(text: str) -> Uri:
-    """Read a URI, without the angle brackets around it.  Raises BadMessage (400)."""
+    """Parse a URI, without the angle brackets around it.  Raises BadMessage (400)."""
     if len(text) <= _LONGEST_CACHED:
         return _cached_parse(text)
     return _cached_parse_long(text) if len(text) <= _LONGEST_CACHED_LONG else read_uri(text)
 
 
 def read_uri(text: str) -> Uri:
-    """The same for a URI that will not be seen again, such as one with a ticket."""
+    """Parse a URI without caching it, for URIs that occur only once.  Raises BadMessage (400)."""
     scheme, colon, rest = text.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise BadMessage(f"{text[:60]!r} is not a URI")
@@ -230,12 +230,12 @@ def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
         user, colon, password = userinfo.partition(":")
         if not colon:
             password = None
-        if "@" in userinfo:  # elements would not agree on where the host begins
-            raise BadMessage(f"{text[:60]!r} has an @ in its user part that is not escaped")
+        if "@" in userinfo:  # other elements could read another host
+            raise BadMessage(f"{text[:60]!r} has an unescaped @ in its user part")
         if not _USER.fullmatch(userinfo) or not user or has_bad_escape(userinfo):
-            raise BadMessage(f"{text[:60]!r} has a user part that no SIP URI can hold")
+            raise BadMessage(f"{text[:60]!r} has an invalid user part")
     if not _REST.fullmatch(host_and_more):
-        raise BadMessage(f"{text[:60]!r} holds a character that no SIP URI can hold")
+        raise BadMessage(f"{text[:60]!r} has a character that is not allowed in a SIP URI")
     before_headers, question, header_text = host_and_more.partition("?")
     host_port, semicolon, param_text = before_headers.partition(";")
     host, port = parse_host_port(host_port)
@@ -245,15 +245,15 @@ def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
-    """Read `host`, `host:port`, `[v6]` or `[v6]:port` (§25.1 `hostport`).  Raises BadMessage.
+    """Parse `host`, `host:port`, `[v6]` or `[v6]:port` (§25.1 `hostport`).  Raises BadMessage.
 
-    The host comes back in lower case, IPv6 without brackets and in its shortest form.
+    The host is returned in lower case, IPv6 without brackets and in its shortest form.
     """
     return _cached_host_port(text) if len(text) <= _LONGEST_CACHED else _host_port(text)
 
 
 def is_address(host: str) -> bool:
-    """Tell whether a host is written as an IPv4 or IPv6 address."""
+    """Return True if a host is an IPv4 or IPv6 address."""
     if ":" in host:
         return True
     return host[-1:].isdigit() and host.replace(".", "").isdigit()
@@ -263,9 +263,9 @@ def _host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         inside, bracket, rest = text[1:].partition("]")
         if not bracket:
-            raise BadMessage(f"{text[:60]!r} lacks the bracket that closes an IPv6 address")
+            raise BadMessage(f"{text[:60]!r} has no closing bracket after the IPv6 address")
         try:
-            # RFC 5118 §4.10: by a slip in the grammar of RFC 3261 a colon may be one too many.
+            # RFC 5118 §4.10: an error in the grammar of RFC 3261 allows one colon too many.
             host = str(IPv6Address(inside.replace(":::", "::") if "." in inside else inside))
         except AddressValueError:
             raise BadMessage(f"{inside[:60]!r} is not an IPv6 address") from None
@@ -289,12 +289,12 @@ _cached_host_port = cached_parse(_CACHED_URIS)(_host_port)
 
 
 def format_host(host: str) -> str:
-    """Write a host as a URI or Via wants it: IPv6 in brackets."""
+    """Return a host for a URI or Via: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def format_host_port(host: str, port: int | None) -> str:
-    """Write `host:port`, IPv6 in brackets; without a port the host alone."""
+    """Return `host:port`, IPv6 in brackets; only the host if there is no port."""
     return format_host(host) if port is None else f"{format_host(host)}:{port}"
 
 
@@ -306,7 +306,7 @@ def _uri_params(text: str) -> tuple[tuple[str, str | None], ...]:
         name, equals, value = part.partition("=")
         name = (unescape(name) if "%" in name else name).lower()
         if not name or name in params:
-            raise BadMessage(f"{part[:60]!r} is not a parameter of a URI, or stands there twice")
+            raise BadMessage(f"{part[:60]!r} is not a parameter of a URI, or occurs twice")
         params[name] = value if equals else None
     return tuple(params.items())
 

@@ -1,1 +1,1 @@
-"""What is kept on disk: accounts, registrations, and what the server must remember."""
+"""The database: accounts, bindings, bans, audit, web sessions."""

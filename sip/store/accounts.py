@@ -1,4 +1,4 @@
-"""What an account is: its name, its HA1s, and the table of accounts held in memory."""
+"""Account, its checks and HA1s, and the table of all accounts in memory."""
 
 import hashlib
 import re
@@ -11,50 +11,50 @@ from typing import Any
 from sip.memory import release_memory
 from sip.phone_numbers import number_of
 
-# RFC 3261 §25.1 `user` as it reads unescaped, for so names are compared (§10.3, step 5): letters of
-# any script, `#` and `@`, travel escaped.  No `:`, which Digest puts behind the name.
+# RFC 3261 §25.1 `user`, unescaped, because names are compared unescaped (§10.3, step 5); letters of
+# any script, `#` and `@` are escaped in messages.  No `:`, because Digest uses it after the name.
 _USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#@\u00a1-\U0010ffff]+")
 
-# Characters.  No phone has a field for more; each page, index and log line is shorter for it.
+# Characters.  Phones have no room for more, and pages, indexes and log lines stay short.
 MAX_USERNAME = 128
 MAX_PASSWORD = 256
 MAX_DISPLAY_NAME = 128
 MAX_REALM = 255  # as a host name (RFC 1035 §2.3.4)
-# Characters of a name that are composed.  NFC makes one of at most four, and the time that it takes
-# for a long run of accents in a wrong order grows with the square: 0.3 ms for these.
+# Longest name that is normalized, in characters.  NFC composes at most four characters to one, and
+# its time grows with the square of a run of accents in wrong order: 0.3 ms for this length.
 _MAX_DECOMPOSED = 4 * MAX_USERNAME
-# What a name holds whose compared form may be another: separators of numbers, and accents.
-_WRITTEN_OTHERWISE = re.compile(r"[-.()]|[^\x00-\x7f]")
+# Characters of names that have other forms: separators in numbers, and accents.
+_HAS_OTHER_FORMS = re.compile(r"[-.()]|[^\x00-\x7f]")
 
-_SHA512_256 = hashlib.new("sha512_256")  # a copy of it costs a quarter of making a new one
+_SHA512_256 = hashlib.new("sha512_256")  # a copy costs a quarter of a new object
 
 
 class UserExists(Exception):
-    """The name is taken, or one that differs from it by case or Unicode form alone.  Says which."""
+    """The name is taken, maybe in another case or Unicode form.  The text says by which account."""
 
 
 class NoSuchUser(Exception):
-    """There is no account of that name in that realm."""
+    """There is no account with this name in this realm."""
 
 
 def md5(data: bytes) -> str:
-    """Hash as RFC 7616 §3.2 does for MD5."""
+    """Return the MD5 hash in hexadecimal (RFC 7616 §3.2)."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def sha256(data: bytes) -> str:
-    """Hash as RFC 7616 §3.2 does for SHA-256."""
+    """Return the SHA-256 hash in hexadecimal (RFC 7616 §3.2)."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha512_256(data: bytes) -> str:
-    """Hash with SHA-512/256 of FIPS 180-4 §5.3.6.2: it isn't SHA-512 cut short."""
+    """Return the SHA-512/256 hash in hexadecimal (FIPS 180-4 §5.3.6.2; not a truncated SHA-512)."""
     hashing = _SHA512_256.copy()
     hashing.update(data)
     return hashing.hexdigest()
 
 
-# The column of each algorithm's HA1, and how it is made.
+# For each algorithm: the column of its HA1, and the hash function.
 ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], str]]] = {
     "MD5": ("ha1_md5", md5),
     "SHA-256": ("ha1_sha256", sha256),
@@ -63,15 +63,15 @@ ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], str]]] = {
 
 
 def ha1s(username: str, realm: str, password: str) -> dict[str, str]:
-    """Compute every HA1 (RFC 7616 §3.4.2), by its column."""
+    """Compute all HA1s, by column name (RFC 7616 §3.4.2)."""
     secret = f"{username}:{realm}:{password}".encode()
     return {column: hashed(secret) for column, hashed in ALGORITHMS.values()}
 
 
 def normalized(text: str) -> str:
-    """Return a name or password as it is compared: in Unicode Normalization Form C (RFC 7616 §4).
+    """Return a name or password in Unicode Normalization Form C, for comparison (RFC 7616 §4).
 
-    A text that is too long for either is returned as it is.
+    A text that is too long for a name or password is returned unchanged.
     """
     if text.isascii() or len(text) > 4 * MAX_PASSWORD:
         return text
@@ -79,63 +79,64 @@ def normalized(text: str) -> str:
 
 
 def full_name(username: str, realm: str | None = None) -> str:
-    """Return the name of an account for the audit, with its realm where that isn't the main one.
+    """Return the name of an account for the audit, with the realm unless it is the main realm.
 
-    A name that holds an @ stands in quotation marks: ann@example.org is ann of that realm.
+    A name that contains @ is quoted: ann@example.org without quotes is ann in that realm.
     """
     name = f'"{username}"' if "@" in username else username
     return f"{name}@{realm}" if realm else name
 
 
 def check_username(username: str) -> None:
-    """Raise ValueError for a name that cannot stand before the @ of a SIP URI, or is too long."""
+    """Raise ValueError for a name that is too long or cannot be the user part of a SIP URI."""
     _check_length("user name", username, MAX_USERNAME)
     if not _USER.fullmatch(username) or not username.isprintable():
         raise ValueError(
-            f"{username!r} cannot stand before the @ of a SIP URI:"
-            " take letters, digits and -_.!~*'()&=+$,;?/@#"
+            f"{username!r} cannot be the user name of a SIP URI:"
+            " use letters, digits and -_.!~*'()&=+$,;?/@#"
         )
 
 
 def check_realm(realm: str) -> None:
-    """Raise ValueError for a realm that does not fit between quotation marks as it is."""
+    """Raise ValueError for a realm that is too long, or needs escapes in a quoted string."""
     _check_length("realm", realm, MAX_REALM)
     if not realm or not realm.isprintable() or '"' in realm or "\\" in realm:
-        raise ValueError(f"{realm!r} is no realm: take a host name, or a word without quotes")
+        raise ValueError(f"{realm!r} is not a realm: use a host name, or a word without quotes")
 
 
 def check_display_name(name: str) -> None:
-    """Raise ValueError for a display name that would break a line, or the file's UTF-8."""
+    """Raise ValueError for a display name that is too long or has unprintable characters."""
     _check_length("display name", name, MAX_DISPLAY_NAME)
     if not (name.isprintable() or name == ""):
-        raise ValueError(f"{name!r} is no display name: it holds a character that cannot be shown")
+        raise ValueError(f"{name!r} is not a display name: it has an unprintable character")
 
 
 def check_password(password: str) -> None:
-    """Raise ValueError for no password at all; four digits are all that some door phones have."""
+    """Raise ValueError for an empty, too long or undecodable password.
+
+    Short passwords are accepted, because some door phones allow four digits only.
+    """
     if not password:
         raise ValueError("the password is empty")
     _check_length("password", password, MAX_PASSWORD)
     if any("\ud800" <= character <= "\udfff" for character in password):
-        raise ValueError("the password is not UTF-8, as every phone would send it; type it anew")
+        raise ValueError("the password is not UTF-8; type it again")
 
 
-def showable(text: str, length: int) -> str:
-    """Make what a stranger has said safe to keep and to show: cut, and no control characters."""
+def printable(text: str, length: int) -> str:
+    """Make untrusted text safe to store and show: truncate it, replace unprintable characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
 
 
 def _check_length(what: str, text: str, longest: int) -> None:
     if len(text) > longest:
-        raise ValueError(
-            f"the {what} has {len(text):,} characters, and {longest} are the most it may have"
-        )
+        raise ValueError(f"the {what} has {len(text):,} characters; the maximum is {longest}")
 
 
 class Account:
-    """One account as it stands in memory.  A realm of None is the main realm, whatever its name.
+    """One account in memory, made of a row with the columns `COLUMNS`.
 
-    It is made of a row with the columns of `COLUMNS`.
+    A realm of None is the main realm, even after that was renamed.
     """
 
     COLUMNS = "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256"
@@ -173,8 +174,8 @@ class Account:
         ) = row
         self.enabled = bool(enabled)
 
-    def is_let_in_like(self, other: "Account") -> bool:
-        """Return True if the same passwords are right for both, and both are enabled or neither."""
+    def has_same_access(self, other: "Account") -> bool:
+        """Return True if both accounts have the same HA1s and are both enabled or both disabled."""
         return (self.enabled, self.ha1_md5, self.ha1_sha256, self.ha1_sha512_256) == (
             other.enabled,
             other.ha1_md5,
@@ -182,7 +183,7 @@ class Account:
             other.ha1_sha512_256,
         )
 
-    def __repr__(self) -> str:  # the HA1s stay out of logs and tracebacks
+    def __repr__(self) -> str:  # keeps the HA1s out of logs and tracebacks
         return f"<Account {self.id} {self.username!r} realm={self.realm!r} enabled={self.enabled}>"
 
 
@@ -204,27 +205,27 @@ class CredentialsChanged:
 
 
 class AccountTable:
-    """Every account by realm and name, and what each realm can offer to all of its users.
+    """All accounts by realm and name, and the algorithms that all users of a realm can use.
 
-    Changed by one thread only; others may look things up at any moment.
+    Changed by one thread only; other threads may look up accounts at any time.
     """
 
     def __init__(self, main_realm: str) -> None:
         self.main_realm = main_realm
         self.realms = frozenset({main_realm})
         self._accounts: dict[str, dict[str, Account]] = {main_realm: {}}
-        # By realm and compared form: accounts that an earlier version stored in another form than
+        # By realm and normalized form: accounts that an earlier version stored in another form than
         # NFC, and accounts whose name is a number with separators.
         self._decomposed: dict[tuple[str, str], tuple[Account, ...]] = {}
         self._separated: dict[tuple[str, str], tuple[Account, ...]] = {}
-        # (realm, algorithm): how many enabled accounts lack that HA1.
+        # Per realm and algorithm: number of enabled accounts without that HA1.
         self._lacking: Counter[tuple[str, str]] = Counter()
 
     def find(self, username: str, realm: str) -> Account | None:
-        """Return the account that a user part, unescaped, or a digest names in a realm.
+        """Return the account for an unescaped user part, or a digest username, in a realm.
 
-        The account of exactly this name goes first, then that of the same name in NFC (RFC 7616
-        §4), then that of the same telephone number (RFC 3966 §4).
+        An account with exactly this name comes first, then one with the same name in NFC (RFC 7616
+        §4), then one with the same telephone number (RFC 3966 §4).
         """
         accounts = self._accounts.get(realm)
         if accounts is None:
@@ -240,33 +241,33 @@ class AccountTable:
         return accounts.get(number) or _first(self._separated, realm, number)
 
     def find_normalized(self, username: str, realm: str) -> Account | None:
-        """Return the account of a name, whatever the Unicode form of either."""
+        """Return the account with this name, compared in NFC."""
         accounts = self._accounts.get(realm, {})
         name = normalized(username)
         return accounts.get(username) or accounts.get(name) or _first(self._decomposed, realm, name)
 
     def all_have(self, realm: str, algorithm: str) -> bool:
-        """Tell whether every enabled account of the realm has the HA1 of that algorithm."""
+        """Return True if every enabled account of the realm has the HA1 for `algorithm`."""
         return algorithm in ALGORITHMS and not self._lacking[realm, algorithm]
 
     def put(self, account: Account) -> None:
-        """Enter an account, in the place of the one of the same name and realm."""
+        """Add an account, or replace the account with the same name and realm."""
         realm = account.realm or self.main_realm
         accounts = self._accounts.setdefault(realm, {})
         old = accounts.get(account.username)
-        # Two rows can claim one place once the main realm is renamed to a realm that has rows of
-        # its own.  The row that names the realm wins: its HA1s are surely made for it.
+        # Two rows have the same name and realm if the main realm was renamed to a realm that has
+        # accounts.  The row that names the realm wins: its HA1s were computed for that name.
         if old is not None and old.id != account.id and old.realm is not None:
             return
         self._count(realm, old, -1)
         self._count(realm, account, +1)
         accounts[account.username] = account
-        self._enter_forms(realm, account)
+        self._index_forms(realm, account)
         if realm not in self.realms:
             self.realms |= {realm}
 
-    def drop(self, account: Account) -> None:
-        """Take an account out; one that isn't in is no error."""
+    def remove(self, account: Account) -> None:
+        """Remove an account; an account that is not in the table is ignored."""
         realm = account.realm or self.main_realm
         accounts = self._accounts.get(realm, {})
         old = accounts.get(account.username)
@@ -274,29 +275,29 @@ class AccountTable:
             return
         self._count(realm, old, -1)
         del accounts[account.username]
-        self._enter_forms(realm, account, is_gone=True)
+        self._index_forms(realm, account, remove=True)
         if not accounts and realm != self.main_realm:
             del self._accounts[realm]
             self.realms -= {realm}
 
-    def _enter_forms(self, realm: str, account: Account, *, is_gone: bool = False) -> None:
-        """Let an account be found by the forms in which its name is compared, or no more."""
+    def _index_forms(self, realm: str, account: Account, *, remove: bool = False) -> None:
+        """Add an account to, or remove it from, the indexes of normalized names and numbers."""
         stored = account.username
-        if not _WRITTEN_OTHERWISE.search(stored):
+        if not _HAS_OTHER_FORMS.search(stored):
             return
         forms = (self._decomposed, normalized(stored)), (self._separated, number_of(stored))
         for table, form in forms:
             if form in ("", stored) or (table is self._separated and ";" in stored):
                 continue
             others = [each for each in table.get((realm, form), ()) if each.username != stored]
-            entered = sorted([*others, *(() if is_gone else (account,))], key=lambda one: one.id)
+            entered = sorted([*others, *(() if remove else (account,))], key=lambda one: one.id)
             if entered:
                 table[realm, form] = tuple(entered)
             else:
                 table.pop((realm, form), None)
 
-    def gone_in(self, later: "AccountTable") -> list[Account]:
-        """Give the enabled accounts that a later table lacks, or has disabled."""
+    def removed_or_disabled_in(self, later: "AccountTable") -> list[Account]:
+        """Return the enabled accounts that are removed or disabled in a later table."""
         gone = []
         for realm, accounts in self._accounts.items():
             for username, account in accounts.items():
@@ -306,17 +307,17 @@ class AccountTable:
         return gone
 
     def credentials_changed_since(self, earlier: "AccountTable") -> list[Account]:
-        """Give the enabled accounts that an earlier table lacks, or has with other credentials."""
+        """Return the enabled accounts that are new since `earlier`, or have other credentials."""
         changed = []
         for realm, accounts in self._accounts.items():
             for username, account in accounts.items():
                 before = earlier.find(username, realm)
-                if account.enabled and (before is None or not account.is_let_in_like(before)):
+                if account.enabled and (before is None or not account.has_same_access(before)):
                     changed.append(account)
         return changed
 
     def release(self) -> None:
-        """Let go of every account of a table that nobody looks into any more."""
+        """Free the memory of a table that is not used any more."""
         for accounts in self._accounts.values():
             release_memory(accounts)
         release_memory(self._decomposed)
@@ -329,7 +330,7 @@ class AccountTable:
         if account is None or not account.enabled:
             return
         if account.ha1_md5 and account.ha1_sha256 and account.ha1_sha512_256:
-            return  # nearly everybody, and at a start there are a hundred thousand
+            return  # the quick way: nearly all accounts have all HA1s
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step
@@ -338,6 +339,6 @@ class AccountTable:
 def _first(
     table: Mapping[tuple[str, str], tuple[Account, ...]], realm: str, form: str
 ) -> Account | None:
-    """Return the oldest account of a form."""
+    """Return the oldest account with this normalized form."""
     accounts = table.get((realm, form))
     return accounts[0] if accounts else None

@@ -1,8 +1,8 @@
-"""The audit: who did what to the accounts and to the web admin, when, and from where.
+"""The audit: changes to accounts and to the web admin, with time, user and address.
 
-It holds no secret, and nothing that was typed by somebody who didn't get in: people type their
-password where the name belongs.  What it may grow to is bounded, and apart for strangers: whoever
-guesses passwords all day cannot push out what the administrator has done.
+It contains no secrets, and nothing that was typed in a failed sign-in, because people sometimes
+type the password as the name.  Its size is bounded, separately for users that are not signed in, so
+that password guessing cannot push out the entries of the administrator.
 """
 
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import time
 
-from sip.store.accounts import showable
+from sip.store.accounts import printable
 from sip.store.database import Database, Tables, fetch
 
 KEPT_SECONDS = 365 * 24 * 3600
-# Some 100 bytes each.  A hundred acts a week leave the year above whole.
+# Some 100 bytes each.  With a hundred entries a week, a whole year is kept.
 MAX_ENTRIES = 10_000
-MAX_OF_STRANGERS = 2_000
+MAX_ANONYMOUS_ENTRIES = 2_000
 
 PAGE_SIZE = 50
-MAX_TEXT = 300  # characters of each text; a user name has up to 255
+MAX_TEXT = 300  # characters of each text; a name with its realm is shorter
 
-STRANGER = ""  # who is nobody yet
+ANONYMOUS = ""  # `who` of a user that is not signed in
 
 
 class Act(StrEnum):
-    """What can be done.  The text is what is kept and shown, so it is never changed."""
+    """The kinds of audit entries.  The text is stored in databases, so never change it."""
 
     SIGNED_IN = "signed in"
     SIGN_IN_REFUSED = "sign-in refused"
@@ -50,7 +50,7 @@ class Act(StrEnum):
     NETWORK_DISTRUSTED = "network trusted no more"
 
 
-# What a reader may want to see alone.
+# The filters of the audit page.
 KINDS: Mapping[str, tuple[Act, ...]] = {
     "sign-ins": (Act.SIGNED_IN, Act.SIGN_IN_REFUSED, Act.SIGNED_OUT),
     "sessions": (Act.SESSION_ENDED, Act.OTHERS_ENDED, Act.PASSWORD_CHANGED),
@@ -65,7 +65,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act.  `at` is in Unix seconds, `who` is empty for a stranger, `about` whom or what."""
+    """One entry.  `at` is in Unix seconds, `who` is "" if not signed in, `about` is the object."""
 
     id: int
     at: int
@@ -76,7 +76,7 @@ class Entry:
 
 
 class Audit:
-    """The list of acts, in the database.  Nothing is held in memory: commands write it too."""
+    """The audit in the database.  Not cached in memory, because commands write it too."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -84,22 +84,22 @@ class Audit:
     def note(
         self, act: Act, who: str, address: str = "", about: str = "", now: float | None = None
     ) -> None:
-        """Enter an act, and let go of what is too old or too much."""
+        """Add an entry, and delete entries that are too old or too many."""
         at = int(time() if now is None else now)
-        entry = (at, *(showable(text, MAX_TEXT) for text in (who, address, act, about)))
-        bound = MAX_OF_STRANGERS if who == STRANGER else MAX_ENTRIES
+        entry = (at, *(printable(text, MAX_TEXT) for text in (who, address, act, about)))
+        bound = MAX_ANONYMOUS_ENTRIES if who == ANONYMOUS else MAX_ENTRIES
 
         def write(tables: Tables) -> None:
             fetch(tables, _NOTE, entry)
             fetch(tables, "DELETE FROM audit WHERE at < ?", (at - KEPT_SECONDS,))
-            fetch(tables, _DROP_OLDEST, {"stranger": who == STRANGER, "bound": bound})
+            fetch(tables, _DELETE_OLDEST, {"stranger": who == ANONYMOUS, "bound": bound})
 
         self._database.run(write)
 
     def entries(self, kind: str = "", before: int | None = None) -> list[Entry]:
-        """Give a page of them, the latest first: those of a kind, and older than one."""
+        """Return a page of entries, latest first; of one kind, and with an id below `before`."""
         acts = KINDS.get(kind, tuple(Act))
-        # Names of ours all: the values are what `?` stands for.
+        # The statement has only `?` for values, so nothing has to be escaped.
         statement = _ENTRIES.format(", ".join("?" * len(acts)))
         values = (*acts, 2**63 - 1 if before is None else before, PAGE_SIZE + 1)
         rows = self._database.browse(lambda tables: fetch(tables, statement, values))
@@ -107,7 +107,7 @@ class Audit:
 
 
 _NOTE = "INSERT INTO audit (at, who, address, act, about) VALUES (?, ?, ?, ?, ?)"
-_DROP_OLDEST = """
+_DELETE_OLDEST = """
     DELETE FROM audit
     WHERE (who = '') = :stranger AND id <= (
         SELECT id FROM audit WHERE (who = '') = :stranger ORDER BY id DESC LIMIT 1 OFFSET :bound

@@ -1,4 +1,4 @@
-"""Addresses that are banned, and networks that never are: what outlives a restart of the guard."""
+"""Banned addresses and trusted networks in the database, so that they survive a restart."""
 
 import logging
 from collections.abc import Sequence
@@ -11,21 +11,22 @@ from sip.store.database import Database, DatabaseError, Tables, fetch
 
 log = logging.getLogger(__name__)
 
-# How long a ban that has ended is remembered, in seconds: the next one is longer.
-REMEMBERED = 7 * 86_400
-# Rows that are kept; the oldest go.  So many addresses belong to nobody but a botnet.
+# Seconds that an ended ban is kept, because the next ban of its address is longer.
+HISTORY_SECONDS = 7 * 86_400
+# Maximum rows; the oldest are deleted.  Only a botnet has more addresses.
 MAX_BANS = 20_000
 
 
 class NoSuchBan(Exception):
-    """There is nothing to lift.  Says what."""
+    """The address is not banned, or the network is not trusted.  The text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """One ban.  Moments are Unix seconds; `times` counts it and those before it.
+    """One ban.  Times are Unix seconds; `times` counts this ban and the earlier ones.
 
-    `address` is one of IPv4, or the /64 network of one of IPv6, which is what one machine has.
+    `address` is an IPv4 address, or the /64 network of an IPv6 address, since one machine usually
+    has a whole /64.
     """
 
     address: str
@@ -36,7 +37,7 @@ class Ban:
 
 
 def parse_banned(text: str) -> str:
-    """Read what a ban is known by, from any address within it.  Raises ValueError."""
+    """Return the banned address or /64 network for an address.  Raises ValueError."""
     network = parse_network(text)
     if network.version == 6 and network.prefixlen > 64:
         return str(network.supernet(new_prefix=64))
@@ -52,7 +53,7 @@ class BansChanged:
 
 
 class Bans:
-    """The bans and the trusted networks in the file.
+    """The bans and trusted networks in the database.
 
     After each change BansChanged is published on `bus`, in the greenlet of the caller.
     """
@@ -60,47 +61,47 @@ class Bans:
     def __init__(self, database: Database, *, bus: Bus | None = None) -> None:
         self.database = database
         self.bus = bus or Bus()
-        self._coming: dict[str, Ban] = {}  # on their way into the file
+        self._unsaved: dict[str, Ban] = {}  # not in the database yet
 
     def reload(self) -> None:
-        """Publish what is in the file."""
-        bans, trusted = self.database.read(_everything)
-        known = {ban.address: ban for ban in bans} | self._coming
+        """Read all bans and trusted networks, and publish them."""
+        bans, trusted = self.database.read(_read_all)
+        known = {ban.address: ban for ban in bans} | self._unsaved
         self.bus.publish(BansChanged([*known.values()], trusted))
 
     def list(self, now: float) -> list[Ban]:
-        """Give those that hold at Unix time `now`, the latest first."""
+        """Return the bans that are in force at Unix time `now`, latest first."""
         query = f"{_BANS} WHERE ends_at > ? ORDER BY banned_at DESC, address"
         return self.database.browse(
             lambda tables: [Ban(*row) for row in fetch(tables, query, (now,))]
         )
 
     def trusted(self) -> Sequence[str]:
-        """Give the networks that are trusted besides those of the settings."""
+        """Return the trusted networks, without those of the setting guard.trusted."""
         return self.database.browse(_trusted)
 
     def keep(self, ban: Ban) -> None:
-        """Write a ban down.  What can't be written holds in memory until a restart."""
-        self._coming[ban.address] = ban
+        """Write a ban.  If that fails, it is in force until the server restarts."""
+        self._unsaved[ban.address] = ban
         try:
-            self.database.run(lambda tables: _keep(tables, ban))
+            self.database.run(lambda tables: _save(tables, ban))
         except DatabaseError as error:
-            log.error("the ban of %s would not outlive a restart: %s", ban.address, error)
+            log.error("cannot save the ban of %s, a restart lifts it: %s", ban.address, error)
         else:
-            self._coming.pop(ban.address, None)
+            self._unsaved.pop(ban.address, None)
 
     def remove(self, address: str) -> None:
-        """Lift a ban, and forget it.  Raises NoSuchBan, or ValueError for what is no address."""
+        """Remove a ban and its history.  Raises NoSuchBan, or ValueError for an invalid address."""
         banned = parse_banned(address)
-        self._coming.pop(banned, None)
+        self._unsaved.pop(banned, None)
         statement = "DELETE FROM bans WHERE address = ? RETURNING address"
         gone = self.database.run(lambda tables: fetch(tables, statement, (banned,)))
         self.reload()
         if not gone:
-            raise NoSuchBan(f"{banned} is not banned; `bans` shows who is")
+            raise NoSuchBan(f"{banned} is not banned; `bans list` shows all bans")
 
     def trust(self, text: str) -> str:
-        """Trust a network from now on, and lift the bans in it.  Raises ValueError."""
+        """Trust a network, remove the bans in it, and return it.  Raises ValueError."""
         within = parse_network(text)
         network = network_text(within)
 
@@ -109,26 +110,26 @@ class Bans:
             for (address,) in fetch(tables, "SELECT address FROM bans"):
                 if ip_address(address.partition("/")[0]) in within:
                     fetch(tables, "DELETE FROM bans WHERE address = ?", (address,))
-                    self._coming.pop(address, None)
+                    self._unsaved.pop(address, None)
 
         self.database.run(trust)
         self.reload()
         return network
 
     def distrust(self, text: str) -> None:
-        """Trust a network no more.  Raises NoSuchBan, or ValueError for what is none."""
+        """Stop trusting a network.  Raises NoSuchBan, or ValueError for an invalid network."""
         network = network_text(parse_network(text))
         statement = "DELETE FROM trusted_networks WHERE network = ? RETURNING network"
         gone = self.database.run(lambda tables: fetch(tables, statement, (network,)))
         self.reload()
         if not gone:
-            raise NoSuchBan(f"{network} is not among the networks that were trusted here")
+            raise NoSuchBan(f"{network} is not a trusted network; `bans list` shows all")
 
 
 _BANS = "SELECT address, reason, banned_at, ends_at, times FROM bans"
 
 
-def _everything(tables: Tables) -> tuple[Sequence[Ban], Sequence[str]]:
+def _read_all(tables: Tables) -> tuple[Sequence[Ban], Sequence[str]]:
     return [Ban(*row) for row in fetch(tables, _BANS)], _trusted(tables)
 
 
@@ -137,9 +138,9 @@ def _trusted(tables: Tables) -> Sequence[str]:
     return [network for (network,) in rows]
 
 
-def _keep(tables: Tables, ban: Ban) -> None:
+def _save(tables: Tables, ban: Ban) -> None:
     fetch(tables, "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?)", astuple(ban))
-    fetch(tables, "DELETE FROM bans WHERE ends_at <= ?", (ban.banned_at - REMEMBERED,))
+    fetch(tables, "DELETE FROM bans WHERE ends_at <= ?", (ban.banned_at - HISTORY_SECONDS,))
     fetch(
         tables,
         "DELETE FROM bans WHERE address IN"

@@ -1,29 +1,29 @@
-"""The bindings of the location service, kept so that a restart forgets no phone."""
+"""The bindings of the location service in the database, so that they survive a restart."""
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from time import time
 from typing import Any, NamedTuple
 
-from sip.store.database import Database, Tables, fetch_as_it_came, write_many
-from sip.store.group_commit import WINDOW, Journal, NotSaved
+from sip.store.database import Database, Tables, fetch_undecoded, write_many
+from sip.store.group_commit import WINDOW, GroupCommit, NotSaved
 
-__all__ = ["BindingRow", "BindingStore", "NotSaved", "let_go"]
+__all__ = ["BindingRow", "BindingStore", "NotSaved", "remove_bindings"]
 
-# The account's id, contact and flow: a private contact may mean another phone in each home.
+# Account id, contact and flow: one private contact can be different phones in different networks.
 Key = tuple[int, str, str]
 
-# Seconds that `last_seen` may lag behind while an account is online; its bindings know better.  To
-# write it costs a REGISTER more than all else does, and some phones refresh every minute.
+# Maximum seconds that `last_seen` lags behind the bindings while an account is online.  Writing it
+# is the most expensive part of a REGISTER, and some phones refresh every minute.
 SEEN_LAG = 60
 
 
 class BindingRow(NamedTuple):
-    """One contact of an address-of-record, in plain values.
+    """One contact of an address-of-record, as plain values.
 
-    `user_id` is the account that registered it.  `expires_at` and `updated_at` are whole seconds
-    since 1970, so a step of the monotonic clock across a restart does no harm.  Text may hold
-    octets that are no UTF-8, as surrogates.
+    `user_id` is the account that registered it.  `expires_at` and `updated_at` are Unix time in
+    whole seconds, because a monotonic clock starts again with the machine.  Octets that are not
+    UTF-8 are surrogates in the texts.
     """
 
     user_id: int
@@ -35,7 +35,7 @@ class BindingRow(NamedTuple):
     cseq: int = 0
     path: str = ""
     instance: str = ""
-    reg_id: int = 0  # 0: none was given
+    reg_id: int = 0  # 0: the REGISTER had none
     user_agent: str = ""
     flow: str = ""
     updated_at: int = 0
@@ -43,11 +43,11 @@ class BindingRow(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What the row is found by."""
+        """Primary key of the row."""
         return self.user_id, self.contact, self.flow
 
 
-_Octets = tuple[int, bytes, bytes]  # a Key as it is written
+_Octets = tuple[int, bytes, bytes]  # a Key as it is written to the database
 
 
 class _Change(NamedTuple):
@@ -60,8 +60,8 @@ class _Change(NamedTuple):
 
 _TEXT = {name for name, kind in BindingRow.__annotations__.items() if kind is str}
 
-# A phone may send any octet.  Text goes in as bytes and is cast, so SQLite keeps it as it came,
-# and one odd User-Agent cannot spoil the batch of everybody else.
+# A phone may send any octets.  Text is written as bytes and cast, so that SQLite stores it
+# unchanged, and an invalid User-Agent cannot make the whole batch fail.
 _SAVE = (
     f"INSERT INTO bindings ({', '.join(BindingRow._fields)}) VALUES ("  # noqa: S608 -- our names
     + ", ".join("CAST(? AS TEXT)" if name in _TEXT else "?" for name in BindingRow._fields)
@@ -76,7 +76,7 @@ _REMOVE = """
     DELETE FROM bindings
     WHERE user_id = ? AND contact = CAST(? AS TEXT) AND flow = CAST(? AS TEXT)
 """
-_FORGET = f"{_REMOVE} AND expires_at <= ?"
+_REMOVE_EXPIRED = f"{_REMOVE} AND expires_at <= ?"
 _SHIFT = "UPDATE bindings SET expires_at = expires_at + ?, updated_at = updated_at + ?"
 _CONTACT = BindingRow._fields.index("contact")
 _FLOW = BindingRow._fields.index("flow")
@@ -84,7 +84,7 @@ _LOAD = (
     f"SELECT {', '.join(BindingRow._fields)} FROM bindings"  # noqa: S608 -- our names
     " ORDER BY user_id, contact, flow"
 )
-_DROP_OLD = """
+_DELETE_OLD = """
     DELETE FROM bindings WHERE expires_at <= ?
     OR NOT EXISTS (SELECT 1 FROM users WHERE id = user_id AND enabled = 1)
 """
@@ -92,8 +92,8 @@ _SET_ALL_ONLINE = """
     UPDATE users SET online = NOT online
     WHERE online <> EXISTS (SELECT 1 FROM bindings WHERE user_id = users.id)
 """
-# Each leaves alone what is right already: most phones refresh, and of the indexes that hold
-# `online` none is then written.
+# Each statement skips rows that are right already: most REGISTERs are refreshes, and then no index
+# with `online` has to be written.
 _SET_ONLINE = """
     UPDATE users SET online = 1, last_seen = coalesce(?, last_seen)
     WHERE id = ? AND online = 0 AND enabled = 1
@@ -101,8 +101,8 @@ _SET_ONLINE = """
 _SET_SEEN = """
     UPDATE users SET last_seen = ? WHERE id = ? AND coalesce(last_seen, 0) NOT BETWEEN ? AND ?
 """
-# Before rows go: what `last_seen` may lag behind by is in them.
-_KEEP_SEEN = """
+# Run before bindings are deleted, because their `updated_at` may be later than `last_seen`.
+_UPDATE_SEEN = """
     UPDATE users SET last_seen = (SELECT max(updated_at) FROM bindings WHERE user_id = users.id)
     WHERE id = ? AND last_seen < (SELECT max(updated_at) FROM bindings WHERE user_id = users.id)
 """
@@ -113,23 +113,22 @@ _SET_OFFLINE = """
 
 
 class BindingStore:
-    """The table of bindings.  Writes are gathered: see Journal."""
+    """The table of bindings.  Writes are batched, see GroupCommit."""
 
     def __init__(self, database: Database, window: float = WINDOW) -> None:
         self._database = database
-        self._journal = Journal(database, _write, window)
+        self._commits = GroupCommit(database, _write, window)
 
     def load(self, now: float) -> list[BindingRow]:
-        """Give the bindings that still hold at Unix time `now`, the oldest first, and delete the
-        others.
+        """Return the bindings that are valid at Unix time `now`, oldest first; delete all others.
 
-        So goes what belongs to an account that is disabled, or gone.
+        Bindings of disabled or removed accounts are deleted, too.
         """
 
         def load(tables: Tables) -> list[BindingRow]:
-            write_many(tables, _DROP_OLD, [(int(now),)])
+            write_many(tables, _DELETE_OLD, [(int(now),)])
             write_many(tables, _SET_ALL_ONLINE, [()])
-            rows = fetch_as_it_came(tables, _LOAD, BindingRow._make)
+            rows = fetch_undecoded(tables, _LOAD, BindingRow._make)
             rows.sort(key=attrgetter("updated_at"))
             return rows
 
@@ -142,41 +141,39 @@ class BindingStore:
         undo: Callable[[], None],
         seen_at: int | None = None,
     ) -> None:
-        """Write one REGISTER's outcome, and return when it is durable.
+        """Write the result of one REGISTER, and return when it is on disk.
 
-        `seen_at` is when the phone was heard, in Unix seconds; None where it isn't the phone that
-        asks.  Blocks the greenlet for some milliseconds.  Raises NotSaved when nothing of it is
-        on disk; `undo` has then been called, and every later change that waited was undone before.
+        `seen_at` is the Unix time of the REGISTER; None if the change is not by the phone.  Blocks
+        the greenlet for some milliseconds.  Raises NotSaved if nothing was written; then `undo` was
+        called, after the `undo` of all later changes in the queue.
         """
         rows = [tuple(map(_octets, row)) for row in kept]
-        self._journal.commit(_Change(rows, [_key(key) for key in gone], seen_at), undo)
+        self._commits.commit(_Change(rows, [_key(key) for key in gone], seen_at), undo)
 
-    def drop(self, gone: Sequence[Key]) -> None:
-        """Remove rows without waiting; in the order of what was and will be saved."""
-        self._journal.post(_Change((), [_key(key) for key in gone]))
+    def remove(self, gone: Sequence[Key]) -> None:
+        """Remove rows without waiting, in order with the other changes."""
+        self._commits.post(_Change((), [_key(key) for key in gone]))
 
-    def forget(self, expired: Sequence[Key], now: float | None = None) -> None:
-        """Remove the rows of bindings whose time is over at Unix time `now`; doesn't wait.
+    def remove_expired(self, expired: Sequence[Key], now: float | None = None) -> None:
+        """Remove the rows of bindings that are expired at Unix time `now`, without waiting.
 
-        A row that has been refreshed meanwhile stays.
+        A row that was refreshed in the meantime stays.
         """
-        # Rows are rounded to whole seconds; a refreshed one holds for far longer than that.
+        # Rows are rounded to whole seconds; a refreshed row is valid for far longer.
         latest = int(time() if now is None else now) + 1
-        self._journal.post(_Change((), (), None, [(*_key(key), latest) for key in expired]))
+        self._commits.post(_Change((), (), None, [(*_key(key), latest) for key in expired]))
 
     def shift(self, seconds: int) -> None:
-        """Have every binding last so much longer by the clock of the machine, which was set by as
-        much; doesn't wait.
-        """
-        self._journal.post(_Change((), (), step=seconds))
+        """Shift the times of all bindings after the system clock was set, without waiting."""
+        self._commits.post(_Change((), (), step=seconds))
 
     def close(self) -> None:
-        """Write what is still queued.  Whoever saves afterwards gets NotSaved."""
-        self._journal.close()
+        """Write the queued changes.  Later calls of `save` raise NotSaved."""
+        self._commits.close()
 
 
 def _write(tables: Tables, batch: Sequence[_Change]) -> None:
-    """Put the changes of many greenlets into few statements; of each contact the last counts."""
+    """Write the changes of many greenlets with few statements; the last change of a key counts."""
     last: dict[_Octets, tuple[Any, ...] | None] = {}
     seen: dict[int, int] = {}
     for change in batch:
@@ -192,8 +189,8 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
     gone = [key for key, row in last.items() if row is None]
     leaving = dict.fromkeys(key[0] for key in (*expired, *gone))
     write_many(tables, _SHIFT, [(change.step,) * 2 for change in batch if change.step])
-    write_many(tables, _KEEP_SEEN, [(number,) for number in leaving if number not in seen])
-    write_many(tables, _FORGET, expired)
+    write_many(tables, _UPDATE_SEEN, [(number,) for number in leaving if number not in seen])
+    write_many(tables, _REMOVE_EXPIRED, expired)
     write_many(tables, _REMOVE, gone)
     write_many(tables, _SAVE, kept)
     online = dict.fromkeys(row[0] for row in kept)
@@ -203,10 +200,10 @@ def _write(tables: Tables, batch: Sequence[_Change]) -> None:
     write_many(tables, _SET_OFFLINE, [(number,) for number in leaving if number not in online])
 
 
-def let_go(tables: Tables, accounts: Sequence[int]) -> None:
-    """Remove every binding of these accounts, by their ids."""
+def remove_bindings(tables: Tables, accounts: Sequence[int]) -> None:
+    """Remove all bindings of the accounts with these ids."""
     ids = [(number,) for number in accounts]
-    write_many(tables, _KEEP_SEEN, ids)
+    write_many(tables, _UPDATE_SEEN, ids)
     write_many(tables, "DELETE FROM bindings WHERE user_id = ?", ids)
     write_many(tables, "UPDATE users SET online = 0 WHERE id = ? AND online = 1", ids)
 

@@ -1,4 +1,4 @@
-"""Many accounts written in one transaction, quickly, for every REGISTER waits meanwhile."""
+"""Write many accounts in one transaction, quickly, because REGISTERs wait for it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,39 +6,39 @@ from contextlib import contextmanager
 
 from sip.store.database import Tables, fetch
 
-# Accounts; fewer are written as they come, by the triggers.
+# Accounts; for fewer, triggers and indexes do their work row by row.
 _FEW = 500
 
 
 def next_id(tables: Tables) -> int:
-    """Give the id that the next account gets; those that follow in one transaction go on by one."""
+    """Return the id of the next account; within a transaction the following ids are consecutive."""
     ((number,),) = fetch(tables, _LAST_ID)
     return int(number) + 1
 
 
 @contextmanager
 def writing(tables: Tables, added: int, changed: int, renamed: Sequence[int]) -> Iterator[None]:
-    """Write accounts inside this: so many new ones, and changes of so many.
+    """Context in which `added` new accounts and `changed` changes are written.
 
-    `renamed` are the ids of those whose display name may change.  Where rows are many, the
-    triggers stand aside, and their work is done for all of them at once; where most accounts are
-    new, so do the indexes.
+    `renamed` are the ids of accounts whose display name may change.  For many rows, the triggers
+    are dropped, their work is done for all rows at once, and they are created again; if most
+    accounts are new, the same is done with the indexes.
     """
     if added + changed < _FEW:
         yield
         return
     ((before,),) = fetch(tables, "SELECT count(*) FROM users")
-    aside = fetch(tables, _TRIGGERS)
+    dropped = fetch(tables, _TRIGGERS)
     if added > before:
-        aside += fetch(tables, _INDEXES)
-    for kind, name, _ in aside:
+        dropped += fetch(tables, _INDEXES)
+    for kind, name, _ in dropped:
         fetch(tables, f"DROP {kind} {name}")
     last, ids = next_id(tables) - 1, json.dumps(renamed)
-    fetch(tables, _TAKE_NAMES_OUT, (ids,))
+    fetch(tables, _DELETE_NAMES, (ids,))
     yield
-    fetch(tables, _PUT_NAMES_IN, (last, ids))
+    fetch(tables, _INSERT_NAMES, (last, ids))
     fetch(tables, "UPDATE account_changes SET number = number + 1")
-    for _, _, statement in aside:
+    for _, _, statement in dropped:
         fetch(tables, statement)
 
 
@@ -51,17 +51,17 @@ _LAST_ID = """
 _TRIGGERS = """
     SELECT type, name, sql FROM sqlite_schema WHERE tbl_name = 'users' AND type = 'trigger'
 """
-# Those that find a name must stay: they hold that none is there twice.
+# The unique indexes stay: they keep names from being stored twice.
 _INDEXES = """
     SELECT type, name, sql FROM sqlite_schema
     WHERE tbl_name = 'users' AND type = 'index' AND sql NOT LIKE '%UNIQUE%'
 """
-_TAKE_NAMES_OUT = """
+_DELETE_NAMES = """
     INSERT INTO user_names (user_names, rowid, username, display_name)
     SELECT 'delete', id, username, display_name FROM users
     WHERE id IN (SELECT value FROM json_each(?))
 """
-_PUT_NAMES_IN = """
+_INSERT_NAMES = """
     INSERT INTO user_names (rowid, username, display_name)
     SELECT id, username, display_name FROM users
     WHERE id > ? OR id IN (SELECT value FROM json_each(?))

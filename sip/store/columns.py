@@ -1,7 +1,7 @@
-"""The columns of a CSV file: which field of an account each one holds, by our names and others'.
+"""The columns of a CSV file: map the names in its header to fields of an account.
 
-The other names are those in exports of FreePBX, 3CX, Grandstream, Yealink, Asterisk, Kamailio and
-LDAP.  Upper and lower case, blanks and punctuation make no difference.
+Besides our names, those in exports of FreePBX, 3CX, Grandstream, Yealink, Asterisk, Kamailio and
+LDAP are known.  Case, spaces and punctuation are ignored.
 """
 
 import re
@@ -13,8 +13,8 @@ FIELDS = (
     *("realm", "display_name", "enabled"),
 )
 
-# Names of one field stand in the order of preference: where a row fills in several of its columns,
-# the first one counts.  FreePBX has both `secret`, of the phone, and `password`, of the voice mail.
+# Names of one field in order of preference: if several of its columns are filled in a row, the
+# first one is used.  FreePBX has both `secret`, for the phone, and `password`, for the voice mail.
 _NAMES: Mapping[str, Sequence[str]] = {
     "username": (
         *("username", "user", "userid", "extension", "extensionnumber", "ext", "number"),
@@ -37,40 +37,38 @@ _NAMES: Mapping[str, Sequence[str]] = {
     ),
     "enabled": ("enabled", "enable", "isenabled", "active", "isactive"),
 }
-# A name of the account in some files, and of the person in others, which have a column for the
-# account besides.
+# The user name in some files; in files with another column for the user name, the display name.
 _NAME = "name"
-# What counts as the user name only where no column before it does.
+# Names of the user name column that are used only if none of the names above is there.
 _LAST_USERNAMES = (
     *("authusername", "authuser", "authname", "authid", "authenticateid", "authenticationid"),
     *("sipauthid", "registername", "registerid", "account1authname", "defaultuser"),
     *("phonenumber", "telephonenumber", "ipphone"),
 )
-# What counts as the display name only where no column before it does; between the two stand
-# a first name and a last name.
+# Names of the display name column with the lowest preference, after first name and last name.
 _LAST_DISPLAY_NAMES = ("callerid", "accountname", "account1label", "label", "description")
 _FIRST_NAMES = ("firstname", "givenname", "forename")
 _LAST_NAMES = ("lastname", "surname", "familyname", "sn")
 
-# Columns of a file: an extension of FreePBX has some 150, and each row is read in all of them.
+# Maximum columns of a file: FreePBX has some 150, and each row costs time for all columns.
 MAX_COLUMNS = 500
-# Characters of a column's name in a report.
+# Maximum characters of a column name in a report.
 _SHOWN = 40
 
 
 class BadHeader(Exception):
-    """The header names no user name, or too many columns.  Says which."""
+    """The header has no column for the user name, or too many columns.  The text says which."""
 
 
 class Source(NamedTuple):
-    """Where a field is read from: the columns that are joined, and what the header calls them."""
+    """The source of a field: the columns that are joined, and their names in the header."""
 
     columns: tuple[int, ...]
     title: str
     is_caller_id: bool = False
 
     def read(self, cells: Sequence[str]) -> str:
-        """Give the text of the field in one row."""
+        """Return the text of the field in one row."""
         if len(self.columns) > 1:
             return " ".join(filter(None, (cells[number].strip() for number in self.columns)))
         text = cells[self.columns[0]]
@@ -80,18 +78,18 @@ class Source(NamedTuple):
 
 
 class Columns:
-    """What the header of a file says.
+    """The header of a file.
 
-    `unknown` are the names of columns that hold no field of an account, `notes` sentences on
-    columns with other names than ours, and on those that mean the same.
+    `unknown` are the names of columns that are no field of an account.  `notes` are sentences about
+    columns with other names than ours, and about several columns for one field.
     """
 
     def __init__(self, header: Sequence[str]) -> None:
-        """Read the header.  Raises BadHeader."""
+        """Parse the header.  Raises BadHeader."""
         header = _without_blank_end(header)
         if len(header) > MAX_COLUMNS:
             raise BadHeader(
-                f"the header has more than {MAX_COLUMNS} columns; remove those not needed"
+                f"the header has more than {MAX_COLUMNS} columns; remove unused columns"
             )
         self.width = len(header)
         self._nameless = [number for number, name in enumerate(header) if not name.strip()]
@@ -99,7 +97,7 @@ class Columns:
         if "username" not in sources:
             names = ", ".join(title.strip()[:_SHOWN] for title in header if title.strip())
             raise BadHeader(
-                "the header must name the columns, username among them; it names"
+                "there is no header line with a column username; the first line has the columns:"
                 f" {names[: 4 * _SHOWN] or 'none'}"
             )
         used = {number for each in sources.values() for source in each for number in source.columns}
@@ -111,7 +109,7 @@ class Columns:
         self.notes = [
             note for field in FIELDS if field in sources for note in _notes(field, sources[field])
         ]
-        # Nearly every field has one column with plain text: those are read in one go.
+        # Most fields have one column with plain text; these are read the quick way.
         self._plain = [
             (field, each[0].columns[0])
             for field, each in sources.items()
@@ -121,17 +119,15 @@ class Columns:
         self._other = {field: each for field, each in sources.items() if field not in plain}
 
     def read(self, cells: Sequence[str]) -> dict[str, str]:
-        """Give the fields of a row.  Cells that are missing at its end are empty.
+        """Return the fields of a row; cells missing at its end are empty.
 
-        Raises ValueError for cells that no column names, and where two columns of one name differ.
+        Raises ValueError for cells without a column, and for two columns of one name that differ.
         """
         if len(cells) != self.width:
             cells = self._fitted(cells)
         for number in self._nameless:
             if cells[number].strip():
-                raise ValueError(
-                    f"column {number + 1} is filled in, but the header has no name for it"
-                )
+                raise ValueError(f"column {number + 1} has a value, but no name in the header")
         row = {field: cells[number] for field, number in self._plain}
         for field, sources in self._other.items():
             row[field] = _first(sources, cells)
@@ -139,24 +135,24 @@ class Columns:
 
     def _fitted(self, cells: Sequence[str]) -> Sequence[str]:
         if any(cell.strip() for cell in cells[self.width :]):
-            raise ValueError(f"{len(cells)} fields where the header has {self.width}")
+            raise ValueError(f"{len(cells)} fields, but the header has {self.width}")
         return [*cells[: self.width], *[""] * (self.width - len(cells))]
 
 
 def _without_blank_end(header: Sequence[str]) -> Sequence[str]:
-    """Take away the columns without a name that spreadsheets leave at the end of lines."""
+    """Remove the columns without a name that spreadsheets leave at the end of lines."""
     width = max((number for number, name in enumerate(header, 1) if name.strip()), default=0)
     return header[:width]
 
 
 def known_columns(header: Sequence[str]) -> int:
-    """Count the columns that hold a field; of the ways to split a line the best has most."""
+    """Return the number of known columns; the best delimiter gives the most."""
     sources = _sources(header).values()
     return sum(len(source.columns) for each in sources for source in each)
 
 
 def _first(sources: Sequence[Source], cells: Sequence[str]) -> str:
-    """Give what the first column of a field says that says anything."""
+    """Return the first value that is not blank.  Raises ValueError for conflicting columns."""
     said, by = "", None
     for source in sources:
         text = source.read(cells)
@@ -165,17 +161,17 @@ def _first(sources: Sequence[Source], cells: Sequence[str]) -> str:
         if by is None:
             said, by = text, source
         elif _plain(by.title) == _plain(source.title) and text != said:
-            raise ValueError(f"the two columns {source.title} say different things")
+            raise ValueError(f"the two columns {source.title} have different values")
     return said
 
 
 def _plain(name: str) -> str:
-    """Give a column's name without what people write differently."""
+    """Return a column name in lower case, without spaces and punctuation."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _sources(header: Sequence[str]) -> dict[str, list[Source]]:
-    """Find the columns of each field, the preferred one first."""
+    """Find the columns of each field, in order of preference."""
     places: dict[str, list[int]] = {}
     for number, name in enumerate(header):
         places.setdefault(_plain(name), []).append(number)
@@ -199,10 +195,10 @@ def _sources(header: Sequence[str]) -> dict[str, list[Source]]:
 
 
 def _notes(field: str, sources: Sequence[Source]) -> list[str]:
-    """Tell what is taken for a field where it isn't plain from the header."""
+    """Return sentences about the columns of a field, if they are not obvious from the header."""
     first, *others = sources
     if others:
         titles = ", ".join(source.title for source in sources)
-        return [f"{titles}: all mean {field}; the first of them that a row fills in is taken"]
+        return [f"{titles}: all read as {field}; the first one with a value is used"]
     same = _plain(first.title) in (_plain(field), "ha1")
-    return [] if same else [f"{first.title} is taken as {field}"]
+    return [] if same else [f"{first.title} is read as {field}"]

@@ -1,4 +1,4 @@
-"""A CSV file of accounts, read, checked and hashed: pure Python, for any thread."""
+"""Read, check and hash the rows of a CSV file of accounts: pure Python, for any thread."""
 
 import csv
 import io
@@ -16,32 +16,32 @@ from sip.store.columns import BadHeader, Columns, known_columns
 from sip.store.encodings import BadText, Encoding
 from sip.store.passwords import make_password, weakness
 
-_HEXADECIMAL = {"ha1_md5": 32, "ha1_sha256": 64, "ha1_sha512_256": 64}  # digits of each
+_HEXADECIMAL = {"ha1_md5": 32, "ha1_sha256": 64, "ha1_sha512_256": 64}  # number of digits
 HA1S = tuple(_HEXADECIMAL)
-# Characters of a line; the longest row of accounts has about 2,000.
+# Maximum characters of a line; the longest row of an account has about 2,000.
 _MAX_LINE = 64 * 1024
-# Refusals, and warnings, that are told one by one; a file of another kind has one in each row.
+# Maximum refusals, and warnings, that are listed; a wrong file can have one in each row.
 MAX_REFUSALS = 10_000
-# A spreadsheet takes a cell that begins so for a formula; a ' before it says that it is text.
-# The import takes one ' away, so a name that has its own is given one more in every export.
+# A spreadsheet reads a cell that begins like this as a formula; a ' before it makes it text.
+# The import removes one ', so each export adds one ' to a name that begins with ' already.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 QUOTED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
 
-_DELIMITERS = ",;\t"  # of two that are as likely the first
-# The first line of a file that a spreadsheet has written for another country: `sep=;`.
+_DELIMITERS = ",;\t"  # if two are equally likely, the first is used
+# A first line that some spreadsheets write to name the separator: `sep=;`.
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[\s,;]*', re.IGNORECASE)
-# A line that holds no more than this says nothing.
+# A line with only these characters is blank.
 _BLANKS = ' \t\r\n,;"\ufeff'
-# A cell that a program has written as a formula, so that a spreadsheet keeps its zeros: ="0101".
+# A cell written as a formula, so that a spreadsheet keeps leading zeros: ="0101".
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
-# What other systems write for `enabled`, beside on and off.
+# Values of `enabled` in files of other systems, besides on and off.
 _STATES = {
     **dict.fromkeys(("enabled", "active", "y"), "on"),
     **dict.fromkeys(("disabled", "inactive", "n"), "off"),
 }
-# How LDAP writes a hash in the place of a password: {SSHA}.
+# The prefix of a password hash in LDAP, for example {SSHA}.
 _LDAP_HASH = re.compile(r"\{(S?SHA\d*|S?MD5|CRYPT|PBKDF2\S*|ARGON2)\}.", re.IGNORECASE)
-# Names shown as they read in an encoding that is a guess.
+# Number of names shown as samples if the encoding is a guess.
 _SAMPLES = 3
 
 Progress = Callable[[int], object]
@@ -50,32 +50,32 @@ Row = dict[str, Any]
 
 
 class BadFile(Exception):
-    """The file as a whole cannot be read as accounts.  Says why."""
+    """The whole file cannot be read as accounts.  The text says why."""
 
 
 class TooManyRows(BadFile):
-    """The file has more rows than the caller takes."""
+    """The file has more rows than the caller allows."""
 
 
 class Refusal(NamedTuple):
-    """A row that cannot be taken; `line` counts from 1, as an editor does, the header included."""
+    """A row that is refused; `line` is counted from 1 including the header, as in an editor."""
 
     line: int
     reason: str
 
 
 class Remark(NamedTuple):
-    """A warning about a row that is taken all the same."""
+    """A warning about a row that is accepted."""
 
     line: int
     text: str
 
 
 class CsvRow(NamedTuple):
-    """What one line asks for.  A column that is absent or empty is not in `values`.
+    """One row of the file.  A missing or empty column is not in `values`.
 
-    `name` is as written.  `password` is set only where another Unicode form of it, or of the name,
-    may be what an earlier version has made HA1s of.
+    `name` is as written in the file.  `password` is set only if name or password are not ASCII: an
+    earlier version may have computed the stored HA1s from another Unicode form of them.
     """
 
     line: int
@@ -83,16 +83,16 @@ class CsvRow(NamedTuple):
     values: Row
     password: str = ""
 
-    def says_all_of(self, other: "CsvRow") -> bool:
-        """Return True where another row for the same account asks for nothing else."""
+    def covers(self, other: "CsvRow") -> bool:
+        """Return True if this row has all values of another row for the same account."""
         return all(self.values.get(column) == value for column, value in other.values.items())
 
-    def __repr__(self) -> str:  # the password stays out of logs and tracebacks
+    def __repr__(self) -> str:  # keeps the password out of logs and tracebacks
         return f"<CsvRow {self.name!r} of line {self.line}>"
 
 
-class Made(NamedTuple):
-    """A generated password, and the HA1s of it by their columns."""
+class GeneratedPassword(NamedTuple):
+    """A generated password and its HA1s, by column name."""
 
     password: str
     ha1s: Row
@@ -100,12 +100,12 @@ class Made(NamedTuple):
 
 @dataclass
 class CsvFile:
-    """The rows of a file, checked and hashed, for the accounts of one main realm.
+    """The rows of a file, checked and hashed.  `realm` is the name of the main realm.
 
-    `update` lets rows change accounts that exist, `generate` gives a password to each new account
-    whose row has none; both may be changed until the sheet is applied.  `unknown` are columns that
-    are left out, `notes` tell how the others are understood.  `samples` show how names read, where
-    the encoding is a guess.  `same` counts rows that repeat an earlier one.
+    With `update`, rows may change existing accounts; with `generate`, new accounts without a
+    password get a generated one; both may be changed until the file is applied.  `unknown` are the
+    ignored columns, `notes` explain how the other columns are read.  `samples` are some names as
+    they are decoded, if the encoding is a guess.  `same` counts rows that repeat an earlier row.
     """
 
     realm: str
@@ -115,7 +115,7 @@ class CsvFile:
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     samples: list[str] = field(default_factory=list)
-    wanted: list[CsvRow] = field(default_factory=list)
+    rows: list[CsvRow] = field(default_factory=list)
     same: int = 0
     weak: int = 0
     refused: list[Refusal] = field(default_factory=list)
@@ -123,44 +123,46 @@ class CsvFile:
     remarks: list[Remark] = field(default_factory=list)
     remarks_more: int = 0
     has_refused_columns: bool = False
-    has_guessed_encoding: bool = False  # which is refused
-    _made: dict[Name, Made] = field(default_factory=dict, repr=False)
+    has_guessed_encoding: bool = False  # and the file is refused because of it
+    _generated: dict[Name, GeneratedPassword] = field(default_factory=dict, repr=False)
 
     def key_realm(self, realm: str) -> str | None:
-        """Give the realm as the file has it: None for the main one."""
+        """Return the realm as stored in the database: None for the main realm."""
         return None if realm == self.realm else realm
 
     def refuse(self, line: int, reason: str) -> None:
-        """Keep the reason for a refusal, unless there are too many already."""
+        """Add a refused row; above MAX_REFUSALS, only count it."""
         if len(self.refused) < MAX_REFUSALS:
             self.refused.append(Refusal(line, reason))
         else:
             self.refused_more += 1
 
     def warn(self, line: int, text: str) -> None:
-        """Keep a warning, unless there are too many already."""
+        """Add a warning; above MAX_REFUSALS, only count it."""
         if len(self.remarks) < MAX_REFUSALS:
             self.remarks.append(Remark(line, text))
         else:
             self.remarks_more += 1
 
-    def made(self, row: CsvRow) -> Made:
-        """Give the generated password of a row: a new one at the first call, later the same."""
-        made = self._made.get(row.name)
+    def generated_password(self, row: CsvRow) -> GeneratedPassword:
+        """Return the generated password of a row; later calls return the same password."""
+        made = self._generated.get(row.name)
         if made is None:
             username, realm = accounts.normalized(row.name[0]), row.name[1]
             password = make_password()
-            made = Made(password, accounts.ha1s(username, realm or self.realm, password))
-            self._made[row.name] = made
+            made = GeneratedPassword(
+                password, accounts.ha1s(username, realm or self.realm, password)
+            )
+            self._generated[row.name] = made
         return made
 
     def release(self) -> None:
-        """Let go of the rows; of many, not in a greenlet that others wait for."""
-        release_memory(self.wanted)
-        release_memory(self._made)
+        """Free the memory of the rows; with many rows, not in a greenlet that others wait for."""
+        release_memory(self.rows)
+        release_memory(self._generated)
 
 
-def read_sheet(
+def read_csv(
     file: BinaryIO,
     realm: str,
     *,
@@ -172,11 +174,12 @@ def read_sheet(
     max_rows: int | None = None,
     progress: Progress = lambda rows: None,
 ) -> CsvFile:
-    """Read and hash every row; what can be said without the accounts is said here.
+    """Read, check and hash all rows, without looking at the existing accounts.
 
-    `realm` is the main one.  Without `skip_unknown` each column that is not known is a refusal.
-    Without `encoding` a byte order mark and the octets tell it; where they leave a guess, that is
-    a refusal without `accept_guess`.  Raises BadFile.
+    `realm` is the main realm.  Without `skip_unknown`, each unknown column is a refusal.  Without
+    `encoding`, it is detected from a byte order mark or the content; if the result is a guess, that
+    is a refusal unless `accept_guess`.  `progress` is called with the number of rows read.  Raises
+    BadFile.
     """
     try:
         if encoding is None:
@@ -185,72 +188,72 @@ def read_sheet(
             found = encodings.named(encoding)
     except BadText as error:
         raise BadFile(str(error)) from None
-    sheet = CsvFile(realm, update, generate, found)
+    csv_file = CsvFile(realm, update, generate, found)
     with long_lived_objects():
-        _read(sheet, file, skip_unknown, max_rows, progress)
+        _read(csv_file, file, skip_unknown, max_rows, progress)
     if not (found.is_certain or accept_guess):
-        sample = f": {sheet.samples[0]!r}" if sheet.samples else ""
-        sheet.has_guessed_encoding = True
-        sheet.refuse(1, f"this is no UTF-8; it may be {found.name}, and would read so{sample}")
-    return sheet
+        sample = f", with names like {csv_file.samples[0]!r}" if csv_file.samples else ""
+        csv_file.has_guessed_encoding = True
+        csv_file.refuse(1, f"the file is not UTF-8; it may be {found.name}{sample}")
+    return csv_file
 
 
 def _read(
-    sheet: CsvFile, file: BinaryIO, skip_unknown: bool, max_rows: int | None, progress: Progress
+    csv_file: CsvFile, file: BinaryIO, skip_unknown: bool, max_rows: int | None, progress: Progress
 ) -> None:
     seen: dict[Name, CsvRow] = {}
-    with closing(_rows(file, sheet.encoding)) as rows:
+    with closing(_rows(file, csv_file.encoding)) as rows:
         header_line, header = next(rows, (1, []))
         columns = _columns(header)
-        sheet.unknown, sheet.notes = columns.unknown, columns.notes
+        csv_file.unknown, csv_file.notes = columns.unknown, columns.notes
         if not skip_unknown:
-            sheet.has_refused_columns = bool(columns.unknown)
+            csv_file.has_refused_columns = bool(columns.unknown)
             for name in columns.unknown:
-                sheet.refuse(header_line, f"the column {name!r} is not known")
+                csv_file.refuse(header_line, f"unknown column {name!r}")
         for number, (line, cells) in enumerate(rows, 1):
             if max_rows is not None and number > max_rows:
                 raise TooManyRows(f"there are more than {max_rows:,} rows; split the file")
             if cells == header:
-                continue  # one file was put behind another
+                continue  # several files were concatenated
             try:
                 texts = columns.read(cells)
-                row = _read_row(sheet, line, texts)
+                row = _read_row(csv_file, line, texts)
                 is_repeated = _repeats(seen, row)
             except ValueError as error:
-                sheet.refuse(line, str(error))
+                csv_file.refuse(line, str(error))
             else:
                 if is_repeated:
-                    sheet.same += 1
+                    csv_file.same += 1
                 else:
-                    sheet.wanted.append(row)
-                    _remark(sheet, row, texts)
+                    csv_file.rows.append(row)
+                    _remark(csv_file, row, texts)
             if number % 1000 == 0:
                 progress(number)
     release_memory(seen)
 
 
 def _repeats(seen: dict[Name, CsvRow], row: CsvRow) -> bool:
-    """Tell whether an earlier row says all of this one.  Raises ValueError where they differ."""
+    """Return True if an earlier row has all values of this row.  Raises ValueError if not."""
     before = seen.setdefault(row.name, row)
     if before is row:
         return False
-    if before.says_all_of(row):
+    if before.covers(row):
         return True
-    raise ValueError(f"{row.name[0]} stands on line {before.line} already, with other values")
+    raise ValueError(f"{row.name[0]} is already on line {before.line}, with other values")
 
 
-def _remark(sheet: CsvFile, row: CsvRow, texts: Mapping[str, str]) -> None:
-    """Note what the admin should look at in a row that is taken."""
+def _remark(csv_file: CsvFile, row: CsvRow, texts: Mapping[str, str]) -> None:
+    """Count weak passwords, and add warnings and samples for an accepted row."""
     password = texts.get("password", "")
     if bare := password.strip():
-        sheet.weak += bool(weakness(password, row.name[0]))
+        csv_file.weak += bool(weakness(password, row.name[0]))
     if password != bare != "":
-        sheet.warn(row.line, "the password has blanks around it, and they are taken as part of it")
+        csv_file.warn(row.line, "the password begins or ends with a space, which is part of it")
     if _LDAP_HASH.match(bare):
-        sheet.warn(row.line, "the password looks like a hash; phones need the password itself")
-    if not sheet.encoding.is_certain and len(sheet.samples) < _SAMPLES:
+        csv_file.warn(row.line, "the password looks like a hash; phones need the password itself")
+    if not csv_file.encoding.is_certain and len(csv_file.samples) < _SAMPLES:
         names = (texts.get("display_name", "").strip(), texts["username"].strip())
-        sheet.samples += [name for name in names if not name.isascii()][:1]
+        csv_file.samples += [name for name in names if not name.isascii()][:1]
 
 
 def _unquoted(cell: str) -> str:
@@ -258,7 +261,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _rows(file: BinaryIO, encoding: Encoding) -> Generator[tuple[int, list[str]], None, None]:
-    """Give the line and the cells of the header, then of each row that isn't blank."""
+    """Yield line number and cells of the header, then of each row that is not blank."""
     text = io.TextIOWrapper(file, encoding=encoding.codec, newline="")
     lines = _lines(text)
     try:
@@ -269,28 +272,28 @@ def _rows(file: BinaryIO, encoding: Encoding) -> Generator[tuple[int, list[str]]
         )
         ended = 0
         for cells in reader:
-            # A field may span lines; the row goes by its first one.
+            # A field may span lines; the number of the row is that of its first line.
             line, ended = before + ended + 1, reader.line_num
             if not any(map(str.strip, cells)):
                 continue
             if "\0" in "".join(cells):
                 raise BadFile(
-                    f"line {line} holds a NUL, so this is no text; save it as CSV in UTF-8"
+                    f"line {line} contains a NUL character; save the file as CSV in UTF-8"
                 )
             yield line, cells
     except UnicodeError as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
         raise BadFile(
-            f"this is no {encoding.name} text ({reason}); save it as CSV in UTF-8"
+            f"the file is not {encoding.name} text ({reason}); save it as CSV in UTF-8"
         ) from None
     except csv.Error as error:
-        raise BadFile(f"this is no CSV file: {error}") from None
+        raise BadFile(f"the file is not CSV: {error}") from None
     finally:
-        text.detach()  # the file is the caller's to close
+        text.detach()  # the caller closes the file
 
 
 def _find_header(lines: Iterator[str]) -> tuple[int, str, str]:
-    """Give the number of lines before the header, the header, and what separates its columns."""
+    """Return the number of lines before the header, the header, and its delimiter."""
     delimiter = ""
     for before, line in enumerate(lines):
         line = line.lstrip("\ufeff")
@@ -304,7 +307,7 @@ def _find_header(lines: Iterator[str]) -> tuple[int, str, str]:
 
 
 def _fitness(line: str) -> Callable[[str], tuple[int, int]]:
-    """Tell how well a delimiter splits the header: by the columns known, then by their number."""
+    """Return a sort key for delimiters: number of known columns, then number of columns."""
 
     def fitness(delimiter: str) -> tuple[int, int]:
         cells = next(csv.reader([line], delimiter=delimiter), [])
@@ -314,7 +317,7 @@ def _fitness(line: str) -> Callable[[str], tuple[int, int]]:
 
 
 def _lines(text: TextIO) -> Iterator[str]:
-    """Give the lines; one that never ends would be read, and hold every other thread, in one go."""
+    """Yield the lines.  Raises BadFile for an overlong line, which would block other threads."""
     while line := text.readline(_MAX_LINE):
         if len(line) == _MAX_LINE:
             raise BadFile(f"a line is longer than {_MAX_LINE:,} characters; is this a CSV file?")
@@ -328,15 +331,15 @@ def _columns(header: list[str]) -> Columns:
         raise BadFile(str(error)) from None
 
 
-def _read_row(sheet: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
-    """Check one row.  Raises ValueError with the reason for a refusal."""
+def _read_row(csv_file: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
+    """Check and hash one row.  Raises ValueError with the reason for a refusal."""
     username = _unquoted(cells["username"].strip())
     if found := _TEXT_FORMULA.fullmatch(username):
         username = found[1]
     if not username:
         raise ValueError("the user name is empty")
     accounts.check_username(accounts.normalized(username))
-    realm = _unquoted(cells.get("realm", "").strip()) or sheet.realm
+    realm = _unquoted(cells.get("realm", "").strip()) or csv_file.realm
     accounts.check_realm(realm)
     values: Row = {}
     for column in HA1S:
@@ -345,18 +348,18 @@ def _read_row(sheet: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
                 raise ValueError(f"{column} must be {_HEXADECIMAL[column]} hexadecimal digits")
             values[column] = digest
     password = cells.get("password", "")
-    if password.strip():  # blanks alone are a cell that somebody has emptied
+    if password.strip():  # a cell with only spaces is empty
         accounts.check_password(password)
-        # Of the form in which they are kept; digests may be of the form in which they are written.
+        # HA1s are stored for the NFC form; digests in the file may be for the form as written.
         kept = accounts.ha1s(accounts.normalized(username), realm, accounts.normalized(password))
         for made in (kept, accounts.ha1s(username, realm, password)) if values else (kept,):
             if all(made[column] == digest for column, digest in values.items()):
                 values = dict(made)
                 break
         else:
-            raise ValueError("both a password and an HA1; only one of them can be meant")
+            raise ValueError("password and HA1 do not match; keep only one of them")
     elif values and "ha1_md5" not in values:
-        raise ValueError("an HA1 for SHA, but none for MD5, which every account has")
+        raise ValueError("there is an HA1 for SHA but none for MD5; every account needs ha1_md5")
     if name := accounts.normalized(_unquoted(cells.get("display_name", "").strip())):
         accounts.check_display_name(name)
         values["display_name"] = name
@@ -364,4 +367,4 @@ def _read_row(sheet: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
         values["enabled"] = int(parse_switch(_STATES.get(enabled.lower(), enabled)))
     depends_on_form = not (username.isascii() and password.isascii())
     secret = password if depends_on_form else ""
-    return CsvRow(line, (username, sheet.key_realm(realm)), values, secret)
+    return CsvRow(line, (username, csv_file.key_realm(realm)), values, secret)

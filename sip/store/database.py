@@ -1,10 +1,10 @@
-"""One SQLite file, one thread that owns the connection to it, and one that only reads.
+"""One SQLite file, one thread that owns the connection to it, and one thread that only reads.
 
-A dataset connection belongs to the thread that uses it, and under gevent each greenlet passes
-for a thread; besides, a writer that waits for SQLite's lock would stop every other greenlet.  So
-one real thread holds the connection, greenlets hand it functions, and only plain data comes back.
-What pages ask may take milliseconds, which no REGISTER is to wait for: a second thread reads that,
-on a connection of its own.
+A dataset connection belongs to the thread that uses it, and under gevent each greenlet counts as a
+thread; also, waiting for SQLite's lock would block all other greenlets.  So one real thread owns
+the connection, greenlets pass functions to it, and only plain data comes back.  Queries of pages
+may take milliseconds, and no REGISTER should wait for them, so a second thread executes these on
+its own connection.
 """
 
 import logging
@@ -32,37 +32,38 @@ __all__ = [
     "DatabaseError",
     "Tables",
     "fetch",
-    "fetch_as_it_came",
+    "fetch_undecoded",
     "stream",
     "write_many",
 ]
 
 log = logging.getLogger(__name__)
-Tables: TypeAlias = dataset.Database  # what a function given to `run` or `read` works on
+Tables: TypeAlias = dataset.Database  # the argument of functions passed to `run`, `read`, `browse`
 T = TypeVar("T")
 
-# Another process may be merging a large import, which takes up to a second; a slow disk more.
+# Seconds.  Another process may apply a large import, which takes up to a second, or more on a slow
+# disk.
 BUSY_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What a function has raised in its thread, on its way to who waits."""
+    """An exception raised in the thread, to be raised again in the waiting greenlet."""
 
     error: BaseException
 
 
 class _Thread:
-    """One real thread that runs functions, one after the other, for greenlets that wait."""
+    """One real thread that runs functions, one after another, for waiting greenlets."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._pool = ThreadPool(1)
 
     def do(self, work: Callable[[], T]) -> T:
-        """Run `work` there.  Raises what it raises, DatabaseError where SQLite fails."""
+        """Run `work` in the thread.  Raises what it raises, or DatabaseError if SQLite fails."""
 
-        # The pool prints whatever exception it gets to see, so it gets to see none.
+        # The pool prints uncaught exceptions, so catch all of them here.
         def quietly() -> T | _Raised:
             try:
                 return work()
@@ -76,20 +77,20 @@ class _Thread:
             try:
                 raise outcome.error
             finally:
-                del outcome  # or this frame and the traceback would keep each other alive
+                del outcome  # breaks the reference cycle of this frame and the traceback
         return outcome
 
     def end(self, last: Callable[[], object]) -> None:
-        """Run one function more, and let the thread go."""
+        """Run a last function, and end the thread."""
         self._pool.spawn(last).get()
         self._pool.kill()
 
 
 class Database:
-    """The file, open.  Raises DatabaseError where it cannot be used, and then leaves it alone.
+    """An open database file.  Raises DatabaseError if the file cannot be used, and leaves it as is.
 
-    Works in a server full of greenlets as well as in a plain script.  `busy_timeout` is how many
-    seconds to wait for another process that is writing.
+    Works with gevent and in a plain script.  `busy_timeout` is the maximum time in seconds to wait
+    for another process that writes.
     """
 
     def __init__(self, path: str, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -97,8 +98,8 @@ class Database:
         self._busy_timeout = busy_timeout
         self._begin = "BEGIN"
         self._owner: _Thread | None = _Thread(path)
-        self._reader: _Thread | None = None  # made when it is first needed
-        self._pages: Tables | None = None  # what the reader looks at
+        self._reader: _Thread | None = None  # created on first use
+        self._pages: Tables | None = None  # the connection of the reader
         try:
             self._in_owner(self._open)
         except BaseException:
@@ -117,24 +118,25 @@ class Database:
         self.close()
 
     def run(self, function: Callable[[Tables], T], then: Callable[[T], object] | None = None) -> T:
-        """Run `function` in the owner thread, inside one transaction that may write.
+        """Run `function` in the owner thread, in one transaction that may write.
 
-        The write lock is taken at the start, so what the function reads stays true until its
-        commit.  `then` gets the result right after the commit, still in the owner thread: what
-        it does to memory happens in the order of the commits, whether or not the greenlet that
-        asked is still there.  Raises what the function raises, after a rollback, and
-        DatabaseError where SQLite fails.
+        The write lock is taken at the start, so the data that the function reads does not change
+        before the commit.  `then` is called with the result directly after the commit, in the owner
+        thread: so memory is updated in the order of the commits, even if the calling greenlet was
+        killed.  Raises what the function raises, after a rollback, and DatabaseError if SQLite
+        fails.  May wait.
         """
         return self._in_owner(lambda: self._transact("BEGIN IMMEDIATE", function, then))
 
     def read(self, function: Callable[[Tables], T], then: Callable[[T], object] | None = None) -> T:
-        """Run `function`, which only reads, on one snapshot; it waits for no other process."""
+        """Run `function`, which only reads, on one snapshot, without waiting for a lock."""
         return self._in_owner(lambda: self._transact("BEGIN", function, then))
 
     def browse(self, function: Callable[[Tables], T]) -> T:
-        """Run `function`, which only reads, on one snapshot, beside whatever is written.
+        """Run `function`, which only reads, on one snapshot, in the reader thread.
 
-        It waits for no commit, and none waits for it.  Changes that have returned are seen.
+        It waits for no commit, and no commit waits for it.  It sees all changes whose `run` has
+        returned.
         """
         if self._owner is None:
             raise self._closed()
@@ -143,11 +145,11 @@ class Database:
         return self._reader.do(lambda: self._browse(function))
 
     def changed_elsewhere(self) -> bool:
-        """Tell whether another connection has written since this was last asked."""
+        """Return True if another connection has written since the last call."""
         return self._in_owner(self._has_changed)
 
     def secret(self, name: str) -> bytes:
-        """Give the 32 random bytes of this name, made once and kept in the file."""
+        """Return the 32 random bytes with this name, generated once and stored in the database."""
 
         def made_or_kept(tables: Tables) -> bytes:
             key = f"secret {name}"
@@ -160,7 +162,7 @@ class Database:
         return self.run(made_or_kept)
 
     def remember(self, name: str, value: str) -> None:
-        """Keep a word about this file, such as the realm that its server uses."""
+        """Store a value under a name, for example the realm that the server uses."""
 
         def keep(tables: Tables) -> None:
             tables["meta"].delete(key=name)
@@ -170,7 +172,7 @@ class Database:
             self.run(keep)
 
     def remembered(self, name: str) -> str | None:
-        """Give what was kept under this name."""
+        """Return the value stored by `remember`, or None."""
 
         def find(tables: Tables) -> str | None:
             row = tables["meta"].find_one(key=name)
@@ -179,13 +181,13 @@ class Database:
         return self.read(find)
 
     def close(self) -> None:
-        """Let go of the file; whoever asks later gets DatabaseError."""
+        """Close the file; later calls raise DatabaseError."""
         owner, self._owner = self._owner, None
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.end(self._stop_browsing)
+            reader.end(self._close_reader)
         if owner is not None:
-            owner.end(self._hang_up)
+            owner.end(self._close_owner)
 
     def _closed(self) -> DatabaseError:
         return DatabaseError(f"the database {self.path} is closed")
@@ -195,7 +197,7 @@ class Database:
             raise self._closed()
         return self._owner.do(work)
 
-    # What follows runs in the reader thread.
+    # The methods below run in the reader thread.
 
     def _browse(self, function: Callable[[Tables], T]) -> T:
         if self._pages is None:
@@ -210,21 +212,21 @@ class Database:
             self._pages = _dataset(self._read_only, lambda: "BEGIN")
         return _in_transaction(self._pages, function)
 
-    def _stop_browsing(self) -> None:
+    def _close_reader(self) -> None:
         if self._pages is not None:
             self._pages.close()
             self._read_only.close()
 
-    # What follows runs in the owner thread.
+    # The methods below run in the owner thread.
 
     def _transact(
         self, begin: str, function: Callable[[Tables], T], then: Callable[[T], object] | None
     ) -> T:
         if begin == "BEGIN IMMEDIATE" and files.identity(self.path) != self._identity:
-            # SQLite would go on to write into what nobody will ever find again.
+            # SQLite would go on writing to the deleted or renamed file.
             raise DatabaseError(
-                f"another file stands in the place of the database {self.path};"
-                " start the server anew to use it, or put the former one back"
+                f"the database {self.path} was replaced by another file;"
+                " restart the server to use it, or put the old file back"
             )
         self._begin = begin
         result = _in_transaction(self._tables, function)
@@ -240,7 +242,7 @@ class Database:
             self._connection = sqlite3.connect(
                 self.path,
                 timeout=self._busy_timeout,
-                isolation_level=None,  # BEGIN comes from us, see `begin` below
+                isolation_level=None,  # we execute BEGIN, see `_dataset`
                 check_same_thread=False,
                 cached_statements=256,
             )
@@ -252,10 +254,9 @@ class Database:
         self._seen_version = self._data_version()
 
     def _prepare(self, kind: Kind) -> None:
-        """Bring the file up to our schema, then set how it is written."""
+        """Upgrade the file to our schema, then set the journal mode."""
         connection = self._connection
-        # First, while a file of an older kind still has its own journal: so what the file is
-        # stands in the file itself, and not in a log beside it.
+        # Before WAL mode is set, so that the application id is in the file itself, not in the WAL.
         if kind is not Kind.OURS or self._schema_version() < len(schema.STEPS):
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -268,16 +269,16 @@ class Database:
         if self._schema_version() > len(schema.STEPS):
             raise DatabaseError(
                 f"{self.path} was written by a newer sipserver (schema {self._schema_version()},"
-                f" this one knows {len(schema.STEPS)}); update this server, or choose another"
+                f" supported: {len(schema.STEPS)}); update this server, or choose another"
                 " file with -db.path"
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a promised 200 outlives a power cut
+        connection.execute("PRAGMA synchronous = FULL")  # data of a 200 survives a power failure
         connection.execute("PRAGMA foreign_keys = ON")
 
     def _upgrade(self) -> None:
-        # Looked at anew: another process may have been quicker, and SQLite may just have undone
-        # what a process that was killed had half written.
+        # Read again under the lock: another process may have upgraded the file, or SQLite may have
+        # rolled back the upgrade of a killed process.
         connection = self._connection
         version = self._schema_version()
         ((columns,),) = connection.execute(_COLUMNS_OF_USERS)
@@ -285,19 +286,19 @@ class Database:
         if old_users:
             files.back_up(self.path)
             connection.create_function("as_text", 1, files.as_text)
-            connection.execute(schema.SET_OLD_USERS_ASIDE)
+            connection.execute(schema.RENAME_OLD_USERS)
         for step in schema.STEPS[version:]:
             for statement in step:
                 connection.execute(statement)
         if old_users:
             ((had,),) = connection.execute("SELECT count(*) FROM old_users")
-            for statement in schema.TAKE_OLD_USERS_OVER:
+            for statement in schema.COPY_OLD_USERS:
                 connection.execute(statement)
             ((have,),) = connection.execute("SELECT count(*) FROM users")
             if have < had:
                 log.warning(
-                    "%d rows of the old %s are no accounts, for they have no name, or that of"
-                    " another; they stand in the copy beside it",
+                    "%d rows of the old %s were not imported: user name empty or not unique;"
+                    " they are in the backup copy beside it",
                     *(had - have, self.path),
                 )
         if version < len(schema.STEPS):
@@ -316,7 +317,7 @@ class Database:
         before, self._seen_version = self._seen_version, self._data_version()
         return before != self._seen_version
 
-    def _hang_up(self) -> None:
+    def _close_owner(self) -> None:
         if hasattr(self, "_tables"):
             self._tables.close()
         if hasattr(self, "_connection"):
@@ -327,12 +328,12 @@ _COLUMNS_OF_USERS = "SELECT group_concat(name) FROM pragma_table_info('users')"
 
 
 def _dataset(raw: sqlite3.Connection, begin: Callable[[], str]) -> Tables:
-    """Put dataset around a connection; a transaction starts with what `begin` says."""
+    """Wrap a connection in dataset; `begin` returns the statement that starts a transaction."""
     tables = dataset.connect(
         "sqlite://",
         ensure_schema=False,
         row_type=dict,
-        # One connection for good: `data_version` counts what others than *it* have written.
+        # Always the same connection: `data_version` counts the writes of other connections.
         engine_kwargs={"poolclass": StaticPool, "creator": lambda: raw},
     )
 
@@ -344,44 +345,44 @@ def _dataset(raw: sqlite3.Connection, begin: Callable[[], str]) -> Tables:
 
 
 def _in_transaction(tables: Tables, function: Callable[[Tables], T]) -> T:
-    """Run a function and commit, or roll back what it has done."""
+    """Run a function and commit, or roll back on an exception."""
     try:
         with tables:
             return function(tables)
     except BaseException:
-        # Where COMMIT itself fails, for want of room, dataset takes the transaction for ended; left
-        # open, it would fail every later one.
+        # If COMMIT itself fails, for example on a full disk, dataset leaves the transaction open,
+        # and all later transactions would fail.
         tables.executable.rollback()
         raise
 
 
 def _raw(tables: Tables) -> sqlite3.Connection:
-    """Give SQLite's own connection, in the transaction that `tables` are in."""
+    """Return the SQLite connection, which is in the transaction of `tables`."""
     return cast(sqlite3.Connection, tables.executable.connection.driver_connection)
 
 
 def fetch(
     tables: Tables, statement: str, values: Sequence[object] | Mapping[str, object] = ()
 ) -> list[tuple[Any, ...]]:
-    """Give all rows of a query as tuples, for values as SQLite itself takes them."""
+    """Execute a statement with SQLite's own placeholders, and return all rows as tuples."""
     return list(stream(tables, statement, values))
 
 
 def stream(
     tables: Tables, statement: str, values: Sequence[object] | Mapping[str, object] = ()
 ) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of a query one by one: no large list is made, nor freed, in one go."""
+    """Return an iterator over the rows of a query, so that no large list is built or freed."""
     return iter(_raw(tables).execute(statement, values))
 
 
-def fetch_as_it_came(
+def fetch_undecoded(
     tables: Tables, statement: str, made: Callable[[tuple[Any, ...]], T]
 ) -> list[T]:
-    """Give what is `made` of each row; octets in a text that are no UTF-8 come as surrogates."""
+    """Return `made(row)` for each row; octets that are not UTF-8 become surrogates in the texts."""
     connection = _raw(tables)
     try:
         return list(map(made, connection.execute(statement)))
-    except sqlite3.OperationalError:  # the quick way ends at the first such text
+    except sqlite3.OperationalError:  # a text is not UTF-8; read all rows again, the slow way
         connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         return list(map(made, connection.execute(statement)))
     finally:
@@ -389,6 +390,6 @@ def fetch_as_it_came(
 
 
 def write_many(tables: Tables, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    """Execute one statement, with `?` for values, for every row: thousands of rows at a time."""
+    """Execute one statement with `?` placeholders for every row, for thousands of rows."""
     if rows:
         _raw(tables).executemany(statement, rows)

@@ -1,4 +1,4 @@
-"""What a database file is, seen before it is touched, and the sentences for when it won't do."""
+"""Examine a database file before it is opened, and explain errors of SQLite to the operator."""
 
 import enum
 import os
@@ -15,21 +15,21 @@ _ELSEWHERE = "choose another file with -db.path"
 
 
 class DatabaseError(Exception):
-    """The database won't do what is asked.  The text tells the operator what to do next."""
+    """The database cannot be used.  The text tells the operator what to do next."""
 
 
 class Kind(enum.Enum):
-    """What was found at a path."""
+    """The kind of a database file."""
 
-    NEW = "nothing yet, or an empty file"
-    OURS = "a file that we have made"
-    OLD_SERVER = "accounts of the server that came before us"
+    NEW = "no file, or an empty file"
+    OURS = "a database of this server"
+    OLD_SERVER = "a database of the old server"
 
 
 def examine(path: str) -> Kind:
-    """Say what the file is without changing a byte of it.
+    """Return the kind of the file, without changing it.
 
-    Raises DatabaseError for a file that is somebody else's, damaged, or out of reach.
+    Raises DatabaseError for a file that belongs to another program, is damaged, or not accessible.
     """
     try:
         with open(path, "rb") as file:
@@ -45,20 +45,20 @@ def examine(path: str) -> Kind:
         _check_writable(path)
         return Kind.NEW
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise DatabaseError(f"{path} is no SQLite database; {_ELSEWHERE}")
-    # Offset 68 of the header.  It is written before a file of ours first gets a log beside it.
+        raise DatabaseError(f"{path} is not an SQLite database; {_ELSEWHERE}")
+    # Offset 68 of the header is the application id.  We write it before the first WAL file exists.
     owner = int.from_bytes(header[68:72], "big")
     kind = Kind.OURS if owner == schema.APPLICATION_ID else _kind_by_tables(path, owner)
     _check_writable(path)
     if kind is Kind.OURS:
-        _check_soundness(path)
+        _check_integrity(path)
     return kind
 
 
 def _kind_by_tables(path: str, owner: int) -> Kind:
-    """Recognise a file that doesn't say whose it is."""
+    """Return the kind of a file without our application id.  Raises DatabaseError."""
     try:
-        with closing(_looked_at(path)) as connection:
+        with closing(_open_read_only(path)) as connection:
             tables = connection.execute(
                 "SELECT name, (SELECT group_concat(name) FROM pragma_table_info(thing.name))"
                 " FROM sqlite_schema AS thing"
@@ -75,32 +75,32 @@ def _kind_by_tables(path: str, owner: int) -> Kind:
     raise DatabaseError(f"{path} is the database of another program; {_ELSEWHERE}")
 
 
-def _looked_at(path: str) -> sqlite3.Connection:
-    """Open a file so that not a byte of it is changed, not even by closing it."""
-    # Without a log beside it nothing else can change, and SQLite needs to create nothing.
+def _open_read_only(path: str) -> sqlite3.Connection:
+    """Open a database read-only, so that not even closing it changes the file."""
+    # Without a WAL file nothing can change, and with `immutable` SQLite creates no files.
     mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     return sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True)
 
 
-def _check_soundness(path: str) -> None:
-    """Read all of a file of ours before anything is written to it.  Raises DatabaseError.
+def _check_integrity(path: str) -> None:
+    """Check the whole file before anything is written to it.  Raises DatabaseError.
 
-    A damaged page is met else when somebody's row is on it, and by then others have been written.
-    It takes a tenth of a second for 100,000 accounts.
+    Otherwise a damaged page is noticed only when a row on it is used, after other writes.  The
+    check takes a tenth of a second for 100,000 accounts.
     """
     if os.path.exists(f"{path}-journal"):
-        return  # an upgrade was cut off: half of it is there, until SQLite undoes it
+        return  # an upgrade was interrupted: SQLite will roll it back
     before = os.stat(path).st_mtime_ns
-    fault = _first_fault(path)
+    fault = _first_error(path)
     if fault is not None and os.stat(path).st_mtime_ns != before:
-        fault = _first_fault(path)  # another process has brought its log into the file meanwhile
+        fault = _first_error(path)  # a checkpoint of another process changed the file meanwhile
     if fault is not None:
         raise fault
 
 
-def _first_fault(path: str) -> DatabaseError | None:
+def _first_error(path: str) -> DatabaseError | None:
     try:
-        with closing(_looked_at(path)) as connection:
+        with closing(_open_read_only(path)) as connection:
             ((found,),) = connection.execute("PRAGMA quick_check(1)")
     except sqlite3.Error as error:
         return failure(path, error)
@@ -113,18 +113,18 @@ def _first_fault(path: str) -> DatabaseError | None:
 
 
 def identity(path: str) -> tuple[int, int]:
-    """What tells the file at a path from any other.  Raises DatabaseError where there is none."""
+    """Return device and inode of the file at a path.  Raises DatabaseError if there is none."""
     try:
         status = os.stat(path)
     except OSError as error:
         raise DatabaseError(
-            f"the database {path} is gone ({error.strerror}); put it back, or start the server anew"
+            f"the database {path} is gone ({error.strerror}); put it back, or restart the server"
         ) from None
     return status.st_dev, status.st_ino
 
 
 def as_text(octets: bytes) -> str:
-    """Make text of what another program has written; what is no UTF-8 is spelled out."""
+    """Decode text written by another program; octets that are not UTF-8 become escapes."""
     return octets.decode("utf-8", "backslashreplace")
 
 
@@ -133,7 +133,7 @@ def _check_directory(path: str) -> None:
     if not os.path.isdir(directory):
         raise DatabaseError(
             f"cannot create the database {path}: there is no directory {directory};"
-            f" make it, or {_ELSEWHERE}"
+            f" create it, or {_ELSEWHERE}"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
         raise DatabaseError(
@@ -143,7 +143,7 @@ def _check_directory(path: str) -> None:
 
 
 def _check_writable(path: str) -> None:
-    # SQLite keeps its log beside the file, so the directory has to be writable too.
+    # SQLite writes its WAL file in the same directory, so the directory must be writable, too.
     for place in (path, os.path.dirname(path) or "."):
         if not os.access(place, os.W_OK):
             raise DatabaseError(
@@ -153,7 +153,7 @@ def _check_writable(path: str) -> None:
 
 
 def create(path: str) -> None:
-    """Make the file, readable by its owner alone; one that is there keeps its mode."""
+    """Create the file with mode 0600; an existing file keeps its mode.  Raises DatabaseError."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
@@ -163,10 +163,10 @@ def create(path: str) -> None:
 
 
 def back_up(path: str) -> str:
-    """Copy a database beside itself under a name that is still free, and return that name.
+    """Copy a database to an unused name in the same directory, and return that name.
 
-    Reads through a connection of its own: one that holds the write lock cannot be copied from,
-    yet while it holds it, nobody changes what is copied here.
+    Reads through a new connection, because SQLite cannot copy from a connection that holds the
+    write lock; the caller holds the lock, so nothing changes during the copy.
     """
     for number in count(1):
         copy = f"{path}.backup-{number}"
@@ -176,7 +176,7 @@ def back_up(path: str) -> str:
             continue
         except OSError as error:
             raise DatabaseError(
-                f"cannot back {path} up as {copy}: {error.strerror}; make room for the copy"
+                f"cannot copy {path} to {copy}: {error.strerror}; make room for the copy"
             ) from None
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
@@ -185,12 +185,12 @@ def back_up(path: str) -> str:
 
 
 def failure(path: str, error: Exception) -> DatabaseError:
-    """Put what SQLite or SQLAlchemy complains about into a sentence for the operator."""
+    """Return a DatabaseError for an error of SQLite or SQLAlchemy, with advice for the operator."""
     cause = getattr(error, "orig", None) or error
     name = getattr(cause, "sqlite_errorname", "")
     match name.split("_")[1:2]:
         case ["BUSY" | "LOCKED"]:
-            advice = "another program keeps it locked; end that program and try again"
+            advice = "another program has locked it; stop that program and try again"
         case ["FULL"]:
             advice = "the disk is full; make room and try again"
         case ["READONLY" | "PERM" | "CANTOPEN" | "AUTH"]:
@@ -198,5 +198,5 @@ def failure(path: str, error: Exception) -> DatabaseError:
         case ["CORRUPT" | "NOTADB"]:
             advice = f"the file is damaged; restore it from a backup, or {_ELSEWHERE}"
         case _:
-            advice = "see whether the disk is sound, and try again"
+            advice = "check the disk for errors and try again"
     return DatabaseError(f"cannot use the database {path} ({cause}): {advice}")

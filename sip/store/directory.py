@@ -1,10 +1,10 @@
-"""What the pages ask about accounts: lists that are sorted, filtered and searched, and one whole.
+"""Queries of the pages about accounts: sorted, filtered and searched lists, and single accounts.
 
-Everything is read in `Database.browse`.  A list of 100,000 is never read or sorted: its page is
-counted off along an index that holds what is sorted and filtered by.
+All queries run in `Database.browse`.  A list of 100,000 accounts is never read or sorted as a
+whole: its page is found by skipping along an index with all sort and filter columns.
 """
 
-# ruff: noqa: S608 -- columns, indexes and orders are names of ours; what people ask for is a value
+# ruff: noqa: S608 -- only our own column, index and order names are put into SQL; input is a value
 
 import hashlib
 import json
@@ -17,30 +17,30 @@ from typing import Any, NamedTuple
 
 from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.database import Database, Tables, fetch
-from sip.store.users import REMEMBERED, Users
+from sip.store.users import RESTORABLE_SECONDS, Users
 
 PAGE_SIZE = 50
-# What a search lists at most; somebody who looks for one account types another letter instead.
+# Maximum results of a search; to find one account, people type more letters.
 MAX_FOUND = 1_000
-# Up to so many names that match, it is quicker to look each up and sort them (1.5 µs each) than to
-# walk along the sorted index until enough of them have been met (some 10 ms in all).
+# Up to this number of matching names, it is quicker to look up and sort them (1.5 µs each) than to
+# scan the sorted index until enough of them are found (some 10 ms in all).
 _FEW = 4_000
-# Of more, the first so many names of the list are looked at, one by one (0.7 µs each): where nearly
-# all match, these are enough, and nobody has to gather the ids of all that do (0.25 µs each).
+# With more matches, this number of first names of the list is compared one by one (0.7 µs each): if
+# nearly all match, these are enough, and the ids of all matches (0.25 µs each) are not needed.
 _PROBED = 4_000
-# Characters that the full-text index can find; less is looked for at the beginning of names.
+# Minimum characters for the full-text index; a shorter text is searched at the start of names.
 _TRIGRAM = 3
-# No name is longer; so nothing contains a longer text.
+# No name is longer, so a longer text is in no name.
 _LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which accounts to list, in which order.
+    """Search text, filters, sort order and page of a list of accounts.
 
-    `status` is one of "", "online", "offline", "disabled", "enabled"; who is offline is enabled.
-    `realm` goes by the name that is shown, None for all.  `sort` is one of "username",
-    "display_name" and "last_seen".
+    `status` is one of "", "online", "offline", "disabled", "enabled"; offline accounts are enabled.
+    `realm` is the name of a realm, also of the main realm; None means all realms.  `sort` is one of
+    "username", "display_name" and "last_seen".
     """
 
     search: str = ""
@@ -55,9 +55,9 @@ class Question:
 class Contact:
     """One contact of an account.
 
-    `contact` is the URI as it came, octets that are no UTF-8 as surrogates; it is what
-    Location.drop takes, with `aor` and `flow`.  `key` stands for it where only ASCII will do.
-    Everything else is fit to be shown.  `address` is where its REGISTER came from.
+    `contact` is the URI as received, with surrogates for octets that are not UTF-8; together with
+    `aor` and `flow` it is the argument of Location.drop.  `key` identifies it in ASCII.  All other
+    texts are printable.  `address` is the source of the REGISTER.
     """
 
     aor: str
@@ -77,11 +77,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One account, without its secrets.  `realm` is the name of its realm, also of the main one.
+    """One account, without its HA1s.  `realm` is the name of its realm, also of the main realm.
 
-    Moments are Unix seconds; `last_seen` is when a phone last registered or unregistered, None
-    for an account that never had one.  A list in this order may be a minute behind it.
-    `contacts` begin with the latest.
+    Times are Unix seconds; `last_seen` is when a phone last registered or unregistered, None if no
+    phone ever did.  A list sorted by it may be up to a minute out of date.  `contacts` are sorted
+    by `updated_at`, latest first.
     """
 
     id: int
@@ -98,7 +98,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some accounts of a list.  There are `total`, or, with `more`, at least so many."""
+    """One page of a list.  The list has `total` accounts, or, with `more`, at least `total`."""
 
     entries: tuple[Entry, ...]
     total: int
@@ -109,7 +109,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """An account that can still be restored."""
+    """A deleted account that can still be restored."""
 
     id: int
     username: str
@@ -118,22 +118,22 @@ class Removed:
 
 
 class Directory:
-    """Answers the pages' questions.  Each method blocks its greenlet for some milliseconds."""
+    """Queries about accounts.  Each method blocks the greenlet for some milliseconds."""
 
     def __init__(self, database: Database, users: Users) -> None:
         self._database = database
         self._users = users
 
     def page(self, question: Question) -> Page:
-        """Give one page of a list; one past the end is the last one."""
+        """Return one page of a list; a page after the end gives the last page."""
         return self._database.browse(lambda tables: self._page(tables, question))
 
     def entry(self, number: int) -> Entry | None:
-        """Give the account of this id, with all its contacts."""
+        """Return the account with this id and all its contacts, or None."""
         return self._database.browse(lambda tables: self._entry(tables, number))
 
     def first(self) -> Entry | None:
-        """Give the account that was made first."""
+        """Return the oldest account, or None."""
 
         def first(tables: Tables) -> Entry | None:
             ((number,),) = fetch(tables, "SELECT min(id) FROM users")
@@ -142,9 +142,7 @@ class Directory:
         return self._database.browse(first)
 
     def hashes(self, number: int) -> dict[str, str] | None:
-        """Give the HA1s of an account by the names of their algorithms: whoever has one can pass
-        for the user.
-        """
+        """Return the HA1s of an account by algorithm, or None.  They are as secret as passwords."""
         columns = ", ".join(column for column, _ in ALGORITHMS.values())
         statement = f"SELECT {columns} FROM users WHERE id = ?"
         rows = self._database.browse(lambda tables: fetch(tables, statement, (number,)))
@@ -153,30 +151,30 @@ class Directory:
         return None
 
     def removed(self, number: int) -> Removed | None:
-        """Give the account of this id as Users.restore would bring it back."""
-        latest = int(time()) - REMEMBERED
+        """Return the deleted account that Users.restore would restore for this id, or None."""
+        latest = int(time()) - RESTORABLE_SECONDS
         rows = self._database.browse(lambda tables: fetch(tables, _REMOVED, (number, latest)))
         for found, username, realm, removed_at in rows:
             return Removed(found, username, realm or self._users.realm, removed_at)
         return None
 
     def realms(self) -> list[str]:
-        """Give the realms that have accounts, the main one first."""
+        """Return the realms that have accounts, the main realm first."""
         main = self._users.realm
         return [main, *sorted(self._users.realms() - {main})]
 
     def seen(self) -> dict[int, tuple[bool, int | None]]:
-        """Tell of every account, by its id, whether it is online, and when it was last seen."""
+        """Return `online` and `last_seen` of all accounts, by id."""
         statement = "SELECT id, online, last_seen FROM users"
         rows = self._database.browse(lambda tables: fetch(tables, statement))
         return {number: (bool(online), last_seen) for number, online, last_seen in rows}
 
     def count(self) -> int:
-        """Say how many accounts there are."""
+        """Return the number of accounts."""
         return len(self._users)
 
     def _page(self, tables: Tables, question: Question) -> Page:
-        found = _searched if question.search else _listed
+        found = _search_page if question.search else _list_page
         ids, total, more, page = found(tables, question, self._filter(question))
         return Page(self._entries(tables, ids), total, more, page, _pages(total))
 
@@ -196,7 +194,7 @@ class Directory:
         return None
 
     def _entries(self, tables: Tables, ids: Sequence[int]) -> tuple[Entry, ...]:
-        """Read the accounts of these ids, in their order, with their contacts."""
+        """Read the accounts with these ids, in this order, with their contacts."""
         some = (json.dumps(ids),)
         contacts = {
             number: tuple(map(_contact, rows))
@@ -218,7 +216,7 @@ class Directory:
             display_name=display_name,
             enabled=bool(enabled),
             online=bool(online),
-            # What stands in the file may lag behind the bindings, see bindings.SEEN_LAG.
+            # The column may be older than the bindings, see bindings.SEEN_LAG.
             last_seen=max((seen or 0, *(each.updated_at for each in contacts))) or None,
             created_at=created,
             updated_at=updated,
@@ -227,7 +225,7 @@ class Directory:
 
 
 class _Sql(NamedTuple):
-    """A piece of a statement, and the values that it names."""
+    """A part of a statement, and its named values."""
 
     text: str
     values: dict[str, object]
@@ -235,7 +233,7 @@ class _Sql(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """An index, and the ORDER BY that it answers, both ways."""
+    """An index, and the ORDER BY clauses that it supports."""
 
     index: str
     upwards: str
@@ -269,8 +267,8 @@ def _pages(total: int) -> int:
     return max(1, -(-total // PAGE_SIZE))
 
 
-def _listed(tables: Tables, question: Question, filtered: _Sql) -> _Found:
-    """Count a page off along the index, from the end that is nearer."""
+def _list_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+    """Find a page by skipping along the index, from the nearer end."""
     count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"
     ((total,),) = fetch(tables, count, filtered.values)
     page = min(max(1, question.page), _pages(total))
@@ -291,9 +289,9 @@ def _listed(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     return ids[::-1] if backwards else ids, total, False, page
 
 
-def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
-    """Give a page of those whose name or display name has the text in it, or begins with it."""
-    search = _search(question.search)
+def _search_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+    """Find a page of accounts whose name or display name contains, or begins with, the text."""
+    search = _search_query(question.search)
     if search is None:
         return [], 0, False, 1
     ((matching,),) = fetch(
@@ -303,7 +301,11 @@ def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     )
     order = _ORDERS[question.sort]
     sequence = order.downwards if question.descending else order.upwards
-    found = _probed(tables, question.search, filtered, order, sequence) if matching > _FEW else None
+    found = (
+        _search_first_names(tables, question.search, filtered, order, sequence)
+        if matching > _FEW
+        else None
+    )
     if found is None:
         way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
         rows = fetch(
@@ -320,20 +322,20 @@ def _searched(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     return ids[start : start + PAGE_SIZE], len(ids), len(found) > MAX_FOUND, page
 
 
-def _search(text: str) -> _Sql | None:
-    """Make the query for the ids of what a text is found in; None where no name can hold it."""
+def _search_query(text: str) -> _Sql | None:
+    """Return the query for the ids of matching accounts; None if no name can match."""
     if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
         return None
-    # In NFC, and as an earlier version may have stored it.
+    # In NFC, and in NFD, as an earlier version may have stored it.
     text = normalized(text)
     forms = dict.fromkeys((text, unicodedata.normalize("NFD", text)))
     if len(text) >= _TRIGRAM:
-        # Between quotation marks nothing has a meaning of its own to FTS5.
+        # In a quoted string, FTS5 has no special characters.
         phrases = " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
         return _Sql(
             "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrases}
         )
-    # LIKE takes the two cases of a letter for one in ASCII alone.
+    # LIKE ignores case for ASCII letters only.
     spellings = forms
     if not text.isascii():
         spellings = dict.fromkeys(
@@ -353,12 +355,12 @@ def _search(text: str) -> _Sql | None:
     )
 
 
-def _probed(
+def _search_first_names(
     tables: Tables, text: str, filtered: _Sql, order: _Order, sequence: str
 ) -> list[int] | None:
-    """Find a text in the first names of the list; None where that does not show enough of them."""
+    """Search a text in the first names of the list; return None if there are too few matches."""
     if not text.isascii():
-        return None  # LIKE takes the two cases of a letter for one in ASCII alone
+        return None  # LIKE ignores case for ASCII letters only
     pattern = _like(text) if len(text) < _TRIGRAM else f"%{_like(text)}"
     rows = fetch(
         tables,
@@ -394,19 +396,19 @@ _CONTACTS = """
 
 def _contact(row: tuple[Any, ...]) -> Contact:
     _, aor, contact, user_agent, flow, path, q, expires_at, updated_at = row
-    way, _, nat = _shown(flow).partition(";")
+    way, _, nat = _printable(flow).partition(";")
     transport, _, address, *_ = [*way.split("/"), "", ""]
     return Contact(
         aor=aor.decode("utf-8", "surrogateescape"),
         contact=contact.decode("utf-8", "surrogateescape"),
         flow=flow.decode("utf-8", "surrogateescape"),
         key=_key(contact, address),
-        shown=_shown(contact),
-        user_agent=_shown(user_agent),
+        shown=_printable(contact),
+        user_agent=_printable(user_agent),
         transport=transport,
         address=address,
         behind_nat=nat == "nat",
-        path=_shown(path),
+        path=_printable(path),
         q=q,
         expires_at=expires_at,
         updated_at=updated_at,
@@ -414,12 +416,12 @@ def _contact(row: tuple[Any, ...]) -> Contact:
 
 
 def _key(contact: bytes, address: str) -> str:
-    """What a contact is known by on a page: the same when its phone connects from another port."""
+    """Return an id of a contact for pages; it does not depend on the source port."""
     host, _, _ = address.rpartition(":")
     return hashlib.sha256(contact + b"\n" + host.encode()).hexdigest()[:16]
 
 
-def _shown(octets: bytes) -> str:
-    """Make what a peer has sent safe to show: no control characters, nothing that is no text."""
+def _printable(octets: bytes) -> str:
+    """Decode octets from a peer to printable text, with U+FFFD for everything else."""
     text = octets.decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,28 +1,28 @@
-"""The encoding of a text file: what a byte order mark says, or what its octets allow."""
+"""Detect the encoding of a text file, from its byte order mark or its content."""
 
 import codecs
 import io
 from typing import BinaryIO, NamedTuple
 
-# Octets looked at in one go: each piece is decoded without a break for other threads.
+# Octets decoded at a time: decoding a piece blocks other threads.
 _PIECE = 64 * 1024
-# Octets of an input that cannot be read twice, as a pipe: they wait in memory.
+# Maximum octets of an input that cannot be read twice, such as a pipe: they are kept in memory.
 MAX_PIPED_BYTES = 256 * 1024 * 1024
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-# How files begin that people take for CSV, for a spreadsheet opens them too.
+# First octets of spreadsheet files (XLSX, ODS, XLS), which are not CSV.
 _OTHER_FILES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-# Octets in which plain text shows that each character has two of them.
+# Number of first octets that show whether each character has two octets.
 _SHORT = 64
 
 
 class BadText(Exception):
-    """The file is no text.  Says why, and what to do."""
+    """The file is not text.  The text says why, and what to do."""
 
 
 class Encoding(NamedTuple):
-    """How to decode a file: Python's name, our name, and whether it is more than a guess."""
+    """An encoding: its name in Python, its name for people, and False if it is a guess."""
 
     codec: str
     name: str
@@ -33,22 +33,22 @@ UTF_8 = Encoding("utf-8-sig", "UTF-8")
 
 
 def named(name: str) -> Encoding:
-    """Give the encoding of that name.  Raises BadText where Python knows none."""
+    """Return the encoding with this name.  Raises BadText if Python has no such text encoding."""
     try:
-        "".encode(name).decode(name)  # which codecs that are for no text refuse
+        "".encode(name).decode(name)  # fails for codecs that are not text encodings
         known = codecs.lookup(name).name
     except (LookupError, UnicodeError, ValueError):
         raise BadText(
-            f"there is no text encoding {name[:40]!r}; known are utf-8, utf-16, windows-1252,"
-            " iso-8859-2 and others"
+            f"there is no text encoding {name[:40]!r}; use for example utf-8, utf-16, windows-1252"
+            " or iso-8859-2"
         ) from None
     return UTF_8 if known.startswith("utf-8") else Encoding(known, name)
 
 
 def detect(file: BinaryIO) -> tuple[BinaryIO, Encoding]:
-    """Find out the encoding of a whole file, and give the file as it was before.
+    """Detect the encoding of a whole file; return the file, at its old position, and the encoding.
 
-    An input that cannot be read twice is kept in memory.  Raises BadText.
+    An input that cannot be read twice is copied to memory.  Raises BadText.
     """
     kept = None if file.seekable() else io.BytesIO()
     start = 0 if kept else file.tell()
@@ -59,13 +59,13 @@ def detect(file: BinaryIO) -> tuple[BinaryIO, Encoding]:
             kept.write(piece)
             if kept.tell() > MAX_PIPED_BYTES:
                 megabytes = MAX_PIPED_BYTES // 1024 // 1024
-                raise BadText(f"the input is longer than {megabytes} MB; split it")
+                raise BadText(f"the input is larger than {megabytes} MB; split it")
     (kept or file).seek(start)
     return kept or file, candidates.best()
 
 
 class _Candidates:
-    """The encodings that all pieces so far allow."""
+    """The encodings that are possible for all pieces read so far."""
 
     def __init__(self) -> None:
         self._by_mark: Encoding | None = None
@@ -73,7 +73,7 @@ class _Candidates:
         self._utf_8 = codecs.getincrementaldecoder("utf-8")()
         self._is_utf_8 = True
         self._is_windows = True
-        self._is_within = False  # a character of several octets
+        self._is_within = False  # the last piece ended within a UTF-8 character
 
     def feed(self, piece: bytes) -> None:
         if self._is_first:
@@ -101,18 +101,18 @@ class _Candidates:
         if self._is_windows:
             return Encoding("windows-1252", "Windows-1252", is_certain=False)
         raise BadText(
-            "this is no UTF-8 text, and no UTF-16 or Windows-1252 either; save it as CSV in UTF-8"
+            "the file is not text in UTF-8, UTF-16 or Windows-1252; save it as CSV in UTF-8"
         )
 
 
 def _by_first_octets(piece: bytes) -> Encoding | None:
-    """Tell what the beginning says of the encoding.  Raises BadText."""
+    """Return the encoding that the first octets show, or None.  Raises BadText."""
     if piece.startswith(_OTHER_FILES):
-        raise BadText("this is a spreadsheet's own file, and no CSV; save it as CSV in UTF-8")
+        raise BadText("the file is a spreadsheet, not CSV; save it as CSV in UTF-8")
     if piece.startswith(codecs.BOM_UTF8):
         return UTF_8
     if piece.startswith(_UTF_32_MARKS):
-        raise BadText("this is UTF-32; save it as CSV in UTF-8")
+        raise BadText("the file is UTF-32; save it as CSV in UTF-8")
     if piece.startswith(_UTF_16_MARKS):
         return Encoding("utf-16", "UTF-16")
     even, odd = piece[0:_SHORT:2], piece[1:_SHORT:2]

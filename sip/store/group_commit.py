@@ -1,4 +1,4 @@
-"""Group commit: many greenlets wait, one transaction and one sync pay for all of them."""
+"""Group commit: many greenlets share one transaction and one sync to disk."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -14,22 +14,22 @@ from sip.store.database import Database, DatabaseError, Tables
 log = logging.getLogger(__name__)
 Entry = TypeVar("Entry")
 
-# How long the first entry of a batch waits for company, in seconds.  A commit costs about half a
+# Seconds that the first entry of a batch waits for more entries.  A commit costs about half a
 # millisecond of CPU: at 50 a second that is a fortieth of a core, and no phone notices 20 ms.
 WINDOW = 0.02
-# Entries that may wait behind the batch that is being written, while a disk is stuck or another
-# program keeps the file locked: half of the requests that may wait at all, so that calls have room.
+# Maximum entries that wait behind the batch being written, while the disk is slow or another
+# program locks the database: half of all requests that may wait, so that calls can go on.
 MAX_QUEUED = 6000
-# What cannot be written fails batch by batch; it is said once in so many seconds.
-SECONDS_BETWEEN_COMPLAINTS = 1.0
+# Minimum seconds between log lines about failed batches.
+LOG_INTERVAL = 1.0
 
 
 class NotSaved(Exception):
-    """What was to be kept is not on disk, and its undo has been called.  Says why."""
+    """The change is not on disk, and its `undo` was called.  The text says why."""
 
 
-class _Place(Generic[Entry]):
-    """One entry's place in the queue, and the greenlet parked on it, if any."""
+class _QueuedEntry(Generic[Entry]):
+    """An entry in the queue, and the greenlet that waits for it, if any."""
 
     __slots__ = ("done", "entry", "failure", "undo", "waiting")
 
@@ -43,16 +43,16 @@ class _Place(Generic[Entry]):
         self.failure = ""
 
     def wake(self) -> None:
-        """Resume the greenlet, unless it was killed or timed out and waits elsewhere by now."""
+        """Resume the greenlet, unless it was killed or timed out."""
         if self.waiting is not None:
             self.waiting.switch()
 
 
-class Journal(Generic[Entry]):
-    """Writes entries in the order in which they came, a batch to a transaction.
+class GroupCommit(Generic[Entry]):
+    """Writes entries in their order, one transaction per batch.
 
-    `write` puts a whole batch into the tables.  When it fails, all of the batch fails, and with
-    it whatever has queued up meanwhile, since that was decided on what is now undone.
+    `write` writes a whole batch to the tables.  If it fails, all entries of the batch fail, and all
+    entries queued in the meantime, because these were based on changes that are undone now.
     """
 
     def __init__(
@@ -64,56 +64,56 @@ class Journal(Generic[Entry]):
         self._database = database
         self._write = write
         self._window = window
-        self._queue: list[_Place[Entry]] = []
-        self._first_at = 0.0  # when the oldest entry of the queue came
+        self._queue: list[_QueuedEntry[Entry]] = []
+        self._first_at = 0.0  # when the first entry of the queue was added
         self._filled = Event()
         self._closing = False
-        self._unsaved = 0  # since it was said last
-        self._complain_at = 0.0
+        self._unsaved = 0  # failed changes since the last log line
+        self._next_log_at = 0.0
         self._is_failing = False
         self._writer = gevent.spawn(self._work)
 
     def commit(self, entry: Entry, undo: Callable[[], None]) -> None:
         """Wait until `entry` is on disk.  Raises NotSaved after `undo` was called.
 
-        `undo` runs in another greenlet and must not wait.  It is called for a waiter that was
-        killed as well: its entry stays in the batch.
+        `undo` runs in another greenlet and must not wait.  It is called even if the waiting
+        greenlet was killed, because the entry stays in the batch.
         """
         if len(self._queue) >= MAX_QUEUED:
             undo()
-            raise NotSaved(f"{MAX_QUEUED} changes wait for the disk already")
-        place = _Place(entry, undo, getcurrent())
-        self._append(place)
+            raise NotSaved(f"{MAX_QUEUED} changes are waiting for the disk")
+        item = _QueuedEntry(entry, undo, getcurrent())
+        self._append(item)
         hub = gevent.get_hub()
         try:
-            # An Event or AsyncResult would cost three times as much, for thousands of waiters.
-            while not place.done:
+            # An Event or AsyncResult would cost three times as much, with thousands waiting.
+            while not item.done:
                 hub.switch()
         finally:
-            place.waiting = None
-        if place.failure:
-            raise NotSaved(place.failure)
+            item.waiting = None
+        if item.failure:
+            raise NotSaved(item.failure)
 
     def post(self, entry: Entry) -> None:
-        """Have `entry` written with the next batch, and don't wait.  A failure is only logged."""
+        """Queue `entry` for the next batch without waiting.  A failure is only logged."""
         if not self._closing:
-            self._append(_Place(entry, None, None))
+            self._append(_QueuedEntry(entry, None, None))
 
     def close(self) -> None:
-        """Write what is queued, then take no more."""
+        """Write the queued entries, and refuse new ones."""
         self._closing = True
         self._filled.set()
         self._writer.join()
 
-    def _append(self, place: _Place[Entry]) -> None:
+    def _append(self, item: _QueuedEntry[Entry]) -> None:
         if self._closing:
-            if place.undo is not None:
-                place.undo()
+            if item.undo is not None:
+                item.undo()
             raise NotSaved("the server is stopping")
         if not self._queue:
             self._first_at = monotonic()
             self._filled.set()
-        self._queue.append(place)
+        self._queue.append(item)
 
     def _work(self) -> None:
         while True:
@@ -129,46 +129,46 @@ class Journal(Generic[Entry]):
             if self._closing:
                 self._filled.set()
 
-    def _commit(self, batch: list[_Place[Entry]]) -> None:
-        entries = [place.entry for place in batch]
+    def _commit(self, batch: list[_QueuedEntry[Entry]]) -> None:
+        entries = [item.entry for item in batch]
         try:
             self._database.run(lambda tables: self._write(tables, entries))
-        except Exception as error:  # noqa: BLE001 -- logged by _complain
+        except Exception as error:  # noqa: BLE001 -- logged by _log_failure
             behind, self._queue = self._queue, []
             self._filled.clear()
-            self._complain(len(batch) + len(behind), error)
-            self._settle(batch + behind, str(error) or type(error).__name__)
+            self._log_failure(len(batch) + len(behind), error)
+            self._finish(batch + behind, str(error) or type(error).__name__)
         else:
             if self._is_failing:
                 self._is_failing = False
-                log.info("changes are saved again")
-            self._settle(batch, "")
+                log.info("database writes work again")
+            self._finish(batch, "")
 
-    def _complain(self, count: int, error: Exception) -> None:
+    def _log_failure(self, count: int, error: Exception) -> None:
         self._unsaved += count
         if not isinstance(error, DatabaseError):
-            log.error("%d changes are not saved", self._unsaved, exc_info=error)
-        elif not self._is_failing or monotonic() >= self._complain_at:
-            log.error("%d changes are not saved: %s", self._unsaved, error)
+            log.error("database write failed, %d changes not saved", self._unsaved, exc_info=error)
+        elif not self._is_failing or monotonic() >= self._next_log_at:
+            log.error("database write failed, %d changes not saved: %s", self._unsaved, error)
         else:
             return
         self._is_failing = True
         self._unsaved = 0
-        self._complain_at = monotonic() + SECONDS_BETWEEN_COMPLAINTS
+        self._next_log_at = monotonic() + LOG_INTERVAL
 
-    def _settle(self, places: list[_Place[Entry]], failure: str) -> None:
-        """Tell everybody.  Nothing here waits, so no new work comes in between the undos."""
+    def _finish(self, items: list[_QueuedEntry[Entry]], failure: str) -> None:
+        """Undo failed entries and wake the waiting greenlets, without a switch in between."""
         if failure:
-            for place in reversed(places):
-                if place.undo is not None:
+            for item in reversed(items):
+                if item.undo is not None:
                     try:
-                        place.undo()
+                        item.undo()
                     except Exception:
-                        log.exception("what is not saved could not be undone in memory")
+                        log.exception("cannot undo a failed change in memory")
         loop = gevent.get_hub().loop
-        for place in places:
-            place.failure = failure
-            place.done = True
-            if place.waiting is not None:
-                # One callback each: between them the loop looks at the sockets.
-                loop.run_callback(place.wake)
+        for item in items:
+            item.failure = failure
+            item.done = True
+            if item.waiting is not None:
+                # One callback each, so that the event loop polls the sockets in between.
+                loop.run_callback(item.wake)

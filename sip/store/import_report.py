@@ -1,16 +1,16 @@
-"""The report of an import: what it does, or would do, row by row as far as an admin can read."""
+"""The report of an import: counts, refused rows, changes and warnings."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sip.store.csv_file import MAX_REFUSALS, Refusal, Remark
 
-# Changes that are told one by one, as many as refusals.
+# Maximum changes that are listed, the same as for refusals.
 MAX_CHANGES = MAX_REFUSALS
 
 
 class Change(NamedTuple):
-    """What a row changes of an account: the names of the fields."""
+    """A row that changes an account; `fields` are the names of the changed fields."""
 
     line: int
     username: str
@@ -18,25 +18,25 @@ class Change(NamedTuple):
 
 
 class NewPassword(NamedTuple):
-    """A password that was generated.  A `realm` of "" is the main realm."""
+    """A generated password.  A `realm` of "" is the main realm."""
 
     username: str
     realm: str
     display_name: str
     password: str
 
-    def __repr__(self) -> str:  # the password stays out of logs and tracebacks
+    def __repr__(self) -> str:  # keeps the password out of logs and tracebacks
         return f"<NewPassword of {self.username!r}>"
 
 
 @dataclass
 class Report:
-    """What an import does, or would do.
+    """The result of an import or of a check.
 
-    Of refusals, changes and remarks the first ones are told one by one.  `generated` is how many
-    new accounts get a generated password; `passwords` has them once they are written.  `encoding`
-    is the one that the file was read in, `unknown` are the columns that are left out, `notes`
-    sentences on how the others are understood.
+    Only the first refusals, changes and remarks are listed; `…_more` counts the others.
+    `generated` is the number of new accounts with a generated password; `passwords` are these
+    passwords, after they are written.  `encoding` is the encoding of the file, `unknown` are the
+    ignored columns, `notes` explain how the other columns are read.
     """
 
     new: int = 0
@@ -53,20 +53,20 @@ class Report:
     encoding: str = "UTF-8"
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    lacks_passwords: bool = False  # rows are refused that `generate` would give a password
-    lacks_update: bool = False  # rows are refused that `update` would let change an account
-    has_refused_columns: bool = False  # and they are no more with `skip_unknown`
+    lacks_passwords: bool = False  # rows are refused that `generate` would accept
+    lacks_update: bool = False  # rows are refused that `update` would accept
+    has_refused_columns: bool = False  # columns are refused that `skip_unknown` would ignore
     has_guessed_encoding: bool = False
     written: bool = False
 
     @property
     def refusals(self) -> int:
-        """How many rows are refused."""
+        """Number of refused rows."""
         return len(self.refused) + self.refused_more
 
     @property
     def summary(self) -> str:
-        """Say in a few words what was written."""
+        """Short text about the written changes, for the audit."""
         text = f"{self.new:,} new, {self.changed:,} changed"
         if self.generated:
             text += f", {self.generated:,} password{'s' * (self.generated > 1)} generated"

@@ -1,6 +1,6 @@
-"""Many accounts at once: CSV in, all rows or none, and CSV out.
+"""Import accounts from CSV, all rows or none, and export them as CSV.
 
-A file is first read into a CsvFile.  What it would do is found out by `check`, and done by `apply`.
+A file is first read into a CsvFile.  `check` reports what it would change; `apply` changes it.
 """
 
 import csv
@@ -20,7 +20,7 @@ from sip.store.accounts import (
     ha1s,
     normalized,
 )
-from sip.store.bindings import let_go
+from sip.store.bindings import remove_bindings
 from sip.store.csv_file import (
     FORMULA,
     HA1S,
@@ -35,7 +35,7 @@ from sip.store.csv_file import (
     Remark,
     Row,
     TooManyRows,
-    read_sheet,
+    read_csv,
 )
 from sip.store.database import Tables, fetch, stream, write_many
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
@@ -56,38 +56,38 @@ __all__ = [
     "exported",
     "import_accounts",
     "password_blocks",
-    "read_sheet",
+    "read_csv",
 ]
 
 _EXPORTED = ("username", "realm", "display_name", "enabled")
-_BLOCK = 500  # rows; so an export never holds the reader for more than some milliseconds
+_BLOCK = 500  # rows; keeps the reader thread busy for a few milliseconds only
 
 
 @dataclass
 class _Plan:
-    """What to write, and the number of changes (account_changes) that this was decided on.
+    """The rows to write, and the value of account_changes when they were decided.
 
-    Its rows are those of `_INSERT` and `_UPDATED`.
+    The columns of `inserts` are those of `_INSERT`, of `updates` those of `_UPDATED`.
     """
 
     number: int
     report: Report
     inserts: list[tuple[Any, ...]] = field(default_factory=list)
     updates: list[tuple[Any, ...]] = field(default_factory=list)
-    lacking: list[CsvRow] = field(default_factory=list)  # new ones that need a generated password
-    retitled: list[int] = field(default_factory=list)  # ids whose name or state is another
+    lacking: list[CsvRow] = field(default_factory=list)  # new accounts without a password
+    retitled: list[int] = field(default_factory=list)  # indexes of updates with new name or state
     disabled: list[Account] = field(default_factory=list)
-    first_id: int = 0  # of the inserted
+    first_id: int = 0  # id of the first inserted account
 
     def accounts(self) -> Iterator[Account]:
-        """Give what was written as it stands in memory."""
+        """Yield the accounts that were written."""
         for number, row in enumerate(self.inserts, self.first_id):
             yield Account((number, *row[:_IN_MEMORY]))
         for row in self.updates:
             yield Account((row[-1], *row[:_IN_MEMORY]))
 
     def release(self) -> None:
-        """Let go of the rows."""
+        """Free the memory of the rows."""
         release_memory(self.inserts)
         release_memory(self.updates)
         release_memory(self.lacking)
@@ -104,14 +104,14 @@ def import_accounts(
     dry_run: bool = False,
     progress: Progress = lambda rows: None,
 ) -> Report:
-    """Import the accounts of a CSV file: all rows or, when any row is refused, none.
+    """Import the accounts of a CSV file: all rows or, if any row is refused, none.
 
-    Without `update` a row that would change an existing account is refused; without `generate`
-    a new account without a password, else it gets one, see Report.passwords; without
-    `skip_unknown` each column that is not known; without `encoding` a file whose encoding can only
-    be guessed.  `progress` is told from time to time how many rows are read.  Raises BadFile.
+    Refused are: without `update`, rows that would change an existing account; without `generate`,
+    new accounts without a password (else a password is generated, see Report.passwords); without
+    `skip_unknown`, unknown columns; without `encoding`, a file whose encoding is a guess.
+    `progress` is called from time to time with the number of rows read.  Raises BadFile.
     """
-    sheet = read_sheet(
+    csv_file = read_csv(
         file,
         users.realm,
         update=update,
@@ -120,14 +120,14 @@ def import_accounts(
         encoding=encoding,
         progress=progress,
     )
-    return check(users, sheet) if dry_run else apply(users, sheet)
+    return check(users, csv_file) if dry_run else apply(users, csv_file)
 
 
-def check(users: Users, sheet: CsvFile) -> Report:
-    """Say what applying the sheet would do, and write nothing."""
+def check(users: Users, csv_file: CsvFile) -> Report:
+    """Report what `apply` would change, without writing."""
 
     def look(tables: Tables) -> Report:
-        plan = _decide(tables, sheet)
+        plan = _decide(tables, csv_file)
         plan.release()
         return plan.report
 
@@ -136,51 +136,51 @@ def check(users: Users, sheet: CsvFile) -> Report:
 
 def apply(
     users: Users,
-    sheet: CsvFile,
+    csv_file: CsvFile,
     in_thread: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> Report:
-    """Write what the sheet asks for, all of it or, when any row is refused, nothing.
+    """Write all rows of the file or, if any row is refused, none.
 
-    `in_thread` runs the generating of passwords, which takes seconds for many, where it holds
-    nothing up.
+    `in_thread` runs the generation of passwords, which takes seconds for many accounts, so that
+    other greenlets go on.
     """
 
     def merge(tables: Tables) -> _Plan:
-        # Decided once more, now under the write lock, if any account was changed in between.
+        # If an account was changed in between, decide again, now under the write lock.
         final = plan
         if plan.number != _changes_so_far(tables):
             plan.release()
-            final = _decide(tables, sheet)
+            final = _decide(tables, csv_file)
         if not final.report.refused:
-            # Here only for accounts that were deleted since the comparison.
-            _generate(final, sheet)
+            # Passwords are missing here only for accounts deleted since the comparison.
+            _generate(final, csv_file)
             _write(tables, final)
             final.report.written = True
         return final
 
-    let_in: list[Account] = []
+    credentials_changed: list[Account] = []
 
-    def remember(final: _Plan) -> None:
+    def update_memory(final: _Plan) -> None:
         if final.report.written:
-            let_in.extend(users.take_over(final.accounts()))
+            credentials_changed.extend(users.update_memory(final.accounts()))
         final.release()
 
-    plan = users.database.browse(lambda tables: _decide(tables, sheet))
+    plan = users.database.browse(lambda tables: _decide(tables, csv_file))
     if plan.report.refused or not (plan.inserts or plan.updates or plan.lacking):
         return plan.report
     if plan.lacking:
-        in_thread(lambda: _generate(plan, sheet))
-    plan = users.database.run(merge, then=remember)
+        in_thread(lambda: _generate(plan, csv_file))
+    plan = users.database.run(merge, then=update_memory)
     if plan.disabled:
         users.bus.publish(AccountsRemoved(plan.disabled))
-    users.bus.publish(CredentialsChanged(let_in))
+    users.bus.publish(CredentialsChanged(credentials_changed))
     return plan.report
 
 
 def password_blocks(
     passwords: Sequence[NewPassword], *, for_spreadsheet: bool = False
 ) -> Iterator[str]:
-    """Give generated passwords as CSV that can be imported again, a block of rows at a time."""
+    """Yield generated passwords as CSV that can be imported again, in blocks of rows."""
     yield ",".join(NewPassword._fields) + "\n"
     quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
     for start in range(0, len(passwords), _BLOCK):
@@ -194,9 +194,10 @@ def password_blocks(
 def exported(
     users: Users, *, with_hashes: bool = False, for_spreadsheet: bool = False
 ) -> Iterator[str]:
-    """Give all accounts as CSV, a block of rows at a time.  With hashes it can be imported again.
+    """Yield all accounts as CSV, in blocks of rows.  With hashes, the CSV can be imported again.
 
-    `for_spreadsheet` keeps a spreadsheet from taking a name for a formula.  The import undoes it.
+    With `for_spreadsheet`, names are quoted so that a spreadsheet does not read them as formulas;
+    the import removes these quotes.
     """
     for text, _ in _blocks(users, with_hashes, for_spreadsheet):
         yield text
@@ -205,7 +206,7 @@ def exported(
 def export_accounts(
     users: Users, file: TextIO, *, with_hashes: bool = False, for_spreadsheet: bool = False
 ) -> int:
-    """Write what `exported` gives to a file, and return how many accounts that are."""
+    """Write all accounts as CSV to a file (see `exported`), and return their number."""
     written = 0
     for text, rows in _blocks(users, with_hashes, for_spreadsheet):
         file.write(text)
@@ -214,7 +215,7 @@ def export_accounts(
 
 
 def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[tuple[str, int]]:
-    """Give the header, then some rows at a time, as text and how many they are."""
+    """Yield the header, then blocks of rows, each as text and number of rows."""
     columns = _EXPORTED + (HA1S if with_hashes else ())
     query = (
         f"SELECT id, {', '.join(columns)} FROM users"  # noqa: S608 -- our names
@@ -248,35 +249,35 @@ def _changes_so_far(tables: Tables) -> int:
     return int(number)
 
 
-def _report_of(sheet: CsvFile) -> Report:
-    """Begin a report with what the file alone says."""
+def _report_of(csv_file: CsvFile) -> Report:
+    """Begin a report with the results of reading the file."""
     return Report(
-        same=sheet.same,
-        weak=sheet.weak,
-        encoding=sheet.encoding.name,
-        unknown=sheet.unknown,
-        notes=sheet.notes,
-        has_refused_columns=sheet.has_refused_columns,
-        has_guessed_encoding=sheet.has_guessed_encoding,
+        same=csv_file.same,
+        weak=csv_file.weak,
+        encoding=csv_file.encoding.name,
+        unknown=csv_file.unknown,
+        notes=csv_file.notes,
+        has_refused_columns=csv_file.has_refused_columns,
+        has_guessed_encoding=csv_file.has_guessed_encoding,
     )
 
 
-def _decide(tables: Tables, sheet: CsvFile) -> _Plan:
-    """Compare what is wanted with what there is."""
+def _decide(tables: Tables, csv_file: CsvFile) -> _Plan:
+    """Compare the rows of the file with the existing accounts, and plan the changes."""
     with long_lived_objects():
-        return _compared(tables, sheet)
+        return _compared(tables, csv_file)
 
 
-def _compared(tables: Tables, sheet: CsvFile) -> _Plan:
-    plan = _Plan(_changes_so_far(tables), _report_of(sheet))
-    existing, by_case = _existing(tables, sheet)
+def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
+    plan = _Plan(_changes_so_far(tables), _report_of(csv_file))
+    existing, by_case = _existing(tables, csv_file)
     report, now = plan.report, int(time())
-    refusals = list(sheet.refused)
-    # Names that may stand in a sheet in several forms, and the first row of each account.
-    ambiguous = {normalized(row.name[0]) for row in sheet.wanted if not row.name[0].isascii()}
+    refusals = list(csv_file.refused)
+    # Names that may be in the file in several Unicode forms, and the first row of each account.
+    ambiguous = {normalized(row.name[0]) for row in csv_file.rows if not row.name[0].isascii()}
     first: dict[object, CsvRow] = {}
-    remarks = list(sheet.remarks)
-    for row in sheet.wanted:
+    remarks = list(csv_file.remarks)
+    for row in csv_file.rows:
         username, realm = normalized(row.name[0]), row.name[1]
         known = existing[row.name]
         if username in ambiguous:
@@ -284,49 +285,49 @@ def _compared(tables: Tables, sheet: CsvFile) -> _Plan:
             account = known["id"] if known else (username, realm)
             before = first.setdefault(account, row)
             if before is not row:
-                said = f"{username} stands on line {before.line} already, in another Unicode form"
-                if before.says_all_of(row):
+                said = f"{username} is already on line {before.line}, in another Unicode form"
+                if before.covers(row):
                     report.same += 1
                     remarks.append(Remark(row.line, said))
                 else:
-                    refusals.append(Refusal(row.line, f"{said} and with other values"))
+                    refusals.append(Refusal(row.line, f"{said}, with other values"))
                 continue
         if known is None:
             like = by_case.get((username.lower(), realm)) or username
             by_case[username.lower(), realm] = like
             if like != username:
-                refusals.append(Refusal(row.line, f"{username} differs from {like} by case alone"))
+                refusals.append(Refusal(row.line, f"{username} differs from {like} only in case"))
             elif "ha1_md5" not in row.values:
-                if sheet.generate:
+                if csv_file.generate:
                     report.new += 1
                     report.generated += 1
                     plan.lacking.append(row)
                     continue
                 report.lacks_passwords = True
-                reason = f"{username} would be new, but has neither password nor ha1"
+                reason = f"{username} is a new user without password and ha1"
                 refusals.append(Refusal(row.line, reason))
             else:
                 report.new += 1
-                plan.inserts.append(_new_row(sheet, row, now))
+                plan.inserts.append(_new_row(csv_file, row, now))
             continue
-        changes = _changes(known, _values_for(row, known, realm or sheet.realm))
+        changes = _changes(known, _values_for(row, known, realm or csv_file.realm))
         if not changes:
             report.same += 1
             continue
         fields = _fields(changes)
-        if not sheet.update:
+        if not csv_file.update:
             report.lacks_update = True
-            reason = f"{username} has an account already, and this row would change it"
+            reason = f"{username} already has an account, and this row would change it"
             refusals.append(Refusal(row.line, f"{reason}: {', '.join(fields)}"))
         else:
             report.changed += 1
             if len(report.changes) < MAX_CHANGES:
                 report.changes.append(Change(row.line, username, fields))
-            _change(plan, known, changes, realm or sheet.realm, now)
+            _change(plan, known, changes, realm or csv_file.realm, now)
     report.refused = sorted(refusals)[:MAX_REFUSALS]
-    report.refused_more = sheet.refused_more + len(refusals) - len(report.refused)
+    report.refused_more = csv_file.refused_more + len(refusals) - len(report.refused)
     report.remarks = sorted(remarks)[:MAX_REFUSALS]
-    report.remarks_more = sheet.remarks_more + len(remarks) - len(report.remarks)
+    report.remarks_more = csv_file.remarks_more + len(remarks) - len(report.remarks)
     for done in (existing, by_case, refusals):
         release_memory(done)
     if report.refused:
@@ -335,41 +336,42 @@ def _compared(tables: Tables, sheet: CsvFile) -> _Plan:
 
 
 def _existing(
-    tables: Tables, sheet: CsvFile
+    tables: Tables, csv_file: CsvFile
 ) -> tuple[dict[Name, Row | None], dict[Name, str | None]]:
-    """Find the accounts that a sheet names, and the names that differ from its by case at most.
+    """Find the accounts for the rows of a file, and existing names that differ at most in case.
 
-    An account is found by the name as it is written in the sheet, and by the same name in NFC.
+    An account is found by the name as written in the file, and by the same name in NFC.
     """
     existing: dict[Name, Row | None] = {}
     by_case: dict[Name, str | None] = {}
     decomposed: dict[Name, Row] = {}
-    for wanted in sheet.wanted:
+    for wanted in csv_file.rows:
         username, realm = wanted.name
         existing[wanted.name] = None
         name = normalized(username)
         existing[name, realm] = by_case[name.lower(), realm] = None
     for values in stream(tables, _READ):
         _, username, named, *_ = values
-        realm = sheet.key_realm(named)
+        realm = csv_file.key_realm(named)
         name = normalized(username)
         if (name.lower(), realm) in by_case:
             by_case[name.lower(), realm] = name
-        # Of two that claim one name, the one that names the main realm has it.
+        # If two accounts have one name, the one that names the main realm counts.
         if (username, realm) in existing and (named or existing[username, realm] is None):
             existing[username, realm] = dict(zip(_READ_COLUMNS, values, strict=True))
         if name != username and (name, realm) in existing:
             decomposed.setdefault((name, realm), dict(zip(_READ_COLUMNS, values, strict=True)))
-    # The account of exactly this name stands before one that an earlier version stored otherwise.
+    # An account with exactly this name comes before one stored in another Unicode form.
     for key, row in decomposed.items():
         existing[key] = existing[key] or row
     return existing, by_case
 
 
 def _values_for(row: CsvRow, known: Row, realm: str) -> Row:
-    """Return what a row asks of an existing account.
+    """Return the values of a row for an existing account.
 
-    HA1s are made of the name as it is stored, and those of the password as it is written stay.
+    HA1s are computed for the stored form of the name.  If the stored HA1 is that of the password as
+    written, it stays; else the HA1 of the password in NFC is used.
     """
     if not row.password:
         return row.values
@@ -380,12 +382,15 @@ def _values_for(row: CsvRow, known: Row, realm: str) -> Row:
 
 
 def _changes(old: Mapping[str, Any], values: Row) -> Row:
-    """Say which columns of an account change.  What isn't said stays, with one exception."""
+    """Return the changed columns of an account.
+
+    A column that is not in the row stays as it is, except the other HA1s of a changed password.
+    """
     changes = {column: value for column, value in values.items() if old[column] != value}
     if "display_name" in changes and changes["display_name"] == normalized(old["display_name"]):
         del changes["display_name"]
     if "ha1_md5" in changes:
-        # Another password: HA1s that were made of the former one are no longer true.
+        # The password changes: HA1s of the former password are deleted.
         for column in HA1S:
             if column not in values and old[column] is not None:
                 changes[column] = None
@@ -393,28 +398,28 @@ def _changes(old: Mapping[str, Any], values: Row) -> Row:
 
 
 def _fields(changes: Row) -> tuple[str, ...]:
-    """Name the fields of a change as an admin knows them: another MD5 is another password."""
+    """Return the changed fields for the report; a changed MD5 HA1 is shown as "password"."""
     names = (column for column in changes if column not in HA1S)
     if "ha1_md5" in changes:
         return ("password", *names)
     return (*(column for column in HA1S if column in changes), *names)
 
 
-def _generate(plan: _Plan, sheet: CsvFile) -> None:
-    """Plan the new accounts that still lack a password: each gets a generated one."""
+def _generate(plan: _Plan, csv_file: CsvFile) -> None:
+    """Generate passwords for new accounts without one, and plan their rows."""
     now = int(time())
     with long_lived_objects():
         for row in plan.lacking:
-            password, ha1s = sheet.made(row)
+            password, ha1s = csv_file.generated_password(row)
             username, realm = normalized(row.name[0]), row.name[1]
             display_name = row.values.get("display_name", "")
             plan.report.passwords.append(NewPassword(username, realm or "", display_name, password))
-            plan.inserts.append(_new_row(sheet, row._replace(values=row.values | ha1s), now))
+            plan.inserts.append(_new_row(csv_file, row._replace(values=row.values | ha1s), now))
     release_memory(plan.lacking)
 
 
 def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None:
-    """Plan the change of one account."""
+    """Plan the change of an existing account."""
     if "ha1_md5" in changes:
         changes["ha1_realm"] = realm
     row = {**known, **changes, "updated_at": now}
@@ -425,15 +430,15 @@ def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None
         plan.disabled.append(Account(plan.updates[-1][-1:] + plan.updates[-1][:_IN_MEMORY]))
 
 
-def _new_row(sheet: CsvFile, row: CsvRow, now: int) -> tuple[Any, ...]:
+def _new_row(csv_file: CsvFile, row: CsvRow, now: int) -> tuple[Any, ...]:
     username, realm = row.name
-    of_realm = realm or sheet.realm
+    of_realm = realm or csv_file.realm
     title = (row.values.get("display_name", ""), row.values.get("enabled", 1))
     hashes = map(row.values.get, HA1S)
     return (normalized(username), realm, *title, *hashes, of_realm, now, now)
 
 
-# The first seven, with the id before them, are what an Account is made of.
+# An Account is made of the id and the first seven of these columns.
 _INSERTED = (
     *("username", "realm", "display_name", "enabled", *HA1S),
     *("ha1_realm", "updated_at", "created_at"),
@@ -446,7 +451,7 @@ _INSERT = (
     f"INSERT INTO users ({', '.join(_INSERTED)})"  # noqa: S608 -- our names
     f" VALUES ({', '.join('?' * len(_INSERTED))})"
 )
-# Two, for the indexes hold what the second one changes, and mostly HA1s change alone.
+# Two statements: mostly only HA1s change, and then no index has to be updated.
 _SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
 _SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608 -- our names
 _SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
@@ -460,4 +465,4 @@ def _write(tables: Tables, plan: _Plan) -> None:
         write_many(tables, _INSERT, plan.inserts)
         write_many(tables, _SET_SECRETS, [row[-len(_SECRETS) - 1 :] for row in plan.updates])
         write_many(tables, _SET_TITLE, [(*row[2:4], row[-1]) for row in retitled])
-    let_go(tables, [account.id for account in plan.disabled])
+    remove_bindings(tables, [account.id for account in plan.disabled])

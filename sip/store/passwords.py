@@ -1,29 +1,29 @@
-"""Passwords: which are weak, and how one is generated."""
+"""Generate passwords, and detect weak ones."""
 
 import secrets
 import string
 
-# A phone with four digits is let in all the same; below this length a warning is due.
+# Shorter passwords are accepted with a warning.
 SHORTEST = 6  # characters
-# What `weakness` looks at, for the counts of a report.
-WEAK = f"the user name, fewer than {SHORTEST} characters, or digits alone"
+# The reasons of `weakness`, for the counts of a report.
+WEAK = f"the user name, fewer than {SHORTEST} characters, or only digits"
 
-# Small letters and digits, so that no key has to be shifted.  Left out are l, o, 0 and 1, which
-# are mistaken for I, O and one another on paper and on a screen.
+# Lower-case letters and digits are easy to type.  Without l, o, 0 and 1, which look like other
+# characters on paper and on a screen.
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _GROUPS, _GROUP = 4, 4  # 16 of 32 letters: 80 bits
-# Every desk phone has a key for the dot, since its own address is typed with it.
+# Every desk phone has a key for the dot, because IP addresses need it.
 _BETWEEN = "."
 
 _AROUND_A_NAME = string.digits + string.punctuation + string.whitespace
 
 
 def make_password() -> str:
-    """Generate a password of 80 bits that is easy to read aloud and to type: `k7mq.x2hf.9trw.c3pv`.
+    """Generate a password of 80 bits that is easy to read and type: `k7mq.x2hf.9trw.c3pv`.
 
-    The dots are part of it: it is the same on a page, in a file and in the output of a command.
+    The dots are part of the password.
     """
-    # One call of the system for all letters: an import generates a hundred thousand passwords.
+    # One system call for all letters: an import generates a hundred thousand passwords.
     letters = [_LETTERS[octet % 32] for octet in secrets.token_bytes(_GROUPS * _GROUP)]
     return _BETWEEN.join(
         "".join(letters[start : start + _GROUP]) for start in range(0, len(letters), _GROUP)
@@ -33,23 +33,23 @@ def make_password() -> str:
 def weakness(
     password: str, username: str, *, shortest: int = SHORTEST, digits_are_weak: bool = True
 ) -> str:
-    """Return why a password is guessed soon, to follow "the password"; "" for one that is not.
+    """Return why a password is weak, as a text after "the password"; "" if it is not.
 
-    An empty password is no password, and not weak.
+    An empty password means no password, and is not weak.
     """
     if not password:
         return ""
     if _resembles(password, username):
-        return "is the user name, or little more"
+        return "is the user name, or similar"
     if len(password) < shortest:
         return f"has fewer than {shortest} characters"
     if digits_are_weak and password.isdecimal():
-        return "is digits alone"
+        return "has only digits"
     return ""
 
 
 def _resembles(password: str, username: str) -> bool:
-    """Return True for the name itself, whatever its case and the digits or signs around it."""
+    """Return True for the name itself, in any case, with any digits or punctuation around it."""
     word = password.casefold()
     for name in {username.casefold(), username.casefold().partition("@")[0]}:
         core = name.strip(_AROUND_A_NAME)

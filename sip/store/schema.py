@@ -1,14 +1,14 @@
-"""The tables, as numbered steps, and the table of the server that came before us.
+"""The database schema as numbered migration steps, and the table of the old server.
 
-`PRAGMA user_version` counts the steps a file has been through.  A step that has been released
-is never edited: what changes later is a new step below it.
+`PRAGMA user_version` is the number of steps applied to a file.  Never edit a released step: add a
+new step after it.
 """
 
-# What the file says it belongs to (PRAGMA application_id): "sipr" in ASCII.
+# PRAGMA application_id of our files: "sipr" in ASCII.
 APPLICATION_ID = 0x73697072
 
-# The orders that the pages can be sorted in.  Each index carries what can be filtered by as well,
-# so that a walk along it, however long, never looks at the table itself.
+# The sort orders of the pages.  Each index also contains the columns of the filters, so that a scan
+# of the index never reads the table.
 _SORT_INDEXES = (
     """
     CREATE INDEX users_by_name
@@ -23,8 +23,8 @@ _SORT_INDEXES = (
     """,
 )
 
-# What follows a change of an account by itself.  Row by row it costs 30 µs, so a large import
-# takes them away and does their work in bulk.
+# Triggers that follow changes of accounts.  They cost 30 µs per row, so a large import drops them
+# and does their work in bulk (bulk_write.py).
 _TRIGGERS = (
     """
     CREATE TRIGGER account_added AFTER INSERT ON users BEGIN
@@ -40,7 +40,7 @@ _TRIGGERS = (
         VALUES ('delete', old.id, old.username, old.display_name);
     END
     """,
-    # Not of `online` and `last_seen`, which change with every REGISTER.
+    # Without `online` and `last_seen`, which change with every REGISTER.
     """
     CREATE TRIGGER account_changed
     AFTER UPDATE OF username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256
@@ -59,7 +59,7 @@ _TRIGGERS = (
     """,
 )
 
-# Who is banned, and which networks never are; a ban that has ended makes the next one longer.
+# Banned addresses and trusted networks; an ended ban is kept because it makes the next one longer.
 _BANS = (
     """
     CREATE TABLE bans (
@@ -73,9 +73,9 @@ _BANS = (
     "CREATE TABLE trusted_networks (network TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
 )
 
-# A binding belongs to the account that made it.  Before, its address-of-record alone said whose it
-# was; that is the name in the realm, the main one by the name that its server has remembered.
-# No foreign key: an account that goes this very moment must not spoil everybody's group commit.
+# A binding belongs to the account that registered it.  Before this step, only the address-of-record
+# identified the account: user name and realm, the main realm by the name stored in `meta`.
+# No foreign key: an account deleted at the same moment must not make a whole group commit fail.
 _BINDINGS_BY_ACCOUNT = (
     "ALTER TABLE bindings RENAME TO old_bindings",
     """
@@ -96,7 +96,7 @@ _BINDINGS_BY_ACCOUNT = (
         PRIMARY KEY (user_id, contact)
     ) STRICT, WITHOUT ROWID
     """,
-    # Where two accounts claim one name, the one that names the main realm has it.
+    # If two accounts have one name, the one that names the main realm gets the bindings.
     """
     WITH main (name) AS (SELECT value FROM meta WHERE key = 'realm')
     INSERT INTO bindings
@@ -114,7 +114,7 @@ _BINDINGS_BY_ACCOUNT = (
     "DROP TABLE old_bindings",
 )
 
-# The flow is a part of what a binding is known by: in two homes one private contact is two phones.
+# The flow is part of the key: one private contact in two networks is two phones.
 _BINDINGS_BY_FLOW = (
     "ALTER TABLE bindings RENAME TO old_bindings",
     """
@@ -142,8 +142,8 @@ _BINDINGS_BY_FLOW = (
 
 STEPS: tuple[tuple[str, ...], ...] = (
     (
-        # `realm` is NULL for the main realm, whatever that is called today; `ha1_realm` is what
-        # it was called when the HA1s were made, for these alone depend on the name.
+        # `realm` is NULL for the main realm, which can be renamed; `ha1_realm` is its name when the
+        # HA1s were computed, because only these depend on the name.
         """
         CREATE TABLE users (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -159,10 +159,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
             updated_at INTEGER NOT NULL
         ) STRICT
         """,
-        # Two, because NULLs never collide; an index over ifnull() makes SQLAlchemy warn.
+        # Two indexes, because NULLs are never equal; with an index over ifnull() SQLAlchemy warns.
         "CREATE UNIQUE INDEX users_of_main_realm ON users (username) WHERE realm IS NULL",
         "CREATE UNIQUE INDEX users_of_a_realm ON users (username, realm) WHERE realm IS NOT NULL",
-        # For lists: a page far down is found by the index only if the order matches it whole.
+        # For lists: the index gives the rows of a later page only if it has the whole sort order.
         """
         CREATE INDEX users_in_order
         ON users (username COLLATE NOCASE, realm COLLATE NOCASE)
@@ -187,7 +187,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     ),
     (
-        # Who may use the web admin; `password_hash` is argon2's own text, parameters included.
+        # Accounts of the web admin; `password_hash` is the text of argon2 with its parameters.
         """
         CREATE TABLE admins (
             username TEXT PRIMARY KEY,
@@ -195,7 +195,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             updated_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
-        # Who is signed in.  What the browser shows is the token; here stands its SHA-256 alone.
+        # Sessions of the web admin, with the SHA-256 of the token in the cookie.
         """
         CREATE TABLE sessions (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -207,7 +207,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             expires_at INTEGER NOT NULL
         ) STRICT
         """,
-        # Whether a phone is bound to the account, and when one last registered or unregistered.
+        # Whether the account has a binding, and when a phone last registered or unregistered.
         "ALTER TABLE users ADD COLUMN online INTEGER NOT NULL DEFAULT 0 CHECK (online IN (0, 1))",
         "ALTER TABLE users ADD COLUMN last_seen INTEGER",
         *_BINDINGS_BY_ACCOUNT,
@@ -219,7 +219,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "DROP INDEX users_in_order",
         *_SORT_INDEXES,
-        # An account that was deleted, for as long as that can be undone.
+        # Deleted accounts, as long as they can be restored.
         """
         CREATE TABLE removed_users (
             id INTEGER PRIMARY KEY,
@@ -237,11 +237,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             removed_at INTEGER NOT NULL
         ) STRICT
         """,
-        # One row: goes up with every change of an account, whoever makes it.  What was decided
-        # on a number still holds under the write lock if the number is still the same.
+        # One row, incremented with every change of an account by any process.  A decision made
+        # without the write lock is still valid under the lock if the number is the same.
         "CREATE TABLE account_changes (number INTEGER NOT NULL) STRICT",
         "INSERT INTO account_changes VALUES (0)",
-        # Finds any three characters or more within a name, whatever their case.
+        # Full-text index that finds three or more characters anywhere in a name, in any case.
         """
         CREATE VIRTUAL TABLE user_names USING fts5(
             username, display_name, content='users', content_rowid='id', tokenize='trigram'
@@ -250,14 +250,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "INSERT INTO user_names (user_names) VALUES ('rebuild')",
         *_TRIGGERS,
     ),
-    # What else a contact has said of itself (RFC 3840): the parameters that have no column.
+    # Contact parameters without a column of their own, such as feature tags (RFC 3840).
     ("ALTER TABLE bindings ADD COLUMN params TEXT NOT NULL DEFAULT ''",),
     (
-        # When a session was last used, and from where.
+        # Time and address of the last use of a session.
         "ALTER TABLE sessions ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sessions ADD COLUMN seen_from TEXT NOT NULL DEFAULT ''",
         "UPDATE sessions SET seen_at = created_at, seen_from = address",
-        # Who did what; `who` is empty for a stranger.
+        # The audit; `who` is '' for a user that is not signed in.
         """
         CREATE TABLE audit (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -273,15 +273,15 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _BINDINGS_BY_FLOW,
 )
 
-# The old server's only table: `password` holds the MD5 HA1 for its one realm.
+# Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.
 OLD_SERVER_COLUMNS = "id,username,password"
 
-SET_OLD_USERS_ASIDE = "ALTER TABLE users RENAME TO old_users"
+RENAME_OLD_USERS = "ALTER TABLE users RENAME TO old_users"
 
-# Its columns had no strict types, so what came in as a number or a blob becomes text here, by
-# `as_text` of `files`.  Who has no name, or that of another, could never register; they are in the
-# copy.  A name that came in as text goes before a blob of the same octets.
-TAKE_OLD_USERS_OVER = (
+# The columns had no strict types, so numbers and blobs are converted with `as_text` of
+# database_file.py.  Rows with an empty or duplicate name could never register; they are only in the
+# backup copy.  A name stored as text comes before a blob of the same octets.
+COPY_OLD_USERS = (
     """
     INSERT OR IGNORE INTO users (id, username, ha1_md5, created_at, updated_at)
     SELECT id, as_text(CAST(username AS BLOB)), lower(as_text(CAST(password AS BLOB))),

@@ -1,4 +1,4 @@
-"""Who has an account here.  What is kept of a password is its HA1s."""
+"""The accounts.  Of a password, only the HA1s are stored."""
 
 import logging
 import unicodedata
@@ -22,7 +22,7 @@ from sip.store.accounts import (
     ha1s,
     normalized,
 )
-from sip.store.bindings import let_go
+from sip.store.bindings import remove_bindings
 from sip.store.database import Database, Tables, fetch, stream
 from sip.store.passwords import weakness
 
@@ -31,20 +31,21 @@ __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
 log = logging.getLogger(__name__)
 
 # How long a deleted account can be restored, in seconds.
-REMEMBERED = 3600
+RESTORABLE_SECONDS = 3600
 
 
 class Users:
-    """All accounts: read from memory, written to the file first and to memory last.
+    """All accounts: read from memory; written to the database first, then to memory.
 
-    A `realm` of None is the main realm everywhere below.  A `number` beside a name is the id that
-    the account must have: in a file whose main realm was renamed two may claim one name, and
-    another may have taken it since the caller looked.  Names and passwords are compared and kept in
-    NFC (RFC 7616 §4); an account that an earlier version stored in another form keeps it.
+    In all methods, `realm` None is the main realm.  A `number` beside a name is the id that the
+    account must have: after the main realm was renamed, two accounts can have the same name, and
+    the name may belong to a new account since the caller read it.  Names and passwords are compared
+    and stored in NFC (RFC 7616 §4); an account stored by an earlier version in another Unicode form
+    keeps that form.
 
-    `warning` is a sentence for the operator when the HA1s of some accounts were made for another
-    name of the main realm.  AccountsRemoved and CredentialsChanged are published on `bus`, in the
-    greenlet of the caller, which waits for the listeners.
+    `warning` is a sentence for the operator if the HA1s of some accounts were computed for another
+    name of the main realm, else "".  AccountsRemoved and CredentialsChanged are published on `bus`,
+    in the greenlet of the caller, which waits for the listeners.
     """
 
     def __init__(
@@ -55,25 +56,25 @@ class Users:
         self.database = database
         self.bus = bus or Bus()
         self._table = AccountTable(realm)
-        database.run(self._begin)
+        database.run(self._check_realm)
         self.reload()
 
     def find(self, username: str, realm: str) -> Account | None:
-        """Return the account, enabled or not, that a phone means by a name in a realm.
+        """Return the account, enabled or not, for the user name of a phone in a realm.
 
-        It is the account of exactly this name, else that of the same name in NFC, else that of the
-        same telephone number.
+        An account with exactly this name comes first, then one with the same name in NFC, then one
+        with the same telephone number.
         """
         return self._table.find(username, realm)
 
     def realms(self) -> frozenset[str]:
-        """Give the realms that have accounts, and the main realm in any case."""
+        """Return the realms that have accounts, and the main realm."""
         return self._table.realms
 
     def offers(self, realm: str, algorithm: str) -> bool:
-        """Tell whether a challenge may offer the algorithm: every enabled user can answer it.
+        """Return True if every enabled user of the realm can answer a challenge for `algorithm`.
 
-        A realm without users offers all, so that a challenge doesn't tell who exists.
+        True for a realm without users, so that a challenge does not reveal which users exist.
         """
         return self._table.all_have(realm, algorithm)
 
@@ -81,7 +82,7 @@ class Users:
         return len(self._table)
 
     def list(self) -> list[Account]:
-        """Give every account in the order of their names, from the file."""
+        """Read all accounts from the database, sorted by name."""
         order = "username COLLATE NOCASE, realm COLLATE NOCASE, id"
         query = f"{_SELECT} ORDER BY {order}"
         return self.database.read(lambda tables: list(map(Account, stream(tables, query))))
@@ -89,9 +90,9 @@ class Users:
     def add(
         self, username: str, password: str, realm: str | None = None, display_name: str = ""
     ) -> Account:
-        """Create an account.  Raises UserExists, or ValueError for what cannot be taken.
+        """Create an account.  Raises UserExists, or ValueError for a value that is not valid.
 
-        A weak password is taken, and logged as a warning.
+        A weak password is accepted with a warning in the log.
         """
         username, display_name = normalized(username), normalized(display_name)
         check_username(username)
@@ -102,7 +103,7 @@ class Users:
 
         def add(tables: Tables) -> Account:
             if taken := self._taken_by(tables, username, row["realm"]):
-                raise UserExists(_taken(username, taken, "remove it to start anew"))
+                raise UserExists(_taken(username, taken, "remove it first"))
             return _by_id(tables, tables["users"].insert(row))
 
         account = self.database.run(add, then=self._put)
@@ -111,58 +112,58 @@ class Users:
         return account
 
     def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
-        """Delete an account; for an hour it can be restored.  Raises NoSuchUser."""
+        """Delete an account; it can be restored for an hour.  Raises NoSuchUser."""
 
         def remove(tables: Tables) -> tuple[Account, Account | None]:
             account = self._existing(tables, username, realm, number)
             now = int(time())
             _purge(tables, now)
-            let_go(tables, [account.id])
-            fetch(tables, _SET_ASIDE, {"id": account.id, "now": now})
+            remove_bindings(tables, [account.id])
+            fetch(tables, _COPY_TO_REMOVED, {"id": account.id, "now": now})
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
             return account, self._row(tables, username, realm)
 
-        def forget(result: tuple[Account, Account | None]) -> None:
-            account, hidden = result  # the second held the same name, see AccountTable.put
-            self._table.drop(account)
+        def remove_from_memory(result: tuple[Account, Account | None]) -> None:
+            account, hidden = result  # `hidden` has the same name, see AccountTable.put
+            self._table.remove(account)
             if hidden is not None:
                 self._table.put(hidden)
 
-        account, _ = self.database.run(remove, then=forget)
+        account, _ = self.database.run(remove, then=remove_from_memory)
         self.bus.publish(AccountsRemoved([account]))
 
     def restore(self, number: int) -> Account:
-        """Bring back the account that had this id, as it was; its phones must register anew.
+        """Restore the removed account with this id; its phones must register again.
 
-        Raises NoSuchUser when it was removed too long ago, or never, and UserExists when its name
-        has been taken meanwhile.
+        Raises NoSuchUser if it was removed too long ago, or never, and UserExists if its name
+        belongs to another account now.
         """
 
         def restore(tables: Tables) -> Account:
             _purge(tables, int(time()))
-            for username, realm in fetch(tables, _SET_ASIDE_AS, (number,)):
+            for username, realm in fetch(tables, _REMOVED_NAME, (number,)):
                 if taken := self._taken_by(tables, username, realm):
-                    raise UserExists(_taken(username, taken, "remove that one first"))
-                fetch(tables, _BRING_BACK, (number,))
+                    raise UserExists(_taken(username, taken, "remove that account first"))
+                fetch(tables, _RESTORE, (number,))
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
                 return _by_id(tables, number)
-            raise NoSuchUser("that account was deleted over an hour ago, and cannot be restored")
+            raise NoSuchUser("the account was deleted over an hour ago and cannot be restored")
 
         account = self.database.run(restore, then=self._put)
         self.bus.publish(CredentialsChanged([account]))
         return account
 
-    def forget_removed(self, now: float | None = None) -> None:
-        """Let go of the accounts that can't be restored any more at Unix time `now`."""
+    def purge_removed(self, now: float | None = None) -> None:
+        """Delete the removed accounts that cannot be restored any more at Unix time `now`."""
         at = int(time() if now is None else now)
         self.database.run(lambda tables: _purge(tables, at))
 
     def set_password(
         self, username: str, password: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
-        """Replace every HA1.  Raises NoSuchUser, or ValueError for what is no password.
+        """Replace all HA1s.  Raises NoSuchUser, or ValueError for a password that is not valid.
 
-        A weak password is taken, and logged as a warning.
+        A weak password is accepted with a warning in the log.
         """
         check_password(password)
         account = self._update(
@@ -175,7 +176,7 @@ class Users:
         self.bus.publish(CredentialsChanged([account]))
 
     def secrets(self, username: str, realm: str | None = None) -> dict[str, Any]:
-        """Return what the file has of a password, for `put_back`.  Raises NoSuchUser."""
+        """Return the stored HA1s, for `restore_secrets`.  Raises NoSuchUser."""
 
         def read(tables: Tables) -> dict[str, Any]:
             account = self._existing(tables, username, realm, None)
@@ -184,8 +185,8 @@ class Users:
 
         return self.database.read(read)
 
-    def put_back(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
-        """Restore the password that `secrets` was read of.  Raises NoSuchUser."""
+    def restore_secrets(self, username: str, realm: str | None, secrets: Mapping[str, Any]) -> None:
+        """Restore the HA1s that `secrets` returned.  Raises NoSuchUser."""
         account = self._update(username, realm, None, lambda account: secrets)
         self.bus.publish(CredentialsChanged([account]))
 
@@ -197,14 +198,14 @@ class Users:
         *,
         number: int | None = None,
     ) -> None:
-        """Replace the display name.  Raises NoSuchUser, or ValueError for one that won't do."""
+        """Replace the display name.  Raises NoSuchUser, or ValueError for one that is not valid."""
         display_name = normalized(display_name)
         check_display_name(display_name)
         values = {"display_name": display_name, "updated_at": int(time())}
         self._update(username, realm, number, lambda account: values)
 
     def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
-        """Let an account register and call again.  Raises NoSuchUser."""
+        """Allow an account to register and call again.  Raises NoSuchUser."""
         values = {"enabled": 1, "updated_at": int(time())}
         account = self._update(username, realm, number, lambda account: values)
         self.bus.publish(CredentialsChanged([account]))
@@ -212,15 +213,15 @@ class Users:
     def disable(
         self, username: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
-        """Keep an account, and refuse it.  Raises NoSuchUser."""
+        """Keep an account, but refuse its phones.  Raises NoSuchUser."""
         values = {"enabled": 0, "updated_at": int(time())}
         account = self._update(username, realm, number, lambda account: values)
         self.bus.publish(AccountsRemoved([account]))
 
     def reload(self) -> None:
-        """Read all accounts anew, after another process has changed the file.
+        """Read all accounts again, after another process has changed the database.
 
-        Built in the owner thread and put in place there, so no change of ours falls between.
+        The table is built and replaced in the owner thread, so that no change is lost in between.
         """
         gone: list[Account] = []
         changed: list[Account] = []
@@ -234,7 +235,7 @@ class Users:
 
         def swap(table: AccountTable) -> None:
             old, self._table = self._table, table
-            gone.extend(old.gone_in(table))
+            gone.extend(old.removed_or_disabled_in(table))
             changed.extend(table.credentials_changed_since(old))
             old.release()
 
@@ -244,22 +245,22 @@ class Users:
         if changed:
             self.bus.publish(CredentialsChanged(changed))
 
-    def take_over(self, accounts: Iterable[Account]) -> Sequence[Account]:
-        """Enter accounts that have just been written.  For functions in the owner thread.
+    def update_memory(self, accounts: Iterable[Account]) -> Sequence[Account]:
+        """Put accounts that were just written into memory; call it in the owner thread only.
 
-        Return those to publish as CredentialsChanged.
+        Return the accounts to publish as CredentialsChanged.
         """
-        let_in = []
+        credentials_changed = []
         with long_lived_objects():
             for account in accounts:
                 before = self._table.find(account.username, account.realm or self.realm)
-                if account.enabled and (before is None or not account.is_let_in_like(before)):
-                    let_in.append(account)
+                if account.enabled and (before is None or not account.has_same_access(before)):
+                    credentials_changed.append(account)
                 self._table.put(account)
-        return let_in
+        return credentials_changed
 
     def key_realm(self, realm: str | None) -> str | None:
-        """Give the realm as the file has it: None for the main one, by either name."""
+        """Return the realm as stored in the database: None for the main realm."""
         return None if realm == self.realm else realm
 
     def _named(self, username: str, realm: str | None) -> dict[str, Any]:
@@ -287,16 +288,16 @@ class Users:
             values = values_for(account)
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
-                let_go(tables, [account.id])
+                remove_bindings(tables, [account.id])
             return _by_id(tables, account.id)
 
         return self.database.run(update, then=self._put)
 
     def _row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
-        """Find an account in the file, as memory may be a moment behind another process."""
+        """Find an account in the database: memory may lack a change by another process."""
         named = self.key_realm(realm)
         for stored in self._forms(username, realm):
-            # As in memory: a row that names the main realm stands before one that leaves it open.
+            # As in memory, a row with the name of the main realm comes before one with NULL.
             for wanted in (named,) if named is not None else (self.realm, None):
                 values = {"username": stored, "realm": wanted}
                 for row in fetch(tables, _OF_MAIN_REALM if wanted is None else _OF_A_REALM, values):
@@ -304,13 +305,13 @@ class Users:
         return None
 
     def _forms(self, username: str, realm: str | None) -> Iterable[str]:
-        """Return the forms in which a name may stand in the file, the typed one first."""
+        """Return the forms in which a name may be stored, beginning with the given form."""
         known = self._table.find_normalized(username, realm or self.realm)
         stored = (known.username,) if known else ()
         return dict.fromkeys((username, normalized(username), *stored))
 
     def _taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
-        """Return the name in this realm that leaves no place for another one."""
+        """Return the existing name in this realm that `username` collides with, or None."""
         for form in (*self._forms(username, realm), unicodedata.normalize("NFD", username)):
             for (taken,) in fetch(tables, _TAKEN, {"username": form, "realm": realm}):
                 return str(taken)
@@ -325,23 +326,23 @@ class Users:
         if account is None:
             named = self.key_realm(realm)
             place = f" in the realm {named}" if named is not None else ""
-            raise NoSuchUser(f"there is no account {username}{place}; `users list` shows them all")
+            raise NoSuchUser(f"there is no account {username}{place}; `users list` shows all")
         return account
 
     def _hidden(
         self, tables: Tables, username: str, realm: str | None, number: int
     ) -> Account | None:
-        """Find the account of this id that stands behind another one of its name."""
+        """Find the account with this id whose name also belongs to another account."""
         for row in fetch(tables, f"{_SELECT} WHERE id = ?", (number,)):
             account = Account(row)
             same_realm = self.key_realm(account.realm) == self.key_realm(realm)
             return account if account.username == username and same_realm else None
         return None
 
-    def _begin(self, tables: Tables) -> None:
-        """Find out whether the main realm has been renamed under its accounts."""
+    def _check_realm(self, tables: Tables) -> None:
+        """Set `warning` if accounts were made for another name of the main realm."""
         _purge(tables, int(time()))
-        # An old server's file doesn't say its realm: the first one used is taken for it.
+        # The database of the old server has no realm: we assume the first realm used here.
         fetch(
             tables,
             "UPDATE users SET ha1_realm = coalesce(realm, ?) WHERE ha1_realm IS NULL",
@@ -354,7 +355,7 @@ class Users:
 _SELECT = f"SELECT {Account.COLUMNS} FROM users"  # noqa: S608 -- our names
 _SECRETS = ("ha1_md5", "ha1_sha256", "ha1_sha512_256", "ha1_realm", "updated_at")
 _SECRETS_OF = f"SELECT {', '.join(_SECRETS)} FROM users WHERE id = ?"  # noqa: S608 -- our names
-# `realm IS :realm` would find both, and by none of the two indexes.
+# One query with `realm IS :realm` could use neither of the two indexes.
 _OF_MAIN_REALM = f"{_SELECT} WHERE username = :username AND realm IS NULL"
 _OF_A_REALM = f"{_SELECT} WHERE username = :username AND realm = :realm"
 _TAKEN = """
@@ -366,18 +367,18 @@ _OF_OTHER_NAMES = """
     SELECT ha1_realm, count(*) FROM users
     WHERE realm IS NULL AND ha1_realm <> ? GROUP BY ha1_realm
 """
-_KEPT_OF_REMOVED = (
+_COPIED_COLUMNS = (
     "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256,"
     " ha1_realm, created_at, updated_at, last_seen"
 )
-_SET_ASIDE = f"""
-    INSERT OR REPLACE INTO removed_users ({_KEPT_OF_REMOVED}, removed_at)
-    SELECT {_KEPT_OF_REMOVED}, :now FROM users WHERE id = :id
+_COPY_TO_REMOVED = f"""
+    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at)
+    SELECT {_COPIED_COLUMNS}, :now FROM users WHERE id = :id
 """  # noqa: S608 -- our names
-_SET_ASIDE_AS = "SELECT username, realm FROM removed_users WHERE id = ?"
-_BRING_BACK = f"""
-    INSERT INTO users ({_KEPT_OF_REMOVED})
-    SELECT {_KEPT_OF_REMOVED} FROM removed_users WHERE id = ?
+_REMOVED_NAME = "SELECT username, realm FROM removed_users WHERE id = ?"
+_RESTORE = f"""
+    INSERT INTO users ({_COPIED_COLUMNS})
+    SELECT {_COPIED_COLUMNS} FROM removed_users WHERE id = ?
 """  # noqa: S608 -- our names
 
 
@@ -393,21 +394,21 @@ def _by_id(tables: Tables, number: int) -> Account:
 
 def _taken(username: str, by: str, advice: str) -> str:
     if username == by:
-        return f"{username} has an account already; {advice}"
+        return f"{username} already has an account; {advice}"
     if normalized(username) == normalized(by):
         return (
-            f"{username} has an account already, whose name is stored with other Unicode characters"
-            f" that mean the same; {advice}"
+            f"{username} already has an account, stored in another Unicode form of the name;"
+            f" {advice}"
         )
-    return f"{username} differs from the account {by} by case alone; choose another name"
+    return f"{username} differs from the account {by} only in case; choose another name"
 
 
 def _purge(tables: Tables, now: int) -> None:
-    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - REMEMBERED,))
+    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - RESTORABLE_SECONDS,))
 
 
 def _renamed(former: str, accounts: int, now: str) -> str:
     return (
-        f"the passwords of {accounts} account(s) were set for the realm {former} and don't work in"
-        f" {now}: start with -sip.realm {former}, or set them anew."
+        f"the passwords of {accounts} account(s) were set for the realm {former} and do not work in"
+        f" {now}: start with -sip.realm {former}, or set new passwords."
     )

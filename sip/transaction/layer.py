@@ -217,7 +217,7 @@ class Layer:
         get one final response, and no provisional one but 100 (RFC 4320 §4.1).
         """
         if 100 < response.status < 300 and response.cseq[1] == "INVITE":
-            response.drop_top_via()
+            response.remove_top_via()
             self.respond(transaction, response)
 
     def _acknowledge(self, transaction: InviteClientTransaction, response: Response) -> None:

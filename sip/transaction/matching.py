@@ -71,7 +71,7 @@ def cancel_of(request: Request, reason: str) -> Request:
     `reason` is a Reason value (RFC 3326), "" for none.
     """
     cancel = _request_like(request, "CANCEL", to_line=request.lines[request.names.index("to")])
-    cancel.drop_top_via()
+    cancel.remove_top_via()
     if reason:
         cancel.set("reason", f"Reason: {reason}")
     return cancel

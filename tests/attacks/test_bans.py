@@ -110,7 +110,7 @@ def waiting(server, thief) -> PasswordGuesser:
 )
 def test_a_command_lifts_a_wait(server: Server, waiting: PasswordGuesser, command: tuple[str, ...]):
     """Of a running server, which notices what is in the file within a second."""
-    assert f"alice has to wait after {MAX_FAILURES_OF_USER} wrong passwords" in server.does("bans")
+    assert f"user alice blocked after {MAX_FAILURES_OF_USER} wrong passwords" in server.does("bans")
     server.does(*(waiting.host if word == "ADDRESS" else word for word in command))
     password = server.password_of("alice")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sip.cli.main import VERSION
+from sip import __version__
 from sip.core.guard.password_limits import ANSWERS_PER_ATTEMPT, MAX_FAILURES_OF_USER
 from tests.wire.programs import REPOSITORY, own_address
 from tests.wire.server import Server
@@ -60,7 +60,7 @@ def test_a_scanner_that_hides_finds_a_server_of_unknown_make(attacked: Server):
     said = scans(attacked, "svmap", "127.0.0.1/32", hidden=True)
     assert f"127.0.0.1:{attacked.port}" in said
     assert re.search(r"\bunknown\b", said)
-    assert VERSION not in said.replace("127.0.0.1", "")
+    assert __version__ not in said.replace("127.0.0.1", "")
     assert "sipserver" not in said.lower()
 
 

@@ -58,7 +58,7 @@ def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
     page.get_by_label("User name").fill("front door")
     page.get_by_label("Display name").fill("Front door")
     page.get_by_role("button", name="Add", exact=True).click()
-    window.sees("cannot stand before the @")
+    window.sees("cannot be the user name of a SIP URI")
     assert page.get_by_label("Display name").input_value() == "Front door"
     page.get_by_label("User name").fill("101")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -125,7 +125,7 @@ def test_a_file_is_imported(window, scripts, tmp_path):
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_role("button", name="Look at it first").click()
     window.sees("Nothing can be imported before the refused rows are mended")
-    window.sees("'b b' cannot stand before the @")
+    window.sees("'b b' cannot be the user name of a SIP URI")
     page.get_by_role("button", name="Choose another file").click()
 
     page.get_by_label("Or paste the rows here").fill("username,password\nalice,wonder-4711\n")

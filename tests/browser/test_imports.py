@@ -34,7 +34,7 @@ def test_a_list_of_another_system_is_imported(window, server, scripts, tmp_path)
     page = window.page
     uploads(window, tmp_path)
     window.sees("Nothing can be imported before the refused rows are mended, or allowed below.")
-    window.sees("102 would be new, but has neither password nor ha1")
+    window.sees("102 is a new user without password and ha1")
     page.get_by_role("button", name="Generate missing passwords").click()
     window.sees("Nothing was imported yet: the file is not in UTF-8.")
     window.sees("in which names look like this: Zoë")

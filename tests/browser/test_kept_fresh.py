@@ -78,7 +78,7 @@ def test_no_name_becomes_part_of_a_page(visit, server, scripts):
     window.goes_to("/users/import")
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_role("button", name="Look at it first").click()
-    window.sees("cannot stand before the @")
+    window.sees("cannot be the user name of a SIP URI")
     page.get_by_role("button", name="Choose another file").click()
     page.get_by_label("Or paste").fill(f'username,password,display_name\no\'x,p,"{quoted}"\n')
     page.get_by_role("button", name="Look at it first").click()

@@ -125,7 +125,7 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Import another").click()
             page.get_by_label("Or paste").fill("username,password\ne,f\ne,g\n")
             page.get_by_role("button", name="Look at it first").click()
-            window.sees("stands on line 2 already")
+            window.sees("is already on line 2")
         case "imported":
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
@@ -145,7 +145,7 @@ def state_of(window, path: str) -> None:
             window.goes_to("/bans")
             page.get_by_label("Address or network").fill("everybody")
             page.get_by_role("button", name="Trust it").click()
-            window.sees("is no address or network")
+            window.sees("is not an address or network")
         case _:
             window.goes_to(path)
 

@@ -32,14 +32,14 @@ def stored() -> list[str]:
         return [account.username for account in Users(database).list()]
 
 
-def test_each_thing_that_is_refused_names_the_flag_that_allows_it(imports):
+def test_each_refusal_names_the_flag_that_accepts_it(imports):
     rows = "extension,Room,display_name\nann,7,Müller\n"
     code, out, err = imports(rows.encode("windows-1252"))
     assert code == 1
     assert out.splitlines()[:4] == [
-        "line 1: the column 'Room' is not known",
-        "line 1: this is no UTF-8; it may be Windows-1252, and would read so: 'Müller'",
-        "line 2: ann would be new, but has neither password nor ha1",
+        "line 1: the file is not UTF-8; it may be Windows-1252, with names like 'Müller'",
+        "line 1: unknown column 'Room'",
+        "line 2: ann is a new user without password and ha1",
         "0 new, 0 changed, 0 same, 3 refused",
     ]
     for flag in ("--generate", "--skip-unknown", "--encoding windows-1252"):
@@ -49,7 +49,7 @@ def test_each_thing_that_is_refused_names_the_flag_that_allows_it(imports):
     code, out, err = imports(rows.encode("windows-1252"), *flags)
     assert code == 0
     assert stored() == ["ann"]
-    assert "unknown columns, left out: Room" in err
+    assert "unknown columns, ignored: Room" in err
     assert "encoding: windows-1252" in err
 
 
@@ -70,7 +70,7 @@ def test_a_dry_run_lists_each_change(imports):
 
 
 def test_generated_passwords_alone_are_standard_output(imports):
-    """So that `> sheet.csv` makes a file of them; they are stored before they are printed."""
+    """So that `> passwords.csv` makes a file of them; they are stored before they are printed."""
     code, out, err = imports("username,display_name\nann,Ann\n", "--generate", "--dry-run")
     assert (code, stored()) == (0, [])
     assert "1 of the new users get a generated password" in out
@@ -106,11 +106,11 @@ def test_passwords_that_cannot_be_shown_are_told_of(imports, monkeypatch):
         patch.setattr(sys, "stdout", Full())
         code, _, err = imports("username\nann\n", "--generate")
         assert code == 1
-        assert "their passwords cannot be shown: No space left on device" in err
+        assert "the generated passwords cannot be shown: No space left on device" in err
         assert "users password NAME --generate" in err
         patch.setattr(sys, "stdout", None)
         code, _, err = imports("username\nbob\n", "--generate")
-        assert (code, "no output to show the generated passwords on" in err) == (1, True)
+        assert (code, "standard output is closed; generated passwords" in err) == (1, True)
     assert stored() == ["ann"]
 
 

@@ -15,7 +15,7 @@ from pwd import getpwuid
 
 import pytest
 
-from sip.cli.main import VERSION
+from sip import __version__
 from sip.store.accounts import md5
 from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
@@ -57,17 +57,17 @@ def test_help_tells_meaning_unit_default_and_variable(sipserver):
     code, out, err = sipserver("-help")
     text = " ".join(out.split())
     assert (code, err) == (0, "")
-    assert "-sip.min_expires SECONDS shortest registration that is accepted (default 60;" in text
-    assert "SIPSERVER_SIP_MIN_EXPIRES" in text
+    assert "-sip.min_expires SECONDS minimum Expires; shorter requests are refused" in text
+    assert "(default 60; SIPSERVER_SIP_MIN_EXPIRES)" in text
     assert "SIPSERVER_WEB_ADDR, else PORT" in text
     for arguments in (("--help",), ("users", "-help"), ("users", "add", "-help")):
         assert sipserver(*arguments)[0] == 0
-    assert "set the password of the web admin's account" in text
+    assert "set the password of the web admin" in text
     assert "--generate" in sipserver("admin", "password", "-help")[1]
 
 
 def test_version(sipserver):
-    assert sipserver("-version") == (0, f"{VERSION}\n", "")
+    assert sipserver("-version") == (0, f"{__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -77,21 +77,30 @@ def test_version(sipserver):
         (("--sip.addres=:5061",), "did you mean -sip.addr?"),
         (("users", "add", "alice", "--pasword", "x"), "did you mean -password?"),
         (("-sip.addr",), "expected one argument"),
-        (("-sip.addr", "5060"), "is no address"),
+        (("-sip.addr", "5060"), "is not an address"),
         (("user",), "there is no command user; did you mean users?"),
         (("user", "list"), "there is no command user; did you mean users?"),
         (("lst",), "there is no command lst; did you mean users list?"),
-        (("qqq",), "there is no command qqq; there are users, bans, forgive, admin; -help"),
+        (
+            ("qqq",),
+            "there is no command qqq; the commands are users, bans, forgive, admin; see -help",
+        ),
         (("users", "lst"), "there is no command users lst; did you mean users list?"),
         (("users", "DELETE", "x"), "did you mean users remove?"),
-        (("users", "q\nq"), "there is no command users 'q\\nq'; there are add, remove, "),
+        (("users", "q\nq"), "there is no command users 'q\\nq'; the commands are add, remove, "),
         (("bans", "trst", "1"), "there is no command bans trst; did you mean bans trust?"),
-        (("bans", "ad"), "there is no command bans ad; there are list, remove, trust, distrust"),
+        (
+            ("bans", "ad"),
+            "there is no command bans ad; the commands are list, remove, trust, distrust",
+        ),
         (("users",), "required"),
         (("users", "add"), "required"),
         (("users", "add", "a", "--generate", "--password", "x"), "not allowed with"),
-        (("users", "add", "a", "--password", "-x"), "begins with a dash is --password=-..."),
-        (("admin", "password", "-password", "--generate"), "begins with a dash is -password=-..."),
+        (("users", "add", "a", "--password", "-x"), "begins with a dash, write --password=-..."),
+        (
+            ("admin", "password", "-password", "--generate"),
+            "begins with a dash, write -password=-...",
+        ),
         (("admin",), "required"),
         (("admin", "passwd"), "there is no command admin passwd; did you mean admin password?"),
         (("admin", "password", "x"), "unrecognized arguments"),
@@ -108,7 +117,7 @@ def test_bad_usage_is_a_sentence_and_exit_code_2(sipserver, arguments, reason):
 def test_an_unknown_variable_is_one_warning(sipserver):
     code, _, err = sipserver(environment={"SIPSERVER_A": "1", "SIPSERVER_B": "1"})
     assert code == 0
-    assert err == "sipserver.py: warning: not a setting, and ignored: SIPSERVER_A, SIPSERVER_B\n"
+    assert err == "sipserver.py: warning: unknown settings, ignored: SIPSERVER_A, SIPSERVER_B\n"
     _, _, err = sipserver(environment={"SIPSERVER_SIP_ADRR": ":5061"})
     assert err.endswith("ignored: SIPSERVER_SIP_ADRR (did you mean SIPSERVER_SIP_ADDR?)\n")
 
@@ -139,7 +148,7 @@ def test_an_account_from_its_first_day_to_its_last(sipserver):
         (("users", "add", "a b", "--password", "x"), "SIP URI"),
         (("users", "add", "alice", "--password", ""), "the password is empty"),
         (("users", "list", "-db.path", "no/where.db"), "there is no directory no"),
-        (("users", "list", "-db.path", "postgres://h/d"), "cannot be used yet"),
+        (("users", "list", "-db.path", "postgres://h/d"), "are not supported yet"),
         (("users", "import", "none.csv"), "cannot read none.csv"),
         (("users", "export", "no/where.csv"), "cannot write no/where.csv"),
     ],
@@ -157,8 +166,8 @@ def test_accounts_as_json_have_a_line_each(sipserver):
     sipserver("users", "add", "alice", "--password", "x")
     sipserver("users", "add", "zo\u00eb", "--password", "x", "--realm", "example.net")
     sipserver("users", "disable", "alice")
-    sheet = "username,display_name\nalice,Alice \U0001f600 Liddell\n"
-    assert sipserver("users", "import", "-", "--update", stdin=sheet)[0] == 0
+    text = "username,display_name\nalice,Alice \U0001f600 Liddell\n"
+    assert sipserver("users", "import", "-", "--update", stdin=text)[0] == 0
     code, out, _ = sipserver("users", "list", "--json")
     assert code == 0
     assert out.isascii()  # every locale can print that
@@ -192,11 +201,11 @@ def test_import_and_export(sipserver):
     code, out, _ = sipserver("users", "import", "-", stdin=text)
     assert code == 0
     assert out.splitlines()[1] == (
-        "1 weak passwords: the user name, fewer than 6 characters, or digits alone"
+        "1 weak passwords: the user name, fewer than 6 characters, or only digits"
     )
     code, out, err = sipserver("users", "import", "-", stdin="username,password\nalice,x\n")
     assert code == 1
-    assert out.startswith("line 2: alice has an account already")
+    assert out.startswith("line 2: alice already has an account")
     assert "nothing was imported" in err
     assert sipserver("users", "export", "all.csv", "--with-hashes")[0] == 0
     assert stat.S_IMODE(os.stat("all.csv").st_mode) == 0o600
@@ -204,7 +213,7 @@ def test_import_and_export(sipserver):
     assert sipserver("users", "export")[1].splitlines()[0] == "username,realm,display_name,enabled"
 
 
-def test_another_realm_than_the_one_the_passwords_were_set_for_warns(sipserver):
+def test_a_realm_without_matching_passwords_warns(sipserver):
     sipserver("users", "add", "alice", "--password", "secret", "-sip.realm", "example.com")
     code, _, err = sipserver("users", "list")
     assert code == 0
@@ -260,7 +269,7 @@ def test_an_export_takes_no_database_for_its_file(sipserver):
     assert sipserver("users", "list", "-db.path", "x.db")[1].startswith("alice")
 
 
-def test_accounts_are_made_for_the_realm_that_the_files_server_uses(sipserver):
+def test_commands_use_the_realm_stored_in_the_database(sipserver):
     """Else their phones could not register, and nobody would know why."""
     with Database("x.db") as database:
         database.remember("realm", "example.com")
@@ -306,12 +315,12 @@ def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
     assert "secret" not in repr(entries)
 
 
-def test_an_audit_that_cannot_be_written_keeps_nobody_from_an_export(sipserver, monkeypatch):
+def test_an_export_works_if_the_audit_cannot_be_written(sipserver, monkeypatch):
     def fails(*_, **__):
         raise DatabaseError("the disk is full")
 
     sipserver("users", "add", "alice", "--password", "secret")
     monkeypatch.setattr(Audit, "note", fails)
     code, out, err = sipserver("users", "export")
-    assert (code, err) == (0, "warning: this is missing in the audit: the disk is full\n")
+    assert (code, err) == (0, "warning: cannot write audit entry: the disk is full\n")
     assert "alice" in out

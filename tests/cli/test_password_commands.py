@@ -37,7 +37,9 @@ def test_the_terminal_is_asked_twice(sipserver, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal())
     answers = iter(["secret", "secert", "secret", "secret"])
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
-    assert sipserver("users", "add", "alice")[2].endswith("the two passwords differ; try again\n")
+    assert sipserver("users", "add", "alice")[2].endswith(
+        "the two passwords are different; try again\n"
+    )
     assert sipserver("users", "add", "alice")[0] == 0
 
 
@@ -50,12 +52,12 @@ def test_a_password_may_begin_with_a_dash(sipserver, flag):
     assert account.ha1_md5 == md5(f"alice:go-sip-server:{password}".encode())
 
 
-def test_a_password_that_is_no_flag_is_not_repeated_in_the_refusal(sipserver):
+def test_a_password_with_a_dash_is_not_repeated_in_the_error(sipserver):
     """What stands on the screen, others read, and so does the log of a build."""
     assert "secret" not in sipserver("users", "add", "alice", "--password", "-secret")[2]
 
 
-def test_the_administrators_password_is_set_and_ends_the_sessions(sipserver):
+def test_a_new_admin_password_ends_the_sessions(sipserver):
     assert sipserver("admin", "password", "--password", "first one") == (0, "", "")
     with Database("sip_users.db") as database:
         Admin(database).open_session("192.0.2.1", "", 1.0)
@@ -103,7 +105,7 @@ def test_a_line_of_input_that_is_not_utf8_is_a_sentence(sipserver, monkeypatch, 
     code, _, err = sipserver(*command)
     assert (code, err) == (
         1,
-        "sipserver.py: the password is not UTF-8; choose another, or convert it\n",
+        "sipserver.py: the password is not UTF-8; choose another password\n",
     )
 
 
@@ -111,11 +113,11 @@ def test_what_the_administrator_should_know_is_said(sipserver):
     code, out, err = sipserver("admin", "password", "--password", "1234567")
     assert (code, out, err) == (0, "", "warning: the password has fewer than 8 characters\n")
     err = sipserver("admin", "password", "--password", "Admin-2026")[2]
-    assert err == "warning: the password is the user name, or little more\n"
+    assert err == "warning: the password is the user name, or similar\n"
     environment = {"SIPSERVER_ADMIN_PASSWORD": "from outside"}
     code, _, err = sipserver("admin", "password", stdin="12345678\n", environment=environment)
     assert code == 0
-    assert "SIPSERVER_ADMIN_PASSWORD sets that one again" in err
+    assert "SIPSERVER_ADMIN_PASSWORD is set, and replaces this password" in err
     assert err.count("\n") == 1
     assert "from outside" not in err
     environment = {"SIPSERVER_ADMIN_PASSWORD": ""}
@@ -125,9 +127,9 @@ def test_what_the_administrator_should_know_is_said(sipserver):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("users", "add", "bob"), "bob has an account already"),
+        (("users", "add", "bob"), "bob already has an account"),
         (("users", "add", "a b"), "SIP URI"),
-        (("users", "add", "eve", "--realm", 'a"b'), "is no realm"),
+        (("users", "add", "eve", "--realm", 'a"b'), "is not a realm"),
         (("users", "password", "eve"), "there is no account eve"),
         (("users", "password", "bob", "-db.path", "none.db"), "there is no database"),
         (("admin", "password", "-db.path", "no/where.db"), "there is no directory no"),
@@ -179,7 +181,7 @@ def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypa
 
 @pytest.mark.parametrize(
     ("password", "why"),
-    [("Alice1", "is the user name, or little more"), ("8842", "has fewer than 6 characters")],
+    [("Alice1", "is the user name, or similar"), ("8842", "has fewer than 6 characters")],
 )
 def test_a_weak_password_is_told_and_taken(sipserver, password, why):
     warning = f"warning: weak password of alice: it {why}\n"

@@ -276,7 +276,7 @@ def command(database, ask, capsys):
 
 
 def test_forgive_lifts_a_wait_and_stands_in_the_audit(command, guard, database):
-    assert command("forgive", "alice") == (0, f"alice may try again from {HERE}\n", "")
+    assert command("forgive", "alice") == (0, f"alice is unblocked at {HERE}\n", "")
     assert guard.blocked_logins() == []
     with Database(database) as opened:
         (entry,) = Audit(opened).entries("bans")
@@ -296,7 +296,7 @@ def test_forgive_takes_an_address_or_a_network(command, guard):
     code, out, err = command("forgive", "alice", "198.51.100.0/24")
     assert (code, out) == (1, "")
     assert "alice has no wrong passwords from 198.51.100.0/24 to forgive" in err
-    assert "is no address or network" in command("forgive", "alice", "everywhere")[2]
+    assert "is not an address or network" in command("forgive", "alice", "everywhere")[2]
     assert command("forgive", "alice", HERE)[0] == 0
     assert guard.blocked_logins() == []
 
@@ -305,7 +305,7 @@ def test_forgive_says_that_the_whole_address_is_banned(command, guard):
     for number in range(MAX_FAILURES_OF_SOURCE):
         guard.login_failed(HERE, f"user{number}", nonce_is_ours=True)
     _, out, _ = command("forgive", "alice")
-    assert out == f"{HERE} is banned as a whole: `bans remove {HERE}` lifts that\n"
+    assert out == f"{HERE} is banned; `bans remove {HERE}` removes the ban\n"
 
 
 def test_forgive_needs_a_running_server(command):
@@ -326,4 +326,4 @@ def test_bans_lists_the_blocked_logins_of_the_running_server(command, guard):
     address, until, reason = out.rstrip("\n").split("\t")
     assert (code, err, address) == (0, "", HERE)
     assert until.startswith("until 20")
-    assert reason == f"alice has to wait after {MAX_FAILURES_OF_USER} wrong passwords"
+    assert reason == f"user alice blocked after {MAX_FAILURES_OF_USER} wrong passwords"

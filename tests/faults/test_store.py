@@ -83,7 +83,7 @@ def test_a_lock_of_another_program_is_waited_for_and_then_told(server, handset, 
             asking.join(0.5)
         other.execute("ROLLBACK")
     assert statuses == [500]
-    assert complaints(server, "another program keeps it locked")
+    assert complaints(server, "another program has locked it")
     registers_again(carol)
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_dis
     assert complaints(server, "the disk is full; make room")
     (disk / "filler").unlink()
     until(lambda: carol.registers() == 200, "a REGISTER is taken again")
-    assert "changes are saved again" in server.log.read_text()
+    assert "database writes work again" in server.log.read_text()
     for phone in phones:
         phone.close()
 
@@ -144,7 +144,7 @@ def test_a_disk_that_takes_no_more_writes_refuses_registers_until_it_does(server
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE, (server.log.stat().st_size + 2000, -1))
     assert is_refused(carol)
     talk()
-    assert complaints(server, "see whether the disk is sound")
+    assert complaints(server, "check the disk for errors")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (-1, hard))
     registers_again(carol)
 
@@ -171,7 +171,7 @@ def test_a_file_put_in_the_place_of_the_open_one_is_not_mistaken_for_it(server, 
     shutil.copy(former, server.database)
     assert carol.registers() == 500
     talk()
-    assert complaints(server, "another file stands in the place of the database")
+    assert complaints(server, "was replaced by another file")
     former.rename(server.database)
     registers_again(carol)
 
@@ -183,7 +183,7 @@ def test_a_disk_that_fails_for_many_is_told_once_a_second(server, handset):
     server.database.rename(former)
     for asked in itertools.count(1):
         assert carol.registers() == 500
-        told = [line for line in complaints(server, "is gone") if "are not saved" in line]
+        told = [line for line in complaints(server, "is gone") if "not saved" in line]
         if asked > 10 and len(told) > 2:
             break
     at = [datetime.fromisoformat(line[:23].replace(",", ".")) for line in told]

@@ -27,10 +27,10 @@ from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params
 from sip.message.headers import parse_credentials, parse_name_addr, response_via
 from sip.message.message import Request, bad_request, parse
-from sip.message.names import field_name, named
+from sip.message.names import field_name, name_fields
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
-from sip.store.csv_file import BadFile, read_sheet
+from sip.store.csv_file import BadFile, read_csv
 from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
@@ -63,7 +63,7 @@ def message(octets: bytes) -> None:
         read = parse(octets)
     except BadMessage:
         return
-    assert read.names == named(read.lines)[0] == [field_name(line) for line in read.lines]
+    assert read.names == name_fields(read.lines)[0] == [field_name(line) for line in read.lines]
     assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
     # What came in a datagram may be sent on along a connection, and is the same message there.
     sent = with_length(read.encode())
@@ -289,13 +289,13 @@ def name_server(octets: bytes) -> None:
     assert 0 < len(hops) <= MAX_HOPS
 
 
-def sheet(octets: bytes) -> None:
+def csv_file(octets: bytes) -> None:
     """A file of accounts: rows whose names can be used, or a refusal in words."""
     try:
-        read = read_sheet(io.BytesIO(octets), "example.com", max_rows=1000)
+        read = read_csv(io.BytesIO(octets), "example.com", max_rows=1000)
     except BadFile:
         return
-    for row in read.wanted:
+    for row in read.rows:
         name, realm = row.name
         check_username(name)
         check_realm(realm or "example.com")
@@ -306,7 +306,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     read.__name__: read
     for read in (
         *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
-        *(name_server, sheet, servers.stranger, servers.member, servers.callee, servers.form),
+        *(name_server, csv_file, servers.stranger, servers.member, servers.callee, servers.form),
     )
 }
 # Those whose octets are SIP messages, which the mutator knows how to make.

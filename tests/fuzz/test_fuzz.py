@@ -100,7 +100,7 @@ def test_a_hunt_finds_what_is_wrong_step_by_step(tmp_path: Path):
         hunt("fuzz.test_fuzz:knows_a_word", tmp_path, runs=200_000, seconds=60)
 
 
-def test_messages_by_the_grammar_are_messages_and_most_mutants_are_none():
+def test_grammar_messages_parse_and_most_mutants_do_not():
     """Damage that is refused at once tries nothing, and damage that nobody sees neither."""
 
     def readable(make) -> int:

@@ -55,7 +55,7 @@ def test_a_request_that_comes_back_as_it_went_has_looped(world: World, method: s
     looped = proxy.gets(482)
     assert looped.to.tag
     response = looped
-    response.drop_top_via()
+    response.remove_top_via()
     proxy.transmits(response)
     assert 482 in statuses(alice)
 
@@ -84,7 +84,7 @@ def test_a_dialog_that_spirals_passes_here_twice_each_way(world: World, method: 
     invite = carol.gets("INVITE")
     ok = carol.answers(invite, 200)
     through = proxy.gets(200)
-    through.drop_top_via()
+    through.remove_top_via()
     proxy.transmits(through)
     here, there = dialog_of_caller(call, stranger.gets(200, call)), dialog_of_callee(invite, ok)
     for dialog, near, far in ((here, stranger, carol), (there, carol, stranger)):
@@ -119,7 +119,7 @@ def test_a_looping_branch_is_no_harm_to_the_phone_that_rings(world: World):
     stranger.sends("INVITE", desk.aor, from_uri=STRANGER)
     proxy.transmits(goes_on(proxy.gets("INVITE"), desk.aor))
     looped = proxy.gets(482)
-    looped.drop_top_via()
+    looped.remove_top_via()
     proxy.transmits(looped)
     desk.answers(desk.gets("INVITE"), 200)
     assert statuses(stranger) == [200]

@@ -122,7 +122,7 @@ def test_a_request_within_a_dialog_loops_too(world: World, stranger: Phone, meth
     back = sends_on(proxy, request, here.target, tuple(here.routes))
     answer = proxy.gets(482)
     assert answer.via.branch == back.via.branch
-    answer.drop_top_via()
+    answer.remove_top_via()
     proxy.transmits(answer)
     assert 482 in statuses(stranger)
 
@@ -159,7 +159,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
         proxy.inbox.append(request.encode())
     assert len(world.server.layer.servers) == held
     assert world.server.dispatcher.pending == 1
-    answer.drop_top_via()
+    answer.remove_top_via()
     proxy.transmits(answer)
     proxy.inbox.clear()
     world.passes(33, step=0.5)
@@ -180,7 +180,7 @@ def test_what_a_redirection_leads_to_is_told_from_a_loop():
     invite = proxy.gets("INVITE")
     sends_on(proxy, invite, bob.aor)
     looped = proxy.gets(482)
-    looped.drop_top_via()
+    looped.remove_top_via()
     proxy.transmits(looped)
     assert statuses(stranger) == [482]
 

@@ -108,7 +108,7 @@ def test_equal_contact_parameters_are_stored_once(world: World):
         ("<sip:bob@h:x>", "Contact: "),
         ("<sip:bob@h>;q=2", "Contact: '2' is not a q value"),
         ("<sip:bob@h>;q=x", "Contact: 'x' is not a q value"),
-        ("<sip:bob@h>;audio;Audio", "Contact: the parameter 'audio' stands there twice"),
+        ("<sip:bob@h>;audio;Audio", "Contact: the parameter 'audio' occurs twice"),
         ("<sip:bob@h>;audio;", "Contact: cannot read the parameters"),
         ('<sip:bob@h>;x="y', "Contact: cannot read the parameters"),
         ('"<sip:a@h>', "Contact: a quote"),

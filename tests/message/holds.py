@@ -182,8 +182,8 @@ def is_one_message_when_edited(datagram: bytes) -> None:
     assert stamped.values("via")[1:] == vias[1:]
 
     message.put_first("via", "Via: SIP/2.0/UDP here;branch=b")
-    message.drop_top_via()
-    message.drop_top_via()
+    message.remove_top_via()
+    message.remove_top_via()
     assert message.values("via") == vias[1:]
     if isinstance(message, Request):
         answer = make_response(message, 180, to_tag="t")

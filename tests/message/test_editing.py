@@ -120,7 +120,7 @@ def test_our_via_is_taken_off_alone(vias, left):
     """RFC 3261 §16.7, step 3."""
     response = message(*vias)
     assert response.via.sent_by == "p"
-    response.drop_top_via()
+    response.remove_top_via()
     assert [
         line for name, line in zip(response.names, response.lines, strict=True) if name == "via"
     ] == left

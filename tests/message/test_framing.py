@@ -46,7 +46,7 @@ def test_a_message_ends_where_its_content_length_says(data: bytes):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_messages_come_out_whole_however_they_are_split_and_joined(seed: int):
+def test_messages_are_framed_for_any_split_of_the_stream(seed: int):
     choice = random.Random(seed)
     stream = [choice.choice(MESSAGES) for _ in range(10)]
     joined = b"".join(b"\r\n" * choice.choice([0, 0, 1, 2, 3]) + one for one in stream)

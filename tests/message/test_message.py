@@ -68,7 +68,7 @@ def test_a_method_is_any_token_and_its_case_counts():
     assert message.method == "oPTIONS-2"
 
 
-def test_a_version_is_compared_without_regard_to_case_and_written_in_capitals():
+def test_the_sip_version_is_compared_ignoring_case():
     """RFC 3261 §7.1."""
     assert request(start="OPTIONS sip:b sip/2.0").encode().startswith(b"OPTIONS sip:b SIP/2.0\r\n")
 
@@ -212,7 +212,7 @@ def test_a_fold_at_either_end_belongs_to_no_value(lines):
     assert request(*lines).value("subject") == "hi"
 
 
-def test_values_may_stand_on_lines_of_their_own_or_be_joined_by_commas():
+def test_list_values_are_split_by_lines_or_commas():
     """RFC 3261 §7.3.1."""
     message = request(
         'Contact: "A, B" <sip:a@a;x=1,2>,\r\n <sip:b@b>',
@@ -249,7 +249,7 @@ def test_a_fold_before_the_first_field_makes_a_bad_request():
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\n\r", "\r\r\n", "\n "])
-def test_a_line_ends_with_both_characters_or_the_message_is_refused(end):
+def test_mixed_line_ends_are_refused(end):
     """RFC 3261 §7: what is one field for us must not be two for the next hop."""
     bad = refused(octets(*FIELDS, f"Subject: a{end}Route: <sip:evil>"))
     assert (bad.status, bad.reason) == (400, "Line end that is not CRLF")
@@ -257,7 +257,7 @@ def test_a_line_ends_with_both_characters_or_the_message_is_refused(end):
 
 
 @pytest.mark.parametrize("count", [1, 3, -1])
-def test_who_writes_half_line_ends_gets_an_answer_with_whole_ones(count):
+def test_a_request_with_lf_line_ends_is_answered_with_crlf(count):
     """RFC 3261 §7, §8.2.6.2: all of them CR alone, or some."""
     fields = [*FIELDS[:4], "CSeq:\r\n 1 OPTIONS"]
     bad = refused(octets(*fields, body=b"x\r\nBody: y").replace(b"\r\n", b"\r", count))
@@ -279,7 +279,7 @@ def test_a_message_without_what_every_message_has_is_bad(name):
 @pytest.mark.parametrize(
     "line", [*FIELDS[1:], "l: 0\r\nContent-Length: 0", "Expires: 1\r\nexpires: 1"]
 )
-def test_what_stands_in_a_message_once_must_not_stand_there_twice(line):
+def test_single_fields_must_not_occur_twice(line):
     """RFC 3261 §7.3.1, RFC 4475 §3.3.8, §3.3.9."""
     bad = refused(octets(*FIELDS, line))
     assert bad.reason.startswith("More than one ")

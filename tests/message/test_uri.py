@@ -22,7 +22,7 @@ def sip(text: str) -> SipUri:
     return uri
 
 
-def test_a_sip_uri_has_user_password_host_port_parameters_and_headers():
+def test_all_parts_of_a_sip_uri_are_parsed():
     """RFC 3261 §19.1.1."""
     uri = sip("SIPS:Al%69ce:sec:ret@Example.COM:5061;Transport=TCP;lr?Subject=a%20b&x=")
     assert (uri.scheme, uri.user, uri.password) == ("sips", "Al%69ce", "sec:ret")

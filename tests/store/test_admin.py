@@ -75,17 +75,17 @@ def test_a_damaged_hash_lets_nobody_in(damaged):
 def test_the_hash_is_kept_and_nothing_else(admin, path):
     assert admin.password_hash() is None
     hashed = hash_password("secret password")
-    admin.keep_password_hash(hashed)
+    admin.set_password_hash(hashed)
     assert admin.password_hash() == hashed
     assert rows(path, "SELECT username, password_hash FROM admins") == [("admin", hashed)]
-    admin.keep_password_hash("another")
+    admin.set_password_hash("another")
     assert admin.password_hash() == "another"
     assert len(rows(path, "SELECT * FROM admins")) == 1
 
 
 def test_a_new_password_ends_every_session(admin):
     tokens = [signs_in(admin), signs_in(admin)]
-    admin.keep_password_hash("another")
+    admin.set_password_hash("another")
     assert [admin.session(token, 1000) for token in tokens] == [None, None]
 
 
@@ -125,7 +125,7 @@ def test_a_password_that_was_set_meanwhile_holds(admin):
     """By `admin password`, between the look and the writing; the other one is never shown."""
     shown = []
     first = admin.first_password(None)
-    admin.keep_password_hash("theirs")
+    admin.set_password_hash("theirs")
     assert not admin.set_first_password(first, shown.append)
     assert (admin.password_hash(), shown) == ("theirs", [])
 
@@ -148,11 +148,11 @@ def test_the_environment_sets_the_password(admin):
 
 
 @pytest.mark.parametrize("password", ["caf\udce9", "x" * (MAX_PASSWORD + 1)])
-def test_what_cannot_be_a_password_is_refused_from_the_environment_too(admin, password):
+def test_an_invalid_password_in_the_environment_is_refused(admin, password):
     for _ in range(2):  # without a password, and with one
         with pytest.raises(ValueError, match="the password is"):
             admin.first_password(password)
-        admin.keep_password_hash("kept")
+        admin.set_password_hash("kept")
     assert admin.password_hash() == "kept"
 
 
@@ -219,11 +219,11 @@ def test_signing_out_ends_one_session_or_all_others(admin):
     assert admin.session(third, 1010) is None
 
 
-def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
+def test_a_session_has_time_and_address_of_its_last_use(admin):
     token = signs_in(admin)
     opened = admin.session(token, 1000)
     assert (opened.seen_at, opened.seen_from) == (1000, "192.0.2.1")
-    admin.saw(opened.id, "198.51.100.9", 1070.5)
+    admin.touch_session(opened.id, "198.51.100.9", 1070.5)
     seen = admin.session(token, 1071)
     assert (seen.seen_at, seen.seen_from) == (1070, "198.51.100.9")
     assert (seen.created_at, seen.address) == (1000, "192.0.2.1"), "where it began stays known"
@@ -232,17 +232,17 @@ def test_a_session_remembers_when_and_from_where_it_was_last_used(admin):
 def test_of_the_uses_of_a_session_only_some_are_news(admin):
     """Each page would else cost a commit, which REGISTERs wait for."""
     session = admin.session(signs_in(admin), 1000)
-    assert not session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL - 1)
-    assert session.is_news("192.0.2.1", 1000 + SEEN_INTERVAL)
-    assert session.is_news("192.0.2.2", 1000)
+    assert not session.needs_touch("192.0.2.1", 1000 + SEEN_INTERVAL - 1)
+    assert session.needs_touch("192.0.2.1", 1000 + SEEN_INTERVAL)
+    assert session.needs_touch("192.0.2.2", 1000)
 
 
 def test_a_password_replaced_while_it_was_checked_opens_nothing(admin):
     """Hashing takes a while; what was right at its start may be wrong at its end."""
-    admin.keep_password_hash("former")
+    admin.set_password_hash("former")
     checked = admin.password_hash()
     assert admin.session(signs_in(admin, password_hash=checked), 1000)
-    admin.keep_password_hash("latter")
+    admin.set_password_hash("latter")
     assert admin.session(signs_in(admin, password_hash=checked), 1000) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from sip.store import audit as module
 from sip.store import schema
 from sip.store.admin import SESSION_SECONDS, Admin
-from sip.store.audit import KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, STRANGER, Act, Audit
+from sip.store.audit import ANONYMOUS, KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, Act, Audit
 from sip.store.database import Database
 
 
@@ -35,7 +35,7 @@ def test_it_is_there_after_a_restart(path):
         assert [entry.act for entry in Audit(database).entries()] == [Act.SIGNED_OUT]
 
 
-def test_a_page_begins_with_the_latest_and_goes_on_below_the_last(audit):
+def test_audit_pages_are_sorted_latest_first(audit):
     for number in range(PAGE_SIZE + 10):
         audit.note(Act.USER_ADDED, "admin", about=f"user{number}", now=1000)
     first = audit.entries()
@@ -66,11 +66,11 @@ def test_what_is_too_old_goes(audit):
 def test_strangers_push_out_nothing_but_strangers(audit, monkeypatch):
     """Else who guesses passwords could wipe out what an administrator has done."""
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
-    monkeypatch.setattr(module, "MAX_OF_STRANGERS", 2)
+    monkeypatch.setattr(module, "MAX_ANONYMOUS_ENTRIES", 2)
     for number in range(4):
         audit.note(Act.USER_DELETED, "admin", about=f"user{number}", now=1000)
     for number in range(5):
-        audit.note(Act.SIGN_IN_REFUSED, STRANGER, about=f"guess{number}", now=1000)
+        audit.note(Act.SIGN_IN_REFUSED, ANONYMOUS, about=f"guess{number}", now=1000)
     assert abouts(audit.entries()) == ["guess4", "guess3", "user3", "user2", "user1"]
 
 

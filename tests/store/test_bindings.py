@@ -83,7 +83,7 @@ def test_one_contact_in_two_homes_is_two_rows(bindings):
     moved = home._replace(flow="udp 198.51.100.7 6000", updated_at=1001)
     bindings.save([moved], [home.key], never)
     assert bindings.load(1000) == [DESK, moved]
-    bindings.drop([KEY])
+    bindings.remove([KEY])
     bindings.save([], [], never)  # behind it in the queue
     assert bindings.load(1000) == [moved]
 
@@ -109,7 +109,7 @@ def test_loading_leaves_out_and_deletes_what_is_over(bindings, path):
 def test_forgetting_spares_a_row_that_was_refreshed(bindings):
     other = DESK._replace(user_id=BOB, expires_at=2060)
     bindings.save([DESK, other], [], never)
-    bindings.forget([KEY, other.key], now=2000.2)
+    bindings.remove_expired([KEY, other.key], now=2000.2)
     bindings.close()
     assert bindings.load(0) == [other]
 
@@ -166,7 +166,7 @@ def test_who_goes_was_seen_to_the_second(bindings, database, users, path, way):
     if way == "unregistered":
         bindings.save([], [KEY], never, seen_at=1031)
     elif way == "expired":
-        bindings.forget([KEY], now=2000)
+        bindings.remove_expired([KEY], now=2000)
         bindings.close()
     elif way == "dropped":
         bindings.save([], [KEY], never)
@@ -178,7 +178,7 @@ def test_who_goes_was_seen_to_the_second(bindings, database, users, path, way):
     assert states(database)["alice"] == [0, 1031 if way == "unregistered" else 1030]
 
 
-def test_a_binding_that_no_phone_asked_for_says_nothing_about_when(bindings, database):
+def test_only_a_register_sets_last_seen(bindings, database):
     bindings.save([DESK], [], never, seen_at=1000)
     bindings.save([], [KEY], never)
     bindings.save([DESK], [], never)
@@ -189,7 +189,7 @@ def test_what_is_dropped_or_expires_is_not_seen(bindings, database):
     other = DESK._replace(user_id=BOB)
     bindings.save([DESK, other], [], never, seen_at=1000)
     bindings.save([], [KEY], never)
-    bindings.forget([other.key], now=2000)
+    bindings.remove_expired([other.key], now=2000)
     bindings.close()
     assert states(database) == {"alice": [0, 1000], "bob": [0, 1000]}
 
@@ -220,15 +220,13 @@ def test_all_rows_go_along_when_the_clock_of_the_machine_is_set(bindings):
 def test_dropping_waits_for_nobody_and_keeps_its_turn(bindings, database):
     saving = gevent.spawn(bindings.save, [DESK], [], never, 1000)
     gevent.sleep(0)
-    bindings.drop([KEY])
+    bindings.remove([KEY])
     saving.get()
     assert bindings.load(0) == []
     assert states(database)["alice"] == [0, 1000]
 
 
-def test_loading_drops_what_belongs_to_nobody_and_sets_every_state_right(
-    bindings, database, users, path
-):
+def test_loading_removes_orphans_and_corrects_online(bindings, database, users, path):
     users.add("carl", "secret")
     rows = [DESK, DESK._replace(user_id=BOB), DESK._replace(user_id=3), DESK._replace(user_id=99)]
     bindings.save(rows, [], never, seen_at=1000)
@@ -242,7 +240,7 @@ def test_loading_drops_what_belongs_to_nobody_and_sets_every_state_right(
         assert other.execute("SELECT user_id FROM bindings").fetchall() == [(ALICE,)]
 
 
-def test_an_account_that_is_gone_or_disabled_spoils_nobodys_batch(bindings, database, users):
+def test_a_removed_account_does_not_fail_the_batch(bindings, database, users):
     users.disable("bob")
     users.remove("alice")
     bindings.save([DESK, DESK._replace(user_id=BOB)], [], never, seen_at=1000)

@@ -94,8 +94,8 @@ def test_unknown_columns_are_named():
 def test_other_names_and_columns_that_mean_the_same_are_told():
     columns = Columns(["Extension", "secret", "password", "ha1"])
     assert columns.notes == [
-        "Extension is taken as username",
-        "secret, password: all mean password; the first of them that a row fills in is taken",
+        "Extension is read as username",
+        "secret, password: all read as password; the first one with a value is used",
     ]
     assert columns.read(["101", "", "other", ""])["password"] == "other"
     assert columns.read(["101", "one", "other", ""])["password"] == "one"
@@ -105,7 +105,7 @@ def test_one_name_twice_is_taken_while_both_columns_agree():
     columns = Columns(["username", "password", "Password"])
     assert columns.read(["101", "", "secret"])["password"] == "secret"
     assert columns.read(["101", "secret", "secret"])["password"] == "secret"
-    with pytest.raises(ValueError, match="the two columns Password say different things"):
+    with pytest.raises(ValueError, match="the two columns Password have different values"):
         columns.read(["101", "secret", "other"])
 
 
@@ -114,9 +114,9 @@ def test_cells_that_no_column_names_have_to_be_empty():
     columns = Columns(["username", "password", "", "enabled", "", ""])
     assert columns.read(["101", "x", "", "1", " ", "", ""])["enabled"] == "1"
     assert columns.read(["101"]) == {"username": "101", "password": "", "enabled": ""}
-    with pytest.raises(ValueError, match="5 fields where the header has 4"):
+    with pytest.raises(ValueError, match="5 fields, but the header has 4"):
         columns.read(["101", "x", "", "1", "y"])
-    with pytest.raises(ValueError, match="column 3 is filled in"):
+    with pytest.raises(ValueError, match="column 3 has a value"):
         columns.read(["101", "se", "cret", "1"])
 
 
@@ -134,9 +134,9 @@ def test_a_caller_id_is_read_with_and_without_a_number():
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ([], "it names none"),
-        (["", ""], "it names none"),
-        (["password", "Department"], "it names password, Department"),
+        ([], "columns: none"),
+        (["", ""], "columns: none"),
+        (["password", "Department"], "columns: password, Department"),
         (["username", *("x" * MAX_COLUMNS)], f"more than {MAX_COLUMNS} columns"),
     ],
 )

@@ -119,7 +119,7 @@ def test_it_writes_so_that_a_power_cut_loses_nothing(database):
 def test_a_lock_held_elsewhere_is_a_sentence(database, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseError, match="another program keeps it locked"):
+        with pytest.raises(DatabaseError, match="another program has locked it"):
             database.run(put("a"))
         other.execute("ROLLBACK")
     database.run(put("a"))
@@ -329,7 +329,7 @@ def damaged(path):
         (foreign, "database of another program"),
         (foreign_with_an_id, "database of another program"),
         (newer, "written by a newer sipserver"),
-        (text_file, "no SQLite database"),
+        (text_file, "not an SQLite database"),
         (damaged, "damaged"),
     ],
 )
@@ -362,7 +362,7 @@ def test_a_file_that_may_not_be_written_is_refused(path, monkeypatch):
         Database(path)
 
 
-def test_the_old_servers_file_is_taken_over_with_a_copy_beside_it(path):
+def test_an_old_file_is_upgraded_and_copied(path):
     old_server_file(path, ("alice", "0123456789ABCDEF0123456789ABCDEF"), ("0077", "f" * 32))
     with Database(path) as database:
         rows = database.read(lambda tables: list(tables["users"].find(order_by="id")))
@@ -384,7 +384,7 @@ def test_the_old_servers_file_is_taken_over_with_a_copy_beside_it(path):
 def test_a_take_over_that_fails_changes_nothing(path, monkeypatch):
     old_server_file(path, ("alice", "f" * 32))
     before = Path(path).read_bytes()
-    monkeypatch.setattr(schema, "TAKE_OLD_USERS_OVER", ("INSERT INTO nowhere VALUES (1)",))
+    monkeypatch.setattr(schema, "COPY_OLD_USERS", ("INSERT INTO nowhere VALUES (1)",))
     with pytest.raises(DatabaseError, match="nowhere"):
         Database(path)
     assert Path(path).read_bytes() == before

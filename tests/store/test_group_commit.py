@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from sip.store.database import DatabaseError, write_many
-from sip.store.group_commit import Journal, NotSaved
+from sip.store.group_commit import GroupCommit, NotSaved
 
 
 class Batches:
@@ -29,7 +29,7 @@ def batches():
 
 @pytest.fixture
 def journal(database, batches):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     yield journal
     journal.close()
 
@@ -74,7 +74,7 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
                 pass
 
     entered = []
-    journal = Journal(database, slowly, window=0.0)
+    journal = GroupCommit(database, slowly, window=0.0)
     first = gevent.spawn(journal.commit, "a", never)
     while not entered:
         gevent.sleep(0.001)
@@ -84,9 +84,7 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
     assert seen == [["a"], ["b", "c"]]
 
 
-def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(
-    database, batches, path, caplog
-):
+def test_a_failed_batch_is_undone_newest_first(database, batches, path, caplog):
     undone, entered = [], []
     caplog.set_level(logging.CRITICAL)
 
@@ -98,7 +96,7 @@ def test_a_failure_undoes_all_of_it_newest_first_and_the_next_one_succeeds(
                 pass
             raise DatabaseError("the disk is full")
 
-    journal = Journal(database, fails_once)
+    journal = GroupCommit(database, fails_once)
     batch = [gevent.spawn(outcome, journal, key, undone) for key in "ab"]
     while not entered:
         gevent.sleep(0.001)
@@ -126,7 +124,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, 
         other.execute("ROLLBACK")
     assert undone == ["a"]
     assert isinstance(second.exception, NotSaved)
-    assert "could not be undone" in caplog.text
+    assert "cannot undo" in caplog.text
 
 
 def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
@@ -138,7 +136,7 @@ def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
     assert keys(path) == {"doomed", "a", "b"}
 
 
-def test_a_waiter_that_timed_out_is_not_woken_where_it_waits_next(journal):
+def test_a_greenlet_that_timed_out_is_not_woken(journal):
     woken = []
 
     def impatient():
@@ -155,7 +153,7 @@ def test_a_waiter_that_timed_out_is_not_woken_where_it_waits_next(journal):
     assert woken
 
 
-def test_a_greenlet_that_is_switched_to_too_early_goes_on_waiting(journal, path):
+def test_a_greenlet_resumed_too_early_waits_again(journal, path):
     waiting = gevent.spawn(journal.commit, "a", never)
     gevent.sleep(0)
     gevent.get_hub().loop.run_callback(waiting.switch)
@@ -166,7 +164,7 @@ def test_a_greenlet_that_is_switched_to_too_early_goes_on_waiting(journal, path)
 
 
 def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, path):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     waiting = gevent.spawn(journal.commit, "a", never)
     gevent.sleep(0)
     journal.post("b")
@@ -182,7 +180,7 @@ def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, p
 
 
 def test_a_closed_database_fails_the_waiters(database, batches, caplog):
-    journal = Journal(database, batches)
+    journal = GroupCommit(database, batches)
     database.close()
     undone = []
     with pytest.raises(NotSaved, match="closed"):
@@ -194,20 +192,18 @@ def test_a_closed_database_fails_the_waiters(database, batches, caplog):
 def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch):
     """A disk that is stuck must not keep every handler of the server waiting."""
     monkeypatch.setattr("sip.store.group_commit.MAX_QUEUED", 2)
-    journal = Journal(database, lambda tables, batch: None, window=10.0)
+    journal = GroupCommit(database, lambda tables, batch: None, window=10.0)
     waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
     gevent.sleep(0)
     undone = []
-    with pytest.raises(NotSaved, match="2 changes wait for the disk"):
+    with pytest.raises(NotSaved, match="2 changes are waiting for the disk"):
         journal.commit("c", lambda: undone.append("c"))
     assert undone == ["c"]
     journal.close()
     gevent.joinall(waiting, raise_error=True)
 
 
-def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
-    database, monkeypatch, caplog
-):
+def test_failing_writes_are_logged_once_a_second(database, monkeypatch, caplog):
     """With the count of all that was not said."""
     now = [100.0]
     monkeypatch.setattr("sip.store.group_commit.monotonic", lambda: now[0])
@@ -218,7 +214,7 @@ def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
         if failing:
             raise DatabaseError("the disk is full")
 
-    journal = Journal(database, write, window=0.0)
+    journal = GroupCommit(database, write, window=0.0)
     for passing in (0.0, 0.1, 0.1, 0.9):
         now[0] += passing
         with pytest.raises(NotSaved):
@@ -228,7 +224,7 @@ def test_what_fails_on_and_on_is_said_once_a_second_and_so_is_its_end(
         journal.commit("a", never)
     journal.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "1 changes are not saved: the disk is full",
-        "3 changes are not saved: the disk is full",
-        "changes are saved again",
+        "database write failed, 1 changes not saved: the disk is full",
+        "database write failed, 3 changes not saved: the disk is full",
+        "database writes work again",
     ]

@@ -5,8 +5,7 @@ import io
 
 import pytest
 
-from sip.store import csv_file as sheet
-from sip.store import import_report, importing
+from sip.store import csv_file, import_report, importing
 from sip.store.importing import (
     BadFile,
     Change,
@@ -16,7 +15,7 @@ from sip.store.importing import (
     check,
     import_accounts,
     password_blocks,
-    read_sheet,
+    read_csv,
 )
 
 MAIN = "example.com"
@@ -92,7 +91,7 @@ def test_a_guessed_encoding_is_told_and_has_to_be_confirmed(users, encoding):
     report = take(users, octets)
     name = "Windows-1252" if encoding == "windows-1252" else "UTF-16"
     assert report.refused == [
-        Refusal(1, f"this is no UTF-8; it may be {name}, and would read so: 'Zoë Müller'")
+        Refusal(1, f"the file is not UTF-8; it may be {name}, with names like 'Zoë Müller'")
     ]
     assert (report.encoding, report.has_guessed_encoding) == (name, True)
     assert users.list() == []
@@ -109,9 +108,9 @@ def test_an_encoding_that_a_file_states_is_taken_and_told(users):
 
 def test_another_encoding_than_the_octets_allow_is_refused(users):
     octets = "username,password\nann,Müller\n".encode("windows-1252")
-    with pytest.raises(BadFile, match="no UTF-8 text"):
+    with pytest.raises(BadFile, match="not UTF-8 text"):
         take(users, octets, encoding="utf8")
-    with pytest.raises(BadFile, match="no UTF-8 text"):
+    with pytest.raises(BadFile, match="not UTF-8 text"):
         take(users, b"\xef\xbb\xbf" + octets)
     with pytest.raises(BadFile, match="no text encoding 'klingon'"):
         take(users, octets, encoding="klingon")
@@ -121,8 +120,8 @@ def test_unknown_columns_are_refused_until_they_may_be_left_out(users):
     text = "\nusername,Department,password,Room\nann,Sales,wonder-1,7\n"
     report = take(users, text)
     assert report.refused == [
-        Refusal(2, "the column 'Department' is not known"),
-        Refusal(2, "the column 'Room' is not known"),
+        Refusal(2, "unknown column 'Department'"),
+        Refusal(2, "unknown column 'Room'"),
     ]
     assert (report.unknown, report.has_refused_columns) == (["Department", "Room"], True)
     report = take(users, text, skip_unknown=True)
@@ -132,7 +131,7 @@ def test_unknown_columns_are_refused_until_they_may_be_left_out(users):
 
 def test_a_password_keeps_its_blanks_and_they_are_told(users):
     report = take(users, 'username,password\nann, wonder-1\nbob,"x y-wonder"\ncarl,"wonder-2\t"\n')
-    text = "the password has blanks around it, and they are taken as part of it"
+    text = "the password begins or ends with a space, which is part of it"
     assert report.remarks == [Remark(2, text), Remark(4, text)]
     assert password_is(users, "ann", " wonder-1")
     assert password_is(users, "carl", "wonder-2\t")
@@ -140,7 +139,7 @@ def test_a_password_keeps_its_blanks_and_they_are_told(users):
 
 def test_a_password_of_blanks_alone_is_none(users):
     report = take(users, 'username,password\nann,"  "\n')
-    assert "neither password nor ha1" in report.refused[0].reason
+    assert "without password and ha1" in report.refused[0].reason
     assert (report.weak, report.remarks) == (0, [])
 
 
@@ -151,7 +150,7 @@ def test_a_hash_of_ldap_in_the_place_of_a_password_is_told(users):
 
 
 def test_warnings_beyond_the_bound_are_counted(users, monkeypatch):
-    monkeypatch.setattr(sheet, "MAX_REFUSALS", 2)
+    monkeypatch.setattr(csv_file, "MAX_REFUSALS", 2)
     report = take(users, "username,password\n" + "".join(f"user{n}, x\n" for n in range(5)))
     assert (len(report.remarks), report.remarks_more) == (2, 3)
 
@@ -163,7 +162,7 @@ def test_a_row_that_repeats_another_is_the_same(users):
     assert counts(take(users, text)) == (0, 0, 3, 0)
 
 
-def test_a_password_beside_the_ha1_that_is_made_of_it_is_harmless(users):
+def test_a_password_may_stand_beside_its_own_ha1(users):
     users.add("ann", "wonder-1")
     ha1 = users.find("ann", MAIN).ha1_md5
     users.remove("ann")
@@ -195,7 +194,7 @@ def test_a_dry_run_names_each_changed_user_and_field(users):
     assert (refused.lacks_update, refused.lacks_passwords) == (True, False)
 
 
-def test_a_change_of_one_digest_alone_is_no_change_of_the_password(users):
+def test_a_new_sha_digest_alone_is_no_password_change(users):
     ha1 = "0" * 32
     take(users, f"username,ha1\nann,{ha1}\n")
     report = take(users, f"username,ha1,ha1_sha256\nann,{ha1},{'1' * 64}\n", update=True)
@@ -204,7 +203,7 @@ def test_a_change_of_one_digest_alone_is_no_change_of_the_password(users):
 
 def test_changes_beyond_the_bound_are_counted(users, monkeypatch):
     monkeypatch.setattr(importing, "MAX_CHANGES", 2)
-    assert import_report.MAX_CHANGES == sheet.MAX_REFUSALS
+    assert import_report.MAX_CHANGES == csv_file.MAX_REFUSALS
     take(users, "username,password\n" + "".join(f"user{n},wonder-1\n" for n in range(4)))
     text = "username,password\n" + "".join(f"user{n},wonder-2\n" for n in range(4))
     report = take(users, text, update=True)
@@ -241,7 +240,7 @@ def test_users_who_exist_keep_their_password(users):
 
 def test_a_dry_run_and_a_refused_file_generate_nothing(users, monkeypatch):
     made = []
-    monkeypatch.setattr(sheet, "make_password", lambda: made.append(1) or "x")
+    monkeypatch.setattr(csv_file, "make_password", lambda: made.append(1) or "x")
     assert take(users, SOME, generate=True, dry_run=True).generated == 2
     refused = take(users, SOME + "a b,,,\n", generate=True)
     assert (len(refused.refused), refused.passwords, made) == (1, [], [])
@@ -249,7 +248,7 @@ def test_a_dry_run_and_a_refused_file_generate_nothing(users, monkeypatch):
 
 def test_passwords_are_generated_where_the_caller_wants_it(users):
     """Of many it takes seconds, so that the pages have it done in a thread."""
-    read = read_sheet(io.BytesIO(SOME.encode()), MAIN, generate=True)
+    read = read_csv(io.BytesIO(SOME.encode()), MAIN, generate=True)
     assert check(users, read).generated == 2
     works = []
 
@@ -260,13 +259,13 @@ def test_passwords_are_generated_where_the_caller_wants_it(users):
     report = apply(users, read, in_thread)
     assert (works, len(report.passwords)) == ([0], 2)
     read.release()
-    assert not read.wanted
+    assert not read.rows
 
 
 def test_a_user_deleted_in_between_gets_a_password_as_well(users, monkeypatch):
     """Ann exists at the comparison, and no more when the write lock is held."""
     users.add("ann", "wonder-1")
-    read = read_sheet(io.BytesIO(b"username\nann\nbob\n"), MAIN, generate=True)
+    read = read_csv(io.BytesIO(b"username\nann\nbob\n"), MAIN, generate=True)
 
     def in_thread(work):
         work()

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from sip.store import csv_file as sheets
+from sip.store import csv_file as csv_file_module
 from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.importing import (
@@ -17,7 +17,7 @@ from sip.store.importing import (
     export_accounts,
     exported,
     import_accounts,
-    read_sheet,
+    read_csv,
 )
 from sip.store.users import Users
 
@@ -73,15 +73,15 @@ def test_what_spreadsheets_write_is_read(users, octets):
 @pytest.mark.parametrize(
     ("octets", "reason"),
     [
-        (b"", "must name the columns"),
-        (b"alice,secret7\n", "username among them; it names alice, secret7"),
-        (b"password\nsecret\n", "username among them"),
-        (b"username,password\n\x81\xfe\n", "no UTF-8"),
+        (b"", "no header line with a column username"),
+        (b"alice,secret7\n", "a column username; the first line has the columns: alice, secret7"),
+        (b"password\nsecret\n", "no header line with a column username"),
+        (b"username,password\n\x81\xfe\n", "not text in UTF-8"),
         (b"username,password\nalice,a\0b\n", "NUL"),
-        (b'username,password\nalice,"open\n', "no CSV"),
-        (b"PK\x03\x04\x14\0\x06\0", "spreadsheet's own file"),
+        (b'username,password\nalice,"open\n', "not CSV"),
+        (b"PK\x03\x04\x14\0\x06\0", "spreadsheet, not CSV"),
         ("username,password\n".encode("utf-32"), "UTF-32"),
-        ("username,password\nalice,x\n".encode("utf-16")[:-1], "no UTF-16"),
+        ("username,password\nalice,x\n".encode("utf-16")[:-1], "not UTF-16"),
     ],
 )
 def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
@@ -94,18 +94,18 @@ def test_a_file_that_is_no_list_of_accounts_is_refused(users, octets, reason):
     ("row", "reason"),
     [
         ("a b,x,,,", "SIP URI"),
-        ("bob,,,,", "neither password nor ha1"),
+        ("bob,,,,", "without password and ha1"),
         ("bob,x,abc,,", "32 hexadecimal"),
-        (f"bob,x,{'0' * 32},,", "both a password and an HA1"),
-        ("bob,x,,perhaps,", "neither on nor off"),
-        ('bob,x,,,a"b', "no realm"),
-        ("bob,x,,,,y", "6 fields where the header has 5"),
-        ("bob", "bob would be new, but has neither password nor ha1"),
+        (f"bob,x,{'0' * 32},,", "password and HA1 do not match"),
+        ("bob,x,,perhaps,", "must be on or off"),
+        ('bob,x,,,a"b', "not a realm"),
+        ("bob,x,,,,y", "6 fields, but the header has 5"),
+        ("bob", "bob is a new user without password and ha1"),
         (",x,,,", "the user name is empty"),
-        ("ALICE,x,,,", "differs from alice by case alone"),
-        ("alice,y,,,", "stands on line 2 already, with other values"),
-        ("alice,x,,no,example.com", "stands on line 2 already"),
-        ("carl,other,,,", "has an account already, and this row would change it: password"),
+        ("ALICE,x,,,", "differs from alice only in case"),
+        ("alice,y,,,", "is already on line 2, with other values"),
+        ("alice,x,,no,example.com", "is already on line 2"),
+        ("carl,other,,,", "already has an account, and this row would change it: password"),
     ],
 )
 def test_one_refused_row_refuses_the_file(users, row, reason):
@@ -204,30 +204,30 @@ def test_an_export_is_read_in_blocks(users, monkeypatch):
 # In three steps, as the pages do it
 
 
-def sheet_of(text, **options):
-    return read_sheet(io.BytesIO(text.encode()), MAIN, **options)
+def csv_of(text, **options):
+    return read_csv(io.BytesIO(text.encode()), MAIN, **options)
 
 
 def test_a_sheet_is_checked_and_later_applied(users):
     users.add("bob", "secret")
-    sheet = sheet_of("username,password\nalice,1234\nbob,secret\n")
-    looked_at = check(users, sheet)
+    csv_file = csv_of("username,password\nalice,1234\nbob,secret\n")
+    looked_at = check(users, csv_file)
     assert counts(looked_at) == (1, 0, 1, 0)
     assert (looked_at.weak, looked_at.written) == (1, False)
     assert [account.username for account in users.list()] == ["bob"]
-    done = apply(users, sheet)
+    done = apply(users, csv_file)
     assert counts(done) == (1, 0, 1, 0)
     assert done.written
     assert users.find("alice", MAIN).id == users.list()[0].id
-    assert counts(apply(users, sheet)) == (0, 0, 2, 0)
+    assert counts(apply(users, csv_file)) == (0, 0, 2, 0)
 
 
 def test_an_account_that_came_after_the_check_is_respected(users):
-    sheet = sheet_of("username,password\nalice,secret\n")
-    assert counts(check(users, sheet)) == (1, 0, 0, 0)
+    csv_file = csv_of("username,password\nalice,secret\n")
+    assert counts(check(users, csv_file)) == (1, 0, 0, 0)
     users.add("Alice", "secret")
-    ((_, reason),) = apply(users, sheet).refused
-    assert "by case alone" in reason
+    ((_, reason),) = apply(users, csv_file).refused
+    assert "only in case" in reason
     assert users.find("alice", MAIN) is None
 
 
@@ -259,14 +259,14 @@ def test_whatever_changes_an_account_is_noticed(users, database):
 
 def test_rows_beyond_the_bound_refuse_the_file(users):
     text = "username,password\n" + "".join(f"user{n},x\n" for n in range(3))
-    assert len(sheet_of(text, max_rows=3).wanted) == 3
+    assert len(csv_of(text, max_rows=3).rows) == 3
     with pytest.raises(BadFile, match="more than 2 rows"):
-        sheet_of(text, max_rows=2)
+        csv_of(text, max_rows=2)
 
 
 def test_refusals_beyond_the_bound_are_counted(users, monkeypatch):
     monkeypatch.setattr("sip.store.importing.MAX_REFUSALS", 3)
-    monkeypatch.setattr(sheets, "MAX_REFUSALS", 3)
+    monkeypatch.setattr(csv_file_module, "MAX_REFUSALS", 3)
     users.add("user9", "other")
     report = take(users, "username,password\n" + "a b,x\n" * 5 + "user9,x\n")
     assert [line for line, _ in report.refused] == [2, 3, 4]
@@ -334,7 +334,7 @@ def test_memory_is_what_a_restart_would_read(users, database, number):
     assert len(users) == number + 20
 
 
-def test_a_row_that_stands_behind_another_of_its_name_is_not_what_is_changed(path):
+def test_a_hidden_row_of_the_same_name_is_not_changed(path):
     """After the main realm was renamed: phones are answered by the one that names it."""
     with Database(path) as database:
         old = Users(database, "old.example")
@@ -370,7 +370,7 @@ def test_names_that_look_like_formulas_come_back_as_they_were(users, tmp_path, f
 
 def test_a_password_that_no_phone_can_have_is_refused(users):
     report = take(users, f"username,password\nalice,{'x' * 257}\n{'n' * 129},x\n")
-    assert [reason.partition(",")[0] for _, reason in report.refused] == [
+    assert [reason.partition(";")[0] for _, reason in report.refused] == [
         "the password has 257 characters",
         "the user name has 129 characters",
     ]

@@ -145,7 +145,7 @@ def test_the_second_start_changes_nothing(path):
     assert kept(path) == rows
 
 
-def test_the_accounts_belong_to_the_main_realm_whatever_it_is_called(path):
+def test_old_accounts_belong_to_the_main_realm_of_any_name(path):
     """The old file doesn't say what its realm was; whoever starts the server does."""
     old_file(path)
     with Database(path) as database:
@@ -226,7 +226,7 @@ def test_one_row_that_cannot_be_an_account_keeps_no_other_out(path, caplog):
         assert users.find("bob", "go-sip-server").ha1_md5 == ha1("bob")
     assert names == {"bob": 3, "caf\\xe9": 4, "carol": 5, "alice": 6, "x\\xe9": 7}
     (warning,) = caplog.messages
-    assert warning.startswith(f"2 rows of the old {path} are no accounts")
+    assert warning.startswith(f"2 rows of the old {path} were not imported")
 
 
 @pytest.mark.parametrize("beside", ["-wal", "-wal and -shm"])
@@ -310,7 +310,7 @@ print(number, status)
 
 @pytest.mark.wire  # it takes many processes
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_take_over_killed_at_any_statement_is_done_by_the_next_start(path, tmp_path, moment):
+def test_an_upgrade_killed_anywhere_is_done_at_the_next_start(path, tmp_path, moment):
     """SQLite puts back what was half done, and nothing of ours may come before that."""
     rows = old_file(path, [(n, f"user{n:04}", ha1(f"user{n}")) for n in range(1, 1001)])
     target = str(tmp_path / "killed")
@@ -334,7 +334,7 @@ def test_a_take_over_killed_at_any_statement_is_done_by_the_next_start(path, tmp
             pass
         assert kept(file) == rows, f"killed at statement {n} of {number}"
         assert any(is_copy(f"{file}.backup-{m}", rows) for m in (1, 2)), f"statement {n}"
-    assert half_done > len(schema.TAKE_OLD_USERS_OVER)
+    assert half_done > len(schema.COPY_OLD_USERS)
 
 
 # Killed when all is written and the journal, which would undo it, is still there: the file then
@@ -364,7 +364,7 @@ database.Database(path)
 """
 
 
-def test_a_take_over_killed_within_its_commit_is_done_by_the_next_start(path):
+def test_an_upgrade_killed_in_its_commit_is_done_at_next_start(path):
     """Until the journal is gone, SQLite undoes it all; so what the file says may be undone."""
     rows = old_file(path, [(n, f"user{n:04}", ha1(f"user{n}")) for n in range(1, 1001)])
     done = subprocess.run(
@@ -439,7 +439,7 @@ echo "exit $?" && cmp old.db "$0/old.db" && echo same
 """
 
 
-def test_a_disk_without_room_for_the_copy_leaves_the_file_as_it_is(tmp_path):
+def test_without_room_for_the_copy_the_old_file_is_unchanged(tmp_path):
     """No copy, no change."""
     home = tmp_path / "home"
     home.mkdir()

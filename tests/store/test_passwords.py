@@ -40,8 +40,8 @@ def test_a_generated_password_has_80_bits():
         ("alice", "x", "fewer than 6"),
         ("alice", "five5", "fewer than 6"),
         ("alice", "é" * 5, "fewer than 6"),
-        ("alice", "12345678901", "digits alone"),
-        ("1001", "9999999", "digits alone"),
+        ("alice", "12345678901", "only digits"),
+        ("1001", "9999999", "only digits"),
     ],
 )
 def test_a_weak_password_is_told_with_its_reason(username, password, why):
@@ -75,7 +75,7 @@ def test_a_weak_password_is_taken_and_logged(tmp_path, caplog):
         assert len(users) == 2
     assert caplog.messages == [
         "weak password of alice: it has fewer than 6 characters",
-        "weak password of bob: it is the user name, or little more",
+        "weak password of bob: it is the user name, or similar",
     ]
 
 
@@ -87,6 +87,6 @@ def test_a_password_is_put_back(tmp_path):
         before = users.find("alice", "b.example").ha1_sha256
         users.set_password("alice", "another one", "b.example")
         assert users.find("alice", "b.example").ha1_sha256 != before
-        users.put_back("alice", "b.example", former)
+        users.restore_secrets("alice", "b.example", former)
         assert users.find("alice", "b.example").ha1_sha256 == before
         assert users.secrets("alice", "b.example") == former

@@ -26,7 +26,7 @@ def proxy(harness: Harness) -> Harness:
             elif event.response is None:
                 return upstream.answer(event.status)
             else:
-                event.response.drop_top_via()
+                event.response.remove_top_via()
                 return upstream.respond(event.response)
 
     harness.handler = handler

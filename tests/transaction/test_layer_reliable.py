@@ -22,7 +22,7 @@ def proxy(harness: Harness) -> Harness:
         if event.response is None:
             upstream.answer(event.status)
         else:
-            event.response.drop_top_via()
+            event.response.remove_top_via()
             upstream.respond(event.response)
 
     harness.handler = handler

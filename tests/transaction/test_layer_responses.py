@@ -171,7 +171,7 @@ def test_two_2xx_in_one_turn_of_the_hub_are_both_relayed(harness: Harness):
         for _ in range(2):
             upstream.layer.send_request(request.copy(), TO_BOB, upstream)
         event = upstream.mailbox.get()
-        event.response.drop_top_via()
+        event.response.remove_top_via()
         upstream.respond(event.response)
 
     harness.handler = handler

@@ -58,7 +58,7 @@ def clock() -> Clock:
 def site_over(database: Database, clock: Clock, config: Config | None = None) -> Iterator[Site]:
     """What the pages stand on, over a file whose administrator has PASSWORD."""
     users, admin = Users(database, REALM), Admin(database)
-    admin.keep_password_hash(HASH)
+    admin.set_password_hash(HASH)
     site = Site(
         config or Config(sip_realm=REALM),
         users,

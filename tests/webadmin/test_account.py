@@ -59,8 +59,8 @@ def test_a_session_that_is_used_from_elsewhere_shows_it(browser, site, clock):
 
 
 def test_each_minute_a_use_is_written_down_and_no_more(browser, site, clock, monkeypatch):
-    saw, seen = site.admin.saw, []
-    monkeypatch.setattr(site.admin, "saw", lambda *call: (seen.append(call), saw(*call)))
+    saw, seen = site.admin.touch_session, []
+    monkeypatch.setattr(site.admin, "touch_session", lambda *call: (seen.append(call), saw(*call)))
     for _ in range(5):
         browser.get("/users")
     assert seen == []
@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_written_keeps_nobody_from_a_page(browser, site, c
     def fails(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(site.admin, "saw", fails)
+    monkeypatch.setattr(site.admin, "touch_session", fails)
     clock.now += SEEN_INTERVAL
     assert browser.get("/users").status == 200
     assert browser.get("/users").status == 200
@@ -132,7 +132,7 @@ def test_the_browser_that_changes_the_password_gets_another_token(browser, site)
 
 def test_a_password_set_by_the_command_ends_the_sessions_of_a_running_server(browser, site):
     """`admin password` is another process, which writes the same file."""
-    site.admin.keep_password_hash(hash_password(NEW))
+    site.admin.set_password_hash(hash_password(NEW))
     assert browser.get("/users").status == 303
 
 

@@ -62,7 +62,7 @@ def test_who_is_trusted_is_banned_no_more_until_that_is_taken_back(browser, site
 def test_what_is_no_network_comes_back_with_the_reason(browser, site):
     answer = browser.post("/bans/trust", network="<everybody>")
     assert answer.status == 422
-    assert "'<everybody>' is no address or network; write it like" in answer.words
+    assert "'<everybody>' is not an address or network; write it like" in answer.words
     assert answer.value("network") == "<everybody>"
     assert not site.bans.trusted()
 

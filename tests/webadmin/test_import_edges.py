@@ -8,7 +8,7 @@ import pytest
 
 from sip.store.accounts import UserExists
 from sip.store.database import DatabaseError
-from sip.store.importing import Report, read_sheet
+from sip.store.importing import Report, read_csv
 from tests.webadmin.client import BOUNDARY
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports, uploads
@@ -107,9 +107,9 @@ def test_the_rows_read_so_far_are_told(browser, monkeypatch):
     def read_halfway(*arguments, progress, **options):
         progress(123_000)
         assert go_on.wait(20)
-        return read_sheet(*arguments, progress=progress, **options)
+        return read_csv(*arguments, progress=progress, **options)
 
-    monkeypatch.setattr(imports, "read_sheet", read_halfway)
+    monkeypatch.setattr(imports, "read_csv", read_halfway)
     browser.upload("/users/import", ROWS)
     with gevent.Timeout(20):
         while "Reading: 123,000 rows so far." not in browser.get("/users/import").words:
@@ -232,7 +232,7 @@ def test_a_row_that_became_wrong_in_between_is_shown_and_not_called_imported(bro
     browser.press("apply")
     words = settled(browser)
     assert "Imported:" not in words
-    assert "alice differs from Alice by case alone" in words
+    assert "alice differs from Alice only in case" in words
     assert len(site.users) == 1
 
 
@@ -279,8 +279,8 @@ def test_a_form_in_pieces_that_fit_nowhere_is_refused_in_words(browser, body):
         (b"\xef\xbb\xbfusername;password\r\nalice;secret-1\r\n", "1 new"),
         (b"username,password\n\n\nalice,secret-1\n\n", "1 new"),
         (b'username,password\n"al""ice",x\n', "1 refused"),
-        (b"username,password\nalice\n", "2 alice would be new, but has neither"),
-        (b"username,password\n" + b"x," * 5000 + b"\n", "2 5001 fields where the header has 2"),
+        (b"username,password\nalice\n", "2 alice is a new user without"),
+        (b"username,password\n" + b"x," * 5000 + b"\n", "2 5001 fields, but the header has 2"),
         (b'username,password\nalice,"' + b"x" * 200_000 + b'"\n', "Nothing was imported:"),
         (b'username,password\nalice,"x\n', "Nothing was imported:"),
         ("username,password\nalice,x\n".encode("utf-16"), "UTF-8"),

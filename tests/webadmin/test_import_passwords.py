@@ -139,7 +139,7 @@ def test_missing_passwords_are_generated_on_a_click(browser, site):
     browser.upload("/users/import", ROWS)
     words = settled(browser)
     assert "2 refused" in words
-    assert "bob would be new, but has neither password nor ha1" in words
+    assert "bob is a new user without password and ha1" in words
     assert "Generate missing passwords" in words
     assert "Let rows change users" not in words
     browser.press("change")
@@ -201,7 +201,7 @@ def test_unknown_columns_are_named_and_left_out_on_a_click(browser, site):
     browser.upload("/users/import", b"extension,secret,Room,<b>\nann,wonder-4711,7,x\n")
     words = settled(browser)
     assert "2 columns are not known, and left out: Room, <b>." in words
-    assert "extension is taken as username" in words
+    assert "extension is read as username" in words
     assert "Leave 2 columns out and apply" in words
     browser.press("apply")
     assert "The file was read as UTF-8, without Room, <b>." in settled(browser)
@@ -216,6 +216,6 @@ def test_what_the_button_says_names_both(browser):
 
 def test_warnings_stand_in_the_report(browser):
     browser.upload("/users/import", b"username,password\nann, wonder-4711\n")
-    assert "Warnings Line Warning 2 the password has blanks around it" in settled(browser)
+    assert "Warnings Line Warning 2 the password begins or ends with a space" in settled(browser)
     browser.press("apply")
-    assert "Warnings Line Warning 2 the password has blanks around it" in settled(browser)
+    assert "Warnings Line Warning 2 the password begins or ends with a space" in settled(browser)

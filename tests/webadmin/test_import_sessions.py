@@ -6,7 +6,7 @@ import threading
 import gevent
 import pytest
 
-from sip.store.importing import read_sheet
+from sip.store.importing import read_csv
 from tests.transport.ears import until
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
@@ -81,9 +81,9 @@ def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeyp
     def read_slowly(*arguments, **options):
         reading.append(1)
         assert go_on.wait(20)
-        return read_sheet(*arguments, **options)
+        return read_csv(*arguments, **options)
 
-    monkeypatch.setattr(imports, "read_sheet", read_slowly)
+    monkeypatch.setattr(imports, "read_csv", read_slowly)
     other = another(browser)
     browser.upload("/users/import", ROWS)
     other.upload("/users/import", OTHER_ROWS)
@@ -158,9 +158,9 @@ def test_imports_at_work_make_no_way(browser, monkeypatch):
 
     def read_slowly(*arguments, **options):
         assert go_on.wait(20)
-        return read_sheet(*arguments, **options)
+        return read_csv(*arguments, **options)
 
-    monkeypatch.setattr(imports, "read_sheet", read_slowly)
+    monkeypatch.setattr(imports, "read_csv", read_slowly)
     browsers = [browser, *(another(browser) for _ in range(MAX_IMPORTS))]
     for each in browsers[:-1]:
         assert each.upload("/users/import", ROWS).status == 303

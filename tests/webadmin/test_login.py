@@ -79,7 +79,7 @@ def test_a_session_ends_in_time(browser, clock):
 
 
 def test_a_new_password_puts_everybody_out(browser, site):
-    site.admin.keep_password_hash(hash_password("another one"))
+    site.admin.set_password_hash(hash_password("another one"))
     assert browser.get("/").status == 303
     assert browser.post("/login", username="admin", password=PASSWORD).status == 403
     assert browser.post("/login", username="admin", password="another one").status == 303

@@ -57,9 +57,9 @@ def test_an_ended_session_is_said_and_leads_back(ended):
     assert signs_in(ended, page).location == "/users?q=a%26b&page=2"
 
 
-@pytest.mark.parametrize("end", ["close_session", "close_others", "keep_password_hash"])
+@pytest.mark.parametrize("end", ["close_session", "close_others", "set_password_hash"])
 def test_however_it_has_ended(browser, site, end):
-    argument = {"close_session": 1, "close_others": 99, "keep_password_hash": "another"}[end]
+    argument = {"close_session": 1, "close_others": 99, "set_password_hash": "another"}[end]
     getattr(site.admin, end)(argument)
     assert ENDED in browser.get(browser.get("/audit").location).words
 

@@ -78,7 +78,7 @@ def test_what_is_known_of_a_session_is_where_it_came_from(stranger, site, clock)
 
 def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, site, monkeypatch):
     """Whoever measures must not learn which names there are."""
-    site.admin.keep_password_hash(hash_password(PASSWORD))
+    site.admin.set_password_hash(hash_password(PASSWORD))
     checked = []
 
     def counting(password_hash: str, password: str) -> bool:
@@ -99,7 +99,7 @@ def test_a_password_that_is_replaced_during_a_sign_in_opens_nothing(stranger, si
 
     def replaced_meanwhile(function):
         right = run(function)
-        site.admin.keep_password_hash(another)
+        site.admin.set_password_hash(another)
         return right
 
     monkeypatch.setattr(site.sign_ins, "run", replaced_meanwhile)

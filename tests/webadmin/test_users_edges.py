@@ -102,9 +102,9 @@ def test_a_browser_without_scripts_leaves_it_to_the_field(browser, site, typed, 
 @pytest.mark.parametrize(
     ("password", "why"),
     [
-        ("Alice1", "is the user name, or little more"),
+        ("Alice1", "is the user name, or similar"),
         ("8842", "has fewer than 6 characters"),
-        ("88428842", "is digits alone"),
+        ("88428842", "has only digits"),
     ],
 )
 def test_a_weak_password_is_taken_and_told(browser, site, password, why):

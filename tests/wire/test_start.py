@@ -64,5 +64,5 @@ def test_an_address_of_another_machine_is_told(stopped, flag):
 def test_a_weak_password_of_the_environment_is_told(stopped):
     stopped.environment["SIPSERVER_ADMIN_PASSWORD"] = "admin"
     stopped.start()
-    warning = "weak password: SIPSERVER_ADMIN_PASSWORD is the user name, or little more"
+    warning = "weak password: SIPSERVER_ADMIN_PASSWORD is the user name, or similar"
     until(lambda: warning in stopped.log.read_text(), "the warning")

@@ -255,7 +255,7 @@ class Fork:
             return
         relay, losers = context.receive(branch, event.status, response)
         if relay and response is not None:
-            response.drop_top_via()
+            response.remove_top_via()
             self.upstream.respond(response)
         if losers:
             reason = _ELSEWHERE if relay else _reason_of(event.status)
@@ -325,7 +325,7 @@ class Fork:
         if best.status == 503:
             # §16.7, step 6: upstream a 503 would mean that this server is overloaded.
             raise Refused(500, "next hop answered 503", reason="Next Hop Unavailable")
-        response.drop_top_via()
+        response.remove_top_via()
         if best.status in (401, 407):
             for name, line in context.other_challenges(best):
                 response.append(name, line)

@@ -119,7 +119,7 @@ class Location:
             else:
                 self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
         if ended:
-            self.store.drop(ended)
+            self.store.remove(ended)
         return loaded
 
     def follow_unix_clock(self) -> None:
@@ -219,7 +219,7 @@ class Location:
                 gone.append(binding.key)
                 self._remember_disconnected(aor, binding)
         if gone:
-            self.store.drop(gone)
+            self.store.remove(gone)
 
     def _remember_disconnected(self, aor: str, binding: Binding) -> None:
         key = network_of(binding.flow.remote[0]), aor
@@ -244,7 +244,7 @@ class Location:
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
             self._publish_removed(aor, [binding], UNREGISTERED_BY_CLOSE)
-            self.store.drop([binding.key])
+            self.store.remove([binding.key])
 
     def remove_accounts(self, accounts: Iterable[Account], main_realm: str) -> None:
         """Remove all bindings of these accounts; does not wait.
@@ -261,7 +261,7 @@ class Location:
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
                 self._publish_removed(aor, removed, UNREGISTERED_BY_ADMIN)
         if gone:
-            self.store.drop(gone)
+            self.store.remove(gone)
 
     def _change(
         self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool = True
@@ -388,4 +388,4 @@ class Location:
                 self._put(aor, live(before, now))
                 self._publish_removed(aor, removed, UNREGISTERED_BY_TIME)
         if expired:
-            self.store.forget(expired, self.unix_clock())
+            self.store.remove_expired(expired, self.unix_clock())

@@ -39,16 +39,16 @@ class Disk:
         if self.fails:
             undo()
             raise NotSaved("full")
-        self.drop(gone)
+        self.remove(gone)
         for row in kept:
             self.rows[row.key] = row
         self.seen.append(seen_at)
 
-    def drop(self, gone) -> None:
+    def remove(self, gone) -> None:
         for key in gone:
             self.rows.pop(key, None)
 
-    def forget(self, expired, now) -> None:
+    def remove_expired(self, expired, now) -> None:
         for key in expired:
             self.rows.pop(key, None)
 
