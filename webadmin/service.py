@@ -29,11 +29,11 @@ from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
 from webadmin.app import build
-from webadmin.context import Site
+from webadmin.context import AppContext
 from webadmin.encryption import is_exposed
 from webadmin.http import server as wsgi
 from webadmin.http.tls import CertificateError
-from webadmin.warnings import advice
+from webadmin.warnings import current_warnings
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Service:
         bans.on_change, server.guard.on_ban = server.guard.know, bans.keep
         bans.reload()
         stack.callback(server.stop)
-        self._site = Site(
+        self._site = AppContext(
             config,
             users,
             Directory(database, users),
@@ -108,7 +108,9 @@ class Service:
             listening=server.listening,
             guard=server.guard,
             refusals=server.request_log.refusals,
-            advice=lambda: tuple(advice(self._site.config, users, server.granted_buffers)),
+            warnings=lambda: tuple(
+                current_warnings(self._site.config, users, server.granted_buffers)
+            ),
         )
         stack.callback(self._site.close)
         self._web: wsgi.WebServer

@@ -17,7 +17,7 @@ from sip.store.directory import Directory
 from sip.store.users import Users
 from tests.webadmin.client import Browser
 from webadmin.app import build
-from webadmin.context import Site
+from webadmin.context import AppContext
 
 PASSWORD = "correct horse battery staple"
 # What it costs to check is no matter here, and each browser signs in: at the lowest cost.
@@ -55,11 +55,13 @@ def clock() -> Clock:
 
 
 @contextmanager
-def site_over(database: Database, clock: Clock, config: Config | None = None) -> Iterator[Site]:
+def context_over(
+    database: Database, clock: Clock, config: Config | None = None
+) -> Iterator[AppContext]:
     """What the pages stand on, over a file whose administrator has PASSWORD."""
     users, admin = Users(database, REALM), Admin(database)
     admin.keep_password_hash(HASH)
-    site = Site(
+    context = AppContext(
         config or Config(sip_realm=REALM),
         users,
         Directory(database, users),
@@ -71,21 +73,21 @@ def site_over(database: Database, clock: Clock, config: Config | None = None) ->
         monotonic=clock,
     )
     try:
-        yield site
+        yield context
     finally:
-        site.close()
+        context.close()
 
 
 @pytest.fixture
-def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
-    with Database(str(tmp_path / "sip.db")) as database, site_over(database, clock) as site:
-        yield site
+def context(tmp_path: Path, clock: Clock) -> Iterator[AppContext]:
+    with Database(str(tmp_path / "sip.db")) as database, context_over(database, clock) as context:
+        yield context
 
 
 @pytest.fixture
-def stranger(site: Site) -> Browser:
+def stranger(context: AppContext) -> Browser:
     """A browser that hasn't signed in."""
-    return Browser(build(site))
+    return Browser(build(context))
 
 
 @pytest.fixture

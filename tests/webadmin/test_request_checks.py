@@ -70,26 +70,26 @@ def test_forms_and_only_forms_of_a_sane_size_are_read(browser):
     assert browser.send("POST", "/users/new", b"a=b", headers).status == 411
 
 
-def test_a_database_that_fails_is_said_so(browser, site, monkeypatch):
+def test_a_database_that_fails_is_said_so(browser, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("cannot use the database sip.db (disk I/O error): see whether it lives")
 
-    monkeypatch.setattr(site.directory, "page", fails)
+    monkeypatch.setattr(context.directory, "page", fails)
     answer = browser.get("/users")
     assert answer.status == 503
     assert "see whether it lives" in answer.words
 
-    monkeypatch.setattr(site.admin, "session", fails)
+    monkeypatch.setattr(context.admin, "session", fails)
     assert browser.get("/users").status == 503
 
 
 def test_a_fault_of_ours_is_one_line_in_the_log_and_no_trace_on_the_page(
-    browser, site, monkeypatch, caplog
+    browser, context, monkeypatch, caplog
 ):
     def fails(*_):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(site.directory, "page", fails)
+    monkeypatch.setattr(context.directory, "page", fails)
     answer = browser.get("/users")
     assert answer.status == 500
     assert "secret inside" not in answer.text
@@ -123,7 +123,7 @@ def test_a_file_with_its_version_may_be_kept_for_good(stranger):
 
 @pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
 @pytest.mark.parametrize("method", ["get", "Get", "post", "hEAD"])
-def test_a_verb_in_small_letters_is_none(browser, site, method):
+def test_a_verb_in_small_letters_is_none(browser, context, method):
     """RFC 9110 §9.1: they are told apart by case, and a proxy before us has done so."""
     headers = {"Content-Length": "0", **browser.own_site}
     assert browser.send(method, "/users", b"", headers).status == 405

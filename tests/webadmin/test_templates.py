@@ -77,7 +77,7 @@ def test_a_template_holds_no_script_and_no_style_of_its_own(path):
 
 def test_a_page_leaves_nothing_for_the_collector():
     """Garbage that only the collector finds would be found for many pages at once, in the hub."""
-    values = {"session": None, "section": "", "note": None, "now": 0}
+    values = {"session": None, "section": "", "message": None, "now": 0}
     gc.collect()
     gc.disable()
     try:

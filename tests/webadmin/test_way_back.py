@@ -9,10 +9,10 @@ ASKED = "q=a%26b&status=offline&realm=b.test&sort=last_seen&order=desc&page=2"
 
 
 @pytest.fixture
-def many(site):
+def many(context):
     """More users than one page of that list has."""
     for number in range(60):
-        site.users.add(f"a&b{number}", "secret", realm="b.test")
+        context.users.add(f"a&b{number}", "secret", realm="b.test")
 
 
 def paths(page: str, attribute: str) -> set[str]:
@@ -26,7 +26,7 @@ def test_a_user_is_shown_with_the_way_back(browser, many):
     assert link == f"/users/1?{ASKED}"
     page = browser.get(link).text
     assert f"/users?{ASKED}" in paths(page, "href")
-    assert "Back to the users found" in page
+    assert "Back to the list" in page
     assert f"/users/1?{ASKED}" in paths(page, "hx-get"), "what is refreshed keeps it too"
 
 

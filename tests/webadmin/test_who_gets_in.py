@@ -64,11 +64,11 @@ def test_only_a_page_that_was_asked_for_is_come_back_to(stranger, method, path, 
     assert (answer.status, answer.location) == (303, location)
 
 
-def test_who_shows_no_cookie_costs_no_look_into_the_database(stranger, site, monkeypatch):
+def test_who_shows_no_cookie_costs_no_look_into_the_database(stranger, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("somebody asked")
 
-    monkeypatch.setattr(site.admin, "session", fails)
+    monkeypatch.setattr(context.admin, "session", fails)
     assert stranger.get("/users").status == 303
     stranger.cookies = {"sipserver_session": "x"}
     assert stranger.get("/static/admin.css").status == 200, "a file belongs to nobody"
@@ -82,11 +82,11 @@ def test_no_method_but_those_that_only_read_comes_from_elsewhere(browser, method
 
 
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
-def test_no_header_makes_one_method_another(browser, site, name):
-    alice = site.users.add("alice", "secret")
+def test_no_header_makes_one_method_another(browser, context, name):
+    alice = context.users.add("alice", "secret")
     assert browser.get(f"/users/{alice.id}/remove", **{name: "POST"}).status == 405
     assert browser.get(f"/users/{alice.id}", **{name: "DELETE"}).status == 200
-    assert len(site.users) == 1
+    assert len(context.users) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/users/new", "/users/import", "/login"])
@@ -149,8 +149,8 @@ def test_a_body_in_chunks_is_not_read(browser):
         "/users/1e0",
     ],
 )
-def test_a_page_has_one_address(browser, site, path):
-    site.users.add("alice", "secret")
+def test_a_page_has_one_address(browser, context, path):
+    context.users.add("alice", "secret")
     assert browser.get(path).status == 404
 
 

@@ -168,14 +168,14 @@ def start(application: Application, caplog, capfd) -> Iterator[Callable[..., Web
         Peer.made.pop().closes()
     for web in started:
         web.stop()
-        assert not web._guests._connections
-        assert not web._guests.handlers
+        assert not web._limiter._connections
+        assert not web._limiter.handlers
     assert not caplog.get_records("call")
     assert capfd.readouterr().err == ""
 
 
-def guests(web: WebServer) -> int:
-    return len(web._guests._connections)
+def connection_count(web: WebServer) -> int:
+    return len(web._limiter._connections)
 
 
 def test_who_says_nothing_is_not_waited_for(start):
@@ -223,8 +223,8 @@ def test_who_leaves_in_the_middle_is_not_served(start, application, sent):
 def test_who_never_reads_is_not_waited_for(start):
     web = start(send=0.1)
     peer = Peer(web).sends(ask("/big"))
-    until(lambda: guests(web) == 1)
-    until(lambda: guests(web) == 0)
+    until(lambda: connection_count(web) == 1)
+    until(lambda: connection_count(web) == 0)
     assert len(peer.file.read()) < len(BIG)
 
 
@@ -301,14 +301,14 @@ def test_who_resets_the_connection_leaves_nothing_behind(start, application, sen
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.closes()
     application.go_on.set()
-    until(lambda: guests(web) == 0)
+    until(lambda: connection_count(web) == 0)
 
 
 def test_a_person_gets_in_where_silent_peers_have_all_places_of_an_address(start):
     """The places of those who are there for longest, one for each newcomer."""
     web = start(per_address=3)
     elsewhere, silent = [Peer(web, "127.0.0.2") for _ in range(3)], [Peer(web) for _ in range(3)]
-    until(lambda: guests(web) == 6)
+    until(lambda: connection_count(web) == 6)
     persons = [Peer(web), Peer(web)]
     assert all(person.is_served() for person in persons)
     assert all(peer.is_closed() for peer in silent[:2])
@@ -319,21 +319,21 @@ def test_where_all_places_are_taken_the_largest_crowd_makes_way(start):
     """Who is alone at an address stays, however long; and silence goes before a request."""
     web = start(total=5)
     person, uploading = Peer(web, "127.0.0.2"), Peer(web).sends(ask("/body", length(2)) + b"x")
-    until(lambda: guests(web) == 2)
+    until(lambda: connection_count(web) == 2)
     silent = [Peer(web) for _ in range(3)]
-    until(lambda: guests(web) == 5)
+    until(lambda: connection_count(web) == 5)
     assert Peer(web, "127.0.0.3").is_served()
     assert silent[0].is_closed()
     assert person.is_served()
     assert uploading.sends(b"x").gets()[1] == b"2 octets"
-    assert guests(web) == 5
+    assert connection_count(web) == 5
 
 
 @pytest.mark.parametrize("slow", [ask("/body", length(9)), ask("/big")])
 def test_a_request_makes_way_as_well_if_its_peer_keeps_us_waiting(start, application, slow):
     web = start(total=2)
     peers = [Peer(web).sends(slow) for _ in range(2)]
-    until(lambda: application.busy == 2 and all(c.waiting for c in web._guests._connections))
+    until(lambda: application.busy == 2 and all(c.waiting for c in web._limiter._connections))
     assert Peer(web, "127.0.0.2").is_served()
     until(lambda: application.busy == 1)
     assert len(peers[0].file.read()) < len(BIG)
@@ -408,7 +408,7 @@ def test_a_connection_serves_many_requests(start, application):
     peer.sends(asked + ask("/", length(len(GET))) + GET + asked)  # a body that nobody reads
     assert [peer.gets()[1] for _ in range(3)] == [b"3 octets", b"GET from 127.0.0.1", b"3 octets"]
     # Else the body of an answer would wait until its head is acknowledged.
-    (connection,) = web._guests._connections
+    (connection,) = web._limiter._connections
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert peer.sends(ask("/", b"Connection: close\r\n")).gets()[0] == 200
     assert peer.is_closed()
@@ -445,7 +445,7 @@ def test_a_failure_ends_the_answer_and_is_reported_once(start, caplog, path):
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == (
         "webadmin.http.server",
-        f"while serving GET '{path}'",
+        f"unhandled error while handling 'GET {path}'",
     )
     assert "the application's own" in caplog.text
     caplog.clear()
@@ -474,7 +474,7 @@ def test_a_stop_lets_requests_end_and_waits_for_nobody_else(start, application):
     assert kept.is_served()
     others = [Peer(web), Peer(web).sends(b"GET /"), kept]
     assert events.gets()[0] == 200
-    until(lambda: guests(web) == 5)
+    until(lambda: connection_count(web) == 5)
     stopping = gevent.spawn(web.stop)
     assert all(peer.is_closed() for peer in others)
     assert b"first" in events.file.read()

@@ -119,13 +119,13 @@ def start(files, caplog, capfd) -> Iterator[Callable[..., WebServer]]:
         Peer.made.pop().closes()
     for web in started:
         web.stop()
-        assert not web._guests._connections
+        assert not web._limiter._connections
     assert not caplog.get_records("call")
     assert capfd.readouterr().err == ""
 
 
-def guests(web: WebServer) -> int:
-    return len(web._guests._connections)
+def connection_count(web: WebServer) -> int:
+    return len(web._limiter._connections)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -145,8 +145,8 @@ def test_a_version_that_is_broken_is_not_spoken(start):
     assert Peer(web).encrypts().is_served()
 
 
-def test_the_application_knows_that_it_is_encrypted(start, site, caplog):
-    web = start(build(site))
+def test_the_application_knows_that_it_is_encrypted(start, context, caplog):
+    web = start(build(context))
     form = f"username=admin&password={PASSWORD.replace(' ', '+')}".encode()
     head = b"Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
     peer = Peer(web).encrypts().sends(ask("/login", head + length(len(form)), "POST") + form)
@@ -222,9 +222,9 @@ def test_handshakes_that_hang_shut_nobody_out(start):
     web = start(idle=LONG, head=LONG, per_address=3, total=5)
     for number in range(12):
         Peer(web, f"127.0.2.{number % 4 + 1}").raw.sendall(HELLO)
-    until(lambda: guests(web) and all(each.waiting for each in web._guests._connections))
+    until(lambda: connection_count(web) and all(each.waiting for each in web._limiter._connections))
     assert Peer(web, "127.0.3.1").encrypts().is_served()
-    assert guests(web) <= 5
+    assert connection_count(web) <= 5
 
 
 def test_a_request_that_never_ends_is_told_so(start):
@@ -274,7 +274,7 @@ def test_a_stop_ends_what_is_open(start):
     peer, silent = Peer(web).encrypts(), Peer(web)
     assert peer.is_served()
     web.stop()
-    assert guests(web) == 0
+    assert connection_count(web) == 0
     assert silent.hears() == b""
 
 
@@ -319,11 +319,11 @@ def test_files_that_cannot_be_used_are_told_of_in_one_sentence(tmp_path, files):
     )
     for wrong, reason in {
         (certificate, tmp_path / "other.pem"): "key values mismatch",
-        (tmp_path / "empty.pem", key): "Both have to be PEM",
-        (certificate, tmp_path / "empty.pem"): "Both have to be PEM",
+        (tmp_path / "empty.pem", key): "Both must be PEM files",
+        (certificate, tmp_path / "empty.pem"): "Both must be PEM files",
         (tmp_path / "none.pem", key): "cannot read .*none.pem.*No such file",
         (certificate, tmp_path): "cannot",
-        (certificate, locked): "locked with a passphrase",
+        (certificate, locked): "has a passphrase",
     }.items():
         with pytest.raises(CertificateError, match=reason) as failure:
             Certificate(*map(str, wrong))
