@@ -46,12 +46,12 @@ Phones that are registered from that address keep working.</p>
 <p>Addresses in these networks are never rate-limited or banned. Add a gateway here, and an office whose phones share one address.</p>
 % if configured or trusted:
 <ul class="plain" role="list" aria-label="Trusted networks">
-% for network in configured:
-<li class="row"><span class="mono">{{network}}</span> <span class="muted">set by <code>-guard.trusted</code></span></li>
+% for each in configured:
+<li class="row"><span class="mono">{{each}}</span> <span class="muted">set by <code>-guard.trusted</code></span></li>
 % end
-% for network in trusted:
-<li class="row"><span class="mono">{{network}}</span>
-<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{network}}"><button class="small secondary outline" aria-label="Remove {{network}}">Remove</button></form></li>
+% for each in trusted:
+<li class="row"><span class="mono">{{each}}</span>
+<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="small secondary outline" aria-label="Remove {{each}}">Remove</button></form></li>
 % end
 </ul>
 % end

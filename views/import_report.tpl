@@ -67,7 +67,7 @@
 <p class="muted">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
 % end
 % if report.weak:
-<p class="muted">{{count(report.weak)}} weak passwords: {{weak}}. They are accepted.</p>
+<p class="muted">{{count(report.weak)}} {{'password is' if report.weak == 1 else 'passwords are'}} weak: {{weak}}. {{'It is' if report.weak == 1 else 'They are'}} accepted.</p>
 % end
 % if report.notes and not done:
 <ul class="muted notes">

@@ -86,7 +86,7 @@ def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
     window.sees("101 was deleted.")
     window.sees("There are no users yet.")
     page.get_by_role("button", name="Undo").click()
-    window.sees("101 is back")
+    window.sees("101 was restored")
     assert page.get_by_label("Display name").input_value() == "Back door"
 
 
@@ -241,7 +241,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     page.get_by_role("button", name="Delete").click()
     sees_the_list(119)
     page.get_by_role("button", name="Undo").click()
-    window.sees("phone057 is back")
+    window.sees("phone057 was restored")
     page.get_by_role("link", name="Back to the list").click()
     sees_the_list(120)
 

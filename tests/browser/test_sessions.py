@@ -1,4 +1,4 @@
-"""Signed-in browsers, seen and ended in the browser; and what a stranger can put before its eyes."""
+"""The list of signed-in browsers, and hostile text in it, shown in a real browser."""
 
 import contextlib
 import re

@@ -1,5 +1,7 @@
 """The page of bans: what it shows, and what its buttons do."""
 
+import re
+
 import pytest
 
 from sip.config import Config
@@ -72,6 +74,13 @@ def test_networks_of_the_settings_are_shown_without_a_button(browser, context):
     words = browser.get("/bans").words
     assert "10.0.0.0/8 set by -guard.trusted" in words
     assert "Remove" not in words
+
+
+def test_the_field_for_a_network_is_empty_at_first(browser, context):
+    """It does not repeat the last network of the list."""
+    context.bans.trust("192.0.2.0/24")
+    (field,) = re.findall(r"<input[^>]*placeholder=[^>]*>", browser.get("/bans").text)
+    assert 'name="network" value=""' in field
 
 
 def test_bans_are_for_who_is_signed_in(stranger, context, banned):

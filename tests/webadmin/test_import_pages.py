@@ -30,7 +30,7 @@ def test_a_file_is_looked_at_then_applied(browser, context):
     words = settled(browser)
     assert "Nothing is written yet." in words
     assert "2 new 0 changed 0 same 0 refused" in words
-    assert "1 weak passwords" in words
+    assert "1 password is weak:" in words
     assert len(context.users) == 0
 
     browser.press("apply")
