@@ -14,7 +14,7 @@ WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
 
 @pytest.fixture
 def window(visit, request):
-    """Somebody who has signed in; `scripts` of the test says whether their browser runs any."""
+    """A window that is signed in; the parameter `scripts` says whether it runs scripts."""
     scripts = request.node.callspec.params["scripts"] if hasattr(request.node, "callspec") else True
     visitor = visit(java_script_enabled=scripts)
     visitor.signs_in()
@@ -269,7 +269,7 @@ def test_a_password_is_made_whatever_was_typed(window, server, scripts):
 
 
 def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
-    """No mouse is touched; what has the focus is always visible."""
+    """The keyboard is enough, and the focus is always visible."""
     window = visit()
     page, keys = window.page, window.page.keyboard
     window.goes_to("/login")

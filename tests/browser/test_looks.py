@@ -1,4 +1,4 @@
-"""Every page in both themes and two widths: for everybody to use, and within its width."""
+"""Every page in both themes and two widths: accessible, and without sideways scrolling."""
 
 import time
 from contextlib import closing

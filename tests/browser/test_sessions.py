@@ -141,7 +141,7 @@ def test_the_settings_are_used_by_the_keyboard_alone(visit):
 
 
 def test_what_a_phone_says_of_itself_is_shown_and_never_run(visit, server):
-    """A stranger who is let in as a user writes User-Agent, Contact, Call-ID and display name."""
+    """A phone chooses its User-Agent, Contact, Call-ID and display name."""
     server.has_users("alice")
     registers_nastily(server)
     window = visit()

@@ -1,4 +1,4 @@
-"""The web admin over a database of its own, and browsers to go to it."""
+"""Fixtures: the web admin with a database of its own, and browsers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +20,13 @@ from webadmin.app import build
 from webadmin.context import AppContext
 
 PASSWORD = "correct horse battery staple"
-# What it costs to check is no matter here, and each browser signs in: at the lowest cost.
+# Each browser signs in, so the hash has the lowest cost.
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 REALM = "example.com"
 
 
 class Clock:
-    """Unix time that stands still until a test turns it."""
+    """Unix time that only tests change."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass
 class Phones:
-    """A location service that remembers what it was told."""
+    """A location service that records its calls."""
 
     online: int = 0
     dropped: list[tuple[str, str, str]] = field(default_factory=list)
@@ -58,7 +58,7 @@ def clock() -> Clock:
 def context_over(
     database: Database, clock: Clock, config: Config | None = None
 ) -> Iterator[AppContext]:
-    """What the pages stand on, over a file whose administrator has PASSWORD."""
+    """Return the context of the pages; the password of admin is PASSWORD."""
     users, admin = Users(database, REALM), Admin(database)
     admin.keep_password_hash(HASH)
     context = AppContext(
@@ -86,13 +86,13 @@ def context(tmp_path: Path, clock: Clock) -> Iterator[AppContext]:
 
 @pytest.fixture
 def stranger(context: AppContext) -> Browser:
-    """A browser that hasn't signed in."""
+    """A browser that is not signed in."""
     return Browser(build(context))
 
 
 @pytest.fixture
 def browser(stranger: Browser) -> Browser:
-    """A browser that has."""
+    """A browser that is signed in."""
     answer = stranger.post("/login", username="admin", password=PASSWORD)
     assert answer.status == 303, answer.words
     return stranger

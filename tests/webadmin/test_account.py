@@ -39,7 +39,7 @@ def change(browser: Browser, current: str = PASSWORD, password: str = NEW, again
     return browser.post("/settings/password", current=current, password=password, again=again)
 
 
-def test_the_page_shows_who_is_signed_in_since_when_from_where_and_by_what(browser, clock):
+def test_the_page_shows_time_address_and_browser_of_sessions(browser, clock):
     signs_in(browser.app)
     clock.now += 3600
     own, other = sorted(rows(browser), key=lambda row: "this browser" not in row)
@@ -72,9 +72,7 @@ def test_each_minute_a_use_is_written_down_and_no_more(browser, context, clock, 
     assert len(seen) == 1
 
 
-def test_a_file_that_cannot_be_written_keeps_nobody_from_a_page(
-    browser, context, clock, monkeypatch
-):
+def test_pages_work_while_the_file_cannot_be_written(browser, context, clock, monkeypatch):
     def fails(*_):
         raise DatabaseError("the disk is full")
 
@@ -103,7 +101,7 @@ def test_all_other_sessions_are_ended_at_once(browser):
     assert "End all others" not in browser.get("/settings").words
 
 
-def test_a_stranger_ends_nobody(browser, context):
+def test_without_a_session_no_session_can_be_ended(browser, context):
     stranger = Browser(browser.app)
     (session,) = context.admin.sessions(context.clock())
     for path in (f"/settings/sessions/{session.id}/end", "/settings/sessions/end"):
@@ -112,7 +110,7 @@ def test_a_stranger_ends_nobody(browser, context):
     assert browser.get("/").status == 200
 
 
-def test_a_new_password_holds_at_once_and_ends_every_other_session(browser, context):
+def test_a_new_password_ends_all_other_sessions_at_once(browser, context):
     other = signs_in(browser.app)
     answer = change(browser)
     assert (answer.status, answer.location) == (303, "/settings")
@@ -122,7 +120,7 @@ def test_a_new_password_holds_at_once_and_ends_every_other_session(browser, cont
     assert Browser(browser.app).post("/login", username="admin", password=PASSWORD).status == 403
 
 
-def test_the_browser_that_changes_the_password_gets_another_token(browser, context):
+def test_changing_the_password_replaces_the_own_token(browser, context):
     """Whoever has stolen the token that it had is out as well."""
     thief = Browser(browser.app, cookies=dict(browser.cookies))
     assert thief.get("/users").status == 200
@@ -132,7 +130,7 @@ def test_the_browser_that_changes_the_password_gets_another_token(browser, conte
     assert len(context.admin.sessions(context.clock())) == 1
 
 
-def test_a_password_set_by_the_command_ends_the_sessions_of_a_running_server(browser, context):
+def test_the_admin_password_command_ends_all_sessions(browser, context):
     """`admin password` is another process, which writes the same file."""
     context.admin.keep_password_hash(hash_password(NEW))
     assert browser.get("/users").status == 303
@@ -147,9 +145,7 @@ def test_a_password_set_by_the_command_ends_the_sessions_of_a_running_server(bro
         (PASSWORD, "x" * 1025, "x" * 1025, "The password is longer than 1,024 characters."),
     ],
 )
-def test_what_will_not_do_is_said_and_changes_nothing(
-    browser, context, current, password, again, said
-):
+def test_a_refused_password_changes_nothing(browser, context, current, password, again, said):
     answer = change(browser, current, password, again)
     assert answer.status == 422
     assert said in answer.words
@@ -163,7 +159,7 @@ def test_a_short_password_is_taken_with_a_warning(browser):
     assert "fewer than 8 characters" in browser.get("/settings").words
 
 
-def test_who_finds_a_browser_open_cannot_guess_the_password_there(browser, context):
+def test_an_open_browser_does_not_allow_guessing_the_password(browser, context):
     """The tries of the sign-in are the same ones."""
     for _ in range(MAX_TRIES):
         assert change(browser, current="guess").status == 422
@@ -174,7 +170,7 @@ def test_who_finds_a_browser_open_cannot_guess_the_password_there(browser, conte
     assert verify(context.admin.password_hash(), PASSWORD)
 
 
-def test_a_password_that_each_start_sets_is_said_to_be_one(browser, context):
+def test_the_page_names_the_environment_password(browser, context):
     assert "SIPSERVER_ADMIN_PASSWORD" not in browser.get("/settings").words
     context.environment_password = True
     assert "SIPSERVER_ADMIN_PASSWORD" in browser.get("/settings").words
@@ -195,7 +191,7 @@ def test_a_session_lives_twelve_hours_and_the_page_counts_them(browser, clock):
     assert browser.get("/settings").status == 303
 
 
-def test_what_a_browser_calls_itself_is_no_html(browser):
+def test_a_user_agent_is_shown_as_text(browser):
     signs_in(browser.app, user_agent='<script>alert(1)</script>"><img src=x>')
     for path in ("/settings", "/audit"):
         text = browser.get(path).text

@@ -24,14 +24,14 @@ def test_an_origin_that_is_none_is_refused_like_any_other(stranger, caplog, orig
     assert not caplog.records
 
 
-def test_a_page_that_refreshes_itself_does_not_take_the_note_of_another(browser, context):
+def test_a_refreshed_part_does_not_take_the_flash_message(browser, context):
     answer = browser.post("/users/new", username="alice", realm="example.com", how="make")
     for path in ("/", "/users", "/users/import", "/no/such/part"):
         browser.get(path, HX_Request="true")
     assert "shown only now" in browser.get(answer.location).words
 
 
-def test_nobody_applies_what_somebody_else_has_looked_at(browser, context):
+def test_a_session_cannot_apply_the_import_of_another(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
     page = browser.get("/users/import").text
@@ -141,7 +141,7 @@ def test_a_page_does_not_speak_of_the_command_line(browser, context):
     assert "--update" not in settled(browser)
 
 
-def test_a_sign_in_that_nobody_had_time_for_is_no_wrong_password(stranger, context, monkeypatch):
+def test_a_sign_in_refused_as_busy_is_no_failed_attempt(stranger, context, monkeypatch):
     def busy(function):
         raise TooBusy("too much to do")
 

@@ -1,4 +1,4 @@
-"""The audit: every act of the pages is in it, and nothing that is nobody's business."""
+"""The audit: it has an entry for every act of the pages, and no secrets."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from webadmin.login import MAX_TRIES
 
 
 def acts(context) -> list[tuple[str, str]]:
-    """What was done and to whom, the earliest first, without the sign-in of the fixture."""
+    """Return act and details of all entries, oldest first, without the sign-in."""
     entries = context.audit.entries()[::-1]
     return [(entry.act, entry.about) for entry in entries if entry.act != Act.SIGNED_IN]
 
@@ -74,7 +74,7 @@ def test_a_user_of_another_realm_is_called_by_it(browser, context):
     assert acts(context) == [(Act.USER_ADDED, "alice@branch.example")]
 
 
-def test_what_was_refused_was_not_done(browser, context):
+def test_a_refused_action_has_no_entry(browser, context):
     browser.post("/users/new", username="a b", password="secret-1", how="type")
     browser.post("/users/1/remove")
     browser.post("/users/1/password", password="x", how="type")
@@ -82,7 +82,7 @@ def test_what_was_refused_was_not_done(browser, context):
     assert acts(context) == []
 
 
-def test_an_import_is_there_when_it_is_applied_and_by_whom(browser, context):
+def test_an_import_is_recorded_with_its_actor_when_applied(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert acts(context) == [], "it was only looked at"
@@ -100,10 +100,8 @@ def test_an_export_says_whether_it_held_the_secrets(browser, context):
     assert acts(context) == [(Act.EXPORTED, "without HA1s"), (Act.EXPORTED, "with HA1s")]
 
 
-def test_an_entry_that_cannot_be_written_is_an_error_in_the_log_and_no_page(
-    browser, context, monkeypatch, caplog
-):
-    """What was done is done, whatever the disk says."""
+def test_a_failed_audit_write_is_logged_and_the_page_works(browser, context, monkeypatch, caplog):
+    """The act was done, even though the disk is full."""
 
     def fails(*_):
         raise DatabaseError("the disk is full")
@@ -139,7 +137,7 @@ def test_one_kind_is_shown_alone_and_stays_so_from_page_to_page(browser, context
 @pytest.mark.parametrize(
     "asked", ["before=x", "before=-1", "before=" + "9" * 30, "before=%D9%A1", "kind=%3Cb%3E"]
 )
-def test_what_the_address_cannot_mean_is_as_if_it_were_not_there(browser, asked):
+def test_invalid_query_parameters_are_ignored(browser, asked):
     answer = browser.get(f"/audit?{asked}")
     assert answer.status == 200
     assert "signed in" in answer.words

@@ -1,4 +1,4 @@
-"""The page of bans: what it shows, and what its buttons do."""
+"""The page of bans: contents and buttons."""
 
 import re
 
@@ -17,7 +17,7 @@ def banned(context) -> Ban:
     return ban
 
 
-def test_the_page_says_who_is_banned_and_why_and_for_how_long(browser, banned):
+def test_the_page_shows_bans_with_reason_and_duration(browser, banned):
     page = browser.get("/bans")
     words = page.words
     assert "192.0.2.66 guessed passwords, the last for <b>alice</b> 2 min ago 8 min 2 " in words
@@ -42,7 +42,7 @@ def test_a_ban_is_lifted_by_its_button(browser, context, banned):
     assert "This address is not banned." in browser.get("/bans").words
 
 
-def test_who_is_trusted_is_banned_no_more_until_that_is_taken_back(browser, context, banned):
+def test_trusting_a_network_removes_its_bans(browser, context, banned):
     browser.post("/bans/trust", network="192.0.2.0/24")
     words = browser.get("/bans").words
     assert "No address is banned." in words
@@ -59,7 +59,7 @@ def test_who_is_trusted_is_banned_no_more_until_that_is_taken_back(browser, cont
     assert "This network is not trusted." in browser.get("/bans").words
 
 
-def test_what_is_no_network_comes_back_with_the_reason(browser, context):
+def test_an_invalid_network_stays_in_the_form_with_the_reason(browser, context):
     answer = browser.post("/bans/trust", network="<everybody>")
     assert answer.status == 422
     assert "'<everybody>' is no address or network; write it like" in answer.words
@@ -83,7 +83,7 @@ def test_the_field_for_a_network_is_empty_at_first(browser, context):
     assert 'name="network" value=""' in field
 
 
-def test_bans_are_for_who_is_signed_in(stranger, context, banned):
+def test_bans_require_a_session(stranger, context, banned):
     assert stranger.get("/bans").location == "/login?next=/bans"
     stranger.post("/bans/remove", address="192.0.2.66")
     assert context.bans.list(context.clock()) == [banned]

@@ -1,4 +1,4 @@
-"""Blocked logins, and refusals: where the pages show them, and what the buttons do."""
+"""Blocked logins and refused requests on the pages, and the unblock buttons."""
 
 import re
 
@@ -40,26 +40,28 @@ def refuses(context, user: str = "alice", method: str = "REGISTER", **changes) -
 # Waits
 
 
-def test_bans_lists_users_who_have_to_wait(browser, context):
+def test_the_bans_page_lists_blocked_logins(browser, context):
     assert "No login is blocked." in browser.get("/bans").words
     context.users.add("alice", "secret")
     guesses(context, "alice")
     guesses(context, "<b>nobody</b>", THERE)
-    guesses(context, "bob", times=TRIES_OF_USER - 1)  # who has a try left
+    guesses(context, "bob", times=TRIES_OF_USER - 1)  # one attempt is left
     page = browser.get("/bans")
     assert f"alice {HERE} 5 10 min Unblock" in page.words
-    assert page.words.index("alice") < page.words.index("<b>nobody</b>")  # who has an account
+    assert page.words.index("alice") < page.words.index(
+        "<b>nobody</b>"
+    )  # users with an account come first
     assert "bob" not in page.words
     assert "<b>nobody" not in page.text
 
 
-def test_many_who_wait_are_counted(browser, context):
+def test_many_blocked_logins_are_counted(browser, context):
     for number in range(MAX_SHOWN + 3):
         guesses(context, "alice", f"10.0.{number >> 8}.{number & 255}")
     assert "and 3 more" in browser.get("/bans").words
 
 
-def test_the_button_of_a_row_lifts_that_wait(browser, context):
+def test_the_button_of_a_row_unblocks_that_login(browser, context):
     guesses(context, "alice")
     guesses(context, "alice", THERE)
     page = browser.get("/bans").text
@@ -76,7 +78,7 @@ def test_the_button_of_a_row_lifts_that_wait(browser, context):
     assert browser.post("/bans/forgive", username="alice", address="x").status == 422
 
 
-def test_a_user_who_has_to_wait_is_marked_and_let_in_by_its_page(browser, context):
+def test_a_blocked_user_is_marked_and_unblocked_on_its_page(browser, context):
     number = context.users.add("alice", "secret").id
     context.users.add("bob", "secret")
     guesses(context, "alice")
@@ -107,7 +109,7 @@ def test_a_banned_address_is_told_on_the_page_of_a_user(browser, context):
     assert "No login is blocked." in browser.get("/bans").words
 
 
-def test_buttons_are_for_who_is_signed_in(stranger, context):
+def test_unblock_buttons_need_a_session(stranger, context):
     guesses(context, "alice")
     stranger.post("/bans/forgive", username="alice", address="")
     stranger.post("/users/1/forgive", address="")

@@ -1,4 +1,4 @@
-"""Whether the pages are encrypted on their way, and what they say when they aren't."""
+"""The warning on pages that are not encrypted, and when it is shown."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_every_page_warns_where_other_machines_can_listen(context, address):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "127.1.2.3:8080", "[::1]:8080"])
-def test_what_stays_on_this_machine_needs_no_warning(context, address):
+def test_a_loopback_address_causes_no_warning(context, address):
     assert WARNING not in listening_at(context, address).get("/login").words
 
 
@@ -47,7 +47,7 @@ def test_with_a_certificate_there_is_nothing_to_warn_of(context):
     ],
 )
 def test_a_proxy_is_believed_on_this_machine_alone(context, address, proto, warns):
-    """Whoever comes from elsewhere can write what they like into that header."""
+    """A client on another machine can forge that header."""
     browser = listening_at(context, ":8080")
     browser.address = address
     answer = browser.get("/login", X_Forwarded_Proto=proto)

@@ -1,4 +1,4 @@
-"""Imports and exports when something else happens at the same time, and files that nobody meant."""
+"""Imports and exports, edge cases: concurrent changes, and strange files."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from webadmin.thread_pool import TooBusy
 
 @pytest.fixture
 def released(monkeypatch):
-    """The sheets whose rows have been let go of, each time."""
+    """The files whose rows were released."""
     sheets = []
     release = imports.CsvFile.release
 
@@ -32,7 +32,7 @@ def released(monkeypatch):
 
 
 def wait_for(sheets: list, count: int) -> None:
-    """Rows are let go of in a thread, after the page has said that all is done."""
+    """Rows are released in a thread, after the page has shown the report."""
     with gevent.Timeout(20):
         while len(sheets) < count:
             gevent.sleep(0.01)
@@ -118,7 +118,7 @@ def test_the_rows_read_so_far_are_told(browser, monkeypatch):
     settled(browser)
 
 
-def test_while_it_writes_nothing_else_begins_and_the_page_says_so(browser, context, monkeypatch):
+def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     browser.upload("/users/import", ROWS)
     settled(browser)
     go_on = gevent.event.Event()
@@ -146,14 +146,14 @@ def test_while_it_writes_nothing_else_begins_and_the_page_says_so(browser, conte
     assert len(applied) == 1, "what is done is not done again"
 
 
-def test_a_page_on_which_nothing_moves_does_not_load_itself_again(browser):
+def test_an_idle_import_page_does_not_reload_itself(browser):
     assert "http-equiv" not in browser.get("/users/import").text
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert "http-equiv" not in browser.get("/users/import").text
 
 
-def test_rows_are_let_go_of_once_they_serve_no_more(browser, released):
+def test_rows_are_released_when_no_longer_needed(browser, released):
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert len(released) == 0
@@ -169,7 +169,7 @@ def test_rows_are_let_go_of_once_they_serve_no_more(browser, released):
     wait_for(released, 3)
 
 
-def test_rows_are_let_go_of_by_whom_has_the_time(browser, context, monkeypatch):
+def test_rows_are_released_at_once_if_no_thread_is_free(browser, context, monkeypatch):
     browser.upload("/users/import", ROWS)
     settled(browser)
 
@@ -227,7 +227,7 @@ def test_a_file_that_changes_nothing_is_done_when_it_is_applied(browser, context
     assert "Imported: 0 new, 0 changed." in settled(browser)
 
 
-def test_a_row_that_became_wrong_in_between_is_shown_and_not_called_imported(browser, context):
+def test_a_row_that_became_invalid_before_apply_is_shown(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
     context.users.add("Alice", "secret")
@@ -239,7 +239,7 @@ def test_a_row_that_became_wrong_in_between_is_shown_and_not_called_imported(bro
 
 
 @pytest.mark.parametrize("path", ["/users/import/apply", "/users/import/cancel"])
-def test_with_nothing_looked_at_there_is_nothing_to_do(browser, path):
+def test_without_a_preview_apply_and_cancel_are_refused(browser, path):
     for number in ("", "0", "1", "x", "²"):
         assert browser.post(path, number=number).status == 409
     assert "CSV file" in settled(browser)
@@ -304,7 +304,7 @@ def test_a_name_that_would_be_markup_or_a_formula_is_only_shown(browser, context
     assert "<script>alert" not in browser.get("/users/import").text
 
 
-def test_the_export_begins_with_what_tells_a_spreadsheet_its_encoding(browser):
+def test_the_export_begins_with_a_byte_order_mark(browser):
     assert browser.get("/users/export.csv").body.startswith(b"\xef\xbb\xbfusername,")
 
 

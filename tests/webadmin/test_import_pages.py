@@ -85,7 +85,7 @@ def test_refused_rows_are_named_with_their_reasons_and_escaped(browser):
         (b"username,password\na\x00b,x\n", "NUL"),
     ],
 )
-def test_a_file_that_is_none_is_refused_whole(browser, content, reason):
+def test_an_invalid_file_is_refused_as_a_whole(browser, content, reason):
     browser.upload("/users/import", content)
     words = settled(browser)
     assert "Nothing was imported:" in words
@@ -148,7 +148,7 @@ def test_one_import_at_a_time(browser, context, monkeypatch):
     assert browser.upload("/users/import", ROWS).status == 303, "one that only waits makes way"
 
 
-def test_what_nobody_applies_is_forgotten(browser, clock, context):
+def test_an_import_that_is_not_applied_expires(browser, clock, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
     clock.now += MAX_AGE_SECONDS + 1

@@ -25,7 +25,7 @@ def another(browser: Browser) -> Browser:
 
 
 def number_of(browser: Browser) -> str:
-    """The number that stands for what the page has shown."""
+    """Return the number of the preview that the page shows."""
     return re.search(r'name="number" value="(\d+)"', browser.get("/users/import").text)[1]
 
 
@@ -125,7 +125,7 @@ def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, 
     assert "2 new" in settled(other)
 
 
-def test_an_import_whose_passwords_were_not_shown_makes_no_way(browser, running, monkeypatch):
+def test_an_import_with_unshown_passwords_is_not_replaced(browser, running, monkeypatch):
     monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
     monkeypatch.setattr(imports, "MAX_IMPORTS", 1)
     other = another(browser)
@@ -207,7 +207,7 @@ def test_the_import_of_a_session_that_ended_is_removed(browser, context, running
     assert "CSV file" in settled(another(browser)), "a new session begins without one"
 
 
-def test_what_waits_is_looked_after_while_there_is_any(browser, running, monkeypatch, clock):
+def test_the_sweep_runs_while_there_are_imports(browser, running, monkeypatch, clock):
     monkeypatch.setattr(imports, "_SWEEP_SECONDS", 0.001)
     browser.upload("/users/import", ROWS)
     settled(browser)

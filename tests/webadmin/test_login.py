@@ -56,14 +56,14 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(browser):
     assert "Secure" not in line  # the browser came without TLS, it would never send it back
 
 
-def test_the_cookie_stays_on_encrypted_ways_where_the_browser_came_by_one(stranger):
-    """A proxy may end TLS before us; the Origin tells what the browser used."""
+def test_the_cookie_is_secure_if_the_browser_used_https(stranger):
+    """A proxy may terminate TLS; the Origin shows the scheme that the browser used."""
     stranger.own_site = {"Origin": "https://pbx.example.com:8080"}
     stranger.post("/login", username="admin", password=PASSWORD)
     assert "Secure" in stranger.cookie_lines[0]
 
 
-def test_who_signs_out_is_out_everywhere_the_cookie_went(browser):
+def test_signing_out_ends_the_session_for_copies_of_the_cookie(browser):
     copied = Browser(browser.app, cookies=dict(browser.cookies))
     assert copied.get("/").status == 200
     assert browser.post("/logout").location == "/login"

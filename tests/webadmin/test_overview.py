@@ -36,7 +36,7 @@ def test_before_the_first_phone_the_page_shows_what_to_type(browser, context):
     assert "No phone is registered yet" not in words
 
 
-def test_warnings_come_with_their_cure(browser, context):
+def test_warnings_are_shown_with_their_remedy(browser, context):
     context.warnings = lambda: [OperatorWarning("The <disk> is full.", "Make room.")]
     assert "Warnings The <disk> is full. Make room." in browser.get("/").words
 
@@ -106,21 +106,21 @@ def no_network() -> bool:
     return False
 
 
-def test_advice_on_a_renamed_realm_names_the_cure(context):
+def test_the_warning_of_a_renamed_realm_names_the_remedy(context):
     context.users.add("alice", "secret")
     renamed = Users(context.users.database, "other.example")
     (first,) = current_warnings(Config(sip_realm="other.example"), renamed, [])
     assert "start with -sip.realm example.com" in first.remedy
 
 
-def test_advice_on_accounts_that_keep_sha_from_being_offered(context):
+def test_accounts_without_sha_digests_cause_a_warning(context):
     rows = b"username,ha1\nold,0123456789abcdef0123456789abcdef\n"
     import_accounts(context.users, io.BytesIO(rows))
     (only,) = current_warnings(Config(sip_realm="example.com"), context.users, [])
     assert only.text.startswith("SHA-256 cannot be offered in the realm example.com")
 
 
-def test_advice_on_small_buffers_is_for_those_with_many_phones(context, monkeypatch):
+def test_small_buffers_cause_a_warning_with_many_accounts(context, monkeypatch):
     assert not list(current_warnings(Config(), context.users, [212_992]))
     monkeypatch.setattr(Users, "__len__", lambda self: 5000)
     (only,) = current_warnings(Config(), context.users, [4_194_304, 212_992])

@@ -23,7 +23,7 @@ def test_every_answer_tells_the_browser_how_to_be_careful(browser, stranger, pat
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login"])
-def test_no_page_is_kept_by_anybody(browser, path):
+def test_no_page_may_be_cached(browser, path):
     assert browser.get(path).headers["cache-control"] == "no-store"
 
 
@@ -35,7 +35,7 @@ def test_a_stranger_sees_no_page_and_not_even_which_there_are(stranger, path):
     assert answer.body == b""
 
 
-def test_what_needs_no_sign_in(stranger):
+def test_paths_that_need_no_sign_in(stranger):
     assert stranger.get("/healthz").text == "ok"
     assert stranger.get("/login").status == 200
     assert stranger.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
@@ -70,7 +70,7 @@ def test_forms_and_only_forms_of_a_sane_size_are_read(browser):
     assert browser.send("POST", "/users/new", b"a=b", headers).status == 411
 
 
-def test_a_database_that_fails_is_said_so(browser, context, monkeypatch):
+def test_a_failed_database_read_is_reported(browser, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("cannot use the database sip.db (disk I/O error): see whether it lives")
 
@@ -83,7 +83,7 @@ def test_a_database_that_fails_is_said_so(browser, context, monkeypatch):
     assert browser.get("/users").status == 503
 
 
-def test_a_fault_of_ours_is_one_line_in_the_log_and_no_trace_on_the_page(
+def test_a_server_fault_is_logged_once_without_trace_on_the_page(
     browser, context, monkeypatch, caplog
 ):
     def fails(*_):
@@ -133,5 +133,5 @@ def test_a_verb_in_small_letters_is_none(browser, context, method):
     "path", ["/\xff", "/users\xff", "/\xc3\xffusers", "/log\xffin", "/stat\xffic/x"]
 )
 def test_a_path_that_is_no_text_is_not_another_one(browser, path):
-    """Bottle leaves out what it can't read; a proxy before us has judged the path with it."""
+    """Bottle removes invalid octets; a proxy may have checked the path with them."""
     assert browser.get(path).status == 404

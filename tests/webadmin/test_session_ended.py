@@ -1,4 +1,4 @@
-"""After a session: who signs out is told, who was put out is told too, and comes back."""
+"""After the end of a session: messages on the sign-in page, and the saved form."""
 
 import html
 import re
@@ -65,7 +65,7 @@ def test_however_it_has_ended(browser, context, end):
 
 
 def test_a_part_of_a_page_leads_back_to_the_whole(ended):
-    """What a script asks for is a part; the page around it is what was wanted."""
+    """A script requests a part of a page; the sign-in leads back to the whole page."""
     url = f"http://{HOST}/users/1?q=a%26b"
     answer = ended.get("/users/1", HX_Request="true", HX_Current_URL=url)
     assert (answer.status, answer.body) == (401, b"")
@@ -105,7 +105,7 @@ def test_a_form_is_kept_and_sent_after_the_sign_in(browser, context, clock):
 
 
 def test_no_password_is_kept(ended):
-    """Somebody else may sit before the sign-in page; what else was typed is not lost."""
+    """Another person may sit at the browser.  The other fields are saved."""
     page = ended.post(
         "/users/new", username="alice", display_name="Ann", how="type", password="typed-4711"
     )

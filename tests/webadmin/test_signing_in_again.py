@@ -1,4 +1,4 @@
-"""Signing in at the edges: what is kept in the form, who is remembered, and who is put out."""
+"""Signing in, edge cases: values of the form, the limiter, and replaced sessions."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_what_was_typed_stays_in_the_form_but_for_the_password(stranger):
     assert answer.status == 429
 
 
-def test_who_is_signed_in_is_not_asked_again(browser):
+def test_the_sign_in_page_redirects_with_a_session(browser):
     answer = browser.get("/login?next=/users")
     assert (answer.status, answer.location) == (303, "/")
 
@@ -42,7 +42,7 @@ def test_the_cookie_of_a_browser_without_tls_says_nothing_of_it(stranger):
 
 
 def test_each_sign_in_has_a_token_of_its_own(stranger):
-    """A token that somebody else has put into the browser is not taken over."""
+    """A token that was planted in the browser is not used (session fixation)."""
     stranger.cookies = {"sipserver_session": "put-there-by-somebody"}
     stranger.post("/login", username="admin", password=PASSWORD)
     first = stranger.cookies["sipserver_session"]
@@ -93,7 +93,7 @@ def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, context, m
     assert checked[1:] == checked[:1] * 2, "the same algorithm with the same costs"
 
 
-def test_a_password_that_is_replaced_during_a_sign_in_opens_nothing(stranger, context, monkeypatch):
+def test_a_password_replaced_during_the_sign_in_is_refused(stranger, context, monkeypatch):
     another = hash_password("another one")
     run = context.imports.run
 
@@ -109,7 +109,7 @@ def test_a_password_that_is_replaced_during_a_sign_in_opens_nothing(stranger, co
     assert context.audit.entries() == [], "who was not let in has not signed in"
 
 
-def test_the_wait_is_told_in_whole_minutes_that_suffice(stranger, clock):
+def test_the_block_is_shown_in_minutes_rounded_up(stranger, clock):
     for _ in range(MAX_TRIES):
         stranger.post("/login", username="admin", password="guess")
     clock.now += 30
@@ -119,7 +119,7 @@ def test_the_wait_is_told_in_whole_minutes_that_suffice(stranger, clock):
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Client-IP"])
-def test_nobody_gets_more_tries_by_claiming_another_address(stranger, name):
+def test_a_forged_address_header_gives_no_more_attempts(stranger, name):
     form = b"username=admin&password=guess"
     for number in range(MAX_TRIES + 1):
         answer = stranger.send(
@@ -155,7 +155,7 @@ def test_slow_guesses_are_counted_together(clock):
     assert limiter.seconds_blocked("192.0.2.1") == TRIES_SECONDS - 60 * MAX_TRIES
 
 
-def test_of_too_many_addresses_the_one_that_was_quiet_longest_is_forgotten(clock):
+def test_the_address_with_the_oldest_attempt_is_removed_first(clock):
     limiter = SignInLimiter(clock)
     busy, quiet = "192.0.2.1", "192.0.2.2"
     for _ in range(MAX_TRIES - 1):
@@ -181,7 +181,7 @@ def test_a_peer_without_an_address_is_one_as_well():
     assert source_of("unix:") == "unix:"
 
 
-def test_a_sign_in_sends_no_header_that_somebody_else_wrote(stranger):
+def test_the_sign_in_cannot_inject_headers(stranger):
     answer = stranger.post(
         "/login", username="admin", password=PASSWORD, next="/users?q=\r\nSet-Cookie: a=b"
     )

@@ -26,7 +26,7 @@ def test_the_form_of_a_new_user_begins_with_what_most_want(browser, context):
 @pytest.mark.parametrize(
     ("typed", "realm"), [("", "example.com"), ("  ", "example.com"), (" b.test ", "b.test")]
 )
-def test_what_is_typed_around_a_field_counts_for_nothing(browser, context, typed, realm):
+def test_blanks_around_a_field_are_ignored(browser, context, typed, realm):
     answer = browser.post(
         "/users/new", username=" alice ", realm=typed, display_name=" Alice ", how="make"
     )
@@ -65,7 +65,7 @@ def test_a_password_keeps_its_blanks(browser, context):
 
 @pytest.mark.parametrize("typed", ["8842", "x" * 500, "\udcff", " "])
 def test_a_password_is_made_whatever_was_typed(browser, context, typed):
-    """For a new user and for one who is here, from text that would be refused too."""
+    """For a new user and an existing one, even if the typed password is invalid."""
     octets = typed.encode("utf-8", "surrogateescape")
     new = browser.post("/users/new", username="alice", how="make", password=octets)
     number = context.users.find("alice", "example.com").id
@@ -84,7 +84,7 @@ def test_a_password_is_made_whatever_was_typed(browser, context, typed):
     ("method", "headers"), [("HEAD", {}), ("GET", {"Sec-Purpose": "prefetch;prerender"})]
 )
 def test_a_password_waits_for_a_page_that_is_read(browser, context, method, headers):
-    """The head of a page, or one that a browser fetches in advance, shows it to nobody."""
+    """A HEAD request or a prefetch does not show it."""
     answer = browser.post("/users/new", username="alice", how="make")
     browser.send(method, answer.location, b"", headers)
     assert "shown only now" in browser.get(answer.location).words
@@ -141,7 +141,7 @@ def test_an_error_on_the_page_of_a_user_keeps_what_was_typed(browser, context):
 
 @pytest.fixture
 def namesakes(context):
-    """Two users of one name, in two realms; the second is who is meant."""
+    """Two users of one name, in two realms: the second one is changed."""
     return context.users.add("alice", "one"), context.users.add(
         "alice", "two", realm="branch.example"
     )
@@ -179,9 +179,7 @@ def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, context, 
         ("remove", "remove"),
     ],
 )
-def test_who_is_removed_at_this_very_moment_is_not_there(
-    browser, context, monkeypatch, act, method
-):
+def test_a_user_deleted_meanwhile_is_not_found(browser, context, monkeypatch, act, method):
     alice = context.users.add("alice", "secret")
 
     def gone(*_, **__):
@@ -194,13 +192,13 @@ def test_who_is_removed_at_this_very_moment_is_not_there(
     assert "secret" not in answer.words
 
 
-def test_the_digests_of_who_is_removed_at_this_very_moment_are_none(browser, context, monkeypatch):
+def test_a_user_deleted_meanwhile_has_no_digests(browser, context, monkeypatch):
     alice = context.users.add("alice", "secret")
     monkeypatch.setattr(context.directory, "hashes", lambda number: None)
     assert browser.get(f"/users/{alice.id}/hashes").status == 200
 
 
-def test_each_act_says_what_it_did(browser, context):
+def test_each_act_reports_its_result(browser, context):
     alice = context.users.add("alice", "secret")
 
     def said(act: str, **fields: str) -> str:
@@ -217,7 +215,7 @@ def test_each_act_says_what_it_did(browser, context):
     assert "is back" not in browser.get(f"/users/{alice.id}").words, "it is said once"
 
 
-def test_a_note_that_nobody_comes_for_is_forgotten_in_the_end(browser, context, monkeypatch):
+def test_an_unread_flash_message_is_removed_in_the_end(browser, context, monkeypatch):
     monkeypatch.setattr(context_module, "_MAX_FLASHES", 2)
     others = [Browser(browser.app), Browser(browser.app)]
     for other in others:
@@ -261,7 +259,7 @@ def test_searches_take_what_people_type(browser, context):
         "realm=%22%3E&q=%22%3E",
     ],
 )
-def test_what_a_url_cannot_mean_does_no_harm(browser, context, nonsense):
+def test_invalid_values_in_a_url_do_no_harm(browser, context, nonsense):
     context.users.add("alice", "secret")
     assert browser.get(f"/users?{nonsense}").status == 200
 
@@ -277,7 +275,7 @@ def links(page: str) -> list[str]:
     return [link.replace("&amp;", "&") for link in re.findall(r'href="(/users\?[^"]*)"', page)]
 
 
-def test_columns_sort_the_way_that_is_wanted_first_and_then_the_other(browser, context):
+def test_a_column_sorts_in_its_default_order_then_reversed(browser, context):
     context.users.add("alice", "secret")
     assert links(browser.get("/users").text) == [
         "/users?order=desc",
@@ -320,7 +318,7 @@ def test_a_name_is_shown_as_it_is_however_odd(browser, context):
         assert f"{name} is disabled" in browser.get(answer.location).words
 
 
-def test_a_database_that_fails_while_something_is_done_is_said_so(browser, context, monkeypatch):
+def test_a_failed_database_write_is_reported_on_the_page(browser, context, monkeypatch):
     alice = context.users.add("alice", "secret")
 
     def fails(*_, **__):

@@ -1,4 +1,4 @@
-"""The account pages: what they show, what they do, and what they say when they can't."""
+"""The pages of users: contents, forms and errors."""
 
 import re
 from hashlib import md5
@@ -51,7 +51,7 @@ def test_a_server_without_users_says_how_to_get_some(browser):
     assert "Add the first one" in words
 
 
-def test_the_list_shows_who_they_are_and_where(browser, context, bound, clock):
+def test_the_list_shows_names_devices_and_addresses(browser, context, bound, clock):
     alice = context.users.add("alice", "secret", display_name="Alice Liddell")
     context.users.add("bob", "secret", realm="branch.example")
     context.users.add("carol", "secret")
@@ -157,9 +157,7 @@ def test_a_user_is_added_with_a_password_of_choice(browser, context):
         ("display_name", "x" * 129, "128"),
     ],
 )
-def test_an_error_stands_beside_its_field_and_what_was_typed_is_kept(
-    browser, context, field, value, reason
-):
+def test_an_error_is_beside_its_field_and_the_values_stay(browser, context, field, value, reason):
     context.users.add("taken", "secret")
     typed = {"username": "alice", "password": "secret", "display_name": "Alice", "how": "type",
              "realm": "example.com", field: value}  # fmt: skip
@@ -204,7 +202,7 @@ def test_one_phone_is_dropped(browser, context, bound):
     assert len(context.phones.dropped) == 1
 
 
-def test_a_phone_that_cannot_be_dropped_is_said_so(browser, context, bound, monkeypatch):
+def test_a_failed_drop_of_a_phone_is_reported(browser, context, bound, monkeypatch):
     def fails(*_):
         raise NotSaved("cannot use the database sip.db (disk full): make room and try again")
 
@@ -218,7 +216,7 @@ def test_a_phone_that_cannot_be_dropped_is_said_so(browser, context, bound, monk
     assert "make room and try again" in answer.words
 
 
-def test_what_a_phone_says_of_itself_is_only_shown(browser, context, bound):
+def test_text_from_a_phone_is_shown_as_text(browser, context, bound):
     """A User-Agent and a Contact come from strangers, octets and all."""
     alice = context.users.add("alice", "secret", display_name="Alice <b>")
     bound(alice, contact=f"sip:{EVIL}@h", user_agent=EVIL + "\udcff\x00")
@@ -305,7 +303,7 @@ def test_a_change_made_elsewhere_meanwhile_is_no_fault(browser, context):
     assert browser.post(f"/users/{alice.id}/disable").status == 404
 
 
-def test_notes_are_for_who_acted(browser, context, stranger):
+def test_flash_messages_belong_to_their_session(browser, context, stranger):
     other = Browser(browser.app, address="192.0.2.8")
     other.post("/login", username="admin", password="correct horse battery staple")
     answer = browser.post("/users/new", username="alice", realm="example.com", how="make")

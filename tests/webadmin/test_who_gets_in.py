@@ -42,7 +42,7 @@ def test_what_an_answer_says_by_itself_is_not_said_twice():
 
 
 @pytest.mark.parametrize("path", ["/staticx", "/static", "/login/", "/loginx", "/healthz/x", "/x"])
-def test_what_only_begins_like_an_open_page_is_not_open(stranger, path):
+def test_a_path_that_begins_like_an_open_one_needs_a_session(stranger, path):
     assert stranger.get(path).status == 303
 
 
@@ -58,13 +58,13 @@ def test_what_only_begins_like_an_open_page_is_not_open(stranger, path):
     ],
 )
 def test_only_a_page_that_was_asked_for_is_come_back_to(stranger, method, path, location):
-    """After the sign-in a browser gets; what it was about to post is gone."""
+    """After the sign-in a browser sends GET, so the form would be lost."""
     headers = {} if method in ("GET", "HEAD") else {"Content-Length": "0", **stranger.own_site}
     answer = stranger.send(method, path, b"", headers)
     assert (answer.status, answer.location) == (303, location)
 
 
-def test_who_shows_no_cookie_costs_no_look_into_the_database(stranger, context, monkeypatch):
+def test_without_a_cookie_the_database_is_not_read(stranger, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("somebody asked")
 
@@ -111,7 +111,7 @@ def test_a_page_can_be_asked_for_its_headers_alone(stranger, browser, path):
         {"Sec-Fetch-Site": "Same-Origin"},
     ],
 )
-def test_what_only_looks_like_our_own_page_is_not(browser, headers):
+def test_similar_origins_count_as_other_sites(browser, headers):
     browser.own_site = headers
     assert browser.post("/logout").status == 403
     assert browser.get("/").status == 200, "nobody was signed out"
@@ -131,7 +131,7 @@ def test_a_length_is_a_plain_number(browser, length):
 
 
 def test_a_body_in_chunks_is_not_read(browser):
-    """Its length would be known at its end alone, whatever the other header says."""
+    """Its length is unknown until its end, even if there is a Content-Length."""
     headers = {**FORM, **browser.own_site, "Transfer-Encoding": "chunked"}
     assert browser.send("POST", "/users/new", b"3\r\na=b\r\n0\r\n\r\n", headers).status == 411
 

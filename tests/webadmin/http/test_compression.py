@@ -1,4 +1,4 @@
-"""Compression: who gets gzip, what stays as it is, and that both are the same underneath."""
+"""Compression: which responses are in gzip, and that the content stays the same."""
 
 import gzip
 import zlib
@@ -39,7 +39,7 @@ GZIP = {"Accept-Encoding": "gzip, deflate, br"}
         (",;,;q=1", False),
     ],
 )
-def test_who_takes_gzip(header, accepted):
+def test_accept_encoding_decides_on_gzip(header, accepted):
     """RFC 9110 §12.5.3."""
     assert accepts_gzip(header) == accepted
 
@@ -76,8 +76,8 @@ def test_little_is_not_compressed(browser):
 
 
 @pytest.mark.parametrize("site_of", ["same-site", "cross-site", "x"])
-def test_what_another_site_asks_for_is_not_compressed(browser, site_of):
-    """Its words would stand beside what the page holds, and the length would tell (BREACH)."""
+def test_a_page_requested_by_another_site_is_not_compressed(browser, site_of):
+    """With text of an attacker beside a secret, the length would reveal the secret (BREACH)."""
     answer = browser.get("/users?q=guess", **GZIP, Sec_Fetch_Site=site_of)
     assert answer.status == 200
     assert "content-encoding" not in answer.headers
@@ -86,7 +86,7 @@ def test_what_another_site_asks_for_is_not_compressed(browser, site_of):
         assert answer.headers["content-encoding"] == "gzip"
 
 
-def test_what_shows_a_secret_is_not_compressed(browser, context):
+def test_a_page_with_a_secret_is_not_compressed(browser, context):
     """Nor by a proxy before us: it is told not to."""
     answer = browser.post("/users/new", username="alice", how="make")
     shown = browser.get(answer.location, **GZIP)
@@ -164,7 +164,7 @@ def test_an_answer_that_is_given_up_ends_its_source():
         ("200 OK", [("Content-Type", "text/html"), ("ETag", '"x"')]),
     ],
 )
-def test_what_is_no_whole_text_stays_as_it_is(status, headers):
+def test_responses_other_than_whole_text_stay_uncompressed(status, headers):
     body = [b"x" * 5000]
 
     def app(environ, start_response):

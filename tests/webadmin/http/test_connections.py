@@ -4,7 +4,7 @@ from sip.transport.flow import network_of
 from webadmin.http.connections import plain_address
 
 
-def test_neighbours_in_ipv6_share_their_places():
+def test_an_ipv6_network_counts_as_one_source():
     for host, address, network in (
         ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
         ("2001:db8:0:1::2", "2001:db8:0:1::2", "2001:db8:0:1::/64"),
