@@ -15,11 +15,11 @@ MAX_SHOWN = 200
 
 def blocked_logins(context: AppContext) -> list[Wait]:
     """Return the blocked logins, users with an account first, without banned addresses."""
-    blocked = [wait for wait in context.guard.waits() if not wait.is_banned]
+    blocked = [login for login in context.guard.waits() if not login.is_banned]
     realms = context.users.realms()
 
-    def has_no_account(wait: Wait) -> bool:
-        return all(context.users.find(wait.username, realm) is None for realm in realms)
+    def has_no_account(login: Wait) -> bool:
+        return all(context.users.find(login.username, realm) is None for realm in realms)
 
     return sorted(blocked, key=has_no_account)
 

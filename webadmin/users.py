@@ -71,7 +71,7 @@ class UserList:
             link_to=lambda **changes: _link_to(question, **changes),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
-            blocked={wait.username for wait in context.guard.waits()},
+            blocked={login.username for login in context.guard.waits()},
         )
 
 
@@ -141,7 +141,7 @@ class UserPage:
             user=entry,
             settings=phone_settings(context.config, context.listening(), username, realm),
             **list_link_values(),
-            blocked=[wait for wait in context.guard.waits() if wait.username == username],
+            blocked=[login for login in context.guard.waits() if login.username == username],
             refusals=context.refusals.of_user(
                 _full_name(context, username, realm), username, realm
             ),

@@ -57,7 +57,7 @@ def test_a_list_of_another_system_is_imported(window, server, scripts, tmp_path)
     assert (entry["username"], entry["password"]) == ("102", password)
 
     window.goes_to("/users/import")
-    window.sees("The generated passwords were shown, and are kept nowhere.")
+    window.sees("The generated passwords were shown, and are not stored.")
     assert password not in page.content()
     page.go_back()
     page.wait_for_load_state()
@@ -96,4 +96,4 @@ def test_a_long_sheet_is_downloaded_once(window, scripts):
     text = download.value.path().read_text(encoding="utf-8-sig")
     assert len({row["password"] for row in csv.DictReader(io.StringIO(text))}) == 501
     window.goes_to("/users/import")
-    window.sees("The generated passwords were shown, and are kept nowhere.")
+    window.sees("The generated passwords were shown, and are not stored.")
