@@ -116,7 +116,7 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Rows may change users").check()
             page.get_by_label("Generate passwords").check()
             page.get_by_role("button", name="Look at it first").click()
-            window.sees("are not known, and left out")
+            window.sees("are unknown and will be ignored")
         case "generated":
             page.get_by_role("button", name="and apply").click()
             window.sees("Generated passwords")
