@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sip.server import SipServer
     from sip.store.admin import Admin, FirstPassword
     from sip.store.database import Database
-    from webadmin.context import Site
+    from webadmin.context import AppContext
     from webadmin.http.server import WebServer
 
 log = logging.getLogger("sipserver")  # not __main__
@@ -104,9 +104,9 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
         from sip.store.directory import Directory
         from sip.store.users import Users
         from webadmin.app import build as build_pages
-        from webadmin.context import Site
+        from webadmin.context import AppContext
         from webadmin.http import server as http
-        from webadmin.warnings import advice
+        from webadmin.warnings import current_warnings
     bus = Bus()
     database = stack.enter_context(Database(config.db_path))
     users = Users(database, config.sip_realm, bus=bus)
@@ -122,7 +122,7 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
     bus.listen(Banned, store_ban)
     bans.reload()
     stack.callback(server.stop)
-    site = Site(
+    site = AppContext(
         config,
         users,
         Directory(database, users),
@@ -134,7 +134,7 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
         listening=server.listening,
         guard=server.guard,
         refusals=server.request_log.refusals,
-        advice=lambda: tuple(advice(site.config, users, server.granted_buffers)),
+        warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
     control = ControlServer(control_path(config.db_path), control_handlers(server.guard))
@@ -162,7 +162,7 @@ class Service:
         self,
         database: "Database",
         server: "SipServer",
-        site: "Site",
+        site: "AppContext",
         control: "ControlServer",
         *,
         listen_web: Callable[[], "WebServer"],

@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Audit')
 <h1>Audit</h1>
-<form class="row" aria-label="Choose what to see" action="/audit" method="get">
+<form class="row" aria-label="Filter the audit" action="/audit" method="get">
 <label>Show
 <select name="kind">
 <option value="">Everything</option>
@@ -12,17 +12,17 @@
 <button class="secondary">Show</button>
 </form>
 % if not entries:
-<p class="empty">{{'Nothing has been done yet.' if is_first and not kind else 'There is nothing of the kind.'}}</p>
+<p class="empty">{{'There are no entries yet.' if is_first and not kind else 'No entries match.'}}</p>
 % else:
-<table class="cards-when-narrow" aria-label="What was done, the latest first">
-<thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">Whom or how</th><th scope="col">From</th></tr></thead>
+<table class="cards-when-narrow" aria-label="Audit entries, the latest first">
+<thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Details</th><th scope="col">From</th></tr></thead>
 <tbody>
 % for entry in entries:
 <tr>
 <td data-label="When" class="whole"><time datetime="{{moment(entry.at)}}" title="{{ago(entry.at, now)}}">{{moment(entry.at).replace('T', ' ').replace('Z', '')}}</time></td>
-<td data-label="Who" class="whole">{{entry.who or 'a stranger'}}</td>
-<td data-label="What" class="whole"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.act}}</span></td>
-<td data-label="About">{{entry.about}}</td>
+<td data-label="Who" class="whole">{{entry.who or 'not signed in'}}</td>
+<td data-label="Action" class="whole"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.act}}</span></td>
+<td data-label="Details">{{entry.about}}</td>
 <td data-label="From" class="whole">\\
 % if entry.address:
 <span class="mono">{{entry.address}}</span>\\
@@ -45,4 +45,4 @@
 </nav>
 % end
 % end
-<p class="muted">Times are UTC. Entries are kept for {{days}} days. No password is ever in it, nor anything that a stranger has typed.</p>
+<p class="muted">Times are UTC. Entries are kept for {{days}} days. No entry contains a password, or text that was typed before the sign-in.</p>

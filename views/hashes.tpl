@@ -10,5 +10,5 @@
 </div>
 % end
 </dl>
-<p class="muted">Whoever has an HA1 can register as this user: keep it like the password.</p>
+<p class="muted">Anyone with an HA1 can register as this user: keep it as secret as the password.</p>
 </article>

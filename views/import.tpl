@@ -14,7 +14,7 @@
 <div class="field">
 <label for="file">CSV file</label>
 <input type="file" id="file" name="file" accept=".csv,text/csv,text/plain" aria-describedby="file-hint">
-<p class="help" id="file-hint">Up to {{max_megabytes}} MB, with commas, semicolons or tabs. UTF-8 is best; UTF-16 and Windows-1252 are read too.</p>
+<p class="help" id="file-hint">Up to {{max_megabytes}} MB, separated by commas, semicolons or tabs, preferably in UTF-8. UTF-16 and Windows-1252 also work.</p>
 </div>
 <label>Or paste the rows here
 <textarea name="text" rows="8" spellcheck="false" placeholder="username,password,display_name&#10;alice,wonder-4711,Alice Liddell&#10;101,8842,Front door"></textarea>
@@ -22,20 +22,20 @@
 <label><input type="checkbox" name="update" value="yes"> Rows may change users who exist</label>
 <label><input type="checkbox" name="generate" value="yes"> Generate passwords for new users without one</label>
 <button>Look at it first</button>
-<p class="muted">Nothing is written before you have seen what would happen.</p>
+<p class="muted">The next page shows what would change. Nothing is written before you apply it.</p>
 </form>
 </article>
 <article class="panel">
-<h2>What a file holds</h2>
-<p>The first line names the columns: <code>username</code> and one of <code>password</code> or <code>ha1</code>
-(the MD5 digest of <code>name:realm:password</code>); <code>realm</code>, <code>display_name</code>, <code>enabled</code>,
-<code>ha1_sha256</code> and <code>ha1_sha512_256</code> may follow. All rows are taken, or none.</p>
-<p>Exports of other systems name these columns otherwise, as <code>Extension</code>, <code>Secret</code> or <code>Display Name</code>;
-common names are understood. Columns that are not known are listed, and left out when you apply the file.</p>
+<h2>Columns of the file</h2>
+<p>The first line names the columns. Required are <code>username</code>, and <code>password</code> or <code>ha1</code>
+(the MD5 digest of <code>name:realm:password</code>). Optional are <code>realm</code>, <code>display_name</code>, <code>enabled</code>,
+<code>ha1_sha256</code> and <code>ha1_sha512_256</code>. Either all rows are imported, or none.</p>
+<p>Common column names of other systems are accepted too, such as <code>Extension</code>, <code>Secret</code> or <code>Display Name</code>.
+Unknown columns are listed, and ignored when you apply the file.</p>
 </article>
 % elif job.state == 'reading':
 <article class="panel" role="status">
-<p>Reading: {{'{:,}'.format(job.rows_read)}} rows so far.</p>
+<p>Reading the file: {{'{:,}'.format(job.rows_read)}} rows so far.</p>
 <progress aria-label="Reading the file"></progress>
 </article>
 % elif job.state == 'applying':

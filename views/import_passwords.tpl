@@ -1,6 +1,6 @@
 <article class="panel passwords">
 <h2>Generated passwords</h2>
-<p><strong>They are shown only now, and kept nowhere:</strong> print or save this page before you leave it.</p>
+<p><strong>They are shown only now, and not stored:</strong> print or save this page before you leave it.</p>
 <table>
 <thead><tr><th scope="col">User</th><th scope="col">Display name</th><th scope="col">Password</th></tr></thead>
 <tbody>

@@ -4,16 +4,16 @@
 % count = '{:,}'.format
 % if not done and report.encoding != 'UTF-8':
 <div class="notice hint" role="note">
-<p>Nothing was imported yet: the file is not in UTF-8. Here it was read as {{report.encoding}}\\
+<p>Nothing was imported yet: the file is not in UTF-8. It was read as {{report.encoding}}\\
 % if job.samples:
-, in which names look like this: {{', '.join(job.samples)}}. Apply it only if they are right\\
+, where names look like this: {{', '.join(job.samples)}}. Apply the file only if these names are correct\\
 % end
 .</p>
 </div>
 % end
 % if not done and report.unknown:
 <div class="notice hint" role="note">
-<p>{{'One column is' if len(report.unknown) == 1 else '%d columns are' % len(report.unknown)}} not known, and left out: {{', '.join(report.unknown[:20])}}\\
+<p>{{'One column is' if len(report.unknown) == 1 else '%d columns are' % len(report.unknown)}} unknown and will be ignored: {{', '.join(report.unknown[:20])}}\\
 % if len(report.unknown) > 20:
  and {{len(report.unknown) - 20}} more\\
 % end
@@ -24,7 +24,7 @@
 % if done:
 <p>Imported: {{report.summary}}.</p>
 % elif refused:
-<p>Nothing can be imported before the refused rows are mended\\
+<p>Nothing can be imported until the refused rows are corrected\\
 % if report.lacks_update or report.lacks_passwords:
 , or allowed below\\
 % end
@@ -32,9 +32,9 @@
 % elif not (report.new or report.changed or report.same):
 <p>The file has no rows.</p>
 % elif not (report.new or report.changed):
-<p>Every row is here already, just as it is in the file.</p>
+<p>All rows exist already, with the same values.</p>
 % else:
-<p>Nothing is written yet. This is what applying the file does:</p>
+<p>Nothing is written yet. Applying the file makes these changes:</p>
 % end
 </div>
 <div class="cards counts">
@@ -46,7 +46,7 @@
 % include('import_passwords.tpl')
 % elif report.passwords:
 <article class="panel">
-<p>{{count(len(report.passwords))}} generated {{'password is' if len(report.passwords) == 1 else 'passwords are'}} to be shown, once. Afterwards there is no copy.</p>
+<p>{{count(len(report.passwords))}} generated {{'password' if len(report.passwords) == 1 else 'passwords'}} can be shown once. Afterwards there is no copy.</p>
 % if len(report.passwords) > max_passwords:
 <form method="post" action="/users/import/passwords.csv"><input type="hidden" name="number" value="{{job.number}}"><button>Download the passwords</button></form>
 % else:
@@ -54,7 +54,7 @@
 % end
 </article>
 % elif done and report.generated:
-<p class="muted">The generated passwords were shown, and are kept nowhere. A new one can be set on the page of each user.</p>
+<p class="muted">The generated passwords were shown, and are not stored. You can set a new one on the page of each user.</p>
 % end
 % if done and (report.encoding != 'UTF-8' or report.unknown):
 <p class="muted">The file was read as {{report.encoding}}\\
@@ -67,7 +67,7 @@
 <p class="muted">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
 % end
 % if report.weak:
-<p class="muted">{{count(report.weak)}} weak passwords: {{weak}}. They are taken.</p>
+<p class="muted">{{count(report.weak)}} {{'password is' if report.weak == 1 else 'passwords are'}} weak: {{weak}}. {{'It is' if report.weak == 1 else 'They are'}} accepted.</p>
 % end
 % if report.notes and not done:
 <ul class="muted notes">

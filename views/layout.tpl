@@ -35,23 +35,26 @@
 </header>
 <main id="content" class="container">
 % if get('exposed'):
-<div class="notice hint" role="note"><p><strong>This page travels unencrypted.</strong> Whoever shares the network can read it, passwords included: set
-<code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS before it.</p></div>
+<div class="notice hint" role="note"><p><strong>This connection is not encrypted.</strong> Others on the network can read it, including passwords. Set
+<code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS in front of this server.</p></div>
 % end
-% if note:
+% if message:
 <div class="notice" role="status">
-<p>{{note.text}}</p>
-% if note.secret:
+<p>{{message.text}}</p>
+% if message.secret:
 <div class="secret">
-<input readonly value="{{note.secret}}" aria-label="The password, shown only now">
+<input readonly value="{{message.secret}}" aria-label="The password, shown only now">
 <button type="button" class="small secondary" data-copy>Copy</button>
 </div>
 % end
 </div>
 % end
-<div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed just now, so it may be out of date.
-<a href="">Load it again</a></p></div>
+<div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed, so it may be out of date.
+<a href="">Reload it</a></p></div>
 {{!base}}
 </main>
+% if session:
+<footer class="container"><small class="muted">sipserver {{version}}</small></footer>
+% end
 </body>
 </html>

@@ -1,19 +1,19 @@
 % rebase('layout.tpl', title='Sign in')
-% said, has_ended, kept = get('said', ''), get('has_ended'), get('kept')
+% notice, has_ended, saved = get('notice', ''), get('has_ended'), get('saved')
 <div class="narrow">
 <h1>Sign in</h1>
 % if error:
 <div class="notice bad" role="alert"><p>{{error}}</p></div>
-% elif said:
-<div class="notice{{' hint' if has_ended else ''}}" role="status"><p>{{said}}</p></div>
+% elif notice:
+<div class="notice{{' hint' if has_ended else ''}}" role="status"><p>{{notice}}</p></div>
 % end
 <article class="panel">
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{{next}}">
-% if kept:
-<input type="hidden" name="kept_path" value="{{kept.path}}">
-<input type="hidden" name="kept_form" value="{{kept.text}}">
-<input type="hidden" name="kept_lacks" value="{{'password' if kept.lacks_password else ''}}">
+% if saved:
+<input type="hidden" name="kept_path" value="{{saved.path}}">
+<input type="hidden" name="kept_form" value="{{saved.text}}">
+<input type="hidden" name="kept_lacks" value="{{'password' if saved.lacks_password else ''}}">
 % end
 <label>User name
 <input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required>
@@ -24,6 +24,6 @@
 <button>Sign in</button>
 </form>
 </article>
-<p class="muted">The password was printed when the server started for the first time.
+<p class="muted">The server printed the password at its first start.
 <code>python sipserver.py admin password</code> sets a new one.</p>
 </div>

@@ -11,16 +11,16 @@
 <p><a href="/users?status=online">{{'user has a phone' if online == 1 else 'users have a phone'}} online</a></p>
 </article>
 </div>
-% if advice:
-<h2>What needs attention</h2>
-% for warning, cure in advice:
-<div class="notice hint"><p><strong>{{warning}}</strong> {{cure}}</p></div>
+% if warnings:
+<h2>Warnings</h2>
+% for warning, remedy in warnings:
+<div class="notice hint"><p><strong>{{warning}}</strong> {{remedy}}</p></div>
 % end
 % end
 % if refusals:
 <section aria-labelledby="refused-title">
-<h2 id="refused-title">Refused lately</h2>
-% include('refusals.tpl', rows=refusals if shows_all else refusals[:some], label='Registrations and calls that were refused, the latest first')
+<h2 id="refused-title">Recently refused</h2>
+% include('refusals.tpl', rows=refusals if shows_all else refusals[:some], label='Refused registrations and calls, the latest first')
 % if len(refusals) > some and not shows_all:
 <p><a href="/?refusals=all">Show all {{len(refusals)}}</a></p>
 % end
@@ -36,9 +36,9 @@
 % if not online:
 <article class="panel">
 <h2>No phone is registered yet</h2>
-<p>Type this into a phone, here for {{'the user' if first else 'an example,'}} <strong>{{settings.username}}</strong>:</p>
+<p>Enter these settings in a phone, here for {{'the user' if first else 'the example user'}} <strong>{{settings.username}}</strong>:</p>
 % include('phone.tpl', settings=settings)
-<p class="muted">A phone shows up here as soon as it has registered. When it doesn't, this page and the server's log say why.</p>
+<p class="muted">A phone appears here as soon as it has registered. If it does not, this page and the log of the server show the reason.</p>
 </article>
 % end
 </div>

@@ -3,12 +3,12 @@
 % if settings.escaped:
 <dt>User name within a SIP address</dt><dd class="mono">{{settings.escaped}}</dd>
 % end
-<dt>Password</dt><dd>the one set for this user</dd>
+<dt>Password</dt><dd>the password of this user</dd>
 <dt>Domain, server or registrar</dt><dd class="mono">{{settings.domain}}</dd>
 % if settings.proxy:
 <dt>Outbound proxy</dt><dd class="mono">{{settings.proxy}}</dd>
 % end
 <dt>Transport</dt><dd>{{settings.transport}}</dd>
-<dt>Realm, if it asks</dt><dd class="mono">{{settings.realm}}</dd>
-<dt>Others dial</dt><dd class="mono">{{settings.address}}</dd>
+<dt>Realm, if the phone asks for it</dt><dd class="mono">{{settings.realm}}</dd>
+<dt>Address for callers</dt><dd class="mono">{{settings.address}}</dd>
 </dl>

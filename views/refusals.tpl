@@ -1,16 +1,16 @@
 <table class="cards-when-narrow" aria-label="{{label}}">
-<thead><tr><th scope="col">When</th><th scope="col">User</th><th scope="col">What</th><th scope="col">Why, and what to do</th><th scope="col">From</th></tr></thead>
+<thead><tr><th scope="col">When</th><th scope="col">User</th><th scope="col">Request</th><th scope="col">Reason, and what to do</th><th scope="col">From</th></tr></thead>
 <tbody>
 % for each in rows:
 <tr>
 <td data-label="When" class="whole"><span><time datetime="{{moment(each.last_at)}}" title="{{moment(each.last_at)}}">{{ago(each.last_at, now)}}</time>\\
 % if each.count > 1:
-<br><span class="muted" title="the first at {{moment(each.first_at)}}">{{'{:,}'.format(each.count)}} times</span>\\
+<br><span class="muted" title="first at {{moment(each.first_at)}}">{{'{:,}'.format(each.count)}} times</span>\\
 % end
 </span></td>
 <td data-label="User">{{each.user or 'unknown'}}</td>
-<td data-label="What"><span class="{{'whole' if each.method == 'REGISTER' else ''}}">{{'registration' if each.method == 'REGISTER' else 'call to ' + each.to}} <span class="muted">{{each.status}}</span></span></td>
-<td data-label="Why, what to do"><span>{{as_sentence(each.cause)}}\\
+<td data-label="Request"><span class="{{'whole' if each.method == 'REGISTER' else ''}}">{{'registration' if each.method == 'REGISTER' else 'call to ' + each.to}} <span class="muted">{{each.status}}</span></span></td>
+<td data-label="Reason"><span>{{as_sentence(each.cause)}}\\
 % if each.cure:
  <span class="muted">{{each.cure}}</span>\\
 % end

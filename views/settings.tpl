@@ -2,7 +2,7 @@
 <h1>Settings</h1>
 <section aria-labelledby="sessions-title">
 <div class="row spread">
-<h2 id="sessions-title">Who is signed in</h2>
+<h2 id="sessions-title">Signed-in browsers</h2>
 % if len(sessions) > 1:
 <form class="inline" method="post" action="/settings/sessions/end"><button class="small secondary">End all others</button></form>
 % end
@@ -34,13 +34,13 @@
 % end
 </tbody>
 </table>
-<p class="muted">Whatever was done, and from where, stands in the <a href="/audit">audit</a>.</p>
+<p class="muted">The <a href="/audit">audit</a> lists all actions, with their addresses.</p>
 </section>
 <article class="panel form">
 <h2>Change the password of admin</h2>
-<p class="muted">Every other browser is signed out by it.</p>
+<p class="muted">This signs out all other browsers.</p>
 % if from_environment:
-<div class="notice hint"><p>This server is started with <code>SIPSERVER_ADMIN_PASSWORD</code>: each start makes that one the password again. Change it there too.</p></div>
+<div class="notice hint"><p><code>SIPSERVER_ADMIN_PASSWORD</code> is set: each start of the server sets the password to its value. Change it there, too.</p></div>
 % end
 <form method="post" action="/settings/password">
 <input hidden type="text" name="username" value="admin" autocomplete="username" readonly>

@@ -1,13 +1,13 @@
 % rebase('layout.tpl', title=user.username)
 % setdefault('how', 'make')
 % setdefault('display_name', user.display_name)
-<p><a href="/users{{list_query}}">{{'Back to the users found' if is_narrowed else 'Back to all users'}}</a></p>
+<p><a href="/users{{list_query}}">{{'Back to the list' if is_filtered else 'Back to all users'}}</a></p>
 <div class="row spread">
 <h1>{{user.username}}</h1>
 <span id="state">\\
 % include('state.tpl', user=user)
-% if waits:
- <span class="state waits">has to wait</span>\\
+% if blocked:
+ <span class="state blocked">login blocked</span>\\
 % end
 </span>
 </div>
@@ -21,7 +21,7 @@ This user is disabled: its phones are refused.\\
 % elif user.last_seen:
 No phone is registered. The last one was seen {{ago(user.last_seen, now)}}.\\
 % else:
-No phone has registered yet. Below stands what to type into one.\\
+No phone has registered yet. The settings for a phone are below.\\
 % end
 </p>
 </article>
@@ -33,7 +33,7 @@ No phone has registered yet. Below stands what to type into one.\\
 <tr id="phone-{{phone.key}}">
 <td data-label="Device">{{phone.user_agent or 'unknown'}}</td>
 <td data-label="Contact"><span class="mono">{{phone.shown}}</span></td>
-<td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', by way of a proxy' if phone.path else ''}}</span></td>
+<td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', through a proxy' if phone.path else ''}}</span></td>
 <td data-label="Expires in"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
 <td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="small secondary outline">Drop</button></form></td>
 </tr>
@@ -41,14 +41,14 @@ No phone has registered yet. Below stands what to type into one.\\
 </tbody>
 </table>
 % end
-% if waits:
-<h2>Has to wait</h2>
-<p>After too many wrong passwords no further one is looked at from there. A new password lifts that, too.</p>
-% include('waits.tpl', rows=waits, action='/users/{}/forgive{}'.format(user.id, list_query))
+% if blocked:
+<h2>Blocked logins</h2>
+<p>Too many wrong passwords came from these addresses. A new password unblocks the user, too.</p>
+% include('blocked_logins.tpl', rows=blocked, action='/users/{}/forgive{}'.format(user.id, list_query))
 % end
 % if refusals:
-<h2>Refused lately</h2>
-% include('refusals.tpl', rows=refusals, label='Registrations and calls of this user that were refused, the latest first')
+<h2>Recently refused</h2>
+% include('refusals.tpl', rows=refusals, label='Refused registrations and calls of this user, the latest first')
 % end
 </div>
 <div class="cards wide">

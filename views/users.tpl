@@ -78,7 +78,7 @@
 % if active:
  aria-sort="{{'descending' if question.descending else 'ascending'}}"\\
 % end
-><a href="{{here(sort='' if column == 'username' else column, order='desc' if down else '')}}">{{word}}\\
+><a href="{{link_to(sort='' if column == 'username' else column, order='desc' if down else '')}}">{{word}}\\
 % if active:
  <span aria-hidden="true">{{'▼' if question.descending else '▲'}}</span>\\
 % end
@@ -87,14 +87,14 @@
 % end
 </tr>
 </thead>
-<tbody id="rows" hx-get="{{here(page=found.page)}}" hx-trigger="every 10s" hx-select="#rows" hx-select-oob="#count:innerHTML" hx-target="this" hx-swap="outerMorph">
+<tbody id="rows" hx-get="{{link_to(page=found.page)}}" hx-trigger="every 10s" hx-select="#rows" hx-select-oob="#count:innerHTML" hx-target="this" hx-swap="outerMorph">
 % for user in found.entries:
 % phone = user.contacts[0] if user.contacts else None
 <tr id="user-{{user.id}}">
 <td data-label="State"><span>\\
 % include('state.tpl', user=user)
-% if user.username in waiting:
-<br><span class="state waits">has to wait</span>\\
+% if user.username in blocked:
+<br><span class="state blocked">login blocked</span>\\
 % end
 </span></td>
 <td data-label="User name"><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></td>
@@ -130,17 +130,17 @@ never\\
 <nav class="pager" aria-label="Pages">
 <ul>
 % if found.page > 1:
-<li><a href="{{here()}}">First</a></li>
-<li><a href="{{here(page=found.page - 1)}}" rel="prev">Previous</a></li>
+<li><a href="{{link_to()}}">First</a></li>
+<li><a href="{{link_to(page=found.page - 1)}}" rel="prev">Previous</a></li>
 % end
 % if found.page < found.pages:
-<li><a href="{{here(page=found.page + 1)}}" rel="next">Next</a></li>
-<li><a href="{{here(page=found.pages)}}">Last</a></li>
+<li><a href="{{link_to(page=found.page + 1)}}" rel="next">Next</a></li>
+<li><a href="{{link_to(page=found.pages)}}">Last</a></li>
 % end
 </ul>
 </nav>
 % end
-<p class="muted"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to be imported elsewhere; keep that file like the passwords.</p>
+<p class="muted"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
 % end
 </section>
 % include('dialog.tpl')

@@ -1,1 +1,1 @@
-"""The pages and interfaces for people who run the server."""
+"""The web admin: the pages for administrators."""

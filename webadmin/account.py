@@ -1,69 +1,90 @@
-"""The administrator's own things: the password, and which browsers are signed in."""
+"""The administrator's account: the password, and the browsers that are signed in."""
 
 from bottle import Bottle, HTTPError, response
 
 from sip.store.admin import USERNAME, hash_password, password_weakness
 from sip.store.audit import Act
-from webadmin.context import Answer, Site, typed
-from webadmin.login import TooManyTries, Tries, check_password, open_session, refuse_for_now
-from webadmin.templates import browser_of
+from webadmin.context import AppContext, form_value
+from webadmin.login import (
+    SignInLimiter,
+    TooManyAttempts,
+    check_password,
+    open_session,
+    reject_for_now,
+)
+from webadmin.routes import Result, route
+from webadmin.templates import as_sentence, browser_of
 
 
-def mount(app: Bottle, site: Site, tries: Tries) -> None:
-    """Put /settings on `app`."""
+def mount(app: Bottle, context: AppContext, limiter: SignInLimiter) -> None:
+    """Add the routes under /settings to `app`."""
+    page = AccountPage(context, limiter)
+    route(app, "GET", "/settings", page.show)
+    route(app, "POST", "/settings/password", page.change_password)
+    route(app, "POST", "/settings/sessions/<number:id>/end", page.end_session)
+    route(app, "POST", "/settings/sessions/end", page.end_other_sessions)
 
-    def show(**errors: str) -> str:
-        return site.page(
+
+class AccountPage:
+    """The page at /settings, and its forms."""
+
+    def __init__(self, context: AppContext, limiter: SignInLimiter) -> None:
+        self._context = context
+        self._limiter = limiter
+
+    def show(self, **errors: str) -> str:
+        """Return the page; `errors` are sentences by the name of the field."""
+        return self._context.page(
             "settings.tpl",
             section="/settings",
             errors=errors,
-            sessions=site.admin.sessions(site.clock()),
-            from_environment=site.environment_password,
+            sessions=self._context.admin.sessions(self._context.clock()),
+            from_environment=self._context.environment_password,
         )
 
-    def refuse(**errors: str) -> str:
+    def _reject(self, **errors: str) -> str:
         response.status = 422
-        return show(**errors)
+        return self.show(**errors)
 
-    @app.get("/settings")  # type: ignore[untyped-decorator]
-    def show_settings() -> str:
-        return show()
-
-    @app.post("/settings/password")  # type: ignore[untyped-decorator]
-    def change_password() -> Answer:
-        current, password, again = map(typed, ("current", "password", "again"))
+    def change_password(self) -> Result:
+        """Set a new password and end all other sessions."""
+        context = self._context
+        current, password, again = map(form_value, ("current", "password", "again"))
         if password != again:
-            return refuse(again="The two passwords differ.")
+            return self._reject(again="The two passwords are not the same.")
         try:
-            # Asked for once more: who finds a browser open must not take the account over.
-            if check_password(site, tries, USERNAME, current) is None:
-                return refuse(current="That is not the password.")
-            hashed = site.sign_ins.run(lambda: hash_password(password))
-        except TooManyTries as error:
-            return show(current=refuse_for_now(error))
+            # The current password is required, so that an unattended browser is not enough to
+            # take the account over.
+            if check_password(context, self._limiter, USERNAME, current) is None:
+                return self._reject(current="This password is wrong.")
+            hashed = context.sign_ins.run(lambda: hash_password(password))
+        except TooManyAttempts as error:
+            return self.show(current=reject_for_now(error))
         except ValueError as error:
-            return refuse(password=f"T{str(error)[1:]}.")
-        site.admin.set_password_hash(hashed)  # which ends every session,
-        open_session(site, hashed)  # so this browser has a new one: who knew its token is out too
-        site.record(Act.PASSWORD_CHANGED, "all other sessions ended")
-        said = "The password was changed. Every other browser is signed out."
-        if why := password_weakness(password):
-            said += f" It {why}; another one is better."
-        return site.say("/settings", said)
+            return self._reject(password=as_sentence(str(error)))
+        context.admin.set_password_hash(hashed)  # this ends every session
+        open_session(context, hashed)  # this browser gets a new token; the old one is invalid
+        context.record(Act.PASSWORD_CHANGED, "all other sessions ended")
+        message = "The password was changed. All other browsers are signed out."
+        if reason := password_weakness(password):
+            message += f" The password is weak: it {reason}."
+        return context.flash("/settings", message)
 
-    @app.post("/settings/sessions/<number:id>/end")  # type: ignore[untyped-decorator]
-    def end(number: int) -> Answer:
-        for session in site.admin.sessions(site.clock()):
+    def end_session(self, number: int) -> Result:
+        """Sign one browser out.  Raises HTTPError(404)."""
+        context = self._context
+        for session in context.admin.sessions(context.clock()):
             if session.id == number:
-                site.admin.close_session(number)
+                context.admin.close_session(number)
                 browser = browser_of(session.user_agent)
-                site.record(Act.SESSION_ENDED, f"{browser}, from {session.address}")
-                return site.say("/settings", f"{browser} is signed out.")
-        raise HTTPError(404, "That session has ended already.")
+                context.record(Act.SESSION_ENDED, f"{browser}, from {session.address}")
+                return context.flash("/settings", f"{browser} is signed out.")
+        raise HTTPError(404, "This session has already ended.")
 
-    @app.post("/settings/sessions/end")  # type: ignore[untyped-decorator]
-    def end_others() -> Answer:
-        if site.session:  # which the guard has seen to
-            site.admin.close_others(site.session.id)
-        site.record(Act.OTHERS_ENDED)
-        return site.say("/settings", "Every other browser is signed out.")
+    def end_other_sessions(self) -> Result:
+        """Sign all other browsers out."""
+        context = self._context
+        if context.session:  # always true here: request_checks.py requires a session
+            context.admin.close_others(context.session.id)
+        context.record(Act.OTHERS_ENDED)
+        return context.flash("/settings", "All other browsers are signed out.")

@@ -1,74 +1,81 @@
-"""The web admin: every page of it, as one application."""
+"""The web admin as one WSGI application: all routes, and the error page."""
 
 import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from webadmin import account, audit, bans, blocked_logins, imports, login, overview, users
-from webadmin.context import Site
+from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
-from webadmin.request_checks import guard, with_headers
+from webadmin.request_checks import install_checks, with_headers
+from webadmin.routes import route
 
 log = logging.getLogger(__name__)
 
 _TITLES = {
-    400: "Not understood",
+    400: "Bad request",
     403: "Not allowed",
-    404: "Nothing here",
+    404: "Page not found",
+    405: "Method not allowed",
     409: "Not possible",
-    411: "Not understood",
+    411: "Length required",
     413: "Too large",
-    416: "Not in the file",
-    500: "Something went wrong",
-    503: "Not possible just now",
+    416: "Range not available",
+    422: "Invalid input",
+    500: "Server error",
+    503: "Temporarily unavailable",
 }
-# Bottle's own sentences name what was asked for; ours are better.
+# These replace bottle's own sentences, which repeat the path of the request.
 _SENTENCES = {
     404: "There is no page at this address.",
-    405: "This page doesn't take that kind of request.",
+    405: "This page does not support that request method.",
 }
 
 
-def build(site: Site) -> WSGIApp:
-    """Make the application."""
+def build(context: AppContext) -> WSGIApp:
+    """Return the application."""
     app = Bottle()
-    guard(app, site, large={"/users/import": imports.MAX_IMPORT_BYTES})
-    tries = login.Tries(site.monotonic)
-    login.mount(app, site, tries)
-    overview.mount(app, site)
-    imports.mount(app, site)
-    users.mount(app, site)
-    bans.mount(app, site)
-    blocked_logins.mount(app, site)
-    audit.mount(app, site)
-    account.mount(app, site, tries)
-
-    @app.get("/healthz")  # type: ignore[untyped-decorator]  # bottle has no types
-    def healthz() -> str:
-        response.content_type = "text/plain; charset=UTF-8"
-        return "ok"
-
-    @app.get("/static/<path:path>")  # type: ignore[untyped-decorator]
-    def file(path: str) -> HTTPResponse:
-        return serve_file(path)
-
-    @app.get("/favicon.ico")  # type: ignore[untyped-decorator]
-    def favicon() -> HTTPResponse:
-        return serve_file("favicon.svg")
-
-    def show_error(error: HTTPError) -> str:
-        if error.exception:  # of bottle's own making, see guard for what routes raise
-            log.error("while serving %s", request.path, exc_info=error.exception)
-        sentence = str(error.body)
-        if sentence.startswith(("Not found: ", "Method not allowed")):
-            sentence = _SENTENCES[error.status_code]
-        if "text/html" not in request.headers.get("Accept", ""):
-            response.content_type = "text/plain; charset=UTF-8"
-            return f"{error.status_line}\n{sentence}\n"
-        title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
-        values = {"title": title, "sentence": sentence, **users.way_back()}
-        return site.page("error.tpl", is_of_users=request.path.startswith("/users"), **values)
-
-    app.default_error_handler = show_error
+    install_checks(app, context, large={"/users/import": imports.MAX_IMPORT_BYTES})
+    limiter = login.SignInLimiter(context.monotonic)
+    login.mount(app, context, limiter)
+    overview.mount(app, context)
+    imports.mount(app, context)
+    users.mount(app, context)
+    bans.mount(app, context)
+    blocked_logins.mount(app, context)
+    audit.mount(app, context)
+    account.mount(app, context, limiter)
+    route(app, "GET", "/healthz", _healthz)
+    route(app, "GET", "/static/<path:path>", _static_file)
+    route(app, "GET", "/favicon.ico", _favicon)
+    app.default_error_handler = lambda error: _error_page(context, error)
     return with_headers(compressed(app))
+
+
+def _healthz() -> str:
+    response.content_type = "text/plain; charset=UTF-8"
+    return "ok"
+
+
+def _static_file(path: str) -> HTTPResponse:
+    return serve_file(path)
+
+
+def _favicon() -> HTTPResponse:
+    return serve_file("favicon.svg")
+
+
+def _error_page(context: AppContext, error: HTTPError) -> str:
+    """Return the page of an error, or plain text for a client that does not accept HTML."""
+    if error.exception:  # raised inside bottle; request_checks.py logs what handlers raise
+        log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
+    sentence = str(error.body)
+    if sentence.startswith(("Not found: ", "Method not allowed")):
+        sentence = _SENTENCES[error.status_code]
+    if "text/html" not in request.headers.get("Accept", ""):
+        response.content_type = "text/plain; charset=UTF-8"
+        return f"{error.status_line}\n{sentence}\n"
+    title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
+    values = {"title": title, "sentence": sentence, **users.list_link_values()}
+    return context.page("error.tpl", is_of_users=request.path.startswith("/users"), **values)

@@ -1,27 +1,27 @@
-"""Who did what: the audit, page by page."""
+"""The audit log, page by page."""
 
 import re
 
 from bottle import Bottle, request
 
 from sip.store.audit import KEPT_SECONDS, KINDS, PAGE_SIZE
-from webadmin.context import Site
+from webadmin.context import AppContext
+from webadmin.routes import route
 from webadmin.templates import link
 
-_NUMBER = re.compile(r"[0-9]{1,18}")  # as much as SQLite counts
+_NUMBER = re.compile(r"[0-9]{1,18}")  # fits SQLite's 64-bit integers
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put /audit on `app`."""
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add the route /audit to `app`."""
 
-    @app.get("/audit")  # type: ignore[untyped-decorator]
     def show() -> str:
         kind, before = request.query.get("kind", ""), request.query.get("before", "")
         if kind not in KINDS:
             kind = ""
-        found = site.audit.entries(kind, int(before) if _NUMBER.fullmatch(before) else None)
+        found = context.audit.entries(kind, int(before) if _NUMBER.fullmatch(before) else None)
         entries, more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
-        return site.page(
+        return context.page(
             "audit.tpl",
             section="/audit",
             entries=entries,
@@ -32,3 +32,5 @@ def mount(app: Bottle, site: Site) -> None:
             older=link("/audit", [("kind", kind), ("before", entries[-1].id)]) if more else "",
             days=KEPT_SECONDS // (24 * 3600),
         )
+
+    route(app, "GET", "/audit", show)

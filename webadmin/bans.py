@@ -1,63 +1,75 @@
-"""The guard's page: who is banned or has to wait and why, and which networks never are."""
+"""The page of bans: banned addresses, blocked logins and trusted networks."""
 
 from bottle import Bottle, response
 
 from sip.operator_values import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
-from webadmin.blocked_logins import MAX_SHOWN, all_waits
-from webadmin.context import Answer, Site, typed
+from webadmin.blocked_logins import MAX_SHOWN, blocked_logins
+from webadmin.context import AppContext, form_value
+from webadmin.routes import Result, route
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put /bans on `app`."""
-    bans = site.bans
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add /bans and its forms to `app`."""
+    page = BansPage(context)
+    route(app, "GET", "/bans", page.show)
+    route(app, "POST", "/bans/remove", page.remove)
+    route(app, "POST", "/bans/trust", page.trust)
+    route(app, "POST", "/bans/distrust", page.distrust)
 
-    def show(error: str = "", network: str = "") -> str:
+
+class BansPage:
+    """The page at /bans, and its forms."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def show(self, error: str = "", network: str = "") -> str:
+        """Return the page; `error` is about `network`, which is in the form again."""
         if error:
             response.status = 422
-        return site.page(
+        context = self._context
+        return context.page(
             "bans.tpl",
             section="/bans",
-            bans=bans.list(site.clock()),
-            waits=all_waits(site),
-            most_waits=MAX_SHOWN,
-            configured=[network_text(each) for each in site.config.guard_trusted],
-            trusted=bans.trusted(),
+            bans=context.bans.list(context.clock()),
+            blocked=blocked_logins(context),
+            max_blocked=MAX_SHOWN,
+            configured=[network_text(each) for each in context.config.guard_trusted],
+            trusted=context.bans.trusted(),
             error=error,
             network=network,
         )
 
-    @app.get("/bans")  # type: ignore[untyped-decorator]  # bottle has no types
-    def list_bans() -> str:
-        return show()
-
-    @app.post("/bans/remove")  # type: ignore[untyped-decorator]
-    def remove() -> Answer:
-        address = typed("address").strip()
+    def remove(self) -> Result:
+        """Remove the ban of an address."""
+        address = form_value("address").strip()
         try:
-            bans.remove(address)
-        except (NoSuchBan, ValueError):  # it has ended meanwhile, or somebody was quicker
-            return site.say("/bans", "That address is not banned any more.")
-        site.record(Act.BAN_LIFTED, address)
-        return site.say("/bans", f"{address} is heard again.")
+            self._context.bans.remove(address)
+        except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
+            return self._context.flash("/bans", "This address is not banned.")
+        self._context.record(Act.BAN_LIFTED, address)
+        return self._context.flash("/bans", f"{address} is no longer banned.")
 
-    @app.post("/bans/trust")  # type: ignore[untyped-decorator]
-    def trust() -> Answer:
-        network = typed("network").strip()
+    def trust(self) -> Result:
+        """Trust a network, and remove the bans in it."""
+        text = form_value("network").strip()
         try:
-            known_as = bans.trust(network)
+            network = self._context.bans.trust(text)
         except ValueError as error:
-            return show(f"{error}.", network)
-        site.record(Act.NETWORK_TRUSTED, known_as)
-        return site.say("/bans", f"{known_as} is never limited or banned from now on.")
+            return self.show(f"{error}.", text)
+        self._context.record(Act.NETWORK_TRUSTED, network)
+        return self._context.flash(
+            "/bans", f"{network} is trusted: it is never rate-limited or banned."
+        )
 
-    @app.post("/bans/distrust")  # type: ignore[untyped-decorator]
-    def distrust() -> Answer:
-        network = typed("network").strip()
+    def distrust(self) -> Result:
+        """Stop trusting a network."""
+        network = form_value("network").strip()
         try:
-            bans.distrust(network)
+            self._context.bans.distrust(network)
         except (NoSuchBan, ValueError):
-            return site.say("/bans", "That network is not trusted any more.")
-        site.record(Act.NETWORK_DISTRUSTED, network)
-        return site.say("/bans", f"{network} is treated like any other again.")
+            return self._context.flash("/bans", "This network is not trusted.")
+        self._context.record(Act.NETWORK_DISTRUSTED, network)
+        return self._context.flash("/bans", f"{network} is no longer trusted.")

@@ -1,51 +1,62 @@
-"""Users who have to wait after wrong passwords: who they are, and the buttons that end it."""
+"""Blocked logins: users whose passwords are not checked for a while, and the unblock buttons."""
 
 from bottle import Bottle, HTTPError
 
 from sip.core.guard.guard import BlockedLogin
 from sip.operator_values import parse_network
 from sip.store.audit import Act
-from webadmin.context import Answer, Site, typed
-from webadmin.users import way_back
+from webadmin.context import AppContext, form_value
+from webadmin.routes import Result, route
+from webadmin.users import list_link_values
 
-# Users shown on one page; those with an account come first.
+# Rows shown on one page; users with an account come first.
 MAX_SHOWN = 200
 
 
-def all_waits(site: Site) -> list[BlockedLogin]:
-    """List who has to wait, users with an account first, without those of banned addresses."""
-    waits = [wait for wait in site.guard.blocked_logins() if not wait.is_banned]
-    realms = site.users.realms()
+def blocked_logins(context: AppContext) -> list[BlockedLogin]:
+    """Return the blocked logins, users with an account first, without banned addresses."""
+    blocked = [login for login in context.guard.blocked_logins() if not login.is_banned]
+    realms = context.users.realms()
 
-    def is_nobody(wait: BlockedLogin) -> bool:
-        return all(site.users.find(wait.username, realm) is None for realm in realms)
+    def has_no_account(login: BlockedLogin) -> bool:
+        return all(context.users.find(login.username, realm) is None for realm in realms)
 
-    return sorted(waits, key=is_nobody)
+    return sorted(blocked, key=has_no_account)
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put the buttons on `app`: of /bans, and of the page of a user."""
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add the unblock buttons of /bans and of a user's page to `app`."""
+    buttons = UnblockButtons(context)
+    route(app, "POST", "/bans/forgive", buttons.on_bans_page)
+    route(app, "POST", "/users/<number:id>/forgive", buttons.on_user_page)
 
-    def forgive(username: str, address: str, path: str) -> Answer:
-        """Let a user try again from an address, from all of them where it is empty."""
+
+class UnblockButtons:
+    """The handlers of the buttons that unblock a login."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def on_bans_page(self) -> Result:
+        """Unblock any user name, also one without an account."""
+        return self._unblock(form_value("username"), form_value("address").strip(), "/bans")
+
+    def on_user_page(self, number: int) -> Result:
+        """Unblock the user of the page."""
+        entry = self._context.directory.entry(number)
+        if entry is None:
+            raise HTTPError(404, "There is no such user. It may have been deleted.")
+        page = f"/users/{number}{list_link_values()['list_query']}"
+        return self._unblock(entry.username, form_value("address").strip(), page)
+
+    def _unblock(self, username: str, address: str, path: str) -> Result:
+        """Unblock logins of a user from an address, or from all addresses if it is empty."""
         try:
             network = parse_network(address) if address else None
         except ValueError as error:
             raise HTTPError(422, f"{error}.") from None
-        if not site.guard.forgive({username}, network):
-            return site.say(path, f"{username} does not have to wait any more.")
+        if not self._context.guard.forgive({username}, network):
+            return self._context.flash(path, f"Logins of {username} are not blocked.")
         place = f" from {address}" if address else ""
-        site.record(Act.WAIT_LIFTED, f"{username}{place}")
-        return site.say(path, f"{username} may try again{place}.")
-
-    @app.post("/bans/forgive")  # type: ignore[untyped-decorator]  # bottle has no types
-    def forgive_one() -> Answer:
-        return forgive(typed("username"), typed("address").strip(), "/bans")
-
-    @app.post("/users/<number:id>/forgive")  # type: ignore[untyped-decorator]
-    def forgive_user(number: int) -> Answer:
-        entry = site.directory.entry(number)
-        if entry is None:
-            raise HTTPError(404, "There is no such user. It may have been deleted.")
-        page = f"/users/{number}{way_back()['list_query']}"
-        return forgive(entry.username, typed("address").strip(), page)
+        self._context.record(Act.WAIT_LIFTED, f"{username}{place}")
+        return self._context.flash(path, f"{username} can log in again{place}.")

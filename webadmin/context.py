@@ -1,13 +1,14 @@
-"""What the pages are about: the stores they show, and what they may have done."""
+"""What the handlers of the pages share: the stores, the running server, flash messages, audit."""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from bottle import HTTPError, HTTPResponse, request, response
 
+from sip import __version__
 from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
@@ -26,85 +27,80 @@ from webadmin.thread_pool import Workers
 
 log = logging.getLogger(__name__)
 
-# Where a request carries the session that it belongs to.
+# The key of the session in the WSGI environment of a request.
 SESSION = "sipserver.session"
 
-# Sign-ins that wait for a thread, some 12 ms each; and the steps of an import.
+# Tasks that may wait for a thread: sign-ins, some 12 ms each, and steps of an import.
 _SIGN_INS = 200
 _IMPORTS = 4
 
-# Notes kept for readers who never come to fetch them.
-_MAX_NOTES = 200
-
-
-# What a route gives: a page, or where the browser is to go instead.
-Answer: TypeAlias = "str | HTTPResponse"
+# Flash messages kept for sessions that never load the page.
+_MAX_FLASHES = 200
 
 
 class Phones(Protocol):
-    """The location service, as far as the pages need it."""
+    """The part of the location service that the pages use."""
 
     def __len__(self) -> int:
-        """How many addresses-of-record have a phone."""
+        """Return the number of addresses-of-record with a registered phone."""
 
     def remove_contact(self, aor: str, contact: str, flow: str) -> None:
-        """Remove one contact.  Blocks until that is stored."""
+        """Remove one contact.  Blocks until the database has it."""
 
 
-class Advice(NamedTuple):
-    """A warning for the operator, and what to do about it."""
+class OperatorWarning(NamedTuple):
+    """A problem that the operator should know of, and what to do about it."""
 
-    warning: str
-    cure: str
+    text: str
+    remedy: str
 
 
-class Note(NamedTuple):
-    """What the page of `path` says once about an act; `secret` is a password to be copied."""
+class FlashMessage(NamedTuple):
+    """A message that the page of `path` shows once; `secret` is a password to copy."""
 
     path: str
     text: str
     secret: str
 
 
-class Doer(NamedTuple):
-    """Who does something, and where; a stranger has no name."""
+class Actor(NamedTuple):
+    """The author of an act in the audit; the name is empty without a session."""
 
     name: str
     address: str
 
 
-def typed(name: str) -> str:
-    """What somebody has typed into a field; "" where a form has none of that name."""
+def form_value(name: str) -> str:
+    """Return the value of a form field, "" if the form lacks it.  Raises HTTPError(400)."""
     try:
         return request.forms.getunicode(name) or ""
-    except (LookupError, ValueError):  # of a charset that is none, of a type that can't be read
+    except (LookupError, ValueError):  # an unknown charset, or a malformed body
         raise HTTPError(400, "The form cannot be read.") from None
 
 
-def go_to(path: str) -> HTTPResponse:
-    """Send the browser to another page of ours, by GET.
+def redirect(path: str) -> HTTPResponse:
+    """Return a redirect (303) to another page of this server.
 
-    Only the path is said: which name and scheme lead here is the browser's to know.
+    The Location is a path: a proxy may serve the pages under another name and scheme.
     """
-    answer = response.copy(cls=HTTPResponse)  # with the cookies that it sets
+    answer = response.copy(cls=HTTPResponse)  # keeps the cookies that the handler has set
     answer.status, answer.body = 303, ""
     answer.set_header("Location", path)
     return answer
 
 
 def _nowhere(network: str, username: str, realm: str) -> bool:
-    """Tell of no user that it is registered."""
+    """Return False: without a running server no user is registered."""
     return False
 
 
 @dataclass
-class Site:
-    """What the routes work on.
+class AppContext:
+    """The stores and services that the handlers use.
 
-    `advice` gives the warnings of this moment, `listening` the addresses that SIP listens on.
-
-    `guard` and `refusals` are those of the running server: who has to wait, what was refused.
-    `environment_password` is whether each start sets the password, see Admin.first_password.
+    `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
+    `guard` and `refusals` belong to the running server: blocked logins, refused requests.
+    `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
     config: Config
@@ -116,10 +112,10 @@ class Site:
     bans: Bans
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
-    advice: Callable[[], Sequence[Advice]] = tuple
+    warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic  # for waits, which no step of the clock changes
+    monotonic: Callable[[], float] = time.monotonic  # for limits: the clock may be set
     environment_password: bool = False
     guard: Guard = field(
         default_factory=lambda: Guard(
@@ -127,84 +123,87 @@ class Site:
         )
     )
     refusals: Refusals = field(default_factory=Refusals)
-    _notes: dict[int, Note] = field(default_factory=dict)
+    _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self.sign_ins.close()
         self.imports.close()
 
     @property
     def session(self) -> Session | None:
-        """Who is signed in by the request at hand."""
+        """The session of the current request."""
         session: Session | None = request.environ.get(SESSION)
         return session
 
     def leave_uncompressed(self) -> None:
-        """Say that the answer at hand shows a secret, which its length must not tell.
+        """Send the current response uncompressed: it shows a secret.
 
-        See compression.py.
+        The length of a compressed page could reveal the secret (BREACH), see http/compression.py.
         """
         response.set_header("Cache-Control", "no-store, no-transform")
 
     def page(self, template: str, *, section: str = "", **values: object) -> str:
-        """Fill in a page for whoever is signed in, with the note that waits for them."""
-        note = self._take_note()
-        if note and note.secret:
+        """Render a page for the current session, with its flash message if there is one."""
+        message = self._take_flash()
+        if message and message.secret:
             self.leave_uncompressed()
         return render(
             template,
             session=self.session,
             section=section,
-            note=note,
+            message=message,
+            version=__version__,
             exposed=is_exposed(self.config) and not is_encrypted(),
             now=self.clock(),
             **values,
         )
 
     @property
-    def doer(self) -> "Doer":
-        """Who has sent the request at hand, for the audit."""
-        return Doer(USERNAME if self.session else ANONYMOUS, request.environ.get("REMOTE_ADDR", ""))
+    def actor(self) -> Actor:
+        """The sender of the current request, for the audit."""
+        return Actor(
+            USERNAME if self.session else ANONYMOUS, request.environ.get("REMOTE_ADDR", "")
+        )
 
-    def record(self, act: Act, about: str = "", by: "Doer | None" = None) -> None:
-        """Enter in the audit, and in the log, what has been done.
+    def record(self, act: Act, about: str = "", by: Actor | None = None) -> None:
+        """Write an act to the audit and the log.
 
-        `by` is for what ends after its request.  An entry that cannot be written fails no page.
+        `by` is for an act that ends after its request.  A failed write is only logged.
         """
-        who, address = by or self.doer
+        name, address = by or self.actor
         what = f"{act}, {about}" if about else act
-        log.info("%s from %s: %s", who or "a stranger", address, what)
+        log.info("%s from %s: %s", name or "unknown user", address, what)
         try:
-            self.audit.note(act, who, address, about, self.clock())
+            self.audit.note(act, name, address, about, self.clock())
         except DatabaseError as error:
-            log.error("missing in the audit: %s", error)
+            log.error("cannot write audit entry: %s", error)
 
-    def say(self, path: str, text: str, secret: str = "") -> HTTPResponse:
-        """Send the browser to a page of ours, which then says something, once.
+    def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:
+        """Redirect to a page of this server, which shows `text` once.
 
         `path` may have a query.
         """
         if self.session:
-            while len(self._notes) >= _MAX_NOTES:
-                del self._notes[next(iter(self._notes))]
-            self._notes[self.session.id] = Note(path.partition("?")[0], text, secret)
-        return go_to(path)
+            while len(self._flashes) >= _MAX_FLASHES:
+                del self._flashes[next(iter(self._flashes))]
+            self._flashes[self.session.id] = FlashMessage(path.partition("?")[0], text, secret)
+        return redirect(path)
 
-    def _take_note(self) -> Note | None:
-        """Take the note that waits for this page; a part that is refreshed would not show it."""
-        note = self._notes.get(self.session.id) if self.session else None
-        if self.session and note and note.path == request.path and is_read():
-            return self._notes.pop(self.session.id)
+    def _take_flash(self) -> FlashMessage | None:
+        """Remove and return the flash message of this page; a refreshed part would not show it."""
+        message = self._flashes.get(self.session.id) if self.session else None
+        if self.session and message and message.path == request.path and is_full_page():
+            return self._flashes.pop(self.session.id)
         return None
 
 
-def is_read() -> bool:
-    """Tell whether the answer is a page that a person sees, so that it can show something once.
+def is_full_page() -> bool:
+    """Return True if the browser shows the response as a page, so that it can show a secret once.
 
-    A part that is refreshed, a HEAD and what a browser fetches in advance are none.
+    False for a refreshed part of a page, a HEAD request and a prefetch.
     """
     purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
     is_part = bool(request.headers.get("HX-Request"))
-    is_whole = request.method == "GET" and HEAD_ONLY not in request.environ
-    return is_whole and not is_part and "prefetch" not in purpose
+    is_get = request.method == "GET" and HEAD_ONLY not in request.environ
+    return is_get and not is_part and "prefetch" not in purpose

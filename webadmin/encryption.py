@@ -1,4 +1,4 @@
-"""Whether somebody on the way can read what passes between a browser and us."""
+"""Checks whether the traffic between a browser and the web admin is encrypted."""
 
 import ipaddress
 
@@ -8,23 +8,23 @@ from sip.config import Config
 
 
 def is_exposed(config: Config) -> bool:
-    """Tell whether the pages leave this machine without TLS."""
+    """Return True if other machines can reach the pages, and without TLS."""
     return not config.web_cert and not config.web_addr.is_loopback
 
 
 def is_encrypted() -> bool:
-    """Tell whether the browser came by HTTPS, also through a proxy that ends TLS before us.
+    """Return True if the browser uses HTTPS, also through a proxy that terminates TLS.
 
-    A proxy is believed on this machine alone.  The Origin is the browser's own word.
+    X-Forwarded-Proto counts only from this machine.  Origin is set by the browser itself.
     """
     return (
         request.environ.get("wsgi.url_scheme") == "https"
         or request.headers.get("Origin", "").startswith("https:")
-        or (request.headers.get("X-Forwarded-Proto") == "https" and _is_from_here())
+        or (request.headers.get("X-Forwarded-Proto") == "https" and _is_from_loopback())
     )
 
 
-def _is_from_here() -> bool:
+def _is_from_loopback() -> bool:
     try:
         return ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:

@@ -1,6 +1,6 @@
-"""Many accounts at once: a CSV file in, looked at before it is applied, and a CSV file out.
+"""Import and export of users as CSV files; an import is previewed before it is applied.
 
-Each session has an import of its own, which no other session sees.
+Each session has an import of its own, which other sessions do not see.
 """
 
 import logging
@@ -31,41 +31,42 @@ from sip.store.importing import (
     read_csv,
 )
 from sip.store.passwords import WEAK
-from webadmin.context import Answer, Doer, Site, go_to, is_read, typed
+from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
+from webadmin.routes import Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
 
 log = logging.getLogger(__name__)
 
 MAX_IMPORT_BYTES = MAX_UPLOAD_BYTES
-# Rows of all imports together: a sheet waits in memory, at about a kilobyte a row.
+# Rows of all imports together: they wait in memory, at about a kilobyte a row.
 MAX_IMPORT_ROWS = 200_000
-# Sessions that have an import at once, and uploads on their way: each holds its file in memory.
+# Imports at a time, and uploads at a time: each holds its file in memory.
 MAX_IMPORTS = 4
-# How long an import waits to be applied, or its report to be read, in seconds.
-PATIENCE = 15 * 60
-# Generated passwords that a page shows; more are a file to download.
+# How long an import may wait to be applied, or its report to be read, in seconds.
+MAX_AGE_SECONDS = 15 * 60
+# Generated passwords that a page shows; more are offered as a file.
 MAX_SHOWN_PASSWORDS = 500
-# Rows of each table of a report: a page of them takes some milliseconds to make.
+# Rows of each table of a report: to render them takes some milliseconds.
 _MAX_SHOWN = 500
 
-# Seconds between looks for imports that waited too long, or whose session has ended.
+# Seconds between searches for imports that are too old, or whose session has ended.
 _SWEEP_SECONDS = 60
-# An import's number is one that no page of an earlier server holds.
+# The number of an import is random, so that a page from before a restart cannot match it.
 _NUMBERS = 10**12
 
-_GONE = (
-    "That import is no longer there: it was replaced, or it waited for too long."
-    " See what there is now."
+_STALE = (
+    "This import no longer exists: it was replaced, or it has expired. The import page shows the"
+    " current one."
 )
-_BYTE_ORDER_MARK = "\ufeff"  # without it a spreadsheet takes UTF-8 for something else
+_BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheet programs do not detect UTF-8
 
 
 @dataclass
-class Import:
+class ImportJob:
     """The import of one session, from its upload to its report.
 
-    `number` stands for what a page has shown of it: another one begins whenever that changes.
+    `number` identifies the preview that a page has shown: it changes with the preview.
     """
 
     session: int
@@ -79,22 +80,22 @@ class Import:
 
     @property
     def is_working(self) -> bool:
-        """Tell whether it goes on by itself."""
+        """Return True while the file is read or applied."""
         return self.state in ("reading", "applying")
 
     @property
     def rows(self) -> int:
-        """Rows, and generated passwords, that it holds in memory."""
+        """Rows and generated passwords in memory."""
         return len(self.report.passwords) + (len(self.sheet.rows) if self.sheet else 0)
 
     @property
     def samples(self) -> list[str]:
-        """Names as they read in an encoding that is a guess."""
+        """Names from the file, to check a guessed encoding by."""
         return self.sheet.samples if self.sheet else []
 
     @property
     def apply_label(self) -> str:
-        """Say on the button what applying the file takes for granted."""
+        """The text of the apply button, with the assumptions that it confirms."""
         report, parts = self.report, []
         if report.encoding != "UTF-8":
             parts.append(f"read it as {report.encoding}")
@@ -107,37 +108,37 @@ class Import:
         return label[0].upper() + label[1:]
 
     def take_passwords(self) -> list[NewPassword]:
-        """Give the generated passwords: the first call does, and afterwards there are none."""
+        """Return the generated passwords, and remove them: they are shown only once."""
         passwords, self.report.passwords = self.report.passwords, []
         return passwords
 
 
-class WrongImport(Exception):
-    """What the page has shown is no longer there: applied, cancelled, or too old."""
+class StaleImport(Exception):
+    """The preview that a page has shown is no longer current: applied, cancelled or expired."""
 
 
-class Imports:
-    """Runs imports: one of each session, of a few sessions at once."""
+class ImportJobs:
+    """Runs imports: one per session, for a few sessions at a time."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._jobs: dict[int, Import] = {}  # by session, the oldest first
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._jobs: dict[int, ImportJob] = {}  # by session, the oldest first
         self._uploads = 0
-        self._reads = BoundedSemaphore()  # one reads at a time, so that each knows the room left
+        self._reads = BoundedSemaphore()  # one file is read at a time, so that the row limit holds
         self._sweeper: gevent.Greenlet[[], None] | None = None
 
     @property
-    def current(self) -> Import | None:
-        """The import of the session at hand."""
+    def current(self) -> ImportJob | None:
+        """The import of the current session."""
         return self._jobs.get(self._session)
 
     @contextmanager
     def upload(self) -> Iterator[None]:
-        """Let a file come in.  Raises TooBusy, before it is read for nothing."""
-        self._check_free()
+        """Count an upload while it is received.  Raises TooBusy before anything is received."""
+        self._check_replaceable()
         if self._uploads >= MAX_IMPORTS:
-            raise TooBusy("too many files are uploaded just now; try again in a minute")
-        self._makes_way()
+            raise TooBusy("too many uploads at the same time; try again in a minute")
+        self._job_to_replace()
         self._uploads += 1
         try:
             yield
@@ -145,22 +146,22 @@ class Imports:
             self._uploads -= 1
 
     def start(self, file: BinaryIO, *, update: bool, generate: bool) -> None:
-        """Read a file, and see what applying it would do.  Raises TooBusy."""
-        self._check_free()  # once more, as another window may have been quicker
-        dropped = [gone for gone in (self.current, self._makes_way()) if gone]
-        for gone in dropped:
-            del self._jobs[gone.session]
-        job = Import(self._session, _number(), self._site.clock())
+        """Read a file and prepare its preview, in the background.  Raises TooBusy."""
+        self._check_replaceable()  # again: another window may have started one meanwhile
+        replaced = [old for old in (self.current, self._job_to_replace()) if old]
+        for old in replaced:
+            del self._jobs[old.session]
+        job = ImportJob(self._session, _number(), self._context.clock())
         self._jobs[job.session] = job
-        gevent.spawn(self._work, job, lambda: self._look_at(job, file, update, generate))
+        gevent.spawn(self._work, job, lambda: self._read(job, file, update, generate))
         if not self._sweeper:
             self._sweeper = gevent.spawn(self._sweep)
-        for gone in dropped:
-            self._drop(gone)
+        for old in replaced:
+            self._release_rows(old)
 
     def change(self, number: int, *, update: bool, generate: bool) -> None:
-        """Look once more at what was looked at, with more allowed.  Raises WrongImport."""
-        job = self._of(number)
+        """Prepare the preview again, with more allowed.  Raises StaleImport."""
+        job = self._find(number)
         if job.sheet and job.state == "checked":
             job.sheet.update |= update
             job.sheet.generate |= generate
@@ -168,60 +169,62 @@ class Imports:
             gevent.spawn(self._work, job, lambda: self._check(job))
 
     def apply(self, number: int) -> None:
-        """Write what was looked at, all rows or none.  Raises WrongImport."""
-        job = self._of(number)
+        """Apply the import, all rows or none, in the background.  Raises StaleImport."""
+        job = self._find(number)
         if job.sheet and job.state == "checked" and not job.report.refused:
             sheet, job.state = job.sheet, "applying"
-            doer = self._site.doer
-            gevent.spawn(self._work, job, lambda: self._apply(job, sheet, doer))
+            actor = self._context.actor
+            gevent.spawn(self._work, job, lambda: self._apply(job, sheet, actor))
 
     def cancel(self, number: int) -> None:
-        """Let go of what was looked at, or of the report of what was done.  Raises WrongImport.
+        """Remove the preview or the report.  Raises StaleImport.
 
-        A report stays while its generated passwords are still to be shown.
+        A report stays until its generated passwords were shown.
         """
-        job = self._of(number)
+        job = self._find(number)
         if not (job.is_working or job.report.passwords):
             self._remove(job)
 
-    def forget_old(self) -> None:
-        """Remove the imports that waited too long."""
+    def remove_expired(self) -> None:
+        """Remove the imports that are too old."""
         for job in [*self._jobs.values()]:
-            if not job.is_working and self._site.clock() > job.started_at + PATIENCE:
+            if not job.is_working and self._context.clock() > job.started_at + MAX_AGE_SECONDS:
                 self._remove(job)
 
-    def forget_ended(self) -> None:
-        """Remove the imports of sessions that have ended; what is applied just now goes on."""
-        alive = {session.id for session in self._site.admin.sessions(self._site.clock())}
+    def remove_orphans(self) -> None:
+        """Remove the imports of sessions that have ended, unless one is being applied."""
+        alive = {session.id for session in self._context.admin.sessions(self._context.clock())}
         for job in [*self._jobs.values()]:
             if not job.is_working and job.session not in alive:
                 self._remove(job)
 
     @property
     def _session(self) -> int:
-        return self._site.session.id if self._site.session else 0  # the guard lets no other in
+        return (
+            self._context.session.id if self._context.session else 0
+        )  # request_checks.py requires a session
 
-    def _of(self, number: int) -> Import:
+    def _find(self, number: int) -> ImportJob:
         job = self.current
         if job is None or job.number != number:
-            raise WrongImport
+            raise StaleImport
         return job
 
-    def _check_free(self) -> None:
-        """Raise TooBusy where the import that a session has may not be replaced."""
+    def _check_replaceable(self) -> None:
+        """Raise TooBusy if the import of the session must not be replaced."""
         job = self.current
         if job and job.is_working:
-            raise TooBusy("your last import is still at work; wait for it")
+            raise TooBusy("your last import is still running; wait until it has finished")
         if job and job.report.passwords:
             raise TooBusy(
-                "the passwords of your last import were not shown yet; look at them first"
+                "the generated passwords of your last import were not shown yet; open them first"
             )
 
-    def _makes_way(self) -> Import | None:
-        """Give the import that makes way for one of a session, None where there is room.
+    def _job_to_replace(self) -> ImportJob | None:
+        """Return the import to remove for a new one of this session, None if there is room.
 
-        It is the oldest that does not work just now, and holds no password that is still to be
-        shown.  Raises TooBusy where there is none.
+        It is the oldest that is not running and has no generated passwords to show.  Raises
+        TooBusy if there is none.
         """
         others = [job for job in self._jobs.values() if job.session != self._session]
         if len(others) < MAX_IMPORTS:
@@ -229,14 +232,14 @@ class Imports:
         for job in others:
             if not (job.is_working or job.report.passwords):
                 return job
-        raise TooBusy(f"{len(others)} other imports are at work; try again in a minute")
+        raise TooBusy(f"{len(others)} other imports are running; try again in a minute")
 
-    def _remove(self, job: Import) -> None:
+    def _remove(self, job: ImportJob) -> None:
         self._jobs.pop(job.session, None)
-        self._drop(job)
+        self._release_rows(job)
 
-    def _drop(self, job: Import) -> None:
-        """Release the rows, and of a removed import the passwords."""
+    def _release_rows(self, job: ImportJob) -> None:
+        """Release the rows, and the passwords if the import was removed."""
         sheet, job.sheet = job.sheet, None
         if sheet:
             self.release(sheet.release)
@@ -244,30 +247,30 @@ class Imports:
             self.release(lambda: release_memory(passwords))
 
     def release(self, work: Callable[[], None]) -> None:
-        """Release many objects in a thread; all at once they would hold everybody up."""
-        with suppress(TooBusy):  # then they go all at once
-            self._site.imports.run(work)
+        """Run `work`, which frees many objects, in a thread: it would block the event loop."""
+        with suppress(TooBusy):  # then they are freed at once
+            self._context.imports.run(work)
 
     def _sweep(self) -> None:
         while self._jobs:
             gevent.sleep(_SWEEP_SECONDS)
-            self.forget_old()
-            with suppress(DatabaseError):  # then at the next round, or by its age
-                self.forget_ended()
+            self.remove_expired()
+            with suppress(DatabaseError):  # tried again in the next round
+                self.remove_orphans()
         self._sweeper = None
 
-    def _work(self, job: Import, work: Callable[[], None]) -> None:
+    def _work(self, job: ImportJob, work: Callable[[], None]) -> None:
         try:
             work()
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
-            log.exception("while importing accounts")
-            job.state, job.error = "failed", "Something went wrong in the server; see its log."
+            log.exception("unhandled error while handling %r", "import")
+            job.state, job.error = "failed", "The server has a fault. Its log has the details."
         if job.state != "checked":
-            self._drop(job)
+            self._release_rows(job)
 
-    def _look_at(self, job: Import, file: BinaryIO, update: bool, generate: bool) -> None:
+    def _read(self, job: ImportJob, file: BinaryIO, update: bool, generate: bool) -> None:
         def progress(rows: int) -> None:
             job.rows_read = rows
 
@@ -275,13 +278,13 @@ class Imports:
             waiting = sum(each.rows for each in self._jobs.values())
             room = MAX_IMPORT_ROWS - waiting
             try:
-                job.sheet = self._site.imports.run(
+                job.sheet = self._context.imports.run(
                     lambda: read_csv(
                         file,
-                        self._site.users.realm,
+                        self._context.users.realm,
                         update=update,
                         generate=generate,
-                        # The page tells both, and the button says so.
+                        # The page shows both, and the apply button confirms them.
                         skip_unknown=True,
                         accept_guess=True,
                         max_rows=room,
@@ -292,45 +295,61 @@ class Imports:
                 if not waiting:
                     raise
                 raise TooBusy(
-                    f"there is room for {room:,} rows until other imports are applied or cancelled;"
-                    f" try again in {PATIENCE // 60} min"
+                    f"at most {room:,} rows fit until other imports are applied or cancelled;"
+                    f" try again in {MAX_AGE_SECONDS // 60} min"
                 ) from None
         self._check(job)
 
-    def _check(self, job: Import) -> None:
+    def _check(self, job: ImportJob) -> None:
         if job.sheet:
-            job.report = check(self._site.users, job.sheet)
+            job.report = check(self._context.users, job.sheet)
         job.state = "checked"
 
-    def _apply(self, job: Import, sheet: CsvFile, doer: Doer) -> None:
-        report = apply(self._site.users, sheet, self._site.imports.run)
+    def _apply(self, job: ImportJob, sheet: CsvFile, actor: Actor) -> None:
+        report = apply(self._context.users, sheet, self._context.imports.run)
         if report.written:
-            self._site.record(Act.IMPORTED, report.summary, doer)
-        # Report and state change together: a page that shows one of them shows the other.
+            self._context.record(Act.IMPORTED, report.summary, actor)
+        # Report and state change together, so that no page shows one without the other.
         job.report, job.state = report, "checked" if report.refused else "done"
-        job.started_at = self._site.clock()  # of the report, which is new
+        job.started_at = self._context.clock()  # the age of the report
 
 
 def _number() -> int:
     return secrets.randbelow(_NUMBERS)
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put /users/import and /users/export.csv on `app`."""
-    imports = Imports(site)
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add /users/import and /users/export.csv to `app`."""
+    page = ImportPage(context)
+    route(app, "GET", "/users/import", page.show)
+    route(app, "POST", "/users/import", page.upload)
+    route(app, "POST", "/users/import/change", page.change)
+    route(app, "POST", "/users/import/apply", page.apply)
+    route(app, "POST", "/users/import/cancel", page.cancel)
+    route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
+    route(app, "GET", "/users/export.csv", lambda: export(context))
 
-    def show(error: str = "") -> str:
-        imports.forget_old()
-        job = imports.current
+
+class ImportPage:
+    """The page at /users/import, and its forms."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._imports = ImportJobs(context)
+
+    def show(self, error: str = "") -> str:
+        """Return the page; it shows generated passwords once."""
+        self._imports.remove_expired()
+        job = self._imports.current
         passwords: list[NewPassword] = []
         if job and job.report.passwords and len(job.report.passwords) <= MAX_SHOWN_PASSWORDS:
-            if is_read():
+            if is_full_page():
                 passwords = job.take_passwords()
             else:
-                response.set_header("HX-Refresh", "true")  # a page of its own shows them
+                response.set_header("HX-Refresh", "true")  # reload: a full page shows them
         if passwords:
-            site.leave_uncompressed()
-        return site.page(
+            self._context.leave_uncompressed()
+        return self._context.page(
             "import.tpl",
             section="/users/import",
             job=job,
@@ -344,69 +363,68 @@ def mount(app: Bottle, site: Site) -> None:
             password_sheet="".join(password_blocks(passwords)),
         )
 
-    @app.get("/users/import")  # type: ignore[untyped-decorator]
-    def show_import() -> str:
-        return show()
-
-    @app.post("/users/import")  # type: ignore[untyped-decorator]
-    def look_at() -> Answer:
-        with imports.upload():
+    def upload(self) -> Result:
+        """Receive a file and start to read it."""
+        with self._imports.upload():
             try:
-                file, ticked = uploaded(site, "update", "generate")
+                file, ticked = uploaded(self._context, "update", "generate")
             except ValueError as error:
                 response.status = 422
-                return show(str(error))
-            imports.start(file, update="update" in ticked, generate="generate" in ticked)
-        return go_to("/users/import")
+                return self.show(str(error))
+            self._imports.start(file, update="update" in ticked, generate="generate" in ticked)
+        return redirect("/users/import")
 
-    def act(deed: Callable[[int], None]) -> Answer:
-        number = typed("number")
+    def change(self) -> Result:
+        """Allow changes of users, or generated passwords, and prepare the preview again."""
+        update, generate = (form_value(name) == "yes" for name in ("update", "generate"))
+        return self._act(
+            lambda number: self._imports.change(number, update=update, generate=generate)
+        )
+
+    def apply(self) -> Result:
+        """Apply the import."""
+        return self._act(self._imports.apply)
+
+    def cancel(self) -> Result:
+        """Remove the preview or the report."""
+        return self._act(self._imports.cancel)
+
+    def _act(self, action: Callable[[int], None]) -> Result:
+        number = form_value("number")
         try:
-            deed(int(number) if number.isascii() and number.isdecimal() else 0)
-        except WrongImport:
-            raise HTTPError(409, _GONE) from None
-        return go_to("/users/import")
+            action(int(number) if number.isascii() and number.isdecimal() else 0)
+        except StaleImport:
+            raise HTTPError(409, _STALE) from None
+        return redirect("/users/import")
 
-    @app.post("/users/import/change")  # type: ignore[untyped-decorator]
-    def change_import() -> Answer:
-        update, generate = (typed(name) == "yes" for name in ("update", "generate"))
-        return act(lambda number: imports.change(number, update=update, generate=generate))
-
-    @app.post("/users/import/apply")  # type: ignore[untyped-decorator]
-    def apply_import() -> Answer:
-        return act(imports.apply)
-
-    @app.post("/users/import/cancel")  # type: ignore[untyped-decorator]
-    def cancel_import() -> Answer:
-        return act(imports.cancel)
-
-    @app.post("/users/import/passwords.csv")  # type: ignore[untyped-decorator]
-    def download_passwords() -> Iterable[str]:
-        job = imports.current
-        passwords = job.take_passwords() if job and str(job.number) == typed("number") else []
+    def download_passwords(self) -> Iterable[str]:
+        """Return the generated passwords as a CSV file, once.  Raises HTTPError(409)."""
+        job = self._imports.current
+        passwords = job.take_passwords() if job and str(job.number) == form_value("number") else []
         if not passwords:
-            raise HTTPError(409, "These passwords were shown already; they are kept nowhere.")
-        site.leave_uncompressed()
-        return _download("passwords.csv", blocks(passwords))
+            raise HTTPError(409, "These passwords were already shown. There is no copy of them.")
+        self._context.leave_uncompressed()
+        return _download("passwords.csv", self._released_after(passwords))
 
-    def blocks(passwords: list[NewPassword]) -> Iterator[str]:
+    def _released_after(self, passwords: list[NewPassword]) -> Iterator[str]:
         try:
             yield from password_blocks(passwords, for_spreadsheet=True)
         finally:
-            imports.release(lambda: release_memory(passwords))
+            self._imports.release(lambda: release_memory(passwords))
 
-    @app.get("/users/export.csv")  # type: ignore[untyped-decorator]
-    def export() -> Iterable[str]:
-        with_hashes = request.query.get("hashes") == "yes"
-        blocks = exported(site.users, with_hashes=with_hashes, for_spreadsheet=True)
-        # Asked for before the answer begins: what fails here can still be said.
-        start = next(blocks) + next(blocks, "")
-        site.record(Act.EXPORTED, "with HA1s" if with_hashes else "without HA1s")
-        return _download("users.csv", chain([start], blocks))
+
+def export(context: AppContext) -> Iterable[str]:
+    """Return all users as a CSV file."""
+    with_hashes = request.query.get("hashes") == "yes"
+    blocks = exported(context.users, with_hashes=with_hashes, for_spreadsheet=True)
+    # The first blocks are read before the response starts, so that an error can still be shown.
+    start = next(blocks) + next(blocks, "")
+    context.record(Act.EXPORTED, "with HA1s" if with_hashes else "without HA1s")
+    return _download("users.csv", chain([start], blocks))
 
 
 def _download(name: str, blocks: Iterable[str]) -> Iterable[str]:
-    """Answer with a CSV file."""
+    """Set the headers of a CSV file, and return its content."""
     response.content_type = "text/csv; charset=UTF-8"
     response.set_header("Content-Disposition", f'attachment; filename="{name}"')
     return chain([_BYTE_ORDER_MARK], blocks)

@@ -1,35 +1,38 @@
-"""The first page: how many are here, what is wrong, and how the first phone gets in."""
+"""The first page: counts, warnings, refused requests, and the settings for the first phone."""
 
 from bottle import Bottle, request
 
 from sip.listening import by_address
-from webadmin.context import Site
+from webadmin.context import AppContext
 from webadmin.phone_settings import phone_settings
+from webadmin.routes import route
 
-# Until somebody has made an account, the page shows the settings of an imaginary one.
+# The user name in the phone settings while there is no account.
 _EXAMPLE = "alice"
-# Refusals that are shown before the rest is asked for.
+# Refusals shown at first; a link shows all.
 SOME_REFUSALS = 10
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put / on `app`."""
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add the route / to `app`."""
 
-    @app.get("/")  # type: ignore[untyped-decorator]
-    def overview() -> str:
-        first, listening = site.directory.first(), site.listening()
-        username, realm = (first.username, first.realm) if first else (_EXAMPLE, site.users.realm)
-        return site.page(
+    def show() -> str:
+        first, listening = context.directory.first(), context.listening()
+        username = first.username if first else _EXAMPLE
+        realm = first.realm if first else context.users.realm
+        return context.page(
             "overview.tpl",
             section="/",
-            accounts=len(site.users),
-            online=len(site.phones),
-            advice=site.advice(),
+            accounts=len(context.users),
+            online=len(context.phones),
+            warnings=context.warnings(),
             first=first,
-            settings=phone_settings(site.config, listening, username, realm),
+            settings=phone_settings(context.config, listening, username, realm),
             listening=by_address(listening),
-            config=site.config,
-            refusals=site.refusals.latest(),
+            config=context.config,
+            refusals=context.refusals.latest(),
             shows_all=request.query.get("refusals") == "all",
             some=SOME_REFUSALS,
         )
+
+    route(app, "GET", "/", show)

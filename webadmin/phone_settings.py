@@ -1,4 +1,4 @@
-"""What to type into a phone so that it registers here."""
+"""The account settings that a phone needs to register here."""
 
 import socket
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ _UNESCAPED = "-_.!~*'()&=+$,;?/"  # RFC 3261 §25.1, user
 
 
 class PhoneSettings(NamedTuple):
-    """The fields of a phone's account, by the names that most phones give them."""
+    """The account settings of a phone, named as most phones name them."""
 
     username: str
-    domain: str  # a host, and its port where it isn't the one that every phone takes by itself
-    proxy: str  # where to send what is for that domain; none where its name leads here by itself
+    domain: str  # the host, and the port if it is not 5060
+    proxy: str  # the outbound proxy, empty if the domain itself leads here
     realm: str
-    address: str  # what others dial
-    transport: str  # the choice there is, in words
-    escaped: str = ""  # the user name as an address has it, where that is another text
+    address: str  # the SIP address that callers dial
+    transport: str  # the transports, in words
+    escaped: str = ""  # the user name as escaped in a SIP address, if it differs
 
 
 def phone_settings(
     config: Config, listening: Sequence[ListeningAddress], username: str, realm: str
 ) -> PhoneSettings:
-    """Work out the settings for an account, from the addresses that SIP listens on.
+    """Return the settings of an account, from the addresses that SIP listens on.
 
-    In the main realm this server's own address will do for a domain.  To register in another one
-    the phone has to say so, and who would find this server by that name is not known here.
+    In the main realm the domain is this server's own address.  In another realm the domain is the
+    realm, and an outbound proxy is needed: its name need not resolve to this server.
     """
     own_port = listening[0].port if listening else config.sip_addr.port
     if config.sip_advertise:
@@ -52,7 +52,7 @@ def phone_settings(
 
 
 def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:
-    """Name each transport, and its port where it is another than that of the others."""
+    """Return the transports in words, each with its port if it is not the usual one."""
     names = [
         each.transport + (f" (port {each.port})" if each.port != usual_port else "")
         for each in listening
@@ -61,9 +61,9 @@ def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:
 
 
 def _reachable_host() -> str:
-    """Give an address of this machine that a phone can reach.
+    """Return an address of this machine that a phone can reach.
 
-    The one that the browser came by is best, unless it works on this machine alone.
+    The host in the browser's address bar is the best choice, unless it is a loopback address.
     """
     try:
         host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
@@ -73,7 +73,9 @@ def _reachable_host() -> str:
         return host
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing; the system only picks the interface
+            probe.connect(
+                ("192.0.2.1", 9)
+            )  # sends nothing; the kernel only chooses a source address
             return str(probe.getsockname()[0])
         except OSError:
             return host or "localhost"

@@ -1,4 +1,4 @@
-"""Who gets in: sessions, requests from other sites, and the headers that every answer carries."""
+"""Checks before each request (session, origin, size), and the security headers of responses."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -11,16 +11,16 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from sip.store.admin import USERNAME, Session
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
-from webadmin.context import SESSION, Site, go_to
+from webadmin.context import SESSION, AppContext, redirect
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
-from webadmin.saved_form import KeptForm, full_path, page_of_form, sent_form
+from webadmin.saved_form import SavedForm, full_path, page_of_form, posted_form
 from webadmin.thread_pool import TooBusy
 
 log = logging.getLogger(__name__)
 
 COOKIE = "sipserver_session"
 
-# Octets of a form.  An import says how much it takes by itself.
+# Largest form, in octets.  The form of an import has a limit of its own.
 MAX_FORM_BYTES = 100_000
 
 _HEADERS = (
@@ -36,83 +36,89 @@ _HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
-# How long after a visit by TLS a browser asks for nothing without it, in seconds.  That holds for
-# all ports of the name: an operator who goes back to plain HTTP is not to wait for a year.
+# How long browsers insist on TLS after a visit by TLS, in seconds.  It holds for all ports of the
+# host name, so an operator who goes back to plain HTTP should not have to wait for a year.
 _HSTS_SECONDS = 30 * 24 * 3600
 _OPEN = ("/login", "/healthz", "/favicon.ico")
 
 
-def guard(app: Bottle, site: Site, large: Mapping[str, int]) -> None:
-    """Let into `app` only who is signed in, and only requests that our own pages have sent.
+def install_checks(app: Bottle, context: AppContext, large: Mapping[str, int]) -> None:
+    """Let `app` serve only signed-in users, and only requests that its own pages have sent.
 
-    `large` names the paths whose forms may be larger, and how large.
+    `large` maps the paths whose forms may be larger to their limit in octets.
     """
+    app.add_hook("before_request", RequestChecks(context, large).check)
+    app.install(_catch_errors)
 
-    @app.hook("before_request")  # type: ignore[untyped-decorator]
-    def judge() -> None:
+
+class RequestChecks:
+    """Checks each request before its handler: size, origin and session."""
+
+    def __init__(self, context: AppContext, large: Mapping[str, int]) -> None:
+        self._context = context
+        self._large = large
+        self._being_saved: set[int] = set()  # sessions whose last use is being written
+
+    def check(self) -> None:
+        """Check the current request, and note its session.  Raises HTTPResponse to refuse it."""
         _check_spelling()
         if request.method not in ("GET", "HEAD"):
-            _check_size(large.get(request.path, MAX_FORM_BYTES))
+            _check_size(self._large.get(request.path, MAX_FORM_BYTES))
             _check_origin()
         if request.path.startswith("/static/"):
             return
         token = request.get_cookie(COOKIE)
         try:
-            session = site.admin.session(token, site.clock()) if token else None
+            session = self._context.admin.session(token, self._context.clock()) if token else None
         except DatabaseError as error:
             raise HTTPError(503, str(error)) from None
         if session is None and request.path not in _OPEN and not _is_sign_out():
-            _to_sign_in(site, has_ended=bool(token))
+            _to_sign_in(self._context, has_ended=bool(token))
         request.environ[SESSION] = session
         if session:
-            note_use(session)
+            self._save_use(session)
 
-    noting: set[int] = set()
+    def _save_use(self, session: Session) -> None:
+        """Save in the background when and from where a session was used; it may fail."""
+        address, now = request.environ.get("REMOTE_ADDR", ""), self._context.clock()
+        if session.id not in self._being_saved and session.needs_touch(address, now):
+            self._being_saved.add(session.id)
+            gevent.spawn(self._write_use, session.id, address, now)
 
-    def note_use(session: Session) -> None:
-        """Have it written down that a session is used; no page waits for that, or fails by it."""
-        address, now = request.environ.get("REMOTE_ADDR", ""), site.clock()
-        if session.id not in noting and session.needs_touch(address, now):
-            noting.add(session.id)
-            gevent.spawn(write_use, session.id, address, now)
-
-    def write_use(number: int, address: str, now: float) -> None:
+    def _write_use(self, number: int, address: str, now: float) -> None:
         try:
-            site.admin.touch_session(number, address, now)
+            self._context.admin.touch_session(number, address, now)
         except DatabaseError as error:
-            log.debug("when a session was used is not written down: %s", error)
+            log.debug("cannot write when a session was used: %s", error)
         finally:
-            noting.discard(number)
-
-    def watched(callback: Callable[..., Any]) -> Callable[..., Any]:
-        """Turn what a route raises into a page, and our own faults into one line of the log."""
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return callback(*args, **kwargs)
-            except HTTPResponse:
-                raise
-            except (DatabaseError, NotSaved, TooBusy) as error:
-                raise HTTPError(503, str(error)) from None
-            except Exception:
-                log.exception("while serving %s %s", request.method, request.path)
-                raise HTTPError(500, _OUR_FAULT) from None
-
-        return call
-
-    app.install(watched)
+            self._being_saved.discard(number)
 
 
-_OUR_FAULT = "Something went wrong in the server. Its log says more."
+def _catch_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a handler: expected errors become a 503 page, all others a 500 page and a traceback."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except HTTPResponse:
+            raise
+        except (DatabaseError, NotSaved, TooBusy) as error:
+            raise HTTPError(503, str(error)) from None
+        except Exception:
+            what = f"{request.method} {request.path}"
+            log.exception("unhandled error while handling %r", what)
+            raise HTTPError(500, "The server has a fault. Its log has the details.") from None
+
+    return call
 
 
 def _check_spelling() -> None:
-    """Refuse what bottle takes for something else: a verb in small letters, a path that is no text.
+    """Refuse a method in lower case and a path that is not UTF-8: bottle would change both.
 
-    A proxy before us may have judged it by the letters that it saw.
+    A proxy in front of this server may have checked the request as it was written.
     """
     if request.environ["REQUEST_METHOD"] != request.method:
-        raise HTTPError(405, "There is no such method.")
+        raise HTTPError(405, "This request method is not supported.")
     try:
         request.environ.get("bottle.raw_path", "").encode("latin-1").decode()
     except UnicodeError:
@@ -120,18 +126,18 @@ def _check_spelling() -> None:
 
 
 def _check_size(most: int) -> None:
-    # Bottle would take a body of unknown length without end.
+    # Bottle would read a body of unknown length without a limit.
     if request.chunked or not request.environ.get("CONTENT_LENGTH", "").isdecimal():
-        raise HTTPError(411, "The request does not say how long it is.")
+        raise HTTPError(411, "The request has no Content-Length.")
     if request.content_length > most:
-        raise HTTPError(413, f"That is more than the {most // 1000} kB that are taken here.")
+        raise HTTPError(413, f"The form is larger than {most // 1000} kB.")
 
 
 def _check_origin() -> None:
-    """Refuse what the page of another site has a browser send."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        if site in ("same-origin", "none"):
+    """Refuse a request that a page of another site has sent (CSRF)."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:
+        if fetch_site in ("same-origin", "none"):
             return
     else:
         origin, host = request.headers.get("Origin", ""), request.headers.get("Host", "")
@@ -141,65 +147,70 @@ def _check_origin() -> None:
 
 
 def sign_in_page(
-    site: Site,
+    context: AppContext,
     error: str = "",
     username: str = USERNAME,
     *,
-    said: str = "",
+    message: str = "",
     has_ended: bool = False,
-    wanted: str = "",
-    kept: KeptForm | None = None,
+    next_path: str = "",
+    saved: SavedForm | None = None,
 ) -> str:
-    """Show the sign-in page; from there one comes to `wanted`, or to the form that is kept."""
-    return site.page(
+    """Return the sign-in page.
+
+    After signing in, the browser is sent to `next_path`, or shown the form in `saved`.
+    """
+    return context.page(
         "login.tpl",
         error=error,
         username=username,
-        said=said,
+        notice=message,
         has_ended=has_ended,
-        next=wanted,
-        kept=kept,
+        next=next_path,
+        saved=saved,
     )
 
 
 def _is_sign_out() -> bool:
-    """Return True for a sign-out, which is right from a browser whose session has ended, too."""
+    """Return True for a sign-out: it is allowed after the session has ended, too."""
     return bool(request.path == "/logout" and request.method == "POST")
 
 
-def _to_sign_in(site: Site, *, has_ended: bool) -> None:
-    """Send the browser to the sign-in page, and from there back to where it wanted to go.
+def _to_sign_in(context: AppContext, *, has_ended: bool) -> None:
+    """Raise a redirect to the sign-in page, which leads back to the current page.
 
-    A form that comes after its session has ended is answered by that page, which keeps it.
+    A form whose session has ended is answered with the sign-in page, which saves the form.
     """
-    if request.headers.get("HX-Request"):  # a part of a page; the whole page has to go
+    if request.headers.get("HX-Request"):  # a part of a page: redirect the whole page
         raise HTTPResponse(status=401, headers={"HX-Redirect": _sign_in_path(page_of_form())})
     if request.method == "GET" and HEAD_ONLY not in request.environ:
-        raise go_to(_sign_in_path(full_path(request.environ)))
+        raise redirect(_sign_in_path(full_path(request.environ)))
     if not has_ended or request.method != "POST":
-        raise go_to("/login")
-    kept = sent_form()
-    said = "Your session has ended, so what you sent was not done. Sign in again"
-    said += ", then send it." if kept else ", then type or choose it once more."
-    page = sign_in_page(site, said=said, has_ended=True, wanted=page_of_form(), kept=kept)
+        raise redirect("/login")
+    saved = posted_form()
+    message = "Your session has ended, so nothing was changed. Sign in again"
+    message += ", then send the form." if saved else ", then fill in the form again."
+    page = sign_in_page(
+        context, message=message, has_ended=True, next_path=page_of_form(), saved=saved
+    )
     raise HTTPResponse(page, status=403)
 
 
-def _sign_in_path(wanted: str) -> str:
-    return f"/login?next={quote(wanted, safe='/')}" if wanted not in ("", "/") else "/login"
+def _sign_in_path(path: str) -> str:
+    return f"/login?next={quote(path, safe='/')}" if path not in ("", "/") else "/login"
 
 
 def with_headers(app: WSGIApp) -> WSGIApp:
-    """Add to every answer of `app`, its errors too, what browsers have to be told.
+    """Add the security headers to every response of `app`, also to errors.
 
-    What a browser has said is made readable before.
+    It also repairs request headers that are not UTF-8, see _make_readable.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            said = {name.lower() for name, _ in headers}
-            headers += [(name, value) for name, value in _HEADERS if name.lower() not in said]
-            if "cache-control" not in said:
+            names = {name.lower() for name, _ in headers}
+            headers += [(name, value) for name, value in _HEADERS if name.lower() not in names]
+            if "cache-control" not in names:
                 headers.append(("Cache-Control", "no-store"))
             if environ.get("wsgi.url_scheme") == "https":
                 headers.append(("Strict-Transport-Security", f"max-age={_HSTS_SECONDS}"))
@@ -212,7 +223,7 @@ def with_headers(app: WSGIApp) -> WSGIApp:
 
 
 def _make_readable(environ: dict[str, Any]) -> None:
-    """Put a mark in the place of octets that are no UTF-8: bottle raises where a field has some."""
+    """Replace octets that are not UTF-8 with U+FFFD: bottle raises UnicodeError for them."""
     for name, value in environ.items():
         if name.startswith("HTTP_") and not value.isascii():
             text = value.encode("latin-1").decode("utf-8", "replace")

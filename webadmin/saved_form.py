@@ -1,7 +1,7 @@
-"""A form that was sent after its session had ended: it is kept until one has signed in again.
+"""A form that was sent after its session had ended, saved until the user has signed in again.
 
-It travels in the sign-in page itself, so nothing of a stranger is held in memory.  Passwords do
-not: somebody else may sit before that page.
+It is saved in hidden fields of the sign-in page, so an unknown client uses no memory of the server.
+Passwords are left out: another person may sit at the browser.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bottle import request
 
-from webadmin.context import typed
+from webadmin.context import form_value
 
-# Octets of a form that is kept; the fields of a user are some hundred.
-MAX_KEPT_BYTES = 8000
+# Largest form that is saved, in octets; the form of a user has a few hundred.
+MAX_SAVED_BYTES = 8000
 
 _SECRETS = ("password", "current", "again")
 _FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
-class KeptForm:
-    """What was sent, and where to."""
+class SavedForm:
+    """The path and the fields of a form; passwords are left out."""
 
     path: str
     fields: tuple[tuple[str, str], ...]
@@ -33,40 +33,41 @@ class KeptForm:
         return urlencode(self.fields)
 
 
-def own_path(text: str) -> str:
-    """Return `text` where it is a path of this server, else "": an address elsewhere is a trap."""
-    own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if own else ""
+def local_path(text: str) -> str:
+    """Return `text` if it is a path of this server, else "": no redirect may leave this server."""
+    local = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if local else ""
 
 
-def sent_form() -> KeptForm | None:
-    """Return the form that the request at hand has sent; None for one that cannot be kept."""
+def posted_form() -> SavedForm | None:
+    """Return the form of the current request; None if it cannot be saved."""
     if not request.environ.get("CONTENT_TYPE", "").startswith(_FORM):
-        return None  # an upload: a browser lets no page choose a file
-    if request.content_length > MAX_KEPT_BYTES:
+        return None  # an upload: no page can choose a file for the user
+    if request.content_length > MAX_SAVED_BYTES:
         return None
-    pairs = _fields(request.body.read(MAX_KEPT_BYTES).decode("utf-8", "replace"))
+    pairs = _fields(request.body.read(MAX_SAVED_BYTES).decode("utf-8", "replace"))
     fields = tuple(pair for pair in pairs if pair[0] not in _SECRETS)
-    return KeptForm(full_path(request.environ), fields, lacks_password=len(fields) < len(pairs))
+    return SavedForm(full_path(request.environ), fields, lacks_password=len(fields) < len(pairs))
 
 
-def typed_form() -> KeptForm | None:
-    """Return the form that the sign-in page has kept; None for no form."""
-    path, text = own_path(typed("kept_path")), typed("kept_form")
-    if not path or len(text) > MAX_KEPT_BYTES:
+def saved_form() -> SavedForm | None:
+    """Return the form that the sign-in page has saved; None if there is none."""
+    path, text = local_path(form_value("kept_path")), form_value("kept_form")
+    if not path or len(text) > MAX_SAVED_BYTES:
         return None
-    return KeptForm(path, tuple(_fields(text)), lacks_password=typed("kept_lacks") == "password")
+    lacks_password = form_value("kept_lacks") == "password"
+    return SavedForm(path, tuple(_fields(text)), lacks_password=lacks_password)
 
 
 def page_of_form() -> str:
-    """Return the path of the page that a form was sent from, or a part asked for; may be ""."""
+    """Return the path of the page that has sent the current request; "" if it is unknown."""
     for name in ("HX-Current-URL", "Referer"):
         try:
             url = urlsplit(request.headers.get(name, ""))
         except ValueError:
             continue
         if url.netloc and url.netloc.lower() == request.headers.get("Host", "").lower():
-            return own_path(url.path + (f"?{url.query}" if url.query else ""))
+            return local_path(url.path + (f"?{url.query}" if url.query else ""))
     return ""
 
 

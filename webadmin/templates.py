@@ -1,4 +1,4 @@
-"""Pages: how a template is filled in, and how times are put into words."""
+"""Rendering of templates, and the functions that templates may call."""
 
 import hashlib
 import re
@@ -19,10 +19,10 @@ _UNITS = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
 
 
 class _Scope(dict[str, object]):
-    """The names that a template knows while it is filled in.
+    """The variables of a template while it is rendered.
 
-    Some of them are helpers that refer back to it.  That is garbage which only the collector would
-    find, and of many pages at once: phones would wait for 50 ms.  So who fills in empties it.
+    Some of them are functions that refer back to the scope.  Only the garbage collector would free
+    such a cycle, and those of many pages at once take it 50 ms.  So `render` clears each scope.
     """
 
     used: ClassVar[list["_Scope"]] = []
@@ -34,16 +34,16 @@ class _Scope(dict[str, object]):
 
 
 class _Template(SimpleTemplate):  # type: ignore[misc]  # bottle has no types
-    defaults = _Scope()  # every scope is made as a copy of it, or of another
+    defaults = _Scope()  # bottle copies it for each scope
 
 
 def _load() -> dict[str, _Template]:
-    """Read and compile every template now: each takes milliseconds, and later phones would wait."""
+    """Read and compile all templates at the start: each takes milliseconds."""
     names = [path.name for path in VIEWS.glob("*.tpl")]
     templates = {name: _Template(name=name, lookup=[str(VIEWS)]) for name in names}
     for template in templates.values():
-        template.cache.update(templates)  # what it includes
-        template.co  # noqa: B018 -- to look at it is to compile it
+        template.cache.update(templates)  # the templates that it includes
+        template.co  # noqa: B018 -- reading the attribute compiles it
     return templates
 
 
@@ -51,7 +51,7 @@ _TEMPLATES = _load()
 
 
 def render(name: str, **values: object) -> str:
-    """Fill in the template of that file name in `views/`."""
+    """Render the template of that file name in `views/`."""
     template = _TEMPLATES[name]
     try:
         return str(template.render(**_FUNCTIONS, **values))
@@ -62,19 +62,19 @@ def render(name: str, **values: object) -> str:
 
 @cache
 def static(name: str) -> str:
-    """Give the URL of a file in `views/static/`: it changes with the file, so it may be kept."""
+    """Return the URL of a file in `views/static/`; it changes with the file."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
     return f"/static/{name}?v={digest[:12]}"
 
 
 def link(path: str, parameters: Sequence[tuple[str, object]]) -> str:
-    """Give a URL with the parameters that say something."""
-    said = [(name, value) for name, value in parameters if value]
-    return f"{path}?{urlencode(said, quote_via=quote)}" if said else path
+    """Return a URL with those parameters that are not empty."""
+    given = [(name, value) for name, value in parameters if value]
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
 def span(seconds: float) -> str:
-    """Put a duration into words, in its two largest units: `2 h 5 min`."""
+    """Return a duration in words, in its two largest units: `2 h 5 min`."""
     left = max(0, round(seconds))
     parts = []
     for unit, size in _UNITS:
@@ -85,7 +85,7 @@ def span(seconds: float) -> str:
 
 
 def ago(at: float | None, now: float) -> str:
-    """Put a moment of the past into words, by its largest unit alone: `5 min ago`."""
+    """Return a past time in words, in its largest unit: `5 min ago`."""
     if at is None:
         return "never"
     seconds = now - at
@@ -96,11 +96,11 @@ def ago(at: float | None, now: float) -> str:
 
 
 def moment(at: float) -> str:
-    """Write a moment as HTML's <time> reads it, in UTC."""
+    """Return a Unix time as UTC in ISO 8601, for the <time> element."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
 
 
-# What a browser is called, in this order: most say the names of others too.
+# Browsers by the token in their User-Agent, in this order: most also name other browsers.
 _BROWSERS = (
     *(("Edg", "Edge"), ("OPR", "Opera"), ("SamsungBrowser", "Samsung Internet")),
     *(("Firefox", "Firefox"), ("FxiOS", "Firefox"), ("CriOS", "Chrome"), ("Chromium", "Chromium")),
@@ -116,7 +116,7 @@ _LONGEST_BROWSER = 60  # characters
 
 
 def browser_of(user_agent: str) -> str:
-    """Put what a browser says of itself into few words: `Firefox 128 on Linux`."""
+    """Return a short name for a User-Agent: `Firefox 128 on Linux`."""
     for token, name in _BROWSERS:
         if version := re.search(rf"\b{token}/(\d{{1,4}})", user_agent):
             system = next((f" on {name}" for word, name in _SYSTEMS if word in user_agent), "")
@@ -124,17 +124,17 @@ def browser_of(user_agent: str) -> str:
     return user_agent[:_LONGEST_BROWSER] or "unknown browser"
 
 
-# First words of a clause that are no name.
+# First words of a clause that are not a user name.
 _NO_NAMES = frozenset({"the", "there", "wrong", "too", "more", "it", "its", "has"})
 
 
 def as_sentence(clause: str) -> str:
-    """Make a sentence of a clause; a name at its beginning stays as it is."""
+    """Return a clause as a sentence; a user name at its start is not capitalized."""
     first, _, rest = clause.partition(" ")
     return f"{first.capitalize()} {rest}." if first in _NO_NAMES else f"{clause}."
 
 
-# What every template may call.
+# Functions that every template may call.
 _FUNCTIONS = {
     function.__name__: function for function in (static, ago, span, moment, browser_of, as_sentence)
 }

@@ -1,4 +1,4 @@
-"""Work that takes long: it is done in real threads, so that SIP goes on meanwhile."""
+"""A bounded pool of real threads for slow work, so that SIP is not delayed."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class TooBusy(Exception):
-    """There is more to do than can be done soon."""
+    """Too many tasks wait for a thread; the text is for the user."""
 
 
 class Workers:
-    """A few real threads for what must not be done in the hub.
+    """A few real threads for work that would block the event loop.
 
-    Who comes while `most` wait for one is told to come again.
+    While `most` tasks wait, further ones raise TooBusy.
     """
 
     def __init__(self, threads: int, most: int) -> None:
@@ -24,35 +24,35 @@ class Workers:
         self._waiting = 0
 
     def run(self, function: Callable[[], T]) -> T:
-        """Run `function` in a thread and wait for it; other greenlets go on.
+        """Run `function` in a thread and wait for its result; other greenlets run meanwhile.
 
-        It must touch nothing of gevent, and no database.  Raises what the function raises, and
-        TooBusy.
+        The function must not use gevent or the database.  Raises TooBusy, and all that the
+        function raises.
         """
         if self._waiting >= self._most:
-            raise TooBusy("the server has too much to do just now; try again in a minute")
+            raise TooBusy("the server is busy; try again in a minute")
         outcome: list[T] = []
 
-        def quietly() -> Exception | None:
-            # The pool prints whatever exception it gets to see.
+        def catch_errors() -> Exception | None:
+            # The pool prints every exception that reaches it.
             try:
                 outcome.append(function())
-            except Exception as error:  # noqa: BLE001 -- raised again where it is waited for
+            except Exception as error:  # noqa: BLE001 -- raised again in run
                 return error
             return None
 
         self._waiting += 1
         try:
-            error = self._pool.spawn(quietly).get()
+            error = self._pool.spawn(catch_errors).get()
         finally:
             self._waiting -= 1
         if error is not None:
             try:
                 raise error
             finally:
-                del error  # or this frame and the traceback would keep each other alive
+                del error  # breaks the reference cycle of this frame and the traceback
         return outcome[0]
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._pool.kill()

@@ -1,4 +1,4 @@
-"""A file that a form sends: read into memory without holding up the other greenlets."""
+"""Uploads: read the file of a form into memory without blocking other greenlets."""
 
 import io
 from typing import BinaryIO, NamedTuple
@@ -6,28 +6,28 @@ from typing import BinaryIO, NamedTuple
 import gevent
 from bottle import BaseRequest, FileUpload, HTTPError, HTTPResponse, request
 
-from webadmin.context import Site
+from webadmin.context import AppContext
 
-# Octets of a form with a file.
+# Largest form with a file, in octets.
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 
 _PIECE_BYTES = 64 * 1024
-_PIECES_AT_ONCE = 16  # a megabyte; then SIP has its turn
+_PIECES_AT_ONCE = 16  # a megabyte; then other greenlets run
 
-_UNREADABLE = "The upload cannot be read; choose the file once more."
+_UNREADABLE = "The upload cannot be read. Choose the file again."
 
 
 class Upload(NamedTuple):
-    """The file, or the text, of a form, and the boxes that are ticked in it."""
+    """The file or the pasted text of a form, and the names of its ticked check boxes."""
 
     content: BinaryIO
     ticked: frozenset[str]
 
 
-def uploaded(site: Site, *boxes: str) -> Upload:
-    """Take the upload of the request at hand; `boxes` are the names of its check boxes.
+def uploaded(context: AppContext, *boxes: str) -> Upload:
+    """Read the upload of the current request; `boxes` are the names of its check boxes.
 
-    Raises ValueError with a sentence for the person.
+    Raises ValueError with a sentence for the user.
     """
     environ = {
         name: request.environ[name]
@@ -46,9 +46,9 @@ def uploaded(site: Site, *boxes: str) -> Upload:
         raise ValueError(_UNREADABLE)
     environ["wsgi.input"] = _received(request.environ["wsgi.input"], request.content_length)
     try:
-        # A thread, because it goes through the body line by line.
-        content, ticked = site.imports.run(parse)
-    except (HTTPResponse, LookupError, ValueError):  # of a charset, of a type that can't be read
+        # In a thread, because bottle parses the body line by line.
+        content, ticked = context.imports.run(parse)
+    except (HTTPResponse, LookupError, ValueError):  # an unknown charset, or a malformed body
         raise ValueError(_UNREADABLE) from None
     if not content.strip():
         raise ValueError("Choose a file, or paste some rows.")
@@ -56,22 +56,22 @@ def uploaded(site: Site, *boxes: str) -> Upload:
 
 
 class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
-    """A form as large as an upload may be."""
+    """A request whose form may be as large as an upload."""
 
     MEMFILE_MAX = MAX_UPLOAD_BYTES
 
 
 def _received(source: BinaryIO, length: int) -> BinaryIO:
-    """Read a body into memory, and let the other greenlets run now and then."""
+    """Read a body into memory; let other greenlets run from time to time."""
     body = io.BytesIO()
     pieces = 0
     while body.tell() < length:
         piece = source.read(min(_PIECE_BYTES, length - body.tell()))
         if not piece:
-            raise HTTPError(400, "The upload ended before its end.")
+            raise HTTPError(400, "The upload is incomplete.")
         body.write(piece)
         pieces += 1
         if pieces % _PIECES_AT_ONCE == 0:
-            gevent.sleep(0.001)  # 0 would let no socket have its turn
+            gevent.sleep(0.001)  # sleep(0) would not poll the sockets
     body.seek(0)
     return body

@@ -1,4 +1,4 @@
-"""The accounts: all of them, a new one, and one with its phones."""
+"""The pages of users: the list, a new user, and one user with its phones."""
 
 import re
 from collections.abc import Callable
@@ -19,81 +19,86 @@ from sip.store.audit import Act
 from sip.store.directory import Entry, Question
 from sip.store.passwords import make_password, weakness
 from sip.store.users import NoSuchUser, UserExists
-from webadmin.context import Answer, Site, go_to, typed
+from webadmin.context import AppContext, form_value, redirect
 from webadmin.phone_settings import phone_settings
+from webadmin.routes import Result, route
 from webadmin.templates import link
 
-_ID = "[0-9]{1,18}"  # as much as SQLite counts
-_SORTS = {"username": False, "display_name": False, "last_seen": True}  # descending at first
+_ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
+# Columns that the list can be sorted by, and whether the first click sorts in descending order.
+_SORTS = {"username": False, "display_name": False, "last_seen": True}
 _STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 
 
-def mount(app: Bottle, site: Site) -> None:
-    """Put the pages under /users on `app`."""
-    users, directory = site.users, site.directory
-
-    def full_name(username: str, realm: str) -> str:
-        return accounts.full_name(username, users.key_realm(realm))
-
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add the routes under /users to `app`, but for those of imports."""
     app.router.add_filter("id", lambda _: (_ID, int, None))
+    new = NewUserPage(context)
+    route(app, "GET", "/users", UserList(context).show)
+    route(app, "GET", "/users/new", new.show)
+    route(app, "POST", "/users/new", new.add)
+    user = UserPage(context)
+    route(app, "GET", "/users/<number:id>", user.show)
+    route(app, "GET", "/users/<number:id>/hashes", user.show_hashes)
+    route(app, "POST", "/users/<number:id>/name", user.rename)
+    route(app, "POST", "/users/<number:id>/password", user.set_password)
+    route(app, "POST", "/users/<number:id>/enable", user.enable)
+    route(app, "POST", "/users/<number:id>/disable", user.disable)
+    route(app, "POST", "/users/<number:id>/drop", user.drop)
+    route(app, "POST", "/users/<number:id>/remove", user.remove)
+    route(app, "POST", "/users/<number:id>/restore", user.restore)
 
-    def one(number: int) -> Entry:
-        entry = directory.entry(number)
-        if entry is None:
-            raise HTTPError(404, "There is no such user. It may have been deleted.")
-        return entry
 
-    def show(number: int, **values: Any) -> str:
-        """The page of one account."""
-        entry = one(number)
-        values = {"errors": {}, **values}
-        return site.page(
-            "user.tpl",
-            section="/users",
-            user=entry,
-            settings=phone_settings(site.config, site.listening(), entry.username, entry.realm),
-            **way_back(),
-            waits=[wait for wait in site.guard.blocked_logins() if wait.username == entry.username],
-            refusals=site.refusals.of_user(
-                full_name(entry.username, entry.realm), entry.username, entry.realm
-            ),
-            **values,
-        )
+class UserList:
+    """The page at /users."""
 
-    @app.get("/users")  # type: ignore[untyped-decorator]
-    def list_users() -> str:
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def show(self) -> str:
+        """Return the page of the list that the query asks for."""
+        context = self._context
         question = _question()
-        found = directory.page(question)
+        found = context.directory.page(question)
         removed = request.query.get("removed", "")
-        return site.page(
+        return context.page(
             "users.tpl",
             section="/users",
             question=question,
             found=found,
-            realms=directory.realms(),
-            removed=directory.removed(int(removed)) if re.fullmatch(_ID, removed) else None,
-            here=lambda **changes: _link_to(question, **changes),
+            realms=context.directory.realms(),
+            removed=context.directory.removed(int(removed)) if re.fullmatch(_ID, removed) else None,
+            link_to=lambda **changes: _link_to(question, **changes),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
-            waiting={wait.username for wait in site.guard.blocked_logins()},
+            blocked={login.username for login in context.guard.blocked_logins()},
         )
 
-    @app.get("/users/new")  # type: ignore[untyped-decorator]
-    def ask_for_user() -> str:
-        return new_user_form({}, username="", display_name="", realm=users.realm, how="make")
 
-    def new_user_form(errors: dict[str, str], **values: Any) -> str:
+class NewUserPage:
+    """The page at /users/new, and its form."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def show(self) -> str:
+        """Return the page with an empty form."""
+        realm = self._context.users.realm
+        return self._form({}, username="", display_name="", realm=realm, how="make")
+
+    def _form(self, errors: dict[str, str], **values: Any) -> str:
         if errors:
             response.status = 422
-        realms = directory.realms()
-        values = {"errors": errors, "realms": realms, **way_back(), **values}
-        return site.page("user_new.tpl", section="/users", **values)
+        realms = self._context.directory.realms()
+        values = {"errors": errors, "realms": realms, **list_link_values(), **values}
+        return self._context.page("user_new.tpl", section="/users", **values)
 
-    @app.post("/users/new")  # type: ignore[untyped-decorator]
-    def add_user() -> Answer:
-        username = normalized(typed("username").strip())
-        realm = typed("realm").strip() or users.realm
-        display_name = normalized(typed("display_name").strip())
+    def add(self) -> Result:
+        """Add the user in the form, and show its page with the generated password."""
+        context, users = self._context, self._context.users
+        username = normalized(form_value("username").strip())
+        realm = form_value("realm").strip() or users.realm
+        display_name = normalized(form_value("display_name").strip())
         password, how = _chosen_password()
         errors = _errors(
             ("username", check_username, username),
@@ -108,51 +113,60 @@ def mount(app: Bottle, site: Site) -> None:
         except UserExists as error:
             errors["username"] = _sentence(error)
         if account is None:
-            return new_user_form(
+            return self._form(
                 errors, username=username, display_name=display_name, realm=realm, how=how
             )
-        site.record(Act.USER_ADDED, full_name(account.username, realm))
-        said = f"{username} was added."
+        context.record(Act.USER_ADDED, _full_name(context, account.username, realm))
+        text = f"{username} was added."
         if how == "make":
-            return say(account.id, f"{said} This password is shown only now:", password)
-        return say(account.id, said + _told_if_weak(password, username))
+            return _flash(context, account.id, f"{text} This password is shown only now:", password)
+        return _flash(context, account.id, text + _weakness_note(password, username))
 
-    @app.get("/users/<number:id>")  # type: ignore[untyped-decorator]
-    def show_user(number: int) -> str:
-        return show(number)
 
-    @app.get("/users/<number:id>/hashes")  # type: ignore[untyped-decorator]
-    def show_hashes(number: int) -> str:
-        user = one(number)
-        site.leave_uncompressed()
-        site.record(Act.HASHES_SHOWN, full_name(user.username, user.realm))
-        return site.page(
-            "hashes.tpl",
+class UserPage:
+    """The page of one user, and its forms."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def show(self, number: int, **values: Any) -> str:
+        """Return the page; `values` are of a form that was refused."""
+        context = self._context
+        entry = self._entry(number)
+        username, realm = entry.username, entry.realm
+        values = {"errors": {}, **values}
+        return context.page(
+            "user.tpl",
             section="/users",
-            user=user,
-            hashes=directory.hashes(number) or {},
-            **way_back(),
+            user=entry,
+            settings=phone_settings(context.config, context.listening(), username, realm),
+            **list_link_values(),
+            blocked=[login for login in context.guard.blocked_logins() if login.username == username],
+            refusals=context.refusals.of_user(
+                _full_name(context, username, realm), username, realm
+            ),
+            **values,
         )
 
-    def say(number: int, text: str, secret: str = "") -> Answer:
-        """Show the page of an account, which says something once; its way back stays."""
-        return site.say(f"/users/{number}{_list_query(_question())}", text, secret)
+    def show_hashes(self, number: int) -> str:
+        """Return the page with the HA1 digests of the user, and record that in the audit."""
+        entry = self._entry(number)
+        self._context.leave_uncompressed()
+        self._record(Act.HASHES_SHOWN, entry)
+        return self._context.page(
+            "hashes.tpl",
+            section="/users",
+            user=entry,
+            hashes=self._context.directory.hashes(number) or {},
+            **list_link_values(),
+        )
 
-    def act(number: int, kind: Act, deed: Callable[[Entry], None], said: str) -> Answer:
-        """Do something to an account, and show its page again."""
-        entry = one(number)
+    def rename(self, number: int) -> Result:
+        """Set the display name."""
+        users = self._context.users
+        name = normalized(form_value("display_name").strip())
         try:
-            deed(entry)
-        except NoSuchUser as error:
-            raise HTTPError(404, _sentence(error)) from None
-        site.record(kind, full_name(entry.username, entry.realm))
-        return say(number, said.format(entry.username))
-
-    @app.post("/users/<number:id>/name")  # type: ignore[untyped-decorator]
-    def rename(number: int) -> Answer:
-        name = normalized(typed("display_name").strip())
-        try:
-            return act(
+            return self._change(
                 number,
                 Act.USER_RENAMED,
                 lambda user: users.set_display_name(user.username, name, user.realm, number=number),
@@ -160,102 +174,136 @@ def mount(app: Bottle, site: Site) -> None:
             )
         except ValueError as error:
             response.status = 422
-            return show(number, errors={"display_name": _sentence(error)}, display_name=name)
+            return self.show(number, errors={"display_name": _sentence(error)}, display_name=name)
 
-    @app.post("/users/<number:id>/password")  # type: ignore[untyped-decorator]
-    def set_password(number: int) -> Answer:
+    def set_password(self, number: int) -> Result:
+        """Set the password in the form, or a generated one, which is shown once."""
         password, how = _chosen_password()
-        entry = one(number)
+        entry = self._entry(number)
+        name = entry.username
         try:
-            users.set_password(entry.username, password, entry.realm, number=number)
+            self._context.users.set_password(name, password, entry.realm, number=number)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
         except ValueError as error:
             response.status = 422
-            return show(number, errors={"password": _sentence(error)}, how="type")
-        site.record(Act.USER_PASSWORD, full_name(entry.username, entry.realm))
-        name = entry.username
+            return self.show(number, errors={"password": _sentence(error)}, how="type")
+        self._record(Act.USER_PASSWORD, entry)
         if how == "make":
-            return say(number, f"{name} has a new password. It is shown only now:", password)
-        return say(number, f"The password of {name} was changed." + _told_if_weak(password, name))
+            text = f"{name} has a new password. It is shown only now:"
+            return _flash(self._context, number, text, password)
+        text = f"The password of {name} was changed."
+        return _flash(self._context, number, text + _weakness_note(password, name))
 
-    @app.post("/users/<number:id>/enable")  # type: ignore[untyped-decorator]
-    def enable(number: int) -> Answer:
-        return act(
+    def enable(self, number: int) -> Result:
+        """Let the phones of the user register again."""
+        users = self._context.users
+        return self._change(
             number,
             Act.USER_ENABLED,
             lambda user: users.enable(user.username, user.realm, number=number),
-            "{} may register again.",
+            "{} is enabled: its phones can register again.",
         )
 
-    @app.post("/users/<number:id>/disable")  # type: ignore[untyped-decorator]
-    def disable(number: int) -> Answer:
-        return act(
+    def disable(self, number: int) -> Result:
+        """Remove the registrations of the user, and refuse its phones from now on."""
+        users = self._context.users
+        return self._change(
             number,
             Act.USER_DISABLED,
             lambda user: users.disable(user.username, user.realm, number=number),
-            "{} is disabled: its phones are refused, and nobody reaches them.",
+            "{} is disabled: its phones are refused, and it cannot be called.",
         )
 
-    @app.post("/users/<number:id>/drop")  # type: ignore[untyped-decorator]
-    def drop(number: int) -> Answer:
-        contact = typed("contact")
+    def drop(self, number: int) -> Result:
+        """Remove the registration of one phone."""
+        key = form_value("contact")
 
-        def let_go(user: Entry) -> None:
+        def remove_contact(user: Entry) -> None:
             for each in user.contacts:
-                if each.key == contact:
-                    site.phones.remove_contact(each.aor, each.contact, each.flow)
+                if each.key == key:
+                    self._context.phones.remove_contact(each.aor, each.contact, each.flow)
 
-        said = "The contact is gone until the phone registers again."
-        return act(number, Act.PHONE_DROPPED, let_go, said)
+        text = "The contact was removed. The phone can register again."
+        return self._change(number, Act.PHONE_DROPPED, remove_contact, text)
 
-    @app.post("/users/<number:id>/remove")  # type: ignore[untyped-decorator]
-    def remove(number: int) -> Answer:
-        entry = one(number)
+    def remove(self, number: int) -> Result:
+        """Delete the user, and show the list, which offers to undo that."""
+        entry = self._entry(number)
         try:
-            users.remove(entry.username, entry.realm, number=number)
+            self._context.users.remove(entry.username, entry.realm, number=number)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
-        site.record(Act.USER_DELETED, full_name(entry.username, entry.realm))
-        return go_to("/users" + _list_query(_question(), removed=number))
+        self._record(Act.USER_DELETED, entry)
+        return redirect("/users" + _list_query(_question(), removed=number))
 
-    @app.post("/users/<number:id>/restore")  # type: ignore[untyped-decorator]
-    def restore(number: int) -> Answer:
+    def restore(self, number: int) -> Result:
+        """Restore a deleted user.  Raises HTTPError(409) if that is no longer possible."""
+        users = self._context.users
         try:
             account = users.restore(number)
         except (NoSuchUser, UserExists) as error:
             raise HTTPError(409, _sentence(error)) from None
-        site.record(Act.USER_RESTORED, full_name(account.username, account.realm or users.realm))
-        said = f"{account.username} is back; its phones will register again."
-        return say(number, said)
+        full_name = _full_name(self._context, account.username, account.realm or users.realm)
+        self._context.record(Act.USER_RESTORED, full_name)
+        text = f"{account.username} was restored. Its phones will register again."
+        return _flash(self._context, number, text)
+
+    def _entry(self, number: int) -> Entry:
+        entry = self._context.directory.entry(number)
+        if entry is None:
+            raise HTTPError(404, "There is no such user. It may have been deleted.")
+        return entry
+
+    def _change(self, number: int, act: Act, change: Callable[[Entry], None], text: str) -> Result:
+        """Change the user, record it in the audit, and show the page again with `text`."""
+        entry = self._entry(number)
+        try:
+            change(entry)
+        except NoSuchUser as error:
+            raise HTTPError(404, _sentence(error)) from None
+        self._record(act, entry)
+        return _flash(self._context, number, text.format(entry.username))
+
+    def _record(self, act: Act, entry: Entry) -> None:
+        self._context.record(act, _full_name(self._context, entry.username, entry.realm))
+
+
+def _full_name(context: AppContext, username: str, realm: str) -> str:
+    return accounts.full_name(username, context.users.key_realm(realm))
+
+
+def _flash(context: AppContext, number: int, text: str, secret: str = "") -> Result:
+    """Redirect to the page of a user, which shows `text` once; its link to the list stays."""
+    return context.flash(f"/users/{number}{_list_query(_question())}", text, secret)
 
 
 def _question() -> Question:
-    """Read what the URL asks for; what it can't mean is as if it weren't there."""
-    asked = request.query
-    sort = asked.get("sort", "")
-    page = asked.get("page", "")
+    """Read the query of the URL; invalid values are ignored."""
+    query = request.query
+    sort = query.get("sort", "")
+    page = query.get("page", "")
     return Question(
-        search=(asked.getunicode("q") or "").strip()[:100],
-        status=_STATES.get(asked.get("status", ""), ""),
-        realm=asked.getunicode("realm") or None,
+        search=(query.getunicode("q") or "").strip()[:100],
+        status=_STATES.get(query.get("status", ""), ""),
+        realm=query.getunicode("realm") or None,
         sort=sort if sort in _SORTS else "username",
-        descending=asked.get("order") == "desc",
+        descending=query.get("order") == "desc",
         page=int(page) if page.isascii() and page.isdecimal() and len(page) < 10 else 1,
     )
 
 
 def _link_to(question: Question, **changes: Any) -> str:
-    """Give the URL of a list like this one; another order or filter begins on its first page."""
+    """Return the URL of this list with other parameters; it leads to the first page of it."""
     return "/users" + _list_query(question, **{"page": "", **changes})
 
 
 def _list_query(question: Question, **changes: Any) -> str:
-    """Give the query of a list's URL, with its ?, or "" for the whole list from its beginning.
+    """Return the query of a list's URL with its "?", or "" for the whole list from its start.
 
-    The pages that a list leads to have it in their URLs too, and so they lead back to that list.
+    The pages that a list links to have the same query, so that they can link back to that list.
     """
-    asked = {
+    parameters = {
         "q": question.search,
         "status": question.status,
         "realm": question.realm,
@@ -264,20 +312,20 @@ def _list_query(question: Question, **changes: Any) -> str:
         "page": question.page if question.page > 1 else "",
         **changes,
     }
-    return link("", [*asked.items()])
+    return link("", [*parameters.items()])
 
 
-def way_back() -> dict[str, Any]:
-    """Give a page that a list led to what its links need to lead back there."""
+def list_link_values() -> dict[str, Any]:
+    """Return the template values for the link back to the list that led to this page."""
     question = _question()
     return {
         "list_query": _list_query(question),
-        "is_narrowed": bool(question.search or question.status or question.realm),
+        "is_filtered": bool(question.search or question.status or question.realm),
     }
 
 
 def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
-    """Check what was typed into each field; the sentences for those that won't do, by field."""
+    """Check the value of each field; return a sentence for each invalid one, by field name."""
     errors: dict[str, str] = {}
     for name, check, value in fields:
         try:
@@ -288,23 +336,23 @@ def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
 
 
 def _sentence(error: Exception) -> str:
-    """Make a sentence of it; a name at its beginning stays as it is."""
+    """Return the text of an error as a sentence; a user name at its start is not capitalized."""
     text = str(error)
     return f"{text[0].upper() if text.startswith('the ') else text[0]}{text[1:]}."
 
 
 def _chosen_password() -> tuple[str, str]:
-    """Give the password of a form, and `make` where it was generated.
+    """Return the password of a form, and "make" if it is generated, else "type".
 
-    A form that asks for one gets it, whatever else was typed.  Browsers without scripts mark
-    `either`, for they cannot mark `type` when something is typed.
+    "make" in the form generates one, even if the password field has a value.  Browsers without
+    scripts send "either", because they cannot select "type" when a password is typed.
     """
-    password, how = typed("password"), typed("how")
+    password, how = form_value("password"), form_value("how")
     if how == "make" or (how == "either" and not password):
         return make_password(), "make"
     return password, "type"
 
 
-def _told_if_weak(password: str, username: str) -> str:
-    why = weakness(password, username)
-    return f" The password is weak: it {why}." if why else ""
+def _weakness_note(password: str, username: str) -> str:
+    reason = weakness(password, username)
+    return f" The password is weak: it {reason}." if reason else ""

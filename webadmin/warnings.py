@@ -1,33 +1,39 @@
-"""What the operator should know, and what to do about it."""
+"""The warnings on the overview page."""
 
 from collections.abc import Iterable, Iterator
 
 from sip.config import Config
 from sip.store.users import Users
-from webadmin.context import Advice
+from webadmin.context import OperatorWarning
 
-# Below it the burst of many phones that all register at once, as after a power cut, gets lost.
+# With a smaller buffer, messages are lost when many phones register at once, e.g. after a power
+# cut.
 _WANTED_BUFFER_BYTES = 1024 * 1024
-_MANY = 1000
+_MANY_ACCOUNTS = 1000
 
 
-def advice(config: Config, users: Users, buffers: Iterable[int]) -> Iterator[Advice]:
-    """Give the warnings of this moment.
+def current_warnings(
+    config: Config, users: Users, buffers: Iterable[int]
+) -> Iterator[OperatorWarning]:
+    """Return the current warnings.
 
-    `buffers` are the octets that the system has granted to each SIP socket for what waits.
+    `buffers` are the sizes of the receive buffers of the SIP sockets, in octets, as granted by
+    the kernel.
     """
     if users.warning:
-        yield Advice("Some phones cannot register:", users.warning)
+        yield OperatorWarning("Some phones cannot register:", users.warning)
     for realm in sorted(users.realms()):
-        left_out = [name for name in config.sip_digest if not users.offers(realm, name)]
-        if left_out:
-            yield Advice(
-                f"{' and '.join(left_out)} cannot be offered in the realm {realm},"
-                " for some accounts have only an MD5 digest.",
-                "Set their passwords anew, or leave it: MD5 is what they were made for.",
+        missing = [name for name in config.sip_digest if not users.offers(realm, name)]
+        if missing:
+            yield OperatorWarning(
+                f"{' and '.join(missing)} cannot be offered in the realm {realm},"
+                " because some accounts have only an MD5 digest.",
+                "To offer them, set new passwords for these accounts. MD5 still works.",
             )
-    if len(users) > _MANY and min(buffers, default=_WANTED_BUFFER_BYTES) < _WANTED_BUFFER_BYTES:
-        yield Advice(
-            "The system keeps few SIP messages that wait, so a burst of many phones loses some.",
-            "As root: sysctl -w net.core.rmem_max=8388608, then start the server again.",
+    is_small = min(buffers, default=_WANTED_BUFFER_BYTES) < _WANTED_BUFFER_BYTES
+    if len(users) > _MANY_ACCOUNTS and is_small:
+        yield OperatorWarning(
+            "The receive buffer of the SIP sockets is small: messages are lost when many phones"
+            " register at once.",
+            "As root: sysctl -w net.core.rmem_max=8388608, then restart the server.",
         )

@@ -1,4 +1,4 @@
-"""Fixtures of the tests in a real browser, with the server as its users start it."""
+"""Fixtures: a real browser, and the real server."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-# What the console may say: a test asks for the status of an answer itself, and on a busy machine it
-# may turn to a field before the page has done so.
+# Messages that may appear on the console: error responses that a test causes, and on a busy machine
+# a field that the test has focused before the page did.
 EXPECTED = (
     "Failed to load resource: the server responded with a status of",
     "Autofocus processing was blocked because a document already has a focused element",
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Visitor:
-    """Somebody at a browser window.  Whatever the console says is a fault."""
+    """A browser window.  Any other message on the console fails the test."""
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page = page
@@ -85,7 +85,7 @@ class Visitor:
 
     def _watch(self, request) -> None:
         if not request.url.startswith((self.server.web_url, "data:")):
-            self.faults.append(f"asked somebody else: {request.url}")
+            self.faults.append(f"request to another server: {request.url}")
 
 
 @pytest.fixture(scope="session")

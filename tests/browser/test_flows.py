@@ -14,7 +14,7 @@ WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
 
 @pytest.fixture
 def window(visit, request):
-    """Somebody who has signed in; `scripts` of the test says whether their browser runs any."""
+    """A window that is signed in; the parameter `scripts` says whether it runs scripts."""
     scripts = request.node.callspec.params["scripts"] if hasattr(request.node, "callspec") else True
     visitor = visit(java_script_enabled=scripts)
     visitor.signs_in()
@@ -36,7 +36,7 @@ def test_signing_in_and_out(visit, scripts):
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
-    window.sees("That user name or password is wrong.")
+    window.sees("The user name or the password is wrong.")
     assert page.get_by_label("User name").input_value() == "admin"
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -80,13 +80,13 @@ def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
     page.get_by_role("button", name="Disable").click()
     window.sees("101 is disabled")
     page.get_by_role("button", name="Enable").click()
-    window.sees("101 may register again.")
+    window.sees("101 is enabled: its phones can register again.")
 
     page.get_by_role("button", name="Delete").click()
     window.sees("101 was deleted.")
     window.sees("There are no users yet.")
     page.get_by_role("button", name="Undo").click()
-    window.sees("101 is back")
+    window.sees("101 was restored")
     assert page.get_by_label("Display name").input_value() == "Back door"
 
 
@@ -124,7 +124,7 @@ def test_a_file_is_imported(window, scripts, tmp_path):
     file.write_text("username,password\nalice,wonder-4711\nb b,x\n")
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_role("button", name="Look at it first").click()
-    window.sees("Nothing can be imported before the refused rows are mended")
+    window.sees("Nothing can be imported until the refused rows are corrected")
     window.sees("'b b' cannot be the user name of a SIP URI")
     page.get_by_role("button", name="Choose another file").click()
 
@@ -231,7 +231,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     page.get_by_label("Display name").fill("Room of their own")
     page.get_by_role("button", name="Save").click()
     window.sees("The display name of phone055 was changed.")
-    page.get_by_role("link", name="Back to the users found").click()
+    page.get_by_role("link", name="Back to the list").click()
     sees_the_list(120)
     page.get_by_role("link", name="phone056", exact=True).click()
     page.get_by_role("heading", name="phone056").wait_for()
@@ -241,8 +241,8 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     page.get_by_role("button", name="Delete").click()
     sees_the_list(119)
     page.get_by_role("button", name="Undo").click()
-    window.sees("phone057 is back")
-    page.get_by_role("link", name="Back to the users found").click()
+    window.sees("phone057 was restored")
+    page.get_by_role("link", name="Back to the list").click()
     sees_the_list(120)
 
 
@@ -269,7 +269,7 @@ def test_a_password_is_made_whatever_was_typed(window, server, scripts):
 
 
 def test_all_of_it_can_be_done_by_the_keyboard_alone(visit):
-    """No mouse is touched; what has the focus is always visible."""
+    """The keyboard is enough, and the focus is always visible."""
     window = visit()
     page, keys = window.page, window.page.keyboard
     window.goes_to("/login")
@@ -316,7 +316,7 @@ def test_a_page_whose_session_has_ended_goes_to_the_sign_in(window, server):
 def test_a_page_says_when_it_is_no_longer_fresh(window, server):
     """The server goes, and comes back; the page tells both."""
     window.goes_to("/")
-    hint = window.page.get_by_text("This page could not be refreshed just now")
+    hint = window.page.get_by_text("This page could not be refreshed")
     assert not hint.is_visible()
     server.stop()
     hint.wait_for(timeout=15_000)

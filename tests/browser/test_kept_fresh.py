@@ -1,4 +1,4 @@
-"""What a page that keeps itself fresh must not take away, and what no name can do to it."""
+"""Pages that refresh themselves: they keep focus and input, and run no injected markup."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_what_is_shown_of_a_user_stays_with_that_user(window, server):
     assert page.evaluate(focus) == "Show the HA1s of carol", "the focus is back where it was"
 
 
-def test_what_is_being_typed_is_not_lost(window, server):
+def test_a_refresh_keeps_text_that_is_being_typed(window, server):
     page = window.page
     server.has_users("alice")
     window.goes_to("/users")
@@ -68,7 +68,7 @@ def test_a_search_is_in_the_url_before_anybody_presses_enter(window, server):
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
 def test_no_name_becomes_part_of_a_page(visit, server, scripts):
-    """An alert would wait for somebody to close it, and a refusal of the policy would be heard."""
+    """An alert would block the page, and a refusal by the policy appears on the console."""
     file = server.home / "evil.csv"
     quoted = EVIL.replace('"', '""')
     file.write_text(f'username,password,display_name,realm\na\'b&<,x,,\n"o\'x",p,"{quoted}",\n')
@@ -96,8 +96,8 @@ def test_no_name_becomes_part_of_a_page(visit, server, scripts):
     assert page.locator("main img").count() == 0
 
 
-def test_what_got_into_a_page_all_the_same_could_do_nothing(window):
-    """The policy is the second wall: no script, no style and no form of somebody else."""
+def test_injected_markup_could_not_run(window):
+    """The Content-Security-Policy blocks scripts, styles and forms to other servers."""
     window.goes_to("/users/new")
     window.page.evaluate(
         """() => {

@@ -1,4 +1,4 @@
-"""Every page in both themes and two widths: for everybody to use, and within its width."""
+"""Every page in both themes and two widths: accessible, and without sideways scrolling."""
 
 import time
 from contextlib import closing
@@ -74,7 +74,7 @@ def state_of(window, path: str) -> None:
             page.get_by_label("New password").fill("typed")
             page.context.add_cookies([{**page.context.cookies()[0], "value": "ended"}])
             page.get_by_role("button", name="Add", exact=True).click()
-            window.sees("so what you sent was not done")
+            window.sees("so nothing was changed")
         case "sent again":
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
@@ -116,7 +116,7 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Rows may change users").check()
             page.get_by_label("Generate passwords").check()
             page.get_by_role("button", name="Look at it first").click()
-            window.sees("are not known, and left out")
+            window.sees("are unknown and will be ignored")
         case "generated":
             page.get_by_role("button", name="and apply").click()
             window.sees("Generated passwords")
@@ -136,7 +136,7 @@ def state_of(window, path: str) -> None:
             for field in ("New password", "New password, once more"):
                 page.get_by_label(field, exact=True).fill("another")
             page.get_by_role("button", name="Change").click()
-            window.sees("That is not the password.")
+            window.sees("This password is wrong.")
         case "shown":
             window.goes_to("/users")
             page.get_by_role("link", name="Show the HA1s of alice").click()

@@ -50,7 +50,7 @@ def test_two_users_are_added_and_a_phone_of_one_shows_up(window, server, tmp_pat
             "first => document.querySelector('[data-left]').textContent !== first", arg=first
         )
         page.get_by_role("button", name="Drop").click()
-        window.sees("The contact is gone until the phone registers again.")
+        window.sees("The contact was removed. The phone can register again.")
         assert page.get_by_text("baresip").count() == 0
         phone.unregisters()
         phone.registers()

@@ -1,4 +1,4 @@
-"""Who is signed in, seen and ended in the browser; and what a stranger can put before its eyes."""
+"""The list of signed-in browsers, and hostile text in it, shown in a real browser."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from tests.browser.conftest import PASSWORD
 from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD as SITE_PASSWORD
-from tests.webadmin.conftest import REALM, Clock, site_over
+from tests.webadmin.conftest import REALM, Clock, context_over
 from webadmin.app import build
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -34,12 +34,12 @@ def test_a_browser_that_was_left_open_elsewhere_is_signed_out(visit, scripts):
     page.get_by_role("button", name=re.compile("End the session of Firefox 128 on Linux")).click()
     window.sees("Firefox 128 on Linux is signed out.")
     left_open.goes_to("/users")
-    left_open.sees("Your session has ended. Sign in again, and the page that you wanted opens.")
+    left_open.sees("Your session has ended. Sign in again to open the page.")
     third.goes_to("/users")
     third.page.get_by_role("heading", name="Users").wait_for()
 
     page.get_by_role("button", name="End all others").click()
-    window.sees("Every other browser is signed out.")
+    window.sees("All other browsers are signed out.")
     third.goes_to("/users")
     third.page.get_by_role("heading", name="Sign in").wait_for()
     assert page.get_by_role("button", name="End all others").count() == 0
@@ -66,13 +66,13 @@ def test_a_form_that_comes_too_late_is_not_lost(visit, server, scripts):
     page.route("**/users/1?*", lambda route: route.abort() if is_part(route) else route.continue_())
     server.does("admin", "password", "--password", NEW)
     page.get_by_role("button", name="Save").click()
-    window.sees("Your session has ended, so what you sent was not done.")
+    window.sees("Your session has ended, so nothing was changed.")
     page.get_by_label("Password").fill(NEW)
     page.get_by_role("button", name="Sign in").click()
     window.sees("Alice & Söhne")
     page.get_by_role("button", name="Send it now").click()
     window.sees("The display name of alice was changed.")
-    page.get_by_role("link", name="Back to the users found").click()
+    page.get_by_role("link", name="Back to the list").click()
     window.sees("Alice & Söhne")
     assert page.url.endswith("/users?status=offline")
     window.faults.clear()  # of the parts that were not let through
@@ -109,9 +109,9 @@ def test_the_password_is_changed_and_everybody_else_is_out(visit, scripts):
         page.get_by_role("button", name="Change").click()
 
     fills("wrong", NEW)
-    window.sees("That is not the password.")
+    window.sees("This password is wrong.")
     fills(PASSWORD, NEW)
-    window.sees("The password was changed. Every other browser is signed out.")
+    window.sees("The password was changed. All other browsers are signed out.")
     other.goes_to("/")
     other.page.get_by_role("heading", name="Sign in").wait_for()
     page.get_by_role("button", name="Sign out").click()
@@ -141,7 +141,7 @@ def test_the_settings_are_used_by_the_keyboard_alone(visit):
 
 
 def test_what_a_phone_says_of_itself_is_shown_and_never_run(visit, server):
-    """A stranger who is let in as a user writes User-Agent, Contact, Call-ID and display name."""
+    """A phone chooses its User-Agent, Contact, Call-ID and display name."""
     server.has_users("alice")
     registers_nastily(server)
     window = visit()
@@ -185,8 +185,8 @@ def pages_of_an_exposed_server(home):
     """What a server says that others can reach: asked in memory, for it shall not listen so."""
     with Database(str(home / "exposed.db")) as database:
         config = Config(web_addr=parse_address(":8080"), sip_realm=REALM)
-        with site_over(database, Clock(), config) as site:
-            browser = Browser(build(site))
+        with context_over(database, Clock(), config) as context:
+            browser = Browser(build(context))
             login = browser.get("/login")
             browser.post("/login", username="admin", password=SITE_PASSWORD)
             yield {path: browser.get(path) for path in ("/", "/users", "/settings")} | {
@@ -204,7 +204,7 @@ def test_the_warning_of_pages_without_tls_is_for_everybody(visit, server, tmp_pa
             url = server.web_url + path
             window.page.route(url, answering(said))
             window.goes_to(path)
-            window.sees("This page travels unencrypted.")
+            window.sees("This connection is not encrypted.")
             assert not window.violations()
             assert not window.scrolls_sideways()
             window.page.unroute(url)

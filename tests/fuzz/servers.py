@@ -17,7 +17,7 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.database import Database
 from tests.webadmin.client import Browser
-from tests.webadmin.conftest import PASSWORD, Clock, site_over
+from tests.webadmin.conftest import PASSWORD, Clock, context_over
 from webadmin.app import build
 
 
@@ -165,9 +165,9 @@ def _browser() -> Browser:
     atexit.register(rooms.close)
     home = rooms.enter_context(tempfile.TemporaryDirectory())
     database = rooms.enter_context(Database(str(Path(home) / "sip.db")))
-    site = rooms.enter_context(site_over(database, Clock()))
-    site.users.add("alice", "secret")
-    browser = Browser(build(site))
+    context = rooms.enter_context(context_over(database, Clock()))
+    context.users.add("alice", "secret")
+    browser = Browser(build(context))
     assert browser.post("/login", username="admin", password=PASSWORD).status == 303
     return browser
 

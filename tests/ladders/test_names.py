@@ -138,4 +138,4 @@ def test_an_at_sign_that_is_not_escaped_is_refused(world: World):
     """§25.1: elements would not agree on where the host begins."""
     alice = world.phone("alice")
     alice.sends("INVITE", f"sip:ann@example.org@{REALM}")
-    assert "not escaped" in alice.gets(400).reason
+    assert "unescaped @" in alice.gets(400).reason

@@ -1,4 +1,4 @@
-"""A browser without a window: it speaks WSGI, keeps cookies and sends what browsers send."""
+"""A simple browser: it calls the WSGI application, and handles cookies and forms."""
 
 import html
 import io
@@ -25,18 +25,18 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What a person reads: no tags, one blank between words."""
+        """The visible text: without tags, words separated by one blank."""
         no_tags = re.sub(r"<[^>]*>", " ", self.text)
         return " ".join(html.unescape(no_tags).split())
 
     @property
     def location(self) -> str:
-        """Where a redirect leads, within this server."""
+        """The path of a redirect."""
         parts = urlsplit(self.headers["location"])
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
     def value(self, name: str) -> str:
-        """What a form's field is filled in with."""
+        """Return the value of a form field."""
         (tag,) = re.findall(
             rf'<input[^>]* name="{name}"[^>]*>', self.text.replace("<input", "<input ")
         )
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass
 class Browser:
-    """Goes to the pages of one application."""
+    """A browser that calls one application."""
 
     app: object
     address: str = "192.0.2.7"
@@ -59,7 +59,7 @@ class Browser:
         return self.send("GET", path, b"", headers)
 
     def post(self, path: str, /, **fields: str) -> Answer:
-        """Send a form as a page of the server would have it sent."""
+        """Send a form as the pages of the server do."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", **self.own_site}
         return self.send("POST", path, urlencode(fields).encode(), headers)
 
@@ -81,13 +81,13 @@ class Browser:
         return self.send("POST", path, body, headers)
 
     def press(self, act: str) -> Answer:
-        """Press `apply` or `cancel` of the import page, or of the last one that had a button."""
+        """Press `apply` or `cancel` on the import page, with the last number that it showed."""
         for number in re.findall(r'name="number" value="(\d+)"', self.get("/users/import").text):
             self.number = number
         return self.post(f"/users/import/{act}", number=self.number)
 
     def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send any request; headers are as on the wire, but for Cookie, which is added."""
+        """Send any request; Cookie is added to the headers."""
         target = urlsplit(path)
         printed = io.StringIO()
         environ = {

@@ -1,4 +1,4 @@
-"""The web admin over a database of its own, and browsers to go to it."""
+"""Fixtures: the web admin with a database of its own, and browsers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +17,16 @@ from sip.store.directory import Directory
 from sip.store.users import Users
 from tests.webadmin.client import Browser
 from webadmin.app import build
-from webadmin.context import Site
+from webadmin.context import AppContext
 
 PASSWORD = "correct horse battery staple"
-# What it costs to check is no matter here, and each browser signs in: at the lowest cost.
+# Each browser signs in, so the hash has the lowest cost.
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 REALM = "example.com"
 
 
 class Clock:
-    """Unix time that stands still until a test turns it."""
+    """Unix time that only tests change."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass
 class Phones:
-    """A location service that remembers what it was told."""
+    """A location service that records its calls."""
 
     online: int = 0
     dropped: list[tuple[str, str, str]] = field(default_factory=list)
@@ -55,11 +55,13 @@ def clock() -> Clock:
 
 
 @contextmanager
-def site_over(database: Database, clock: Clock, config: Config | None = None) -> Iterator[Site]:
-    """What the pages stand on, over a file whose administrator has PASSWORD."""
+def context_over(
+    database: Database, clock: Clock, config: Config | None = None
+) -> Iterator[AppContext]:
+    """Return the context of the pages; the password of admin is PASSWORD."""
     users, admin = Users(database, REALM), Admin(database)
     admin.set_password_hash(HASH)
-    site = Site(
+    context = AppContext(
         config or Config(sip_realm=REALM),
         users,
         Directory(database, users),
@@ -71,26 +73,26 @@ def site_over(database: Database, clock: Clock, config: Config | None = None) ->
         monotonic=clock,
     )
     try:
-        yield site
+        yield context
     finally:
-        site.close()
+        context.close()
 
 
 @pytest.fixture
-def site(tmp_path: Path, clock: Clock) -> Iterator[Site]:
-    with Database(str(tmp_path / "sip.db")) as database, site_over(database, clock) as site:
-        yield site
+def context(tmp_path: Path, clock: Clock) -> Iterator[AppContext]:
+    with Database(str(tmp_path / "sip.db")) as database, context_over(database, clock) as context:
+        yield context
 
 
 @pytest.fixture
-def stranger(site: Site) -> Browser:
-    """A browser that hasn't signed in."""
-    return Browser(build(site))
+def stranger(context: AppContext) -> Browser:
+    """A browser that is not signed in."""
+    return Browser(build(context))
 
 
 @pytest.fixture
 def browser(stranger: Browser) -> Browser:
-    """A browser that has."""
+    """A browser that is signed in."""
     answer = stranger.post("/login", username="admin", password=PASSWORD)
     assert answer.status == 303, answer.words
     return stranger

@@ -39,7 +39,7 @@ def change(browser: Browser, current: str = PASSWORD, password: str = NEW, again
     return browser.post("/settings/password", current=current, password=password, again=again)
 
 
-def test_the_page_shows_who_is_signed_in_since_when_from_where_and_by_what(browser, clock):
+def test_the_page_shows_time_address_and_browser_of_sessions(browser, clock):
     signs_in(browser.app)
     clock.now += 3600
     own, other = sorted(rows(browser), key=lambda row: "this browser" not in row)
@@ -47,44 +47,46 @@ def test_the_page_shows_who_is_signed_in_since_when_from_where_and_by_what(brows
     assert other == "Firefox 128 on Linux 1 h ago 198.51.100.9 1 h ago 11 h End"
 
 
-def test_a_session_that_is_used_from_elsewhere_shows_it(browser, site, clock):
+def test_a_session_that_is_used_from_elsewhere_shows_it(browser, context, clock):
     """A cookie that was stolen is used from another address than it was given to."""
     other = signs_in(browser.app)
     other.address = "203.0.113.5"
     other.get("/")
-    until(lambda: any(s.seen_from == other.address for s in site.admin.sessions(clock.now)))
+    until(lambda: any(s.seen_from == other.address for s in context.admin.sessions(clock.now)))
     shown = next(row for row in rows(browser) if "Firefox" in row)
     assert "198.51.100.9" in shown
     assert "just now , from 203.0.113.5" in shown
 
 
-def test_each_minute_a_use_is_written_down_and_no_more(browser, site, clock, monkeypatch):
-    saw, seen = site.admin.touch_session, []
-    monkeypatch.setattr(site.admin, "touch_session", lambda *call: (seen.append(call), saw(*call)))
+def test_each_minute_a_use_is_written_down_and_no_more(browser, context, clock, monkeypatch):
+    saw, seen = context.admin.touch_session, []
+    monkeypatch.setattr(
+        context.admin, "touch_session", lambda *call: (seen.append(call), saw(*call))
+    )
     for _ in range(5):
         browser.get("/users")
     assert seen == []
     clock.now += SEEN_INTERVAL
     browser.get("/users")
-    until(lambda: site.admin.sessions(clock.now)[0].seen_at == clock.now)
+    until(lambda: context.admin.sessions(clock.now)[0].seen_at == clock.now)
     for _ in range(5):
         browser.get("/users")
     assert len(seen) == 1
 
 
-def test_a_file_that_cannot_be_written_keeps_nobody_from_a_page(browser, site, clock, monkeypatch):
+def test_pages_work_while_the_file_cannot_be_written(browser, context, clock, monkeypatch):
     def fails(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(site.admin, "touch_session", fails)
+    monkeypatch.setattr(context.admin, "touch_session", fails)
     clock.now += SEEN_INTERVAL
     assert browser.get("/users").status == 200
     assert browser.get("/users").status == 200
 
 
-def test_one_session_is_ended_and_the_others_stay(browser, site):
+def test_one_session_is_ended_and_the_others_stay(browser, context):
     other, third = signs_in(browser.app), signs_in(browser.app)
-    number = site.admin.session(other.cookies["sipserver_session"], site.clock()).id
+    number = context.admin.session(other.cookies["sipserver_session"], context.clock()).id
     answer = browser.post(f"/settings/sessions/{number}/end")
     assert "Firefox 128 on Linux is signed out." in browser.get(answer.location).words
     assert other.get("/users").status == 303
@@ -101,58 +103,56 @@ def test_all_other_sessions_are_ended_at_once(browser):
     assert "End all others" not in browser.get("/settings").words
 
 
-def test_a_stranger_ends_nobody(browser, site):
+def test_without_a_session_no_session_can_be_ended(browser, context):
     stranger = Browser(browser.app)
-    (session,) = site.admin.sessions(site.clock())
+    (session,) = context.admin.sessions(context.clock())
     for path in (f"/settings/sessions/{session.id}/end", "/settings/sessions/end"):
         assert stranger.post(path).location == "/login"
     assert change(stranger).location == "/login"
     assert browser.get("/").status == 200
 
 
-def test_a_new_password_holds_at_once_and_ends_every_other_session(browser, site):
+def test_a_new_password_ends_all_other_sessions_at_once(browser, context):
     other = signs_in(browser.app)
     answer = change(browser)
     assert (answer.status, answer.location) == (303, "/settings")
     assert "The password was changed." in browser.get("/settings").words
     assert other.get("/").status == 303
-    assert verify(site.admin.password_hash(), NEW)
+    assert verify(context.admin.password_hash(), NEW)
     assert Browser(browser.app).post("/login", username="admin", password=PASSWORD).status == 403
 
 
-def test_the_browser_that_changes_the_password_gets_another_token(browser, site):
+def test_changing_the_password_replaces_the_own_token(browser, context):
     """Whoever has stolen the token that it had is out as well."""
     thief = Browser(browser.app, cookies=dict(browser.cookies))
     assert thief.get("/users").status == 200
     change(browser)
     assert thief.get("/users").status == 303
     assert browser.get("/users").status == 200
-    assert len(site.admin.sessions(site.clock())) == 1
+    assert len(context.admin.sessions(context.clock())) == 1
 
 
-def test_a_password_set_by_the_command_ends_the_sessions_of_a_running_server(browser, site):
+def test_the_admin_password_command_ends_all_sessions(browser, context):
     """`admin password` is another process, which writes the same file."""
-    site.admin.set_password_hash(hash_password(NEW))
+    context.admin.set_password_hash(hash_password(NEW))
     assert browser.get("/users").status == 303
 
 
 @pytest.mark.parametrize(
     ("current", "password", "again", "said"),
     [
-        ("wrong", NEW, NEW, "That is not the password."),
-        (PASSWORD, NEW, NEW + "x", "The two passwords differ."),
+        ("wrong", NEW, NEW, "This password is wrong."),
+        (PASSWORD, NEW, NEW + "x", "The two passwords are not the same."),
         (PASSWORD, "", "", "The password is empty."),
         (PASSWORD, "x" * 1025, "x" * 1025, "The password is longer than 1,024 characters."),
     ],
 )
-def test_what_will_not_do_is_said_and_changes_nothing(
-    browser, site, current, password, again, said
-):
+def test_a_refused_password_changes_nothing(browser, context, current, password, again, said):
     answer = change(browser, current, password, again)
     assert answer.status == 422
     assert said in answer.words
     assert NEW not in answer.text
-    assert verify(site.admin.password_hash(), PASSWORD)
+    assert verify(context.admin.password_hash(), PASSWORD)
     assert browser.get("/").status == 200
 
 
@@ -161,7 +161,7 @@ def test_a_short_password_is_taken_with_a_warning(browser):
     assert "fewer than 8 characters" in browser.get("/settings").words
 
 
-def test_who_finds_a_browser_open_cannot_guess_the_password_there(browser, site):
+def test_an_open_browser_does_not_allow_guessing_the_password(browser, context):
     """The tries of the sign-in are the same ones."""
     for _ in range(MAX_TRIES):
         assert change(browser, current="guess").status == 422
@@ -169,20 +169,20 @@ def test_who_finds_a_browser_open_cannot_guess_the_password_there(browser, site)
     assert answer.status == 429
     assert answer.headers["retry-after"]
     assert Browser(browser.app).post("/login", username="admin", password=PASSWORD).status == 429
-    assert verify(site.admin.password_hash(), PASSWORD)
+    assert verify(context.admin.password_hash(), PASSWORD)
 
 
-def test_a_password_that_each_start_sets_is_said_to_be_one(browser, site):
+def test_the_page_names_the_environment_password(browser, context):
     assert "SIPSERVER_ADMIN_PASSWORD" not in browser.get("/settings").words
-    site.environment_password = True
+    context.environment_password = True
     assert "SIPSERVER_ADMIN_PASSWORD" in browser.get("/settings").words
 
 
-def test_signing_in_ends_the_session_that_the_browser_had(browser, site):
+def test_signing_in_ends_the_session_that_the_browser_had(browser, context):
     before = Browser(browser.app, cookies=dict(browser.cookies))
     browser.post("/login", username="admin", password=PASSWORD)
     assert before.get("/users").status == 303
-    assert len(site.admin.sessions(site.clock())) == 1
+    assert len(context.admin.sessions(context.clock())) == 1
 
 
 def test_a_session_lives_twelve_hours_and_the_page_counts_them(browser, clock):
@@ -193,7 +193,7 @@ def test_a_session_lives_twelve_hours_and_the_page_counts_them(browser, clock):
     assert browser.get("/settings").status == 303
 
 
-def test_what_a_browser_calls_itself_is_no_html(browser):
+def test_a_user_agent_is_shown_as_text(browser):
     signs_in(browser.app, user_agent='<script>alert(1)</script>"><img src=x>')
     for path in ("/settings", "/audit"):
         text = browser.get(path).text
@@ -231,10 +231,10 @@ def test_a_browser_is_called_by_its_name(user_agent, name):
     assert browser_of(user_agent) == name
 
 
-def test_the_audit_has_no_password_in_it(browser, site):
+def test_the_audit_has_no_password_in_it(browser, context):
     change(browser, current="mistyped-password")
     change(browser)
-    acts = [entry.act for entry in site.audit.entries()]
+    acts = [entry.act for entry in context.audit.entries()]
     assert acts == [Act.PASSWORD_CHANGED, Act.SIGN_IN_REFUSED, Act.SIGNED_IN]
     words = browser.get("/audit").text
     assert not any(secret in words for secret in (PASSWORD, NEW, "mistyped-password"))

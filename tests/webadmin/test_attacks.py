@@ -24,14 +24,14 @@ def test_an_origin_that_is_none_is_refused_like_any_other(stranger, caplog, orig
     assert not caplog.records
 
 
-def test_a_page_that_refreshes_itself_does_not_take_the_note_of_another(browser, site):
+def test_a_refreshed_part_does_not_take_the_flash_message(browser, context):
     answer = browser.post("/users/new", username="alice", realm="example.com", how="make")
     for path in ("/", "/users", "/users/import", "/no/such/part"):
         browser.get(path, HX_Request="true")
     assert "shown only now" in browser.get(answer.location).words
 
 
-def test_nobody_applies_what_somebody_else_has_looked_at(browser, site):
+def test_a_session_cannot_apply_the_import_of_another(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
     page = browser.get("/users/import").text
@@ -43,7 +43,7 @@ def test_nobody_applies_what_somebody_else_has_looked_at(browser, site):
     fields = re.findall(r'name="([^"]+)" value="([^"]*)"', form)
     browser.post("/users/import/apply", **{name: html.unescape(v) for name, v in fields})
     settled(browser)
-    assert site.users.find("mallory", "example.com") is None
+    assert context.users.find("mallory", "example.com") is None
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_large_form_comes_in_parts_or_not_at_all(browser):
     assert browser.send("POST", "/users/import", body, headers).status in (413, 415, 422)
 
 
-def test_the_settings_of_a_user_of_another_realm_work(browser, site):
+def test_the_settings_of_a_user_of_another_realm_work(browser, context):
     """By the address of the server alone the phone asks for a user of the main realm."""
-    alice = site.users.add("alice", "secret", realm="branch.example")
+    alice = context.users.add("alice", "secret", realm="branch.example")
     words = browser.get(f"/users/{alice.id}").words
     assert "sip:alice@branch.example" in words
     assert re.search(r"Domain\S*( \S+){0,5} branch\.example", words)
@@ -129,11 +129,11 @@ def test_all_refused_rows_are_counted(browser):
 
 def test_a_file_without_rows_is_said_to_have_none(browser):
     browser.upload("/users/import", b"username,password\n")
-    assert "Every row is here already" not in settled(browser)
+    assert "All rows exist already" not in settled(browser)
 
 
-def test_a_page_does_not_speak_of_the_command_line(browser, site):
-    site.users.add("alice", "secret")
+def test_a_page_does_not_speak_of_the_command_line(browser, context):
+    context.users.add("alice", "secret")
     browser.upload("/users/import", ROWS)
     assert "--update" not in settled(browser)
     browser.press("cancel")
@@ -141,34 +141,34 @@ def test_a_page_does_not_speak_of_the_command_line(browser, site):
     assert "--update" not in settled(browser)
 
 
-def test_a_sign_in_that_nobody_had_time_for_is_no_wrong_password(stranger, site, monkeypatch):
+def test_a_sign_in_refused_as_busy_is_no_failed_attempt(stranger, context, monkeypatch):
     def busy(function):
         raise TooBusy("too much to do")
 
     with monkeypatch.context() as patch:
-        patch.setattr(site.sign_ins, "run", busy)
+        patch.setattr(context.sign_ins, "run", busy)
         for _ in range(MAX_TRIES):
             assert stranger.post("/login", username="admin", password=PASSWORD).status == 503
     assert stranger.post("/login", username="admin", password=PASSWORD).status == 303
 
 
-def test_an_export_that_fails_says_so(browser, site, monkeypatch):
+def test_an_export_that_fails_says_so(browser, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("cannot read the database sip.db")
 
-    monkeypatch.setattr(site.users.database, "browse", fails)
-    monkeypatch.setattr(site.admin._database, "browse", fails)
+    monkeypatch.setattr(context.users.database, "browse", fails)
+    monkeypatch.setattr(context.admin._database, "browse", fails)
     assert browser.get("/users/export.csv").status == 503
 
 
-def test_a_note_stays_within_its_paragraph(browser, site):
+def test_a_note_stays_within_its_paragraph(browser, context):
     """A form cannot stand in a paragraph: browsers end the one and begin an empty other."""
-    alice = site.users.add("alice", "secret")
+    alice = context.users.add("alice", "secret")
     page = browser.get(browser.post(f"/users/{alice.id}/remove").location).text
     assert not re.search(r"<p>[^<]*<form", page)
 
 
-def test_a_row_of_a_phone_can_be_told_from_another(browser, site):
+def test_a_row_of_a_phone_can_be_told_from_another(browser, context):
     """Else a refresh puts the focus on the button of another phone."""
     template = (VIEWS / "user.tpl").read_text()
     assert re.search(r'<tr id="[^"]*\{\{phone\.key\}\}"', template)

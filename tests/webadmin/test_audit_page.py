@@ -1,4 +1,4 @@
-"""The audit: every act of the pages is in it, and nothing that is nobody's business."""
+"""The audit: it has an entry for every act of the pages, and no secrets."""
 
 import pytest
 
@@ -9,43 +9,43 @@ from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.login import MAX_TRIES
 
 
-def acts(site) -> list[tuple[str, str]]:
-    """What was done and to whom, the earliest first, without the sign-in of the fixture."""
-    entries = site.audit.entries()[::-1]
+def acts(context) -> list[tuple[str, str]]:
+    """Return act and details of all entries, oldest first, without the sign-in."""
+    entries = context.audit.entries()[::-1]
     return [(entry.act, entry.about) for entry in entries if entry.act != Act.SIGNED_IN]
 
 
-def test_a_sign_in_is_there_with_its_address_and_its_browser(browser, site):
+def test_a_sign_in_is_there_with_its_address_and_its_browser(browser, context):
     browser.post("/logout")
-    signed_out, signed_in = site.audit.entries()
+    signed_out, signed_in = context.audit.entries()
     assert (signed_in.act, signed_in.about) == (Act.SIGNED_IN, "unknown browser")
     assert (signed_out.act, signed_out.who) == (Act.SIGNED_OUT, "admin")
     assert signed_in.address == signed_out.address == "192.0.2.7"
-    assert signed_in.at == site.clock()
+    assert signed_in.at == context.clock()
 
 
-def test_a_wrong_password_is_there_but_nothing_that_was_typed(stranger, site, caplog):
+def test_a_wrong_password_is_there_but_nothing_that_was_typed(stranger, context, caplog):
     """People type their password where the name belongs."""
     for name, password in (("admin", "typo-4711"), ("secret-4711", "admin")):
         stranger.post("/login", username=name, password=password)
-    wrong_name, wrong_password = site.audit.entries()
+    wrong_name, wrong_password = context.audit.entries()
     assert (wrong_password.who, wrong_password.about) == ("", "wrong password")
     assert (wrong_name.who, wrong_name.about) == ("", "wrong name")
     assert wrong_name.address == "192.0.2.7"
-    kept = repr(site.audit.entries()) + caplog.text
+    kept = repr(context.audit.entries()) + caplog.text
     assert "4711" not in kept
 
 
-def test_guesses_that_are_not_looked_at_fill_no_audit(stranger, site):
+def test_guesses_that_are_not_looked_at_fill_no_audit(stranger, context):
     for _ in range(MAX_TRIES + 5):
         stranger.post("/login", username="admin", password="guess")
-    refused = site.audit.entries()
+    refused = context.audit.entries()
     assert len(refused) == MAX_TRIES
     assert refused[0].about == "wrong password, no further tries for a while"
     assert refused[1].about == "wrong password"
 
 
-def test_every_change_of_a_user_is_there(browser, site, monkeypatch):
+def test_every_change_of_a_user_is_there(browser, context, monkeypatch):
     browser.post("/users/new", username="alice", password="secret-1", how="type")
     browser.post("/users/1/name", display_name="Alice")
     browser.post("/users/1/password", password="secret-2", how="type")
@@ -55,7 +55,7 @@ def test_every_change_of_a_user_is_there(browser, site, monkeypatch):
     browser.get("/users/1/hashes")
     browser.post("/users/1/remove")
     browser.post("/users/1/restore")
-    assert acts(site) == [
+    assert acts(context) == [
         (Act.USER_ADDED, "alice"),
         (Act.USER_RENAMED, "alice"),
         (Act.USER_PASSWORD, "alice"),
@@ -69,54 +69,52 @@ def test_every_change_of_a_user_is_there(browser, site, monkeypatch):
     assert "secret" not in browser.get("/audit").text
 
 
-def test_a_user_of_another_realm_is_called_by_it(browser, site):
+def test_a_user_of_another_realm_is_called_by_it(browser, context):
     browser.post("/users/new", username="alice", password="s", how="type", realm="branch.example")
-    assert acts(site) == [(Act.USER_ADDED, "alice@branch.example")]
+    assert acts(context) == [(Act.USER_ADDED, "alice@branch.example")]
 
 
-def test_what_was_refused_was_not_done(browser, site):
+def test_a_refused_action_has_no_entry(browser, context):
     browser.post("/users/new", username="a b", password="secret-1", how="type")
     browser.post("/users/1/remove")
     browser.post("/users/1/password", password="x", how="type")
     browser.get("/users/1/hashes")
-    assert acts(site) == []
+    assert acts(context) == []
 
 
-def test_an_import_is_there_when_it_is_applied_and_by_whom(browser, site):
+def test_an_import_is_recorded_with_its_actor_when_applied(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
-    assert acts(site) == [], "it was only looked at"
+    assert acts(context) == [], "it was only looked at"
     browser.press("apply")
     settled(browser)
-    (entry,) = [entry for entry in site.audit.entries() if entry.act == Act.IMPORTED]
+    (entry,) = [entry for entry in context.audit.entries() if entry.act == Act.IMPORTED]
     new = len(ROWS.splitlines()) - 1
     assert entry.about == f"{new} new, 0 changed"
     assert (entry.who, entry.address) == ("admin", "192.0.2.7")
 
 
-def test_an_export_says_whether_it_held_the_secrets(browser, site):
+def test_an_export_says_whether_it_held_the_secrets(browser, context):
     browser.get("/users/export.csv")
     browser.get("/users/export.csv?hashes=yes")
-    assert acts(site) == [(Act.EXPORTED, "without HA1s"), (Act.EXPORTED, "with HA1s")]
+    assert acts(context) == [(Act.EXPORTED, "without HA1s"), (Act.EXPORTED, "with HA1s")]
 
 
-def test_an_entry_that_cannot_be_written_is_an_error_in_the_log_and_no_page(
-    browser, site, monkeypatch, caplog
-):
-    """What was done is done, whatever the disk says."""
+def test_a_failed_audit_write_is_logged_and_the_page_works(browser, context, monkeypatch, caplog):
+    """The act was done, even though the disk is full."""
 
     def fails(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(site.audit, "note", fails)
+    monkeypatch.setattr(context.audit, "note", fails)
     answer = browser.post("/users/new", username="alice", password="secret-1", how="type")
-    assert (answer.status, len(site.users)) == (303, 1)
-    assert "missing in the audit: the disk is full" in caplog.text
+    assert (answer.status, len(context.users)) == (303, 1)
+    assert "cannot write audit entry: the disk is full" in caplog.text
 
 
-def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, site):
+def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, context):
     for number in range(PAGE_SIZE + 5):
-        site.audit.note(Act.USER_ADDED, "admin", about=f"user-{number}-")
+        context.audit.note(Act.USER_ADDED, "admin", about=f"user-{number}-")
     page = browser.get("/audit")
     assert f"user-{PAGE_SIZE + 4}-" in page.words
     assert "user-4-" not in page.words
@@ -127,19 +125,19 @@ def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, site):
     assert "Older" not in rest.words
 
 
-def test_one_kind_is_shown_alone_and_stays_so_from_page_to_page(browser, site):
+def test_one_kind_is_shown_alone_and_stays_so_from_page_to_page(browser, context):
     for number in range(PAGE_SIZE + 5):
-        site.audit.note(Act.EXPORTED, "admin", about=f"file-{number}-")
+        context.audit.note(Act.EXPORTED, "admin", about=f"file-{number}-")
     page = browser.get("/audit?kind=files")
     assert "signed in" not in page.words
     assert "kind=files&amp;before=" in page.text
-    assert "There is nothing of the kind." in browser.get("/audit?kind=users").words
+    assert "No entries match." in browser.get("/audit?kind=users").words
 
 
 @pytest.mark.parametrize(
     "asked", ["before=x", "before=-1", "before=" + "9" * 30, "before=%D9%A1", "kind=%3Cb%3E"]
 )
-def test_what_the_address_cannot_mean_is_as_if_it_were_not_there(browser, asked):
+def test_invalid_query_parameters_are_ignored(browser, asked):
     answer = browser.get(f"/audit?{asked}")
     assert answer.status == 200
     assert "signed in" in answer.words

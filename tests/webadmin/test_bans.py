@@ -1,4 +1,6 @@
-"""The page of bans: what it shows, and what its buttons do."""
+"""The page of bans: contents and buttons."""
+
+import re
 
 import pytest
 
@@ -8,14 +10,14 @@ from tests.webadmin.conftest import REALM
 
 
 @pytest.fixture
-def banned(site) -> Ban:
-    now = int(site.clock())
+def banned(context) -> Ban:
+    now = int(context.clock())
     ban = Ban("192.0.2.66", "guessed passwords, last user <b>alice</b>", now - 120, now + 480, 2)
-    site.bans.keep(ban)
+    context.bans.keep(ban)
     return ban
 
 
-def test_the_page_says_who_is_banned_and_why_and_for_how_long(browser, banned):
+def test_the_page_shows_bans_with_reason_and_duration(browser, banned):
     page = browser.get("/bans")
     words = page.words
     assert "192.0.2.66 guessed passwords, last user <b>alice</b> 2 min ago 8 min 2 " in words
@@ -24,59 +26,66 @@ def test_the_page_says_who_is_banned_and_why_and_for_how_long(browser, banned):
 
 def test_an_ended_ban_is_not_shown(browser, banned, clock):
     clock.now += 481
-    assert "Nobody is banned." in browser.get("/bans").words
+    assert "No address is banned." in browser.get("/bans").words
 
 
-def test_a_ban_is_lifted_by_its_button(browser, site, banned):
+def test_a_ban_is_lifted_by_its_button(browser, context, banned):
     told = []
-    site.bans.bus.listen(
+    context.bans.bus.listen(
         BansChanged, lambda event: told.append((list(event.bans), list(event.trusted)))
     )
     answer = browser.post("/bans/remove", address="192.0.2.66")
     assert (answer.status, answer.location) == (303, "/bans")
     words = browser.get("/bans").words
-    assert "192.0.2.66 is heard again." in words
-    assert "Nobody is banned." in words
+    assert "192.0.2.66 is no longer banned." in words
+    assert "No address is banned." in words
     assert told == [([], [])]
     browser.post("/bans/remove", address="192.0.2.66")
-    assert "That address is not banned any more." in browser.get("/bans").words
+    assert "This address is not banned." in browser.get("/bans").words
 
 
-def test_who_is_trusted_is_banned_no_more_until_that_is_taken_back(browser, site, banned):
+def test_trusting_a_network_removes_its_bans(browser, context, banned):
     browser.post("/bans/trust", network="192.0.2.0/24")
     words = browser.get("/bans").words
-    assert "Nobody is banned." in words
-    assert site.bans.trusted() == ["192.0.2.0/24"]
+    assert "No address is banned." in words
+    assert context.bans.trusted() == ["192.0.2.0/24"]
     browser.post("/bans/distrust", network="192.0.2.0/24")
-    assert "192.0.2.0/24 is treated like any other again." in browser.get("/bans").words
-    assert not site.bans.trusted()
-    acts = [(entry.act, entry.about) for entry in site.audit.entries("bans")]
+    assert "192.0.2.0/24 is no longer trusted." in browser.get("/bans").words
+    assert not context.bans.trusted()
+    acts = [(entry.act, entry.about) for entry in context.audit.entries("bans")]
     assert acts == [
         ("network trusted no more", "192.0.2.0/24"),
         ("network trusted", "192.0.2.0/24"),
     ]
     browser.post("/bans/distrust", network="192.0.2.0/24")
-    assert "That network is not trusted any more." in browser.get("/bans").words
+    assert "This network is not trusted." in browser.get("/bans").words
 
 
-def test_what_is_no_network_comes_back_with_the_reason(browser, site):
+def test_an_invalid_network_stays_in_the_form_with_the_reason(browser, context):
     answer = browser.post("/bans/trust", network="<everybody>")
     assert answer.status == 422
     assert "'<everybody>' is not an address or network; write it like" in answer.words
     assert answer.value("network") == "<everybody>"
-    assert not site.bans.trusted()
+    assert not context.bans.trusted()
 
 
-def test_networks_of_the_settings_are_shown_without_a_button(browser, site):
+def test_networks_of_the_settings_are_shown_without_a_button(browser, context):
     from ipaddress import ip_network
 
-    site.config = Config(sip_realm=REALM, guard_trusted=(ip_network("10.0.0.0/8"),))
+    context.config = Config(sip_realm=REALM, guard_trusted=(ip_network("10.0.0.0/8"),))
     words = browser.get("/bans").words
-    assert "10.0.0.0/8 by -guard.trusted" in words
+    assert "10.0.0.0/8 set by -guard.trusted" in words
     assert "Remove" not in words
 
 
-def test_bans_are_for_who_is_signed_in(stranger, site, banned):
+def test_the_field_for_a_network_is_empty_at_first(browser, context):
+    """It does not repeat the last network of the list."""
+    context.bans.trust("192.0.2.0/24")
+    (field,) = re.findall(r"<input[^>]*placeholder=[^>]*>", browser.get("/bans").text)
+    assert 'name="network" value=""' in field
+
+
+def test_bans_require_a_session(stranger, context, banned):
     assert stranger.get("/bans").location == "/login?next=/bans"
     stranger.post("/bans/remove", address="192.0.2.66")
-    assert site.bans.list(site.clock()) == [banned]
+    assert context.bans.list(context.clock()) == [banned]

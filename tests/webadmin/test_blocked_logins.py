@@ -1,4 +1,4 @@
-"""Users who have to wait, and refusals: where the pages show them, and what the buttons do."""
+"""Blocked logins and refused requests on the pages, and the unblock buttons."""
 
 import re
 
@@ -16,115 +16,117 @@ HERE, THERE = "192.0.2.7", "198.51.100.7"
 
 
 @pytest.fixture(autouse=True)
-def running(site, clock):
+def running(context, clock):
     """The guard and the refusals of a server that runs, on the clock of the pages."""
-    site.guard = Guard(clock, clock, (), lambda *who: False, lambda rules: False, Bus())
-    site.refusals = Refusals()
+    context.guard = Guard(clock, clock, (), lambda *who: False, lambda rules: False, Bus())
+    context.refusals = Refusals()
 
 
-def guesses(site, username: str, address: str = HERE, times: int = MAX_FAILURES_OF_USER) -> None:
+def guesses(context, username: str, address: str = HERE, times: int = MAX_FAILURES_OF_USER) -> None:
     for _ in range(times):
-        site.guard.login_failed(address, username, nonce_is_ours=True)
+        context.guard.login_failed(address, username, nonce_is_ours=True)
 
 
-def is_asked(site, username: str, address: str = HERE) -> bool:
-    return site.guard.may_try_password(address, username, REALM, nonce_is_ours=True)
+def is_asked(context, username: str, address: str = HERE) -> bool:
+    return context.guard.may_try_password(address, username, REALM, nonce_is_ours=True)
 
 
-def refuses(site, user: str = "alice", method: str = "REGISTER", **changes) -> None:
+def refuses(context, user: str = "alice", method: str = "REGISTER", **changes) -> None:
     values = {"status": 401, "cause": f"wrong password for {user}", "cure": "Type it again."}
     values |= {"username": user, "realm": REALM, "user": user, "to": "", "device": "Desk <1>"}
     values |= {"network": HERE, "transport": "UDP", "call_id": "one", "from_tag": "tag"} | changes
     values["address"] = values.get("address", HERE), 5060
-    site.refusals.add(Refused(at=site.clock(), sender=Sender.USER, method=method, **values))
+    context.refusals.add(Refused(at=context.clock(), sender=Sender.USER, method=method, **values))
 
 
 # Waits
 
 
-def test_bans_lists_users_who_have_to_wait(browser, site):
-    assert "No user has to wait." in browser.get("/bans").words
-    site.users.add("alice", "secret")
-    guesses(site, "alice")
-    guesses(site, "<b>nobody</b>", THERE)
-    guesses(site, "bob", times=MAX_FAILURES_OF_USER - 1)  # who has a try left
+def test_the_bans_page_lists_blocked_logins(browser, context):
+    assert "No login is blocked." in browser.get("/bans").words
+    context.users.add("alice", "secret")
+    guesses(context, "alice")
+    guesses(context, "<b>nobody</b>", THERE)
+    guesses(context, "bob", times=MAX_FAILURES_OF_USER - 1)  # one attempt is left
     page = browser.get("/bans")
-    assert f"alice {HERE} 5 10 min Lift the wait" in page.words
-    assert page.words.index("alice") < page.words.index("<b>nobody</b>")  # who has an account
+    assert f"alice {HERE} 5 10 min Unblock" in page.words
+    assert page.words.index("alice") < page.words.index(
+        "<b>nobody</b>"
+    )  # users with an account come first
     assert "bob" not in page.words
     assert "<b>nobody" not in page.text
 
 
-def test_many_who_wait_are_counted(browser, site):
+def test_many_blocked_logins_are_counted(browser, context):
     for number in range(MAX_SHOWN + 3):
-        guesses(site, "alice", f"10.0.{number >> 8}.{number & 255}")
+        guesses(context, "alice", f"10.0.{number >> 8}.{number & 255}")
     assert "and 3 more" in browser.get("/bans").words
 
 
-def test_the_button_of_a_row_lifts_that_wait(browser, site):
-    guesses(site, "alice")
-    guesses(site, "alice", THERE)
+def test_the_button_of_a_row_unblocks_that_login(browser, context):
+    guesses(context, "alice")
+    guesses(context, "alice", THERE)
     page = browser.get("/bans").text
     assert page.count('action="/bans/forgive"') == 2
     answer = browser.post("/bans/forgive", username="alice", address=HERE)
     assert (answer.status, answer.location) == (303, "/bans")
-    assert f"alice may try again from {HERE}." in browser.get("/bans").words
-    assert is_asked(site, "alice")
-    assert not is_asked(site, "alice", THERE)
-    (entry,) = site.audit.entries("bans")
+    assert f"alice can log in again from {HERE}." in browser.get("/bans").words
+    assert is_asked(context, "alice")
+    assert not is_asked(context, "alice", THERE)
+    (entry,) = context.audit.entries("bans")
     assert (entry.act, entry.about) == ("wait lifted", f"alice from {HERE}")
     browser.post("/bans/forgive", username="alice", address=HERE)
-    assert "alice does not have to wait any more." in browser.get("/bans").words
+    assert "Logins of alice are not blocked." in browser.get("/bans").words
     assert browser.post("/bans/forgive", username="alice", address="x").status == 422
 
 
-def test_a_user_who_has_to_wait_is_marked_and_let_in_by_its_page(browser, site):
-    number = site.users.add("alice", "secret").id
-    site.users.add("bob", "secret")
-    guesses(site, "alice")
+def test_a_blocked_user_is_marked_and_unblocked_on_its_page(browser, context):
+    number = context.users.add("alice", "secret").id
+    context.users.add("bob", "secret")
+    guesses(context, "alice")
     rows = re.findall(r"<tr id=.*?</tr>", browser.get("/users").text, re.DOTALL)
-    assert ["has to wait" in row for row in rows] == [True, False]
+    assert ["login blocked" in row for row in rows] == [True, False]
     page = browser.get(f"/users/{number}")
-    assert "offline has to wait" in page.words
-    assert f"alice {HERE} 5 10 min Lift the wait" in page.words
+    assert "offline login blocked" in page.words
+    assert f"alice {HERE} 5 10 min Unblock" in page.words
     path = f"/users/{number}/forgive"
     assert f'action="{path}"' in page.text
     found = f"/users/{number}?q=ali"
     assert f'action="{path}?q=ali"' in browser.get(found).text
     assert browser.post(f"{path}?q=ali", address=HERE).location == found
-    assert "alice may try again" in browser.get(f"/users/{number}").words
-    assert "has to wait" not in browser.get("/users").words
-    assert is_asked(site, "alice")
+    assert "alice can log in again" in browser.get(f"/users/{number}").words
+    assert "login blocked" not in browser.get("/users").words
+    assert is_asked(context, "alice")
     assert browser.post("/users/99/forgive", address="").status == 404
 
 
-def test_a_banned_address_is_told_on_the_page_of_a_user(browser, site):
+def test_a_banned_address_is_told_on_the_page_of_a_user(browser, context):
     """Its own wait may be over, or have never begun; the button for the address is elsewhere."""
-    number = site.users.add("alice", "secret").id
-    guesses(site, "alice", times=1)
+    number = context.users.add("alice", "secret").id
+    guesses(context, "alice", times=1)
     for other in range(MAX_FAILURES_OF_SOURCE):
-        guesses(site, f"user{other}", times=1)
+        guesses(context, f"user{other}", times=1)
     words = browser.get(f"/users/{number}").words
-    assert "The whole address is banned: lift that under Bans" in words
-    assert "No user has to wait." in browser.get("/bans").words
+    assert "The whole address is banned: unban it under Bans" in words
+    assert "No login is blocked." in browser.get("/bans").words
 
 
-def test_buttons_are_for_who_is_signed_in(stranger, site):
-    guesses(site, "alice")
+def test_unblock_buttons_need_a_session(stranger, context):
+    guesses(context, "alice")
     stranger.post("/bans/forgive", username="alice", address="")
     stranger.post("/users/1/forgive", address="")
-    assert not is_asked(site, "alice")
+    assert not is_asked(context, "alice")
 
 
 # Refusals
 
 
-def test_the_overview_shows_what_was_refused_and_what_to_do(browser, site, clock):
-    assert "Refused lately" not in browser.get("/").words
-    refuses(site)
+def test_the_overview_shows_what_was_refused_and_what_to_do(browser, context, clock):
+    assert "Recently refused" not in browser.get("/").words
+    refuses(context)
     clock.now += 120
-    refuses(site)
-    refuses(site, "bob", "INVITE", to="carol", cause="carol is not registered", status=480)
+    refuses(context)
+    refuses(context, "bob", "INVITE", to="carol", cause="carol is not registered", status=480)
     page = browser.get("/")
     assert "just now 2 times alice registration 401" in page.words
     assert f"Wrong password for alice. Type it again. {HERE} Desk <1>" in page.words
@@ -132,9 +134,9 @@ def test_the_overview_shows_what_was_refused_and_what_to_do(browser, site, clock
     assert "Desk <1>" not in page.text
 
 
-def test_the_overview_shows_some_and_the_others_when_asked(browser, site):
+def test_the_overview_shows_some_and_the_others_when_asked(browser, context):
     for number in range(SOME_REFUSALS + 5):
-        refuses(site, f"user{number}")
+        refuses(context, f"user{number}")
     page = browser.get("/")
     assert page.text.count('data-label="When"') == SOME_REFUSALS
     assert f"Show all {SOME_REFUSALS + 5}" in page.words
@@ -143,12 +145,14 @@ def test_the_overview_shows_some_and_the_others_when_asked(browser, site):
     assert 'hx-get="/?refusals=all"' in page.text
 
 
-def test_the_page_of_a_user_shows_what_concerns_it(browser, site):
-    number = site.users.add("alice", "secret").id
-    elsewhere = site.users.add("alice", "secret", realm="branch.example").id
-    refuses(site)
-    refuses(site, "bob")
-    refuses(site, "alice@example.net", username="alice", realm=None, cause="the phone asked for x")
+def test_the_page_of_a_user_shows_what_concerns_it(browser, context):
+    number = context.users.add("alice", "secret").id
+    elsewhere = context.users.add("alice", "secret", realm="branch.example").id
+    refuses(context)
+    refuses(context, "bob")
+    refuses(
+        context, "alice@example.net", username="alice", realm=None, cause="the phone asked for x"
+    )
     words = browser.get(f"/users/{number}").words
     assert "Wrong password for alice." in words
     assert "The phone asked for x." in words

@@ -1,4 +1,4 @@
-"""Whether the pages are encrypted on their way, and what they say when they aren't."""
+"""The warning on pages that are not encrypted, and when it is shown."""
 
 import pytest
 
@@ -7,18 +7,18 @@ from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.app import build
 
-WARNING = "This page travels unencrypted."
+WARNING = "This connection is not encrypted."
 PAGES = ["/", "/users", "/users/new", "/users/import", "/audit", "/settings", "/no/such/page"]
 
 
-def listening_at(site, address: str, **settings: str) -> Browser:
-    site.config = Config(web_addr=parse_address(address), **settings)
-    return Browser(build(site))
+def listening_at(context, address: str, **settings: str) -> Browser:
+    context.config = Config(web_addr=parse_address(address), **settings)
+    return Browser(build(context))
 
 
 @pytest.mark.parametrize("address", [":8080", "0.0.0.0:8080", "192.0.2.1:8080", "[::]:8080"])
-def test_every_page_warns_where_other_machines_can_listen(site, address):
-    browser = listening_at(site, address)
+def test_every_page_warns_where_other_machines_can_listen(context, address):
+    browser = listening_at(context, address)
     assert WARNING in browser.get("/login").words, "before the password is typed"
     browser.post("/login", username="admin", password=PASSWORD)
     for page in PAGES:
@@ -26,12 +26,12 @@ def test_every_page_warns_where_other_machines_can_listen(site, address):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "127.1.2.3:8080", "[::1]:8080"])
-def test_what_stays_on_this_machine_needs_no_warning(site, address):
-    assert WARNING not in listening_at(site, address).get("/login").words
+def test_a_loopback_address_causes_no_warning(context, address):
+    assert WARNING not in listening_at(context, address).get("/login").words
 
 
-def test_with_a_certificate_there_is_nothing_to_warn_of(site):
-    browser = listening_at(site, ":8080", web_cert="cert.pem", web_key="key.pem")
+def test_with_a_certificate_there_is_nothing_to_warn_of(context):
+    browser = listening_at(context, ":8080", web_cert="cert.pem", web_key="key.pem")
     assert WARNING not in browser.get("/login").words
 
 
@@ -46,9 +46,9 @@ def test_with_a_certificate_there_is_nothing_to_warn_of(site):
         ("", "https", True),
     ],
 )
-def test_a_proxy_is_believed_on_this_machine_alone(site, address, proto, warns):
-    """Whoever comes from elsewhere can write what they like into that header."""
-    browser = listening_at(site, ":8080")
+def test_a_proxy_is_believed_on_this_machine_alone(context, address, proto, warns):
+    """A client on another machine can forge that header."""
+    browser = listening_at(context, ":8080")
     browser.address = address
     answer = browser.get("/login", X_Forwarded_Proto=proto)
     assert (WARNING in answer.words) is warns

@@ -13,7 +13,7 @@ from sip.store.users import Users
 from webadmin import phone_settings as phone
 from webadmin import templates as pages
 from webadmin.thread_pool import Workers
-from webadmin.warnings import advice
+from webadmin.warnings import current_warnings
 
 ROWS = b"username,ha1,realm\na,0123456789abcdef0123456789abcdef,%s\n"
 WANTED = 1024 * 1024
@@ -21,13 +21,13 @@ WANTED = 1024 * 1024
 
 def test_the_example_is_of_the_main_realm(browser):
     words = browser.get("/").words
-    assert "here for an example, alice" in words
-    assert "Realm, if it asks example.com" in words
+    assert "here for the example user alice" in words
+    assert "Realm, if the phone asks for it example.com" in words
 
 
-def test_the_first_user_is_shown_with_the_realm_of_its_own(browser, site):
-    site.users.add("carol", "secret", realm="branch.example")
-    assert "Realm, if it asks branch.example" in browser.get("/").words
+def test_the_first_user_is_shown_with_the_realm_of_its_own(browser, context):
+    context.users.add("carol", "secret", realm="branch.example")
+    assert "Realm, if the phone asks for it branch.example" in browser.get("/").words
 
 
 def test_the_page_that_one_is_on_is_marked(browser):
@@ -35,8 +35,8 @@ def test_the_page_that_one_is_on_is_marked(browser):
         assert f'<a href="{path}" aria-current="page"' in browser.get(path).text
 
 
-def test_without_a_port_of_its_own_an_advertised_name_goes_with_that_of_sip(browser, site):
-    site.config = Config(
+def test_an_advertised_name_without_a_port_gets_the_sip_port(browser, context):
+    context.config = Config(
         sip_realm="example.com",
         sip_advertise=Advertised("sip.example.net", None),
         sip_addr=Address(None, 5070),
@@ -67,36 +67,34 @@ class _Cut:
     ("host", "shown"),
     [("127.0.0.2:8080", "127.0.0.2"), ("localhost", "localhost"), ("", "localhost")],
 )
-def test_a_machine_without_a_network_names_itself_as_it_was_asked(
-    browser, monkeypatch, host, shown
-):
+def test_without_a_network_the_requested_host_is_shown(browser, monkeypatch, host, shown):
     monkeypatch.setattr(phone.socket, "socket", _Cut)
     words = browser.send("GET", "/", b"", {"Host": host}).words
     assert f"registrar {shown} Transport" in words
 
 
-def test_advice_comes_realm_by_realm_and_names_all_that_is_left_out(site):
+def test_digest_warnings_come_per_realm_and_name_the_algorithms(context):
     realms = [b"z.test", b"a.test", b"m.test", b"k.test", b"b.test"]
     rows = b"username,ha1,realm\n" + b"".join(ROWS.splitlines()[1] % r + b"\n" for r in realms)
-    import_accounts(site.users, io.BytesIO(rows))
+    import_accounts(context.users, io.BytesIO(rows))
     config = Config(sip_realm="example.com", sip_digest=("MD5", "SHA-256", "SHA-512-256"))
-    warnings = [each.warning for each in advice(config, site.users, [])]
+    warnings = [each.text for each in current_warnings(config, context.users, [])]
     assert [w.split(" realm ")[1].split(",")[0] for w in warnings] == sorted(
         r.decode() for r in realms
     )
     assert all(w.startswith("SHA-256 and SHA-512-256 cannot be offered") for w in warnings)
 
 
-def test_advice_on_buffers_begins_where_they_matter(site, monkeypatch):
+def test_the_buffer_warning_begins_at_its_limits(context, monkeypatch):
     def many(count: int) -> None:
         monkeypatch.setattr(Users, "__len__", lambda self: count)
 
     many(1000)
-    assert not list(advice(Config(), site.users, [1]))
+    assert not list(current_warnings(Config(), context.users, [1]))
     many(1001)
-    assert list(advice(Config(), site.users, [WANTED, WANTED - 1]))
-    assert not list(advice(Config(), site.users, [WANTED]))
-    assert not list(advice(Config(), site.users, []))
+    assert list(current_warnings(Config(), context.users, [WANTED, WANTED - 1]))
+    assert not list(current_warnings(Config(), context.users, [WANTED]))
+    assert not list(current_warnings(Config(), context.users, []))
 
 
 def test_healthz_is_text_for_programs(stranger):
@@ -118,7 +116,7 @@ def test_a_file_is_hashed_once(monkeypatch):
 
 
 def test_one_long_work_leaves_room_for_another():
-    """A file that is read for seconds must not keep anybody from signing in."""
+    """Reading a file takes seconds, and must not delay a sign-in."""
     workers, held = Workers(threads=2, most=40), threading.Event()
     long = gevent.spawn(workers.run, lambda: held.wait(20))
     gevent.idle()
@@ -132,7 +130,7 @@ def test_one_long_work_leaves_room_for_another():
         workers.close()
 
 
-def test_who_gives_up_waiting_makes_room(monkeypatch):
+def test_a_killed_waiter_frees_its_place(monkeypatch):
     workers, held = Workers(threads=2, most=40), threading.Event()
     waiting = [gevent.spawn(workers.run, lambda: held.wait(20)) for _ in range(40)]
     gevent.idle()

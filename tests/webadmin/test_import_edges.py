@@ -1,4 +1,4 @@
-"""Imports and exports when something else happens at the same time, and files that nobody meant."""
+"""Imports and exports, edge cases: concurrent changes, and strange files."""
 
 import logging
 import threading
@@ -12,14 +12,14 @@ from sip.store.importing import Report, read_csv
 from tests.webadmin.client import BOUNDARY
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports, uploads
-from webadmin.imports import PATIENCE
+from webadmin.imports import MAX_AGE_SECONDS
 from webadmin.request_checks import MAX_FORM_BYTES
 from webadmin.thread_pool import TooBusy
 
 
 @pytest.fixture
 def released(monkeypatch):
-    """The sheets whose rows have been let go of, each time."""
+    """The files whose rows were released."""
     sheets = []
     release = imports.CsvFile.release
 
@@ -32,7 +32,7 @@ def released(monkeypatch):
 
 
 def wait_for(sheets: list, count: int) -> None:
-    """Rows are let go of in a thread, after the page has said that all is done."""
+    """Rows are released in a thread, after the page has shown the report."""
     with gevent.Timeout(20):
         while len(sheets) < count:
             gevent.sleep(0.01)
@@ -75,27 +75,27 @@ class _Endless:
         return bytes(size)
 
 
-def test_a_file_goes_before_pasted_text(browser, site):
+def test_a_file_goes_before_pasted_text(browser, context):
     browser.upload("/users/import", ROWS, text="username,password\nbob,secret-1\n")
     assert "2 new" in settled(browser)
 
 
 @pytest.mark.parametrize("update", ["", "no", "on"])
-def test_users_are_changed_by_the_box_on_our_page_alone(browser, site, update):
-    site.users.add("alice", "secret")
+def test_users_are_changed_by_the_box_on_our_page_alone(browser, context, update):
+    context.users.add("alice", "secret")
     browser.upload("/users/import", ROWS, update=update)
     assert "1 refused" in settled(browser)
 
 
-def test_a_form_is_read_in_a_thread(browser, site, monkeypatch):
+def test_a_form_is_read_in_a_thread(browser, context, monkeypatch):
     """It is gone through line by line, which takes long enough for phones to notice."""
     threads = []
-    run = site.imports.run
+    run = context.imports.run
 
     def noting(function):
         return run(lambda: (threads.append(threading.get_native_id()), function())[1])
 
-    monkeypatch.setattr(site.imports, "run", noting)
+    monkeypatch.setattr(context.imports, "run", noting)
     browser.upload("/users/import", b" ")
     assert len(threads) == 1
     assert threading.get_native_id() not in threads
@@ -112,13 +112,13 @@ def test_the_rows_read_so_far_are_told(browser, monkeypatch):
     monkeypatch.setattr(imports, "read_csv", read_halfway)
     browser.upload("/users/import", ROWS)
     with gevent.Timeout(20):
-        while "Reading: 123,000 rows so far." not in browser.get("/users/import").words:
+        while "Reading the file: 123,000 rows so far." not in browser.get("/users/import").words:
             gevent.sleep(0.01)
     go_on.set()
     settled(browser)
 
 
-def test_while_it_writes_nothing_else_begins_and_the_page_says_so(browser, site, monkeypatch):
+def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     browser.upload("/users/import", ROWS)
     settled(browser)
     go_on = gevent.event.Event()
@@ -146,14 +146,14 @@ def test_while_it_writes_nothing_else_begins_and_the_page_says_so(browser, site,
     assert len(applied) == 1, "what is done is not done again"
 
 
-def test_a_page_on_which_nothing_moves_does_not_load_itself_again(browser):
+def test_an_idle_import_page_does_not_reload_itself(browser):
     assert "http-equiv" not in browser.get("/users/import").text
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert "http-equiv" not in browser.get("/users/import").text
 
 
-def test_rows_are_let_go_of_once_they_serve_no_more(browser, released):
+def test_rows_are_released_when_no_longer_needed(browser, released):
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert len(released) == 0
@@ -169,14 +169,14 @@ def test_rows_are_let_go_of_once_they_serve_no_more(browser, released):
     wait_for(released, 3)
 
 
-def test_rows_are_let_go_of_by_whom_has_the_time(browser, site, monkeypatch):
+def test_rows_are_released_at_once_if_no_thread_is_free(browser, context, monkeypatch):
     browser.upload("/users/import", ROWS)
     settled(browser)
 
     def busy(function):
         raise TooBusy("too much to do")
 
-    monkeypatch.setattr(site.imports, "run", busy)
+    monkeypatch.setattr(context.imports, "run", busy)
     assert browser.press("cancel").status == 303
     assert "CSV file" in settled(browser)
 
@@ -184,7 +184,7 @@ def test_rows_are_let_go_of_by_whom_has_the_time(browser, site, monkeypatch):
 def test_an_import_that_is_waited_for_is_not_forgotten_too_soon(browser, clock):
     browser.upload("/users/import", ROWS)
     settled(browser)
-    clock.now += PATIENCE
+    clock.now += MAX_AGE_SECONDS
     assert "2 new" in settled(browser)
     clock.now += 1
     assert "CSV file" in settled(browser)
@@ -195,10 +195,12 @@ def test_an_import_that_is_waited_for_is_not_forgotten_too_soon(browser, clock):
     [
         (DatabaseError("cannot use the database sip.db"), "cannot use the database sip.db."),
         (TooBusy("too much to do"), "too much to do."),
-        (UserExists("secret inside"), "Something went wrong in the server; see its log."),
+        (UserExists("secret inside"), "The server has a fault. Its log has the details."),
     ],
 )
-def test_an_import_that_fails_says_why(browser, site, monkeypatch, caplog, released, error, words):
+def test_an_import_that_fails_says_why(
+    browser, context, monkeypatch, caplog, released, error, words
+):
     def fails(*_):
         raise error
 
@@ -215,29 +217,29 @@ def test_an_import_that_fails_says_why(browser, site, monkeypatch, caplog, relea
     assert "CSV file" in settled(browser)
 
 
-def test_a_file_that_changes_nothing_is_done_when_it_is_applied(browser, site):
-    site.users.add("alice", "wonder-4711", display_name="Alice")
-    site.users.add("101", "8842", display_name="Front door")
+def test_a_file_that_changes_nothing_is_done_when_it_is_applied(browser, context):
+    context.users.add("alice", "wonder-4711", display_name="Alice")
+    context.users.add("101", "8842", display_name="Front door")
     browser.upload("/users/import", ROWS)
     page = settled(browser)
-    assert "Every row is here already" in page
+    assert "All rows exist already" in page
     browser.press("apply")
     assert "Imported: 0 new, 0 changed." in settled(browser)
 
 
-def test_a_row_that_became_wrong_in_between_is_shown_and_not_called_imported(browser, site):
+def test_a_row_that_became_invalid_before_apply_is_shown(browser, context):
     browser.upload("/users/import", ROWS)
     settled(browser)
-    site.users.add("Alice", "secret")
+    context.users.add("Alice", "secret")
     browser.press("apply")
     words = settled(browser)
     assert "Imported:" not in words
     assert "alice differs from Alice only in case" in words
-    assert len(site.users) == 1
+    assert len(context.users) == 1
 
 
 @pytest.mark.parametrize("path", ["/users/import/apply", "/users/import/cancel"])
-def test_with_nothing_looked_at_there_is_nothing_to_do(browser, path):
+def test_without_a_preview_apply_and_cancel_are_refused(browser, path):
     for number in ("", "0", "1", "x", "²"):
         assert browser.post(path, number=number).status == 409
     assert "CSV file" in settled(browser)
@@ -294,29 +296,29 @@ def test_what_spreadsheets_and_others_make_of_a_file(browser, content, words):
     assert words in settled(browser)
 
 
-def test_a_name_that_would_be_markup_or_a_formula_is_only_shown(browser, site):
-    site.users.add("=cmd", "secret", display_name='<script>alert("x")</script>')
+def test_a_name_that_would_be_markup_or_a_formula_is_only_shown(browser, context):
+    context.users.add("=cmd", "secret", display_name='<script>alert("x")</script>')
     rows = 'username,password\n"<script>alert(2)</script>",x\n=cmd,other\n'
     browser.upload("/users/import", rows.encode())
     settled(browser)
     assert "<script>alert" not in browser.get("/users/import").text
 
 
-def test_the_export_begins_with_what_tells_a_spreadsheet_its_encoding(browser):
+def test_the_export_begins_with_a_byte_order_mark(browser):
     assert browser.get("/users/export.csv").body.startswith(b"\xef\xbb\xbfusername,")
 
 
 @pytest.mark.parametrize("query", ["", "?hashes=", "?hashes=no", "?hashes=1", "?Hashes=yes"])
-def test_digests_leave_only_where_that_was_asked_for(browser, site, query):
-    kept = site.users.add("alice", "secret")
+def test_digests_leave_only_where_that_was_asked_for(browser, context, query):
+    kept = context.users.add("alice", "secret")
     content = browser.get(f"/users/export.csv{query}").text
     assert "alice" in content
     assert kept.ha1_md5 not in content
     assert "ha1" not in content
 
 
-def test_a_stranger_gets_no_export_and_no_report(stranger, site):
-    site.users.add("alice", "secret")
+def test_a_stranger_gets_no_export_and_no_report(stranger, context):
+    context.users.add("alice", "secret")
     for path in ("/users/export.csv?hashes=yes", "/users/import"):
         assert stranger.get(path).body == b""
     assert stranger.upload("/users/import", ROWS).location == "/login"

@@ -12,7 +12,7 @@ from sip.store.database import fetch
 from tests.webadmin.test_import_pages import settled
 from tests.webadmin.test_import_sessions import number_of
 from webadmin import imports
-from webadmin.imports import PATIENCE
+from webadmin.imports import MAX_AGE_SECONDS
 
 ROWS = b"username,password,display_name\nann,wonder-4711,Ann\nbob,,Bob\n=carl,,\n"
 
@@ -33,7 +33,7 @@ def shown(page) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text)))[1:]
 
 
-def test_the_sheet_is_shown_once(browser, site, caplog):
+def test_the_sheet_is_shown_once(browser, context, caplog):
     with caplog.at_level(logging.DEBUG):
         page = applied(browser)
         (bob, _, name, password), (carl, *_, other) = shown(page)
@@ -42,36 +42,38 @@ def test_the_sheet_is_shown_once(browser, site, caplog):
         assert page.headers["cache-control"] == "no-store, no-transform", "see compression.py"
         assert page.text.count("Generated passwords") == 1
         again = browser.get("/users/import")
-        assert "The generated passwords were shown, and are kept nowhere." in again.words
+        assert "The generated passwords were shown, and are not stored." in again.words
         everything = [again, browser.get("/audit"), browser.get("/users"), browser.get("/users/2")]
     assert "3 new, 0 changed, 2 passwords generated" in everything[1].words
     for secret in (password, other):
         assert not any(secret in each.text for each in everything)
         assert secret not in caplog.text
-    phone = site.users.find("bob", "example.com")
-    site.users.set_password("bob", password)
-    assert site.users.find("bob", "example.com").ha1_md5 == phone.ha1_md5
+    phone = context.users.find("bob", "example.com")
+    context.users.set_password("bob", password)
+    assert context.users.find("bob", "example.com").ha1_md5 == phone.ha1_md5
 
 
-def test_no_password_is_in_the_file(browser, site):
+def test_no_password_is_in_the_file(browser, context):
     secrets = [row[-1] for row in shown(applied(browser))]
-    tables = site.users.database.read(
+    tables = context.users.database.read(
         lambda t: fetch(t, "SELECT name FROM sqlite_schema WHERE type = 'table'")
     )
     for (table,) in tables:
-        rows = site.users.database.read(lambda t, name=table: fetch(t, f'SELECT * FROM "{name}"'))
+        rows = context.users.database.read(
+            lambda t, name=table: fetch(t, f'SELECT * FROM "{name}"')
+        )
         assert not any(secret in repr(rows) for secret in secrets)
 
 
-def test_a_page_while_the_import_is_applied_takes_nothing_away(browser, site, monkeypatch):
+def test_a_page_while_the_import_is_applied_takes_nothing_away(browser, context, monkeypatch):
     """The entry in the audit is written after the accounts, and waits for the disk."""
-    record, pages = site.record, []
+    record, pages = context.record, []
 
     def slowly(act, *arguments):
         record(act, *arguments)
         pages.append(browser.get("/users/import"))
 
-    monkeypatch.setattr(site, "record", slowly)
+    monkeypatch.setattr(context, "record", slowly)
     page = applied(browser)
     assert "Writing 3 users." in pages[0].words
     assert len(shown(page)) == 2
@@ -100,7 +102,7 @@ def test_an_answer_that_is_not_read_takes_nothing_away(browser, method, headers)
     assert len(shown(browser.get("/users/import"))) == 2
 
 
-def test_a_long_sheet_is_a_file_to_download_once(browser, site, monkeypatch):
+def test_a_long_sheet_is_a_file_to_download_once(browser, context, monkeypatch):
     monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
     page = applied(browser)
     assert "Download the passwords" in page.text
@@ -121,7 +123,7 @@ def test_a_long_sheet_is_a_file_to_download_once(browser, site, monkeypatch):
 def test_passwords_that_were_not_looked_at_are_forgotten(browser, clock, monkeypatch):
     monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
     applied(browser)
-    clock.now += PATIENCE + 1
+    clock.now += MAX_AGE_SECONDS + 1
     assert "CSV file" in settled(browser)
     assert browser.press("passwords.csv").status == 409
 
@@ -129,13 +131,13 @@ def test_passwords_that_were_not_looked_at_are_forgotten(browser, clock, monkeyp
 def test_the_report_of_an_import_waits_from_its_end_on(browser, clock):
     browser.upload("/users/import", ROWS, generate="yes")
     settled(browser)
-    clock.now += PATIENCE
+    clock.now += MAX_AGE_SECONDS
     browser.press("apply")
-    clock.now += PATIENCE
+    clock.now += MAX_AGE_SECONDS
     assert "Imported:" in settled(browser)
 
 
-def test_missing_passwords_are_generated_on_a_click(browser, site):
+def test_missing_passwords_are_generated_on_a_click(browser, context):
     browser.upload("/users/import", ROWS)
     words = settled(browser)
     assert "2 refused" in words
@@ -149,14 +151,14 @@ def test_missing_passwords_are_generated_on_a_click(browser, site):
     assert browser.post("/users/import/apply", number=number).status == 409, "it has shown less"
     words = settled(browser)
     assert "3 new 0 changed 0 same 0 refused" in words
-    assert len(site.users) == 0
+    assert len(context.users) == 0
     browser.press("apply")
     settled(browser)
-    assert len(site.users) == 3
+    assert len(context.users) == 3
 
 
-def test_rows_may_change_users_on_a_click(browser, site):
-    site.users.add("ann", "secret")
+def test_rows_may_change_users_on_a_click(browser, context):
+    context.users.add("ann", "secret")
     browser.upload("/users/import", b"username,display_name\nann,Ann\n")
     words = settled(browser)
     assert "this row would change it: display_name" in words
@@ -165,13 +167,13 @@ def test_rows_may_change_users_on_a_click(browser, site):
     assert "Changed users Line User Changes 2 ann display_name" in settled(browser)
     browser.press("apply")
     assert "Imported: 0 new, 1 changed." in settled(browser)
-    assert site.users.find("ann", "example.com").display_name == "Ann"
+    assert context.users.find("ann", "example.com").display_name == "Ann"
 
 
-def test_many_changes_are_shown_in_part(browser, site, monkeypatch):
+def test_many_changes_are_shown_in_part(browser, context, monkeypatch):
     monkeypatch.setattr(imports, "_MAX_SHOWN", 2)
     for name in ("ann", "bob", "carl"):
-        site.users.add(name, "secret")
+        context.users.add(name, "secret")
     rows = b"username,display_name\n" + b"".join(b"%s,X\n" % n for n in (b"ann", b"bob", b"carl"))
     browser.upload("/users/import", rows, update="yes")
     words = settled(browser)
@@ -182,30 +184,28 @@ def test_many_changes_are_shown_in_part(browser, site, monkeypatch):
 @pytest.mark.parametrize(
     ("encoding", "name"), [("utf-16", "UTF-16"), ("windows-1252", "Windows-1252")]
 )
-def test_another_encoding_is_told_before_anything_is_written(browser, site, encoding, name):
+def test_another_encoding_is_told_before_anything_is_written(browser, context, encoding, name):
     rows = "username,password,display_name\nann,wonder-4711,Zoë Müller\n".encode(encoding)
     browser.upload("/users/import", rows)
     words = settled(browser)
-    assert (
-        f"Nothing was imported yet: the file is not in UTF-8. Here it was read as {name}" in words
-    )
-    assert ("in which names look like this: Zoë Müller" in words) == (name != "UTF-16")
+    assert f"Nothing was imported yet: the file is not in UTF-8. It was read as {name}" in words
+    assert ("where names look like this: Zoë Müller" in words) == (name != "UTF-16")
     assert f"Read it as {name} and apply" in words
-    assert len(site.users) == 0
+    assert len(context.users) == 0
     browser.press("apply")
     assert f"The file was read as {name}." in settled(browser)
-    assert site.users.find("ann", "example.com").display_name == "Zoë Müller"
+    assert context.users.find("ann", "example.com").display_name == "Zoë Müller"
 
 
-def test_unknown_columns_are_named_and_left_out_on_a_click(browser, site):
+def test_unknown_columns_are_named_and_left_out_on_a_click(browser, context):
     browser.upload("/users/import", b"extension,secret,Room,<b>\nann,wonder-4711,7,x\n")
     words = settled(browser)
-    assert "2 columns are not known, and left out: Room, <b>." in words
+    assert "2 columns are unknown and will be ignored: Room, <b>." in words
     assert "extension is read as username" in words
     assert "Leave 2 columns out and apply" in words
     browser.press("apply")
     assert "The file was read as UTF-8, without Room, <b>." in settled(browser)
-    assert site.users.find("ann", "example.com")
+    assert context.users.find("ann", "example.com")
 
 
 def test_what_the_button_says_names_both(browser):

@@ -12,7 +12,7 @@ from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports
-from webadmin.imports import MAX_IMPORTS, Imports
+from webadmin.imports import MAX_IMPORTS, ImportJobs
 
 OTHER_ROWS = b"username,password\nmallory,wonder-4711\n"
 
@@ -25,31 +25,31 @@ def another(browser: Browser) -> Browser:
 
 
 def number_of(browser: Browser) -> str:
-    """The number that stands for what the page has shown."""
+    """Return the number of the preview that the page shows."""
     return re.search(r'name="number" value="(\d+)"', browser.get("/users/import").text)[1]
 
 
 @pytest.fixture(autouse=True)
-def made(monkeypatch) -> list[Imports]:
+def made(monkeypatch) -> list[ImportJobs]:
     """What runs the imports of each application that is built from here on."""
     found = []
 
-    class Noted(Imports):
-        def __init__(self, site):
-            super().__init__(site)
+    class Noted(ImportJobs):
+        def __init__(self, context):
+            super().__init__(context)
             found.append(self)
 
-    monkeypatch.setattr(imports, "Imports", Noted)
+    monkeypatch.setattr(imports, "ImportJobs", Noted)
     return found
 
 
 @pytest.fixture
-def running(made, browser) -> Imports:
+def running(made, browser) -> ImportJobs:
     (found,) = made
     return found
 
 
-def test_another_session_neither_sees_nor_touches_an_import(browser, site):
+def test_another_session_neither_sees_nor_touches_an_import(browser, context):
     browser.upload("/users/import", ROWS)
     assert "2 new" in settled(browser)
     other = another(browser)
@@ -57,11 +57,11 @@ def test_another_session_neither_sees_nor_touches_an_import(browser, site):
     number = number_of(browser)
     for act in ("apply", "cancel", "change", "passwords.csv"):
         assert other.post(f"/users/import/{act}", number=number, update="yes").status == 409
-    assert len(site.users) == 0
+    assert len(context.users) == 0
     assert "2 new" in settled(browser)
 
 
-def test_several_sessions_import_at_once(browser, site):
+def test_several_sessions_import_at_once(browser, context):
     other = another(browser)
     browser.upload("/users/import", ROWS)
     other.upload("/users/import", OTHER_ROWS)
@@ -71,7 +71,7 @@ def test_several_sessions_import_at_once(browser, site):
     assert "Imported: 1 new" in settled(other)
     browser.press("apply")
     assert "Imported: 2 new" in settled(browser)
-    assert len(site.users) == 3
+    assert len(context.users) == 3
 
 
 def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeypatch):
@@ -90,7 +90,7 @@ def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeyp
     until(lambda: reading)
     gevent.sleep(0.02)
     assert len(reading) == 1
-    assert "Reading: 0 rows so far." in other.get("/users/import").words
+    assert "Reading the file: 0 rows so far." in other.get("/users/import").words
     go_on.set()
     assert "2 new" in settled(browser)
     assert "1 new" in settled(other)
@@ -102,7 +102,7 @@ def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
     browser.upload("/users/import", ROWS)
     settled(browser)
     other.upload("/users/import", ROWS)
-    assert "there is room for 1 rows until other imports are applied" in settled(other)
+    assert "at most 1 rows fit until other imports are applied" in settled(other)
     other.press("cancel")
     browser.press("apply")
     assert "Imported" in settled(browser)
@@ -117,15 +117,15 @@ def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, 
     browser.upload("/users/import", b"username\nann\nbob\n", generate="yes")
     settled(browser)
     browser.press("apply")
-    assert "2 generated passwords are to be shown" in settled(browser)
+    assert "2 generated passwords can be shown once" in settled(browser)
     other.upload("/users/import", ROWS)
-    assert "there is room for 1 rows" in settled(other)
+    assert "at most 1 rows fit" in settled(other)
     browser.press("passwords.csv")
     other.upload("/users/import", ROWS)
     assert "2 new" in settled(other)
 
 
-def test_an_import_whose_passwords_were_not_shown_makes_no_way(browser, running, monkeypatch):
+def test_an_import_with_unshown_passwords_is_not_replaced(browser, running, monkeypatch):
     monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
     monkeypatch.setattr(imports, "MAX_IMPORTS", 1)
     other = another(browser)
@@ -166,7 +166,7 @@ def test_imports_at_work_make_no_way(browser, monkeypatch):
         assert each.upload("/users/import", ROWS).status == 303
     refused = browsers[-1].upload("/users/import", ROWS)
     assert refused.status == 503
-    assert "4 other imports are at work; try again in a minute" in refused.words
+    assert "4 other imports are running; try again in a minute" in refused.words
     go_on.set()
     for each in browsers[:-1]:
         assert "2 new" in settled(each)
@@ -178,41 +178,41 @@ def test_uploads_on_their_way_are_bounded(browser, running, monkeypatch):
     monkeypatch.setattr(running, "_uploads", MAX_IMPORTS)
     refused = browser.upload("/users/import", ROWS)
     assert refused.status == 503
-    assert "too many files are uploaded just now" in refused.words
+    assert "too many uploads at the same time" in refused.words
     monkeypatch.setattr(running, "_uploads", 0)
     assert browser.upload("/users/import", b" ").status == 422
     assert running._uploads == 0
 
 
 @pytest.mark.parametrize("how", ["signed out", "ended", "expired"])
-def test_the_import_of_a_session_that_ended_is_removed(browser, site, running, clock, how):
+def test_the_import_of_a_session_that_ended_is_removed(browser, context, running, clock, how):
     other = another(browser)
     other.upload("/users/import", ROWS)
     settled(other)
     browser.upload("/users/import", OTHER_ROWS)
     settled(browser)
-    running.forget_ended()
+    running.remove_orphans()
     assert len(running._jobs) == 2
     if how == "signed out":
         other.post("/logout")
     elif how == "ended":
         browser.post("/settings/sessions/end")
     else:
-        clock.now += imports.PATIENCE
-        (session, *_) = site.admin.sessions(clock.now)
-        site.admin._write("UPDATE sessions SET expires_at = 0 WHERE id = :id", id=session.id)
-    running.forget_ended()
+        clock.now += imports.MAX_AGE_SECONDS
+        (session, *_) = context.admin.sessions(clock.now)
+        context.admin._write("UPDATE sessions SET expires_at = 0 WHERE id = :id", id=session.id)
+    running.remove_orphans()
     assert len(running._jobs) == 1
     assert "1 new" in settled(browser)
     assert "CSV file" in settled(another(browser)), "a new session begins without one"
 
 
-def test_what_waits_is_looked_after_while_there_is_any(browser, running, monkeypatch, clock):
+def test_the_sweep_runs_while_there_are_imports(browser, running, monkeypatch, clock):
     monkeypatch.setattr(imports, "_SWEEP_SECONDS", 0.001)
     browser.upload("/users/import", ROWS)
     settled(browser)
     assert running._jobs
-    clock.now += imports.PATIENCE + 1
+    clock.now += imports.MAX_AGE_SECONDS + 1
     with gevent.Timeout(20):
         while running._sweeper:
             gevent.sleep(0.001)

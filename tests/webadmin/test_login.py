@@ -5,7 +5,7 @@ import pytest
 from sip.store.admin import SESSION_SECONDS, hash_password
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
+from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of
 
 
 def test_a_page_sends_a_stranger_to_the_sign_in_and_back(stranger):
@@ -45,7 +45,7 @@ def test_a_wrong_name_and_a_wrong_password_look_alike(stranger, username, passwo
         "/login", username=username, password=password.encode("utf-8", "surrogateescape")
     )
     assert answer.status == 403
-    assert "That user name or password is wrong." in answer.words
+    assert "The user name or the password is wrong." in answer.words
     assert not stranger.cookies
     assert "guess-7" not in answer.text
 
@@ -56,14 +56,14 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(browser):
     assert "Secure" not in line  # the browser came without TLS, it would never send it back
 
 
-def test_the_cookie_stays_on_encrypted_ways_where_the_browser_came_by_one(stranger):
-    """A proxy may end TLS before us; the Origin tells what the browser used."""
+def test_the_cookie_is_secure_if_the_browser_used_https(stranger):
+    """A proxy may terminate TLS; the Origin shows the scheme that the browser used."""
     stranger.own_site = {"Origin": "https://pbx.example.com:8080"}
     stranger.post("/login", username="admin", password=PASSWORD)
     assert "Secure" in stranger.cookie_lines[0]
 
 
-def test_who_signs_out_is_out_everywhere_the_cookie_went(browser):
+def test_signing_out_ends_the_session_for_copies_of_the_cookie(browser):
     copied = Browser(browser.app, cookies=dict(browser.cookies))
     assert copied.get("/").status == 200
     assert browser.post("/logout").location == "/login"
@@ -78,8 +78,8 @@ def test_a_session_ends_in_time(browser, clock):
     assert browser.get("/").status == 303
 
 
-def test_a_new_password_puts_everybody_out(browser, site):
-    site.admin.set_password_hash(hash_password("another one"))
+def test_a_new_password_puts_everybody_out(browser, context):
+    context.admin.set_password_hash(hash_password("another one"))
     assert browser.get("/").status == 303
     assert browser.post("/login", username="admin", password=PASSWORD).status == 403
     assert browser.post("/login", username="admin", password="another one").status == 303
@@ -97,7 +97,7 @@ def test_a_part_of_a_page_is_not_replaced_by_the_sign_in(stranger):
     assert (answer.status, answer.headers["hx-redirect"]) == (401, "/login")
 
 
-def test_guessing_ends_after_ten_tries_from_one_address(stranger, clock, site):
+def test_guessing_ends_after_ten_tries_from_one_address(stranger, clock, context):
     for _ in range(MAX_TRIES):
         assert stranger.post("/login", username="admin", password="guess").status == 403
     answer = stranger.post("/login", username="admin", password=PASSWORD)
@@ -123,22 +123,22 @@ def test_the_right_password_forgives_the_wrong_ones(stranger):
 
 def test_tries_at_the_same_time_count_all(clock):
     """Twenty at once would else all be let in before the first has failed."""
-    tries = Tries(clock)
+    limiter = SignInLimiter(clock)
     for _ in range(MAX_TRIES):
-        assert not tries.wait("192.0.2.1")
-        tries.start("192.0.2.1")
-    assert tries.wait("192.0.2.1") == TRIES_SECONDS
+        assert not limiter.seconds_blocked("192.0.2.1")
+        limiter.count_attempt("192.0.2.1")
+    assert limiter.seconds_blocked("192.0.2.1") == TRIES_SECONDS
 
 
 def test_addresses_that_tried_are_not_remembered_without_bound(clock):
-    tries = Tries(clock)
+    limiter = SignInLimiter(clock)
     for number in range(MAX_ADDRESSES + 1):
-        tries.start(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(tries._failures) == MAX_ADDRESSES
+        limiter.count_attempt(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(limiter._failures) == MAX_ADDRESSES
 
 
 def test_an_ipv6_network_counts_as_one_address(clock):
     """A home has 2**64 of them."""
-    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1")
-    assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
-    assert network_of("192.0.2.1") != network_of("192.0.2.2")
+    assert source_of("2001:db8::1") == source_of("2001:db8::ffff:1")
+    assert source_of("2001:db8::1") != source_of("2001:db8:0:1::1")
+    assert source_of("192.0.2.1") != source_of("192.0.2.2")

@@ -23,7 +23,7 @@ def test_every_answer_tells_the_browser_how_to_be_careful(browser, stranger, pat
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login"])
-def test_no_page_is_kept_by_anybody(browser, path):
+def test_no_page_may_be_cached(browser, path):
     assert browser.get(path).headers["cache-control"] == "no-store"
 
 
@@ -35,7 +35,7 @@ def test_a_stranger_sees_no_page_and_not_even_which_there_are(stranger, path):
     assert answer.body == b""
 
 
-def test_what_needs_no_sign_in(stranger):
+def test_paths_that_need_no_sign_in(stranger):
     assert stranger.get("/healthz").text == "ok"
     assert stranger.get("/login").status == 200
     assert stranger.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
@@ -70,26 +70,26 @@ def test_forms_and_only_forms_of_a_sane_size_are_read(browser):
     assert browser.send("POST", "/users/new", b"a=b", headers).status == 411
 
 
-def test_a_database_that_fails_is_said_so(browser, site, monkeypatch):
+def test_a_failed_database_read_is_reported(browser, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("cannot use the database sip.db (disk I/O error): see whether it lives")
 
-    monkeypatch.setattr(site.directory, "page", fails)
+    monkeypatch.setattr(context.directory, "page", fails)
     answer = browser.get("/users")
     assert answer.status == 503
     assert "see whether it lives" in answer.words
 
-    monkeypatch.setattr(site.admin, "session", fails)
+    monkeypatch.setattr(context.admin, "session", fails)
     assert browser.get("/users").status == 503
 
 
-def test_a_fault_of_ours_is_one_line_in_the_log_and_no_trace_on_the_page(
-    browser, site, monkeypatch, caplog
+def test_a_server_fault_is_logged_once_without_trace_on_the_page(
+    browser, context, monkeypatch, caplog
 ):
     def fails(*_):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(site.directory, "page", fails)
+    monkeypatch.setattr(context.directory, "page", fails)
     answer = browser.get("/users")
     assert answer.status == 500
     assert "secret inside" not in answer.text
@@ -123,7 +123,7 @@ def test_a_file_with_its_version_may_be_kept_for_good(stranger):
 
 @pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
 @pytest.mark.parametrize("method", ["get", "Get", "post", "hEAD"])
-def test_a_verb_in_small_letters_is_none(browser, site, method):
+def test_a_verb_in_small_letters_is_none(browser, context, method):
     """RFC 9110 §9.1: they are told apart by case, and a proxy before us has done so."""
     headers = {"Content-Length": "0", **browser.own_site}
     assert browser.send(method, "/users", b"", headers).status == 405
@@ -133,5 +133,5 @@ def test_a_verb_in_small_letters_is_none(browser, site, method):
     "path", ["/\xff", "/users\xff", "/\xc3\xffusers", "/log\xffin", "/stat\xffic/x"]
 )
 def test_a_path_that_is_no_text_is_not_another_one(browser, path):
-    """Bottle leaves out what it can't read; a proxy before us has judged the path with it."""
+    """Bottle removes invalid octets; a proxy may have checked the path with them."""
     assert browser.get(path).status == 404

@@ -1,4 +1,4 @@
-"""After a session: who signs out is told, who was put out is told too, and comes back."""
+"""After the end of a session: messages on the sign-in page, and the saved form."""
 
 import html
 import re
@@ -53,19 +53,19 @@ def test_a_sign_out_after_the_end_is_one_too(ended):
 def test_an_ended_session_is_said_and_leads_back(ended):
     answer = ended.get("/users?q=a%26b&page=2")
     page = ended.get(answer.location)
-    assert f"{ENDED}. Sign in again, and the page that you wanted opens." in page.words
+    assert f"{ENDED}. Sign in again to open the page." in page.words
     assert signs_in(ended, page).location == "/users?q=a%26b&page=2"
 
 
 @pytest.mark.parametrize("end", ["close_session", "close_others", "set_password_hash"])
-def test_however_it_has_ended(browser, site, end):
+def test_however_it_has_ended(browser, context, end):
     argument = {"close_session": 1, "close_others": 99, "set_password_hash": "another"}[end]
-    getattr(site.admin, end)(argument)
+    getattr(context.admin, end)(argument)
     assert ENDED in browser.get(browser.get("/audit").location).words
 
 
 def test_a_part_of_a_page_leads_back_to_the_whole(ended):
-    """What a script asks for is a part; the page around it is what was wanted."""
+    """A script requests a part of a page; the sign-in leads back to the whole page."""
     url = f"http://{HOST}/users/1?q=a%26b"
     answer = ended.get("/users/1", HX_Request="true", HX_Current_URL=url)
     assert (answer.status, answer.body) == (401, b"")
@@ -83,35 +83,35 @@ def test_a_part_leads_nowhere_else(ended, url):
     assert answer.headers["hx-redirect"] == "/login"
 
 
-def test_a_form_is_kept_and_sent_after_the_sign_in(browser, site, clock):
-    alice = site.users.add("alice", "secret-1")
+def test_a_form_is_kept_and_sent_after_the_sign_in(browser, context, clock):
+    alice = context.users.add("alice", "secret-1")
     clock.now += SESSION_SECONDS
     path = f"/users/{alice.id}/name?q=a%26b"
     page = browser.post(path, display_name='Alice "L" & Söhne')
     assert page.status == 403
-    assert f"{ENDED}, so what you sent was not done. Sign in again, then send it." in page.words
-    assert site.users.find("alice", "example.com").display_name == ""
+    assert f"{ENDED}, so nothing was changed. Sign in again, then send the form." in page.words
+    assert context.users.find("alice", "example.com").display_name == ""
     wrong = signs_in(browser, page, "mistyped")
     assert wrong.status == 403
 
     again = signs_in(browser, wrong)
-    assert "Your session had ended, so this was not done:" in again.words
+    assert "Your session had ended, so this form was not processed:" in again.words
     assert 'display_name Alice "L" & Söhne' in again.words
     (action,) = re.findall(r'action="(/users/[^"]*)"', again.text)
     assert action == path
     sent = browser.post(html.unescape(action), display_name=again.value("display_name"))
     assert sent.location == f"/users/{alice.id}?q=a%26b"
-    assert site.users.find("alice", "example.com").display_name == 'Alice "L" & Söhne'
+    assert context.users.find("alice", "example.com").display_name == 'Alice "L" & Söhne'
 
 
 def test_no_password_is_kept(ended):
-    """Somebody else may sit before the sign-in page; what else was typed is not lost."""
+    """Another person may sit at the browser.  The other fields are saved."""
     page = ended.post(
         "/users/new", username="alice", display_name="Ann", how="type", password="typed-4711"
     )
     assert "typed-4711" not in page.text
     again = signs_in(ended, page)
-    assert "The password was not kept: type it again." in again.words
+    assert "The password was not saved: type it again." in again.words
     refused = ended.post("/users/new", username="alice", display_name="Ann", how="type")
     assert (refused.status, refused.value("display_name")) == (422, "Ann")
     settings = ended.post("/settings/password", current="s3cret", password="s4cret", again="s4cret")
@@ -122,7 +122,7 @@ def test_an_upload_is_not_kept_but_its_page_is(ended):
     headers = {"Content-Type": "multipart/form-data; boundary=x", **ended.own_site}
     headers["Referer"] = f"http://{HOST}/users/import"
     page = ended.send("POST", "/users/import", b"--x--\r\n", headers)
-    assert "Sign in again, then type or choose it once more." in page.words
+    assert "Sign in again, then fill in the form again." in page.words
     assert signs_in(ended, page).location == "/users/import"
 
 

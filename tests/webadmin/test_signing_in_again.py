@@ -1,4 +1,4 @@
-"""Signing in at the edges: what is kept in the form, who is remembered, and who is put out."""
+"""Signing in, edge cases: values of the form, the limiter, and replaced sessions."""
 
 import re
 
@@ -8,7 +8,7 @@ from sip.store.admin import SESSION_SECONDS, hash_password
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin import login as session
-from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, Tries, network_of
+from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of
 
 
 def test_what_was_typed_stays_in_the_form_but_for_the_password(stranger):
@@ -20,7 +20,7 @@ def test_what_was_typed_stays_in_the_form_but_for_the_password(stranger):
     assert answer.status == 429
 
 
-def test_who_is_signed_in_is_not_asked_again(browser):
+def test_the_sign_in_page_redirects_with_a_session(browser):
     answer = browser.get("/login?next=/users")
     assert (answer.status, answer.location) == (303, "/")
 
@@ -42,7 +42,7 @@ def test_the_cookie_of_a_browser_without_tls_says_nothing_of_it(stranger):
 
 
 def test_each_sign_in_has_a_token_of_its_own(stranger):
-    """A token that somebody else has put into the browser is not taken over."""
+    """A token that was planted in the browser is not used (session fixation)."""
     stranger.cookies = {"sipserver_session": "put-there-by-somebody"}
     stranger.post("/login", username="admin", password=PASSWORD)
     first = stranger.cookies["sipserver_session"]
@@ -60,7 +60,7 @@ def test_one_browser_signs_out_and_the_others_stay(browser):
     assert other.get("/").status == 200
 
 
-def test_what_is_known_of_a_session_is_where_it_came_from(stranger, site, clock):
+def test_what_is_known_of_a_session_is_where_it_came_from(stranger, context, clock):
     stranger.send(
         "POST",
         "/login",
@@ -72,13 +72,13 @@ def test_what_is_known_of_a_session_is_where_it_came_from(stranger, site, clock)
             **stranger.own_site,
         },
     )
-    (opened,) = site.admin.sessions(clock.now)
+    (opened,) = context.admin.sessions(clock.now)
     assert (opened.address, opened.user_agent) == ("192.0.2.7", "Firefox")
 
 
-def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, site, monkeypatch):
+def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, context, monkeypatch):
     """Whoever measures must not learn which names there are."""
-    site.admin.set_password_hash(hash_password(PASSWORD))
+    context.admin.set_password_hash(hash_password(PASSWORD))
     checked = []
 
     def counting(password_hash: str, password: str) -> bool:
@@ -93,23 +93,23 @@ def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, site, monk
     assert checked[1:] == checked[:1] * 2, "the same algorithm with the same costs"
 
 
-def test_a_password_that_is_replaced_during_a_sign_in_opens_nothing(stranger, site, monkeypatch):
+def test_a_password_replaced_during_the_sign_in_is_refused(stranger, context, monkeypatch):
     another = hash_password("another one")
-    run = site.imports.run
+    run = context.imports.run
 
     def replaced_meanwhile(function):
         right = run(function)
-        site.admin.set_password_hash(another)
+        context.admin.set_password_hash(another)
         return right
 
-    monkeypatch.setattr(site.sign_ins, "run", replaced_meanwhile)
+    monkeypatch.setattr(context.sign_ins, "run", replaced_meanwhile)
     stranger.post("/login", username="admin", password=PASSWORD)
     assert stranger.get("/").status == 303
-    assert site.admin.sessions(site.clock()) == []
-    assert site.audit.entries() == [], "who was not let in has not signed in"
+    assert context.admin.sessions(context.clock()) == []
+    assert context.audit.entries() == [], "who was not let in has not signed in"
 
 
-def test_the_wait_is_told_in_whole_minutes_that_suffice(stranger, clock):
+def test_the_block_is_shown_in_minutes_rounded_up(stranger, clock):
     for _ in range(MAX_TRIES):
         stranger.post("/login", username="admin", password="guess")
     clock.now += 30
@@ -119,7 +119,7 @@ def test_the_wait_is_told_in_whole_minutes_that_suffice(stranger, clock):
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Client-IP"])
-def test_nobody_gets_more_tries_by_claiming_another_address(stranger, name):
+def test_a_forged_address_header_gives_no_more_attempts(stranger, name):
     form = b"username=admin&password=guess"
     for number in range(MAX_TRIES + 1):
         answer = stranger.send(
@@ -136,52 +136,52 @@ def test_nobody_gets_more_tries_by_claiming_another_address(stranger, name):
 
 
 def test_after_the_wait_an_address_starts_anew(clock):
-    tries = Tries(clock)
+    limiter = SignInLimiter(clock)
     for _ in range(MAX_TRIES):
-        tries.start("192.0.2.1")
+        limiter.count_attempt("192.0.2.1")
     clock.now += TRIES_SECONDS
-    assert not tries.wait("192.0.2.1")
+    assert not limiter.seconds_blocked("192.0.2.1")
     for _ in range(MAX_TRIES):
-        assert not tries.wait("192.0.2.1")
-        tries.start("192.0.2.1")
-    assert tries.wait("192.0.2.1") == TRIES_SECONDS
+        assert not limiter.seconds_blocked("192.0.2.1")
+        limiter.count_attempt("192.0.2.1")
+    assert limiter.seconds_blocked("192.0.2.1") == TRIES_SECONDS
 
 
 def test_slow_guesses_are_counted_together(clock):
-    tries = Tries(clock)
+    limiter = SignInLimiter(clock)
     for _ in range(MAX_TRIES):
-        tries.start("192.0.2.1")
+        limiter.count_attempt("192.0.2.1")
         clock.now += 60
-    assert tries.wait("192.0.2.1") == TRIES_SECONDS - 60 * MAX_TRIES
+    assert limiter.seconds_blocked("192.0.2.1") == TRIES_SECONDS - 60 * MAX_TRIES
 
 
-def test_of_too_many_addresses_the_one_that_was_quiet_longest_is_forgotten(clock):
-    tries = Tries(clock)
+def test_the_address_with_the_oldest_attempt_is_removed_first(clock):
+    limiter = SignInLimiter(clock)
     busy, quiet = "192.0.2.1", "192.0.2.2"
     for _ in range(MAX_TRIES - 1):
-        tries.start(busy)
+        limiter.count_attempt(busy)
     for _ in range(MAX_TRIES):
-        tries.start(quiet)
+        limiter.count_attempt(quiet)
     for number in range(MAX_ADDRESSES - 3):
-        tries.start(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    tries.start(busy)
+        limiter.count_attempt(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    limiter.count_attempt(busy)
     late = "192.0.2.3"
     for _ in range(MAX_TRIES):
-        tries.start(late)
-    assert tries.wait(quiet)
-    tries.start("192.0.2.4")
-    assert not tries.wait(quiet)
-    assert tries.wait(busy)
-    assert tries.wait(late)
+        limiter.count_attempt(late)
+    assert limiter.seconds_blocked(quiet)
+    limiter.count_attempt("192.0.2.4")
+    assert not limiter.seconds_blocked(quiet)
+    assert limiter.seconds_blocked(busy)
+    assert limiter.seconds_blocked(late)
 
 
 def test_a_peer_without_an_address_is_one_as_well():
     """A server in front may speak to us through a socket that has none."""
-    assert network_of("") == ""
-    assert network_of("unix:") == "unix:"
+    assert source_of("") == ""
+    assert source_of("unix:") == "unix:"
 
 
-def test_a_sign_in_sends_no_header_that_somebody_else_wrote(stranger):
+def test_the_sign_in_cannot_inject_headers(stranger):
     answer = stranger.post(
         "/login", username="admin", password=PASSWORD, next="/users?q=\r\nSet-Cookie: a=b"
     )

@@ -1,4 +1,4 @@
-"""Words for times, and URLs that change with what they name."""
+"""The functions of templates, and rules that all templates keep."""
 
 import gc
 import hashlib
@@ -60,7 +60,7 @@ TEMPLATES = sorted(pages.VIEWS.glob("*.tpl"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=[path.name for path in TEMPLATES])
-def test_what_a_page_shows_is_escaped(path):
+def test_templates_escape_all_values(path):
     """Only the layout takes HTML as it is: the page that it surrounds."""
     raw = re.findall(r"\{\{!.*?\}\}", path.read_text())
     assert raw == (["{{!base}}"] if path.name == "layout.tpl" else [])
@@ -75,9 +75,9 @@ def test_a_template_holds_no_script_and_no_style_of_its_own(path):
     assert not re.search(r"https?://", text), "everything comes from this server"
 
 
-def test_a_page_leaves_nothing_for_the_collector():
+def test_a_page_leaves_no_reference_cycles():
     """Garbage that only the collector finds would be found for many pages at once, in the hub."""
-    values = {"session": None, "section": "", "note": None, "now": 0}
+    values = {"session": None, "section": "", "message": None, "now": 0}
     gc.collect()
     gc.disable()
     try:

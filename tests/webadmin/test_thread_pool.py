@@ -21,7 +21,7 @@ def test_work_is_done_elsewhere_and_its_result_comes_back(workers):
     assert workers.run(threading.get_native_id) != threading.get_native_id()
 
 
-def test_what_the_work_raises_is_raised_here_and_printed_nowhere(workers, capfd):
+def test_an_exception_of_the_task_is_raised_and_not_printed(workers, capfd):
     with pytest.raises(ZeroDivisionError):
         workers.run(lambda: 1 // 0)
     assert capfd.readouterr() == ("", "")
@@ -39,7 +39,7 @@ def test_too_much_work_is_refused_and_none_is_forgotten(workers):
 
 
 def test_a_failure_leaves_nothing_for_the_collector(workers):
-    """What keeps itself alive is let go of many at once, and phones wait for that."""
+    """Reference cycles would be collected many at once, and SIP would wait for that."""
 
     def fails():
         raise ValueError("no")

@@ -9,7 +9,7 @@ from sip.store.accounts import NoSuchUser
 from sip.store.database import DatabaseError
 from tests.webadmin.client import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin import context as site_module
+from webadmin import context as context_module
 
 
 def chosen(page: str) -> str:
@@ -17,7 +17,7 @@ def chosen(page: str) -> str:
     return re.search(r'name="how" value="(\w+)" checked', page)[1]
 
 
-def test_the_form_of_a_new_user_begins_with_what_most_want(browser, site):
+def test_the_form_of_a_new_user_begins_with_what_most_want(browser, context):
     page = browser.get("/users/new")
     assert page.value("realm") == "example.com"
     assert chosen(page.text) == "make"
@@ -26,72 +26,72 @@ def test_the_form_of_a_new_user_begins_with_what_most_want(browser, site):
 @pytest.mark.parametrize(
     ("typed", "realm"), [("", "example.com"), ("  ", "example.com"), (" b.test ", "b.test")]
 )
-def test_what_is_typed_around_a_field_counts_for_nothing(browser, site, typed, realm):
+def test_blanks_around_a_field_are_ignored(browser, context, typed, realm):
     answer = browser.post(
         "/users/new", username=" alice ", realm=typed, display_name=" Alice ", how="make"
     )
     assert answer.status == 303
-    assert site.users.find("alice", realm).display_name == "Alice"
+    assert context.users.find("alice", realm).display_name == "Alice"
 
 
-def test_a_user_may_be_named_like_a_mail_address(browser, site):
+def test_a_user_may_be_named_like_a_mail_address(browser, context):
     """RFC 3261 §19.1.2: the page says how each field of a phone wants it."""
     answer = browser.post("/users/new", username="ann@b.test", how="type", password="x", realm="")
     page = browser.get(answer.location)
     assert "User name ann@b.test User name within a SIP address ann%40b.test" in page.words
-    assert "Others dial sip:ann%40b.test@" in page.words
+    assert "Address for callers sip:ann%40b.test@" in page.words
     assert '"ann@b.test"' in browser.get("/audit").words
     assert "ann@b.test" in browser.get("/users?q=nn%40b").words
-    plain = site.users.add("ann", "x", "b.test")
+    plain = context.users.add("ann", "x", "b.test")
     assert "within a SIP address" not in browser.get(f"/users/{plain.id}").words
 
 
-def test_a_name_is_taken_and_searched_in_nfc(browser, site):
+def test_a_name_is_taken_and_searched_in_nfc(browser, context):
     """RFC 7616 §4: however a keyboard, or a file name, has composed it."""
     decomposed = "jo\u0308rg"
     for status in (303, 422):
         answer = browser.post("/users/new", username=decomposed, how="type", password="x", realm="")
         assert answer.status == status
-    assert site.users.find("j\u00f6rg", "example.com").username == "j\u00f6rg"
+    assert context.users.find("j\u00f6rg", "example.com").username == "j\u00f6rg"
     assert "j\u00f6rg" in browser.get(f"/users?q={quote(decomposed)}").words
 
 
-def test_a_password_keeps_its_blanks(browser, site):
+def test_a_password_keeps_its_blanks(browser, context):
     browser.post("/users/new", username="alice", how="type", password=" a b ", realm="")
-    kept = site.users.find("alice", "example.com").ha1_md5
-    site.users.set_password("alice", " a b ")
-    assert site.users.find("alice", "example.com").ha1_md5 == kept
+    kept = context.users.find("alice", "example.com").ha1_md5
+    context.users.set_password("alice", " a b ")
+    assert context.users.find("alice", "example.com").ha1_md5 == kept
 
 
 @pytest.mark.parametrize("typed", ["8842", "x" * 500, "\udcff", " "])
-def test_a_password_is_made_whatever_was_typed(browser, site, typed):
-    """For a new user and for one who is here, from text that would be refused too."""
+def test_a_password_is_made_whatever_was_typed(browser, context, typed):
+    """For a new user and an existing one, even if the typed password is invalid."""
     octets = typed.encode("utf-8", "surrogateescape")
     new = browser.post("/users/new", username="alice", how="make", password=octets)
-    number = site.users.find("alice", "example.com").id
+    number = context.users.find("alice", "example.com").id
     changed = browser.post(f"/users/{number}/password", how="make", password=octets)
     for answer in (new, changed):
         assert answer.status == 303
     page = browser.get(changed.location)
     password = re.search(r'readonly value="([^"]+)" aria-label="The password', page.text)[1]
     assert re.fullmatch(r"(\w{4}\.){3}\w{4}", password)
-    kept = site.users.find("alice", "example.com").ha1_md5
-    site.users.set_password("alice", password)
-    assert site.users.find("alice", "example.com").ha1_md5 == kept
+    kept = context.users.find("alice", "example.com").ha1_md5
+    context.users.set_password("alice", password)
+    assert context.users.find("alice", "example.com").ha1_md5 == kept
 
 
 @pytest.mark.parametrize(
     ("method", "headers"), [("HEAD", {}), ("GET", {"Sec-Purpose": "prefetch;prerender"})]
 )
-def test_a_password_waits_for_a_page_that_is_read(browser, site, method, headers):
-    """The head of a page, or one that a browser fetches in advance, shows it to nobody."""
+def test_a_password_waits_for_a_page_that_is_read(browser, context, method, headers):
+    """A HEAD request or a prefetch does not show it."""
     answer = browser.post("/users/new", username="alice", how="make")
     browser.send(method, answer.location, b"", headers)
     assert "shown only now" in browser.get(answer.location).words
 
 
 @pytest.mark.parametrize(("typed", "is_made"), [("wonder-4711", False), ("", True)])
-def test_a_browser_without_scripts_leaves_it_to_the_field(browser, site, typed, is_made):
+def test_a_browser_without_scripts_leaves_it_to_the_field(browser, context, typed, is_made):
     """It cannot mark the other way when something is typed, so it sends a third."""
     page = browser.get("/users/new").text
     assert re.search(r'<noscript>.*name="how" value="either" checked.*</noscript>', page)
@@ -107,11 +107,11 @@ def test_a_browser_without_scripts_leaves_it_to_the_field(browser, site, typed, 
         ("88428842", "has only digits"),
     ],
 )
-def test_a_weak_password_is_taken_and_told(browser, site, password, why):
+def test_a_weak_password_is_taken_and_told(browser, context, password, why):
     new = browser.post("/users/new", username="alice", how="type", password=password)
     said = f"alice was added. The password is weak: it {why}."
     assert said in browser.get(new.location).words
-    number = site.users.find("alice", "example.com").id
+    number = context.users.find("alice", "example.com").id
     changed = browser.post(f"/users/{number}/password", how="type", password=password)
     said = f"The password of alice was changed. The password is weak: it {why}."
     assert said in browser.get(changed.location).words
@@ -119,7 +119,7 @@ def test_a_weak_password_is_taken_and_told(browser, site, password, why):
     assert "weak" not in browser.get(changed.location).words
 
 
-def test_an_error_changes_nothing_else_in_the_form(browser, site):
+def test_an_error_changes_nothing_else_in_the_form(browser, context):
     answer = browser.post("/users/new", username="a b", password="x", how="type", realm="b.test")
     assert answer.status == 422
     assert chosen(answer.text) == "type"
@@ -129,8 +129,8 @@ def test_an_error_changes_nothing_else_in_the_form(browser, site):
     assert re.search(r'username-error">[^<]*#\.<', again.text), "it is a sentence"
 
 
-def test_an_error_on_the_page_of_a_user_keeps_what_was_typed(browser, site):
-    alice = site.users.add("alice", "secret", display_name="Alice")
+def test_an_error_on_the_page_of_a_user_keeps_what_was_typed(browser, context):
+    alice = context.users.add("alice", "secret", display_name="Alice")
     name = browser.post(f"/users/{alice.id}/name", display_name="x" * 129)
     assert name.status == 422
     assert name.value("display_name") == "x" * 129
@@ -140,17 +140,19 @@ def test_an_error_on_the_page_of_a_user_keeps_what_was_typed(browser, site):
 
 
 @pytest.fixture
-def namesakes(site):
-    """Two users of one name, in two realms; the second is who is meant."""
-    return site.users.add("alice", "one"), site.users.add("alice", "two", realm="branch.example")
+def namesakes(context):
+    """Two users of one name, in two realms: the second one is changed."""
+    return context.users.add("alice", "one"), context.users.add(
+        "alice", "two", realm="branch.example"
+    )
 
 
-def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, site, namesakes):
+def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, context, namesakes):
     other, meant = namesakes
     where = f"/users/{meant.id}"
 
     def now():
-        return site.users.find("alice", "branch.example")
+        return context.users.find("alice", "branch.example")
 
     browser.post(f"{where}/name", display_name="Alice of the branch")
     assert now().display_name == "Alice of the branch"
@@ -164,7 +166,7 @@ def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, site, nam
     assert now() is None
     browser.post(f"{where}/restore")
     assert now().display_name == "Alice of the branch"
-    assert site.users.find("alice", "example.com") == other
+    assert context.users.find("alice", "example.com") == other
 
 
 @pytest.mark.parametrize(
@@ -177,27 +179,27 @@ def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, site, nam
         ("remove", "remove"),
     ],
 )
-def test_who_is_removed_at_this_very_moment_is_not_there(browser, site, monkeypatch, act, method):
-    alice = site.users.add("alice", "secret")
+def test_a_user_deleted_meanwhile_is_not_found(browser, context, monkeypatch, act, method):
+    alice = context.users.add("alice", "secret")
 
     def gone(*_, **__):
         raise NoSuchUser("there is no user alice in example.com")
 
-    monkeypatch.setattr(site.users, method, gone)
+    monkeypatch.setattr(context.users, method, gone)
     answer = browser.post(f"/users/{alice.id}/{act}", display_name="x", how="make")
     assert answer.status == 404
     assert "there is no user alice in example.com." in answer.words
     assert "secret" not in answer.words
 
 
-def test_the_digests_of_who_is_removed_at_this_very_moment_are_none(browser, site, monkeypatch):
-    alice = site.users.add("alice", "secret")
-    monkeypatch.setattr(site.directory, "hashes", lambda number: None)
+def test_a_user_deleted_meanwhile_has_no_digests(browser, context, monkeypatch):
+    alice = context.users.add("alice", "secret")
+    monkeypatch.setattr(context.directory, "hashes", lambda number: None)
     assert browser.get(f"/users/{alice.id}/hashes").status == 200
 
 
-def test_each_act_says_what_it_did(browser, site):
-    alice = site.users.add("alice", "secret")
+def test_each_act_reports_its_result(browser, context):
+    alice = context.users.add("alice", "secret")
 
     def said(act: str, **fields: str) -> str:
         return browser.get(browser.post(f"/users/{alice.id}/{act}", **fields).location).words
@@ -206,19 +208,19 @@ def test_each_act_says_what_it_did(browser, site):
     assert "The password of alice was changed." in said("password", how="type", password="x")
     assert "alice has a new password. It is shown only now:" in said("password", how="make")
     assert "alice is disabled: its phones are refused" in said("disable")
-    assert "alice may register again." in said("enable")
-    assert "The contact is gone until the phone registers again." in said("drop", contact="x")
+    assert "alice is enabled: its phones can register again." in said("enable")
+    assert "The contact was removed. The phone can register again." in said("drop", contact="x")
     assert "alice was deleted." in said("remove")
-    assert "alice is back; its phones will register again." in said("restore")
+    assert "alice was restored. Its phones will register again." in said("restore")
     assert "is back" not in browser.get(f"/users/{alice.id}").words, "it is said once"
 
 
-def test_a_note_that_nobody_comes_for_is_forgotten_in_the_end(browser, site, monkeypatch):
-    monkeypatch.setattr(site_module, "_MAX_NOTES", 2)
+def test_an_unread_flash_message_is_removed_in_the_end(browser, context, monkeypatch):
+    monkeypatch.setattr(context_module, "_MAX_FLASHES", 2)
     others = [Browser(browser.app), Browser(browser.app)]
     for other in others:
         other.post("/login", username="admin", password=PASSWORD)
-    alice = site.users.add("alice", "secret")
+    alice = context.users.add("alice", "secret")
     for window in (browser, *others):
         window.post(f"/users/{alice.id}/disable")
     told = [
@@ -228,9 +230,9 @@ def test_a_note_that_nobody_comes_for_is_forgotten_in_the_end(browser, site, mon
     assert told == [False, True, True]
 
 
-def test_searches_take_what_people_type(browser, site):
-    site.users.add("alice", "secret", display_name="Tür")
-    site.users.add("bob", "secret", realm="büro.example")
+def test_searches_take_what_people_type(browser, context):
+    context.users.add("alice", "secret", display_name="Tür")
+    context.users.add("bob", "secret", realm="büro.example")
     assert ">alice</a>" in browser.get("/users?q=t%C3%BCr").text
     assert ">alice</a>" in browser.get("/users?q=%20%20ALICE%20").text
     only_bob = browser.get("/users?realm=b%C3%BCro.example").text
@@ -257,8 +259,8 @@ def test_searches_take_what_people_type(browser, site):
         "realm=%22%3E&q=%22%3E",
     ],
 )
-def test_what_a_url_cannot_mean_does_no_harm(browser, site, nonsense):
-    site.users.add("alice", "secret")
+def test_invalid_values_in_a_url_do_no_harm(browser, context, nonsense):
+    context.users.add("alice", "secret")
     assert browser.get(f"/users?{nonsense}").status == 200
 
 
@@ -273,8 +275,8 @@ def links(page: str) -> list[str]:
     return [link.replace("&amp;", "&") for link in re.findall(r'href="(/users\?[^"]*)"', page)]
 
 
-def test_columns_sort_the_way_that_is_wanted_first_and_then_the_other(browser, site):
-    site.users.add("alice", "secret")
+def test_a_column_sorts_in_its_default_order_then_reversed(browser, context):
+    context.users.add("alice", "secret")
     assert links(browser.get("/users").text) == [
         "/users?order=desc",
         "/users?sort=display_name",
@@ -286,9 +288,9 @@ def test_columns_sort_the_way_that_is_wanted_first_and_then_the_other(browser, s
     assert '<a href="/users">User name' in page, "the way back"
 
 
-def test_links_keep_every_part_of_the_question(browser, site):
+def test_links_keep_every_part_of_the_question(browser, context):
     for number in range(60):
-        site.users.add(f"a{number}", "secret", realm="b.test")
+        context.users.add(f"a{number}", "secret", realm="b.test")
     asked = "q=a&status=offline&realm=b.test"
     page = browser.get(f"/users?{asked}").text
     assert f"/users?{asked}&page=2" in links(page)
@@ -297,8 +299,8 @@ def test_links_keep_every_part_of_the_question(browser, site):
 
 
 @pytest.mark.parametrize("text", ['"><i x', "' onfocus=x '", "&quot;", "%22%3E", "a{{7*7}}"])
-def test_nothing_in_a_url_gets_out_of_its_attribute(browser, site, text):
-    site.users.add("alice", "secret", display_name=text)
+def test_nothing_in_a_url_gets_out_of_its_attribute(browser, context, text):
+    context.users.add("alice", "secret", display_name=text)
     for name in ("q", "realm", "status", "sort", "order", "page", "removed"):
         page = browser.get(f"/users?{name}={quote(text)}").text
         assert "<i x" not in page
@@ -308,22 +310,22 @@ def test_nothing_in_a_url_gets_out_of_its_attribute(browser, site, text):
     assert "<i x" not in browser.get(f"/{quote(text)}").text
 
 
-def test_a_name_is_shown_as_it_is_however_odd(browser, site):
+def test_a_name_is_shown_as_it_is_however_odd(browser, context):
     for name in ("..", "?", "#", "a/b;c,d", "&amp;", "o'neil"):
-        account = site.users.add(name, "secret")
+        account = context.users.add(name, "secret")
         assert name in browser.get(f"/users/{account.id}").words
         answer = browser.post(f"/users/{account.id}/disable")
         assert f"{name} is disabled" in browser.get(answer.location).words
 
 
-def test_a_database_that_fails_while_something_is_done_is_said_so(browser, site, monkeypatch):
-    alice = site.users.add("alice", "secret")
+def test_a_failed_database_write_is_reported_on_the_page(browser, context, monkeypatch):
+    alice = context.users.add("alice", "secret")
 
     def fails(*_, **__):
         raise DatabaseError("cannot write to the database sip.db")
 
     for method in ("enable", "set_password", "remove", "set_display_name"):
-        monkeypatch.setattr(site.users, method, fails)
+        monkeypatch.setattr(context.users, method, fails)
     for act in ("enable", "password", "remove", "name"):
         answer = browser.post(f"/users/{alice.id}/{act}", how="make", display_name="x")
         assert answer.status == 503

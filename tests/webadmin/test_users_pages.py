@@ -1,4 +1,4 @@
-"""The account pages: what they show, what they do, and what they say when they can't."""
+"""The pages of users: contents, forms and errors."""
 
 import re
 from hashlib import md5
@@ -14,9 +14,9 @@ EVIL = "<script>alert('x')</script>\"'&"
 
 
 @pytest.fixture
-def bound(site, clock):
+def bound(context, clock):
     """Bind a contact to an account, as a REGISTER would."""
-    bindings = BindingStore(site.users.database, window=0)
+    bindings = BindingStore(context.users.database, window=0)
 
     def bind(account, contact="sip:alice@198.51.100.20:5060", seconds=3600, **columns):
         row = BindingRow(
@@ -51,11 +51,11 @@ def test_a_server_without_users_says_how_to_get_some(browser):
     assert "Add the first one" in words
 
 
-def test_the_list_shows_who_they_are_and_where(browser, site, bound, clock):
-    alice = site.users.add("alice", "secret", display_name="Alice Liddell")
-    site.users.add("bob", "secret", realm="branch.example")
-    site.users.add("carol", "secret")
-    site.users.disable("carol")
+def test_the_list_shows_names_devices_and_addresses(browser, context, bound, clock):
+    alice = context.users.add("alice", "secret", display_name="Alice Liddell")
+    context.users.add("bob", "secret", realm="branch.example")
+    context.users.add("carol", "secret")
+    context.users.disable("carol")
     bound(alice)
     clock.now += 120
     page = browser.get("/users").text
@@ -67,8 +67,8 @@ def test_the_list_shows_who_they_are_and_where(browser, site, bound, clock):
     assert row_of(page, "carol") == "disabled carol example.com never •••• show"
 
 
-def test_an_ha1_is_on_no_page_that_did_not_ask_for_it(browser, site):
-    alice = site.users.add("alice", "secret")
+def test_an_ha1_is_on_no_page_that_did_not_ask_for_it(browser, context):
+    alice = context.users.add("alice", "secret")
     for path in ("/", "/users", f"/users/{alice.id}", "/users/export.csv"):
         assert alice.ha1_md5 not in browser.get(path).text
     shown = browser.get(f"/users/{alice.id}/hashes").text
@@ -77,10 +77,10 @@ def test_an_ha1_is_on_no_page_that_did_not_ask_for_it(browser, site):
     assert alice.ha1_sha512_256 in shown
 
 
-def test_the_url_holds_what_was_asked(browser, site):
+def test_the_url_holds_what_was_asked(browser, context):
     for number in range(120):
-        site.users.add(f"phone{number:03}", "secret", display_name="Hall" if number % 2 else "")
-    site.users.disable("phone001")
+        context.users.add(f"phone{number:03}", "secret", display_name="Hall" if number % 2 else "")
+    context.users.disable("phone001")
     first = browser.get("/users").text
     assert "120 users, page 1 of 3" in browser.get("/users").words
     assert ">phone000</a>" in first
@@ -108,16 +108,16 @@ def test_the_url_holds_what_was_asked(browser, site):
         assert browser.get(f"/users?{nonsense}").status == 200, nonsense
 
 
-def test_links_keep_the_question(browser, site):
+def test_links_keep_the_question(browser, context):
     for number in range(60):
-        site.users.add(f"a&b{number}", "secret")
+        context.users.add(f"a&b{number}", "secret")
     page = browser.get("/users?q=a%26b&sort=last_seen&order=desc").text
     following = re.search(r'href="([^"]*)" rel="next"', page)[1].replace("&amp;", "&")
     assert following == "/users?q=a%26b&sort=last_seen&order=desc&page=2"
     assert "page 2 of 2" in browser.get(following).words
 
 
-def test_a_user_is_added_with_a_password_that_is_shown_once(browser, site):
+def test_a_user_is_added_with_a_password_that_is_shown_once(browser, context):
     answer = browser.post(
         "/users/new", username=" alice ", display_name="Alice", realm="example.com", how="make"
     )
@@ -126,17 +126,17 @@ def test_a_user_is_added_with_a_password_that_is_shown_once(browser, site):
     assert "alice was added. This password is shown only now:" in page.words
     password = re.search(r'readonly value="([^"]+)" aria-label="The password', page.text)[1]
     assert len(password) >= 16
-    assert site.users.find("alice", "example.com").ha1_md5 == ha1("alice", password)
+    assert context.users.find("alice", "example.com").ha1_md5 == ha1("alice", password)
     assert password not in browser.get(answer.location).text
 
 
-def test_a_user_is_added_with_a_password_of_choice(browser, site):
+def test_a_user_is_added_with_a_password_of_choice(browser, context):
     answer = browser.post(
         "/users/new", username="tür", password="8842", realm="branch.example", how="type",
         display_name="Tür & Tor",
     )  # fmt: skip
     assert answer.status == 303
-    account = site.users.find("tür", "branch.example")
+    account = context.users.find("tür", "branch.example")
     assert account.display_name == "Tür & Tor"
     assert "tür was added." in browser.get(answer.location).words
 
@@ -157,10 +157,8 @@ def test_a_user_is_added_with_a_password_of_choice(browser, site):
         ("display_name", "x" * 129, "128"),
     ],
 )
-def test_an_error_stands_beside_its_field_and_what_was_typed_is_kept(
-    browser, site, field, value, reason
-):
-    site.users.add("taken", "secret")
+def test_an_error_is_beside_its_field_and_the_values_stay(browser, context, field, value, reason):
+    context.users.add("taken", "secret")
     typed = {"username": "alice", "password": "secret", "display_name": "Alice", "how": "type",
              "realm": "example.com", field: value}  # fmt: skip
     answer = browser.post("/users/new", **typed)
@@ -173,11 +171,11 @@ def test_an_error_stands_beside_its_field_and_what_was_typed_is_kept(
     if field not in ("password", "display_name"):
         assert answer.value(field) == value.strip()
     assert "<script>alert" not in answer.text
-    assert len(site.users) == 1
+    assert len(context.users) == 1
 
 
-def test_the_page_of_a_user_shows_its_phones(browser, site, bound):
-    alice = site.users.add("alice", "secret")
+def test_the_page_of_a_user_shows_its_phones(browser, context, bound):
+    alice = context.users.add("alice", "secret")
     bound(alice)
     bound(alice, "sip:alice@10.0.0.5:5060", 125, flow=FLOW + ";nat", user_agent="")
     words = browser.get(f"/users/{alice.id}").words
@@ -188,39 +186,39 @@ def test_the_page_of_a_user_shows_its_phones(browser, site, bound):
     )
 
 
-def test_one_phone_is_dropped(browser, site, bound):
-    alice = site.users.add("alice", "secret")
+def test_one_phone_is_dropped(browser, context, bound):
+    alice = context.users.add("alice", "secret")
     bound(alice)
     bound(alice, "sip:alice@10.0.0.5:5060")
     page = browser.get(f"/users/{alice.id}").text
     keys = re.findall(r'name="contact" value="([^"]+)"', page)
     assert len(keys) == 2
     assert browser.post(f"/users/{alice.id}/drop", contact=keys[0]).status == 303
-    ((aor, contact, flow),) = site.phones.dropped
+    ((aor, contact, flow),) = context.phones.dropped
     assert aor == "alice@example.com"
     assert contact in ("sip:alice@198.51.100.20:5060", "sip:alice@10.0.0.5:5060")
     assert flow == FLOW
     browser.post(f"/users/{alice.id}/drop", contact="no such contact")
-    assert len(site.phones.dropped) == 1
+    assert len(context.phones.dropped) == 1
 
 
-def test_a_phone_that_cannot_be_dropped_is_said_so(browser, site, bound, monkeypatch):
+def test_a_failed_drop_of_a_phone_is_reported(browser, context, bound, monkeypatch):
     def fails(*_):
         raise NotSaved("cannot use the database sip.db (disk full): make room and try again")
 
-    alice = site.users.add("alice", "secret")
+    alice = context.users.add("alice", "secret")
     bound(alice)
     page = browser.get(f"/users/{alice.id}").text
     (key,) = re.findall(r'name="contact" value="([^"]+)"', page)
-    monkeypatch.setattr(site.phones, "remove_contact", fails)
+    monkeypatch.setattr(context.phones, "remove_contact", fails)
     answer = browser.post(f"/users/{alice.id}/drop", contact=key)
     assert answer.status == 503
     assert "make room and try again" in answer.words
 
 
-def test_what_a_phone_says_of_itself_is_only_shown(browser, site, bound):
+def test_text_from_a_phone_is_shown_as_text(browser, context, bound):
     """A User-Agent and a Contact come from strangers, octets and all."""
-    alice = site.users.add("alice", "secret", display_name="Alice <b>")
+    alice = context.users.add("alice", "secret", display_name="Alice <b>")
     bound(alice, contact=f"sip:{EVIL}@h", user_agent=EVIL + "\udcff\x00")
     for path in ("/users", f"/users/{alice.id}", f"/users?q={'<script>'}"):
         answer = browser.get(path)
@@ -229,56 +227,56 @@ def test_what_a_phone_says_of_itself_is_only_shown(browser, site, bound):
         assert "<b>" not in answer.text
 
 
-def test_a_password_is_changed(browser, site):
-    alice = site.users.add("alice", "secret")
+def test_a_password_is_changed(browser, context):
+    alice = context.users.add("alice", "secret")
     answer = browser.post(f"/users/{alice.id}/password", how="type", password="another")
     assert answer.status == 303
-    assert site.users.find("alice", "example.com").ha1_md5 == ha1("alice", "another")
+    assert context.users.find("alice", "example.com").ha1_md5 == ha1("alice", "another")
     refused = browser.post(f"/users/{alice.id}/password", how="type", password="")
     assert (refused.status, "he password is empty" in refused.words) == (422, True)
     made = browser.get(browser.post(f"/users/{alice.id}/password", how="make").location)
     password = re.search(r'readonly value="([^"]+)" aria-label="The password', made.text)[1]
-    assert site.users.find("alice", "example.com").ha1_md5 == ha1("alice", password)
+    assert context.users.find("alice", "example.com").ha1_md5 == ha1("alice", password)
 
 
-def test_a_display_name_is_changed(browser, site):
-    alice = site.users.add("alice", "secret")
+def test_a_display_name_is_changed(browser, context):
+    alice = context.users.add("alice", "secret")
     assert browser.post(f"/users/{alice.id}/name", display_name=" Alice L. ").status == 303
-    assert site.users.find("alice", "example.com").display_name == "Alice L."
+    assert context.users.find("alice", "example.com").display_name == "Alice L."
     refused = browser.post(f"/users/{alice.id}/name", display_name="a\x07b")
     assert (refused.status, "is not a display name" in refused.words) == (422, True)
 
 
-def test_a_user_is_disabled_and_enabled(browser, site):
-    alice = site.users.add("alice", "secret", realm="branch.example")
+def test_a_user_is_disabled_and_enabled(browser, context):
+    alice = context.users.add("alice", "secret", realm="branch.example")
     answer = browser.post(f"/users/{alice.id}/disable")
     assert "alice is disabled" in browser.get(answer.location).words
-    assert not site.users.find("alice", "branch.example").enabled
+    assert not context.users.find("alice", "branch.example").enabled
     browser.post(f"/users/{alice.id}/enable")
-    assert site.users.find("alice", "branch.example").enabled
+    assert context.users.find("alice", "branch.example").enabled
 
 
-def test_a_deletion_can_be_undone(browser, site):
-    alice = site.users.add("alice", "secret", display_name="Alice")
+def test_a_deletion_can_be_undone(browser, context):
+    alice = context.users.add("alice", "secret", display_name="Alice")
     answer = browser.post(f"/users/{alice.id}/remove")
-    assert site.users.find("alice", "example.com") is None
+    assert context.users.find("alice", "example.com") is None
     page = browser.get(answer.location)
     assert "alice was deleted." in page.words
     assert browser.get(f"/users/{alice.id}").status == 404
 
     back = browser.post(f"/users/{alice.id}/restore")
     assert back.location == f"/users/{alice.id}"
-    restored = site.users.find("alice", "example.com")
+    restored = context.users.find("alice", "example.com")
     assert (restored.id, restored.ha1_md5, restored.display_name) == (
         alice.id, alice.ha1_md5, "Alice",
     )  # fmt: skip
     assert "alice was deleted." not in browser.get(answer.location).words
 
 
-def test_an_undo_that_comes_too_late_says_so(browser, site):
-    alice = site.users.add("alice", "secret")
+def test_an_undo_that_comes_too_late_says_so(browser, context):
+    alice = context.users.add("alice", "secret")
     browser.post(f"/users/{alice.id}/remove")
-    site.users.add("alice", "another")
+    context.users.add("alice", "another")
     answer = browser.post(f"/users/{alice.id}/restore")
     assert answer.status == 409
     assert "alice" in answer.words
@@ -298,14 +296,14 @@ def test_nothing_can_be_done_to_a_user_that_is_not_there(browser, act):
     assert answer.status == 404
 
 
-def test_a_change_made_elsewhere_meanwhile_is_no_fault(browser, site):
+def test_a_change_made_elsewhere_meanwhile_is_no_fault(browser, context):
     """Another process has removed the account; memory is a moment behind."""
-    alice = site.users.add("alice", "secret")
-    Users(site.users.database, "example.com").remove("alice")
+    alice = context.users.add("alice", "secret")
+    Users(context.users.database, "example.com").remove("alice")
     assert browser.post(f"/users/{alice.id}/disable").status == 404
 
 
-def test_notes_are_for_who_acted(browser, site, stranger):
+def test_flash_messages_belong_to_their_session(browser, context, stranger):
     other = Browser(browser.app, address="192.0.2.8")
     other.post("/login", username="admin", password="correct horse battery staple")
     answer = browser.post("/users/new", username="alice", realm="example.com", how="make")

@@ -9,10 +9,10 @@ ASKED = "q=a%26b&status=offline&realm=b.test&sort=last_seen&order=desc&page=2"
 
 
 @pytest.fixture
-def many(site):
+def many(context):
     """More users than one page of that list has."""
     for number in range(60):
-        site.users.add(f"a&b{number}", "secret", realm="b.test")
+        context.users.add(f"a&b{number}", "secret", realm="b.test")
 
 
 def paths(page: str, attribute: str) -> set[str]:
@@ -26,11 +26,11 @@ def test_a_user_is_shown_with_the_way_back(browser, many):
     assert link == f"/users/1?{ASKED}"
     page = browser.get(link).text
     assert f"/users?{ASKED}" in paths(page, "href")
-    assert "Back to the users found" in page
+    assert "Back to the list" in page
     assert f"/users/1?{ASKED}" in paths(page, "hx-get"), "what is refreshed keeps it too"
 
 
-def test_what_is_done_to_a_user_keeps_the_way_back(browser, many):
+def test_forms_of_a_user_keep_the_link_back_to_the_list(browser, many):
     page = browser.get(f"/users/1?{ASKED}").text
     acts = {each for each in paths(page, "action") if each.startswith("/users/1/")}
     assert acts == {f"/users/1/{act}?{ASKED}" for act in ("name", "password", "disable", "remove")}
@@ -85,7 +85,7 @@ def test_a_whole_list_needs_no_query(browser, many):
     "trap", ["q=%22%3E%3Cscript%3E", "next=//evil.example", "page=x&status=x&sort=x", "q=%ff"]
 )
 def test_no_query_leads_anywhere_else(browser, many, trap):
-    """Only what a list can be asked for comes back, and escaped."""
+    """Only known parameters come back, and escaped."""
     page = browser.get(f"/users/1?{trap}").text
     assert "<script>" not in page
     assert "evil" not in page

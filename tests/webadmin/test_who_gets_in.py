@@ -42,7 +42,7 @@ def test_what_an_answer_says_by_itself_is_not_said_twice():
 
 
 @pytest.mark.parametrize("path", ["/staticx", "/static", "/login/", "/loginx", "/healthz/x", "/x"])
-def test_what_only_begins_like_an_open_page_is_not_open(stranger, path):
+def test_a_path_that_begins_like_an_open_one_needs_a_session(stranger, path):
     assert stranger.get(path).status == 303
 
 
@@ -58,17 +58,17 @@ def test_what_only_begins_like_an_open_page_is_not_open(stranger, path):
     ],
 )
 def test_only_a_page_that_was_asked_for_is_come_back_to(stranger, method, path, location):
-    """After the sign-in a browser gets; what it was about to post is gone."""
+    """After the sign-in a browser sends GET, so the form would be lost."""
     headers = {} if method in ("GET", "HEAD") else {"Content-Length": "0", **stranger.own_site}
     answer = stranger.send(method, path, b"", headers)
     assert (answer.status, answer.location) == (303, location)
 
 
-def test_who_shows_no_cookie_costs_no_look_into_the_database(stranger, site, monkeypatch):
+def test_without_a_cookie_the_database_is_not_read(stranger, context, monkeypatch):
     def fails(*_):
         raise DatabaseError("somebody asked")
 
-    monkeypatch.setattr(site.admin, "session", fails)
+    monkeypatch.setattr(context.admin, "session", fails)
     assert stranger.get("/users").status == 303
     stranger.cookies = {"sipserver_session": "x"}
     assert stranger.get("/static/admin.css").status == 200, "a file belongs to nobody"
@@ -82,11 +82,11 @@ def test_no_method_but_those_that_only_read_comes_from_elsewhere(browser, method
 
 
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
-def test_no_header_makes_one_method_another(browser, site, name):
-    alice = site.users.add("alice", "secret")
+def test_no_header_makes_one_method_another(browser, context, name):
+    alice = context.users.add("alice", "secret")
     assert browser.get(f"/users/{alice.id}/remove", **{name: "POST"}).status == 405
     assert browser.get(f"/users/{alice.id}", **{name: "DELETE"}).status == 200
-    assert len(site.users) == 1
+    assert len(context.users) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/users/new", "/users/import", "/login"])
@@ -111,7 +111,7 @@ def test_a_page_can_be_asked_for_its_headers_alone(stranger, browser, path):
         {"Sec-Fetch-Site": "Same-Origin"},
     ],
 )
-def test_what_only_looks_like_our_own_page_is_not(browser, headers):
+def test_similar_origins_count_as_other_sites(browser, headers):
     browser.own_site = headers
     assert browser.post("/logout").status == 403
     assert browser.get("/").status == 200, "nobody was signed out"
@@ -131,7 +131,7 @@ def test_a_length_is_a_plain_number(browser, length):
 
 
 def test_a_body_in_chunks_is_not_read(browser):
-    """Its length would be known at its end alone, whatever the other header says."""
+    """Its length is unknown until its end, even if there is a Content-Length."""
     headers = {**FORM, **browser.own_site, "Transfer-Encoding": "chunked"}
     assert browser.send("POST", "/users/new", b"3\r\na=b\r\n0\r\n\r\n", headers).status == 411
 
@@ -149,8 +149,8 @@ def test_a_body_in_chunks_is_not_read(browser):
         "/users/1e0",
     ],
 )
-def test_a_page_has_one_address(browser, site, path):
-    site.users.add("alice", "secret")
+def test_a_page_has_one_address(browser, context, path):
+    context.users.add("alice", "secret")
     assert browser.get(path).status == 404
 
 

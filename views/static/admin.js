@@ -1,10 +1,10 @@
-// What the pages do beyond HTML: times that count down, and copying.  Without it all still works.
+// Scripts of the pages: countdowns, copying, saving.  All pages also work without scripts.
 "use strict";
 document.documentElement.classList.add("js");
 
 const UNITS = [["h", 3600], ["min", 60], ["s", 1]];
 
-/** Put seconds into words the way the server does: the two largest units. */
+/** Return seconds in words as the server does, in the two largest units. */
 function inWords(seconds) {
   if (seconds <= 0) return "now";
   const parts = [];
@@ -16,19 +16,19 @@ function inWords(seconds) {
   return parts.slice(0, 2).join(" ");
 }
 
-/** Count every <time data-left="seconds"> down, from the moment it came. */
+/** Count every <time data-left="seconds"> down, from the time when it was loaded. */
 function countDown() {
   for (const element of document.querySelectorAll("[data-left]")) {
-    const said = element.dataset.left;
-    if (element.said !== said) {
-      element.said = said;
-      element.endsAt = performance.now() + 1000 * Number(said);
+    const left = element.dataset.left;
+    if (element.shown !== left) {
+      element.shown = left;
+      element.endsAt = performance.now() + 1000 * Number(left);
     }
     element.textContent = inWords(Math.round((element.endsAt - performance.now()) / 1000));
   }
 }
 
-/** Copy the field before a button; where the browser forbids it, leave it selected. */
+/** Copy the field before a button; if the browser forbids it, only select the field. */
 async function copy(button) {
   const field = button.parentElement.querySelector("input");
   field.select();
@@ -62,19 +62,19 @@ document.addEventListener("click", (event) => {
   else save(button);
 });
 
-// A password that is typed is the one to take, until a click asks for another to be made.
+// Typing a password selects "type"; a click on "make" empties the field.
 document.addEventListener("input", (event) => {
   const { name, form, value } = event.target;
   if (name === "password" && form?.elements.how && value) form.elements.how.value = "type";
   if (name === "how" && value === "make") form.elements.password.value = "";
 });
 
-// A search writes one entry of history: while it is being typed, that entry changes.
+// A search makes one history entry, which is replaced while the user types.
 let isSearching = false;
-let isLastOfSearch = false;
+let isEndOfSearch = false;
 document.addEventListener("change", (event) => {
-  isLastOfSearch = isSearching && event.target.type === "search";
-  isSearching = isLastOfSearch;
+  isEndOfSearch = isSearching && event.target.type === "search";
+  isSearching = isEndOfSearch;
 });
 window.addEventListener("popstate", () => { isSearching = false; });
 document.addEventListener("htmx:before:history:update", (event) => {
@@ -82,15 +82,15 @@ document.addEventListener("htmx:before:history:update", (event) => {
   const isTyped = document.activeElement?.type === "search";
   if (update.path === location.pathname + location.search) {
     event.preventDefault();
-  } else if (isSearching && (isTyped || isLastOfSearch)) {
+  } else if (isSearching && (isTyped || isEndOfSearch)) {
     update.type = "replace";
   } else {
     isSearching = isTyped;
   }
-  if (isLastOfSearch) isSearching = isLastOfSearch = false;
+  if (isEndOfSearch) isSearching = isEndOfSearch = false;
 });
 
-// A page that keeps itself fresh says when it no longer is.
+// A page that refreshes itself shows a notice when a refresh has failed.
 document.addEventListener("htmx:error", () => {
   document.getElementById("unanswered").hidden = false;
 });
@@ -98,7 +98,7 @@ document.addEventListener("htmx:after:request", (event) => {
   document.getElementById("unanswered").hidden = event.detail.ctx.response.status < 400;
 });
 
-// What a click asks to see is shown in a dialog, and gone when that is closed.
+// HA1 digests are shown in a dialog, and removed when it is closed.
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx.target?.id === "shown") document.getElementById("dialog").showModal();
 });

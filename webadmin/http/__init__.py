@@ -1,1 +1,1 @@
-"""The HTTP server of the pages: gevent's WSGI server with bounds, TLS and compression."""
+"""The HTTP server of the web admin: limits, TLS, compression and static files."""

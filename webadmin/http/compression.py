@@ -1,11 +1,12 @@
-"""Compression: gzip for the answers of browsers that take it (RFC 9110 §8.4.1.3, §12.5.3).
+"""Compression of pages: gzip for browsers that accept it (RFC 9110 §8.4.1.3, §12.5.3).
 
-What is the same for all, the files of `views/static/`, is compressed once (static_files.py); here
-are the pages.  What a page holds and what its reader sees would be told by its length, were both a
-secret and words of somebody else compressed together (BREACH).  So a page stays as it is where
+The files of `views/static/` are compressed once, see static_files.py.  If a page contains a secret
+and text chosen by an attacker, its compressed length can reveal the secret (BREACH).  So a page is
+sent uncompressed if
 
-- another site has made the browser ask for it: only such a request holds somebody else's words;
-- it says `no-transform`, as those do that show a password or an HA1; a proxy heeds that as well.
+- another site has caused the request: only such a request can contain an attacker's text;
+- its Cache-Control has `no-transform`: pages that show a password or an HA1 have it, and proxies
+  obey it, too.
 """
 
 import zlib
@@ -17,12 +18,12 @@ import gevent
 WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers: TypeAlias = "list[tuple[str, str]]"
 
-# Where the application finds that only the head of its answer is asked for.
+# The key in the WSGI environment that marks a HEAD request.
 HEAD_ONLY = "sipserver.head_only"
 
-# Octets: with its headers, less than this is one packet in any case.
+# Octets; a smaller response fits into one packet anyway.
 MIN_BYTES = 1000
-# A list of 50 users, 34 kB, takes 0.1 ms at this level; from so many octets on a thread does it.
+# A list of 50 users, 34 kB, takes 0.1 ms at this level.  Larger pages are compressed in a thread.
 _LEVEL = 4
 _THREAD_BYTES = 128 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
@@ -31,14 +32,14 @@ _TYPES = (
     *("text/html", "text/plain", "text/csv", "text/css", "text/javascript"),
     *("application/json", "application/problem+json", "image/svg+xml"),
 )
-_WITHOUT_BODY = ("1", "204", "206", "304")  # and 206 has a part, of octets as they are
-_OWN_SITE = ("same-origin", "none")  # or a browser, or a program, that doesn't say
+_WITHOUT_BODY = ("1", "204", "206", "304")  # 206 is a part of the uncompressed file
+_OWN_SITE = ("same-origin", "none")  # old browsers and programs send no Sec-Fetch-Site
 
 
 def accepts_gzip(header: str) -> bool:
-    """Read an Accept-Encoding; without one, and at a tie with `identity`, see RFC 9110 §12.5.3.
+    """Return True if an Accept-Encoding header prefers gzip to identity (RFC 9110 §12.5.3).
 
-    What cannot be read counts for nothing.
+    A tie counts for gzip.  Elements that cannot be read are ignored.
     """
     weights: dict[str, float] = {}
     for part in header.lower().split(","):
@@ -56,34 +57,34 @@ def _weight(parameters: list[str]) -> float:
                 weight = float(value)
             except ValueError:
                 return 0.0
-            return weight if 0.0 <= weight <= 1.0 else 0.0  # neither of which holds for NaN
+            return weight if 0.0 <= weight <= 1.0 else 0.0  # False for NaN
     return 1.0
 
 
 def gzipped(body: bytes, level: int) -> bytes:
-    """Compress what there is; the same octets each time, for they hold no moment."""
+    """Return the body in gzip; the output has no time stamp, so it is always the same."""
     packer = zlib.compressobj(level, zlib.DEFLATED, _GZIP)
     return packer.compress(body) + packer.flush()
 
 
 def compressed(app: WSGIApp) -> WSGIApp:
-    """Compress the answers of `app` where the browser takes that.
+    """Compress the responses of `app` if the browser accepts gzip.
 
-    A HEAD is asked as a GET, and answered with its head: that says how long the body would be.
+    A HEAD request is handled as GET without sending the body, so that Content-Length is right.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         head_only = environ["REQUEST_METHOD"] == "HEAD"
         if head_only:
             environ = {**environ, "REQUEST_METHOD": "GET", HEAD_ONLY: True}
-        answer = _Answer()
-        body = app(environ, answer.start)
-        if answer.may_be_compressed():
-            answer.headers.append(("Vary", "Accept-Encoding"))
+        held = _Response()
+        body = app(environ, held.start)
+        if held.may_be_compressed():
+            held.headers.append(("Vary", "Accept-Encoding"))
             if _is_wanted(environ):
-                body = answer.compress(body)
-        start_response(answer.status, answer.headers, answer.exc_info)
-        answer.exc_info = None  # or its traceback and this frame would keep each other alive
+                body = held.compress(body)
+        start_response(held.status, held.headers, held.exc_info)
+        held.exc_info = None  # breaks the reference cycle of the traceback and this frame
         if head_only:
             _close(body)
             return []
@@ -93,13 +94,13 @@ def compressed(app: WSGIApp) -> WSGIApp:
 
 
 def _is_wanted(environ: dict[str, Any]) -> bool:
-    site = environ.get("HTTP_SEC_FETCH_SITE")
-    own = site is None or site in _OWN_SITE
-    return own and accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
+    fetch_site = environ.get("HTTP_SEC_FETCH_SITE")
+    is_own_site = fetch_site is None or fetch_site in _OWN_SITE
+    return is_own_site and accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
 
 
-class _Answer:
-    """What the application answers, until it is sent."""
+class _Response:
+    """The status and headers of the application's response, until they are sent."""
 
     def __init__(self) -> None:
         self.status = ""
@@ -107,23 +108,23 @@ class _Answer:
         self.exc_info: Any = None
 
     def start(self, status: str, headers: Headers, exc_info: Any = None) -> None:
-        """Take the head."""
+        """Store status and headers; this is the start_response of the application."""
         self.status, self.headers, self.exc_info = status, list(headers), exc_info
 
     def may_be_compressed(self) -> bool:
-        """Return True for text as it is, of which there is more than a little."""
-        said = {name.lower(): value for name, value in self.headers}
-        kind = said.get("content-type", "").partition(";")[0].strip().lower()
+        """Return True for uncompressed text of at least MIN_BYTES."""
+        headers = {name.lower(): value for name, value in self.headers}
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         return (
             kind in _TYPES
             and not self.status.startswith(_WITHOUT_BODY)
-            and int(said.get("content-length", MIN_BYTES)) >= MIN_BYTES
-            and not said.keys() & {"content-encoding", "etag", "content-range", "vary"}
-            and "no-transform" not in said.get("cache-control", "")
+            and int(headers.get("content-length", MIN_BYTES)) >= MIN_BYTES
+            and not headers.keys() & {"content-encoding", "etag", "content-range", "vary"}
+            and "no-transform" not in headers.get("cache-control", "")
         )
 
     def compress(self, body: Iterable[bytes]) -> Iterable[bytes]:
-        """Compress the body; one that is made as it is sent, piece by piece."""
+        """Return the compressed body; a streamed body is compressed piece by piece."""
         self.headers = [each for each in self.headers if each[0].lower() != "content-length"]
         self.headers.append(("Content-Encoding", "gzip"))
         if not isinstance(body, list):
@@ -138,7 +139,7 @@ class _Answer:
 
 
 class _Pieces:
-    """A body that is compressed as it comes."""
+    """A streamed body that is compressed piece by piece."""
 
     def __init__(self, body: Iterable[bytes]) -> None:
         self._body = body
@@ -151,7 +152,7 @@ class _Pieces:
         return next(self._pieces)
 
     def close(self) -> None:
-        """End it, also before its end."""
+        """Close the body, also before its end."""
         self._pieces.close()
         _close(self._body)
 

@@ -1,4 +1,10 @@
-"""The connections of browsers: each wait for a peer has a limit, and so has their number."""
+"""Connections of browsers: time limits on every wait, and limits on their number.
+
+gevent runs one handler per connection.  A handler waits for its peer only inside `_waiting`, with a
+time limit for each phase: idle, request head, body, response.  ConnectionLimiter counts the
+connections per source and in total.  When a limit is reached, it closes a connection that waits for
+its peer, of the source that has most; so silent connections cannot lock other sources out.
+"""
 
 import enum
 import ipaddress
@@ -14,61 +20,63 @@ import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 
+from sip.transport.flow import network_of
 from webadmin.thread_pool import Workers
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# What one time limit is for when an answer is sent.
+# Octets of a response that are sent within one time limit.
 _PIECE_BYTES = 64 * 1024
 
-# Where requests or octets come as fast as we work, the hub would never turn and SIP would wait: we
-# rest for so many seconds before each request, and after so many octets.
-_REST = 0.001
-_REST_AFTER_BYTES = 256 * 1024
+# A handler that always has data ready would never yield, and SIP would wait.  So each handler
+# sleeps so many seconds before each request, and after so many octets.
+_PAUSE = 0.001
+_PAUSE_AFTER_BYTES = 256 * 1024
 
-# How long what a peer still sends is read after the last answer, in seconds.  Closing at once, the
-# kernel would reset the connection, and the answer might be lost on its way.
-_FAREWELL = 1.0
+# How long data from the peer is read after the last response, in seconds.  Without that, the kernel
+# could reset the connection, and the response could be lost.
+_LINGER = 1.0
 
-# How long handlers that were cut off by a stop may take to unwind, in seconds.
-_UNWINDING = 0.5
+# How long handlers may take to end after a shutdown has killed them, in seconds.
+_KILL_TIMEOUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one peer, and all of them together, may take.  Times are in seconds."""
+    """Limits of one connection, of one source and of all.  Times are in seconds."""
 
-    # Until a request begins: a page fetches what belongs to it sooner, and who comes back later
-    # connects anew, which nobody sees.
+    # Until the next request begins.  A page loads its files sooner, and later a browser opens a new
+    # connection unnoticed.
     idle: float = 20.0
-    # From there to the empty line after the headers: a few packets, on a slow line as well.
+    # From the first octet of a request to the end of its headers: a few packets.
     head: float = 10.0
-    # The headers.  Browsers send up to 4 kB, a proxy adds some; most servers stop at 8 to 64 kB.
+    # Of the headers.  Browsers send up to 4 kB, a proxy adds some; most servers allow 8 to 64 kB.
     head_bytes: int = 64 * 1024
-    # Without one octet of the body: TCP has sent a lost packet three times again by then.
+    # Pause within the body: TCP has retransmitted a lost packet three times by then.
     body_pause: float = 15.0
     # For the whole body: 32 MiB, a very large list of accounts, at 1 Mbit/s.
     body: float = 300.0
-    # Above the largest file that a page takes, so that the page can say what its own limit is.
+    # Larger than the largest upload of a page, so that the page can report its own limit.
     body_bytes: int = 64 * 1024 * 1024
-    # Until 64 kB more of the answer are taken: 26 kbit/s.
+    # To send the next 64 kB of a response: 26 kbit/s.
     send: float = 20.0
-    # Connections from one address; of IPv6 from one /64, which is one network.  A browser opens
-    # six, and one for each live page; all that comes through a proxy has the proxy's address.
+    # Connections from one IPv4 address or one IPv6 /64.  A browser opens six, and one for each page
+    # that refreshes itself; all browsers behind a proxy share its address.
     per_address: int = 64
-    # Connections in all.  The usual 1,024 descriptors are for SIP and the database as well.
+    # Connections in total.  SIP and the database need some of the usual 1,024 descriptors.
     total: int = 256
-    # For requests that are being answered when the server is stopped: somebody waits for its end.
+    # For running requests when the server stops; the stop waits for them.
     grace: float = 3.0
-    # Until the next try to accept when descriptors are short; without a pause that is a busy loop.
+    # Until the next accept when descriptors are short: without a pause it is a busy loop.
     shortage: float = 0.5
 
 
 class PeerFailed(BaseException):
-    """The peer is gone, or too slow, or had to make way; `status` is what it can be told.
+    """The peer has disconnected, is too slow, or was disconnected for another connection.
 
-    No Exception: the application would take it for its own fault and report it.
+    `status` is the status of the response, None for no response.  It is not an Exception, because
+    the application would report it as its own fault.
     """
 
     def __init__(self, status: str | None = None) -> None:
@@ -77,52 +85,53 @@ class PeerFailed(BaseException):
 
 
 class Phase(enum.Enum):
-    """What a connection is at."""
+    """The phase of a connection."""
 
-    IDLE = enum.auto()  # nothing has to come
-    HEAD = enum.auto()  # a request has begun
-    SERVED = enum.auto()  # the application is at work, or the body on its way
+    IDLE = enum.auto()  # no request has begun
+    HEAD = enum.auto()  # a request has begun, its headers are incomplete
+    SERVED = enum.auto()  # the body is received, or the application runs
 
 
 class Connection(gevent.socket.socket):
-    """A connection with a peer.  Where that keeps us waiting too long it raises PeerFailed."""
+    """A connection with a peer.  Reading and sending raise PeerFailed after a time limit."""
 
     def __init__(self, accepted: gevent.socket.socket, host: str, limits: Limits) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
-        self.address, self.network = address_and_network(host)
+        self.address = plain_address(host)
+        self.network = network_of(self.address)
         self.handler: Any = gevent.getcurrent()
         self.waiting = False  # for the peer
-        self.is_stream = False  # of events, which has no end
+        self.is_stream = False  # of server-sent events, which do not end
         self._limits = limits
-        self._cut = False
-        self._unrested_bytes = 0
+        self._aborted = False
+        self._bytes_since_pause = 0
         self.expect_request()
 
     def expect_request(self) -> None:
-        """From here on the peer may send another request, or close."""
+        """Start the time limit of the idle phase: the peer may send a request, or close."""
         self.since = time.monotonic()
         self.is_stream = False
         self._expect(Phase.IDLE, self._limits.idle, self._limits.idle)
 
-    def expect_greeting(self) -> None:
-        """From here on the peer owes what comes before requests; late, it is told nothing."""
+    def expect_handshake(self) -> None:
+        """Start the time limit of the TLS handshake; a late peer gets no response."""
         self._expect(Phase.IDLE, self._limits.head, self._limits.head)
 
     def expect_head(self) -> None:
-        """From here on the peer owes the rest of a request line and headers."""
+        """Start the time limit of the request line and headers."""
         self._expect(Phase.HEAD, self._limits.head, self._limits.head)
         self._head_bytes_left = self._limits.head_bytes
 
     def expect_body(self) -> None:
-        """From here on the peer owes what its Content-Length says."""
+        """Start the time limit of the body."""
         self._expect(Phase.SERVED, self._limits.body_pause, self._limits.body)
 
-    def greet(self, guests: "Guests") -> bool:
-        """Begin, with what comes before requests; tell whether any may come."""
+    def handshake(self, limiter: "ConnectionLimiter") -> bool:
+        """Do the TLS handshake, if there is TLS.  Return False if the connection cannot be used."""
         return True
 
-    def finish(self) -> None:
-        """End what is sent, after the last answer."""
+    def end_stream(self) -> None:
+        """End the TLS stream after the last response, if there is TLS."""
 
     def _expect(self, phase: Phase, pause: float, total: float) -> None:
         self.phase = phase
@@ -131,8 +140,8 @@ class Connection(gevent.socket.socket):
         self._failed = False
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Read what there is, or wait for it."""
-        if self._failed:  # nobody is waited for again
+        """Read the data that has arrived, or wait for some."""
+        if self._failed:  # after one failure there is no second wait
             raise PeerFailed(self._told)
         late = None if self.phase is Phase.IDLE else "408 Request Timeout"
         with self._waiting(min(self._pause, self._deadline - time.monotonic()), late):
@@ -143,22 +152,22 @@ class Connection(gevent.socket.socket):
             self._head_bytes_left -= size
             if self._head_bytes_left < 0:
                 self._fail("431 Request Header Fields Too Large")
-        self._rest_after(size)
+        self._pause_after(size)
         return size
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
-        """Send all of it, as long as the peer reads."""
+        """Send all data, as long as the peer reads."""
         view = memoryview(data)
         for start in range(0, len(view), _PIECE_BYTES):
             piece = view[start : start + _PIECE_BYTES]
             with self._waiting(self._limits.send, None):
                 super().sendall(piece, flags)
-            self._rest_after(len(piece))
+            self._pause_after(len(piece))
 
     @contextmanager
     def _waiting(self, timeout: float, late: str | None) -> Iterator[None]:
-        if self._cut or timeout <= 0:
-            self._fail(None if self._cut else late)
+        if self._aborted or timeout <= 0:
+            self._fail(None if self._aborted else late)
         self.settimeout(timeout)
         self.waiting = True
         try:
@@ -172,101 +181,99 @@ class Connection(gevent.socket.socket):
         self._failed, self._told = True, status
         raise PeerFailed(status)
 
-    def _rest_after(self, size: int) -> None:
-        self._unrested_bytes += size
-        if self._unrested_bytes >= _REST_AFTER_BYTES:
-            self._unrested_bytes = 0
-            gevent.sleep(_REST)
+    def _pause_after(self, size: int) -> None:
+        self._bytes_since_pause += size
+        if self._bytes_since_pause >= _PAUSE_AFTER_BYTES:
+            self._bytes_since_pause = 0
+            gevent.sleep(_PAUSE)
 
-    def part(self, answer: bytes) -> None:
-        """Send a last answer, see to it that it arrives, and send no more."""
+    def send_and_close(self, data: bytes) -> None:
+        """Send a last response, and read on for a moment so that it arrives."""
         with suppress(PeerFailed, OSError):
-            self.sendall(answer)
-            self.finish()
+            self.sendall(data)
+            self.end_stream()
             self.shutdown(gevent.socket.SHUT_WR)
-            self._expect(Phase.IDLE, _FAREWELL, _FAREWELL)
+            self._expect(Phase.IDLE, _LINGER, _LINGER)
             rest = bytearray(_PIECE_BYTES)
             while self.recv_into(rest):
                 pass
 
-    def cut(self) -> None:
-        """Give the peer up; a handler that waits for it wakes."""
-        self._cut = True
+    def abort(self) -> None:
+        """Disconnect the peer; a handler that waits for it wakes with PeerFailed."""
+        self._aborted = True
         with suppress(OSError):
             self.shutdown(gevent.socket.SHUT_RDWR)
 
 
-class Guests:
-    """Who is connected, on all sockets of the web admin."""
+class ConnectionLimiter:
+    """The connections on all sockets of the web admin, and the limits of their number."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.handlers = Pool()
-        # A handshake with RSA of 4096 bits takes 5 ms, and anybody can ask for one.
+        # A handshake with an RSA key of 4096 bits takes 5 ms, and any peer can start one.
         self.workers = Workers(threads=1, most=limits.total)
         self._last_turn = Event()
         self._last_turn.set()
         self._connections: set[Connection] = set()
         self.closing = False
 
-    def admit(self, newcomer: Connection) -> bool:
-        """Give a connection a place; where all are taken another makes way, if it can."""
-        neighbours = {c for c in self._connections if c.network == newcomer.network}
-        crowded = len(neighbours) >= self.limits.per_address
-        full = crowded or len(self._connections) >= self.limits.total
-        rivals = neighbours if crowded else self._connections
-        if self.closing or (full and not self._make_room(rivals)):
+    def admit(self, connection: Connection) -> bool:
+        """Add a connection; at a limit, close another one for it.  Return False if that fails."""
+        same_source = {c for c in self._connections if c.network == connection.network}
+        source_full = len(same_source) >= self.limits.per_address
+        full = source_full or len(self._connections) >= self.limits.total
+        candidates = same_source if source_full else self._connections
+        if self.closing or (full and not self._make_room(candidates)):
             return False
-        self._connections.add(newcomer)
+        self._connections.add(connection)
         return True
 
-    def _make_room(self, rivals: set[Connection]) -> bool:
-        """Give up one whose peer keeps us waiting.
+    def _make_room(self, candidates: set[Connection]) -> bool:
+        """Close one connection that waits for its peer; return False if there is none.
 
-        Of those one from the address that has most, rather without a request, then the longest
-        here: however many silent peers there are, a person gets in, and from another address stays.
+        The choice: from the source with most connections, preferably without a request, then the
+        oldest.  So however many silent connections one source has, others can still connect.
         """
-        crowds = Counter(c.network for c in self._connections)
-        idlers = [c for c in rivals if c.waiting]
-        idlers.sort(key=lambda c: (-crowds[c.network], c.phase is Phase.SERVED, c.since))
-        for leaving in idlers[:1]:
-            leaving.cut()
-            self.leave(leaving)
-        return bool(idlers)
+        per_source = Counter(c.network for c in self._connections)
+        waiting = [c for c in candidates if c.waiting]
+        waiting.sort(key=lambda c: (-per_source[c.network], c.phase is Phase.SERVED, c.since))
+        for first in waiting[:1]:
+            first.abort()
+            self.remove(first)
+        return bool(waiting)
 
-    def leave(self, connection: Connection) -> None:
-        """Free its place.  Doing so twice is harmless."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection.  A second call has no effect."""
         self._connections.discard(connection)
 
-    def take_turn(self) -> None:
-        """Wait until a request may begin: the hub turns once for each, however many there are."""
-        # A lock would be had again by who has just let it go.
+    def wait_turn(self) -> None:
+        """Wait until a request may begin: one at a time, with a pause, so that SIP can run."""
+        # Not a lock: the greenlet that releases a lock could take it again at once.
         mine = Event()
         before, self._last_turn = self._last_turn, mine
         try:
             before.wait()
-            gevent.sleep(_REST)
+            gevent.sleep(_PAUSE)
         finally:
             mine.set()
 
-    def dismiss(self) -> None:
-        """Let nobody in any more, and see everybody out."""
+    def shutdown(self) -> None:
+        """Refuse new connections, wait for running requests, and close all connections."""
         self.closing = True
         for connection in list(self._connections):
             if connection.is_stream or connection.phase is not Phase.SERVED:
-                connection.cut()
-            if connection.is_stream:  # its handler waits for events, and not for the peer
+                connection.abort()
+            if connection.is_stream:  # its handler waits for events, so abort does not wake it
                 connection.handler.kill(block=False)
         self.handlers.join(timeout=self.limits.grace)
         for connection in list(self._connections):
-            connection.cut()
-        self.handlers.kill(timeout=_UNWINDING)
+            connection.abort()
+        self.handlers.kill(timeout=_KILL_TIMEOUT)
         self.workers.close()
 
 
-def address_and_network(host: str) -> tuple[str, str]:
-    """Write a peer's address in the plain way, and the network whose bounds it shares."""
-    address = ipaddress.ip_address(host.partition("%")[0])  # without the zone, our name of a link
-    address = getattr(address, "ipv4_mapped", None) or address
-    prefix = 64 if address.version == 6 else 32
-    return str(address), str(ipaddress.ip_network((address, prefix), strict=False))
+def plain_address(host: str) -> str:
+    """Return a peer's address without its IPv6 zone, and an IPv4-mapped address as IPv4."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -1,8 +1,8 @@
-"""The web admin's front gate: its sockets, and which requests the application gets to see.
+"""The HTTP server of the web admin: gevent's WSGI server, with limits and stricter parsing.
 
-gevent's WSGI server waits for its peers without end and counts nobody.  Here each wait has a limit,
-each connection takes one of a bounded number of places (see connections.py), and peers' faults stay
-out of the log.
+gevent's server waits for peers without a time limit and accepts any number of connections.  Here
+both are limited (see connections.py), ambiguous requests are refused, and faults of peers are not
+logged.
 """
 
 import errno
@@ -20,7 +20,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sip.config import Address, Config, host_port
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
-from webadmin.http.connections import Connection, Guests, Limits, PeerFailed
+from webadmin.http.connections import Connection, ConnectionLimiter, Limits, PeerFailed
 from webadmin.http.tls import Certificate, TlsConnection
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _BACKLOG = 128
 
-# Connections taken in one turn of the hub: a flood of them must leave SIP its turns.
+# Connections accepted per turn of the event loop: SIP must run during a flood of them.
 _ACCEPTS_A_TURN = 10
 
-# That connections cannot be accepted is said once in so many seconds, however often it happens.
-_COMPLAINT_INTERVAL = 60.0
+# Seconds between two warnings that connections cannot be accepted.
+_WARNING_INTERVAL = 60.0
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# RFC 9112 §3 and §5; not everybody encodes what is not ASCII.  HTTP/0.9 had no headers.
+# RFC 9112 §3 and §5.  Some clients send a path that is not ASCII.  HTTP/0.9 is refused.
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _REQUEST_LINE = re.compile(_TOKEN.pattern + r" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n", re.ASCII)
 _FIELD_LINE = re.compile(_TOKEN.pattern.encode() + rb":[^\x00-\x08\x0a-\x1f\x7f]*\r?\n")
@@ -45,38 +45,38 @@ log = logging.getLogger(__name__)
 
 
 class WebListenError(ListenError):
-    """An address that the web admin cannot listen on; the text is for the operator."""
+    """The web admin cannot listen on an address; the text is for the operator."""
 
 
 class _Refused(ValueError):
-    """A request that the application never sees; the text is the status of the answer."""
+    """A request refused before it reaches the application; the text is the response's status."""
 
 
 class _Handler(WSGIHandler):
-    """Serves the requests of one connection, one after the other."""
+    """Handles the requests of one connection, one after the other."""
 
     server: "_Server"
     socket: Connection
 
-    # A failing connection raises no OSError here, so that every OSError is the application's.
+    # A failed connection raises PeerFailed, so every OSError is a fault of the application.
     ignored_socket_errors = ()
 
     def handle_one_request(self) -> tuple[str, bytes] | Literal[True] | None:
-        """Serve one request; one that cannot be served is answered here, and is the last."""
+        """Handle one request; a refused one is answered here, and ends the connection."""
         try:
-            answer = super().handle_one_request()
+            result = super().handle_one_request()
         except PeerFailed as failure:
             if not failure.status or self.response_length:
                 return None
-            answer = _bare_answer(failure.status)
-        if isinstance(answer, tuple):
-            self.socket.part(answer[1])
+            result = _bare_response(failure.status)
+        if isinstance(result, tuple):
+            self.socket.send_and_close(result[1])
             return None
-        if answer is None or self.server.guests.closing:
+        if result is None or self.server.limiter.closing:
             with suppress(PeerFailed):
-                self.socket.finish()
+                self.socket.end_stream()
             return None
-        return answer
+        return result
 
     def read_requestline(self) -> str:
         """Wait for a request, and read its first line."""
@@ -85,32 +85,32 @@ class _Handler(WSGIHandler):
         first = self.rfile.peek(1)[:1].decode("latin-1")
         if not first:
             return ""
-        self.server.guests.take_turn()
+        self.server.limiter.wait_turn()
         self.socket.expect_head()
-        # TLS, for one, has no lines, and would keep us waiting for the end of the first.
+        # Other protocols, such as TLS, may send no line end to wait for.
         return super().read_requestline() if _TOKEN.match(first) else first
 
     def read_request(self, raw_requestline: str) -> "OldMessage":
-        """Read the headers, and refuse what two servers could understand in two ways."""
+        """Read the headers; refuse requests that another server could read differently."""
         if not _REQUEST_LINE.fullmatch(raw_requestline):
             raise _Refused("400 Bad Request")
         done = super().read_request(raw_requestline)
         hosts = self.headers.get_all("Host", [])
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers:
-            # Bottle would decode the chunks once more.  No browser sends any.
+            # Bottle would decode the chunks a second time.  Browsers send none.
             raise _Refused("411 Length Required")
         if len(hosts) > 1 or (not hosts and self.request_version == "HTTP/1.1"):
             raise _Refused("400 Bad Request")  # RFC 9112 §3.2
         if len(lengths) > 1 or not all(n.isascii() and n.isdecimal() for n in lengths):
             raise _Refused("400 Bad Request")
-        if lengths and int(lengths[0]) > self.server.guests.limits.body_bytes:
+        if lengths and int(lengths[0]) > self.server.limiter.limits.body_bytes:
             raise _Refused("413 Content Too Large")
         self.socket.expect_body()
         return done
 
     def MessageClass(self, rfile: Any, *_: Any) -> "OldMessage":
-        """Have Python read the headers, which takes for a body what follows a line that is none."""
+        """Parse the headers; refuse an invalid line, after which Python would assume the body."""
         lines = []
         while (line := rfile.readline()) not in (b"\r\n", b"\n"):
             if not _FIELD_LINE.fullmatch(line):
@@ -120,19 +120,19 @@ class _Handler(WSGIHandler):
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
         status = str(error) if isinstance(error, _Refused) else "400 Bad Request"
-        log.debug("a request from %s is refused: %s", self.client_address[0], status)
-        return _bare_answer(status)
+        log.debug("refused request from %s: %s", self.client_address[0], status)
+        return _bare_response(status)
 
     def get_environ(self) -> "WSGIEnvironment":
-        """Describe the request to the application."""
+        """Return the WSGI environment of the request."""
         environ = super().get_environ()
-        # Where an upgrade is asked for it would be the bare connection, which has no end.
+        # For an Upgrade request gevent would pass the socket, which has no end.
         environ.update({"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True})
         environ["wsgi.url_scheme"] = "https" if self.server.certificate else "http"
         return environ
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
-        """Take status and headers from the application, and its failure if there was one."""
+        """Send status and headers of the application's response; log its failure, if any."""
         if exc_info and not self.headers_sent:
             self._log_failure(exc_info)
         self.socket.is_stream = any(
@@ -142,26 +142,27 @@ class _Handler(WSGIHandler):
         return super().start_response(status, headers, exc_info)
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Answer for what the application raised."""
+        """Log an exception of the application, and respond 500."""
         self.close_connection = True
         if isinstance(error, PeerFailed | gevent.GreenletExit):
             raise error
         self._log_failure((kind, error, trace))
         if not self.response_length:
-            self.socket.part(_bare_answer("500 Internal Server Error")[1])
+            self.socket.send_and_close(_bare_response("500 Internal Server Error")[1])
 
     def _log_failure(self, exc_info: Any) -> None:
-        path = (self.path or "").partition("?")[0]  # a query may hold what is secret
-        log.error("while serving %s %r", self.command, path, exc_info=exc_info)
+        path = (self.path or "").partition("?")[0]  # a query may contain secrets
+        what = f"{self.command} {path}"
+        log.error("unhandled error while handling %r", what, exc_info=exc_info)
 
 
-def _bare_answer(status: str) -> tuple[str, bytes]:
+def _bare_response(status: str) -> tuple[str, bytes]:
     head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     return status, head.encode()
 
 
 class _Server(WSGIServer):
-    """Serves one of the listening sockets."""
+    """Accepts the connections of one listening socket."""
 
     handler_class = _Handler
     max_accept = _ACCEPTS_A_TURN
@@ -170,21 +171,21 @@ class _Server(WSGIServer):
         self,
         listener: Any,
         app: "WSGIApplication",
-        guests: Guests,
+        limiter: ConnectionLimiter,
         certificate: Certificate | None,
     ) -> None:
-        # Given, so that nobody asks the DNS for our name, and no page can tell a version.
+        # Given, because gevent would ask the DNS for the name, and tell its version.
         name = host_port(listener.getsockname()[0], None)
         names = {"SERVER_NAME": name, "SERVER_SOFTWARE": "sipserver"}
-        # No logs: what bottle writes to wsgi.errors, it hands to start_response as well.
+        # No logs: bottle passes the errors that it writes to wsgi.errors to start_response, too.
         logs: dict[str, Any] = {"log": None, "error_log": None}
-        super().__init__(listener, app, environ=names, spawn=guests.handlers, **logs)
-        self.guests = guests
+        super().__init__(listener, app, environ=names, spawn=limiter.handlers, **logs)
+        self.limiter = limiter
         self.certificate = certificate
         self._silent_until = 0.0
 
     def do_read(self) -> Any:
-        """Accept a connection; None where there is none to be had."""
+        """Accept a connection; return None if there is none."""
         try:
             return super().do_read()
         except OSError as error:
@@ -192,13 +193,13 @@ class _Server(WSGIServer):
                 raise
             if error.errno in _SHORTAGES:
                 self._pause(error)
-            return None  # else the peer went before it was accepted
+            return None  # otherwise the peer has disconnected before the accept
 
     def _pause(self, error: OSError) -> None:
         self.stop_accepting()
-        gevent.spawn_later(self.guests.limits.shortage, self._resume)
+        gevent.spawn_later(self.limiter.limits.shortage, self._resume)
         if time.monotonic() >= self._silent_until:
-            self._silent_until = time.monotonic() + _COMPLAINT_INTERVAL
+            self._silent_until = time.monotonic() + _WARNING_INTERVAL
             log.warning("the web admin cannot accept connections: %s", error.strerror)
 
     def _resume(self) -> None:
@@ -206,29 +207,29 @@ class _Server(WSGIServer):
             self.start_accepting()
 
     def handle(self, accepted: gevent.socket.socket, address: Any) -> None:
-        """Serve one connection, from its admission to its end."""
+        """Handle one connection, from its admission to its end."""
         connection = self._connection(accepted, address[0])
         with closing(connection), suppress(PeerFailed):
             try:
-                if self.guests.admit(connection):
-                    if connection.greet(self.guests):
+                if self.limiter.admit(connection):
+                    if connection.handshake(self.limiter):
                         peer: Any = (connection.address, address[1])
                         _Handler(connection, peer, self).handle()
-                elif not self.certificate:  # within TLS it would cost more than a page
-                    connection.sendall(_bare_answer("503 Service Unavailable")[1])
+                elif not self.certificate:  # with TLS a handshake would cost more than a page
+                    connection.sendall(_bare_response("503 Service Unavailable")[1])
             except Exception:
-                log.exception("a connection of the web admin failed")
+                log.exception("unhandled error while handling %r", "a connection of the web admin")
             finally:
-                self.guests.leave(connection)
+                self.limiter.remove(connection)
 
     def _connection(self, accepted: gevent.socket.socket, host: str) -> Connection:
         if self.certificate:
-            return TlsConnection(accepted, host, self.guests.limits, self.certificate.context)
-        return Connection(accepted, host, self.guests.limits)
+            return TlsConnection(accepted, host, self.limiter.limits, self.certificate.context)
+        return Connection(accepted, host, self.limiter.limits)
 
 
 class WebServer:
-    """The web admin, on all its sockets."""
+    """The HTTP server of the web admin, on all its sockets."""
 
     def __init__(
         self,
@@ -238,40 +239,40 @@ class WebServer:
         certificate: Certificate | None = None,
     ) -> None:
         self.addresses: list[tuple[str, int]] = [sock.getsockname()[:2] for sock in listeners]
-        self._guests = Guests(limits)
+        self._limiter = ConnectionLimiter(limits)
         self._certificate = certificate
         self._servers = [
-            _Server(listener, app, self._guests, certificate) for listener in listeners
+            _Server(listener, app, self._limiter, certificate) for listener in listeners
         ]
 
     def start(self) -> None:
-        """Take connections; those that came since it listens have waited."""
+        """Accept connections, beginning with those that wait in the backlog."""
         for server in self._servers:
             server.start()
 
     def renew_certificate(self) -> None:
-        """Read the certificate and its key again, for connections from now on.
+        """Read the certificate and its key again, for new connections.
 
-        Raises CertificateError where they cannot be used; then the former ones hold.
+        Raises CertificateError if they are unusable; then the old ones stay in use.
         """
         if self._certificate:
             self._certificate.renew()
 
     def stop(self) -> None:
-        """Stop listening, give requests in flight a moment to end, and close all connections."""
+        """Stop listening, give running requests a moment to end, and close all connections."""
         for server in self._servers:
             server.close()
-        self._guests.dismiss()
+        self._limiter.shutdown()
 
 
 def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Listen at `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
+    """Listen on `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
     return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
 
 
 def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Listen, and start to serve.  Raises WebListenError and CertificateError."""
+    """Listen, and accept connections.  Raises WebListenError and CertificateError."""
     web = listen(config, app, limits)
     web.start()
     return web
@@ -293,9 +294,9 @@ def _listen(address: Address) -> list[socket.socket]:
             sentence = listen_error(error, "TCP", host, address.port, "-web.addr")
             raise WebListenError(sentence) from None
         opened.setblocking(False)
-        # Head and body of an answer are sent apart; the body would wait until the head is
-        # acknowledged, 40 ms.  Connections inherit this.
+        # Head and body of a response are sent separately.  Without NODELAY the body would wait for
+        # the ACK of the head, 40 ms.  Accepted connections inherit the option.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sockets.append(opened)
-        port = sockets[0].getsockname()[1]  # where port 0 was asked for, both get the same
+        port = sockets[0].getsockname()[1]  # with port 0, both sockets get the same port
     return sockets

@@ -1,6 +1,6 @@
-"""The files of `views/static/`: read and compressed once, at the start, served from memory.
+"""The files of `views/static/`: read and compressed at the start, and served from memory.
 
-There are 140 kB of them, and browsers keep them for a year under URLs that change with the file.
+They are 140 kB.  Browsers cache them for a year, under URLs that change with the file.
 """
 
 import mimetypes
@@ -21,7 +21,7 @@ _LEVEL = 9
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file; `packed` is empty where compression gains nothing."""
+    """One file; `packed` is its gzip, empty if the file is too small for compression."""
 
     body: bytes
     packed: bytes
@@ -46,28 +46,28 @@ _FILES: Mapping[str, StaticFile] = {
 
 
 def serve_file(name: str) -> HTTPResponse:
-    """Answer the request at hand with a file, or a part of it, in gzip or as it is.
+    """Return the response with a file or a range of it, in gzip or uncompressed.
 
-    Raises HTTPError: 404, or 416 for a range that it hasn't got.
+    Raises HTTPError: 404 for no such file, 416 for a range outside the file.
     """
     file = _FILES.get(name)
     if file is None:
         raise HTTPError(404, "There is no such file.")
     asked = request.headers
-    # A range is one of the file as it is (RFC 9110 §14.2): its parts fit together for everybody.
+    # A range is always of the uncompressed file (RFC 9110 §14.2), so that ranges fit together.
     wanted = "" if HEAD_ONLY in request.environ else asked.get("Range", "")
     wanted = wanted if wanted.startswith("bytes=") and "," not in wanted else ""
     if wanted and asked.get("If-Range", f'"{file.tag}"') != f'"{file.tag}"':
-        wanted = ""  # §13.1.5: of another version, or a part of its gzip
+        wanted = ""  # §13.1.5: the range is of another version or of the gzip
     in_gzip = bool(file.packed and not wanted and accepts_gzip(asked.get("Accept-Encoding", "")))
-    # Each representation has a tag of its own (§8.8.3.3).
+    # The gzip and the uncompressed file have different tags (§8.8.3.3).
     tag = f'"{file.tag}-gzip"' if in_gzip else f'"{file.tag}"'
     headers = {
         "ETag": tag,
         "Last-Modified": formatdate(file.changed_at, usegmt=True),
         "Vary": "Accept-Encoding",
     }
-    if request.query.get("v"):  # the URL changes with the file, see pages.static
+    if request.query.get("v"):  # the URL changes with the file, see templates.static
         headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
     if _is_known(tag, file.changed_at):
         return HTTPResponse(status=304, **headers)
@@ -78,14 +78,14 @@ def serve_file(name: str) -> HTTPResponse:
         return HTTPResponse(file.body, **headers)
     ranges = list(parse_range_header(wanted, len(file.body)))
     if not ranges:
-        raise HTTPError(416, "The file has no such part.")
+        raise HTTPError(416, "The file does not have this range.")
     start, end = ranges[0]
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(file.body)}"
     return HTTPResponse(file.body[start:end], status=206, **headers)
 
 
 def _is_known(tag: str, changed_at: int) -> bool:
-    """Return True where the browser has this representation already (RFC 9110 §13.2.2)."""
+    """Return True if the browser has this representation already (RFC 9110 §13.2.2)."""
     if (tags := request.headers.get("If-None-Match")) is not None:
         known = [each.strip().removeprefix("W/") for each in tags.split(",")]
         return tag in known or "*" in known

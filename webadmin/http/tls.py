@@ -1,4 +1,4 @@
-"""TLS for the pages: the certificate, and connections that are encrypted."""
+"""TLS for the web admin: the certificate, and encrypted connections."""
 
 import logging
 import ssl
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 
-from webadmin.http.connections import Connection, Guests, Limits, Phase
+from webadmin.http.connections import Connection, ConnectionLimiter, Limits, Phase
 from webadmin.thread_pool import TooBusy
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# A record has up to 16 kB (RFC 8446 §5.1); what is encrypted at once waits in memory to be sent.
+# A record has up to 16 kB (RFC 8446 §5.1).  A piece is encrypted into memory before it is sent.
 _RECORD_BYTES = 16 * 1024
 _PIECE_BYTES = 64 * 1024
 
-# How a TLS record with a handshake begins (RFC 8446 §5.1), and no request of HTTP.
+# The first octet of a TLS handshake (RFC 8446 §5.1); no HTTP request begins with it.
 _HANDSHAKE = b"\x16"
 
-_SENTENCE = b"This server speaks HTTPS here: begin the address with https:// instead.\n"
+_SENTENCE = b"This port uses HTTPS: begin the address with https://\n"
 _NO_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
@@ -30,34 +30,34 @@ log = logging.getLogger(__name__)
 
 
 class CertificateError(Exception):
-    """A certificate or key that cannot be used; the text is for the operator."""
+    """The certificate or its key is unusable; the text is for the operator."""
 
 
 class Certificate:
-    """The certificate and its key, as the two files were when last read."""
+    """The certificate and its key, as last read from their files."""
 
     def __init__(self, certificate: str, key: str) -> None:
         self._files = certificate, key
         self.context = self._read()
 
     def renew(self) -> None:
-        """Read the files again, for connections from now on.
+        """Read the files again, for new connections.
 
-        Raises CertificateError where they cannot be used; then the former ones hold.
+        Raises CertificateError if they are unusable; then the old ones stay in use.
         """
         self.context = self._read()
 
     def _read(self) -> ssl.SSLContext:
         certificate, key = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 has buried those before
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 deprecates older versions
         context.options |= ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
 
         def no_passphrase() -> str:
             raise CertificateError(
-                f"the key {key} is locked with a passphrase; `openssl pkey -in {key} -out FILE`"
-                " writes one without"
+                f"the key {key} has a passphrase; `openssl pkey -in {key} -out FILE` writes it"
+                " without one"
             )
 
         try:
@@ -66,7 +66,7 @@ class Certificate:
             reason = (error.reason or "not readable").replace("_", " ").lower()
             raise CertificateError(
                 f"cannot use the certificate {certificate} with the key {key}: {reason}."
-                " Both have to be PEM, and belong together"
+                " Both must be PEM files, and belong together"
             ) from None
         except OSError as error:
             raise CertificateError(
@@ -76,10 +76,10 @@ class Certificate:
 
 
 class TlsConnection(Connection):
-    """A connection within TLS.
+    """A connection with TLS.
 
-    OpenSSL works on memory alone, so that every octet on the wire comes and goes through the
-    limits of Connection.
+    OpenSSL reads and writes memory only, so that all octets on the wire pass the limits of
+    Connection.
     """
 
     def __init__(
@@ -95,30 +95,31 @@ class TlsConnection(Connection):
         self._record = bytearray(_RECORD_BYTES)
         self._is_open = False
 
-    def greet(self, guests: Guests) -> bool:
-        """Agree on keys, within the time that a head has; the sums are done in another thread.
+    def handshake(self, limiter: ConnectionLimiter) -> bool:
+        """Do the TLS handshake, within the time limit of a head; OpenSSL runs in a thread.
 
-        False where the peer speaks no TLS, which it is told, or none that we speak.
+        Return False if the peer does not use TLS, and say so in plain HTTP, or if no version or
+        cipher is shared.
         """
-        self.expect_greeting()
+        self.expect_handshake()
         self._receive()
         first = self._arrived.read()
         if first[:1] != _HANDSHAKE:
             if first:
-                self.part(_NO_TLS)
+                self.send_and_close(_NO_TLS)
             return False
         self._arrived.write(first)
-        guests.take_turn()
+        limiter.wait_turn()
         while not self._is_open:
             try:
-                guests.workers.run(self._tls.do_handshake)
+                limiter.workers.run(self._tls.do_handshake)
                 self._is_open = True
             except ssl.SSLWantReadError:
                 self._flush()
                 self._receive()
             except ssl.SSLError as error:
-                log.debug("no TLS with %s: %s", self.address, error.reason)
-                self._flush()  # the alert that says why
+                log.debug("TLS handshake failed with %s: %s", self.address, error.reason)
+                self._flush()  # sends the alert with the reason
                 return False
             except TooBusy:
                 return False
@@ -126,14 +127,14 @@ class TlsConnection(Connection):
         return True
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Read what there is, or wait for it."""
+        """Read the data that has arrived, or wait for some."""
         if not self._is_open:
             return super().recv_into(buffer, nbytes, flags)
         while True:
             try:
                 size = int(self._tls.read(nbytes or len(buffer), buffer))  # the stubs say bytes
             except ssl.SSLWantReadError:
-                self._flush()  # an answer to an update of keys
+                self._flush()  # sends the reply to a key update
                 self._receive()
             except ssl.SSLEOFError:
                 return 0
@@ -145,7 +146,7 @@ class TlsConnection(Connection):
                 return size
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
-        """Send all of it, as long as the peer reads."""
+        """Send all data, as long as the peer reads."""
         if not self._is_open:
             super().sendall(data, flags)
             return
@@ -157,15 +158,15 @@ class TlsConnection(Connection):
                 self._fail(None)
             self._flush()
 
-    def finish(self) -> None:
-        """Tell the peer that this was all: without it, an end could be somebody else's doing."""
+    def end_stream(self) -> None:
+        """Send close_notify: without it the peer cannot exclude that an attacker cut the stream."""
         if self._is_open:
-            with suppress(ssl.SSLError):  # the peer's own farewell is not waited for
+            with suppress(ssl.SSLError):  # the close_notify of the peer is not awaited
                 self._tls.unwrap()
             self._flush()
 
     def _receive(self) -> None:
-        """Take encrypted octets in, or the end of them."""
+        """Receive encrypted octets, or the end of the stream."""
         size = super().recv_into(self._record)
         if size:
             self._arrived.write(memoryview(self._record)[:size])

@@ -1,4 +1,4 @@
-"""Compression: who gets gzip, what stays as it is, and that both are the same underneath."""
+"""Compression: which responses are in gzip, and that the content stays the same."""
 
 import gzip
 import zlib
@@ -39,14 +39,14 @@ GZIP = {"Accept-Encoding": "gzip, deflate, br"}
         (",;,;q=1", False),
     ],
 )
-def test_who_takes_gzip(header, accepted):
+def test_accept_encoding_decides_on_gzip(header, accepted):
     """RFC 9110 §12.5.3."""
     assert accepts_gzip(header) == accepted
 
 
-def test_a_page_is_compressed(browser, site):
+def test_a_page_is_compressed(browser, context):
     for number in range(50):
-        site.users.add(f"user{number}", "secret")
+        context.users.add(f"user{number}", "secret")
     plain = browser.get("/users")
     packed = browser.get("/users", **GZIP)
     assert "content-encoding" not in plain.headers
@@ -76,8 +76,8 @@ def test_little_is_not_compressed(browser):
 
 
 @pytest.mark.parametrize("site_of", ["same-site", "cross-site", "x"])
-def test_what_another_site_asks_for_is_not_compressed(browser, site_of):
-    """Its words would stand beside what the page holds, and the length would tell (BREACH)."""
+def test_a_page_requested_by_another_site_is_not_compressed(browser, site_of):
+    """With text of an attacker beside a secret, the length would reveal the secret (BREACH)."""
     answer = browser.get("/users?q=guess", **GZIP, Sec_Fetch_Site=site_of)
     assert answer.status == 200
     assert "content-encoding" not in answer.headers
@@ -86,21 +86,21 @@ def test_what_another_site_asks_for_is_not_compressed(browser, site_of):
         assert answer.headers["content-encoding"] == "gzip"
 
 
-def test_what_shows_a_secret_is_not_compressed(browser, site):
+def test_a_page_with_a_secret_is_not_compressed(browser, context):
     """Nor by a proxy before us: it is told not to."""
     answer = browser.post("/users/new", username="alice", how="make")
     shown = browser.get(answer.location, **GZIP)
     assert "shown only now" in shown.words
-    number = site.users.find("alice", "example.com").id
+    number = context.users.find("alice", "example.com").id
     for page in (shown, browser.get(f"/users/{number}/hashes", **GZIP)):
         assert "content-encoding" not in page.headers
         assert page.headers["cache-control"] == "no-store, no-transform"
     assert browser.get(answer.location, **GZIP).headers["content-encoding"] == "gzip"
 
 
-def test_an_export_is_compressed_as_it_comes(browser, site):
+def test_an_export_is_compressed_as_it_comes(browser, context):
     for number in range(1200):
-        site.users.add(f"user{number}", "secret", display_name="Room")
+        context.users.add(f"user{number}", "secret", display_name="Room")
     plain = browser.get("/users/export.csv")
     packed = browser.get("/users/export.csv", **GZIP)
     assert packed.headers["content-encoding"] == "gzip"
@@ -109,11 +109,11 @@ def test_an_export_is_compressed_as_it_comes(browser, site):
     assert len(packed.body) < len(plain.body) / 3
 
 
-def test_a_large_page_is_compressed_by_a_thread(browser, site, monkeypatch):
+def test_a_large_page_is_compressed_by_a_thread(browser, context, monkeypatch):
     """More of it than of any page would keep phones waiting."""
     for number in range(2000):
         address = f"192.0.{number // 250}.{number % 250}"
-        site.bans.keep(Ban(address, "guessed passwords", int(site.clock()), 2_000_000_000, 1))
+        context.bans.keep(Ban(address, "guessed passwords", int(context.clock()), 2_000_000_000, 1))
     threads = []
 
     class Pool:
@@ -164,7 +164,7 @@ def test_an_answer_that_is_given_up_ends_its_source():
         ("200 OK", [("Content-Type", "text/html"), ("ETag", '"x"')]),
     ],
 )
-def test_what_is_no_whole_text_stays_as_it_is(status, headers):
+def test_responses_other_than_whole_text_stay_uncompressed(status, headers):
     body = [b"x" * 5000]
 
     def app(environ, start_response):

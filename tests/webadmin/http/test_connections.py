@@ -1,13 +1,15 @@
-"""Who is a neighbour of whom."""
+"""The source of a connection: an IPv4 address, or the /64 of an IPv6 address."""
 
-from webadmin.http.connections import address_and_network
+from sip.transport.flow import network_of
+from webadmin.http.connections import plain_address
 
 
-def test_neighbours_in_ipv6_share_their_places():
+def test_an_ipv6_network_counts_as_one_source():
     for host, address, network in (
-        ("192.0.2.1", "192.0.2.1", "192.0.2.1/32"),
+        ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
         ("2001:db8:0:1::2", "2001:db8:0:1::2", "2001:db8:0:1::/64"),
         ("fe80::1%eth0", "fe80::1", "fe80::/64"),
-        ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1/32"),
+        ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"),
     ):
-        assert address_and_network(host) == (address, network)
+        assert plain_address(host) == address
+        assert network_of(plain_address(host)) == network

@@ -1,4 +1,4 @@
-"""The front gate on real sockets: what peers may cost, and what they get."""
+"""The HTTP server on real sockets: limits, refusals and responses."""
 
 import errno
 import logging
@@ -45,7 +45,7 @@ class Application:
     def __init__(self) -> None:
         self.go_on = Event()
         self.busy = 0
-        self.served: list[str] = []  # paths, or who asked, in this order
+        self.served: list[str] = []  # paths, or the sources, in this order
         self.told: list[Exception] = []
 
     def __call__(self, environ, start_response):
@@ -95,7 +95,7 @@ class Application:
 
 
 class Peer:
-    """A client that says what it wants."""
+    """A client that sends any octets."""
 
     made: ClassVar[list["Peer"]] = []
 
@@ -114,7 +114,7 @@ class Peer:
         return self
 
     def gets(self, method: str = "GET") -> tuple[int, bytes]:
-        """Read one answer: its status and body.  None says what software this is."""
+        """Read one response: status and body.  No response may name the software."""
         status = int(self.file.readline().split()[1])
         headers = {}
         while line := self.file.readline().strip():
@@ -130,13 +130,13 @@ class Peer:
         return self.sends(GET).gets()[0] == 200
 
     def is_closed(self) -> bool:
-        """Wait for the end of the connection; whatever still comes is a mistake."""
+        """Wait for the end of the connection; further data fails the test."""
         with suppress(ConnectionResetError):
             return self.file.read() == b""
         return True
 
     def drips(self, data: bytes) -> None:
-        """Send an octet at a time, as long as somebody takes them."""
+        """Send one octet at a time, until the connection is closed."""
         with suppress(OSError):
             for octet in data:
                 self.sends(bytes([octet]))
@@ -168,17 +168,17 @@ def start(application: Application, caplog, capfd) -> Iterator[Callable[..., Web
         Peer.made.pop().closes()
     for web in started:
         web.stop()
-        assert not web._guests._connections
-        assert not web._guests.handlers
+        assert not web._limiter._connections
+        assert not web._limiter.handlers
     assert not caplog.get_records("call")
     assert capfd.readouterr().err == ""
 
 
-def guests(web: WebServer) -> int:
-    return len(web._guests._connections)
+def connection_count(web: WebServer) -> int:
+    return len(web._limiter._connections)
 
 
-def test_who_says_nothing_is_not_waited_for(start):
+def test_a_silent_peer_is_closed(start):
     web = start(idle=0.1, head=LONG)
     silent, kept = Peer(web), Peer(web)
     assert kept.is_served()
@@ -203,7 +203,7 @@ def test_a_body_that_never_comes_is_not_waited_for(start, application, path):
 
 
 @pytest.mark.parametrize("sent", [LINE + b"X: ", ask("/body", length(2000))])
-def test_who_drips_has_no_longer(start, application, sent):
+def test_a_dripping_peer_gets_no_extra_time(start, application, sent):
     peer = Peer(start(idle=LONG, head=0.15, body_pause=LONG, body=0.15)).sends(sent)
     dripping = gevent.spawn(peer.drips, b"x" * 100_000)
     assert peer.gets()[0] == 408
@@ -212,7 +212,7 @@ def test_who_drips_has_no_longer(start, application, sent):
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", GET[:-2], ask("/body", length(9)) + b"part"])
-def test_who_leaves_in_the_middle_is_not_served(start, application, sent):
+def test_a_request_cut_short_is_not_served(start, application, sent):
     peer = Peer(start()).sends(sent, ends=True)
     assert peer.gets()[0] == 400
     assert peer.is_closed()
@@ -220,15 +220,15 @@ def test_who_leaves_in_the_middle_is_not_served(start, application, sent):
     assert not application.told
 
 
-def test_who_never_reads_is_not_waited_for(start):
+def test_a_peer_that_never_reads_is_closed(start):
     web = start(send=0.1)
     peer = Peer(web).sends(ask("/big"))
-    until(lambda: guests(web) == 1)
-    until(lambda: guests(web) == 0)
+    until(lambda: connection_count(web) == 1)
+    until(lambda: connection_count(web) == 0)
     assert len(peer.file.read()) < len(BIG)
 
 
-def test_who_reads_slowly_gets_all_of_it(start):
+def test_a_slow_reader_gets_the_whole_response(start):
     """The limit is for a piece of the answer."""
     peer = Peer(start(send=1.5)).sends(ask("/big", b"Connection: close\r\n"))
     got = 0
@@ -246,7 +246,7 @@ def test_an_event_stream_outlives_the_limits(start, application):
     assert b"data: last" in peer.file.read(70)
 
 
-# What is too much, and what is no HTTP
+# Requests that are too large, or invalid
 
 REFUSED = {
     "a long target": (414, b"GET /" + b"x" * 1_000_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
@@ -270,8 +270,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("status", "data"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_served_is_refused_and_is_the_end(start, application, status, data):
-    """The refusal arrives, though the peer may still be sending; what follows is no request."""
+def test_an_invalid_request_is_refused_and_ends_the_connection(start, application, status, data):
+    """The refusal arrives while the peer still sends; later data is not read as a request."""
     peer = Peer(start()).sends(data)
     assert peer.gets()[0] == status
     assert peer.sends(b"", ends=True).is_closed()
@@ -293,7 +293,7 @@ def test_noise_is_never_our_fault(start, application):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /", GET, ask("/big"), ask("/hold")])
-def test_who_resets_the_connection_leaves_nothing_behind(start, application, sent):
+def test_a_reset_connection_leaves_nothing_behind(start, application, sent):
     web = start()
     for _ in range(5):
         peer = Peer(web).sends(sent)
@@ -301,46 +301,46 @@ def test_who_resets_the_connection_leaves_nothing_behind(start, application, sen
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.closes()
     application.go_on.set()
-    until(lambda: guests(web) == 0)
+    until(lambda: connection_count(web) == 0)
 
 
-def test_a_person_gets_in_where_silent_peers_have_all_places_of_an_address(start):
-    """The places of those who are there for longest, one for each newcomer."""
+def test_silent_connections_do_not_block_their_own_address(start):
+    """Each new connection replaces the oldest silent one."""
     web = start(per_address=3)
     elsewhere, silent = [Peer(web, "127.0.0.2") for _ in range(3)], [Peer(web) for _ in range(3)]
-    until(lambda: guests(web) == 6)
+    until(lambda: connection_count(web) == 6)
     persons = [Peer(web), Peer(web)]
     assert all(person.is_served() for person in persons)
     assert all(peer.is_closed() for peer in silent[:2])
     assert all(peer.is_served() for peer in (*elsewhere, silent[2], *persons))
 
 
-def test_where_all_places_are_taken_the_largest_crowd_makes_way(start):
-    """Who is alone at an address stays, however long; and silence goes before a request."""
+def test_at_the_total_limit_the_source_with_most_loses_one(start):
+    """A source with one connection keeps it; silent connections go before requests."""
     web = start(total=5)
     person, uploading = Peer(web, "127.0.0.2"), Peer(web).sends(ask("/body", length(2)) + b"x")
-    until(lambda: guests(web) == 2)
+    until(lambda: connection_count(web) == 2)
     silent = [Peer(web) for _ in range(3)]
-    until(lambda: guests(web) == 5)
+    until(lambda: connection_count(web) == 5)
     assert Peer(web, "127.0.0.3").is_served()
     assert silent[0].is_closed()
     assert person.is_served()
     assert uploading.sends(b"x").gets()[1] == b"2 octets"
-    assert guests(web) == 5
+    assert connection_count(web) == 5
 
 
 @pytest.mark.parametrize("slow", [ask("/body", length(9)), ask("/big")])
-def test_a_request_makes_way_as_well_if_its_peer_keeps_us_waiting(start, application, slow):
+def test_a_request_whose_peer_is_slow_can_be_closed_too(start, application, slow):
     web = start(total=2)
     peers = [Peer(web).sends(slow) for _ in range(2)]
-    until(lambda: application.busy == 2 and all(c.waiting for c in web._guests._connections))
+    until(lambda: application.busy == 2 and all(c.waiting for c in web._limiter._connections))
     assert Peer(web, "127.0.0.2").is_served()
     until(lambda: application.busy == 1)
     assert len(peers[0].file.read()) < len(BIG)
 
 
 @pytest.mark.parametrize("limit", ["per_address", "total"])
-def test_who_is_being_served_stays_and_the_one_too_many_is_told(start, application, limit):
+def test_a_served_connection_stays_and_the_surplus_gets_503(start, application, limit):
     web = start(**{limit: 2})
     served = [Peer(web).sends(ask("/hold")) for _ in range(2)]
     until(lambda: application.busy == 2)
@@ -354,7 +354,7 @@ def test_who_is_being_served_stays_and_the_one_too_many_is_told(start, applicati
     assert Peer(web).is_served()
 
 
-def test_a_flood_of_requests_leaves_the_hub_its_turns_and_others_theirs(start, application):
+def test_a_flood_of_requests_does_not_block_the_event_loop(start, application):
     turns, at = [0], []
     watcher = gevent.get_hub().loop.check()
     watcher.start(lambda: turns.append(turns[-1] + 1))
@@ -371,7 +371,7 @@ def test_a_flood_of_requests_leaves_the_hub_its_turns_and_others_theirs(start, a
     assert len(set(at)) == len(at), "each request had a turn of its own"
 
 
-def test_without_descriptors_it_waits_and_says_so_once(start, caplog):
+def test_without_descriptors_it_waits_and_warns_once(start, caplog):
     web = start(shortage=0.05)
     server = web._servers[0]
     tries, pause = [], server._pause
@@ -405,10 +405,12 @@ def test_a_connection_serves_many_requests(start, application):
     assert peer.is_served()
     assert peer.sends(ask("/", method="HEAD")).gets("HEAD") == (200, b"")
     asked = ask("/body", length(3) + b"Connection: upgrade\r\nUpgrade: websocket\r\n") + b"abc"
-    peer.sends(asked + ask("/", length(len(GET))) + GET + asked)  # a body that nobody reads
+    peer.sends(
+        asked + ask("/", length(len(GET))) + GET + asked
+    )  # a body that the application does not read
     assert [peer.gets()[1] for _ in range(3)] == [b"3 octets", b"GET from 127.0.0.1", b"3 octets"]
     # Else the body of an answer would wait until its head is acknowledged.
-    (connection,) = web._guests._connections
+    (connection,) = web._limiter._connections
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert peer.sends(ask("/", b"Connection: close\r\n")).gets()[0] == 200
     assert peer.is_closed()
@@ -421,7 +423,7 @@ def test_a_body_that_waits_to_be_asked_for_is_asked_for(start):
 
 
 @needs_ipv6
-def test_without_a_host_it_listens_on_both_families_and_tells_who_asks(start, monkeypatch):
+def test_without_a_host_it_serves_ipv4_and_ipv6(start, monkeypatch):
     create, own = plain_socket.create_server, {"0.0.0.0": "127.0.0.1", "::": "::1"}
     here = lambda at, **how: create((own[at[0]], at[1]), **how)  # noqa: E731
     monkeypatch.setattr(plain_socket, "create_server", here)
@@ -445,13 +447,13 @@ def test_a_failure_ends_the_answer_and_is_reported_once(start, caplog, path):
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == (
         "webadmin.http.server",
-        f"while serving GET '{path}'",
+        f"unhandled error while handling 'GET {path}'",
     )
     assert "the application's own" in caplog.text
     caplog.clear()
 
 
-def test_bottle_reports_its_own_failures_once_and_those_of_peers_never(start, caplog):
+def test_a_failure_in_bottle_is_logged_once_a_peers_never(start, caplog):
     app = Bottle()
     app.route("/boom", callback=lambda: 1 // 0)
     app.route("/form", "POST", callback=lambda: request.forms.name)
@@ -468,13 +470,13 @@ def test_bottle_reports_its_own_failures_once_and_those_of_peers_never(start, ca
     caplog.clear()
 
 
-def test_a_stop_lets_requests_end_and_waits_for_nobody_else(start, application):
+def test_a_stop_waits_for_running_requests_only(start, application):
     web = start(grace=LONG)
     served, kept, events = Peer(web).sends(ask("/hold")), Peer(web), Peer(web).sends(ask("/events"))
     assert kept.is_served()
     others = [Peer(web), Peer(web).sends(b"GET /"), kept]
     assert events.gets()[0] == 200
-    until(lambda: guests(web) == 5)
+    until(lambda: connection_count(web) == 5)
     stopping = gevent.spawn(web.stop)
     assert all(peer.is_closed() for peer in others)
     assert b"first" in events.file.read()

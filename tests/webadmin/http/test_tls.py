@@ -1,4 +1,4 @@
-"""The front gate within TLS: who is served, who is told why not, and who is not waited for."""
+"""The HTTP server with TLS: handshakes, refusals and time limits."""
 
 import logging
 import ssl
@@ -84,7 +84,7 @@ class Peer:
         return self.sends(GET).gets()[0] == 200
 
     def hears(self) -> bytes:
-        """Read what comes, without TLS, to its end."""
+        """Read all data to the end, without TLS."""
         heard = b""
         with suppress(ConnectionResetError):
             while some := self.raw.recv(65536):
@@ -119,13 +119,13 @@ def start(files, caplog, capfd) -> Iterator[Callable[..., WebServer]]:
         Peer.made.pop().closes()
     for web in started:
         web.stop()
-        assert not web._guests._connections
+        assert not web._limiter._connections
     assert not caplog.get_records("call")
     assert capfd.readouterr().err == ""
 
 
-def guests(web: WebServer) -> int:
-    return len(web._guests._connections)
+def connection_count(web: WebServer) -> int:
+    return len(web._limiter._connections)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -145,8 +145,8 @@ def test_a_version_that_is_broken_is_not_spoken(start):
     assert Peer(web).encrypts().is_served()
 
 
-def test_the_application_knows_that_it_is_encrypted(start, site, caplog):
-    web = start(build(site))
+def test_the_application_knows_that_it_is_encrypted(start, context, caplog):
+    web = start(build(context))
     form = f"username=admin&password={PASSWORD.replace(' ', '+')}".encode()
     head = b"Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
     peer = Peer(web).encrypts().sends(ask("/login", head + length(len(form)), "POST") + form)
@@ -166,7 +166,7 @@ def test_much_comes_and_goes_whole(start):
     assert peer.gets() == (200, b"3000000 octets")
 
 
-def test_who_speaks_no_tls_is_told_to(start):
+def test_plain_http_gets_a_hint_to_use_https(start):
     """A browser takes http:// for granted where nothing is said."""
     peer = Peer(start())
     peer.raw.sendall(GET)
@@ -185,7 +185,7 @@ def test_who_speaks_no_tls_is_told_to(start):
         b"\r\n" * 9,
     ],
 )
-def test_what_is_no_handshake_is_the_end_and_no_line_of_the_log(start, sent):
+def test_an_invalid_handshake_ends_the_connection_unlogged(start, sent):
     web = start(idle=LONG, head=0.2)
     peer = Peer(web)
     with suppress(OSError):
@@ -203,7 +203,7 @@ def test_a_handshake_that_hangs_is_not_waited_for(start, sent):
     assert peer.hears() == b""
 
 
-def test_who_drips_a_handshake_has_no_longer(start):
+def test_a_slow_handshake_gets_no_extra_time(start):
     peer = Peer(start(idle=LONG, head=0.2))
 
     def drip() -> None:
@@ -218,16 +218,16 @@ def test_who_drips_a_handshake_has_no_longer(start):
     dripping.kill()
 
 
-def test_handshakes_that_hang_shut_nobody_out(start):
+def test_hanging_handshakes_do_not_lock_others_out(start):
     web = start(idle=LONG, head=LONG, per_address=3, total=5)
     for number in range(12):
         Peer(web, f"127.0.2.{number % 4 + 1}").raw.sendall(HELLO)
-    until(lambda: guests(web) and all(each.waiting for each in web._guests._connections))
+    until(lambda: connection_count(web) and all(each.waiting for each in web._limiter._connections))
     assert Peer(web, "127.0.3.1").encrypts().is_served()
-    assert guests(web) <= 5
+    assert connection_count(web) <= 5
 
 
-def test_a_request_that_never_ends_is_told_so(start):
+def test_an_endless_request_over_tls_gets_408(start):
     peer = Peer(start(idle=LONG, head=0.2)).encrypts().sends(GET[:-2])
     assert peer.gets()[0] == 408
 
@@ -239,7 +239,7 @@ def test_a_head_without_end_is_not_read(start):
     assert peer.gets()[0] == 431
 
 
-def test_who_leaves_in_the_middle_of_a_body_is_not_served(start):
+def test_a_body_cut_short_over_tls_is_not_served(start):
     web = start()
     peer = Peer(web).encrypts().sends(ask("/body", length(9), "POST") + b"part")
     with suppress(OSError):
@@ -250,13 +250,13 @@ def test_who_leaves_in_the_middle_of_a_body_is_not_served(start):
 
 
 def test_the_last_answer_ends_with_a_farewell(start):
-    """RFC 8446 §6.1: without close_notify an end could be somebody else's doing."""
+    """RFC 8446 §6.1: without close_notify an attacker could have cut the stream."""
     peer = Peer(start()).encrypts().sends(GET[:-2] + b"Connection: close\r\n\r\n")
     assert peer.gets()[0] == 200
     assert peer.tls.recv(1) == b"", "an end without it would be an SSLEOFError"
 
 
-def test_what_was_meddled_with_is_not_read(start):
+def test_a_manipulated_record_is_not_read(start):
     peer = Peer(start()).encrypts()
     assert peer.is_served()
     raw = socket.socket(fileno=peer.tls.detach())
@@ -274,7 +274,7 @@ def test_a_stop_ends_what_is_open(start):
     peer, silent = Peer(web).encrypts(), Peer(web)
     assert peer.is_served()
     web.stop()
-    assert guests(web) == 0
+    assert connection_count(web) == 0
     assert silent.hears() == b""
 
 
@@ -288,7 +288,7 @@ def test_a_renewed_certificate_is_served_without_a_new_start(start, files):
     assert before.is_served(), "who is connected stays so"
 
 
-def test_a_new_certificate_that_cannot_be_used_leaves_the_former_in_place(start, files):
+def test_an_unusable_new_certificate_keeps_the_old_one(start, files):
     """It is put there in two steps; in between the one does not fit the other."""
     web = start()
     first = Peer(web).encrypts().tls.getpeercert()["serialNumber"]
@@ -306,7 +306,7 @@ def test_without_tls_there_is_nothing_to_renew():
     web.stop()
 
 
-def test_files_that_cannot_be_used_are_told_of_in_one_sentence(tmp_path, files):
+def test_unusable_certificate_files_are_reported_in_one_sentence(tmp_path, files):
     certificate, key = files
     other = AUTHORITY.issue_cert("127.0.0.1").private_key_pem
     other.write_to_path(tmp_path / "other.pem")
@@ -319,11 +319,11 @@ def test_files_that_cannot_be_used_are_told_of_in_one_sentence(tmp_path, files):
     )
     for wrong, reason in {
         (certificate, tmp_path / "other.pem"): "key values mismatch",
-        (tmp_path / "empty.pem", key): "Both have to be PEM",
-        (certificate, tmp_path / "empty.pem"): "Both have to be PEM",
+        (tmp_path / "empty.pem", key): "Both must be PEM files",
+        (certificate, tmp_path / "empty.pem"): "Both must be PEM files",
         (tmp_path / "none.pem", key): "cannot read .*none.pem.*No such file",
         (certificate, tmp_path): "cannot",
-        (certificate, locked): "locked with a passphrase",
+        (certificate, locked): "has a passphrase",
     }.items():
         with pytest.raises(CertificateError, match=reason) as failure:
             Certificate(*map(str, wrong))

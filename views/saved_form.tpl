@@ -1,0 +1,25 @@
+% rebase('layout.tpl', title='Signed in again')
+<div class="narrow">
+<h1>Signed in again</h1>
+<article class="panel">
+<p>Your session had ended, so this form was not processed:</p>
+<dl class="settings">
+<dt>Sent to</dt><dd class="mono">{{saved.path.partition('?')[0]}}</dd>
+% for name, value in saved.fields:
+<dt>{{name}}</dt><dd>{{value}}</dd>
+% end
+</dl>
+% if saved.lacks_password:
+<p>The password was not saved: type it again.</p>
+% end
+<div class="row">
+<form class="inline" method="post" action="{{saved.path}}">
+% for name, value in saved.fields:
+<input type="hidden" name="{{name}}" value="{{value}}">
+% end
+<button autofocus>Send it now</button>
+</form>
+<a href="{{next or '/'}}" role="button" class="secondary outline">Discard it</a>
+</div>
+</article>
+</div>
