@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.phones import Phone
 from bench.servers import DOMAIN, HOST, PASSWORD, Server
 from bench.sipp_load import GRACE, OF_THE_TESTS, OURS, Outcome, Sipp, authentication
-from tests.wire.programs import own_address
+from tests.support.programs import own_address
 
 PHONES = [f"phone{n:05}" for n in range(10_000)]  # who register
 CALLEES = {kind: [f"{kind}{n:02}" for n in range(100)] for kind in ("udp", "tcp")}

@@ -17,10 +17,9 @@ import time
 from datetime import date
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import gevent
-from accounts import MemoryBindingStore, MemoryUsers
 from gevent.hub import Hub
 
 from sip.config import Config
@@ -29,6 +28,7 @@ from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.udp import UdpSocket
+from tests.support.accounts import MemoryBindingStore, MemoryUsers
 
 FIGURES = Path(__file__).with_name("figures.json")
 REALM = "example.com"

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.suite import Plan
-from tests.wire.programs import program
+from tests.support.programs import program
 
 Results = dict[str, dict]
 

@@ -10,7 +10,7 @@ from bench.metrics import Prober, cpu_seconds, memory_bytes
 from bench.operations import CALLEES, CALLERS, OPERATIONS, PHONES, Operation, Stage
 from bench.phones import Phone
 from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
-from tests.wire.programs import own_address
+from tests.support.programs import own_address
 
 PROBE_EVERY = 0.005  # seconds
 BINDING = 1_000  # REGISTER pairs a second, until all are bound

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.phones import answers_options
-from tests.wire.programs import end, free_port, free_port_of_both, start, tail, until
+from tests.support.programs import end, free_port, free_port_of_both, start, tail, until
 
 ROOT = Path(__file__).parent.parent
 DOMAIN = "example.test"

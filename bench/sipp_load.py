@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.servers import DOMAIN, LOAD_CORE, PASSWORD, Server
-from tests.wire.programs import end, own_address, program, start, tail, until
+from tests.support.programs import end, own_address, program, start, tail, until
 
 OURS = Path(__file__).with_name("scenarios")
 OF_THE_TESTS = Path(__file__).parent.parent / "tests" / "wire" / "scenarios"

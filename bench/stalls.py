@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.metrics import Prober
 from bench.operations import OPERATIONS, USERS, Stage
 from bench.servers import ADMIN_PASSWORD, Ours
-from tests.wire.admin import Admin
+from tests.support.admin import Admin
 
 EVERY = 0.002  # seconds between an answer and the next question
 PAGES = ("/", "/users", "/users?page=50", "/users?q=phone", "/users?sort=last_seen&order=desc")

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 from hypothesis import settings
-from world import World
 
 from sip.cli.main import main
-from tests.wire.programs import tail
-from tests.wire.server import Server
+from tests.support.programs import tail
+from tests.support.server import Server
+from tests.support.world import World
 
 # Properties use the same examples in each run, so that a change fails only by its own fault; with
 # EXAMPLES=20000 in the environment they try new ones each time.  No deadline: how long an example

@@ -18,7 +18,7 @@ import trustme
 from sip.cli.main import settings
 from sip.config import SETTINGS
 from sip.reload import RELOADABLE
-from tests.wire.programs import end, free_port, free_port_of_both, program, start, tail, until
+from tests.support.programs import end, free_port, free_port_of_both, program, start, tail, until
 
 ROOT = Path(__file__).parent.parent
 UNIT = (ROOT / "deploy" / "sipserver.service").read_text()

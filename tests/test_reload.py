@@ -3,13 +3,13 @@
 import socket
 
 import pytest
-from world import World
 
 from sip import systemd
 from sip.config import SETTINGS, Config
 from sip.core.trunk import parse_trunks
 from sip.operator_values import parse_networks
 from sip.reload import RELOADABLE, reload
+from tests.support.world import World
 
 
 def test_reloadable_settings_change_and_others_are_named():

@@ -141,7 +141,9 @@ class UserPage:
             user=entry,
             settings=phone_settings(context.config, context.listening(), username, realm),
             **list_link_values(),
-            blocked=[login for login in context.guard.blocked_logins() if login.username == username],
+            blocked=[
+                login for login in context.guard.blocked_logins() if login.username == username
+            ],
             refusals=context.refusals.of_user(
                 _full_name(context, username, realm), username, realm
             ),

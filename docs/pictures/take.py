@@ -16,7 +16,7 @@ from sip.store.admin import Admin, hash_password
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.users import Users
-from tests.wire.programs import free_port, program
+from tests.support.programs import free_port, program
 
 PASSWORD = "only for the pictures"
 REALM = "office.example"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import end
+from tests.support.server import Server
 from tests.wire.conftest import database, flags, line, machine, server, sipp
-from tests.wire.programs import end
-from tests.wire.server import Server
 
 __all__ = ["database", "flags", "line", "machine", "server", "sipp"]
 
-FLOOD = Path(__file__).with_name("flood.py")
+FLOOD = Path(__file__).parents[1] / "support/flood.py"
 
 
 @pytest.fixture

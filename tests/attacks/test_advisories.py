@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from watched import Watched
-from world import REALM, SERVER, Phone
 
 from sip.message.headers import parse_credentials
 from sip.message.message import parse
-from tests.wire.line import Line
-from tests.wire.programs import own_address
-from tests.wire.server import Server
+from tests.support.programs import own_address
+from tests.support.raw_tcp import Line
+from tests.support.recording_world import Watched
+from tests.support.server import Server
+from tests.support.world import REALM, SERVER, Phone
 
 STRANGER = "sip:eve@elsewhere.org"
 LONG = 30_000

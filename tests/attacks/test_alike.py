@@ -6,9 +6,9 @@ import time
 from ipaddress import ip_network
 
 import pytest
-from world import REALM, World
 
 from sip.message.message import parse
+from tests.support.world import REALM, World
 
 STRANGER = "sip:x@elsewhere.test"
 THIEF = "203.0.113.66"

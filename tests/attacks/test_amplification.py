@@ -1,9 +1,9 @@
 """Amplification: a forged address gets one datagram, and three octets for one at most."""
 
 import pytest
-from world import REALM, World
 
 from sip.monitor.metrics import DROPPED_TOO_SHORT
+from tests.support.world import REALM, World
 
 VICTIM = ("203.0.113.9", 5060)
 VIA = "Via: SIP/2.0/UDP 203.0.113.9:5060;branch=z9hG4bK-1;rport"

@@ -7,9 +7,9 @@ import pytest
 
 from sip.control.protocol import control_path
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
-from tests.attacks.password_guesser import PasswordGuesser
-from tests.wire.programs import until
-from tests.wire.server import Server
+from tests.support.password_guesser import PasswordGuesser
+from tests.support.programs import until
+from tests.support.server import Server
 
 pytestmark = pytest.mark.wire
 

@@ -7,10 +7,10 @@ acknowledged or 32 s are over (timers G and H), a 2xx as often as the phone repe
 from itertools import accumulate, pairwise
 
 import pytest
-from world import Phone, World, dialog_of_callee
 
 from sip.message.message import Request, parse
 from sip.transaction.machine import T1, T2, TIMEOUT, TIMER_C
+from tests.support.world import Phone, World, dialog_of_callee
 
 VICTIM = ("203.0.113.9", 5060)
 # When a message without an acknowledgement is sent: at once, then after T1, twice T1, … up to T2.

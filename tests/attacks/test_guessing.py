@@ -1,10 +1,9 @@
 """Password guessing: where it ends, and that it harms no other phone."""
 
-from world import REALM, World
-
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.message.message import parse
 from sip.monitor.events import Banned
+from tests.support.world import REALM, World
 
 GUESSER = "203.0.113.66"
 PASSWORDS = [f"{number:04}" for number in range(10_000)]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.capacity import capacity
-from tests.faults.watch import seconds_worked
-from tests.wire.programs import until
-from tests.wire.server import CALLEES, CALLERS, Server
+from tests.support.capacity import capacity
+from tests.support.event_loop_watch import seconds_worked
+from tests.support.programs import until
+from tests.support.server import CALLEES, CALLERS, Server
 
 pytestmark = pytest.mark.wire
 

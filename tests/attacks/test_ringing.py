@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.test_overload import MEMORY_MB, memory_mb, work_before_an_answer
-from tests.wire.programs import end, own_address
-from tests.wire.server import CALLEES, Server
+from tests.support.programs import end, own_address
+from tests.support.server import CALLEES, Server
 
 pytestmark = [pytest.mark.wire, pytest.mark.siege]
 
-PHONE = Path(__file__).with_name("ringing.py")
+PHONE = Path(__file__).parents[1] / "support/ringing_phone.py"
 RATE = 4000  # calls a second
 SECONDS = 8
 # Five thousand calls ring at once then: of what they took stay pieces between others, too small for

@@ -9,12 +9,12 @@ import pytest
 
 from sip import __version__
 from sip.core.guard.password_limits import ANSWERS_PER_ATTEMPT, MAX_FAILURES_OF_USER
-from tests.wire.programs import REPOSITORY, own_address
-from tests.wire.server import Server
+from tests.support.programs import REPOSITORY, own_address
+from tests.support.server import Server
 
 pytestmark = pytest.mark.wire
 
-AS_PHONE = Path(__file__).with_name("sipvicious_as_phone.py")
+AS_PHONE = Path(__file__).parents[1] / "support/sipvicious_as_phone.py"
 NOTHING = "found nothing"
 PASSWORD = "0123"
 

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from tests.wire.line import Line
+from tests.support.raw_tcp import Line
 
 pytestmark = pytest.mark.wire
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.attacks.attacker import FORM, OURS, PASSWORD, Attacker, statuses, work_before_sip
-from tests.wire.admin import Admin
-from tests.wire.line import Line
-from tests.wire.server import Server
+from tests.support.admin import Admin
+from tests.support.raw_tcp import Line
+from tests.support.server import Server
+from tests.support.web_attacker import FORM, OURS, PASSWORD, Attacker, statuses, work_before_sip
 
 pytestmark = pytest.mark.wire
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.attacks.attacker import PASSWORD, Attacker, statuses, work_before_sip
-from tests.wire.network import Machine
-from tests.wire.programs import until
-from tests.wire.server import Server
+from tests.support.network import Machine
+from tests.support.programs import until
+from tests.support.server import Server
+from tests.support.web_attacker import PASSWORD, Attacker, statuses, work_before_sip
 
 pytestmark = pytest.mark.wire
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 
-from tests.wire.programs import program
-from tests.wire.server import Server
+from tests.support.programs import program
+from tests.support.server import Server
 
 PASSWORD = "correct horse battery staple"
 AXE = (Path(__file__).parent / "vendor/axe/axe.min.js").read_text()

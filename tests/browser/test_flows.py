@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.browser.conftest import PASSWORD
-from tests.wire.programs import until
+from tests.support.programs import until
 
 WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
     "scripts", [True, False], ids=["with-scripts", "without-scripts"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.programs import until
+from tests.support.programs import until
 
 EVIL = '<img src=x onerror="alert(1)">\'<script>alert(2)</script>'
 

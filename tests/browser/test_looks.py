@@ -8,9 +8,9 @@ import pytest
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
-from tests.attacks.password_guesser import PasswordGuesser
 from tests.browser.conftest import PASSWORD
-from tests.wire.server import Server
+from tests.support.password_guesser import PasswordGuesser
+from tests.support.server import Server
 
 LONG = "x" * 100
 ROWS = [

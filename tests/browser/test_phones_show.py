@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.wire.baresip import Baresip
+from tests.support.baresip import Baresip
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sip.store.accounts import md5
 from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
 from sip.store.users import Users
-from tests.wire.programs import free_port_of_both
+from tests.support.programs import free_port_of_both
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,7 +1,6 @@
 """What a trunk takes, how it is written, and how it answers a gateway (RFC 3261 §22.3)."""
 
 import pytest
-from zone import Zone
 
 from sip.core.auth.digest import expected_response, ha1_of, read_answer
 from sip.core.auth.digest_client import challenges_in
@@ -14,6 +13,7 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
+from tests.support.fake_dns import Zone
 
 GATEWAY = "sip:gw.example.net"
 

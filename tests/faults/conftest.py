@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.handset import Handset
-from tests.wire.server import Server
+from tests.support.server import Server
+from tests.support.socket_phone import Handset
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.handset import Handset, value
-from tests.wire.programs import until
-from tests.wire.server import Server
+from tests.support.programs import until
+from tests.support.server import Server
+from tests.support.socket_phone import Handset, value
 
 TEN_DAYS = 864_000
 # What Python runs before all else: its clock is off by what stands in a file.

@@ -17,15 +17,15 @@ import pytest
 from sip.store.bindings import BindingRow
 from sip.store.database import Database, write_many
 from sip.store.users import Users
-from tests.faults.handset import Handset, Silent
-from tests.faults.watch import seconds_of_a_unit, seconds_worked
-from tests.wire.admin import Admin
-from tests.wire.programs import PATIENCE, until
-from tests.wire.server import Server
+from tests.support.admin import Admin
+from tests.support.event_loop_watch import seconds_of_a_unit, seconds_worked
+from tests.support.programs import PATIENCE, until
+from tests.support.server import Server
+from tests.support.socket_phone import Handset, Silent
 
 PHONES = 8
 # Work of a processor, Python and all, until the server answers for itself, and for its phones: in
-# units of tests/faults/watch.py.  It takes a third of that.
+# units of tests/support/event_loop_watch.py.  It takes a third of that.
 ANSWERS_WITHIN = 60
 SERVES_WITHIN = 120
 MANY = 100_000

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.watch import seconds_worked
-from tests.wire.line import Line
-from tests.wire.network import Loopback
-from tests.wire.programs import PATIENCE, program, until
-from tests.wire.server import Server
+from tests.support.event_loop_watch import seconds_worked
+from tests.support.network import Loopback
+from tests.support.programs import PATIENCE, program, until
+from tests.support.raw_tcp import Line
+from tests.support.server import Server
 
 # Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
 REST = 0.25

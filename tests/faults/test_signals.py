@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.handset import Handset, Silent, value
-from tests.wire.line import Line
-from tests.wire.programs import PATIENCE, until
-from tests.wire.server import Server
+from tests.support.programs import PATIENCE, until
+from tests.support.raw_tcp import Line
+from tests.support.server import Server
+from tests.support.socket_phone import Handset, Silent, value
 
 # What the log says where the server has waited in vain, and ends what is not answered yet.
 GIVES_UP = "cancelling ringing calls"

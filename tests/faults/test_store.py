@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.handset import Handset
-from tests.wire.network import Loopback
-from tests.wire.programs import PATIENCE, REPOSITORY, program, until
-from tests.wire.server import Server
+from tests.support.network import Loopback
+from tests.support.programs import PATIENCE, REPOSITORY, program, until
+from tests.support.server import Server
+from tests.support.socket_phone import Handset
 
 DISK_KILOBYTES = 1024
 

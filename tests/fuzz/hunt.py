@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 try:
     import atheris
@@ -33,8 +33,8 @@ def main(name: str, *flags: str) -> None:
         return
     with atheris.instrument_imports(include=["sip", "webadmin", "dns", name.partition(":")[0]]):
         target = target_of(name)
-    from fuzz.mutator import damaged, message
-    from fuzz.targets import MESSAGES
+    from tests.fuzz.mutator import damaged, message
+    from tests.fuzz.targets import MESSAGES
 
     def change(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -58,7 +58,7 @@ def target_of(name: str) -> Target:
 
 def hunt_blindly(target: Target, flags: tuple[str, ...]) -> None:
     """Damage what is in the folders, for as long as the flags say."""
-    from fuzz.mutator import damaged, message
+    from tests.fuzz.mutator import damaged, message
 
     said = dict(flag[1:].split("=", 1) for flag in flags if flag.startswith("-"))
     folders = [Path(flag) for flag in flags if not flag.startswith("-")]

@@ -7,16 +7,15 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-from message import holds
-from watched import Watched
-from world import REALM, SDP, Phone
-
 from sip.core.auth.digest import NONCE_SECONDS, expected_response, read_answer
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.database import Database
-from tests.webadmin.client import Browser
+from tests.support import properties as holds
+from tests.support.browser import Browser
+from tests.support.recording_world import Watched
+from tests.support.world import REALM, SDP, Phone
 from tests.webadmin.conftest import PASSWORD, Clock, context_over
 from webadmin.app import build
 

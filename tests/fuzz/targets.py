@@ -13,8 +13,6 @@ from dataclasses import replace
 
 import dns.nameserver
 import dns.resolver
-from fuzz import servers
-from message import holds
 
 from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
 from sip.core.domains import Domains, address_of_record, user_of_aor
@@ -35,6 +33,8 @@ from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
+from tests.fuzz import servers
+from tests.support import properties as holds
 
 SOURCE = "192.0.2.7"
 

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from fuzz.mutator import message, mutant
-from fuzz.targets import MESSAGES, TARGETS
 
 from sip.message.grammar import BadMessage
 from sip.message.message import parse
+from tests.fuzz.mutator import message, mutant
+from tests.fuzz.targets import MESSAGES, TARGETS
 
 HERE = Path(__file__).parent
 TORTURE = [HERE.parent / "torture" / folder for folder in ("rfc4475", "rfc5118")]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fuzz.mutator import mutant
-from world import Phone, World
 
 from sip.message.message import Response, parse
-from tests.wire.programs import PATIENCE, own_address, until
-from tests.wire.server import Server
+from tests.fuzz.mutator import mutant
+from tests.support.programs import PATIENCE, own_address, until
+from tests.support.server import Server
+from tests.support.world import Phone, World
 
 MUTANTS = 20_000
 # Between two questions whether it is there still: what a receive buffer of the kernel holds.

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import gevent
 import pytest
-from carriers import SERVER
-from fuzz.servers import Place
-from watched import Watched
-from world import REALM, Phone
 
 from sip.message.framing import BadStream, Framer
 from sip.message.message import Request, parse
 from sip.transport.flow import Flow
+from tests.fuzz.servers import Place
+from tests.support.fake_transport import SERVER
+from tests.support.recording_world import Watched
+from tests.support.world import REALM, Phone
 
 OCTETS = 60_000
 SECONDS = 0.02

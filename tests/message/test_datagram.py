@@ -1,10 +1,10 @@
 """Messages as octets: line ends of LF alone, and padding behind a head."""
 
 import pytest
-from message.test_message import FIELDS, octets, refused
 
 from sip.message.datagram import is_padding, with_crlf
 from sip.message.message import MAX_HEAD_BYTES, parse
+from tests.message.test_message import FIELDS, octets, refused
 
 
 @pytest.mark.parametrize(

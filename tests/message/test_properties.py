@@ -2,10 +2,19 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from message import holds
-from message.nearly import MESSAGES, PIECES, SEARCH, VALUES, datagrams, nearly, octets_of, values
 
 from sip.message.grammar import quote, unfold, unquote
+from tests.support import properties as holds
+from tests.support.strategies import (
+    MESSAGES,
+    PIECES,
+    SEARCH,
+    VALUES,
+    datagrams,
+    nearly,
+    octets_of,
+    values,
+)
 
 # Two readings of one value
 

@@ -391,7 +391,7 @@ def is_copy(path, rows):
 
 # Modes don't bind root, unless it gives up what sets it above them.  A file system that is
 # mounted to be read binds every user.  To mount one a user needs namespaces, as in
-# tests/wire/network.py; there it must keep the flags that /tmp often has.
+# tests/support/network.py; there it must keep the flags that /tmp often has.
 MORTAL = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]
 BOUND = [] if os.geteuid() else MORTAL
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]

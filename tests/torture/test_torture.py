@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from world import World
+from tests.support.world import World
 
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_via

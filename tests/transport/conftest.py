@@ -4,8 +4,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from tests.transport.ears import Ear
-from tests.transport.place import Place
+from tests.support.tcp_fixture import Place
+from tests.support.udp_client import Ear
 
 
 @pytest.fixture

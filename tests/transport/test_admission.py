@@ -9,8 +9,8 @@ from sip.transport.flow import Flow, network_of
 from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
 from sip.transport.udp import BACKLOG_DIVISOR, UdpSocket
-from tests.transport.ears import until
-from tests.transport.place import Place
+from tests.support.tcp_fixture import Place
+from tests.support.udp_client import until
 
 LOCAL = ("192.0.2.1", 5060)
 GOOD, BAD = "192.0.2.7", "192.0.2.66"

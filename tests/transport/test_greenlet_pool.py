@@ -10,8 +10,8 @@ from sip.monitor.metrics import CLOSED_OVERLOAD
 from sip.transport.flow import Flow
 from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_CHECKS
 from sip.transport.tcp_connection import READ_SIZE
-from tests.transport.ears import until
-from tests.transport.place import Place, message
+from tests.support.tcp_fixture import Place, message
+from tests.support.udp_client import until
 
 SLOW = "127.0.0.66"
 

@@ -4,12 +4,12 @@ import errno
 import socket
 
 import pytest
-from carriers import MemorySocket
-from world import World
 
 from sip.monitor.events import Bus
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.transports import Transports
+from tests.support.fake_transport import MemorySocket
+from tests.support.world import World
 
 
 class NoSockets:

@@ -9,7 +9,7 @@ from sip.monitor.events import Bus
 from sip.transport import packet_filter
 from sip.transport.packet_filter import SampleRule, program
 from sip.transport.transports import Transports
-from tests.transport.ears import needs_ipv6
+from tests.support.udp_client import needs_ipv6
 
 FLOOD, OTHER = "127.0.0.66", "127.0.0.7"
 

@@ -13,8 +13,8 @@ from gevent.event import Event
 from sip.transport import tcp as stream
 from sip.transport import tcp_listener as listener
 from sip.transport.tcp import MESSAGE_SECONDS
-from tests.transport.ears import until
-from tests.transport.place import HOST, Place, listens, message
+from tests.support.tcp_fixture import HOST, Place, listens, message
+from tests.support.udp_client import until
 
 # In
 

@@ -15,8 +15,8 @@ from sip.transport.flow import Flow
 from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
 from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
-from tests.transport.ears import until
-from tests.transport.place import HOST, Place, listens, message
+from tests.support.tcp_fixture import HOST, Place, listens, message
+from tests.support.udp_client import until
 
 BAD = b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n"
 BIG = b"x" * 200_000

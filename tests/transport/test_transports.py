@@ -12,7 +12,7 @@ from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
 from sip.transport.receiver import Receiver
 from sip.transport.transports import SECONDS_LOCAL_ADDRESS_CACHED, Transports
-from tests.transport.ears import has_ipv6
+from tests.support.udp_client import has_ipv6
 
 LOCAL = ("192.0.2.1", 5060)
 ALICE = ("192.0.2.7", 5060)

@@ -12,7 +12,7 @@ from gevent.event import Event
 from sip.transport.flow import Flow
 from sip.transport.greenlet_pool import MAX_IDLE_GREENLETS
 from sip.transport.udp import BATCH, UdpSocket
-from tests.transport.ears import OddError, needs_ipv6, until
+from tests.support.udp_client import OddError, needs_ipv6, until
 
 # Addresses, §18.2.2, RFC 3581 §4
 

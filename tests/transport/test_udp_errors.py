@@ -11,7 +11,7 @@ from gevent import socket
 from sip.transport import udp
 from sip.transport.flow import Flow
 from sip.transport.udp import RECEIVE_BUFFER_BYTES
-from tests.transport.ears import CLOSED, OddError, needs_ipv6, until
+from tests.support.udp_client import CLOSED, OddError, needs_ipv6, until
 
 # ICMP, §18.4
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.config import Config, parse_address
-from tests.webadmin.client import Browser
+from tests.support.browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.app import build
 

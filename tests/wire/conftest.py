@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.baresip import Baresip
-from tests.wire.line import Line
-from tests.wire.network import LOOPBACK, Loopback, Machine, Network
-from tests.wire.phone import Phone, Place
-from tests.wire.pjsua import Pjsua
-from tests.wire.server import CALLEES, CALLERS, Server
-from tests.wire.sipp import Sipp
+from tests.support.baresip import Baresip
+from tests.support.network import LOOPBACK, Loopback, Machine, Network
+from tests.support.phone import Phone, Place
+from tests.support.pjsua import Pjsua
+from tests.support.raw_tcp import Line
+from tests.support.server import CALLEES, CALLERS, Server
+from tests.support.sipp import Sipp
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,9 +2,9 @@
 
 import socket
 
-from tests.wire.baresip import BaresipWithMailbox
-from tests.wire.pjsua import Pjsua, PjsuaPublishing, PjsuaWithMailbox
-from tests.wire.programs import own_address
+from tests.support.baresip import BaresipWithMailbox
+from tests.support.pjsua import Pjsua, PjsuaPublishing, PjsuaWithMailbox
+from tests.support.programs import own_address
 from tests.wire.test_extensions import part, talk
 from tests.wire.test_sipp import register
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from name_server import NameServer
 
-from tests.wire.baresip import Baresip
-from tests.wire.pjsua import Pjsua
-from tests.wire.programs import free_port
-from tests.wire.server import Server
+from tests.support.baresip import Baresip
+from tests.support.dns_server import NameServer
+from tests.support.pjsua import Pjsua
+from tests.support.programs import free_port
+from tests.support.server import Server
 from tests.wire.test_phones import talk
 
 HERE, THERE = "example.test", "example.other"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.pjsua import Pjsua, PjsuaBehindNat, PjsuaReliable, PjsuaTimed, PjsuaTimedSlowly
+from tests.support.pjsua import Pjsua, PjsuaBehindNat, PjsuaReliable, PjsuaTimed, PjsuaTimedSlowly
 
 PLACES = pytest.mark.parametrize("kind", [Pjsua, PjsuaBehindNat], ids=["plain", "behind-nat"])
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from tests.wire.baresip import Baresip, BaresipTcp
-from tests.wire.network import Machine, Mobile, Network
-from tests.wire.phone import Phone, Place
-from tests.wire.pjsua import Pjsua
-from tests.wire.server import Server
+from tests.support.baresip import Baresip, BaresipTcp
+from tests.support.network import Machine, Mobile, Network
+from tests.support.phone import Phone, Place
+from tests.support.pjsua import Pjsua
+from tests.support.server import Server
 from tests.wire.test_nat import Aware, Private, PrivateTcp, talk
 
 

@@ -5,8 +5,8 @@ When one of these fails, so does the machine or the harness, and nothing is said
 
 import pytest
 
-from tests.wire.baresip import Baresip
-from tests.wire.pjsua import Pjsua
+from tests.support.baresip import Baresip
+from tests.support.pjsua import Pjsua
 
 BOTH_WAYS = pytest.mark.parametrize(
     ("caller", "callee"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.admin import Admin
-from tests.wire.programs import until
-from tests.wire.server import CALLEES, Server
+from tests.support.admin import Admin
+from tests.support.programs import until
+from tests.support.server import CALLEES, Server
 from tests.wire.test_sipp import register
 
 # What Python runs at the start of a program that has it on its path, and what it then says.

@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import pytest
 
-from tests.wire.baresip import Baresip, BaresipTcp
-from tests.wire.network import Machine, Network, Router
-from tests.wire.phone import Phone, Place
-from tests.wire.pjsua import Pjsua
-from tests.wire.programs import until
-from tests.wire.server import CALLEES, Server
+from tests.support.baresip import Baresip, BaresipTcp
+from tests.support.network import Machine, Network, Router
+from tests.support.phone import Phone, Place
+from tests.support.pjsua import Pjsua
+from tests.support.programs import until
+from tests.support.server import CALLEES, Server
 from tests.wire.test_sipp import play, register
 
 SECONDS_REMEMBERED = 3

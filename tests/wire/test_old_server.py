@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.baresip import Baresip
-from tests.wire.programs import REPOSITORY, end, program, start, tail, until
-from tests.wire.server import Server
+from tests.support.baresip import Baresip
+from tests.support.programs import REPOSITORY, end, program, start, tail, until
+from tests.support.server import Server
 from tests.wire.test_sipp import register
 
 PEOPLE = ["alice", "Alice", "bob", "0077", "carol"]

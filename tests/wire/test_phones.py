@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from tests.wire.baresip import Baresip
-from tests.wire.pjsua import Pjsua, PjsuaBehindNat
+from tests.support.baresip import Baresip
+from tests.support.pjsua import Pjsua, PjsuaBehindNat
 
 BOTH_PHONES = pytest.mark.parametrize("kind", [Baresip, Pjsua], ids=["baresip", "pjsua2"])
 BOTH_WAYS = pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.wire.programs import REPOSITORY, program
+from tests.support.programs import REPOSITORY, program
 
 
 def test_the_procfile_runs_under_honcho(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.server import CALLEES, CALLERS
+from tests.support.server import CALLEES, CALLERS
 from tests.wire.test_sipp import register
 
 CALLS = 20  # of each, at once

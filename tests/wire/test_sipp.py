@@ -4,8 +4,8 @@ import functools
 
 import pytest
 
-from tests.wire.network import LOOPBACK, Loopback, Machine
-from tests.wire.server import CALLEES, CALLERS
+from tests.support.network import LOOPBACK, Loopback, Machine
+from tests.support.server import CALLEES, CALLERS
 
 CALLS = 500
 

@@ -7,9 +7,9 @@ import pytest
 
 from sip.store.admin import Admin
 from sip.store.database import Database
-from tests.wire.admin import Admin as Visitor
-from tests.wire.programs import start, until
-from tests.wire.server import Server
+from tests.support.admin import Admin as Visitor
+from tests.support.programs import start, until
+from tests.support.server import Server
 
 PRINTED = re.compile(r"The password of `admin` in the web admin is  (\S+)")
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.wire.pjsua import Pjsua
-from tests.wire.programs import own_address
-from tests.wire.server import CALLEES, CALLERS
-from tests.wire.sipp import Sipp
+from tests.support.pjsua import Pjsua
+from tests.support.programs import own_address
+from tests.support.server import CALLEES, CALLERS
+from tests.support.sipp import Sipp
 from tests.wire.test_sipp import register
 
 CALLS = 10

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from tests.wire.admin import Admin
-from tests.wire.line import PING, PONG, Line
-from tests.wire.programs import PATIENCE, until
+from tests.support.admin import Admin
+from tests.support.programs import PATIENCE, until
+from tests.support.raw_tcp import PING, PONG, Line
 
 CONNECTIONS_FROM_ADDRESS = 64
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.watch import seconds_worked
-from tests.wire.baresip import Baresip, BaresipTcp
-from tests.wire.pjsua import Pjsua
+from tests.support.baresip import Baresip, BaresipTcp
+from tests.support.event_loop_watch import seconds_worked
+from tests.support.pjsua import Pjsua
 from tests.wire.test_sipp import register
 
 IDLE_CONNECTIONS = 5000

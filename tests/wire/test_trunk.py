@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wire.pjsua import Pjsua
+from tests.support.pjsua import Pjsua
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.admin import Admin
-from tests.wire.server import Server
+from tests.support.admin import Admin
+from tests.support.server import Server
 from tests.wire.test_sipp import register
 
 SHOWN = re.compile(r"The password of `admin` in the web admin is  (\S+)\n")

@@ -9,7 +9,7 @@ from sip.core.auth.authenticator import MAX_ANSWERS
 from sip.core.auth.digest import NONCE_SECONDS, Answer, expected_response
 from sip.core.errors import Refused
 from sip.message.headers import parse_credentials
-from tests.core.credentials import PEER, REALM, Bench
+from tests.support.digest_client import PEER, REALM, Bench
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from sip.core.auth.digest import NONCE_SECONDS
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.message.headers import parse_credentials
-from tests.core.credentials import PEER, Bench
+from tests.support.digest_client import PEER, Bench
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from collections import defaultdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from message.nearly import nearly
 
 from sip.core.registrar import contact_index as module
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.message.grammar import BadMessage
 from sip.message.uri import is_same_contact, parse_uri
+from tests.support.strategies import nearly
 
 CONTACTS = [f"sip:{user}192.0.2.{n}:5060" for user in ("", "x@", "bob@") for n in range(3)]
 changes = st.lists(

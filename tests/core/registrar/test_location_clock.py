@@ -1,12 +1,12 @@
 """The clock of the machine is set, forth or back: phones are bound as long as they were told."""
 
 import pytest
-from accounts import MemoryBindingStore
 
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
 from sip.monitor.events import Bus
 from sip.transport.flow import Flow
+from tests.support.accounts import MemoryBindingStore
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.9", 5060))
 DAYS = 10 * 86_400.0

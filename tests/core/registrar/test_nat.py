@@ -1,13 +1,13 @@
 """NAT detection: a phone is reached at its Contact, or along its flow (RFC 5626 §5.3)."""
 
 import pytest
-from zone import Zone
 
 from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
+from tests.support.fake_dns import Zone
 
 HOSTS = {"known-desk": ["198.51.100.9"], "localhost": ["127.0.0.1", "::1"]}
 V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))

@@ -2,11 +2,11 @@
 
 import gevent
 import pytest
-from zone import Zone
 
 from sip.transport.dns import cache as module
 from sip.transport.dns.cache import DnsCache
 from sip.transport.dns.client import NoAnswer, Records
+from tests.support.fake_dns import Zone
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import struct
 import time
 
 import pytest
-from name_server import NameServer
 
 from sip.transport.dns import client as dns
 from sip.transport.dns.client import NameServers, NoAnswer
+from tests.support.dns_server import NameServer
 
 ZONE = """
 sip     300 A     192.0.2.1

@@ -4,10 +4,10 @@ import struct
 import time
 
 import pytest
-from name_server import NameServer
 
 from sip.transport.dns import client as dns
 from sip.transport.dns.client import NameServers, NoAnswer
+from tests.support.dns_server import NameServer
 
 A, CNAME, SOA, SRV, NAPTR = 1, 5, 6, 33, 35
 IN, CHAOS = 1, 3

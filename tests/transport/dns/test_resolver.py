@@ -8,7 +8,6 @@ import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zone import Zone
 
 from sip.message.uri import SipUri, is_address, parse_uri
 from sip.transport.dns import cache as answers
@@ -19,6 +18,7 @@ from sip.transport.dns.resolver import (
     Resolver,
     in_order,
 )
+from tests.support.fake_dns import Zone
 
 NAME = "example.com"
 

@@ -1,11 +1,11 @@
 """Large and hostile zones, and what is not answered, on the way to a next hop (RFC 3263, 2782)."""
 
 import pytest
-from zone import Zone
 
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns import resolver as module
 from sip.transport.dns.resolver import NoRoute, Resolver
+from tests.support.fake_dns import Zone
 
 NAME = "example.com"
 UDP_SRV, TCP_SRV = f"_sip._udp.{NAME}", f"_sip._tcp.{NAME}"

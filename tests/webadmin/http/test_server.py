@@ -19,7 +19,7 @@ from gevent import socket
 from gevent.event import Event
 
 from sip.config import Address, Config
-from tests.transport.ears import needs_ipv6, until
+from tests.support.udp_client import needs_ipv6, until
 from webadmin.http import server as wsgi
 from webadmin.http.connections import Limits
 from webadmin.http.server import WebServer

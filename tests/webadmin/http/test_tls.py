@@ -19,7 +19,7 @@ from gevent import socket
 from gevent.ssl import SSLContext
 
 from sip.config import Address, Config, ConfigError
-from tests.transport.ears import until
+from tests.support.udp_client import until
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.http.test_server import BIG, GET, LONG, Application, ask, length
 from webadmin.app import build
