@@ -161,3 +161,42 @@ def test_the_page_of_conformance_says_what_is_so():
 def test_a_page_of_conformance_that_is_wrong_is_found_out(right: str, wrong: str):
     assert right in CONFORMANCE
     assert list(faults_of_conformance(CONFORMANCE.replace(right, wrong)))
+
+
+# The guided tour
+
+TOUR = (ROOT / "docs" / "design.md").read_text()
+MODULES = [
+    path
+    for folder in ("sip", "webadmin")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.name != "__init__.py"
+]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(p.relative_to(ROOT)) for p in MODULES])
+def test_the_tour_has_every_module(path: Path):
+    """In the table of its folder, which names the folder above it."""
+    table = re.search(rf"^`{path.parent.relative_to(ROOT)}/`:\n\n((?:\|.*\n)+)", TOUR, re.MULTILINE)
+    assert table, f"no table of {path.parent.relative_to(ROOT)}"
+    assert f"| `{path.name}` |" in table[1]
+
+
+def test_the_tour_names_no_file_that_is_gone():
+    """Every row of a table is a module."""
+    for folder, rows in re.findall(r"^`([\w/]+)/`:\n\n((?:\|.*\n)+)", TOUR, re.MULTILINE):
+        for name in re.findall(r"^\| `(\w+\.py)` \|", rows, re.MULTILINE):
+            assert (ROOT / folder / name).exists(), f"{folder}/{name}"
+
+
+def test_the_walks_follow_functions_that_there_are():
+    """`module.function` in a walk is a function or attribute of a module of that name."""
+    walks = re.findall(r"^    .*$", TOUR.partition("## The way of a REGISTER")[2], re.MULTILINE)
+    steps = re.findall(r"\b([a-z_]+)\.([a-z_]\w*)", "\n".join(walks))
+    texts = {
+        stem: "".join(path.read_text() for path in MODULES if path.stem == stem)
+        for stem, _ in steps
+    }
+    assert len(steps) > 40
+    missing = [f"{a}.{b}" for a, b in steps if not re.search(rf"\bdef {b}\b", texts[a])]
+    assert missing == []
