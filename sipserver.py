@@ -94,7 +94,7 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
-        from sip.monitor.events import Banned, Bus
+        from sip.monitor.events import AdminActed, Banned, Bus
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -110,7 +110,8 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
     bus = Bus()
     database = stack.enter_context(Database(config.db_path))
     users = Users(database, config.sip_realm, bus=bus)
-    admin = Admin(database)
+    admin, audit = Admin(database), Audit(database)
+    bus.listen(AdminActed, audit.add)
     first_password = _first_password(admin)
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
@@ -127,9 +128,10 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
         users,
         Directory(database, users),
         admin,
-        Audit(database),
+        audit,
         server.location,
         bans,
+        bus,
         environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
         listening=server.listening,
         guard=server.guard,

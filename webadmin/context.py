@@ -12,12 +12,11 @@ from sip import __version__
 from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
-from sip.monitor.events import Bus
+from sip.monitor.events import AdminActed, Bus
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
-from sip.store.database import DatabaseError
 from sip.store.directory import Directory
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
@@ -110,6 +109,7 @@ class AppContext:
     audit: Audit
     phones: Phones
     bans: Bans
+    bus: Bus
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
@@ -167,17 +167,14 @@ class AppContext:
         )
 
     def record(self, act: Act, about: str = "", by: Actor | None = None) -> None:
-        """Write an act to the audit and the log.
+        """Log an act, and publish it for the audit.
 
-        `by` is for an act that ends after its request.  A failed write is only logged.
+        `by` is for an act that ends after its request.
         """
         name, address = by or self.actor
         what = f"{act}, {about}" if about else act
         log.info("%s from %s: %s", name or "unknown user", address, what)
-        try:
-            self.audit.note(act, name, address, about, self.clock())
-        except DatabaseError as error:
-            log.error("cannot write audit entry: %s", error)
+        self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 
     def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:
         """Redirect to a page of this server, which shows `text` once.

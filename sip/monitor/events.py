@@ -278,6 +278,24 @@ class Overload:
     dropped: int
 
 
+# Administration
+
+
+@dataclass(frozen=True, slots=True)
+class AdminActed:
+    """An administrator acted in the web admin, or a sign-in was refused.
+
+    `act` is one of the texts of `sip.store.audit.Act`, `about` its object, "" if there is none.
+    `name` is "" for a user that is not signed in, `host` the address of the browser.
+    """
+
+    at: float
+    act: str
+    name: str
+    host: str
+    about: str
+
+
 # The bus
 
 

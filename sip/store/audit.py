@@ -5,13 +5,17 @@ type the password as the name.  Its size is bounded, separately for users that a
 that password guessing cannot push out the entries of the administrator.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from time import time
 
+from sip.monitor.events import AdminActed
 from sip.store.accounts import printable
-from sip.store.database import Database, Tables, fetch
+from sip.store.database import Database, DatabaseError, Tables, fetch
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 365 * 24 * 3600
 # Some 100 bytes each.  With a hundred entries a week, a whole year is kept.
@@ -95,6 +99,13 @@ class Audit:
             fetch(tables, _DELETE_OLDEST, {"stranger": who == ANONYMOUS, "bound": bound})
 
         self._database.run(write)
+
+    def add(self, event: AdminActed) -> None:
+        """Listen to AdminActed: add an entry; a failed write is only logged.  May wait."""
+        try:
+            self.note(Act(event.act), event.name, event.host, event.about, event.at)
+        except DatabaseError as error:
+            log.error("cannot write audit entry: %s", error)
 
     def entries(self, kind: str = "", before: int | None = None) -> list[Entry]:
         """Return a page of entries, latest first; of one kind, and with an id below `before`."""

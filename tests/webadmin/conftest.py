@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from sip.config import Config
+from sip.monitor.events import AdminActed, Bus
 from sip.store.admin import Admin
 from sip.store.audit import Audit
 from sip.store.bans import Bans
@@ -59,16 +60,18 @@ def context_over(
     database: Database, clock: Clock, config: Config | None = None
 ) -> Iterator[AppContext]:
     """Return the context of the pages; the password of admin is PASSWORD."""
-    users, admin = Users(database, REALM), Admin(database)
+    users, admin, audit, bus = Users(database, REALM), Admin(database), Audit(database), Bus()
+    bus.listen(AdminActed, audit.add)
     admin.set_password_hash(HASH)
     context = AppContext(
         config or Config(sip_realm=REALM),
         users,
         Directory(database, users),
         admin,
-        Audit(database),
+        audit,
         Phones(),
         Bans(database),
+        bus,
         clock=clock,
         monotonic=clock,
     )
