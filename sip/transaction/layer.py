@@ -304,9 +304,9 @@ class Layer:
     def send_own_request(self, request: Request, flow: Flow) -> Response:
         """Send a request of this server and wait for its final response (§8.1, §17.1.2).
 
-        `request` is ready but for our Via; `build_request` makes one.  Waits up to 32 s (timer F),
-        so it must not be called in the hub.  Raises NoResponse if no final response comes, and
-        ValueError for INVITE, ACK and CANCEL.
+        `request` is ready but for our Via; `build_request` makes one.  It is not changed, so it may
+        be sent again.  Waits up to 32 s (timer F), so it must not be called in the hub.  Raises
+        NoResponse if no final response comes, and ValueError for INVITE, ACK and CANCEL.
         """
         if request.method in UNSUPPORTED_METHODS:
             raise ValueError(f"{request.method} is not sent as a request of our own")
@@ -314,7 +314,7 @@ class Layer:
             raise NoResponse(503, f"{MAX_TRANSACTIONS} transactions are held already")
         user = OwnRequest()
         branch_id = f"{MAGIC_COOKIE}{self.new_token()}"
-        transaction = self._start(request, flow, user, branch_id)
+        transaction = self._start(request.copy(), flow, user, branch_id)
         try:
             return user.wait()
         finally:

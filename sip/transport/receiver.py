@@ -88,6 +88,8 @@ class Receiver:
 
     def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
         """Answer, if possible, the last message of a stream that can't be cut into messages."""
+        if self._messages.listeners:
+            self._transports.publish("in", bad.head, flow)
         error = bad_request(bad, bad.head)
         if isinstance(error, BadRequest):
             self._refuse(error, flow)

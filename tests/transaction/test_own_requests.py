@@ -139,6 +139,19 @@ def test_the_caller_gets_the_final_response(harness: Harness, method: str, statu
     assert harness.is_quiet
 
 
+def test_a_request_may_be_sent_again(harness: Harness):
+    """§8.1.1.7: with one Via each time, and another branch."""
+    request = ping()
+    branches = set()
+    for _ in range(2):
+        Caller(harness, request)
+        sent = harness.says()
+        assert len(sent.fields("via")) == 1
+        branches.add(sent.via.branch)
+        answers(harness, sent, 503)
+    assert len(branches) == 2
+
+
 def test_provisional_responses_pass_by(harness: Harness):
     """§17.1.2.2: they only slow the retransmissions down."""
     caller = Caller(harness, ping())

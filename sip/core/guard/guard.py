@@ -288,8 +288,12 @@ class Guard:
             self._bus.publish(Banned(now, source, (host, 0), ban.ends_at, reason, ban.times))
 
     def load_bans(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
-        """Replace all bans and trusted networks by those from the database."""
+        """Replace all bans and trusted networks by those from the database.
+
+        Raises ValueError for an invalid network; then nothing has changed.
+        """
         known = {ban.address: ban for ban in bans}
+        also_trusted = tuple(map(parse_network, trusted))
         for source in self._bans.keys() - known.keys():
             self._failed_logins.clear_source(source)
         now, since = self.clock(), self.clock() - self.unix_clock()
@@ -297,7 +301,6 @@ class Guard:
             if self._bans.get(source) != ban:
                 self._failed_logins.restore(source, ban.times, ban.ends_at + since, now)
         self._bans = known
-        also_trusted = tuple(map(parse_network, trusted))
         if also_trusted != self._also_trusted:
             self._also_trusted = also_trusted
             self._clear_trusted()

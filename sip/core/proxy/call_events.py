@@ -186,7 +186,8 @@ class CallEvents:
 
     def hung_up(self, request: Request) -> None:
         """Publish the end of the call that a BYE belongs to, when the BYE is forwarded."""
-        if not self._bus.has_listener(CallEnded):
+        is_heard = self._bus.has_listener(CallEnded)
+        if not is_heard and not self._calls:
             return
         call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
         for key, ended_by, peer in (
@@ -202,14 +203,16 @@ class CallEvents:
                 return
             if key in self._ended:
                 return
+        if not is_heard:
+            return
         self._remember((call_id, sender))
         event = CallEnded(
             self._bus.now(),
             printable(call_id),
             printable(sender),
             printable(other),
-            _uri_text(request.from_.uri),
-            _uri_text(request.to.uri),
+            printable(request.from_.uri_text[:MAX_DEVICE]),
+            printable(request.to.uri_text[:MAX_DEVICE]),
             200,
             _HUNG_UP,
             "",
@@ -217,7 +220,8 @@ class CallEvents:
         self._bus.publish(event)
 
     def _end(self, call: Call, status: int, cause: str, ended_by: str) -> None:
-        self._calls.pop(call.key, None)
+        if self._calls.get(call.key) is call:
+            del self._calls[call.key]
         self._remember(call.key)
         if self._bus.has_listener(CallEnded):
             event = CallEnded(

@@ -202,6 +202,15 @@ def test_trust_that_is_given_while_it_runs_lifts_the_ban(bench: Bench):
     assert not bench.hears(GUESSER)
 
 
+def test_an_invalid_trusted_network_changes_nothing(bench: Bench):
+    """A row that was edited by hand is an error once, not one of each later sweep."""
+    bench.guesses()
+    with pytest.raises(ValueError, match="nonsense"):
+        bench.guard.load_bans([], ["nonsense"])
+    bench.passes(FIRST_BLOCK_SECONDS + 1)
+    assert bench.hears(GUESSER)
+
+
 # Blocked logins, and the end of a block
 
 

@@ -5,6 +5,7 @@ import pytest
 from sip.core.proxy import call_events
 from sip.core.registrar import location
 from sip.core.registrar.bindings import BindingsChanged
+from sip.message.framing import BadStream
 from sip.message.message import Request, parse
 from sip.monitor.events import (
     CallAnswered,
@@ -182,6 +183,39 @@ def test_a_bye_after_a_restart_is_one_end(world: World):
     assert ended.from_uri == alice.aor
 
 
+def test_a_bye_with_an_odd_uri_is_forwarded(world: World):
+    """A reader of events makes no request invalid that is valid without it."""
+    alice, bob = world.phones("alice", "bob")
+    invite = alice.sends("INVITE", BOB)
+    bob.answers(bob.gets("INVITE"), 200)
+    answer = alice.gets(200)
+    world.start_server()
+    calls = world.server.bus.read(*CALL_EVENTS)
+    bye = alice.request(
+        "BYE",
+        bob.contact.strip("<>"),
+        to=answer.value("to"),
+        call_id=invite.call_id,
+        from_tag=invite.from_.tag,
+        from_uri="sip:alice@x@y",
+        headers=tuple(f"Route: {route}" for route in reversed(answer.values("record-route"))),
+    )
+    alice.transmits(bye)
+    bob.gets("BYE")
+    (ended,) = calls.take()
+    assert ended.from_uri == "sip:alice@x@y"
+
+
+def test_a_bye_removes_a_call_whose_end_nobody_reads(world: World):
+    alice, bob = world.phones("alice", "bob")
+    calls = world.server.bus.read(CallStarted)
+    invite = alice.sends("INVITE", BOB)
+    bob.answers(bob.gets("INVITE"), 200)
+    bye_within(alice, invite, alice.gets(200), bob)
+    assert names(calls) == ["CallStarted"]
+    assert len(world.server.proxy.calls) == 0
+
+
 def test_a_registration_is_published_when_it_is_kept(world: World):
     changes = world.server.bus.read(Registered, Unregistered)
     bob = world.phone("bob")
@@ -275,6 +309,18 @@ def test_messages_are_published_octet_for_octet(world: World):
     )
     assert (went.direction, went.remote) == ("out", bob.address)
     assert went.octets == bob.inbox[-1]
+
+
+def test_a_stream_that_cannot_be_cut_is_published(world: World):
+    """Its end cannot be found, so its head is published; then the refusal of it."""
+    bob = world.phone("bob", transport="TCP")
+    messages = world.server.bus.read(MessagePassed)
+    head = bob.request("OPTIONS", f"sip:{REALM}").encode().replace(b"Content-Length: 0\r\n", b"")
+    bad = BadStream("Missing Content-Length header field", 400, head[:-2])
+    world.server.receiver.refuse_stream(bad, bob.source)
+    came, went = messages.take()
+    assert (came.direction, came.octets) == ("in", bad.head)
+    assert went.octets.startswith(b"SIP/2.0 400 ")
 
 
 def test_an_event_without_listener_is_not_built(world: World, monkeypatch):
