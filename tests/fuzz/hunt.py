@@ -53,7 +53,7 @@ def target_of(name: str) -> Target:
     module, _, function = name.rpartition(":")
     if module:
         return getattr(import_module(module), function)
-    return import_module("fuzz.targets").TARGETS[function]
+    return import_module("tests.fuzz.targets").TARGETS[function]
 
 
 def hunt_blindly(target: Target, flags: tuple[str, ...]) -> None:

@@ -97,7 +97,7 @@ def knows_a_word(octets: bytes) -> None:
 def test_a_hunt_finds_what_is_wrong_step_by_step(tmp_path: Path):
     """Else those above might find nothing in anything."""
     with pytest.raises(AssertionError, match="that word"):
-        hunt("fuzz.test_fuzz:knows_a_word", tmp_path, runs=200_000, seconds=60)
+        hunt("tests.fuzz.test_fuzz:knows_a_word", tmp_path, runs=200_000, seconds=60)
 
 
 def test_grammar_messages_parse_and_most_mutants_do_not():
