@@ -172,7 +172,7 @@ class AppContext:
         `by` is for an act that ends after its request.  A failed write is only logged.
         """
         name, address = by or self.actor
-        what = f"{act}, {about}" if about else act
+        what = f"{act.text}, {about}" if about else act.text
         log.info("%s from %s: %s", name or "unknown user", address, what)
         try:
             self.audit.note(act, name, address, about, self.clock())
