@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Bans')
 <h1>Bans</h1>
-<p>An address that guesses passwords is blocked for a while: for ten minutes the first time, then four times as long each time, for a day at most.
+<p>An address that guesses passwords is banned: for ten minutes the first time, then four times as long each time, for a day at most.
 Phones that are registered from that address keep working.</p>
 <section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-select-oob="#waiting" hx-target="this" hx-swap="outerMorph">
 % if not bans:
