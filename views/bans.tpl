@@ -13,7 +13,7 @@ Phones that are registered from that address keep working.</p>
 <tbody>
 % for ban in bans:
 <tr id="ban-{{ban.address}}">
-<td data-label="Address" class="whole mono">{{ban.address}}</td>
+<td data-label="Address" class="whole"><span class="mono">{{ban.address}}</span></td>
 <td data-label="Why">{{ban.reason}}</td>
 <td data-label="Since"><time datetime="{{moment(ban.banned_at)}}" title="{{moment(ban.banned_at)}}">{{ago(ban.banned_at, now)}}</time></td>
 <td data-label="Ends in">{{span(ban.ends_at - now)}}</td>
