@@ -21,7 +21,7 @@
 <tr>
 <td data-label="When" class="whole"><time datetime="{{moment(entry.at)}}" title="{{ago(entry.at, now)}}">{{moment(entry.at).replace('T', ' ').replace('Z', '')}}</time></td>
 <td data-label="Who" class="whole">{{entry.who or 'not signed in'}}</td>
-<td data-label="Action" class="whole"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.act}}</span></td>
+<td data-label="Action" class="whole"><span class="{{'' if entry.who else 'state disabled'}}">{{entry.text}}</span></td>
 <td data-label="Details">{{entry.about}}</td>
 <td data-label="From" class="whole">\\
 % if entry.address:

@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Bans')
 <h1>Bans</h1>
-<p>An address that guesses passwords is blocked for a while: for ten minutes the first time, then four times as long each time, for a day at most.
+<p>An address that guesses passwords is banned: for ten minutes the first time, then four times as long each time, for a day at most.
 Phones that are registered from that address keep working.</p>
 <section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-select-oob="#waiting" hx-target="this" hx-swap="outerMorph">
 % if not bans:
@@ -13,7 +13,7 @@ Phones that are registered from that address keep working.</p>
 <tbody>
 % for ban in bans:
 <tr id="ban-{{ban.address}}">
-<td data-label="Address" class="whole mono">{{ban.address}}</td>
+<td data-label="Address" class="whole"><span class="mono">{{ban.address}}</span></td>
 <td data-label="Why">{{ban.reason}}</td>
 <td data-label="Since"><time datetime="{{moment(ban.banned_at)}}" title="{{moment(ban.banned_at)}}">{{ago(ban.banned_at, now)}}</time></td>
 <td data-label="Ends in">{{span(ban.ends_at - now)}}</td>

@@ -172,7 +172,7 @@ class AppContext:
         `by` is for an act that ends after its request.
         """
         name, address = by or self.actor
-        what = f"{act}, {about}" if about else act
+        what = f"{act.text}, {about}" if about else act.text
         log.info("%s from %s: %s", name or "unknown user", address, what)
         self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 

@@ -125,7 +125,10 @@ def browser_of(user_agent: str) -> str:
 
 
 # First words of a clause that are not a user name.
-_NO_NAMES = frozenset({"the", "there", "wrong", "too", "more", "it", "its", "has"})
+_NO_NAMES = frozenset(
+    "the there wrong too more it its has unknown account callee external contact digest expires "
+    "unsupported flow loop next no request".split()
+)
 
 
 def as_sentence(clause: str) -> str:

@@ -175,7 +175,12 @@ def _import(options: argparse.Namespace, users: Users) -> int:
         finally:
             _clear_progress()
     # If there are generated passwords, standard output gets only these: it may be a CSV file.
-    _show(report, sys.stderr if report.passwords else sys.stdout, changes=options.dry_run)
+    _show(
+        report,
+        sys.stderr if report.passwords else sys.stdout,
+        changes=options.dry_run,
+        skips_unknown=options.skip_unknown,
+    )
     if report.written:
         note(users.database, Act.IMPORTED, report.summary)
     if report.passwords:
@@ -247,8 +252,11 @@ def _export_whole(options: argparse.Namespace, users: Users) -> None:
         raise
 
 
-def _show(report: Report, output: TextIO, *, changes: bool) -> None:
-    """Print a report; with `changes`, also print the changes of each row."""
+def _show(report: Report, output: TextIO, *, changes: bool, skips_unknown: bool) -> None:
+    """Print a report; with `changes`, also the changes of each row.
+
+    With `skips_unknown`, also the ignored columns; without it they are among the refusals.
+    """
 
     def show(text: str) -> None:
         print(text, file=output)
@@ -266,7 +274,7 @@ def _show(report: Report, output: TextIO, *, changes: bool) -> None:
         f"{report.new} new, {report.changed} changed, {report.same} same, {report.refusals} refused"
     )
     if report.generated:
-        show(f"{report.generated} of the new users get a generated password")
+        show(f"generated passwords for new users: {report.generated}")
     if report.weak:
         show(f"{report.weak} weak passwords: {WEAK}")
     for line, text in report.remarks[:_SHOWN]:
@@ -276,7 +284,7 @@ def _show(report: Report, output: TextIO, *, changes: bool) -> None:
         show(f"and {remarks - _SHOWN} more warnings")
     if report.encoding != "UTF-8":
         show(f"encoding: {report.encoding}")
-    if report.unknown:
+    if report.unknown and skips_unknown:
         show(f"unknown columns, ignored: {', '.join(report.unknown)}")
     for remark in report.notes:
         show(f"columns: {remark}")

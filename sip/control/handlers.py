@@ -25,7 +25,7 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
         if not lifted:
             place = f" from {address}" if address else ""
             raise Refusal(
-                f"{user} has no wrong passwords{place} to forgive; `bans` shows who waits"
+                f"{user} has no wrong passwords{place} to forgive; `bans` lists the blocked users"
             )
         return {"addresses": lifted, "banned": [each for each in lifted if each in banned]}
 

@@ -53,6 +53,18 @@ class Act(StrEnum):
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
 
+    @property
+    def text(self) -> str:
+        """The action in the words of the pages and the log; the value is that of older files."""
+        return _TEXTS.get(self, self.value)
+
+
+_TEXTS = {
+    Act.BAN_LIFTED: "ban removed",
+    Act.WAIT_LIFTED: "login unblocked",
+    Act.NETWORK_DISTRUSTED: "network no longer trusted",
+}
+
 
 # The filters of the audit page.
 KINDS: Mapping[str, tuple[Act, ...]] = {
@@ -77,6 +89,11 @@ class Entry:
     address: str
     act: str
     about: str
+
+    @property
+    def text(self) -> str:
+        """The action in the words of the pages."""
+        return Act(self.act).text
 
 
 class Audit:

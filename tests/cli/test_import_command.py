@@ -45,6 +45,7 @@ def test_each_refusal_names_the_flag_that_accepts_it(imports):
     for flag in ("--generate", "--skip-unknown", "--encoding windows-1252"):
         assert flag in err
     assert "--update" not in err
+    assert "ignored:" not in out
     flags = ["--generate", "--skip-unknown", "--encoding", "windows-1252"]
     code, out, err = imports(rows.encode("windows-1252"), *flags)
     assert code == 0
@@ -73,7 +74,7 @@ def test_generated_passwords_alone_are_standard_output(imports):
     """So that `> passwords.csv` makes a file of them; they are stored before they are printed."""
     code, out, err = imports("username,display_name\nann,Ann\n", "--generate", "--dry-run")
     assert (code, stored()) == (0, [])
-    assert "1 of the new users get a generated password" in out
+    assert "generated passwords for new users: 1\n" in out
     code, out, err = imports("username,display_name\nann,Ann\n", "--generate")
     assert code == 0
     ((username, realm, display_name, password),) = list(csv.reader(io.StringIO(out)))[1:]

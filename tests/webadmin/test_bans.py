@@ -57,6 +57,7 @@ def test_trusting_a_network_removes_its_bans(browser, context, banned):
         ("network trusted no more", "192.0.2.0/24"),
         ("network trusted", "192.0.2.0/24"),
     ]
+    assert "network no longer trusted 192.0.2.0/24" in browser.get("/audit").words
     browser.post("/bans/distrust", network="192.0.2.0/24")
     assert "This network is not trusted." in browser.get("/bans").words
 

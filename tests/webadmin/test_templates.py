@@ -87,3 +87,15 @@ def test_a_page_leaves_no_reference_cycles():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("clause", "sentence"),
+    [
+        ("callee bob is not registered", "Callee bob is not registered."),
+        ("unknown user zoe", "Unknown user zoe."),
+        ("bob may not act as alice", "bob may not act as alice."),
+    ],
+)
+def test_a_cause_is_a_sentence_but_a_name_stays(clause, sentence):
+    assert pages.as_sentence(clause) == sentence
