@@ -39,8 +39,6 @@ MAX_ENDED = 2000
 _CANCELLED = "cancelled"
 _HUNG_UP = "hung up"
 
-_CLASSES = (CallStarted, CallRinging, CallAnswered, CallEnded)
-
 # Call-ID and From tag of the INVITE.
 Key = tuple[str, str]
 
@@ -109,6 +107,10 @@ class CallEvents:
 
     def __init__(self, bus: Bus, domains: Domains, accounts: Accounts) -> None:
         self._bus = bus
+        self._started_topic = bus.topic(CallStarted)
+        self._ringing_topic = bus.topic(CallRinging)
+        self._answered_topic = bus.topic(CallAnswered)
+        self._ended_topic = bus.topic(CallEnded)
         self._domains = domains
         self._accounts = accounts
         self._calls: OrderedDict[Key, Call] = OrderedDict()
@@ -117,15 +119,20 @@ class CallEvents:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def start(
-        self, request: Request, flow: Flow, caller: Account | None, realm: str
-    ) -> Call | None:
-        """Publish that an INVITE outside a dialog is forwarded; None if no event would be heard.
+    def start(self, request: Request, flow: Flow, caller: Account | None) -> Call | None:
+        """Publish that an INVITE without a To tag is forwarded; None if no event would be heard.
 
-        `caller` is the account that it comes from, `realm` that of the account.
+        `caller` is the account that it comes from.
         """
-        bus = self._bus
-        if not any(map(bus.has_listener, _CLASSES)):
+        # Most servers have no listener: their calls pay four attributes for events, and no call.
+        if not (
+            self._started_topic.listeners
+            or self._ringing_topic.listeners
+            or self._answered_topic.listeners
+            or self._ended_topic.listeners
+        ):
+            return None
+        if request.to.tag:
             return None
         call = Call(self, request)
         self._calls.pop(call.key, None)
@@ -133,12 +140,13 @@ class CallEvents:
         self._ended.pop(call.key, None)
         if len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)
-        if bus.has_listener(CallStarted):
+        if self._started_topic.listeners:
+            realm = self._domains.claimed_realm(request.from_.uri) or self._domains.main
             callee_realm = self._domains.realm_of(request.uri) or ""
             name = self._domains.username_of(request.uri)
             callee = self._accounts.find(name, callee_realm) if callee_realm else None
             event = CallStarted(
-                bus.now(),
+                self._bus.now(),
                 printable(call.call_id),
                 printable(call.caller_tag),
                 _party(call.from_uri, caller, realm),
@@ -147,12 +155,12 @@ class CallEvents:
                 flow.transport,
                 _device(request, "user-agent"),
             )
-            bus.publish(event)
+            self._started_topic.publish(event)
         return call
 
     def rings(self, call: Call, response: Response, way: Flow) -> None:
         """Publish that the first phone rings."""
-        if self._bus.has_listener(CallRinging):
+        if self._ringing_topic.listeners:
             event = CallRinging(
                 self._bus.now(),
                 printable(call.call_id),
@@ -162,11 +170,11 @@ class CallEvents:
                 way.transport,
                 _device(response, "user-agent") or _device(response, "server"),
             )
-            self._bus.publish(event)
+            self._ringing_topic.publish(event)
 
     def answered(self, call: Call, response: Response, way: Flow) -> None:
         """Publish that a call is answered."""
-        if self._bus.has_listener(CallAnswered):
+        if self._answered_topic.listeners:
             event = CallAnswered(
                 self._bus.now(),
                 printable(call.call_id),
@@ -177,7 +185,7 @@ class CallEvents:
                 way.transport,
                 _device(response, "user-agent") or _device(response, "server"),
             )
-            self._bus.publish(event)
+            self._answered_topic.publish(event)
 
     def failed(self, call: Call, status: int, cause: str, ended_by: str) -> None:
         """Publish the end of a call that was not answered, unless a BYE has ended it already."""
@@ -186,7 +194,7 @@ class CallEvents:
 
     def hung_up(self, request: Request) -> None:
         """Publish the end of the call that a BYE belongs to, when the BYE is forwarded."""
-        is_heard = self._bus.has_listener(CallEnded)
+        is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:
             return
         call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
@@ -217,13 +225,13 @@ class CallEvents:
             _HUNG_UP,
             "",
         )
-        self._bus.publish(event)
+        self._ended_topic.publish(event)
 
     def _end(self, call: Call, status: int, cause: str, ended_by: str) -> None:
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
         self._remember(call.key)
-        if self._bus.has_listener(CallEnded):
+        if self._ended_topic.listeners:
             event = CallEnded(
                 self._bus.now(),
                 printable(call.call_id),
@@ -235,7 +243,7 @@ class CallEvents:
                 printable(cause),
                 ended_by,
             )
-            self._bus.publish(event)
+            self._ended_topic.publish(event)
 
     def _remember(self, key: Key) -> None:
         self._ended[key] = None

@@ -263,10 +263,8 @@ class Proxy:
 
         def run() -> None:
             nonlocal call
-            if request.method == "INVITE" and not request.to.tag:
-                call = self.calls.start(
-                    request, caller_flow, account, self._realm_of_caller(request)
-                )
+            if request.method == "INVITE":
+                call = self.calls.start(request, caller_flow, account)
             if call is None:
                 fork.run(targets)
             else:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from sys import intern
+from typing import NamedTuple
 
 from sip.core.causes import too_many_contacts
 from sip.core.errors import Refused
@@ -234,8 +235,7 @@ class Binding:
 Bindings = tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BindingsChanged:
+class BindingsChanged(NamedTuple):
     """An event: an address-of-record is bound to other contacts, or the same ones anew.
 
     Published when memory changes: before the change is on disk, and again if it is undone.

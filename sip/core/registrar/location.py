@@ -77,6 +77,9 @@ class Location:
         self.clock = clock
         self.unix_clock = unix_clock
         self.bus = bus
+        self._changed_topic = bus.topic(BindingsChanged)
+        self._registered_topic = bus.topic(Registered)
+        self._unregistered_topic = bus.topic(Unregistered)
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
@@ -279,19 +282,20 @@ class Location:
             if self._removed_accounts:
                 self._removed_accounts.difference_update(binding.user_id for binding in new)
             self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
-            self._publish_change(aor, before, after, is_phones_wish=is_by_phone)
+            if self._registered_topic.listeners or self._unregistered_topic.listeners:
+                self._publish_change(aor, before, after, is_phones_wish=is_by_phone)
         return after
 
     def _publish_change(
         self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool
     ) -> None:
         """Publish what a REGISTER, or an administrator, has changed, now that it is on disk."""
-        if self.bus.has_listener(Registered):
+        if self._registered_topic.listeners:
             known = [b.contact for b in before]
             for binding in after:
                 if binding not in before and binding in self._bindings.get(aor, ()):
                     self._publish_registered(aor, binding, is_refresh=binding.contact in known)
-        if self.bus.has_listener(Unregistered):
+        if self._unregistered_topic.listeners:
             contacts = [b.contact for b in after]
             removed = [b for b in before if b not in after and b.contact not in contacts]
             reason = UNREGISTERED_BY_PHONE if is_phones_wish else UNREGISTERED_BY_ADMIN
@@ -313,10 +317,10 @@ class Location:
             now + binding.expires_at - self.clock(),
             is_refresh,
         )
-        self.bus.publish(event)
+        self._registered_topic.publish(event)
 
     def _publish_removed(self, aor: str, removed: Sequence[Binding], reason: str) -> None:
-        if not removed or not self.bus.has_listener(Unregistered):
+        if not removed or not self._unregistered_topic.listeners:
             return
         username, realm = user_of_aor(aor)
         for binding in removed:
@@ -331,7 +335,7 @@ class Location:
                 binding.flow.transport,
                 reason,
             )
-            self.bus.publish(event)
+            self._unregistered_topic.publish(event)
 
     def _restore(self, aor: str, before: Bindings) -> None:
         """Undo a change, except for bindings of removed accounts and of closed connections."""
@@ -351,7 +355,8 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
-        self.bus.publish(BindingsChanged(aor, before, bindings))
+        if self._changed_topic.listeners:
+            self._changed_topic.publish(BindingsChanged(aor, before, bindings))
         if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
             self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
         for binding in bindings:
