@@ -105,7 +105,7 @@ def test_connections_leave_descriptors_to_all_else(tmp_path: Path, opened):
                     opened(server.port, f"127.0.4.{number}")
         assert server.answers_options(PATIENCE)
         assert web_answers(server)
-        assert "room for 66 connections" in server.log.read_text()
+        assert "connection limit 66 " in server.log.read_text()
         assert "Too many open files" not in server.log.read_text()
     finally:
         server.close()
