@@ -204,7 +204,10 @@ def _seconds(text: str) -> int:
 
 
 def _seconds_or_never(text: str) -> int:
-    seconds = 0 if text == "0" else _seconds(text)
+    try:
+        seconds = 0 if text == "0" else _seconds(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number of seconds, or 0 for never") from None
     if seconds > 3600:
         raise ValueError(f"{text} is more than 3600 seconds, too long for any NAT")
     return seconds

@@ -223,3 +223,8 @@ def test_every_default_is_what_its_text_says():
     for entry in SETTINGS.values():
         assert getattr(Config(), entry.attribute) == entry.parse(entry.default)
         assert entry.meaning
+
+
+def test_a_bad_keepalive_says_that_0_is_allowed():
+    with pytest.raises(ConfigError, match="whole number of seconds, or 0 for never"):
+        gather({"sip.keepalive": "soon"}, {})
