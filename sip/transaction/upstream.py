@@ -65,9 +65,12 @@ class Upstream:
             self._mailbox = Mailbox()
         return transaction
 
-    @property
+    def left_events(self) -> list[BranchEvent]:
+        """Take the events that the handler has left in its mailbox; there must be a transaction."""
+        return self._mailbox.take_all()
+
     def response_flow(self) -> Flow:
-        """The flow of the responses (§18.2.2).  Raises RuntimeError after the handler has ended."""
+        """Return the flow of the responses (§18.2.2).  Raises RuntimeError after its handler."""
         if self.request is None:
             raise RuntimeError("the handler of this request has ended")
         return reply_flow(self.request.via, self.flow)
