@@ -6,7 +6,7 @@ server is in, limits the handlers at work, and answers and logs each refusal.
 
 import logging
 from collections.abc import Callable, Iterator
-from enum import Enum
+from typing import Final
 
 import gevent
 from gevent.event import Event
@@ -54,12 +54,15 @@ _STOPPING = 'SIP;cause=503;text="Server Stopping"'
 _NOT_SAVED = "Registration Not Saved"
 
 
-class ServerState(Enum):
-    """The states of the server's life, in their order; none comes back."""
+class ServerState:
+    """The states of the server's life, in their order; none comes back.
 
-    LOADING = "loading"  # bindings are being read: only OPTIONS to the server is answered
-    SERVING = "serving"
-    DRAINING = "draining"  # the server stops: no new work, except within a call
+    Plain constants as in `State`: each request looks one up.
+    """
+
+    LOADING: Final = "loading"  # bindings are being read: only OPTIONS to the server is answered
+    SERVING: Final = "serving"
+    DRAINING: Final = "draining"  # the server stops: no new work, except within a call
 
 
 class Dispatcher:
@@ -82,7 +85,7 @@ class Dispatcher:
         self._proxy = proxy
         self._request_log = request_log
         self._unix_clock = unix_clock
-        self.state = ServerState.LOADING
+        self.state: str = ServerState.LOADING
         self._loaded = Event()
         # The handlers by method; the proxy handles every other method, known or not.
         self.methods: dict[str, Callable[[Request, Upstream], None]] = {

@@ -75,7 +75,7 @@ class ClientTransaction(Machine):
         self.data = request.encode()
         self.give_up_at = now + TIMEOUT  # timer B or F
         # Timer A or E; a reliable transport needs no retransmission.
-        self.deadline = self.give_up_at if self.flow.is_reliable else now + T1
+        self.deadline = self.give_up_at if self.is_reliable else now + T1
         return self.data
 
     def receive(self, status: int, now: float) -> bool:
@@ -89,7 +89,7 @@ class ClientTransaction(Machine):
                 self.interval = T2
             return True
         self.state = State.COMPLETED
-        self.deadline = now if self.flow.is_reliable else now + T4  # timer K
+        self.deadline = now if self.is_reliable else now + T4  # timer K
         self.data = self.request = None
         return True
 
@@ -156,7 +156,7 @@ class InviteClientTransaction(ClientTransaction):
             self.data = self.request = None
         else:
             self.state = State.COMPLETED
-            self.deadline = now if self.flow.is_reliable else now + TIMER_D
+            self.deadline = now if self.is_reliable else now + TIMER_D
         return True
 
     def cancel(self, now: float, reason: str = "") -> bool:

@@ -123,7 +123,7 @@ class Layer:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
         method = upstream.key[-1]
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
-        transaction = kind(upstream.key, upstream.response_flow, upstream.received_at)
+        transaction = kind(upstream.key, upstream.response_flow(), upstream.received_at)
         self.servers.add(transaction)
         if method != "CANCEL":  # a CANCEL is answered at once
             transaction.upstream = upstream
@@ -133,7 +133,7 @@ class Layer:
     def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
         """Relay the 2xx that a handler has left, and remove what it has not answered."""
         transaction.upstream = None
-        for event in upstream.mailbox.take_all():
+        for event in upstream.left_events():
             # Two phones may answer in one turn of the hub; each 2xx is relayed (§16.7, step 5).
             if event.response is not None:
                 self.relay(transaction, event.response)
@@ -275,7 +275,7 @@ class Layer:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
         if upstream.transaction is not None:
             self.remove_server_transaction(upstream.transaction)
-        self._send(response.encode(), upstream.response_flow)
+        self._send(response.encode(), upstream.response_flow())
         upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:

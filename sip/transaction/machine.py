@@ -3,6 +3,7 @@
 from typing import Final
 
 from sip.transport.flow import Flow
+from sip.transport.transport_names import UDP
 
 # Seconds.
 T1 = 0.5  # estimate of the round trip
@@ -36,14 +37,16 @@ class Machine:
     """A transaction as a state machine that neither sends nor reads a clock.
 
     An argument `now` is in seconds on a monotonic clock; the caller sends what a method returns
-    along `flow`.  `deadline` is the time at which `tick` has work next, None for never; `slot` is
-    the slot of the timer wheel that holds the machine.
+    along `flow`.  `is_reliable` is that of the flow, kept because it is asked for each message.
+    `deadline` is the time at which `tick` has work next, None for never; `slot` is the slot of the
+    timer wheel that holds the machine.
     """
 
-    __slots__ = ("deadline", "flow", "slot", "state")
+    __slots__ = ("deadline", "flow", "is_reliable", "slot", "state")
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
+        self.is_reliable = flow.transport != UDP
         self.state: str = State.TRYING
         self.deadline: float | None = None
         self.slot: int | None = None

@@ -54,7 +54,7 @@ class ServerTransaction(Machine):
         if status < 200:
             self.state = State.PROCEEDING
             self.deadline = None
-        elif not self.flow.is_reliable:
+        elif not self.is_reliable:
             self.state = State.COMPLETED
             self.deadline = now + TIMEOUT  # timer J
         else:
@@ -107,13 +107,13 @@ class InviteServerTransaction(ServerTransaction):
             return data
         self.state = State.COMPLETED
         self.last = data
-        self.deadline = self.give_up_at if self.flow.is_reliable else now + T1  # timer G
+        self.deadline = self.give_up_at if self.is_reliable else now + T1  # timer G
         return data
 
     def acknowledge(self, now: float) -> bool:
         """Take an ACK.  Return False for the ACK of a 2xx, which goes on to the callee."""
         if self.state is State.COMPLETED:
-            if not self.flow.is_reliable:
+            if not self.is_reliable:
                 self.state = State.CONFIRMED
                 self.last = None
                 self.deadline = now + T4  # timer I

@@ -65,9 +65,12 @@ class Upstream:
             self._mailbox = Mailbox()
         return transaction
 
-    @property
+    def left_events(self) -> list[BranchEvent]:
+        """Take the events that the handler has left in its mailbox; there must be a transaction."""
+        return self._mailbox.take_all()
+
     def response_flow(self) -> Flow:
-        """The flow of the responses (§18.2.2).  Raises RuntimeError after the handler has ended."""
+        """Return the flow of the responses (§18.2.2).  Raises RuntimeError after its handler."""
         if self.request is None:
             raise RuntimeError("the handler of this request has ended")
         return reply_flow(self.request.via, self.flow)
@@ -84,7 +87,7 @@ class Upstream:
 
     def respond(self, response: Response) -> None:
         """Send a response by the transaction; without one, a late response is discarded."""
-        if self.is_active or self.transaction is not None:
+        if self.request is not None or self.transaction is not None:
             self.layer.respond(self.ensure_transaction(), response)
 
     def answer(
@@ -146,7 +149,7 @@ class Branch:
         if self.edit_response is not None and 100 < status < 300:
             self.edit_response(response)
         upstream = self.upstream
-        if is_first and status >= 200 and upstream.is_active:
+        if is_first and status >= 200 and upstream.request is not None:
             upstream.mailbox.put(BranchEvent(self, status, response))
         else:
             self.layer.relay(upstream.transaction or upstream.ensure_transaction(), response)
