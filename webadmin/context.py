@@ -1,4 +1,4 @@
-"""What the handlers of the pages share: the stores, the running server, flash messages, audit."""
+"""The context of all page handlers: the stores, the running server, flash messages, audit."""
 
 import logging
 import time
@@ -173,9 +173,9 @@ class AppContext:
         """
         name, address = by or self.actor
         what = f"{act}, {about}" if about else act
-        log.info("%s from %s: %s", name or "unknown user", address, what)
+        log.info("audit: %s, by %s from %s", what, name or "unknown user", address)
         try:
-            self.audit.note(act, name, address, about, self.clock())
+            self.audit.add(act, name, address, about, self.clock())
         except DatabaseError as error:
             log.error("cannot write audit entry: %s", error)
 

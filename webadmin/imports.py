@@ -265,7 +265,7 @@ class ImportJobs:
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
-            log.exception("unhandled error while handling %r", "import")
+            log.exception("unhandled error while handling an import")
             job.state, job.error = "failed", "The server has a fault. Its log has the details."
         if job.state != "checked":
             self._release_rows(job)

@@ -60,7 +60,7 @@ class RequestChecks:
         self._being_saved: set[int] = set()  # sessions whose last use is being written
 
     def check(self) -> None:
-        """Check the current request, and note its session.  Raises HTTPResponse to refuse it."""
+        """Check the current request, and store its session.  Raises HTTPResponse to refuse it."""
         _check_spelling()
         if request.method not in ("GET", "HEAD"):
             _check_size(self._large.get(request.path, MAX_FORM_BYTES))

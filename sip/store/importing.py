@@ -1,4 +1,4 @@
-"""Import accounts from CSV, all rows or none, and export them as CSV.
+"""Import of accounts from CSV, all rows or none, and export as CSV.
 
 A file is first read into a CsvFile.  `check` reports what it would change; `apply` changes it.
 """
