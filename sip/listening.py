@@ -85,7 +85,7 @@ def open_sockets(
             raise ListenError(sentence) from None
         opened.append(sock)
         log.info(
-            "SIP on UDP and TCP %s, receive buffer %d kB of %d kB asked",
+            "opened SIP sockets on UDP and TCP %s, receive buffer %d of %d kB",
             host_port(host, sock.port),
             sock.granted_buffer_bytes // 1024,
             RECEIVE_BUFFER_BYTES // 1024,

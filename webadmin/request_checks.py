@@ -89,7 +89,7 @@ class RequestChecks:
         try:
             self._context.admin.touch_session(number, address, now)
         except DatabaseError as error:
-            log.debug("cannot write when a session was used: %s", error)
+            log.debug("cannot save the last use of a session: %s", error)
         finally:
             self._being_saved.discard(number)
 

@@ -120,7 +120,7 @@ class _Handler(WSGIHandler):
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
         status = str(error) if isinstance(error, _Refused) else "400 Bad Request"
-        log.debug("refused request from %s: %s", self.client_address[0], status)
+        log.debug("refused HTTP request from %s: %s", self.client_address[0], status)
         return _bare_response(status)
 
     def get_environ(self) -> "WSGIEnvironment":
