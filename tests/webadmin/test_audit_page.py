@@ -106,7 +106,7 @@ def test_a_failed_audit_write_is_logged_and_the_page_works(browser, context, mon
     def fails(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(context.audit, "note", fails)
+    monkeypatch.setattr(context.audit, "add", fails)
     answer = browser.post("/users/new", username="alice", password="secret-1", how="type")
     assert (answer.status, len(context.users)) == (303, 1)
     assert "cannot write audit entry: the disk is full" in caplog.text
