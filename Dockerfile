@@ -1,4 +1,4 @@
-# docs/operating.md says how it is run.
+# docs/operating.md says how to run it.
 FROM python:3.11-slim
 
 RUN useradd --system --uid 10001 --home-dir /data sipserver \
@@ -10,7 +10,7 @@ COPY sipserver.py .
 COPY sip sip
 COPY webadmin webadmin
 COPY views views
-# Whom it runs as may write nothing here, and would compile all of it at each start.
+# The user sipserver may not write here, so Python would compile all modules at each start.
 RUN python -m compileall -q sip webadmin
 
 USER sipserver

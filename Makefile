@@ -1,10 +1,10 @@
-# make check: all that a change must pass, under a minute.  make test: everything, with real phones.
-# make siege: what takes many minutes, hunts of SIEGE_SECONDS=60 each among it; figures are shown.
+# make check: the tests that every change must pass.  make test: all tests, also with real phones.
+# make siege: tests that take many minutes and print figures; fuzzing takes SIEGE_SECONDS=60 each.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# Where the databases of a thousand tests wait for no disk.
+# A directory in memory, so that the databases of a thousand tests do not wait for the disk.
 QUICK := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 
 .PHONY: run check test siege bench bench-quick compiled test-compiled requirements clean

@@ -1,7 +1,7 @@
 """The entry point: runs a command, or puts database, SIP and web admin together and runs them.
 
-What takes long to import, half a second in all, is imported by the functions that need it: so
-`-help` answers at once.
+Modules that take long to import, half a second in all, are imported in the functions that need
+them, so that `-help` is fast.
 """
 
 from gevent import monkey
@@ -57,7 +57,7 @@ SWITCH_INTERVAL = 0.0005
 
 def run(config: Config) -> int:
     """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP reloads."""
-    with long_lived_objects():  # before the logging: what dataset imports logs at once
+    with long_lived_objects():  # before the logging: modules that dataset imports log at once
         from sip.listening import ListenError
         from sip.store.database import DatabaseError
         from webadmin.http.tls import CertificateError
@@ -111,14 +111,14 @@ def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
     database = stack.enter_context(Database(config.db_path))
     users = Users(database, config.sip_realm, bus=bus)
     admin, audit = Admin(database), Audit(database)
-    bus.listen(AdminActed, audit.add)
+    bus.listen(AdminActed, audit.on_admin_acted)
     first_password = _first_password(admin)
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     bans = Bans(database, bus=bus)
 
     def store_ban(event: Banned) -> None:
-        bans.keep(Ban(event.network, event.reason, int(event.at), int(event.until), event.times))
+        bans.save(Ban(event.network, event.reason, int(event.at), int(event.until), event.times))
 
     bus.listen(Banned, store_ban)
     bans.reload()
@@ -157,7 +157,7 @@ class Service:
 
     `listen_web` opens the sockets of the web admin.  `first_password` is set as the web admin's
     password by `start`.  Each time `hung_up` is set, settings, certificate and accounts are
-    reloaded.  `stack` closes what `start` has opened.
+    reloaded.  `stack` closes everything that `start` has opened.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Service:
         self._set_first_password()
         self._web.start()
         self._server.start()
-        self._server.load()  # last, so that the pages are there while bindings are loaded
+        self._server.load()  # last, so that the pages work while bindings are loaded
         for work in (self._watch_database, self._reload_on_hangup):
             self._stack.callback(gevent.spawn(work).kill)
 
@@ -228,7 +228,7 @@ class Service:
 
         first, self._first_password = self._first_password, None
         if first and self._site.admin.set_first_password(first, print_password):
-            self._site.audit.note(Act.PASSWORD_CHANGED, SERVER, about="at its start")
+            self._site.audit.add(Act.PASSWORD_CHANGED, SERVER, about="at its start")
 
     def drain(self) -> None:
         """Accept no new work, and wait for what is pending."""
@@ -260,7 +260,7 @@ class Service:
                 log.exception("accounts and bans may be out of date")
 
     def _reload_on_hangup(self) -> None:
-        """After each SIGHUP reload what can be: settings, the certificate and accounts."""
+        """Reload settings, certificate and accounts after each SIGHUP."""
         from sip.store.database import DatabaseError
         from webadmin.http.tls import CertificateError
 

@@ -6,14 +6,14 @@
     sudo .ci/bare_machine.py --only test --pytest tests/browser
     sudo .ci/bare_machine.py --only ci                        .ci/run instead, as root
 
-A Debian is bootstrapped into a temporary folder, with git and sudo and nothing else beyond its
-minimal set, and copied for each command, which an ordinary user runs there in a clone of the last
-commit.  `run` has passed when the server answers OPTIONS and shows the sign-in page, and ends by
-Ctrl-C with 0; `test` when `make test` has passed.
+The script installs a minimal Debian, with git and sudo, into a temporary folder.  It copies that
+folder for each command, and runs the command there as an ordinary user, in a clone of the last
+commit.  `run` passes if the server answers OPTIONS, shows the sign-in page, and ends with 0 after
+Ctrl-C; `test` passes if `make test` passes.
 
-It needs root, debootstrap and unshare.  Package mirror, proxies and certificates are those that apt
-and pip use on this machine.  Mounts and processes live in namespaces that end with this script,
-however that ends; servers listen on 127.0.0.1 alone.
+It needs root, debootstrap and unshare.  It uses the package mirror, proxies and certificates that
+apt and pip use on this machine.  Mounts and processes are in namespaces that end with this script;
+servers listen on 127.0.0.1 only.
 """
 
 import argparse
@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = "git,sudo,ca-certificates"
 USER = "tester"
 CI = "sudo --preserve-env bash .ci/run"  # what continuous integration runs, as root
-# Shell commands that make $1 the root folder and run the rest of their arguments there.  A chroot
-# would not do: a process in one can make no user namespaces, which the tests of NAT need.
+# Shell commands that make $1 the root folder, and run their other arguments there.  A chroot is not
+# enough: a process in it cannot create user namespaces, which the tests of NAT need.
 ENTER = """
 set -eu
 mount --bind "$1" "$1"
@@ -55,7 +55,7 @@ umount -l .outside
 hostname bare
 exec "$@"
 """
-# They end with this script, and with them all processes and mounts in them.
+# The namespaces end with this script, with all their processes and mounts.
 NAMESPACES = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"),
@@ -99,13 +99,13 @@ def apt_sources(suite: str) -> list[str]:
 
 
 def apt_settings() -> str:
-    """How apt reaches its mirrors: proxies and certificates."""
+    """Return the settings by which apt reaches its mirrors: proxies and certificates."""
     dump = output_of("apt-config", "dump").splitlines()
     return "".join(f"{line}\n" for line in dump if line.startswith(("Acquire::http", "Acquire::f")))
 
 
 def pip_settings() -> dict[str, str]:
-    """How pip reaches its index, as environment variables; folders of this machine are left out."""
+    """Return the settings of pip's index as environment variables, without local folders."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True
     )
@@ -281,11 +281,11 @@ def try_run(system: System, command: str) -> None:
     with ended(process):
         while not (answers_options(sip) and shows_sign_in(web)):
             if process.poll() is not None:
-                raise Failed(f"it ended with {process.returncode}, and has not served")
+                raise Failed(f"the server ended with {process.returncode} before it answered")
             if time.monotonic() > system.deadline:
-                raise Failed("it took too long, and has not served")
+                raise Failed("the server did not answer in time")
             time.sleep(0.2)
-        print("it answers OPTIONS and shows the sign-in page; now Ctrl-C", flush=True)
+        print("the server answers OPTIONS and shows the sign-in page; now Ctrl-C", flush=True)
         (server,) = filter(is_server, descendants(process.pid))
         os.kill(server, signal.SIGINT)
         system.passes(process)
@@ -300,10 +300,10 @@ def try_test(system: System, command: str, chosen: str) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder, unless something is mounted below it: that might be this machine's."""
+    """Delete a folder, unless a file system is mounted below it, which could be this machine's."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     if any(line.split()[4].startswith(f"{folder}/") for line in mounts):
-        raise Failed(f"something is mounted below {folder}, so it was left there")
+        raise Failed(f"a file system is mounted below {folder}, so the folder was not deleted")
     shutil.rmtree(folder)
 
 
@@ -343,7 +343,7 @@ def main() -> int:
         print(f"this needs root, and: {' '.join(missing) or 'nothing else'}", file=sys.stderr)
         return 2
     if output_of("git", "-C", str(ROOT), "status", "--porcelain"):
-        print("the working tree has changes that are not committed: they are left out", flush=True)
+        print("warning: changes that are not committed are not tested", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     home = Path(tempfile.mkdtemp(prefix="bare-machine-", dir=given.folder))
     home.chmod(0o755)

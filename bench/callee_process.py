@@ -1,9 +1,9 @@
-"""Plays the phones of a fork on one socket: every one rings, the one called `first` answers.
+"""The phones of a fork, on one socket: all of them ring, and the phone named `first` answers.
 
     python bench/callee_process.py ADDRESS
 
-Listens on UDP ADDRESS:5060 until its input ends.  It keeps nothing of a call: the branch of an
-INVITE and of its CANCEL are the same, so the 487 can be made of the CANCEL alone.
+Listens on UDP ADDRESS:5060 until its input ends.  It stores no calls: an INVITE and its CANCEL have
+the same branch, so the 487 is made from the CANCEL.
 """
 
 import collections
@@ -13,12 +13,12 @@ import socket
 import sys
 import time
 
-ANSWERS_AFTER = 0.03  # seconds; by then all the others have rung
+ANSWERS_AFTER = 0.03  # seconds; all other phones have sent their 180 by then
 COPIED = re.compile(r"^(?:Via|Record-Route|From|Call-ID):.*\r\n", re.MULTILINE | re.IGNORECASE)
 ROOM = 4 * 1024 * 1024  # bytes of the socket's buffer
 
 
-class Ringers:
+class RingingPhones:
     """The phones behind one socket."""
 
     def __init__(self, address: str) -> None:
@@ -26,7 +26,7 @@ class Ringers:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         self.sock.bind((address, 5060))
         self.here = f"{address}:5060"
-        self.answers: collections.deque = collections.deque()  # when, and what to whom
+        self.answers: collections.deque = collections.deque()  # (time, response, address)
 
     def run(self) -> None:
         """Answer until the input of this process ends."""
@@ -43,7 +43,7 @@ class Ringers:
                 self.sock.sendto(response, source)
 
     def take(self, message: str, source: tuple[str, int]) -> None:
-        """Do what a phone does with this message at once, and note what it does later."""
+        """Answer a message as a phone does; a 200 to an INVITE is queued for later."""
         method, _, rest = message.partition(" ")
         if method == "INVITE":
             self.sock.sendto(self.response(message, "180 Ringing", "INVITE"), source)
@@ -57,7 +57,7 @@ class Ringers:
             self.sock.sendto(self.response(message, "200 OK", "BYE"), source)
 
     def response(self, request: str, status: str, method: str) -> bytes:
-        """A response to the request, or to the INVITE that it cancels; the branch makes the tag."""
+        """Return a response to a request, or to the INVITE that it cancels; its tag is the branch."""
         branch = re.search(r"branch=z9hG4bK([^;\s]+)", request)[1]
         to = re.search(r"^To:.*", request, re.MULTILINE | re.IGNORECASE)[0].rstrip()
         number = re.search(r"^CSeq: *(\d+)", request, re.MULTILINE | re.IGNORECASE)[1]
@@ -70,9 +70,9 @@ class Ringers:
 
 
 def main() -> None:
-    ringers = Ringers(sys.argv[1])
+    phones = RingingPhones(sys.argv[1])
     print(flush=True)
-    ringers.run()
+    phones.run()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Our server beside Kamailio, in one run: what each operation costs, and how far each one goes.
+"""Comparison with Kamailio in one run: CPU per operation, highest rates, memory, latency.
 
     python bench/compare.py [--rounds 3] [--seconds 4] [--only NAMES] [--quick]
                             [--results FILE] [--table] [--picture]
 
 Needs SIPp and Kamailio with its SQLite module (Debian: sip-tester, kamailio,
-kamailio-sqlite-modules) and two cores: one for the server, one for the load.  The whole takes
-about 25 minutes, --quick about three.  NAMES are sections or operations, with commas between; what
-they find replaces only their part of FILE.  --table and --picture measure nothing: they print
-the table, or draw the picture, from FILE as it is.
+kamailio-sqlite-modules) and two cores: one for the server, one for the load.  A whole run takes
+about 25 minutes, --quick about three.  NAMES are sections or operations, separated by commas; their
+results replace only their part of FILE.  --table and --picture measure nothing: they print the
+table, or draw the picture, from FILE.
 """
 
 import argparse
@@ -30,19 +30,19 @@ PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "performance.svg"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, help="of each load (3; with --quick 1)")
-    parser.add_argument("--seconds", type=float, help="of each load (4; with --quick 1)")
+    parser.add_argument("--rounds", type=int, help="rounds of each load (3; with --quick 1)")
+    parser.add_argument("--seconds", type=float, help="seconds of each load (4; with --quick 1)")
     parser.add_argument(
         "--only", default="", metavar="NAMES", help=", ".join([*SECTIONS, *MEASURED])
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a small run, of three minutes; keeps nothing unless told where",
+        help="a small run of three minutes; saves its results only with --results",
     )
-    parser.add_argument("--results", type=Path, help="file to keep them in (bench/results.json)")
-    parser.add_argument("--table", action="store_true", help="print what is kept, and do nothing")
-    parser.add_argument("--picture", action="store_true", help="draw what is kept, and do no more")
+    parser.add_argument("--results", type=Path, help="file of the results (bench/results.json)")
+    parser.add_argument("--table", action="store_true", help="only print the saved results")
+    parser.add_argument("--picture", action="store_true", help="only draw the saved results")
     options = parser.parse_args()
     options.only = [name for name in options.only.split(",") if name]
     if unknown := set(options.only) - {*SECTIONS, *MEASURED}:
@@ -77,7 +77,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             found["sections"][name] = SECTIONS[name](Path(home) / name, plan, before)
         print(f"{time.monotonic() - began:.0f} s", flush=True)
-        if not options.quick or options.results:  # after each, so that an end midway loses little
+        if (
+            not options.quick or options.results
+        ):  # after each section, so that an interrupted run loses little
             results.save(results.merged(results.load(file), found), file)
     print(table.of(found))
     if not options.quick:

@@ -1,4 +1,4 @@
-"""Calls held at once: as many ringing, then as many established, and the memory that they take."""
+"""Memory of concurrent calls: many that ring at once, then the same number established."""
 
 import time
 from pathlib import Path
@@ -9,11 +9,11 @@ from bench.scaling import SETTLE_SECONDS
 from bench.servers import SERVERS
 
 
-def hold(
+def measure_concurrent_calls(
     home: Path, name: str, number: int, rate: int, settle: float = SETTLE_SECONDS
 ) -> dict[str, object]:
-    """Start `number` calls at `rate` a second, of which the last rings before the first answers."""
-    coming = number / rate  # seconds until all are there
+    """Start `number` calls at `rate` per second; the last one rings before the first is answered."""
+    coming = number / rate  # seconds until all have started
     ring = talk = coming + 5
     with SERVERS[name](home / name, USERS) as server:
         stage = Stage(server, home / name)
@@ -21,7 +21,7 @@ def hold(
         before, began = memory_bytes(server.pids()), time.monotonic()
         moments = {"ringing": coming + 3, "established": ring + coming + 3}
         found: dict[str, object] = {"server": name, "number": number, "before": before}
-        call = OPERATIONS["call-407"]  # so many of strangers may not ring at once
+        call = OPERATIONS["call-407"]  # of local users: external calls are limited
         with stage.load(call, rate=rate, seconds=coming, ring=ring, talk=talk) as load:
             for state, after in moments.items():
                 time.sleep(max(0.0, began + after - time.monotonic()))

@@ -1,4 +1,4 @@
-"""What one operation costs each server in CPU time, in turns, so that all see the same weather."""
+"""CPU time of each operation on each server, measured in turns, under the same conditions."""
 
 import contextlib
 import statistics
@@ -13,14 +13,16 @@ from bench.servers import SERVER_CORE, SERVERS
 
 @dataclass
 class Cost:
-    """Microseconds of CPU that one operation took a server, in each round."""
+    """Microseconds of CPU per operation of a server, in each round."""
 
     server: str
     operation: str
     kind: str  # udp or tcp
     rate: int
     microseconds: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)  # the share of its core that others took
+    others: list[float] = field(
+        default_factory=list
+    )  # the share of its core that other processes used
     planned: int = 0
     lost: int = 0
     repeated: int = 0
@@ -30,7 +32,7 @@ class Cost:
         return statistics.median(self.microseconds)
 
     def record(self) -> dict[str, object]:
-        """As it goes into the file of results."""
+        """Return the figures for the file of results."""
         return asdict(self) | {"median": self.median}
 
 

@@ -1,9 +1,9 @@
-"""What the users pages ask of the store, and what an import and a REGISTER cost beside it.
+"""Times of the store at 100,000 users: queries of the pages, an import, REGISTERs.
 
     python bench/directory.py [--users 100000] [--rounds 15]
 
-Makes a database in a temporary directory, half of its users online.  The times are those that a
-greenlet waits, hand-over to the reader thread included.
+Creates a database in a temporary directory; half of its users are online.  The times are those that
+a greenlet waits, including the switch to the reader thread.
 """
 
 import argparse
@@ -34,7 +34,7 @@ LAST = "Müller Schmidt Schneider Fischer Weber Meyer Wagner Becker Schulz Hoffm
 
 
 def accounts(number: int) -> str:
-    """A CSV file: numbers, phones and names; some in other realms, ten disabled."""
+    """Return a CSV file: numbers, phones and names; some in other realms, ten disabled."""
     rows = ["username,ha1,ha1_sha256,ha1_sha512_256,realm,display_name,enabled"]
     for n in range(number):
         username = (
@@ -52,23 +52,23 @@ def accounts(number: int) -> str:
 
 
 class Measured(Database):
-    """Notes how long the latest transaction held the write lock."""
+    """Measures how long the latest transaction held the write lock, in milliseconds."""
 
-    held = 0.0
+    lock_milliseconds = 0.0
 
     def _transact(self, begin, function, then):
         before = time.perf_counter()
 
-        def note(result):
+        def measure(result):
             if begin == "BEGIN IMMEDIATE":
-                self.held = (time.perf_counter() - before) * 1e3
+                self.lock_milliseconds = (time.perf_counter() - before) * 1e3
             return then and then(result)
 
-        return super()._transact(begin, function, note)
+        return super()._transact(begin, function, measure)
 
 
 class Gaps:
-    """The longest time that the hub did not come round."""
+    """Measures the longest time in which the hub ran no other greenlet."""
 
     def __enter__(self) -> "Gaps":
         self.worst = 0.0
@@ -103,7 +103,7 @@ def timed(label: str, work: Callable[[], object], rounds: int = 1) -> None:
 
 
 def row(number: int, username: str, realm: str, at: int) -> BindingRow:
-    """The binding of a usual desk phone."""
+    """Return the binding of a usual desk phone."""
     host = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}:5060"
     return BindingRow(
         user_id=number,
@@ -120,7 +120,7 @@ def row(number: int, username: str, realm: str, at: int) -> BindingRow:
 
 
 def register(database: Database, some: list[BindingRow], batch: int) -> tuple[float, float]:
-    """Write REGISTERs in batches; microseconds of CPU each, and the worst milliseconds a batch."""
+    """Write REGISTERs in batches; return CPU microseconds each, and the longest batch in ms."""
     worst, cpu = 0.0, time.process_time()
     for start in range(0, len(some), batch):
         changes = [
@@ -159,12 +159,12 @@ def run(database: Measured, number: int, rounds: int) -> None:
     timed("read a file", lambda: files.append(pool.spawn(read_csv, io.BytesIO(text), REALM).get()))
     timed("check it", lambda: check(users, files[0]))
     timed("apply it", lambda: apply(users, files[0]))
-    print(f"{'  of that under the write lock':44} {database.held:9.2f}")
+    print(f"{'  of that under the write lock':44} {database.lock_milliseconds:9.2f}")
     timed("apply it again", lambda: apply(users, files[0]))
     changed = text.replace(b" Meyer", b" Maier")
     files[0] = pool.spawn(read_csv, io.BytesIO(changed), REALM, update=True).get()
     timed("change 9 % of the display names", lambda: apply(users, files[0]))
-    print(f"{'  of that under the write lock':44} {database.held:9.2f}")
+    print(f"{'  of that under the write lock':44} {database.lock_milliseconds:9.2f}")
     timed("reload", users.reload, 3)
     timed("export", lambda: sum(map(len, exported(users))))
     register_all(database, users)
@@ -183,8 +183,8 @@ def register_all(database: Database, users: Users) -> None:
     """Register half of the users, then refresh some, and compare."""
     random.seed(1)
     now = int(time.time())
-    everybody = [a for a in users.list() if a.enabled]
-    half = random.sample(everybody, len(everybody) // 2)
+    enabled = [a for a in users.list() if a.enabled]
+    half = random.sample(enabled, len(enabled) // 2)
     rows = [row(a.id, a.username, a.realm or REALM, now - random.randrange(3600)) for a in half]
     register(database, rows, 1000)
     print(f"{'microseconds of CPU a REGISTER':44} {'refresh':>9} {'worst ms':>9}")
@@ -193,7 +193,7 @@ def register_all(database: Database, users: Users) -> None:
         each, worst = register(database, some, batch)
         print(f"{f'  {batch} in a transaction':44} {each:9.2f} {worst:9.2f}")
     online = {one.user_id for one in rows}
-    offline = [a for a in everybody if a.id not in online]
+    offline = [a for a in enabled if a.id not in online]
     first = [row(a.id, a.username, a.realm or REALM, now) for a in random.sample(offline, 1000)]
     each, worst = register(database, first, 10)
     print(f"{'  10 in a transaction, for the first time':44} {each:9.2f} {worst:9.2f}")
@@ -203,7 +203,7 @@ def register_all(database: Database, users: Users) -> None:
 
 
 def pages(directory: Directory, rounds: int) -> None:
-    """Ask every kind of question, on its first page, in the middle and at the end."""
+    """Measure every kind of query, on its first page, in the middle and at the end."""
     print(f"{'milliseconds':44} {'median':>9} {'worst':>9} {'hub gap':>9}")
     filters: list[dict[str, object]] = [
         {},

@@ -1,11 +1,11 @@
-"""How many instructions a REGISTER pair and a call take in-process, whoever else uses the machine.
+"""Machine instructions of a REGISTER pair and a call in-process, independent of other load.
 
     python bench/instructions.py [--number 100] [--timeout 180]
 
-Runs the loop of quick.py under Valgrind's callgrind (Debian: valgrind) three times at once: once
-for the start alone, once with so many pairs, once with so many calls.  What they take more than
-the start is divided by their number.  The figures are thousands of instructions, of this process
-alone: the kernel's are not counted.  It takes about a minute.
+Runs the loop of quick.py under Valgrind's callgrind (Debian: valgrind) three times in parallel: only
+the start, the start with many pairs, and the start with many calls.  The difference to the start is
+divided by their number.  The figures are thousands of instructions of this process; those of the
+kernel are not counted.  It takes about a minute.
 """
 
 import argparse
@@ -19,15 +19,15 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-BATCH = 50  # users, each of whom has one operation in a round of quick.py
+BATCH = 50  # users; each has one operation in a round of quick.py
 RUNS = ("start", "pair", "call")
 
 
 def play(run: str, number: int) -> None:
-    """What is counted: a round of each, which warms up, and so many operations."""
+    """Run the counted work: one round of each to warm up, and then `number` operations."""
     from quick import Bench
 
-    gc.disable()  # when it collects depends on what has gone before
+    gc.disable()  # its collections would make the figures vary
     bench = Bench(BATCH)
     bench.pairs()
     bench.calls()
@@ -36,7 +36,7 @@ def play(run: str, number: int) -> None:
 
 
 def counted(run: str, number: int, seconds: float) -> int:
-    """Instructions of a whole run, which is ended after so many seconds."""
+    """Return the instructions of a whole run, which is ended after `seconds`."""
     with contextlib.suppress(subprocess.TimeoutExpired), tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [
@@ -52,13 +52,13 @@ def counted(run: str, number: int, seconds: float) -> int:
         if found := re.search(r"Collected : (\d+)", done.stderr):
             return int(found[1])
         raise SystemExit(f"valgrind ended with {done.returncode}: {done.stderr[-2000:]}")
-    raise SystemExit(f"The run of {run} took longer than {seconds:g} s; --timeout allows it more.")
+    raise SystemExit(f"The run of {run} took longer than {seconds:g} s; --timeout allows more.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--number", type=int, default=100, help="of operations, in fifties")
-    parser.add_argument("--timeout", type=float, default=180, help="seconds that a run may take")
+    parser.add_argument("--number", type=int, default=100, help="operations, a multiple of 50")
+    parser.add_argument("--timeout", type=float, default=180, help="maximum seconds of a run")
     parser.add_argument("--play", choices=RUNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.play:

@@ -1,4 +1,4 @@
-"""How far a server goes: the highest rate that it sustains on its one core, and for how long."""
+"""Highest sustained rate of a server on one core, found by trials and bisection."""
 
 import itertools
 import time
@@ -9,44 +9,44 @@ from bench.metrics import core_seconds, cpu_seconds
 from bench.operations import Operation, Stage
 from bench.servers import LOAD_CORE, SERVER_CORE
 
-STEPS = 5  # down at most; what is lost at the last one is shown
+STEPS = 5  # maximum steps down; the losses of the last one are shown
 TRIAL_SECONDS = 2.0
-TOP = 40_000  # operations a second; no SIPp on one core sends more
-LOWEST = 10  # nobody looks for less
-NEAR = 1.1  # bisection ends when what held and what did not are this close
-GRACE = 1.0  # seconds; who is that late has lost
-STEP_DOWN = 0.9  # what held for a trial, and not for the whole time, is tried again so much lower
-DISTURBED = 0.1  # of the server's core; what fails while others take as much is tried again
-TRIES = 2  # then it counts as failed all the same
-REPEATED = 0.001  # of the operations; a datagram that the kernel dropped shows as a repeat
-LATE = 0.5  # seconds after the planned end; who waits longer asks again (RFC 3261 §17.1, T1)
+TOP = 40_000  # operations per second; SIPp on one core cannot send more
+LOWEST = 10  # lower rates are not tried
+NEAR = 1.1  # bisection ends when the sustained and the failed rate differ by this factor
+GRACE = 1.0  # seconds; an operation that ends later is lost
+STEP_DOWN = 0.9  # factor of the next rate, if a rate is sustained in a trial but not for longer
+DISTURBED = 0.1  # of the server's core; if others use more, a failed trial is repeated
+TRIES = 2  # trials of a rate; then it counts as failed
+REPEATED = 0.001  # of the operations; a datagram that the kernel dropped is repeated by SIPp
+LATE = 0.5  # seconds after the planned end; later SIPp would retransmit (RFC 3261 §17.1, T1)
 
 
 @dataclass
 class Limit:
-    """The highest rate a second at which, for `seconds`, nothing was lost."""
+    """The highest rate per second at which no operation was lost for `seconds`."""
 
     server: str
     operation: str
     rate: int
     seconds: float
     busy: float  # the share of its core that the server used then
-    others: float  # the share of that core that went to others, or to other machines
-    load: float  # the share of the other core that was used, by SIPp above all
+    others: float  # the share of that core that other processes or machines used
+    load: float  # the share of the other core that was used, mostly by SIPp
     lost: int = 0
     trials: int = 0
 
     def record(self) -> dict[str, object]:
-        """As it goes into the file of results."""
+        """Return the figures for the file of results."""
         return asdict(self)
 
 
 def sustained(
     stage: Stage, operation: Operation, rate: float, seconds: float
 ) -> tuple[bool, Limit]:
-    """Try one rate for so long; whether it held, and with what figures.
+    """Try one rate for `seconds`; return True if it was sustained, and the figures.
 
-    It held when no operation was lost, next to none had to repeat itself, and the last ended in
+    A rate is sustained if no operation was lost, hardly any was repeated, and the last one ended in
     time.
     """
     pids = stage.server.pids()
@@ -73,9 +73,9 @@ def sustained(
 
 
 def highest(stage: Stage, operation: Operation, seconds: float, patience: float) -> Limit:
-    """Find the highest sustained rate: by trials of two seconds, then held for `seconds`.
+    """Find the highest sustained rate: by trials of two seconds, then for `seconds`.
 
-    After `patience` seconds what has held so far is near enough.
+    After `patience` seconds the best rate so far is used.
     """
     trials = itertools.count(1)
     until = time.monotonic() + patience
@@ -86,7 +86,7 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
             limit.trials = next(trials)
             if held:
                 break
-            stage.begin_anew()
+            stage.restart()
             if limit.others < DISTURBED:
                 break
         return held, limit
@@ -107,7 +107,7 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
 
 
 def _bracket(holds: Callable[[float], bool], rate: float, until: float) -> tuple[float, float]:
-    """A rate that holds and one that does not, or that nobody tried before `until`: twice as high."""
+    """Return a sustained rate and twice that rate, which failed or was not tried before `until`."""
     if holds(rate):
         while rate < TOP and time.monotonic() < until and holds(2 * rate):
             rate *= 2

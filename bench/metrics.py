@@ -1,4 +1,4 @@
-"""What is measured of a server from outside: CPU time, memory, and how long it lets one wait."""
+"""Metrics of a server, measured from outside: CPU time, memory, and latency of OPTIONS."""
 
 import collections
 import json
@@ -17,16 +17,16 @@ _OF_A_PROCESS = 2  # the clock of all threads of a process, by the scheduler (li
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """User and system time that these processes have used, ended threads included.
+    """Return user and system time of these processes, including threads that have ended.
 
-    From the kernel's POSIX clock of each process, which counts nanoseconds; utime and stime
-    count ticks of 10 ms, and schedstat forgets the threads that have ended.
+    It is read from the kernel's POSIX clock of each process, in nanoseconds: utime and stime count
+    ticks of 10 ms, and schedstat does not include ended threads.
     """
     return sum(time.clock_gettime((~pid << 3) | _OF_A_PROCESS) for pid in pids)
 
 
 def core_seconds(core: int) -> float:
-    """Time that a core was not idle, for whomever, and that the host gave to other machines."""
+    """Return the time that a core was not idle, including time that the host gave to others."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
@@ -36,10 +36,10 @@ def core_seconds(core: int) -> float:
 
 
 def memory_bytes(pids: list[int]) -> dict[str, int]:
-    """Memory of these processes.
+    """Return the memory of these processes.
 
-    `rss` counts a shared page in each of them, `pss` each one's share of it; `own` is what is
-    theirs alone, written by them: it does not change when others map the same libraries.
+    `rss` counts a shared page in each process, `pss` counts the share of each.  `own` counts only
+    pages that they have written: it does not change if other processes map the same libraries.
     """
     sums: collections.Counter[str] = collections.Counter()
     for pid in pids:
@@ -51,10 +51,10 @@ def memory_bytes(pids: list[int]) -> dict[str, int]:
 
 
 class Prober:
-    """Asks OPTIONS all the time, from a process of its own; `waits` are seconds, once it has ended."""
+    """Sends OPTIONS all the time, in a separate process; at its end, `waits` are in seconds."""
 
     def __init__(self, server: Server, every: float) -> None:
-        """Ask `server`, and rest for `every` seconds between an answer and the next question."""
+        """Probe `server`, with a pause of `every` seconds after each response."""
         host, port = server.address.split(":")
         self.command = [sys.executable, str(PROBE_PROCESS), host, port, str(every)]
         self.waits: list[float] = []
@@ -67,12 +67,12 @@ class Prober:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, which it does when its input ends, and take its figures."""
+        """End the process by closing its input, and read its figures."""
         text, _ = self.process.communicate("", timeout=20)
         self.waits = json.loads(text)
 
     def summary(self) -> dict[str, float]:
-        """Milliseconds: the median, what 99 % stay below, and the longest."""
+        """Return the median, the 99th percentile and the maximum, in milliseconds."""
         waits = sorted(1e3 * wait for wait in self.waits)
         return {
             "count": len(waits),
@@ -83,5 +83,5 @@ class Prober:
 
 
 def pin(core: int) -> None:
-    """Keep this process, and all that it starts from now on, on one core."""
+    """Pin this process, and all processes that it starts later, to one core."""
     os.sched_setaffinity(0, {core})

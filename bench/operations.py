@@ -1,4 +1,4 @@
-"""The operations that are measured: which SIPp scenario, at which rate, among whom."""
+"""The operations that are measured: their SIPp scenarios, rates and users."""
 
 import contextlib
 import signal
@@ -11,33 +11,33 @@ from bench.servers import DOMAIN, HOST, PASSWORD, Server
 from bench.sipp_load import GRACE, OF_THE_TESTS, OURS, Outcome, Sipp, authentication
 from tests.support.programs import own_address
 
-PHONES = [f"phone{n:05}" for n in range(10_000)]  # who register
+PHONES = [f"phone{n:05}" for n in range(10_000)]  # users that register
 CALLEES = {kind: [f"{kind}{n:02}" for n in range(100)] for kind in ("udp", "tcp")}
 CALLERS = [f"caller{n:02}" for n in range(100)]  # local users, asked for credentials
-STRANGERS = [f"stranger{n:02}" for n in range(100)]
+EXTERNAL_CALLERS = [f"external{n:02}" for n in range(100)]
 USERS = [*PHONES, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
-# Seconds that a phone rings: several workers may otherwise pass the 200 on before the 180.
+# Seconds that a phone rings: otherwise several workers may forward the 200 before the 180.
 RINGS = 0.03
-REFRESHES = 21  # of refresh.xml, after the one REGISTER that is challenged
+REFRESHES = 21  # in refresh.xml, after the REGISTER that is challenged
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One kind of work, and the `rate` a second at which its cost is measured."""
+    """One kind of work, and the `rate` per second at which its cost is measured."""
 
     name: str
     scenario: Path
     rate: int
     is_call: bool = False
-    is_local: bool = False  # the caller is one of ours, and is challenged
-    has_callee: bool = True  # a SIPp is called; otherwise somebody else is
+    is_local: bool = False  # the caller is a local user, and is challenged
+    has_callee: bool = True  # a SIPp of this load plays the callee
     each: int = 1  # operations in one run of the scenario
 
     def rows(self, kind: str, phones: list[str]) -> list[str]:
-        """The lines of SIPp's injection file: whom it concerns, and what they know."""
+        """Return the lines of SIPp's injection file: users, and their credentials."""
         if not self.is_call:
             return [f"{user};{authentication(user)}" for user in phones]
-        callers = CALLERS if self.is_local else STRANGERS
+        callers = CALLERS if self.is_local else EXTERNAL_CALLERS
         return [
             f"{callee};{caller};{authentication(caller)}"
             for callee, caller in zip(CALLEES[kind], callers, strict=True)
@@ -59,27 +59,27 @@ OPERATIONS = {
 }
 
 
-MEASURED = [name for name in OPERATIONS if name != "fork"]  # for what each costs
+MEASURED = [name for name in OPERATIONS if name != "fork"]  # operations of the section `costs`
 
 
 class Stage:
-    """A running server whose callees are bound, and the loads that can be put on it."""
+    """A running server with registered callees, and the loads for it."""
 
     def __init__(self, server: Server, home: Path) -> None:
         self.server, self.home = server, home
-        # The same ones in every load, so that the next REGISTER updates a binding.
+        # The same addresses in every load, so that the next REGISTER updates a binding.
         self.phone_address, self.callee_address = own_address(), own_address()
         self._bind()
 
-    def begin_anew(self) -> None:
-        """Restart a server that was overloaded: it would go on with what it still owes."""
+    def restart(self) -> None:
+        """Restart a server that was overloaded: it would still work on queued requests."""
         self.server.stop(signal.SIGKILL)
         self.server.start()
         self._bind()
 
     def _bind(self) -> None:
-        """Hold the server to the work of the others, and register those who are called."""
-        # From where the callee listens, or it would be taken for a phone behind NAT.
+        """Check that the server does the same work as the others, and register the callees."""
+        # From the address of the callee: otherwise it would look like a phone behind NAT.
         here = (self.callee_address, 5060)
         with Phone((HOST, self.server.port), DOMAIN, here=here) as phone:
             self._check(phone)
@@ -90,7 +90,7 @@ class Stage:
                     assert status == 200, (self.server.label, user, status)
 
     def _check(self, phone: Phone) -> None:
-        """Hold the server to the same work as the others, before it is measured."""
+        """Check that the server verifies passwords and challenges calls, as the others do."""
         someone, contact = CALLEES["udp"][0], f"sip:{self.callee_address}:5060"
         for user, password in ((someone, "wrong"), ("nobody", PASSWORD)):
             status = phone.register(user, password, contact)
@@ -112,10 +112,10 @@ class Stage:
         talk: float = 0.0,
         grace: float = GRACE,
     ) -> Iterator[Sipp]:
-        """Start `operation` at `rate` a second for `seconds`, over `kind`: udp or tcp.
+        """Start `operation` at `rate` per second for `seconds`, over `kind`: udp or tcp.
 
-        A called phone rings for `ring` seconds, then they talk for `talk`.  What has not ended
-        `grace` seconds after the planned end is lost.
+        A called phone rings for `ring` seconds, and a call lasts for `talk` seconds.  An operation
+        that has not ended `grace` seconds after the planned end is lost.
         """
         rate = (rate or operation.rate) / operation.each
         calls = max(1, int(rate * seconds))
@@ -151,6 +151,6 @@ class Stage:
             )
 
     def run(self, operation: Operation, **options) -> Outcome:
-        """Put that load on the server, and wait for its end."""
+        """Run a load, and wait for its end."""
         with self.load(operation, **options) as load:
             return load.outcome()

@@ -1,12 +1,12 @@
-"""How long a page keeps its reader waiting, and SIP, at 100,000 users.
+"""Response times of the pages at 100,000 users, and the delay of SIP meanwhile.
 
     python bench/pages.py [--users 100000] [--rounds 40]
 
-Starts the server on a temporary database with half of the users online, signs in, and asks for
-each page over one connection, as browsers do it in gzip: the time to the first byte, and what it
-cost the server in CPU.
-Meanwhile an OPTIONS is sent every 2 ms; the longest time that one waited for its answer is how
-long no datagram was read, with what a busy machine adds; a row without any page tells how much.
+Starts the server with a temporary database in which half of the users are online, signs in, and
+loads each page over one connection, in gzip as browsers do.  It measures the time to the first byte
+and the CPU time of the server.  Meanwhile an OPTIONS is sent every 2 ms; the longest wait for its
+response shows for how long no datagram was read.  A row without a page shows the delay of the
+machine itself.
 """
 
 import argparse
@@ -60,7 +60,7 @@ PAGES = {
 
 
 def populate(path: str, number: int) -> None:
-    """Make the accounts, and bind a phone to every other one."""
+    """Add the accounts, and bind a phone to every second one."""
     now = int(time.time())
     with Database(path) as database:
         users = Users(database, REALM)
@@ -93,7 +93,7 @@ def populate(path: str, number: int) -> None:
 
 
 class Prober(threading.Thread):
-    """Asks by OPTIONS all the time, and keeps the longest time that an answer took."""
+    """Sends OPTIONS all the time, and measures how long each response takes."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""A phone of a few lines: enough to bind a contact, to be refused, and to ask OPTIONS."""
+"""A simple phone: it registers, sends single requests, and measures OPTIONS."""
 
 import hashlib
 import itertools
@@ -13,12 +13,12 @@ Address = tuple[str, int]
 
 
 class Phone:
-    """One socket from which requests of any user are sent, one after the other."""
+    """One socket that sends requests of any user, one after the other."""
 
     def __init__(
         self, server: Address, domain: str, seconds: float = 5.0, here: Address = ("", 0)
     ) -> None:
-        """Speak over UDP to `server` from `here`, and wait at most `seconds` for an answer."""
+        """Send by UDP to `server` from `here`, and wait at most `seconds` for a response."""
         self.domain = domain
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(here)
@@ -35,7 +35,7 @@ class Phone:
         self.sock.close()
 
     def ask(self, method: str, uri: str, user: str, more: str = "") -> str:
-        """Send a request of `user` to itself, and give the final response to it."""
+        """Send a request of `user` to itself, and return the final response."""
         self.number += 1
         branch = f"z9hG4bK{_PREFIX}{next(_branches)}"
         self.sock.send(
@@ -50,7 +50,7 @@ class Phone:
                 return answer
 
     def register(self, user: str, password: str, contact: str) -> int:
-        """Bind `contact` for an hour, with digest; the status of the last response."""
+        """Bind `contact` for an hour, with digest; return the status of the last response."""
         uri = f"sip:{self.domain}"
         wanted = f"Contact: <{contact}>;expires=3600\r\n"
         challenge = self.ask("REGISTER", uri, user, wanted)
@@ -72,7 +72,7 @@ class Phone:
         return int(self.ask("REGISTER", uri, user, wanted + answer)[8:11])
 
     def options(self) -> float:
-        """Ask the server what it can, and give the seconds until it has said so."""
+        """Send an OPTIONS to the server, and return the seconds until its response."""
         began = time.perf_counter()
         uri = "sip:{}:{}".format(*self.sock.getpeername())
         answer = self.ask("OPTIONS", uri, "probe")
@@ -81,7 +81,7 @@ class Phone:
 
 
 def answers_options(server: Address) -> bool:
-    """Whether a server is there, and answers at once."""
+    """Return True if a server answers an OPTIONS at once."""
     try:
         with Phone(server, "probe.test", 0.2) as phone:
             return phone.options() >= 0

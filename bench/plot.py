@@ -1,7 +1,7 @@
-"""The picture of the results: how cost and latency grow with the rate, the bindings and the fork.
+"""The plot of the results: cost and latency by rate, number of bindings and size of a fork.
 
-SVG written by hand: six panels, two rows by three columns.  The colours are readable on a light
-and on a dark ground, which shows through.
+It is SVG with six panels in two rows and three columns.  The background is transparent; the colours
+are readable on a light and on a dark one.
 """
 
 import math
@@ -11,7 +11,7 @@ from html import escape
 
 from bench.results import Results
 
-WIDTH, HEIGHT = 1080, 620  # of the whole, in pixels, as all that follows
+WIDTH, HEIGHT = 1080, 620  # of the plot, in pixels like all lengths below
 LEFT, TOP, PANEL, TALL = 70, 84, 270, 190  # margins, and a panel's width and height
 ACROSS, DOWN = 345, 260  # from one panel to the next
 COLOURS = {"ours": "#3b82f6", "tuned": "#f97316", "debian": "#8b95a1"}
@@ -44,7 +44,7 @@ class Scale:
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 
     def ticks(self) -> list[float]:
-        """Round values to write beside the axis."""
+        """Return the round values to write beside the axis."""
         if self.is_log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             tens = [10.0**power for power in range(first, last + 1)]
@@ -68,16 +68,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One small diagram, and how its axes are to be read."""
+    """One small diagram, and the kinds of its axes."""
 
     title: str
-    across: str  # what grows to the right
+    across: str  # the label of the horizontal axis
     lines: list[Line]
     is_log_across: bool = True
     is_log_up: bool = False
 
     def draw(self, column: int, row: int) -> Iterator[str]:
-        """Its elements, at its place."""
+        """Yield the SVG elements of the panel in this column and row."""
         x, y = LEFT + ACROSS * column, TOP + DOWN * row
         points = [point for line in self.lines for point in line.points]
         if not points:
@@ -111,7 +111,7 @@ def _drawn(line: Line, horizontal: Scale, vertical: Scale) -> Iterator[str]:
 
 
 def _span(values: list[float], is_log: bool) -> tuple[float, float]:
-    """Bounds for an axis that hold all values; whole powers of ten where they are near."""
+    """Return the bounds of an axis; on a logarithmic axis the lower one is a power of ten."""
     low, high = min(values), max(values)
     if is_log:
         low = 10 ** math.floor(math.log10(max(low, 1e-3)) + 0.01)
@@ -124,7 +124,7 @@ def _number(value: float) -> str:
 
 
 def of(results: Results) -> str:
-    """The picture as SVG."""
+    """Return the plot as SVG."""
     body = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
         "<title>How cost and latency grow with the rate, the bindings and the fork</title>",

@@ -1,9 +1,9 @@
-"""Asks a server OPTIONS all the time until its input ends, then prints how long each answer took.
+"""A probe: sends OPTIONS to a server until its input ends, then prints all response times.
 
     python bench/probe_process.py HOST PORT EVERY
 
-EVERY is the rest in seconds between an answer and the next question.  Prints an empty line when
-it begins, and a JSON list of seconds at the end; an answer that never came counts as 2 seconds.
+EVERY is the pause in seconds between a response and the next request.  Prints an empty line when it
+starts, and a JSON list of seconds at the end; a missing response counts as 2 seconds.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ PATIENCE = 2.0  # seconds
 def main() -> None:
     host, port, every = sys.argv[1:]
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -15)  # what it waits for shall be the server alone
+        os.setpriority(os.PRIO_PROCESS, 0, -15)  # so that it waits only for the server
     waits: list[float] = []
     with Phone((host, int(port)), "probe.test", PATIENCE) as phone:
         phone.options()

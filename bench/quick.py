@@ -1,9 +1,9 @@
-"""What a REGISTER pair and a call cost in-process: bytes in, bytes out, no socket, no database.
+"""CPU time of a REGISTER pair and a call in-process, without sockets and database.
 
     python bench/quick.py [--rounds 5] [--number 2000] [--save]
 
-Phones are played between the timed parts, a batch at a time, so the figures are the server's own
-CPU time alone.  They are compared with those kept in bench/figures.json.
+The phones run between the timed parts, one batch at a time, so the figures contain only CPU time of
+the server.  They are compared with those saved in bench/figures.json.
 """
 
 import argparse
@@ -41,11 +41,11 @@ SDP = (
     "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
 )
 BATCH = 50
-BUDGET = {"pair": (60, 40), "call": (80, 50)}  # µs: must, aim
+BUDGET = {"pair": (60, 40), "call": (80, 50)}  # µs: the maximum, and the goal
 
 
 class Wire(UdpSocket):
-    """The real reader greenlets over a list of datagrams."""
+    """A UDP socket with the real greenlet pool, which reads datagrams from a list."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -67,7 +67,7 @@ class Wire(UdpSocket):
         self.outgoing.append((data, flow.remote))
 
     def carry(self, datagrams: list[bytes], source: Endpoint) -> tuple[list[str], float]:
-        """Feed a batch; give what the server sent, in order, and the CPU seconds it took."""
+        """Feed a batch; return the messages that the server sent, in order, and its CPU seconds."""
         flow = Flow("UDP", SERVER, source)
         self.incoming = [(data, flow) for data in reversed(datagrams)]
         self.outgoing = []
@@ -82,13 +82,13 @@ class Wire(UdpSocket):
 
 
 def line(message: str, name: str) -> str:
-    """The first header line of that name, whole."""
+    """Return the first header line with this name."""
     start = message.index(f"\r\n{name}: ") + 2
     return message[start : message.index("\r\n", start)]
 
 
 def lines(message: str, name: str) -> list[str]:
-    """All header lines of that name."""
+    """Return all header lines with this name."""
     return [
         one for one in message.partition("\r\n\r\n")[0].split("\r\n") if one.startswith(name + ":")
     ]
@@ -99,7 +99,7 @@ def md5(text: str) -> str:
 
 
 class Bench:
-    """One server and the phones that are played to it."""
+    """One server, and its phones."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -116,12 +116,12 @@ class Bench:
         self.round = 0
 
     def pairs(self) -> float:
-        """REGISTER, 401, REGISTER with digest, 200 for each user; CPU seconds a pair."""
+        """Run REGISTER, 401, REGISTER with digest, 200 for each user; return CPU seconds per pair."""
         self.round += 1
         return sum(map(self._some_pairs, self._batches())) / self.number
 
     def _batches(self) -> list[range]:
-        """Users, as many at a time as may well be in the middle of something in a busy second."""
+        """Return the users in batches: as many as may have a transaction at one time."""
         return [range(at, at + BATCH) for at in range(0, self.number, BATCH)]
 
     def _some_pairs(self, users: range) -> float:
@@ -158,7 +158,7 @@ class Bench:
         )
 
     def calls(self) -> float:
-        """INVITE, 100, 180, 200, ACK, BYE, 200 from outside to each user; CPU seconds a call."""
+        """Run an external call, from INVITE to BYE, to each user; return CPU seconds per call."""
         self.round += 1
         return sum(map(self._some_calls, self._batches())) / self.number
 
@@ -238,8 +238,8 @@ class Bench:
             ]
         ).encode()
 
-    def forget(self) -> None:
-        """Let an hour pass for the transactions, so that rounds don't add up."""
+    def remove_transactions(self) -> None:
+        """Expire and remove all transactions, so that each round starts without any."""
         self.server.layer.run_due(time.monotonic() + 3600)
         self.server.layer.servers.clear()
         self.server.layer.clients.clear()
@@ -249,17 +249,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--number", type=int, default=2000)
-    parser.add_argument("--save", action="store_true", help="keep these as the figures of the day")
+    parser.add_argument("--save", action="store_true", help="save these figures")
     options = parser.parse_args()
     gc.set_threshold(50_000, 20, 100)
     bench = Bench(options.number)
-    bench.pairs()  # binds everybody, and warms up
+    bench.pairs()  # registers all users, and warms up
     bench.calls()
     measured: dict[str, list[float]] = {"pair": [], "call": []}
     for _ in range(options.rounds):
         measured["pair"].append(bench.pairs() * 1e6)
         measured["call"].append(bench.calls() * 1e6)
-        bench.forget()
+        bench.remove_transactions()
     kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     print(
         f"{'µs CPU each':12} {'median':>8} {'least':>8} {'most':>8} {'kept':>8} {'must':>6} {'aim':>6}"

@@ -1,4 +1,4 @@
-"""The file of results: what was found, when, and under which conditions."""
+"""The file of results: figures, their dates, and the conditions of the measurement."""
 
 import dataclasses
 import json
@@ -17,12 +17,12 @@ Results = dict[str, dict]
 
 
 def new(plan: Plan) -> Results:
-    """Results with nothing found yet."""
+    """Return results without figures."""
     return {"conditions": conditions(plan), "sections": {}}
 
 
 def conditions(plan: Plan) -> dict[str, object]:
-    """What one has to know to compare these figures with others."""
+    """Return the conditions that matter for a comparison with other figures."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
@@ -40,7 +40,7 @@ def conditions(plan: Plan) -> dict[str, object]:
 
 
 def merged(kept: Results, found: Results) -> Results:
-    """What was found in place of what was kept; each section knows the conditions of its run."""
+    """Return the saved results with the new sections in place of the old ones."""
     sections = kept.get("sections", {}) | found["sections"]
     of_sections = kept.get("conditions_of", {}) | dict.fromkeys(
         found["sections"], found["conditions"]["date"]
@@ -49,12 +49,12 @@ def merged(kept: Results, found: Results) -> Results:
 
 
 def load(file: Path) -> Results:
-    """What the file holds; nothing when there is none."""
+    """Return the results in the file; without figures if there is no file."""
     return json.loads(file.read_text()) if file.exists() else {"conditions": {}, "sections": {}}
 
 
 def save(kept: Results, file: Path) -> None:
-    """Write them, floats to three digits behind the point."""
+    """Write the results, floats with three decimals."""
     text = json.dumps(_rounded(kept), indent=1, ensure_ascii=False)
     file.write_text(text + "\n")
 

@@ -1,4 +1,4 @@
-"""How cost and latency grow: with the rate, with the number of bindings, with the size of a fork."""
+"""Growth of cost and latency: with the rate, the number of bindings, and the size of a fork."""
 
 import random
 import subprocess
@@ -13,16 +13,16 @@ from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
 from tests.support.programs import own_address
 
 PROBE_EVERY = 0.005  # seconds
-BINDING = 1_000  # REGISTER pairs a second, until all are bound
-WEIGHED = 10_000  # bindings; fewer are lost in the noise, and nobody waits for them to settle
-SETTLE_SECONDS = 40  # transactions are kept for 32 (timers H, J, L and M)
+BINDING = 1_000  # REGISTER pairs per second, until all phones are registered
+WEIGHED = 10_000  # bindings from which on memory is measured; the memory of fewer is noise
+SETTLE_SECONDS = 40  # transactions last for 32 s (timers H, J, L and M)
 CALLEE_PROCESS = Path(__file__).with_name("callee_process.py")
 FORKS_A_SECOND = 50
 FORKERS = [f"fork{number:02}" for number in range(1, 11)]  # each has as many contacts as its number
 
 
 def cost_of(stage: Stage, operation: Operation, **load) -> dict[str, object]:
-    """One load: the microseconds of CPU of an operation, and how many were lost."""
+    """Run one load; return the CPU microseconds of an operation, and how many were lost."""
     pids = stage.server.pids()
     before = cpu_seconds(pids)
     outcome = stage.run(operation, **load)
@@ -32,7 +32,7 @@ def cost_of(stage: Stage, operation: Operation, **load) -> dict[str, object]:
 
 
 def latency_of(stage: Stage, operation: Operation, **load) -> dict[str, float]:
-    """Milliseconds that an OPTIONS waits for its answer beside a load."""
+    """Return the response times of OPTIONS during a load, in milliseconds."""
     with Prober(stage.server, PROBE_EVERY) as prober:
         stage.run(operation, **load)
     return prober.summary()
@@ -41,7 +41,7 @@ def latency_of(stage: Stage, operation: Operation, **load) -> dict[str, float]:
 def with_the_rate(
     stage: Stage, operation: Operation, top: int, seconds: float, points: int
 ) -> list[dict[str, object]]:
-    """Cost and latency at `points` rates from 100 a second to `top`, evenly spread as logarithms."""
+    """Return cost and latency at `points` rates from 100 per second to `top`, in equal factors."""
     rates = [round(100 * (top / 100) ** (n / (points - 1))) for n in range(points)]
     return [
         {
@@ -58,7 +58,7 @@ def with_the_rate(
 def with_the_bindings(
     home: Path, name: str, size: int, seconds: float, settle: float = SETTLE_SECONDS
 ) -> dict[str, object]:
-    """Cost of a pair and a call beside so many bindings, and what a binding takes of memory."""
+    """Return the cost of a pair and a call with `size` bindings, and the memory of a binding."""
     phones = [f"phone{n:06}" for n in range(size)]
     users = [*phones, *CALLEES["udp"], *CALLEES["tcp"], *CALLERS]
     pair, call = OPERATIONS["pair"], OPERATIONS["call"]
@@ -83,13 +83,13 @@ def with_the_bindings(
         }
 
 
-class Ringers:
-    """The phones of a fork, played by one process: all ring, the one named `first` answers."""
+class RingingPhones:
+    """The phones of a fork, in one process: all ring, and the one named `first` answers."""
 
     def __init__(self) -> None:
         self.address = own_address()
 
-    def __enter__(self) -> "Ringers":
+    def __enter__(self) -> "RingingPhones":
         self.process = subprocess.Popen(
             [sys.executable, str(CALLEE_PROCESS), self.address],
             stdin=subprocess.PIPE,
@@ -103,7 +103,7 @@ class Ringers:
         self.process.communicate("", timeout=10)
 
     def bind(self, server: Server, sizes: list[int]) -> None:
-        """Bind the contacts of those of FORKERS that have so many, before the ringers begin."""
+        """Bind the contacts of the users in FORKERS that have these sizes, before the calls."""
         with Phone((HOST, server.port), DOMAIN, here=(self.address, 5060)) as phone:
             for size in sizes:
                 for contact in ["first", *(f"ring{n}" for n in range(1, size))]:
@@ -114,19 +114,19 @@ class Ringers:
 def with_the_fork(
     home: Path, name: str, sizes: list[int], seconds: float
 ) -> list[dict[str, object]]:
-    """Cost of a call to a user with so many contacts: all ring, one answers, the others are cancelled."""
+    """Return the cost of a call to users with several contacts: one answers, the others ring."""
     found: list[dict[str, object]] = []
     with SERVERS[name](
         home / name, [*PHONES[:100], *CALLEES["udp"], *CALLEES["tcp"], *CALLERS, *FORKERS]
     ) as server:
         stage = Stage(server, home / name)
-        ringers = Ringers()
-        ringers.bind(server, sizes)
+        phones = RingingPhones()
+        phones.bind(server, sizes)
         call = OPERATIONS["fork"]
-        with ringers:
+        with phones:
             for size in sizes:
-                people = [f"{FORKERS[size - 1]};stranger{n:02}" for n in range(100)]
-                load = {"rate": FORKS_A_SECOND, "seconds": seconds, "rows": people}
+                rows = [f"{FORKERS[size - 1]};external{n:02}" for n in range(100)]
+                load = {"rate": FORKS_A_SECOND, "seconds": seconds, "rows": rows}
                 found.append(
                     {
                         "server": name,

@@ -1,4 +1,4 @@
-"""The servers that are compared: each on one core, with the same users, doing the same work."""
+"""The compared servers: each runs on one core, with the same users and the same work."""
 
 import contextlib
 import hashlib
@@ -22,13 +22,13 @@ PASSWORD = "secret"
 ADMIN_PASSWORD = "password of the bench"
 SCHEMA = Path("/usr/share/kamailio/db_sqlite")  # of kamailio-sqlite-modules
 STOPS_WITHIN = 5.0  # seconds
-STARTS_WITHIN = 60.0  # seconds; 100,000 accounts have to be read
+STARTS_WITHIN = 60.0  # seconds, for 100,000 accounts
 SERVER_CORE = max(os.sched_getaffinity(0))
-LOAD_CORE = min(os.sched_getaffinity(0))  # of SIPp, the probes and ourselves
+LOAD_CORE = min(os.sched_getaffinity(0))  # of SIPp, the probes and this process
 
 
 def missing() -> list[str]:
-    """What has to be installed first, in one sentence each."""
+    """Return a sentence for each missing program or core."""
     needed = {
         "sipp": "SIPp is not installed: apt-get install sip-tester.",
         "kamailio": "Kamailio is not installed: apt-get install kamailio.",
@@ -45,13 +45,13 @@ def missing() -> list[str]:
 
 
 class Server:
-    """One server process, or family of them, on SERVER_CORE; its files are in `home`."""
+    """One server, with all its processes on SERVER_CORE; its files are in `home`."""
 
     name: str
     label: str
 
     def __init__(self, home: Path, users: list[str]) -> None:
-        """Prepare a server that knows `users`, all with the one PASSWORD."""
+        """Prepare a server with accounts for `users`, all with the same PASSWORD."""
         self.home = home
         self.users = users
         self.log = home / "server.log"
@@ -79,7 +79,7 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and return as soon as it answers OPTIONS."""
+        """Start the server, and return as soon as it answers OPTIONS."""
         command = ["taskset", "-c", str(SERVER_CORE), *self._command()]
         self.process = start(command, self.log, cwd=self.home, env=self._environment())
         try:
@@ -94,7 +94,7 @@ class Server:
             raise
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> None:
-        """End it and all that it started, each by its pid; what takes too long is killed."""
+        """End the server and its child processes by their pids; kill them if they take too long."""
         if self.process is None:
             return
         family = self.pids() if self.process.poll() is None else []
@@ -106,7 +106,7 @@ class Server:
         self.process = None
 
     def pids(self) -> list[int]:
-        """Its process and all that came from it."""
+        """Return the pids of the server process and of all its descendants."""
         return list(_family(self.process.pid))
 
 
@@ -119,7 +119,7 @@ def _family(pid: int) -> Iterator[int]:
 
 
 class Ours(Server):
-    """sipserver.py as in production: its users in SQLite, each 200 to REGISTER durable."""
+    """sipserver.py as in production: users in SQLite, and each registration on disk before its 200."""
 
     name, label = "ours", "sipserver"
 
@@ -136,7 +136,7 @@ class Ours(Server):
         return f"http://{HOST}:{self.web_port}"
 
     def run(self, *command: str) -> None:
-        """Run an administrator's command to its end."""
+        """Run a command of sipserver.py to its end."""
         subprocess.run(
             [*self._command(), *command], env=self._environment(), check=True, capture_output=True
         )
@@ -154,7 +154,7 @@ class Ours(Server):
 
 
 class Kamailio(Server):
-    """Kamailio with a configuration of ours, bench/kamailio/{name}.cfg."""
+    """Kamailio with the configuration bench/kamailio/{name}.cfg."""
 
     tables: tuple[str, ...]
     flags: tuple[str, ...]
@@ -188,7 +188,7 @@ class Kamailio(Server):
 
 
 class TunedKamailio(Kamailio):
-    """As fast as we could make it: HA1s and bindings in memory, nothing durable."""
+    """The fastest configuration that we found: HA1s and bindings only in memory."""
 
     name, label = "tuned", "Kamailio, tuned"
     tables = ("htable",)
@@ -197,7 +197,7 @@ class TunedKamailio(Kamailio):
 
 
 class DebianKamailio(Kamailio):
-    """As Debian starts it: the default allocator, HA1s from SQLite, bindings in memory."""
+    """Debian's configuration: the default allocator, HA1s from SQLite, bindings in memory."""
 
     name, label = "debian", "Kamailio, Debian's way"
     tables = ("auth_db",)

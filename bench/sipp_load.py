@@ -1,4 +1,4 @@
-"""Loads by SIPp: a scenario, so many times, at a rate, and what had become of it at the end."""
+"""Loads by SIPp: a scenario, its number of calls and rate, and the outcome."""
 
 import collections
 import csv
@@ -13,19 +13,19 @@ from tests.support.programs import end, own_address, program, start, tail, until
 
 OURS = Path(__file__).with_name("scenarios")
 OF_THE_TESTS = Path(__file__).parent.parent / "tests" / "wire" / "scenarios"
-OUTSIDE = "outside.test"  # the domain of strangers
+OUTSIDE = "outside.test"  # the domain of external callers
 TRANSPORTS = {"udp": "u1", "tcp": "t1"}  # one socket, or one connection, for all calls
-GRACE = 8  # seconds that a load may take longer than planned, before what is missing is lost
+GRACE = 8  # seconds that a load may take longer than planned; then missing operations are lost
 _number = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What SIPp has counted by its end."""
+    """The counters of SIPp at its end."""
 
     planned: int
     successful: int
-    repeated: int  # messages sent again because nothing came back in time
+    repeated: int  # retransmitted messages
     seconds: float  # from the first to the last
 
     @property
@@ -34,12 +34,12 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Successful operations a second."""
+        """Successful operations per second."""
         return self.successful / self.seconds if self.seconds else 0.0
 
 
 class Sipp:
-    """One SIPp with a scenario and an address of its own, on the core of the loads."""
+    """One SIPp process with its own scenario and address, on LOAD_CORE."""
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class Sipp:
         seconds: float = 60,
         open_at_once: int | None = None,
     ) -> None:
-        """Start it; `rows` are the lines of its injection file, `pause` is in seconds.
+        """Start SIPp; `rows` are the lines of its injection file, `pause` is in seconds.
 
-        It ends by itself after `calls` calls, or `seconds`.
+        SIPp ends after `calls` calls, or after `seconds`.
         """
         self.calls, self.rate, self.seconds = calls, rate, seconds
         self.home = home / f"sipp-{next(_number)}-{scenario.stem}"
@@ -100,13 +100,13 @@ class Sipp:
         end(self.process, signal.SIGKILL)
 
     def _listens_or_ended(self) -> bool:
-        # A probe of ours would be a call to SIPp, and a bind could be in its way.
+        # SIPp would count a probe as a call, and a test by bind could take its port.
         octets = bytes(map(int, self.address.split(".")))[::-1].hex().upper()
         tables = (Path(f"/proc/net/{kind}").read_text() for kind in ("udp", "tcp"))
         return self.process.poll() is not None or any(f" {octets}:13C4 " in t for t in tables)
 
     def outcome(self) -> Outcome:
-        """Wait for its end, which comes within its time, and count."""
+        """Wait for the end of SIPp, and return its counters."""
         try:
             self.process.wait(self.seconds + 15)
         except subprocess.TimeoutExpired:
@@ -120,7 +120,7 @@ class Sipp:
         )
 
     def open(self) -> int:
-        """The calls that are going on, as of the last second."""
+        """Return the number of open calls, as of the last second."""
         return int(self._statistics()["CurrentCall"])
 
     def _statistics(self) -> dict[str, str]:
@@ -129,15 +129,15 @@ class Sipp:
         return rows[-1] if rows else collections.defaultdict(lambda: "0")
 
     def story(self) -> str:
-        """What is to be read when it went wrong."""
+        """Return the end of SIPp's logs, for an error message."""
         return tail(self.home / "errors.log", 30) + tail(self.home / "screen.log", 30)
 
 
 def _moment(text: str) -> float:
-    """The seconds since 1970 in SIPp's date, time and moment, between tabs."""
+    """Return the Unix time in SIPp's tab-separated date, time and seconds."""
     return float(text.split("\t")[-1])
 
 
 def authentication(user: str) -> str:
-    """The keyword that SIPp replaces by an Authorization header."""
+    """Return the keyword that SIPp replaces by an Authorization header field."""
     return f"[authentication username={user} password={PASSWORD}]"

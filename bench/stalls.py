@@ -1,4 +1,4 @@
-"""The longest time in which our server reads no datagram, while it has something else to do."""
+"""Stalls: the longest time in which our server reads no datagram while it does other work."""
 
 import time
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from bench.operations import OPERATIONS, USERS, Stage
 from bench.servers import ADMIN_PASSWORD, Ours
 from tests.support.admin import Admin
 
-EVERY = 0.002  # seconds between an answer and the next question
+EVERY = 0.002  # seconds between a response and the next request
 PAGES = ("/", "/users", "/users?page=50", "/users?q=phone", "/users?sort=last_seen&order=desc")
 IMPORTED = 20_000
 
 
 def measure_gaps(home: Path, seconds: float, imported: int = IMPORTED) -> list[dict[str, object]]:
-    """Probe beside each of these activities; milliseconds."""
+    """Probe the server during each activity; return the response times in milliseconds."""
     with Ours(home / "ours", USERS) as server:
         stage = Stage(server, home / "ours")
         stage.run(OPERATIONS["pair"], seconds=5)
@@ -33,7 +33,7 @@ def measure_gaps(home: Path, seconds: float, imported: int = IMPORTED) -> list[d
 
         def import_by_command() -> None:
             server.run("users", "import", str(file))
-            time.sleep(2)  # the running server notices within a second
+            time.sleep(2)  # the running server reads the change within a second
 
         activities: dict[str, Callable[[], object]] = {
             "nothing else": lambda: time.sleep(seconds),

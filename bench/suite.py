@@ -1,4 +1,4 @@
-"""The parts of a comparison, in their order, and how much of each is done."""
+"""The sections of a comparison, in their order, and the plan of a run."""
 
 import contextlib
 import dataclasses
@@ -12,34 +12,34 @@ from bench.operations import MEASURED, OPERATIONS, USERS, Stage
 from bench.servers import SERVERS
 
 Figures = list[dict[str, object]]
-WORK = ("pair", "call")  # the two operations whose limits and growth are looked for
-RIVALS = ("ours", "tuned")  # whose growth is compared
+WORK = ("pair", "call")  # the operations whose highest rates and growth are measured
+RIVALS = ("ours", "tuned")  # the servers whose growth is compared
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is done; times in seconds."""
+    """The extent of a run; times in seconds."""
 
     rounds: int = 3
     seconds: float = 4.0  # of a load
     operations: tuple[str, ...] = tuple(MEASURED)
     kinds: tuple[str, ...] = ("udp", "tcp")
-    warm_up: float = 5.0  # of 2,000 pairs a second; then each of 10,000 phones is registered
-    sustained: float = 10.0  # how long a highest rate must hold
-    patience: float = 40.0  # of looking for one
-    limited: tuple[str, ...] = tuple(SERVERS)  # whose highest rates are looked for
-    points: int = 5  # between 100 operations a second and the highest rate
+    warm_up: float = 5.0  # with 2,000 pairs per second, so that all 10,000 phones are registered
+    sustained: float = 10.0  # the time for which a highest rate must be sustained
+    patience: float = 40.0  # the time of the search for a highest rate
+    limited: tuple[str, ...] = tuple(SERVERS)  # servers whose highest rates are measured
+    points: int = 5  # rates between 100 operations per second and the highest rate
     bindings: tuple[int, ...] = (100, 10_000, 100_000)
     contacts: tuple[int, ...] = (1, 2, 3, 5, 7, 10)
-    settle: float = scaling.SETTLE_SECONDS  # before memory is looked at
+    settle: float = scaling.SETTLE_SECONDS  # before memory is measured
     imported: int = stalls.IMPORTED
-    held: int = 10_000  # calls at once
-    held_rate: int = 500  # of their beginning, a second
-    steady: float = 60.0  # how long 80 % of the highest rate must hold; 0 leaves it out
+    held: int = 10_000  # concurrent calls
+    held_rate: int = 500  # calls started per second
+    steady: float = 60.0  # the time at 80 % of the highest rate; 0 skips this section
 
     @classmethod
     def quick(cls) -> "Plan":
-        """What fits into about three minutes, without memory given back and without the long run."""
+        """Return a plan of about three minutes, without the long measurements."""
         return cls(
             rounds=1,
             seconds=1.0,
@@ -59,7 +59,7 @@ class Plan:
         )
 
     def changed(self, rounds: int | None, seconds: float | None, operations: list[str]) -> "Plan":
-        """The plan with what the command line says otherwise."""
+        """Return the plan with the values of the command line."""
         return dataclasses.replace(
             self,
             rounds=rounds or self.rounds,
@@ -70,7 +70,7 @@ class Plan:
 
 @contextlib.contextmanager
 def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
-    """One server alone, with all its phones registered."""
+    """Start one server, and register all its phones."""
     with SERVERS[name](home / name, USERS) as server:
         ready = Stage(server, home / name)
         ready.run(OPERATIONS["pair"], seconds=plan.warm_up)
@@ -78,7 +78,7 @@ def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
 
 
 def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """CPU of every operation over every transport, and memory at rest."""
+    """Measure the CPU time of every operation over every transport."""
     measured = cpu_cost.measure_costs(
         home,
         plan.operations,
@@ -91,7 +91,7 @@ def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 
 def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """The highest sustained rate of pairs and calls."""
+    """Measure the highest sustained rates of pairs and calls."""
     found = []
     for name in plan.limited:
         with stage(home, name, plan) as ready:
@@ -103,7 +103,7 @@ def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 
 def rate(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
-    """Cost and latency from 100 a second to the highest rate."""
+    """Measure cost and latency from 100 operations per second to the highest rate."""
     found: Figures = []
     for name in RIVALS:
         with stage(home, name, plan) as ready:
@@ -116,7 +116,7 @@ def rate(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
 
 
 def steady(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
-    """A minute at 80 % of our highest rate."""
+    """Run our server for a minute at 80 % of its highest rate."""
     found: Figures = []
     for each in WORK if plan.steady else ():
         with stage(home / each, "ours", plan) as ready:
@@ -127,7 +127,7 @@ def steady(home: Path, plan: Plan, before: dict[str, Figures]) -> Figures:
 
 
 def _highest(before: dict[str, Figures], server: str, operation: str) -> int:
-    """The highest rate that this run has found; without one, that of the cost."""
+    """Return the highest rate that was found before; without one, the rate of the section costs."""
     for one in before.get("limits", ()):
         if (one["server"], one["operation"]) == (server, operation):
             return int(one["rate"])
@@ -135,7 +135,7 @@ def _highest(before: dict[str, Figures], server: str, operation: str) -> int:
 
 
 def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """Memory of each server at rest, with 10,000 users."""
+    """Measure the memory of each server at rest, with 10,000 users."""
     found: Figures = []
     for name, kind in SERVERS.items():
         with kind(home / name, USERS) as server:
@@ -144,7 +144,7 @@ def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 
 def bindings(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """Cost and memory from 100 to 100,000 bindings."""
+    """Measure cost and memory from 100 to 100,000 bindings."""
     return [
         scaling.with_the_bindings(home / str(size), name, size, min(plan.seconds, 2.0), plan.settle)
         for name in RIVALS
@@ -153,7 +153,7 @@ def bindings(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 
 def forks(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """Cost and latency of a call to one that has 1 to 10 contacts."""
+    """Measure cost and latency of calls to users with 1 to 10 contacts."""
     return [
         one
         for name in RIVALS
@@ -162,13 +162,17 @@ def forks(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 
 
 def gap(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """How long our server reads no datagram."""
+    """Measure for how long our server reads no datagram."""
     return stalls.measure_gaps(home, plan.seconds, plan.imported)
 
 
-def hold(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
-    """10,000 ringing and 10,000 established calls."""
-    return [concurrent_calls.hold(home, "ours", plan.held, plan.held_rate, plan.settle)]
+def concurrent(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
+    """Measure the memory of 10,000 ringing and 10,000 established calls."""
+    return [
+        concurrent_calls.measure_concurrent_calls(
+            home, "ours", plan.held, plan.held_rate, plan.settle
+        )
+    ]
 
 
 SECTIONS: dict[str, Callable[[Path, Plan, dict[str, Figures]], Figures]] = {
@@ -179,6 +183,6 @@ SECTIONS: dict[str, Callable[[Path, Plan, dict[str, Figures]], Figures]] = {
     "bindings": bindings,
     "forks": forks,
     "gaps": gap,
-    "held": hold,
+    "held": concurrent,
     "steady": steady,
 }

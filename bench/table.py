@@ -1,4 +1,4 @@
-"""The tables that a comparison prints, from its results alone."""
+"""The tables that a comparison prints, made from its results."""
 
 from collections.abc import Iterable
 
@@ -12,15 +12,15 @@ OPERATIONS = {
     "call-407": "call with 407",
     "options": "OPTIONS",
 }
-# Of compare.py, as multiples of tuned Kamailio over UDP: what it must keep to, and what we aim for.
+# Budgets of the costs over UDP, as multiples of tuned Kamailio: the maximum, and the goal.
 BUDGETS = {"pair": (2.4, 2.0), "call": (1.6, 1.2), "call-407": (1.7, 1.3)}
-TOO_MANY = 0.1  # of the operations; where more are lost, a cost of the others says nothing
-FULL = 0.9  # the share of a core from which on whoever runs there was at his limit
+TOO_MANY = 0.1  # of the operations; if more are lost, the cost of the others is not valid
+FULL = 0.9  # the share of a core from which on it counts as fully used
 Row = Iterable[object]
 
 
 def of(results: Results) -> str:
-    """All that is in the results, as text."""
+    """Return all results as text."""
     parts = [_conditions(results["conditions"])] if results["conditions"] else []
     sections = results["sections"]
     for name, render in RENDERED.items():
@@ -38,7 +38,7 @@ def _conditions(known: dict) -> str:
 
 
 def _table(title: str, head: Row, rows: Iterable[Row]) -> str:
-    """Columns as wide as they need; the first to the left, the others to the right."""
+    """Return a table as text; the first column is aligned to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -81,7 +81,7 @@ def _costs(costs: list[dict]) -> str:
 
 
 def _lost(figures: dict) -> str:
-    """How many were lost; a figure with such a mark is not to be trusted."""
+    """Return how many operations were lost; `(!)` marks a figure that is not reliable."""
     return f"{figures['lost']} of {figures['planned']} (!)" if figures["lost"] else "0"
 
 
@@ -201,7 +201,7 @@ def _forks(rows: list[dict]) -> str:
 
 def _gaps(rows: list[dict]) -> str:
     return _table(
-        "How long sipserver lets an OPTIONS wait, ms",
+        "Response times of OPTIONS on sipserver, ms",
         ("while", "median", "99 %", "longest"),
         [(r["while"], *_latency(r)) for r in rows],
     )
@@ -209,7 +209,7 @@ def _gaps(rows: list[dict]) -> str:
 
 def _held(rows: list[dict]) -> str:
     return _table(
-        "Calls held at once; memory of the server's own, MB",
+        "Concurrent calls; memory that the server has written, MB",
         ("server", "wanted", "ringing", "talking", "before", "ringing", "talking", "after", "lost"),
         [
             (

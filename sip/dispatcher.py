@@ -1,7 +1,7 @@
-"""The dispatcher: hands each new request to the handler of its method, and answers its errors.
+"""The dispatcher: calls the handler of each new request, and answers its errors.
 
-It is the transaction user of the server (RFC 3261 §17).  It knows which state of its life the
-server is in, limits the handlers at work, and answers and logs each refusal.
+It is the transaction user of the server (RFC 3261 §17).  It holds the state of the server (loading,
+serving, draining), limits the number of handlers, and answers and logs each refusal.
 """
 
 import logging
@@ -35,7 +35,7 @@ from sip.transport.flow import Flow
 
 log = logging.getLogger(__name__)
 
-# Handlers at work at one time: most of them wait for calls that ring, and ten thousand calls shall
+# Handlers that run at one time: most of them wait for calls that ring, and ten thousand calls must
 # be able to ring at once.  Each holds a greenlet and two copies of its request, 18 kB together.
 MAX_HANDLERS = 12_000
 # Handlers reserved for REGISTER, verified sources and in-dialog requests.
@@ -43,11 +43,11 @@ RESERVED_HANDLERS = 2000
 # Retry-After of a 503, in seconds: long enough for a burst to pass.
 RETRY_AFTER_SECONDS = 5
 _RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
-# While draining: seconds for all requests to be answered, and then for ringing calls to be
-# cancelled.  With the last commit that is less than 5 s, after which people lose their patience.
+# While draining: seconds until all requests are answered, and then until ringing calls are
+# cancelled.  With the last commit a stop takes less than 5 s, so that no operator kills the server.
 DRAIN_SECONDS = 2.5
 CANCEL_SECONDS = 1.0
-# Seconds between two looks whether all is answered.
+# Seconds between two checks whether all requests are answered.
 _POLL_SECONDS = 0.05
 # Reason (RFC 3326) of the CANCEL that a ringing phone gets then.
 _STOPPING = 'SIP;cause=503;text="Server Stopping"'
@@ -66,7 +66,7 @@ class ServerState:
 
 
 class Dispatcher:
-    """Serves what the transaction layer hands on: new requests, and each ACK of a 2xx."""
+    """Handles the new requests, and the ACKs of 2xx, that the transaction layer hands on."""
 
     def __init__(
         self,
@@ -92,12 +92,12 @@ class Dispatcher:
             "REGISTER": self.serve_register,
             "OPTIONS": self.serve_options,
         }
-        self.pending = 0  # requests that a handler is at work on, or that wait for the loading
+        self.pending = 0  # requests whose handler runs, or that wait for the loading
 
     # States
 
     def finish_loading(self) -> None:
-        """Go from LOADING to SERVING, and serve all that waits; DRAINING stays."""
+        """Go from LOADING to SERVING, and handle all waiting requests; DRAINING stays."""
         if self.state is ServerState.LOADING:
             self.state = ServerState.SERVING
         self._loaded.set()
@@ -169,10 +169,10 @@ class Dispatcher:
                 self._guard.mark_verified(upstream.flow.remote)
 
     def handle_ack(self, request: Request, flow: Flow) -> None:
-        """Pass on the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
+        """Forward the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
         if self.state is ServerState.LOADING and not self._wait_until_loaded():
             return
-        if cause := self._proxy.pass_on_ack(request, flow):
+        if cause := self._proxy.forward_ack(request, flow):
             self._layer.counts[DROPPED_UNROUTABLE_ACK] += 1
             self._request_log.dropped(request, flow, cause)
 
@@ -229,8 +229,9 @@ class Dispatcher:
     def _refuse(self, request: Request, upstream: Upstream, refused: Refused) -> None:
         """Answer with a refusal, and log it.
 
-        An unverified source gets it once, and nothing is remembered: each repeat of its request is
-        judged anew, so a forged request never makes this server repeat an answer to its victim.
+        An unverified source gets the refusal once, and no transaction is stored: each repeat of its
+        request is handled anew.  So a forged request never makes this server repeat a response to
+        its victim.
         """
         self._layer.counts[refusals(refused.status)] += 1
         self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
@@ -244,20 +245,20 @@ class Dispatcher:
     # Handlers
 
     def serve_register(self, request: Request, upstream: Upstream) -> None:
-        """Serve a REGISTER once, even if it arrives by several ways (§8.2.2.2).
+        """Handle a REGISTER once, even if it arrives by several paths (§8.2.2.2).
 
-        One to another domain is the proxy's (§10.3, step 1).
+        A REGISTER for another domain goes to the proxy (§10.3, step 1).
         """
         if not self._is_for_us(request):
             self._proxy.handle(request, upstream)
             return
-        # One without credentials is challenged on every way: that changes nothing here.
+        # A REGISTER without credentials is challenged on every path: that changes nothing here.
         if "authorization" in request.present and upstream.is_merged():
-            raise Refused(482, "it has come another way already")
+            raise Refused(482, "merged request: it arrived by another path before")
         self._registrar.handle(request, upstream)
 
     def serve_options(self, request: Request, upstream: Upstream) -> None:
-        """Answer an OPTIONS to the server itself (§11.2); one to a user is the proxy's."""
+        """Answer an OPTIONS to the server itself (§11.2); one to a user goes to the proxy."""
         if username_of(request.uri) or not self._is_for_us(request):
             self._proxy.handle(request, upstream)
             return

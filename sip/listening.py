@@ -1,4 +1,4 @@
-"""Listening: opens the sockets of an address, and explains why one cannot be opened."""
+"""Listening sockets of an address, and errors of listening as text for the operator."""
 
 import errno
 import logging
@@ -60,7 +60,7 @@ def hosts_of(address: Address) -> list[str]:
 def open_sockets(
     address: Address,
     transports: Transports,
-    streams: TcpCarrier,
+    tcp: TcpCarrier,
     receive: Receive,
     unreachable: Unreachable,
 ) -> list[UdpSocket]:
@@ -74,8 +74,8 @@ def open_sockets(
         try:
             sock = UdpSocket((host, address.port), receive, unreachable)
             transports.add(sock)
-            transport = streams.transport
-            streams.listen((host, sock.port))
+            transport = tcp.transport
+            tcp.listen((host, sock.port))
         except OSError as error:
             if lacks_ipv6(error, address, host):
                 log.info("this machine has no IPv6")
@@ -85,7 +85,7 @@ def open_sockets(
             raise ListenError(sentence) from None
         opened.append(sock)
         log.info(
-            "SIP on UDP and TCP %s, receive buffer %d kB (requested %d kB)",
+            "opened SIP sockets on UDP and TCP %s, receive buffer %d kB (requested %d kB)",
             host_port(host, sock.port),
             sock.granted_buffer_bytes // 1024,
             RECEIVE_BUFFER_BYTES // 1024,
@@ -123,8 +123,8 @@ def listen_error(error: OSError, transport: str, host: str, port: int, flag: str
             cure = f"Choose another address with {flag}"
             if port < FIRST_FREE_PORT:
                 cure += (
-                    f", with a port from {FIRST_FREE_PORT} on; those below are for root, and for"
-                    " who has CAP_NET_BIND_SERVICE"
+                    f", with a port from {FIRST_FREE_PORT} on; lower ports are for root and for"
+                    " programs with CAP_NET_BIND_SERVICE"
                 )
         case errno.EAFNOSUPPORT:
             why = f"this machine has no {'IPv6' if ':' in host else 'IPv4'}"

@@ -4,7 +4,7 @@ import re
 
 # Visual separators (RFC 3966 §5.1.1), and the space.
 SEPARATORS = str.maketrans("", "", "-.() ")
-# What a telephone can dial.  Without the letters A to F (RFC 3966 §5.1.3): `abba` is a name.
+# A number that a telephone can dial.  No letters A to F (RFC 3966 §5.1.3): `abba` is a name.
 _NUMBER = re.compile(r"\+*+[0-9*#][0-9+*#]*+")
 
 

@@ -1,4 +1,4 @@
-"""The SIP server: builds its parts, starts them, runs what is due, and stops them."""
+"""The SIP server: builds, starts and stops its parts, and runs their timers."""
 
 import logging
 import os
@@ -53,7 +53,7 @@ TICK_SECONDS = 0.05
 LATE_SECONDS = 0.1
 # Seconds between two removals of expired bindings; a look-up never returns an expired one.
 SWEEP_SECONDS = 1.0
-# Seconds between two look-ups of the gateways of trunks: a gateway that moved is known so soon.
+# Seconds between two look-ups of the gateways of trunks, because their addresses may change.
 TRUNKS_SECONDS = 60.0
 # Accounts whose bindings are removed before the sockets are polled: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
@@ -88,13 +88,35 @@ class SipServer:
         self.unix_clock = unix_clock
         self.bindings = bindings
         self.bus = bus
-        # Transport and transactions
-        advertised = config.sip_advertise
-        self.transports = Transports(
-            clock, self.bus, (advertised.host, advertised.port) if advertised else None
+        self.granted_buffers: list[int] = []  # octets, of each UDP socket
+        self._peaks = PeakDetector()
+        self._timers: list[Any] = []
+        self._ticked_at = clock()
+        self._build_transactions()
+        self._build_location(users)
+        self._build_receiver()
+        resolver = Resolver(
+            ask or NameServers(config.sip_dns),
+            clock,
+            self.transports.has_family,
+            hosts or HostsFile().addresses,
         )
-        self.layer = Layer(self.transports, clock)
-        # Names and bindings
+        self._build_handlers(users, resolver, Tickets(secret))
+        bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
+        bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
+        bus.listen(BansChanged, lambda event: self.guard.load_bans(event.bans, event.trusted))
+
+    def _build_transactions(self) -> None:
+        """Build the transports and the transaction layer; no socket is opened yet."""
+        advertised = self.config.sip_advertise
+        self.transports = Transports(
+            self.clock, self.bus, (advertised.host, advertised.port) if advertised else None
+        )
+        self.layer = Layer(self.transports, self.clock)
+
+    def _build_location(self, users: Users) -> None:
+        """Build the local domains, the location service and the NAT keep-alives."""
+        config = self.config
         self.local_addresses = LocalAddresses(self.transports)
         self.domains = Domains(
             config.sip_realm,
@@ -103,39 +125,38 @@ class SipServer:
             self.local_addresses,
             self._ports(),
         )
-        self.location = Location(bindings, clock, unix_clock, self.bus)
-        self.keepalive = KeepAlive(config.sip_keepalive, clock())
-        self.bus.listen(BindingsChanged, self.keepalive.follow)
-        # Abuse protection, and what it lets in
+        self.location = Location(self.bindings, self.clock, self.unix_clock, self.bus)
+        self.keepalive = KeepAlive(config.sip_keepalive, self.clock())
+        self.bus.listen(BindingsChanged, self.keepalive.update)
+
+    def _build_receiver(self) -> None:
+        """Build the guard, and the receiver and the TCP connections, which ask it."""
         self.guard = Guard(
-            clock,
-            unix_clock,
-            config.guard_trusted,
+            self.clock,
+            self.unix_clock,
+            self.config.guard_trusted,
             self.location.is_registered_from_network,
             self.transports.set_packet_filter,
             self.bus,
         )
         self.receiver = Receiver(
-            clock, self.transports, self.guard.allows, self.layer.deliver, self.bus
+            self.clock, self.transports, self.guard.allows, self.layer.deliver, self.bus
         )
         self.tcp = TcpCarrier(
             self.receiver.receive,
             self.connection_closed,
-            self.receiver.refuse_stream,
+            self.receiver.refuse_on_connection,
             self.guard.allows,
             self.guard.should_throttle,
-            clock,
+            self.clock,
         )
-        # Registrar and proxy
+
+    def _build_handlers(self, users: Users, resolver: Resolver, tickets: Tickets) -> None:
+        """Build the registrar, the proxy and the dispatcher, and connect it to the layer."""
+        config = self.config
         nonces = Nonces(os.urandom(32), self.layer.new_token)
         authenticator = Authenticator(
-            users, self.domains, nonces, config.sip_digest, clock, self.guard
-        )
-        resolver = Resolver(
-            ask or NameServers(config.sip_dns),
-            clock,
-            self.transports.has_family,
-            hosts or HostsFile().addresses,
+            users, self.domains, nonces, config.sip_digest, self.clock, self.guard
         )
         self.trunks = Trunks(config.sip_trunk, resolver)
         refusals = Refusals()
@@ -147,7 +168,7 @@ class SipServer:
             self.location,
             resolver,
             _expiry(config),
-            clock,
+            self.clock,
             self.request_log,
         )
         self.proxy = Proxy(
@@ -155,7 +176,7 @@ class SipServer:
             authenticator,
             self.domains,
             self.location,
-            Tickets(secret),
+            tickets,
             resolver,
             self.trunks,
             calls_to_outside=config.sip_calls_to_outside,
@@ -171,16 +192,9 @@ class SipServer:
             self.registrar,
             self.proxy,
             self.request_log,
-            unix_clock,
+            self.unix_clock,
         )
         self.layer.start(self.dispatcher)
-        bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
-        bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
-        bus.listen(BansChanged, lambda event: self.guard.load_bans(event.bans, event.trusted))
-        self.granted_buffers: list[int] = []  # octets, of each UDP socket
-        self._peaks = PeakDetector()
-        self._timers: list[Any] = []
-        self._ticked_at = clock()
 
     def reconfigure(self, config: Config) -> None:
         """Apply the settings of RELOADABLE in sip/reload.py; the others stay as they are."""
@@ -236,7 +250,7 @@ class SipServer:
         self.transports.start()
 
     def load(self) -> None:
-        """Read the stored bindings, then serve all requests.  Raises what the store raises.
+        """Read the stored bindings, then serve all requests.  Raises the errors of the store.
 
         Takes seconds for many bindings; the sockets are polled meanwhile.
         """
@@ -244,7 +258,7 @@ class SipServer:
             rows = self.bindings.load(self.unix_clock())
             while rows:
                 loaded = self.location.load(rows[:BINDINGS_AT_ONCE])
-                if len(rows) < MAX_VERIFIED + BINDINGS_AT_ONCE:  # more than it can remember
+                if len(rows) < MAX_VERIFIED + BINDINGS_AT_ONCE:  # only as many as it can hold
                     for binding in loaded:
                         self.guard.mark_verified(binding.flow.remote)
                 del rows[:BINDINGS_AT_ONCE]  # the rows that are read next take its memory
@@ -267,12 +281,12 @@ class SipServer:
         return udp + [ListeningAddress(transport, *each.local) for each in self.tcp.listeners]
 
     def tick(self) -> None:
-        """Run what is due.  Called by the hub, so it must neither wait nor raise."""
+        """Run all timers that are due.  Called by the hub, so it must neither wait nor raise."""
         try:
             now = self.clock()
             is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
             self._ticked_at = now
-            self.guard.tick(now, is_behind=is_late or self.transports.has_backlog)
+            self.guard.tick(now, has_backlog=is_late or self.transports.has_backlog)
             self.layer.run_due(now)
             self.location.remove_closed()
             self.keep_alive(now)

@@ -44,7 +44,7 @@ ALL = [
             errno.EACCES, "127.0.0.1", 1023,
             "cannot listen on UDP 127.0.0.1:1023: Permission denied."
             " Choose another address with -sip.addr, with a port from 1024 on;"
-            " those below are for root, and for who has CAP_NET_BIND_SERVICE",
+            " lower ports are for root and for programs with CAP_NET_BIND_SERVICE",
         ),
         (
             errno.EACCES, "127.0.0.1", 1024,

@@ -1,8 +1,8 @@
-"""A copy of the project whose hot modules are compiled by mypyc: nobody needs it, and it is faster.
+"""Build a copy of the project whose hot modules are compiled by mypyc: optional, but faster.
 
     python tools/build_compiled.py     makes build/compiled; needs a C compiler and Python's headers
 
-The sources are the same, and so are the tests: they pass in the copy too.
+The copy has the same sources and the same tests, and the tests pass there, too.
 """
 
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 COPY = ROOT / "build" / "compiled"
 LEFT_OUT = ("build", ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.db*")
-# What is said, what is repeated, what it means: where a message spends its time.  The rest waits
-# for sockets, disks and people, and gains next to nothing.
+# The modules that take most of the CPU time of a message: parsing, transactions and SIP logic.  The
+# others wait for sockets and disks, and would hardly become faster.
 HOT = [
     "sip/message/*.py",
     "sip/transaction/*.py",
@@ -36,7 +36,7 @@ def main() -> None:
         [sys.executable, "-m", "mypyc", *names], cwd=COPY, capture_output=True, text=True
     )
     if done.returncode:
-        sys.exit(f"mypyc could not compile them:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        sys.exit(f"mypyc has failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
     shutil.rmtree(COPY / "build")
     print(f"{len(names)} modules are compiled; python {COPY.relative_to(ROOT)}/sipserver.py")
 

@@ -68,7 +68,7 @@ def _favicon() -> HTTPResponse:
 
 def _error_page(context: AppContext, error: HTTPError) -> str:
     """Return the page of an error, or plain text for a client that does not accept HTML."""
-    if error.exception:  # raised inside bottle; request_checks.py logs what handlers raise
+    if error.exception:  # raised inside bottle; request_checks.py logs the errors of handlers
         log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
     sentence = str(error.body)
     if sentence.startswith(("Not found: ", "Method not allowed")):

@@ -26,7 +26,7 @@ class BansPage:
         self._context = context
 
     def show(self, error: str = "", network: str = "") -> str:
-        """Return the page; `error` is about `network`, which is in the form again."""
+        """Return the page; `error` is about `network`, which the form shows again."""
         if error:
             response.status = 422
         context = self._context

@@ -57,6 +57,6 @@ class UnblockButtons:
             raise HTTPError(422, f"{error}.") from None
         if not self._context.guard.forgive({username}, network):
             return self._context.flash(path, f"Logins of {username} are not blocked.")
-        place = f" from {address}" if address else ""
-        self._context.record(Act.WAIT_LIFTED, f"{username}{place}")
-        return self._context.flash(path, f"{username} can log in again{place}.")
+        source = f" from {address}" if address else ""
+        self._context.record(Act.WAIT_LIFTED, f"{username}{source}")
+        return self._context.flash(path, f"{username} can log in again{source}.")

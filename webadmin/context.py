@@ -1,4 +1,4 @@
-"""What the handlers of the pages share: the stores, the running server, flash messages, audit."""
+"""The context of all page handlers: the stores, the running server, flash messages, audit."""
 
 import logging
 import time
@@ -173,7 +173,7 @@ class AppContext:
         """
         name, address = by or self.actor
         what = f"{act.text}, {about}" if about else act.text
-        log.info("%s from %s: %s", name or "unknown user", address, what)
+        log.info("audit: %s, by %s from %s", what, name or "unknown user", address)
         self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 
     def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:

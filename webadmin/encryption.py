@@ -1,4 +1,4 @@
-"""Checks whether the traffic between a browser and the web admin is encrypted."""
+"""Encryption checks: is the traffic between a browser and the web admin encrypted?"""
 
 import ipaddress
 

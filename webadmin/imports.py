@@ -75,7 +75,7 @@ class ImportJob:
     state: str = "reading"  # then checked, applying, done; or failed
     rows_read: int = 0
     report: Report = field(default_factory=Report)
-    sheet: CsvFile | None = None
+    csv_file: CsvFile | None = None
     error: str = ""
 
     @property
@@ -86,12 +86,12 @@ class ImportJob:
     @property
     def rows(self) -> int:
         """Rows and generated passwords in memory."""
-        return len(self.report.passwords) + (len(self.sheet.rows) if self.sheet else 0)
+        return len(self.report.passwords) + (len(self.csv_file.rows) if self.csv_file else 0)
 
     @property
     def samples(self) -> list[str]:
         """Names from the file, to check a guessed encoding by."""
-        return self.sheet.samples if self.sheet else []
+        return self.csv_file.samples if self.csv_file else []
 
     @property
     def apply_label(self) -> str:
@@ -162,19 +162,19 @@ class ImportJobs:
     def change(self, number: int, *, update: bool, generate: bool) -> None:
         """Prepare the preview again, with more allowed.  Raises StaleImport."""
         job = self._find(number)
-        if job.sheet and job.state == "checked":
-            job.sheet.update |= update
-            job.sheet.generate |= generate
+        if job.csv_file and job.state == "checked":
+            job.csv_file.update |= update
+            job.csv_file.generate |= generate
             job.number, job.state = _number(), "reading"
             gevent.spawn(self._work, job, lambda: self._check(job))
 
     def apply(self, number: int) -> None:
         """Apply the import, all rows or none, in the background.  Raises StaleImport."""
         job = self._find(number)
-        if job.sheet and job.state == "checked" and not job.report.refused:
-            sheet, job.state = job.sheet, "applying"
+        if job.csv_file and job.state == "checked" and not job.report.refused:
+            csv_file, job.state = job.csv_file, "applying"
             actor = self._context.actor
-            gevent.spawn(self._work, job, lambda: self._apply(job, sheet, actor))
+            gevent.spawn(self._work, job, lambda: self._apply(job, csv_file, actor))
 
     def cancel(self, number: int) -> None:
         """Remove the preview or the report.  Raises StaleImport.
@@ -240,9 +240,9 @@ class ImportJobs:
 
     def _release_rows(self, job: ImportJob) -> None:
         """Release the rows, and the passwords if the import was removed."""
-        sheet, job.sheet = job.sheet, None
-        if sheet:
-            self.release(sheet.release)
+        csv_file, job.csv_file = job.csv_file, None
+        if csv_file:
+            self.release(csv_file.release)
         if job is not self._jobs.get(job.session) and (passwords := job.take_passwords()):
             self.release(lambda: release_memory(passwords))
 
@@ -265,7 +265,7 @@ class ImportJobs:
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
-            log.exception("unhandled error while handling %r", "import")
+            log.exception("unhandled error while handling an import")
             job.state, job.error = "failed", "The server has a fault. Its log has the details."
         if job.state != "checked":
             self._release_rows(job)
@@ -278,7 +278,7 @@ class ImportJobs:
             waiting = sum(each.rows for each in self._jobs.values())
             room = MAX_IMPORT_ROWS - waiting
             try:
-                job.sheet = self._context.imports.run(
+                job.csv_file = self._context.imports.run(
                     lambda: read_csv(
                         file,
                         self._context.users.realm,
@@ -301,12 +301,12 @@ class ImportJobs:
         self._check(job)
 
     def _check(self, job: ImportJob) -> None:
-        if job.sheet:
-            job.report = check(self._context.users, job.sheet)
+        if job.csv_file:
+            job.report = check(self._context.users, job.csv_file)
         job.state = "checked"
 
-    def _apply(self, job: ImportJob, sheet: CsvFile, actor: Actor) -> None:
-        report = apply(self._context.users, sheet, self._context.imports.run)
+    def _apply(self, job: ImportJob, csv_file: CsvFile, actor: Actor) -> None:
+        report = apply(self._context.users, csv_file, self._context.imports.run)
         if report.written:
             self._context.record(Act.IMPORTED, report.summary, actor)
         # Report and state change together, so that no page shows one without the other.

@@ -1,4 +1,4 @@
-"""Signing in and out, and the limit of wrong passwords."""
+"""Sign-in and sign-out, and the limit of wrong passwords."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from webadmin.templates import browser_of
 from webadmin.thread_pool import TooBusy
 
 # Wrong passwords from one address until it is blocked, and for how long, in seconds.  The limit is
-# per address and not per account, so that nobody can lock the administrator out from elsewhere.
+# per address and not per account, so that no other address can lock the administrator out.
 MAX_TRIES = 10
 TRIES_SECONDS = 15 * 60
 # Addresses remembered; beyond them the one with the oldest attempt is removed.
@@ -157,7 +157,7 @@ class SignInPage:
         self._limiter = limiter
 
     def show(self) -> Result:
-        """Return the page; its cookie tells whether a session has ended, or the user signed out."""
+        """Return the page; the cookie shows if a session has ended, or if the user signed out."""
         if self._context.session:
             return redirect("/")
         next_path = local_path(request.query.getunicode("next") or "")

@@ -60,7 +60,7 @@ class RequestChecks:
         self._being_saved: set[int] = set()  # sessions whose last use is being written
 
     def check(self) -> None:
-        """Check the current request, and note its session.  Raises HTTPResponse to refuse it."""
+        """Check the current request, and store its session.  Raises HTTPResponse to refuse it."""
         _check_spelling()
         if request.method not in ("GET", "HEAD"):
             _check_size(self._large.get(request.path, MAX_FORM_BYTES))
@@ -89,7 +89,7 @@ class RequestChecks:
         try:
             self._context.admin.touch_session(number, address, now)
         except DatabaseError as error:
-            log.debug("cannot write when a session was used: %s", error)
+            log.debug("cannot save the last use of a session: %s", error)
         finally:
             self._being_saved.discard(number)
 

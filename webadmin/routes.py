@@ -1,11 +1,11 @@
-"""Typed routes: bottle's untyped decorators would hide the types of the handlers."""
+"""Typed routes, because bottle's decorators would hide the types of the handlers."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 from bottle import Bottle, HTTPResponse
 
-# What most handlers return: a page, or a redirect.
+# The result of most handlers: a page, or a redirect.
 Result: TypeAlias = str | HTTPResponse
 
 

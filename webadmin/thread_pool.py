@@ -26,8 +26,8 @@ class Workers:
     def run(self, function: Callable[[], T]) -> T:
         """Run `function` in a thread and wait for its result; other greenlets run meanwhile.
 
-        The function must not use gevent or the database.  Raises TooBusy, and all that the
-        function raises.
+        The function must not use gevent or the database.  Raises TooBusy, and the errors of the
+        function.
         """
         if self._waiting >= self._most:
             raise TooBusy("the server is busy; try again in a minute")

@@ -44,7 +44,7 @@ def mount(app: Bottle, context: AppContext) -> None:
     route(app, "POST", "/users/<number:id>/password", user.set_password)
     route(app, "POST", "/users/<number:id>/enable", user.enable)
     route(app, "POST", "/users/<number:id>/disable", user.disable)
-    route(app, "POST", "/users/<number:id>/drop", user.drop)
+    route(app, "POST", "/users/<number:id>/drop", user.remove_contact)
     route(app, "POST", "/users/<number:id>/remove", user.remove)
     route(app, "POST", "/users/<number:id>/restore", user.restore)
 
@@ -217,17 +217,17 @@ class UserPage:
             "{} is disabled: its phones are refused, and it cannot be called.",
         )
 
-    def drop(self, number: int) -> Result:
-        """Remove the registration of one phone."""
+    def remove_contact(self, number: int) -> Result:
+        """Remove one contact of the user; its phone can register again."""
         key = form_value("contact")
 
-        def remove_contact(user: Entry) -> None:
+        def change(user: Entry) -> None:
             for each in user.contacts:
                 if each.key == key:
                     self._context.phones.remove_contact(each.aor, each.contact, each.flow)
 
         text = "The contact was removed. The phone can register again."
-        return self._change(number, Act.PHONE_DROPPED, remove_contact, text)
+        return self._change(number, Act.PHONE_DROPPED, change, text)
 
     def remove(self, number: int) -> Result:
         """Delete the user, and show the list, which offers to undo that."""

@@ -1,4 +1,4 @@
-"""Take the pictures of the README anew: python docs/pictures/take.py (it needs Chromium)."""
+"""Take new screenshots for the README: python docs/pictures/take.py (needs Chromium)."""
 
 import socket
 import subprocess
@@ -36,7 +36,7 @@ DISABLED = "erin"
 
 
 def populate(path: str) -> None:
-    """Make the accounts, and bind phones to them as REGISTERs would."""
+    """Add the accounts, and bind phones to them as a REGISTER does."""
     now = int(time.time())
     with Database(path) as database:
         Admin(database).set_password_hash(hash_password(PASSWORD))
@@ -62,7 +62,7 @@ def populate(path: str) -> None:
 
 
 def take(page: Page, url: str) -> None:
-    """Go through the pages and take the pictures."""
+    """Open each page and take its screenshot."""
     page.goto(f"{url}/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
@@ -75,7 +75,7 @@ def take(page: Page, url: str) -> None:
 
 
 def main() -> None:
-    """Start the server on a database of its own, and end it."""
+    """Start a server with a temporary database, take the screenshots, and stop the server."""
     web = free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         populate(f"{home}/sip_users.db")

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
-from sip.cli.prompt import note, show_generated, store_warnings, take_password, warn
+from sip.cli.prompt import add_audit_entry, show_generated, store_warnings, take_password, warn
 from sip.config import CommandError, Config
 from sip.store.admin import USERNAME, Admin, hash_password, password_weakness
 from sip.store.audit import Act
@@ -22,7 +22,7 @@ def execute(options: argparse.Namespace, config: Config, environment: Mapping[st
             former = admin.password_hash()
             admin.set_password_hash(password_hash)
             show_generated(options, password, lambda: admin.restore_password_hash(former))
-            note(database, Act.PASSWORD_CHANGED, "all sessions ended")
+            add_audit_entry(database, Act.PASSWORD_CHANGED, "all sessions ended")
     except (DatabaseError, ValueError) as error:
         raise CommandError(str(error)) from None
     if why := password_weakness(password):

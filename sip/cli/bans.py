@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sip.cli.prompt import discard_output, note, store_warnings, warn
+from sip.cli.prompt import add_audit_entry, discard_output, store_warnings, warn
 from sip.config import CommandError, Config
 from sip.control.protocol import ControlError, NotRunning, ask
 from sip.store.audit import Act
@@ -33,9 +33,9 @@ def execute(options: argparse.Namespace, config: Config) -> int:
 def _list(options: argparse.Namespace, bans: Bans) -> None:
     for ban in bans.list(time.time()):
         print(ban.address, f"until {_local(ban.ends_at)}", ban.reason, sep="\t")
-    for wait in _waits(bans):
-        tries = f"user {wait['username']} blocked after {wait['tries']} wrong passwords"
-        print(wait["address"], f"until {_local(wait['until'])}", tries, sep="\t")
+    for login in _blocked_logins(bans):
+        tries = f"user {login['username']} blocked after {login['tries']} wrong passwords"
+        print(login["address"], f"until {_local(login['until'])}", tries, sep="\t")
     for network in bans.trusted():
         print(network, "trusted", "", sep="\t")
 
@@ -44,30 +44,31 @@ def _local(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def _waits(bans: Bans) -> Sequence[Mapping[str, Any]]:
+def _blocked_logins(bans: Bans) -> Sequence[Mapping[str, Any]]:
     """Ask the running server for users that are blocked at addresses that are not banned."""
     try:
-        waits: Sequence[Mapping[str, Any]] = ask(bans.database.path, do="waits")["waits"]
+        reply = ask(bans.database.path, do="blocked_logins")
     except NotRunning:  # only a running server has blocked users
         return ()
     except ControlError as error:
         warn(f"blocked users cannot be listed: {error}")
         return ()
-    return [wait for wait in waits if not wait["is_banned"]]
+    logins: Sequence[Mapping[str, Any]] = reply["blocked_logins"]
+    return [login for login in logins if not login["is_banned"]]
 
 
 def _remove(options: argparse.Namespace, bans: Bans) -> None:
     bans.remove(options.address)
-    note(bans.database, Act.BAN_LIFTED, options.address)
+    add_audit_entry(bans.database, Act.BAN_LIFTED, options.address)
 
 
 def _trust(options: argparse.Namespace, bans: Bans) -> None:
-    note(bans.database, Act.NETWORK_TRUSTED, bans.trust(options.address))
+    add_audit_entry(bans.database, Act.NETWORK_TRUSTED, bans.trust(options.address))
 
 
 def _distrust(options: argparse.Namespace, bans: Bans) -> None:
     bans.distrust(options.address)
-    note(bans.database, Act.NETWORK_DISTRUSTED, options.address)
+    add_audit_entry(bans.database, Act.NETWORK_DISTRUSTED, options.address)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Bans], None]] = {

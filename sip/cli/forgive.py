@@ -1,9 +1,9 @@
-"""The `forgive` command, sent to the running server through its control socket."""
+"""The `forgive` command: unblock a user, through the control socket of the running server."""
 
 import argparse
 from contextlib import suppress
 
-from sip.cli.prompt import note, warn
+from sip.cli.prompt import add_audit_entry, warn
 from sip.config import CommandError, Config
 from sip.control.protocol import ControlError, ask
 from sip.store.audit import Act
@@ -25,7 +25,7 @@ def forgive(options: argparse.Namespace, config: Config) -> int:
     about = f"{options.user} from {options.address}" if options.address else str(options.user)
     try:
         with Database(config.db_path) as database:
-            note(database, Act.WAIT_LIFTED, about)
+            add_audit_entry(database, Act.WAIT_LIFTED, about)
     except DatabaseError as error:
         warn(f"cannot write audit entry: {error}")
     return 0

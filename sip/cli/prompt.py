@@ -1,4 +1,4 @@
-"""Shared by the commands: reading and printing passwords, warnings, audit entries."""
+"""Prompts and output that the commands share: passwords, warnings, audit entries."""
 
 import argparse
 import getpass
@@ -43,10 +43,10 @@ def store_warnings() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def note(database: Database, act: Act, about: str) -> None:
+def add_audit_entry(database: Database, act: Act, about: str) -> None:
     """Write an audit entry; if that fails, only warn, because the command itself is done."""
     try:
-        Audit(database).note(act, operator(), about=about)
+        Audit(database).add(act, operator(), about=about)
     except DatabaseError as error:
         warn(f"cannot write audit entry: {error}")
 

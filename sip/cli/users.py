@@ -11,8 +11,8 @@ from typing import BinaryIO, TextIO
 
 from sip.cli.forgive import forgive_if_running
 from sip.cli.prompt import (
+    add_audit_entry,
     discard_output,
-    note,
     show_generated,
     store_warnings,
     take_password,
@@ -79,7 +79,7 @@ def _add(options: argparse.Namespace, users: Users) -> int:
     password = take_password(options, name)
     users.add(name, password, realm)
     show_generated(options, password, lambda: users.remove(name, realm))
-    note(users.database, Act.USER_ADDED, _named(options))
+    add_audit_entry(users.database, Act.USER_ADDED, _named(options))
     return 0
 
 
@@ -89,7 +89,7 @@ def _set_password(options: argparse.Namespace, users: Users) -> int:
     former = users.secrets(name, realm)
     users.set_password(name, password, realm)
     show_generated(options, password, lambda: users.restore_secrets(name, realm, former))
-    note(users.database, Act.USER_PASSWORD, _named(options))
+    add_audit_entry(users.database, Act.USER_PASSWORD, _named(options))
     return 0
 
 
@@ -99,19 +99,19 @@ def _named(options: argparse.Namespace) -> str:
 
 def _remove(options: argparse.Namespace, users: Users) -> int:
     users.remove(options.name, options.realm)
-    note(users.database, Act.USER_DELETED, _named(options))
+    add_audit_entry(users.database, Act.USER_DELETED, _named(options))
     return 0
 
 
 def _enable(options: argparse.Namespace, users: Users) -> int:
     users.enable(options.name, options.realm)
-    note(users.database, Act.USER_ENABLED, _named(options))
+    add_audit_entry(users.database, Act.USER_ENABLED, _named(options))
     return 0
 
 
 def _disable(options: argparse.Namespace, users: Users) -> int:
     users.disable(options.name, options.realm)
-    note(users.database, Act.USER_DISABLED, _named(options))
+    add_audit_entry(users.database, Act.USER_DISABLED, _named(options))
     return 0
 
 
@@ -182,7 +182,7 @@ def _import(options: argparse.Namespace, users: Users) -> int:
         skips_unknown=options.skip_unknown,
     )
     if report.written:
-        note(users.database, Act.IMPORTED, report.summary)
+        add_audit_entry(users.database, Act.IMPORTED, report.summary)
     if report.passwords:
         _print_passwords(report)
     if report.refused:
@@ -216,7 +216,9 @@ def _print_passwords(report: Report) -> None:
 
 
 def _export(options: argparse.Namespace, users: Users) -> int:
-    note(users.database, Act.EXPORTED, "with HA1s" if options.with_hashes else "without HA1s")
+    add_audit_entry(
+        users.database, Act.EXPORTED, "with HA1s" if options.with_hashes else "without HA1s"
+    )
     if options.file == "-":
         export_accounts(users, sys.stdout, with_hashes=options.with_hashes)
         sys.stdout.flush()

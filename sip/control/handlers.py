@@ -19,18 +19,18 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
             network = parse_network(str(address)) if address else None
         except ValueError as error:
             raise Refusal(str(error)) from None
-        banned = [wait.address for wait in guard.blocked_logins() if wait.is_banned]
+        banned = [login.address for login in guard.blocked_logins() if login.is_banned]
         # An account of an earlier version may be stored decomposed.
         lifted = guard.forgive({user, normalize("NFD", user)}, network)
         if not lifted:
-            place = f" from {address}" if address else ""
+            source = f" from {address}" if address else ""
             raise Refusal(
-                f"{user} has no wrong passwords{place} to forgive; `bans` lists the blocked users"
+                f"{user} has no wrong passwords{source} to forgive; `bans` lists the blocked users"
             )
         return {"addresses": lifted, "banned": [each for each in lifted if each in banned]}
 
-    def waits(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    def blocked_logins(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """List the blocked logins."""
-        return {"waits": [wait._asdict() for wait in guard.blocked_logins()]}
+        return {"blocked_logins": [login._asdict() for login in guard.blocked_logins()]}
 
-    return {"forgive": forgive, "waits": waits}
+    return {"forgive": forgive, "blocked_logins": blocked_logins}

@@ -108,7 +108,7 @@ def ask(database: str, **request: Any) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ControlError(f"the server could not be asked at {path}: {error}") from None
     if not isinstance(reply, dict):
-        raise ControlError(f"what listens at {path} is no server of this kind")
+        raise ControlError(f"another program listens at {path}")
     with suppress(KeyError):
         raise ControlError(str(reply["error"]))
     return reply

@@ -126,7 +126,7 @@ class ControlServer:
             return {"error": str(refusal)}
         except Exception:
             log.exception("unhandled error while handling the command %s", request["do"])
-            return {"error": "the server failed to do this; its log says why"}
+            return {"error": "the command failed in the server; its log says why"}
 
 
 def _identity(path: str) -> tuple[int, int]:

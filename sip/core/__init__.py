@@ -1,1 +1,1 @@
-"""What messages mean: registrar, proxy, and the rules that both keep (RFC 3261 §10, §16, §22)."""
+"""SIP logic: registrar, proxy, authentication and abuse protection (RFC 3261 §10, §16, §22)."""

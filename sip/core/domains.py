@@ -58,7 +58,7 @@ class Domains:
     def claimed_realm(self, uri: Uri) -> str | None:
         """Return the realm that a From URI claims; None for an external caller.
 
-        The port is ignored: a caller with a local name has to authenticate, whatever its port.
+        The port is ignored: a caller with a local name has to authenticate, with any port.
         """
         realm = self.realm_of(uri)
         if realm is None and isinstance(uri, SipUri):

@@ -29,7 +29,7 @@ def respond_statelessly(
     layer = upstream.layer
     tag = layer.stateless_tag(request)
     response = make_response(request, status, reason, to_tag=tag, extra=extra)
-    if extra and not upstream.flow.source_is_verified and not _is_ample(request, response):
+    if extra and not upstream.flow.source_is_verified and not _surely_fits(request, response):
         too_much = _octets_beyond(MAX_OCTETS_PER_OCTET, request, response, upstream.flow)
         if too_much > 0:
             while extra and too_much > 0:
@@ -42,7 +42,7 @@ def respond_statelessly(
     layer.answer_statelessly(upstream, response)
 
 
-def _is_ample(request: Request, response: Response) -> bool:
+def _surely_fits(request: Request, response: Response) -> bool:
     """Return True if the response surely fits; a quick test for a phone's request of 400 bytes."""
     came = sum(map(len, request.lines))
     return came > _LONG_ENOUGH and sum(map(len, response.lines)) < 2 * came

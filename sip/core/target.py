@@ -28,14 +28,14 @@ def as_request_uri(contact: str) -> str:
     uri = parse_uri(contact)
     if not isinstance(uri, SipUri):
         return contact
-    user, at, place = contact.rpartition("@")
-    first, *params = place.partition("?")[0].split(";")
+    user, at, host_and_more = contact.rpartition("@")
+    first, *params = host_and_more.partition("?")[0].split(";")
     kept = [text for text, (name, _) in zip(params, uri.params, strict=True) if name != "method"]
     return ";".join([f"{user}{at}{first}", *kept])
 
 
 class Phone(NamedTuple):
-    """A registered phone, or a user of whom no phone is known.
+    """A registered phone, or a user without a known phone.
 
     `instance` is its instance id (RFC 5626 §4.1), `call_id` the Call-ID of its REGISTER; both are
     "" if no phone is known.  `flow` is the flow of its REGISTER; `is_only` is True if the user has
@@ -79,7 +79,7 @@ class Target:
     fallback: Flow | None = None
     is_from_dialog: bool = False
 
-    def is_same_place(self, other: "Target") -> bool:
+    def is_same_address(self, other: "Target") -> bool:
         """Return True if both lead to one address; URIs are compared by §19.1.4 (§16.5)."""
         return (self.flow, self.path) == (other.flow, other.path) and (
             self.uri_text == other.uri_text

@@ -46,10 +46,10 @@ class Trunk:
         return self._uri(number.replace("#", "%23"))
 
     def _uri(self, user: str) -> str:
-        place = format_host_port(self.gateway.host, self.gateway.port)
+        host = format_host_port(self.gateway.host, self.gateway.port)
         transport = self.gateway.param("transport")
         more = f";transport={transport}" if transport else ""
-        return f"sip:{user}@{place}{more}" if user else f"sip:{place}{more}"
+        return f"sip:{user}@{host}{more}" if user else f"sip:{host}{more}"
 
 
 def parse_trunks(text: str) -> tuple[Trunk, ...]:
@@ -78,6 +78,6 @@ def _parse_trunk(text: str) -> Trunk:
         )
     if uri.password and not uri.username:
         raise ValueError(f"trunk {numbers}: a password needs an account name before it")
-    place = uri.text.rpartition("@")[2].removeprefix("sip:")
-    gateway = replace(uri, text=f"sip:{place}", user=None, password=None)
+    host_and_more = uri.text.rpartition("@")[2].removeprefix("sip:")
+    gateway = replace(uri, text=f"sip:{host_and_more}", user=None, password=None)
     return Trunk(numbers, gateway, uri.username, unescape(uri.password or ""))

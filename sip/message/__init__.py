@@ -1,1 +1,1 @@
-"""What is said: URIs, header fields and messages as values.  Opens no socket and reads no clock."""
+"""SIP messages: URIs, header fields and messages as values.  No sockets, and no clock."""

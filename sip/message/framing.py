@@ -1,4 +1,4 @@
-"""Cuts a stream into messages (RFC 3261 §18.3, RFC 5626 §3.5.1).
+"""The framer: cuts a stream of octets into messages (RFC 3261 §18.3, RFC 5626 §3.5.1).
 
 No socket and no clock: octets go in, whole messages come out.
 """
@@ -42,7 +42,7 @@ class BadStream(BadMessage):
 class Framer:
     """Cuts one stream into messages.
 
-    `has_partial_message` tells that the beginning of a message is there and its end is not.
+    `has_partial_message` is True if the beginning of a message is there and its end is not.
     """
 
     __slots__ = ("_buffer", "_message_length", "_scanned")

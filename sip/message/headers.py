@@ -126,9 +126,9 @@ _ASKS_FOR_PORT = re.compile(r";[ \t]*+rport[ \t]*+(?:[;=,]|\Z)", re.IGNORECASE)
 
 
 def response_via(value: str) -> Via:
-    """Of a Via that may break the grammar what tells the way of an answer (§18.2.2, RFC 3581).
+    """Return the parts of a Via that route its response (§18.2.2, RFC 3581).
 
-    Raises BadMessage where nobody can tell who sent it.
+    The Via may break the grammar.  Raises BadMessage if its host and port cannot be read.
     """
     try:
         return parse_via(value)

@@ -1,7 +1,8 @@
 """Requests and responses: parsed by indexing their lines, forwarded by editing them (RFC 3261 §7).
 
-Header fields are kept as received lines; a value is parsed on first use.  So fields that we do not
-use are forwarded octet for octet: text is UTF-8 with surrogateescape, which preserves any octets.
+Header fields are stored as received lines; a value is parsed on first use.  So fields that we do
+not use are forwarded octet for octet: text is UTF-8 with surrogateescape, which preserves any
+octets.
 """
 
 import re

@@ -221,8 +221,8 @@ _cached_parse_long = cached_parse(_CACHED_LONG_URIS)(read_uri)
 def _parse_sip(text: str, scheme: str, rest: str) -> SipUri:
     usual = _USUAL_SIP.fullmatch(rest)
     if usual is not None:
-        user, place, more = usual.groups()
-        host, port = parse_host_port(place)
+        user, hostport, more = usual.groups()
+        host, port = parse_host_port(hostport)
         return SipUri(text, scheme, user, None, host, port, _uri_params(more) if more else (), ())
     user = password = None
     userinfo, at, host_and_more = rest.rpartition("@")

@@ -1,1 +1,1 @@
-"""What happened, for people: it knows no SIP."""
+"""Monitoring: events, counters and the latest refusals.  It knows nothing of SIP."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 log = logging.getLogger(__name__)
 
-# Events that wait for a reader; the oldest ones are lost when there are more.
+# Events that wait for a reader; the oldest one is discarded for a new one.
 MAX_PENDING_EVENTS = 1000
 
 # Characters of a device, cause or URI in an event.
@@ -87,7 +87,7 @@ UNREGISTERED_BY_ADMIN = "removed"  # the contact, or its account
 
 
 class Sender(IntEnum):
-    """What is known of the sender of a refused request."""
+    """The kinds of senders of refused requests, by what is known of them."""
 
     USER = 0  # a user here, at an address that is not forged
     VERIFIED = 1  # no user here, at an address that is not forged
@@ -301,7 +301,7 @@ class AdminActed:
 
 
 class Reader:
-    """A bounded queue of events; `lost` counts the oldest ones, dropped when it was full."""
+    """A bounded queue of events; `lost` counts the oldest ones, discarded when it was full."""
 
     def __init__(self, bus: "Bus", classes: tuple[type, ...], limit: int) -> None:
         self._bus = bus
@@ -314,7 +314,7 @@ class Reader:
         return len(self._pending)
 
     def put(self, event: Any) -> None:
-        """Add an event, and drop the oldest one if the queue is full."""
+        """Add an event, and discard the oldest one if the queue is full."""
         if len(self._pending) >= self._limit:
             self._pending.popleft()
             self.lost += 1

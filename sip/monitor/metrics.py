@@ -29,8 +29,8 @@ class Counters(Counter[str]):
 
 # Messages
 
-MESSAGES_MALFORMED = metric("messages_malformed")  # dropped, or refused by 400 to 505
-MESSAGES_UNSENT = metric("messages_unsent")  # there was no way to send
+MESSAGES_MALFORMED = metric("messages_malformed")  # dropped, or refused with 400 to 505
+MESSAGES_UNSENT = metric("messages_unsent")  # the transport failed
 KEEPALIVES_RECEIVED = metric("keepalives_received")  # datagrams of line ends
 KEEPALIVES_UNSENT = metric("keepalives_unsent")
 # Messages that were neither answered nor forwarded.
@@ -47,14 +47,16 @@ DROPPED_UNROUTABLE_ACK = metric("messages_dropped", reason="unroutable_ack")
 REQUESTS_RETRANSMITTED = metric("requests_retransmitted")  # by clients, and answered again
 RESPONSES_UNMATCHED = metric("responses_unmatched")  # to no client transaction
 RESPONSES_UNACKNOWLEDGED = metric("responses_unacknowledged")  # failures of an INVITE without ACK
-REFUSALS_UNSENT = metric("refusals_unsent")  # of malformed requests without a way back
+REFUSALS_UNSENT = metric("refusals_unsent")  # of malformed requests; the response has no address
 
 # Connections
 
 CONNECTIONS_REFUSED = metric("connections_refused")  # too many
 CLOSED_BUFFER_LIMIT = metric("connections_closed", reason="buffer_limit")
-CLOSED_TIMEOUT = metric("connections_closed", reason="timeout")  # half a message came
-CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # they had waited for long
+CLOSED_TIMEOUT = metric(
+    "connections_closed", reason="timeout"
+)  # a message was not complete in time
+CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # paused for too long
 
 
 def refusals(status: int) -> str:

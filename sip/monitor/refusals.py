@@ -1,8 +1,8 @@
 """The latest refusals of registrations and calls, with cause and cure; in memory only.
 
 The problem: any sender can have requests refused, and a flood of them must not push out the rows
-that an administrator looks for.  The rule: there is one table for each kind of sender, by how much
-is known of it.  If a table is full, the network with the most rows loses its oldest row, so a phone
+that an administrator looks for.  The rule: there is one table for each kind of sender (see Sender
+in events.py).  If a table is full, the network with the most rows loses its oldest row, so a phone
 that fails in many ways, or a password guesser, pushes out its own rows first.
 """
 
@@ -86,7 +86,7 @@ class Refusals:
     """Refused registrations and calls; equal refusals share a row.
 
     Refusals are equal if they differ only in their time, device, port, and IPv6 address within a
-    /64.  `refused` holds (user, network) of users who were refused there and have not registered
+    /64.  `refused` holds (user, network) of users that were refused there and have not registered
     since.
     """
 
@@ -97,7 +97,7 @@ class Refusals:
         self._left = MAX_REFUSALS
 
     def add(self, refused: Refused) -> None:
-        """Add one refusal; in a flood, not each."""
+        """Add one refusal; in a flood, some are ignored."""
         if self._left <= 0:
             return
         self._left -= 1
@@ -137,7 +137,7 @@ class Refusals:
             table.add(key, row)
 
     def clear_refused(self, user: str, network: str) -> bool:
-        """Return True if a user was refused at a network, and forget it."""
+        """Remove a user from `refused`; return True if it was refused at that network."""
         if (user, network) not in self.refused:
             return False
         del self.refused[user, network]

@@ -1,1 +1,1 @@
-"""The database: accounts, bindings, bans, audit, web sessions."""
+"""The database: accounts, bindings, bans, audit and web sessions."""

@@ -330,7 +330,7 @@ class AccountTable:
         if account is None or not account.enabled:
             return
         if account.ha1_md5 and account.ha1_sha256 and account.ha1_sha512_256:
-            return  # the quick way: nearly all accounts have all HA1s
+            return  # the fast path: nearly all accounts have all HA1s
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step

@@ -140,7 +140,7 @@ class Admin:
         """Set the password, and `show` it if it was generated; return True if it was set.
 
         A generated password that cannot be shown is deleted, because no one would know it.  Raises
-        what `show` raises.
+        the errors of `show`.
         """
         if not first.generated:
             self.set_password_hash(first.password_hash)

@@ -102,7 +102,7 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note(
+    def add(
         self, act: Act, who: str, address: str = "", about: str = "", now: float | None = None
     ) -> None:
         """Add an entry, and delete entries that are too old or too many."""
@@ -111,16 +111,16 @@ class Audit:
         bound = MAX_ANONYMOUS_ENTRIES if who == ANONYMOUS else MAX_ENTRIES
 
         def write(tables: Tables) -> None:
-            fetch(tables, _NOTE, entry)
+            fetch(tables, _INSERT, entry)
             fetch(tables, "DELETE FROM audit WHERE at < ?", (at - KEPT_SECONDS,))
-            fetch(tables, _DELETE_OLDEST, {"stranger": who == ANONYMOUS, "bound": bound})
+            fetch(tables, _DELETE_OLDEST, {"anonymous": who == ANONYMOUS, "bound": bound})
 
         self._database.run(write)
 
-    def add(self, event: AdminActed) -> None:
+    def on_admin_acted(self, event: AdminActed) -> None:
         """Listen to AdminActed: add an entry; a failed write is only logged.  May wait."""
         try:
-            self.note(Act(event.act), event.name, event.host, event.about, event.at)
+            self.add(Act(event.act), event.name, event.host, event.about, event.at)
         except DatabaseError as error:
             log.error("cannot write audit entry: %s", error)
 
@@ -134,11 +134,11 @@ class Audit:
         return [Entry(*row) for row in rows]
 
 
-_NOTE = "INSERT INTO audit (at, who, address, act, about) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO audit (at, who, address, act, about) VALUES (?, ?, ?, ?, ?)"
 _DELETE_OLDEST = """
     DELETE FROM audit
-    WHERE (who = '') = :stranger AND id <= (
-        SELECT id FROM audit WHERE (who = '') = :stranger ORDER BY id DESC LIMIT 1 OFFSET :bound
+    WHERE (who = '') = :anonymous AND id <= (
+        SELECT id FROM audit WHERE (who = '') = :anonymous ORDER BY id DESC LIMIT 1 OFFSET :bound
     )
 """
 _ENTRIES = """

@@ -80,7 +80,7 @@ class Bans:
         """Return the trusted networks, without those of the setting guard.trusted."""
         return self.database.browse(_trusted)
 
-    def keep(self, ban: Ban) -> None:
+    def save(self, ban: Ban) -> None:
         """Write a ban.  If that fails, it is in force until the server restarts."""
         self._unsaved[ban.address] = ban
         try:

@@ -1,4 +1,4 @@
-"""Write many accounts in one transaction, quickly, because REGISTERs wait for it."""
+"""Bulk writes: many accounts in one transaction, quickly, because REGISTERs wait for it."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The columns of a CSV file: map the names in its header to fields of an account.
+"""The columns of a CSV file: the names in its header, mapped to fields of an account.
 
 Besides our names, those in exports of FreePBX, 3CX, Grandstream, Yealink, Asterisk, Kamailio and
 LDAP are known.  Case, spaces and punctuation are ignored.

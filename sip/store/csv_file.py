@@ -1,4 +1,4 @@
-"""Read, check and hash the rows of a CSV file of accounts: pure Python, for any thread."""
+"""CSV files of accounts: reading, checking and hashing of rows, for any thread."""
 
 import csv
 import io

@@ -61,7 +61,7 @@ class _Thread:
         self._pool = ThreadPool(1)
 
     def do(self, work: Callable[[], T]) -> T:
-        """Run `work` in the thread.  Raises what it raises, or DatabaseError if SQLite fails."""
+        """Run `work` in the thread.  Raises the errors of `work`, DatabaseError if SQLite fails."""
 
         # The pool prints uncaught exceptions, so catch all of them here.
         def quietly() -> T | _Raised:
@@ -123,7 +123,7 @@ class Database:
         The write lock is taken at the start, so the data that the function reads does not change
         before the commit.  `then` is called with the result directly after the commit, in the owner
         thread: so memory is updated in the order of the commits, even if the calling greenlet was
-        killed.  Raises what the function raises, after a rollback, and DatabaseError if SQLite
+        killed.  Raises the errors of the function, after a rollback, and DatabaseError if SQLite
         fails.  May wait.
         """
         return self._in_owner(lambda: self._transact("BEGIN IMMEDIATE", function, then))
@@ -297,7 +297,7 @@ class Database:
             ((have,),) = connection.execute("SELECT count(*) FROM users")
             if have < had:
                 log.warning(
-                    "%d rows of the old %s were not imported: user name empty or not unique;"
+                    "skipped %d rows of the old database %s: user name empty or not unique;"
                     " they are in the backup copy beside it",
                     *(had - have, self.path),
                 )

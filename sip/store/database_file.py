@@ -1,4 +1,4 @@
-"""Examine a database file before it is opened, and explain errors of SQLite to the operator."""
+"""Database files: checks before a file is opened, and SQLite errors as text for the operator."""
 
 import enum
 import os

@@ -56,8 +56,8 @@ class Contact:
     """One contact of an account.
 
     `contact` is the URI as received, with surrogates for octets that are not UTF-8; together with
-    `aor` and `flow` it is the argument of Location.drop.  `key` identifies it in ASCII.  All other
-    texts are printable.  `address` is the source of the REGISTER.
+    `aor` and `flow` it identifies the contact for Location.remove_contact.  `key` identifies it in
+    ASCII.  All other texts are printable.  `address` is the source of the REGISTER.
     """
 
     aor: str
@@ -307,10 +307,10 @@ def _search_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
         else None
     )
     if found is None:
-        way = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
+        access = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
         rows = fetch(
             tables,
-            f"SELECT id FROM users {way}"
+            f"SELECT id FROM users {access}"
             f" WHERE {filtered.text} AND id IN ({search.text})"
             f" ORDER BY {sequence} LIMIT {MAX_FOUND + 1}",
             filtered.values | search.values,
@@ -396,8 +396,8 @@ _CONTACTS = """
 
 def _contact(row: tuple[Any, ...]) -> Contact:
     _, aor, contact, user_agent, flow, path, q, expires_at, updated_at = row
-    way, _, nat = _printable(flow).partition(";")
-    transport, _, address, *_ = [*way.split("/"), "", ""]
+    path_text, _, nat = _printable(flow).partition(";")
+    transport, _, address, *_ = [*path_text.split("/"), "", ""]
     return Contact(
         aor=aor.decode("utf-8", "surrogateescape"),
         contact=contact.decode("utf-8", "surrogateescape"),

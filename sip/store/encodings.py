@@ -1,4 +1,4 @@
-"""Detect the encoding of a text file, from its byte order mark or its content."""
+"""Detection of the encoding of a text file, from its byte order mark or its content."""
 
 import codecs
 import io

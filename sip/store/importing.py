@@ -1,4 +1,4 @@
-"""Import accounts from CSV, all rows or none, and export them as CSV.
+"""Import of accounts from CSV, all rows or none, and export as CSV.
 
 A file is first read into a CsvFile.  `check` reports what it would change; `apply` changes it.
 """
@@ -285,30 +285,20 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
             account = known["id"] if known else (username, realm)
             before = first.setdefault(account, row)
             if before is not row:
-                said = f"{username} is already on line {before.line}, in another Unicode form"
+                text = f"{username} is already on line {before.line}, in another Unicode form"
                 if before.covers(row):
                     report.same += 1
-                    remarks.append(Remark(row.line, said))
+                    remarks.append(Remark(row.line, text))
                 else:
-                    refusals.append(Refusal(row.line, f"{said}, with other values"))
+                    refusals.append(Refusal(row.line, f"{text}, with other values"))
                 continue
         if known is None:
             like = by_case.get((username.lower(), realm)) or username
             by_case[username.lower(), realm] = like
             if like != username:
                 refusals.append(Refusal(row.line, f"{username} differs from {like} only in case"))
-            elif "ha1_md5" not in row.values:
-                if csv_file.generate:
-                    report.new += 1
-                    report.generated += 1
-                    plan.lacking.append(row)
-                    continue
-                report.lacks_passwords = True
-                reason = f"{username} is a new user without password and ha1"
-                refusals.append(Refusal(row.line, reason))
-            else:
-                report.new += 1
-                plan.inserts.append(_new_row(csv_file, row, now))
+            elif reason := _plan_new(plan, csv_file, row, now):
+                refusals.append(Refusal(row.line, f"{username} {reason}"))
             continue
         changes = _changes(known, _values_for(row, known, realm or csv_file.realm))
         if not changes:
@@ -333,6 +323,21 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
     if report.refused:
         plan.release()
     return plan
+
+
+def _plan_new(plan: _Plan, csv_file: CsvFile, row: CsvRow, now: int) -> str:
+    """Plan a new account; return the reason if its row is refused, else ""."""
+    report = plan.report
+    if "ha1_md5" in row.values:
+        plan.inserts.append(_new_row(csv_file, row, now))
+    elif csv_file.generate:
+        report.generated += 1
+        plan.lacking.append(row)
+    else:
+        report.lacks_passwords = True
+        return "is a new user without password and ha1"
+    report.new += 1
+    return ""
 
 
 def _existing(

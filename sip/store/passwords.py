@@ -1,4 +1,4 @@
-"""Generate passwords, and detect weak ones."""
+"""Passwords: generation of strong ones, and detection of weak ones."""
 
 import secrets
 import string

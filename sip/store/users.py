@@ -1,4 +1,4 @@
-"""The accounts.  Of a password, only the HA1s are stored."""
+"""The accounts in memory and in the database.  Of a password, only the HA1s are stored."""
 
 import logging
 import unicodedata
@@ -325,8 +325,8 @@ class Users:
             account = self._hidden(tables, username, realm, number)
         if account is None:
             named = self.key_realm(realm)
-            place = f" in the realm {named}" if named is not None else ""
-            raise NoSuchUser(f"there is no account {username}{place}; `users list` shows all")
+            where = f" in the realm {named}" if named is not None else ""
+            raise NoSuchUser(f"there is no account {username}{where}; `users list` shows all")
         return account
 
     def _hidden(

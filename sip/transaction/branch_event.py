@@ -12,7 +12,7 @@ class BranchEvent:
     """The end of a branch, by a final response or a status that stands for it; or a CANCEL.
 
     `branch` is None for a CANCEL from upstream; `reason` is then the value of its Reason, "" if it
-    has none.  `response` is None if none was received: `status` is then 408 for a timeout, 503 for
+    has none.  `response` is None if none was received: `status` is then 408 for a time-out, 503 for
     a next hop that cannot be reached, 513 for a request too large for a datagram (§8.1.3.1, §16.9),
     500 for an internal error.
     """

@@ -27,13 +27,14 @@ class ClientTransaction(Machine):
     `user` takes the responses; it is None for a CANCEL, and once it needs no more of them.
     `is_relayed` is True for a proxied request: its responses have a Via below ours (§16.7).
     `timed_out` is True, after a tick, if no final response came in time: that counts as a 408
-    (§8.1.3.1).  `was_heard` is True once any response has come, so the request has arrived.
+    (§8.1.3.1).  `has_response` is True once any response has come, so the request has arrived.
     """
 
     __slots__ = (
         "branch",
         "data",
         "give_up_at",
+        "has_response",
         "interval",
         "is_relayed",
         "method",
@@ -41,7 +42,6 @@ class ClientTransaction(Machine):
         "sent_by",
         "timed_out",
         "user",
-        "was_heard",
     )
 
     def __init__(
@@ -63,7 +63,7 @@ class ClientTransaction(Machine):
         self.interval = T1
         self.give_up_at = 0.0
         self.timed_out = False
-        self.was_heard = False
+        self.has_response = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -82,7 +82,7 @@ class ClientTransaction(Machine):
         """Take a response.  Return True if it goes on to the transaction user."""
         if self.state not in (State.TRYING, State.PROCEEDING):
             return False
-        self.was_heard = True
+        self.has_response = True
         if status < 200:
             if self.state is State.TRYING:
                 self.state = State.PROCEEDING
@@ -142,7 +142,7 @@ class InviteClientTransaction(ClientTransaction):
             return 200 <= status < 300
         if self.state not in (State.TRYING, State.PROCEEDING):
             return False
-        self.was_heard = True
+        self.has_response = True
         if status < 200:
             rings_anew = status > 100 or self.state is State.TRYING
             self.state = State.PROCEEDING

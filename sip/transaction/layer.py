@@ -43,7 +43,7 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
-# Transactions held at one time; a finished one takes about 1 kB for 32 s.
+# Transactions in memory; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
 # Cached texts of our Via, one for each own address and transport; a machine has a few.
@@ -54,17 +54,17 @@ _QUOTED_BRANCH = re.compile(rb"\r\nVia: [^\r;]*;branch=(z9hG4bK[0-9a-f.]{16,})")
 
 
 class RequestHandler(Protocol):
-    """What stands above the layer: it gets all that the layer does not deal with itself."""
+    """The user of the layer: it gets the messages that the layer does not handle itself."""
 
     def handle_request(self, request: Request, upstream: Upstream) -> None:
-        """Serve a new request; may wait."""
+        """Handle a new request; may wait."""
 
     def handle_ack(self, request: Request, flow: Flow) -> None:
-        """Pass on an ACK for a 2xx; may wait."""
+        """Forward an ACK for a 2xx; may wait."""
 
 
 class Layer:
-    """All transactions, and the way of messages between transports and handlers.
+    """All transactions; carries messages between the transports and the handlers.
 
     Call `start` before the first message.
     """
@@ -131,7 +131,7 @@ class Layer:
         return transaction
 
     def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
-        """Relay the 2xx that a handler has left, and remove what it has not answered."""
+        """Relay the 2xx that a handler has left; remove a transaction that it has not answered."""
         transaction.upstream = None
         for event in upstream.left_events():
             # Two phones may answer in one turn of the hub; each 2xx is relayed (§16.7, step 5).
@@ -141,7 +141,7 @@ class Layer:
             self.remove_server_transaction(transaction)
 
     def _receive_cancel(self, request: Request, upstream: Upstream) -> None:
-        """Answer a CANCEL, and pass it to the handler of the INVITE if that still runs (§9.2).
+        """Answer a CANCEL, and hand it to the handler of the INVITE if that still runs (§9.2).
 
         A CANCEL that matches nothing gets 481.  §16.10 has it forwarded statelessly, but its branch
         would match nothing downstream either, and the answer there would be 481 too.
@@ -311,7 +311,7 @@ class Layer:
         if request.method in UNSUPPORTED_METHODS:
             raise ValueError(f"{request.method} is not sent as a request of our own")
         if len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS:
-            raise NoResponse(503, f"{MAX_TRANSACTIONS} transactions are held already")
+            raise NoResponse(503, f"transaction limit reached: {MAX_TRANSACTIONS}")
         user = OwnRequest()
         branch_id = f"{MAGIC_COOKIE}{self.new_token()}"
         transaction = self._start(request.copy(), flow, user, branch_id)
@@ -329,7 +329,7 @@ class Layer:
         is_relayed: bool = False,
     ) -> ClientTransaction:
         ours = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
-        sent_by = self._own_vias.get(ours) or self._remember_via(ours)
+        sent_by = self._own_vias.get(ours) or self._cache_via(ours)
         request.put_first("via", f"{ours};branch={branch_id}")
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
         transaction = kind(request, branch_id, sent_by, flow, user)
@@ -347,7 +347,7 @@ class Layer:
         self._reschedule(transaction)
         return transaction
 
-    def _remember_via(self, ours: str) -> str:
+    def _cache_via(self, ours: str) -> str:
         """Cache a Via of ours, without its branch, and return its sent-by in lower case."""
         if len(self._own_vias) >= MAX_OWN_VIAS:
             self._own_vias.clear()

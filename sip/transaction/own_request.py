@@ -21,8 +21,8 @@ _REASONS = {
 class NoResponse(Exception):
     """A request of this server has ended without a final response.
 
-    `status` is what the end counts as (§8.1.3.1): 408 for a timeout (timer F), 503 for a transport
-    error, a closed connection, a server that stops or one that holds MAX_TRANSACTIONS already, 513
+    `status` stands for the missing response (§8.1.3.1): 408 for a time-out (timer F), 503 for a
+    transport error, a closed connection, a server that stops or has MAX_TRANSACTIONS already, 513
     for a request that is larger than a datagram, 500 for a fault of ours.
     """
 
@@ -32,7 +32,7 @@ class NoResponse(Exception):
 
 
 class OwnRequest:
-    """The transaction user of one request of ours: it keeps the outcome for the caller."""
+    """The transaction user of one request of ours: it hands the outcome to the caller."""
 
     __slots__ = ("_mailbox",)
 

@@ -1,7 +1,7 @@
 """Server transactions: our responses to one request (RFC 3261 §17.2, RFC 6026 §7.1).
 
 State machines without socket or clock: `now` is in seconds on a monotonic clock, and the caller
-sends what a method returns.  Messages are octets here; only the last response is kept.
+sends what a method returns.  Messages are octets here; only the last response is stored.
 """
 
 from sip.transaction.machine import T1, T2, T4, TIMEOUT, TRYING_AFTER, Machine, State

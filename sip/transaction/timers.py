@@ -1,4 +1,4 @@
-"""The timer wheel of all transactions."""
+"""The timer wheel of all transactions: machines by the time of their next deadline."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The upstream and the branches of a request that is served (RFC 3261 §16)."""
+"""The upstream and the branches of a request that is handled (RFC 3261 §16)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ class Upstream:
     `flow` is the flow of the request, `received_at` the time of its arrival.  `transaction` absorbs
     its retransmissions; it is None until the handler waits or responds.  `is_verified` is True if
     the sender has shown a password or a signed Record-Route, so that its address is not forged.
-    `request` is None after the handler has ended: the transaction of an accepted call is held for
+    `request` is None after the handler has ended: the transaction of an accepted call exists for
     32 s more, but not its request.
     """
 

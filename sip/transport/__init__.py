@@ -1,1 +1,1 @@
-"""How messages travel: flows, sockets and addresses (RFC 3261 §18)."""
+"""Transport: flows, sockets, addresses and DNS (RFC 3261 §18, RFC 3263)."""

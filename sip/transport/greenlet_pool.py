@@ -13,7 +13,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 log = logging.getLogger(__name__)
 
-# Idle greenlets kept for reuse.  Creating one costs 15 µs, keeping one about 8 kB.
+# Idle greenlets for reuse.  Creating one costs 15 µs; an idle one takes about 8 kB.
 MAX_IDLE_GREENLETS = 64
 
 Work = Callable[[], None]

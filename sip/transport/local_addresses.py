@@ -1,4 +1,4 @@
-"""Names and addresses of this machine."""
+"""Local addresses: a test for hosts that mean this machine."""
 
 import errno
 import socket

@@ -25,8 +25,8 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
-# At most one log line about bad messages in so many seconds.
-SECONDS_BETWEEN_COMPLAINTS = 1.0
+# Minimum seconds between two log lines about malformed messages.
+SECONDS_BETWEEN_LINES = 1.0
 
 # The To tag of a response to a request that cannot be parsed begins with it.
 _REFUSAL = "bad"
@@ -52,7 +52,7 @@ class Receiver:
         self._deliver = deliver
         self._messages = bus.topic(MessagePassed)
         self.counts = Counters()
-        self._next_complaint_at = 0.0
+        self._next_line_at = 0.0
         self._secret = os.urandom(8)  # of the To tags that are computed again (§8.2.7, §19.3)
 
     def receive(self, datagram: bytes, flow: Flow) -> None:
@@ -70,8 +70,8 @@ class Receiver:
             self._refuse(refused, flow)
             return
         except BadMessage as error:
-            self._complain(
-                f"dropped a datagram from {format_host_port(*flow.remote)}: {error.reason}"
+            self._log_malformed(
+                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
             )
             return
         if isinstance(message, Request):
@@ -82,11 +82,11 @@ class Receiver:
         try:
             self._deliver(message, flow)
         except BadMessage as error:  # some header fields are parsed only when a handler asks
-            self._complain(
-                f"dropped a message from {format_host_port(*flow.remote)}: {error.reason}"
+            self._log_malformed(
+                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
             )
 
-    def refuse_stream(self, bad: BadStream, flow: Flow) -> None:
+    def refuse_on_connection(self, bad: BadStream, flow: Flow) -> None:
         """Answer, if possible, the last message of a stream that can't be cut into messages."""
         if self._messages.listeners:
             self._transports.publish("in", bad.head, flow)
@@ -94,16 +94,16 @@ class Receiver:
         if isinstance(error, BadRequest):
             self._refuse(error, flow)
         else:
-            self._complain(
-                f"closed a connection from {format_host_port(*flow.remote)}: {bad.reason}"
+            self._log_malformed(
+                f"malformed message from {format_host_port(*flow.remote)}: {bad.reason}"
             )
 
     def _stamp(self, request: Request, flow: Flow) -> bool:
         try:
             stamp = source_stamp(request.via, flow)
         except BadMessage as error:
-            self._complain(
-                f"dropped a request from {format_host_port(*flow.remote)}: {error.reason}"
+            self._log_malformed(
+                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
             )
             return False
         if stamp:
@@ -113,7 +113,7 @@ class Receiver:
     def _refuse(self, error: BadRequest, flow: Flow) -> None:
         """Answer a malformed request, if its Via says where to (§16.3, §18.3)."""
         request = error.request
-        self._complain(
+        self._log_malformed(
             lambda: (
                 f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
                 f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
@@ -142,14 +142,14 @@ class Receiver:
         tag = ack.to.tag
         return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
 
-    def _complain(self, sentence: str | Callable[[], str]) -> None:
-        """Count a bad message, and log at most one line per second.
+    def _log_malformed(self, sentence: str | Callable[[], str]) -> None:
+        """Count a malformed message, and log at most one line per second.
 
-        A `sentence` that takes time to build is given as a function.
+        A `sentence` that takes time to build is passed as a function.
         """
         self.counts[MESSAGES_MALFORMED] += 1
         now = self._clock()
-        if now >= self._next_complaint_at:
-            self._next_complaint_at = now + SECONDS_BETWEEN_COMPLAINTS
+        if now >= self._next_line_at:
+            self._next_line_at = now + SECONDS_BETWEEN_LINES
             said = sentence if isinstance(sentence, str) else sentence()
             log.info("%s (%d so far)", said, self.counts[MESSAGES_MALFORMED])

@@ -152,7 +152,7 @@ class TcpCarrier:
         self.listeners.clear()
 
     def stop(self) -> None:
-        """Close everything; `closed` is not called any more."""
+        """Close all sockets; `closed` is no longer called."""
         self.closed = lambda connection: None
         self.stop_listening()
         for connection in list(self.connections.values()):

@@ -130,7 +130,7 @@ class Connection:
         self.buffered = 0
         self._framer: MessageFramer | None = framer  # None: received octets are discarded
         self._is_connecting = not is_incoming
-        self._is_closing = False  # it sends what is buffered, and takes nothing more
+        self._is_closing = False  # it sends its buffer, and accepts no more messages
         self._peer_has_closed = False  # its peer will send nothing more
         self._is_paused = False  # it is over its share, and not read
         self._unsent: list[bytes] = []  # mostly empty; a deque takes 700 octets
@@ -281,7 +281,7 @@ class Connection:
             raise OSError(errno.ENOBUFS, "all buffers are full")
 
     def _writable(self) -> None:
-        """Send what is buffered: the connection is established or the peer has read; in the hub."""
+        """Send the buffer: the connection is established, or the peer has read; runs in the hub."""
         if self._is_connecting:
             error = self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -317,7 +317,7 @@ class Connection:
     # End
 
     def _end_of_stream(self) -> None:
-        """Close, or send first what is unsent: the peer sends nothing more, but may still read."""
+        """Close; send the buffer first, because a peer that sends no more may still read."""
         if not self._unsent or self._is_connecting:
             self.close("the peer closed it")
             return

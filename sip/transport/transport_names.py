@@ -1,4 +1,4 @@
-"""The transports that this server speaks, by their names, and what RFCs fix for each.
+"""The transports that this server speaks: names, NAPTR services, SRV prefixes, default ports.
 
 A name is in upper case as in Via; the `transport` parameter of a URI is written in lower case.
 """

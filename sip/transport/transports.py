@@ -71,8 +71,8 @@ class Transports:
     """Sends messages along flows.
 
     Datagrams are sent by the sockets that were added; every other transport has a carrier in
-    `carriers`, by its name as in Via.  `advertised` is the host and port that peers are told
-    instead of the local ones; a port of None leaves the real one.
+    `carriers`, by its name as in Via.  `advertised` is the host and port to put into Via and
+    Record-Route instead of the local ones; a port of None means the local port.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Transports:
         return host
 
     def sent_by(self, flow: Flow) -> str:
-        """Return the host:port that peers on a flow are told, in our Via and Record-Route."""
+        """Return our host:port for the peers on a flow, as in our Via and Record-Route."""
         text = self._sent_by.get(flow.local)
         if text is None:
             host, port = flow.local

@@ -1,4 +1,4 @@
-"""UDP sockets (RFC 3261 §18).
+"""UDP sockets: batched reads, ICMP errors, and the local address of each datagram (RFC 3261 §18).
 
 A greenlet reads and handles each datagram, in blocking style; while a handler waits, another
 greenlet reads the next datagram.
@@ -177,7 +177,7 @@ class UdpSocket:
         return data, datagram_flow(self.local, remote[:2])
 
     def _receive_with_address(self) -> tuple[bytes, Flow]:
-        """Receive on a wildcard socket; the kernel tells the destination address."""
+        """Receive on a wildcard socket; the kernel reports the destination address."""
         data, ancillary, _, remote = self.socket.recvmsg(MAX_DATAGRAM, 64)
         host = self.local[0]
         for level, kind, packed in ancillary:

@@ -40,7 +40,7 @@ def populated(server: Server) -> Server:
     with Database(str(server.database)) as database:
         bans = Bans(database)
         for address in ("192.0.2.7", "2001:db8:aaaa:bbbb::/64"):
-            bans.keep(Ban(address, f"guessed passwords, last user {LONG}", now, now + 600, 1))
+            bans.save(Ban(address, f"guessed passwords, last user {LONG}", now, now + 600, 1))
         bans.trust("2001:db8:ffff::/48")
     with closing(PasswordGuesser(server)) as thief:
         for _ in range(MAX_FAILURES_OF_USER):

@@ -320,7 +320,7 @@ def test_an_export_works_if_the_audit_cannot_be_written(sipserver, monkeypatch):
         raise DatabaseError("the disk is full")
 
     sipserver("users", "add", "alice", "--password", "secret")
-    monkeypatch.setattr(Audit, "note", fails)
+    monkeypatch.setattr(Audit, "add", fails)
     code, out, err = sipserver("users", "export")
     assert (code, err) == (0, "warning: cannot write audit entry: the disk is full\n")
     assert "alice" in out

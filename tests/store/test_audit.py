@@ -22,7 +22,7 @@ def abouts(entries):
 
 
 def test_an_act_is_kept_with_who_did_it_when_and_from_where(audit):
-    audit.note(Act.USER_ADDED, "admin", "192.0.2.7", "alice", now=1000.9)
+    audit.add(Act.USER_ADDED, "admin", "192.0.2.7", "alice", now=1000.9)
     (entry,) = audit.entries()
     assert (entry.at, entry.who, entry.address) == (1000, "admin", "192.0.2.7")
     assert (entry.act, entry.about) == ("user added", "alice")
@@ -30,14 +30,14 @@ def test_an_act_is_kept_with_who_did_it_when_and_from_where(audit):
 
 def test_it_is_there_after_a_restart(path):
     with Database(path) as database:
-        Audit(database).note(Act.SIGNED_OUT, "admin")
+        Audit(database).add(Act.SIGNED_OUT, "admin")
     with Database(path) as database:
         assert [entry.act for entry in Audit(database).entries()] == [Act.SIGNED_OUT]
 
 
 def test_audit_pages_are_sorted_latest_first(audit):
     for number in range(PAGE_SIZE + 10):
-        audit.note(Act.USER_ADDED, "admin", about=f"user{number}", now=1000)
+        audit.add(Act.USER_ADDED, "admin", about=f"user{number}", now=1000)
     first = audit.entries()
     assert len(first) == PAGE_SIZE + 1, "one more tells that there are more"
     assert first[0].about == f"user{PAGE_SIZE + 9}"
@@ -47,7 +47,7 @@ def test_audit_pages_are_sorted_latest_first(audit):
 
 def test_one_kind_can_be_asked_for_alone(audit):
     for act in Act:
-        audit.note(act, "admin")
+        audit.add(act, "admin")
     for kind, acts in KINDS.items():
         assert {entry.act for entry in audit.entries(kind)} == set(acts)
 
@@ -57,9 +57,9 @@ def test_every_act_is_of_one_kind():
 
 
 def test_what_is_too_old_goes(audit):
-    audit.note(Act.SIGNED_IN, "admin", about="old", now=1000)
-    audit.note(Act.SIGNED_IN, "admin", about="young", now=1001)
-    audit.note(Act.SIGNED_IN, "admin", about="last", now=1001 + KEPT_SECONDS)
+    audit.add(Act.SIGNED_IN, "admin", about="old", now=1000)
+    audit.add(Act.SIGNED_IN, "admin", about="young", now=1001)
+    audit.add(Act.SIGNED_IN, "admin", about="last", now=1001 + KEPT_SECONDS)
     assert abouts(audit.entries()) == ["last", "young"]
 
 
@@ -68,21 +68,21 @@ def test_strangers_push_out_nothing_but_strangers(audit, monkeypatch):
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     monkeypatch.setattr(module, "MAX_ANONYMOUS_ENTRIES", 2)
     for number in range(4):
-        audit.note(Act.USER_DELETED, "admin", about=f"user{number}", now=1000)
+        audit.add(Act.USER_DELETED, "admin", about=f"user{number}", now=1000)
     for number in range(5):
-        audit.note(Act.SIGN_IN_REFUSED, ANONYMOUS, about=f"guess{number}", now=1000)
+        audit.add(Act.SIGN_IN_REFUSED, ANONYMOUS, about=f"guess{number}", now=1000)
     assert abouts(audit.entries()) == ["guess4", "guess3", "user3", "user2", "user1"]
 
 
 def test_what_comes_from_outside_is_cut_and_made_harmless(audit):
-    audit.note(Act.SIGNED_IN, "admin", "::1", "a\0b\r\nc\udce9\x1b[2J" + "x" * 999)
+    audit.add(Act.SIGNED_IN, "admin", "::1", "a\0b\r\nc\udce9\x1b[2J" + "x" * 999)
     (entry,) = audit.entries()
     assert entry.about.startswith("a\ufffdb\ufffd\ufffdc\ufffd\ufffd[2Jx")
     assert len(entry.about) == MAX_TEXT
 
 
 def test_it_is_read_while_another_process_writes(audit, path):
-    audit.note(Act.SIGNED_IN, "admin")
+    audit.add(Act.SIGNED_IN, "admin")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert len(audit.entries()) == 1
@@ -106,4 +106,4 @@ def test_sessions_of_before_were_last_seen_when_they_began(path):
     with Database(path) as database:
         (session,) = Admin(database).sessions(1000)
         assert (session.seen_at, session.seen_from) == (1000, "192.0.2.1")
-        Audit(database).note(Act.SIGNED_IN, "admin")
+        Audit(database).add(Act.SIGNED_IN, "admin")

@@ -32,8 +32,8 @@ def bans(tmp_path):
 
 
 def test_a_ban_outlives_the_process(bans: Bans):
-    bans.keep(ban())
-    bans.keep(ban("192.0.2.8", ends_at=NOW - 1))
+    bans.save(ban())
+    bans.save(ban("192.0.2.8", ends_at=NOW - 1))
     with Database(bans.database.path) as database:
         again = Bans(database)
         heard = []
@@ -47,14 +47,14 @@ def test_a_ban_outlives_the_process(bans: Bans):
 
 
 def test_the_next_ban_of_an_address_takes_the_place_of_the_last(bans: Bans):
-    bans.keep(ban())
-    bans.keep(ban(times=2, ends_at=NOW + 1200))
+    bans.save(ban())
+    bans.save(ban(times=2, ends_at=NOW + 1200))
     assert bans.list(NOW) == [ban(times=2, ends_at=NOW + 1200)]
 
 
 def test_what_has_ended_long_ago_is_forgotten(bans: Bans):
-    bans.keep(ban("192.0.2.8", ends_at=NOW - HISTORY_SECONDS))
-    bans.keep(ban())
+    bans.save(ban("192.0.2.8", ends_at=NOW - HISTORY_SECONDS))
+    bans.save(ban())
     bans.reload()
     (known, _), *_ = bans.heard
     assert [found.address for found in known] == ["192.0.2.7"]
@@ -64,7 +64,7 @@ def test_the_oldest_go_at_the_bound(bans: Bans):
     rows = [(f"10.0.{n >> 8}.{n & 255}", "x", NOW - n - 1, NOW + 600, 1) for n in range(MAX_BANS)]
     statement = "INSERT INTO bans VALUES (?, ?, ?, ?, ?)"
     bans.database.run(lambda tables: write_many(tables, statement, rows))
-    bans.keep(ban())
+    bans.save(ban())
     kept = bans.list(NOW)
     assert len(kept) == MAX_BANS
     assert kept[0].address == "192.0.2.7"
@@ -72,7 +72,7 @@ def test_the_oldest_go_at_the_bound(bans: Bans):
 
 
 def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
-    bans.keep(ban())
+    bans.save(ban())
     bans.remove("192.0.2.7")
     assert bans.heard == [([], [])]
     with pytest.raises(NoSuchBan, match="is not banned; `bans list` shows all bans"):
@@ -83,14 +83,14 @@ def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
 
 def test_an_address_of_ipv6_stands_for_its_network(bans: Bans):
     assert parse_banned("2001:db8::1:2:3") == "2001:db8::/64"
-    bans.keep(ban("2001:db8::/64"))
+    bans.save(ban("2001:db8::/64"))
     bans.remove("2001:db8::7")
     assert not bans.list(NOW)
 
 
 def test_trust_lifts_the_bans_in_a_network(bans: Bans):
     for address in ("192.0.2.7", "198.51.100.7", "2001:db8::/64"):
-        bans.keep(ban(address))
+        bans.save(ban(address))
     assert bans.trust("192.0.2.9/24") == "192.0.2.0/24"
     assert bans.trust("2001:db8::/32") == "2001:db8::/32"
     known, trusted = bans.heard[-1]
@@ -116,7 +116,7 @@ def test_a_reload_keeps_a_ban_that_is_being_written(bans: Bans):
             return database.run(function)
 
     database, bans.database = bans.database, Slow()
-    bans.keep(ban())
+    bans.save(ban())
     assert seen == [["192.0.2.7"]]
     bans.remove("192.0.2.7")
     assert bans.heard[-1] == ([], [])
@@ -128,7 +128,7 @@ def test_a_ban_that_cannot_be_written_holds_all_the_same(bans: Bans, caplog):
             raise DatabaseError("the disk is full")
 
     database, bans.database = bans.database, Full()
-    bans.keep(ban())
+    bans.save(ban())
     assert "a restart lifts it: the disk is full" in caplog.text
     bans.database = database
     bans.reload()

@@ -226,7 +226,7 @@ def test_one_row_that_cannot_be_an_account_keeps_no_other_out(path, caplog):
         assert users.find("bob", "go-sip-server").ha1_md5 == ha1("bob")
     assert names == {"bob": 3, "caf\\xe9": 4, "carol": 5, "alice": 6, "x\\xe9": 7}
     (warning,) = caplog.messages
-    assert warning.startswith(f"2 rows of the old {path} were not imported")
+    assert warning.startswith(f"skipped 2 rows of the old database {path}")
 
 
 @pytest.mark.parametrize("beside", ["-wal", "-wal and -shm"])

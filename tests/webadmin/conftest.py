@@ -61,7 +61,7 @@ def context_over(
 ) -> Iterator[AppContext]:
     """Return the context of the pages; the password of admin is PASSWORD."""
     users, admin, audit, bus = Users(database, REALM), Admin(database), Audit(database), Bus()
-    bus.listen(AdminActed, audit.add)
+    bus.listen(AdminActed, audit.on_admin_acted)
     admin.set_password_hash(HASH)
     context = AppContext(
         config or Config(sip_realm=REALM),

@@ -106,7 +106,7 @@ def test_a_failed_audit_write_is_logged_and_the_page_works(browser, context, mon
     def fails(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(context.audit, "note", fails)
+    monkeypatch.setattr(context.audit, "add", fails)
     answer = browser.post("/users/new", username="alice", password="secret-1", how="type")
     assert (answer.status, len(context.users)) == (303, 1)
     assert "cannot write audit entry: the disk is full" in caplog.text
@@ -114,7 +114,7 @@ def test_a_failed_audit_write_is_logged_and_the_page_works(browser, context, mon
 
 def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, context):
     for number in range(PAGE_SIZE + 5):
-        context.audit.note(Act.USER_ADDED, "admin", about=f"user-{number}-")
+        context.audit.add(Act.USER_ADDED, "admin", about=f"user-{number}-")
     page = browser.get("/audit")
     assert f"user-{PAGE_SIZE + 4}-" in page.words
     assert "user-4-" not in page.words
@@ -127,7 +127,7 @@ def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, context):
 
 def test_one_kind_is_shown_alone_and_stays_so_from_page_to_page(browser, context):
     for number in range(PAGE_SIZE + 5):
-        context.audit.note(Act.EXPORTED, "admin", about=f"file-{number}-")
+        context.audit.add(Act.EXPORTED, "admin", about=f"file-{number}-")
     page = browser.get("/audit?kind=files")
     assert "signed in" not in page.words
     assert "kind=files&amp;before=" in page.text

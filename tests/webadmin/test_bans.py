@@ -13,7 +13,7 @@ from tests.webadmin.conftest import REALM
 def banned(context) -> Ban:
     now = int(context.clock())
     ban = Ban("192.0.2.66", "guessed passwords, last user <b>alice</b>", now - 120, now + 480, 2)
-    context.bans.keep(ban)
+    context.bans.save(ban)
     return ban
 
 

@@ -77,14 +77,14 @@ def compressed(app: WSGIApp) -> WSGIApp:
         head_only = environ["REQUEST_METHOD"] == "HEAD"
         if head_only:
             environ = {**environ, "REQUEST_METHOD": "GET", HEAD_ONLY: True}
-        held = _Response()
-        body = app(environ, held.start)
-        if held.may_be_compressed():
-            held.headers.append(("Vary", "Accept-Encoding"))
+        result = _Response()
+        body = app(environ, result.start)
+        if result.may_be_compressed():
+            result.headers.append(("Vary", "Accept-Encoding"))
             if _is_wanted(environ):
-                body = held.compress(body)
-        start_response(held.status, held.headers, held.exc_info)
-        held.exc_info = None  # breaks the reference cycle of the traceback and this frame
+                body = result.compress(body)
+        start_response(result.status, result.headers, result.exc_info)
+        result.exc_info = None  # breaks the reference cycle of the traceback and this frame
         if head_only:
             _close(body)
             return []

@@ -142,7 +142,7 @@ class Connection(gevent.socket.socket):
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read the data that has arrived, or wait for some."""
         if self._failed:  # after one failure there is no second wait
-            raise PeerFailed(self._told)
+            raise PeerFailed(self._failed_status)
         late = None if self.phase is Phase.IDLE else "408 Request Timeout"
         with self._waiting(min(self._pause, self._deadline - time.monotonic()), late):
             size = super().recv_into(buffer, nbytes, flags)
@@ -178,7 +178,7 @@ class Connection(gevent.socket.socket):
             self.waiting = False
 
     def _fail(self, status: str | None) -> NoReturn:
-        self._failed, self._told = True, status
+        self._failed, self._failed_status = True, status
         raise PeerFailed(status)
 
     def _pause_after(self, size: int) -> None:

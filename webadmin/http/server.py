@@ -120,7 +120,7 @@ class _Handler(WSGIHandler):
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
         status = str(error) if isinstance(error, _Refused) else "400 Bad Request"
-        log.debug("refused request from %s: %s", self.client_address[0], status)
+        log.debug("refused HTTP request from %s: %s", self.client_address[0], status)
         return _bare_response(status)
 
     def get_environ(self) -> "WSGIEnvironment":
@@ -174,7 +174,7 @@ class _Server(WSGIServer):
         limiter: ConnectionLimiter,
         certificate: Certificate | None,
     ) -> None:
-        # Given, because gevent would ask the DNS for the name, and tell its version.
+        # Set here, because gevent would ask the DNS for the name, and reveal its version.
         name = host_port(listener.getsockname()[0], None)
         names = {"SERVER_NAME": name, "SERVER_SOFTWARE": "sipserver"}
         # No logs: bottle passes the errors that it writes to wsgi.errors to start_response, too.
@@ -218,7 +218,7 @@ class _Server(WSGIServer):
                 elif not self.certificate:  # with TLS a handshake would cost more than a page
                     connection.sendall(_bare_response("503 Service Unavailable")[1])
             except Exception:
-                log.exception("unhandled error while handling %r", "a connection of the web admin")
+                log.exception("unhandled error while handling a connection of the web admin")
             finally:
                 self.limiter.remove(connection)
 

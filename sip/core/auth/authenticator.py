@@ -142,10 +142,10 @@ class Authenticator:
     def _read_credentials(
         self, request: Request, realm: str, source: str, as_proxy: bool
     ) -> tuple[list[tuple[Answer, bool]], Cause, list[str]]:
-        """Return the readable credentials for `realm`, and the fault and nonces of the others.
+        """Return the readable credentials for `realm`, and the fault and nonces of unreadable ones.
 
-        Each of the first comes with whether its nonce is one of ours; those come first.
-        Credentials of other realms and schemes are skipped.
+        Readable credentials are pairs; the second item is True if we made their nonce, and these
+        pairs come first.  Credentials of other realms and schemes are skipped.
         """
         name = "proxy-authorization" if as_proxy else "authorization"
         cause = Cause("")
@@ -162,7 +162,7 @@ class Authenticator:
             answer = read_answer(credentials.params)
             if isinstance(answer, Answer) and answer.algorithm in self.algorithms:
                 if not (answer.username.isalnum() and answer.username.isascii()):
-                    self._note_stored_name(answer, realm)
+                    self._use_stored_name(answer, realm)
                 answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
                 continue
             if isinstance(answer, Answer):
@@ -179,7 +179,7 @@ class Authenticator:
         good = [nonce for nonce in verified if self.nonces.is_usable(nonce, now)]
         return max(good, default="")  # a nonce begins with its time
 
-    def _note_stored_name(self, answer: Answer, realm: str) -> None:
+    def _use_stored_name(self, answer: Answer, realm: str) -> None:
         """Set the username of an answer to the stored spelling, if the phone spells it otherwise.
 
         The phone may send it decomposed (RFC 7616 §4), a number with separators, or escaped as in
@@ -212,7 +212,7 @@ class Authenticator:
     def _check_answer(self, answer: Answer, method: str, realm: str) -> Account | Cause:
         """Return the account if its digest is right, else the cause of the failure.
 
-        One digest is computed whether or not the account exists, so the time tells nothing.
+        One digest is computed even if there is no account, so the time does not show that.
         """
         account = self.accounts.find(answer.username, realm)
         ha1 = getattr(account, _HA1[answer.algorithm]) if account else None

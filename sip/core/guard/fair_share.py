@@ -2,12 +2,12 @@
 
 Problem: under a flood, phones that send a few messages must still be served.
 Model: one pool per trust level.  A pool finds the rate it can serve by trial, as TCP finds its
-    window: multiply by RATE_DECREASE while the server is behind, by RATE_INCREASE while it is not.
+    window: multiply by RATE_DECREASE while messages wait, by RATE_INCREASE while none do.
 Invariant: in one pool each source may send an equal share of the rate plus a burst.  The pool of
     verified sources is slowed only after all lower pools are down to their minimum rate.
 Bounds: MAX_SOURCES counters per pool; above that only the common rate limits (forged addresses).
 
-Pure: the time is an argument, and so is whether the server is behind.
+Pure: the time is an argument, and so is whether there is a backlog.
 """
 
 from collections.abc import Hashable
@@ -17,7 +17,7 @@ from math import inf
 # Messages per second of a whole pool when an overload begins.  The rate that the machine can really
 # serve is found from there, in steps of a tick, in both directions.
 INITIAL_RATE = 4000.0
-# Factors of the rate per tick, while the server is behind and while it is not.  Down to a twentieth
+# Factors of the rate per tick, with a backlog and without one.  Down to a twentieth
 # takes one second, up again five: a lasting flood causes delays only once in a while.
 RATE_DECREASE, RATE_INCREASE = 0.86, 1.03
 # Messages that a source may send at once: a registration and a call take fewer.
@@ -130,9 +130,9 @@ class _Pool:
 class FairShare:
     """Decides during an overload which messages are served.
 
-    Call `tick` regularly, with the time and whether the server is behind.  The pool of the lowest
+    Call `tick` regularly, with the time and whether there is a backlog.  The pool of the lowest
     trust level is slowed down first; the next one only when all lower pools are at their minimum
-    rate and the server is still behind.
+    rate and there is still a backlog.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class FairShare:
     ) -> bool:
         """Return True if a message is to be served; ask only during an overload.
 
-        `is_forgeable` says that the source address is unproven, as with UDP.
+        `is_forgeable` says that the source address is unverified, as with UDP.
         """
         pool = self._pools[trust]
         if pool.rate == inf or pool.allows(source, is_forgeable=is_forgeable):
@@ -174,10 +174,10 @@ class FairShare:
         self._calm_at = now + CALM_SECONDS
         return False
 
-    def tick(self, now: float, *, is_behind: bool) -> None:
-        """Adapt the rates: increase them until the server is behind again."""
+    def tick(self, now: float, *, has_backlog: bool) -> None:
+        """Adapt the rates: increase them until there is a backlog again."""
         pools = self._pools
-        if is_behind:
+        if has_backlog:
             if not self.is_overloaded:
                 self.is_overloaded, self.refused = True, 0
             self._calm_at = now + CALM_SECONDS

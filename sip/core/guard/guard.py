@@ -90,8 +90,8 @@ class Guard:
     An address may be an office.  Wrong answers for one user are blocked long before the address is
     banned, so a phone or two with a wrong password, which repeat it for ever, never get it banned;
     a right password clears the failures of its user.  When an address is banned all the same,
-    verified phones there go on; and if there are any, nothing from there is dropped unread: users
-    who are registered from there may log in as before, the others are blocked.
+    verified phones there go on.  If there are any, no message from there is dropped unread: users
+    that are registered from there may log in as before, other users are blocked.
 
     `is_at_home(network, username, realm)` returns True if a user is registered from a network.
     `trusted` networks are never limited or banned.  `set_packet_filter` sets the filter of the
@@ -122,7 +122,7 @@ class Guard:
         self._failed_logins = FailedLogins()
         self._fair_share = FairShare()
         self._sampler = PacketSampler()
-        self._is_filtering = False  # False: every message is admitted at once
+        self._is_filtering = False  # False: every message is allowed at once
         self._now = clock()  # of the last tick
         self._always_trusted = tuple(trusted)
         self._also_trusted: tuple[Network, ...] = ()
@@ -159,7 +159,7 @@ class Guard:
         """Return True if a connection is beyond its share: then it is not read for now.
 
         A message dropped there would never be repeated (RFC 3261 §18).  Banned sources do not wait:
-        `admits` drops their messages.
+        `allows` drops their messages.
         """
         fair_share, remote = self._fair_share, flow.remote
         if not fair_share.is_overloaded or self.is_trusted(remote[0]):
@@ -216,7 +216,7 @@ class Guard:
     def login_failed(
         self, host: str, username: str, *, nonce_is_ours: bool, call_id: str = "", answer: str = ""
     ) -> None:
-        """Count a wrong digest of a user, who may not exist, and ban the host if needed.  May wait.
+        """Count a wrong digest of a user name, known or not; ban the host if needed.  May wait.
 
         `answer` is the digest, in a request of that Call-ID: several count as one attempt, see
         `password_limits`.
@@ -350,15 +350,15 @@ class Guard:
 
     # Time
 
-    def tick(self, now: float, *, is_behind: bool) -> None:
+    def tick(self, now: float, *, has_backlog: bool) -> None:
         """Adapt the overload control to the load.  Call it often; it is quick.
 
-        `is_behind` says that more messages wait than the server can soon handle.
+        `has_backlog` says that more messages wait than the server can soon handle.
         """
         self._now = now
         fair_share = self._fair_share
         was_overloaded = fair_share.is_overloaded
-        fair_share.tick(now, is_behind=is_behind)
+        fair_share.tick(now, has_backlog=has_backlog)
         if fair_share.is_overloaded != was_overloaded:
             self._is_filtering = bool(self._blocked) or fair_share.is_overloaded
             dropped = 0
@@ -405,7 +405,7 @@ class Guard:
             self._sampler.reset()
 
     def sweep(self) -> None:
-        """Admit sources again whose ban has ended."""
+        """Unblock the sources whose ban has ended."""
         now = self.unix_clock()
         if any(self._bans[source].ends_at <= now for source in self._active):
             self._update_blocked()

@@ -3,8 +3,8 @@
 Problem: reading a message costs more than refusing it; at 100,000 per second reading alone is too
     much, so the kernel has to drop most of a flood before it is read.
 Model: each source that sends much more than its fair share gets a keep ratio below 1; the kernel
-    keeps that fraction of its datagrams, at random.  The kept ones are a sample: divided by the
-    ratio, they tell how much the source really sends, and the ratio follows that.
+    keeps that fraction of its datagrams, at random.  These are a sample: their number divided by
+    the ratio shows how much the source really sends, and the ratio is set by that.
 Invariant: at least MIN_KEPT_RATE messages per second of each source are kept, and more than its
     fair share, so that the overload control still sees the flood and its end.
 Bounds: MAX_COUNTED sources are counted, MAX_SAMPLED have a ratio.  A flood from many forged

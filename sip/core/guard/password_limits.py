@@ -1,7 +1,7 @@
 """Limits on wrong passwords: how many a source may send, and how long it is blocked afterwards.
 
 Problem: stop password guessing, but do not block an office for one phone with a wrong password, nor
-    a phone whose address somebody forges.
+    a phone whose address an attacker forges.
 Model: failed logins are counted per user at a source, and per source.  At a bound the user, or the
     whole source, is blocked.  Each block is BLOCK_GROWTH times longer than the one before, with one
     attempt between two blocks.  A right password clears the failures of its user.
@@ -44,7 +44,7 @@ MAX_UNVERIFIED_FAILURES = 1
 FIRST_BLOCK_SECONDS = 600.0
 MAX_BLOCK_SECONDS = 86_400.0
 BLOCK_GROWTH = 4.0
-# Seconds after the last failure or block until all is forgotten.
+# Seconds after the last failure or block until the record is removed.
 REMEMBERED_SECONDS = 7 * 86_400.0
 # Sources, and users at a source, that are remembered, some 300 octets each; the oldest is removed.
 MAX_RECORDS = 20_000

@@ -56,5 +56,5 @@ class Attempt:
         return True
 
     def clear_login(self) -> None:
-        """Discard the credentials: another host of the gateway has nonces of its own."""
+        """Remove the credentials: another host of the gateway has nonces of its own."""
         self.credentials, self.logins = None, 0

@@ -1,7 +1,7 @@
 """Events of calls: started, ringing, answered, ended; each once for a call.
 
 The problem: an INVITE may be forked, its responses are repeated and relayed in place, and a dialog
-goes on without memory, since its signed Record-Route is enough for the proxy.
+is kept in no table, since its signed Record-Route is enough for the proxy.
 
 The rule: a Call exists while there are listeners, and only then.  It is made when an INVITE outside
 a dialog is forwarded, and sees the responses on their way upstream.  It is looked up by its Call-ID
@@ -31,7 +31,7 @@ from sip.monitor.events import (
 from sip.transaction.upstream import EditResponse
 from sip.transport.flow import Flow
 
-# Calls that are held, about 1 kB each; the oldest is forgotten when there are more.
+# Calls in the table, about 1 kB each; the oldest is removed when there are more.
 MAX_CALLS = 20_000
 # Ended calls that are remembered, so that the BYE of the other side is no second end.
 MAX_ENDED = 2000
@@ -46,7 +46,15 @@ Key = tuple[str, str]
 class Call:
     """One call, for its events."""
 
-    __slots__ = ("_events", "call_id", "callee_tag", "caller_tag", "from_uri", "rings", "to_uri")
+    __slots__ = (
+        "_events",
+        "call_id",
+        "callee_tag",
+        "caller_tag",
+        "from_uri",
+        "is_ringing",
+        "to_uri",
+    )
 
     def __init__(self, events: "CallEvents", request: Request) -> None:
         self._events = events
@@ -55,51 +63,51 @@ class Call:
         self.callee_tag: str | None = None  # None before there is an answer
         self.from_uri = _uri_text(request.from_.uri)
         self.to_uri = _uri_text(request.uri)
-        self.rings = False
+        self.is_ringing = False
 
     @property
     def key(self) -> Key:
-        """What the call is looked up by."""
+        """The key of this call in the table."""
         return self.call_id, self.caller_tag
 
-    def watched(self, edit: EditResponse, way: Flow) -> EditResponse:
-        """Return an `edit_response` for a branch along `way` that does `edit`, and publishes."""
+    def wrap_edit(self, edit: EditResponse, flow: Flow) -> EditResponse:
+        """Return an `edit_response` for a branch along `flow` that does `edit`, and publishes."""
 
         def edit_and_publish(response: Response) -> None:
             edit(response)
-            self.note_response(response, way)
+            self.handle_response(response, flow)
 
         return edit_and_publish
 
-    def note_response(self, response: Response, way: Flow) -> None:
-        """Take a response from 101 to 299 that goes upstream."""
+    def handle_response(self, response: Response, flow: Flow) -> None:
+        """Publish what a response from 101 to 299 on its way upstream shows."""
         if self.callee_tag is not None:
             return
         if response.status >= 200:
             self.callee_tag = _tag_of(response)
-            self._events.answered(self, response, way)
-        elif not self.rings and 180 <= response.status < 190:
-            self.rings = True
-            self._events.rings(self, response, way)
+            self._events.publish_answered(self, response, flow)
+        elif not self.is_ringing and 180 <= response.status < 190:
+            self.is_ringing = True
+            self._events.publish_ringing(self, response, flow)
 
-    def follow(self, run: Callable[[], int]) -> None:
-        """Forward the INVITE by `run`, which gives the final status, and publish a failure."""
+    def run(self, forward: Callable[[], int]) -> None:
+        """Call `forward`, which returns the final status of the INVITE; publish a failure."""
         try:
-            status = run()
+            status = forward()
         except Refused as refused:
-            self._events.failed(self, refused.status, refused.cause, "server")
+            self._events.publish_failed(self, refused.status, refused.cause, "server")
             raise
         except BadMessage as bad:
-            self._events.failed(self, bad.status or 400, bad.reason, "server")
+            self._events.publish_failed(self, bad.status or 400, bad.reason, "server")
             raise
         except BaseException:
-            self._events.failed(self, 500, "internal error", "server")
+            self._events.publish_failed(self, 500, "internal error", "server")
             raise
         if self.callee_tag is None:
             if status == 487:
-                self._events.failed(self, status, _CANCELLED, "caller")
+                self._events.publish_failed(self, status, _CANCELLED, "caller")
             else:
-                self._events.failed(self, status, REASONS.get(status, "failed"), "callee")
+                self._events.publish_failed(self, status, REASONS.get(status, "failed"), "callee")
 
 
 class CallEvents:
@@ -158,7 +166,7 @@ class CallEvents:
             self._started_topic.publish(event)
         return call
 
-    def rings(self, call: Call, response: Response, way: Flow) -> None:
+    def publish_ringing(self, call: Call, response: Response, flow: Flow) -> None:
         """Publish that the first phone rings."""
         if self._ringing_topic.listeners:
             event = CallRinging(
@@ -166,13 +174,13 @@ class CallEvents:
                 printable(call.call_id),
                 printable(call.caller_tag),
                 response.status,
-                way.remote,
-                way.transport,
+                flow.remote,
+                flow.transport,
                 _device(response, "user-agent") or _device(response, "server"),
             )
             self._ringing_topic.publish(event)
 
-    def answered(self, call: Call, response: Response, way: Flow) -> None:
+    def publish_answered(self, call: Call, response: Response, flow: Flow) -> None:
         """Publish that a call is answered."""
         if self._answered_topic.listeners:
             event = CallAnswered(
@@ -181,18 +189,18 @@ class CallEvents:
                 printable(call.caller_tag),
                 printable(call.callee_tag or ""),
                 response.status,
-                way.remote,
-                way.transport,
+                flow.remote,
+                flow.transport,
                 _device(response, "user-agent") or _device(response, "server"),
             )
             self._answered_topic.publish(event)
 
-    def failed(self, call: Call, status: int, cause: str, ended_by: str) -> None:
+    def publish_failed(self, call: Call, status: int, cause: str, ended_by: str) -> None:
         """Publish the end of a call that was not answered, unless a BYE has ended it already."""
         if self._calls.get(call.key) is call or call.key not in self._ended:
             self._end(call, status, cause, ended_by)
 
-    def hung_up(self, request: Request) -> None:
+    def publish_hang_up(self, request: Request) -> None:
         """Publish the end of the call that a BYE belongs to, when the BYE is forwarded."""
         is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:

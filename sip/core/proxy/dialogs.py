@@ -12,8 +12,8 @@ The invariant: a request goes to an address only if a side of this dialog has na
 server, if the side was seen there, or if its user is registered there now.  The Contact of a local
 user is trusted, because its password was shown; any other side is reached only along its flow.
 
-The bounds: those of remote_targets.py.  If an address was discarded, the bindings of the user lead
-to the phone.
+The bounds: those of remote_targets.py.  If an address was removed, the bindings of the user lead to
+the phone.
 """
 
 from collections.abc import Callable
@@ -181,7 +181,7 @@ class Dialogs:
     def _registered_target(self, request: Request, side: DialogSide, uri: SipUri) -> Target | None:
         """Return the phone of a side among the contacts of its user.
 
-        A contact with the Request-URI comes first; else, if the address was discarded or never
+        A contact with the Request-URI comes first; else, if the address was removed or never
         named, the phone of the dialog.  A URI of another local user names no phone of this dialog.
         """
         bound = self._contacts_of_user(request, side)

@@ -43,7 +43,7 @@ _REDIRECTIONS = (300, 301, 302)
 # Removes from a 3xx the targets that are to be tried instead, and returns them.
 Redirect = Callable[[Response], list[Target]]
 # Removes the binding of a target that accepts no connection; True if there was one.
-DropUnreachable = Callable[[Target], bool]
+RemoveUnreachable = Callable[[Target], bool]
 # Completes a copy for its target and flow, and returns the function that edits its responses.
 Prepare = Callable[[Request, Target, Flow], EditResponse]
 
@@ -63,7 +63,7 @@ class Fork:
 
     `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None if the request neither
     begins nor changes a dialog; `redirect` is None if a 3xx is relayed as it is;
-    `drop_unreachable` is None if no target is a binding.
+    `remove_unreachable` is None if no target is a binding.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Fork:
         *,
         prepare: Prepare | None = None,
         redirect: Redirect | None = None,
-        drop_unreachable: DropUnreachable | None = None,
+        remove_unreachable: RemoveUnreachable | None = None,
     ) -> None:
         self.forwarder = forwarder
         self.request = request
@@ -83,7 +83,7 @@ class Fork:
         self.loop_mark = loop_mark
         self.prepare = prepare
         self.redirect = redirect
-        self.drop_unreachable = drop_unreachable
+        self.remove_unreachable = remove_unreachable
         self.context: ResponseContext[Branch] = ResponseContext()
         self.free_breadth = 0  # the part of Max-Breadth that no pending branch uses
         self.attempts: dict[Branch, Attempt] = {}  # those of the pending branches
@@ -212,20 +212,20 @@ class Fork:
         """End an attempt without a next hop: it counts as answered with 503 (§16.9)."""
         self.free_breadth += attempt.breadth
         if not attempt.next_hops:
-            status = 480 if self._is_dropped(attempt) else 503
+            status = 480 if self._remove_binding(attempt) else 503
             self.context.answers.append(Answered(status, None))
 
-    def _is_dropped(self, attempt: Attempt) -> bool:
+    def _remove_binding(self, attempt: Attempt) -> bool:
         """Remove the binding of a phone that no connection reaches; True if there was one.
 
         The phone then counts as not registered.
         """
         return (
-            self.drop_unreachable is not None
+            self.remove_unreachable is not None
             and attempt.hop is not None
             and attempt.hop.is_connection
             and not attempt.next_hops
-            and self.drop_unreachable(attempt.target)
+            and self.remove_unreachable(attempt.target)
         )
 
     def _handle_event(self, event: BranchEvent) -> None:
@@ -242,8 +242,8 @@ class Fork:
         attempt = self.attempts.pop(branch)
         if self._fail_over(branch, event, attempt):
             return
-        is_silent = response is None and not branch.transaction.was_heard
-        if is_silent and event.status == 503 and self._is_dropped(attempt):
+        is_silent = response is None and not branch.transaction.has_response
+        if is_silent and event.status == 503 and self._remove_binding(attempt):
             event = BranchEvent(branch, 480, None)
         if attempt.target.trunk is not None and event.status in (401, 407):
             if self._answer_challenge(branch, response, attempt):
@@ -268,7 +268,7 @@ class Fork:
         A host that has sent any response has the request; then no other host gets it.
         """
         if event.response is None:
-            is_failure = not branch.transaction.was_heard
+            is_failure = not branch.transaction.has_response
         else:
             is_failure = event.status == 503
         if not is_failure:

@@ -72,8 +72,8 @@ class Forwarder:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"cannot route a {uri.scheme} URI")
-        is_quick = self.resolver.is_quick(uri)
-        return outgoing, self.next_hops_to(target, uri) if is_quick else uri
+        is_resolved = self.resolver.is_resolved(uri)
+        return outgoing, self.next_hops_to(target, uri) if is_resolved else uri
 
     def next_hops(self, uri: SipUri) -> Sequence[NextHop]:
         """Return the next hops of a URI, the best first (§16.6, step 7).  May wait for DNS.

@@ -151,7 +151,7 @@ class Proxy:
             self._authenticate(request, upstream)  # only local users may call through a gateway
         prepare: Prepare | None = None
         if request.method in TARGET_REFRESHES:
-            self._note_refresh(request, upstream, routes)
+            self._learn_contact(request, upstream, routes)
 
             def learn(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
                 return lambda response: dialogs.learn_from_response(
@@ -167,11 +167,11 @@ class Proxy:
                 request.put_first("record-route", f"Record-Route: <{route}>")
 
         if request.method == "BYE":
-            self.calls.hung_up(request)
+            self.calls.publish_hang_up(request)
         Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
 
-    def _note_refresh(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
+    def _learn_contact(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
         dialogs, flow = self.dialogs, upstream.flow
         side = self.tickets.sender_side(request, routes)
@@ -180,7 +180,7 @@ class Proxy:
             aor = address_of_record(account.username, self._realm_of_caller(request))
             dialogs.learn_from_verified_request(request, flow, side, aor)
 
-    def pass_on_ack(self, request: Request, flow: Flow) -> str | None:
+    def forward_ack(self, request: Request, flow: Flow) -> str | None:
         """Forward an ACK for a 2xx (§16.11, §13.2.2.4); return the cause if it is dropped."""
         try:
             if request.uri.scheme not in _SCHEMES:
@@ -249,7 +249,7 @@ class Proxy:
         def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
             start = record_routes.add(request, outgoing, caller_flow, target, flow, caller)
             edit = start.edit_response
-            return edit if call is None else call.watched(edit, flow)
+            return edit if call is None else call.wrap_edit(edit, flow)
 
         fork = Fork(
             self.forwarder,
@@ -258,7 +258,7 @@ class Proxy:
             mark,
             prepare=None if request.method in _WITHOUT_DIALOG else begin,
             redirect=target_set.of_redirection if self.follow_redirects else None,
-            drop_unreachable=target_set.drop_unreachable,
+            remove_unreachable=target_set.remove_unreachable,
         )
 
         def run() -> None:
@@ -268,7 +268,7 @@ class Proxy:
             if call is None:
                 fork.run(targets)
             else:
-                call.follow(lambda: fork.run(targets))
+                call.run(lambda: fork.run(targets))
 
         if is_external and realm is not None and request.method == "INVITE":
             username = self.authenticator.account_name(request.uri, realm)

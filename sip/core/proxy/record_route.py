@@ -161,7 +161,7 @@ class RecordRoutes:
             _is_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)
-            or not self.resolver.may_reach(uri, source)
+            or not self.resolver.is_routable(uri, source)
         )
 
 

@@ -43,8 +43,8 @@ def _read_route(value: str) -> SipUri:
     ):
         us = parse_uri(head[1:])
         if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
-            ticket, name, way, users, answer = usual.groups()
-            params = (*us.params, ("lr", None), ("t", ticket), (name, way))
+            ticket, name, destination, users, answer = usual.groups()
+            params = (*us.params, ("lr", None), ("t", ticket), (name, destination))
             if users:
                 params = (*params, ("u", users))
             if answer:
@@ -101,8 +101,8 @@ def strip_own_maddr(request: Request, domains: Domains) -> None:
     uri = request.uri
     if not isinstance(uri, SipUri) or not uri.param("maddr") or domains.has_foreign_maddr(uri):
         return
-    user, at, place = uri.text.rpartition("@")
-    params = place.split(";")[1:]
+    user, at, host_and_more = uri.text.rpartition("@")
+    params = host_and_more.split(";")[1:]
     kept = [
         text
         for text, (name, _) in zip(params, uri.params, strict=True)

@@ -34,14 +34,14 @@ MAX_CACHED_MARKS = 4096
 # URI parameters of a ticket.  Each has one of these three: a flow, a flow that is valid as long as
 # its phone is registered, or the addresses that the sides were seen at.
 _FLOW, _BOUND, _HOSTS = "f", "b", "h"
-_WAYS = frozenset({_FLOW, _BOUND, _HOSTS})
+_DESTINATIONS = frozenset({_FLOW, _BOUND, _HOSTS})
 # The marks of the user and the phone of each side; the signature of the address in the answer.
 _USERS, _ANSWER = "u", "a"
 # Each signature is for the caller's side, the callee's, both, or the address of an answer.  A line
 # feed separates these words from the rest: no value of a message can hold one.
 _CALLER, _CALLEE, _BOTH, _ADDRESS = "caller\n", "callee\n", "both\n", "answer\n"
 # The parameters that a Record-Route of ours may have.
-_RECORDED_PARAMS = _WAYS | {"transport", "lr", "t", _USERS, _ANSWER}
+_RECORDED_PARAMS = _DESTINATIONS | {"transport", "lr", "t", _USERS, _ANSWER}
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ class Tickets:
         """
         params = uri.params
         for name, value in params:
-            if name not in _WAYS or not value:
+            if name not in _DESTINATIONS or not value:
                 continue
             value = unescape(value)
             users = next((more or "" for known, more in params if known == _USERS), "")

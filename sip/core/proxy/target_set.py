@@ -128,7 +128,7 @@ class TargetSet:
     def _is_new(self, target: Target) -> bool:
         """Return True if no known target has this address: two users may share a phone (§16.5)."""
         return len(self._targets) < MAX_TARGETS and not any(
-            target.is_same_place(known) for known in self._targets
+            target.is_same_address(known) for known in self._targets
         )
 
     def contacts(self, username: str, realm: str) -> list[Target]:
@@ -152,7 +152,7 @@ class TargetSet:
             )
             if binding.ends_with_connection and not is_connected:
                 # Only the phone can open another connection.
-                self.location.drop_unreachable(aor, binding)
+                self.location.remove_unreachable(aor, binding)
                 continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
             found.append(target)
@@ -164,14 +164,14 @@ class TargetSet:
                 self._closed.append((target, aor, binding))
         return found
 
-    def drop_unreachable(self, target: Target) -> bool:
+    def remove_unreachable(self, target: Target) -> bool:
         """Remove all bindings of a phone whose connection is closed and that accepts no other.
 
         Return True if there was such a binding.
         """
-        gone = [(aor, binding) for at, aor, binding in self._closed if at.is_same_place(target)]
+        gone = [(aor, binding) for at, aor, binding in self._closed if at.is_same_address(target)]
         for aor, binding in gone:
-            self.location.drop_unreachable(aor, binding)
+            self.location.remove_unreachable(aor, binding)
         return bool(gone)
 
     def _forwarded_user(self, target: Target) -> tuple[str, str] | None:

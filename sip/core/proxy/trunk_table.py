@@ -21,11 +21,11 @@ class Trunks:
         self.set(trunks)
 
     def set(self, trunks: Sequence[Trunk]) -> None:
-        """Replace the trunks; an address that belongs to no gateway any more loses its access."""
+        """Replace the trunks; an address that no longer belongs to a gateway loses its access."""
         self._trunks = sorted(trunks, key=lambda trunk: trunk.specificity, reverse=True)
         known = self._addresses
         self._addresses = {trunk: known[trunk] for trunk in self._trunks if trunk in known}
-        self._note_hosts()
+        self._update_hosts()
 
     def __bool__(self) -> bool:
         return bool(self._trunks)
@@ -48,9 +48,9 @@ class Trunks:
                 self._addresses[trunk] = addresses
             else:
                 log.info("trunk %s: incomplete DNS answer, keeping known addresses", trunk)
-        self._note_hosts()
+        self._update_hosts()
 
-    def _note_hosts(self) -> None:
+    def _update_hosts(self) -> None:
         self._hosts = frozenset(host for known in self._addresses.values() for host, _ in known)
 
     def is_gateway(self, source: Endpoint) -> bool:

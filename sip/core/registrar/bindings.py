@@ -82,8 +82,8 @@ class Binding:
     def is_contact_of(self, other: "Binding") -> bool:
         """Return True if both have equal Contacts that mean the same phone.
 
-        A private address means another phone in each network.  Phones with instance ids are told
-        apart by these (RFC 5626 §6); without them equal URIs are one binding (§10.3, step 7).
+        A private address means another phone in each network.  Instance ids show which phones are
+        different (RFC 5626 §6); without them equal URIs are one binding (§10.3, step 7).
         """
         if not self.has_contact(other.contact):
             return False

@@ -1,7 +1,7 @@
 """An index from Contacts to the addresses-of-record that are bound to them.
 
-A request may name a phone only by its Contact, and the user part of a Contact does not tell the
-user: many phones write random characters there, or nothing.  The index is a hash table of fixed
+A request may name a phone only by its Contact, and the user part of a Contact need not be the user
+name: many phones write random characters there, or nothing.  The index is a hash table of fixed
 size.  A slot holds the addresses-of-record whose Contacts hash to it, the latest last; the reader
 has to compare the Contacts themselves.  So a binding takes 21 bytes of memory at 100,000, and the
 table is never rebuilt.
@@ -56,7 +56,7 @@ class ContactIndex:
             return ()
         return (found,) if isinstance(found, str) else found[::-1]
 
-    def follow(self, aor: str, before: list[str], after: list[str]) -> None:
+    def update(self, aor: str, before: list[str], after: list[str]) -> None:
         """Update the index after a change of the Contacts of an address-of-record."""
         if before == after:
             return

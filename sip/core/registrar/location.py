@@ -83,9 +83,8 @@ class Location:
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
         self._expiring: dict[int, list[str]] = {}
-        self._sweep_at: dict[
-            str, int
-        ] = {}  # the second of the next check of each address-of-record
+        # The second of the next check of each address-of-record.
+        self._sweep_at: dict[str, int] = {}
         self._swept_until = int(clock())
         self._offset = unix_clock() - clock()  # of the times in the database
         self._removed_accounts: set[int] = set()  # an undo must not restore their bindings
@@ -128,7 +127,7 @@ class Location:
     def follow_unix_clock(self) -> None:
         """Shift the times in the database after the system clock was set; does not wait.
 
-        In memory nothing changes: every binding lasts as long as its phone was told.
+        In memory nothing changes: every binding lasts as long as it was granted.
         """
         step = self.unix_clock() - self.clock() - self._offset
         if abs(step) >= STEP_SECONDS:
@@ -241,7 +240,7 @@ class Location:
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
         self._change(aor, current, after, is_by_phone=False)
 
-    def drop_unreachable(self, aor: str, binding: Binding) -> None:
+    def remove_unreachable(self, aor: str, binding: Binding) -> None:
         """Remove a binding whose phone cannot be reached any more; does not wait."""
         current = self._bindings.get(aor, ())
         if binding in current:
@@ -283,11 +282,11 @@ class Location:
                 self._removed_accounts.difference_update(binding.user_id for binding in new)
             self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
             if self._registered_topic.listeners or self._unregistered_topic.listeners:
-                self._publish_change(aor, before, after, is_phones_wish=is_by_phone)
+                self._publish_change(aor, before, after, is_by_phone=is_by_phone)
         return after
 
     def _publish_change(
-        self, aor: str, before: Bindings, after: Bindings, *, is_phones_wish: bool
+        self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool
     ) -> None:
         """Publish what a REGISTER, or an administrator, has changed, now that it is on disk."""
         if self._registered_topic.listeners:
@@ -298,7 +297,7 @@ class Location:
         if self._unregistered_topic.listeners:
             contacts = [b.contact for b in after]
             removed = [b for b in before if b not in after and b.contact not in contacts]
-            reason = UNREGISTERED_BY_PHONE if is_phones_wish else UNREGISTERED_BY_ADMIN
+            reason = UNREGISTERED_BY_PHONE if is_by_phone else UNREGISTERED_BY_ADMIN
             self._publish_removed(aor, removed, reason)
 
     def _publish_registered(self, aor: str, binding: Binding, *, is_refresh: bool) -> None:
@@ -358,7 +357,7 @@ class Location:
         if self._changed_topic.listeners:
             self._changed_topic.publish(BindingsChanged(aor, before, bindings))
         if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
-            self._contacts.follow(aor, [b.contact for b in before], [b.contact for b in bindings])
+            self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:

@@ -45,7 +45,7 @@ def is_behind_nat(contact: SipUri, flow: Flow, resolver: Resolver, *, via_is_tru
         return True
     if host == flow.remote[0] and not contact.params:  # most phones
         return False
-    return not resolver.may_reach(contact, flow.remote[0])
+    return not resolver.is_routable(contact, flow.remote[0])
 
 
 def is_loopback_elsewhere(contact: SipUri, flow: Flow) -> bool:
@@ -101,7 +101,7 @@ def flow_to_sender(
     if (
         not via_is_true
         or is_private_elsewhere(contact, source)
-        or not resolver.may_reach(contact, source)
+        or not resolver.is_routable(contact, source)
     ):
         return flow
     # A Docker or VPN address looks like one of the office; only one near the source is used.
@@ -152,7 +152,7 @@ def reusable_flow(
     With that port we can reconnect after the connection has closed (§18.1.1); behind NAT we cannot.
     It is the port of a Contact at the source address if the Via matches the source, unless it is
     the port of the connection itself, on which the peer does not listen.  For a peer that is not
-    registered here, such as a proxy, the Contact or Record-Route is often a name: then `via` tells
+    registered here, such as a proxy, the Contact or Record-Route is often a name: then `via` gives
     the port, as for responses (§18.2.2), unless it has another address than the source.
     """
     if not flow.is_connection:

@@ -32,7 +32,7 @@ class KeepAlive:
         """Return True if a phone behind NAT is bound by this flow, even if keep-alives are off."""
         return flow in self._slot_of(flow)
 
-    def follow(self, change: BindingsChanged) -> None:
+    def update(self, change: BindingsChanged) -> None:
         """Add the flows that were bound, and remove those that no longer are."""
         for binding in change.after:
             if _needs_keepalive(binding):

@@ -111,7 +111,9 @@ class Registrar:
             self._check_star(request, contacts)
             self.location.remove_all(aor, request.call_id, request.cseq[0])
         else:
-            wanted = self._wanted(request, contacts, path, upstream.flow, account.id)  # step 6
+            wanted = self._requested_bindings(
+                request, contacts, path, upstream.flow, account.id
+            )  # step 6
             before = self.location.bindings(aor)
             bindings = self.location.update(aor, wanted)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
@@ -135,9 +137,9 @@ class Registrar:
     def _check_star(self, request: Request, contacts: list[str]) -> None:
         """Check `Contact: *`: it is alone, with Expires 0 (§10.3, step 6).  Raises BadMessage."""
         if len(contacts) > 1 or parse_seconds(request.value("expires"), 1) != 0:
-            raise BadMessage("Contact * goes alone and with Expires 0")
+            raise BadMessage("Contact * must be alone, with Expires 0")
 
-    def _wanted(
+    def _requested_bindings(
         self,
         request: Request,
         contacts: list[str],

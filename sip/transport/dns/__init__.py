@@ -1,1 +1,1 @@
-"""Finding the next hop: RFC 3263 over DNS, the hosts file and a cache of answers."""
+"""Next hops of URIs: RFC 3263 with DNS, the hosts file and a cache of answers."""

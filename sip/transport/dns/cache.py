@@ -10,7 +10,7 @@ from sip.transport.dns.client import NoAnswer, Records
 
 # Cached records; an answer without any counts as one.  Each takes 0.3 kB, or 1 kB with long names.
 MAX_CACHED_RECORDS = 8192
-# Maximum seconds in the cache, whatever the zone says: of an answer with records, and of one
+# Maximum seconds in the cache, even if the zone says more: of an answer with records, and of one
 # without (RFC 2308).
 MAX_TTL = 86_400.0
 MAX_NEGATIVE_TTL = 300.0

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Time for one question with its retries; the caller hears nothing meanwhile.
+# Seconds for one question with its retries; the caller hears nothing meanwhile.
 SECONDS_PER_QUESTION = 4.0
-# Time until the next name server is asked, or the same one again.
+# Seconds until the next name server is asked, or the same one again.
 SECONDS_PER_TRY = 1.0
 # Records that are read of one answer; no honest zone has more.
 MAX_RECORDS = 32

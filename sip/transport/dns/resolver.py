@@ -1,4 +1,4 @@
-"""From a URI to the addresses of its next hop (RFC 3263).
+"""The resolver: the addresses of the next hop of a URI (RFC 3263).
 
 NAPTR records of a domain name its services, one for each transport; SRV records of a service name
 its servers; A and AAAA records of a server give its addresses.  Without NAPTR records the SRV names
@@ -109,15 +109,15 @@ class Resolver:
         self._draw = draw
         self.has_family = has_family
 
-    def is_quick(self, uri: SipUri) -> bool:
+    def is_resolved(self, uri: SipUri) -> bool:
         """Return True if the next hop of `uri` is an address, so that `hops` does not wait."""
         return is_address(uri.param("maddr") or uri.host)
 
-    def may_reach(self, uri: SipUri, source: str) -> bool:
+    def is_routable(self, uri: SipUri, source: str) -> bool:
         """Return False if no look-up can ever lead to the host of `uri`; asks no name server.
 
-        `source` is the address of the peer that named it.  A name in the hosts file is found, but
-        not where it means the machine itself: a peer elsewhere means another one.
+        `source` is the address of the peer that named it.  A name in the hosts file is found,
+        unless it means this machine: a peer on another machine means that machine.
         """
         try:
             _wanted_transport(uri)
@@ -267,12 +267,12 @@ def _some_of_each(services: Services, found: dict[Server, Families]) -> list[Hop
 
     Hops of both families are taken in turn, but IPv4 comes first, because it rarely fails.
     """
-    ways = [
+    by_turn = [
         (turn, Hop(server.transport, (address, server.port)))
         for server, families in found.items()
         for turn, address in enumerate(_in_turn(families))
     ]
-    hops = dict.fromkeys(hop for _, hop in sorted(ways, key=itemgetter(0)))
+    hops = dict.fromkeys(hop for _, hop in sorted(by_turn, key=itemgetter(0)))
     taken = set(list(hops)[:MAX_HOPS])
     ordered = dict.fromkeys(
         Hop(server.transport, (address, server.port))

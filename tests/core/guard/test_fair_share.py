@@ -52,7 +52,7 @@ class Server:
                 else:
                     work -= DROPPING
             self.now += TICK
-            self.shares.tick(self.now, is_behind=len(self.waiting) > 200)
+            self.shares.tick(self.now, has_backlog=len(self.waiting) > 200)
         self.waiting.clear()
         return [have / max(1, had) for have, had in zip(served, sent, strict=True)]
 
@@ -168,9 +168,9 @@ def test_an_overload_lasts_while_a_source_waits(server: Server):
         server.now += TICK
         while shares.has_room("line", server.now, trust=UNKNOWN):
             shares.allows("line", server.now, trust=UNKNOWN, is_forgeable=False)
-        shares.tick(server.now, is_behind=False)
+        shares.tick(server.now, has_backlog=False)
         assert shares.is_overloaded
     for _ in range(round(CALM_SECONDS / TICK) + 1):
         server.now += TICK
-        shares.tick(server.now, is_behind=False)
+        shares.tick(server.now, has_backlog=False)
     assert not shares.is_overloaded

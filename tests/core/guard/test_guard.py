@@ -59,7 +59,7 @@ class Bench:
 
     def passes(self, seconds: float) -> None:
         self.now += seconds
-        self.guard.tick(self.now, is_behind=False)
+        self.guard.tick(self.now, has_backlog=False)
         self.guard.sweep()
 
 
@@ -315,7 +315,7 @@ def test_overload_is_an_event_at_its_start_and_end(bench: Bench):
     reader = bench.bus.read(Overload)
     for _ in range(20):
         bench.now += 0.05
-        bench.guard.tick(bench.now, is_behind=True)
+        bench.guard.tick(bench.now, has_backlog=True)
     (started,) = reader.take()
     assert (started.is_started, started.dropped) == (True, 0)
     flood = sum(bench.hears(GUESSER, port) for port in range(1000))
@@ -350,7 +350,7 @@ def test_in_an_overload_unknown_sources_come_last(bench: Bench, caplog):
     bench.guard.mark_verified((OFFICE, 40_001))
     for _ in range(20):
         bench.now += 0.05
-        bench.guard.tick(bench.now, is_behind=True)
+        bench.guard.tick(bench.now, has_backlog=True)
     flood = sum(bench.hears(GUESSER, port) for port in range(1000))
     assert flood < 20
     assert all(bench.hears(OFFICE, 40_001) for _ in range(1000))
@@ -378,8 +378,8 @@ def test_a_connection_waits_for_its_share_only_in_an_overload():
     """RFC 3261 §18: a message dropped there is never repeated."""
     bench = Bench("198.51.100.0/24")
     assert not waits(bench, GUESSER)
-    bench.guard.tick(bench.now, is_behind=True)
-    bench.guard.tick(bench.now, is_behind=True)
+    bench.guard.tick(bench.now, has_backlog=True)
+    bench.guard.tick(bench.now, has_backlog=True)
     assert waits(bench, GUESSER)
     assert waits(bench, GUESSER, port=5061)  # another connection of the same address
     assert not waits(bench, OFFICE)  # which is trusted
@@ -391,8 +391,8 @@ def test_a_connection_waits_for_its_share_only_in_an_overload():
 def test_the_banned_do_not_wait(bench: Bench):
     """They are not heard at all, now or later."""
     bench.guesses(times=100)
-    bench.guard.tick(bench.now, is_behind=True)
-    bench.guard.tick(bench.now, is_behind=True)
+    bench.guard.tick(bench.now, has_backlog=True)
+    bench.guard.tick(bench.now, has_backlog=True)
     flow = Flow("TCP", SERVER, (GUESSER, 5060), 7)
     assert not bench.guard.should_throttle(flow)
     assert not bench.guard.allows(flow)

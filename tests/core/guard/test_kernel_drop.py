@@ -208,7 +208,7 @@ class Line:
             self.read += done
             del self.waiting[:done]
             self.now += TICK
-            self.guard.tick(self.now, is_behind=len(self.waiting) > 200)
+            self.guard.tick(self.now, has_backlog=len(self.waiting) > 200)
         return [served[host, port] / (rate * seconds) for host, port, rate in senders]
 
 
@@ -240,7 +240,7 @@ def test_sampling_ends_when_an_overload_ends_at_once():
     line = Line()
     line.passes(3, (FLOOD, 1, 60_000))
     line.now += 5
-    line.guard.tick(line.now, is_behind=False)
+    line.guard.tick(line.now, has_backlog=False)
     assert not line.guard._fair_share.is_overloaded
     assert not line.thinned
 

@@ -30,14 +30,14 @@ def test_every_bound_contact_is_found(changes: list[tuple[str, list[str]]], slot
         patch.setattr(module, "SLOTS", slots)
         index, known = ContactIndex(), defaultdict[str, list[str]](list)
         for aor, contacts in changes:
-            index.follow(aor, known[aor], contacts)
+            index.update(aor, known[aor], contacts)
             known[aor] = contacts
         for contact in CONTACTS:
             found = at(index, contact)
             assert {aor for aor in known if contact in known[aor]} <= set(found)
             assert len(set(found)) == len(found)
         for aor in known:
-            index.follow(aor, known[aor], [])
+            index.update(aor, known[aor], [])
         assert not any(index._slots)
 
 
@@ -45,10 +45,10 @@ def test_the_latest_comes_first():
     """A refresh of the same Contact changes nothing."""
     index = ContactIndex()
     for aor in ("first", "second", "third"):
-        index.follow(aor, [], ["sip:x@h"])
-    index.follow("first", ["sip:x@h"], ["sip:x@h;a=b"])
+        index.update(aor, [], ["sip:x@h"])
+    index.update("first", ["sip:x@h"], ["sip:x@h;a=b"])
     assert at(index, "sip:x@h") == ("third", "second", "first")
-    index.follow("second", ["sip:x@h"], ["sip:y@h"])
+    index.update("second", ["sip:x@h"], ["sip:y@h"])
     assert at(index, "sip:x@h") == ("third", "first")
 
 
@@ -57,10 +57,10 @@ def test_a_slot_has_a_bound(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "MAX_AT_SLOT", 3)
     index = ContactIndex()
     for number in range(10):
-        index.follow(f"user{number}", [], ["sip:192.168.1.20"])
+        index.update(f"user{number}", [], ["sip:192.168.1.20"])
     assert at(index, "sip:192.168.1.20") == ("user9", "user8", "user7")
     for number in range(10):
-        index.follow(f"user{number}", ["sip:192.168.1.20"], [])
+        index.update(f"user{number}", ["sip:192.168.1.20"], [])
     assert at(index, "sip:192.168.1.20") == ()
 
 

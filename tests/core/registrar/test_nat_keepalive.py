@@ -32,7 +32,7 @@ def phone(number: int, *, behind_nat: bool = True, transport: str = "UDP") -> Bi
 
 
 def follow(wheel: KeepAlive, before: tuple[Binding, ...], after: tuple[Binding, ...]) -> None:
-    wheel.follow(BindingsChanged("alice@example.com", before, after))
+    wheel.update(BindingsChanged("alice@example.com", before, after))
 
 
 def turns(wheel: KeepAlive, start: float, seconds: float, step: float = 0.1) -> list[list[Flow]]:

@@ -21,7 +21,7 @@ class Names:
         self.may_go_on = gevent.event.Event()
         self.may_go_on.set()
 
-    def is_quick(self, uri: SipUri) -> bool:
+    def is_resolved(self, uri: SipUri) -> bool:
         return uri.host != FARM or self.may_go_on.is_set()
 
     def hops(self, uri: SipUri) -> list[Hop]:

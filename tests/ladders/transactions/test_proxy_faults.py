@@ -128,14 +128,14 @@ def test_a_fault_during_a_fork_leaves_no_phone_ringing(
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)
     resolver = world.server.proxy.forwarder.resolver
-    is_quick, count = resolver.is_quick, itertools.count(1)
+    is_resolved, count = resolver.is_resolved, itertools.count(1)
 
     def fails(uri: SipUri) -> bool:
         if next(count) == 2:
             raise RuntimeError("a fault of ours")
-        return is_quick(uri)
+        return is_resolved(uri)
 
-    monkeypatch.setattr(resolver, "is_quick", fails)
+    monkeypatch.setattr(resolver, "is_resolved", fails)
     caller.sends(method, desk.aor, from_uri=STRANGER)
     assert statuses(caller) == [500]
     request = desk.gets(method)
@@ -159,7 +159,7 @@ def test_a_fault_while_others_ring_cancels_them(world: World, monkeypatch: pytes
     def fails(uri: SipUri) -> bool:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(world.server.proxy.forwarder.resolver, "is_quick", fails)
+    monkeypatch.setattr(world.server.proxy.forwarder.resolver, "is_resolved", fails)
     bob[1].answers(second, 486)
     bob[0].answers(bob[0].gets("CANCEL"), 200)
     bob[0].answers(first, 487)

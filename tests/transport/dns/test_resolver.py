@@ -73,7 +73,7 @@ def hops(resolver: Resolver, uri: str) -> list[str]:
 )
 def test_an_address_needs_no_look_up(resolver: Resolver, zone: Zone, uri: str, hop: str):
     """RFC 3263 §4.2; §4: a maddr stands for the host."""
-    assert resolver.is_quick(sip(uri))
+    assert resolver.is_resolved(sip(uri))
     assert hops(resolver, uri) == [hop]
     assert zone.asked == []
 

@@ -113,7 +113,7 @@ def test_a_large_page_is_compressed_by_a_thread(browser, context, monkeypatch):
     """More of it than of any page would keep phones waiting."""
     for number in range(2000):
         address = f"192.0.{number // 250}.{number % 250}"
-        context.bans.keep(Ban(address, "guessed passwords", int(context.clock()), 2_000_000_000, 1))
+        context.bans.save(Ban(address, "guessed passwords", int(context.clock()), 2_000_000_000, 1))
     threads = []
 
     class Pool:
