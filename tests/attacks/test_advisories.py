@@ -15,8 +15,8 @@ import pytest
 from sip.message.headers import parse_credentials
 from sip.message.message import parse
 from tests.support.programs import own_address
-from tests.support.raw_tcp import Line
-from tests.support.recording_world import Watched
+from tests.support.raw_tcp import TcpClient
+from tests.support.recording_world import RecordingWorld
 from tests.support.server import Server
 from tests.support.world import REALM, SERVER, Phone
 
@@ -28,7 +28,7 @@ LONG = 30_000
 def world(caplog: pytest.LogCaptureFixture):
     """A server that logs no fault, loses no reader, sends to phones alone, and goes on."""
     caplog.set_level(logging.INFO)
-    world = Watched()
+    world = RecordingWorld()
     yield world
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert not [reader.exception for reader in world.readers if reader.exception]
@@ -37,12 +37,12 @@ def world(caplog: pytest.LogCaptureFixture):
 
 
 @pytest.fixture
-def bob(world: Watched) -> Phone:
+def bob(world: RecordingWorld) -> Phone:
     return world.phone("bob")
 
 
 @pytest.fixture
-def eve(world: Watched) -> Phone:
+def eve(world: RecordingWorld) -> Phone:
     return world.phone("eve", registered=False, host="198.51.100.7")
 
 
@@ -431,8 +431,8 @@ def test_silent_connections_take_no_place_of_others(running: Server):
     with contextlib.ExitStack() as silent:
         for number in range(300):
             with contextlib.suppress(OSError):
-                line = silent.enter_context(contextlib.closing(Line(running, host)))
+                line = silent.enter_context(contextlib.closing(TcpClient(running, host)))
                 line.says((b"", b"INVITE sip:", b"\r\n", b"\0" * 1000)[number % 4])
-        with contextlib.closing(Line(running, own_address())) as phone:
+        with contextlib.closing(TcpClient(running, own_address())) as phone:
             assert phone.asks("OPTIONS") == 200
         assert running.answers_options(1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.capacity import capacity
-from tests.support.event_loop_watch import seconds_worked
+from tests.support.cpu_time import cpu_seconds
 from tests.support.programs import until
 from tests.support.server import CALLEES, CALLERS, Server
 
@@ -32,9 +32,9 @@ def work_before_an_answer(server: Server) -> float:
 
     It is asked again every half second, as RFC 3261 §17.1.2.2 has it.
     """
-    before = seconds_worked(server)
+    before = cpu_seconds(server)
     until(lambda: server.answers_options(seconds=0.5), "an answer to OPTIONS")
-    return seconds_worked(server) - before
+    return cpu_seconds(server) - before
 
 
 def good_share(

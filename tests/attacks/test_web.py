@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.admin import Admin
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
 from tests.support.web_attacker import FORM, OURS, PASSWORD, Attacker, statuses, work_before_sip
 
@@ -311,7 +311,7 @@ CONTACT = (
 
 def registers_nastily(server: Server) -> None:
     """Register as alice, with markup in every field that is shown somewhere."""
-    with closing(Line(server)) as line:
+    with closing(TcpClient(server)) as line:
         line.says(line.request("REGISTER"))
         answer = line._answer("REGISTER", f"sip:{server.domain}", "alice")
         request = line.request("REGISTER", answer, f"User-Agent: {NASTY}{QUOTES}").decode()

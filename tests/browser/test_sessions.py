@@ -11,7 +11,7 @@ from sip.store.database import Database
 from tests.attacks.test_web import registers_nastily
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD as SITE_PASSWORD
 from tests.webadmin.conftest import REALM, Clock, context_over
 from webadmin.app import build

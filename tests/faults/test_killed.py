@@ -18,10 +18,10 @@ from sip.store.bindings import BindingRow
 from sip.store.database import Database, write_many
 from sip.store.users import Users
 from tests.support.admin import Admin
-from tests.support.event_loop_watch import seconds_of_a_unit, seconds_worked
+from tests.support.cpu_time import cpu_seconds_of_a_unit, cpu_seconds
 from tests.support.programs import PATIENCE, until
 from tests.support.server import Server
-from tests.support.socket_phone import Handset, Silent
+from tests.support.socket_phone import SocketPhone, NoMessage
 
 PHONES = 8
 # Work of a processor, Python and all, until the server answers for itself, and for its phones: in
@@ -40,7 +40,7 @@ class Binder(threading.Thread):
 
     def __init__(self, server: Server, user: str) -> None:
         super().__init__(daemon=True)
-        self.phone = Handset(server, user, seconds=0.5)
+        self.phone = SocketPhone(server, user, seconds=0.5)
         self.is_over = threading.Event()
         self.acknowledged = ""
         self.asked = ""
@@ -61,7 +61,7 @@ class Binder(threading.Thread):
 
     def _asks(self, contacts: list[str]) -> int | None:
         """The status of the answer; None where none comes: the server is gone, or busy."""
-        with contextlib.suppress(Silent, OSError):
+        with contextlib.suppress(NoMessage, OSError):
             return self.phone.registers(*contacts)
         return None
 
@@ -128,7 +128,7 @@ def kill_under_load(server: Server, admin: Admin, number: int, binders: list[Bin
 
 def wait_for_phones(server: Server) -> None:
     """Return when all phones of before are loaded, by a REGISTER that asks what is bound."""
-    with closing(Handset(server, "phone0", seconds=PATIENCE)) as phone:
+    with closing(SocketPhone(server, "phone0", seconds=PATIENCE)) as phone:
         uri = f"sip:{server.domain}"
         _, response = phone.authorized("REGISTER", uri, phone.registration)
         assert response.startswith("SIP/2.0 200 ")
@@ -249,17 +249,17 @@ def loaded(tmp_path: Path) -> Iterator[Server]:
 
 def test_a_killed_server_with_many_phones_is_soon_back(loaded: Server):
     """And calls find their phones: what is asked while they are being loaded waits for that."""
-    with closing(Handset(loaded, "alice")) as alice, closing(Handset(loaded, "bob")) as bob:
+    with closing(SocketPhone(loaded, "alice")) as alice, closing(SocketPhone(loaded, "bob")) as bob:
         loaded.start()
         assert bob.registers() == 200
         answers, calls = [], []
         for _ in range(2):
             loaded.kill()
-            unit = seconds_of_a_unit()
+            unit = cpu_seconds_of_a_unit()
             loaded.start()
-            answers.append(seconds_worked(loaded) / unit)
+            answers.append(cpu_seconds(loaded) / unit)
             alice.calls(bob)
-            calls.append(seconds_worked(loaded) / unit)
+            calls.append(cpu_seconds(loaded) / unit)
         assert min(answers) < ANSWERS_WITHIN, answers
         assert min(calls) < SERVES_WITHIN, calls
 

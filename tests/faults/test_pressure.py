@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.event_loop_watch import seconds_worked
+from tests.support.cpu_time import cpu_seconds
 from tests.support.network import Loopback
 from tests.support.programs import PATIENCE, program, until
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
 
 # Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
@@ -24,9 +24,9 @@ WATCHED = 2.0  # seconds
 
 def rests(server: Server) -> bool:
     """Watch it for a while: it doesn't turn in circles."""
-    before = seconds_worked(server)
+    before = cpu_seconds(server)
     time.sleep(WATCHED)
-    return seconds_worked(server) - before < REST * WATCHED
+    return cpu_seconds(server) - before < REST * WATCHED
 
 
 def descriptors(server: Server) -> int:
@@ -43,9 +43,9 @@ def web_answers(server: Server, seconds: float = PATIENCE) -> bool:
 
 
 @pytest.fixture
-def line(server: Server) -> Iterator[Callable[[], Line]]:
+def line(server: Server) -> Iterator[Callable[[], TcpClient]]:
     with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(contextlib.closing(Line(server)))
+        yield lambda: stack.enter_context(contextlib.closing(TcpClient(server)))
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import PATIENCE, until
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
-from tests.support.socket_phone import Handset, Silent, value
+from tests.support.socket_phone import SocketPhone, NoMessage, value
 
 # What the log says where the server has waited in vain, and ends what is not answered yet.
 GIVES_UP = "cancelling ringing calls"
@@ -85,17 +85,17 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
     """A datagram stays unanswered, so that its sender repeats it; on TCP nobody does."""
     alice, bob, carol = registered("alice"), registered("bob"), registered("carol")
-    line = Line(server)
+    line = TcpClient(server)
     assert line.asks() == 200
     _, branch = alice.dials(bob)
     invite = bob.hears("INVITE ")
 
     def meanwhile() -> None:
-        with pytest.raises(Silent):
+        with pytest.raises(NoMessage):
             carol.final(carol.sends("OPTIONS", f"sip:{server.address}", carol.registration), 0.5)
         assert line.asks() == 503
         with pytest.raises(ConnectionRefusedError):
-            Line(server)
+            TcpClient(server)
         bob.answers(invite, 486)
         assert alice.final(branch).startswith("SIP/2.0 486 ")
 
@@ -130,7 +130,7 @@ def hangs_up(server: Server, wanted: str) -> str:
     return line
 
 
-def expires(phone: Handset) -> int:
+def expires(phone: SocketPhone) -> int:
     uri = f"sip:{phone.server.domain}"
     fields = f"Contact: {phone.contact}", "Expires: 3600"
     _, response = phone.authorized("REGISTER", uri, phone.registration, *fields)
@@ -153,7 +153,7 @@ def test_settings_are_reloaded_without_a_restart(server, settings, registered):
     message = alice.sends("OPTIONS", uri, alice.registration)
     assert alice.final(message).startswith("SIP/2.0 407 ")  # a name of ours
     alice.hangs_up(call, bob)
-    Line(server).close()
+    TcpClient(server).close()
     until(lambda: " DEBUG " in server.log.read_text(), "the end of a connection is logged")
 
 

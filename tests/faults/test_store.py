@@ -19,7 +19,7 @@ import pytest
 from tests.support.network import Loopback
 from tests.support.programs import PATIENCE, REPOSITORY, program, until
 from tests.support.server import Server
-from tests.support.socket_phone import Handset
+from tests.support.socket_phone import SocketPhone
 
 DISK_KILOBYTES = 1024
 
@@ -38,7 +38,7 @@ def talk(server: Server, registered) -> Callable[[], None]:
     return talk
 
 
-def is_refused(phone: Handset, tries: int = 60) -> bool:
+def is_refused(phone: SocketPhone, tries: int = 60) -> bool:
     """Register until a 500 comes: the log may have room for some more."""
     for _ in range(tries):
         status = phone.registers()
@@ -48,12 +48,12 @@ def is_refused(phone: Handset, tries: int = 60) -> bool:
     return False
 
 
-def registers_again(phone: Handset) -> None:
+def registers_again(phone: SocketPhone) -> None:
     until(lambda: phone.registers() == 200, "a REGISTER is taken again")
     assert bound(phone) == {phone.contact[1:-1]}
 
 
-def bound(phone: Handset) -> set[str]:
+def bound(phone: SocketPhone) -> set[str]:
     """What is on the disk for the user of a phone."""
     with closing(sqlite3.connect(phone.server.database)) as file:
         aor = f"{phone.user}@{phone.server.domain}"
@@ -120,7 +120,7 @@ def fill(file: Path) -> None:
 def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_disk: Server):
     server = server_on_a_small_disk
     disk = Path(f"/proc/{server.process.pid}/root{server.database.parent}")
-    phones = [Handset(server, user) for user in ("alice", "bob", "carol")]
+    phones = [SocketPhone(server, user) for user in ("alice", "bob", "carol")]
     alice, bob, carol = phones
     assert [alice.registers(), bob.registers()] == [200, 200]
     fill(disk / "filler")

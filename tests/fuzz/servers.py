@@ -13,8 +13,8 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.database import Database
 from tests.support import properties as holds
-from tests.support.browser import Browser
-from tests.support.recording_world import Watched
+from tests.support.wsgi_browser import Browser
+from tests.support.recording_world import RecordingWorld
 from tests.support.world import REALM, SDP, Phone
 from tests.webadmin.conftest import PASSWORD, Clock, context_over
 from webadmin.app import build
@@ -35,11 +35,11 @@ class _Faults(logging.Handler):
 _faults = cache(_Faults)
 
 
-class Place:
+class GuardedServer:
     """A server with two phones, a stranger, and a bound on what it is left to hold."""
 
-    def __init__(self, world: Watched | None = None) -> None:
-        self.world = world or Watched()
+    def __init__(self, world: RecordingWorld | None = None) -> None:
+        self.world = world or RecordingWorld()
         self.bob, self.carol = self.world.phones("bob", "carol")
         self.eve = self.world.phone("eve", registered=False, host="198.51.100.7")
         self.known = {self.bob.address[0], self.carol.address[0], self.eve.address[0]}
@@ -92,8 +92,8 @@ class Place:
 
 
 @cache
-def _place() -> Place:
-    return Place()
+def _place() -> GuardedServer:
+    return GuardedServer()
 
 
 def stranger(octets: bytes) -> None:

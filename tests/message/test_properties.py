@@ -1,4 +1,4 @@
-"""What holds for any octets, right, nearly right or wrong."""
+"""What holds for any octets, right, nearly_valid right or wrong."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from tests.support.strategies import (
     SEARCH,
     VALUES,
     datagrams,
-    nearly,
+    nearly_valid,
     octets_of,
     values,
 )
@@ -94,7 +94,7 @@ def test_whatever_octets_come_they_are_a_message_or_a_bad_one(datagram):
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_what_is_accepted_goes_out_as_it_came_in(text):
     """RFC 3261 §16.6, step 1: a proxy adds nothing, removes nothing and reorders nothing."""
     holds.goes_out_as_it_came(octets_of(text))
@@ -102,14 +102,14 @@ def test_what_is_accepted_goes_out_as_it_came_in(text):
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_lf_alone_reads_as_crlf_and_a_mixture_is_refused(text):
     """RFC 3261 §7: no element after us reads such a head otherwise."""
     holds.line_ends_read_alike(octets_of(text))
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_an_edited_message_is_still_one_message(text):
     """RFC 3261 §16.6, §18.2.1: whatever folds, lists and quotes its Via is made of."""
     holds.is_one_message_when_edited(octets_of(text))
@@ -129,7 +129,7 @@ def test_any_text_is_a_uri_or_a_bad_message(text):
 
 
 @SEARCH
-@given(nearly(VALUES["uri"]), nearly(VALUES["uri"]))
+@given(nearly_valid(VALUES["uri"]), nearly_valid(VALUES["uri"]))
 def test_equality_of_uris_has_no_direction(one_text, other_text):
     """RFC 3261 §19.1.4."""
     holds.uris_compare_either_way(one_text, other_text)

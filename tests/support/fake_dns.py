@@ -8,7 +8,7 @@ from gevent.event import Event
 from sip.transport.dns.client import NoAnswer, Records
 
 
-class Zone:
+class FakeDns:
     """What the name servers know: `records` by name and kind.
 
     `asked` are the questions that came.  Those in `silent` are not answered, and none while it

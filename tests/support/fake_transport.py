@@ -37,7 +37,7 @@ class MemorySocket:
     def stop(self) -> None: ...
 
 
-class MemoryStreams:
+class MemoryCarrier:
     """Connections of one transport between the server and the phones of a world."""
 
     def __init__(self, world: "World", first: int, transport: str = "TCP") -> None:

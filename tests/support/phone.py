@@ -32,7 +32,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Place:
+class PhoneAt:
     """A phone of some make at a machine of the network."""
 
     kind: "type[Phone]"

@@ -13,7 +13,7 @@ from tests.support.server import Server
 PING, PONG = b"\r\n\r\n", b"\r\n"
 
 
-class Line:
+class TcpClient:
     """One connection to the server, and what it says on it."""
 
     def __init__(self, server: Server, host: str = "127.0.0.1") -> None:

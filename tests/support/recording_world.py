@@ -7,7 +7,7 @@ from tests.support.fake_transport import SERVER
 from tests.support.world import World
 
 
-class Watched(World):
+class RecordingWorld(World):
     """A world for messages that are wrong in any way."""
 
     def __post_init__(self) -> None:

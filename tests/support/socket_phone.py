@@ -21,11 +21,11 @@ class Call:
     number: int = 0  # CSeq of our last request
 
 
-class Silent(AssertionError):
+class NoMessage(AssertionError):
     """What was waited for has not come."""
 
 
-class Handset:
+class SocketPhone:
     """One phone on UDP, at a socket of its own."""
 
     def __init__(self, server: Server, user: str, seconds: float = 5.0) -> None:
@@ -70,7 +70,7 @@ class Handset:
             try:
                 message = self.socket.recv(65_535).decode()
             except OSError as error:
-                raise Silent(f"{self.user} never heard {beginning}, but {others}") from error
+                raise NoMessage(f"{self.user} never heard {beginning}, but {others}") from error
             if message.startswith(beginning):
                 return message
             others.append(message.partition("\r\n")[0])
@@ -130,7 +130,7 @@ class Handset:
         )
         return int(response[8:11])
 
-    def dials(self, callee: "Handset") -> tuple[Call, str]:
+    def dials(self, callee: "SocketPhone") -> tuple[Call, str]:
         """Send an INVITE with a password; gives the call and its branch."""
         call = Call(
             os.urandom(8).hex(), f"{self.address};tag={os.urandom(4).hex()}", callee.address
@@ -159,7 +159,7 @@ class Handset:
             re.findall(r"(?m)^Record-Route: (.*)\r$", invite),
         )
 
-    def calls(self, callee: "Handset") -> tuple[Call, Call]:
+    def calls(self, callee: "SocketPhone") -> tuple[Call, Call]:
         """Set a call up; gives what either side knows of it."""
         call, branch = self.dials(callee)
         theirs = callee.takes(callee.hears("INVITE "))
@@ -167,14 +167,14 @@ class Handset:
         callee.hears("ACK ")
         return call, theirs
 
-    def invites_again(self, call: Call, callee: "Handset") -> None:
+    def invites_again(self, call: Call, callee: "SocketPhone") -> None:
         """§14: a re-INVITE, answered and acknowledged."""
         branch = self.sends("INVITE", call.target, call, f"Contact: {self.contact}")
         callee.answers(callee.hears("INVITE "), 200)
         self.is_answered(call, branch)
         callee.hears("ACK ")
 
-    def hangs_up(self, call: Call, callee: "Handset") -> None:
+    def hangs_up(self, call: Call, callee: "SocketPhone") -> None:
         branch = self.sends("BYE", call.target, call)
         callee.answers(callee.hears("BYE "), 200)
         assert self.final(branch).startswith("SIP/2.0 200 ")

@@ -19,7 +19,7 @@ def message(text: str = "hello", body: bytes = b"") -> bytes:
 
 
 @dataclass
-class Place:
+class ListeningCarrier:
     """TcpCarrier that listen, what they have heard, and a clock to turn."""
 
     now: float = 100.0

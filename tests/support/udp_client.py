@@ -25,7 +25,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 CLOSED = ("127.0.0.1", 9)  # the discard port, where no process listens
 
 
-class Ear:
+class UdpClient:
     """A UdpSocket, and what it has heard."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:

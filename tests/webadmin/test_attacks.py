@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sip.store.database import DatabaseError
-from tests.support.browser import BOUNDARY, Browser
+from tests.support.wsgi_browser import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.login import MAX_TRIES

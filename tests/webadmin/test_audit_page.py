@@ -4,7 +4,7 @@ import pytest
 
 from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.login import MAX_TRIES
 

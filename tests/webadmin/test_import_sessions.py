@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from sip.store.importing import read_csv
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.support.udp_client import until
 from tests.webadmin.conftest import PASSWORD
 from tests.webadmin.test_import_pages import ROWS, settled

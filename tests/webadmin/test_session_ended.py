@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sip.store.admin import SESSION_SECONDS
-from tests.support.browser import HOST, Answer, Browser
+from tests.support.wsgi_browser import HOST, Answer, Browser
 from tests.webadmin.conftest import PASSWORD
 
 ENDED = "Your session has ended"

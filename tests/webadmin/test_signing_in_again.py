@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sip.store.admin import SESSION_SECONDS, hash_password
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin import login as session
 from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of

@@ -7,7 +7,7 @@ import pytest
 
 from sip.store.accounts import NoSuchUser
 from sip.store.database import DatabaseError
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin import context as context_module
 

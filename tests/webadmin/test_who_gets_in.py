@@ -3,7 +3,7 @@
 import pytest
 
 from sip.store.database import DatabaseError
-from tests.support.browser import HOST
+from tests.support.wsgi_browser import HOST
 from webadmin.request_checks import MAX_FORM_BYTES, with_headers
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

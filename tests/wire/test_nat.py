@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.network import Machine, Network, Router
-from tests.support.phone import Phone, Place
+from tests.support.phone import Phone, PhoneAt
 from tests.support.pjsua import Pjsua
 from tests.support.programs import until
 from tests.support.server import CALLEES, Server
@@ -55,7 +55,7 @@ class PrivateTcp(Private):
     account_setup: ClassVar = Private.account_setup | retries
 
 
-def places(*pairs: tuple[Place, Place]) -> pytest.MarkDecorator:
+def places(*pairs: tuple[PhoneAt, PhoneAt]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         ("one", "other"), pairs, ids=[f"{one}-{other}" for one, other in pairs]
     )
@@ -93,15 +93,15 @@ def flows_of(server: Server, user: str) -> list[str]:
 
 
 @places(
-    (Place(Baresip, "home_desk"), Place(Aware, "street")),
-    (Place(PrivateTcp, "home_desk"), Place(Baresip, "street")),
-    (Place(Baresip, "home_desk"), Place(Private, "kitchen")),
-    (Place(BaresipTcp, "home_desk"), Place(Private, "kitchen")),
-    (Place(Private, "home_desk"), Place(Baresip, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(BaresipTcp, "office_desk")),
-    (Place(Aware, "home_desk"), Place(PrivateTcp, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(BaresipTcp, "street6")),
-    (Place(BaresipTcp, "home_desk"), Place(Baresip, "street6")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Aware, "street")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "street")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Private, "kitchen")),
+    (PhoneAt(BaresipTcp, "home_desk"), PhoneAt(Private, "kitchen")),
+    (PhoneAt(Private, "home_desk"), PhoneAt(Baresip, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(BaresipTcp, "office_desk")),
+    (PhoneAt(Aware, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(BaresipTcp, "street6")),
+    (PhoneAt(BaresipTcp, "home_desk"), PhoneAt(Baresip, "street6")),
 )
 def test_phones_behind_nat_call_and_are_called(at, one, other):
     """RFC 3581 §4, RFC 5626 §5.3: each request of a dialog finds its side, from either side."""
@@ -121,11 +121,11 @@ def test_phones_behind_nat_call_and_are_called(at, one, other):
 
 
 @places(
-    (Place(Aware, "street"), Place(Baresip, "home_desk")),
-    (Place(Baresip, "home_desk"), Place(Private, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(Baresip, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (PhoneAt(Aware, "street"), PhoneAt(Baresip, "home_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Private, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
 )
 def test_a_call_outlives_the_server(server, at, one, other):
     """RFC 3261 §16.4, RFC 5626 §5.3: flows that tickets name, and phones that come back on others.
@@ -145,12 +145,12 @@ def test_a_call_outlives_the_server(server, at, one, other):
 
 
 @places(
-    (Place(Private, "home_desk"), Place(Private, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (PhoneAt(Private, "home_desk"), PhoneAt(Private, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
 )
 def test_a_call_is_transferred_between_phones_behind_nat(at, one, other):
     """RFC 3515, RFC 5589 §6.1: REFER in the dialog, its NOTIFYs, and the new call."""
-    alice, bob, carol = at(one, "alice"), at(other, "bob"), at(Place(Baresip, "kitchen"), "carol")
+    alice, bob, carol = at(one, "alice"), at(other, "bob"), at(PhoneAt(Baresip, "kitchen"), "carol")
 
     talk(alice, bob)
     bob.transfers(carol)
@@ -169,8 +169,8 @@ def test_a_phone_whose_router_gives_it_another_port_is_found_there(
     server, network, at, kind, address
 ):
     """RFC 5626 §6: the next REGISTER moves the binding, and nothing is left behind."""
-    alice = at(Place(kind, "home_desk"), "alice")
-    bob = at(Place(Baresip, "office_desk"), "bob")
+    alice = at(PhoneAt(kind, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "office_desk"), "bob")
     (before,) = flows_of(server, "alice")
 
     network.home.takes_ports(30000)
@@ -190,8 +190,8 @@ def test_a_phone_whose_router_gives_it_another_port_is_found_there(
 @pytest.mark.parametrize("flags", [["-sip.keepalive", "1"]], ids=["every second"])
 def test_a_router_that_forgets_is_reminded_in_time(forgetful, at, flags):
     """RFC 5626 §4.4: what the server sends keeps the way open, and the phone minds none of it."""
-    alice = at(Place(Private, "home_desk"), "alice")
-    bob = at(Place(Baresip, "street"), "bob")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "street"), "bob")
 
     before = forgetful.datagrams_in()
     until(
@@ -208,7 +208,7 @@ def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, 
     user = CALLEES[0]
     elsewhere = sipp("callee", calls=1, machine=network.street)
     register(server, sipp, [user], elsewhere.address, elsewhere.socket, machine=network.street)
-    alice = at(Place(Private, "home_desk"), "alice")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
 
     alice.dials(f"sip:{user}@{server.domain}")
     alice.is_talking()
@@ -218,8 +218,8 @@ def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, 
 
 def test_a_call_goes_on_when_the_router_gives_its_phone_another_port(network, at):
     """RFC 5626 §5.3: the ticket's flow is dead, the phone behind the same NAT is found again."""
-    alice = at(Place(Private, "home_desk"), "alice")
-    bob = at(Place(Baresip, "office_desk"), "bob")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "office_desk"), "bob")
 
     talk(alice, bob)
     network.home.takes_ports(40000)

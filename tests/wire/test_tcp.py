@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.admin import Admin
 from tests.support.programs import PATIENCE, until
-from tests.support.raw_tcp import PING, PONG, Line
+from tests.support.raw_tcp import PING, PONG, TcpClient
 
 CONNECTIONS_FROM_ADDRESS = 64
 
@@ -147,7 +147,7 @@ def test_who_talks_without_end_keeps_nobody_waiting(server, line):
 # The end
 
 
-@pytest.mark.parametrize("end", [Line.close, Line.resets])
+@pytest.mark.parametrize("end", [TcpClient.close, TcpClient.resets])
 def test_a_phone_whose_connection_closed_leaves_the_pages(server, line, end):
     """RFC 5626 §5.3: its Contact is the port that it connected from; nobody has to call it."""
     server.does("admin", "password", "--password", "secret of the admin")

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.message.message import Request
-from tests.support.octets import PLACES, Call, calls, placed, talks
+from tests.support.forwarding import PLACES, Call, calls, placed, talks
 from tests.support.world import Phone, World
 
 STRANGER = "sip:x@elsewhere.org"

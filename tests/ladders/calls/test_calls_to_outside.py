@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.octets import exchanged
+from tests.support.forwarding import exchanged
 from tests.support.world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
 
 OUTSIDE = "elsewhere.org"

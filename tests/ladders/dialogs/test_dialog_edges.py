@@ -6,7 +6,7 @@ from sip.core.trunk import parse_trunks
 from sip.message.message import Request, Response, parse
 from tests.ladders.dialogs.test_moving_phones import answers_for, at
 from tests.ladders.nat.test_nat import behind
-from tests.support.octets import calls, talks
+from tests.support.forwarding import calls, talks
 from tests.support.world import REALM, SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 GATEWAY, OTHER, VICTIM = "203.0.113.5", "192.0.2.23", "203.0.113.77"

@@ -10,7 +10,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
-from tests.support.octets import PLACES, Call, carried, exchanged, placed, started_again, talks
+from tests.support.forwarding import PLACES, Call, carried, exchanged, placed, started_again, talks
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"

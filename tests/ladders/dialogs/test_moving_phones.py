@@ -8,7 +8,7 @@ import pytest
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
 from tests.ladders.nat.test_nat import behind
-from tests.support.octets import PLACES, Call, calls, placed, started_again, talks
+from tests.support.forwarding import PLACES, Call, calls, placed, started_again, talks
 from tests.support.world import (
     REALM,
     SDP,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ladders.nat.test_nat import behind
-from tests.support.octets import exchanged, talks
+from tests.support.forwarding import exchanged, talks
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_caller
 
 VICTIM = "203.0.113.77"

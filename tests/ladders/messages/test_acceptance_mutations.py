@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sip.message.message import Request, parse
-from tests.support.recording_world import Watched
+from tests.support.recording_world import RecordingWorld
 from tests.support.world import REALM, SDP, SERVER, Phone, World
 
 SEEDS = range(4)
@@ -54,7 +54,7 @@ def test_a_mutated_call_neither_stops_the_server_nor_strays(
 ):
     """RFC 3261 §7.3.1, §16.3, §18.3; nothing is left when all timers have run (§17)."""
     caplog.set_level(logging.WARNING)
-    world, rng = Watched(), random.Random(seed)
+    world, rng = RecordingWorld(), random.Random(seed)
     bob = world.phone("bob")
     eve = world.phone("eve", registered=False, host="198.51.100.7")
     for number in range(CALLS):

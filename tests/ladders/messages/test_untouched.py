@@ -5,7 +5,7 @@ Each extension of SIP is played as its RFC shows it, with the proxy in the middl
 
 import pytest
 
-from tests.support.octets import PLACES, answered, calls, carried, exchanged, placed, talks
+from tests.support.forwarding import PLACES, answered, calls, carried, exchanged, placed, talks
 from tests.support.world import REALM, SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.octets import (
+from tests.support.forwarding import (
     PLACES,
     answered,
     calls,

@@ -5,7 +5,7 @@ import pytest
 from sip.message.message import Request, parse
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, KEEPALIVES_UNSENT
 from tests.support.fake_transport import SERVER
-from tests.support.octets import Call, calls, exchanged, talks
+from tests.support.forwarding import Call, calls, exchanged, talks
 from tests.support.world import REALM, Phone, World
 
 NAT = "198.51.100.7"

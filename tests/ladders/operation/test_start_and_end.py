@@ -1,6 +1,6 @@
 """Requests while the server loads its bindings, and while it drains before its end."""
 
-from tests.support.octets import talks
+from tests.support.forwarding import talks
 from tests.support.world import REALM, World
 
 

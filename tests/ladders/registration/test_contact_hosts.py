@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.octets import calls, exchanged, started_again, talks
+from tests.support.forwarding import calls, exchanged, started_again, talks
 from tests.support.world import REALM, SDP, Phone, World
 
 HOSTS = [

@@ -10,7 +10,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.registrar.location import MAX_REMOVED_AT_ONCE
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
-from tests.support.octets import exchanged, talks
+from tests.support.forwarding import exchanged, talks
 from tests.support.world import REALM, Phone, TcpPhone, World
 
 X = ';+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'

@@ -6,7 +6,7 @@ import pytest
 from sip.core.proxy.forwarder import SECONDS_AVOIDED
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Hop, NoRoute
-from tests.support.octets import calls, exchanged
+from tests.support.forwarding import calls, exchanged
 from tests.support.world import SDP, Phone, World
 
 FARM = "farm.example.net"

@@ -6,7 +6,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
-from tests.support.octets import calls, exchanged, placed, started_again, talks
+from tests.support.forwarding import calls, exchanged, placed, started_again, talks
 from tests.support.world import REALM, SDP, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 

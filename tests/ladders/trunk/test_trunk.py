@@ -8,7 +8,7 @@ import pytest
 from sip.core.trunk import parse_trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Request
-from tests.support.octets import exchanged
+from tests.support.forwarding import exchanged
 from tests.support.world import REALM, SDP, Phone, World, dialog_of_callee, dialog_of_caller
 
 GATEWAY = "203.0.113.9"

@@ -17,7 +17,7 @@ from tests.support.accounts import MemoryUsers
 REALM, PEER = "example.com", "192.0.2.7"
 
 
-class Bench:
+class AuthenticatorFixture:
     """An authenticator, its accounts and its clock."""
 
     def __init__(self, *algorithms: str) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from tests.support.server import Server
 
 
-def seconds_worked(server: Server) -> float:
+def cpu_seconds(server: Server) -> float:
     """The time of a processor that a server has taken so far."""
     return _seconds(Path(f"/proc/{server.process.pid}/stat"))
 
 
-def seconds_of_the_hub(server: Server) -> float:
+def main_thread_cpu_seconds(server: Server) -> float:
     """The same of its main thread alone, in which every message is handled."""
     pid = server.process.pid
     return _seconds(Path(f"/proc/{pid}/task/{pid}/stat"))
@@ -23,7 +23,7 @@ def _seconds(stat: Path) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds_of_a_unit() -> float:
+def cpu_seconds_of_a_unit() -> float:
     """The time of a processor that a fixed piece of Python takes on this machine just now.
 
     A busy machine does less in a second of a processor, since caches, clock and the other half of
