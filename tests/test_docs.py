@@ -60,6 +60,14 @@ def test_links_lead_somewhere(path: Path):
         assert (path.parent / link).exists(), link
 
 
+def test_the_readme_of_tests_names_each_support_file_and_topic():
+    page = (ROOT / "tests" / "README.md").read_text()
+    named = set(re.findall(r"^\| `(\w+\.py|ladders/\w+/)` \| \w", page, re.MULTILINE))
+    files = {path.name for path in (ROOT / "tests" / "support").glob("[!_]*.py")}
+    folders = {f"{path.parent.name}/" for path in (ROOT / "tests" / "ladders").glob("*/test_*.py")}
+    assert named == files | {f"ladders/{folder}" for folder in folders}
+
+
 # The page of conformance
 
 # Where something stands: `§16.7, step 4`, several of them, with an RFC before them or alone.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.test_overload import MEMORY_MB, memory_mb, work_before_an_answer
 from tests.support.programs import end, own_address
 from tests.support.server import CALLEES, Server
+from tests.support.server_load import MEMORY_MB, memory_mb, work_before_an_answer
 
 pytestmark = [pytest.mark.wire, pytest.mark.siege]
 

@@ -4,12 +4,8 @@ import re
 
 import pytest
 
-from tests.browser.conftest import PASSWORD
+from tests.browser.conftest import PASSWORD, WITH_AND_WITHOUT_SCRIPTS
 from tests.support.programs import until
-
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["with-scripts", "without-scripts"]
-)
 
 
 @pytest.fixture

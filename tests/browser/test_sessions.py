@@ -8,9 +8,8 @@ import trustme
 
 from sip.config import Config, parse_address
 from sip.store.database import Database
-from tests.attacks.test_web import registers_nastily
-from tests.browser.conftest import PASSWORD
-from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
+from tests.browser.conftest import PASSWORD, WITH_AND_WITHOUT_SCRIPTS
+from tests.support.hostile_markup import registers_nastily
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD as SITE_PASSWORD
 from tests.webadmin.conftest import REALM, Clock, context_over

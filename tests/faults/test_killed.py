@@ -18,10 +18,10 @@ from sip.store.bindings import BindingRow
 from sip.store.database import Database, write_many
 from sip.store.users import Users
 from tests.support.admin import Admin
-from tests.support.cpu_time import cpu_seconds_of_a_unit, cpu_seconds
 from tests.support.programs import PATIENCE, until
 from tests.support.server import Server
-from tests.support.socket_phone import SocketPhone, NoMessage
+from tests.support.server_load import cpu_seconds, cpu_seconds_of_a_unit
+from tests.support.socket_phone import NoMessage, SocketPhone
 
 PHONES = 8
 # Work of a processor, Python and all, until the server answers for itself, and for its phones: in

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cpu_time import cpu_seconds
 from tests.support.network import Loopback
 from tests.support.programs import PATIENCE, program, until
 from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
+from tests.support.server_load import cpu_seconds
 
 # Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
 REST = 0.25

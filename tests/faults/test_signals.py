@@ -13,7 +13,7 @@ import pytest
 from tests.support.programs import PATIENCE, until
 from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
-from tests.support.socket_phone import SocketPhone, NoMessage, value
+from tests.support.socket_phone import NoMessage, SocketPhone, value
 
 # What the log says where the server has waited in vain, and ends what is not answered yet.
 GIVES_UP = "cancelling ringing calls"

@@ -12,10 +12,10 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.database import Database
-from tests.support import properties as holds
-from tests.support.wsgi_browser import Browser
+from tests.support.properties import assert_is_one_message
 from tests.support.recording_world import RecordingWorld
 from tests.support.world import REALM, SDP, Phone
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD, Clock, context_over
 from webadmin.app import build
 
@@ -60,7 +60,7 @@ class GuardedServer:
         for phone in (self.bob, self.carol, self.eve):
             while phone.inbox:
                 head = phone.inbox.popleft().partition(b"\r\n\r\n")[0]
-                holds.assert_is_one_message(head + b"\r\n\r\n")
+                assert_is_one_message(head + b"\r\n\r\n")
 
     def forget_bob(self) -> None:
         """Let go of all that bob has bound."""

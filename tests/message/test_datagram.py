@@ -4,7 +4,7 @@ import pytest
 
 from sip.message.datagram import is_padding, with_crlf
 from sip.message.message import MAX_HEAD_BYTES, parse
-from tests.message.test_message import FIELDS, octets, refused
+from tests.support.message_octets import FIELDS, octets, refused
 
 
 @pytest.mark.parametrize(

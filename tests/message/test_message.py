@@ -9,38 +9,18 @@ from sip.message.message import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_URI_LENGTH,
-    BadRequest,
     Request,
     Response,
     make_response,
     parse,
 )
-
-FIELDS = (
-    "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1",
-    "From: <sip:a@a.example>;tag=1",
-    "To: <sip:b@b.example>",
-    "Call-ID: x",
-    "CSeq: 1 OPTIONS",
-)
-
-
-def octets(
-    *fields: str, start: str = "OPTIONS sip:b@b.example SIP/2.0", body: bytes = b""
-) -> bytes:
-    return "\r\n".join([start, *fields, "", ""]).encode("utf-8", "surrogateescape") + body
+from tests.support.message_octets import FIELDS, octets, refused
 
 
 def request(*more: str, **given) -> Request:
     message = parse(octets(*FIELDS, *more, **given))
     assert isinstance(message, Request)
     return message
-
-
-def refused(data: bytes) -> BadRequest:
-    with pytest.raises(BadRequest) as caught:
-        parse(data)
-    return caught.value
 
 
 def dropped(data: bytes) -> str:

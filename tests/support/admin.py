@@ -1,4 +1,4 @@
-"""The administrator without a browser window: HTTP, and nothing but the standard library."""
+"""An administrator of a running server: signs in and uses the web admin over plain HTTP."""
 
 import http.client
 import re

@@ -1,4 +1,4 @@
-"""An authenticator on a turned clock, with right and wrong answers to its challenges."""
+"""An authenticator with accounts and a test clock; right and wrong answers to challenges."""
 
 import hashlib
 import itertools
@@ -18,7 +18,7 @@ REALM, PEER = "example.com", "192.0.2.7"
 
 
 class AuthenticatorFixture:
-    """An authenticator, its accounts and its clock."""
+    """An authenticator, its accounts and its test clock."""
 
     def __init__(self, *algorithms: str) -> None:
         self.now = 1000.0

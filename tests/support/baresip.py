@@ -1,4 +1,4 @@
-"""A baresip, headless, led through its ctrl_tcp module (JSON in netstrings)."""
+"""A baresip phone without a screen, driven through its ctrl_tcp module (JSON in netstrings)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A name server on loopback, for what asks the DNS over real sockets."""
+"""A DNS server on loopback with real sockets."""
 
 import socket
 import threading

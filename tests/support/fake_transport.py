@@ -1,4 +1,4 @@
-"""What carries messages between the server and the phones of a world, in memory."""
+"""Sockets and connections in memory between the server and the phones of a world."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the proxy carries, compared with what was sent: octets, taken apart without its parser."""
+"""Compare each forwarded message with the sent one, octet for octet, without our parser."""
 
 import re
 from dataclasses import dataclass

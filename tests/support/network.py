@@ -1,4 +1,4 @@
-"""Where programs run: on the loopback of this machine, or in a small Internet of the tests' own.
+"""Network namespaces with routers, NAT and machines that move; or the loopback alone.
 
                     192.0.2.0/24, 2001:db8::/64
     ────┬──────────────┬───────────────┬────────────────┬────

@@ -1,4 +1,4 @@
-"""What every phone in these tests can do and tell, whoever built it.
+"""The actions and events that each real phone has, whichever program it is.
 
 A test speaks to a phone in the words of its user (`dials`, `answers`, `hangs_up`) and waits for
 what the user would notice (`hears_ringing`, `is_talking`).  Behind them stand two programs that

@@ -1,6 +1,6 @@
-"""One pjsua2 phone as a process: commands come as JSON lines on stdin, events leave on stdout.
+"""The process of one pjsua2 phone: commands as JSON lines on stdin, events on stdout.
 
-pjlib aborts the process on a broken assertion and minds which thread calls it, so it has a process
+pjlib aborts the process on a broken assertion and must be called by one thread, so it has a process
 to itself, and in it one thread that polls the library and stdin in turns.
 """
 

@@ -1,4 +1,4 @@
-"""How programs of others are started on addresses of their own, watched, and ended by their pid."""
+"""Start programs on addresses of their own, wait for them, and end them by pid."""
 
 import os
 import random

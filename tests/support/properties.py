@@ -1,7 +1,7 @@
-"""What holds of any octets and any text, right, nearly right or wrong; whoever looks for them.
+"""Properties that hold for any octets and any text, valid or not.
 
-The properties of `test_properties.py` try examples, the targets of `tests/fuzz` look for what no
-example has reached.  Each fails by an assertion, or by what a reader must not raise.
+`tests/message/test_properties.py` tries examples of them, `tests/fuzz` searches for new ones.  Each
+fails by an assertion, or by an exception that a parser must not raise.
 """
 
 import re

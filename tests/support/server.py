@@ -1,4 +1,4 @@
-"""The server as its users start it: a process, two ports, a database file."""
+"""The server as a process: two ports and a database file."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""SIPp runs: our scenarios, our arguments, and what its exit code and statistics say afterwards."""
+"""Runs of SIPp with our scenarios, its exit code and its statistics."""
 
 import csv
 import signal

@@ -1,4 +1,4 @@
-"""A phone of plain sockets: it registers, calls and hangs up, and notices when nothing comes."""
+"""A phone of plain sockets: it registers, calls, hangs up, and fails when no message comes."""
 
 import os
 import re
@@ -22,11 +22,11 @@ class Call:
 
 
 class NoMessage(AssertionError):
-    """What was waited for has not come."""
+    """The expected message has not come."""
 
 
 class SocketPhone:
-    """One phone on UDP, at a socket of its own."""
+    """One phone on UDP, with a socket of its own."""
 
     def __init__(self, server: Server, user: str, seconds: float = 5.0) -> None:
         self.server = server
@@ -63,7 +63,7 @@ class SocketPhone:
         return branch
 
     def hears(self, beginning: str, seconds: float | None = None) -> str:
-        """Wait for a message that begins so; what else comes meanwhile is passed over."""
+        """Wait for a message that begins so; skip all others."""
         self.socket.settimeout(self.seconds if seconds is None else seconds)
         others = []
         while True:

@@ -1,4 +1,4 @@
-"""Messages and values that are nearly_valid right, for tests that want any: made from right ones."""
+"""Valid messages and values, slightly damaged at random: strategies for property tests."""
 
 import os
 
@@ -94,7 +94,7 @@ def nearly_valid(draw: st.DrawFn, originals: tuple[str, ...]) -> str:
 
 
 def values(kind: str) -> st.SearchStrategy[str]:
-    """Values of a header field: nearly_valid right ones, and piece upon piece."""
+    """Values of a header field: valid ones slightly damaged, and pieces put together."""
     return st.one_of(nearly_valid(VALUES[kind]), st.lists(st.sampled_from(PIECES)).map("".join))
 
 

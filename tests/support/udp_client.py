@@ -1,4 +1,4 @@
-"""Sockets of ours that hear on the loopback addresses of this machine."""
+"""A UDP socket of the server on loopback that records what it receives."""
 
 import socket
 import time
@@ -26,7 +26,7 @@ CLOSED = ("127.0.0.1", 9)  # the discard port, where no process listens
 
 
 class UdpClient:
-    """A UdpSocket, and what it has heard."""
+    """A UdpSocket, and the datagrams that it has received."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.heard: list[tuple[bytes, Flow]] = []

@@ -5,9 +5,9 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from tests.support.cpu_time import main_thread_cpu_seconds
 from tests.support.programs import PATIENCE
 from tests.support.server import Server
+from tests.support.server_load import main_thread_cpu_seconds
 
 PASSWORD = "correct horse battery staple"
 FORM = "Content-Type: application/x-www-form-urlencoded"

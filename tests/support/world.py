@@ -1,4 +1,4 @@
-"""A world for ladders: a server, scripted phones, a transport in memory, and a clock.
+"""A virtual world: a whole server, scripted phones, a transport in memory, and a test clock.
 
 The server is complete except for its sockets and its database.  Phones parse with the server's own
 parser, and compute digests by themselves.
@@ -21,7 +21,7 @@ from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
 from tests.support.accounts import MemoryBindingStore, MemoryUsers
 from tests.support.fake_dns import FakeDns
-from tests.support.fake_transport import SERVER, MemorySocket, MemoryCarrier
+from tests.support.fake_transport import SERVER, MemoryCarrier, MemorySocket
 
 REALM = "example.com"
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"

@@ -1,4 +1,4 @@
-"""A simple browser: it calls the WSGI application, and handles cookies and forms."""
+"""A simple browser that calls the WSGI application, with cookies and forms."""
 
 import html
 import io

@@ -138,7 +138,9 @@ def test_a_resumed_connection_may_be_silent(place: ListeningCarrier, share: Shar
     place.hears(2)
 
 
-def test_a_handler_that_waited_reads_no_further_than_the_share(place: ListeningCarrier, share: Share):
+def test_a_handler_that_waited_reads_no_further_than_the_share(
+    place: ListeningCarrier, share: Share
+):
     """Another reader has found out meanwhile that there is none left."""
     done = Event()
 

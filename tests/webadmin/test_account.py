@@ -7,8 +7,8 @@ import pytest
 from sip.store.admin import SEEN_INTERVAL, SESSION_SECONDS, hash_password, verify
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
-from tests.support.wsgi_browser import Browser
 from tests.support.udp_client import until
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.login import MAX_TRIES
 from webadmin.templates import browser_of

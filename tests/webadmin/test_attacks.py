@@ -6,9 +6,9 @@ import re
 import pytest
 
 from sip.store.database import DatabaseError
+from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.login import MAX_TRIES
 from webadmin.templates import VIEWS
 from webadmin.thread_pool import TooBusy

@@ -9,8 +9,8 @@ import pytest
 from sip.store.accounts import UserExists
 from sip.store.database import DatabaseError
 from sip.store.importing import Report, read_csv
+from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY
-from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports, uploads
 from webadmin.imports import MAX_AGE_SECONDS
 from webadmin.request_checks import MAX_FORM_BYTES

@@ -9,20 +9,9 @@ import gevent
 import pytest
 
 from sip.store.importing import read_csv
+from tests.support.import_page import ROWS, settled
 from webadmin import imports
 from webadmin.imports import MAX_AGE_SECONDS, MAX_IMPORT_BYTES
-
-ROWS = b"username,password,display_name\nalice,wonder-4711,Alice\n101,8842,Front door\n"
-
-
-def settled(browser) -> str:
-    """The words of the import page once nothing moves any more."""
-    with gevent.Timeout(20):
-        while True:
-            page = browser.get("/users/import")
-            if "<progress" not in page.text:
-                return page.words
-            gevent.sleep(0.01)
 
 
 def test_a_file_is_looked_at_then_applied(browser, context):

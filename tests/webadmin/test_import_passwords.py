@@ -9,8 +9,7 @@ import gevent
 import pytest
 
 from sip.store.database import fetch
-from tests.webadmin.test_import_pages import settled
-from tests.webadmin.test_import_sessions import number_of
+from tests.support.import_page import number_of, settled
 from webadmin import imports
 from webadmin.imports import MAX_AGE_SECONDS
 

@@ -1,16 +1,15 @@
 """An import belongs to the session that made it: others neither see nor touch it."""
 
-import re
 import threading
 
 import gevent
 import pytest
 
 from sip.store.importing import read_csv
-from tests.support.wsgi_browser import Browser
+from tests.support.import_page import ROWS, number_of, settled
 from tests.support.udp_client import until
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports
 from webadmin.imports import MAX_IMPORTS, ImportJobs
 
@@ -22,11 +21,6 @@ def another(browser: Browser) -> Browser:
     other = Browser(browser.app)
     assert other.post("/login", username="admin", password=PASSWORD).status == 303
     return other
-
-
-def number_of(browser: Browser) -> str:
-    """Return the number of the preview that the page shows."""
-    return re.search(r'name="number" value="(\d+)"', browser.get("/users/import").text)[1]
 
 
 @pytest.fixture(autouse=True)

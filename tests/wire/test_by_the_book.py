@@ -3,10 +3,10 @@
 import socket
 
 from tests.support.baresip import BaresipWithMailbox
+from tests.support.phone_calls import part, talk_at_once
 from tests.support.pjsua import Pjsua, PjsuaPublishing, PjsuaWithMailbox
 from tests.support.programs import own_address
-from tests.wire.test_extensions import part, talk
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 ELSEWHERE = r'Reason: SIP;cause=200;text="Call completed elsewhere"'
 
@@ -88,7 +88,7 @@ def test_a_phone_that_never_answers_holds_up_no_call(server, sipp, registered):
         black_hole.bind((address, 5060))
         register(server, sipp, ["bob"], address, f"{address}:5060")
 
-        talk(alice, bob)
+        talk_at_once(alice, bob)
         part(alice, bob)
         black_hole.setblocking(False)
         assert black_hole.recv(65_535).startswith(b"INVITE sip:bob@")
@@ -100,7 +100,7 @@ def test_a_phone_that_is_gone_holds_up_no_refusal(server, sipp, registered):
     address = own_address()
     register(server, sipp, ["bob"], address, f"{address}:5060")
 
-    talk(alice, bob)
+    talk_at_once(alice, bob)
     part(alice, bob)
     alice.dials(bob)
     bob.gets_a_call(alice)
@@ -117,9 +117,9 @@ def test_a_subscription_to_a_mailbox_that_is_not_here_is_refused_at_once(registe
 
     alice.has_received("SIP/2.0 489 .*", r"CSeq: \d+ SUBSCRIBE")
     bob.expects("mailbox refused", status=489)
-    talk(alice, bob)
+    talk_at_once(alice, bob)
     part(alice, bob)
-    talk(bob, alice)
+    talk_at_once(bob, alice)
     part(bob, alice)
     alice.has_not_received("SUBSCRIBE .*")
 
@@ -130,7 +130,7 @@ def test_presence_that_nobody_here_gathers_is_refused_at_once(registered):
 
     alice.says_it_is("at the window")
     alice.has_received("SIP/2.0 489 .*", r"CSeq: \d+ PUBLISH")
-    talk(bob, alice)
+    talk_at_once(bob, alice)
     part(bob, alice)
     alice.has_not_received("PUBLISH .*")
 

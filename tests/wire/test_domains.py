@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.baresip import Baresip
 from tests.support.dns_server import NameServer
+from tests.support.phone_calls import talk_and_hear
 from tests.support.pjsua import Pjsua
 from tests.support.programs import free_port
 from tests.support.server import Server
-from tests.wire.test_phones import talk
 
 HERE, THERE = "example.test", "example.other"
 
@@ -77,7 +77,7 @@ def test_two_servers_call_each_other_by_domain(pair, phone, caller, callee, tran
         pair.know(names)
         alice, bob = phones(pair, phone, caller, callee)
         for one, other in ((alice, bob), (bob, alice)):
-            talk(one, other)
+            talk_and_hear(one, other)
             other.holds()
             other.hears_nothing()
             other.resumes()
@@ -95,7 +95,7 @@ def test_a_server_that_is_gone_is_passed_over(pair, phone):
     with NameServer({THERE: zone(pair.there.port, more=more)}) as names:
         pair.know(names)
         alice, bob = phones(pair, phone, Pjsua, Pjsua)
-        talk(alice, bob)
+        talk_and_hear(alice, bob)
         bob.hangs_up()
         alice.call_ends(bob)
 
@@ -105,7 +105,7 @@ def test_a_call_outlives_both_servers(pair, phone):
     with NameServer({THERE: zone(pair.there.port)}) as names:
         pair.know(names)
         alice, bob = phones(pair, phone, Pjsua, Baresip)
-        talk(alice, bob)
+        talk_and_hear(alice, bob)
         pair.here.restart()
         pair.there.restart()
         bob.hangs_up()
@@ -122,7 +122,7 @@ def test_a_dead_name_server_delays_the_call_that_asks_and_no_other(pair, phone):
         carol.registers()
         dave.registers()
         alice.dials(f"sip:bob@{THERE}")
-        talk(carol, dave)
+        talk_and_hear(carol, dave)
         alice.never_notices("ringing")
         dave.hangs_up()
         alice.call_ends(status=500)

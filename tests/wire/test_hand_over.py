@@ -13,9 +13,9 @@ import pytest
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.network import Machine, Mobile, Network
 from tests.support.phone import Phone, PhoneAt
-from tests.support.pjsua import Pjsua
+from tests.support.phone_calls import talk
+from tests.support.pjsua import Aware, Pjsua, Private, PrivateTcp
 from tests.support.server import Server
-from tests.wire.test_nat import Aware, Private, PrivateTcp, talk
 
 
 class Telling(Aware):

@@ -12,7 +12,7 @@ import pytest
 from tests.support.admin import Admin
 from tests.support.programs import until
 from tests.support.server import CALLEES, Server
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 # What Python runs at the start of a program that has it on its path, and what it then says.
 WATCH = str(Path(__file__).with_name("hub_watch"))

@@ -7,52 +7,19 @@ goes astray, or to somebody else.  Media are not looked at: they are the phones'
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import ClassVar
 
 import pytest
 
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.network import Machine, Network, Router
-from tests.support.phone import Phone, PhoneAt
-from tests.support.pjsua import Pjsua
+from tests.support.phone import PhoneAt
+from tests.support.phone_calls import talk
+from tests.support.pjsua import Aware, Private, PrivateTcp
 from tests.support.programs import until
 from tests.support.server import CALLEES, Server
-from tests.wire.test_sipp import play, register
+from tests.support.sipp_calls import play, register
 
 SECONDS_REMEMBERED = 3
-
-
-class Aware(Pjsua):
-    """A pjsua2 that learns from `received` and `rport` what it is called outside, and says so."""
-
-    kind = "aware pjsua2"
-    # Else it sends a re-INVITE of its own as soon as a call is up, and ours would meet it.
-    account_setup: ClassVar = {"mediaConfig.lockCodecEnabled": False}
-
-
-class Private(Pjsua):
-    """A pjsua2 that goes by the address it has, and sends nothing to keep a way open."""
-
-    kind = "unaware pjsua2"
-    account_setup: ClassVar = Aware.account_setup | {
-        "natConfig.viaRewriteUse": 0,
-        "natConfig.contactRewriteUse": 0,
-        "natConfig.sdpNatRewriteUse": 0,
-        "natConfig.udpKaIntervalSec": 0,
-    }
-
-
-class PrivateTcp(Private):
-    """The same on a connection; when it breaks it is opened again every second."""
-
-    kind = "unaware pjsua2 on TCP"
-    transport = "tcp"
-    retries: ClassVar = {
-        "regConfig.firstRetryIntervalSec": 1,
-        "regConfig.retryIntervalSec": 1,
-        "regConfig.randomRetryIntervalSec": 0,
-    }
-    account_setup: ClassVar = Private.account_setup | retries
 
 
 def places(*pairs: tuple[PhoneAt, PhoneAt]) -> pytest.MarkDecorator:
@@ -73,16 +40,6 @@ def forgetful(network: Network) -> Iterator[Router]:
     network.home.forgets_after(SECONDS_REMEMBERED)
     yield network.home
     network.home.forgets_after(30)  # Linux's own
-
-
-def talk(alice: Phone, bob: Phone) -> None:
-    """Set up a call from `alice` to `bob`."""
-    alice.dials(bob)
-    bob.gets_a_call(alice)
-    alice.hears_ringing(bob)
-    bob.answers()
-    alice.is_talking(bob)
-    bob.is_talking(alice)
 
 
 def flows_of(server: Server, user: str) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.baresip import Baresip
 from tests.support.programs import REPOSITORY, end, program, start, tail, until
 from tests.support.server import Server
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 PEOPLE = ["alice", "Alice", "bob", "0077", "carol"]
 

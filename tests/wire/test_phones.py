@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from tests.support.baresip import Baresip
+from tests.support.phone_calls import talk_and_hear
 from tests.support.pjsua import Pjsua, PjsuaBehindNat
 
 BOTH_PHONES = pytest.mark.parametrize("kind", [Baresip, Pjsua], ids=["baresip", "pjsua2"])
@@ -13,18 +14,6 @@ BOTH_WAYS = pytest.mark.parametrize(
     [(Baresip, Pjsua), (Pjsua, Baresip)],
     ids=["baresip-calls-pjsua2", "pjsua2-calls-baresip"],
 )
-
-
-def talk(alice, bob) -> None:
-    """Set up a call from `alice` to `bob`, and hear both sides."""
-    alice.dials(bob)
-    bob.gets_a_call(alice)
-    alice.hears_ringing(bob)
-    bob.answers()
-    alice.is_talking(bob)
-    bob.is_talking(alice)
-    alice.hears()
-    bob.hears()
 
 
 # Registering
@@ -71,7 +60,7 @@ def test_names_of_every_kind_register_and_call(server, phone, caller, callee, na
         phones.append(phone(kind, name, server, "a-word"))
         phones[-1].registers()
 
-    talk(*phones)
+    talk_and_hear(*phones)
     phones[1].hangs_up()
     phones[0].call_ends(phones[1])
 
@@ -108,7 +97,7 @@ def test_two_phones_talk_until_one_hangs_up(registered, caller, callee, who_hang
     """RFC 3665 §3.2: INVITE, 180, 200, ACK, audio both ways, BYE from either end."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     (alice if who_hangs_up == "caller" else bob).hangs_up()
     alice.call_ends(bob)
     bob.call_ends(alice)
@@ -144,7 +133,7 @@ def test_a_call_is_held_and_resumed(registered, caller, callee):
     """RFC 3261 §14, RFC 3264 §8.4: re-INVITEs travel along the route set of the dialog."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.holds()
     alice.hears_nothing()
     alice.resumes()
@@ -169,12 +158,12 @@ def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, register
     """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, whatever it calls itself."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.hangs_up()
     bob.call_ends(alice)
     alice.call_ends(bob)
 
-    talk(bob, alice)
+    talk_and_hear(bob, alice)
     server.restart()
     alice.hangs_up()
     bob.call_ends(alice)
@@ -194,7 +183,7 @@ def test_a_call_is_transferred_blindly(registered, caller, answerer, expert):
         registered(expert, "carol"),
     )
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     bob.transfers(carol)
     carol.gets_a_call(alice)
     carol.answers()
@@ -266,7 +255,7 @@ def test_a_phone_that_has_died_does_not_keep_the_other_from_ringing(registered):
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
 
     desk.dies()
-    talk(alice, mobile)
+    talk_and_hear(alice, mobile)
     alice.hangs_up()
     mobile.call_ends(alice)
 
@@ -316,7 +305,7 @@ def test_a_call_outlives_the_server(server, registered, caller, callee, by):
     """RFC 3261 §16.4, §16.6: what the Record-Route says is enough to carry a BYE."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     server.restart(by)
     alice.hears()
     bob.hears()
@@ -335,9 +324,9 @@ def test_a_phone_need_not_register_again_after_a_restart(server, registered, by)
     )
 
     server.restart(by)
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.hangs_up()
     bob.call_ends(alice)
-    talk(bob, carol)
+    talk_and_hear(bob, carol)
     bob.hangs_up()
     carol.call_ends(bob)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.server import CALLEES, CALLERS
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 CALLS = 20  # of each, at once
 

@@ -8,7 +8,7 @@ from tests.support.pjsua import Pjsua
 from tests.support.programs import own_address
 from tests.support.server import CALLEES, CALLERS
 from tests.support.sipp import Sipp
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 CALLS = 10
 SECONDS = 20  # that a place waits for all of them

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.baresip import Baresip, BaresipTcp
-from tests.support.cpu_time import cpu_seconds
 from tests.support.pjsua import Pjsua
-from tests.wire.test_sipp import register
+from tests.support.server_load import cpu_seconds
+from tests.support.sipp_calls import register
 
 IDLE_CONNECTIONS = 5000
 FROM_ADDRESS = 50

@@ -14,8 +14,8 @@ from sip.message.message import Response, parse
 from tests.support.pjsua import Pjsua
 from tests.support.programs import PATIENCE, own_address, until
 from tests.support.server import Server
+from tests.support.torture_messages import DROPPED, PORTS, REFUSED, REQUESTS, RESPONSES, octets
 from tests.support.world import Phone, World
-from tests.torture.test_torture import DROPPED, PORTS, REFUSED, REQUESTS, RESPONSES, octets
 
 # Of the verdicts that leave a choice, the one given here: who claims to be one of us is asked for
 # a password; who doesn't hears nothing of who exists, nor gets through us to another domain.

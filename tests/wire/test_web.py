@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.admin import Admin
 from tests.support.server import Server
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 SHOWN = re.compile(r"The password of `admin` in the web admin is  (\S+)\n")
 

@@ -75,7 +75,9 @@ def test_ours_are_found_among_those_of_others(bench: AuthenticatorFixture, order
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_for_our_realm_one_that_is_right_is_enough(bench: AuthenticatorFixture, wrong, order: int):
+def test_of_several_for_our_realm_one_that_is_right_is_enough(
+    bench: AuthenticatorFixture, wrong, order: int
+):
     """§22.3: a client may send several for one realm, one for each challenge it has had."""
     assert bench.lets_in(*[bench.digest(**wrong), bench.digest()][::order]) == "bob"
 
@@ -218,7 +220,9 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: AuthenticatorFixture):
         {"cnonce": ""},
     ],
 )
-def test_wrong_credentials_are_challenged_again(bench: AuthenticatorFixture, changes: dict[str, str]):
+def test_wrong_credentials_are_challenged_again(
+    bench: AuthenticatorFixture, changes: dict[str, str]
+):
     """RFC 7616 §3.4.5."""
     bench.challenges(bench.digest(**changes))
 
@@ -270,7 +274,9 @@ def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: Authentic
         ("", False),
     ],
 )
-def test_a_digest_made_for_another_server_is_refused(bench: AuthenticatorFixture, uri: str, is_taken: bool):
+def test_a_digest_made_for_another_server_is_refused(
+    bench: AuthenticatorFixture, uri: str, is_taken: bool
+):
     """RFC 7616 §3.4.6: its uri is the Request-URI, or names us."""
     field = bench.digest(uri=uri)
     if is_taken:
@@ -344,7 +350,9 @@ def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: AuthenticatorFi
         ("", ["MD5", "SHA-256"]),
     ],
 )
-def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(bench: AuthenticatorFixture, agent, offered):
+def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(
+    bench: AuthenticatorFixture, agent, offered
+):
     """RFC 8760 §2.4 wants unknown challenges passed over; old baresip gives up at one."""
     _, challenges = bench.challenges(agent=agent)
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == offered

@@ -30,7 +30,9 @@ def nonces_of(challenges: list[str]) -> set[str]:
         {"qop": "-", "password": "wrong"},
     ],
 )
-def test_a_wrong_answer_gets_the_same_nonce_again(bench: AuthenticatorFixture, wrong: dict[str, str]):
+def test_a_wrong_answer_gets_the_same_nonce_again(
+    bench: AuthenticatorFixture, wrong: dict[str, str]
+):
     """§22.1: so a phone that answers each new challenge asks its user instead.
 
     The nonce stays good for the right answer, by the same count.

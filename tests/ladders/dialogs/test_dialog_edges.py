@@ -4,9 +4,8 @@ import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request, Response, parse
-from tests.ladders.dialogs.test_moving_phones import answers_for, at
-from tests.ladders.nat.test_nat import behind
 from tests.support.forwarding import calls, talks
+from tests.support.nat_phones import answers_for, at, behind_nat
 from tests.support.world import REALM, SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 GATEWAY, OTHER, VICTIM = "203.0.113.5", "192.0.2.23", "203.0.113.77"
@@ -100,7 +99,7 @@ def as_callee(here: Dialog, target: str) -> Dialog:
 def test_an_external_caller_behind_the_same_nat_is_no_user(world: World):
     """§12.2.2: the address of a user is no password."""
     victim = world.phone("victim", registered=False, host=VICTIM)
-    bob = behind(world, "bob", 33_333, nat="198.51.100.7")
+    bob = behind_nat(world, "bob", 33_333, nat="198.51.100.7")
     stranger = world.phone("x", registered=False, host="198.51.100.7", transport="TCP")
     stranger.aor = "sip:x@elsewhere.org"
     invite = stranger.sends("INVITE", bob.aor)
@@ -138,8 +137,8 @@ def test_a_call_stays_at_its_phone(world, is_behind_nat, instance: str, goes_by:
     """§12.2.1.1: another phone of the user never gets its requests."""
     alice = world.phone("alice")
     if is_behind_nat:
-        desk = behind(world, "bob", 33_333)
-        mobile = behind(world, "bob", 33_334, private="192.168.1.21")
+        desk = behind_nat(world, "bob", 33_333)
+        mobile = behind_nat(world, "bob", 33_334, private="192.168.1.21")
     else:
         desk, mobile = world.phones("bob", "bob")
     desk.registers(desk.contact + instance, expires=120)

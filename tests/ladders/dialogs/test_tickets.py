@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.ladders.nat.test_nat import behind
 from tests.support.forwarding import exchanged, talks
+from tests.support.nat_phones import behind_nat
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_caller
 
 VICTIM = "203.0.113.77"
@@ -76,7 +76,7 @@ def test_a_port_that_no_side_has_named_is_not_reached(world: World):
 @pytest.mark.parametrize("goes_by", ["unregistering", "expiry", "losing its account"])
 def test_a_phone_behind_nat_that_is_gone_is_430(world: World, goes_by: str):
     """RFC 5626 §5.3: by then its NAT may have given the port to another host."""
-    bob, stranger = behind(world, "bob", 33_333), world.phone("x", registered=False)
+    bob, stranger = behind_nat(world, "bob", 33_333), world.phone("x", registered=False)
     stranger.aor = STRANGER
     invite = stranger.sends("INVITE", bob.aor, answers_challenge=False)
     bob.answers(bob.gets("INVITE"), 200)
@@ -96,7 +96,7 @@ def test_a_phone_behind_nat_that_is_gone_is_430(world: World, goes_by: str):
 
 def test_a_phone_behind_nat_is_still_there_after_a_restart(world: World):
     """Its binding is kept, and so its flow is known."""
-    alice, bob = world.phone("alice"), behind(world, "bob", 33_333)
+    alice, bob = world.phone("alice"), behind_nat(world, "bob", 33_333)
     call = talks((alice, bob))
     world.start_server()
     exchanged(alice, "BYE", call.here, bob)
@@ -105,6 +105,6 @@ def test_a_phone_behind_nat_is_still_there_after_a_restart(world: World):
 def test_it_is_known_though_nothing_keeps_it_alive():
     """-sip.keepalive 0."""
     world = World(settings={"sip_keepalive": 0})
-    call = talks((world.phone("alice"), behind(world, "bob", 33_333)))
+    call = talks((world.phone("alice"), behind_nat(world, "bob", 33_333)))
     call.ends()
     assert not world.lost

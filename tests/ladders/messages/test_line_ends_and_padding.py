@@ -3,7 +3,7 @@
 import pytest
 
 from sip.message.message import Message, Response, parse
-from tests.ladders.messages.test_messages import CALLER, FIELDS, answers, octets, passing
+from tests.support.odd_messages import CALLER, FIELDS, answers, octets, passing
 from tests.support.world import REALM, SDP, Phone, World, dialog_of_caller
 
 PADDINGS = (b"\r\n", b"\r\n\r\n", b"\0", b"  \t", b"\n", b"\r\n\0\0 ")

@@ -247,7 +247,9 @@ BOTH = {(NAME, "A"): ["192.0.2.1"]}
         ),
     ],
 )  # fmt: skip
-def test_the_ways_to_a_name(resolver: Resolver, zone: FakeDns, records, uri: str, expected: list[str]):
+def test_the_ways_to_a_name(
+    resolver: Resolver, zone: FakeDns, records, uri: str, expected: list[str]
+):
     """RFC 3263 §4.1, §4.2."""
     zone.records = records
     assert hops(resolver, uri) == expected
@@ -417,7 +419,9 @@ def test_an_error_while_asking_ends_every_wait(resolver: Resolver, zone: FakeDns
 # The hosts file
 
 
-def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: FakeDns, clock: Clock, tmp_path):
+def test_the_hosts_file_comes_first_and_is_read_when_it_changes(
+    zone: FakeDns, clock: Clock, tmp_path
+):
     """As for every other program here; it has addresses, so no services are asked for."""
     file = tmp_path / "hosts"
     file.write_text(

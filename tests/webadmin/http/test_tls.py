@@ -20,8 +20,8 @@ from gevent.ssl import SSLContext
 
 from sip.config import Address, Config, ConfigError
 from tests.support.udp_client import until
+from tests.support.wsgi_application import BIG, GET, LONG, Application, ask, length
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.http.test_server import BIG, GET, LONG, Application, ask, length
 from webadmin.app import build
 from webadmin.http import server as wsgi
 from webadmin.http.connections import Limits

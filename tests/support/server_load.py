@@ -1,19 +1,20 @@
-"""What a running server takes of its machine."""
+"""CPU time and memory that a running server uses."""
 
 import os
 import time
 from pathlib import Path
 
+from tests.support.programs import until
 from tests.support.server import Server
 
 
 def cpu_seconds(server: Server) -> float:
-    """The time of a processor that a server has taken so far."""
+    """Return the CPU time that a server has used so far, in seconds."""
     return _seconds(Path(f"/proc/{server.process.pid}/stat"))
 
 
 def main_thread_cpu_seconds(server: Server) -> float:
-    """The same of its main thread alone, in which every message is handled."""
+    """Return the CPU seconds of its main thread alone, which handles every message."""
     pid = server.process.pid
     return _seconds(Path(f"/proc/{pid}/task/{pid}/stat"))
 
@@ -24,7 +25,7 @@ def _seconds(stat: Path) -> float:
 
 
 def cpu_seconds_of_a_unit() -> float:
-    """The time of a processor that a fixed piece of Python takes on this machine just now.
+    """Return the CPU seconds that a fixed piece of Python takes on this machine now.
 
     A busy machine does less in a second of a processor, since caches, clock and the other half of
     a core are shared.  A bound in units, measured beside the server, allows for that.
@@ -36,3 +37,22 @@ def cpu_seconds_of_a_unit() -> float:
         rows[name] = number, name.partition("@")[0]
     assert sum(number for number, _ in rows.values()) == 4_999_950_000
     return time.process_time() - began
+
+
+MEMORY_MB = 30  # growth of the server that a flood may cause
+
+
+def memory_mb(server: Server) -> float:
+    """Return the resident memory of the server, in MB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def work_before_an_answer(server: Server) -> float:
+    """Return the CPU seconds that the server uses until it answers an OPTIONS.
+
+    It is asked again every half second, as RFC 3261 §17.1.2.2 has it.
+    """
+    before = cpu_seconds(server)
+    until(lambda: server.answers_options(seconds=0.5), "an answer to OPTIONS")
+    return cpu_seconds(server) - before
