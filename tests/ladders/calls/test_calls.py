@@ -281,3 +281,26 @@ def test_the_ack_of_a_refused_re_invite_stays_here(world: World):
     )
     alice.transmits(ack)
     assert bob.hears_nothing()
+
+
+# A plain call, message by message
+
+
+def test_a_call_goes_both_ways_along_the_record_route(world: World):
+    """RFC 3261 §16.12.1, RFC 3665 §3.3."""
+    alice, bob = world.phones("alice", "bob")
+    call = alice.sends("INVITE", "sip:bob@example.com")
+    alice.gets(100)
+    invite = bob.gets("INVITE")
+    bob.answers(invite, 180)
+    alice.gets(180, call)
+    ok = bob.answers(invite, 200)
+    answer = alice.gets(200, call)
+    dialog = dialog_of_caller(call, answer)
+    alice.sends_within("ACK", dialog, cseq=call.cseq[0])
+    bob.gets("ACK")
+    bye = bob.sends_within("BYE", dialog_of_callee(invite, ok))
+    alice.answers(alice.gets("BYE"), 200)
+    bob.gets(200, bye)
+    world.passes(40)
+    assert world.is_quiet

@@ -1,4 +1,4 @@
-"""What the proxy has no part in passes through it octet for octet, inside and outside of dialogs.
+"""Extensions between phones pass unchanged: 100rel, UPDATE, REFER, events, INFO.
 
 Each extension of SIP is played as its RFC shows it, with the proxy in the middle.
 """

@@ -1,4 +1,4 @@
-"""Limits of external calls that ring at once, for one user and from one source."""
+"""Limits of external calls that ring at once, for each user and source."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""A contact with a slow DNS name, and the events meanwhile (RFC 3261 §16.6, §16.10)."""
+"""A Contact with a slow DNS name, and the events meanwhile (RFC 3261 §16.6, §16.10)."""
 
 import pytest
 

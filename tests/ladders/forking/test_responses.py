@@ -1,4 +1,4 @@
-"""What the proxy does with answers, step by step (RFC 3261 §16.7 to §16.9)."""
+"""Responses, step by step (RFC 3261 §16.7 to §16.9)."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""REGISTER: which account may bind which address-of-record (RFC 3261 §10.3, steps 3 to 5)."""
+"""The accounts that may bind an address-of-record (RFC 3261 §10.3, steps 3 to 5)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Why a CANCEL is sent: its Reason goes with it (RFC 3326)."""
+"""The Reason of a CANCEL (RFC 3326)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""REGISTER: how Contact, Expires and Path are read, stored and listed (RFC 3261 §10, RFC 3327)."""
+"""Contact, Expires and Path of a REGISTER: read, stored and listed (RFC 3261 §10, RFC 3327)."""
 
 import pytest
 

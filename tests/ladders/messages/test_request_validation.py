@@ -1,9 +1,9 @@
-"""What the proxy checks before it passes a request on (RFC 3261 §16.3)."""
+"""Checks before a request is forwarded (RFC 3261 §16.3)."""
 
 import pytest
 
 from sip.message.message import Request
-from tests.support.world import REALM, World, dialog_of_caller
+from tests.support.world import REALM, Dialog, World, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
 
@@ -214,3 +214,34 @@ def test_a_refusal_is_that_of_a_user_agent_server(world: World, uri: str, field:
     assert stranger.hears_nothing()
     assert bob.hears_nothing()
     assert world.is_quiet
+
+
+# The ACK of a refused request
+
+
+def test_an_ack_to_a_scheme_that_is_not_served_goes_no_further(world: World):
+    """RFC 3261 §16.3, step 2; §26.2.2: what says sips never travels without TLS."""
+    bob = world.phone("bob")
+    eve = world.phone("eve", registered=False, host="198.51.100.7")
+    call = eve.request(
+        "INVITE",
+        f"sip:bob@{REALM}",
+        from_uri="sip:eve@elsewhere.org",
+        headers=(f"Contact: {eve.contact}",),
+    )
+    eve.transmits(call)
+    bob.answers(bob.gets("INVITE"), 200)
+    dialog = dialog_of_caller(call, eve.gets(200))
+    secret = Dialog(
+        dialog.call_id,
+        dialog.local_tag,
+        dialog.remote_tag,
+        dialog.target.replace("sip:", "sips:", 1),
+        dialog.routes,
+    )
+
+    eve.sends_within("ACK", secret, cseq=1)
+    assert bob.hears_nothing()
+
+    eve.sends_within("ACK", dialog, cseq=1)
+    bob.gets("ACK")

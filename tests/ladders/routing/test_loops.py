@@ -1,4 +1,4 @@
-"""Loops, spirals and how widely a request may be forked (RFC 5393)."""
+"""Loops and spirals (RFC 3261 §16.3 step 4; RFC 5393 §4)."""
 
 import itertools
 
@@ -225,132 +225,174 @@ def test_the_attack_of_two_proxies_dies_down(world: World):
     assert seen <= 10
 
 
-# Max-Breadth, §5.3
+# Loops within dialogs, by redirections and through other proxies
 
 
-def pending_breadth(phones: list[Phone], known: dict[str, tuple[Phone, Request]]) -> int:
-    """Take what has come to the phones; the sum of what is not answered yet."""
-    for phone in phones:
-        while phone.inbox:
-            request = phone.gets("MESSAGE")
-            known[request.via.branch] = phone, request
-    return sum(int(request.value("max-breadth")) for _, request in known.values())
+def sends_on(proxy: Phone, request: Request, uri: str, routes: tuple[str, ...] = ()) -> Request:
+    """The proxy passes a request on, with its Via, to us."""
+    copy = request.copy()
+    copy.uri_text = uri
+    copy.set_values("route", "Route", list(routes))
+    copy.put_first("via", f"Via: SIP/2.0/UDP {OUTSIDE};branch=z9hG4bKx{next(_numbers)}")
+    again = parse(copy.encode())
+    assert isinstance(again, Request)
+    proxy.transmits(again)
+    return again
 
 
-@pytest.mark.parametrize("breadth", [1, 2, 3, 4, 5, 7, 60])
-@pytest.mark.parametrize("phones", [1, 2, 3, 5])
-def test_branches_at_work_never_have_more_breadth_than_came(
-    world: World, breadth: int, phones: int
-):
-    """§5.3.3: the outgoing sum is at most the incoming value, and each phone is tried."""
-    bobs = world.phones(*["bob"] * phones)
-    stranger = world.phone("stranger", registered=False)
-    stranger.sends("MESSAGE", bobs[0].aor, from_uri=STRANGER, headers=(f"Max-Breadth: {breadth}",))
-    known: dict[str, tuple[Phone, Request]] = {}
-    for tried in range(phones):
-        total = pending_breadth(bobs, known)
-        assert total == breadth if tried == 0 else total <= breadth
-        assert len(known) == min(breadth, phones - tried)
-        branch = next(iter(known))
-        phone, request = known.pop(branch)
-        phone.answers(request, 486)
-    assert not known
-    assert all(phone.hears_nothing() for phone in bobs)
-    stranger.gets(486)
+def mark_of(request: Request) -> tuple[str, str]:
+    """The two parts of the branch that we have given to a request."""
+    first, _, second = request.via.branch.partition(".")
+    assert first.startswith("z9hG4bK")
+    return first, second
 
 
-@pytest.mark.parametrize(
-    ("came", "goes"),
-    [((), "60"), (("7",), "7"), (("1",), "1"), (("61",), "60"), (("9" * 30,), "60")],
-)
+@pytest.fixture
+def stranger(world: World) -> Phone:
+    return world.phone("stranger", registered=False)
+
+
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FLY"])
-def test_one_target_has_all_the_breadth_there_is(world: World, method: str, came, goes: str):
-    """§5.3.3: added where there is none, cut to our maximum, and never counted down."""
-    bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
-    headers = tuple(f"Max-Breadth: {value}" for value in came)
-    stranger.sends(method, bob.aor, from_uri=STRANGER, headers=headers)
-    assert bob.gets(method).fields("max-breadth") == [goes]
-
-
-def test_requests_within_a_dialog_have_it_too(world: World):
-    """§5.3.3: all proxied requests."""
-    alice, bob = world.phones("alice", "bob")
-    call = alice.sends("INVITE", bob.aor)
-    bob.answers(bob.gets("INVITE"), 200)
-    here = dialog_of_caller(call, alice.gets(200, call))
-    alice.sends_within("ACK", here, cseq=call.cseq[0])
-    assert bob.gets("ACK").fields("max-breadth") == ["60"]
-    alice.sends_within("INFO", here, headers=("Max-Breadth: 3",))
-    assert bob.gets("INFO").fields("max-breadth") == ["3"]
-
-
-def test_phones_tried_one_after_the_other_have_all_of_it_each(world: World):
-    """§5.2, sequential forking; §5.3.3.1."""
-    stranger = world.phone("stranger", registered=False)
-    desk, mobile = world.phone("bob", registered=False), world.phone("bob", registered=False)
-    desk.registers(f"{desk.contact};q=0.9")
-    mobile.registers(f"{mobile.contact};q=0.1")
-    stranger.sends("INVITE", desk.aor, from_uri=STRANGER)
-    for phone in (desk, mobile):
-        invite = phone.gets("INVITE")
-        assert invite.value("max-breadth") == "60"
-        phone.answers(invite, 486)
-
-
-def test_breadth_given_back_goes_to_a_waiting_phone(world: World):
-    """§5.5: as one of them fails the next begins; the others need not have ended."""
-    stranger = world.phone("stranger", registered=False)
-    phones = world.phones("bob", "bob", "bob", "bob")
-    stranger.sends("INVITE", phones[0].aor, from_uri=STRANGER, headers=("Max-Breadth: 2",))
-    invites = [phone.gets("INVITE") for phone in phones[:2]]
-    assert all(phone.hears_nothing() for phone in phones[2:])
-    phones[0].answers(invites[0], 486)
-    third = phones[2].gets("INVITE")
-    assert third.value("max-breadth") == "1"
-    assert phones[3].hears_nothing()
-    phones[2].answers(third, 200)
-    stranger.gets(200)
-    assert phones[3].hears_nothing()
-    phones[1].answers(invites[1], 180)
-    phones[1].gets("CANCEL")
-
-
-def test_targets_waiting_for_breadth_are_not_tried_after_cancel(world: World):
-    """RFC 3261 §16.10, §5.5: a CANCEL frees breadth, but no branch starts."""
-    stranger = world.phone("stranger", registered=False)
-    desk, mobile = world.phones("bob", "bob")
-    call = stranger.sends("INVITE", desk.aor, from_uri=STRANGER, headers=("Max-Breadth: 1",))
-    invite = desk.gets("INVITE")
-    desk.answers(invite, 180)
-    stranger.cancels(call)
-    desk.answers(desk.gets("CANCEL"), 200)
-    desk.answers(invite, 487)
-    desk.gets("ACK")
-    assert statuses(stranger) == [180, 200, 487]
-    assert mobile.hears_nothing()
-
-
-def test_what_waits_for_breadth_is_not_tried_after_a_6xx(world: World):
-    """RFC 3261 §16.7, step 5: it MUST NOT be."""
-    stranger = world.phone("stranger", registered=False)
-    desk, mobile, car = world.phones("bob", "bob", "bob")
-    stranger.sends("INVITE", desk.aor, from_uri=STRANGER, headers=("Max-Breadth: 2",))
-    desk.answers(desk.gets("INVITE"), 603)
-    desk.gets("ACK")
-    invite = mobile.gets("INVITE")
-    assert car.hears_nothing()
-    mobile.answers(invite, 486)
-    assert car.hears_nothing()
-    assert statuses(stranger) == [603]
-
-
-def test_dead_phones_give_their_breadth_back(world: World):
-    """§5.3.3.1, RFC 3261 §16.9: they count as having answered 503."""
-    stranger = world.phone("stranger", registered=False)
+def test_branches_share_one_loop_mark_and_differ_before_it(
+    world: World, stranger: Phone, method: str
+):
+    """§4.2.1: the first part is unique, the second tells loops; one target has it too."""
     phones = world.phones("bob", "bob", "bob")
-    world.dead.update(phone.address for phone in phones[:2])
-    stranger.sends("INVITE", phones[0].aor, from_uri=STRANGER, headers=("Max-Breadth: 1",))
-    invite = phones[2].gets("INVITE")
-    assert invite.value("max-breadth") == "1"
-    phones[2].answers(invite, 200)
-    assert statuses(stranger) == [200]
+    stranger.sends(method, phones[0].aor, from_uri=STRANGER)
+    branches = [mark_of(phone.gets(method)) for phone in phones]
+    assert len({first for first, _ in branches}) == 3
+    assert len({second for _, second in branches}) == 1
+    assert all(len(second) >= 8 for _, second in branches)
+
+
+def test_the_mark_varies_with_all_that_leads_a_request_on(world: World, stranger: Phone):
+    """§4.2.1, §4.2.4: Request-URI and Routes as they came, and what tells requests apart."""
+    bob = world.phone("bob")
+    uris = (bob.aor, f"{bob.aor};x=y", "sip:bob@192.0.2.1")
+    routes: tuple[tuple[str, ...], ...] = (
+        (),
+        ("Route: <sip:192.0.2.1;lr>",),
+        ("Route: <sip:192.0.2.1;lr>, <sip:example.com;lr>",),
+    )
+    marks = set()
+    for uri, route in itertools.product(uris, routes):
+        for _ in range(2):
+            request = stranger.request(
+                "MESSAGE",
+                uri,
+                from_uri=STRANGER,
+                headers=route,
+                call_id="same",
+                from_tag="same",
+                cseq=1,
+            )
+            stranger.transmits(request)
+            marks.add(mark_of(bob.gets("MESSAGE"))[1])
+    assert len(marks) == len(uris) * len(routes)
+    for call_id, tag, number in (("other", "same", 1), ("same", "other", 1), ("same", "same", 2)):
+        stranger.sends(
+            "MESSAGE", bob.aor, from_uri=STRANGER, call_id=call_id, from_tag=tag, cseq=number
+        )
+        marks.add(mark_of(bob.gets("MESSAGE"))[1])
+    assert len(marks) == len(uris) * len(routes) + 3
+
+
+def test_a_request_that_comes_back_by_another_route_spirals(world: World, stranger: Phone):
+    """§4.2.1: the Routes that it came with are part of what makes a loop; one turn later it has."""
+    proxy = outside(world, "bob")
+    stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri=STRANGER)
+    route = ("<sip:192.0.2.1;lr>",)
+    first = proxy.gets("INVITE")
+    sends_on(proxy, first, f"sip:bob@{REALM}", route)
+    second = proxy.gets("INVITE")
+    assert len(second.values("via")) == 4
+    sends_on(proxy, second, f"sip:bob@{REALM}", route)
+    proxy.gets(482)
+
+
+@pytest.mark.parametrize("method", ["INFO", "INVITE", "BYE"])
+def test_a_request_within_a_dialog_loops_too(world: World, stranger: Phone, method: str):
+    """§4.2.2: 482, though it shows its ticket."""
+    proxy = outside(world, "bob")
+    call = stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri=STRANGER)
+    invite = proxy.gets("INVITE")
+    proxy.contact = f"<sip:{OUTSIDE}>"
+    proxy.answers(invite, 200)
+    here = dialog_of_caller(call, stranger.gets(200, call))
+    stranger.sends_within(method, here)
+    request = proxy.gets(method)
+    back = sends_on(proxy, request, here.target, tuple(here.routes))
+    answer = proxy.gets(482)
+    assert answer.via.branch == back.via.branch
+    answer.remove_top_via()
+    proxy.transmits(answer)
+    assert 482 in statuses(stranger)
+
+
+def test_a_looping_ack_ends_with_its_hops_and_gets_no_answer(world: World, stranger: Phone):
+    """RFC 3261 §16.3: Max-Forwards ends it."""
+    proxy = outside(world, "bob")
+    call = stranger.sends("INVITE", f"sip:bob@{REALM}", from_uri=STRANGER)
+    invite = proxy.gets("INVITE")
+    proxy.contact = f"<sip:{OUTSIDE}>"
+    proxy.answers(invite, 200)
+    here = dialog_of_caller(call, stranger.gets(200, call))
+    stranger.sends_within("ACK", here, cseq=call.cseq[0])
+    turns = 0
+    while proxy.inbox:
+        ack = proxy.gets("ACK")
+        turns += 1
+        sends_on(proxy, ack, here.target, tuple(here.routes))
+    assert turns <= 70
+    assert stranger.hears_nothing()
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
+    """§4.2.2, RFC 3261 §8.2.7: it is refused without memory, and its branch ends."""
+    proxy = outside(world, "bob")
+    alice = world.phone("alice")
+    alice.sends("INVITE", f"sip:bob@{REALM}", from_uri=alice.aor if is_local else STRANGER)
+    held = len(world.server.layer.servers)
+    for _ in range(5):
+        request = proxy.gets("INVITE")
+        sends_on(proxy, request, f"sip:bob@{REALM}")
+        answer = proxy.gets(482)
+        proxy.inbox.append(request.encode())
+    assert len(world.server.layer.servers) == held
+    assert world.server.dispatcher.pending == 1
+    answer.remove_top_via()
+    proxy.transmits(answer)
+    proxy.inbox.clear()
+    world.passes(33, step=0.5)
+    for phone in (alice, proxy):
+        phone.inbox.clear()
+    assert world.is_quiet
+    assert world.server.dispatcher.pending == 0
+
+
+def test_what_a_redirection_leads_to_is_told_from_a_loop():
+    """RFC 3261 §16.5: a local user in a 3xx is looked up here, without another request."""
+    world = World(settings={"sip_follow_redirects": True})
+    proxy = outside(world, "carol")
+    bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
+    stranger.sends("INVITE", bob.aor, from_uri=STRANGER)
+    bob.answers(bob.gets("INVITE"), 302, headers=(f"Contact: <sip:carol@{REALM}>",))
+    bob.gets("ACK")
+    invite = proxy.gets("INVITE")
+    sends_on(proxy, invite, bob.aor)
+    looped = proxy.gets(482)
+    looped.remove_top_via()
+    proxy.transmits(looped)
+    assert statuses(stranger) == [482]
+
+
+def test_an_error_of_the_network_finds_the_branch_by_its_mark(world: World, stranger: Phone):
+    """RFC 3261 §17.1.4, §18.4: what is quoted is the whole of it."""
+    desk, mobile = world.phones("bob", "bob")
+    stranger.sends("INVITE", desk.aor, from_uri=STRANGER)
+    invite = desk.gets("INVITE")
+    mobile.answers(mobile.gets("INVITE"), 404)
+    world.server.layer.unreachable(invite.encode()[:500])
+    world.settle()
+    assert statuses(stranger) == [404]

@@ -1,4 +1,4 @@
-"""Requests while the server loads its bindings, and while it drains before its end."""
+"""Requests while the server loads its bindings, and while it drains."""
 
 from tests.support.forwarding import talks
 from tests.support.world import REALM, World

@@ -1,4 +1,4 @@
-"""One user with several spellings of the name (RFC 3261 §19.1.2, RFC 7616 §4)."""
+"""Several spellings of one user name (RFC 3261 §19.1.2, RFC 7616 §4)."""
 
 import pytest
 

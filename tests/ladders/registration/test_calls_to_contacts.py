@@ -1,4 +1,4 @@
-"""Requests for a Contact that is registered here, with any user part (RFC 3261 §16.5, §19.1.4)."""
+"""Calls to a registered Contact, with any user part (RFC 3261 §16.5, §19.1.4)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Calls to other domains, and the requests that come back (RFC 3261 §16.5, §16.6; RFC 3263)."""
+"""Calls to other domains, and the requests within them (RFC 3261 §16.5, §16.6; RFC 3263)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Requests to the server itself, and of users to their own address (RFC 3261 §8.2, §11.2)."""
+"""Requests to the server itself, and to a user's own address (RFC 3261 §8.2, §11.2)."""
 
 import pytest
 
@@ -287,3 +287,20 @@ def test_a_register_with_our_own_route_before_it_is_ours(world: World):
     answer = alice.registers(headers=("Route: <sip:192.0.2.1;lr>", "Route: <sip:example.com;lr>"))
     assert answer.status == 200
     assert world.bindings.rows
+
+
+# OPTIONS
+
+
+def test_options_to_the_server_is_answered_without_credentials(world: World):
+    """RFC 3261 §11.2."""
+    alice = world.phone("alice", registered=False)
+    alice.sends("OPTIONS", "sip:192.0.2.1")
+    answer = alice.gets(200)
+    assert answer.values("allow") == ["ACK", "CANCEL", "OPTIONS", "REGISTER"]
+    assert answer.value("accept") == "application/sdp"
+    assert answer.value("accept-encoding") == "identity"
+    assert answer.value("accept-language") == "en"
+    assert answer.value("supported") == "path"
+    assert answer.value("date") == "Tue, 14 Nov 2023 22:30:00 GMT"
+    assert world.is_quiet

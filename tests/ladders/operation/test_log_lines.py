@@ -1,4 +1,4 @@
-"""What the operator is told: refusals with their causes and cures, waits, and registrations."""
+"""Log lines: refusals with cause and remedy, waits, and registrations."""
 
 import logging
 from ipaddress import ip_network

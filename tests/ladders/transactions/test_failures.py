@@ -1,4 +1,4 @@
-"""What goes wrong on our side of a fork, or comes all in one turn (RFC 3261 §16)."""
+"""Failures of the server or the network during a fork, or several in one turn (RFC 3261 §16)."""
 
 import errno
 import itertools

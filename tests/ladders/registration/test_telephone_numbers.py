@@ -1,4 +1,4 @@
-"""One telephone number in all its spellings (RFC 3261 §19.1.1, §19.1.6; RFC 3966)."""
+"""Several spellings of one telephone number (RFC 3261 §19.1.1, §19.1.6; RFC 3966)."""
 
 import pytest
 
