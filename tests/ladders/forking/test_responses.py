@@ -245,15 +245,24 @@ def test_a_6xx_cancels_a_phone_as_soon_as_that_may_be_done(world: World):
         ((302, 404, 500, 486), 302),
         ((302, 401, 407, 606), 606),
         ((503, 503, 503, 503), 500),
+        ((404, 486), 486),
+        ((486, 480, 407), 407),
+        ((503, 486), 486),
+        ((503, 503), 500),
+        ((302, 486), 302),
+        ((500, 415, 404), 415),
+        ((486, 603), 603),
     ],
 )
 def test_the_best_response_goes_back_in_any_order_of_arrival(
     world: World, statuses: tuple[int, ...], best: int
 ):
     """§16.7, step 6: 6xx, else the lowest class, in it what helps to ask better; no 503."""
-    for order in itertools.islice(itertools.permutations(statuses), 0, 24, 5):
+    for order in itertools.islice(
+        itertools.permutations(statuses), 0, 24, 5 if len(statuses) == 4 else 1
+    ):
         world = World()
-        caller, phones, _ = calls(world, 4)
+        caller, phones, _ = calls(world, len(statuses))
         invites = [phone.gets("INVITE") for phone in phones]
         for phone, invite, status in zip(phones, invites, order, strict=True):
             assert heard(caller) == []

@@ -44,28 +44,6 @@ def test_malformed_fields_of_no_concern_pass_unchanged(world: World, field: str)
     assert field in bob.gets("INVITE").lines
 
 
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_merged_requests_are_for_the_phones_to_judge(world: World, method: str):
-    """§16.3: a proxy MUST NOT treat them as an error."""
-    bob, edge = world.phone("bob"), world.phone("edge", registered=False)
-    for branch in ("z9hG4bKone", "z9hG4bKtwo"):
-        edge.sends(
-            method,
-            bob.aor,
-            from_uri=STRANGER,
-            call_id="merged",
-            from_tag="same",
-            cseq=7,
-            branch=branch,
-        )
-    one, two = bob.gets(method), bob.gets(method)
-    assert one.via.branch != two.via.branch
-    bob.answers(one, 200)
-    edge.gets(200)
-    bob.answers(two, 482)
-    edge.gets(482)
-
-
 # Step 2: the scheme
 
 

@@ -48,7 +48,20 @@ def plain(world: World) -> tuple[Phone, Phone]:
     return placed(world, "plain")
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "INFO", "FLY", "invite", "N.o-t!%*_+`'~"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "MESSAGE",
+        "OPTIONS",
+        "INFO",
+        "REFER",
+        "SUBSCRIBE",
+        "PUBLISH",
+        "FLY",
+        "invite",
+        "N.o-t!%*_+`'~",
+    ],
+)
 def test_a_method_with_any_name_is_forwarded(world: World, pair, method: str):
     """§7.1, §16: a method is any token, its case matters, and each may have a body."""
     alice, bob = pair

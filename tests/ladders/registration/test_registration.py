@@ -125,31 +125,6 @@ def test_a_phone_set_up_with_the_servers_address_registers(world: World):
     assert [row.aor for row in world.bindings.rows.values()] == [f"bob@{REALM}"]
 
 
-@pytest.mark.parametrize("uri", ["sip:elsewhere.org", "sip:192.0.2.1:5999"])
-def test_a_foreign_domain_is_not_registered_here(world: World, uri: str):
-    """§10.3, step 1: it is the proxy's, which lets nothing out."""
-    bob = world.phone("bob", registered=False)
-    request = bob.request("REGISTER", uri, to=f"<{bob.aor}>")
-    bob.transmits(request)
-    bob.transmits(bob.with_credentials(request, bob.gets(407)))
-    bob.gets(403)
-    assert not world.lost
-    assert not world.bindings.rows
-
-
-def test_a_register_whose_route_leads_on_is_not_served_here(world: World):
-    """§16.4, §10.3 step 1: a Route behind ours names the next hop."""
-    stranger = world.phone("stranger", registered=False)
-    routes = ("Route: <sip:192.0.2.1;lr>", "Route: <sip:203.0.113.9;lr>")
-    to = "<sip:x@elsewhere.org>"
-    request = stranger.request(
-        "REGISTER", f"sip:{REALM}", to=to, from_uri="sip:x@elsewhere.org", headers=routes
-    )
-    stranger.transmits(request)
-    stranger.gets(403)
-    assert not world.lost
-
-
 def test_a_database_that_cannot_write_makes_no_false_200(world: World):
     """The 200 promises what a power cut must not break; and nothing stays in memory either."""
     bob = world.phone("bob", registered=False)

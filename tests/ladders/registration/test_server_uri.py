@@ -105,7 +105,7 @@ def test_options_to_the_server_says_what_it_serves(stranger: Phone, uri: str, ho
     assert answer.fields("accept-encoding") == ["identity"]
     assert answer.fields("accept-language") == ["en"]
     assert answer.fields("supported") == ["path"]
-    assert answer.value("date")
+    assert answer.value("date") == "Tue, 14 Nov 2023 22:30:00 GMT"
     assert not answer.body
     assert "contact" not in answer.names
 
@@ -260,6 +260,7 @@ def test_within_a_dialog_a_subscription_goes_on(world: World):
         ("sip:elsewhere.org", ()),
         ("sip:203.0.113.9", ()),
         (f"sip:{REALM}:5999", ()),
+        ("sip:192.0.2.1:5999", ()),
         ("sip:elsewhere.org", ("Route: <sip:192.0.2.1;lr>",)),
         ("sip:elsewhere.org", ("Route: <sip:192.0.2.1;lr>, <sip:203.0.113.9;lr>",)),
         (f"sip:{REALM}", ("Route: <sip:203.0.113.9;lr>",)),
@@ -290,17 +291,3 @@ def test_a_register_with_our_own_route_before_it_is_ours(world: World):
 
 
 # OPTIONS
-
-
-def test_options_to_the_server_is_answered_without_credentials(world: World):
-    """RFC 3261 §11.2."""
-    alice = world.phone("alice", registered=False)
-    alice.sends("OPTIONS", "sip:192.0.2.1")
-    answer = alice.gets(200)
-    assert answer.values("allow") == ["ACK", "CANCEL", "OPTIONS", "REGISTER"]
-    assert answer.value("accept") == "application/sdp"
-    assert answer.value("accept-encoding") == "identity"
-    assert answer.value("accept-language") == "en"
-    assert answer.value("supported") == "path"
-    assert answer.value("date") == "Tue, 14 Nov 2023 22:30:00 GMT"
-    assert world.is_quiet

@@ -169,15 +169,6 @@ def test_a_via_of_ours_that_says_nothing_is_no_loop(world: World, via: str):
     bob.gets("INVITE")
 
 
-def test_the_same_request_by_two_ways_is_no_loop(world: World):
-    """§4.2.2: it has no Via of ours; RFC 3261 §16.3 has it passed on."""
-    bob, edge = world.phone("bob"), world.phone("edge", registered=False)
-    request = edge.request("INVITE", bob.aor, from_uri=STRANGER)
-    for _ in range(2):
-        edge.transmits(goes_on(request, bob.aor))
-    assert statuses(bob) == ["INVITE", "INVITE"]
-
-
 def test_a_re_invite_after_a_call_is_no_loop(world: World):
     """§4.2.2: each request begins without a Via of ours, within a dialog too."""
     alice, bob = world.phones("alice", "bob")

@@ -63,8 +63,8 @@ def test_the_next_register_of_a_phone_is_no_merged_one(world: World):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "FLY"])
-def test_to_the_proxy_a_merged_request_is_as_good_as_any(world: World, method: str):
-    """§16.3: it must not be taken for an error; the phone tells, and its 482 goes back."""
+def test_merged_requests_are_for_the_phones_to_judge(world: World, method: str):
+    """§16.3; RFC 5393 §4.2.2: to the proxy they are no error and no loop; the phone decides."""
     bob = world.phone("bob")
     carol = world.phone("carol", registered=False)
     carol.aor = "sip:carol@elsewhere.example"
