@@ -43,7 +43,7 @@ def test_the_unit_starts_the_server_with_settings_that_it_knows():
     assert Path(config.db_path).parent == Path("/var/lib") / service()["StateDirectory"]
 
 
-def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
+def test_the_unit_waits_for_ready_and_gives_time_to_stop():
     """What it is told, tests/faults/test_signals.py shows."""
     assert service()["Type"] == "notify"
     assert service()["ExecReload"].endswith(" -HUP $MAINPID")
@@ -52,7 +52,7 @@ def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
     assert service()["RestartPreventExitStatus"] == "2"
 
 
-def test_the_unit_allows_a_port_below_1024_by_the_two_lines_that_are_commented_out():
+def test_two_commented_lines_of_the_unit_allow_low_ports():
     """systemd.exec(5): an empty CapabilityBoundingSet takes back those that stand above it."""
     unit, count = re.subn("(?m)^#(?=[A-Z])", "", UNIT)
     assert count == 2
@@ -86,7 +86,7 @@ def test_the_image_is_given_what_its_context_lets_through():
 
 @pytest.mark.wire
 @pytest.mark.parametrize("is_encrypted", [False, True])
-def test_what_is_in_the_image_runs_and_its_health_can_be_asked_for(
+def test_the_image_runs_and_has_a_health_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
 ):
     """Python and its packages are ours here, the files those of the image."""

@@ -214,3 +214,19 @@ def test_every_public_name_has_a_docstring():
             if not ast.get_docstring(node) and node in tree.body:
                 silent.append(f"{path}:{node.lineno} {node.name}")
     assert not silent
+
+
+def test_names_of_tests_have_at_most_60_characters():
+    """A longer name wraps in every report; the docstring holds the details."""
+    names = [
+        name for path in TESTS for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    ]
+    assert len(names) > 2000
+    assert [name for name in names if len(name) > 60] == []
+
+
+def test_helpers_of_tests_are_in_support():
+    """No test imports from another test module."""
+    for path in TESTS:
+        assert not re.search(r"^\s*from tests[\w.]*\.test_\w+ import", path.read_text(), re.M), path
+        assert not re.search(r"^\s*from tests\.support import", path.read_text(), re.M), path

@@ -168,7 +168,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("what", DIGESTS)
-def test_no_digest_but_the_right_one_lets_anybody_in(world, bob, what: str):
+def test_only_the_right_digest_is_accepted(world, bob, what: str):
     """Digests that are passed by: each part of a right answer, made wrong (RFC 7616 §3.4)."""
     asked = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
     bob.transmits(asked)
@@ -294,7 +294,7 @@ def test_a_user_cannot_register_or_hang_up_for_another(world, bob, eve):
     assert bob.hears_nothing()
 
 
-def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
+def test_unknown_callers_do_not_learn_which_accounts_exist(bob, eve, world):
     """Scans for names: an answer is the same for every user."""
     world.phone("carol", registered=False)
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"):
@@ -355,7 +355,7 @@ def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
     assert world.sent - before < 20
 
 
-def test_requests_of_strangers_leave_no_state(world, bob, eve):
+def test_unauthenticated_requests_leave_no_state(world, bob, eve):
     """Growth: thousands of requests without a sequel leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)

@@ -79,7 +79,7 @@ def test_only_a_post_changes_anything(insider, server):
     assert statuses(insider.asks("GET", "/")) == [200], "nobody was signed out"
 
 
-def test_no_page_and_no_act_is_open_to_a_stranger(attacker, server):
+def test_no_page_and_no_action_works_without_a_session(attacker, server):
     before = accounts(server)
     for path in set(PAGES) - OPEN:
         for method in ("GET", "HEAD"):

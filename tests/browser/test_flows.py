@@ -243,7 +243,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_a_password_is_made_whatever_was_typed(window, server, scripts):
+def test_a_generated_password_replaces_the_typed_one(window, server, scripts):
     page = window.page
     window.goes_to("/users/new")
     page.get_by_label("User name").fill("alice")

@@ -54,7 +54,7 @@ def test_a_refresh_keeps_text_that_is_being_typed(window, server):
     assert page.get_by_label("New password").input_value() == "wonder-4711"
 
 
-def test_a_search_is_in_the_url_before_anybody_presses_enter(window, server):
+def test_a_search_is_in_the_url_before_enter_is_pressed(window, server):
     page = window.page
     server.has_users("alice", "bob")
     window.goes_to("/users?sort=last_seen&order=desc")

@@ -163,7 +163,7 @@ STATES = [
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_is_for_everybody(visit, populated, theme, width):
+def test_every_page_is_accessible(visit, populated, theme, width):
     """WCAG 2.2 A and AA as far as axe can tell, and no sideways scroll."""
     window = visit(width=width, color_scheme=theme)
     faults = {}
@@ -181,7 +181,7 @@ def test_every_page_is_for_everybody(visit, populated, theme, width):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_an_empty_server_is_for_everybody(visit, theme, width):
+def test_the_pages_of_an_empty_server_are_accessible(visit, theme, width):
     window = visit(width=width, color_scheme=theme)
     window.signs_in()
     for path in ("/", "/users", "/bans"):

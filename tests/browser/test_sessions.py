@@ -93,7 +93,7 @@ def test_signing_out_is_said(visit, scripts):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_the_password_is_changed_and_everybody_else_is_out(visit, scripts):
+def test_a_password_change_signs_out_all_other_sessions(visit, scripts):
     other = visit()
     other.signs_in()
     window = visit(java_script_enabled=scripts)
@@ -195,7 +195,7 @@ def pages_of_an_exposed_server(home):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_warning_of_pages_without_tls_is_for_everybody(visit, server, tmp_path, theme, width):
+def test_the_warning_about_plain_http_is_accessible(visit, server, tmp_path, theme, width):
     window = visit(width=width, color_scheme=theme)
     with pages_of_an_exposed_server(tmp_path) as pages:
         for path, answer in pages.items():

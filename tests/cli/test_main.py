@@ -222,7 +222,7 @@ def test_a_realm_without_matching_passwords_warns(sipserver):
 
 @pytest.mark.wire  # a running server, twice
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
+def test_the_server_runs_until_a_signal_stops_it(tmp_path, number):
     web, sip = free_port_of_both(), free_port_of_both()
     command = [sys.executable, str(ROOT / "sipserver.py"), f"-sip.addr=127.0.0.1:{sip}"]
     with subprocess.Popen(

@@ -60,9 +60,7 @@ def opened() -> Iterator[Callable[[int, str], socket.socket]]:
         yield connect
 
 
-def test_without_descriptors_phones_on_udp_are_served_and_connections_once_there_are_some(
-    server: Server, registered, opened, line
-):
+def test_udp_is_served_without_descriptors(server: Server, registered, opened, line):
     """It asks again now and then, and not all the time, although somebody waits all the time."""
     alice, bob = registered("alice"), registered("bob")
     call, _ = alice.calls(bob)
@@ -111,9 +109,7 @@ def test_connections_leave_descriptors_to_all_else(tmp_path: Path, opened):
         server.close()
 
 
-def test_hundreds_of_silent_and_slow_peers_keep_nobody_waiting(
-    server: Server, registered, opened, line
-):
+def test_hundreds_of_slow_peers_delay_no_other(server: Server, registered, opened, line):
     """Half a message, half a page's head, and nothing at all: each has its bound."""
     alice, bob = registered("alice"), registered("bob")
     for number in range(2, 6):
@@ -131,7 +127,7 @@ def test_hundreds_of_silent_and_slow_peers_keep_nobody_waiting(
     assert server.answers_options(PATIENCE)
 
 
-def test_one_who_reads_no_answer_of_the_pages_keeps_nobody_waiting(server: Server, opened):
+def test_a_web_client_that_reads_nothing_delays_no_other(server: Server, opened):
     slow = [opened(server.web_port, "127.0.2.9") for _ in range(20)]
     for one in slow:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)

@@ -200,7 +200,7 @@ def told(tmp_path: Path) -> Iterator[socket.socket]:
         yield ear
 
 
-def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, told):
+def test_systemd_is_notified_of_ready_reload_and_stop(tmp_path: Path, told):
     """READY comes when both ports answer, so whoever is ordered behind it finds them."""
     server = Server(tmp_path / "server")
     server.environment["NOTIFY_SOCKET"] = told.getsockname()
@@ -220,7 +220,7 @@ def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, t
     assert told.recv(100) == b"STOPPING=1"
 
 
-def test_a_socket_outside_of_the_file_system_is_told_too(tmp_path: Path):
+def test_an_abstract_notify_socket_works_too(tmp_path: Path):
     """That is how it is inside of a container."""
     name = f"sipserver-{os.urandom(8).hex()}"
     server = Server(tmp_path / "server")
@@ -235,7 +235,7 @@ def test_a_socket_outside_of_the_file_system_is_told_too(tmp_path: Path):
             server.stop()
 
 
-def test_whoever_waits_for_no_word_does_no_harm(tmp_path: Path):
+def test_a_notify_socket_that_does_not_exist_is_ignored(tmp_path: Path):
     server = Server(tmp_path / "server")
     server.environment["NOTIFY_SOCKET"] = str(tmp_path / "nobody")
     server.start()

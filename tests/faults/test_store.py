@@ -69,7 +69,7 @@ def complaints(server: Server, cause: str) -> list[str]:
     return lines
 
 
-def test_a_lock_of_another_program_is_waited_for_and_then_told(server, handset, talk):
+def test_a_lock_of_another_program_is_awaited_then_reported(server, handset, talk):
     """A REGISTER waits ten seconds, as it does for a large import; nothing else waits with it."""
     carol = handset("carol")
     carol.seconds = 4 * PATIENCE
@@ -136,7 +136,7 @@ def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_dis
         phone.close()
 
 
-def test_a_disk_that_takes_no_more_writes_refuses_registers_until_it_does(server, handset, talk):
+def test_registers_are_refused_while_the_disk_is_full(server, handset, talk):
     """As one with a fault, or one that the system has made read-only for it."""
     carol = handset("carol")
     pid = server.process.pid
@@ -149,7 +149,7 @@ def test_a_disk_that_takes_no_more_writes_refuses_registers_until_it_does(server
     registers_again(carol)
 
 
-def test_a_directory_that_is_gone_refuses_registers_until_it_is_back(server, handset, talk):
+def test_registers_are_refused_while_the_directory_is_gone(server, handset, talk):
     """SQLite would write on into what no start will ever find."""
     carol = handset("carol")
     away = server.database.parent.with_name("away")
@@ -163,7 +163,7 @@ def test_a_directory_that_is_gone_refuses_registers_until_it_is_back(server, han
     registers_again(carol)
 
 
-def test_a_file_put_in_the_place_of_the_open_one_is_not_mistaken_for_it(server, handset, talk):
+def test_a_file_that_replaces_the_open_one_is_noticed(server, handset, talk):
     """A backup that was copied over it, for one."""
     carol = handset("carol")
     former = server.database.with_name("former.db")
@@ -176,7 +176,7 @@ def test_a_file_put_in_the_place_of_the_open_one_is_not_mistaken_for_it(server, 
     registers_again(carol)
 
 
-def test_a_disk_that_fails_for_many_is_told_once_a_second(server, handset):
+def test_disk_errors_are_logged_once_a_second(server, handset):
     """And not once for each of them; they all are in its count."""
     carol = handset("carol")
     former = server.database.with_name("former.db")
@@ -230,7 +230,7 @@ def damaged(page: int) -> Callable[[bytes], bytes]:
     ],
     ids=["users", "page 5", "page 12", "last but one", "half of it", "noise", "a letter"],
 )
-def test_a_file_that_is_damaged_or_foreign_is_one_sentence_and_stays_as_it_is(
+def test_a_damaged_or_foreign_file_is_one_error_and_unchanged(
     tmp_path: Path, database: Path, spoil
 ):
     """Also where the damage is in what the start would not look at."""

@@ -113,7 +113,7 @@ def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is
         (b"x\r\nl: 0\r\nSubject: a SIP/2.0\r\n\r\n", 400, "request line"),
     ],
 )
-def test_where_nobody_can_tell_the_end_the_stream_is_bad(data: bytes, status: int, reason: str):
+def test_a_stream_without_a_known_message_end_is_bad(data: bytes, status: int, reason: str):
     """What follows would be read as something else than its sender meant."""
     framer = fed(data)
     with pytest.raises(BadStream, match=reason) as bad:

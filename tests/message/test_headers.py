@@ -168,7 +168,7 @@ def test_an_address_that_cannot_be_read_is_refused(value):
         assert caught.value.status == 400
 
 
-def test_the_uri_of_an_address_is_read_when_somebody_asks():
+def test_the_uri_of_an_address_is_parsed_on_demand():
     """RFC 4475 §3.3.4: an element need not know the scheme of what it only passes on."""
     address = parse_name_addr("<isbn:2983792873>;tag=t")
     assert address.tag == "t"

@@ -91,7 +91,7 @@ def test_empty_lines_before_a_message_are_skipped(empty_lines):
     assert parse(b"\r\n" * empty_lines + data).encode() == data
 
 
-def test_another_version_is_told_whatever_else_is_wrong():
+def test_another_version_is_reported_before_other_faults():
     """RFC 3261 §21.5.6: nobody knows what the rest of its messages looks like."""
     bad = refused(octets(FIELDS[0], "no field", 'To: "B', start="OPTIONS <b> SIP/3.0"))
     assert (bad.status, bad.reason) == (505, "Version SIP/3.0 not supported")

@@ -102,7 +102,7 @@ def test_a_list_is_split_at_its_own_commas(value):
 @example(b"OPTIONS SIP/2.0\r\n\r\n")
 @example(b"SIP/2.0 200\r\n\r\n")
 @example(MESSAGES[0].replace("SIP/2.0\r", "SIP/" + "9" * 999 + ".0\r").encode())
-def test_whatever_octets_come_they_are_a_message_or_a_bad_one(datagram):
+def test_any_octets_are_a_message_or_a_bad_message(datagram):
     """RFC 4475 §3: nothing else is raised, by the parser or by whoever asks for values."""
     is_message_or_bad(datagram)
 

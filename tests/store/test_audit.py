@@ -21,7 +21,7 @@ def abouts(entries):
     return [entry.about for entry in entries]
 
 
-def test_an_act_is_kept_with_who_did_it_when_and_from_where(audit):
+def test_an_entry_has_actor_time_and_address(audit):
     audit.note(Act.USER_ADDED, "admin", "192.0.2.7", "alice", now=1000.9)
     (entry,) = audit.entries()
     assert (entry.at, entry.who, entry.address) == (1000, "admin", "192.0.2.7")

@@ -71,7 +71,7 @@ def test_the_oldest_go_at_the_bound(bans: Bans):
     assert rows[-1][0] not in {found.address for found in kept}
 
 
-def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
+def test_a_lifted_ban_is_forgotten_and_published(bans: Bans):
     bans.keep(ban())
     bans.remove("192.0.2.7")
     assert bans.heard == [([], [])]

@@ -155,7 +155,7 @@ def test_what_is_browsed_is_what_was_committed(database):
     assert database.browse(lambda t: fetch(t, "SELECT count(*) FROM meta")) == [(2,)]
 
 
-def test_who_browses_cannot_write(database):
+def test_a_browsing_connection_is_read_only(database):
     with pytest.raises(DatabaseError, match="readonly"):
         database.browse(put("a"))
     assert keys(database) == []

@@ -348,7 +348,7 @@ def test_realms_and_counts(users, directory):
     assert (directory.realms(), directory.count()) == ([MAIN, "aaa.org", "zzz.org"], 2)
 
 
-def test_what_was_removed_is_told_for_an_hour(users, directory, path):
+def test_removed_accounts_are_reported_for_an_hour(users, directory, path):
     account = users.add("alice", "secret", realm="other.org")
     assert directory.removed(account.id) is None
     users.remove("alice", "other.org")

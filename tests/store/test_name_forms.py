@@ -82,7 +82,7 @@ def test_an_account_of_an_earlier_version_keeps_its_form(users, path, kept: str)
 
 
 @pytest.mark.parametrize("kept", [NFC, NFD, *MIXED])
-def test_a_clash_with_another_form_is_told(users, path, kept: str):
+def test_a_clash_with_another_form_is_reported(users, path, kept: str):
     """Two accounts for what looks like one name would be a trap."""
     stored(users, path, kept, "secret")
     for typed in (normalized(kept), unicodedata.normalize("NFD", kept), kept):
@@ -92,7 +92,7 @@ def test_a_clash_with_another_form_is_told(users, path, kept: str):
 
 
 @pytest.mark.parametrize("kept", [NFC, NFD])
-def test_a_clash_by_case_is_told_in_either_form(users, path, kept: str):
+def test_a_clash_by_case_is_reported_in_either_form(users, path, kept: str):
     """The case of ASCII letters, as ever."""
     stored(users, path, kept, "secret")
     for typed in (NFC.lower(), NFD.lower()):

@@ -104,7 +104,7 @@ def test_a_response_out_of_bounds_is_dropped_by_the_parser(name):
 
 
 @pytest.mark.parametrize("name", [*RESPONSES, *DROPPED])
-def test_a_response_that_nobody_asked_for_goes_nowhere(name, answers_to):
+def test_an_unexpected_response_gets_no_answer(name, answers_to):
     """RFC 3261 §18.1.2; RFC 4475 §3.3.10: above all not to a broadcast address."""
     assert answers_to(octets(name)) == []
 

@@ -117,7 +117,7 @@ def keeps(instructions, datagram: dict[int, int]) -> bool:
                 return bool(k)
 
 
-def test_of_ipv6_a_network_is_told_from_those_beside_it():
+def test_an_ipv6_network_differs_from_its_neighbours():
     """Of which the loopback address shows too little: it has no words but zeros."""
     shut_out = ["2001:db8:0:1::/64", "2001:db8:5::/64", "fe80::/64"]
     instructions = program(

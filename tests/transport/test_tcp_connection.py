@@ -311,9 +311,7 @@ def test_we_open_so_many_connections_to_one_address(place: ListeningCarrier):
     server.close()
 
 
-def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(
-    place: ListeningCarrier, monkeypatch
-):
+def test_an_ipv6_network_shares_one_limit(place: ListeningCarrier, monkeypatch):
     """One host may have each address of a /64."""
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_NETWORK", 3)
     listening, remote = listens()

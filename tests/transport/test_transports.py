@@ -232,7 +232,7 @@ def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     assert desk.receiver.counts[MESSAGES_MALFORMED] == 1
 
 
-def test_strangers_fill_no_log(caplog):
+def test_unknown_sources_do_not_fill_the_log(caplog):
     """One line a second, with the count; each line is printable and short."""
     caplog.set_level(logging.INFO)
     desk = Desk()

@@ -168,7 +168,7 @@ def test_a_note_stays_within_its_paragraph(browser, context):
     assert not re.search(r"<p>[^<]*<form", page)
 
 
-def test_a_row_of_a_phone_can_be_told_from_another(browser, context):
+def test_rows_of_phones_can_be_distinguished(browser, context):
     """Else a refresh puts the focus on the button of another phone."""
     template = (VIEWS / "user.tpl").read_text()
     assert re.search(r'<tr id="[^"]*\{\{phone\.key\}\}"', template)

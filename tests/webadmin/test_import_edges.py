@@ -101,7 +101,7 @@ def test_a_form_is_read_in_a_thread(browser, context, monkeypatch):
     assert threading.get_native_id() not in threads
 
 
-def test_the_rows_read_so_far_are_told(browser, monkeypatch):
+def test_the_rows_read_so_far_are_reported(browser, monkeypatch):
     go_on = threading.Event()
 
     def read_halfway(*arguments, progress, **options):

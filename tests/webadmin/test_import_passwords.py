@@ -183,7 +183,7 @@ def test_many_changes_are_shown_in_part(browser, context, monkeypatch):
 @pytest.mark.parametrize(
     ("encoding", "name"), [("utf-16", "UTF-16"), ("windows-1252", "Windows-1252")]
 )
-def test_another_encoding_is_told_before_anything_is_written(browser, context, encoding, name):
+def test_another_encoding_is_reported_before_the_import(browser, context, encoding, name):
     rows = "username,password,display_name\nann,wonder-4711,Zoë Müller\n".encode(encoding)
     browser.upload("/users/import", rows)
     words = settled(browser)

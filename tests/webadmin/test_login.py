@@ -78,7 +78,7 @@ def test_a_session_ends_in_time(browser, clock):
     assert browser.get("/").status == 303
 
 
-def test_a_new_password_puts_everybody_out(browser, context):
+def test_a_new_password_signs_out_all_sessions(browser, context):
     context.admin.set_password_hash(hash_password("another one"))
     assert browser.get("/").status == 303
     assert browser.post("/login", username="admin", password=PASSWORD).status == 403

@@ -147,7 +147,7 @@ def test_markup_in_a_kept_form_is_only_shown(ended):
         assert "<script>alert" not in shown.text
 
 
-def test_a_stranger_who_posts_is_only_sent_to_the_sign_in(stranger):
+def test_a_post_without_a_session_leads_to_the_sign_in(stranger):
     """Without a cookie nothing of a form comes back."""
     answer = stranger.post("/users/new", username="alice")
     assert (answer.status, answer.location, answer.body) == (303, "/login", b"")

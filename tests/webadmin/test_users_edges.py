@@ -64,7 +64,7 @@ def test_a_password_keeps_its_blanks(browser, context):
 
 
 @pytest.mark.parametrize("typed", ["8842", "x" * 500, "\udcff", " "])
-def test_a_password_is_made_whatever_was_typed(browser, context, typed):
+def test_a_generated_password_replaces_the_typed_one(browser, context, typed):
     """For a new user and an existing one, even if the typed password is invalid."""
     octets = typed.encode("utf-8", "surrogateescape")
     new = browser.post("/users/new", username="alice", how="make", password=octets)
@@ -107,7 +107,7 @@ def test_a_browser_without_scripts_leaves_it_to_the_field(browser, context, type
         ("88428842", "has only digits"),
     ],
 )
-def test_a_weak_password_is_taken_and_told(browser, context, password, why):
+def test_a_weak_password_is_set_with_a_warning(browser, context, password, why):
     new = browser.post("/users/new", username="alice", how="type", password=password)
     said = f"alice was added. The password is weak: it {why}."
     assert said in browser.get(new.location).words

@@ -27,7 +27,7 @@ def registers_by(scenario: str, server, sipp, user: str, contact: str) -> None:
 # Several phones of one user
 
 
-def test_of_two_phones_that_ring_the_loser_hears_that_the_call_is_answered(registered):
+def test_the_other_phone_shows_no_missed_call(registered):
     """RFC 3326 §2, RFC 3261 §16.7 step 10: so it shows no missed call."""
     alice, desk, mobile = (registered(Pjsua, user) for user in ("alice", "bob", "bob"))
 
@@ -43,7 +43,7 @@ def test_of_two_phones_that_ring_the_loser_hears_that_the_call_is_answered(regis
     mobile.has_not_received("CANCEL .*")
 
 
-def test_a_caller_who_gives_up_gets_487_and_no_phone_rings_on(registered):
+def test_a_caller_that_gives_up_gets_487_and_no_phone_rings(registered):
     """RFC 3261 §16.10, §9.1: and as nobody answered, each phone may show a missed call."""
     alice, desk, mobile = (registered(Pjsua, user) for user in ("alice", "bob", "bob"))
 
@@ -111,7 +111,7 @@ def test_a_phone_that_is_gone_holds_up_no_refusal(server, sipp, registered):
 # What a phone asks of its own address
 
 
-def test_a_subscription_to_a_mailbox_that_is_not_here_is_refused_at_once(registered):
+def test_a_subscription_to_a_mailbox_is_refused_at_once(registered):
     """RFC 6665 §4.2.1.1, RFC 3842: 489, and the request rings at no phone, its sender's least."""
     alice, bob = registered(PjsuaWithMailbox, "alice"), registered(BaresipWithMailbox, "bob")
 
@@ -124,7 +124,7 @@ def test_a_subscription_to_a_mailbox_that_is_not_here_is_refused_at_once(registe
     alice.has_not_received("SUBSCRIBE .*")
 
 
-def test_presence_that_nobody_here_gathers_is_refused_at_once(registered):
+def test_publish_of_presence_is_refused_at_once(registered):
     """RFC 3903 §6: 489, and calls go on."""
     alice, bob = registered(PjsuaPublishing, "alice"), registered(Pjsua, "bob")
 
@@ -135,7 +135,7 @@ def test_presence_that_nobody_here_gathers_is_refused_at_once(registered):
     alice.has_not_received("PUBLISH .*")
 
 
-def test_a_phone_that_watches_another_is_notified_along_the_record_route(registered):
+def test_a_watching_phone_is_notified_along_the_record_route(registered):
     """RFC 6665 §4.3, RFC 3261 §16.6 step 4: the NOTIFYs, too, say which way leads back."""
     alice, bob = registered(Pjsua, "alice"), registered(Pjsua, "bob")
 
@@ -171,7 +171,7 @@ def test_a_caller_follows_a_redirection_by_itself(server, sipp, registered):
     alice.call_ends()
 
 
-def test_the_server_follows_a_redirection_where_it_is_told_to(server, sipp, registered):
+def test_the_server_follows_a_redirection_if_configured(server, sipp, registered):
     """RFC 3261 §16.5, §16.7 step 4: the caller hears nothing of it but who rings."""
     server.flags = ("-sip.follow_redirects", "on")
     server.restart()
@@ -237,7 +237,7 @@ def test_a_call_that_comes_by_two_ways_rings_once(server, sipp, registered):
     bob.call_ends()
 
 
-def test_a_stranger_who_tries_one_thing_after_another_hears_what_is_wrong(server, sipp):
+def test_each_request_by_hand_gets_the_status_of_its_fault(server, sipp):
     """RFC 3261 §8.2, §9.2, §11.2, §16.3: each status, with the field that explains it."""
     sipp(
         "prober",

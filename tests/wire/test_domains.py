@@ -112,7 +112,7 @@ def test_a_call_outlives_both_servers(pair, phone):
         alice.call_ends(bob)
 
 
-def test_a_dead_name_server_delays_the_call_that_asks_and_no_other(pair, phone):
+def test_a_dead_dns_server_delays_only_the_call_that_needs_it(pair, phone):
     """RFC 3263 §4: who calls somebody here hears nothing of it."""
     with NameServer({THERE: zone(pair.there.port)}) as names:
         names.is_dead = True

@@ -116,7 +116,7 @@ def test_digits_are_dialled_in_info(registered, kind):
 
 
 @PLACES
-def test_a_phone_shows_that_somebody_is_writing(registered, kind):
+def test_a_phone_shows_that_the_peer_is_typing(registered, kind):
     """RFC 3994, RFC 3428: MESSAGE with application/im-iscomposing+xml, then the text itself."""
     alice, bob = registered(Pjsua, "alice"), registered(kind, "bob")
 

@@ -76,7 +76,7 @@ def test_the_watch_sees_what_holds_the_hub(monkeypatch: pytest.MonkeyPatch, work
     assert (REPORT in done.stderr) == holds, done.stderr
 
 
-def test_nothing_holds_the_hub_while_phones_register_and_users_are_imported(monitored, sipp):
+def test_the_hub_is_not_held_by_registers_and_an_import(monitored, sipp):
     """REGISTERs go on during a large import; the running server then knows the new users."""
     importing = imported(monitored, 100_000)
     phones = sipp("callee", calls=1)
@@ -94,7 +94,7 @@ def test_nothing_holds_the_hub_while_phones_register_and_users_are_imported(moni
     assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]
 
 
-def test_nothing_holds_the_hub_while_pages_are_read_and_users_come_in_by_one(monitored, sipp):
+def test_the_hub_is_not_held_by_pages_and_new_users(monitored, sipp):
     """An import in the browser, pages of 100,000 users and REGISTERs, all at once.
 
     Half of the new users get a generated password.

@@ -122,9 +122,7 @@ def test_a_call_is_transferred_between_phones_behind_nat(at, one, other):
 
 @pytest.mark.parametrize("kind", [Private, Aware], ids=["unaware", "aware"])
 @pytest.mark.parametrize("address", ["192.0.2.11", "192.0.2.111"], ids=["port", "address"])
-def test_a_phone_whose_router_gives_it_another_port_is_found_there(
-    server, network, at, kind, address
-):
+def test_a_phone_with_a_new_nat_port_is_reached_there(server, network, at, kind, address):
     """RFC 5626 §6: the next REGISTER moves the binding, and nothing is left behind."""
     alice = at(PhoneAt(kind, "home_desk"), "alice")
     bob = at(PhoneAt(Baresip, "office_desk"), "bob")
@@ -160,7 +158,7 @@ def test_a_router_that_forgets_is_reminded_in_time(forgetful, at, flags):
     bob.call_ends(alice)
 
 
-def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, network, at, sipp):
+def test_a_contact_on_another_port_than_the_source_is_used(server, network, at, sipp):
     """RFC 3261 §10.2: the Via was truthful, so the phone knows where it wants its calls."""
     user = CALLEES[0]
     elsewhere = sipp("callee", calls=1, machine=network.street)
@@ -173,7 +171,7 @@ def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, 
     elsewhere.succeeds()
 
 
-def test_a_call_goes_on_when_the_router_gives_its_phone_another_port(network, at):
+def test_a_call_survives_a_new_nat_port(network, at):
     """RFC 5626 §5.3: the ticket's flow is dead, the phone behind the same NAT is found again."""
     alice = at(PhoneAt(Private, "home_desk"), "alice")
     bob = at(PhoneAt(Baresip, "office_desk"), "bob")

@@ -66,7 +66,7 @@ def test_names_of_every_kind_register_and_call(server, phone, caller, callee, na
 
 
 @BOTH_PHONES
-def test_who_has_unregistered_cannot_be_called(registered, kind):
+def test_a_phone_that_has_unregistered_cannot_be_called(registered, kind):
     """RFC 3261 §10.2.2, §16.5: a target set that is empty means 480."""
     alice, bob = registered(Pjsua, "alice"), registered(kind, "bob")
 
@@ -80,7 +80,7 @@ def test_who_has_unregistered_cannot_be_called(registered, kind):
     bob.gets_a_call(alice)
 
 
-def test_who_does_not_exist_cannot_be_called(server, registered):
+def test_a_user_that_does_not_exist_cannot_be_called(server, registered):
     """RFC 3261 §16.5: 404 for a user that the domain does not know, as its own users may hear."""
     alice = registered(Pjsua, "alice")
 
@@ -235,7 +235,7 @@ def test_one_phone_that_refuses_leaves_the_other_ringing(registered):
     alice.call_ends()
 
 
-def test_a_caller_who_gives_up_silences_both_phones(registered):
+def test_a_caller_that_gives_up_silences_both_phones(registered):
     """RFC 3261 §16.10: a CANCEL reaches every branch, and one 487 answers the caller."""
     alice = registered(Baresip, "alice")
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
@@ -249,7 +249,7 @@ def test_a_caller_who_gives_up_silences_both_phones(registered):
     mobile.call_ends(alice)
 
 
-def test_a_phone_that_has_died_does_not_keep_the_other_from_ringing(registered):
+def test_a_dead_phone_does_not_stop_the_other_from_ringing(registered):
     """RFC 3261 §16.7, §18.4: a branch that nobody answers (here ICMP says so) is one branch."""
     alice = registered(Pjsua, "alice")
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")

@@ -74,7 +74,7 @@ def test_a_callee_moves_by_a_target_refresh(place, play, method, from_domain):
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_told_place_tells_another(place, play, method):
+def test_a_learned_address_can_name_another(place, play, method):
     """RFC 3261 §12.2.2: the phone at the Contact of the 200 refreshes its target from there."""
     last = place("hung_up_there")
     there = place("callee_moves_on", uri_of(last), method=method)

@@ -89,7 +89,7 @@ def test_a_client_may_answer_each_challenge(bench: AuthenticatorFixture):
     assert bench.lets_in(*fields) == "bob"
 
 
-def test_a_stranger_has_few_answers_looked_into(bench: AuthenticatorFixture, monkeypatch):
+def test_an_unverified_source_has_few_answers_checked(bench: AuthenticatorFixture, monkeypatch):
     """Of any request; those with a nonce of ours first."""
     many = [*(bench.digest(nonce=f"foreign{n}") for n in range(100)), bench.digest()]
     guesses = [*(bench.digest(password=f"guess{n}") for n in range(100)), bench.digest()]
@@ -100,7 +100,7 @@ def test_a_stranger_has_few_answers_looked_into(bench: AuthenticatorFixture, mon
     assert len(computed) == 1 + MAX_ANSWERS
 
 
-def test_of_several_that_are_not_right_the_stale_one_is_told(bench: AuthenticatorFixture):
+def test_of_several_wrong_answers_the_stale_one_is_reported(bench: AuthenticatorFixture):
     """RFC 7616 §3.3: its password was right, so the phone need not ask for it again."""
     old = bench.digest()
     bench.now += NONCE_SECONDS + 1
@@ -290,7 +290,7 @@ def test_a_digest_made_for_another_server_is_refused(
 # Nonces
 
 
-def test_stale_is_told_only_to_a_right_password(
+def test_stale_is_sent_only_for_a_right_password(
     bench: AuthenticatorFixture,
 ):
     """RFC 7616 §3.3: stale says that the password was right."""

@@ -222,7 +222,7 @@ def test_a_nonce_with_one_digit_changed_is_not_ours(at: int, digit: str):
 
 
 @given(st.text(max_size=45))
-def test_any_text_is_told_from_a_nonce(text: str):
+def test_any_other_text_is_no_nonce(text: str):
     assert not nonces().is_ours(text, PEER)
     assert not nonces().is_ours("\u00e9" * 40, PEER)
 

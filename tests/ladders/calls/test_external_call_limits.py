@@ -146,7 +146,7 @@ def test_the_gateway_of_a_trunk_has_no_such_bound():
         rings(gateway, bob)
 
 
-def test_nor_has_who_shows_a_password(world: World):
+def test_a_user_has_no_limit_of_ringing_calls(world: World):
     """A switchboard rings its users."""
     alice, bob = world.phones("alice", "bob")
     for _ in range(5):
@@ -179,7 +179,7 @@ def test_a_forged_call_sends_its_victim_few_failures(world: World):
     assert is_refused(victim, bob) is not None
 
 
-def test_who_acknowledges_may_go_on(world: World):
+def test_a_caller_that_sends_its_ack_may_call_again(world: World):
     """§17.1.1.3: as every caller does."""
     bob = world.phone("bob")
     caller = stranger(world, "203.0.113.1")

@@ -113,7 +113,7 @@ def test_an_external_caller_behind_the_same_nat_is_no_user(world: World):
     assert heard(victim) == []
 
 
-def test_a_user_alone_tells_nothing_for_the_other_side(world: World):
+def test_a_user_cannot_move_the_other_side(world: World):
     """§12.2.2: each ticket stands for one role."""
     victim = world.phone("victim", registered=False, host=VICTIM)
     alice, bob = (world.phone(name, transport="TCP") for name in ("alice", "bob"))

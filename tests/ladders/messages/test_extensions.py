@@ -52,7 +52,7 @@ def test_a_prack_without_a_match_is_refused_by_the_callee(world: World):
     exchanged(call.caller, "PRACK", call.here, call.callee, 481, headers=wrong)
 
 
-def test_who_cannot_answer_reliably_says_so_himself(world: World):
+def test_the_callee_itself_refuses_100rel(world: World):
     """RFC 3262 §3, RFC 3261 §8.2.2.3: Require is for the callee; 420 with Unsupported passes."""
     call = calls((world.phone("alice"), world.phone("bob")), headers=("Require: 100rel",))
     answered(call.received, call.callee, 420, call.caller, headers=("Unsupported: 100rel",))
@@ -296,7 +296,7 @@ def test_a_refused_subscription_comes_back_as_it_is(world: World, status: int, s
     answered(carried(subscribe, bob), bob, status, alice, headers=says)
 
 
-def test_messages_that_wait_are_told_without_a_subscription(world: World, pair):
+def test_an_unsolicited_notify_passes(world: World, pair):
     """RFC 3842 §3: what many voicemail servers send, an unsolicited NOTIFY to a user."""
     voicemail, bob = pair
     about = (

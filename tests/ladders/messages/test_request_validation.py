@@ -51,7 +51,7 @@ def test_malformed_fields_of_no_concern_pass_unchanged(world: World, field: str)
     "uri", ["urn:service:sos", "im:bob@example.com", "http://example.com/bob", "x-y.z+1:bob"]
 )
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "FLY"])
-def test_a_scheme_that_is_not_served_is_told_so(world: World, uri: str, method: str):
+def test_a_scheme_that_is_not_served_gets_416(world: World, uri: str, method: str):
     """§16.3, step 2: for any sender, before any challenge."""
     stranger = world.phone("stranger", registered=False)
     for from_uri in (STRANGER, stranger.aor):

@@ -166,7 +166,7 @@ ODD_FIELDS = (
 
 
 @pytest.mark.parametrize("field", ODD_FIELDS)
-def test_unknown_fields_pass_a_whole_call_untouched(field):
+def test_unknown_fields_pass_unchanged_through_a_whole_call(field):
     """RFC 3261 §16.3 step 1, §16.6 step 1: for any field, in either direction."""
     fields = [*FIELDS[:6], *FIELDS[7:], field]
     if not field.startswith("Contact"):

@@ -203,7 +203,7 @@ def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, p
         assert ", ".join(binding.path) == path
 
 
-def test_a_path_whose_quote_is_open_is_named(world: World):
+def test_a_path_with_an_open_quote_is_named(world: World):
     """§21.4.1: such a list is not even taken apart."""
     bob = world.phone("bob", registered=False)
     headers = ("Supported: path", 'Path: <sip:a;lr>, "')

@@ -63,7 +63,7 @@ def test_a_user_and_parameters_in_the_request_uri_are_no_matter(world: World):
     assert list(bound(answer)) == [bob.contact.strip("<>")]
 
 
-def test_what_is_required_is_looked_at_before_who_asks(world: World):
+def test_require_is_checked_before_the_credentials(world: World):
     """§10.3, steps 2 and 3."""
     bob = world.phone("bob", registered=False)
     headers = ("Require: gruu", "Require: path, outbound")
@@ -71,7 +71,7 @@ def test_what_is_required_is_looked_at_before_who_asks(world: World):
     assert bob.gets(420).values("unsupported") == ["gruu", "outbound"]
 
 
-def test_who_asks_is_looked_at_before_what_for(world: World):
+def test_the_credentials_are_checked_before_the_contacts(world: World):
     """§10.3, steps 3 to 5: an unauthenticated sender does not learn which users exist."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
@@ -396,7 +396,7 @@ def test_what_is_not_claimed_is_not_promised(world: World):
     assert not {"require", "flow-timer"} & set(bob.registers(contact).names)
 
 
-def test_a_phone_whose_nat_gave_it_another_port_is_bound_once(world: World):
+def test_a_phone_with_a_new_nat_port_is_bound_once(world: World):
     """RFC 5626 §6: its old flow leads nowhere; on its own address each contact stands."""
     call = {"call_id": "boot", "sent_by": "10.0.0.7:5060"}
     before = world.phone("bob", registered=False, host="198.51.100.7", port=40_001)

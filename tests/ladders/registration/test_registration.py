@@ -37,7 +37,7 @@ def test_a_challenge_is_stateless_and_offers_md5_first(world: World):
     assert alice.gets(401).fields("www-authenticate") != offers
 
 
-def test_sha_is_not_offered_where_it_would_lock_somebody_out(world: World):
+def test_sha_is_not_offered_if_an_account_has_no_sha_hash(world: World):
     """RFC 8760 §2.3 and accounts that came with an MD5 HA1 alone."""
     world.users.missing.add("SHA-256")
     alice = world.phone("alice", registered=False)

@@ -50,9 +50,7 @@ def test_a_phone_that_cannot_be_looked_up_has_calls(
 @pytest.mark.parametrize("contact", HOSTS)
 @pytest.mark.parametrize("says_it", ["caller", "callee"])
 @pytest.mark.parametrize("when", ["from the start", "later"])
-def test_what_is_told_within_a_call_and_leads_nowhere(
-    world: World, contact: str, says_it: str, when: str
-):
+def test_an_unresolvable_contact_within_a_call(world: World, contact: str, says_it: str, when: str):
     """§12.2: a phone that is registered with its address names such a Contact in a call."""
     alice, bob = world.phone("alice"), world.phone("bob", host="192.0.2.50")
     odd, other = (alice, bob) if says_it == "caller" else (bob, alice)
@@ -76,7 +74,7 @@ def test_what_is_told_within_a_call_and_leads_nowhere(
     assert not world.lost
 
 
-def test_a_name_that_leads_nowhere_is_where_it_was_told_from(world: World):
+def test_an_unresolvable_name_is_reached_at_its_source(world: World):
     """§12.2.1.2: a phone has moved within its call, and names itself by its new name."""
     alice, bob = world.phone("alice"), world.phone("bob", host="192.0.2.50")
     call = talks((alice, bob))
@@ -91,7 +89,7 @@ def test_a_name_that_leads_nowhere_is_where_it_was_told_from(world: World):
     assert bob.hears_nothing()
 
 
-def test_a_route_whose_name_leads_nowhere_is_where_it_was_seen(world: World):
+def test_an_unresolvable_route_is_reached_at_its_source(world: World):
     """§16.12.1: a PBX records its Route by a name of its own network."""
     alice, pbx = world.phone("alice"), world.phone("bob", host="192.0.2.50")
     call = calls((alice, pbx))

@@ -362,7 +362,7 @@ def test_a_loop_leaves_nothing_behind(world: World, is_local: bool):
     assert world.server.dispatcher.pending == 0
 
 
-def test_what_a_redirection_leads_to_is_told_from_a_loop():
+def test_a_redirection_is_no_loop():
     """RFC 3261 §16.5: a local user in a 3xx is looked up here, without another request."""
     world = World(settings={"sip_follow_redirects": True})
     proxy = outside(world, "carol")

@@ -184,7 +184,7 @@ def too_large(world: World, monkeypatch: pytest.MonkeyPatch, *phones: Phone) -> 
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FLY"])
-def test_what_no_datagram_holds_is_told_so(world: World, monkeypatch, method: str):
+def test_a_message_too_large_for_udp_is_513(world: World, monkeypatch, method: str):
     """§18.1.1, §21.5.14: 513, and never a 500 that means a phone is gone."""
     desk, mobile = world.phones("bob", "bob")
     caller = world.phone("caller", registered=False)

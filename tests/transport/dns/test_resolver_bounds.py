@@ -63,7 +63,7 @@ def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: FakeDn
         assert len(zone.asked) == 3 + module.MAX_SERVICES + 2 * servers
 
 
-def test_whose_servers_are_silent_is_asked_no_further(resolver: Resolver, zone: FakeDns):
+def test_few_servers_of_a_silent_zone_are_asked(resolver: Resolver, zone: FakeDns):
     """The caller hears nothing meanwhile."""
     rows = [(n, 1, 5060, f"h{n}.net") for n in range(16)]
     zone.records = {(UDP_SRV, "SRV"): rows[:8], (TCP_SRV, "SRV"): rows[8:]}

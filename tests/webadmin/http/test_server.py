@@ -363,7 +363,7 @@ def test_without_a_host_it_serves_ipv4_and_ipv6(start, monkeypatch):
         assert Peer(web, source, server).sends(GET).gets()[1] == f"GET from {source}".encode()
 
 
-def test_an_address_in_use_is_told_in_a_sentence(start):
+def test_an_address_in_use_is_one_error_sentence(start):
     port = start().addresses[0][1]
     with pytest.raises(wsgi.WebListenError, match=f"^cannot listen on TCP .*:{port}: Address al"):
         wsgi.serve(Config(web_addr=Address("127.0.0.1", port)), Application())
