@@ -1,4 +1,4 @@
-"""The documents say what is so."""
+"""The documents agree with the code."""
 
 import re
 import subprocess
@@ -103,7 +103,7 @@ def names_in(file: str) -> frozenset[str]:
 
 
 def faults_of_entry(entry: str) -> Iterator[str]:
-    """What is wrong with one entry: a section, what happens, and a list of tests alone."""
+    """Faults of one entry, which needs a section, a rule, and a list of tests alone."""
     rule, *tests = entry.split("\n  - ")
     match = re.fullmatch(r"- \*\*([^*]+)\*\*: (\S.*)", rule, re.DOTALL)
     if match is None:
@@ -115,7 +115,7 @@ def faults_of_entry(entry: str) -> Iterator[str]:
 
 
 def faults_of_conformance(page: str) -> Iterator[str]:
-    """What is wrong with the page that says which rule is kept, and which test shows it."""
+    """Faults of the page of rules that are kept, each with the tests that show it."""
     for entry in re.findall(r"^- \*\*.*(?:\n  .*)*", page, re.MULTILINE):
         yield from faults_of_entry(entry)
     if stray := re.findall(r"^(?:\||  - (?!`)).*", page, re.MULTILINE):

@@ -55,7 +55,7 @@ def call(eve: Phone, method: str = "INVITE", uri: str = f"sip:bob@{REALM}", **mo
 def statuses(eve: Phone, data: bytes) -> list[int]:
     """Return the statuses of the answers to octets; 100 alone where they are passed on.
 
-    An answer copies what was wrong, so it may be one that we would not read.
+    An answer copies the faults of its request, so our parser may refuse it.
     """
     eve.inbox.clear()
     eve.world.deliver(data, eve.address)

@@ -62,7 +62,7 @@ def good_share(
 @pytest.mark.parametrize("kind", RATES)
 @pytest.mark.parametrize(("addresses", "least"), FLOODS)
 def test_good_calls_go_on_during_a_flood(server, sipp, flood, kind, addresses, least):
-    """Three times of what was found that it can do, of one kind, from one address and from many.
+    """Three times the measured capacity, of one kind, from one address and from many.
 
     It is that on the machine where it was found; the siege finds it out anew.  Of
     garbage it is as much as can be sent, for which reading alone would take all the time.

@@ -76,7 +76,7 @@ def test_only_a_post_changes_anything(insider, server):
         assert statuses(insider.asks("GET", path)) == [405], path
         assert statuses(insider.asks("HEAD", path)) == [405], path
     assert accounts(server) == before
-    assert statuses(insider.asks("GET", "/")) == [200], "nobody was signed out"
+    assert statuses(insider.asks("GET", "/")) == [200], "all sessions go on"
 
 
 def test_no_page_and_no_action_works_without_a_session(attacker, server):
@@ -218,7 +218,7 @@ def test_a_length_that_lies_ends_the_connection(insider, server):
     assert statuses(insider.sends(head, b"--x\r\n")) == [400]
     head = insider.head("POST", "/logout", FORM, OURS, "Content-Length: 3")
     heard = insider.sends(head, b"a=b" + SMUGGLED.encode())
-    assert statuses(heard) == [303, 303], "what is beyond the length is a stranger's request"
+    assert statuses(heard) == [303, 303], "octets beyond the length are an unauthenticated request"
 
 
 @pytest.mark.parametrize(

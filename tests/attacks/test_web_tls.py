@@ -1,4 +1,4 @@
-"""Attacks on the web admin within TLS, and what is said where there is none."""
+"""Attacks on the web admin within TLS, and its answers without TLS."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""What an administrator does in the browser, with scripts and without."""
+"""The work of an administrator in the browser, with scripts and without."""
 
 import re
 
@@ -196,7 +196,7 @@ def test_a_search_writes_one_entry_of_history(window, server):
     ]:
         page.go_back()
         window.sees(found)
-        until(lambda q=typed: search.input_value() == q, "the field says what is found")
+        until(lambda q=typed: search.input_value() == q, "the field shows the search")
     page.go_forward()
     window.sees("1 user")
     page.reload()

@@ -181,7 +181,7 @@ def answering(said: dict):
 
 @contextlib.contextmanager
 def pages_of_an_exposed_server(home):
-    """What a server says that others can reach: asked in memory, for it shall not listen so."""
+    """The pages of a server that others can reach: in memory, since a test must not listen so."""
     with Database(str(home / "exposed.db")) as database:
         config = Config(web_addr=parse_address(":8080"), sip_realm=REALM)
         with context_over(database, Clock(), config) as context:

@@ -270,7 +270,7 @@ def test_an_export_takes_no_database_for_its_file(sipserver):
 
 
 def test_commands_use_the_realm_stored_in_the_database(sipserver):
-    """Else their phones could not register, and nobody would know why."""
+    """Else their phones could not register, for no visible reason."""
     with Database("x.db") as database:
         database.remember("realm", "example.com")
     sipserver("users", "add", "alice", "--password", "secret", "-db.path", "x.db")
@@ -281,7 +281,7 @@ def test_commands_use_the_realm_stored_in_the_database(sipserver):
 
 
 def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
-    """With who ran it, and without a password."""
+    """With the operator's name, and without a password."""
     assert sipserver("users", "add", "alice", "--password", "secret-1")[0] == 0
     assert (
         sipserver("users", "add", "bob", "--password", "secret-1", "--realm", "b.example")[0] == 0

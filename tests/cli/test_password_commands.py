@@ -1,4 +1,4 @@
-"""Passwords on the command line: where they come from, when they are shown, what is told."""
+"""Passwords on the command line: their sources, when they are shown, and the messages."""
 
 import io
 import os
@@ -53,7 +53,7 @@ def test_a_password_may_begin_with_a_dash(sipserver, flag):
 
 
 def test_a_password_with_a_dash_is_not_repeated_in_the_error(sipserver):
-    """What stands on the screen, others read, and so does the log of a build."""
+    """Others may read the screen, and a build keeps its log."""
     assert "secret" not in sipserver("users", "add", "alice", "--password", "-secret")[2]
 
 
@@ -190,4 +190,4 @@ def test_a_weak_password_is_accepted_with_a_warning(sipserver, password, why):
     assert sipserver("users", "password", "alice", stdin=f"{password}\n") == (0, "", warning)
     assert sipserver("users", "password", "alice", stdin="wonder-4711\n") == (0, "", "")
     assert sipserver(*add)[0] == 1, "there is one already"
-    assert "weak" not in sipserver(*add)[2], "what was not set is not told"
+    assert "weak" not in sipserver(*add)[2], "a password that was not set is not shown"

@@ -1,4 +1,4 @@
-"""What a trunk takes, how it is written, and how it answers a gateway (RFC 3261 §22.3)."""
+"""Trunks: number patterns, their setting, and the answer to a gateway (RFC 3261 §22.3)."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def trunk(text: str) -> Trunk:
     return one
 
 
-# What is written
+# The setting
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_the_first_challenge_that_can_be_answered_is():
 
 
 def test_a_gateway_is_known_by_address_a_flow_by_port_too():
-    """Its calls come from any port; what is secret goes to that of the gateway alone."""
+    """Its calls come from any port; secrets go only to the port of the gateway."""
     trunks = Trunks(
         parse_trunks("0=sip:a:1@192.0.2.9,1=sip:b:2@192.0.2.9,2=sip:192.0.2.8:5070"),
         Resolver(FakeDns(), float, lambda is_ipv6: True),

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def flags() -> list[str]:
-    """What the server is started with, besides what all are."""
+    """Flags of the server, in addition to those of all."""
     return []
 
 
@@ -34,7 +34,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What its environment holds, besides ours."""
+    """Variables of its environment, in addition to ours."""
     return {}
 
 

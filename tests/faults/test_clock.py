@@ -1,4 +1,4 @@
-"""The clock of the machine is set while the server runs: nobody notices."""
+"""The clock of the machine is set while the server runs, without effect on phones."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: what was acknowledged is there, and nothing else is."""
+"""SIGKILL at any moment: all acknowledged changes are there, and no others."""
 
 import contextlib
 import itertools
@@ -67,7 +67,7 @@ class Binder(threading.Thread):
 
 
 class Clerk(threading.Thread):
-    """An administrator who adds accounts in the browser, and deletes every other one of them."""
+    """An administrator adds accounts in the browser, and deletes every other one of them."""
 
     def __init__(self, admin: Admin, prefix: str) -> None:
         super().__init__(daemon=True)
@@ -106,7 +106,7 @@ def kept(server: Server) -> tuple[dict[str, set[str]], set[str]]:
 
 
 def kill_under_load(server: Server, admin: Admin, number: int, binders: list[Binder]) -> Clerk:
-    """Let everybody work for a moment, end the server without a word, and wait for their ends."""
+    """Let all clients work for a moment, kill the server, and wait for their ends."""
     wait_for_phones(server)
     clerk = Clerk(admin, f"round{number}x")
     for worker in (*binders, clerk):
@@ -127,7 +127,7 @@ def kill_under_load(server: Server, admin: Admin, number: int, binders: list[Bin
 
 
 def wait_for_phones(server: Server) -> None:
-    """Return when all phones of before are loaded, by a REGISTER that asks what is bound."""
+    """Return when all phones of before are loaded, by a REGISTER that asks for the bindings."""
     with closing(SocketPhone(server, "phone0", seconds=PATIENCE)) as phone:
         uri = f"sip:{server.domain}"
         _, response = phone.authorized("REGISTER", uri, phone.registration)
@@ -164,7 +164,7 @@ def kill_again_and_again(server: Server, times: int) -> None:
         present |= clerk.present
         assert present - clerk.asked <= users, "an acknowledged account is lost"
         assert not clerk.gone - clerk.asked & users, "a deleted account is there again"
-        assert users <= present | clerk.asked, "an account is there that nobody has asked for"
+        assert users <= present | clerk.asked, "an account is there without a request"
         present = users
         for binder in binders:
             name = binder.phone.user
@@ -248,7 +248,7 @@ def loaded(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_a_killed_server_with_many_phones_is_soon_back(loaded: Server):
-    """And calls find their phones: what is asked while they are being loaded waits for that."""
+    """And calls find their phones: requests during the load wait for its end."""
     with closing(SocketPhone(loaded, "alice")) as alice, closing(SocketPhone(loaded, "bob")) as bob:
         loaded.start()
         assert bob.registers() == 200

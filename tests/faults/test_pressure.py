@@ -61,7 +61,7 @@ def opened() -> Iterator[Callable[[int, str], socket.socket]]:
 
 
 def test_udp_is_served_without_descriptors(server: Server, registered, opened, line):
-    """It asks again now and then, and not all the time, although somebody waits all the time."""
+    """Connections are served once there are descriptors: it retries now and then, no more."""
     alice, bob = registered("alice"), registered("bob")
     call, _ = alice.calls(bob)
     pid = server.process.pid
@@ -135,6 +135,6 @@ def test_a_web_client_that_reads_nothing_delays_no_other(server: Server, opened)
         with contextlib.suppress(BlockingIOError):
             for _ in range(200):
                 one.send(b"GET /static/vendor/pico.min.css HTTP/1.1\r\nHost: a\r\n\r\n")
-    until(lambda: web_answers(server), "a page for somebody else")
+    until(lambda: web_answers(server), "a page for another browser")
     assert server.answers_options(PATIENCE)
     until(lambda: rests(server), "it rests once it has sent what the buffers take")

@@ -1,4 +1,4 @@
-"""SIGTERM lets end what has begun, SIGHUP reads anew, and who has started the server is told."""
+"""SIGTERM drains, SIGHUP reloads, and systemd is notified of both."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
 from tests.support.socket_phone import NoMessage, SocketPhone, value
 
-# What the log says where the server has waited in vain, and ends what is not answered yet.
+# The log line when the drain time is over, and the server ends all unanswered requests.
 GIVES_UP = "cancelling ringing calls"
 
 
@@ -44,7 +44,7 @@ def stopped(server: Server) -> Callable[..., str]:
 
 
 def test_an_idle_server_waits_for_nothing_when_it_ends(server, registered, stopped):
-    registered("alice").calls(registered("bob"))  # what is answered holds nobody up
+    registered("alice").calls(registered("bob"))  # an answered call delays no stop
     assert GIVES_UP not in stopped()
 
 
@@ -83,7 +83,7 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
 
 
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
-    """A datagram stays unanswered, so that its sender repeats it; on TCP nobody does."""
+    """A datagram stays unanswered, so that its sender repeats it; on TCP there is no repeat."""
     alice, bob, carol = registered("alice"), registered("bob"), registered("carol")
     line = TcpClient(server)
     assert line.asks() == 200
@@ -122,7 +122,7 @@ def flags(request: pytest.FixtureRequest) -> list[str]:
 
 
 def hangs_up(server: Server, wanted: str) -> str:
-    """Send SIGHUP, and return the line of the log that says what came of it."""
+    """Send SIGHUP, and return the log line with its result."""
     before = len(server.log.read_text())
     server.process.send_signal(signal.SIGHUP)
     until(lambda: wanted in server.log.read_text()[before:], f"the log says {wanted!r}")
@@ -201,7 +201,7 @@ def told(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def test_systemd_is_notified_of_ready_reload_and_stop(tmp_path: Path, told):
-    """READY comes when both ports answer, so whoever is ordered behind it finds them."""
+    """READY comes when both ports answer, so units that are ordered after it find them."""
     server = Server(tmp_path / "server")
     server.environment["NOTIFY_SOCKET"] = told.getsockname()
     server.start()

@@ -1,4 +1,4 @@
-"""The database is locked, full, out of order or gone: calls go on, and nobody hears a false 200."""
+"""The database is locked, full, damaged or gone: calls go on, and no 200 is false."""
 
 import contextlib
 import itertools
@@ -26,7 +26,7 @@ DISK_KILOBYTES = 1024
 
 @pytest.fixture
 def talk(server: Server, registered) -> Callable[[], None]:
-    """`talk()`: what goes on whatever the store does."""
+    """Return `talk()`: a call, which must not depend on the store."""
     alice, bob = registered("alice"), registered("bob")
 
     def talk() -> None:
@@ -54,7 +54,7 @@ def registers_again(phone: SocketPhone) -> None:
 
 
 def bound(phone: SocketPhone) -> set[str]:
-    """What is on the disk for the user of a phone."""
+    """The bindings on disk of the user of a phone."""
     with closing(sqlite3.connect(phone.server.database)) as file:
         aor = f"{phone.user}@{phone.server.domain}"
         return {
@@ -63,7 +63,7 @@ def bound(phone: SocketPhone) -> set[str]:
 
 
 def complaints(server: Server, cause: str) -> list[str]:
-    """The lines of the log that tell the operator what is wrong."""
+    """The log lines about the fault."""
     lines = [line for line in server.log.read_text().splitlines() if " ERROR " in line]
     assert all(cause in line for line in lines), lines
     return lines

@@ -21,7 +21,7 @@ from webadmin.app import build
 
 
 class _Faults(logging.Handler):
-    """What is logged as a fault of ours."""
+    """Collect the log records of errors of ours."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -63,7 +63,7 @@ class GuardedServer:
                 assert_is_one_message(head + b"\r\n\r\n")
 
     def forget_bob(self) -> None:
-        """Let go of all that bob has bound."""
+        """Remove all bindings of bob."""
         account = self.world.users.find("bob", REALM)
         assert account is not None
         self.world.server.location.remove_accounts([account], REALM)
@@ -97,13 +97,13 @@ def _place() -> GuardedServer:
 
 
 def stranger(octets: bytes) -> None:
-    """Whatever somebody sends of whom nothing is known."""
+    """Any octets from an unknown source."""
     place = _place()
     place.takes(octets, place.eve)
 
 
 def member(octets: bytes) -> None:
-    """A request of one who knows his password; all else in it is as it came."""
+    """A request with the right password; all the rest is as in the input."""
     place = _place()
     try:
         request = parse(octets)
@@ -122,7 +122,7 @@ def member(octets: bytes) -> None:
 
 
 def callee(octets: bytes) -> None:
-    """A response of a phone that is called; what tells whose branch it is has been set right."""
+    """A response of a called phone; the fields that match it to its branch are corrected."""
     place = _place()
     try:
         response = parse(octets)
@@ -159,7 +159,7 @@ def _copy(name: str, source: Message, target: Message) -> None:
 
 @cache
 def _browser() -> Browser:
-    """One who is signed in, at a server with a user."""
+    """A signed-in browser, at a server with a user."""
     rooms = ExitStack()
     atexit.register(rooms.close)
     home = rooms.enter_context(tempfile.TemporaryDirectory())

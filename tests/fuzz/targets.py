@@ -1,4 +1,4 @@
-"""What reads a stranger's octets, one target each: it takes any, or says no in its own way.
+"""Fuzz targets: each parser of received octets accepts any, or refuses them with its own error.
 
 A target fails by an assertion, or by an exception that its reader must not raise.  The fast tests
 run all over the corpus; `hunt.py` looks for more, guided by the code that is reached.  Those that
@@ -70,7 +70,7 @@ _SECRETS = re.compile(
 
 
 def message(octets: bytes) -> None:
-    """A datagram: what is accepted goes on unchanged, what isn't can be answered."""
+    """A datagram: an accepted one is forwarded unchanged, a refused one can be answered."""
     is_message_or_bad(octets)
     goes_out_as_it_came(octets)
     line_ends_read_alike(octets)
@@ -81,7 +81,7 @@ def message(octets: bytes) -> None:
         return
     assert read.names == name_fields(read.lines)[0] == [field_name(line) for line in read.lines]
     assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
-    # What came in a datagram may be sent on along a connection, and is the same message there.
+    # A message from a datagram may be forwarded on a connection, and is the same message there.
     sent = with_length(read.encode())
     framer = Framer()
     framer.feed(sent)
@@ -90,7 +90,7 @@ def message(octets: bytes) -> None:
 
 
 def stream(octets: bytes) -> None:
-    """A stream is cut in the same places, in whatever pieces it comes."""
+    """A stream is cut in the same places, however it is split into pieces."""
     whole = _cut(octets, len(octets) or 1)
     assert _cut(octets, 1) == whole
     assert _cut(octets, 7) == whole
@@ -155,7 +155,7 @@ for _number, _name in enumerate(("+49", "7-0", "b", "j\u00f6", "o\u0308", "a@b")
 
 
 def whose_uri_it_is(text: str, said: Uri) -> None:
-    """Whom a URI names is found out without a fault, and found again by the account's name."""
+    """The user of a URI is found without an error, and found again by the account's name."""
     assert key_of_text(text) == contact_key(said)
     account = _ACCOUNTS.find(_HERE.username_of(said), _HERE.realm_of(said) or "example.com")
     if account is not None:
@@ -186,7 +186,7 @@ def contact(octets: bytes) -> None:
 
 
 def digest(octets: bytes) -> None:
-    """Credentials: nobody gets in by any, and whoever knows the HA1 does by all that are whole."""
+    """Credentials: none is accepted without the HA1, and each complete one with it."""
     text = text_of(octets)
     credentials_read_alike(text)
     credentials = outcome(parse_credentials, text)
@@ -209,7 +209,7 @@ def digest(octets: bytes) -> None:
 
 
 def route(octets: bytes) -> None:
-    """Both readings of a Route agree; whatever stands there is no ticket of ours (§16.4)."""
+    """Both parsers of a Route agree; no input is a ticket of ours (§16.4)."""
     text = text_of(octets)
     exact = outcome(lambda value: read_uri(parse_name_addr(value).uri_text), text)
     quick = outcome(_read_route, text)
@@ -283,7 +283,7 @@ class _NameServers(NameServers):
 
 
 def _said(ask: NameServers, name: str, kind: str) -> Records | str:
-    """What is answered; or why nothing is, for the log."""
+    """The records, or the reason for none, for the log."""
     try:
         return ask(name, kind)
     except NoAnswer as error:
@@ -291,7 +291,7 @@ def _said(ask: NameServers, name: str, kind: str) -> Records | str:
 
 
 def name_server(octets: bytes) -> None:
-    """What a name server says to whatever it is asked: records, or no answer; ways, or none."""
+    """The answers of a DNS server to any question: records or no answer; next hops or none."""
     ask = _NameServers(octets.ljust(8, b"\0"))
     for kind in ("A", "AAAA", "SRV", "NAPTR"):
         records = _said(ask, "a.example", kind)
@@ -306,7 +306,7 @@ def name_server(octets: bytes) -> None:
 
 
 def csv_file(octets: bytes) -> None:
-    """A file of accounts: rows whose names can be used, or a refusal in words."""
+    """A file of accounts: rows with valid names, or an error message."""
     try:
         read = read_csv(io.BytesIO(octets), "example.com", max_rows=1000)
     except BadFile:
@@ -325,5 +325,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(name_server, csv_file, stranger, member, callee, form),
     )
 }
-# Those whose octets are SIP messages, which the mutator knows how to make.
+# Targets of SIP messages, which the mutator can make.
 MESSAGES = frozenset({"message", "stream", "stranger", "member", "callee"})

@@ -25,7 +25,7 @@ PATIENCE = 4  # times that
 TRIES = 5  # the quickest counts
 METHODS = ("INVITE", "REGISTER", "OPTIONS", "ACK", "CANCEL", "BYE", "SUBSCRIBE")
 
-# What a value is filled with: what opens, escapes, separates, folds, and what is none of it.
+# Fillings of a value: openers, escapes, separators, folds, and plain text.
 UNITS = (
     *("a", '"', '""', '"a",', "\\", '\\"', "<", "<a>,", ",", " ,", "a,", ";", ";a", ";a=b", ";;"),
     *("; a = b", "=", 'a="b",', "%", "%41", " ", "\t", "\r\n ", "a\r\n ", "\udcff", "\u2003"),

@@ -1,4 +1,4 @@
-"""What holds for any octets, right, nearly_valid right or wrong."""
+"""Properties that hold for any octets: valid, slightly damaged or random."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -103,7 +103,7 @@ def test_a_list_is_split_at_its_own_commas(value):
 @example(b"SIP/2.0 200\r\n\r\n")
 @example(MESSAGES[0].replace("SIP/2.0\r", "SIP/" + "9" * 999 + ".0\r").encode())
 def test_any_octets_are_a_message_or_a_bad_message(datagram):
-    """RFC 4475 §3: nothing else is raised, by the parser or by whoever asks for values."""
+    """RFC 4475 §3: no other error is raised, by the parser or by a look at the values."""
     is_message_or_bad(datagram)
 
 
@@ -125,7 +125,7 @@ def test_lf_alone_reads_as_crlf_and_a_mixture_is_refused(text):
 @SEARCH
 @given(nearly_valid(MESSAGES))
 def test_an_edited_message_is_still_one_message(text):
-    """RFC 3261 §16.6, §18.2.1: whatever folds, lists and quotes its Via is made of."""
+    """RFC 3261 §16.6, §18.2.1: with any folds, lists and quotes in its Via."""
     is_one_message_when_edited(octets_of(text))
 
 

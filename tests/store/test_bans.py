@@ -1,4 +1,4 @@
-"""What is kept of the guard."""
+"""Bans and trusted networks in the database."""
 
 import time
 
@@ -103,7 +103,7 @@ def test_trust_lifts_the_bans_in_a_network(bans: Bans):
 
 
 def test_a_reload_keeps_a_ban_that_is_being_written(bans: Bans):
-    """What was read before it was there must not undo it."""
+    """An earlier read must not undo it."""
     seen = []
 
     class Slow:

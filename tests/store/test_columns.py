@@ -1,4 +1,4 @@
-"""Which column of whose export holds what."""
+"""The columns of the exports of several programs."""
 
 import pytest
 

@@ -145,7 +145,7 @@ def test_a_closed_database_says_so(path):
         database.run(put("a"))
 
 
-# Reading beside what is written
+# Reads during writes
 
 
 def test_what_is_browsed_is_what_was_committed(database):
@@ -225,7 +225,7 @@ STEP_1 = """
 
 
 def test_bindings_of_before_find_their_accounts(path):
-    """Those of nobody, and of a disabled account, go."""
+    """Bindings without an account, and of a disabled account, are removed."""
     with closing(sqlite3.connect(path)) as connection:
         for statement in schema.STEPS[0]:
             connection.execute(statement)

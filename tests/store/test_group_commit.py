@@ -1,4 +1,4 @@
-"""Group commit: who waits, what fails together, and what a dead waiter leaves behind."""
+"""Group commit: waiters, failures of a whole group, and killed waiters."""
 
 import logging
 import sqlite3

@@ -147,7 +147,7 @@ def test_a_dry_run_reports_and_writes_nothing(users):
 
 
 def test_a_change_between_comparing_and_writing_is_respected(users, path, monkeypatch):
-    """Somebody adds bob after the comparison: he is neither lost nor there twice."""
+    """Another process adds bob after the comparison: he is neither lost nor there twice."""
     run = users.database.run
 
     def late(work, then):

@@ -1,4 +1,4 @@
-"""Accounts: what is taken, what is refused, and memory that never knows more than the disk."""
+"""Accounts: accepted and refused values, and memory that never knows more than the disk."""
 
 import gc
 import hashlib
@@ -383,7 +383,7 @@ def test_an_old_number_does_not_change_a_new_account(users):
 
 @pytest.fixture
 def gone(users):
-    """What was said to be gone, as (id, name)."""
+    """The accounts reported as removed, as (id, name)."""
     told = []
     users.bus.listen(
         AccountsRemoved, lambda event: told.extend((a.id, a.username) for a in event.accounts)
@@ -409,7 +409,7 @@ def test_removed_and_disabled_users_are_reported_to_the_caller(users, gone):
 
 @pytest.fixture
 def let_in(users):
-    """Who was said to have other credentials than before, by name."""
+    """The users reported with new credentials, by name."""
     told = []
     users.bus.listen(
         CredentialsChanged, lambda event: told.extend(a.username for a in event.accounts)
@@ -418,7 +418,7 @@ def let_in(users):
 
 
 def test_changed_credentials_are_reported_by_the_caller(users, let_in):
-    """Whatever lets a phone in that was refused before; no other change."""
+    """Each change after which a refused phone may be accepted; no other change."""
     users.add("alice", "secret")
     users.set_display_name("alice", "Alice")
     users.disable("alice")

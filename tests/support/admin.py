@@ -10,7 +10,7 @@ from tests.support.server import Server
 
 
 class Admin:
-    """Somebody who goes to the pages of a running server."""
+    """An HTTP client that signs in and uses the pages of a running server."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -82,7 +82,7 @@ class MemoryCarrier:
         if flow.connection not in self.phones and flow.port:
             flow = self.open(flow.local, (flow.remote[0], flow.port))
         phone = self.phones.get(flow.connection)
-        if phone is None:  # what was opened is not there yet, and will never be
+        if phone is None:  # the connection is not open yet, and never will be
             self._end(flow.connection)
         else:
             phone.inbox.append(data)

@@ -20,7 +20,7 @@ class Pjsua(Phone):
     kind = "pjsua2"
     private_address = ""
     roams = False  # it takes each address that its machine has, or gets later
-    # What is set in the configuration of its account; a name in capitals is a constant of pjsua2.
+    # Settings of its account; a name in capitals is a constant of pjsua2.
     account_setup: ClassVar[dict[str, bool | int | str]] = {}
 
     def __init__(self, user: str, home: Path, *setup, **options) -> None:
@@ -116,7 +116,7 @@ class Pjsua(Phone):
         self._do("typing", to=uri_of(to))
 
     def watches(self, whom: Phone | str) -> None:
-        """Subscribe to somebody's presence, or to nobody's any more."""
+        """Subscribe to the presence of a user."""
         self._do("watch", whom=uri_of(whom))
 
     def watches_no_more(self) -> None:

@@ -11,7 +11,7 @@ from tests.support.server import Server
 
 @dataclass
 class Call:
-    """What one side knows of a dialog (RFC 3261 §12)."""
+    """The dialog as one side knows it (RFC 3261 §12)."""
 
     call_id: str
     own: str  # name-addr and tag

@@ -87,7 +87,7 @@ REFUSED = {
 RESPONSES = {"unreason": 200, "noreason": 100, "bcast": 200}
 
 
-# Responses that are dropped before anybody looks for their transaction.
+# Responses that are discarded before a look-up of their transaction.
 DROPPED = ("scalarlg", "bigcode")
 
 

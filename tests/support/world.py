@@ -440,7 +440,7 @@ class Dialog:
 
 
 def dialog_of_caller(request: Request, response: Response) -> Dialog:
-    """What the caller knows after a 2xx (§12.1.2)."""
+    """The caller's dialog after a 2xx (§12.1.2)."""
     return Dialog(
         request.call_id,
         request.from_.tag,
@@ -452,7 +452,7 @@ def dialog_of_caller(request: Request, response: Response) -> Dialog:
 
 
 def dialog_of_callee(request: Request, response: Response) -> Dialog:
-    """What the callee knows after its 2xx (§12.1.1)."""
+    """The callee's dialog after its 2xx (§12.1.1)."""
     return Dialog(
         request.call_id,
         response.to.tag,

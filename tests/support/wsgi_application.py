@@ -28,7 +28,7 @@ def length(number: int) -> bytes:
 
 
 class Application:
-    """What is behind the gate."""
+    """The application behind the web server."""
 
     def __init__(self) -> None:
         self.go_on = Event()

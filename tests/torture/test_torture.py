@@ -39,7 +39,7 @@ def answers_to(world: World, caplog: pytest.LogCaptureFixture):
         complaints = [r for r in caplog.records if r.exc_info or r.levelno > logging.INFO]
         assert not complaints, complaints
         assert not world.lost, "something went to an address that the message chose"
-        # An answer copies what was wrong, so it need not be one that we would read.
+        # An answer copies the faults of its request, so our parser may refuse it.
         lines = [answer.partition(b"\r\n")[0].split(b" ") for answer in stranger.inbox]
         assert all(version == b"SIP/2.0" for version, *_ in lines)
         return [int(status) for _, status, *_ in lines if status != b"100"]
@@ -82,7 +82,7 @@ def test_a_malformed_request_is_refused_by_the_parser(name):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_malformed_request_is_answered(name, answers_to):
-    """RFC 4475 §3.1.2: also one whose Via says little more than who sent it."""
+    """RFC 4475 §3.1.2: also one with a Via of little more than sent-by."""
     assert answers_to(octets(name)) == [REFUSED[name]]
 
 
@@ -247,7 +247,7 @@ def test_an_address_behind_received_may_stand_in_brackets():
     assert without.params["received"] == "2001:db8::9:255"
 
 
-# What happens once a phone has shown who it is
+# After authentication
 
 
 def register_with_credentials(world: World, name: str, username: str) -> Response:

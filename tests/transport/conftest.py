@@ -1,4 +1,4 @@
-"""What the tests of transports may use."""
+"""Fixtures for the tests of transports."""
 
 import gevent
 import pytest

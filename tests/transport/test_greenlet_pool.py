@@ -89,7 +89,7 @@ def test_paused_connections_are_checked_now_and_then(place: ListeningCarrier, sh
 
 
 def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: ListeningCarrier, share: Share):
-    """What has come stays in the kernel, which is bounded; here there is no more than was read."""
+    """Further octets stay in the kernel, within its bound; here are only those that were read."""
     slow = place.connect(SLOW)
     share.left = 2
     slow.sendall(message("a"))
@@ -106,7 +106,7 @@ def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: ListeningCarri
 
 
 def test_a_connection_paused_too_long_is_closed(place: ListeningCarrier, share: Share):
-    """What it asked is over by then for itself (§17.1.1.2)."""
+    """Its transactions have timed out by then (§17.1.1.2)."""
     slow = place.connect(SLOW)
     share.left = 1
     slow.sendall(message("a"))

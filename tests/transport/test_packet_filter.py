@@ -1,4 +1,4 @@
-"""What the kernel lets through: programs on real sockets."""
+"""The packet filter in the kernel, on real sockets."""
 
 import socket
 from ipaddress import ip_address, ip_network
@@ -92,7 +92,7 @@ def test_exempt_ports_of_a_filtered_address_get_through(mouth, host):
 
 
 def keeps(instructions, datagram: dict[int, int]) -> bool:
-    """Run a program as the kernel does, on a datagram whose words are given by their offsets."""
+    """Run a program as the kernel does, on a datagram of words at given offsets."""
     a = x = at = 0
     memory = [0] * 16
     while True:

@@ -33,7 +33,7 @@ def test_messages_carry_the_flow_of_their_connection(place: ListeningCarrier):
 
 
 def test_a_waiting_handler_delays_no_other_message(place: ListeningCarrier):
-    """Neither what follows in the same segment, nor what comes later, nor other connections."""
+    """Neither messages in the same segment, nor later ones, nor other connections."""
     done = Event()
     place.handler = lambda data, flow: data.startswith(b"wait") and done.wait()
     one = place.connect()
@@ -70,7 +70,7 @@ def test_a_ping_is_answered(place: ListeningCarrier):
 
 
 def test_a_broken_stream_gets_a_response_and_is_closed(place: ListeningCarrier):
-    """What follows would be read as something that its sender didn't mean."""
+    """The rest would be read as something that its sender did not mean."""
     one = place.connect()
     one.sendall(b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n" + message("smuggled") + b"x" * 400_000)
     assert one.recv(65_536) == b"refused"
@@ -258,7 +258,7 @@ def test_a_response_opens_a_connection_to_the_via_port(place: ListeningCarrier):
 
 
 def test_a_peer_that_does_not_read_is_closed(place: ListeningCarrier):
-    """What it is sent waits within a bound; the rest has failed."""
+    """Messages to it wait within a bound; the rest has failed."""
     slow, quick = place.connect(), place.connect()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.sendall(message("slow"))

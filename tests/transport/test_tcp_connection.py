@@ -372,7 +372,7 @@ def scrambled(data: bytes) -> bytes:
 
 
 class Lines:
-    """A framer whose messages are lines."""
+    """A framer with lines as messages."""
 
     def __init__(self) -> None:
         self._octets = b""

@@ -1,4 +1,4 @@
-"""What attacks on the pages have brought to light, and must not come back."""
+"""Faults of the pages that attacks have found, and that must not come back."""
 
 import html
 import re
@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://[x]y", "http://a]"])
 def test_an_origin_that_is_none_is_refused_like_any_other(stranger, caplog, origin):
-    """Anybody can send it: it must be no fault of ours, and no lines in the log."""
+    """Any client can send it: it must be no error of ours, and no lines in the log."""
     stranger.own_site = {"Origin": origin}
     assert stranger.post("/login", username="admin", password="x").status == 403
     assert not caplog.records
@@ -71,7 +71,7 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
     ],
 )
 def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, name):
-    """Anybody can send one, and a fault would be forty lines in the log."""
+    """Any client can send one, and an error would be forty lines in the log."""
     for path in ("/login", "/", "/no/such/page", "/static/admin.css", "/healthz"):
         for text in ("\xff", "https\xf7", "gr\xc3\xbc\xc3\x9fe", "\xc3"):
             for who in (Browser(browser.app), browser):
@@ -100,7 +100,7 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
     ],
 )
 def test_a_form_of_an_odd_type_is_no_fault_of_ours(browser, caplog, path, content_type):
-    """Anybody can send one to the sign-in, and a fault would be forty lines in the log."""
+    """Any client can send one to the sign-in, and an error would be forty lines in the log."""
     headers = {"Content-Type": content_type, **browser.own_site}
     body = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nabc\r\n--b--\r\n'
     assert browser.send("POST", path, body, headers).status in (303, 400, 403, 409, 422)

@@ -19,7 +19,7 @@ from webadmin.thread_pool import TooBusy
 
 @pytest.fixture
 def released(monkeypatch):
-    """The files whose rows were released."""
+    """The files with released rows."""
     sheets = []
     release = imports.CsvFile.release
 
@@ -143,7 +143,7 @@ def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     assert len(applied) == 1
     browser.press("apply")
     gevent.idle()
-    assert len(applied) == 1, "what is done is not done again"
+    assert len(applied) == 1, "a finished import is not done again"
 
 
 def test_an_idle_import_page_does_not_reload_itself(browser):

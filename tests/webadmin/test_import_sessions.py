@@ -25,7 +25,7 @@ def another(browser: Browser) -> Browser:
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch) -> list[ImportJobs]:
-    """What runs the imports of each application that is built from here on."""
+    """The import jobs of each application that is built from here on."""
     found = []
 
     class Noted(ImportJobs):
@@ -101,7 +101,7 @@ def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
     browser.press("apply")
     assert "Imported" in settled(browser)
     other.upload("/users/import", ROWS)
-    assert "2 same" in settled(other), "what is applied takes no room"
+    assert "2 same" in settled(other), "an applied import takes no room"
 
 
 def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, monkeypatch):

@@ -105,7 +105,7 @@ def test_guessing_ends_after_ten_tries_from_one_address(stranger, clock, context
     assert answer.headers["retry-after"] == str(TRIES_SECONDS)
     assert "Try again in 15 min." in answer.words
 
-    # Somebody else is not kept out: it is no account that is locked.
+    # Another client may sign in: the account is not locked.
     other = Browser(stranger.app, address="198.51.100.9")
     assert other.post("/login", username="admin", password=PASSWORD).status == 303
 

@@ -1,4 +1,4 @@
-"""What every answer carries, and which requests are not even looked at."""
+"""Headers of every answer, and requests that are refused before their page."""
 
 import pytest
 

@@ -15,7 +15,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def ended(browser, clock):
-    """A browser whose session has ended in time."""
+    """A browser with a session that has timed out."""
     clock.now += SESSION_SECONDS
     return browser
 

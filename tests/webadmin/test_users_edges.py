@@ -295,7 +295,7 @@ def test_links_keep_every_part_of_the_question(browser, context):
     page = browser.get(f"/users?{asked}").text
     assert f"/users?{asked}&page=2" in links(page)
     assert f"/users?{asked}&order=desc" in links(page)
-    assert f'hx-get="/users?{asked}&page=1"'.replace("&", "&amp;") in page, "also what is refreshed"
+    assert f'hx-get="/users?{asked}&page=1"'.replace("&", "&amp;") in page, "also the refresh"
 
 
 @pytest.mark.parametrize("text", ['"><i x', "' onfocus=x '", "&quot;", "%22%3E", "a{{7*7}}"])

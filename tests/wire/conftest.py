@@ -40,7 +40,7 @@ def machine() -> Loopback | Machine:
 
 @pytest.fixture
 def flags() -> list[str]:
-    """What the server is started with, besides what all are."""
+    """Flags of the server, in addition to those of all."""
     return []
 
 

@@ -18,7 +18,7 @@ HERE, THERE = "example.test", "example.other"
 
 
 def zone(port: int, *, transports: str = "udp", more: str = "") -> str:
-    """A domain whose server is at a port of this machine."""
+    """A domain with its server at a port of this machine."""
     kinds = {"udp": "SIP+D2U", "tcp": "SIP+D2T"}
     records = [
         line
@@ -89,7 +89,7 @@ def test_two_servers_call_each_other_by_domain(pair, phone, caller, callee, tran
 
 
 def test_a_server_that_is_gone_is_passed_over(pair, phone):
-    """RFC 3263 §4.3: the next SRV is tried at once when nobody listens."""
+    """RFC 3263 §4.3: the next SRV is tried at once when no process listens."""
     dead = free_port(socket.SOCK_DGRAM)
     more = f"_sip._udp SRV 1 1 {dead} sip"
     with NameServer({THERE: zone(pair.there.port, more=more)}) as names:
@@ -113,7 +113,7 @@ def test_a_call_outlives_both_servers(pair, phone):
 
 
 def test_a_dead_dns_server_delays_only_the_call_that_needs_it(pair, phone):
-    """RFC 3263 §4: who calls somebody here hears nothing of it."""
+    """RFC 3263 §4: a call to a local user is not affected."""
     with NameServer({THERE: zone(pair.there.port)}) as names:
         names.is_dead = True
         pair.know(names)
@@ -129,7 +129,7 @@ def test_a_dead_dns_server_delays_only_the_call_that_needs_it(pair, phone):
 
 
 def test_a_stranger_is_let_out_by_neither(pair, phone):
-    """RFC 3261 §16.3, step 6: who has an account there calls, who has none doesn't."""
+    """RFC 3261 §16.3, step 6: a user with an account there can call, another cannot."""
     with NameServer({THERE: zone(pair.there.port)}) as names:
         pair.know(names)
         mallory = phone(Pjsua, "alice", pair.here, "guessed")

@@ -64,7 +64,7 @@ def test_a_session_interval_that_is_too_small_is_raised(registered):
 
 @PLACES
 def test_a_call_is_transferred_after_a_consultation(registered, kind):
-    """RFC 5589 §7, RFC 3891: REFER whose Refer-To has a Replaces, and the INVITE that follows."""
+    """RFC 5589 §7, RFC 3891: REFER with a Replaces in its Refer-To, and the INVITE that follows."""
     alice, bob, carol = (registered(kind, user) for user in ("alice", "bob", "carol"))
 
     talk_at_once(alice, bob)

@@ -176,7 +176,7 @@ def test_a_call_follows_a_phone_into_other_networks(mobile, at, kind, journey, p
     ids=["Wi-Fi", "DHCP, only registered", "Wi-Fi by TCP", "DHCP by TCP, only registered"],
 )
 def test_a_restart_loses_no_phone_that_has_moved(server, mobile, at, kind, journey, peer):
-    """RFC 5626 §5.3: what was told is forgotten, and the binding leads to the phone."""
+    """RFC 5626 §5.3: the learned target is forgotten, and the binding leads to the phone."""
     alice, bob = mobile(kind, *journey[0]), at(peer, "bob")
     talk(bob, alice)
     settle(alice, bob)

@@ -1,7 +1,7 @@
 """Phones in a small Internet with real NAT: the kernel's masquerade, on routers of the tests' own.
 
 Both homes use the same private addresses, so a message that goes to the address that a phone gave
-goes astray, or to somebody else.  Media are not looked at: they are the phones' affair.
+goes astray, or to another phone.  Media are not looked at: they are the phones' affair.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""What people do with phones, through the server: two makes of phone, each in each role."""
+"""Everyday use of phones through the server: two makes of phone, each in each role."""
 
 import signal
 
@@ -155,7 +155,7 @@ def test_a_call_is_held_and_resumed(registered, caller, callee):
     ids=["caller", "callee", "both"],
 )
 def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, registered, caller, callee):
-    """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, whatever it calls itself."""
+    """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, with any Contact."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
     talk_and_hear(alice, bob)
@@ -176,7 +176,7 @@ def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, register
     ids=["baresip-transfers-pjsua2", "pjsua2-transfers-baresip"],
 )
 def test_a_call_is_transferred_blindly(registered, caller, answerer, expert):
-    """RFC 3515, RFC 5589 §6.1: REFER inside the dialog makes the caller call somebody else."""
+    """RFC 3515, RFC 5589 §6.1: REFER inside the dialog makes the caller call another user."""
     alice, bob, carol = (
         registered(caller, "alice"),
         registered(answerer, "bob"),
@@ -250,7 +250,7 @@ def test_a_caller_that_gives_up_silences_both_phones(registered):
 
 
 def test_a_dead_phone_does_not_stop_the_other_from_ringing(registered):
-    """RFC 3261 §16.7, §18.4: a branch that nobody answers (here ICMP says so) is one branch."""
+    """RFC 3261 §16.7, §18.4: a branch without an answer (here an ICMP error) is one branch."""
     alice = registered(Pjsua, "alice")
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
 
@@ -285,7 +285,7 @@ def test_a_message_that_needs_several_packets_arrives_whole(registered):
 
 
 def test_a_message_to_a_phone_that_is_off_comes_back_refused(server, registered):
-    """RFC 3428 §5: there is no store; whoever writes is told."""
+    """RFC 3428 §5: there is no store; the sender gets an error."""
     alice = registered(Pjsua, "alice")
 
     alice.writes("are you there?", to=f"sip:bob@{server.domain}")

@@ -12,7 +12,7 @@ from tests.support.sipp_calls import register
 
 CALLS = 10
 SECONDS = 20  # that a place waits for all of them
-USER, STRANGER = "example.test", "elsewhere.test"  # whose domain a caller says to be of
+USER, STRANGER = "example.test", "elsewhere.test"  # the domains in a caller's From
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def place(server, sipp, transport) -> Callable[..., Sipp]:
 
 
 def uri_of(place: Sipp) -> str:
-    """What leads to a place, without its `sip:`."""
+    """The URI of an address, without its `sip:`."""
     return place.socket + (";transport=tcp" if place.transport == "tcp" else "")
 
 

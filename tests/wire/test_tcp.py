@@ -37,7 +37,7 @@ def test_a_request_in_pieces_is_answered_once_it_is_whole(line):
         one.socket.recv(1)
     one.socket.settimeout(PATIENCE)
     one.says(request[-1:] + one.request("OPTIONS"))
-    assert one.hears().startswith(b"SIP/2.0 415 ")  # the body is of a kind that nobody here reads
+    assert one.hears().startswith(b"SIP/2.0 415 ")  # the type of the body is not supported
     assert one.hears_status() == 200
 
 
@@ -149,7 +149,7 @@ def test_a_peer_that_sends_without_end_delays_no_other(server, line):
 
 @pytest.mark.parametrize("end", [TcpClient.close, TcpClient.resets])
 def test_a_phone_with_a_closed_connection_leaves_the_pages(server, line, end):
-    """RFC 5626 §5.3: its Contact is the port that it connected from; nobody has to call it."""
+    """RFC 5626 §5.3: its Contact is the port that it connected from, and is not needed."""
     server.does("admin", "password", "--password", "secret of the admin")
     admin = Admin(server)
     assert admin.signs_in("secret of the admin")
@@ -164,7 +164,7 @@ def test_a_phone_with_a_closed_connection_leaves_the_pages(server, line, end):
     end(lines["alice"])
     until(lambda: online() == {"bob", "carol"}, "a page without the phone that has gone")
     server.restart(signal.SIGKILL)
-    until(lambda: online() == set(), "a page without phones whose connections are closed")
+    until(lambda: online() == set(), "a page without the phones of closed connections")
     assert line().registers("bob") == 200
     assert online() == {"bob"}
 

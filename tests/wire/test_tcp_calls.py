@@ -38,7 +38,7 @@ def resident_bytes(pid: int) -> int:
 
 @pytest.mark.parametrize("status", [None, 180], ids=["at once", "ringing"])
 def test_a_reset_connection_ends_a_ringing_call_at_once(line, status):
-    """RFC 3261 §18.4: nobody waits for timer B (32 s) or C; a socket here waits PATIENCE (10 s)."""
+    """RFC 3261 §18.4: no wait for timer B (32 s) or C; a socket here waits PATIENCE (10 s)."""
     alice, bob = line(), line("127.0.0.2")
     assert bob.registers("bob") == 200
     alice.calls("bob")

@@ -1,4 +1,4 @@
-"""The web admin as a process: its first start, its password, and what is imported in it."""
+"""The web admin of a running server: first start, password, and import."""
 
 import gzip
 import http.client
@@ -33,7 +33,7 @@ def test_the_first_start_prints_a_password_once(new):
     admin.signs_in(password)
     new.restart()
     assert len(SHOWN.findall(new.log.read_text())) == 1
-    assert admin.is_signed_in(), "a restart signs nobody out"
+    assert admin.is_signed_in(), "a restart keeps all sessions"
 
 
 def test_the_environment_sets_the_password(new):

@@ -184,7 +184,7 @@ def test_what_cannot_be_sent_again_is_never_challenged(world: World, method: str
     ],
 )
 def test_the_uri_of_a_digest_is_one_that_is_served_here(world: World, asked, uri, status: int):
-    """§22.4, item 6; RFC 7616 §3.4.6: 400 for what was made for another server."""
+    """§22.4, item 6; RFC 7616 §3.4.6: 400 for credentials that were made for another server."""
     bob = registering(world, uri=asked)
     value = answer_to(bob.challenges[0], bob.request, uri=uri)
     assert bob.again(value).status == status
@@ -214,7 +214,7 @@ def test_a_name_is_plain_in_the_digest_and_escaped_in_the_uri(world: World, name
         phone, "REGISTER", f"sip:{REALM}", to=f"<{address}>", from_uri=address, headers=headers
     )
     assert asking.again(answer_to(asking.challenges[0], asking.request)).status == 200
-    aor = f"{name.replace('@', '%40')}@{REALM}"  # whose first @ stands before the realm
+    aor = f"{name.replace('@', '%40')}@{REALM}"  # the first @ stands before the realm
     assert {row.aor for row in world.bindings.rows.values()} == {aor}
 
 

@@ -23,7 +23,7 @@ def stranger(world: World, host: str, **more) -> Phone:
 
 
 def rings(caller: Phone, callee: Phone, **more) -> tuple[Request, Request]:
-    """Call from outside, and let the callee's phone ring; gives what was sent and what it got."""
+    """Call from outside, and let the callee's phone ring; return the sent and received INVITE."""
     call = caller.sends("INVITE", callee.aor, **OUTSIDE, **more)
     invite = callee.gets("INVITE", call)
     callee.answers(invite, 180)
@@ -32,7 +32,7 @@ def rings(caller: Phone, callee: Phone, **more) -> tuple[Request, Request]:
 
 
 def is_busy(caller: Phone, callee: Phone) -> bool:
-    """Call from outside, and tell whether that is refused, with the time to come again."""
+    """Call from outside; return True if that is refused with a Retry-After."""
     caller.inbox.clear()
     caller.sends("INVITE", callee.aor, **OUTSIDE)
     if callee.inbox:

@@ -403,7 +403,7 @@ def test_a_side_of_a_shared_host_speaks_for_itself(world: World):
     bob = world.phone("bob", host="192.0.2.200", port=5072)
     victim = world.phone("victim", registered=False, host="203.0.113.9")
     call = talks((alice, bob))
-    as_alice = call.here  # as Bob, who knows both tags, can write it
+    as_alice = call.here  # as Bob can write it, since he knows both tags
     bob.contact, own = victim.contact, bob.contact
     bob.sends_within("UPDATE", as_alice)
     bob.contact = own

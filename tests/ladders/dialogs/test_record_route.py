@@ -1,7 +1,7 @@
 """Record-Route within dialogs, and its signature (RFC 3261 §16.6 step 4, RFC 6665 §4.3).
 
 So a phone that was started anew, or that knows the dialog by that request alone, goes on through
-us; and nobody gains by it.
+us; and no attacker gains by it.
 """
 
 import re

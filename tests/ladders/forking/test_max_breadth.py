@@ -41,7 +41,7 @@ def statuses(phone: Phone) -> list[int | str]:
 
 
 def pending_breadth(phones: list[Phone], known: dict[str, tuple[Phone, Request]]) -> int:
-    """Take what has come to the phones; the sum of what is not answered yet."""
+    """Take the requests from the phones; return the sum of breadth without an answer."""
     for phone in phones:
         while phone.inbox:
             request = phone.gets("MESSAGE")

@@ -81,7 +81,7 @@ class Game:
         self.breadth = chance.choice((1, 2, 3, 7, 60))
         self.branches: dict[str, Branch] = {}
         self.is_decided = False
-        self.accepted: set[str] = set()  # who has answered 2xx in time, and what the caller heard
+        self.accepted: set[str] = set()  # hosts of phones that answered 2xx in time
         self.heard: list[int] = []
         self.failure: tuple[int, str] | None = None
         self.tags: set[str] = set()
@@ -91,7 +91,7 @@ class Game:
             from_uri=STRANGER,
             headers=(f"Max-Breadth: {self.breadth}",),
         )
-        # From here on what is sent is read at once, but handlers have their turn at its end.
+        # From here on messages are read at once, but handlers run at the end of the turn.
         world.deliver = lambda data, source: world.server.receiver.receive(  # type: ignore[method-assign]
             data, Flow("UDP", SERVER, source)
         )
@@ -152,13 +152,13 @@ class Game:
         self.world.server.layer.unreachable(branch.request.encode())
 
     def resolve(self, name: str, kind: str) -> Records:
-        """What asks for a name waits here until one of the things that happen is its answer."""
+        """A DNS question waits here until one of the random events is its answer."""
         if kind != "A":
             return Records((), 60.0)
         said = Event()
         self.asked_for.append((name, said))
         said.wait()
-        if "2" in name.rpartition("-")[2][2:]:  # some names are known to nobody
+        if "2" in name.rpartition("-")[2][2:]:  # some names do not exist
             return Records((), 60.0)
         return Records((name.partition(".")[0].replace("-", "."),), 60.0)
 
@@ -209,9 +209,9 @@ class Game:
                     branch.is_cancelled = True
                     phone.answers(message, 200)
                 elif message.method == self.method and branch is None:
-                    assert not was_decided, "nobody is asked when all is decided"
+                    assert not was_decided, "no phone is called after the decision"
                     asked = {b.phone.address for b in self.branches.values()}
-                    assert phone.address not in asked, "nobody is asked twice"
+                    assert phone.address not in asked, "no phone is called twice"
                     assert phone.name != "bob" or not self.is_before(phone), "it is not his turn"
                     self.branches[message.via.branch] = Branch(phone, message)
         pending = [b.breadth for b in self.branches.values() if b.is_pending(self.world)]
@@ -361,7 +361,7 @@ def test_the_caller_hears_one_failure_or_only_2xx(
 
 
 class Script:
-    """What the parties of one call have said and heard."""
+    """The messages that the parties of one call have sent and received."""
 
     def __init__(self, caller: Phone, call: Request, phones: list[Phone]) -> None:
         self.world, self.caller, self.call, self.phones = caller.world, caller, call, phones

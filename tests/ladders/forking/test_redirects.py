@@ -277,7 +277,7 @@ def test_the_silence_of_a_redirection_target_is_the_answer(world: World):
 
 
 def test_what_leads_elsewhere_stays_for_the_caller(world: World):
-    """§16.7, step 4: what was followed is taken out, the rest goes back when all have failed."""
+    """§16.7, step 4: followed contacts are removed, the rest goes back when all have failed."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
     redirects(bob, FOREIGN, f"{at('carol')}, <mailto:bob@elsewhere.org>", at("nobody"))

@@ -138,7 +138,7 @@ def test_any_octets_in_the_midst_of_a_request_harm_nothing(octets: bytes, at: in
 
 SEEDS = range(4)
 DAMAGED_CALLS = 12
-# What a change brings in: what separates, what is out of range, whole fields that lead elsewhere.
+# Pieces of a change: separators, values out of range, whole fields that lead elsewhere.
 PIECES = (
     b'\r\n|\n|\r|"|<|>|;|,|:|@|%|%00|%zz|\\|\x00|\xff|\xc3\xa9| |\t|=|*|0|-1|4294967296|sips:|'
     b"tel:+1|[::1]|[|?|z9hG4bK|;lr|;maddr=203.0.113.9|;received=203.0.113.9|;rport|SIP/2.0|\r\n |"

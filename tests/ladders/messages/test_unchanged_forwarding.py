@@ -25,7 +25,7 @@ ODD_FIELDS = (
     "x-ODD  :\t  spaced  ,out  ",
     "X-Text: gar\u00e7on \u2615",
     "X-Empty:",
-    "z: a compact form that nobody knows",
+    "z: an unknown compact form",
     "Subject: first",
     'Warning: 399 a.test "a, b;\\" c"',
     "X-Again: 2",

@@ -246,7 +246,7 @@ def test_what_a_phone_mends_by_itself_is_no_refusal(world: World, caplog):
 
 
 def test_refusals_of_external_callers_have_their_own_rows(world: World):
-    """What a datagram says of its sender may be forged."""
+    """The source of a datagram may be forged."""
     stranger = world.phone("stranger", registered=False)
     for number in range(20):
         stranger.sends("INVITE", f"sip:no{number}@{REALM}", from_uri=f"sip:x{number}@example.net")

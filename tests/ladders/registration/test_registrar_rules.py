@@ -57,7 +57,7 @@ def test_a_request_uri_that_is_no_sip_uri_is_not_served(world: World, uri: str):
 
 
 def test_a_user_and_parameters_in_the_request_uri_are_no_matter(world: World):
-    """§10.2: they must not be there; table 1: what is out of place is passed over."""
+    """§10.2: they must not be there; table 1: misplaced parameters are ignored."""
     bob = world.phone("bob", registered=False)
     answer = asks(bob, "sip:alice@Example.COM.:5060;x=y", bob.aor, f"Contact: {bob.contact}")
     assert list(bound(answer)) == [bob.contact.strip("<>")]
@@ -83,7 +83,7 @@ def test_the_credentials_are_checked_before_the_contacts(world: World):
 
 
 def test_an_address_of_another_domain_is_not_registered_here(world: World):
-    """§10.3, step 5: 404 for what is not valid in the domain of the Request-URI."""
+    """§10.3, step 5: 404 for an address that is not valid in the domain of the Request-URI."""
     world.users.add("carol", "secret", "other.org")
     bob = world.phone("bob", registered=False)
     assert asks(bob, "sip:other.org", bob.aor, f"Contact: {bob.contact}").status == 404
@@ -174,7 +174,7 @@ def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_a_request_that_fails_nothing_is_done(world: World, bad: str, status: int, order: int):
-    """§10.3: what is added, what is refreshed and what is removed beside it stays undone."""
+    """§10.3: the other additions, refreshes and removals of the request stay undone."""
     bob = world.phone("bob", registered=False)
     bob.registers("<sip:old@198.51.100.1>", "<sip:late@198.51.100.2>", call_id="c", cseq=90)
     before = fetched(bob), dict(world.bindings.rows)
@@ -350,7 +350,7 @@ def test_a_repeat_is_answered_and_not_served_again(world: World):
     assert not fetched(bob)
 
 
-# Path, and what is not claimed
+# Path, and extensions that are not supported
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):

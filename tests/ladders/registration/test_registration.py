@@ -102,7 +102,7 @@ def test_a_contact_is_removed_by_expires_zero(world: World):
 
 
 def test_bindings_expire_by_themselves(world: World):
-    """§10.2.1; a look-up finds none, and the disk lets go of it."""
+    """§10.2.1; a look-up finds none, and the row is removed from the disk."""
     bob = world.phone("bob", registered=False)
     bob.registers(expires=60)
     world.passes(61, step=1)

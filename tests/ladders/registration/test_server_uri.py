@@ -197,7 +197,7 @@ def test_a_phone_that_asks_about_its_own_address_gets_489(
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 def test_so_is_one_that_is_not_registered_or_names_no_event(world: World, method: str):
-    """RFC 6665 §4.2.1.1: it makes no difference to what is served."""
+    """RFC 6665 §4.2.1.1: it makes no difference to the answer."""
     alice = world.phone("alice", registered=False)
     alice.sends(method, alice.aor, headers=("Event: reg",))
     alice.gets(489)

@@ -9,7 +9,7 @@ HOSTS = [
     "sip:6cmlnq4d@x7.invalid;transport=ws",
     "sip:bob@Mac-mini.local:5062",
     "sip:bob@deskphone",
-    "sip:bob@gone.example.net",  # a name that nobody knows
+    "sip:bob@gone.example.net",  # a name that does not exist
     "sip:bob@localhost",
     "sip:bob@127.0.1.1:5060",
     "sip:bob@999.1.2.3",

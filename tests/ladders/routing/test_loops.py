@@ -379,7 +379,7 @@ def test_a_redirection_is_no_loop():
 
 
 def test_an_error_of_the_network_finds_the_branch_by_its_mark(world: World, stranger: Phone):
-    """RFC 3261 §17.1.4, §18.4: what is quoted is the whole of it."""
+    """RFC 3261 §17.1.4, §18.4: the error quotes the whole of it."""
     desk, mobile = world.phones("bob", "bob")
     stranger.sends("INVITE", desk.aor, from_uri=STRANGER)
     invite = desk.gets("INVITE")

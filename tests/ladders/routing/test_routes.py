@@ -16,7 +16,7 @@ WAYS = {"loose": ";lr", "strict": ""}
 
 
 def uri_of(host: str, kind: str) -> str:
-    """What a proxy of that kind records."""
+    """The route that a proxy of that kind records."""
     return f"sip:{host}{WAYS[kind]}"
 
 
@@ -28,7 +28,7 @@ def leaves(target: str, routes: list[str]) -> tuple[str, list[str]]:
 
 
 def passes(own: str, uri: str, routes: list[str]) -> tuple[str, list[str]]:
-    """What a proxy that recorded `own` makes of them: a strict router just takes the next."""
+    """The request after a proxy that recorded `own`: a strict router just takes the next."""
     if ";lr" not in own:
         assert uri == own
         return routes[0], routes[1:]

@@ -85,7 +85,7 @@ def test_two_2xx_and_a_cancel_in_one_turn(world: World, order: tuple[int, ...]):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
 def test_a_2xx_beside_a_6xx_is_the_answer(world: World, order: tuple[int, ...]):
-    """§16.7, step 5: a 6xx waits for what was rung already."""
+    """§16.7, step 5: a 6xx waits for phones that ring already."""
     caller, _, phones, invites, third = ringing(world)
     steps = [
         lambda: phones[0].answers(invites[0], 603),
@@ -217,7 +217,7 @@ def talk(caller: Phone, callee: Phone, **more) -> tuple[Dialog, Dialog]:
 @pytest.mark.parametrize("method", ["INFO", "BYE", "ACK"])
 @pytest.mark.parametrize("maddr", ["192.0.2.1", "192.0.2.1;transport=udp", REALM])
 def test_a_maddr_that_names_us_is_taken_off_a_target(world: World, method: str, maddr: str):
-    """§16.4: else what is within a dialog would be sent to ourselves."""
+    """§16.4: else a request within a dialog would be sent to ourselves."""
     alice, bob = world.phones("alice", "bob")
     here, _ = talk(alice, bob)
     here.target = f"sip:bob@{bob.address[0]};x=y;maddr={maddr}"

@@ -252,7 +252,7 @@ SERVICE = f"_sip._udp.{NAME}", "SRV"
 
 @pytest.fixture
 def named() -> World:
-    """A world with a trunk whose gateway is a name, of 12 servers, and whose web site is another's.
+    """A world with a trunk to a gateway name of 12 servers; the web site of that name is elsewhere.
 
     They are not found before `refreshes`.
     """

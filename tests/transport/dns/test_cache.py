@@ -1,4 +1,4 @@
-"""What is remembered of answers, and how many questions are on their way (RFC 1035, 2308)."""
+"""The DNS cache, and the bound of questions on their way (RFC 1035, 2308)."""
 
 import gevent
 import pytest

@@ -113,7 +113,7 @@ def test_no_route_has_a_reason(resolver: Resolver, uri: str, why: str):
     ],
 )
 def test_a_host_is_an_address_or_a_name(host: str, is_one: bool):
-    """What the name servers need not be asked for."""
+    """Names that need no question to the DNS."""
     assert is_address(host) is is_one
 
 
@@ -327,7 +327,7 @@ def test_the_order_of_the_answer_does_not_matter():
     assert len({tuple(in_order(list(p), lambda most: most // 2)) for p in permutations(rows)}) == 1
 
 
-# What is remembered
+# The cache
 
 
 def test_an_answer_is_kept_as_long_as_it_is_true(resolver: Resolver, zone: FakeDns, clock: Clock):

@@ -1,4 +1,4 @@
-"""Large and hostile zones, and what is not answered, on the way to a next hop (RFC 3263, 2782)."""
+"""Large and hostile zones, and missing answers, on the way to a next hop (RFC 3263, 2782)."""
 
 import pytest
 
@@ -85,7 +85,7 @@ def test_a_server_with_many_addresses_hides_no_other(resolver: Resolver, zone: F
 
 
 def test_many_servers_by_udp_hide_none_by_tcp(resolver: Resolver, zone: FakeDns):
-    """RFC 3261 §18.1.1: what is too large for a datagram needs it."""
+    """RFC 3261 §18.1.1: a message too large for a datagram needs it."""
     zone.records = {
         (UDP_SRV, "SRV"): [(n, 1, 5060, f"h{n}.net") for n in range(12)],
         (TCP_SRV, "SRV"): [(1, 1, 5060, "tcp.net")],

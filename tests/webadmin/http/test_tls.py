@@ -199,7 +199,7 @@ def test_a_handshake_that_hangs_is_not_waited_for(start, sent):
     web = start(idle=LONG, head=0.1)
     peer = Peer(web)
     peer.raw.sendall(sent)
-    assert Peer(web).encrypts().is_served(), "nobody else waits meanwhile"
+    assert Peer(web).encrypts().is_served(), "no other client waits meanwhile"
     assert peer.hears() == b""
 
 
@@ -285,7 +285,7 @@ def test_a_renewed_certificate_is_served_without_a_new_start(start, files):
     write(files[0].parent, "127.0.0.1")
     web.renew_certificate()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] != first
-    assert before.is_served(), "who is connected stays so"
+    assert before.is_served(), "open connections stay open"
 
 
 def test_an_unusable_new_certificate_keeps_the_old_one(start, files):

@@ -1,4 +1,4 @@
-"""The edges of the guard: each way in that looks like another, and each header word for word."""
+"""Access checks at their edges: similar paths and methods, and exact headers."""
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_without_a_cookie_the_database_is_not_read(stranger, context, monkeypatc
     monkeypatch.setattr(context.admin, "session", fails)
     assert stranger.get("/users").status == 303
     stranger.cookies = {"sipserver_session": "x"}
-    assert stranger.get("/static/admin.css").status == 200, "a file belongs to nobody"
+    assert stranger.get("/static/admin.css").status == 200, "static files need no session"
     assert stranger.get("/users").status == 503
 
 
@@ -114,7 +114,7 @@ def test_a_page_can_be_asked_for_its_headers_alone(stranger, browser, path):
 def test_similar_origins_count_as_other_sites(browser, headers):
     browser.own_site = headers
     assert browser.post("/logout").status == 403
-    assert browser.get("/").status == 200, "nobody was signed out"
+    assert browser.get("/").status == 200, "all sessions go on"
 
 
 def test_a_form_may_be_as_large_as_it_may_be(browser):

@@ -1,4 +1,4 @@
-"""A peer on a connection that sends more than its share, while there is not enough for all."""
+"""Overload: a TCP peer that sends more than its share."""
 
 import contextlib
 

@@ -77,7 +77,7 @@ def test_what_is_known_of_a_session_is_where_it_came_from(stranger, context, clo
 
 
 def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, context, monkeypatch):
-    """Whoever measures must not learn which names there are."""
+    """Measured times must not show which names exist."""
     context.admin.set_password_hash(hash_password(PASSWORD))
     checked = []
 
@@ -106,7 +106,7 @@ def test_a_password_replaced_during_the_sign_in_is_refused(stranger, context, mo
     stranger.post("/login", username="admin", password=PASSWORD)
     assert stranger.get("/").status == 303
     assert context.admin.sessions(context.clock()) == []
-    assert context.audit.entries() == [], "who was not let in has not signed in"
+    assert context.audit.entries() == [], "a refused sign-in is not an entry"
 
 
 def test_the_block_is_shown_in_minutes_rounded_up(stranger, clock):

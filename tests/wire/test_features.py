@@ -1,4 +1,4 @@
-"""What the book has beyond a plain call, with programs that we did not write."""
+"""Features of the RFCs beyond a plain call, with programs that we did not write."""
 
 import socket
 
@@ -12,7 +12,7 @@ ELSEWHERE = r'Reason: SIP;cause=200;text="Call completed elsewhere"'
 
 
 def registers_by(scenario: str, server, sipp, user: str, contact: str) -> None:
-    """Play a REGISTER scenario once for `user`, whose calls shall go to the socket `contact`."""
+    """Play a REGISTER scenario once for `user`, with the socket `contact` for its calls."""
     sipp(
         scenario,
         calls=1,
@@ -28,7 +28,7 @@ def registers_by(scenario: str, server, sipp, user: str, contact: str) -> None:
 
 
 def test_the_other_phone_shows_no_missed_call(registered):
-    """RFC 3326 §2, RFC 3261 §16.7 step 10: so it shows no missed call."""
+    """RFC 3326 §2, RFC 3261 §16.7 step 10: its CANCEL says that the call was answered."""
     alice, desk, mobile = (registered(Pjsua, user) for user in ("alice", "bob", "bob"))
 
     alice.dials(desk)
@@ -44,7 +44,7 @@ def test_the_other_phone_shows_no_missed_call(registered):
 
 
 def test_a_caller_that_gives_up_gets_487_and_no_phone_rings(registered):
-    """RFC 3261 §16.10, §9.1: and as nobody answered, each phone may show a missed call."""
+    """RFC 3261 §16.10, §9.1: and without an answer each phone may show a missed call."""
     alice, desk, mobile = (registered(Pjsua, user) for user in ("alice", "bob", "bob"))
 
     alice.dials(desk)
@@ -62,7 +62,7 @@ def test_a_caller_that_gives_up_gets_487_and_no_phone_rings(registered):
 
 
 def test_a_603_ends_what_a_486_did_not(registered):
-    """RFC 3261 §16.7 steps 5 and 6: a 6xx is the best response, whatever came before."""
+    """RFC 3261 §16.7 steps 5 and 6: a 6xx is the best response, after any other."""
     alice, desk, mobile, cell = (registered(Pjsua, user) for user in ("alice", "bob", "bob", "bob"))
 
     alice.dials(desk)
@@ -172,7 +172,7 @@ def test_a_caller_follows_a_redirection_by_itself(server, sipp, registered):
 
 
 def test_the_server_follows_a_redirection_if_configured(server, sipp, registered):
-    """RFC 3261 §16.5, §16.7 step 4: the caller hears nothing of it but who rings."""
+    """RFC 3261 §16.5, §16.7 step 4: the caller sees only the phone that rings."""
     server.flags = ("-sip.follow_redirects", "on")
     server.restart()
     alice, carol = registered(Pjsua, "alice"), registered(Pjsua, "carol")
@@ -209,7 +209,7 @@ def test_a_phone_behind_an_edge_proxy_is_called_through_it(server, sipp, registe
 
 
 def test_a_phone_that_knows_no_path_is_not_registered_with_one(server, sipp):
-    """RFC 3327 §5.3: 420, for it would not know that somebody has put himself before it."""
+    """RFC 3327 §5.3: 420, for it would not know of the proxy in front of it."""
     registers_by("register_path_unsupported", server, sipp, "bob", f"{own_address()}:5060")
 
 

@@ -1,4 +1,4 @@
-"""A phone registers, and the page that is open shows it."""
+"""A phone registers, and the open page shows it."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ def add(window, name: str, password: str) -> None:
 
 
 def test_two_users_are_added_and_a_phone_of_one_shows_up(window, server, tmp_path):
-    """Nobody reloads a page: the overview and a user's own page keep themselves fresh."""
+    """The overview and the page of a user refresh without a reload."""
     page = window.page
     add(window, "alice", server.password_of("alice"))
     add(window, "bob", server.password_of("bob"))

@@ -1,4 +1,4 @@
-"""The way back from a user to the list that one came from: its search, filter, order and page."""
+"""Return links from a user to the list before: its search, filter, order and page."""
 
 import html
 import re
@@ -27,7 +27,7 @@ def test_a_user_is_shown_with_the_way_back(browser, many):
     page = browser.get(link).text
     assert f"/users?{ASKED}" in paths(page, "href")
     assert "Back to the list" in page
-    assert f"/users/1?{ASKED}" in paths(page, "hx-get"), "what is refreshed keeps it too"
+    assert f"/users/1?{ASKED}" in paths(page, "hx-get"), "the refresh keeps it too"
 
 
 def test_forms_of_a_user_keep_the_link_back_to_the_list(browser, many):

@@ -1,4 +1,4 @@
-"""Nothing holds the hub: while Python works, no datagram is read."""
+"""Nothing blocks the event loop: while Python works, no datagram is read."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Whether there is a user is not to be told by any answer, nor by its time."""
+"""User enumeration: neither an answer nor its time shows if a user exists."""
 
 import re
 import statistics
@@ -41,7 +41,7 @@ def asks(stranger, method: str, username: str, as_user: bool = False, password: 
 
 
 def without_what_differs(response, username: str) -> str:
-    """An answer without what is of its own: names, tags, nonces, branches, numbers."""
+    """An answer without its own values: names, tags, nonces, branches, numbers."""
     text = response.encode().decode().replace(username, "NAME")
     text = re.sub(r'nonce="[0-9a-f]+"', "NONCE", text)
     text = re.sub(r"(tag|branch)=[^;>\r\n]+", r"\1", text)
@@ -75,7 +75,7 @@ def test_a_known_user_is_answered_like_an_unknown_one(stranger, method, as_user,
     ("method", "password"), [("REGISTER", ""), ("REGISTER", "wrong"), ("INVITE", "")]
 )
 def test_the_answer_takes_the_same_time(stranger, method, password):
-    """CPU time of this process, whose other half is the same for both; turn by turn."""
+    """CPU time of this process, of which the test's half is the same for both; turn by turn."""
     world = stranger.world
     world.server.guard.set_trusted([ip_network(THIEF)])  # so each answer is looked at
     spent: dict[str, list[float]] = {"bob": [], "nob": []}
