@@ -1,4 +1,4 @@
-"""The settings: which place wins, what each value may be, and what is said when it may not."""
+"""The settings: precedence of their sources, valid values, and error messages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What it is deployed with: the unit, the image, the firewall, and what the manual says of them."""
+"""Deploy files: the unit, the image, the firewall, and the manual about them."""
 
 import re
 import runpy
@@ -43,8 +43,8 @@ def test_the_unit_starts_the_server_with_settings_that_it_knows():
     assert Path(config.db_path).parent == Path("/var/lib") / service()["StateDirectory"]
 
 
-def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
-    """What it is told, tests/faults/test_signals.py shows."""
+def test_the_unit_waits_for_ready_and_gives_time_to_stop():
+    """The messages to systemd are in tests/faults/test_signals.py."""
     assert service()["Type"] == "notify"
     assert service()["ExecReload"].endswith(" -HUP $MAINPID")
     assert int(service()["TimeoutStopSec"]) > 15
@@ -52,7 +52,7 @@ def test_the_unit_waits_for_the_servers_word_and_gives_it_time_to_end():
     assert service()["RestartPreventExitStatus"] == "2"
 
 
-def test_the_unit_allows_a_port_below_1024_by_the_two_lines_that_are_commented_out():
+def test_two_commented_lines_of_the_unit_allow_low_ports():
     """systemd.exec(5): an empty CapabilityBoundingSet takes back those that stand above it."""
     unit, count = re.subn("(?m)^#(?=[A-Z])", "", UNIT)
     assert count == 2
@@ -71,7 +71,7 @@ def test_the_manual_names_what_sighup_takes_over():
 
 
 def words_of(instruction: str) -> list[list[str]]:
-    """What stands behind each instruction of this name in the Dockerfile."""
+    """The values of all instructions of this name in the Dockerfile."""
     lines = DOCKERFILE.replace("\\\n", " ").splitlines()
     return [shlex.split(line)[1:] for line in lines if line.startswith(f"{instruction} ")]
 
@@ -86,7 +86,7 @@ def test_the_image_is_given_what_its_context_lets_through():
 
 @pytest.mark.wire
 @pytest.mark.parametrize("is_encrypted", [False, True])
-def test_what_is_in_the_image_runs_and_its_health_can_be_asked_for(
+def test_the_image_runs_and_has_a_health_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
 ):
     """Python and its packages are ours here, the files those of the image."""
@@ -130,7 +130,7 @@ WITHOUT_NAMES = '! [ -e /etc/protocols ] || mount --bind /dev/null /etc/protocol
 
 @pytest.mark.wire
 def test_the_firewall_can_be_loaded():
-    """In a network of its own, where it stops nobody; in a minimal system too."""
+    """In a network of its own, where it blocks no real traffic; in a minimal system too."""
     done = subprocess.run(
         [
             *[program("unshare"), "--user", "--map-root-user", "--net", "--mount"],
@@ -143,7 +143,7 @@ def test_the_firewall_can_be_loaded():
     assert done.returncode == 0, done.stderr
 
 
-# What is run before a release, and by continuous integration
+# The checks before a release, and in continuous integration
 
 
 def packages_in(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The documents say what is so."""
+"""The documents agree with the code."""
 
 import re
 import subprocess
@@ -60,6 +60,14 @@ def test_links_lead_somewhere(path: Path):
         assert (path.parent / link).exists(), link
 
 
+def test_the_readme_of_tests_names_each_support_file_and_topic():
+    page = (ROOT / "tests" / "README.md").read_text()
+    named = set(re.findall(r"^\| `(\w+\.py|ladders/\w+/)` \| \w", page, re.MULTILINE))
+    files = {path.name for path in (ROOT / "tests" / "support").glob("[!_]*.py")}
+    folders = {f"{path.parent.name}/" for path in (ROOT / "tests" / "ladders").glob("*/test_*.py")}
+    assert named == files | {f"ladders/{folder}" for folder in folders}
+
+
 # The page of conformance
 
 # Where something stands: `§16.7, step 4`, several of them, with an RFC before them or alone.
@@ -95,7 +103,7 @@ def names_in(file: str) -> frozenset[str]:
 
 
 def faults_of_entry(entry: str) -> Iterator[str]:
-    """What is wrong with one entry: a section, what happens, and a list of tests alone."""
+    """Faults of one entry, which needs a section, a rule, and a list of tests alone."""
     rule, *tests = entry.split("\n  - ")
     match = re.fullmatch(r"- \*\*([^*]+)\*\*: (\S.*)", rule, re.DOTALL)
     if match is None:
@@ -107,7 +115,7 @@ def faults_of_entry(entry: str) -> Iterator[str]:
 
 
 def faults_of_conformance(page: str) -> Iterator[str]:
-    """What is wrong with the page that says which rule is kept, and which test shows it."""
+    """Faults of the page of rules that are kept, each with the tests that show it."""
     for entry in re.findall(r"^- \*\*.*(?:\n  .*)*", page, re.MULTILINE):
         yield from faults_of_entry(entry)
     if stray := re.findall(r"^(?:\||  - (?!`)).*", page, re.MULTILINE):
@@ -147,11 +155,11 @@ def test_the_page_of_conformance_says_what_is_so():
         ("**§16.6, step 3**", "**§16.6, stage 3**"),
         ("::test_the_trapezoid`", "::test_the_trapezium`"),
         (
-            "ladders/routing/test_proxy_routes.py::test_the_trapezoid",
+            "ladders/routing/test_routes.py::test_the_trapezoid",
             "ladders/routing/test_x.py::test_the_trapezoid",
         ),
-        ("  - `ladders/routing/test_proxy_routes.py::test_the_trapezoid`", "  - the ladders"),
-        ("\n  - `ladders/routing/test_proxy_routes.py::test_the_trapezoid`", ""),
+        ("  - `ladders/routing/test_routes.py::test_the_trapezoid`", "  - the ladders"),
+        ("\n  - `ladders/routing/test_routes.py::test_the_trapezoid`", ""),
         (": the trapezoid\n", ":\n"),
         ("RFC 1035", "RFC 1036"),
         ("## RFC 6086,", "## RFC 6087,"),

@@ -42,7 +42,7 @@ CORE = [
     ["sip.core.proxy"],
 ]
 SIP_LAYERS = ("sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.dispatcher")
-# What the modules of a prefix must not reach, by whatever chain of imports.
+# Modules that those of a prefix must not reach, by any chain of imports.
 FORBIDDEN = {
     "sip": ("webadmin", "sipserver"),
     "sip.store": (*SIP_LAYERS, "sip.server", "sip.config"),
@@ -52,7 +52,7 @@ FORBIDDEN = {
     "sip.transaction": ("sip.store", "sip.config"),
     "sip.core": ("sip.config",),
 }
-# What `-help` must not wait for: packages and modules that take long to import.
+# Packages and modules that take long to import: `-help` must not wait for them.
 SLOW = ("dataset", "sqlalchemy", "bottle", "webadmin", "sip.server", "sip.transport", "sip.store")
 GEVENT_IN = re.compile(
     r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
@@ -99,7 +99,7 @@ def at_start(tree: ast.AST) -> Iterator[ast.AST]:
 
 @cache
 def imports(module: str, *, start: bool = False) -> frozenset[str]:
-    """What a module imports, wherever in it; with `start` only what it imports at once."""
+    """The imports of a module, anywhere in it; with `start` only those at its start."""
     tree = ast.parse(PATHS[module].read_text())
     return frozenset(imported(at_start(tree) if start else ast.walk(tree)))
 
@@ -139,7 +139,7 @@ def violations(module: str, forbidden: tuple[str, ...], *, start: bool = False) 
 
 
 def later_than(module: str, order: list[list[str]]) -> tuple[str, ...]:
-    """What stands after a module in an order; nothing for one that is not in it."""
+    """The modules after a module in an order; none for one that is not in it."""
     for number, prefixes in enumerate(order):
         if any(is_within(module, prefix) for prefix in prefixes):
             return tuple(prefix for later in order[number + 1 :] for prefix in later)
@@ -193,7 +193,7 @@ def test_no_file_is_longer_than_the_limit(path: Path):
 
 
 def test_the_patch_comes_before_every_other_import():
-    """Whatever is imported earlier would keep blocking sockets and threads."""
+    """A module that is imported earlier would keep blocking sockets and threads."""
     body = ast.parse((ROOT / "sipserver.py").read_text()).body
     assert [ast.unparse(node) for node in body[1:3]] == [
         "from gevent import monkey",
@@ -214,3 +214,19 @@ def test_every_public_name_has_a_docstring():
             if not ast.get_docstring(node) and node in tree.body:
                 silent.append(f"{path}:{node.lineno} {node.name}")
     assert not silent
+
+
+def test_names_of_tests_have_at_most_60_characters():
+    """A longer name wraps in every report; the docstring holds the details."""
+    names = [
+        name for path in TESTS for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    ]
+    assert len(names) > 2000
+    assert [name for name in names if len(name) > 60] == []
+
+
+def test_helpers_of_tests_are_in_support():
+    """No test imports from another test module."""
+    for path in TESTS:
+        assert not re.search(r"^\s*from tests[\w.]*\.test_\w+ import", path.read_text(), re.M), path
+        assert not re.search(r"^\s*from tests\.support import", path.read_text(), re.M), path

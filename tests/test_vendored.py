@@ -1,4 +1,4 @@
-"""What others wrote is here unchanged, with its licence and its version beside it."""
+"""Vendored files are unchanged, with licence and version beside them."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ FOLDERS = sorted(
 
 
 def test_every_vendored_file_belongs_to_a_version():
-    """A file that no VERSION names would be nobody's."""
+    """Each file is named in a VERSION."""
     files = {
         path
         for place in ("views/static/vendor", "tests/browser/vendor")

@@ -15,8 +15,8 @@ import pytest
 from sip.message.headers import parse_credentials
 from sip.message.message import parse
 from tests.support.programs import own_address
-from tests.support.raw_tcp import Line
-from tests.support.recording_world import Watched
+from tests.support.raw_tcp import TcpClient
+from tests.support.recording_world import RecordingWorld
 from tests.support.server import Server
 from tests.support.world import REALM, SERVER, Phone
 
@@ -28,7 +28,7 @@ LONG = 30_000
 def world(caplog: pytest.LogCaptureFixture):
     """A server that logs no fault, loses no reader, sends to phones alone, and goes on."""
     caplog.set_level(logging.INFO)
-    world = Watched()
+    world = RecordingWorld()
     yield world
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert not [reader.exception for reader in world.readers if reader.exception]
@@ -37,12 +37,12 @@ def world(caplog: pytest.LogCaptureFixture):
 
 
 @pytest.fixture
-def bob(world: Watched) -> Phone:
+def bob(world: RecordingWorld) -> Phone:
     return world.phone("bob")
 
 
 @pytest.fixture
-def eve(world: Watched) -> Phone:
+def eve(world: RecordingWorld) -> Phone:
     return world.phone("eve", registered=False, host="198.51.100.7")
 
 
@@ -55,7 +55,7 @@ def call(eve: Phone, method: str = "INVITE", uri: str = f"sip:bob@{REALM}", **mo
 def statuses(eve: Phone, data: bytes) -> list[int]:
     """Return the statuses of the answers to octets; 100 alone where they are passed on.
 
-    An answer copies what was wrong, so it may be one that we would not read.
+    An answer copies the faults of its request, so our parser may refuse it.
     """
     eve.inbox.clear()
     eve.world.deliver(data, eve.address)
@@ -168,7 +168,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("what", DIGESTS)
-def test_no_digest_but_the_right_one_lets_anybody_in(world, bob, what: str):
+def test_only_the_right_digest_is_accepted(world, bob, what: str):
     """Digests that are passed by: each part of a right answer, made wrong (RFC 7616 §3.4)."""
     asked = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
     bob.transmits(asked)
@@ -294,7 +294,7 @@ def test_a_user_cannot_register_or_hang_up_for_another(world, bob, eve):
     assert bob.hears_nothing()
 
 
-def test_strangers_do_not_learn_which_accounts_exist(bob, eve, world):
+def test_unknown_callers_do_not_learn_which_accounts_exist(bob, eve, world):
     """Scans for names: an answer is the same for every user."""
     world.phone("carol", registered=False)
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"):
@@ -355,7 +355,7 @@ def test_users_that_lead_to_each_other_multiply_no_request(world, eve):
     assert world.sent - before < 20
 
 
-def test_requests_of_strangers_leave_no_state(world, bob, eve):
+def test_unauthenticated_requests_leave_no_state(world, bob, eve):
     """Growth: thousands of requests without a sequel leave nothing behind."""
     layer = world.server.layer
     world.passes(40, step=1)
@@ -431,8 +431,8 @@ def test_silent_connections_take_no_place_of_others(running: Server):
     with contextlib.ExitStack() as silent:
         for number in range(300):
             with contextlib.suppress(OSError):
-                line = silent.enter_context(contextlib.closing(Line(running, host)))
+                line = silent.enter_context(contextlib.closing(TcpClient(running, host)))
                 line.says((b"", b"INVITE sip:", b"\r\n", b"\0" * 1000)[number % 4])
-        with contextlib.closing(Line(running, own_address())) as phone:
+        with contextlib.closing(TcpClient(running, own_address())) as phone:
             assert phone.asks("OPTIONS") == 200
         assert running.answers_options(1.0)

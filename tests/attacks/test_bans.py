@@ -48,7 +48,7 @@ def test_trust_by_command_lifts_a_ban_and_prevents_others(server, thief):
     for number in range(MAX_FAILURES_OF_SOURCE):
         thief.guesses(f"user{number}")
     server.does("bans", "trust", f"{thief.host}/24")
-    until(thief.is_heard, "an answer to who is trusted")
+    until(thief.is_heard, "an answer to a trusted source")
     for number in range(MAX_FAILURES_OF_SOURCE + 5):
         assert thief.guesses(f"user{number}").startswith("SIP/2.0 401 ")
     network = thief.host.rpartition(".")[0] + ".0/24"
@@ -109,7 +109,7 @@ def waiting(server, thief) -> PasswordGuesser:
     ids=" ".join,
 )
 def test_a_command_lifts_a_wait(server: Server, waiting: PasswordGuesser, command: tuple[str, ...]):
-    """Of a running server, which notices what is in the file within a second."""
+    """Of a running server, which notices a change of the file within a second."""
     assert f"user alice blocked after {MAX_FAILURES_OF_USER} wrong passwords" in server.does("bans")
     server.does(*(waiting.host if word == "ADDRESS" else word for word in command))
     password = server.password_of("alice")

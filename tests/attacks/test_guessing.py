@@ -29,7 +29,7 @@ def guesses(thief, passwords: list[str], username: str = "bob", method: str = "R
 
 
 def looks(world: World) -> list[str]:
-    """Whose password the server compares an answer with, from now on."""
+    """Return a list of the users that are looked up from now on."""
     asked = []
     find = world.users.find
     world.users.find = lambda username, realm: asked.append(username) or find(username, realm)

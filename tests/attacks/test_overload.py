@@ -1,14 +1,12 @@
 """More than the server can do, while others call and register."""
 
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.capacity import capacity
-from tests.support.event_loop_watch import seconds_worked
-from tests.support.programs import until
 from tests.support.server import CALLEES, CALLERS, Server
+from tests.support.server_load import MEMORY_MB, memory_mb, work_before_an_answer
 
 pytestmark = pytest.mark.wire
 
@@ -16,25 +14,8 @@ RATES = {"REGISTER": 30_000, "INVITE": 36_000, "OPTIONS": 45_000, "garbage": 1_0
 SENDERS = {"garbage": 2}  # as many as two can send, which is above 100,000 a second
 RATE = 20  # good calls, and registrations, a second
 SECONDS = 5
-MEMORY_MB = 30
 # From one address, and from many: what of good calls and registrations has to succeed.
 FLOODS = [(1, 0.99), (200, 0.95)]
-
-
-def memory_mb(server: Server) -> float:
-    """Return the resident memory of the server, in MB."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
-def work_before_an_answer(server: Server) -> float:
-    """Seconds of CPU that the server works until it answers an OPTIONS.
-
-    It is asked again every half second, as RFC 3261 §17.1.2.2 has it.
-    """
-    before = seconds_worked(server)
-    until(lambda: server.answers_options(seconds=0.5), "an answer to OPTIONS")
-    return seconds_worked(server) - before
 
 
 def good_share(
@@ -81,7 +62,7 @@ def good_share(
 @pytest.mark.parametrize("kind", RATES)
 @pytest.mark.parametrize(("addresses", "least"), FLOODS)
 def test_good_calls_go_on_during_a_flood(server, sipp, flood, kind, addresses, least):
-    """Three times of what was found that it can do, of one kind, from one address and from many.
+    """Three times the measured capacity, of one kind, from one address and from many.
 
     It is that on the machine where it was found; the siege finds it out anew.  Of
     garbage it is as much as can be sent, for which reading alone would take all the time.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.test_overload import MEMORY_MB, memory_mb, work_before_an_answer
 from tests.support.programs import end, own_address
 from tests.support.server import CALLEES, Server
+from tests.support.server_load import MEMORY_MB, memory_mb, work_before_an_answer
 
 pytestmark = [pytest.mark.wire, pytest.mark.siege]
 
@@ -21,7 +21,8 @@ SECONDS = 8
 # Five thousand calls ring at once then: of what they took stay pieces between others, too small for
 # the system (docs/performance.md says how much for ten thousand), and the next ones use them.
 LEFT_MB = 90
-# Timer C of RFC 3261, after which a phone that only rings is cancelled; and 32 s for what is over.
+# Timer C of RFC 3261, which cancels a phone that only rings; and 32 s for finished
+# transactions.
 RINGS_ON, IS_OVER = 181, 32
 # The wheel's turn, a sweep, and the phones that register again meanwhile.
 LATER = 10
@@ -53,7 +54,7 @@ def phones(server: Server, sipp) -> Iterator[Callable[[str], None]]:
 
 
 def takes(server: Server, flood, addresses: int, seconds: float) -> tuple[float, float]:
-    """The memory, in MB, that calls take at most, and what is left of it when all is over."""
+    """The memory, in MB, that calls take at most, and the rest of it after all calls."""
     before = memory_mb(server)
     flood("call", addresses=addresses, seconds=SECONDS, rate=RATE)
     most, ends_at = before, time.monotonic() + SECONDS + seconds + LATER
@@ -87,7 +88,7 @@ def test_calls_of_one_address_to_busy_phones_leave_nothing(server, flood, phones
 
 @pytest.mark.timeout(600)
 def test_a_second_flood_takes_what_the_first_has_left(server, flood, phones):
-    """Nothing is held for good: what has not gone back to the system serves the next one."""
+    """No memory is lost: the part that the system did not get back serves the next flood."""
     phones("is-busy")
     most, kept = takes(server, flood, 200, IS_OVER)
     assert kept < LEFT_MB

@@ -21,7 +21,7 @@ PASSWORD = "0123"
 
 @pytest.fixture
 def attacked(server: Server) -> Server:
-    """A server with a user 100, whose password has four digits."""
+    """A server with a user 100 and a password of four digits."""
     server.add_user("100", PASSWORD)
     return server
 

@@ -1,4 +1,4 @@
-"""Attacks on the web admin within TLS, and what is said where there is none."""
+"""Attacks on the web admin within TLS, and its answers without TLS."""
 
 import signal
 import socket
@@ -49,7 +49,7 @@ def page_by_tls(server: Server, trust: ssl.SSLContext) -> bytes:
     return heard
 
 
-def test_tls_is_served_and_plain_http_is_told_so(secured):
+def test_tls_is_served_and_plain_http_gets_a_hint(secured):
     server, trust = secured
     page = page_by_tls(server, trust)
     assert statuses(page) == [200]

@@ -129,3 +129,8 @@ def visit(chromium: Browser, server: Server) -> Iterator[Callable[..., Visitor]]
 
         yield open_window
         assert not list(itertools.chain.from_iterable(v.faults for v in visitors))
+
+
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with-scripts", "without-scripts"]
+)

@@ -1,15 +1,11 @@
-"""What an administrator does in the browser, with scripts and without."""
+"""The work of an administrator in the browser, with scripts and without."""
 
 import re
 
 import pytest
 
-from tests.browser.conftest import PASSWORD
+from tests.browser.conftest import PASSWORD, WITH_AND_WITHOUT_SCRIPTS
 from tests.support.programs import until
-
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["with-scripts", "without-scripts"]
-)
 
 
 @pytest.fixture
@@ -200,7 +196,7 @@ def test_a_search_writes_one_entry_of_history(window, server):
     ]:
         page.go_back()
         window.sees(found)
-        until(lambda q=typed: search.input_value() == q, "the field says what is found")
+        until(lambda q=typed: search.input_value() == q, "the field shows the search")
     page.go_forward()
     window.sees("1 user")
     page.reload()
@@ -247,7 +243,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_a_password_is_made_whatever_was_typed(window, server, scripts):
+def test_a_generated_password_replaces_the_typed_one(window, server, scripts):
     page = window.page
     window.goes_to("/users/new")
     page.get_by_label("User name").fill("alice")

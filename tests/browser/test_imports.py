@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
+from tests.browser.conftest import WITH_AND_WITHOUT_SCRIPTS
 
 LIST = (
     "sep=;\r\nExtension;Secret;Büro;Display Name\r\n101;wonder-4711;7;Zoë\r\n102;;8;Bob\r\n;;;\r\n"

@@ -8,10 +8,9 @@ import trustme
 
 from sip.config import Config, parse_address
 from sip.store.database import Database
-from tests.attacks.test_web import registers_nastily
-from tests.browser.conftest import PASSWORD
-from tests.browser.test_flows import WITH_AND_WITHOUT_SCRIPTS
-from tests.support.browser import Browser
+from tests.browser.conftest import PASSWORD, WITH_AND_WITHOUT_SCRIPTS
+from tests.support.hostile_markup import registers_nastily
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD as SITE_PASSWORD
 from tests.webadmin.conftest import REALM, Clock, context_over
 from webadmin.app import build
@@ -94,7 +93,7 @@ def test_signing_out_is_said(visit, scripts):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_the_password_is_changed_and_everybody_else_is_out(visit, scripts):
+def test_a_password_change_signs_out_all_other_sessions(visit, scripts):
     other = visit()
     other.signs_in()
     window = visit(java_script_enabled=scripts)
@@ -182,7 +181,7 @@ def answering(said: dict):
 
 @contextlib.contextmanager
 def pages_of_an_exposed_server(home):
-    """What a server says that others can reach: asked in memory, for it shall not listen so."""
+    """The pages of a server that others can reach: in memory, since a test must not listen so."""
     with Database(str(home / "exposed.db")) as database:
         config = Config(web_addr=parse_address(":8080"), sip_realm=REALM)
         with context_over(database, Clock(), config) as context:
@@ -196,7 +195,7 @@ def pages_of_an_exposed_server(home):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_warning_of_pages_without_tls_is_for_everybody(visit, server, tmp_path, theme, width):
+def test_the_warning_about_plain_http_is_accessible(visit, server, tmp_path, theme, width):
     window = visit(width=width, color_scheme=theme)
     with pages_of_an_exposed_server(tmp_path) as pages:
         for path, answer in pages.items():

@@ -54,7 +54,7 @@ def test_each_refusal_names_the_flag_that_accepts_it(imports):
     assert "encoding: windows-1252" in err
 
 
-def test_the_encoding_that_was_taken_is_told(imports):
+def test_the_import_reports_the_encoding_it_chose(imports):
     code, out, _ = imports("username,password\nann,wonder-1\n".encode("utf-16"))
     assert code == 0
     assert "encoding: UTF-16\n" in out
@@ -95,7 +95,7 @@ def test_nothing_is_printed_where_nothing_was_written(imports, monkeypatch):
     assert (code, out) == (1, "")
 
 
-def test_passwords_that_cannot_be_shown_are_told_of(imports, monkeypatch):
+def test_passwords_that_cannot_be_shown_are_reported(imports, monkeypatch):
     class Full(io.StringIO):
         def writelines(self, lines):
             raise OSError(28, "No space left on device")

@@ -222,7 +222,7 @@ def test_a_realm_without_matching_passwords_warns(sipserver):
 
 @pytest.mark.wire  # a running server, twice
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_server_runs_until_it_is_told_to_stop(tmp_path, number):
+def test_the_server_runs_until_a_signal_stops_it(tmp_path, number):
     web, sip = free_port_of_both(), free_port_of_both()
     command = [sys.executable, str(ROOT / "sipserver.py"), f"-sip.addr=127.0.0.1:{sip}"]
     with subprocess.Popen(
@@ -270,7 +270,7 @@ def test_an_export_takes_no_database_for_its_file(sipserver):
 
 
 def test_commands_use_the_realm_stored_in_the_database(sipserver):
-    """Else their phones could not register, and nobody would know why."""
+    """Else their phones could not register, for no visible reason."""
     with Database("x.db") as database:
         database.remember("realm", "example.com")
     sipserver("users", "add", "alice", "--password", "secret", "-db.path", "x.db")
@@ -281,7 +281,7 @@ def test_commands_use_the_realm_stored_in_the_database(sipserver):
 
 
 def test_what_is_done_on_the_command_line_stands_in_the_audit(sipserver):
-    """With who ran it, and without a password."""
+    """With the operator's name, and without a password."""
     assert sipserver("users", "add", "alice", "--password", "secret-1")[0] == 0
     assert (
         sipserver("users", "add", "bob", "--password", "secret-1", "--realm", "b.example")[0] == 0

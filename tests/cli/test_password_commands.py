@@ -1,4 +1,4 @@
-"""Passwords on the command line: where they come from, when they are shown, what is told."""
+"""Passwords on the command line: their sources, when they are shown, and the messages."""
 
 import io
 import os
@@ -53,7 +53,7 @@ def test_a_password_may_begin_with_a_dash(sipserver, flag):
 
 
 def test_a_password_with_a_dash_is_not_repeated_in_the_error(sipserver):
-    """What stands on the screen, others read, and so does the log of a build."""
+    """Others may read the screen, and a build keeps its log."""
     assert "secret" not in sipserver("users", "add", "alice", "--password", "-secret")[2]
 
 
@@ -153,7 +153,7 @@ def test_a_generated_password_is_the_one_that_is_set(sipserver):
 @pytest.mark.parametrize(
     "command", [("users", "add", "alice"), ("users", "password", "bob"), ("admin", "password")]
 )
-def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypatch, command):
+def test_a_generated_password_is_not_set_if_output_is_lost(sipserver, monkeypatch, command):
     sipserver("users", "add", "bob", "--password", "wonder-4711")
     before = account("bob").ha1_md5
     with monkeypatch.context() as patch:
@@ -183,11 +183,11 @@ def test_a_generated_password_that_nobody_can_see_is_not_set(sipserver, monkeypa
     ("password", "why"),
     [("Alice1", "is the user name, or similar"), ("8842", "has fewer than 6 characters")],
 )
-def test_a_weak_password_is_told_and_taken(sipserver, password, why):
+def test_a_weak_password_is_accepted_with_a_warning(sipserver, password, why):
     warning = f"warning: weak password of alice: it {why}\n"
     add = ("users", "add", "alice", "--password", password)
     assert sipserver(*add) == (0, "", warning)
     assert sipserver("users", "password", "alice", stdin=f"{password}\n") == (0, "", warning)
     assert sipserver("users", "password", "alice", stdin="wonder-4711\n") == (0, "", "")
     assert sipserver(*add)[0] == 1, "there is one already"
-    assert "weak" not in sipserver(*add)[2], "what was not set is not told"
+    assert "weak" not in sipserver(*add)[2], "a password that was not set is not shown"

@@ -1,4 +1,4 @@
-"""What a trunk takes, how it is written, and how it answers a gateway (RFC 3261 §22.3)."""
+"""Trunks: number patterns, their setting, and the answer to a gateway (RFC 3261 §22.3)."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from tests.support.fake_dns import Zone
+from tests.support.fake_dns import FakeDns
 
 GATEWAY = "sip:gw.example.net"
 
@@ -23,7 +23,7 @@ def trunk(text: str) -> Trunk:
     return one
 
 
-# What is written
+# The setting
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_most_exact_trunk_takes_a_number(username: str, uri: str | None):
         "0=sip:a,00=sip:me:pw@b,1XX=sip:c,11X=sip:d",
         "11X=sip:d,1XX=sip:c,00=sip:b,0=sip:a",
     ):
-        trunks = Trunks(parse_trunks(text), Resolver(Zone(), float, lambda is_ipv6: True))
+        trunks = Trunks(parse_trunks(text), Resolver(FakeDns(), float, lambda is_ipv6: True))
         target = trunks.target_for(username)
         assert (target.uri_text if target else None) == uri
 
@@ -186,10 +186,10 @@ def test_the_first_challenge_that_can_be_answered_is():
 
 
 def test_a_gateway_is_known_by_address_a_flow_by_port_too():
-    """Its calls come from any port; what is secret goes to that of the gateway alone."""
+    """Its calls come from any port; secrets go only to the port of the gateway."""
     trunks = Trunks(
         parse_trunks("0=sip:a:1@192.0.2.9,1=sip:b:2@192.0.2.9,2=sip:192.0.2.8:5070"),
-        Resolver(Zone(), float, lambda is_ipv6: True),
+        Resolver(FakeDns(), float, lambda is_ipv6: True),
     )
     assert not trunks.is_gateway(("192.0.2.9", 5060))
     trunks.refresh()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Server
-from tests.support.socket_phone import Handset
+from tests.support.socket_phone import SocketPhone
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def flags() -> list[str]:
-    """What the server is started with, besides what all are."""
+    """Flags of the server, in addition to those of all."""
     return []
 
 
@@ -34,7 +34,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What its environment holds, besides ours."""
+    """Variables of its environment, in addition to ours."""
     return {}
 
 
@@ -52,17 +52,17 @@ def server(
 
 
 @pytest.fixture
-def handset(server: Server) -> Iterator[Callable[..., Handset]]:
+def handset(server: Server) -> Iterator[Callable[..., SocketPhone]]:
     """A phone: `handset("alice")`; it is closed with the test."""
     with contextlib.ExitStack() as opened:
-        yield lambda user: opened.enter_context(contextlib.closing(Handset(server, user)))
+        yield lambda user: opened.enter_context(contextlib.closing(SocketPhone(server, user)))
 
 
 @pytest.fixture
-def registered(handset) -> Callable[[str], Handset]:
+def registered(handset) -> Callable[[str], SocketPhone]:
     """A phone that is registered."""
 
-    def register(user: str) -> Handset:
+    def register(user: str) -> SocketPhone:
         phone = handset(user)
         assert phone.registers() == 200
         return phone

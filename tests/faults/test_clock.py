@@ -1,4 +1,4 @@
-"""The clock of the machine is set while the server runs: nobody notices."""
+"""The clock of the machine is set while the server runs, without effect on phones."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.programs import until
 from tests.support.server import Server
-from tests.support.socket_phone import Handset, value
+from tests.support.socket_phone import SocketPhone, value
 
 TEN_DAYS = 864_000
 # What Python runs before all else: its clock is off by what stands in a file.
@@ -42,7 +42,7 @@ def environment(tmp_path: Path, sets_clock) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def seconds_left(phone: Handset) -> int:
+def seconds_left(phone: SocketPhone) -> int:
     """For how long it is bound, by an answer to a REGISTER that asks for nothing else."""
     uri = f"sip:{phone.server.domain}"
     _, response = phone.authorized("REGISTER", uri, phone.registration)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.event_loop_watch import seconds_worked
 from tests.support.network import Loopback
 from tests.support.programs import PATIENCE, program, until
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
+from tests.support.server_load import cpu_seconds
 
 # Of one processor, by a server that has nothing to do but wait: its timers take about 1 %.
 REST = 0.25
@@ -24,9 +24,9 @@ WATCHED = 2.0  # seconds
 
 def rests(server: Server) -> bool:
     """Watch it for a while: it doesn't turn in circles."""
-    before = seconds_worked(server)
+    before = cpu_seconds(server)
     time.sleep(WATCHED)
-    return seconds_worked(server) - before < REST * WATCHED
+    return cpu_seconds(server) - before < REST * WATCHED
 
 
 def descriptors(server: Server) -> int:
@@ -43,9 +43,9 @@ def web_answers(server: Server, seconds: float = PATIENCE) -> bool:
 
 
 @pytest.fixture
-def line(server: Server) -> Iterator[Callable[[], Line]]:
+def line(server: Server) -> Iterator[Callable[[], TcpClient]]:
     with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(contextlib.closing(Line(server)))
+        yield lambda: stack.enter_context(contextlib.closing(TcpClient(server)))
 
 
 @pytest.fixture
@@ -60,10 +60,8 @@ def opened() -> Iterator[Callable[[int, str], socket.socket]]:
         yield connect
 
 
-def test_without_descriptors_phones_on_udp_are_served_and_connections_once_there_are_some(
-    server: Server, registered, opened, line
-):
-    """It asks again now and then, and not all the time, although somebody waits all the time."""
+def test_udp_is_served_without_descriptors(server: Server, registered, opened, line):
+    """Connections are served once there are descriptors: it retries now and then, no more."""
     alice, bob = registered("alice"), registered("bob")
     call, _ = alice.calls(bob)
     pid = server.process.pid
@@ -111,9 +109,7 @@ def test_connections_leave_descriptors_to_all_else(tmp_path: Path, opened):
         server.close()
 
 
-def test_hundreds_of_silent_and_slow_peers_keep_nobody_waiting(
-    server: Server, registered, opened, line
-):
+def test_hundreds_of_slow_peers_delay_no_other(server: Server, registered, opened, line):
     """Half a message, half a page's head, and nothing at all: each has its bound."""
     alice, bob = registered("alice"), registered("bob")
     for number in range(2, 6):
@@ -131,7 +127,7 @@ def test_hundreds_of_silent_and_slow_peers_keep_nobody_waiting(
     assert server.answers_options(PATIENCE)
 
 
-def test_one_who_reads_no_answer_of_the_pages_keeps_nobody_waiting(server: Server, opened):
+def test_a_web_client_that_reads_nothing_delays_no_other(server: Server, opened):
     slow = [opened(server.web_port, "127.0.2.9") for _ in range(20)]
     for one in slow:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -139,6 +135,6 @@ def test_one_who_reads_no_answer_of_the_pages_keeps_nobody_waiting(server: Serve
         with contextlib.suppress(BlockingIOError):
             for _ in range(200):
                 one.send(b"GET /static/vendor/pico.min.css HTTP/1.1\r\nHost: a\r\n\r\n")
-    until(lambda: web_answers(server), "a page for somebody else")
+    until(lambda: web_answers(server), "a page for another browser")
     assert server.answers_options(PATIENCE)
     until(lambda: rests(server), "it rests once it has sent what the buffers take")

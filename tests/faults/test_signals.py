@@ -1,4 +1,4 @@
-"""SIGTERM lets end what has begun, SIGHUP reads anew, and who has started the server is told."""
+"""SIGTERM drains, SIGHUP reloads, and systemd is notified of both."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import PATIENCE, until
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import Server
-from tests.support.socket_phone import Handset, Silent, value
+from tests.support.socket_phone import NoMessage, SocketPhone, value
 
-# What the log says where the server has waited in vain, and ends what is not answered yet.
+# The log line when the drain time is over, and the server ends all unanswered requests.
 GIVES_UP = "cancelling ringing calls"
 
 
@@ -44,7 +44,7 @@ def stopped(server: Server) -> Callable[..., str]:
 
 
 def test_an_idle_server_waits_for_nothing_when_it_ends(server, registered, stopped):
-    registered("alice").calls(registered("bob"))  # what is answered holds nobody up
+    registered("alice").calls(registered("bob"))  # an answered call delays no stop
     assert GIVES_UP not in stopped()
 
 
@@ -83,19 +83,19 @@ def test_a_call_that_rings_on_is_ended_on_both_sides(registered, stopped):
 
 
 def test_nothing_new_is_taken_while_the_last_call_is_waited_for(server, registered, stopped):
-    """A datagram stays unanswered, so that its sender repeats it; on TCP nobody does."""
+    """A datagram stays unanswered, so that its sender repeats it; on TCP there is no repeat."""
     alice, bob, carol = registered("alice"), registered("bob"), registered("carol")
-    line = Line(server)
+    line = TcpClient(server)
     assert line.asks() == 200
     _, branch = alice.dials(bob)
     invite = bob.hears("INVITE ")
 
     def meanwhile() -> None:
-        with pytest.raises(Silent):
+        with pytest.raises(NoMessage):
             carol.final(carol.sends("OPTIONS", f"sip:{server.address}", carol.registration), 0.5)
         assert line.asks() == 503
         with pytest.raises(ConnectionRefusedError):
-            Line(server)
+            TcpClient(server)
         bob.answers(invite, 486)
         assert alice.final(branch).startswith("SIP/2.0 486 ")
 
@@ -122,7 +122,7 @@ def flags(request: pytest.FixtureRequest) -> list[str]:
 
 
 def hangs_up(server: Server, wanted: str) -> str:
-    """Send SIGHUP, and return the line of the log that says what came of it."""
+    """Send SIGHUP, and return the log line with its result."""
     before = len(server.log.read_text())
     server.process.send_signal(signal.SIGHUP)
     until(lambda: wanted in server.log.read_text()[before:], f"the log says {wanted!r}")
@@ -130,7 +130,7 @@ def hangs_up(server: Server, wanted: str) -> str:
     return line
 
 
-def expires(phone: Handset) -> int:
+def expires(phone: SocketPhone) -> int:
     uri = f"sip:{phone.server.domain}"
     fields = f"Contact: {phone.contact}", "Expires: 3600"
     _, response = phone.authorized("REGISTER", uri, phone.registration, *fields)
@@ -153,7 +153,7 @@ def test_settings_are_reloaded_without_a_restart(server, settings, registered):
     message = alice.sends("OPTIONS", uri, alice.registration)
     assert alice.final(message).startswith("SIP/2.0 407 ")  # a name of ours
     alice.hangs_up(call, bob)
-    Line(server).close()
+    TcpClient(server).close()
     until(lambda: " DEBUG " in server.log.read_text(), "the end of a connection is logged")
 
 
@@ -200,8 +200,8 @@ def told(tmp_path: Path) -> Iterator[socket.socket]:
         yield ear
 
 
-def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, told):
-    """READY comes when both ports answer, so whoever is ordered behind it finds them."""
+def test_systemd_is_notified_of_ready_reload_and_stop(tmp_path: Path, told):
+    """READY comes when both ports answer, so units that are ordered after it find them."""
     server = Server(tmp_path / "server")
     server.environment["NOTIFY_SOCKET"] = told.getsockname()
     server.start()
@@ -220,7 +220,7 @@ def test_systemd_is_told_when_it_is_ready_reads_anew_and_stops(tmp_path: Path, t
     assert told.recv(100) == b"STOPPING=1"
 
 
-def test_a_socket_outside_of_the_file_system_is_told_too(tmp_path: Path):
+def test_an_abstract_notify_socket_works_too(tmp_path: Path):
     """That is how it is inside of a container."""
     name = f"sipserver-{os.urandom(8).hex()}"
     server = Server(tmp_path / "server")
@@ -235,7 +235,7 @@ def test_a_socket_outside_of_the_file_system_is_told_too(tmp_path: Path):
             server.stop()
 
 
-def test_whoever_waits_for_no_word_does_no_harm(tmp_path: Path):
+def test_a_notify_socket_that_does_not_exist_is_ignored(tmp_path: Path):
     server = Server(tmp_path / "server")
     server.environment["NOTIFY_SOCKET"] = str(tmp_path / "nobody")
     server.start()

@@ -1,4 +1,4 @@
-"""The database is locked, full, out of order or gone: calls go on, and nobody hears a false 200."""
+"""The database is locked, full, damaged or gone: calls go on, and no 200 is false."""
 
 import contextlib
 import itertools
@@ -19,14 +19,14 @@ import pytest
 from tests.support.network import Loopback
 from tests.support.programs import PATIENCE, REPOSITORY, program, until
 from tests.support.server import Server
-from tests.support.socket_phone import Handset
+from tests.support.socket_phone import SocketPhone
 
 DISK_KILOBYTES = 1024
 
 
 @pytest.fixture
 def talk(server: Server, registered) -> Callable[[], None]:
-    """`talk()`: what goes on whatever the store does."""
+    """Return `talk()`: a call, which must not depend on the store."""
     alice, bob = registered("alice"), registered("bob")
 
     def talk() -> None:
@@ -38,7 +38,7 @@ def talk(server: Server, registered) -> Callable[[], None]:
     return talk
 
 
-def is_refused(phone: Handset, tries: int = 60) -> bool:
+def is_refused(phone: SocketPhone, tries: int = 60) -> bool:
     """Register until a 500 comes: the log may have room for some more."""
     for _ in range(tries):
         status = phone.registers()
@@ -48,13 +48,13 @@ def is_refused(phone: Handset, tries: int = 60) -> bool:
     return False
 
 
-def registers_again(phone: Handset) -> None:
+def registers_again(phone: SocketPhone) -> None:
     until(lambda: phone.registers() == 200, "a REGISTER is taken again")
     assert bound(phone) == {phone.contact[1:-1]}
 
 
-def bound(phone: Handset) -> set[str]:
-    """What is on the disk for the user of a phone."""
+def bound(phone: SocketPhone) -> set[str]:
+    """The bindings on disk of the user of a phone."""
     with closing(sqlite3.connect(phone.server.database)) as file:
         aor = f"{phone.user}@{phone.server.domain}"
         return {
@@ -63,13 +63,13 @@ def bound(phone: Handset) -> set[str]:
 
 
 def complaints(server: Server, cause: str) -> list[str]:
-    """The lines of the log that tell the operator what is wrong."""
+    """The log lines about the fault."""
     lines = [line for line in server.log.read_text().splitlines() if " ERROR " in line]
     assert all(cause in line for line in lines), lines
     return lines
 
 
-def test_a_lock_of_another_program_is_waited_for_and_then_told(server, handset, talk):
+def test_a_lock_of_another_program_is_awaited_then_reported(server, handset, talk):
     """A REGISTER waits ten seconds, as it does for a large import; nothing else waits with it."""
     carol = handset("carol")
     carol.seconds = 4 * PATIENCE
@@ -120,7 +120,7 @@ def fill(file: Path) -> None:
 def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_disk: Server):
     server = server_on_a_small_disk
     disk = Path(f"/proc/{server.process.pid}/root{server.database.parent}")
-    phones = [Handset(server, user) for user in ("alice", "bob", "carol")]
+    phones = [SocketPhone(server, user) for user in ("alice", "bob", "carol")]
     alice, bob, carol = phones
     assert [alice.registers(), bob.registers()] == [200, 200]
     fill(disk / "filler")
@@ -136,7 +136,7 @@ def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_dis
         phone.close()
 
 
-def test_a_disk_that_takes_no_more_writes_refuses_registers_until_it_does(server, handset, talk):
+def test_registers_are_refused_while_the_disk_is_full(server, handset, talk):
     """As one with a fault, or one that the system has made read-only for it."""
     carol = handset("carol")
     pid = server.process.pid
@@ -149,7 +149,7 @@ def test_a_disk_that_takes_no_more_writes_refuses_registers_until_it_does(server
     registers_again(carol)
 
 
-def test_a_directory_that_is_gone_refuses_registers_until_it_is_back(server, handset, talk):
+def test_registers_are_refused_while_the_directory_is_gone(server, handset, talk):
     """SQLite would write on into what no start will ever find."""
     carol = handset("carol")
     away = server.database.parent.with_name("away")
@@ -163,7 +163,7 @@ def test_a_directory_that_is_gone_refuses_registers_until_it_is_back(server, han
     registers_again(carol)
 
 
-def test_a_file_put_in_the_place_of_the_open_one_is_not_mistaken_for_it(server, handset, talk):
+def test_a_file_that_replaces_the_open_one_is_noticed(server, handset, talk):
     """A backup that was copied over it, for one."""
     carol = handset("carol")
     former = server.database.with_name("former.db")
@@ -176,7 +176,7 @@ def test_a_file_put_in_the_place_of_the_open_one_is_not_mistaken_for_it(server, 
     registers_again(carol)
 
 
-def test_a_disk_that_fails_for_many_is_told_once_a_second(server, handset):
+def test_disk_errors_are_logged_once_a_second(server, handset):
     """And not once for each of them; they all are in its count."""
     carol = handset("carol")
     former = server.database.with_name("former.db")
@@ -230,7 +230,7 @@ def damaged(page: int) -> Callable[[bytes], bytes]:
     ],
     ids=["users", "page 5", "page 12", "last but one", "half of it", "noise", "a letter"],
 )
-def test_a_file_that_is_damaged_or_foreign_is_one_sentence_and_stays_as_it_is(
+def test_a_damaged_or_foreign_file_is_one_error_and_unchanged(
     tmp_path: Path, database: Path, spoil
 ):
     """Also where the damage is in what the start would not look at."""

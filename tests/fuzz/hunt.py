@@ -2,7 +2,7 @@
 
     python tests/fuzz/hunt.py TARGET [FLAG OF libFuzzer …] [FOLDER …]
 
-What reaches something new goes to the first folder; what fails is written where `-artifact_prefix`
+Inputs that reach new code go to the first folder; failing ones are written where `-artifact_prefix`
 says.  Half of the changes are libFuzzer's, the others those of the mutator, which knows what SIP is
 made of.  Where there is no atheris for a machine the mutator works alone, and blindly.  A target of
 another module is written `MODULE:FUNCTION`.
@@ -57,7 +57,7 @@ def target_of(name: str) -> Target:
 
 
 def hunt_blindly(target: Target, flags: tuple[str, ...]) -> None:
-    """Damage what is in the folders, for as long as the flags say."""
+    """Damage the inputs of the folders, for as long as the flags say."""
     from tests.fuzz.mutator import damaged, message
 
     said = dict(flag[1:].split("=", 1) for flag in flags if flag.startswith("-"))

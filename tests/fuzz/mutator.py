@@ -22,7 +22,7 @@ COMPACT = {
     *(("Via", "v"), ("From", "f"), ("To", "t"), ("Call-ID", "i"), ("Contact", "m")),
     *(("Content-Length", "l"), ("Content-Type", "c"), ("Supported", "k"), ("Subject", "s")),
 }
-# What no right message has where it is put: what separates, what escapes, what is out of range.
+# Pieces that are wrong in most places: separators, escapes, values out of range.
 PIECES: tuple[bytes, ...] = (
     *(bytes([octet]) for octet in b'"<>;,:=@%\\[]()?&*/ \t\r\n\0\x0b\x1f\x7f\xff'),
     *(b"\r\n ", b"\r\n\t", b"\r\n\r\n", b"\n\n", b"\r\r", b"%00", b"%0d%0a", b"%zz", b"%", b"%%"),
@@ -64,7 +64,7 @@ FIELDS = (
 
 
 def message(rng: Rng) -> Octets:
-    """A message by the grammar, of any method or status; its To may be anybody's."""
+    """A message by the grammar, of any method or status, with the To of any user."""
     method = rng.choice(METHODS)
     body = rng.choice((b"", b"", b"v=0\r\n", b"x" * rng.randrange(200)))
     lines = [

@@ -12,16 +12,16 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Message, Request, Response, parse
 from sip.store.database import Database
-from tests.support import properties as holds
-from tests.support.browser import Browser
-from tests.support.recording_world import Watched
+from tests.support.properties import assert_is_one_message
+from tests.support.recording_world import RecordingWorld
 from tests.support.world import REALM, SDP, Phone
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD, Clock, context_over
 from webadmin.app import build
 
 
 class _Faults(logging.Handler):
-    """What is logged as a fault of ours."""
+    """Collect the log records of errors of ours."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -35,11 +35,11 @@ class _Faults(logging.Handler):
 _faults = cache(_Faults)
 
 
-class Place:
+class GuardedServer:
     """A server with two phones, a stranger, and a bound on what it is left to hold."""
 
-    def __init__(self, world: Watched | None = None) -> None:
-        self.world = world or Watched()
+    def __init__(self, world: RecordingWorld | None = None) -> None:
+        self.world = world or RecordingWorld()
         self.bob, self.carol = self.world.phones("bob", "carol")
         self.eve = self.world.phone("eve", registered=False, host="198.51.100.7")
         self.known = {self.bob.address[0], self.carol.address[0], self.eve.address[0]}
@@ -60,10 +60,10 @@ class Place:
         for phone in (self.bob, self.carol, self.eve):
             while phone.inbox:
                 head = phone.inbox.popleft().partition(b"\r\n\r\n")[0]
-                holds.assert_is_one_message(head + b"\r\n\r\n")
+                assert_is_one_message(head + b"\r\n\r\n")
 
     def forget_bob(self) -> None:
-        """Let go of all that bob has bound."""
+        """Remove all bindings of bob."""
         account = self.world.users.find("bob", REALM)
         assert account is not None
         self.world.server.location.remove_accounts([account], REALM)
@@ -92,18 +92,18 @@ class Place:
 
 
 @cache
-def _place() -> Place:
-    return Place()
+def _place() -> GuardedServer:
+    return GuardedServer()
 
 
 def stranger(octets: bytes) -> None:
-    """Whatever somebody sends of whom nothing is known."""
+    """Any octets from an unknown source."""
     place = _place()
     place.takes(octets, place.eve)
 
 
 def member(octets: bytes) -> None:
-    """A request of one who knows his password; all else in it is as it came."""
+    """A request with the right password; all the rest is as in the input."""
     place = _place()
     try:
         request = parse(octets)
@@ -122,7 +122,7 @@ def member(octets: bytes) -> None:
 
 
 def callee(octets: bytes) -> None:
-    """A response of a phone that is called; what tells whose branch it is has been set right."""
+    """A response of a called phone; the fields that match it to its branch are corrected."""
     place = _place()
     try:
         response = parse(octets)
@@ -159,7 +159,7 @@ def _copy(name: str, source: Message, target: Message) -> None:
 
 @cache
 def _browser() -> Browser:
-    """One who is signed in, at a server with a user."""
+    """A signed-in browser, at a server with a user."""
     rooms = ExitStack()
     atexit.register(rooms.close)
     home = rooms.enter_context(tempfile.TemporaryDirectory())

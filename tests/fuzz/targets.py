@@ -1,4 +1,4 @@
-"""What reads a stranger's octets, one target each: it takes any, or says no in its own way.
+"""Fuzz targets: each parser of received octets accepts any, or refuses them with its own error.
 
 A target fails by an assertion, or by an exception that its reader must not raise.  The fast tests
 run all over the corpus; `hunt.py` looks for more, guided by the code that is reached.  Those that
@@ -33,8 +33,24 @@ from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
-from tests.fuzz import servers
-from tests.support import properties as holds
+from tests.fuzz.servers import callee, form, member, stranger
+from tests.support.properties import (
+    REFUSED,
+    addresses_read_alike,
+    are_numbers_or_bad,
+    credentials_read_alike,
+    goes_out_as_it_came,
+    is_host_or_bad,
+    is_message_or_bad,
+    is_one_message_when_edited,
+    is_uri_or_bad,
+    line_ends_read_alike,
+    lists_split_alike,
+    outcome,
+    parameters_read_alike,
+    uris_compare_either_way,
+    vias_read_alike,
+)
 
 SOURCE = "192.0.2.7"
 
@@ -54,18 +70,18 @@ _SECRETS = re.compile(
 
 
 def message(octets: bytes) -> None:
-    """A datagram: what is accepted goes on unchanged, what isn't can be answered."""
-    holds.is_message_or_bad(octets)
-    holds.goes_out_as_it_came(octets)
-    holds.line_ends_read_alike(octets)
-    holds.is_one_message_when_edited(octets)
+    """A datagram: an accepted one is forwarded unchanged, a refused one can be answered."""
+    is_message_or_bad(octets)
+    goes_out_as_it_came(octets)
+    line_ends_read_alike(octets)
+    is_one_message_when_edited(octets)
     try:
         read = parse(octets)
     except BadMessage:
         return
     assert read.names == name_fields(read.lines)[0] == [field_name(line) for line in read.lines]
     assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
-    # What came in a datagram may be sent on along a connection, and is the same message there.
+    # A message from a datagram may be forwarded on a connection, and is the same message there.
     sent = with_length(read.encode())
     framer = Framer()
     framer.feed(sent)
@@ -74,13 +90,13 @@ def message(octets: bytes) -> None:
 
 
 def stream(octets: bytes) -> None:
-    """A stream is cut in the same places, in whatever pieces it comes."""
+    """A stream is cut in the same places, however it is split into pieces."""
     whole = _cut(octets, len(octets) or 1)
     assert _cut(octets, 1) == whole
     assert _cut(octets, 7) == whole
     for part in whole:
         if part != PING and part != b"":
-            holds.is_message_or_bad(part)
+            is_message_or_bad(part)
             assert with_length(part) == part
 
 
@@ -102,32 +118,32 @@ def _cut(octets: bytes, size: int) -> list[bytes]:
 
 def via(octets: bytes) -> None:
     text = text_of(octets)
-    holds.vias_read_alike(text)
-    holds.outcome(response_via, text)
+    vias_read_alike(text)
+    outcome(response_via, text)
 
 
 def address(octets: bytes) -> None:
-    holds.addresses_read_alike(text_of(octets))
+    addresses_read_alike(text_of(octets))
 
 
 def parameters(octets: bytes) -> None:
     text = text_of(octets)
-    holds.parameters_read_alike(";" + text)
-    holds.lists_split_alike(text)
-    holds.are_numbers_or_bad(text)
+    parameters_read_alike(";" + text)
+    lists_split_alike(text)
+    are_numbers_or_bad(text)
 
 
 def uri(octets: bytes) -> None:
     """Two URIs, one a line."""
     one, _, other = octets.decode("utf-8", "surrogateescape").partition("\n")
-    holds.is_uri_or_bad(one)
-    holds.is_host_or_bad(one)
-    holds.uris_compare_either_way(one, other)
-    read = [holds.outcome(parse_uri, text) for text in (one, other)]
+    is_uri_or_bad(one)
+    is_host_or_bad(one)
+    uris_compare_either_way(one, other)
+    read = [outcome(parse_uri, text) for text in (one, other)]
     for text, said in zip((one, other), read, strict=True):
-        if said is not holds.REFUSED:
+        if said is not REFUSED:
             whose_uri_it_is(text, said)
-    if holds.REFUSED not in read and is_same_contact(*read):
+    if REFUSED not in read and is_same_contact(*read):
         assert is_same_contact(*reversed(read))
         assert contact_key(read[0]) == contact_key(read[1])
 
@@ -139,7 +155,7 @@ for _number, _name in enumerate(("+49", "7-0", "b", "j\u00f6", "o\u0308", "a@b")
 
 
 def whose_uri_it_is(text: str, said: Uri) -> None:
-    """Whom a URI names is found out without a fault, and found again by the account's name."""
+    """The user of a URI is found without an error, and found again by the account's name."""
     assert key_of_text(text) == contact_key(said)
     account = _ACCOUNTS.find(_HERE.username_of(said), _HERE.realm_of(said) or "example.com")
     if account is not None:
@@ -150,17 +166,17 @@ def whose_uri_it_is(text: str, said: Uri) -> None:
 
 def contact(octets: bytes) -> None:
     """A Contact becomes a Request-URI, and its other parameters are given back (§16.6, §10.3)."""
-    values = holds.outcome(split_list, text_of(octets))
+    values = outcome(split_list, text_of(octets))
     for value in values if isinstance(values, list) else ():
-        read = holds.outcome(parse_name_addr, value)
-        if read is holds.REFUSED:
+        read = outcome(parse_name_addr, value)
+        if read is REFUSED:
             continue
         kept = without_params(read.params_text, frozenset({"q", "expires"}))
         assert parse_params(kept) == {
             name: said for name, said in read.params.items() if name not in ("q", "expires")
         }
-        target = holds.outcome(as_request_uri, read.uri_text)
-        if target is holds.REFUSED or holds.outcome(parse_uri, read.uri_text) is holds.REFUSED:
+        target = outcome(as_request_uri, read.uri_text)
+        if target is REFUSED or outcome(parse_uri, read.uri_text) is REFUSED:
             continue
         parsed = parse_uri(target)
         if isinstance(parsed, SipUri):
@@ -170,11 +186,11 @@ def contact(octets: bytes) -> None:
 
 
 def digest(octets: bytes) -> None:
-    """Credentials: nobody gets in by any, and whoever knows the HA1 does by all that are whole."""
+    """Credentials: none is accepted without the HA1, and each complete one with it."""
     text = text_of(octets)
-    holds.credentials_read_alike(text)
-    credentials = holds.outcome(parse_credentials, text)
-    if credentials is holds.REFUSED:
+    credentials_read_alike(text)
+    credentials = outcome(parse_credentials, text)
+    if credentials is REFUSED:
         return
     answer = read_answer(credentials.params)
     if isinstance(answer, str):
@@ -193,23 +209,23 @@ def digest(octets: bytes) -> None:
 
 
 def route(octets: bytes) -> None:
-    """Both readings of a Route agree; whatever stands there is no ticket of ours (§16.4)."""
+    """Both parsers of a Route agree; no input is a ticket of ours (§16.4)."""
     text = text_of(octets)
-    exact = holds.outcome(lambda value: read_uri(parse_name_addr(value).uri_text), text)
-    quick = holds.outcome(_read_route, text)
-    assert quick == exact or (quick is holds.REFUSED and not isinstance(exact, SipUri))
+    exact = outcome(lambda value: read_uri(parse_name_addr(value).uri_text), text)
+    quick = outcome(_read_route, text)
+    assert quick == exact or (quick is REFUSED and not isinstance(exact, SipUri))
     lines = [f"Route: {text}", "From: <sip:a@b>;tag=1", "To: <sip:b@b>;tag=2", "Call-ID: x"]
     request = Request("BYE", "sip:b@example.com", ["route", "from", "to", "call-id"], lines)
     domains = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
-    taken = holds.outcome(lambda one: pop_own_routes(one, domains), request)
-    if taken is not holds.REFUSED:
+    taken = outcome(lambda one: pop_own_routes(one, domains), request)
+    if taken is not REFUSED:
         assert all(domains.is_local(one) for one in taken)
         assert Tickets(b"a secret of 16 octets").destination_side(request, taken) is None
 
 
 def flow(octets: bytes) -> None:
-    read = holds.outcome(parse_flow, text_of(octets))
-    if read is not holds.REFUSED:
+    read = outcome(parse_flow, text_of(octets))
+    if read is not REFUSED:
         assert parse_flow(flow_text(read)) == read
 
 
@@ -267,7 +283,7 @@ class _NameServers(NameServers):
 
 
 def _said(ask: NameServers, name: str, kind: str) -> Records | str:
-    """What is answered; or why nothing is, for the log."""
+    """The records, or the reason for none, for the log."""
     try:
         return ask(name, kind)
     except NoAnswer as error:
@@ -275,7 +291,7 @@ def _said(ask: NameServers, name: str, kind: str) -> Records | str:
 
 
 def name_server(octets: bytes) -> None:
-    """What a name server says to whatever it is asked: records, or no answer; ways, or none."""
+    """The answers of a DNS server to any question: records or no answer; next hops or none."""
     ask = _NameServers(octets.ljust(8, b"\0"))
     for kind in ("A", "AAAA", "SRV", "NAPTR"):
         records = _said(ask, "a.example", kind)
@@ -290,7 +306,7 @@ def name_server(octets: bytes) -> None:
 
 
 def csv_file(octets: bytes) -> None:
-    """A file of accounts: rows whose names can be used, or a refusal in words."""
+    """A file of accounts: rows with valid names, or an error message."""
     try:
         read = read_csv(io.BytesIO(octets), "example.com", max_rows=1000)
     except BadFile:
@@ -306,8 +322,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     read.__name__: read
     for read in (
         *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
-        *(name_server, csv_file, servers.stranger, servers.member, servers.callee, servers.form),
+        *(name_server, csv_file, stranger, member, callee, form),
     )
 }
-# Those whose octets are SIP messages, which the mutator knows how to make.
+# Targets of SIP messages, which the mutator can make.
 MESSAGES = frozenset({"message", "stream", "stranger", "member", "callee"})

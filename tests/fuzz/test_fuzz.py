@@ -1,4 +1,4 @@
-"""Octets that nobody would send in earnest, for everything that reads a stranger's."""
+"""Fuzz all parsers of octets from the network."""
 
 import os
 import random
@@ -17,7 +17,7 @@ from tests.fuzz.targets import MESSAGES, TARGETS
 
 HERE = Path(__file__).parent
 TORTURE = [HERE.parent / "torture" / folder for folder in ("rfc4475", "rfc5118")]
-# A hunt of `make test` ends with what comes first; `make siege` goes on for longer.
+# A hunt of `make test` ends at the first of both limits; `make siege` goes on for longer.
 RUNS, SECONDS = 4000, 3
 SIEGE_SECONDS = int(os.environ.get("SIEGE_SECONDS", "60"))
 
@@ -30,7 +30,7 @@ def corpus(name: str) -> list[Path]:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_takes_what_is_known_to_be_hard_or_says_no(name: str):
-    """Right values, the torture messages, and whatever a hunt has found before."""
+    """Valid values, the torture messages, and the finds of earlier hunts."""
     files = [file for folder in corpus(name) for file in sorted(folder.iterdir())]
     assert files
     for file in files:
@@ -101,7 +101,7 @@ def test_a_hunt_finds_what_is_wrong_step_by_step(tmp_path: Path):
 
 
 def test_grammar_messages_parse_and_most_mutants_do_not():
-    """Damage that is refused at once tries nothing, and damage that nobody sees neither."""
+    """Damage that is refused at once, or has no effect, tests nothing."""
 
     def readable(make) -> int:
         count = 0

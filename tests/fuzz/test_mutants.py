@@ -23,7 +23,7 @@ MUTANTS = 20_000
 AT_ONCE = 20
 # What a mutant may cost, in seconds of the server's CPU.
 MAX_CPU = 0.0015
-# What a second pass may add, in kB: some is half empty, some is what was read last.
+# Growth of memory that a second pass may cause, in kB: half-empty blocks and the last read.
 # Two hundred octets that each mutant left would be that much.
 MAX_GROWTH = 4096
 # Lines of the log in a second: refusals, one complaint, and a few others.
@@ -44,7 +44,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @dataclass
 class Figures:
-    """What the system says of a process."""
+    """Return a value of the system about a process."""
 
     cpu: float  # seconds
     memory: int  # kB
@@ -70,13 +70,13 @@ def pass_of(server: Server, peer: socket.socket, numbers: range) -> tuple[float,
         if number % AT_ONCE == 0:
             until(lambda: server.answers_options(1.0), "an answer to OPTIONS")
             heard += len(heard_by(peer))
-    assert heard > len(numbers) / 4  # else nobody has read them
+    assert heard > len(numbers) / 4  # else they were not read
     after = Figures.of(server)
     return (after.cpu - before.cpu) / len(numbers), after
 
 
 def heard_by(peer: socket.socket) -> list[bytes]:
-    """What has come meanwhile."""
+    """The messages that have arrived meanwhile."""
     heard: list[bytes] = []
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -86,7 +86,7 @@ def heard_by(peer: socket.socket) -> list[bytes]:
 
 @pytest.fixture
 def peer(server: Server) -> Iterator[socket.socket]:
-    """Who sends them, from an address where bob has a phone, to which some are passed on."""
+    """The sender, at an address where bob has a phone, to which some are forwarded."""
     host = own_address()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind((host, 5060))
@@ -141,7 +141,7 @@ def besieged(server: Server, peer: socket.socket, count: int, began: float) -> N
 
 @pytest.mark.wire
 def test_a_thousand_mutants_on_connections_leave_none_open(server: Server):
-    """RFC 3261 §18.3: of a stream that nobody can follow the rest is not read."""
+    """RFC 3261 §18.3: the rest of a stream without message boundaries is not read."""
     before, host = Figures.of(server), own_address()
     for number in range(1000):
         with (

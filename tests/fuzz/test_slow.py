@@ -14,9 +14,9 @@ import pytest
 from sip.message.framing import BadStream, Framer
 from sip.message.message import Request, parse
 from sip.transport.flow import Flow
-from tests.fuzz.servers import Place
+from tests.fuzz.servers import GuardedServer
 from tests.support.fake_transport import SERVER
-from tests.support.recording_world import Watched
+from tests.support.recording_world import RecordingWorld
 from tests.support.world import REALM, Phone
 
 OCTETS = 60_000
@@ -25,7 +25,7 @@ PATIENCE = 4  # times that
 TRIES = 5  # the quickest counts
 METHODS = ("INVITE", "REGISTER", "OPTIONS", "ACK", "CANCEL", "BYE", "SUBSCRIBE")
 
-# What a value is filled with: what opens, escapes, separates, folds, and what is none of it.
+# Fillings of a value: openers, escapes, separators, folds, and plain text.
 UNITS = (
     *("a", '"', '""', '"a",', "\\", '\\"', "<", "<a>,", ",", " ,", "a,", ";", ";a", ";a=b", ";;"),
     *("; a = b", "=", 'a="b",', "%", "%41", " ", "\t", "\r\n ", "a\r\n ", "\udcff", "\u2003"),
@@ -59,12 +59,12 @@ BEGINNINGS = {
 
 
 @pytest.fixture
-def place() -> Place:
+def place() -> GuardedServer:
     """A server, two phones that it knows, and a stranger."""
-    return Place()
+    return GuardedServer()
 
 
-def seconds_of(place: Place, sender: Phone, make: Callable[[], bytes]) -> float:
+def seconds_of(place: GuardedServer, sender: Phone, make: Callable[[], bytes]) -> float:
     """How long a server takes for a message, made anew for each try, or it would be a repeat."""
     quickest = 9.0
     for _ in range(TRIES):
@@ -129,7 +129,7 @@ def made(method: str, field: str, case: tuple[str, str, bool]) -> bytes:
 
 
 @pytest.mark.parametrize("field", BEGINNINGS)
-def test_what_fills_a_field_costs_a_look_at_each_octet(place: Place, field: str):
+def test_what_fills_a_field_costs_a_look_at_each_octet(place: GuardedServer, field: str):
     """RFC 3261 §25.1; a third of what `make siege` tries, and of the methods one by turns."""
     methods = itertools.cycle(METHODS)
     for case in itertools.islice(cases(field), 0, None, 3):
@@ -141,7 +141,7 @@ def test_what_fills_a_field_costs_a_look_at_each_octet(place: Place, field: str)
 @pytest.mark.siege
 @pytest.mark.wire
 @pytest.mark.timeout(900)
-def test_what_fills_a_field_costs_as_much_by_any_method(place: Place):
+def test_what_fills_a_field_costs_as_much_by_any_method(place: GuardedServer):
     """The same for each method; what takes longest is shown."""
     taken = {
         (method, field, case): seconds_of(
@@ -165,7 +165,7 @@ def test_what_fills_a_field_costs_as_much_by_any_method(place: Place):
         *(b"INVITE sip:a SIP/2.0\r\n" + b"X:\r\n " * 9000, b"A b SIP/2.0\r\n" + b"\r" * OCTETS),
     ],
 )
-def test_what_is_no_message_costs_no_more(place: Place, data: bytes):
+def test_what_is_no_message_costs_no_more(place: GuardedServer, data: bytes):
     """Line ends, STUN, one line, many lines."""
     assert seconds_of(place, place.eve, lambda: data) < SECONDS * PATIENCE
 
@@ -200,7 +200,7 @@ def test_a_stream_is_cut_by_a_look_at_each_octet(piece: int):
         lambda number: f"<tel:+1{number}" + "".join(f";p{i}=%41" for i in range(110)),
     ],
 )
-def test_a_registration_of_long_contacts_costs_no_more(place: Place, contact):
+def test_a_registration_of_long_contacts_costs_no_more(place: GuardedServer, contact):
     """RFC 3261 §10.3, step 7: each of 20 is compared with each of 20 others that are bound."""
     place.forget_bob()
     numbers = itertools.count(1000)
@@ -219,7 +219,7 @@ def test_a_registration_of_long_contacts_costs_no_more(place: Place, contact):
 
 def test_a_redirection_to_many_costs_no_more():
     """RFC 3261 §8.1.3.4: a phone that is called may name thousands, and they are not called."""
-    place = Place(Watched(settings={"sip_follow_redirects": True}))
+    place = GuardedServer(RecordingWorld(settings={"sip_follow_redirects": True}))
     contact = '"a{}" <sip:u{}@h.example;x={}>;q=0.5,'
 
     def redirect() -> bytes:
@@ -241,7 +241,7 @@ def test_a_redirection_to_many_costs_no_more():
     assert place.carol.hears_nothing()
 
 
-def test_a_large_call_to_many_phones_costs_no_more(place: Place):
+def test_a_large_call_to_many_phones_costs_no_more(place: GuardedServer):
     """RFC 5393 §3: twenty phones get what one has sent."""
     places = [f"<sip:b{number}@192.0.2.{50 + number};x={'x' * 900}>" for number in range(19)]
     place.bob.registers(*places)

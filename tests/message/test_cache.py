@@ -1,4 +1,4 @@
-"""What has been read is kept, and forgotten."""
+"""Parsed values are cached, and removed."""
 
 from sip.message.cache import cached_parse, clear_parse_caches
 

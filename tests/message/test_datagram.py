@@ -4,7 +4,7 @@ import pytest
 
 from sip.message.datagram import is_padding, with_crlf
 from sip.message.message import MAX_HEAD_BYTES, parse
-from tests.message.test_message import FIELDS, octets, refused
+from tests.support.message_octets import FIELDS, octets, refused
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_one_line_end_unlike_the_others_is_refused(at):
 
 
 def test_lf_alone_excuses_no_other_fault():
-    """RFC 3261 §7: the answer copies what was read, with whole line ends."""
+    """RFC 3261 §7: the answer copies the parsed fields, with whole line ends."""
     bad = refused(octets(*FIELDS, "Nonsense").replace(b"\r\n", b"\n"))
     assert (bad.status, bad.request.lines) == (400, list(FIELDS))
     cut = refused(octets(*FIELDS).replace(b"\r\n", b"\n")[:-1])

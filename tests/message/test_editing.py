@@ -158,7 +158,7 @@ def test_our_via_is_taken_off_alone(vias, left):
     ],
 )
 def test_the_port_that_was_asked_for_is_filled_in(via, stamped):
-    """RFC 3581 §4: whatever the sender said of its address is ours to say."""
+    """RFC 3581 §4: our values replace those of the sender."""
     request = message(via, "Via: SIP/2.0/UDP d;rport")
     request.stamp_top_via(";received=R;rport=5", fills_rport=True)
     assert request.lines[0] == stamped

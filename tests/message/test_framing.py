@@ -113,8 +113,8 @@ def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is
         (b"x\r\nl: 0\r\nSubject: a SIP/2.0\r\n\r\n", 400, "request line"),
     ],
 )
-def test_where_nobody_can_tell_the_end_the_stream_is_bad(data: bytes, status: int, reason: str):
-    """What follows would be read as something else than its sender meant."""
+def test_a_stream_without_a_known_message_end_is_bad(data: bytes, status: int, reason: str):
+    """The rest would be read as something that its sender did not mean."""
     framer = fed(data)
     with pytest.raises(BadStream, match=reason) as bad:
         cut(framer)
@@ -147,7 +147,7 @@ def test_what_has_a_length_goes_out_as_it_is(data: bytes):
 )
 @pytest.mark.parametrize("field", ["Subject: l: 5", "Subject: x\r\n Content-Length: 5"])
 def test_what_has_no_length_gets_one(body: bytes, field: str):
-    """§16.6 step 9, §20.14: whatever its body looks like, and its folded lines."""
+    """§16.6 step 9, §20.14: with any body, and with folded lines."""
     data = message(body, field)
     given = with_length(data)
     assert cut(fed(given)) == [given]
@@ -156,6 +156,6 @@ def test_what_has_no_length_gets_one(body: bytes, field: str):
 
 @pytest.mark.parametrize("line", [b"OPTIONS sip:x sip/2.0", b"SIP/2.0 200 OK", b"X sip:x SIP/7.0"])
 def test_what_may_be_sip_is_for_the_parser_to_judge(line: bytes):
-    """§7.1, §21.5.6: who speaks another version gets 505."""
+    """§7.1, §21.5.6: another version gets 505."""
     data = line + b"\r\nl: 0\r\n\r\n"
     assert cut(fed(data)) == [data]

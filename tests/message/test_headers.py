@@ -168,7 +168,7 @@ def test_an_address_that_cannot_be_read_is_refused(value):
         assert caught.value.status == 400
 
 
-def test_the_uri_of_an_address_is_read_when_somebody_asks():
+def test_the_uri_of_an_address_is_parsed_on_demand():
     """RFC 4475 §3.3.4: an element need not know the scheme of what it only passes on."""
     address = parse_name_addr("<isbn:2983792873>;tag=t")
     assert address.tag == "t"
@@ -327,7 +327,7 @@ def test_credentials_that_cannot_be_read_are_refused(value):
 
 @pytest.mark.parametrize("tail", ["", ', z="\\\\"'])
 def test_credentials_have_a_bounded_number_of_parameters(tail):
-    """A stranger's request may hold 60 kB of them, and they are read before anybody is known."""
+    """A stranger's request may hold 60 kB of them, and they are parsed before authentication."""
     few = ", ".join(f"a{number}=b" for number in range(MAX_CREDENTIAL_PARAMS - 1))
     assert len(parse_credentials(f"Digest {few}{tail}").params) >= MAX_CREDENTIAL_PARAMS - 1
     with pytest.raises(BadMessage):

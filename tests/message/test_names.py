@@ -21,7 +21,7 @@ from sip.message.names import REASONS, field_name
     ],
 )
 def test_the_compact_names_of_later_rfcs_are_known(letter: str, name: str):
-    """RFC 3261 §7.3.3: what is defined outside of it."""
+    """RFC 3261 §7.3.3: names that other RFCs define."""
     assert field_name(f"{letter}: x") == field_name(f"{letter.upper()} : x") == name
 
 

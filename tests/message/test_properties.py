@@ -1,17 +1,31 @@
-"""What holds for any octets, right, nearly right or wrong."""
+"""Properties that hold for any octets: valid, slightly damaged or random."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sip.message.grammar import quote, unfold, unquote
-from tests.support import properties as holds
+from tests.support.properties import (
+    addresses_read_alike,
+    are_numbers_or_bad,
+    credentials_read_alike,
+    goes_out_as_it_came,
+    is_host_or_bad,
+    is_message_or_bad,
+    is_one_message_when_edited,
+    is_uri_or_bad,
+    line_ends_read_alike,
+    lists_split_alike,
+    parameters_read_alike,
+    uris_compare_either_way,
+    vias_read_alike,
+)
 from tests.support.strategies import (
     MESSAGES,
     PIECES,
     SEARCH,
     VALUES,
     datagrams,
-    nearly,
+    nearly_valid,
     octets_of,
     values,
 )
@@ -26,7 +40,7 @@ from tests.support.strategies import (
 @example(";=b")
 def test_splitting_and_scanning_read_the_same_parameters(text):
     """RFC 3261 §25.1 generic-param: splitting is for plain text alone."""
-    holds.parameters_read_alike(text)
+    parameters_read_alike(text)
 
 
 @SEARCH
@@ -39,7 +53,7 @@ def test_splitting_and_scanning_read_the_same_parameters(text):
 @example("SIP/2.0/UDP a\x0b;b")
 def test_quick_and_exact_reader_see_the_same_via(value):
     """RFC 3261 §25.1 via-parm."""
-    holds.vias_read_alike(value)
+    vias_read_alike(value)
 
 
 @SEARCH
@@ -50,7 +64,7 @@ def test_quick_and_exact_reader_see_the_same_via(value):
 @example("<sip:a>x")
 def test_quick_and_exact_reader_see_the_same_address(value):
     """RFC 3261 §25.1 name-addr."""
-    holds.addresses_read_alike(value)
+    addresses_read_alike(value)
 
 
 @SEARCH
@@ -67,7 +81,7 @@ def test_quick_and_exact_reader_see_the_same_address(value):
 @example(' a="b"')
 def test_quick_and_exact_reader_see_the_same_credentials(value):
     """RFC 3261 §25.1 credentials."""
-    holds.credentials_read_alike(value)
+    credentials_read_alike(value)
 
 
 @SEARCH
@@ -75,7 +89,7 @@ def test_quick_and_exact_reader_see_the_same_credentials(value):
 @example('"a,b",<c,"d>,e"')
 def test_a_list_is_split_at_its_own_commas(value):
     """RFC 3261 §7.3.1: those in quotes or angle brackets belong to a value."""
-    holds.lists_split_alike(value)
+    lists_split_alike(value)
 
 
 # Any octets
@@ -88,31 +102,31 @@ def test_a_list_is_split_at_its_own_commas(value):
 @example(b"OPTIONS SIP/2.0\r\n\r\n")
 @example(b"SIP/2.0 200\r\n\r\n")
 @example(MESSAGES[0].replace("SIP/2.0\r", "SIP/" + "9" * 999 + ".0\r").encode())
-def test_whatever_octets_come_they_are_a_message_or_a_bad_one(datagram):
-    """RFC 4475 §3: nothing else is raised, by the parser or by whoever asks for values."""
-    holds.is_message_or_bad(datagram)
+def test_any_octets_are_a_message_or_a_bad_message(datagram):
+    """RFC 4475 §3: no other error is raised, by the parser or by a look at the values."""
+    is_message_or_bad(datagram)
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_what_is_accepted_goes_out_as_it_came_in(text):
     """RFC 3261 §16.6, step 1: a proxy adds nothing, removes nothing and reorders nothing."""
-    holds.goes_out_as_it_came(octets_of(text))
-    holds.goes_out_as_it_came(octets_of(text.replace("\r\n", "\n")))
+    goes_out_as_it_came(octets_of(text))
+    goes_out_as_it_came(octets_of(text.replace("\r\n", "\n")))
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_lf_alone_reads_as_crlf_and_a_mixture_is_refused(text):
     """RFC 3261 §7: no element after us reads such a head otherwise."""
-    holds.line_ends_read_alike(octets_of(text))
+    line_ends_read_alike(octets_of(text))
 
 
 @SEARCH
-@given(nearly(MESSAGES))
+@given(nearly_valid(MESSAGES))
 def test_an_edited_message_is_still_one_message(text):
-    """RFC 3261 §16.6, §18.2.1: whatever folds, lists and quotes its Via is made of."""
-    holds.is_one_message_when_edited(octets_of(text))
+    """RFC 3261 §16.6, §18.2.1: with any folds, lists and quotes in its Via."""
+    is_one_message_when_edited(octets_of(text))
 
 
 # Any text
@@ -125,28 +139,28 @@ def test_an_edited_message_is_still_one_message(text):
 @example("tel:+")
 def test_any_text_is_a_uri_or_a_bad_message(text):
     """RFC 3261 §19.1, RFC 3966."""
-    holds.is_uri_or_bad(text)
+    is_uri_or_bad(text)
 
 
 @SEARCH
-@given(nearly(VALUES["uri"]), nearly(VALUES["uri"]))
+@given(nearly_valid(VALUES["uri"]), nearly_valid(VALUES["uri"]))
 def test_equality_of_uris_has_no_direction(one_text, other_text):
     """RFC 3261 §19.1.4."""
-    holds.uris_compare_either_way(one_text, other_text)
+    uris_compare_either_way(one_text, other_text)
 
 
 @SEARCH
 @given(st.one_of(values("uri"), values("via")))
 def test_any_text_is_a_host_and_port_or_a_bad_message(text):
     """RFC 3261 §25.1 hostport."""
-    holds.is_host_or_bad(text)
+    is_host_or_bad(text)
 
 
 @SEARCH
 @given(st.one_of(values("cseq"), values("credentials")))
 def test_any_text_is_a_number_or_a_bad_message(text):
     """RFC 3261 §20.10, §20.16, §20.19."""
-    holds.are_numbers_or_bad(text)
+    are_numbers_or_bad(text)
 
 
 @SEARCH

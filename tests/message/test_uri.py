@@ -104,7 +104,7 @@ def test_what_is_no_uri_is_refused(text):
 
 
 def test_a_uri_of_another_scheme_is_kept_as_text():
-    """RFC 3261 §19.1: nobody has to know every scheme."""
+    """RFC 3261 §19.1: a scheme may be unknown."""
     uri = parse_uri("Urn:service:sos@x")
     assert type(uri) is Uri
     assert (uri.scheme, uri.text) == ("urn", "Urn:service:sos@x")

@@ -103,7 +103,7 @@ def test_so_many_rows_are_kept_and_shown(bench: Bench, sender: Sender):
 
 
 @pytest.mark.parametrize("sender", [Sender.VERIFIED, Sender.UNVERIFIED])
-def test_strangers_push_out_no_user_however_many_they_are(bench: Bench, sender: Sender):
+def test_unknown_names_evict_no_user(bench: Bench, sender: Sender):
     bench.refuses("alice")
     for second in range(5):
         bench.passes()
@@ -163,7 +163,7 @@ def test_a_user_sees_its_own_refusals_and_the_calls_to_it(bench: Bench):
     assert [row.user for row in rows] == ["alice@example.net", "bob", "alice"]
 
 
-def test_a_user_was_refused_until_that_is_told_once(bench: Bench):
+def test_a_refused_user_is_cleared_once(bench: Bench):
     bench.refuses("alice")
     bench.refuses("bob", Sender.UNVERIFIED)
     assert not bench.refusals.clear_refused("alice", "192.0.2.8")
@@ -172,7 +172,7 @@ def test_a_user_was_refused_until_that_is_told_once(bench: Bench):
     assert not bench.refusals.clear_refused("alice", HERE)
 
 
-def test_who_was_refused_is_forgotten_at_the_bound(bench: Bench):
+def test_refused_users_are_bounded(bench: Bench):
     bench.refuses("alice")
     for number in range(MAX_REFUSED):
         if number % 500 == 0:

@@ -1,4 +1,4 @@
-"""The administrator's password, and who is signed in with it."""
+"""The administrator's password, and the sessions that were opened with it."""
 
 import hashlib
 import sqlite3
@@ -67,7 +67,7 @@ def test_a_longer_one_is_not_even_hashed():
 
 
 @pytest.mark.parametrize("damaged", ["", "x", "$argon2id$v=19$m=19456,t=2,p=1$AAAA", "\0"])
-def test_a_damaged_hash_lets_nobody_in(damaged):
+def test_a_damaged_hash_accepts_no_password(damaged):
     assert not verify(damaged, "")
     assert not verify(damaged, "x")
 
@@ -90,7 +90,7 @@ def test_a_new_password_ends_every_session(admin):
 
 
 def starts(admin, environment_password, show):
-    """What a start of the server does about the password."""
+    """The work of a start of the server on the password."""
     first = admin.first_password(environment_password)
     return first is not None and admin.set_first_password(first, show)
 
@@ -104,7 +104,7 @@ def test_the_first_start_makes_a_password_and_shows_it_once(admin):
 
 
 def test_a_first_password_is_set_before_it_is_shown(admin):
-    """What is printed works; and a start that fails before its sockets are open prints nothing."""
+    """The printed password works; a start that fails before its sockets are open prints none."""
     first = admin.first_password(None)
     assert admin.password_hash() is None
     works = []
@@ -238,7 +238,7 @@ def test_of_the_uses_of_a_session_only_some_are_news(admin):
 
 
 def test_a_password_replaced_while_it_was_checked_opens_nothing(admin):
-    """Hashing takes a while; what was right at its start may be wrong at its end."""
+    """Hashing takes a while; a password may change meanwhile."""
     admin.set_password_hash("former")
     checked = admin.password_hash()
     assert admin.session(signs_in(admin, password_hash=checked), 1000)
@@ -255,7 +255,7 @@ def test_what_a_browser_says_of_itself_is_cut_and_made_harmless(admin):
 
 
 def test_a_session_is_found_while_another_process_writes(admin, path):
-    """Every page asks for it, so it must wait for nobody."""
+    """Every page asks for it, so it must not wait."""
     token = signs_in(admin)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

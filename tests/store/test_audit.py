@@ -1,4 +1,4 @@
-"""The audit: what it keeps, and what it lets go of."""
+"""The audit: entries that it keeps, and entries that it removes."""
 
 import sqlite3
 from contextlib import closing
@@ -21,7 +21,7 @@ def abouts(entries):
     return [entry.about for entry in entries]
 
 
-def test_an_act_is_kept_with_who_did_it_when_and_from_where(audit):
+def test_an_entry_has_actor_time_and_address(audit):
     audit.add(Act.USER_ADDED, "admin", "192.0.2.7", "alice", now=1000.9)
     (entry,) = audit.entries()
     assert (entry.at, entry.who, entry.address) == (1000, "admin", "192.0.2.7")
@@ -64,7 +64,7 @@ def test_what_is_too_old_goes(audit):
 
 
 def test_strangers_push_out_nothing_but_strangers(audit, monkeypatch):
-    """Else who guesses passwords could wipe out what an administrator has done."""
+    """Else password guesses could push out the entries of an administrator."""
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     monkeypatch.setattr(module, "MAX_ANONYMOUS_ENTRIES", 2)
     for number in range(4):
@@ -90,7 +90,7 @@ def test_it_is_read_while_another_process_writes(audit, path):
 
 
 def test_sessions_of_before_were_last_seen_when_they_began(path):
-    """A file of an earlier server is brought up to date, and nobody is signed out by it."""
+    """A file of an earlier server is brought up to date, and all sessions go on."""
     with closing(sqlite3.connect(path)) as connection:
         for step in schema.STEPS[:3]:
             for statement in step:

@@ -1,4 +1,4 @@
-"""What is kept of the guard."""
+"""Bans and trusted networks in the database."""
 
 import time
 
@@ -71,7 +71,7 @@ def test_the_oldest_go_at_the_bound(bans: Bans):
     assert rows[-1][0] not in {found.address for found in kept}
 
 
-def test_a_lifted_ban_is_forgotten_and_everybody_is_told(bans: Bans):
+def test_a_lifted_ban_is_forgotten_and_published(bans: Bans):
     bans.save(ban())
     bans.remove("192.0.2.7")
     assert bans.heard == [([], [])]
@@ -103,7 +103,7 @@ def test_trust_lifts_the_bans_in_a_network(bans: Bans):
 
 
 def test_a_reload_keeps_a_ban_that_is_being_written(bans: Bans):
-    """What was read before it was there must not undo it."""
+    """An earlier read must not undo it."""
     seen = []
 
     class Slow:

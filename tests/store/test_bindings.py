@@ -144,7 +144,7 @@ def test_an_account_is_online_until_its_last_contact_goes(bindings, database):
     assert states(database)["alice"] == [0, 1200]
 
 
-def test_who_was_seen_within_the_minute_is_not_written_anew(bindings, database):
+def test_last_seen_is_written_at_most_once_a_minute(bindings, database):
     """Writing it costs more than all else that a refresh does."""
     for at, kept in (
         (1000, 1000),
@@ -159,7 +159,7 @@ def test_who_was_seen_within_the_minute_is_not_written_anew(bindings, database):
 
 
 @pytest.mark.parametrize("way", ["unregistered", "expired", "dropped", "disabled", "removed"])
-def test_who_goes_was_seen_to_the_second(bindings, database, users, path, way):
+def test_an_unregister_writes_last_seen_to_the_second(bindings, database, users, path, way):
     bindings.save([DESK], [], never, seen_at=1000)
     bindings.save([DESK._replace(updated_at=1030)], [], never, seen_at=1030)
     assert states(database)["alice"] == [1, 1000]
@@ -217,7 +217,7 @@ def test_all_rows_go_along_when_the_clock_of_the_machine_is_set(bindings):
     ]
 
 
-def test_dropping_waits_for_nobody_and_keeps_its_turn(bindings, database):
+def test_removing_does_not_wait_and_keeps_its_order(bindings, database):
     saving = gevent.spawn(bindings.save, [DESK], [], never, 1000)
     gevent.sleep(0)
     bindings.remove([KEY])

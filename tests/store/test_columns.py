@@ -1,4 +1,4 @@
-"""Which column of whose export holds what."""
+"""The columns of the exports of several programs."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_unknown_columns_are_named():
     assert columns.notes == []
 
 
-def test_other_names_and_columns_that_mean_the_same_are_told():
+def test_synonyms_of_columns_are_reported():
     columns = Columns(["Extension", "secret", "password", "ha1"])
     assert columns.notes == [
         "Extension is read as username",

@@ -145,7 +145,7 @@ def test_a_closed_database_says_so(path):
         database.run(put("a"))
 
 
-# Reading beside what is written
+# Reads during writes
 
 
 def test_what_is_browsed_is_what_was_committed(database):
@@ -155,7 +155,7 @@ def test_what_is_browsed_is_what_was_committed(database):
     assert database.browse(lambda t: fetch(t, "SELECT count(*) FROM meta")) == [(2,)]
 
 
-def test_who_browses_cannot_write(database):
+def test_a_browsing_connection_is_read_only(database):
     with pytest.raises(DatabaseError, match="readonly"):
         database.browse(put("a"))
     assert keys(database) == []
@@ -225,7 +225,7 @@ STEP_1 = """
 
 
 def test_bindings_of_before_find_their_accounts(path):
-    """Those of nobody, and of a disabled account, go."""
+    """Bindings without an account, and of a disabled account, are removed."""
     with closing(sqlite3.connect(path)) as connection:
         for statement in schema.STEPS[0]:
             connection.execute(statement)

@@ -1,4 +1,4 @@
-"""What the pages are told: lists in order, filtered, searched and paged, and one account whole."""
+"""Data for the pages: lists in order, filtered, searched and paged, and one whole account."""
 
 import io
 import itertools
@@ -75,7 +75,7 @@ def names_of(directory, search, **more):
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("descending", [False, True])
 def test_every_page_equals_a_slice_of_the_sorted_list(directory, path, sort, descending):
-    """From either end of the index, with each filter, nobody is missing and nobody there twice."""
+    """From either end of the index, with each filter, no user is missing and none there twice."""
     rows = list(make(230))
     put(path, *rows)
     for status, realm in itertools.product(STATUSES, [None, MAIN, "other.org", "nowhere.org"]):
@@ -348,7 +348,7 @@ def test_realms_and_counts(users, directory):
     assert (directory.realms(), directory.count()) == ([MAIN, "aaa.org", "zzz.org"], 2)
 
 
-def test_what_was_removed_is_told_for_an_hour(users, directory, path):
+def test_removed_accounts_are_reported_for_an_hour(users, directory, path):
     account = users.add("alice", "secret", realm="other.org")
     assert directory.removed(account.id) is None
     users.remove("alice", "other.org")
@@ -381,7 +381,7 @@ def test_a_phone_was_seen_when_its_binding_says_so(database, users, directory):
     assert directory.entry(account.id).last_seen == 1030
 
 
-# Beside what is written
+# During writes
 
 
 def test_pages_do_not_wait_for_a_commit_nor_the_other_way_round(database, users, directory):

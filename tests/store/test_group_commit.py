@@ -1,4 +1,4 @@
-"""Group commit: who waits, what fails together, and what a dead waiter leaves behind."""
+"""Group commit: waiters, failures of a whole group, and killed waiters."""
 
 import logging
 import sqlite3
@@ -51,7 +51,7 @@ def outcome(journal, key, undone):
     return True
 
 
-def test_who_returns_is_on_disk(journal, path):
+def test_a_commit_that_returns_is_on_disk(journal, path):
     journal.commit("a", never)
     assert keys(path) == {"a"}
 
@@ -127,7 +127,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, 
     assert "cannot undo" in caplog.text
 
 
-def test_a_killed_waiter_is_written_and_troubles_nobody(journal, path):
+def test_a_killed_waiter_is_written_and_harms_no_other(journal, path):
     doomed = gevent.spawn(journal.commit, "doomed", never)
     others = [gevent.spawn(journal.commit, key, never) for key in "ab"]
     gevent.sleep(0)

@@ -86,7 +86,7 @@ def test_a_line_is_counted_as_an_editor_does(users, text, line):
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "utf-16-le"])
-def test_a_guessed_encoding_is_told_and_has_to_be_confirmed(users, encoding):
+def test_a_guessed_encoding_is_reported_and_must_be_confirmed(users, encoding):
     octets = "username,password,display_name\nann,wonder-1,Zoë Müller\n".encode(encoding)
     report = take(users, octets)
     name = "Windows-1252" if encoding == "windows-1252" else "UTF-16"
@@ -100,7 +100,7 @@ def test_a_guessed_encoding_is_told_and_has_to_be_confirmed(users, encoding):
     assert users.find("ann", MAIN).display_name == "Zoë Müller"
 
 
-def test_an_encoding_that_a_file_states_is_taken_and_told(users):
+def test_an_encoding_that_the_file_states_is_used_and_reported(users):
     report = take(users, "username,password\nann,Müller\n".encode("utf-16"))
     assert (report.encoding, report.written) == ("UTF-16", True)
     assert password_is(users, "ann", "Müller")
@@ -129,7 +129,7 @@ def test_unknown_columns_are_refused_until_they_may_be_left_out(users):
     assert report.written
 
 
-def test_a_password_keeps_its_blanks_and_they_are_told(users):
+def test_a_password_keeps_its_blanks_with_a_warning(users):
     report = take(users, 'username,password\nann, wonder-1\nbob,"x y-wonder"\ncarl,"wonder-2\t"\n')
     text = "the password begins or ends with a space, which is part of it"
     assert report.remarks == [Remark(2, text), Remark(4, text)]
@@ -143,7 +143,7 @@ def test_a_password_of_blanks_alone_is_none(users):
     assert (report.weak, report.remarks) == (0, [])
 
 
-def test_a_hash_of_ldap_in_the_place_of_a_password_is_told(users):
+def test_an_ldap_hash_instead_of_a_password_is_reported(users):
     report = take(users, "uid,userPassword\nann,{SSHA}d3MgaXMgbm90aGluZw==\nbob,{x}y-wonder\n")
     assert [remark.line for remark in report.remarks] == [2]
     assert report.written
@@ -231,7 +231,7 @@ def test_new_users_without_a_password_get_one(users):
     assert first.password not in repr(report)
 
 
-def test_users_who_exist_keep_their_password(users):
+def test_existing_users_keep_their_password(users):
     users.add("bob", "wonder-1")
     report = take(users, "username\nbob\ncarl\n", generate=True, update=True)
     assert (counts(report), report.generated) == ((1, 0, 1, 0), 1)

@@ -147,7 +147,7 @@ def test_a_dry_run_reports_and_writes_nothing(users):
 
 
 def test_a_change_between_comparing_and_writing_is_respected(users, path, monkeypatch):
-    """Somebody adds bob after the comparison: he is neither lost nor there twice."""
+    """Another process adds bob after the comparison: he is neither lost nor there twice."""
     run = users.database.run
 
     def late(work, then):
@@ -231,7 +231,7 @@ def test_an_account_that_came_after_the_check_is_respected(users):
     assert users.find("alice", MAIN) is None
 
 
-def test_whatever_changes_an_account_is_noticed(users, database):
+def test_each_change_of_an_account_is_noticed(users, database):
     """By its number, on which an import is decided; what REGISTERs change is no such thing."""
 
     def number():
@@ -294,7 +294,7 @@ def test_an_import_that_disables_lets_the_phones_go(users, path):
         assert other.execute("SELECT count(*) FROM bindings").fetchone() == (0,)
 
 
-def test_an_import_tells_whose_credentials_are_others_now(users):
+def test_an_import_reports_accounts_with_new_credentials(users):
     """New accounts, other passwords, enabled ones; not those with another display name alone."""
     for name in ("alice", "bob", "carl", "dora"):
         users.add(name, "secret")

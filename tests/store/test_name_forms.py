@@ -60,7 +60,7 @@ def test_a_name_and_a_password_are_kept_in_nfc(users):
 @pytest.mark.parametrize("typed", [NFC, NFD])
 @pytest.mark.parametrize("kept", [NFC, NFD])
 def test_an_account_is_found_in_either_form(users, path, kept: str, typed: str):
-    """Whatever is done to it."""
+    """By each operation on the account."""
     stored(users, path, kept, "secret")
     users.disable(typed)
     assert not users.find(kept, MAIN).enabled
@@ -82,7 +82,7 @@ def test_an_account_of_an_earlier_version_keeps_its_form(users, path, kept: str)
 
 
 @pytest.mark.parametrize("kept", [NFC, NFD, *MIXED])
-def test_a_clash_with_another_form_is_told(users, path, kept: str):
+def test_a_clash_with_another_form_is_reported(users, path, kept: str):
     """Two accounts for what looks like one name would be a trap."""
     stored(users, path, kept, "secret")
     for typed in (normalized(kept), unicodedata.normalize("NFD", kept), kept):
@@ -92,7 +92,7 @@ def test_a_clash_with_another_form_is_told(users, path, kept: str):
 
 
 @pytest.mark.parametrize("kept", [NFC, NFD])
-def test_a_clash_by_case_is_told_in_either_form(users, path, kept: str):
+def test_a_clash_by_case_is_reported_in_either_form(users, path, kept: str):
     """The case of ASCII letters, as ever."""
     stored(users, path, kept, "secret")
     for typed in (NFC.lower(), NFD.lower()):
@@ -136,7 +136,7 @@ def test_an_import_takes_names_and_passwords_in_nfc(users):
 
 @pytest.mark.parametrize("kept", [NFD, MIXED[1]])
 def test_an_import_leaves_an_account_of_an_earlier_version_alone(users, path, kept: str):
-    """Whose row is the same as ever; a new password is hashed with the name as it is stored."""
+    """The row keeps its form; a new password is hashed with the name as it is stored."""
     stored(users, path, kept, SECRET_NFD, display_name=NFD)
     text = "".join(exported(users, with_hashes=True))
     assert import_accounts(users, io.BytesIO(text.encode())).same == 1
@@ -169,7 +169,7 @@ def test_an_import_tells_a_clash_of_two_rows(users, path, others: list[str]):
 
 
 def test_a_generated_password_is_that_of_the_kept_form(users):
-    """Else nobody could register with what the sheet shows."""
+    """Else no phone could register with the name in the file."""
     report = take(users, NFD, header="username", generate=True)
     (made,) = report.passwords
     assert made.username == NFC
@@ -247,7 +247,7 @@ def test_numbers_are_found_with_and_without_separators():
 
 
 def test_a_command_takes_a_number_as_it_is_stored(users):
-    """What deletes or locks out is never guessed at."""
+    """An operation that deletes or locks out is never guessed."""
     users.add("030-12", "x")
     users.add("03012", "x")
     users.remove("03012")

@@ -23,7 +23,7 @@ PEOPLE = ["alice", "Alice", "0077", "bob", "zo\u00eb", "door 1"]
 
 
 def ha1(username, realm="go-sip-server"):
-    """What the old server kept as the password of a user."""
+    """The stored password of a user in the old server."""
     return hashlib.md5(f"{username}:{realm}:secret-of-{username}".encode()).hexdigest()
 
 
@@ -73,7 +73,7 @@ def test_every_account_is_taken_over_with_its_id(path):
             assert account.enabled
             assert (account.ha1_sha256, account.ha1_sha512_256) == (None, None)
         assert len(users) == len(rows)
-        # Else those who have no HA1 for it could not answer.
+        # Else users without an HA1 for it could not answer.
         assert not users.offers("go-sip-server", "SHA-256")
         assert users.add("new", "secret").id > rows[-1][0]
 
@@ -104,7 +104,7 @@ def test_the_copy_beside_it_is_faithful(path):
 
 
 def test_the_copy_can_be_taken_over_again(path):
-    """What it is for: the copy is put in the place of the file."""
+    """The purpose: the copy replaces the file."""
     rows = old_file(path)
     with Database(path) as database:
         Users(database).remove("alice")
@@ -146,7 +146,7 @@ def test_the_second_start_changes_nothing(path):
 
 
 def test_old_accounts_belong_to_the_main_realm_of_any_name(path):
-    """The old file doesn't say what its realm was; whoever starts the server does."""
+    """The old file does not contain its realm; the settings do."""
     old_file(path)
     with Database(path) as database:
         users = Users(database, "example.com")
@@ -183,7 +183,7 @@ def test_hashes_in_upper_case_are_the_same_hashes(path):
 
 
 def test_columns_without_a_strict_type_may_hold_anything(path):
-    """Numbers and blobs become text; what is no HA1 lets nobody in, and hurts nobody."""
+    """Numbers and blobs become text; a value that is no HA1 accepts no password."""
     old_file(
         path,
         [
@@ -260,7 +260,7 @@ def test_a_file_whose_only_table_is_in_its_log_is_taken_over_too(path, tmp_path)
 
 
 # Takes a file over again and again, each time killed later, until it lives to the end.  It forks,
-# as importing takes longer than what is to be interrupted.  A cache of a few pages makes SQLite
+# as importing takes longer than the step to be interrupted.  A cache of a few pages makes SQLite
 # write to the file long before the commit, as it would with 100,000 accounts.
 KILLED = """
 import os, shutil, signal, sqlite3, sys
@@ -311,7 +311,7 @@ print(number, status)
 @pytest.mark.wire  # it takes many processes
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_upgrade_killed_anywhere_is_done_at_the_next_start(path, tmp_path, moment):
-    """SQLite puts back what was half done, and nothing of ours may come before that."""
+    """SQLite rolls back unfinished writes, and none of our code may run before that."""
     rows = old_file(path, [(n, f"user{n:04}", ha1(f"user{n}")) for n in range(1, 1001)])
     target = str(tmp_path / "killed")
     done = subprocess.run(

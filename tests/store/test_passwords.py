@@ -44,7 +44,7 @@ def test_a_generated_password_has_80_bits():
         ("1001", "9999999", "only digits"),
     ],
 )
-def test_a_weak_password_is_told_with_its_reason(username, password, why):
+def test_a_weak_password_is_reported_with_its_reason(username, password, why):
     assert why in weakness(password, username)
 
 
@@ -61,7 +61,7 @@ def test_a_weak_password_is_told_with_its_reason(username, password, why):
         ("alice", "k7mq.x2hf.9trw.c3pv"),
     ],
 )
-def test_other_passwords_are_not_told(username, password):
+def test_other_passwords_are_not_reported(username, password):
     assert not weakness(password, username)
 
 

@@ -1,4 +1,4 @@
-"""Accounts: what is taken, what is refused, and memory that never knows more than the disk."""
+"""Accounts: accepted and refused values, and memory that never knows more than the disk."""
 
 import gc
 import hashlib
@@ -366,7 +366,7 @@ def vars_of(account):
     return {name: getattr(account, name) for name in type(account).__slots__}
 
 
-def test_a_number_keeps_hands_off_whoever_has_the_name_now(users):
+def test_an_old_number_does_not_change_a_new_account(users):
     users.add("bob", "secret")
     number = users.add("alice", "secret").id
     users.remove("alice")
@@ -383,7 +383,7 @@ def test_a_number_keeps_hands_off_whoever_has_the_name_now(users):
 
 @pytest.fixture
 def gone(users):
-    """What was said to be gone, as (id, name)."""
+    """The accounts reported as removed, as (id, name)."""
     told = []
     users.bus.listen(
         AccountsRemoved, lambda event: told.extend((a.id, a.username) for a in event.accounts)
@@ -391,7 +391,7 @@ def gone(users):
     return told
 
 
-def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
+def test_removed_and_disabled_users_are_reported_to_the_caller(users, gone):
     asked_by = []
     users.bus.listen(
         AccountsRemoved, lambda event: asked_by.append((gevent.getcurrent(), *event.accounts))
@@ -409,7 +409,7 @@ def test_who_is_removed_or_disabled_is_told_by_whoever_asked(users, gone):
 
 @pytest.fixture
 def let_in(users):
-    """Who was said to have other credentials than before, by name."""
+    """The users reported with new credentials, by name."""
     told = []
     users.bus.listen(
         CredentialsChanged, lambda event: told.extend(a.username for a in event.accounts)
@@ -417,8 +417,8 @@ def let_in(users):
     return told
 
 
-def test_changed_credentials_are_told_by_the_caller(users, let_in):
-    """Whatever lets a phone in that was refused before; no other change."""
+def test_changed_credentials_are_reported_by_the_caller(users, let_in):
+    """Each change after which a refused phone may be accepted; no other change."""
     users.add("alice", "secret")
     users.set_display_name("alice", "Alice")
     users.disable("alice")
@@ -431,7 +431,7 @@ def test_changed_credentials_are_told_by_the_caller(users, let_in):
     assert let_in == ["alice"] * 4
 
 
-def test_credentials_changed_elsewhere_are_told_after_reload(users, let_in, path):
+def test_credentials_changed_elsewhere_are_reported_on_reload(users, let_in, path):
     for name in ("alice", "bob", "carl", "dora", "emil", "fritz"):
         users.add(name, "secret")
     users.disable("emil")

@@ -1,1 +1,1 @@
-"""Fakes, phones and drivers that the tests share; tests/README.md lists them."""
+"""Fakes, phones and drivers that tests share; tests/README.md lists them."""

@@ -1,4 +1,4 @@
-"""Accounts and bindings in memory, in place of the database."""
+"""Accounts and bindings in memory, instead of the database."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""The administrator without a browser window: HTTP, and nothing but the standard library."""
+"""An administrator of a running server: signs in and uses the web admin over plain HTTP."""
 
 import http.client
 import re
@@ -10,7 +10,7 @@ from tests.support.server import Server
 
 
 class Admin:
-    """Somebody who goes to the pages of a running server."""
+    """An HTTP client that signs in and uses the pages of a running server."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""A baresip, headless, led through its ctrl_tcp module (JSON in netstrings)."""
+"""A baresip phone without a screen, driven through its ctrl_tcp module (JSON in netstrings)."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from tests.support.programs import PATIENCE, end, program, start, tail, until
 MODULES = Path("/usr/lib/baresip/modules")
 CONTROL_PORT = 4444
 
-# ausine plays at 48 kHz in stereo and nothing else; aubridge swallows what is heard.  Without
-# stdio.so, which wants a stdin to watch, baresip shows nobody the messages that it receives.
+# ausine plays at 48 kHz in stereo only; aubridge discards received audio.  Without
+# stdio.so, which needs a stdin, baresip does not show the messages that it receives.
 CONFIG = """\
 net_interface {interface}
 sip_listen {host}:5060
@@ -192,7 +192,7 @@ class Baresip(Phone):
         return events + self._shown()
 
     def _shown(self) -> list[Event]:
-        """What it has printed for its user since we last looked."""
+        """The text that it has printed for its user since the last call."""
         fresh = self._printed(self.shown_bytes)
         fresh = fresh[: fresh.rfind(b"\n") + 1]
         self.shown_bytes += len(fresh)

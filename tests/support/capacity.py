@@ -1,4 +1,4 @@
-"""How much the server can do here and now: it is asked for more until answers are missing."""
+"""The highest rate of requests that the server can answer on this machine."""
 
 import select
 import socket

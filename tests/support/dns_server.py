@@ -1,4 +1,4 @@
-"""A name server on loopback, for what asks the DNS over real sockets."""
+"""A DNS server on loopback with real sockets."""
 
 import socket
 import threading
@@ -15,12 +15,12 @@ import dns.zone
 
 
 class NameServer:
-    """Serves zones on UDP and TCP, from threads of its own.
+    """A DNS server of zones on UDP and TCP, in threads of its own.
 
-    `zones` are texts by their origin.  While `is_dead` it says nothing, `rcode` is what it says to
-    everything; `truncates` makes it send who asks by UDP to TCP, where it answers nothing while it
-    `hangs_up`.  What `forges` makes of a question goes before each answer.  `asked` are the
-    questions.
+    `zones` are texts by their origin.  While `is_dead` it answers nothing; `rcode` is its answer to
+    all questions.  `truncates` sends UDP clients to TCP, where it answers nothing while it
+    `hangs_up`.  The result of `forges` for a question is sent before each answer.  `asked` are the
+    questions so far.
     """
 
     def __init__(self, zones: dict[str, str], *, host: str = "127.0.0.1") -> None:

@@ -1,4 +1,4 @@
-"""Names for tests, in place of the DNS: answers at once, late, or never."""
+"""A DNS in memory: it answers at once, late or never."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from gevent.event import Event
 from sip.transport.dns.client import NoAnswer, Records
 
 
-class Zone:
-    """What the name servers know: `records` by name and kind.
+class FakeDns:
+    """Records by name and type, in `records`.
 
-    `asked` are the questions that came.  Those in `silent` are not answered, and none while it
-    `is_dead`; `fails` is raised.
+    `asked` are the questions so far.  Questions in `silent` get no answer, and none gets one while
+    it `is_dead`; `fails` is raised.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Zone:
         return Records(self.records.get((name, kind), ()), self.seconds)
 
     def is_at_work(self) -> bool:
-        """Tell whether anything has been answered since this was asked last."""
+        """Return True if a question was answered since the last call."""
         was, self._has_answered = self._has_answered, False
         return was
 
@@ -48,7 +48,7 @@ class Zone:
         self._may.clear()
 
     def may_answer(self) -> None:
-        """Answer, as soon as anybody has a turn."""
+        """Answer as soon as another greenlet runs."""
         self._may.set()
 
     def answers(self) -> None:

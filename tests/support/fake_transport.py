@@ -1,4 +1,4 @@
-"""What carries messages between the server and the phones of a world, in memory."""
+"""Sockets and connections in memory between the server and the phones of a world."""
 
 import itertools
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class MemorySocket:
     def stop(self) -> None: ...
 
 
-class MemoryStreams:
+class MemoryCarrier:
     """Connections of one transport between the server and the phones of a world."""
 
     def __init__(self, world: "World", first: int, transport: str = "TCP") -> None:
@@ -82,7 +82,7 @@ class MemoryStreams:
         if flow.connection not in self.phones and flow.port:
             flow = self.open(flow.local, (flow.remote[0], flow.port))
         phone = self.phones.get(flow.connection)
-        if phone is None:  # what was opened is not there yet, and will never be
+        if phone is None:  # the connection is not open yet, and never will be
             self._end(flow.connection)
         else:
             phone.inbox.append(data)

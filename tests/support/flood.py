@@ -1,9 +1,9 @@
-"""A sender that asks for nothing but the server's time.
+"""A sender of floods: requests or garbage at a given rate.
 
     python flood.py KIND HOST:PORT SECONDS RATE ADDRESS...
 
-Sends so many datagrams a second, or as many as it can, from all the addresses in turn, and reads no
-answer.
+Send RATE datagrams a second, or as many as possible, from all the addresses in turn.  Answers are
+not read.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Holds a network namespace for tests: says that it is there, and hands out sockets of it.
+"""A process that holds a network namespace for tests, and hands out sockets of it.
 
-Whoever started it speaks over a Unix socket, its stdin.  When that closes, be it because the tests
-have crashed, this process ends, and with it the namespace.
+Its stdin is a Unix socket to the process that started it.  When that socket closes, also by a crash
+of the tests, this process ends, and with it the namespace.
 """
 
 import socket

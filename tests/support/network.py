@@ -1,4 +1,4 @@
-"""Where programs run: on the loopback of this machine, or in a small Internet of the tests' own.
+"""Network namespaces with routers, NAT and machines that move; or the loopback alone.
 
                     192.0.2.0/24, 2001:db8::/64
     ────┬──────────────┬───────────────┬────────────────┬────
@@ -30,7 +30,7 @@ BRIDGE_MAC, MOBILE_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 M = TypeVar("M", bound="Machine")
 
 # What a router of the cheaper kind does: all from the LAN leaves from its one address, from ports
-# of its own choice; what comes in otherwise is dropped without a word.
+# of its own choice; all other incoming packets are dropped silently.
 MASQUERADE = """\
 flush ruleset
 table ip router {{
@@ -98,7 +98,7 @@ class Machine:
             there = self.asked.recv(16)
             assert there, (
                 f"no network namespace can be made: {self.holder.stderr.read().strip()}\n"
-                "Run the tests as root, or allow everybody namespaces: sysctl "
+                "Run the tests as root, or allow namespaces for all users: sysctl "
                 "user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0"
             )
             self.does("ip", "link", "set", "lo", "up")
@@ -273,6 +273,6 @@ class Mobile(Machine):
 
 
 def _give(address: str, device: str) -> str:
-    """A line for `ip`.  Nobody else can hold an address, so it is used untried (RFC 4862 §5.4)."""
+    """A line for `ip`.  An address is in use once only, so it is used untried (RFC 4862 §5.4)."""
     length, untried = (64, " nodad") if ":" in address else (24, "")
     return f"address add {address}/{length} dev {device}{untried}"

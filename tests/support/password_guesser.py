@@ -1,4 +1,4 @@
-"""A phone that registers with passwords that it makes up, from an address of its own."""
+"""An attacker that registers with guessed passwords, from an address of its own."""
 
 import hashlib
 import os

@@ -1,8 +1,8 @@
-"""What every phone in these tests can do and tell, whoever built it.
+"""The actions and events that each real phone has, whichever program it is.
 
 A test speaks to a phone in the words of its user (`dials`, `answers`, `hangs_up`) and waits for
-what the user would notice (`hears_ringing`, `is_talking`).  Behind them stand two programs that
-share no line of code, so that the server is judged by more than one reading of the RFC.
+events that the user would notice (`hears_ringing`, `is_talking`).  Behind them are two programs
+that share no line of code, so that the server meets more than one reading of the RFC.
 """
 
 import re
@@ -32,7 +32,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Place:
+class PhoneAt:
     """A phone of some make at a machine of the network."""
 
     kind: "type[Phone]"
@@ -57,7 +57,7 @@ class Phone:
         password: str | None = None,
         machine: Loopback | Machine = LOOPBACK,
     ) -> None:
-        """A phone of `user`, whose files go to `home`; without `server` it is called directly.
+        """A phone of `user` with its files in `home`; without `server` it is called directly.
 
         It is given the right password, or `password`, and runs on `machine`.
         """
@@ -139,7 +139,7 @@ class Phone:
         return self.expects("message", peer=from_.user, text=text)
 
     def expects(self, name: str, seconds: float = PATIENCE, **fields) -> Event:
-        """Wait for the event `name` whose other fields, unless None, are as given, and take it."""
+        """Wait for the event `name` with these fields (None: any value), and take it."""
         wanted = {key: value for key, value in fields.items() if value is not None}
         deadline = time.monotonic() + seconds
         while True:
@@ -170,7 +170,7 @@ class Phone:
             self._hear(0.1)
 
     def hears_nothing(self, seconds: float = 1.0) -> None:
-        """Audio has stopped, apart from what is on its way."""
+        """Audio has stopped, apart from packets on their way."""
         self._hear_all(0.3)
         _, before = self.packets()
         self._hear_all(seconds)
@@ -183,7 +183,7 @@ class Phone:
         return f"{self} at {self.address} noticed:\n{noticed}\nits log ends:\n{self._log()}"
 
     def _answer_to(self, command: str) -> dict:
-        """What the engine answers to the command that it has just been given."""
+        """The answer of the engine to its last command."""
         deadline = time.monotonic() + PATIENCE
         while not self.answered:
             assert time.monotonic() < deadline, f"{self} never did {command}\n{self.story()}"

@@ -1,4 +1,4 @@
-"""A pjsua2 phone, which lives in a process of its own (pjsua_process.py) and talks JSON lines."""
+"""A pjsua2 phone in a process of its own (pjsua_process.py), driven by lines of JSON."""
 
 import json
 import os
@@ -20,7 +20,7 @@ class Pjsua(Phone):
     kind = "pjsua2"
     private_address = ""
     roams = False  # it takes each address that its machine has, or gets later
-    # What is set in the configuration of its account; a name in capitals is a constant of pjsua2.
+    # Settings of its account; a name in capitals is a constant of pjsua2.
     account_setup: ClassVar[dict[str, bool | int | str]] = {}
 
     def __init__(self, user: str, home: Path, *setup, **options) -> None:
@@ -116,7 +116,7 @@ class Pjsua(Phone):
         self._do("typing", to=uri_of(to))
 
     def watches(self, whom: Phone | str) -> None:
-        """Subscribe to somebody's presence, or to nobody's any more."""
+        """Subscribe to the presence of a user."""
         self._do("watch", whom=uri_of(whom))
 
     def watches_no_more(self) -> None:
@@ -256,3 +256,36 @@ class PjsuaPublishing(Pjsua):
 
     kind = "pjsua2 that publishes"
     account_setup: ClassVar = {"presConfig.publishEnabled": True}
+
+
+class Aware(Pjsua):
+    """A pjsua2 that learns from `received` and `rport` what it is called outside, and says so."""
+
+    kind = "aware pjsua2"
+    # Else it sends a re-INVITE of its own as soon as a call is up, and ours would meet it.
+    account_setup: ClassVar = {"mediaConfig.lockCodecEnabled": False}
+
+
+class Private(Pjsua):
+    """A pjsua2 that goes by the address it has, and sends nothing to keep a way open."""
+
+    kind = "unaware pjsua2"
+    account_setup: ClassVar = Aware.account_setup | {
+        "natConfig.viaRewriteUse": 0,
+        "natConfig.contactRewriteUse": 0,
+        "natConfig.sdpNatRewriteUse": 0,
+        "natConfig.udpKaIntervalSec": 0,
+    }
+
+
+class PrivateTcp(Private):
+    """The same on a connection; when it breaks it is opened again every second."""
+
+    kind = "unaware pjsua2 on TCP"
+    transport = "tcp"
+    retries: ClassVar = {
+        "regConfig.firstRetryIntervalSec": 1,
+        "regConfig.retryIntervalSec": 1,
+        "regConfig.randomRetryIntervalSec": 0,
+    }
+    account_setup: ClassVar = Private.account_setup | retries

@@ -1,6 +1,6 @@
-"""One pjsua2 phone as a process: commands come as JSON lines on stdin, events leave on stdout.
+"""The process of one pjsua2 phone: commands as JSON lines on stdin, events on stdout.
 
-pjlib aborts the process on a broken assertion and minds which thread calls it, so it has a process
+pjlib aborts the process on a broken assertion and must be called by one thread, so it has a process
 to itself, and in it one thread that polls the library and stdin in turns.
 """
 
@@ -18,7 +18,7 @@ os.dup2(2, 1)
 
 
 def tell(**fields) -> None:
-    """Write one line at once: whoever waits for it reads a pipe."""
+    """Write one line at once: its reader waits at a pipe."""
     os.write(EVENTS, (json.dumps(fields) + "\n").encode())
 
 
@@ -118,7 +118,7 @@ class Account(pj.Account):
 
 
 class Buddy(pj.Buddy):
-    """Somebody whom the account knows, and may watch."""
+    """A buddy of the account, which it may watch."""
 
     def onBuddyState(self) -> None:
         info = self.getInfo()
@@ -286,7 +286,7 @@ class Phone:
         return self.buddies[uri]
 
     def do_flush(self) -> None:
-        """Push what has been logged so far through the log file's buffer, of 4096 bytes."""
+        """Push the log lines so far through the log file's buffer, of 4096 bytes."""
         for _ in range(2):
             self.endpoint.utilLogWrite(5, "pjsua_phone", "." * 3000)
 

@@ -1,4 +1,4 @@
-"""How programs of others are started on addresses of their own, watched, and ended by their pid."""
+"""Start programs on addresses of their own, wait for them, and end them by pid."""
 
 import os
 import random
@@ -16,7 +16,7 @@ PATIENCE = 10.0  # seconds; what takes longer on a loopback is lost, not late
 
 
 def own_address(neighbour: str = "") -> str:
-    """An address of the loopback network that nobody else holds, all its ports free.
+    """An address of the loopback network that no other process uses, all its ports free.
 
     A phone with an address of its own may use the ports of the book, and what leaves
     from a wrong address shows.  127.0.x.x is left to the server.  The address is in the /24 of
@@ -39,12 +39,12 @@ def _is_free(address: str, kind: socket.SocketKind) -> bool:
     return True
 
 
-# Below those that the system gives to whoever asks for none (net.ipv4.ip_local_port_range).
+# Below those that the system assigns by itself (net.ipv4.ip_local_port_range).
 PORTS = (16_000, 32_000)
 
 
 def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago, and that the system gives to nobody by chance."""
+    """A port that was free a moment ago, and that the system does not assign by itself."""
     while True:
         port = random.randrange(*PORTS)
         with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):

@@ -1,7 +1,7 @@
-"""What holds of any octets and any text, right, nearly right or wrong; whoever looks for them.
+"""Properties that hold for any octets and any text, valid or not.
 
-The properties of `test_properties.py` try examples, the targets of `tests/fuzz` look for what no
-example has reached.  Each fails by an assertion, or by what a reader must not raise.
+`tests/message/test_properties.py` tries examples of them, `tests/fuzz` searches for new ones.  Each
+fails by an assertion, or by an exception that a parser must not raise.
 """
 
 import re
@@ -33,7 +33,7 @@ REFUSED = "refused"
 
 
 def outcome(read, value):
-    """What a reader makes of a value: whatever else it raises is a fault."""
+    """The result of a parser, or REFUSED for BadMessage; any other exception is a fault."""
     try:
         return read(value)
     except BadMessage:
@@ -94,7 +94,7 @@ def lists_split_alike(value: str) -> None:
 
 
 def is_message_or_bad(datagram: bytes) -> None:
-    """RFC 4475 §3: nothing else is raised, by the parser or by whoever asks for values."""
+    """RFC 4475 §3: no other error is raised, by the parser or by a look at the values."""
     bad, message = None, None
     try:
         message = parse(datagram)
@@ -112,7 +112,7 @@ def is_message_or_bad(datagram: bytes) -> None:
         assert bad.status is None
     else:
         _ = message.cseq, message.call_id
-        # Whose branch a response has is asked later, and most are known by the whole line.
+        # The branch of a response is parsed later, and most match by the whole line.
         can_tell = outcome(lambda one: one.via, message) is not REFUSED
         assert can_tell or isinstance(message, Response)
         ask_for_everything(message)
@@ -138,7 +138,7 @@ def goes_out_as_it_came(datagram: bytes) -> None:
     assert datagram[len(head) + 4 :].startswith(message.body)
     if isinstance(message, Response):  # a missing space before the empty reason is set right
         first, first_out = first.rstrip(), first_out.rstrip()
-    # §7.1: the version is written in capitals, whatever came.
+    # §7.1: the version is always written in capitals.
     assert re.sub(rb"(?i)\Asip/2\.0|sip/2\.0\Z", b"SIP/2.0", first) == first_out
     again = parse(out)
     assert (again.names, again.lines, again.body) == (message.names, message.lines, message.body)
@@ -163,14 +163,14 @@ def line_ends_read_alike(datagram: bytes) -> None:
 
 
 def is_one_message_when_edited(datagram: bytes) -> None:
-    """RFC 3261 §16.6, §18.2.1: whatever folds, lists and quotes its Via is made of."""
+    """RFC 3261 §16.6, §18.2.1: with any folds, lists and quotes in its Via."""
     try:
         message = parse(datagram)
     except BadMessage:
         return
     vias = outcome(message.values, "via")
     if vias is REFUSED or outcome(lambda one: one.via, message) is REFUSED:
-        return  # one further down can't be read, or that of a response that nobody has asked for
+        return  # one further down can't be read, or that of an unexpected response
     fills_rport = "rport" in message.via.params
     stamp = ";received=192.0.2.7" + (";rport=5" if fills_rport else "")
     message.stamp_top_via(stamp, fills_rport=fills_rport)

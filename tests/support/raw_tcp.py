@@ -1,4 +1,4 @@
-"""A plain TCP socket at the other end of the server, and what is said on it."""
+"""A plain TCP connection to the server, with the few SIP messages that tests need."""
 
 import contextlib
 import hashlib
@@ -13,8 +13,8 @@ from tests.support.server import Server
 PING, PONG = b"\r\n\r\n", b"\r\n"
 
 
-class Line:
-    """One connection to the server, and what it says on it."""
+class TcpClient:
+    """One TCP connection to the server, and the SIP messages on it."""
 
     def __init__(self, server: Server, host: str = "127.0.0.1") -> None:
         self.server = server
@@ -67,7 +67,7 @@ class Line:
         self.pending += data
 
     def is_closed(self) -> bool:
-        """Wait for what comes, and tell whether that is the end."""
+        """Wait for octets; return True if the connection ends instead."""
         with contextlib.suppress(ConnectionResetError):
             return self.socket.recv(65_536) == b""
         return True
@@ -83,7 +83,7 @@ class Line:
         return self.asks("REGISTER", answer, user=user)
 
     def calls(self, callee: str, user: str = "alice") -> None:
-        """INVITE twice, likewise; what comes of it is to be heard yet."""
+        """INVITE twice, likewise; the answers are still to be read."""
         uri = f"sip:{callee}@{self.server.domain}"
         self.says(self.request("INVITE", uri=uri, user=user))
         answer = self._answer("INVITE", uri, user)

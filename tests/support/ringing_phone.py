@@ -1,9 +1,9 @@
-"""A phone of many users, and what it does with each call.
+"""A process that answers the calls of many users: it rings, or is busy.
 
     python ringing_phone.py ADDRESS rings|is-busy
 
-Listens on UDP ADDRESS:5060 until its input ends.  It remembers nothing: whom a CANCEL means is told
-by its own fields, which are those of the INVITE.
+Listens on UDP ADDRESS:5060 until its input ends.  It keeps no state: the fields of a CANCEL are
+those of its INVITE, so the answer to that is made from them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The server as its users start it: a process, two ports, a database file."""
+"""The server as a process: two ports and a database file."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.support.programs import REPOSITORY, end, free_port, start, tail, unti
 
 STARTS_WITHIN = 15.0  # seconds; Python, gevent and SQLAlchemy on a busy machine
 
-# Besides alice, bob and carol, who use phones: who calls, and is called, by the hundred.
+# Users for many calls at once; alice, bob and carol have phones.
 CALLERS = [f"caller{number:02}" for number in range(50)]
 CALLEES = [f"callee{number:02}" for number in range(50)]
 
@@ -24,7 +24,7 @@ class Server:
     domain = "example.test"
 
     def __init__(self, home: Path, *flags: str, machine: Loopback | Machine = LOOPBACK) -> None:
-        """A server whose files go to `home`, with `flags` besides those that every one gets."""
+        """A server with its files in `home`, and `flags` in addition to those of all servers."""
         self.home = home
         self.machine = machine
         self.flags = flags
@@ -41,7 +41,7 @@ class Server:
         return f"{self.hosts[0]}:{self.port}"
 
     def address_for(self, host: str) -> str:
-        """Where it listens for those who speak the version of IP that `host` belongs to."""
+        """Its address in the version of IP that `host` belongs to."""
         ours = next(each for each in self.hosts if (":" in each) == (":" in host))
         return f"[{ours}]:{self.port}" if ":" in ours else f"{ours}:{self.port}"
 
@@ -149,7 +149,7 @@ class Server:
             try:
                 probe.send("".join(f"{line}\r\n" for line in [*request, ""]).encode())
                 return probe.recv(65535).startswith(b"SIP/2.0 200 ")
-            except OSError:  # a timeout, or nobody listens yet
+            except OSError:  # a timeout, or no process listens yet
                 time.sleep(0.05)
                 return False
 

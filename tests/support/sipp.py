@@ -1,4 +1,4 @@
-"""SIPp runs: our scenarios, our arguments, and what its exit code and statistics say afterwards."""
+"""Runs of SIPp with our scenarios, its exit code and its statistics."""
 
 import csv
 import signal
@@ -15,7 +15,7 @@ SCENARIOS = Path(__file__).parents[1] / "wire/scenarios"
 
 @dataclass(frozen=True)
 class Statistics:
-    """What SIPp has counted by its end."""
+    """The counters of SIPp at its end."""
 
     started: int
     successful: int
@@ -111,7 +111,7 @@ class Sipp:
         end(self.process, signal.SIGKILL)
 
     def story(self) -> str:
-        """What is to be read when a run went wrong."""
+        """The text to read when a run has failed."""
         files = ("screen.log", "errors.log", "messages.log")
         parts = [f"{name} ends:\n{tail(self.home / name, 60)}" for name in files]
         return "\n\n".join([f"{self} at {self.socket}", *parts])

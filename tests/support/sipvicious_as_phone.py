@@ -1,4 +1,4 @@
-"""A tool of SIPVicious that calls itself a phone.
+"""A tool of SIPVicious, with the User-Agent of a phone.
 
 python sipvicious_as_phone.py svcrack ARGUMENTS
 """

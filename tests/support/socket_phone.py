@@ -1,4 +1,4 @@
-"""A phone of plain sockets: it registers, calls and hangs up, and notices when nothing comes."""
+"""A phone of plain sockets: it registers, calls, hangs up, and fails when no message comes."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tests.support.server import Server
 
 @dataclass
 class Call:
-    """What one side knows of a dialog (RFC 3261 §12)."""
+    """The dialog as one side knows it (RFC 3261 §12)."""
 
     call_id: str
     own: str  # name-addr and tag
@@ -21,12 +21,12 @@ class Call:
     number: int = 0  # CSeq of our last request
 
 
-class Silent(AssertionError):
-    """What was waited for has not come."""
+class NoMessage(AssertionError):
+    """The expected message has not come."""
 
 
-class Handset:
-    """One phone on UDP, at a socket of its own."""
+class SocketPhone:
+    """One phone on UDP, with a socket of its own."""
 
     def __init__(self, server: Server, user: str, seconds: float = 5.0) -> None:
         self.server = server
@@ -63,14 +63,14 @@ class Handset:
         return branch
 
     def hears(self, beginning: str, seconds: float | None = None) -> str:
-        """Wait for a message that begins so; what else comes meanwhile is passed over."""
+        """Wait for a message that begins so; skip all others."""
         self.socket.settimeout(self.seconds if seconds is None else seconds)
         others = []
         while True:
             try:
                 message = self.socket.recv(65_535).decode()
             except OSError as error:
-                raise Silent(f"{self.user} never heard {beginning}, but {others}") from error
+                raise NoMessage(f"{self.user} never heard {beginning}, but {others}") from error
             if message.startswith(beginning):
                 return message
             others.append(message.partition("\r\n")[0])
@@ -130,7 +130,7 @@ class Handset:
         )
         return int(response[8:11])
 
-    def dials(self, callee: "Handset") -> tuple[Call, str]:
+    def dials(self, callee: "SocketPhone") -> tuple[Call, str]:
         """Send an INVITE with a password; gives the call and its branch."""
         call = Call(
             os.urandom(8).hex(), f"{self.address};tag={os.urandom(4).hex()}", callee.address
@@ -159,7 +159,7 @@ class Handset:
             re.findall(r"(?m)^Record-Route: (.*)\r$", invite),
         )
 
-    def calls(self, callee: "Handset") -> tuple[Call, Call]:
+    def calls(self, callee: "SocketPhone") -> tuple[Call, Call]:
         """Set a call up; gives what either side knows of it."""
         call, branch = self.dials(callee)
         theirs = callee.takes(callee.hears("INVITE "))
@@ -167,14 +167,14 @@ class Handset:
         callee.hears("ACK ")
         return call, theirs
 
-    def invites_again(self, call: Call, callee: "Handset") -> None:
+    def invites_again(self, call: Call, callee: "SocketPhone") -> None:
         """§14: a re-INVITE, answered and acknowledged."""
         branch = self.sends("INVITE", call.target, call, f"Contact: {self.contact}")
         callee.answers(callee.hears("INVITE "), 200)
         self.is_answered(call, branch)
         callee.hears("ACK ")
 
-    def hangs_up(self, call: Call, callee: "Handset") -> None:
+    def hangs_up(self, call: Call, callee: "SocketPhone") -> None:
         branch = self.sends("BYE", call.target, call)
         callee.answers(callee.hears("BYE "), 200)
         assert self.final(branch).startswith("SIP/2.0 200 ")

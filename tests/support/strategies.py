@@ -1,4 +1,4 @@
-"""Messages and values that are nearly right, for tests that want any: made from right ones."""
+"""Valid messages and values, slightly damaged at random: strategies for property tests."""
 
 import os
 
@@ -80,7 +80,7 @@ MESSAGES = (
 
 
 @st.composite
-def nearly(draw: st.DrawFn, originals: tuple[str, ...]) -> str:
+def nearly_valid(draw: st.DrawFn, originals: tuple[str, ...]) -> str:
     """One of the originals after a few cuts, insertions and repetitions."""
     text = draw(st.sampled_from(originals))
     for _ in range(draw(st.integers(0, 4))):
@@ -94,8 +94,8 @@ def nearly(draw: st.DrawFn, originals: tuple[str, ...]) -> str:
 
 
 def values(kind: str) -> st.SearchStrategy[str]:
-    """Values of a header field: nearly right ones, and piece upon piece."""
-    return st.one_of(nearly(VALUES[kind]), st.lists(st.sampled_from(PIECES)).map("".join))
+    """Values of a header field: valid ones slightly damaged, and pieces put together."""
+    return st.one_of(nearly_valid(VALUES[kind]), st.lists(st.sampled_from(PIECES)).map("".join))
 
 
 def octets_of(text: str) -> bytes:
@@ -103,9 +103,9 @@ def octets_of(text: str) -> bytes:
 
 
 datagrams = st.one_of(
-    nearly(MESSAGES).map(octets_of),
+    nearly_valid(MESSAGES).map(octets_of),
     st.lists(st.sampled_from(PIECES)).map("".join).map(octets_of),
     st.binary(max_size=80),
-    nearly(MESSAGES).map(lambda text: octets_of(text.replace("\r\n", "\n"))),
-    st.tuples(nearly(MESSAGES).map(octets_of), st.binary(max_size=8)).map(b"".join),
+    nearly_valid(MESSAGES).map(lambda text: octets_of(text.replace("\r\n", "\n"))),
+    st.tuples(nearly_valid(MESSAGES).map(octets_of), st.binary(max_size=8)).map(b"".join),
 )

@@ -1,4 +1,4 @@
-"""TcpCarrier on the loopback addresses of this machine: real sockets, gevent's loop, no server."""
+"""A TcpCarrier that listens on loopback: real sockets, no server."""
 
 import socket as plain_socket
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ def message(text: str = "hello", body: bytes = b"") -> bytes:
 
 
 @dataclass
-class Place:
-    """TcpCarrier that listen, what they have heard, and a clock to turn."""
+class ListeningCarrier:
+    """A TcpCarrier that listens, the messages that it has received, and a test clock."""
 
     now: float = 100.0
     heard: list[tuple[bytes, Flow]] = field(default_factory=list)

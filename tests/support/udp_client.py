@@ -1,4 +1,4 @@
-"""Sockets of ours that hear on the loopback addresses of this machine."""
+"""A UDP socket of the server on loopback that records what it receives."""
 
 import socket
 import time
@@ -25,8 +25,8 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 CLOSED = ("127.0.0.1", 9)  # the discard port, where no process listens
 
 
-class Ear:
-    """A UdpSocket, and what it has heard."""
+class UdpClient:
+    """A UdpSocket, and the datagrams that it has received."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.heard: list[tuple[bytes, Flow]] = []

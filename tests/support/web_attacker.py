@@ -5,9 +5,9 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from tests.support.event_loop_watch import seconds_of_the_hub
 from tests.support.programs import PATIENCE
 from tests.support.server import Server
+from tests.support.server_load import main_thread_cpu_seconds
 
 PASSWORD = "correct horse battery staple"
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -68,7 +68,7 @@ def work_before_sip(server: Server, times: int = 100) -> float:
     """The most that the server's main thread works before an answer to OPTIONS, in CPU seconds."""
     longest = 0.0
     for _ in range(times):
-        before = seconds_of_the_hub(server)
+        before = main_thread_cpu_seconds(server)
         assert server.answers_options(PATIENCE)
-        longest = max(longest, seconds_of_the_hub(server) - before)
+        longest = max(longest, main_thread_cpu_seconds(server) - before)
     return longest

@@ -1,4 +1,4 @@
-"""A world for ladders: a server, scripted phones, a transport in memory, and a clock.
+"""A virtual world: a whole server, scripted phones, a transport in memory, and a test clock.
 
 The server is complete except for its sockets and its database.  Phones parse with the server's own
 parser, and compute digests by themselves.
@@ -20,8 +20,8 @@ from sip.monitor.events import Bus
 from sip.server import SipServer
 from sip.transport.flow import Endpoint, Flow
 from tests.support.accounts import MemoryBindingStore, MemoryUsers
-from tests.support.fake_dns import Zone
-from tests.support.fake_transport import SERVER, MemorySocket, MemoryStreams
+from tests.support.fake_dns import FakeDns
+from tests.support.fake_transport import SERVER, MemoryCarrier, MemorySocket
 
 REALM = "example.com"
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -38,7 +38,7 @@ class World:
     def __post_init__(self) -> None:
         self.users = MemoryUsers(REALM)
         self.bindings = MemoryBindingStore()
-        self.zone = Zone()
+        self.zone = FakeDns()
         self.at: dict[Endpoint, Phone] = {}
         self.dead: set[Endpoint] = set()
         self.lost: list[bytes] = []
@@ -64,7 +64,7 @@ class World:
             hosts=lambda name: (),
         )
         self.server.transports.add(MemorySocket(self, SERVER))
-        self.streams = MemoryStreams(self, 1000 * next(self._starts))
+        self.streams = MemoryCarrier(self, 1000 * next(self._starts))
         self.server.transports.add_carrier(self.streams.transport, self.streams)
         self.server.trunks.refresh()
         if loads:
@@ -400,7 +400,7 @@ class TcpPhone(Phone):
         self._flow = self.carrier.take(self)
 
     @property
-    def carrier(self) -> MemoryStreams:
+    def carrier(self) -> MemoryCarrier:
         """The connections of its transport."""
         return self.world.streams
 
@@ -440,7 +440,7 @@ class Dialog:
 
 
 def dialog_of_caller(request: Request, response: Response) -> Dialog:
-    """What the caller knows after a 2xx (§12.1.2)."""
+    """The caller's dialog after a 2xx (§12.1.2)."""
     return Dialog(
         request.call_id,
         request.from_.tag,
@@ -452,7 +452,7 @@ def dialog_of_caller(request: Request, response: Response) -> Dialog:
 
 
 def dialog_of_callee(request: Request, response: Response) -> Dialog:
-    """What the callee knows after its 2xx (§12.1.1)."""
+    """The callee's dialog after its 2xx (§12.1.1)."""
     return Dialog(
         request.call_id,
         response.to.tag,

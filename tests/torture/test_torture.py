@@ -4,98 +4,25 @@ Each is read by the parser alone, then sent to a whole server by a stranger.
 """
 
 import logging
-from pathlib import Path
 
 import pytest
-from tests.support.world import World
 
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_via
 from sip.message.message import BadRequest, Request, Response, parse
 from sip.message.uri import SipUri, parse_uri
+from tests.support.torture_messages import (
+    DROPPED,
+    FOLDER,
+    PORTS,
+    REFUSED,
+    REQUESTS,
+    RESPONSES,
+    octets,
+)
+from tests.support.world import World
 
-FOLDER = Path(__file__).parent
 HOST = "198.51.100.7"
-# The ports that the messages' topmost Vias name: answers go to the source's host and that port.
-PORTS = (5060, 5050, 6050, 19823)
-# Of a request that is served: challenged, or refused for what it asks, not for how it is written.
-SERVED = frozenset({401, 403, 404, 407, 480})
-
-# What the parser makes of each message, and which statuses the server may answer with.
-REQUESTS = {
-    # RFC 4475 §3.1.1, valid
-    "wsinv": SERVED,
-    "intmeth": SERVED,
-    "esc01": SERVED,
-    "escnull": {401},
-    "esc02": SERVED - {401},  # 401 would mean that it was taken for a REGISTER
-    "lwsdisp": SERVED,
-    "longreq": SERVED,
-    "dblreq": {401},
-    "semiuri": SERVED,
-    "transports": SERVED,
-    "mpart01": SERVED,
-    # §3.1.2, invalid where a registrar or proxy need not look, or looks later
-    "ltgtruri": {400},
-    "escruri": SERVED,
-    "baddate": SERVED,
-    # §3.2-3.4
-    "badbranch": SERVED,
-    "unkscm": {416},
-    "novelsc": {416},
-    "unksm2": {400, 404},
-    "bext01": {420},
-    "invut": SERVED,
-    "regaut01": {401},
-    "zeromf": {483},
-    "cparam01": {401},
-    "cparam02": {401},
-    "regescrt": {401},
-    "sdp01": SERVED,
-    "inv2543": SERVED,
-    # RFC 5118
-    "ipv6-good": SERVED,
-    "ipv6-bad": {400},
-    "port-ambiguous": SERVED,
-    "port-unambiguous": SERVED,
-    "via-received-param-with-delim": SERVED,
-    "via-received-param-no-delim": SERVED,
-    "ipv6-in-sdp": SERVED,
-    "mult-ip-in-header": SERVED,
-    "mult-ip-in-sdp": SERVED,
-    "ipv4-mapped-ipv6": SERVED,
-    "ipv6-bug-abnf-3-colons": SERVED,
-    "ipv6-correct-abnf-2-colons": SERVED,
-    # §3.1.2.13: its Contact is read once the phone has authenticated
-    "regbadct": {401},
-}
-# Requests that the parser refuses, with the status of the answer.
-REFUSED = {
-    "badinv01": 400,
-    "clerr": 400,
-    "ncl": 400,
-    "scalar02": 400,
-    "quotbal": 400,
-    "lwsruri": 400,
-    "lwsstart": 400,
-    "trws": 400,
-    "badaspec": 400,
-    "baddn": 400,
-    "badvers": 505,
-    "mismatch01": 400,
-    "mismatch02": 501,
-    "insuf": 400,
-    "multi01": 400,
-    "mcl01": 400,
-}
-RESPONSES = {"unreason": 200, "noreason": 100, "bcast": 200}
-# Responses that are dropped before anybody looks for their transaction.
-DROPPED = ("scalarlg", "bigcode")
-
-
-def octets(name: str) -> bytes:
-    (path,) = FOLDER.glob(f"rfc*/{name}.dat")
-    return path.read_bytes()
 
 
 @pytest.fixture
@@ -112,7 +39,7 @@ def answers_to(world: World, caplog: pytest.LogCaptureFixture):
         complaints = [r for r in caplog.records if r.exc_info or r.levelno > logging.INFO]
         assert not complaints, complaints
         assert not world.lost, "something went to an address that the message chose"
-        # An answer copies what was wrong, so it need not be one that we would read.
+        # An answer copies the faults of its request, so our parser may refuse it.
         lines = [answer.partition(b"\r\n")[0].split(b" ") for answer in stranger.inbox]
         assert all(version == b"SIP/2.0" for version, *_ in lines)
         return [int(status) for _, status, *_ in lines if status != b"100"]
@@ -155,7 +82,7 @@ def test_a_malformed_request_is_refused_by_the_parser(name):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_malformed_request_is_answered(name, answers_to):
-    """RFC 4475 §3.1.2: also one whose Via says little more than who sent it."""
+    """RFC 4475 §3.1.2: also one with a Via of little more than sent-by."""
     assert answers_to(octets(name)) == [REFUSED[name]]
 
 
@@ -177,7 +104,7 @@ def test_a_response_out_of_bounds_is_dropped_by_the_parser(name):
 
 
 @pytest.mark.parametrize("name", [*RESPONSES, *DROPPED])
-def test_a_response_that_nobody_asked_for_goes_nowhere(name, answers_to):
+def test_an_unexpected_response_gets_no_answer(name, answers_to):
     """RFC 3261 §18.1.2; RFC 4475 §3.3.10: above all not to a broadcast address."""
     assert answers_to(octets(name)) == []
 
@@ -320,7 +247,7 @@ def test_an_address_behind_received_may_stand_in_brackets():
     assert without.params["received"] == "2001:db8::9:255"
 
 
-# What happens once a phone has shown who it is
+# After authentication
 
 
 def register_with_credentials(world: World, name: str, username: str) -> Response:

@@ -13,7 +13,7 @@ def harness() -> Harness:
 
 @pytest.fixture
 def proxy(harness: Harness) -> Harness:
-    """A harness whose handler sends each request to Bob and the first final answer back."""
+    """A harness with a handler that sends each request to Bob and the first final answer back."""
     harness.events = []
 
     def handler(request, upstream):

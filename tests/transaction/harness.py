@@ -136,7 +136,7 @@ class Harness:
 
 
 def read(text: str) -> Message:
-    """Parse a message whose lines end in LF."""
+    """Parse a message with LF as line ends."""
     return parse(text.replace("\n", "\r\n").encode())
 
 

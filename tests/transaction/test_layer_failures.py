@@ -51,7 +51,7 @@ def test_an_icmp_error_for_our_request_counts_as_a_503(proxy: Harness, method: s
     ],
 )
 def test_a_foreign_icmp_error_ends_nothing(proxy: Harness, forge):
-    """An attacker who does not see our branch cannot end a call."""
+    """An attacker that does not know our branch cannot end a call."""
     invite = sent_on(proxy)
     proxy.layer.unreachable(forge(quote(invite)))
     proxy.settles()

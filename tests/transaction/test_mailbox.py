@@ -109,7 +109,7 @@ def test_tokens_are_64_bits_and_never_the_same():
 
 
 def test_tokens_come_from_the_system(monkeypatch):
-    """Not from a generator whose state can be computed from its output."""
+    """Not from a generator with a state that can be computed from its output."""
     asked = []
     monkeypatch.setattr("os.urandom", lambda size: asked.append(size) or bytes(range(256)) * 16)
     draw = Tokens()

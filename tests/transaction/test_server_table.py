@@ -171,7 +171,7 @@ def test_a_cancel_of_an_old_client_has_the_to_of_its_request():
 def answered(
     served: ServerTransactions, to_tag: str = "", *, branch: str
 ) -> InviteServerTransaction:
-    """Add an INVITE with that To tag, whose response had the tag b."""
+    """Add an INVITE with that To tag; its response had the tag b."""
     to = "<sip:bob@example.com>" + to_tag
     transaction = held(served, read(request("INVITE", branch=branch, to=to)))
     assert isinstance(transaction, InviteServerTransaction)

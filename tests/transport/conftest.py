@@ -1,20 +1,20 @@
-"""What the tests of transports may use."""
+"""Fixtures for the tests of transports."""
 
 import gevent
 import pytest
 from gevent import socket
 
-from tests.support.tcp_fixture import Place
-from tests.support.udp_client import Ear
+from tests.support.tcp_fixture import ListeningCarrier
+from tests.support.udp_client import UdpClient
 
 
 @pytest.fixture
 def ears():
     """Make sockets that listen; they are closed afterwards."""
-    made: list[Ear] = []
+    made: list[UdpClient] = []
 
-    def listen(host: str = "127.0.0.1") -> Ear:
-        made.append(Ear(host))
+    def listen(host: str = "127.0.0.1") -> UdpClient:
+        made.append(UdpClient(host))
         return made[-1]
 
     yield listen
@@ -42,7 +42,7 @@ def peers():
 
 @pytest.fixture
 def place():
-    made = Place()
+    made = ListeningCarrier()
     yield made
     for peer in made.peers:
         peer.close()

@@ -9,7 +9,7 @@ from sip.transport.flow import Flow, network_of
 from sip.transport.receiver import Receiver
 from sip.transport.transports import Transports
 from sip.transport.udp import BACKLOG_DIVISOR, UdpSocket
-from tests.support.tcp_fixture import Place
+from tests.support.tcp_fixture import ListeningCarrier
 from tests.support.udp_client import until
 
 LOCAL = ("192.0.2.1", 5060)
@@ -18,7 +18,7 @@ GOOD, BAD = "192.0.2.7", "192.0.2.66"
 
 @pytest.fixture
 def place():
-    place = Place()
+    place = ListeningCarrier()
     yield place
     place.streams.stop()
     for peer in place.peers:
@@ -41,7 +41,7 @@ def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
     assert receiver.counts
 
 
-def test_a_rejected_connection_is_closed(place: Place):
+def test_a_rejected_connection_is_closed(place: ListeningCarrier):
     place.streams.allows = lambda flow: flow.remote[0] != "127.0.0.66"
     refused, taken = place.connect("127.0.0.66"), place.connect("127.0.0.7")
     assert refused.recv(1) == b""

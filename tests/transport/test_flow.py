@@ -47,7 +47,7 @@ def test_a_via_gets_the_source_it_does_not_name(via, source, stamp):
 
 
 @pytest.mark.parametrize("sent_by", ["192.0.2.7:99999", "192.0.2.7:", "[::1", "a..b:x"])
-def test_a_via_whose_host_cannot_be_read_cannot_be_stamped(sent_by):
+def test_a_via_with_an_invalid_host_cannot_be_stamped(sent_by):
     """The sender gets no response, because its listening port is unknown."""
     with pytest.raises(BadMessage):
         source_stamp(parse_via(f"SIP/2.0/UDP {sent_by}"), flow_from("192.0.2.7", 5060))

@@ -10,7 +10,7 @@ from sip.monitor.metrics import CLOSED_OVERLOAD
 from sip.transport.flow import Flow
 from sip.transport.tcp import MESSAGE_SECONDS, SECONDS_BETWEEN_CHECKS
 from sip.transport.tcp_connection import READ_SIZE
-from tests.support.tcp_fixture import Place, message
+from tests.support.tcp_fixture import ListeningCarrier, message
 from tests.support.udp_client import until
 
 SLOW = "127.0.0.66"
@@ -19,7 +19,7 @@ SLOW = "127.0.0.66"
 class Share:
     """The share `left` to connections from SLOW; `looks` counts the questions about it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ListeningCarrier) -> None:
         self.place = place
         self.left = 0
         self.looks = 0
@@ -35,7 +35,7 @@ class Share:
 
 
 @pytest.fixture
-def share(place: Place) -> Share:
+def share(place: ListeningCarrier) -> Share:
     return Share(place)
 
 
@@ -44,7 +44,7 @@ def looked(seconds: float = 3 * SECONDS_BETWEEN_CHECKS) -> None:
     gevent.sleep(seconds)
 
 
-def test_messages_over_the_share_are_delayed_in_order(place: Place, share: Share):
+def test_messages_over_the_share_are_delayed_in_order(place: ListeningCarrier, share: Share):
     slow = place.connect(SLOW)
     said = [message(f"m{number}") for number in range(40)]
     slow.sendall(b"".join(said))
@@ -58,7 +58,7 @@ def test_messages_over_the_share_are_delayed_in_order(place: Place, share: Share
     assert place.hears(40) == said
 
 
-def test_others_are_served_meanwhile(place: Place, share: Share):
+def test_others_are_served_meanwhile(place: ListeningCarrier, share: Share):
     slow, quick = place.connect(SLOW), place.connect()
     slow.sendall(message("slow"))
     looked()
@@ -67,7 +67,7 @@ def test_others_are_served_meanwhile(place: Place, share: Share):
         assert place.hears(number + 1)[-1] == message(f"quick{number}")
 
 
-def test_connections_of_one_source_have_their_turns(place: Place, share: Share):
+def test_connections_of_one_source_have_their_turns(place: ListeningCarrier, share: Share):
     peers = [place.connect(SLOW) for _ in range(3)]
     for number, peer in enumerate(peers):
         peer.sendall(message(f"{number}") * 2)
@@ -78,7 +78,7 @@ def test_connections_of_one_source_have_their_turns(place: Place, share: Share):
     assert sorted(data for data, _ in place.heard) == [message(f"{number}") for number in range(3)]
 
 
-def test_paused_connections_are_checked_now_and_then(place: Place, share: Share):
+def test_paused_connections_are_checked_now_and_then(place: ListeningCarrier, share: Share):
     """No turning in circles, although its socket can be read all the time."""
     slow = place.connect(SLOW)
     slow.sendall(message("slow"))
@@ -88,8 +88,8 @@ def test_paused_connections_are_checked_now_and_then(place: Place, share: Share)
     assert 2 <= share.looks <= 0.5 / SECONDS_BETWEEN_CHECKS + 2
 
 
-def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: Share):
-    """What has come stays in the kernel, which is bounded; here there is no more than was read."""
+def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: ListeningCarrier, share: Share):
+    """Further octets stay in the kernel, within its bound; here are only those that were read."""
     slow = place.connect(SLOW)
     share.left = 2
     slow.sendall(message("a"))
@@ -105,8 +105,8 @@ def test_a_peer_that_sends_on_is_held_up_by_its_own_system(place: Place, share: 
     assert connection.buffered <= READ_SIZE
 
 
-def test_a_connection_paused_too_long_is_closed(place: Place, share: Share):
-    """What it asked is over by then for itself (§17.1.1.2)."""
+def test_a_connection_paused_too_long_is_closed(place: ListeningCarrier, share: Share):
+    """Its transactions have timed out by then (§17.1.1.2)."""
     slow = place.connect(SLOW)
     share.left = 1
     slow.sendall(message("a"))
@@ -124,7 +124,7 @@ def test_a_connection_paused_too_long_is_closed(place: Place, share: Share):
     assert len(place.heard) == 1
 
 
-def test_a_resumed_connection_may_be_silent(place: Place, share: Share):
+def test_a_resumed_connection_may_be_silent(place: ListeningCarrier, share: Share):
     """That it had to wait is forgotten."""
     slow = place.connect(SLOW)
     slow.sendall(message("a"))
@@ -138,7 +138,9 @@ def test_a_resumed_connection_may_be_silent(place: Place, share: Share):
     place.hears(2)
 
 
-def test_a_handler_that_waited_reads_no_further_than_the_share(place: Place, share: Share):
+def test_a_handler_that_waited_reads_no_further_than_the_share(
+    place: ListeningCarrier, share: Share
+):
     """Another reader has found out meanwhile that there is none left."""
     done = Event()
 
@@ -160,7 +162,7 @@ def test_a_handler_that_waited_reads_no_further_than_the_share(place: Place, sha
     assert place.hears(2)[1] == message("a")
 
 
-def test_one_that_is_closed_while_it_waits_leaves_nothing(place: Place, share: Share):
+def test_one_that_is_closed_while_it_waits_leaves_nothing(place: ListeningCarrier, share: Share):
     slow = place.connect(SLOW)
     slow.sendall(message("a"))
     looked()

@@ -59,7 +59,7 @@ def test_a_local_address_is_cached_while_descriptors_are_short(monkeypatch):
 
 
 def test_which_addresses_are_this_machine():
-    """Its own and its names; not those that any machine may bind to, nor what is no address."""
+    """Its own and its names; not those that any machine may bind to, nor other text."""
     transports = Transports(lambda: 0.0, Bus(), ("Sip.Example.NET", None))
     transports.add(MemorySocket(World(), ("192.0.2.1", 5060)))
     wildcard = MemorySocket(World(), ("0.0.0.0", 5060))

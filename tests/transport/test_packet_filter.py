@@ -1,4 +1,4 @@
-"""What the kernel lets through: programs on real sockets."""
+"""The packet filter in the kernel, on real sockets."""
 
 import socket
 from ipaddress import ip_address, ip_network
@@ -92,7 +92,7 @@ def test_exempt_ports_of_a_filtered_address_get_through(mouth, host):
 
 
 def keeps(instructions, datagram: dict[int, int]) -> bool:
-    """Run a program as the kernel does, on a datagram whose words are given by their offsets."""
+    """Run a program as the kernel does, on a datagram of words at given offsets."""
     a = x = at = 0
     memory = [0] * 16
     while True:
@@ -117,7 +117,7 @@ def keeps(instructions, datagram: dict[int, int]) -> bool:
                 return bool(k)
 
 
-def test_of_ipv6_a_network_is_told_from_those_beside_it():
+def test_an_ipv6_network_differs_from_its_neighbours():
     """Of which the loopback address shows too little: it has no words but zeros."""
     shut_out = ["2001:db8:0:1::/64", "2001:db8:5::/64", "fe80::/64"]
     instructions = program(

@@ -13,13 +13,13 @@ from gevent.event import Event
 from sip.transport import tcp as stream
 from sip.transport import tcp_listener as listener
 from sip.transport.tcp import MESSAGE_SECONDS
-from tests.support.tcp_fixture import HOST, Place, listens, message
+from tests.support.tcp_fixture import HOST, ListeningCarrier, listens, message
 from tests.support.udp_client import until
 
 # In
 
 
-def test_messages_carry_the_flow_of_their_connection(place: Place):
+def test_messages_carry_the_flow_of_their_connection(place: ListeningCarrier):
     one, other = place.connect(), place.connect("127.0.0.2")
     one.sendall(message("a") + message("b", b"body"))
     other.sendall(message("c"))
@@ -32,8 +32,8 @@ def test_messages_carry_the_flow_of_their_connection(place: Place):
     assert {flow.remote for _, flow in place.heard} == {one.getsockname(), other.getsockname()}
 
 
-def test_a_waiting_handler_delays_no_other_message(place: Place):
-    """Neither what follows in the same segment, nor what comes later, nor other connections."""
+def test_a_waiting_handler_delays_no_other_message(place: ListeningCarrier):
+    """Neither messages in the same segment, nor later ones, nor other connections."""
     done = Event()
     place.handler = lambda data, flow: data.startswith(b"wait") and done.wait()
     one = place.connect()
@@ -45,7 +45,7 @@ def test_a_waiting_handler_delays_no_other_message(place: Place):
     done.set()
 
 
-def test_a_failing_handler_ends_no_connection(place: Place, caplog):
+def test_a_failing_handler_ends_no_connection(place: ListeningCarrier, caplog):
     def fails(data, flow):
         raise RuntimeError("a fault of ours")
 
@@ -59,7 +59,7 @@ def test_a_failing_handler_ends_no_connection(place: Place, caplog):
     caplog.clear()
 
 
-def test_a_ping_is_answered(place: Place):
+def test_a_ping_is_answered(place: ListeningCarrier):
     """RFC 5626 §3.5.1: a CRLF for two."""
     one = place.connect()
     one.sendall(message("a") + b"\r\n\r\n")
@@ -69,8 +69,8 @@ def test_a_ping_is_answered(place: Place):
     assert one.recv(65_536) == b"\r\n\r\n"
 
 
-def test_a_broken_stream_gets_a_response_and_is_closed(place: Place):
-    """What follows would be read as something that its sender didn't mean."""
+def test_a_broken_stream_gets_a_response_and_is_closed(place: ListeningCarrier):
+    """The rest would be read as something that its sender did not mean."""
     one = place.connect()
     one.sendall(b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n" + message("smuggled") + b"x" * 400_000)
     assert one.recv(65_536) == b"refused"
@@ -86,7 +86,7 @@ def test_a_broken_stream_gets_a_response_and_is_closed(place: Place):
 
 
 @pytest.mark.parametrize("said", [b"", b"x", b"\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n", b"\0"])
-def test_a_partial_message_ends_the_connection_in_time(place: Place, said: bytes):
+def test_a_partial_message_ends_the_connection_in_time(place: ListeningCarrier, said: bytes):
     one = place.connect()
     one.sendall(said)
     until(lambda: place.held == 1)
@@ -98,7 +98,7 @@ def test_a_partial_message_ends_the_connection_in_time(place: Place, said: bytes
     until(lambda: place.held == 0)
 
 
-def test_an_octet_now_and_then_wins_no_time(place: Place):
+def test_an_octet_now_and_then_wins_no_time(place: ListeningCarrier):
     one = place.connect()
     one.sendall(message("a") + b"O")
     place.hears(1)
@@ -113,7 +113,7 @@ def test_an_octet_now_and_then_wins_no_time(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_a_connection_that_has_said_something_may_be_silent(place: Place):
+def test_a_connection_that_has_said_something_may_be_silent(place: ListeningCarrier):
     one = place.connect()
     one.sendall(message("a") + b"hel")
     place.hears(1)
@@ -128,7 +128,7 @@ def test_a_connection_that_has_said_something_may_be_silent(place: Place):
 # Bounds
 
 
-def test_connections_per_address_are_limited(place: Place, monkeypatch):
+def test_connections_per_address_are_limited(place: ListeningCarrier, monkeypatch):
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 3)
     ours = [place.connect() for _ in range(3)]
     until(lambda: place.held == 3)
@@ -141,7 +141,7 @@ def test_connections_per_address_are_limited(place: Place, monkeypatch):
     place.hears(2)
 
 
-def test_all_together_hold_so_many(place: Place):
+def test_all_together_hold_so_many(place: ListeningCarrier):
     place.streams._max_connections = 2
     place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
@@ -175,7 +175,7 @@ def test_without_descriptors_accepting_pauses(place, monkeypatch):
 # Out
 
 
-def test_a_connection_is_opened_once_and_sends_its_messages(place: Place):
+def test_a_connection_is_opened_once_and_sends_its_messages(place: ListeningCarrier):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     place.streams.send(b"one", flow)
@@ -202,7 +202,7 @@ def test_a_connection_is_opened_once_and_sends_its_messages(place: Place):
         until(lambda: place.closed == [flow.connection, again.connection])
 
 
-def test_a_refused_connection_is_reported(place: Place):
+def test_a_refused_connection_is_reported(place: ListeningCarrier):
     server, remote = listens()
     server.close()
     try:
@@ -215,7 +215,7 @@ def test_a_refused_connection_is_reported(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
+def test_a_hop_that_does_not_take_the_connection_is_given_up(place: ListeningCarrier):
     """So that the next one is tried before the caller gives up."""
     server = socket.socket()
     server.bind((HOST, 0))
@@ -235,7 +235,7 @@ def test_a_hop_that_does_not_take_the_connection_is_given_up(place: Place):
         one.close()
 
 
-def test_a_response_opens_a_connection_to_the_via_port(place: Place):
+def test_a_response_opens_a_connection_to_the_via_port(place: ListeningCarrier):
     """§18.2.2."""
     server, remote = listens()
     one = place.connect()
@@ -257,8 +257,8 @@ def test_a_response_opens_a_connection_to_the_via_port(place: Place):
     server.close()
 
 
-def test_a_peer_that_does_not_read_is_closed(place: Place):
-    """What it is sent waits within a bound; the rest has failed."""
+def test_a_peer_that_does_not_read_is_closed(place: ListeningCarrier):
+    """Messages to it wait within a bound; the rest has failed."""
     slow, quick = place.connect(), place.connect()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.sendall(message("slow"))
@@ -281,7 +281,7 @@ def test_a_peer_that_does_not_read_is_closed(place: Place):
     until(lambda: place.held == 1)
 
 
-def test_unsent_octets_go_out_when_the_peer_reads(place: Place):
+def test_unsent_octets_go_out_when_the_peer_reads(place: ListeningCarrier):
     one = place.connect()
     one.sendall(message("a"))
     place.hears(1)
@@ -299,7 +299,7 @@ def test_unsent_octets_go_out_when_the_peer_reads(place: Place):
     until(lambda: not place.streams.connections[flow.connection]._unsent)
 
 
-def test_thousands_of_idle_connections_cost_little(place: Place, monkeypatch):
+def test_thousands_of_idle_connections_cost_little(place: ListeningCarrier, monkeypatch):
     """No greenlet and no buffer waits for what may never come."""
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 10_000)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

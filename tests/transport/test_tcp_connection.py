@@ -15,7 +15,7 @@ from sip.transport.flow import Flow
 from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
 from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
-from tests.support.tcp_fixture import HOST, Place, listens, message
+from tests.support.tcp_fixture import HOST, ListeningCarrier, listens, message
 from tests.support.udp_client import until
 
 BAD = b"hello SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n"
@@ -28,7 +28,7 @@ def resets(peer: socket.socket) -> None:
     peer.close()
 
 
-def fill(place: Place, flow: Flow) -> int:
+def fill(place: ListeningCarrier, flow: Flow) -> int:
     """Send until something waits for the peer to read; how many octets have been sent."""
     kept, sent = place.streams.connections[flow.connection], 0
     while not kept._unsent:
@@ -37,7 +37,7 @@ def fill(place: Place, flow: Flow) -> int:
     return sent
 
 
-def flow_of(place: Place, peer: socket.socket) -> Flow:
+def flow_of(place: ListeningCarrier, peer: socket.socket) -> Flow:
     """The flow that a peer's message comes by."""
     count = len(place.heard)
     peer.sendall(message("a"))
@@ -55,7 +55,7 @@ def read_all(peer: socket.socket) -> bytes:
 # Turns
 
 
-def test_a_busy_connection_takes_turns_with_others(place: Place):
+def test_a_busy_connection_takes_turns_with_others(place: ListeningCarrier):
     """With other connections, and with timers."""
     talker, other = place.connect(), place.connect("127.0.0.2")
     until(lambda: place.held == 2)
@@ -74,7 +74,7 @@ def test_a_busy_connection_takes_turns_with_others(place: Place):
     assert heard.count(message("much")) == 1000
 
 
-def test_messages_after_a_waiting_handler_are_handled_once(place: Place):
+def test_messages_after_a_waiting_handler_are_handled_once(place: ListeningCarrier):
     """Each by another reader, and in its order."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
@@ -86,13 +86,13 @@ def test_messages_after_a_waiting_handler_are_handled_once(place: Place):
     assert place.hears(len(texts)) == texts
 
 
-def test_a_message_may_end_where_a_read_ends(place: Place, monkeypatch):
+def test_a_message_may_end_where_a_read_ends(place: ListeningCarrier, monkeypatch):
     monkeypatch.setattr(connection, "READ_SIZE", len(message("a")))
     place.connect().sendall(message("a") + message("b") + message("c", b"body") + message("d"))
     assert place.hears(4)[2:] == [message("c", b"body"), message("d")]
 
 
-def test_octet_by_octet_in_segments_of_their_own(place: Place):
+def test_octet_by_octet_in_segments_of_their_own(place: ListeningCarrier):
     peer = place.connect()
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for octet in message("a", b"body") + b"\r\n\r\n" + message("b"):
@@ -106,7 +106,7 @@ def test_octet_by_octet_in_segments_of_their_own(place: Place):
 
 
 @pytest.mark.parametrize("said", [b"", b"OPTI", message("a"), message("a") + b"OPTI", BAD])
-def test_a_reset_at_any_moment_does_no_harm(place: Place, said: bytes, caplog):
+def test_a_reset_at_any_moment_does_no_harm(place: ListeningCarrier, said: bytes, caplog):
     peer = place.connect()
     peer.sendall(said)
     until(lambda: place.held == 1)
@@ -118,7 +118,7 @@ def test_a_reset_at_any_moment_does_no_harm(place: Place, said: bytes, caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_connection_closed_during_its_handler_is_removed(place: Place):
+def test_a_connection_closed_during_its_handler_is_removed(place: ListeningCarrier):
     """With the half message behind it, and the time that this had."""
     done = Event()
     place.handler = lambda data, flow: done.wait()
@@ -135,7 +135,7 @@ def test_a_connection_closed_during_its_handler_is_removed(place: Place):
     assert place.streams._buffered == 0
 
 
-def test_a_half_closed_peer_gets_the_unsent_octets(place: Place):
+def test_a_half_closed_peer_gets_the_unsent_octets(place: ListeningCarrier):
     """And nothing after it: a flow of it leads nowhere from then on."""
     peer = place.connect()
     flow = flow_of(place, peer)
@@ -148,7 +148,7 @@ def test_a_half_closed_peer_gets_the_unsent_octets(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_a_half_closed_peer_that_does_not_read_is_closed(place: Place):
+def test_a_half_closed_peer_that_does_not_read_is_closed(place: ListeningCarrier):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
@@ -161,7 +161,7 @@ def test_a_half_closed_peer_that_does_not_read_is_closed(place: Place):
     assert place.closed == [flow.connection]
 
 
-def test_a_refusal_is_sent_after_unsent_octets(place: Place):
+def test_a_refusal_is_sent_after_unsent_octets(place: ListeningCarrier):
     peer = place.connect()
     flow = flow_of(place, peer)
     sent = fill(place, flow)
@@ -175,7 +175,7 @@ def test_a_refusal_is_sent_after_unsent_octets(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_a_broken_connection_is_replaced_while_sending(place: Place):
+def test_a_broken_connection_is_replaced_while_sending(place: ListeningCarrier):
     """§18.2.2: even before the loop has reported the end."""
     server, remote = listens()
     peer = place.connect()
@@ -190,7 +190,7 @@ def test_a_broken_connection_is_replaced_while_sending(place: Place):
     server.close()
 
 
-def test_a_number_from_before_a_restart_names_no_connection(place: Place):
+def test_a_number_from_before_a_restart_names_no_connection(place: ListeningCarrier):
     """Were it to come again, an old flow would lead to a stranger."""
     flow = flow_of(place, place.connect())
     stale = flow._replace(remote=("127.0.0.9", 5060))
@@ -200,7 +200,7 @@ def test_a_number_from_before_a_restart_names_no_connection(place: Place):
         place.streams.send(b"answer", stale)
 
 
-def test_unacknowledged_octets_end_the_connection(place: Place):
+def test_unacknowledged_octets_end_the_connection(place: ListeningCarrier):
     """§17.1.1.2: no later than a transaction; by itself it would try for a quarter of an hour."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
@@ -211,7 +211,7 @@ def test_unacknowledged_octets_end_the_connection(place: Place):
     server.close()
 
 
-def test_a_silent_peer_is_probed_by_the_kernel(place: Place):
+def test_a_silent_peer_is_probed_by_the_kernel(place: ListeningCarrier):
     """So routers remember the connection, and a phone that has vanished ends it."""
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
@@ -226,7 +226,7 @@ def test_a_silent_peer_is_probed_by_the_kernel(place: Place):
 # Bounds
 
 
-def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
+def test_a_ping_behind_which_a_message_begins_wins_no_time(place: ListeningCarrier):
     peer = place.connect()
     flow_of(place, peer)
     peer.sendall(b"\r\n\r\nOPT")
@@ -236,7 +236,7 @@ def test_a_ping_behind_which_a_message_begins_wins_no_time(place: Place):
     until(lambda: place.held == 0)
 
 
-def test_pongs_are_not_buffered_for_a_peer_that_does_not_read(place: Place):
+def test_pongs_are_not_buffered_for_a_peer_that_does_not_read(place: ListeningCarrier):
     """RFC 5626 §3.5.1: pongs are only for peers that read."""
     peer = place.connect()
     flow = flow_of(place, peer)
@@ -248,7 +248,7 @@ def test_pongs_are_not_buffered_for_a_peer_that_does_not_read(place: Place):
     assert kept.buffered <= before
 
 
-def test_a_burst_while_connecting_fails_only_in_part(place: Place):
+def test_a_burst_while_connecting_fails_only_in_part(place: ListeningCarrier):
     server, remote = listens()
     flow = place.streams.open((HOST, place.port), remote)
     call, failed = b"x" * 1400, 0
@@ -270,7 +270,7 @@ def test_a_burst_while_connecting_fails_only_in_part(place: Place):
     server.close()
 
 
-def test_over_the_buffer_limit_the_largest_is_closed(place: Place, monkeypatch):
+def test_over_the_buffer_limit_the_largest_is_closed(place: ListeningCarrier, monkeypatch):
     monkeypatch.setattr(stream, "MAX_BUFFERED", 100_000)
     small, large, other = (place.connect(f"127.0.0.{number}") for number in (1, 2, 3))
     half = message("half", b"x" * 120_000)
@@ -287,7 +287,7 @@ def test_over_the_buffer_limit_the_largest_is_closed(place: Place, monkeypatch):
     until(lambda: place.streams._buffered < 40_000)
 
 
-def test_unsent_octets_count_as_buffered(place: Place, monkeypatch):
+def test_unsent_octets_count_as_buffered(place: ListeningCarrier, monkeypatch):
     peer = place.connect()
     flow = flow_of(place, peer)
     fill(place, flow)
@@ -299,7 +299,7 @@ def test_unsent_octets_count_as_buffered(place: Place, monkeypatch):
     assert place.streams._buffered == 0
 
 
-def test_we_open_so_many_connections_to_one_address(place: Place):
+def test_we_open_so_many_connections_to_one_address(place: ListeningCarrier):
     """A peer could fill our table by naming many of its ports in Vias or Contacts."""
     server, remote = listens()
     for port in range(20_000, 20_000 + MAX_CONNECTIONS_FROM_ADDRESS):
@@ -311,7 +311,7 @@ def test_we_open_so_many_connections_to_one_address(place: Place):
     server.close()
 
 
-def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(place: Place, monkeypatch):
+def test_an_ipv6_network_shares_one_limit(place: ListeningCarrier, monkeypatch):
     """One host may have each address of a /64."""
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_NETWORK", 3)
     listening, remote = listens()
@@ -330,7 +330,7 @@ def test_a_network_of_ipv6_has_its_limit_whatever_its_addresses(place: Place, mo
     listening.close()
 
 
-def test_refused_connections_are_logged_rarely(place: Place, monkeypatch, caplog):
+def test_refused_connections_are_logged_rarely(place: ListeningCarrier, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(stream, "MAX_CONNECTIONS_FROM_ADDRESS", 0)
     for _ in range(3):
@@ -372,7 +372,7 @@ def scrambled(data: bytes) -> bytes:
 
 
 class Lines:
-    """A framer whose messages are lines."""
+    """A framer with lines as messages."""
 
     def __init__(self) -> None:
         self._octets = b""

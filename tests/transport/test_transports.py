@@ -1,4 +1,4 @@
-"""All sockets together: what comes in, and how it goes out (RFC 3261 §18)."""
+"""All sockets together: received and sent messages (RFC 3261 §18)."""
 
 import logging
 
@@ -29,7 +29,7 @@ Content-Length: 0
 
 
 class Paper:
-    """A socket that writes down what is sent."""
+    """A socket that records sent messages."""
 
     def __init__(self, local=LOCAL, *, is_wildcard: bool = False) -> None:
         self.local = local
@@ -49,7 +49,7 @@ class Paper:
 
 
 class Desk:
-    """Transports with paper sockets, a clock, and what was delivered."""
+    """Transports with fake sockets, a clock, and the delivered messages."""
 
     def __init__(self, *sockets: Paper, advertised=None) -> None:
         self.now = 100.0
@@ -232,7 +232,7 @@ def test_a_message_without_a_way_back_is_dropped_and_counted(text: str):
     assert desk.receiver.counts[MESSAGES_MALFORMED] == 1
 
 
-def test_strangers_fill_no_log(caplog):
+def test_unknown_sources_do_not_fill_the_log(caplog):
     """One line a second, with the count; each line is printable and short."""
     caplog.set_level(logging.INFO)
     desk = Desk()

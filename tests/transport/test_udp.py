@@ -65,7 +65,7 @@ def test_an_ipv6_socket_leaves_ipv4_to_another_on_the_same_port(ears, peers):
     [("0.0.0.0", "127.0.0.1"), pytest.param("::", "::1", marks=needs_ipv6)],
 )
 def test_a_flow_without_a_local_address_leaves_it_to_the_kernel(ears, peers, wildcard, host):
-    """What a wildcard socket is called itself."""
+    """The name of a wildcard socket itself."""
     ear, peer = ears(wildcard), peers(host)
     ear.socket.send(b"hello", Flow("UDP", ear.socket.local, peer.getsockname()[:2]))
     assert peer.recvfrom(100)[0] == b"hello"

@@ -1,4 +1,4 @@
-"""What ICMP and the kernel say of datagrams that were sent (RFC 3261 §18.4)."""
+"""Errors of ICMP and the kernel about sent datagrams (RFC 3261 §18.4)."""
 
 import logging
 import socket as plain_socket
@@ -134,7 +134,7 @@ def test_the_path_may_cut_our_datagrams_into_fragments(ears):
 
 
 class Refusing:
-    """A socket whose sends fail, as often and with what it is told."""
+    """A socket with sends that fail, as often and with the error that the test sets."""
 
     def __init__(self, *errors: int) -> None:
         self.errors = list(errors)
@@ -189,7 +189,7 @@ def test_a_datagram_that_is_too_long_or_has_no_way_raises(ears):
 
 
 def test_a_buffer_for_bursts_is_asked_for(ears, caplog):
-    """PERFORMANCE, 6; what was granted is told."""
+    """PERFORMANCE, 6; the granted size is logged."""
     caplog.set_level(logging.INFO)
     probe = plain_socket.socket(socket.AF_INET, plain_socket.SOCK_DGRAM)
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

@@ -16,7 +16,7 @@ from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.users import Users
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from webadmin.app import build
 from webadmin.context import AppContext
 

@@ -7,8 +7,8 @@ import pytest
 from sip.store.admin import SEEN_INTERVAL, SESSION_SECONDS, hash_password, verify
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
-from tests.support.browser import Browser
 from tests.support.udp_client import until
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.login import MAX_TRIES
 from webadmin.templates import browser_of
@@ -27,7 +27,7 @@ def signs_in(app, address: str = "198.51.100.9", user_agent: str = FIREFOX) -> B
 
 
 def rows(browser: Browser) -> list[str]:
-    """What the table says of each session."""
+    """The rows of the table of sessions."""
     body = browser.get("/settings").text.partition("<tbody>")[2].partition("</tbody>")[0]
     return [
         " ".join(re.sub("<[^>]*>", " ", row).split())
@@ -123,7 +123,7 @@ def test_a_new_password_ends_all_other_sessions_at_once(browser, context):
 
 
 def test_changing_the_password_replaces_the_own_token(browser, context):
-    """Whoever has stolen the token that it had is out as well."""
+    """A thief of its old token is signed out as well."""
     thief = Browser(browser.app, cookies=dict(browser.cookies))
     assert thief.get("/users").status == 200
     change(browser)

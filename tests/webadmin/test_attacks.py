@@ -1,4 +1,4 @@
-"""What attacks on the pages have brought to light, and must not come back."""
+"""Faults of the pages that attacks have found, and that must not come back."""
 
 import html
 import re
@@ -6,9 +6,9 @@ import re
 import pytest
 
 from sip.store.database import DatabaseError
-from tests.support.browser import BOUNDARY, Browser
+from tests.support.import_page import ROWS, settled
+from tests.support.wsgi_browser import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin.login import MAX_TRIES
 from webadmin.templates import VIEWS
 from webadmin.thread_pool import TooBusy
@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://[x]y", "http://a]"])
 def test_an_origin_that_is_none_is_refused_like_any_other(stranger, caplog, origin):
-    """Anybody can send it: it must be no fault of ours, and no lines in the log."""
+    """Any client can send it: it must be no error of ours, and no lines in the log."""
     stranger.own_site = {"Origin": origin}
     assert stranger.post("/login", username="admin", password="x").status == 403
     assert not caplog.records
@@ -71,7 +71,7 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
     ],
 )
 def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, name):
-    """Anybody can send one, and a fault would be forty lines in the log."""
+    """Any client can send one, and an error would be forty lines in the log."""
     for path in ("/login", "/", "/no/such/page", "/static/admin.css", "/healthz"):
         for text in ("\xff", "https\xf7", "gr\xc3\xbc\xc3\x9fe", "\xc3"):
             for who in (Browser(browser.app), browser):
@@ -100,7 +100,7 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
     ],
 )
 def test_a_form_of_an_odd_type_is_no_fault_of_ours(browser, caplog, path, content_type):
-    """Anybody can send one to the sign-in, and a fault would be forty lines in the log."""
+    """Any client can send one to the sign-in, and an error would be forty lines in the log."""
     headers = {"Content-Type": content_type, **browser.own_site}
     body = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nabc\r\n--b--\r\n'
     assert browser.send("POST", path, body, headers).status in (303, 400, 403, 409, 422)
@@ -168,7 +168,7 @@ def test_a_note_stays_within_its_paragraph(browser, context):
     assert not re.search(r"<p>[^<]*<form", page)
 
 
-def test_a_row_of_a_phone_can_be_told_from_another(browser, context):
+def test_rows_of_phones_can_be_distinguished(browser, context):
     """Else a refresh puts the focus on the button of another phone."""
     template = (VIEWS / "user.tpl").read_text()
     assert re.search(r'<tr id="[^"]*\{\{phone\.key\}\}"', template)

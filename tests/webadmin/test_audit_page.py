@@ -4,8 +4,8 @@ import pytest
 
 from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
-from tests.support.browser import Browser
-from tests.webadmin.test_import_pages import ROWS, settled
+from tests.support.import_page import ROWS, settled
+from tests.support.wsgi_browser import Browser
 from webadmin.login import MAX_TRIES
 
 

@@ -100,7 +100,7 @@ def test_a_blocked_user_is_marked_and_unblocked_on_its_page(browser, context):
     assert browser.post("/users/99/forgive", address="").status == 404
 
 
-def test_a_banned_address_is_told_on_the_page_of_a_user(browser, context):
+def test_a_banned_address_is_shown_on_the_page_of_a_user(browser, context):
     """Its own wait may be over, or have never begun; the button for the address is elsewhere."""
     number = context.users.add("alice", "secret").id
     guesses(context, "alice", times=1)

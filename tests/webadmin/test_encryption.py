@@ -3,7 +3,7 @@
 import pytest
 
 from sip.config import Config, parse_address
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.app import build
 

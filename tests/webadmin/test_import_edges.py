@@ -9,8 +9,8 @@ import pytest
 from sip.store.accounts import UserExists
 from sip.store.database import DatabaseError
 from sip.store.importing import Report, read_csv
-from tests.support.browser import BOUNDARY
-from tests.webadmin.test_import_pages import ROWS, settled
+from tests.support.import_page import ROWS, settled
+from tests.support.wsgi_browser import BOUNDARY
 from webadmin import imports, uploads
 from webadmin.imports import MAX_AGE_SECONDS
 from webadmin.request_checks import MAX_FORM_BYTES
@@ -19,7 +19,7 @@ from webadmin.thread_pool import TooBusy
 
 @pytest.fixture
 def released(monkeypatch):
-    """The files whose rows were released."""
+    """The files with released rows."""
     sheets = []
     release = imports.CsvFile.release
 
@@ -101,7 +101,7 @@ def test_a_form_is_read_in_a_thread(browser, context, monkeypatch):
     assert threading.get_native_id() not in threads
 
 
-def test_the_rows_read_so_far_are_told(browser, monkeypatch):
+def test_the_rows_read_so_far_are_reported(browser, monkeypatch):
     go_on = threading.Event()
 
     def read_halfway(*arguments, progress, **options):
@@ -143,7 +143,7 @@ def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     assert len(applied) == 1
     browser.press("apply")
     gevent.idle()
-    assert len(applied) == 1, "what is done is not done again"
+    assert len(applied) == 1, "a finished import is not done again"
 
 
 def test_an_idle_import_page_does_not_reload_itself(browser):

@@ -9,20 +9,9 @@ import gevent
 import pytest
 
 from sip.store.importing import read_csv
+from tests.support.import_page import ROWS, settled
 from webadmin import imports
 from webadmin.imports import MAX_AGE_SECONDS, MAX_IMPORT_BYTES
-
-ROWS = b"username,password,display_name\nalice,wonder-4711,Alice\n101,8842,Front door\n"
-
-
-def settled(browser) -> str:
-    """The words of the import page once nothing moves any more."""
-    with gevent.Timeout(20):
-        while True:
-            page = browser.get("/users/import")
-            if "<progress" not in page.text:
-                return page.words
-            gevent.sleep(0.01)
 
 
 def test_a_file_is_looked_at_then_applied(browser, context):
@@ -144,7 +133,7 @@ def test_one_import_at_a_time(browser, context, monkeypatch):
     assert browser.upload("/users/import", ROWS).status == 503
     browser.press("cancel")
     go_on.set()
-    assert "2 new" in settled(browser), "what is at work can't be cancelled"
+    assert "2 new" in settled(browser), "a running import can't be cancelled"
     assert browser.upload("/users/import", ROWS).status == 303, "one that only waits makes way"
 
 
@@ -158,7 +147,7 @@ def test_an_import_that_is_not_applied_expires(browser, clock, context):
 
 
 def test_a_change_in_between_is_seen_before_anything_is_written(browser, context):
-    """Somebody adds alice after the look: then the row would change her, and is refused."""
+    """Alice is added after the preview: then the row would change her, and is refused."""
     browser.upload("/users/import", ROWS)
     settled(browser)
     context.users.add("alice", "secret")

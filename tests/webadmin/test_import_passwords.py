@@ -9,8 +9,7 @@ import gevent
 import pytest
 
 from sip.store.database import fetch
-from tests.webadmin.test_import_pages import settled
-from tests.webadmin.test_import_sessions import number_of
+from tests.support.import_page import number_of, settled
 from webadmin import imports
 from webadmin.imports import MAX_AGE_SECONDS
 
@@ -184,7 +183,7 @@ def test_many_changes_are_shown_in_part(browser, context, monkeypatch):
 @pytest.mark.parametrize(
     ("encoding", "name"), [("utf-16", "UTF-16"), ("windows-1252", "Windows-1252")]
 )
-def test_another_encoding_is_told_before_anything_is_written(browser, context, encoding, name):
+def test_another_encoding_is_reported_before_the_import(browser, context, encoding, name):
     rows = "username,password,display_name\nann,wonder-4711,Zoë Müller\n".encode(encoding)
     browser.upload("/users/import", rows)
     words = settled(browser)

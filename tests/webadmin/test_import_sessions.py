@@ -1,16 +1,15 @@
 """An import belongs to the session that made it: others neither see nor touch it."""
 
-import re
 import threading
 
 import gevent
 import pytest
 
 from sip.store.importing import read_csv
-from tests.support.browser import Browser
+from tests.support.import_page import ROWS, number_of, settled
 from tests.support.udp_client import until
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.test_import_pages import ROWS, settled
 from webadmin import imports
 from webadmin.imports import MAX_IMPORTS, ImportJobs
 
@@ -24,14 +23,9 @@ def another(browser: Browser) -> Browser:
     return other
 
 
-def number_of(browser: Browser) -> str:
-    """Return the number of the preview that the page shows."""
-    return re.search(r'name="number" value="(\d+)"', browser.get("/users/import").text)[1]
-
-
 @pytest.fixture(autouse=True)
 def made(monkeypatch) -> list[ImportJobs]:
-    """What runs the imports of each application that is built from here on."""
+    """The import jobs of each application that is built from here on."""
     found = []
 
     class Noted(ImportJobs):
@@ -107,7 +101,7 @@ def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
     browser.press("apply")
     assert "Imported" in settled(browser)
     other.upload("/users/import", ROWS)
-    assert "2 same" in settled(other), "what is applied takes no room"
+    assert "2 same" in settled(other), "an applied import takes no room"
 
 
 def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, monkeypatch):

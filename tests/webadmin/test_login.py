@@ -3,7 +3,7 @@
 import pytest
 
 from sip.store.admin import SESSION_SECONDS, hash_password
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of
 
@@ -78,7 +78,7 @@ def test_a_session_ends_in_time(browser, clock):
     assert browser.get("/").status == 303
 
 
-def test_a_new_password_puts_everybody_out(browser, context):
+def test_a_new_password_signs_out_all_sessions(browser, context):
     context.admin.set_password_hash(hash_password("another one"))
     assert browser.get("/").status == 303
     assert browser.post("/login", username="admin", password=PASSWORD).status == 403
@@ -105,7 +105,7 @@ def test_guessing_ends_after_ten_tries_from_one_address(stranger, clock, context
     assert answer.headers["retry-after"] == str(TRIES_SECONDS)
     assert "Try again in 15 min." in answer.words
 
-    # Somebody else is not kept out: it is no account that is locked.
+    # Another client may sign in: the account is not locked.
     other = Browser(stranger.app, address="198.51.100.9")
     assert other.post("/login", username="admin", password=PASSWORD).status == 303
 

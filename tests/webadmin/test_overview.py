@@ -65,7 +65,7 @@ def test_the_settings_name_the_server_as_a_phone_finds_it(browser, context, conf
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_no_phone_is_told_to_register_with_every_address(browser, context, host):
+def test_no_phone_is_advised_to_register_with_the_wildcard(browser, context, host):
     config = Config(sip_addr=Address(host, 5060), sip_realm="example.com")
     assert "registrar pbx.example.com Transport" in settings(browser, context, config)
 
@@ -89,7 +89,7 @@ def test_every_transport_that_listens_is_named(browser, context):
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
-def test_no_phone_is_told_to_register_with_itself(context, browser, host):
+def test_no_phone_is_advised_to_register_with_itself(context, browser, host):
     """The administrator's browser may run on the server; a phone doesn't."""
     words = browser.send("GET", "/", b"", {"Host": host}).words
     found = words.split("registrar ")[1].split()[0]

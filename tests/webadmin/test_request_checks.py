@@ -1,9 +1,9 @@
-"""What every answer carries, and which requests are not even looked at."""
+"""Headers of every answer, and requests that are refused before their page."""
 
 import pytest
 
 from sip.store.database import DatabaseError
-from tests.support.browser import HOST
+from tests.support.wsgi_browser import HOST
 from webadmin.request_checks import MAX_FORM_BYTES
 
 PAGES = ["/", "/users", "/users/new", "/users/import", "/users/export.csv", "/no/such/page"]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sip.store.admin import SESSION_SECONDS
-from tests.support.browser import HOST, Answer, Browser
+from tests.support.wsgi_browser import HOST, Answer, Browser
 from tests.webadmin.conftest import PASSWORD
 
 ENDED = "Your session has ended"
@@ -15,7 +15,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def ended(browser, clock):
-    """A browser whose session has ended in time."""
+    """A browser with a session that has timed out."""
     clock.now += SESSION_SECONDS
     return browser
 
@@ -147,7 +147,7 @@ def test_markup_in_a_kept_form_is_only_shown(ended):
         assert "<script>alert" not in shown.text
 
 
-def test_a_stranger_who_posts_is_only_sent_to_the_sign_in(stranger):
+def test_a_post_without_a_session_leads_to_the_sign_in(stranger):
     """Without a cookie nothing of a form comes back."""
     answer = stranger.post("/users/new", username="alice")
     assert (answer.status, answer.location, answer.body) == (303, "/login", b"")

@@ -22,7 +22,7 @@ from webadmin import templates as pages
         (2 * 86400 + 30, "2 d 30 s"),
     ],
 )
-def test_a_duration_is_told_by_its_two_largest_units(seconds, words):
+def test_a_duration_is_shown_in_its_two_largest_units(seconds, words):
     assert pages.span(seconds) == words
 
 
@@ -38,7 +38,7 @@ def test_a_duration_is_told_by_its_two_largest_units(seconds, words):
         (1000 - 3 * 86400, "3 d ago"),
     ],
 )
-def test_a_moment_of_the_past_is_told_by_its_largest_unit(at, words):
+def test_a_past_time_is_shown_in_its_largest_unit(at, words):
     assert pages.ago(at, now=1000) == words
 
 

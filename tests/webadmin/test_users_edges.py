@@ -7,7 +7,7 @@ import pytest
 
 from sip.store.accounts import NoSuchUser
 from sip.store.database import DatabaseError
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin import context as context_module
 
@@ -64,7 +64,7 @@ def test_a_password_keeps_its_blanks(browser, context):
 
 
 @pytest.mark.parametrize("typed", ["8842", "x" * 500, "\udcff", " "])
-def test_a_password_is_made_whatever_was_typed(browser, context, typed):
+def test_a_generated_password_replaces_the_typed_one(browser, context, typed):
     """For a new user and an existing one, even if the typed password is invalid."""
     octets = typed.encode("utf-8", "surrogateescape")
     new = browser.post("/users/new", username="alice", how="make", password=octets)
@@ -107,7 +107,7 @@ def test_a_browser_without_scripts_leaves_it_to_the_field(browser, context, type
         ("88428842", "has only digits"),
     ],
 )
-def test_a_weak_password_is_taken_and_told(browser, context, password, why):
+def test_a_weak_password_is_set_with_a_warning(browser, context, password, why):
     new = browser.post("/users/new", username="alice", how="type", password=password)
     said = f"alice was added. The password is weak: it {why}."
     assert said in browser.get(new.location).words
@@ -295,7 +295,7 @@ def test_links_keep_every_part_of_the_question(browser, context):
     page = browser.get(f"/users?{asked}").text
     assert f"/users?{asked}&page=2" in links(page)
     assert f"/users?{asked}&order=desc" in links(page)
-    assert f'hx-get="/users?{asked}&page=1"'.replace("&", "&amp;") in page, "also what is refreshed"
+    assert f'hx-get="/users?{asked}&page=1"'.replace("&", "&amp;") in page, "also the refresh"
 
 
 @pytest.mark.parametrize("text", ['"><i x', "' onfocus=x '", "&quot;", "%22%3E", "a{{7*7}}"])

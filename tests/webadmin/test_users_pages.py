@@ -7,7 +7,7 @@ import pytest
 
 from sip.store.bindings import BindingRow, BindingStore, NotSaved
 from sip.store.users import Users
-from tests.support.browser import Browser
+from tests.support.wsgi_browser import Browser
 
 FLOW = "UDP/192.0.2.1:5060/198.51.100.20:61000"
 EVIL = "<script>alert('x')</script>\"'&"

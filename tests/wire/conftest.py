@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.baresip import Baresip
 from tests.support.network import LOOPBACK, Loopback, Machine, Network
-from tests.support.phone import Phone, Place
+from tests.support.phone import Phone, PhoneAt
 from tests.support.pjsua import Pjsua
-from tests.support.raw_tcp import Line
+from tests.support.raw_tcp import TcpClient
 from tests.support.server import CALLEES, CALLERS, Server
 from tests.support.sipp import Sipp
 
@@ -40,7 +40,7 @@ def machine() -> Loopback | Machine:
 
 @pytest.fixture
 def flags() -> list[str]:
-    """What the server is started with, besides what all are."""
+    """Flags of the server, in addition to those of all."""
     return []
 
 
@@ -87,10 +87,10 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture
-def at(server: Server, network: Network, phone) -> Callable[[Place, str], Phone]:
+def at(server: Server, network: Network, phone) -> Callable[[PhoneAt, str], Phone]:
     """Start the phone of a user at a place, and let it register."""
 
-    def start(place: Place, user: str) -> Phone:
+    def start(place: PhoneAt, user: str) -> Phone:
         new = phone(place.kind, user, server, machine=getattr(network, place.machine))
         new.registers()
         return new
@@ -112,7 +112,7 @@ def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
 
 
 @pytest.fixture
-def line(server: Server) -> Iterator[Callable[..., Line]]:
+def line(server: Server) -> Iterator[Callable[..., TcpClient]]:
     """Open a connection: `line("127.0.0.2")` from there; it is closed with the test."""
     with contextlib.ExitStack() as opened:
-        yield lambda *host: opened.enter_context(contextlib.closing(Line(server, *host)))
+        yield lambda *host: opened.enter_context(contextlib.closing(TcpClient(server, *host)))

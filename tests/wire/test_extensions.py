@@ -2,25 +2,10 @@
 
 import pytest
 
+from tests.support.phone_calls import part, talk_at_once
 from tests.support.pjsua import Pjsua, PjsuaBehindNat, PjsuaReliable, PjsuaTimed, PjsuaTimedSlowly
 
 PLACES = pytest.mark.parametrize("kind", [Pjsua, PjsuaBehindNat], ids=["plain", "behind-nat"])
-
-
-def talk(alice, bob) -> None:
-    """Set up a call from `alice` to `bob`."""
-    alice.dials(bob)
-    bob.gets_a_call(alice)
-    bob.answers()
-    alice.is_talking(bob)
-    bob.is_talking(alice)
-
-
-def part(alice, bob) -> None:
-    """End it, from the side that was called."""
-    bob.hangs_up()
-    bob.call_ends(alice)
-    alice.call_ends(bob)
 
 
 @PLACES
@@ -46,7 +31,7 @@ def test_a_session_is_refreshed_by_either_side(registered, kind):
     """RFC 4028 §7.2, §9, §10: by UPDATE and by re-INVITE, along the route set of the dialog."""
     alice, bob = registered(PjsuaTimed, "alice"), registered(kind, "bob")
 
-    talk(alice, bob)
+    talk_at_once(alice, bob)
     bob.has_received("INVITE .*", "Session-Expires: 100", "Min-SE: 90")
     alice.has_received(
         "SIP/2.0 200 .*", "Session-Expires: 100;refresher=ua[cs]", "Require: .*timer"
@@ -79,11 +64,11 @@ def test_a_session_interval_that_is_too_small_is_raised(registered):
 
 @PLACES
 def test_a_call_is_transferred_after_a_consultation(registered, kind):
-    """RFC 5589 §7, RFC 3891: REFER whose Refer-To has a Replaces, and the INVITE that follows."""
+    """RFC 5589 §7, RFC 3891: REFER with a Replaces in its Refer-To, and the INVITE that follows."""
     alice, bob, carol = (registered(kind, user) for user in ("alice", "bob", "carol"))
 
-    talk(alice, bob)
-    talk(alice, carol)
+    talk_at_once(alice, bob)
+    talk_at_once(alice, carol)
     alice.transfers_to_other_call()
     bob.has_received("REFER .*", "Refer-To: .*Replaces=.*")
     carol.has_received("INVITE .*", "Replaces: .*;to-tag=.*;from-tag=.*")
@@ -120,7 +105,7 @@ def test_digits_are_dialled_in_info(registered, kind):
     """RFC 6086 (the use before packages): INFO both ways within a call."""
     alice, bob = registered(Pjsua, "alice"), registered(kind, "bob")
 
-    talk(alice, bob)
+    talk_at_once(alice, bob)
     alice.dials_digits("4#")
     bob.expects("digit", peer="alice", text="4")
     bob.expects("digit", peer="alice", text="#")
@@ -131,7 +116,7 @@ def test_digits_are_dialled_in_info(registered, kind):
 
 
 @PLACES
-def test_a_phone_shows_that_somebody_is_writing(registered, kind):
+def test_a_phone_shows_that_the_peer_is_typing(registered, kind):
     """RFC 3994, RFC 3428: MESSAGE with application/im-iscomposing+xml, then the text itself."""
     alice, bob = registered(Pjsua, "alice"), registered(kind, "bob")
 

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.network import Machine, Mobile, Network
-from tests.support.phone import Phone, Place
-from tests.support.pjsua import Pjsua
+from tests.support.phone import Phone, PhoneAt
+from tests.support.phone_calls import talk
+from tests.support.pjsua import Aware, Pjsua, Private, PrivateTcp
 from tests.support.server import Server
-from tests.wire.test_nat import Aware, Private, PrivateTcp, talk
 
 
 class Telling(Aware):
@@ -129,16 +129,16 @@ IN_HOME = (("home", "192.168.1.20"), ("home", "192.168.1.21"), ("home", "192.168
 @pytest.mark.parametrize(
     ("kind", "journey", "peer", "caller"),
     [
-        (Telling, ABROAD, Place(Private, "office_desk"), "mobile"),
-        (TellingTcp, ABROAD, Place(Private, "kitchen"), "peer"),
-        (Silent, ABROAD, Place(PrivateTcp, "office_desk"), "mobile"),
-        (SilentTcp, ABROAD, Place(PrivateTcp, "office_desk"), "mobile"),
-        (Silent, IN_HOME, Place(Pjsua, "street"), "mobile"),
-        (SilentTcp, IN_HOME, Place(Private, "office_desk"), "peer"),
-        (Hasty, ABROAD, Place(BaresipTcp, "street"), "peer"),
-        (Telling, DHCP, Place(Pjsua, "street"), "peer"),
-        (TellingTcp, DHCP, Place(Baresip, "street"), "mobile"),
-        (Silent, DHCP, Place(Baresip, "street"), "peer"),
+        (Telling, ABROAD, PhoneAt(Private, "office_desk"), "mobile"),
+        (TellingTcp, ABROAD, PhoneAt(Private, "kitchen"), "peer"),
+        (Silent, ABROAD, PhoneAt(PrivateTcp, "office_desk"), "mobile"),
+        (SilentTcp, ABROAD, PhoneAt(PrivateTcp, "office_desk"), "mobile"),
+        (Silent, IN_HOME, PhoneAt(Pjsua, "street"), "mobile"),
+        (SilentTcp, IN_HOME, PhoneAt(Private, "office_desk"), "peer"),
+        (Hasty, ABROAD, PhoneAt(BaresipTcp, "street"), "peer"),
+        (Telling, DHCP, PhoneAt(Pjsua, "street"), "peer"),
+        (TellingTcp, DHCP, PhoneAt(Baresip, "street"), "mobile"),
+        (Silent, DHCP, PhoneAt(Baresip, "street"), "peer"),
     ],
     ids=[
         "Wi-Fi",
@@ -168,15 +168,15 @@ def test_a_call_follows_a_phone_into_other_networks(mobile, at, kind, journey, p
 @pytest.mark.parametrize(
     ("kind", "journey", "peer"),
     [
-        (Telling, ABROAD, Place(Private, "office_desk")),
-        (Silent, DHCP, Place(Pjsua, "street")),
-        (TellingTcp, ABROAD, Place(Private, "office_desk")),
-        (SilentTcp, DHCP, Place(PrivateTcp, "office_desk")),
+        (Telling, ABROAD, PhoneAt(Private, "office_desk")),
+        (Silent, DHCP, PhoneAt(Pjsua, "street")),
+        (TellingTcp, ABROAD, PhoneAt(Private, "office_desk")),
+        (SilentTcp, DHCP, PhoneAt(PrivateTcp, "office_desk")),
     ],
     ids=["Wi-Fi", "DHCP, only registered", "Wi-Fi by TCP", "DHCP by TCP, only registered"],
 )
 def test_a_restart_loses_no_phone_that_has_moved(server, mobile, at, kind, journey, peer):
-    """RFC 5626 §5.3: what was told is forgotten, and the binding leads to the phone."""
+    """RFC 5626 §5.3: the learned target is forgotten, and the binding leads to the phone."""
     alice, bob = mobile(kind, *journey[0]), at(peer, "bob")
     talk(bob, alice)
     settle(alice, bob)

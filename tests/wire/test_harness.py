@@ -1,6 +1,6 @@
 """The phones talk to each other without a server.
 
-When one of these fails, so does the machine or the harness, and nothing is said about the server.
+When one of these fails, the fault is in the machine or the harness, not in the server.
 """
 
 import pytest

@@ -1,61 +1,28 @@
 """Phones in a small Internet with real NAT: the kernel's masquerade, on routers of the tests' own.
 
 Both homes use the same private addresses, so a message that goes to the address that a phone gave
-goes astray, or to somebody else.  Media are not looked at: they are the phones' affair.
+goes astray, or to another phone.  Media are not looked at: they are the phones' affair.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import ClassVar
 
 import pytest
 
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.network import Machine, Network, Router
-from tests.support.phone import Phone, Place
-from tests.support.pjsua import Pjsua
+from tests.support.phone import PhoneAt
+from tests.support.phone_calls import talk
+from tests.support.pjsua import Aware, Private, PrivateTcp
 from tests.support.programs import until
 from tests.support.server import CALLEES, Server
-from tests.wire.test_sipp import play, register
+from tests.support.sipp_calls import play, register
 
 SECONDS_REMEMBERED = 3
 
 
-class Aware(Pjsua):
-    """A pjsua2 that learns from `received` and `rport` what it is called outside, and says so."""
-
-    kind = "aware pjsua2"
-    # Else it sends a re-INVITE of its own as soon as a call is up, and ours would meet it.
-    account_setup: ClassVar = {"mediaConfig.lockCodecEnabled": False}
-
-
-class Private(Pjsua):
-    """A pjsua2 that goes by the address it has, and sends nothing to keep a way open."""
-
-    kind = "unaware pjsua2"
-    account_setup: ClassVar = Aware.account_setup | {
-        "natConfig.viaRewriteUse": 0,
-        "natConfig.contactRewriteUse": 0,
-        "natConfig.sdpNatRewriteUse": 0,
-        "natConfig.udpKaIntervalSec": 0,
-    }
-
-
-class PrivateTcp(Private):
-    """The same on a connection; when it breaks it is opened again every second."""
-
-    kind = "unaware pjsua2 on TCP"
-    transport = "tcp"
-    retries: ClassVar = {
-        "regConfig.firstRetryIntervalSec": 1,
-        "regConfig.retryIntervalSec": 1,
-        "regConfig.randomRetryIntervalSec": 0,
-    }
-    account_setup: ClassVar = Private.account_setup | retries
-
-
-def places(*pairs: tuple[Place, Place]) -> pytest.MarkDecorator:
+def places(*pairs: tuple[PhoneAt, PhoneAt]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         ("one", "other"), pairs, ids=[f"{one}-{other}" for one, other in pairs]
     )
@@ -75,16 +42,6 @@ def forgetful(network: Network) -> Iterator[Router]:
     network.home.forgets_after(30)  # Linux's own
 
 
-def talk(alice: Phone, bob: Phone) -> None:
-    """Set up a call from `alice` to `bob`."""
-    alice.dials(bob)
-    bob.gets_a_call(alice)
-    alice.hears_ringing(bob)
-    bob.answers()
-    alice.is_talking(bob)
-    bob.is_talking(alice)
-
-
 def flows_of(server: Server, user: str) -> list[str]:
     """The flows of a user's bindings, as they are kept."""
     with closing(sqlite3.connect(server.database)) as database:
@@ -93,15 +50,15 @@ def flows_of(server: Server, user: str) -> list[str]:
 
 
 @places(
-    (Place(Baresip, "home_desk"), Place(Aware, "street")),
-    (Place(PrivateTcp, "home_desk"), Place(Baresip, "street")),
-    (Place(Baresip, "home_desk"), Place(Private, "kitchen")),
-    (Place(BaresipTcp, "home_desk"), Place(Private, "kitchen")),
-    (Place(Private, "home_desk"), Place(Baresip, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(BaresipTcp, "office_desk")),
-    (Place(Aware, "home_desk"), Place(PrivateTcp, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(BaresipTcp, "street6")),
-    (Place(BaresipTcp, "home_desk"), Place(Baresip, "street6")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Aware, "street")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "street")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Private, "kitchen")),
+    (PhoneAt(BaresipTcp, "home_desk"), PhoneAt(Private, "kitchen")),
+    (PhoneAt(Private, "home_desk"), PhoneAt(Baresip, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(BaresipTcp, "office_desk")),
+    (PhoneAt(Aware, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(BaresipTcp, "street6")),
+    (PhoneAt(BaresipTcp, "home_desk"), PhoneAt(Baresip, "street6")),
 )
 def test_phones_behind_nat_call_and_are_called(at, one, other):
     """RFC 3581 §4, RFC 5626 §5.3: each request of a dialog finds its side, from either side."""
@@ -121,11 +78,11 @@ def test_phones_behind_nat_call_and_are_called(at, one, other):
 
 
 @places(
-    (Place(Aware, "street"), Place(Baresip, "home_desk")),
-    (Place(Baresip, "home_desk"), Place(Private, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(Baresip, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
-    (Place(PrivateTcp, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (PhoneAt(Aware, "street"), PhoneAt(Baresip, "home_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(Private, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
+    (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
 )
 def test_a_call_outlives_the_server(server, at, one, other):
     """RFC 3261 §16.4, RFC 5626 §5.3: flows that tickets name, and phones that come back on others.
@@ -145,12 +102,12 @@ def test_a_call_outlives_the_server(server, at, one, other):
 
 
 @places(
-    (Place(Private, "home_desk"), Place(Private, "office_desk")),
-    (Place(Baresip, "home_desk"), Place(PrivateTcp, "office_desk")),
+    (PhoneAt(Private, "home_desk"), PhoneAt(Private, "office_desk")),
+    (PhoneAt(Baresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
 )
 def test_a_call_is_transferred_between_phones_behind_nat(at, one, other):
     """RFC 3515, RFC 5589 §6.1: REFER in the dialog, its NOTIFYs, and the new call."""
-    alice, bob, carol = at(one, "alice"), at(other, "bob"), at(Place(Baresip, "kitchen"), "carol")
+    alice, bob, carol = at(one, "alice"), at(other, "bob"), at(PhoneAt(Baresip, "kitchen"), "carol")
 
     talk(alice, bob)
     bob.transfers(carol)
@@ -165,12 +122,10 @@ def test_a_call_is_transferred_between_phones_behind_nat(at, one, other):
 
 @pytest.mark.parametrize("kind", [Private, Aware], ids=["unaware", "aware"])
 @pytest.mark.parametrize("address", ["192.0.2.11", "192.0.2.111"], ids=["port", "address"])
-def test_a_phone_whose_router_gives_it_another_port_is_found_there(
-    server, network, at, kind, address
-):
+def test_a_phone_with_a_new_nat_port_is_reached_there(server, network, at, kind, address):
     """RFC 5626 §6: the next REGISTER moves the binding, and nothing is left behind."""
-    alice = at(Place(kind, "home_desk"), "alice")
-    bob = at(Place(Baresip, "office_desk"), "bob")
+    alice = at(PhoneAt(kind, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "office_desk"), "bob")
     (before,) = flows_of(server, "alice")
 
     network.home.takes_ports(30000)
@@ -190,8 +145,8 @@ def test_a_phone_whose_router_gives_it_another_port_is_found_there(
 @pytest.mark.parametrize("flags", [["-sip.keepalive", "1"]], ids=["every second"])
 def test_a_router_that_forgets_is_reminded_in_time(forgetful, at, flags):
     """RFC 5626 §4.4: what the server sends keeps the way open, and the phone minds none of it."""
-    alice = at(Place(Private, "home_desk"), "alice")
-    bob = at(Place(Baresip, "street"), "bob")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "street"), "bob")
 
     before = forgetful.datagrams_in()
     until(
@@ -203,12 +158,12 @@ def test_a_router_that_forgets_is_reminded_in_time(forgetful, at, flags):
     bob.call_ends(alice)
 
 
-def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, network, at, sipp):
+def test_a_contact_on_another_port_than_the_source_is_used(server, network, at, sipp):
     """RFC 3261 §10.2: the Via was truthful, so the phone knows where it wants its calls."""
     user = CALLEES[0]
     elsewhere = sipp("callee", calls=1, machine=network.street)
     register(server, sipp, [user], elsewhere.address, elsewhere.socket, machine=network.street)
-    alice = at(Place(Private, "home_desk"), "alice")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
 
     alice.dials(f"sip:{user}@{server.domain}")
     alice.is_talking()
@@ -216,10 +171,10 @@ def test_a_contact_on_another_port_than_its_register_came_from_is_meant(server, 
     elsewhere.succeeds()
 
 
-def test_a_call_goes_on_when_the_router_gives_its_phone_another_port(network, at):
+def test_a_call_survives_a_new_nat_port(network, at):
     """RFC 5626 §5.3: the ticket's flow is dead, the phone behind the same NAT is found again."""
-    alice = at(Place(Private, "home_desk"), "alice")
-    bob = at(Place(Baresip, "office_desk"), "bob")
+    alice = at(PhoneAt(Private, "home_desk"), "alice")
+    bob = at(PhoneAt(Baresip, "office_desk"), "bob")
 
     talk(alice, bob)
     network.home.takes_ports(40000)

@@ -1,4 +1,4 @@
-"""Whoever comes from the old server keeps command line, file and phones."""
+"""A move from the old server keeps command line, file and phones."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ import pytest
 from tests.support.baresip import Baresip
 from tests.support.programs import REPOSITORY, end, program, start, tail, until
 from tests.support.server import Server
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 PEOPLE = ["alice", "Alice", "bob", "0077", "carol"]
 
@@ -57,7 +57,7 @@ def test_every_phone_registers_with_its_old_password(server, sipp):
 
 
 def test_phones_of_the_old_server_call_each_other(server, registered):
-    """Nothing is changed in them; who was added since has a phone like any other."""
+    """They stay unchanged; a user that was added since has a phone like any other."""
     server.add_user("dave", Server.password_of("dave"))
     alice, bob, dave = (registered(Baresip, name) for name in ("alice", "bob", "dave"))
     for caller, callee in ((alice, bob), (dave, alice)):
@@ -70,7 +70,7 @@ def test_phones_of_the_old_server_call_each_other(server, registered):
 
 
 def test_a_wrong_password_is_still_wrong(server, phone):
-    """What was taken over is compared, not just let in."""
+    """Old passwords are compared, not just accepted."""
     intruder = phone(Baresip, "alice", server, "guessed")
     intruder.asks_to_register()
     intruder.expects("refused")

@@ -1,10 +1,11 @@
-"""What people do with phones, through the server: two makes of phone, each in each role."""
+"""Everyday use of phones through the server: two makes of phone, each in each role."""
 
 import signal
 
 import pytest
 
 from tests.support.baresip import Baresip
+from tests.support.phone_calls import talk_and_hear
 from tests.support.pjsua import Pjsua, PjsuaBehindNat
 
 BOTH_PHONES = pytest.mark.parametrize("kind", [Baresip, Pjsua], ids=["baresip", "pjsua2"])
@@ -13,18 +14,6 @@ BOTH_WAYS = pytest.mark.parametrize(
     [(Baresip, Pjsua), (Pjsua, Baresip)],
     ids=["baresip-calls-pjsua2", "pjsua2-calls-baresip"],
 )
-
-
-def talk(alice, bob) -> None:
-    """Set up a call from `alice` to `bob`, and hear both sides."""
-    alice.dials(bob)
-    bob.gets_a_call(alice)
-    alice.hears_ringing(bob)
-    bob.answers()
-    alice.is_talking(bob)
-    bob.is_talking(alice)
-    alice.hears()
-    bob.hears()
 
 
 # Registering
@@ -71,13 +60,13 @@ def test_names_of_every_kind_register_and_call(server, phone, caller, callee, na
         phones.append(phone(kind, name, server, "a-word"))
         phones[-1].registers()
 
-    talk(*phones)
+    talk_and_hear(*phones)
     phones[1].hangs_up()
     phones[0].call_ends(phones[1])
 
 
 @BOTH_PHONES
-def test_who_has_unregistered_cannot_be_called(registered, kind):
+def test_a_phone_that_has_unregistered_cannot_be_called(registered, kind):
     """RFC 3261 §10.2.2, §16.5: a target set that is empty means 480."""
     alice, bob = registered(Pjsua, "alice"), registered(kind, "bob")
 
@@ -91,7 +80,7 @@ def test_who_has_unregistered_cannot_be_called(registered, kind):
     bob.gets_a_call(alice)
 
 
-def test_who_does_not_exist_cannot_be_called(server, registered):
+def test_a_user_that_does_not_exist_cannot_be_called(server, registered):
     """RFC 3261 §16.5: 404 for a user that the domain does not know, as its own users may hear."""
     alice = registered(Pjsua, "alice")
 
@@ -108,7 +97,7 @@ def test_two_phones_talk_until_one_hangs_up(registered, caller, callee, who_hang
     """RFC 3665 §3.2: INVITE, 180, 200, ACK, audio both ways, BYE from either end."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     (alice if who_hangs_up == "caller" else bob).hangs_up()
     alice.call_ends(bob)
     bob.call_ends(alice)
@@ -144,7 +133,7 @@ def test_a_call_is_held_and_resumed(registered, caller, callee):
     """RFC 3261 §14, RFC 3264 §8.4: re-INVITEs travel along the route set of the dialog."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.holds()
     alice.hears_nothing()
     alice.resumes()
@@ -166,15 +155,15 @@ def test_a_call_is_held_and_resumed(registered, caller, callee):
     ids=["caller", "callee", "both"],
 )
 def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, registered, caller, callee):
-    """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, whatever it calls itself."""
+    """RFC 3581 §4, RFC 5626 §5.3: on its flow, also after a restart, with any Contact."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.hangs_up()
     bob.call_ends(alice)
     alice.call_ends(bob)
 
-    talk(bob, alice)
+    talk_and_hear(bob, alice)
     server.restart()
     alice.hangs_up()
     bob.call_ends(alice)
@@ -187,14 +176,14 @@ def test_a_phone_behind_nat_is_reached_where_it_registered_from(server, register
     ids=["baresip-transfers-pjsua2", "pjsua2-transfers-baresip"],
 )
 def test_a_call_is_transferred_blindly(registered, caller, answerer, expert):
-    """RFC 3515, RFC 5589 §6.1: REFER inside the dialog makes the caller call somebody else."""
+    """RFC 3515, RFC 5589 §6.1: REFER inside the dialog makes the caller call another user."""
     alice, bob, carol = (
         registered(caller, "alice"),
         registered(answerer, "bob"),
         registered(expert, "carol"),
     )
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     bob.transfers(carol)
     carol.gets_a_call(alice)
     carol.answers()
@@ -246,7 +235,7 @@ def test_one_phone_that_refuses_leaves_the_other_ringing(registered):
     alice.call_ends()
 
 
-def test_a_caller_who_gives_up_silences_both_phones(registered):
+def test_a_caller_that_gives_up_silences_both_phones(registered):
     """RFC 3261 §16.10: a CANCEL reaches every branch, and one 487 answers the caller."""
     alice = registered(Baresip, "alice")
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
@@ -260,13 +249,13 @@ def test_a_caller_who_gives_up_silences_both_phones(registered):
     mobile.call_ends(alice)
 
 
-def test_a_phone_that_has_died_does_not_keep_the_other_from_ringing(registered):
-    """RFC 3261 §16.7, §18.4: a branch that nobody answers (here ICMP says so) is one branch."""
+def test_a_dead_phone_does_not_stop_the_other_from_ringing(registered):
+    """RFC 3261 §16.7, §18.4: a branch without an answer (here an ICMP error) is one branch."""
     alice = registered(Pjsua, "alice")
     desk, mobile = registered(Baresip, "bob"), registered(Pjsua, "bob")
 
     desk.dies()
-    talk(alice, mobile)
+    talk_and_hear(alice, mobile)
     alice.hangs_up()
     mobile.call_ends(alice)
 
@@ -296,7 +285,7 @@ def test_a_message_that_needs_several_packets_arrives_whole(registered):
 
 
 def test_a_message_to_a_phone_that_is_off_comes_back_refused(server, registered):
-    """RFC 3428 §5: there is no store; whoever writes is told."""
+    """RFC 3428 §5: there is no store; the sender gets an error."""
     alice = registered(Pjsua, "alice")
 
     alice.writes("are you there?", to=f"sip:bob@{server.domain}")
@@ -316,7 +305,7 @@ def test_a_call_outlives_the_server(server, registered, caller, callee, by):
     """RFC 3261 §16.4, §16.6: what the Record-Route says is enough to carry a BYE."""
     alice, bob = registered(caller, "alice"), registered(callee, "bob")
 
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     server.restart(by)
     alice.hears()
     bob.hears()
@@ -335,9 +324,9 @@ def test_a_phone_need_not_register_again_after_a_restart(server, registered, by)
     )
 
     server.restart(by)
-    talk(alice, bob)
+    talk_and_hear(alice, bob)
     alice.hangs_up()
     bob.call_ends(alice)
-    talk(bob, carol)
+    talk_and_hear(bob, carol)
     bob.hangs_up()
     carol.call_ends(bob)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.server import CALLEES, CALLERS
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 CALLS = 20  # of each, at once
 
@@ -34,7 +34,7 @@ def test_prack_and_update_pass_before_and_after_the_answer(play):
     play("caller_reliable", "callee_reliable")
 
 
-def test_a_method_that_nobody_knows_passes(play):
+def test_an_unknown_method_passes(play):
     """RFC 3261 §16: its fields, body and unknown status arrive, outside and inside a dialog."""
     play("asker_unknown", "answerer_unknown")
 

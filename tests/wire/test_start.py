@@ -54,14 +54,14 @@ def test_a_start_without_its_ports_sets_no_password(stopped, kind):
 
 
 @pytest.mark.parametrize("flag", ["-sip.addr", "-web.addr"])
-def test_an_address_of_another_machine_is_told(stopped, flag):
+def test_an_address_of_another_machine_is_an_error(stopped, flag):
     said = starts_and_fails(stopped, flag, "192.0.2.77:21650")
     (line,) = [line for line in said.splitlines() if line.startswith("sipserver.py:")]
     assert "192.0.2.77:21650: this machine has no such address. " in line
     assert line.endswith(f"or listen on all of them with {flag} :21650")
 
 
-def test_a_weak_password_of_the_environment_is_told(stopped):
+def test_a_weak_password_of_the_environment_is_reported(stopped):
     stopped.environment["SIPSERVER_ADMIN_PASSWORD"] = "admin"
     stopped.start()
     warning = "weak password: SIPSERVER_ADMIN_PASSWORD is the user name, or similar"

@@ -8,11 +8,11 @@ from tests.support.pjsua import Pjsua
 from tests.support.programs import own_address
 from tests.support.server import CALLEES, CALLERS
 from tests.support.sipp import Sipp
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 CALLS = 10
 SECONDS = 20  # that a place waits for all of them
-USER, STRANGER = "example.test", "elsewhere.test"  # whose domain a caller says to be of
+USER, STRANGER = "example.test", "elsewhere.test"  # the domains in a caller's From
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def place(server, sipp, transport) -> Callable[..., Sipp]:
 
 
 def uri_of(place: Sipp) -> str:
-    """What leads to a place, without its `sip:`."""
+    """The URI of an address, without its `sip:`."""
     return place.socket + (";transport=tcp" if place.transport == "tcp" else "")
 
 
@@ -74,7 +74,7 @@ def test_a_callee_moves_by_a_target_refresh(place, play, method, from_domain):
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_told_place_tells_another(place, play, method):
+def test_a_learned_address_can_name_another(place, play, method):
     """RFC 3261 §12.2.2: the phone at the Contact of the 200 refreshes its target from there."""
     last = place("hung_up_there")
     there = place("callee_moves_on", uri_of(last), method=method)

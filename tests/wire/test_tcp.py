@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.admin import Admin
 from tests.support.programs import PATIENCE, until
-from tests.support.raw_tcp import PING, PONG, Line
+from tests.support.raw_tcp import PING, PONG, TcpClient
 
 CONNECTIONS_FROM_ADDRESS = 64
 
@@ -37,7 +37,7 @@ def test_a_request_in_pieces_is_answered_once_it_is_whole(line):
         one.socket.recv(1)
     one.socket.settimeout(PATIENCE)
     one.says(request[-1:] + one.request("OPTIONS"))
-    assert one.hears().startswith(b"SIP/2.0 415 ")  # the body is of a kind that nobody here reads
+    assert one.hears().startswith(b"SIP/2.0 415 ")  # the type of the body is not supported
     assert one.hears_status() == 200
 
 
@@ -69,7 +69,7 @@ def test_a_large_message_is_taken_and_a_larger_one_is_refused(line):
         (("Content-Length: 0", "Subject: " + "x" * 65_536), 513),
     ],
 )
-def test_what_has_no_certain_end_is_answered_and_its_connection_closed(line, more, status):
+def test_a_message_of_unknown_length_closes_its_connection(line, more, status):
     """§18.3: what follows could be read as anything."""
     one = line()
     one.says(one.request("OPTIONS", *more) + one.request("OPTIONS"))
@@ -121,7 +121,7 @@ def test_one_address_has_its_limit_and_others_are_served(server, line):
     until(is_served, "an answer where a connection has been given up")
 
 
-def test_one_that_reads_nothing_disturbs_nobody(server, line):
+def test_a_peer_that_reads_nothing_disturbs_no_other(server, line):
     slow, other = line("127.0.0.30"), line()
     slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.socket.setblocking(False)
@@ -132,7 +132,7 @@ def test_one_that_reads_nothing_disturbs_nobody(server, line):
     assert server.answers_options(PATIENCE)
 
 
-def test_who_talks_without_end_keeps_nobody_waiting(server, line):
+def test_a_peer_that_sends_without_end_delays_no_other(server, line):
     """Connections have turns, and so have datagrams."""
     talker, other = line(), line("127.0.0.2")
     talker.socket.setblocking(False)
@@ -147,9 +147,9 @@ def test_who_talks_without_end_keeps_nobody_waiting(server, line):
 # The end
 
 
-@pytest.mark.parametrize("end", [Line.close, Line.resets])
-def test_a_phone_whose_connection_closed_leaves_the_pages(server, line, end):
-    """RFC 5626 §5.3: its Contact is the port that it connected from; nobody has to call it."""
+@pytest.mark.parametrize("end", [TcpClient.close, TcpClient.resets])
+def test_a_phone_with_a_closed_connection_leaves_the_pages(server, line, end):
+    """RFC 5626 §5.3: its Contact is the port that it connected from, and is not needed."""
     server.does("admin", "password", "--password", "secret of the admin")
     admin = Admin(server)
     assert admin.signs_in("secret of the admin")
@@ -164,12 +164,12 @@ def test_a_phone_whose_connection_closed_leaves_the_pages(server, line, end):
     end(lines["alice"])
     until(lambda: online() == {"bob", "carol"}, "a page without the phone that has gone")
     server.restart(signal.SIGKILL)
-    until(lambda: online() == set(), "a page without phones whose connections are closed")
+    until(lambda: online() == set(), "a page without the phones of closed connections")
     assert line().registers("bob") == 200
     assert online() == {"bob"}
 
 
-def test_the_server_stops_at_once_with_connections_open_and_starts_again(server, line):
+def test_the_server_restarts_at_once_with_open_connections(server, line):
     """Its port is free for the next one, though connections of the last are still remembered."""
     lines = [line(), line("127.0.0.2"), line("127.0.0.3")]
     assert [one.asks() for one in lines] == [200] * 3

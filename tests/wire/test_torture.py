@@ -14,11 +14,11 @@ from sip.message.message import Response, parse
 from tests.support.pjsua import Pjsua
 from tests.support.programs import PATIENCE, own_address, until
 from tests.support.server import Server
+from tests.support.torture_messages import DROPPED, PORTS, REFUSED, REQUESTS, RESPONSES, octets
 from tests.support.world import Phone, World
-from tests.torture.test_torture import DROPPED, PORTS, REFUSED, REQUESTS, RESPONSES, octets
 
-# Of the verdicts that leave a choice, the one given here: who claims to be one of us is asked for
-# a password; who doesn't hears nothing of who exists, nor gets through us to another domain.
+# Of the verdicts that leave a choice, the one here: a local From is asked for
+# a password; another does not learn which users exist, nor reaches another domain.
 CHOSEN = dict.fromkeys((name for name, verdict in REQUESTS.items() if 407 in verdict), 407) | {
     "esc01": 403,
     "longreq": 480,
@@ -37,7 +37,7 @@ EXPECTED: dict[str, list[int]] = (
     | {name: [CHOSEN.get(name) or max(verdict)] for name, verdict in REQUESTS.items()}
     | {name: [] for name in (*RESPONSES, *DROPPED)}
 )
-# What is for a registered phone, and what pjsua2 says to it when its user refuses each call.
+# Requests for a registered phone, and the answer of pjsua2 when its user refuses each call.
 FORWARDED = {
     "longreq": 486,
     "escruri": 486,
@@ -54,7 +54,7 @@ COPIED = ("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq")
 def copied_fields(message: bytes) -> dict[str, list[bytes]]:
     """The values of the fields that an answer copies, by long name; a To without its tag.
 
-    Our own parser has read the message, so somebody else has to read the answer.
+    Our own parser has read the message, so another parser has to read the answer.
     """
     head = re.sub(rb"\r\n[ \t]+", b" ", message.partition(b"\r\n\r\n")[0])
     found: dict[str, list[bytes]] = {}
@@ -87,12 +87,12 @@ def goes_back(answer: bytes, request: bytes) -> None:
         for seen in (asked, said)
     ]
     assert plain[0] == plain[1]
-    if b";;" not in asked[0]:  # badinv01: to a Via that nobody can read nothing is added
+    if b";;" not in asked[0]:  # badinv01: an unreadable Via stays as it is
         assert b";received=127." in said[0]
 
 
 class Stranger:
-    """Who sends octets from an address of its own, and hears answers at each port they name."""
+    """A sender of octets from its own address, which reads answers at each port they name."""
 
     def __init__(self, server: Server) -> None:
         self.server = ("127.0.0.1", server.port)
@@ -110,7 +110,7 @@ class Stranger:
         self.ears[5060].sendto(data, self.server)
 
     def hears(self) -> list[bytes]:
-        """What has come meanwhile."""
+        """The messages that have arrived meanwhile."""
         heard: list[bytes] = []
         for ear in self.ears.values():
             with contextlib.suppress(BlockingIOError):
@@ -150,7 +150,7 @@ class Stranger:
             assert time.monotonic() < deadline, "the server answers no more"
             time.sleep(0.002)
             answers += self.hears()
-        answers += self.hears()  # what was sent before, to a port that had been looked at
+        answers += self.hears()  # earlier answers, to a port that was read before
         assert all(answer.startswith(b"SIP/2.0 ") for answer in answers)
         others = [answer for answer in answers if marker.encode() not in answer]
         return [answer for answer in others if status_of(answer) != 100]
@@ -178,7 +178,7 @@ def status_of(answer: bytes) -> int:
 
 @pytest.fixture(scope="module")
 def tortured(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
-    """One server for all of them, whose domain is the one of most messages."""
+    """One server for all of them, with the domain of most messages."""
     server = Server(tmp_path_factory.mktemp("torture") / "server")
     server.domain = "example.com"
     shutil.copy(database, server.database)
@@ -190,7 +190,7 @@ def tortured(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterat
 
 @pytest.fixture
 def reached(tmp_path: Path, database: Path) -> Iterator[Server]:
-    """Another one, since what has been passed on once is a repeat to its server for a while."""
+    """Another one, since a forwarded request is a repeat to its server for a while."""
     server = Server(tmp_path / "reached")
     server.domain = "example.com"
     shutil.copy(database, server.database)
@@ -237,7 +237,7 @@ def test_what_a_phone_may_judge_reaches_a_phone(reached: Server, phone):
 
 
 def test_after_all_of_them_a_phone_registers(tortured: Server, stranger: Stranger):
-    """RFC 4475 §1: what tortures one element harms nobody else."""
+    """RFC 4475 §1: a message that tortures one element harms no other."""
     assert len(EXPECTED) == 61
     for name in EXPECTED:
         stranger.is_answered(octets(name))

@@ -1,4 +1,4 @@
-"""A trunk: a gateway that asks who calls, and calls from it (RFC 3261 §22.3)."""
+"""A trunk: a gateway that challenges us, and calls from it (RFC 3261 §22.3)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The web admin as a process: its first start, its password, and what is imported in it."""
+"""The web admin of a running server: first start, password, and import."""
 
 import gzip
 import http.client
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.admin import Admin
 from tests.support.server import Server
-from tests.wire.test_sipp import register
+from tests.support.sipp_calls import register
 
 SHOWN = re.compile(r"The password of `admin` in the web admin is  (\S+)\n")
 
@@ -33,7 +33,7 @@ def test_the_first_start_prints_a_password_once(new):
     admin.signs_in(password)
     new.restart()
     assert len(SHOWN.findall(new.log.read_text())) == 1
-    assert admin.is_signed_in(), "a restart signs nobody out"
+    assert admin.is_signed_in(), "a restart keeps all sessions"
 
 
 def test_the_environment_sets_the_password(new):

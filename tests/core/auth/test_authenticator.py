@@ -9,12 +9,12 @@ from sip.core.auth.authenticator import MAX_ANSWERS
 from sip.core.auth.digest import NONCE_SECONDS, Answer, expected_response
 from sip.core.errors import Refused
 from sip.message.headers import parse_credentials
-from tests.support.digest_client import PEER, REALM, Bench
+from tests.support.authenticator_fixture import PEER, REALM, AuthenticatorFixture
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> AuthenticatorFixture:
+    return AuthenticatorFixture()
 
 
 def answers_computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -35,7 +35,7 @@ def answers_computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # Choosing among credentials
 
 
-def test_the_right_answer_is_let_in_once(bench: Bench):
+def test_the_right_answer_is_let_in_once(bench: AuthenticatorFixture):
     """RFC 7616 §3.4."""
     field = bench.digest()
     assert bench.lets_in(field) == "bob"
@@ -44,7 +44,7 @@ def test_the_right_answer_is_let_in_once(bench: Bench):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
+def test_ours_are_found_among_those_of_others(bench: AuthenticatorFixture, order: int):
     """§22.3: other realms', other schemes', unreadable ones, in any order."""
     others = [
         bench.digest(realm="elsewhere.org"),
@@ -75,19 +75,21 @@ def test_ours_are_found_among_those_of_others(bench: Bench, order: int):
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_for_our_realm_one_that_is_right_is_enough(bench: Bench, wrong, order: int):
+def test_of_several_for_our_realm_one_that_is_right_is_enough(
+    bench: AuthenticatorFixture, wrong, order: int
+):
     """§22.3: a client may send several for one realm, one for each challenge it has had."""
     assert bench.lets_in(*[bench.digest(**wrong), bench.digest()][::order]) == "bob"
 
 
-def test_a_client_may_answer_each_challenge(bench: Bench):
+def test_a_client_may_answer_each_challenge(bench: AuthenticatorFixture):
     """RFC 8760 §2.3: one nonce, an algorithm each."""
     nonce = bench.nonces.make(bench.now, PEER)
     fields = [bench.digest(nonce=nonce, algorithm=name) for name in ("SHA-256", "MD5")]
     assert bench.lets_in(*fields) == "bob"
 
 
-def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
+def test_an_unverified_source_has_few_answers_checked(bench: AuthenticatorFixture, monkeypatch):
     """Of any request; those with a nonce of ours first."""
     many = [*(bench.digest(nonce=f"foreign{n}") for n in range(100)), bench.digest()]
     guesses = [*(bench.digest(password=f"guess{n}") for n in range(100)), bench.digest()]
@@ -98,7 +100,7 @@ def test_a_stranger_has_few_answers_looked_into(bench: Bench, monkeypatch):
     assert len(computed) == 1 + MAX_ANSWERS
 
 
-def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
+def test_of_several_wrong_answers_the_stale_one_is_reported(bench: AuthenticatorFixture):
     """RFC 7616 §3.3: its password was right, so the phone need not ask for it again."""
     old = bench.digest()
     bench.now += NONCE_SECONDS + 1
@@ -129,14 +131,14 @@ def test_of_several_that_are_not_right_the_stale_one_is_told(bench: Bench):
     ],
 )
 def test_names_have_no_case_and_unknown_parameters_are_ignored(
-    bench: Bench, changed: tuple[str, str]
+    bench: AuthenticatorFixture, changed: tuple[str, str]
 ):
     """RFC 7616 §3.4, §3.4.5: the hash is over the unquoted value."""
     assert bench.lets_in(bench.digest().replace(*changed)) == "bob"
 
 
 @pytest.mark.parametrize("username", ["j\u00f6rg", 'a"b', "a\\b", "j@s0n", "+1 555", "a%41"])
-def test_a_name_is_what_its_quoted_string_means(bench: Bench, username: str):
+def test_a_name_is_what_its_quoted_string_means(bench: AuthenticatorFixture, username: str):
     """§25.1 and RFC 7616 §3.4.5: UTF-8 as it is, backslashes undone, %HH left alone."""
     bench.users.add(username, "secret")
     written = username.replace("\\", "\\\\").replace('"', '\\"')
@@ -147,7 +149,7 @@ def test_a_name_is_what_its_quoted_string_means(bench: Bench, username: str):
 @pytest.mark.parametrize(
     "more", ["username*=UTF-8''bob, ", "userhash=true, ", "userhash=TRUE, ", 'userhash="true", ']
 )
-def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: Bench, more: str):
+def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: AuthenticatorFixture, more: str):
     """RFC 7616 §3.4: both names are an error; §3.4.4: no challenge of ours asks for a hash."""
     challenge, _ = bench.challenges(bench.digest().replace("Digest ", "Digest " + more))
     assert "hashed" in challenge.cause
@@ -159,7 +161,7 @@ def test_a_name_that_is_hashed_or_named_twice_is_not_taken(bench: Bench, more: s
 )
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
 def test_each_role_has_its_own_field(
-    bench: Bench, method: str, as_proxy: bool, field: str, status: int
+    bench: AuthenticatorFixture, method: str, as_proxy: bool, field: str, status: int
 ):
     """§22.2 and §22.3: a registrar is a UAS, a proxy is not."""
     bench.field = field
@@ -171,7 +173,7 @@ def test_each_role_has_its_own_field(
     assert {name for name, _ in challenge.extra} == {wanted}
 
 
-def test_a_user_is_known_in_his_own_realm_alone(bench: Bench):
+def test_a_user_is_known_in_his_own_realm_alone(bench: AuthenticatorFixture):
     """§22.1: realms divide the names."""
     assert bench.lets_in(bench.digest(username="carol", realm="other.org"), realm="other.org")
     bench.challenges(bench.digest(username="carol"))
@@ -179,7 +181,7 @@ def test_a_user_is_known_in_his_own_realm_alone(bench: Bench):
     bench.challenges(bench.digest(), realm="other.org")
 
 
-def test_no_qop_may_stand_for_auth(bench: Bench):
+def test_no_qop_may_stand_for_auth(bench: AuthenticatorFixture):
     """RFC 8760 §2.6, item 8; and RFC 2069 with a cnonce of no use is taken all the same."""
     assert bench.lets_in(bench.digest().replace('qop="auth", ', "")) == "bob"
     field = bench.digest(qop="-")
@@ -188,7 +190,7 @@ def test_no_qop_may_stand_for_auth(bench: Bench):
     bench.challenges(bench.digest(password="wrong").replace('qop="auth", ', ""))
 
 
-def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
+def test_an_answer_after_rfc_2069_is_let_in_once(bench: AuthenticatorFixture):
     """RFC 7616 §3.4: no qop; RFC 2069."""
     field = bench.digest(qop="-", nc="-", cnonce="-", algorithm="-")
     assert bench.lets_in(field) == "bob"
@@ -218,14 +220,16 @@ def test_an_answer_after_rfc_2069_is_let_in_once(bench: Bench):
         {"cnonce": ""},
     ],
 )
-def test_wrong_credentials_are_challenged_again(bench: Bench, changes: dict[str, str]):
+def test_wrong_credentials_are_challenged_again(
+    bench: AuthenticatorFixture, changes: dict[str, str]
+):
     """RFC 7616 §3.4.5."""
     bench.challenges(bench.digest(**changes))
 
 
 def test_an_algorithm_that_is_not_offered_is_not_taken():
     """RFC 8760 §2.6: MD5 that is switched off is not accepted."""
-    bench = Bench("SHA-256")
+    bench = AuthenticatorFixture("SHA-256")
     bench.challenges(bench.digest())
     bench.challenges(bench.digest(algorithm="-"))
     assert bench.lets_in(bench.digest(algorithm="SHA-256")) == "bob"
@@ -233,13 +237,13 @@ def test_an_algorithm_that_is_not_offered_is_not_taken():
     assert ["algorithm=SHA-256" in challenge for challenge in challenges] == [True]
 
 
-def test_the_hash_of_one_algorithm_is_no_answer_to_another(bench: Bench):
+def test_the_hash_of_one_algorithm_is_no_answer_to_another(bench: AuthenticatorFixture):
     """RFC 7616 §3.4."""
     md5 = bench.digest()
     bench.challenges(md5.replace('algorithm="MD5"', 'algorithm="SHA-256"'))
 
 
-def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: Bench):
+def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: AuthenticatorFixture):
     """None is no HA1, and neither is the dummy for unknown users."""
     bench.users.accounts["bob", REALM].ha1_sha256 = None
     bench.challenges(bench.digest(algorithm="SHA-256"))
@@ -270,7 +274,9 @@ def test_an_account_without_an_ha1_for_the_algorithm_is_refused(bench: Bench):
         ("", False),
     ],
 )
-def test_a_digest_made_for_another_server_is_refused(bench: Bench, uri: str, is_taken: bool):
+def test_a_digest_made_for_another_server_is_refused(
+    bench: AuthenticatorFixture, uri: str, is_taken: bool
+):
     """RFC 7616 §3.4.6: its uri is the Request-URI, or names us."""
     field = bench.digest(uri=uri)
     if is_taken:
@@ -284,8 +290,8 @@ def test_a_digest_made_for_another_server_is_refused(bench: Bench, uri: str, is_
 # Nonces
 
 
-def test_stale_is_told_only_to_a_right_password(
-    bench: Bench,
+def test_stale_is_sent_only_for_a_right_password(
+    bench: AuthenticatorFixture,
 ):
     """RFC 7616 §3.3: stale says that the password was right."""
     right, wrong = bench.digest(), bench.digest(password="wrong")
@@ -297,7 +303,7 @@ def test_stale_is_told_only_to_a_right_password(
         assert not any("stale" in challenge for challenge in challenges)
 
 
-def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
+def test_a_wrong_guess_uses_no_nonce_up(bench: AuthenticatorFixture):
     """An attacker on the path cannot use up the nonce of a phone."""
     nonce = bench.nonces.make(bench.now, PEER)
     bench.challenges(bench.digest(nonce=nonce, password="wrong"))
@@ -308,7 +314,7 @@ def test_a_wrong_guess_uses_no_nonce_up(bench: Bench):
 # No hints for strangers
 
 
-def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: Bench, monkeypatch):
+def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: AuthenticatorFixture, monkeypatch):
     """§22.4: one digest is computed for every answer, and the challenge is the same."""
     off = bench.users.add("off", "secret")
     off.enabled = False
@@ -344,7 +350,9 @@ def test_an_unknown_user_costs_the_same_and_gets_the_same(bench: Bench, monkeypa
         ("", ["MD5", "SHA-256"]),
     ],
 )
-def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(bench: Bench, agent, offered):
+def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(
+    bench: AuthenticatorFixture, agent, offered
+):
     """RFC 8760 §2.4 wants unknown challenges passed over; old baresip gives up at one."""
     _, challenges = bench.challenges(agent=agent)
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == offered
@@ -352,18 +360,18 @@ def test_a_phone_that_stumbles_over_sha_is_offered_md5_alone(bench: Bench, agent
 
 def test_an_md5_only_phone_is_offered_sha_where_md5_is_off():
     """Better a phone that can't than a password hash that was switched off."""
-    _, challenges = Bench("SHA-256").challenges(agent="baresip v1.0.0")
+    _, challenges = AuthenticatorFixture("SHA-256").challenges(agent="baresip v1.0.0")
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["SHA-256"]
 
 
-def test_a_challenge_is_sent_even_if_no_algorithm_fits_all(bench: Bench):
+def test_a_challenge_is_sent_even_if_no_algorithm_fits_all(bench: AuthenticatorFixture):
     """A challenge without a challenge could not be answered."""
     bench.users.missing = {"MD5", "SHA-256"}
     _, challenges = bench.challenges()
     assert [parse_credentials(value).params["algorithm"] for value in challenges] == ["MD5"]
 
 
-def test_a_request_without_credentials_is_no_refusal(bench: Bench):
+def test_a_request_without_credentials_is_no_refusal(bench: AuthenticatorFixture):
     """No cause, so no line in the log."""
     assert bench.challenges()[0].cause == ""
     assert bench.challenges(bench.digest(realm="elsewhere.org"))[0].cause == ""

@@ -29,7 +29,7 @@ PEER = "192.0.2.7"
 
 
 def nonces(secret: bytes = b"a secret of the tests") -> Nonces:
-    """A maker of nonces whose unique part counts."""
+    """A maker of nonces with a counter as their unique part."""
     numbers = itertools.count(1)
     return Nonces(secret, lambda: format(next(numbers), "016x"))
 
@@ -114,7 +114,7 @@ def test_the_examples_of_the_rfcs_come_out(algorithm, who, uri, nonce, cnonce, r
 
 
 def test_sha_512_256_is_not_a_truncated_sha_512():
-    """RFC 7616 §6.1 and FIPS 180-4, whose example this is."""
+    """RFC 7616 §6.1, and the example of FIPS 180-4."""
     given_answer = Answer("SHA-512-256", "", "", "", "", "", "", "", "")
     assert expected_response("", "abc", given_answer) == ha1(
         "SHA-512-256", "::" + ha1("SHA-512-256", "abc:")
@@ -222,7 +222,7 @@ def test_a_nonce_with_one_digit_changed_is_not_ours(at: int, digit: str):
 
 
 @given(st.text(max_size=45))
-def test_any_text_is_told_from_a_nonce(text: str):
+def test_any_other_text_is_no_nonce(text: str):
     assert not nonces().is_ours(text, PEER)
     assert not nonces().is_ours("\u00e9" * 40, PEER)
 

@@ -5,12 +5,12 @@ import pytest
 from sip.core.auth.digest import NONCE_SECONDS
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.message.headers import parse_credentials
-from tests.support.digest_client import PEER, Bench
+from tests.support.authenticator_fixture import PEER, AuthenticatorFixture
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> AuthenticatorFixture:
+    return AuthenticatorFixture()
 
 
 def nonces_of(challenges: list[str]) -> set[str]:
@@ -30,7 +30,9 @@ def nonces_of(challenges: list[str]) -> set[str]:
         {"qop": "-", "password": "wrong"},
     ],
 )
-def test_a_wrong_answer_gets_the_same_nonce_again(bench: Bench, wrong: dict[str, str]):
+def test_a_wrong_answer_gets_the_same_nonce_again(
+    bench: AuthenticatorFixture, wrong: dict[str, str]
+):
     """§22.1: so a phone that answers each new challenge asks its user instead.
 
     The nonce stays good for the right answer, by the same count.
@@ -44,7 +46,7 @@ def test_a_wrong_answer_gets_the_same_nonce_again(bench: Bench, wrong: dict[str,
     assert bench.lets_in(bench.digest(nonce=nonce)) == "bob"
 
 
-def test_an_answer_that_is_not_looked_at_gets_the_same_nonce_too(bench: Bench):
+def test_an_answer_that_is_not_looked_at_gets_the_same_nonce_too(bench: AuthenticatorFixture):
     """A guesser is not told that it has to wait, nor by which answer that began."""
     nonce = bench.nonces.make(bench.now, PEER)
     for number in range(20):
@@ -55,7 +57,7 @@ def test_an_answer_that_is_not_looked_at_gets_the_same_nonce_too(bench: Bench):
     assert "logins are blocked" in challenge.cause
 
 
-def test_a_nonce_that_is_no_longer_good_is_replaced(bench: Bench):
+def test_a_nonce_that_is_no_longer_good_is_replaced(bench: AuthenticatorFixture):
     """Else the next answer, a right one perhaps, would be stale."""
     wrong = {"password": "wrong"}
     foreign = bench.nonces.make(bench.now, "192.0.2.66")
@@ -70,7 +72,7 @@ def test_a_nonce_that_is_no_longer_good_is_replaced(bench: Bench):
     assert nonces_of(challenges).isdisjoint({used_nonce})
 
 
-def test_a_phone_that_answers_both_challenges_has_made_one_try(bench: Bench):
+def test_a_phone_that_answers_both_challenges_has_made_one_try(bench: AuthenticatorFixture):
     """RFC 8760 §2.3: one typo, two answers."""
     for _ in range(MAX_FAILURES_OF_USER - 1):
         nonce = bench.nonces.make(bench.now, PEER)

@@ -99,7 +99,7 @@ def test_a_uri_belongs_to_the_realm_of_its_domain(uri: str, realm: str | None):
     ],
 )
 def test_a_sender_borrows_a_name_of_ours_by_no_port(uri: str, realm: str | None):
-    """Else From would show a local user who was not challenged."""
+    """Else From would show a local user without a challenge."""
     assert DOMAINS.claimed_realm(parse_uri(uri)) == realm
 
 

@@ -206,7 +206,7 @@ def test_a_new_nat_port_replaces_the_old_binding(old: dict, new: dict, is_moved:
 
 X, Y = "<urn:uuid:x>", "<urn:uuid:y>"
 BY_TCP = Flow("TCP", FLOW.local, ("198.51.100.7", 40_000), 7)
-CAME_BACK = [  # what is equal and different in the old and new binding, and how many are left
+CAME_BACK = [  # parts that are equal and different in the old and new binding, and the number left
     # RFC 5626 §6: one instance, on its own address, behind NAT, by another transport.
     ({"instance": X}, {"instance": X}, 1),
     ({"instance": X}, {"instance": X, "call_id": "call"}, 1),

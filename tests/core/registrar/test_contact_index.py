@@ -10,7 +10,7 @@ from sip.core.registrar import contact_index as module
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
 from sip.message.grammar import BadMessage
 from sip.message.uri import is_same_contact, parse_uri
-from tests.support.strategies import nearly
+from tests.support.strategies import nearly_valid
 
 CONTACTS = [f"sip:{user}192.0.2.{n}:5060" for user in ("", "x@", "bob@") for n in range(3)]
 changes = st.lists(
@@ -78,7 +78,7 @@ ONE_CONTACT = (
     "tel:+1-555",
     "mailto:bob@h",
 )
-contacts = nearly(ONE_CONTACT)
+contacts = nearly_valid(ONE_CONTACT)
 
 
 @given(contacts, contacts)

@@ -7,7 +7,7 @@ from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
-from tests.support.fake_dns import Zone
+from tests.support.fake_dns import FakeDns
 
 HOSTS = {"known-desk": ["198.51.100.9"], "localhost": ["127.0.0.1", "::1"]}
 V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
@@ -73,7 +73,7 @@ def test_which_phones_are_reached_along_their_flow_alone(contact, flow, via_is_t
     uri = parse_uri(contact)
     assert isinstance(uri, SipUri)
     resolver = Resolver(
-        Zone(),
+        FakeDns(),
         lambda: 0.0,
         lambda is_ipv6: is_ipv6 == (":" in flow.local[0]),
         lambda name: HOSTS.get(name, []),

@@ -184,7 +184,7 @@ def test_what_cannot_be_sent_again_is_never_challenged(world: World, method: str
     ],
 )
 def test_the_uri_of_a_digest_is_one_that_is_served_here(world: World, asked, uri, status: int):
-    """§22.4, item 6; RFC 7616 §3.4.6: 400 for what was made for another server."""
+    """§22.4, item 6; RFC 7616 §3.4.6: 400 for credentials that were made for another server."""
     bob = registering(world, uri=asked)
     value = answer_to(bob.challenges[0], bob.request, uri=uri)
     assert bob.again(value).status == status
@@ -214,5 +214,40 @@ def test_a_name_is_plain_in_the_digest_and_escaped_in_the_uri(world: World, name
         phone, "REGISTER", f"sip:{REALM}", to=f"<{address}>", from_uri=address, headers=headers
     )
     assert asking.again(answer_to(asking.challenges[0], asking.request)).status == 200
-    aor = f"{name.replace('@', '%40')}@{REALM}"  # whose first @ stands before the realm
+    aor = f"{name.replace('@', '%40')}@{REALM}"  # the first @ stands before the realm
     assert {row.aor for row in world.bindings.rows.values()} == {aor}
+
+
+# RFC 2069
+
+
+@pytest.mark.parametrize("count", ["00000001", "7fffffff", "ffffffc0", "ffffffff"])
+def test_a_nonce_used_without_a_count_takes_no_count_later(world: World, count: str):
+    """RFC 2069 has no count, so such a nonce serves once; nc has eight digits (RFC 7616 §3.4)."""
+    alice = world.phone("alice", registered=False)
+    request = alice.request("REGISTER", f"sip:{REALM}", to=f"<{alice.aor}>")
+    alice.transmits(request)
+    challenge = alice.gets(401)
+    nonce = parse_credentials(challenge.fields("www-authenticate")[0]).params["nonce"]
+
+    assert _answer(alice, nonce, "").status == 200
+    again = _answer(alice, nonce, count)
+    assert again.status == 401
+    assert "stale=true" in again.fields("www-authenticate")[0]
+
+
+def _answer(phone, nonce: str, count: str):
+    ha1, ha2 = _md5(f"{phone.name}:{REALM}:secret"), _md5(f"REGISTER:sip:{REALM}")
+    qop = f', qop=auth, nc={count}, cnonce="c"' if count else ""
+    middle = f"{count}:c:auth:" if count else ""
+    response = _md5(f"{ha1}:{nonce}:{middle}{ha2}")
+    line = (
+        f'Authorization: Digest username="{phone.name}", realm="{REALM}", nonce="{nonce}", '
+        f'uri="sip:{REALM}", response="{response}"{qop}'
+    )
+    phone.transmits(phone.request("REGISTER", f"sip:{REALM}", to=f"<{phone.aor}>", headers=(line,)))
+    return parse(phone.inbox.popleft())
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()

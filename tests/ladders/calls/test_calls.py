@@ -44,19 +44,6 @@ def test_between_plain_phones_one_record_route_is_enough(world: World):
     assert (uri.host, uri.port, uri.param("lr")) == ("192.0.2.1", 5060, "")
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "INFO", "REFER", "SUBSCRIBE", "PUBLISH", "FLY"])
-def test_every_method_known_or_unknown_is_passed_on(world: World, method: str):
-    """§16.2."""
-    alice, bob = world.phones("alice", "bob")
-    request = alice.sends(method, bob.aor, body=b"hello")
-    got = bob.gets(method)
-    assert got.body == b"hello"
-    bob.answers(got, 202)
-    alice.gets(202, request)
-    world.passes(40, step=0.5)
-    assert world.is_quiet
-
-
 def test_requests_in_a_dialog_pass_both_ways_unchallenged(world: World):
     """§12.2, §16.12: re-INVITE, INFO, UPDATE, BYE."""
     alice, bob = world.phones("alice", "bob")
@@ -189,16 +176,6 @@ def test_a_path_is_the_way_to_a_phone_behind_an_edge_proxy(world: World):
     assert invite.values("route") == ["<sip:198.51.100.1;lr>"]
 
 
-def test_a_request_without_hops_left_goes_no_further(world: World):
-    """§16.3, step 3."""
-    alice, bob = world.phones("alice", "bob")
-    request = alice.request("INVITE", bob.aor)
-    request.set("max-forwards", "Max-Forwards: 0")
-    alice.transmits(request)
-    alice.gets(483)
-    assert bob.hears_nothing()
-
-
 @pytest.mark.parametrize(
     ("uri", "headers", "status"),
     [
@@ -281,3 +258,26 @@ def test_the_ack_of_a_refused_re_invite_stays_here(world: World):
     )
     alice.transmits(ack)
     assert bob.hears_nothing()
+
+
+# A plain call, message by message
+
+
+def test_a_call_goes_both_ways_along_the_record_route(world: World):
+    """RFC 3261 §16.12.1, RFC 3665 §3.3."""
+    alice, bob = world.phones("alice", "bob")
+    call = alice.sends("INVITE", "sip:bob@example.com")
+    alice.gets(100)
+    invite = bob.gets("INVITE")
+    bob.answers(invite, 180)
+    alice.gets(180, call)
+    ok = bob.answers(invite, 200)
+    answer = alice.gets(200, call)
+    dialog = dialog_of_caller(call, answer)
+    alice.sends_within("ACK", dialog, cseq=call.cseq[0])
+    bob.gets("ACK")
+    bye = bob.sends_within("BYE", dialog_of_callee(invite, ok))
+    alice.answers(alice.gets("BYE"), 200)
+    bob.gets(200, bye)
+    world.passes(40)
+    assert world.is_quiet

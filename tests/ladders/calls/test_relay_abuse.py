@@ -352,7 +352,7 @@ def test_max_forwards_counts_down_and_defaults_to_seventy(world: World, hops, wh
         phone.gets(what)
 
 
-def test_a_stranger_gets_the_final_response_until_its_ack(world: World):
+def test_an_unknown_caller_gets_the_final_response_until_its_ack(world: World):
     """§17.2.1: after a 100 he repeats nothing, so a lost failure would leave him ringing."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
     world.dead.add(bob.address)

@@ -24,7 +24,7 @@ def talk(world: World, caller, callee, aor: str = "", **more):
     return dialog_of_caller(call, caller.gets(200, call)), dialog_of_callee(invite, ok)
 
 
-def test_a_strangers_ticket_reaches_nobody_else_from_elsewhere(world: World):
+def test_an_external_ticket_opens_only_the_named_flows(world: World):
     """The flows that are named are all that a ticket of an unauthenticated side opens."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     here, there = talk(world, stranger, bob, from_uri=STRANGER)
@@ -59,7 +59,7 @@ def test_a_third_address_cannot_speak_for_a_user(world: World):
     assert third.hears_nothing()
 
 
-def test_a_stranger_tells_no_other_place(world: World):
+def test_an_unknown_caller_cannot_name_another_address(world: World):
     """§12.2: what a side says that has shown no password opens nothing but its own flow."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
     here, there = talk(world, stranger, bob, from_uri=STRANGER)

@@ -174,6 +174,7 @@ def test_the_losers_of_a_fork_are_cancelled_by_us(world: World):
     mobile.answers(invites[1], 200)
     assert statuses(alice) == [180, 200]
     cancel = desk.gets("CANCEL")
+    assert cancel.via.branch == invites[0].via.branch
     desk.answers(cancel, 200)
     desk.answers(invites[0], 487)
     assert statuses(desk) == ["ACK"]

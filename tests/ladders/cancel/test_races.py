@@ -36,7 +36,7 @@ class Call:
         return self.alice.gets(180, self.call)
 
     def is_answered(self) -> tuple[Dialog, Dialog]:
-        """Bob's 200 has come to Alice; what is known to her, and to him."""
+        """Bob's 200 has reached Alice; return her view of the dialog, and his."""
         ok = self.bob.answers(self.invite, 200)
         answer = self.alice.gets(200, self.call)
         return dialog_of_caller(self.call, answer), dialog_of_callee(self.invite, ok)

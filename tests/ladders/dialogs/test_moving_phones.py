@@ -7,8 +7,8 @@ import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
-from tests.ladders.nat.test_nat import behind
-from tests.support.octets import PLACES, Call, calls, placed, started_again, talks
+from tests.support.forwarding import PLACES, Call, calls, placed, started_again, talks
+from tests.support.nat_phones import ELSEWHERE, answers_for, at, behind_nat
 from tests.support.world import (
     REALM,
     SDP,
@@ -19,8 +19,6 @@ from tests.support.world import (
     dialog_of_caller,
 )
 
-ELSEWHERE = "192.0.2.23"
-NAME = "media.example.net"
 STRANGER = "sip:x@elsewhere.org"
 
 
@@ -42,26 +40,6 @@ def restarts(request: pytest.FixtureRequest) -> bool:
 def is_behind_nat(phone: Phone) -> bool:
     """Only the flow leads to such a phone, not its Contact."""
     return "192.168" in phone.contact
-
-
-def at(world: World, phone: Phone, place: str) -> Phone:
-    """Another place of a phone: it answers for the phone, and says that it is there."""
-    name, host, port = phone.name, f"{ELSEWHERE}{phone.address[0][-1]}", 5060
-    if place == "another port":
-        host, port = phone.address[0], 5070
-    other = world.phone(name, registered=False, host=host, port=port)
-    if place == "a name":
-        world.zone.records[NAME, "A"] = [host]
-        other.contact = f"<sip:{name}@{NAME}:5060>"
-    return other
-
-
-def answers_for(phone: Phone, other: Phone, request: Request, status: int, **more):
-    """A phone answers a request with the Contact of its other place."""
-    own, phone.contact = phone.contact, other.contact
-    response = phone.answers(request, status, **more)
-    phone.contact = own
-    return response
 
 
 def goes_to(sender: Phone, method: str, dialog, receiver: Phone, **more) -> Request:
@@ -425,7 +403,7 @@ def test_a_side_of_a_shared_host_speaks_for_itself(world: World):
     bob = world.phone("bob", host="192.0.2.200", port=5072)
     victim = world.phone("victim", registered=False, host="203.0.113.9")
     call = talks((alice, bob))
-    as_alice = call.here  # as Bob, who knows both tags, can write it
+    as_alice = call.here  # as Bob can write it, since he knows both tags
     bob.contact, own = victim.contact, bob.contact
     bob.sends_within("UPDATE", as_alice)
     bob.contact = own
@@ -455,7 +433,7 @@ def test_each_refusal_in_a_dialog_is_a_line_of_the_log(world: World, caplog):
 
 def test_calls_behind_nat_are_not_led_astray(world: World):
     """A private Contact told from a public address is that of the flow."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     alice = world.phone("alice")
     call = Call(alice, bob, *(lambda c: (c.invite, c.received))(calls((alice, bob))))
     other = world.phone("other", registered=False, host="192.168.1.99")

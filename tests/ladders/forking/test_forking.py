@@ -1,29 +1,7 @@
 """One user on several phones (RFC 3261 §16.6, §16.7)."""
 
-import pytest
-
 from sip.message.message import Request
 from tests.support.world import Phone, World
-
-
-def test_the_first_phone_to_answer_silences_the_other(world: World):
-    """§16.7, step 10."""
-    alice, desk, mobile = world.phones("alice", "bob", "bob")
-    call = alice.sends("INVITE", desk.aor)
-    at_desk, at_mobile = desk.gets("INVITE"), mobile.gets("INVITE")
-    desk.answers(at_desk, 180)
-    alice.gets(180, call)
-    mobile.answers(at_mobile, 180)
-    alice.gets(180, call)
-    mobile.answers(at_mobile, 200)
-    alice.gets(200, call)
-    cancel = desk.gets("CANCEL")
-    assert cancel.via.branch == at_desk.via.branch
-    desk.answers(cancel, 200)
-    desk.answers(at_desk, 487)
-    desk.gets("ACK")
-    world.passes(40, step=0.5)
-    assert world.is_quiet
 
 
 def test_a_phone_that_has_not_rung_yet_is_cancelled_once_it_does(world: World):
@@ -49,30 +27,6 @@ def test_a_second_2xx_reaches_the_caller_too(world: World):
     assert alice.gets(200).to.tag != alice.gets(200).to.tag
 
 
-@pytest.mark.parametrize(
-    ("statuses", "best"),
-    [
-        ((404, 486), 486),
-        ((486, 480, 407), 407),
-        ((503, 486), 486),
-        ((503, 503), 500),
-        ((302, 486), 302),
-        ((500, 415, 404), 415),
-        ((486, 603), 603),
-    ],
-)
-def test_the_best_failure_goes_back(world: World, statuses: tuple[int, ...], best: int):
-    """§16.7, step 6: 6xx, else the lowest class, and in it what tells how to ask better."""
-    alice = world.phone("alice")
-    phones = world.phones(*["bob"] * len(statuses))
-    alice.sends("INVITE", phones[0].aor)
-    invites = [phone.gets("INVITE") for phone in phones]
-    for phone, invite, status in zip(phones, invites, statuses, strict=True):
-        phone.answers(invite, status)
-        phone.gets("ACK")
-    alice.gets(best)
-
-
 def test_a_6xx_ends_the_search_but_waits_for_the_others(world: World):
     """§16.7, steps 5 and 6."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
@@ -87,18 +41,6 @@ def test_a_6xx_ends_the_search_but_waits_for_the_others(world: World):
     desk.answers(at_desk, 487)
     desk.gets("ACK")
     alice.gets(603)
-
-
-def test_challenges_of_all_branches_go_back_together(world: World):
-    """§16.7, step 7."""
-    alice, desk, mobile = world.phones("alice", "bob", "bob")
-    alice.sends("MESSAGE", desk.aor)
-    first = 'WWW-Authenticate: Digest realm="a", nonce="1"'
-    second = 'WWW-Authenticate: Digest realm="b", nonce="2"'
-    desk.answers(desk.gets("MESSAGE"), 401, headers=(first,))
-    mobile.answers(mobile.gets("MESSAGE"), 401, headers=(second,))
-    fields = alice.gets(401).fields("www-authenticate")
-    assert sorted(fields) == [first.partition(": ")[2], second.partition(": ")[2]]
 
 
 def test_contacts_of_a_lower_q_wait_for_the_higher(world: World):

@@ -6,7 +6,7 @@ import pytest
 
 from sip.message.message import MAX_BODY_BYTES, MAX_COMMAS, MAX_HEADERS, MAX_URI_LENGTH, parse
 from sip.monitor.metrics import MESSAGES_MALFORMED
-from tests.support.world import REALM, World, dialog_of_caller
+from tests.support.world import REALM, SERVER, World, dialog_of_caller
 
 STRANGER = "192.0.2.77"
 FIELDS = {
@@ -276,3 +276,32 @@ def test_after_all_that_phones_are_served(world: World, hears):
         hears(data)
     assert world.phone("alice").registers().status == 200
     assert {key[-1] for key in world.server.layer.servers} == {"REGISTER"}  # no refusal is kept
+
+
+# The reason phrase
+
+
+@pytest.mark.parametrize(
+    "via",
+    [
+        "SIP/2.0/UDP {at};branch=z9hG4bK1;;rport",
+        "SIP/2.0/UDP {at};rport;branch=z9hG4bK1;rport",
+        'SIP/2.0/UDP {at};branch=z9hG4bK1;rport;x="open',
+    ],
+)
+def test_a_phrase_names_the_via_that_cannot_be_read(world: World, via: str):
+    """RFC 3261 §21.4.1: the phrase says where the fault is."""
+    eve = world.phone("eve", registered=False, host="198.51.100.7")
+    lines = [
+        f"OPTIONS sip:{SERVER[0]} SIP/2.0",
+        "Via: " + via.format(at=f"{eve.address[0]}:{eve.address[1]}"),
+        "From: <sip:eve@elsewhere.org>;tag=1",
+        f"To: <sip:{SERVER[0]}>",
+        "Call-ID: 1",
+        "CSeq: 1 OPTIONS",
+        "",
+        "",
+    ]
+    world.deliver("\r\n".join(lines).encode(), eve.address)
+
+    assert eve.inbox.popleft().startswith(b"SIP/2.0 400 Via: ")

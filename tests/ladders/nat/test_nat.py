@@ -5,27 +5,9 @@ import pytest
 from sip.message.message import Request, parse
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, KEEPALIVES_UNSENT
 from tests.support.fake_transport import SERVER
-from tests.support.octets import Call, calls, exchanged, talks
-from tests.support.world import REALM, Phone, World
-
-NAT = "198.51.100.7"
-OTHER_NAT = "198.51.100.8"
-
-
-def behind(world: World, name: str, port: int, *, nat: str = NAT, private: str = "192.168.1.20"):
-    """A phone behind a NAT, which knows its private address alone."""
-    phone = world.phone(name, registered=False, host=nat, port=port)
-    phone.sent_by = f"{private}:5060"
-    phone.contact = f"<sip:{name}@{private}:5060>"
-    phone.registers()
-    return phone
-
-
-def moves(world: World, phone: Phone, port: int) -> None:
-    """The NAT gives the phone another port; what goes to the old one is lost."""
-    del world.at[phone.address]
-    phone.address = phone.address[0], port
-    world.at[phone.address] = phone
+from tests.support.forwarding import Call, calls, exchanged, talks
+from tests.support.nat_phones import NAT, OTHER_NAT, behind_nat, moves
+from tests.support.world import REALM, World
 
 
 def ends_both_ways(call: Call) -> None:
@@ -41,13 +23,13 @@ def test_calls_go_both_ways_and_so_does_all_within_them(
     world: World, caller_is: str, is_restarted: bool
 ):
     """RFC 5626 §5.3: each side along its flow; the tickets outlive the server."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     if caller_is == "public":
         alice = world.phone("alice")
     else:
         nat = NAT if "same" in caller_is else OTHER_NAT
         private = "192.168.1.21" if "same" in caller_is else "192.168.1.20"
-        alice = behind(world, "alice", 33_334, nat=nat, private=private)
+        alice = behind_nat(world, "alice", 33_334, nat=nat, private=private)
     for pair in ((alice, bob), (bob, alice)):
         call = talks(pair)
         if is_restarted:
@@ -59,7 +41,7 @@ def test_calls_go_both_ways_and_so_does_all_within_them(
 def test_several_phones_of_one_user_behind_one_nat_ring(world: World):
     """§16.6: each along its own flow."""
     phones = [
-        behind(world, "bob", 33_333 + number, private=f"192.168.1.{20 + number}")
+        behind_nat(world, "bob", 33_333 + number, private=f"192.168.1.{20 + number}")
         for number in range(3)
     ]
     alice = world.phone("alice")
@@ -71,7 +53,7 @@ def test_several_phones_of_one_user_behind_one_nat_ring(world: World):
 @pytest.mark.parametrize("same", ["contact", "call_id", "instance"])
 def test_calls_go_to_the_port_of_the_latest_register(world: World, same: str):
     """RFC 5626 §6: the old flow leads nowhere, so its binding goes."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     instance = ';+sip.instance="<urn:uuid:1>"' if same == "instance" else ""
     more = {"call_id": "one"} if same == "call_id" else {}
     bob.registers(bob.contact + instance, **more)
@@ -87,7 +69,7 @@ def test_calls_go_to_the_port_of_the_latest_register(world: World, same: str):
 @pytest.mark.parametrize("asks", ["caller", "callee"])
 def test_a_call_goes_on_when_the_port_changes_within_it(world: World, asks: str):
     """The ticket names the old flow; the phone has told its new one by its next REGISTER."""
-    alice, bob = world.phone("alice"), behind(world, "bob", 33_333)
+    alice, bob = world.phone("alice"), behind_nat(world, "bob", 33_333)
     call = talks((alice, bob))
     moves(world, bob, 44_444)
     bob.registers()
@@ -99,7 +81,7 @@ def test_a_call_goes_on_when_the_port_changes_within_it(world: World, asks: str)
 
 def test_the_same_private_address_elsewhere_is_another_phone(world: World):
     """Every home has a 192.168.1.20: what goes to one is not led to another instance."""
-    alice, home = world.phone("alice"), behind(world, "bob", 33_333)
+    alice, home = world.phone("alice"), behind_nat(world, "bob", 33_333)
     home.registers(home.contact + ';+sip.instance="<urn:uuid:1>"')
     call = talks((alice, home))
     office = world.phone("bob", registered=False, host=OTHER_NAT, port=44_444)
@@ -111,9 +93,9 @@ def test_the_same_private_address_elsewhere_is_another_phone(world: World):
 
 def test_a_router_with_a_new_public_address_keeps_its_calls(world: World):
     """Its phone has registered anew; the private Contact is the same, the Call-ID is not."""
-    alice, bob = world.phone("alice"), behind(world, "bob", 33_333)
+    alice, bob = world.phone("alice"), behind_nat(world, "bob", 33_333)
     call = talks((alice, bob))
-    bob = behind(world, "bob", 44_444, nat=OTHER_NAT)
+    bob = behind_nat(world, "bob", 44_444, nat=OTHER_NAT)
     exchanged(alice, "INVITE", call.here, bob)
     exchanged(alice, "BYE", call.here, bob)
     assert not world.lost
@@ -140,7 +122,7 @@ def passes(world: World, seconds: float) -> list[tuple[str, int]]:
 
 def test_a_phone_behind_nat_is_kept_in_reach_and_no_other(world: World):
     """Each 25 s; also after a restart; it hears nothing that it would answer."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     world.phone("alice")
     for _ in range(2):
         assert passes(world, 25) == [bob.address]
@@ -151,7 +133,7 @@ def test_a_phone_behind_nat_is_kept_in_reach_and_no_other(world: World):
 
 def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
     """A port that the NAT has given to another host gets no requests."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     moves(world, bob, 44_444)
     bob.registers()
     assert passes(world, 25) == [(NAT, 44_444)]
@@ -159,7 +141,7 @@ def test_a_phone_that_has_moved_is_kept_at_its_new_port_alone(world: World):
 
 @pytest.mark.parametrize("goes_by", ["its wish", "time", "its account"])
 def test_a_phone_without_a_binding_gets_no_keep_alive(world: World, goes_by: str):
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     if goes_by == "its wish":
         bob.registers(expires=0)
     elif goes_by == "time":
@@ -173,16 +155,16 @@ def test_a_phone_without_a_binding_gets_no_keep_alive(world: World, goes_by: str
 
 def test_it_comes_as_often_as_the_setting_says():
     world = World(settings={"sip_keepalive": 10})
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     assert passes(world, 30) == [bob.address] * 3
     world = World(settings={"sip_keepalive": 0})
-    behind(world, "bob", 33_333)
+    behind_nat(world, "bob", 33_333)
     assert passes(world, 60) == []
 
 
 def test_a_failed_keep_alive_harms_no_other_phone(world: World, monkeypatch):
     """It comes again."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     (sock,) = world.server.transports.sockets
     send = sock.send
 
@@ -202,7 +184,7 @@ def test_a_failed_keep_alive_harms_no_other_phone(world: World, monkeypatch):
 
 def test_pings_of_phones_are_taken_in_silence(world: World):
     """RFC 5626 §3.5.1, and what older phones send."""
-    bob = behind(world, "bob", 33_333)
+    bob = behind_nat(world, "bob", 33_333)
     for ping in (b"\r\n\r\n", b"\0\0\0\0", b"\r\n"):
         world.deliver(ping, bob.address)
     assert bob.hears_nothing()

@@ -1,4 +1,4 @@
-"""Events of calls, registrations, refusals and messages: once each, and none that nobody reads."""
+"""Events of calls, registrations, refusals and messages: exactly one for each cause."""
 
 import pytest
 

@@ -57,13 +57,13 @@ def test_a_request_uri_that_is_no_sip_uri_is_not_served(world: World, uri: str):
 
 
 def test_a_user_and_parameters_in_the_request_uri_are_no_matter(world: World):
-    """§10.2: they must not be there; table 1: what is out of place is passed over."""
+    """§10.2: they must not be there; table 1: misplaced parameters are ignored."""
     bob = world.phone("bob", registered=False)
     answer = asks(bob, "sip:alice@Example.COM.:5060;x=y", bob.aor, f"Contact: {bob.contact}")
     assert list(bound(answer)) == [bob.contact.strip("<>")]
 
 
-def test_what_is_required_is_looked_at_before_who_asks(world: World):
+def test_require_is_checked_before_the_credentials(world: World):
     """§10.3, steps 2 and 3."""
     bob = world.phone("bob", registered=False)
     headers = ("Require: gruu", "Require: path, outbound")
@@ -71,7 +71,7 @@ def test_what_is_required_is_looked_at_before_who_asks(world: World):
     assert bob.gets(420).values("unsupported") == ["gruu", "outbound"]
 
 
-def test_who_asks_is_looked_at_before_what_for(world: World):
+def test_the_credentials_are_checked_before_the_contacts(world: World):
     """§10.3, steps 3 to 5: an unauthenticated sender does not learn which users exist."""
     world.users.add("alice", "secret")
     bob = world.phone("bob", registered=False)
@@ -83,7 +83,7 @@ def test_who_asks_is_looked_at_before_what_for(world: World):
 
 
 def test_an_address_of_another_domain_is_not_registered_here(world: World):
-    """§10.3, step 5: 404 for what is not valid in the domain of the Request-URI."""
+    """§10.3, step 5: 404 for an address that is not valid in the domain of the Request-URI."""
     world.users.add("carol", "secret", "other.org")
     bob = world.phone("bob", registered=False)
     assert asks(bob, "sip:other.org", bob.aor, f"Contact: {bob.contact}").status == 404
@@ -174,7 +174,7 @@ def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_a_request_that_fails_nothing_is_done(world: World, bad: str, status: int, order: int):
-    """§10.3: what is added, what is refreshed and what is removed beside it stays undone."""
+    """§10.3: the other additions, refreshes and removals of the request stay undone."""
     bob = world.phone("bob", registered=False)
     bob.registers("<sip:old@198.51.100.1>", "<sip:late@198.51.100.2>", call_id="c", cseq=90)
     before = fetched(bob), dict(world.bindings.rows)
@@ -350,7 +350,7 @@ def test_a_repeat_is_answered_and_not_served_again(world: World):
     assert not fetched(bob)
 
 
-# Path, and what is not claimed
+# Path, and extensions that are not supported
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_refused(world: World):
@@ -396,7 +396,7 @@ def test_what_is_not_claimed_is_not_promised(world: World):
     assert not {"require", "flow-timer"} & set(bob.registers(contact).names)
 
 
-def test_a_phone_whose_nat_gave_it_another_port_is_bound_once(world: World):
+def test_a_phone_with_a_new_nat_port_is_bound_once(world: World):
     """RFC 5626 §6: its old flow leads nowhere; on its own address each contact stands."""
     call = {"call_id": "boot", "sent_by": "10.0.0.7:5060"}
     before = world.phone("bob", registered=False, host="198.51.100.7", port=40_001)

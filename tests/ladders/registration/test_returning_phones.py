@@ -10,7 +10,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.registrar.location import MAX_REMOVED_AT_ONCE
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
-from tests.support.octets import exchanged, talks
+from tests.support.forwarding import exchanged, talks
 from tests.support.world import REALM, Phone, TcpPhone, World
 
 X = ';+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
@@ -92,7 +92,7 @@ NEW_EACH_TIME: dict[str, Callable[[World, int], Response]] = {
 
 
 @pytest.mark.parametrize("how", NEW_EACH_TIME)
-def test_a_phone_that_is_new_each_time_locks_nobody_out(world: World, how: str):
+def test_a_phone_that_is_new_each_time_locks_out_no_other(world: World, how: str):
     """§10.3: its own oldest binding makes way; other phones of the user stay, though as old."""
     desk = world.phone("bob", host="192.0.2.9")
     same_model = udp(world, port=7000)

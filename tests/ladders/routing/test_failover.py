@@ -6,7 +6,7 @@ import pytest
 from sip.core.proxy.forwarder import SECONDS_AVOIDED
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Hop, NoRoute
-from tests.support.octets import calls, exchanged
+from tests.support.forwarding import calls, exchanged
 from tests.support.world import SDP, Phone, World
 
 FARM = "farm.example.net"
@@ -266,7 +266,7 @@ def test_a_connection_that_failed_is_not_tried_first_next_time(
     world: World, alice, farm, names, monkeypatch
 ):
     """RFC 3263 §4.3: each large request would wait for it."""
-    names.found.append(Hop("TCP", farm[0].address))  # nobody takes it
+    names.found.append(Hop("TCP", farm[0].address))  # no peer accepts it
     opened = []
     original = world.streams.open
 
@@ -283,7 +283,7 @@ def test_a_connection_that_failed_is_not_tried_first_next_time(
 
 
 def test_a_connection_is_reused_and_reopened_after_a_break(world: World, alice, farm, names):
-    """§18.1.1; and what was asked along it fails with it (§18.4)."""
+    """§18.1.1; and the requests on it fail with it (§18.4)."""
     names.found = [connected(world, farm[0])]
     opened = []
     for _ in range(2):

@@ -6,7 +6,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
-from tests.support.octets import calls, exchanged, placed, started_again, talks
+from tests.support.forwarding import calls, exchanged, placed, started_again, talks
 from tests.support.world import REALM, SDP, TcpPhone, World, dialog_of_callee, dialog_of_caller
 
 
@@ -143,7 +143,7 @@ def test_its_other_phones_ring_on_when_one_breaks_off(world: World, alice, bob):
     assert alice.gets(200, invite)
 
 
-def test_who_breaks_off_after_its_answer_has_answered(world: World, alice, bob):
+def test_a_connection_closed_after_its_answer_has_answered(world: World, alice, bob):
     """RFC 6026 §8.7: it may repeat it along another connection."""
     call = talks((alice, bob))
     bob.hangs_up()
@@ -189,7 +189,7 @@ def test_a_fork_rings_on_both_kinds_and_the_loser_stops(world: World, alice, bob
 
 
 @pytest.mark.parametrize("asks", ["alice", "carol"])
-def test_a_dialog_whose_phone_is_gone_is_told_so(world: World, alice, hidden, asks: str):
+def test_a_request_in_a_dialog_of_a_lost_phone_gets_430(world: World, alice, hidden, asks: str):
     """RFC 5626 §5.3.1: 430; nothing goes where its Contact points."""
     call = talks((alice, hidden) if asks == "alice" else (hidden, alice))
     hidden.hangs_up()

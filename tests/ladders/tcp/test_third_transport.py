@@ -9,18 +9,18 @@ from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.message.headers import parse_name_addr
 from sip.transport.flow import Flow, parse_flow
 from sip.transport.transport_names import TRANSPORTS, TransportInfo
-from tests.support.fake_transport import MemoryStreams
-from tests.support.octets import calls, exchanged, talks
+from tests.support.fake_transport import MemoryCarrier
+from tests.support.forwarding import calls, exchanged, talks
 from tests.support.world import REALM, Phone, TcpPhone, World
 
 PORT = 5099
 
 
 @pytest.fixture
-def carrier(world: World, monkeypatch) -> MemoryStreams:
+def carrier(world: World, monkeypatch) -> MemoryCarrier:
     """The third transport, in memory."""
     monkeypatch.setitem(TRANSPORTS, "TEST", TransportInfo("SIP+D2X", "_sip._test", PORT))
-    made = MemoryStreams(world, 5000, "TEST")
+    made = MemoryCarrier(world, 5000, "TEST")
     world.server.transports.add_carrier("TEST", made)
     return made
 
@@ -30,7 +30,7 @@ class ThirdPhone(TcpPhone):
 
     transport = "TEST"
 
-    def __init__(self, world: World, name: str, number: int, carrier: MemoryStreams) -> None:
+    def __init__(self, world: World, name: str, number: int, carrier: MemoryCarrier) -> None:
         self._carrier = carrier
         super().__init__(world, name, (f"192.0.2.{number}", 40_000 + number), PORT)
         self.sent_by = self.address[0]  # no port: it listens at the default one
@@ -40,12 +40,12 @@ class ThirdPhone(TcpPhone):
             world.users.add(name, "secret")
 
     @property
-    def carrier(self) -> MemoryStreams:
+    def carrier(self) -> MemoryCarrier:
         return self._carrier
 
 
 @pytest.fixture
-def alice(world: World, carrier: MemoryStreams) -> ThirdPhone:
+def alice(world: World, carrier: MemoryCarrier) -> ThirdPhone:
     alice = ThirdPhone(world, "alice", 201, carrier)
     assert alice.registers().status == 200
     return alice

@@ -20,7 +20,7 @@ CAPPED = [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 
 def heard(world: World, phone: Phone, seconds: float) -> list[tuple[float, int | str]]:
-    """What a phone hears in the time to come, and how many seconds from now."""
+    """The messages that a phone gets from now on, each with its time in seconds."""
     start, notes = world.now, []
     while world.now < start + seconds:
         world.passes(STEP, step=STEP)
@@ -213,7 +213,7 @@ def test_every_ack_for_a_2xx_goes_to_the_callee(world: World):
     assert is_empty(world)
 
 
-# What is no INVITE, §17.1.2, §17.2.2, RFC 4320
+# Non-INVITE transactions, §17.1.2, §17.2.2, RFC 4320
 
 
 def test_an_unanswered_request_is_repeated_until_timer_f(world: World):

@@ -1,4 +1,4 @@
-"""What a transaction user sees, and what no other hop may hear (RFC 3261 §8.1.3, §17, RFC 4320)."""
+"""Transactions as the core and other hops see them (RFC 3261 §8.1.3, §17, RFC 4320)."""
 
 import pytest
 

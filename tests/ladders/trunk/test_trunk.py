@@ -8,7 +8,7 @@ import pytest
 from sip.core.trunk import parse_trunks
 from sip.message.headers import parse_credentials
 from sip.message.message import Request
-from tests.support.octets import exchanged
+from tests.support.forwarding import exchanged
 from tests.support.world import REALM, SDP, Phone, World, dialog_of_callee, dialog_of_caller
 
 GATEWAY = "203.0.113.9"
@@ -252,7 +252,7 @@ SERVICE = f"_sip._udp.{NAME}", "SRV"
 
 @pytest.fixture
 def named() -> World:
-    """A world with a trunk whose gateway is a name, of 12 servers, and whose web site is another's.
+    """A world with a trunk to a gateway name of 12 servers; the web site of that name is elsewhere.
 
     They are not found before `refreshes`.
     """

@@ -1,4 +1,4 @@
-"""What is remembered of answers, and how many questions are on their way (RFC 1035, 2308)."""
+"""The DNS cache, and the bound of questions on their way (RFC 1035, 2308)."""
 
 import gevent
 import pytest
@@ -6,16 +6,16 @@ import pytest
 from sip.transport.dns import cache as module
 from sip.transport.dns.cache import DnsCache
 from sip.transport.dns.client import NoAnswer, Records
-from tests.support.fake_dns import Zone
+from tests.support.fake_dns import FakeDns
 
 
 @pytest.fixture
-def zone() -> Zone:
-    return Zone()
+def zone() -> FakeDns:
+    return FakeDns()
 
 
 @pytest.fixture
-def answers(zone: Zone) -> DnsCache:
+def answers(zone: FakeDns) -> DnsCache:
     return DnsCache(zone, lambda: 1000.0)
 
 
@@ -23,12 +23,12 @@ def ask(answers: DnsCache, name: str) -> Records | NoAnswer:
     return answers.answers([(name, "A")])[name, "A"]
 
 
-def test_equal_questions_are_asked_once(answers: DnsCache, zone: Zone):
+def test_equal_questions_are_asked_once(answers: DnsCache, zone: FakeDns):
     said = answers.answers([("a.net", "A"), ("a.net", "A"), ("b.net", "A")])
     assert list(said) == zone.asked == [("a.net", "A"), ("b.net", "A")]
 
 
-def test_cached_records_are_limited(answers: DnsCache, zone: Zone, monkeypatch):
+def test_cached_records_are_limited(answers: DnsCache, zone: FakeDns, monkeypatch):
     """The oldest make room; an answer that there is nothing counts too."""
     monkeypatch.setattr(module, "MAX_CACHED_RECORDS", 10)
     zone.records = {(f"h{number}.net", "A"): ["192.0.2.1"] * (number % 5) for number in range(30)}
@@ -43,7 +43,7 @@ def test_cached_records_are_limited(answers: DnsCache, zone: Zone, monkeypatch):
     assert zone.asked
 
 
-def test_an_answer_in_place_of_another_is_counted_once(zone: Zone):
+def test_an_answer_in_place_of_another_is_counted_once(zone: FakeDns):
     zone.seconds = 0.0
     answers = DnsCache(zone, lambda: 1000.0)
     for _ in range(3):
@@ -51,7 +51,7 @@ def test_an_answer_in_place_of_another_is_counted_once(zone: Zone):
     assert answers._records == 1
 
 
-def test_a_missing_answer_keeps_only_its_reason(answers: DnsCache, zone: Zone):
+def test_a_missing_answer_keeps_only_its_reason(answers: DnsCache, zone: FakeDns):
     """An exception that was raised would keep alive all that it has come through."""
     zone.is_dead = True
     answer = ask(answers, "a.net")
@@ -60,7 +60,7 @@ def test_a_missing_answer_keeps_only_its_reason(answers: DnsCache, zone: Zone):
     assert (answer.__traceback__, answer.__context__) == (None, None)
 
 
-def test_pending_questions_are_limited(answers: DnsCache, zone: Zone, monkeypatch):
+def test_pending_questions_are_limited(answers: DnsCache, zone: FakeDns, monkeypatch):
     """Beyond, one is as good as unanswered, and asked anew the next time."""
     monkeypatch.setattr(module, "MAX_PENDING_QUESTIONS", 20)
     zone.waits()

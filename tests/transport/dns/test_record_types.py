@@ -12,7 +12,7 @@ from tests.support.dns_server import NameServer
 A, CNAME, SOA, SRV, NAPTR = 1, 5, 6, 33, 35
 IN, CHAOS = 1, 3
 ASKED = b"\xc0\x0c"  # the name of the question, which stands behind the head
-# HINFO, DNAME, RRSIG, NSEC, HTTPS, TSIG, CAA, one for private use, and what is no kind at all.
+# HINFO, DNAME, RRSIG, NSEC, HTTPS, TSIG, CAA, one for private use, and a number without a type.
 OTHERS = [13, 39, 46, 47, 65, 250, 257, 65_400, 0]
 ADDRESS = bytes([192, 0, 2, 9])
 # Of any kind it would be wrong: lengths that lead beyond its end, and names that lead in a circle.
@@ -26,7 +26,7 @@ def record(
 
 
 def answer(question: bytes, *sections: list[bytes]) -> bytes:
-    """What a name server says to a question: answers, authorities, additional records."""
+    """A DNS response: answers, authorities, additional records."""
     asked = question[: question.index(b"\0", 12) + 5]
     counts = [len(section) for section in (*sections, [], [], [])[:3]]
     head = asked[:2] + b"\x84\x00" + struct.pack("!4H", 1, *counts)
@@ -50,7 +50,7 @@ def ask(server: NameServer) -> NameServers:
 @pytest.mark.parametrize("section", range(3))
 @pytest.mark.parametrize("kind", OTHERS)
 def test_unrequested_records_are_skipped(server, ask, kind: int, section: int):
-    """RFC 3597 §3: its octets mean nothing here; before and behind what is asked for."""
+    """RFC 3597 §3: its octets mean nothing here; before and after the wanted record."""
 
     def says(question: bytes) -> bytes:
         sections = [[record(A, ADDRESS)], [], []]

@@ -18,14 +18,14 @@ from sip.transport.dns.resolver import (
     Resolver,
     in_order,
 )
-from tests.support.fake_dns import Zone
+from tests.support.fake_dns import FakeDns
 
 NAME = "example.com"
 
 
 @pytest.fixture
-def zone() -> Zone:
-    return Zone()
+def zone() -> FakeDns:
+    return FakeDns()
 
 
 class Clock:
@@ -41,7 +41,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def resolver(zone: Zone, clock: Clock) -> Resolver:
+def resolver(zone: FakeDns, clock: Clock) -> Resolver:
     return Resolver(zone, clock, lambda is_ipv6: True, draw=lambda most: most)
 
 
@@ -71,7 +71,7 @@ def hops(resolver: Resolver, uri: str) -> list[str]:
         ("sip:bob@example.com;maddr=[2001:db8::9]", "UDP 2001:db8::9 5060"),
     ],
 )
-def test_an_address_needs_no_look_up(resolver: Resolver, zone: Zone, uri: str, hop: str):
+def test_an_address_needs_no_look_up(resolver: Resolver, zone: FakeDns, uri: str, hop: str):
     """RFC 3263 §4.2; §4: a maddr stands for the host."""
     assert resolver.is_resolved(sip(uri))
     assert hops(resolver, uri) == [hop]
@@ -113,7 +113,7 @@ def test_no_route_has_a_reason(resolver: Resolver, uri: str, why: str):
     ],
 )
 def test_a_host_is_an_address_or_a_name(host: str, is_one: bool):
-    """What the name servers need not be asked for."""
+    """Names that need no question to the DNS."""
     assert is_address(host) is is_one
 
 
@@ -247,13 +247,15 @@ BOTH = {(NAME, "A"): ["192.0.2.1"]}
         ),
     ],
 )  # fmt: skip
-def test_the_ways_to_a_name(resolver: Resolver, zone: Zone, records, uri: str, expected: list[str]):
+def test_the_ways_to_a_name(
+    resolver: Resolver, zone: FakeDns, records, uri: str, expected: list[str]
+):
     """RFC 3263 §4.1, §4.2."""
     zone.records = records
     assert hops(resolver, uri) == expected
 
 
-def test_only_what_may_be_needed_is_asked_for(resolver: Resolver, zone: Zone):
+def test_only_what_may_be_needed_is_asked_for(resolver: Resolver, zone: FakeDns):
     """RFC 3263 §4.1, §4.2."""
     zone.records = dict(ADDRESSES)
     hops(resolver, f"sip:{NAME}:5070")
@@ -325,10 +327,10 @@ def test_the_order_of_the_answer_does_not_matter():
     assert len({tuple(in_order(list(p), lambda most: most // 2)) for p in permutations(rows)}) == 1
 
 
-# What is remembered
+# The cache
 
 
-def test_an_answer_is_kept_as_long_as_it_is_true(resolver: Resolver, zone: Zone, clock: Clock):
+def test_an_answer_is_kept_as_long_as_it_is_true(resolver: Resolver, zone: FakeDns, clock: Clock):
     """RFC 1035 §3.2.1."""
     zone.records, zone.seconds = dict(ADDRESSES), 30.0
     hops(resolver, f"sip:{NAME}")
@@ -341,7 +343,7 @@ def test_an_answer_is_kept_as_long_as_it_is_true(resolver: Resolver, zone: Zone,
     assert zone.asked
 
 
-def test_an_answer_that_may_not_be_kept_serves_once(resolver: Resolver, zone: Zone):
+def test_an_answer_that_may_not_be_kept_serves_once(resolver: Resolver, zone: FakeDns):
     """RFC 1035 §3.2.1: a TTL of zero."""
     zone.records, zone.seconds = dict(ADDRESSES), 0.0
     for _ in range(2):
@@ -350,7 +352,7 @@ def test_an_answer_that_may_not_be_kept_serves_once(resolver: Resolver, zone: Zo
         assert sorted(zone.asked) == [(NAME, "A"), (NAME, "AAAA")]
 
 
-def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: Zone, clock: Clock):
+def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: FakeDns, clock: Clock):
     """RFC 2308 §5: a zone that is being set up is seen soon."""
     zone.seconds = 1e9
     for _ in range(2):
@@ -366,7 +368,7 @@ def test_nothing_is_kept_a_few_minutes_at_most(resolver: Resolver, zone: Zone, c
     assert zone.asked == []
 
 
-def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone: Zone, clock):
+def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone: FakeDns, clock):
     """But it is asked again soon."""
     zone.is_dead = True
     for _ in range(2):
@@ -378,7 +380,7 @@ def test_a_dead_name_server_costs_the_next_call_nothing(resolver: Resolver, zone
     assert hops(resolver, f"sip:{NAME}:5060")
 
 
-def test_a_router_that_knows_addresses_alone_will_do(zone: Zone, clock: Clock):
+def test_a_router_that_knows_addresses_alone_will_do(zone: FakeDns, clock: Clock):
     """Some answer no question about NAPTR and SRV."""
 
     def ask(name: str, kind: str):
@@ -392,7 +394,7 @@ def test_a_router_that_knows_addresses_alone_will_do(zone: Zone, clock: Clock):
     ]
 
 
-def test_simultaneous_equal_questions_are_asked_once(resolver: Resolver, zone: Zone):
+def test_simultaneous_equal_questions_are_asked_once(resolver: Resolver, zone: FakeDns):
     """A slow name server is not asked for each call of a burst."""
     zone.records = dict(ADDRESSES)
     zone.waits()
@@ -405,7 +407,7 @@ def test_simultaneous_equal_questions_are_asked_once(resolver: Resolver, zone: Z
     assert sorted(zone.asked) == [(NAME, "A"), (NAME, "AAAA")]
 
 
-def test_an_error_while_asking_ends_every_wait(resolver: Resolver, zone: Zone):
+def test_an_error_while_asking_ends_every_wait(resolver: Resolver, zone: FakeDns):
     zone.fails = RuntimeError("a fault of ours")
     for _ in range(2):
         with pytest.raises(RuntimeError):
@@ -417,7 +419,9 @@ def test_an_error_while_asking_ends_every_wait(resolver: Resolver, zone: Zone):
 # The hosts file
 
 
-def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: Zone, clock: Clock, tmp_path):
+def test_the_hosts_file_comes_first_and_is_read_when_it_changes(
+    zone: FakeDns, clock: Clock, tmp_path
+):
     """As for every other program here; it has addresses, so no services are asked for."""
     file = tmp_path / "hosts"
     file.write_text(
@@ -437,7 +441,7 @@ def test_the_hosts_file_comes_first_and_is_read_when_it_changes(zone: Zone, cloc
 
 
 @pytest.mark.parametrize("name", ["localhost", "phone.localhost"])
-def test_localhost_never_leaves_the_machine(zone: Zone, clock: Clock, tmp_path, name: str):
+def test_localhost_never_leaves_the_machine(zone: FakeDns, clock: Clock, tmp_path, name: str):
     """RFC 6761 §6.3."""
     resolver = Resolver(zone, clock, lambda is_ipv6: True, HostsFile(tmp_path / "none").addresses)
     assert hops(resolver, f"sip:{name}:5070") == ["UDP 127.0.0.1 5070", "UDP ::1 5070"]

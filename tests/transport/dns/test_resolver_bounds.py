@@ -1,23 +1,23 @@
-"""Large and hostile zones, and what is not answered, on the way to a next hop (RFC 3263, 2782)."""
+"""Large and hostile zones, and missing answers, on the way to a next hop (RFC 3263, 2782)."""
 
 import pytest
 
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns import resolver as module
 from sip.transport.dns.resolver import NoRoute, Resolver
-from tests.support.fake_dns import Zone
+from tests.support.fake_dns import FakeDns
 
 NAME = "example.com"
 UDP_SRV, TCP_SRV = f"_sip._udp.{NAME}", f"_sip._tcp.{NAME}"
 
 
 @pytest.fixture
-def zone() -> Zone:
-    return Zone()
+def zone() -> FakeDns:
+    return FakeDns()
 
 
 @pytest.fixture
-def resolver(zone: Zone) -> Resolver:
+def resolver(zone: FakeDns) -> Resolver:
     return Resolver(zone, lambda: 1000.0, lambda is_ipv6: True, draw=lambda most: 0)
 
 
@@ -38,14 +38,14 @@ def four(count: int, net: int = 2) -> list[str]:
 # Large zones
 
 
-def test_so_many_ways_and_no_more(resolver: Resolver, zone: Zone):
+def test_so_many_ways_and_no_more(resolver: Resolver, zone: FakeDns):
     """A bound of ours: a silent one takes a caller half a minute."""
     zone.records = {(NAME, "A"): four(32)}
     assert len(hops(resolver)) == module.MAX_HOPS
 
 
 @pytest.mark.parametrize("has_addresses", [False, True])
-def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: Zone, has_addresses):
+def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: FakeDns, has_addresses):
     """A hostile zone: each service leads to many servers, and these to many addresses."""
     services = [f"s{number}.{NAME}" for number in range(32)]
     zone.records = {
@@ -63,7 +63,7 @@ def test_a_zone_that_multiplies_is_asked_little(resolver: Resolver, zone: Zone, 
         assert len(zone.asked) == 3 + module.MAX_SERVICES + 2 * servers
 
 
-def test_whose_servers_are_silent_is_asked_no_further(resolver: Resolver, zone: Zone):
+def test_few_servers_of_a_silent_zone_are_asked(resolver: Resolver, zone: FakeDns):
     """The caller hears nothing meanwhile."""
     rows = [(n, 1, 5060, f"h{n}.net") for n in range(16)]
     zone.records = {(UDP_SRV, "SRV"): rows[:8], (TCP_SRV, "SRV"): rows[8:]}
@@ -73,7 +73,7 @@ def test_whose_servers_are_silent_is_asked_no_further(resolver: Resolver, zone: 
     assert len(zone.silent.intersection(zone.asked)) == 2 * module.MAX_HOPS
 
 
-def test_a_server_with_many_addresses_hides_no_other(resolver: Resolver, zone: Zone):
+def test_a_server_with_many_addresses_hides_no_other(resolver: Resolver, zone: FakeDns):
     """RFC 2782: the next target is there for when the first fails."""
     zone.records = {
         (UDP_SRV, "SRV"): [(1, 1, 5060, "one.net"), (2, 1, 5060, "two.net")],
@@ -84,8 +84,8 @@ def test_a_server_with_many_addresses_hides_no_other(resolver: Resolver, zone: Z
                                                                     "198.51.100.2"]]  # fmt: skip
 
 
-def test_many_servers_by_udp_hide_none_by_tcp(resolver: Resolver, zone: Zone):
-    """RFC 3261 §18.1.1: what is too large for a datagram needs it."""
+def test_many_servers_by_udp_hide_none_by_tcp(resolver: Resolver, zone: FakeDns):
+    """RFC 3261 §18.1.1: a message too large for a datagram needs it."""
     zone.records = {
         (UDP_SRV, "SRV"): [(n, 1, 5060, f"h{n}.net") for n in range(12)],
         (TCP_SRV, "SRV"): [(1, 1, 5060, "tcp.net")],
@@ -96,7 +96,7 @@ def test_many_servers_by_udp_hide_none_by_tcp(resolver: Resolver, zone: Zone):
     assert found == [f"UDP 192.0.{n}.1 5060" for n in range(7)] + ["TCP 198.51.100.1 5060"]
 
 
-def test_one_family_hides_not_the_other(resolver: Resolver, zone: Zone):
+def test_one_family_hides_not_the_other(resolver: Resolver, zone: FakeDns):
     """A network may have lost one of them."""
     zone.records = {(NAME, "A"): four(32), (NAME, "AAAA"): ["2001:db8::1"]}
     assert hops(resolver) == [*(f"UDP {host} 5060" for host in four(7)), "UDP 2001:db8::1 5060"]
@@ -106,7 +106,7 @@ def test_one_family_hides_not_the_other(resolver: Resolver, zone: Zone):
     ("is_ipv6", "kind", "hop"),
     [(False, "A", "UDP 192.0.2.1 5060"), (True, "AAAA", "UDP 2001:db8::1 5060")],
 )
-def test_a_family_that_we_have_no_socket_of_is_not_asked_for(zone: Zone, is_ipv6, kind, hop):
+def test_a_family_that_we_have_no_socket_of_is_not_asked_for(zone: FakeDns, is_ipv6, kind, hop):
     """Neither in the DNS nor in the hosts file."""
     zone.records = {(NAME, "A"): four(1), (NAME, "AAAA"): ["2001:db8::1"]}
     both = ["192.0.2.1", "2001:db8::1"]
@@ -188,7 +188,7 @@ def places(resolver: Resolver, uri: str = f"sip:{NAME}") -> tuple[list[str], boo
     return sorted(host for host, _ in found), is_complete
 
 
-def test_all_places_are_found_however_many(resolver: Resolver, zone: Zone):
+def test_all_places_are_found_however_many(resolver: Resolver, zone: FakeDns):
     """Whichever of them calls."""
     zone.records = {(UDP_SRV, "SRV"): [(1, 1, 5060, f"h{n}.net") for n in range(32)]}
     zone.records |= {(f"h{n}.net", "A"): [f"192.0.2.{n}"] for n in range(32)}
@@ -208,7 +208,7 @@ def test_without_any_place_there_is_no_way(resolver, zone):
         places(resolver)
 
 
-def test_so_many_places_and_no_more(resolver: Resolver, zone: Zone, monkeypatch):
+def test_so_many_places_and_no_more(resolver: Resolver, zone: FakeDns, monkeypatch):
     """The same each time."""
     monkeypatch.setattr(module, "MAX_TRUNK_ENDPOINTS", 4)
     zone.records = {(NAME, "A"): four(9)}

@@ -20,8 +20,8 @@ from gevent.ssl import SSLContext
 
 from sip.config import Address, Config, ConfigError
 from tests.support.udp_client import until
+from tests.support.wsgi_application import BIG, GET, LONG, Application, ask, length
 from tests.webadmin.conftest import PASSWORD
-from tests.webadmin.http.test_server import BIG, GET, LONG, Application, ask, length
 from webadmin.app import build
 from webadmin.http import server as wsgi
 from webadmin.http.connections import Limits
@@ -199,7 +199,7 @@ def test_a_handshake_that_hangs_is_not_waited_for(start, sent):
     web = start(idle=LONG, head=0.1)
     peer = Peer(web)
     peer.raw.sendall(sent)
-    assert Peer(web).encrypts().is_served(), "nobody else waits meanwhile"
+    assert Peer(web).encrypts().is_served(), "no other client waits meanwhile"
     assert peer.hears() == b""
 
 
@@ -285,7 +285,7 @@ def test_a_renewed_certificate_is_served_without_a_new_start(start, files):
     write(files[0].parent, "127.0.0.1")
     web.renew_certificate()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] != first
-    assert before.is_served(), "who is connected stays so"
+    assert before.is_served(), "open connections stay open"
 
 
 def test_an_unusable_new_certificate_keeps_the_old_one(start, files):

@@ -1,6 +1,6 @@
 """Report on stderr each greenlet that holds the hub; Python runs this at its start by PYTHONPATH.
 
-What a program does between two switches of greenlets keeps every other one waiting.  The time that
+While a greenlet runs, every other one waits.  The time that
 the main thread waits for a processor is left out of it, for that belongs to other programs: told
 are CPU_SECONDS of its own work, and BLOCKED_SECONDS in calls that wait for something else.
 """
