@@ -317,7 +317,7 @@ def test_a_stream_that_cannot_be_cut_is_published(world: World):
     messages = world.server.bus.read(MessagePassed)
     head = bob.request("OPTIONS", f"sip:{REALM}").encode().replace(b"Content-Length: 0\r\n", b"")
     bad = BadStream("Missing Content-Length header field", 400, head[:-2])
-    world.server.receiver.refuse_stream(bad, bob.source)
+    world.server.receiver.refuse_on_connection(bad, bob.source)
     came, went = messages.take()
     assert (came.direction, came.octets) == ("in", bad.head)
     assert went.octets.startswith(b"SIP/2.0 400 ")
