@@ -182,12 +182,14 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=[str(p.relative_to(ROOT)) for p in MODULES])
-def test_the_tour_has_every_module(path: Path):
+def test_the_tour_has_every_module():
     """In the table of its folder, which names the folder above it."""
-    table = re.search(rf"^`{path.parent.relative_to(ROOT)}/`:\n\n((?:\|.*\n)+)", TOUR, re.MULTILINE)
-    assert table, f"no table of {path.parent.relative_to(ROOT)}"
-    assert f"| `{path.name}` |" in table[1]
+    tables = dict(re.findall(r"^`([\w/]+)/`:\n\n((?:\|.*\n)+)", TOUR, re.MULTILINE))
+    assert [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if f"| `{path.name}` |" not in tables.get(str(path.parent.relative_to(ROOT)), "")
+    ] == []
 
 
 def test_the_tour_names_no_file_that_is_gone():
