@@ -136,7 +136,9 @@ class World:
         """Advance the clock."""
         until = self.now + seconds
         while self.now < until - 1e-9:
-            self.now = min(self.now + step, until)
+            self.now += step
+            if self.now > until - 1e-6:  # or the sum of steps would end just before `until`
+                self.now = until
             self.server.tick()
             self.settle()
         self.server.location.sweep(self.now)
