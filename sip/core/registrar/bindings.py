@@ -236,9 +236,10 @@ Bindings = tuple[Binding, ...]
 
 
 class BindingsChanged(NamedTuple):
-    """An event: an address-of-record is bound to other contacts, or the same ones anew.
+    """An event: an address-of-record is bound to other contacts or flows.
 
-    Published when memory changes: before the change is on disk, and again if it is undone.
+    Published when memory changes: before the change is on disk, and again if it is undone.  Not
+    published for the refresh of a single contact along the same flow, which nearly all are.
     """
 
     aor: str

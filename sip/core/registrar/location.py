@@ -354,10 +354,14 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
-        if self._changed_topic.listeners:
-            self._changed_topic.publish(BindingsChanged(aor, before, bindings))
-        if len(before) != 1 or len(bindings) != 1 or before[0].contact != bindings[0].contact:
+        is_refresh = False
+        if len(before) == len(bindings) == 1 and before[0].contact == bindings[0].contact:
+            old, new = before[0], bindings[0]
+            is_refresh = old.flow == new.flow and old.behind_nat == new.behind_nat
+        else:
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
+        if not is_refresh and self._changed_topic.listeners:
+            self._changed_topic.publish(BindingsChanged(aor, before, bindings))
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:
