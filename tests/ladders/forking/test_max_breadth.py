@@ -1,43 +1,10 @@
 """Max-Breadth: how many branches a request may have at once (RFC 5393 §5)."""
 
-import itertools
-
 import pytest
 
-from sip.message.message import Request, Response, parse
+from sip.message.message import Request
+from tests.support.outside_proxy import STRANGER, statuses
 from tests.support.world import Phone, World, dialog_of_caller
-
-STRANGER = "sip:x@elsewhere.org"
-OUTSIDE = "198.51.100.1"  # another domain's proxy, which some Contact leads to
-
-
-def outside(world: World, name: str, contact: str = f"<sip:{OUTSIDE}>") -> Phone:
-    """A user with another proxy as Contact, and that proxy."""
-    world.phone(name, registered=False).registers(contact)
-    host = contact.strip("<>").rpartition("@")[2].removeprefix("sip:").partition(";")[0]
-    proxy = world.phone("proxy", registered=False, host=host)
-    proxy.contact = ""
-    return proxy
-
-
-_numbers = itertools.count(1)
-
-
-def goes_on(request: Request, uri: str, vias: str = "") -> Request:
-    """The request as another proxy passes it on; `vias` are written instead of those it had."""
-    copy = request.copy()
-    copy.uri_text = uri
-    copy.set("max-forwards", f"Max-Forwards: {int(copy.value('max-forwards') or 70) - 1}")
-    if vias:
-        copy.set_values("via", "Via", [vias])
-    copy.put_first("via", f"Via: SIP/2.0/UDP {OUTSIDE};branch=z9hG4bKp{next(_numbers)}")
-    return parse(copy.encode())  # type: ignore[return-value]
-
-
-def statuses(phone: Phone) -> list[int | str]:
-    messages = [phone.takes() for _ in range(len(phone.inbox))]
-    what = [m.status if isinstance(m, Response) else m.method for m in messages]
-    return [item for item in what if item != 100]
 
 
 def pending_breadth(phones: list[Phone], known: dict[str, tuple[Phone, Request]]) -> int:
