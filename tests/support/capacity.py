@@ -5,7 +5,7 @@ import socket
 import time
 from contextlib import suppress
 
-from tests.support.flood import EACH, STEP, message
+from tests.support.flood import STEP, message, messages_of
 from tests.support.server import Server
 
 FIRST_RATE = 2000  # requests a second
@@ -23,7 +23,7 @@ def capacity(server: Server, kind: str) -> int:
         asker.bind(("127.0.0.77", 0))
         asker.connect((server.hosts[0], server.port))
         asker.setblocking(False)
-        messages = [message(kind, *asker.getsockname()) for _ in range(EACH)]
+        messages = [message(kind, *asker.getsockname()) for _ in range(messages_of(kind))]
         while rate < MOST_RATE:
             sent, answered = _ask(asker, messages, rate)
             if answered < ANSWERED * sent:

@@ -13,10 +13,18 @@ import sys
 import time
 from contextlib import suppress
 
-EACH = {"call": 512}  # different messages from an address; so many calls, and 64 of all else
+# Different messages from an address, by their kind.
+_MESSAGES = {"call": 512}
+_MESSAGES_OF_OTHERS = 64
+
 STEP = 0.002  # seconds
 AT_ONCE = 1000  # datagrams, before it looks at the clock again
 DOMAIN = "example.test"
+
+
+def messages_of(kind: str) -> int:
+    """The number of different messages that an address sends."""
+    return _MESSAGES.get(kind, _MESSAGES_OF_OTHERS)
 
 
 def message(kind: str, host: str, port: int) -> bytes:
@@ -53,7 +61,7 @@ def main(kind: str, target: str, seconds: str, rate: str, *hosts: str) -> None:
         sock.connect((host, int(port)))
         sock.setblocking(False)
         own_port = sock.getsockname()[1]
-        senders.append((sock, [message(kind, each, own_port) for _ in range(EACH.get(kind, 64))]))
+        senders.append((sock, [message(kind, each, own_port) for _ in range(messages_of(kind))]))
     begun = time.monotonic()
     sent = 0
     while (passed := time.monotonic() - begun) < float(seconds):
