@@ -6,9 +6,16 @@ from time import time
 from typing import Any, NamedTuple
 
 from sip.store.database import Database, Tables, fetch_undecoded, write_many
-from sip.store.group_commit import WINDOW, GroupCommit, NotSaved
+from sip.store.group_commit import NOTHING_TO_SAVE, WINDOW, Commit, GroupCommit, NotSaved
 
-__all__ = ["BindingRow", "BindingStore", "NotSaved", "remove_bindings"]
+__all__ = [
+    "NOTHING_TO_SAVE",
+    "BindingRow",
+    "BindingStore",
+    "Commit",
+    "NotSaved",
+    "remove_bindings",
+]
 
 # Account id, contact and flow: one private contact can be different phones in different networks.
 Key = tuple[int, str, str]
@@ -140,15 +147,15 @@ class BindingStore:
         gone: Sequence[Key],
         undo: Callable[[], None],
         seen_at: int | None = None,
-    ) -> None:
-        """Write the result of one REGISTER, and return when it is on disk.
+    ) -> Commit:
+        """Queue the result of one REGISTER, and return its commit, which takes milliseconds.
 
-        `seen_at` is the Unix time of the REGISTER; None if the change is not by the phone.  Blocks
-        the greenlet for some milliseconds.  Raises NotSaved if nothing was written; then `undo` was
-        called, after the `undo` of all later changes in the queue.
+        `seen_at` is the Unix time of the REGISTER; None if the change is not by the phone.  If
+        nothing is written, `undo` is called, after the `undo` of all later changes in the queue.
+        Raises NotSaved, after `undo`, if it cannot be queued.
         """
         rows = [tuple(map(_octets, row)) for row in kept]
-        self._commits.commit(_Change(rows, [_key(key) for key in gone], seen_at), undo)
+        return self._commits.commit(_Change(rows, [_key(key) for key in gone], seen_at), undo)
 
     def remove(self, gone: Sequence[Key]) -> None:
         """Remove rows without waiting, in order with the other changes."""

@@ -115,9 +115,8 @@ class Layer:
         try:
             self._handler.handle_request(request, upstream)
         finally:
-            upstream.request = None  # a CANCEL has no effect any more
-            if upstream.transaction is not None:
-                self._finish_handling(upstream, upstream.transaction)
+            if upstream.held is None:
+                self.finish(upstream)
 
     def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
@@ -130,8 +129,16 @@ class Layer:
             self.timers.add(transaction)
         return transaction
 
-    def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
-        """Relay the 2xx that a handler has left; remove a transaction that it has not answered."""
+    def finish(self, upstream: Upstream) -> None:
+        """End the handling of a request: its handler has returned, and no answer is held.
+
+        A 2xx that the handler has left is relayed; a transaction that it has not answered is
+        removed.
+        """
+        upstream.request = None  # a CANCEL has no effect any more
+        transaction = upstream.transaction
+        if transaction is None:
+            return
         transaction.upstream = None
         for event in upstream.left_events():
             # Two phones may answer in one turn of the hub; each 2xx is relayed (§16.7, step 5).
@@ -269,6 +276,11 @@ class Layer:
         if data is not None and isinstance(transaction, InviteServerTransaction):
             transaction.to_line = response.lines[response.names.index("to")]
         self._send(data, transaction.flow)
+        self._reschedule(transaction)
+
+    def answer(self, transaction: ServerTransaction, status: int, data: bytes) -> None:
+        """Send a response of our own, in octets, to a request other than INVITE."""
+        self._send(transaction.respond(status, data, self.clock()), transaction.flow)
         self._reschedule(transaction)
 
     def answer_statelessly(self, upstream: Upstream, response: Response) -> None:

@@ -30,7 +30,7 @@ from sip.monitor.events import (
     Registered,
     Unregistered,
 )
-from sip.store.bindings import BindingRow, BindingStore, Key
+from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, BindingStore, Commit, Key
 from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger(__name__)
@@ -149,11 +149,11 @@ class Location:
             if any(key_of_text(binding.contact) == key for binding in self.bindings(aor))
         ]
 
-    def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
-        """Apply the contacts of one REGISTER, and return all bindings afterwards.
+    def update(self, aor: str, wanted: Sequence[Binding]) -> tuple[Bindings, Commit]:
+        """Apply the contacts of one REGISTER, and return all bindings afterwards and their commit.
 
-        Blocks until they are stored.  Raises Refused as `updated_bindings` and `within_limit` do,
-        and the errors of the store; then nothing has changed.
+        Does not wait.  Raises Refused as `updated_bindings` and `within_limit` do, and NotSaved if
+        the store cannot take it; then nothing has changed.
         """
         current, now = self._bindings.get(aor, ()), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
@@ -164,13 +164,13 @@ class Location:
                 printable(aor[:60]),
                 ", ".join([printable(binding.contact[:80]) for binding in removed]),
             )
-        return self._change(aor, current, after)
+        return after, self._change(aor, current, after)
 
-    def remove_all(self, aor: str, call_id: str, cseq: int) -> None:
-        """Remove every binding (§10.2.2).  Blocks and raises as `update` does."""
+    def remove_all(self, aor: str, call_id: str, cseq: int) -> Commit:
+        """Remove every binding (§10.2.2), and return the commit.  Raises as `update` does."""
         current = self._bindings.get(aor, ())
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
-        self._change(aor, current, ())
+        return self._change(aor, current, ())
 
     def is_registered_from_network(self, network: str, username: str, realm: str) -> bool:
         """Return True if a user is registered from an IPv4 address, or an IPv6 /64.
@@ -234,11 +234,11 @@ class Location:
         """Remove one contact, by its text and that of its flow; no error if it is not bound.
 
         For the web admin, not for a phone, which may register again at once.  Blocks until that is
-        stored, and raises the errors of the store.
+        stored.  Raises NotSaved.
         """
         current = self._bindings.get(aor, ())
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
-        self._change(aor, current, after, is_by_phone=False)
+        self._change(aor, current, after, is_by_phone=False).wait()
 
     def remove_unreachable(self, aor: str, binding: Binding) -> None:
         """Remove a binding whose phone cannot be reached any more; does not wait."""
@@ -267,7 +267,7 @@ class Location:
 
     def _change(
         self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool = True
-    ) -> Bindings:
+    ) -> Commit:
         """Change memory first, for the next request of the phone; undo it if that is not stored."""
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
@@ -276,14 +276,20 @@ class Location:
         keys = [old.key for old in before if old not in after]
         removed = [key for key in keys if key not in saved_keys]
         self._put(aor, after)
-        if rows or removed:
-            seen_at = round(unix_now) if is_by_phone else None
-            if self._removed_accounts:
-                self._removed_accounts.difference_update(binding.user_id for binding in new)
-            self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
-            if self._registered_topic.listeners or self._unregistered_topic.listeners:
-                self._publish_change(aor, before, after, is_by_phone=is_by_phone)
-        return after
+        if not rows and not removed:
+            return NOTHING_TO_SAVE
+        seen_at = round(unix_now) if is_by_phone else None
+        if self._removed_accounts:
+            self._removed_accounts.difference_update(binding.user_id for binding in new)
+        commit = self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
+        if self._registered_topic.listeners or self._unregistered_topic.listeners:
+
+            def publish(failure: str) -> None:
+                if not failure:
+                    self._publish_change(aor, before, after, is_by_phone=is_by_phone)
+
+            commit.when_done(publish)
+        return commit
 
     def _publish_change(
         self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool

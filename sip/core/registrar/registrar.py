@@ -23,6 +23,7 @@ from sip.message.headers import (
 )
 from sip.message.message import Request, make_response
 from sip.message.uri import SipUri
+from sip.store.bindings import NOTHING_TO_SAVE, Commit
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, via_matches_source
@@ -81,8 +82,12 @@ class Registrar:
         self.clock = clock
         self.request_log = request_log
 
-    def handle(self, request: Request, upstream: Upstream) -> None:
-        """Handle one REGISTER.  Blocks until it is stored.  Raises Refused or BadMessage."""
+    def handle(self, request: Request, upstream: Upstream) -> Commit:
+        """Handle one REGISTER, and return the commit of its bindings.
+
+        The 200 is held in `upstream` until that is done: no greenlet waits for the disk.  Raises
+        Refused, BadMessage or NotSaved.
+        """
         domain = self._domain(request, upstream)  # step 1
         check_required(request)  # step 2
         check_content(request)
@@ -105,24 +110,28 @@ class Registrar:
         contacts = request.values("contact")
         wanted: list[Binding] = []
         bindings: Bindings = ()
+        commit = NOTHING_TO_SAVE
         if not contacts:
             bindings = self.location.bindings(aor)
         elif "*" in contacts:
             self._check_star(request, contacts)
-            self.location.remove_all(aor, request.call_id, request.cseq[0])
+            commit = self.location.remove_all(aor, request.call_id, request.cseq[0])
         else:
             wanted = self._requested_bindings(
                 request, contacts, path, upstream.flow, account.id
             )  # step 6
             before = self.location.bindings(aor)
-            bindings = self.location.update(aor, wanted)  # step 7
+            bindings, commit = self.location.update(aor, wanted)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
-                # It closed before the bindings were stored, or meanwhile.
+                # It closed before there was a binding that could end with it.
                 self.location.connection_closed(upstream.flow.connection)
             if wanted[0] in bindings:
-                self.request_log.registered(request, upstream.flow, to.username, realm, before)
+                self.request_log.registered(
+                    commit, request, upstream.flow, to.username, realm, before
+                )
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
-        self._answer(request, upstream, listed, path)  # step 8
+        upstream.hold(self._answer(request, upstream, listed, path))  # step 8
+        return commit
 
     def _domain(self, request: Request, upstream: Upstream) -> str:
         """Return the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1)."""
@@ -205,7 +214,7 @@ class Registrar:
         upstream: Upstream,
         bindings: Sequence[Binding],
         path: tuple[str, ...],
-    ) -> None:
+    ) -> bytes:
         now = self.clock()
         extra = (
             *(("Contact", _contact_value(binding, now)) for binding in bindings),
@@ -213,7 +222,7 @@ class Registrar:
             *(("Path", value) for value in path),
         )
         tag = upstream.layer.stateless_tag(request)
-        upstream.respond(make_response(request, 200, to_tag=tag, extra=extra))
+        return make_response(request, 200, to_tag=tag, extra=extra).encode()
 
 
 def _supported_path(request: Request) -> tuple[str, ...]:

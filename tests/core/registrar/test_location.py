@@ -10,7 +10,7 @@ from sip.core.errors import Refused
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
 from sip.monitor.events import Bus
-from sip.store.bindings import BindingRow, NotSaved
+from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, Commit, NotSaved
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
@@ -34,7 +34,7 @@ class Disk:
         self.fails = False
         self.meanwhile = lambda: None
 
-    def save(self, kept, gone, undo, seen_at=None) -> None:
+    def save(self, kept, gone, undo, seen_at=None) -> Commit:
         self.meanwhile()
         if self.fails:
             undo()
@@ -43,6 +43,7 @@ class Disk:
         for row in kept:
             self.rows[row.key] = row
         self.seen.append(seen_at)
+        return NOTHING_TO_SAVE
 
     def remove(self, gone) -> None:
         for key in gone:
@@ -90,7 +91,8 @@ CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
 
 def test_an_update_is_stored_before_it_returns(location: Location, disk: Disk):
     contact = binding()
-    assert location.update(AOR, [contact]) == (contact,)
+    bindings, _ = location.update(AOR, [contact])
+    assert bindings == (contact,)
     assert list(disk.rows) == [contact.key]
     assert location.bindings(AOR) == (contact,)
     assert len(location) == 1
@@ -276,7 +278,8 @@ def test_a_removed_phone_may_register_again(location: Location):
     """Its order starts anew: no CSeq is remembered of a removed binding."""
     location.update(AOR, [binding(cseq=5)])
     location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
-    assert location.update(AOR, [binding(cseq=5)])
+    bindings, _ = location.update(AOR, [binding(cseq=5)])
+    assert bindings
 
 
 def test_an_undo_restores_no_binding_of_a_removed_account(location, disk):
