@@ -21,7 +21,8 @@ from sip.message.headers import (
     parse_q,
     parse_seconds,
 )
-from sip.message.message import Request, make_response
+from sip.message.message import Request
+from sip.message.responses import make_response
 from sip.message.uri import SipUri
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
