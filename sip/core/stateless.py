@@ -4,7 +4,8 @@ By UDP at most MAX_OCTETS_PER_OCTET bytes are sent for each byte received.
 """
 
 from sip.core.errors import Fields
-from sip.message.message import Message, Request, Response, make_response
+from sip.message.message import Request
+from sip.message.responses import encode_response
 from sip.monitor.metrics import DROPPED_TOO_SHORT
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
@@ -28,9 +29,9 @@ def respond_statelessly(
     """
     layer = upstream.layer
     tag = layer.stateless_tag(request)
-    response = make_response(request, status, reason, to_tag=tag, extra=extra)
-    if extra and not upstream.flow.source_is_verified and not _surely_fits(request, response):
-        too_much = _octets_beyond(MAX_OCTETS_PER_OCTET, request, response, upstream.flow)
+    data = encode_response(request, status, reason, to_tag=tag, extra=extra)
+    if extra and not upstream.flow.source_is_verified and not _surely_fits(request, data):
+        too_much = len(data) - MAX_OCTETS_PER_OCTET * _octets_received(request, upstream.flow)
         if too_much > 0:
             while extra and too_much > 0:
                 too_much -= len(": \r\n".join(extra[-1]))
@@ -38,24 +39,19 @@ def respond_statelessly(
             if too_much > 0 or (status in _CHALLENGES and not extra):
                 layer.counts[DROPPED_TOO_SHORT] += 1
                 return
-            response = make_response(request, status, reason, to_tag=tag, extra=extra)
-    layer.answer_statelessly(upstream, response)
+            data = encode_response(request, status, reason, to_tag=tag, extra=extra)
+    layer.answer_statelessly(upstream, data)
 
 
-def _surely_fits(request: Request, response: Response) -> bool:
+def _surely_fits(request: Request, data: bytes) -> bool:
     """Return True if the response surely fits; a quick test for a phone's request of 400 bytes."""
     came = sum(map(len, request.lines))
-    return came > _LONG_ENOUGH and sum(map(len, response.lines)) < 2 * came
+    return came > _LONG_ENOUGH and len(data) < 2 * came
 
 
-def _octets_beyond(most: int, request: Request, response: Response, flow: Flow) -> int:
-    """Return how many octets a response has beyond `most` per octet of the request as received."""
+def _octets_received(request: Request, flow: Flow) -> int:
+    """Return how many octets a request had as received; outside ASCII a few too few."""
     host, port = flow.remote
     stamp = len(f";received={host};rport={port}")  # added by us to the Via, at most
-    came = len(f"{request.method} {request.uri_text} SIP/2.0") + _octets(request) - stamp
-    return len(f"SIP/2.0 {response.status} {response.reason}") + _octets(response) - most * came
-
-
-def _octets(message: Message) -> int:
-    """Return the octets of a message without its first line; outside ASCII a few too few."""
-    return sum(map(len, message.lines)) + 2 * len(message.lines) + 4 + len(message.body)
+    came = len(f"{request.method} {request.uri_text} SIP/2.0") + sum(map(len, request.lines))
+    return came + 2 * len(request.lines) + 4 + len(request.body) - stamp

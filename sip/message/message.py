@@ -21,7 +21,7 @@ from sip.message.grammar import (
     without_params,
 )
 from sip.message.headers import METHODS, NameAddr, Via, address_of_line, cseq_of_line, parse_via
-from sip.message.names import REASONS, SINGLE, name_fields, scan_fields, title_of, with_folds
+from sip.message.names import SINGLE, name_fields, scan_fields, title_of, with_folds
 from sip.message.uri import Uri, parse_uri
 
 # Bounds for one message from an untrusted sender.  Messages with 70 Via hops, or with a header
@@ -39,13 +39,10 @@ MAX_URI_LENGTH = 4096
 T = TypeVar("T")
 
 _MANDATORY = ("via", "from", "to", "call-id", "cseq")
-_COPIED = frozenset(_MANDATORY)  # the same fields are copied into each response (§8.2.6.2)
+COPIED = frozenset(_MANDATORY)  # the same fields are copied into each response (§8.2.6.2)
 _CACHED = frozenset({"from", "to", "call-id", "cseq"})  # with Via, the values that Message caches
 _STAMPED = frozenset({"received", "rport"})
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")  # §7.5
-# Characters not allowed in a Reason-Phrase (§25.1); a phrase may quote from the request.
-_NOT_IN_PHRASE = re.compile(r"[^A-Za-z0-9 ;/?:@&=+$,\-_.!~*'()]")
-_TIMESTAMP = re.compile(r"([0-9]+(?:\.[0-9]*)?)(?:[ \t].*)?")  # §25.1
 
 
 class Message:
@@ -364,7 +361,7 @@ def bad_request(error: BadMessage, head: bytes) -> BadMessage:
     """
     text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
     start_line, names, lines = scan_fields(text, MAX_HEADERS)
-    if " SIP/" not in start_line.upper() and not _COPIED.issubset(names):
+    if " SIP/" not in start_line.upper() and not COPIED.issubset(names):
         return BadMessage(f"{start_line[:40]!r} is not a start line", status=None)
     method, _, uri_text = start_line.strip(" \t").partition(" ")
     method = method if is_token(method) else "?"  # because it is logged
@@ -415,7 +412,7 @@ def _check_version(version: str) -> None:
 def _check(message: Request | Response, rest: bytes) -> None:
     """Check the mandatory fields and set the body (§8.1.1, §18.3, §20).  Raises BadMessage."""
     names, present = message.names, message.present
-    if not present >= _COPIED:
+    if not present >= COPIED:
         missing = next(name for name in _MANDATORY if name not in present)
         raise BadMessage(f"Missing {title_of(missing)} header field")
     if len(present) != len(names):
@@ -441,54 +438,3 @@ def _check(message: Request | Response, rest: bytes) -> None:
     if length > len(rest):
         raise BadMessage(f"Content-Length is {length_text[:20]}, the body has {len(rest)} octets")
     message.body = rest[:length]
-
-
-def make_response(
-    request: Request,
-    status: int,
-    reason: str | None = None,
-    *,
-    to_tag: str = "",
-    extra: tuple[tuple[str, str], ...] = (),
-    delay: float = 0.0,
-) -> Response:
-    """Make a response to `request` (§8.2.6).
-
-    Via, From, To, Call-ID and CSeq are copied, `to_tag` is added if To has no tag, and Timestamp is
-    copied into a 100, with the `delay` in seconds since the request arrived.  `extra` are more
-    fields as (name, value).
-    """
-    names: list[str] = []
-    lines: list[str] = []
-    for name, line in zip(request.names, request.lines, strict=True):
-        if name in _COPIED:
-            if name == "to" and to_tag and "tag" not in _to_params(request):
-                line = unfold(line).rstrip(" \t") + ";tag=" + to_tag
-            names.append(name)
-            lines.append(line)
-    if status == 100 and "timestamp" in request.present:
-        names.append("timestamp")
-        lines.append(_timestamp(request, delay))
-    for title, value in extra:
-        names.append(title.lower())
-        lines.append(f"{title}: {value}")
-    names.append("content-length")
-    lines.append("Content-Length: 0")
-    if reason:
-        reason = _NOT_IN_PHRASE.sub("?", reason)
-    return Response(status, reason or REASONS.get(status, "Unknown"), names, lines)
-
-
-def _timestamp(request: Request, delay: float) -> str:
-    """Return the Timestamp line of a 100, with our delay of the request (§8.2.6.1)."""
-    line = request.lines[request.names.index("timestamp")]
-    match = _TIMESTAMP.fullmatch(request.value("timestamp") or "")
-    return line if match is None or delay < 0.001 else f"Timestamp: {match[1]} {delay:.3f}"
-
-
-def _to_params(request: Request) -> dict[str, str | None]:
-    """Return the parameters of To; an invalid To counts as tagged, so that it stays as it is."""
-    try:
-        return request.to.params
-    except BadMessage:
-        return {"tag": None}

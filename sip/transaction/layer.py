@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sip.message.headers import MAGIC_COOKIE
-from sip.message.message import Request, Response, make_response
+from sip.message.message import Request, Response
+from sip.message.responses import encode_response
 from sip.monitor.metrics import (
     DROPPED_TRANSACTION_LIMIT,
     MESSAGES_UNSENT,
@@ -158,10 +159,10 @@ class Layer:
         if not isinstance(cancelled, InviteServerTransaction):
             # Stateless: anyone can send these, and each transaction would take 1 kB for 32 s.
             status = 481 if cancelled is None else 200
-            response = make_response(request, status, to_tag=own_tag)
-            self.answer_statelessly(upstream, response)
+            self.answer_statelessly(upstream, encode_response(request, status, to_tag=own_tag))
             return
-        upstream.respond(make_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag))
+        data = encode_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag)
+        self.answer(upstream.ensure_transaction(), 200, data)
         if isinstance(cancelled.upstream, Upstream):
             reason = ", ".join(filter(None, request.fields("reason")))
             cancelled.upstream.mailbox.put(BranchEvent(None, 0, None, reason))
@@ -272,22 +273,28 @@ class Layer:
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send a response through a server transaction."""
-        data = transaction.respond(response.status, response.encode(), self.clock())
-        if data is not None and isinstance(transaction, InviteServerTransaction):
-            transaction.to_line = response.lines[response.names.index("to")]
-        self._send(data, transaction.flow)
+        to_line = response.lines[response.names.index("to")]
+        self.answer(transaction, response.status, response.encode(), to_line)
+
+    def answer(
+        self, transaction: ServerTransaction, status: int, data: bytes, to_line: str = ""
+    ) -> None:
+        """Send the octets of a response through a server transaction.
+
+        The transaction of an INVITE matches the ACK, and answers a CANCEL, by `to_line`, the To
+        line of the response; others do not need it.
+        """
+        sent = transaction.respond(status, data, self.clock())
+        if sent is not None and isinstance(transaction, InviteServerTransaction):
+            transaction.to_line = to_line
+        self._send(sent, transaction.flow)
         self._reschedule(transaction)
 
-    def answer(self, transaction: ServerTransaction, status: int, data: bytes) -> None:
-        """Send a response of our own, in octets, to a request other than INVITE."""
-        self._send(transaction.respond(status, data, self.clock()), transaction.flow)
-        self._reschedule(transaction)
-
-    def answer_statelessly(self, upstream: Upstream, response: Response) -> None:
+    def answer_statelessly(self, upstream: Upstream, data: bytes) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
         if upstream.transaction is not None:
             self.remove_server_transaction(upstream.transaction)
-        self._send(response.encode(), upstream.response_flow())
+        self._send(data, upstream.response_flow())
         upstream.request = None
 
     def stateless_tag(self, request: Request) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sip.message.message import Request, Response, make_response
+from sip.message.message import Request, Response
+from sip.message.responses import encode_response, to_line
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.mailbox import Mailbox
@@ -97,16 +98,16 @@ class Upstream:
     def answer(
         self, status: int, reason: str | None = None, extra: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """Build and send a response of our own; nothing after the handler has ended."""
-        if self.request is None:
+        """Send a response of our own; nothing after the handler has ended."""
+        request = self.request
+        if request is None:
             return
         if status == 100:  # §8.2.6.1: Timestamp has the delay since the request came
             tag, delay = "", self.layer.clock() - self.received_at
         else:  # §8.2.6.2: one tag for all our own responses, also to its CANCEL (§9.2)
-            tag, delay = self.layer.stateless_tag(self.request), 0.0
-        self.respond(
-            make_response(self.request, status, reason, to_tag=tag, extra=extra, delay=delay)
-        )
+            tag, delay = self.layer.stateless_tag(request), 0.0
+        data = encode_response(request, status, reason, to_tag=tag, extra=extra, delay=delay)
+        self.layer.answer(self.ensure_transaction(), status, data, to_line(request, tag))
 
     def hold(self, answer: bytes) -> None:
         """Hold the 200 of a request other than INVITE until its change is on disk (output commit).

@@ -13,10 +13,10 @@ from sip.message.message import (
     Request,
     Response,
     bad_request,
-    make_response,
     parse,
 )
 from sip.message.parties import recipient_of, sender_of
+from sip.message.responses import make_response
 from sip.message.uri import format_host_port
 from sip.monitor.events import Bus, MessagePassed
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters

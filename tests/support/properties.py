@@ -26,7 +26,13 @@ from sip.message.headers import (
     scan_name_addr,
     scan_via,
 )
-from sip.message.message import BadRequest, Request, Response, make_response, parse
+from sip.message.message import (
+    BadRequest,
+    Request,
+    Response,
+    parse,
+)
+from sip.message.responses import encode_response, make_response
 from sip.message.uri import SipUri, TelUri, parse_host_port, parse_uri
 
 REFUSED = "refused"
@@ -190,6 +196,22 @@ def is_one_message_when_edited(datagram: bytes) -> None:
         assert answer.to.tag in ("t", message.to.tag)
         answer.put_first("via", "Via: SIP/2.0/UDP here")
         assert_is_one_message(answer.encode())
+
+
+def answers_are_alike(datagram: bytes) -> None:
+    """RFC 3261 §8.2.6: a response of our own has the same octets with and without an object."""
+    try:
+        message = parse(datagram)
+    except BadRequest as error:
+        message = error.request
+    except BadMessage:
+        return
+    if isinstance(message, Request):
+        extra = (("Contact", "<sip:a>"), ("X", "y"))
+        for status, reason, tag in ((100, None, ""), (200, None, "t"), (499, "?\r\n", "t")):
+            answer = make_response(message, status, reason, to_tag=tag, extra=extra, delay=1)
+            octets = encode_response(message, status, reason, to_tag=tag, extra=extra, delay=1)
+            assert octets == answer.encode()
 
 
 def is_uri_or_bad(text: str) -> None:

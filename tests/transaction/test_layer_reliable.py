@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.message.message import make_response
+from sip.message.responses import make_response
 from sip.transport.flow import Flow
 from tests.transaction.harness import ALICE, BOB, US, Harness, read, request, response
 

@@ -6,7 +6,8 @@ import logging
 import gevent
 import pytest
 
-from sip.message.message import Response, make_response
+from sip.message.message import Response
+from sip.message.responses import encode_response, make_response
 from sip.monitor.metrics import (
     DROPPED_TRANSACTION_LIMIT,
     MESSAGES_MALFORMED,
@@ -207,7 +208,7 @@ def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
 def challenges(request, upstream) -> None:
     """A handler that responds statelessly."""
     tag = upstream.layer.stateless_tag(request)
-    upstream.layer.answer_statelessly(upstream, make_response(request, 407, to_tag=tag))
+    upstream.layer.answer_statelessly(upstream, encode_response(request, 407, to_tag=tag))
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sip.message.message import Request, make_response
+from sip.message.message import Request
+from sip.message.responses import encode_response
 from sip.transaction.matching import merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
@@ -92,8 +93,8 @@ def test_merge_keys_go_with_their_transactions(harness: Harness):
 
     def refuses(request, upstream):
         assert not upstream.is_merged()
-        response = make_response(request, 401, to_tag="t")
-        upstream.layer.answer_statelessly(upstream, response)
+        data = encode_response(request, 401, to_tag="t")
+        upstream.layer.answer_statelessly(upstream, data)
 
     harness.handler = refuses
     for number in range(5):

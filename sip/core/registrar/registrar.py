@@ -21,7 +21,8 @@ from sip.message.headers import (
     parse_q,
     parse_seconds,
 )
-from sip.message.message import Request, make_response
+from sip.message.message import Request
+from sip.message.responses import encode_response
 from sip.message.uri import SipUri
 from sip.store.bindings import NOTHING_TO_SAVE, Commit
 from sip.transaction.upstream import Upstream
@@ -222,7 +223,7 @@ class Registrar:
             *(("Path", value) for value in path),
         )
         tag = upstream.layer.stateless_tag(request)
-        return make_response(request, 200, to_tag=tag, extra=extra).encode()
+        return encode_response(request, 200, to_tag=tag, extra=extra)
 
 
 def _supported_path(request: Request) -> tuple[str, ...]:
