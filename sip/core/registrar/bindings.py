@@ -263,6 +263,12 @@ def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -
     this one.
     """
     bindings = list(live(current, now))
+    if len(bindings) == len(wanted) == 1 and wanted[0].expires_at > now:
+        new = wanted[0]
+        if bindings[0].is_contact_of(new):  # a refresh, as nearly every REGISTER is
+            _check_order(bindings, new, wanted)
+            new.inherit_instance(bindings)
+            return (new,)
     leaving = [new for new in wanted if new.expires_at <= now] if len(wanted) > 1 else []
     for new in wanted:
         # Equality of URIs is not transitive: a contact cannot be a dictionary key, and one contact

@@ -272,9 +272,11 @@ class Location:
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
         rows = [to_row(aor, binding, now, unix_now) for binding in new]
-        saved_keys = [row.key for row in rows]
-        keys = [old.key for old in before if old not in after]
-        removed = [key for key in keys if key not in saved_keys]
+        removed: list[Key] = []
+        if not _is_refresh(before, after):
+            saved_keys = [row.key for row in rows]
+            keys = [old.key for old in before if old not in after]
+            removed = [key for key in keys if key not in saved_keys]
         self._put(aor, after)
         if not rows and not removed:
             return NOTHING_TO_SAVE
@@ -360,14 +362,10 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
-        is_refresh = False
-        if len(before) == len(bindings) == 1 and before[0].contact == bindings[0].contact:
-            old, new = before[0], bindings[0]
-            is_refresh = old.flow == new.flow and old.behind_nat == new.behind_nat
-        else:
+        if not _is_refresh(before, bindings):
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
-        if not is_refresh and self._changed_topic.listeners:
-            self._changed_topic.publish(BindingsChanged(aor, before, bindings))
+            if self._changed_topic.listeners:
+                self._changed_topic.publish(BindingsChanged(aor, before, bindings))
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:
@@ -403,3 +401,16 @@ class Location:
                 self._publish_removed(aor, removed, UNREGISTERED_BY_TIME)
         if expired:
             self.store.remove_expired(expired, self.unix_clock())
+
+
+def _is_refresh(before: Bindings, after: Bindings) -> bool:
+    """Return True if a single contact stays bound along the same flow: its row has the same key."""
+    if len(before) != 1 or len(after) != 1:
+        return False
+    old, new = before[0], after[0]
+    return (
+        old.contact == new.contact
+        and old.flow == new.flow
+        and old.behind_nat == new.behind_nat
+        and old.user_id == new.user_id
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import intern
+from typing import NamedTuple
 
 from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
@@ -15,15 +16,10 @@ from sip.core.request_log import RequestLog
 from sip.core.uas import check_content, check_required, sip_date
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, quote, without_params
-from sip.message.headers import (
-    NameAddr,
-    parse_name_addr,
-    parse_q,
-    parse_seconds,
-)
+from sip.message.headers import parse_name_addr, parse_q, parse_seconds
 from sip.message.message import Request
 from sip.message.responses import encode_response
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, Uri
 from sip.store.bindings import NOTHING_TO_SAVE, Commit
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
@@ -38,6 +34,8 @@ MAX_CALL_ID_LENGTH = 300
 NEVER_TOO_BRIEF = 3600
 # §10.2.1.1: the value of a malformed expires parameter.
 EXPIRES_IF_MALFORMED = 3600
+# Characters of a cached Contact; most have fewer than a hundred, one with capabilities some 300.
+_LONGEST_CACHED = 400
 # Contact parameters that a binding stores in fields of its own, and the GRUUs, which only a server
 # may set (RFC 5627 §5.1).
 _OWN_PARAMETERS = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
@@ -168,32 +166,25 @@ class Registrar:
         is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
         for value in contacts:
-            try:
-                contact = parse_name_addr(value)
-                uri, q = contact.uri, parse_q(contact.params.get("q"))
-            except BadMessage as error:
-                raise BadMessage(f"Contact: {error.reason}") from None
-            requested = _requested_seconds(contact, header_expires)
-            if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
-                raise BadMessage("Contact is SIPS, Request-URI is not")
+            contact = _read_contact(value)
+            uri = contact.uri
+            requested = header_expires if contact.expires is None else contact.expires
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
                 expires_at=now + self.expiry.granted(requested),
-                q=q,
+                q=contact.q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
                 path=path,
-                instance=(contact.params.get("+sip.instance") or "")[:200],
-                reg_id=_reg_id(contact),
+                instance=contact.instance,
+                reg_id=contact.reg_id,
                 user_agent=user_agent,
                 flow=reusable_flow(uri, flow, via_is_true=via_is_true),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
                 and self._is_behind_nat(uri, flow, via_is_true=via_is_true),
-                params=""
-                if _OWN_PARAMETERS.issuperset(contact.params)
-                else _other_params(contact.params_text),
+                params=contact.params,
                 registered_at=now,
                 is_proxied=is_proxied,
             )
@@ -268,27 +259,49 @@ def _read_path(value: str) -> SipUri:
         raise BadMessage(f"Path: {error.reason}") from None
 
 
-@cached_parse(1024)  # equal in each refresh of a phone; 1024 are about 2 MB at most
-def _other_params(params_text: str) -> str:
-    """Return the other parameters of a Contact, mostly its capabilities (RFC 3840 §6).
+class _Contact(NamedTuple):
+    """The meaning of one Contact of a REGISTER (§10.2.1, RFC 5626 §4.2).
 
-    Phones of one model send the same; equal strings are stored once.
+    `expires` is in seconds, None without the parameter (§10.2.1.1); `q` is in thousandths.
+    `instance` is "" and `reg_id` 0 without one; `params` are the other parameters, mostly
+    capabilities (RFC 3840 §6): phones of one model send the same, and share one string.
     """
-    return intern(without_params(params_text, _OWN_PARAMETERS))
+
+    uri: Uri
+    uri_text: str
+    q: int
+    expires: int | None
+    instance: str
+    reg_id: int
+    params: str
 
 
-def _requested_seconds(contact: NameAddr, header_expires: int) -> int:
-    """Return the expires parameter, else Expires, else the default, in seconds (§10.2.1.1)."""
-    if "expires" not in contact.params:
-        return header_expires
-    return parse_seconds(contact.params["expires"], EXPIRES_IF_MALFORMED)
+def _parse_contact(value: str) -> _Contact:
+    """Parse one Contact of a REGISTER.  Raises BadMessage."""
+    try:
+        contact = parse_name_addr(value)
+        uri, q = contact.uri, parse_q(contact.params.get("q"))
+    except BadMessage as error:
+        raise BadMessage(f"Contact: {error.reason}") from None
+    if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
+        raise BadMessage("Contact is SIPS, Request-URI is not")
+    params = contact.params
+    expires, others = None, ""
+    if "expires" in params:
+        expires = parse_seconds(params["expires"], EXPIRES_IF_MALFORMED)
+    if not _OWN_PARAMETERS.issuperset(params):
+        others = intern(without_params(contact.params_text, _OWN_PARAMETERS))
+    instance = (params.get("+sip.instance") or "")[:200]
+    reg_id = parse_seconds(params.get("reg-id"), 0) if instance else 0  # RFC 5626 §6
+    return _Contact(uri, contact.uri_text, q, expires, instance, reg_id, others)
 
 
-def _reg_id(contact: NameAddr) -> int:
-    """Return the reg-id of a Contact; 0 if it has no instance (RFC 5626 §6)."""
-    if "reg-id" not in contact.params or not contact.params.get("+sip.instance"):
-        return 0
-    return parse_seconds(contact.params["reg-id"], 0)
+_cached_contact = cached_parse(4096)(_parse_contact)  # equal in each refresh of a phone; < 6 MB
+
+
+def _read_contact(value: str) -> _Contact:
+    """Parse one Contact of a REGISTER, or return it from the cache.  Raises BadMessage."""
+    return (_cached_contact if len(value) <= _LONGEST_CACHED else _parse_contact)(value)
 
 
 def _contact_value(binding: Binding, now: float) -> str:
