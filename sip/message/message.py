@@ -170,12 +170,11 @@ class Message:
 
     def append(self, name: str, line: str) -> None:
         """Add a field at the end."""
+        self._set_shape(self.shape.inserted(len(self.lines), name))
         self.lines.append(line)
-        self._rename((*self.names, name))
 
-    def _rename(self, names: tuple[str, ...]) -> None:
-        """Take the shape with these names, after `lines` have got or lost a field."""
-        shape = self.shape = self.shape.edited(names)
+    def _set_shape(self, shape: Shape) -> None:
+        self.shape = shape
         self.names = shape.names
         self.present = shape.present
 
@@ -189,25 +188,23 @@ class Message:
         """Add a field above the others with this name, or above all (§16.6, steps 4 and 8)."""
         at = self.present.get(name, 0)
         self.lines.insert(at, line)
-        self._rename((*self.names[:at], name, *self.names[at:]))
+        self._set_shape(self.shape.inserted(at, name))
         self._clear_cached(name)
 
     def remove(self, name: str) -> None:
         """Remove all fields with this name."""
-        self.set_values(name, "", [])
+        if name in self.present:
+            self.set_values(name, "", [])
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
         """Replace all values of a list field, at the place of the first, one line per value."""
-        first = self.present.get(name)
-        if first is None and not values:
-            return
-        at = first or 0
-        names, lines = self.names, self.lines
-        if first is not None:
-            others = [at for at, known in enumerate(names) if known != name]
-            names, lines = tuple([names[at] for at in others]), [lines[at] for at in others]
-        self.lines = [*lines[:at], *[f"{title}: {value}" for value in values], *lines[at:]]
-        self._rename((*names[:at], *[name] * len(values), *names[at:]))
+        at = self.present.get(name, 0)
+        lines = [line for known, line in zip(self.names, self.lines, strict=True) if known != name]
+        names = [known for known in self.names if known != name]
+        names[at:at] = [name] * len(values)
+        lines[at:at] = [f"{title}: {value}" for value in values]
+        self.lines = lines
+        self._set_shape(self.shape.renamed(tuple(names)))
         self._clear_cached(name)
 
     def remove_top_via(self) -> None:
@@ -219,7 +216,7 @@ class Message:
             self.lines[at] = "Via: " + rest
         else:
             del self.lines[at]
-            self._rename((*self.names[:at], *self.names[at + 1 :]))
+            self._set_shape(self.shape.without(at))
         self._via = None
 
     def stamp_top_via(self, stamp: str, *, fills_rport: bool) -> None:

@@ -43,9 +43,30 @@ class Shape:
         self.fault = _fault(names, self.present)
         self._is_cacheable = len(names) <= _MOST_CACHED and sum(map(len, names)) <= _LONGEST_CACHED
 
-    def edited(self, names: tuple[str, ...]) -> "Shape":
-        """Return the shape of a message of this shape that has other names after an edit."""
+    def inserted(self, at: int, name: str) -> "Shape":
+        """Return the shape with one more name, at position `at`."""
+        return (_cached_insert if self._is_cacheable else _insert)(self, at, name)
+
+    def without(self, at: int) -> "Shape":
+        """Return the shape without the name at position `at`."""
+        return (_cached_delete if self._is_cacheable else _delete)(self, at)
+
+    def renamed(self, names: tuple[str, ...]) -> "Shape":
+        """Return the shape with these names, which are those of this one after an edit."""
         return shape_of(names) if self._is_cacheable else Shape(names)
+
+
+def _insert(shape: Shape, at: int, name: str) -> Shape:
+    return Shape((*shape.names[:at], name, *shape.names[at:]))
+
+
+def _delete(shape: Shape, at: int) -> Shape:
+    return Shape((*shape.names[:at], *shape.names[at + 1 :]))
+
+
+# The few edits of this server, at the positions that the shapes of phones have.
+_cached_insert = cached_parse(1024)(_insert)
+_cached_delete = cached_parse(1024)(_delete)
 
 
 @cached_parse(1024)
