@@ -92,7 +92,10 @@ def parse_via(value: str) -> Via:
 
 
 def via_of_line(line: str) -> Via:
-    """Parse the first value of a whole Via line; there must be no unclosed quote after it."""
+    """Parse the first value of a whole Via line.
+
+    The others must at least be a list, else the responses could not be routed.
+    """
     value = value_of(line)
     return parse_via(split_list(value)[0] if "," in value else value)
 

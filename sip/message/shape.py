@@ -4,9 +4,9 @@ A phone sends its fields in the same order in each message of a kind, and so do 
 model.  A shape is found once for all of them: where each field is, and whether a field is missing
 or occurs twice.
 
-Shapes are shared and never change.  The latest 1024 are cached, at most 7 kB each.  A sender of
-ever new orders uses no more memory, and it does not evict the shapes of phones, because these are
-used more often.
+Shapes are shared and never change.  The latest 1024 are cached, at most 7 kB each, and so are the
+latest edits of them.  A sender of ever new orders uses no more memory, and it does not evict the
+shapes of phones, because these are used more often.
 """
 
 import re
