@@ -18,6 +18,7 @@ from sip.message.grammar import (
     is_token,
     quote,
     scan_params,
+    split_list,
     split_params,
     unquote,
     value_of,
@@ -88,6 +89,15 @@ def parse_via(value: str) -> Via:
         sent_by, semicolon, params = rest.partition(";")
         return Via("UDP", _sent_by(sent_by), split_params(";" + params) if semicolon else {})
     return scan_via(value)
+
+
+def via_of_line(line: str) -> Via:
+    """Parse the first value of a whole Via line.
+
+    The others must at least be a list, else the responses could not be routed.
+    """
+    value = value_of(line)
+    return parse_via(split_list(value)[0] if "," in value else value)
 
 
 _VIA = re.compile(

@@ -6,8 +6,6 @@ octets.
 """
 
 import re
-from collections.abc import Callable
-from typing import TypeVar
 
 from sip.message.datagram import is_padding, with_crlf
 from sip.message.grammar import (
@@ -20,8 +18,9 @@ from sip.message.grammar import (
     value_of,
     without_params,
 )
-from sip.message.headers import METHODS, NameAddr, Via, address_of_line, cseq_of_line, parse_via
-from sip.message.names import SINGLE, name_fields, scan_fields, title_of, with_folds
+from sip.message.headers import METHODS, NameAddr, Via, address_of_line, cseq_of_line, via_of_line
+from sip.message.names import scan_fields, title_of, with_folds
+from sip.message.shape import MANDATORY, Shape, read_shape
 from sip.message.uri import Uri, parse_uri
 
 # Bounds for one message from an untrusted sender.  Messages with 70 Via hops, or with a header
@@ -36,10 +35,6 @@ MAX_BODY_BYTES = 128 * 1024
 # a strict router makes the Request-URI, has about 300.
 MAX_URI_LENGTH = 4096
 
-T = TypeVar("T")
-
-_MANDATORY = ("via", "from", "to", "call-id", "cseq")
-COPIED = frozenset(_MANDATORY)  # the same fields are copied into each response (§8.2.6.2)
 _CACHED = frozenset({"from", "to", "call-id", "cseq"})  # with Via, the values that Message caches
 _STAMPED = frozenset({"received", "rport"})
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")  # §7.5
@@ -49,16 +44,21 @@ class Message:
     """Base of requests and responses: header fields, in order, and a body.
 
     `lines[i]` is a whole field as received, with its folds; `names[i]` is its long name in lower
-    case; `present` has each name once, for quick tests.  Parsed values are cached; the editing
-    methods clear the cache.
+    case; `present` has each name once, with the position of its first field.  Names and positions
+    are those of the shape, which is shared with other messages: an edit that adds or removes a
+    field gives the message another shape.  Parsed values are cached; the editing methods clear the
+    cache.
     """
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names", "present")
+    __slots__ = (
+        "_call_id", "_cseq", "_from", "_to", "_via", "body", "lines", "names", "present", "shape",
+    )  # fmt: skip
 
-    def __init__(self, names: list[str], lines: list[str], body: bytes = b"") -> None:
-        self.names = names
+    def __init__(self, shape: Shape, lines: list[str], body: bytes = b"") -> None:
+        self.shape = shape
+        self.names = shape.names
+        self.present = shape.present
         self.lines = lines
-        self.present = set(names)
         self.body = body
         self._via: Via | None = None
         self._from: NameAddr | None = None
@@ -68,9 +68,8 @@ class Message:
 
     def value(self, name: str) -> str | None:
         """Return the first field with this name, unfolded and stripped, or None."""
-        if name not in self.present:
-            return None
-        return value_of(self.lines[self.names.index(name)])
+        at = self.present.get(name)
+        return None if at is None else value_of(self.lines[at])
 
     def required(self, name: str) -> str:
         """Return the first field with this name.  Raises BadMessage (400) if missing or empty."""
@@ -81,9 +80,11 @@ class Message:
 
     def fields(self, name: str) -> list[str]:
         """Return all fields with this name, unfolded, not split at commas (for credentials)."""
-        count = self.names.count(name)
-        if count < 2:
-            return [value_of(self.lines[self.names.index(name)])] if count else []
+        at = self.present.get(name)
+        if at is None:
+            return []
+        if self.names.count(name) == 1:
+            return [value_of(self.lines[at])]
         return [
             value_of(line)
             for known, line in zip(self.names, self.lines, strict=True)
@@ -109,46 +110,47 @@ class Message:
     def via(self) -> Via:
         """The topmost Via value.  Raises BadMessage (400)."""
         if self._via is None:
-            value = self.required("via")
             try:
-                if "," in value:  # check all values, else the responses could not be routed
-                    value = split_list(value)[0]
-                self._via = parse_via(value)
-            except BadMessage as error:
-                raise BadMessage(f"Via: {error.reason}") from None
+                self._via = via_of_line(self.lines[self.present["via"]])
+            except (KeyError, BadMessage) as error:
+                raise self._cannot_read("via", error) from None
         return self._via
 
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method of CSeq.  Raises BadMessage (400)."""
         if self._cseq is None:
-            self._cseq = self._read("cseq", cseq_of_line)
+            try:
+                self._cseq = cseq_of_line(self.lines[self.present["cseq"]])
+            except (KeyError, BadMessage) as error:
+                raise self._cannot_read("cseq", error) from None
         return self._cseq
 
     @property
     def from_(self) -> NameAddr:
         """The From field.  Raises BadMessage (400)."""
         if self._from is None:
-            self._from = self._read("from", address_of_line)
+            try:
+                self._from = address_of_line(self.lines[self.present["from"]])
+            except (KeyError, BadMessage) as error:
+                raise self._cannot_read("from", error) from None
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """The To field.  Raises BadMessage (400)."""
         if self._to is None:
-            self._to = self._read("to", address_of_line)
+            try:
+                self._to = address_of_line(self.lines[self.present["to"]])
+            except (KeyError, BadMessage) as error:
+                raise self._cannot_read("to", error) from None
         return self._to
 
-    def _read(self, name: str, read: Callable[[str], T]) -> T:
-        """Parse the line of a mandatory field with `read`.  Raises BadMessage (400)."""
-        line = ""
-        try:
-            line = self.lines[self.names.index(name)]
-            return read(line)
-        except (ValueError, BadMessage) as error:
-            if isinstance(error, ValueError) or not value_of(line):
-                raise BadMessage(f"Missing {title_of(name)} header field") from None
-            raise BadMessage(f"{title_of(name)}: {error.reason}") from None
+    def _cannot_read(self, name: str, error: Exception) -> BadMessage:
+        """Return the error of a mandatory field: it is missing, or `error` says what is wrong."""
+        if isinstance(error, BadMessage) and self.value(name):
+            return BadMessage(f"{title_of(name)}: {error.reason}")
+        return BadMessage(f"Missing {title_of(name)} header field")
 
     @property
     def call_id(self) -> str:
@@ -159,17 +161,22 @@ class Message:
 
     def set(self, name: str, line: str) -> None:
         """Replace the field with this name by `line`, or append it."""
-        if name in self.present:
-            self.lines[self.names.index(name)] = line
-        else:
+        at = self.present.get(name)
+        if at is None:
             self.append(name, line)
+        else:
+            self.lines[at] = line
         self._clear_cached(name)
 
     def append(self, name: str, line: str) -> None:
         """Add a field at the end."""
-        self.names.append(name)
+        self._set_shape(self.shape.inserted(len(self.lines), name))
         self.lines.append(line)
-        self.present.add(name)
+
+    def _set_shape(self, shape: Shape) -> None:
+        self.shape = shape
+        self.names = shape.names
+        self.present = shape.present
 
     def _clear_cached(self, name: str) -> None:
         if name == "via":
@@ -179,40 +186,37 @@ class Message:
 
     def put_first(self, name: str, line: str) -> None:
         """Add a field above the others with this name, or above all (§16.6, steps 4 and 8)."""
-        at = self.names.index(name) if name in self.present else 0
-        self.names.insert(at, name)
+        at = self.present.get(name, 0)
         self.lines.insert(at, line)
-        self.present.add(name)
+        self._set_shape(self.shape.inserted(at, name))
         self._clear_cached(name)
 
     def remove(self, name: str) -> None:
         """Remove all fields with this name."""
-        while name in self.names:
-            at = self.names.index(name)
-            del self.names[at], self.lines[at]
-        self.present.discard(name)
-        self._clear_cached(name)
+        if name in self.present:
+            self.set_values(name, "", [])
 
     def set_values(self, name: str, title: str, values: list[str]) -> None:
         """Replace all values of a list field, at the place of the first, one line per value."""
-        at = self.names.index(name) if name in self.present else 0
-        self.remove(name)
-        if values:
-            self.names[at:at] = [name] * len(values)
-            self.lines[at:at] = [f"{title}: {value}" for value in values]
-            self.present.add(name)
+        at = self.present.get(name, 0)
+        lines = [line for known, line in zip(self.names, self.lines, strict=True) if known != name]
+        names = [known for known in self.names if known != name]
+        names[at:at] = [name] * len(values)
+        lines[at:at] = [f"{title}: {value}" for value in values]
+        self.lines = lines
+        self._set_shape(self.shape.renamed(tuple(names)))
+        self._clear_cached(name)
 
     def remove_top_via(self) -> None:
         """Remove our own Via from a response (§16.7, step 3)."""
-        at = self.names.index("via")
+        at = self.present["via"]
         line = self.lines[at]
         rest = split_first(unfold(line.partition(":")[2]))[1].strip(", \t") if "," in line else ""
         if rest:
             self.lines[at] = "Via: " + rest
         else:
-            del self.names[at], self.lines[at]
-            if "via" not in self.names:
-                self.present.discard("via")
+            del self.lines[at]
+            self._set_shape(self.shape.without(at))
         self._via = None
 
     def stamp_top_via(self, stamp: str, *, fills_rport: bool) -> None:
@@ -222,7 +226,7 @@ class Message:
         Parameters with these names from the sender are removed, too.  The cached Via stays without
         the stamp: its readers know the source of the message anyway.
         """
-        at = self.names.index("via")
+        at = self.present["via"]
         line, rest = self.lines[at], ""
         if "," in line or "\r" in line:
             line, rest = split_first(unfold(line))
@@ -249,9 +253,9 @@ class Request(Message):
     __slots__ = ("method", "uri_text")
 
     def __init__(
-        self, method: str, uri_text: str, names: list[str], lines: list[str], body: bytes = b""
+        self, method: str, uri_text: str, shape: Shape, lines: list[str], body: bytes = b""
     ) -> None:
-        super().__init__(names, lines, body)
+        super().__init__(shape, lines, body)
         self.method = method
         self.uri_text = uri_text
 
@@ -265,7 +269,7 @@ class Request(Message):
 
     def copy(self) -> "Request":
         """Return a copy to edit and forward; the body is shared."""
-        copy = Request(self.method, self.uri_text, self.names[:], self.lines[:], self.body)
+        copy = Request(self.method, self.uri_text, self.shape, self.lines[:], self.body)
         copy._via, copy._from, copy._to = self._via, self._from, self._to
         copy._call_id, copy._cseq = self._call_id, self._cseq
         return copy
@@ -282,9 +286,9 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(
-        self, status: int, reason: str, names: list[str], lines: list[str], body: bytes = b""
+        self, status: int, reason: str, shape: Shape, lines: list[str], body: bytes = b""
     ) -> None:
-        super().__init__(names, lines, body)
+        super().__init__(shape, lines, body)
         self.status = status
         self.reason = reason
 
@@ -314,7 +318,8 @@ def parse(datagram: bytes) -> Request | Response:
     head, blank_line, rest = datagram.partition(b"\r\n\r\n")
     if not blank_line:
         head = head.removesuffix(b"\r\n")
-    start_line, *lines = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape").split("\r\n")
+    text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
+    start_line, *lines = text.split("\r\n")
     count = len(lines)
     is_crlf = head.count(b"\n") == count == head.count(b"\r")
     if not is_crlf and (repaired := with_crlf(datagram)) is not None:
@@ -329,9 +334,9 @@ def parse(datagram: bytes) -> Request | Response:
         if count > MAX_HEADERS or len(head) > MAX_COMMAS:
             lines = _check_bounds(head, lines)
         if is_response:
-            message: Request | Response = _parse_response(start_line, lines, rest)
+            message: Request | Response = _parse_response(start_line, text, lines, rest)
         else:
-            message = _parse_request(start_line, lines, rest)
+            message = _parse_request(start_line, text, lines, rest)
         if not blank_line:
             # The message may be truncated.
             raise BadMessage("No empty line after the header fields")
@@ -361,14 +366,15 @@ def bad_request(error: BadMessage, head: bytes) -> BadMessage:
     """
     text = head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")
     start_line, names, lines = scan_fields(text, MAX_HEADERS)
-    if " SIP/" not in start_line.upper() and not COPIED.issubset(names):
+    if " SIP/" not in start_line.upper() and not set(MANDATORY).issubset(names):
         return BadMessage(f"{start_line[:40]!r} is not a start line", status=None)
     method, _, uri_text = start_line.strip(" \t").partition(" ")
     method = method if is_token(method) else "?"  # because it is logged
-    return BadRequest(error.reason, error.status or 400, Request(method, uri_text, names, lines))
+    request = Request(method, uri_text, Shape(tuple(names)), lines)
+    return BadRequest(error.reason, error.status or 400, request)
 
 
-def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
+def _parse_response(start_line: str, head: str, lines: list[str], rest: bytes) -> Response:
     version, _, status_and_reason = start_line.partition(" ")
     code, _, reason = status_and_reason.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or not (code.isascii() and code.isdecimal()):
@@ -376,12 +382,12 @@ def _parse_response(start_line: str, lines: list[str], rest: bytes) -> Response:
     status = int(code)
     if not 100 <= status < 700:
         raise BadMessage(f"there is no status {status}")
-    response = Response(status, reason, *name_fields(lines))
+    response = Response(status, reason, *read_shape(head, lines))
     _check(response, rest)
     return response
 
 
-def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
+def _parse_request(start_line: str, head: str, lines: list[str], rest: bytes) -> Request:
     method, _, uri_and_version = start_line.partition(" ")
     uri_text, _, version = uri_and_version.rpartition(" ")
     if version != "SIP/2.0":  # first, because another version may have another syntax
@@ -390,7 +396,7 @@ def _parse_request(start_line: str, lines: list[str], rest: bytes) -> Request:
         raise BadMessage("Malformed request line")
     if len(uri_text) > MAX_URI_LENGTH:
         raise BadMessage(f"Request-URI Too Long: over {MAX_URI_LENGTH} characters", status=414)
-    request = Request(method, uri_text, *name_fields(lines))
+    request = Request(method, uri_text, *read_shape(head, lines))
     _check(request, rest)
     _ = request.via, request.from_, request.to  # raise BadMessage if they are not valid
     if request.cseq[1] != method:
@@ -411,15 +417,8 @@ def _check_version(version: str) -> None:
 
 def _check(message: Request | Response, rest: bytes) -> None:
     """Check the mandatory fields and set the body (§8.1.1, §18.3, §20).  Raises BadMessage."""
-    names, present = message.names, message.present
-    if not present >= COPIED:
-        missing = next(name for name in _MANDATORY if name not in present)
-        raise BadMessage(f"Missing {title_of(missing)} header field")
-    if len(present) != len(names):
-        singles = [name for name in names if name in SINGLE]
-        if len(singles) != len(set(singles)):
-            twice = next(name for name in singles if singles.count(name) > 1)
-            raise BadMessage(f"More than one {title_of(twice)} header field")
+    if message.shape.fault:
+        raise BadMessage(message.shape.fault)
     _ = message.cseq, message.call_id  # raise BadMessage if they are not valid
     length_text = message.value("content-length")
     if length_text == str(len(rest)):
@@ -427,7 +426,7 @@ def _check(message: Request | Response, rest: bytes) -> None:
         return
     if length_text is None:
         # §20.15: a body has a type.  Without one, line ends, NULs and spaces are padding.
-        is_body = "content-type" in present or not is_padding(rest)
+        is_body = "content-type" in message.present or not is_padding(rest)
         message.body = rest if is_body else b""
         return
     length = bounded_number(length_text, MAX_BODY_BYTES)

@@ -45,7 +45,6 @@ NAMES |= {
     letter: name for compact, name in _COMPACT.items() for letter in (compact, compact.upper())
 }
 
-_SPELLINGS = frozenset(NAMES)
 # Fields that a message may have only once (§20).
 SINGLE = frozenset(
     "from to call-id cseq max-forwards max-breadth content-length content-type expires".split()
@@ -147,19 +146,6 @@ def field_name(line: str) -> str:
 def title_of(name: str) -> str:
     """Return a lower-case name in the spelling of the RFCs."""
     return {"call-id": "Call-ID", "cseq": "CSeq"}.get(name, name.title())
-
-
-def name_fields(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Return the names and lines of all fields; the lines of a folded field are joined.
-
-    Raises BadMessage for a line that is not a header field.
-    """
-    names = list(map(NAMES.get, [line.split(":", 1)[0] for line in lines]))
-    if None not in names and _SPELLINGS.isdisjoint(lines):  # no line is a name without a colon
-        return names, lines  # type: ignore[return-value]  # no name is None, as just checked
-    if any(line[:1] in (" ", "\t") for line in lines):
-        lines = with_folds(lines)
-    return [field_name(line) for line in lines], lines
 
 
 def with_folds(lines: list[str]) -> list[str]:

@@ -3,8 +3,9 @@
 import re
 
 from sip.message.grammar import BadMessage, unfold
-from sip.message.message import COPIED, Request, Response
+from sip.message.message import Request, Response
 from sip.message.names import REASONS
+from sip.message.shape import shape_of
 
 # Characters not allowed in a Reason-Phrase (§25.1); a phrase may quote from the request.
 _NOT_IN_PHRASE = re.compile(r"[^A-Za-z0-9 ;/?:@&=+$,\-_.!~*'()]")
@@ -26,21 +27,13 @@ def make_response(
     copied into a 100, with the `delay` in seconds since the request arrived.  `extra` are more
     fields as (name, value).
     """
-    names: list[str] = []
-    lines: list[str] = []
-    for name, line in zip(request.names, request.lines, strict=True):
-        if name in COPIED:
-            names.append(name)
-            lines.append(to_line(request, to_tag) if name == "to" else line)
+    names = [request.names[at] for at in request.shape.copied]
     if status == 100 and "timestamp" in request.present:
         names.append("timestamp")
-        lines.append(_timestamp(request, delay))
-    for title, value in extra:
-        names.append(title.lower())
-        lines.append(f"{title}: {value}")
+    names += [title.lower() for title, _ in extra]
     names.append("content-length")
-    lines.append("Content-Length: 0")
-    return Response(status, _reason_phrase(status, reason), names, lines)
+    lines = _header_lines(request, status, to_tag, extra, delay)
+    return Response(status, _reason_phrase(status, reason), shape_of(tuple(names)), lines)
 
 
 def encode_response(
@@ -53,20 +46,28 @@ def encode_response(
     delay: float = 0.0,
 ) -> bytes:
     """Return the octets of `make_response`, without making it: for a response that nobody reads."""
-    lines = [f"SIP/2.0 {status} {_reason_phrase(status, reason)}"]
-    for name, line in zip(request.names, request.lines, strict=True):
-        if name in COPIED:
-            lines.append(to_line(request, to_tag) if name == "to" else line)
-    if status == 100 and "timestamp" in request.present:
+    first = f"SIP/2.0 {status} {_reason_phrase(status, reason)}"
+    lines = _header_lines(request, status, to_tag, extra, delay)
+    return "\r\n".join((first, *lines, "", "")).encode("utf-8", "surrogateescape")
+
+
+def _header_lines(
+    request: Request, status: int, to_tag: str, extra: tuple[tuple[str, str], ...], delay: float
+) -> list[str]:
+    shape = request.shape
+    lines = [request.lines[at] for at in shape.copied]
+    if to_tag and "to" in shape.present:  # a bad request may have no To
+        lines[shape.copied.index(shape.present["to"])] = to_line(request, to_tag)
+    if status == 100 and "timestamp" in shape.present:
         lines.append(_timestamp(request, delay))
     lines += [f"{title}: {value}" for title, value in extra]
-    lines += ("Content-Length: 0", "", "")
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+    lines.append("Content-Length: 0")
+    return lines
 
 
 def to_line(request: Request, to_tag: str) -> str:
     """Return the To line of a response: that of the request, with `to_tag` if it has no tag."""
-    line = request.lines[request.names.index("to")]
+    line = request.lines[request.present["to"]]
     if not to_tag or "tag" in _to_params(request):
         return line
     return unfold(line).rstrip(" \t") + ";tag=" + to_tag
@@ -79,7 +80,7 @@ def _reason_phrase(status: int, reason: str | None) -> str:
 
 def _timestamp(request: Request, delay: float) -> str:
     """Return the Timestamp line of a 100, with our delay of the request (§8.2.6.1)."""
-    line = request.lines[request.names.index("timestamp")]
+    line = request.lines[request.present["timestamp"]]
     match = _TIMESTAMP.fullmatch(request.value("timestamp") or "")
     return line if match is None or delay < 0.001 else f"Timestamp: {match[1]} {delay:.3f}"
 

@@ -209,7 +209,7 @@ class Layer:
         """Return the transaction of a response, by branch, sent-by and method (§17.1.3)."""
         method = response.cseq[1]
         # Fast path: most peers return our Via exactly as we wrote it.
-        ours, _, branch = response.lines[response.names.index("via")].partition(";branch=")
+        ours, _, branch = response.lines[response.present["via"]].partition(";branch=")
         sent_by = self._own_vias.get(ours)
         transaction = self.clients.get((branch.lower(), method)) if sent_by else None
         if transaction is None:
@@ -273,7 +273,7 @@ class Layer:
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send a response through a server transaction."""
-        to_line = response.lines[response.names.index("to")]
+        to_line = response.lines[response.present["to"]]
         self.answer(transaction, response.status, response.encode(), to_line)
 
     def answer(

@@ -3,6 +3,7 @@
 from sip.message.grammar import BadMessage, split_list, unfold
 from sip.message.headers import MAGIC_COOKIE, parse_name_addr
 from sip.message.message import Request, Response
+from sip.message.shape import shape_of
 from sip.transaction.server import Key
 
 _COOKIE = MAGIC_COOKIE.lower()  # a branch is a token, and tokens have no case (§7.3.1)
@@ -62,7 +63,7 @@ def has_second_via(response: Response) -> bool:
 
 def ack_of_failure(request: Request, response: Response) -> Request:
     """Build the ACK that a client transaction sends for 300 to 699 (§17.1.1.3)."""
-    return _request_like(request, "ACK", to_line=response.lines[response.names.index("to")])
+    return _request_like(request, "ACK", to_line=response.lines[response.present["to"]])
 
 
 def cancel_of(request: Request, reason: str) -> Request:
@@ -70,7 +71,7 @@ def cancel_of(request: Request, reason: str) -> Request:
 
     `reason` is a Reason value (RFC 3326), "" for none.
     """
-    cancel = _request_like(request, "CANCEL", to_line=request.lines[request.names.index("to")])
+    cancel = _request_like(request, "CANCEL", to_line=request.lines[request.present["to"]])
     cancel.remove_top_via()
     if reason:
         cancel.set("reason", f"Reason: {reason}")
@@ -79,11 +80,11 @@ def cancel_of(request: Request, reason: str) -> Request:
 
 def _request_like(request: Request, method: str, to_line: str) -> Request:
     """Build a request with the Request-URI, top Via, Route, From, Call-ID and number of another."""
-    names, lines = ["via"], [request.lines[request.names.index("via")]]
+    names, lines = ["via"], [request.lines[request.present["via"]]]
     for name, line in zip(request.names, request.lines, strict=True):
         if name in ("route", "from", "call-id"):
             names.append(name)
             lines.append(line)
     names += ["to", "cseq", "max-forwards", "content-length"]
     lines += [to_line, f"CSeq: {request.cseq[0]} {method}", "Max-Forwards: 70", "Content-Length: 0"]
-    return Request(method, request.uri_text, names, lines)
+    return Request(method, request.uri_text, shape_of(tuple(names)), lines)

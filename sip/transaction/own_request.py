@@ -2,6 +2,7 @@
 
 from sip.message.grammar import is_token
 from sip.message.message import Request, Response
+from sip.message.shape import shape_of
 from sip.transaction.mailbox import Mailbox
 
 # An INVITE needs an ACK of its 2xx and timer C; ACK and CANCEL belong to the request of another
@@ -108,4 +109,4 @@ def build_request(
             raise ValueError(f"{line!r} is not one header field")
         names.append(name.lower())
         lines.append(line)
-    return Request(method, uri, names, lines, body)
+    return Request(method, uri, shape_of(tuple(names)), lines, body)

@@ -25,7 +25,8 @@ from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.grammar import BadMessage, parse_params, split_list, without_params
 from sip.message.headers import parse_credentials, parse_name_addr, response_via
 from sip.message.message import Request, bad_request, parse
-from sip.message.names import field_name, name_fields
+from sip.message.names import field_name
+from sip.message.shape import shape_of
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.csv_file import BadFile, read_csv
@@ -79,7 +80,7 @@ def message(octets: bytes) -> None:
         read = parse(octets)
     except BadMessage:
         return
-    assert read.names == name_fields(read.lines)[0] == [field_name(line) for line in read.lines]
+    assert list(read.names) == [field_name(line) for line in read.lines]
     assert {said.strip() for said in _SECRETS.findall(for_log(octets))} <= {b"..."}
     # A message from a datagram may be forwarded on a connection, and is the same message there.
     sent = with_length(read.encode())
@@ -215,7 +216,8 @@ def route(octets: bytes) -> None:
     quick = outcome(_read_route, text)
     assert quick == exact or (quick is REFUSED and not isinstance(exact, SipUri))
     lines = [f"Route: {text}", "From: <sip:a@b>;tag=1", "To: <sip:b@b>;tag=2", "Call-ID: x"]
-    request = Request("BYE", "sip:b@example.com", ["route", "from", "to", "call-id"], lines)
+    shape = shape_of(("route", "from", "to", "call-id"))
+    request = Request("BYE", "sip:b@example.com", shape, lines)
     domains = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
     taken = outcome(lambda one: pop_own_routes(one, domains), request)
     if taken is not REFUSED:

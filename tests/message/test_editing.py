@@ -23,7 +23,7 @@ def test_a_field_is_put_above_its_like_or_above_all():
     request.put_first("subject", "Subject: y")
     request.put_first("record-route", "Record-Route: <sip:p;lr>")
     request.put_first("via", "Via: SIP/2.0/UDP p")
-    assert request.names[:3] == ["record-route", "via", "via"]
+    assert request.names[:3] == ("record-route", "via", "via")
     assert request.values("subject") == ["y", "x"]
     assert request.via.sent_by == "p"
     assert parse(request.encode()).lines == request.lines
@@ -53,7 +53,7 @@ def test_a_list_is_replaced_where_its_first_line_stood():
         PLAIN, "Route: <sip:a;lr>, <sip:b;lr>", "Via: SIP/2.0/UDP c", "Route: <sip:d;lr>"
     )
     request.set_values("route", "Route", ["<sip:x;lr>", "<sip:y;lr>"])
-    assert request.names[:4] == ["via", "route", "route", "via"]
+    assert request.names[:4] == ("via", "route", "route", "via")
     assert request.values("route") == ["<sip:x;lr>", "<sip:y;lr>"]
     request.set_values("route", "Route", [])
     assert "route" not in request.names

@@ -80,7 +80,7 @@ def test_a_response_has_more_fields_and_a_phrase_when_given():
     """RFC 3261 §8.2.6, §21."""
     answer = make_response(request(), 423, extra=(("Min-Expires", "60"), ("X", "y")))
     assert answer.lines[-3:] == ["Min-Expires: 60", "X: y", "Content-Length: 0"]
-    assert answer.names[-3:] == ["min-expires", "x", "content-length"]
+    assert answer.names[-3:] == ("min-expires", "x", "content-length")
     assert answer.encode().startswith(b"SIP/2.0 423 Interval Too Brief\r\n")
     assert make_response(request(), 400, "Why Not").reason == "Why Not"
     assert make_response(request(), 499).reason == "Unknown"

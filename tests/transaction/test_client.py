@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Request
+from sip.message.shape import shape_of
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.machine import State
 from sip.transport.flow import Flow
@@ -14,7 +15,8 @@ USER = object()
 
 def started(method: str, flow: Flow = UDP, now: float = 0.0):
     """Return a client transaction that has just sent its request."""
-    request = Request(method, "sip:bob@192.0.2.7", ["via"], [f"Via: SIP/2.0/{flow.transport} us"])
+    lines = [f"Via: SIP/2.0/{flow.transport} us"]
+    request = Request(method, "sip:bob@192.0.2.7", shape_of(("via",)), lines)
     kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
     machine = kind(request, "z9hG4bKAb", "us", flow, USER)
     assert machine.start(request, now) == request.encode()

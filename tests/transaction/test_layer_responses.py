@@ -35,7 +35,7 @@ def test_a_request_goes_on_under_our_own_via_on_top(proxy: Harness):
     first, second = sent_on(proxy), sent_on(proxy, branch=";branch=z9hG4bKalice2")
     for message in (first, second):
         assert message.lines[0].startswith("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK")
-        assert message.names[:2] == ["via", "via"]
+        assert message.names[:2] == ("via", "via")
     assert first.via.branch != second.via.branch
     assert re.fullmatch("z9hG4bK[0-9a-f]{16}", first.via.branch)
 

@@ -7,6 +7,7 @@ import pytest
 from sip.core.errors import Refused
 from sip.core.guard.call_limits import MAX_CALLS_FOR_USER, MAX_CALLS_OF_SOURCE, CallLimits
 from sip.message.message import Request
+from sip.message.shape import shape_of
 from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import Upstream
@@ -21,7 +22,7 @@ LAYER = Layer(Transports(lambda: 0.0, Bus()), lambda: 0.0)
 
 def call(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Upstream:
     """An INVITE that has just come from there."""
-    invite = Request("INVITE", "sip:bob@example.com", [], [])
+    invite = Request("INVITE", "sip:bob@example.com", shape_of(()), [])
     key = "z9hg4bk-1", f"{host}:{port}", "INVITE"
     return Upstream(LAYER, invite, Flow(transport, SERVER, (host, port)), key, 0.0)
 

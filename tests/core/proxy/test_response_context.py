@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from sip.core.proxy.response_context import ResponseContext
 from sip.message.message import Response
+from sip.message.shape import shape_of
 
 
 def answer(status: int, *fields: tuple[str, str]) -> Response:
     return Response(
-        status, "", [name.lower() for name, _ in fields], [f"{n}: {v}" for n, v in fields]
+        status,
+        "",
+        shape_of(tuple(name.lower() for name, _ in fields)),
+        [f"{n}: {v}" for n, v in fields],
     )
 
 

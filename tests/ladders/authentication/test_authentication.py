@@ -139,8 +139,7 @@ def test_credentials_end_here_but_those_of_other_realms_travel(world: World):
     request = alice.request("MESSAGE", bob.aor, headers=(other,))
     alice.transmits(request)
     again = alice.with_credentials(request, alice.gets(407))
-    again.names.append("proxy-authorization")
-    again.lines.append(other)
+    again.append("proxy-authorization", other)
     alice.transmits(again)
     assert bob.gets("MESSAGE").fields("proxy-authorization") == [other.partition(": ")[2]]
 

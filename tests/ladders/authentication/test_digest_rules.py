@@ -51,8 +51,8 @@ class Asking:
         copy.set("via", f"Via: SIP/2.0/UDP {sent_by};branch={branch};rport")
         copy.set("cseq", f"CSeq: {1000 + self.number} {self.request.method}")
         for value in values:
-            copy.names.append((title or self.title).lower())
-            copy.lines.append(f"{title or self.title}: {value}")
+            name = title or self.title
+            copy.append(name.lower(), f"{name}: {value}")
         self.phone.transmits(parse(copy.encode()))
         answer = self.phone.takes()
         assert isinstance(answer, Response)

@@ -412,8 +412,7 @@ def test_an_answer_to_our_cancel_with_another_via_below_is_none(world: World):
     alice.cancels(call)
     cancel = bob.gets("CANCEL")
     misrouted = cancel.copy()
-    misrouted.lines.insert(1, invite.lines[1])
-    misrouted.names.insert(1, "via")
+    misrouted.set_values("via", "Via", [*cancel.values("via"), invite.values("via")[1]])
     bob.answers(misrouted, 200)
     assert world.server.layer.counts[RESPONSES_UNMATCHED] == 1
     world.passes(0.6)
