@@ -153,32 +153,24 @@ class Database:
 
         def made_or_kept(tables: Tables) -> bytes:
             key = f"secret {name}"
-            kept = tables["meta"].find_one(key=key)
-            if kept is None:
-                kept = {"key": key, "value": secrets.token_hex(32)}
-                tables["meta"].insert(kept)
-            return bytes.fromhex(kept["value"])
+            fetch(tables, "INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, secrets.token_hex(32)))
+            ((value,),) = fetch(tables, _META, (key,))
+            return bytes.fromhex(value)
 
         return self.run(made_or_kept)
 
     def remember(self, name: str, value: str) -> None:
         """Store a value under a name, for example the realm that the server uses."""
 
-        def keep(tables: Tables) -> None:
-            tables["meta"].delete(key=name)
-            tables["meta"].insert({"key": name, "value": value})
-
+        statement = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
         if self.remembered(name) != value:
-            self.run(keep)
+            self.run(lambda tables: fetch(tables, statement, (name, value)))
 
     def remembered(self, name: str) -> str | None:
         """Return the value stored by `remember`, or None."""
 
-        def find(tables: Tables) -> str | None:
-            row = tables["meta"].find_one(key=name)
-            return None if row is None else str(row["value"])
-
-        return self.read(find)
+        rows = self.read(lambda tables: fetch(tables, _META, (name,)))
+        return str(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Close the file; later calls raise DatabaseError."""
@@ -324,6 +316,7 @@ class Database:
             self._connection.close()
 
 
+_META = "SELECT value FROM meta WHERE key = ?"
 _COLUMNS_OF_USERS = "SELECT group_concat(name) FROM pragma_table_info('users')"
 
 
