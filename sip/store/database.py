@@ -100,6 +100,7 @@ class Database:
         self._owner: _Thread | None = _Thread(path)
         self._reader: _Thread | None = None  # created on first use
         self._pages: Tables | None = None  # the connection of the reader
+        self._failures = 0  # transactions of the owner that were rolled back
         try:
             self._in_owner(self._open)
         except BaseException:
@@ -147,6 +148,15 @@ class Database:
     def changed_elsewhere(self) -> bool:
         """Return True if another connection has written since the last call."""
         return self._in_owner(self._has_changed)
+
+    def write_stamp(self) -> tuple[int, int, int]:
+        """Return numbers that stay the same until somebody writes, or a transaction fails.
+
+        Call it in a function passed to `run`: in the owner thread, and under the write lock.  The
+        numbers change with each row that is written by this connection, and with each commit of
+        another one.
+        """
+        return self._data_version(), self._connection.total_changes, self._failures
 
     def secret(self, name: str) -> bytes:
         """Return the 32 random bytes with this name, generated once and stored in the database."""
@@ -221,7 +231,11 @@ class Database:
                 " restart the server to use it, or put the old file back"
             )
         self._begin = begin
-        result = _in_transaction(self._tables, function)
+        try:
+            result = _in_transaction(self._tables, function)
+        except BaseException:
+            self._failures += 1
+            raise
         if then is not None:
             then(result)
         return result

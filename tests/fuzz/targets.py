@@ -14,7 +14,7 @@ from dataclasses import replace
 import dns.nameserver
 import dns.resolver
 
-from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
+from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer, read_credentials
 from sip.core.domains import Domains, address_of_record, user_of_aor
 from sip.core.proxy.route_processing import _read_route, pop_own_routes
 from sip.core.proxy.route_ticket import Tickets
@@ -193,9 +193,11 @@ def digest(octets: bytes) -> None:
     credentials = outcome(parse_credentials, text)
     if credentials is REFUSED:
         return
-    answer = read_answer(credentials.params)
-    if isinstance(answer, str):
-        assert len(answer) < 200
+    answer, fault = read_answer(credentials.params)
+    is_digest = credentials.scheme == "digest"
+    assert read_credentials(text) == ((answer, fault) if is_digest else None)
+    if fault:
+        assert len(fault) < 200
         return
     ha1 = "0123456789abcdef" * 2
     assert not is_right(ha1, "REGISTER", answer)

@@ -5,12 +5,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from sip.store.bindings import BindingRow, BindingStore, NotSaved
+from sip.store import bindings as bindings_module
+from sip.store.bindings import BindingRow, BindingStore, NotSaved, _Change, _Writer
 from sip.store.database import Database, fetch
 from sip.store.users import Users
 
@@ -57,6 +58,16 @@ def states(database):
 def test_a_row_comes_back_as_it_was(bindings):
     bindings.save([DESK], [], never).wait()
     assert bindings.load(1000) == [DESK]
+
+
+def test_text_of_other_scripts_comes_back_too(bindings):
+    """Only its octets are written as such; a key is the same in both rows."""
+    for agent in ("J\u00f6rg \U0001f4de", "Desk/2.0", "\u00e9"):
+        row = DESK._replace(user_agent=agent)
+        bindings.save([row], [], never)
+        assert bindings.load(1000) == [row]
+    bindings.save([DESK._replace(contact="sip:j\u00f6rg@192.0.2.1")], [KEY], never)
+    assert [row.contact for row in bindings.load(1000)] == ["sip:j\u00f6rg@192.0.2.1"]
 
 
 def test_octets_that_are_no_utf8_come_back_too(bindings):
@@ -237,6 +248,125 @@ def test_a_removed_account_does_not_fail_the_batch(bindings, database, users):
     users.remove("alice")
     bindings.save([DESK, DESK._replace(user_id=BOB)], [], never, seen_at=1000).wait()
     assert states(database) == {"bob": [0, 1000]}
+
+
+# A refresh leaves out the statements that would change nothing
+
+
+def statements(database, work):
+    """The tables of the UPDATE statements that are executed while `work` runs."""
+    written = []
+    database._connection.set_trace_callback(written.append)
+    work()
+    database._connection.set_trace_callback(None)
+    return [text.split()[1] for text in written if text.split()[0] == "UPDATE"]
+
+
+def test_a_refresh_within_the_minute_writes_one_row(bindings, database):
+    for at in (1000, 1010):  # its state is read once
+        bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at)
+
+    def refresh(at):
+        return lambda: bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at)
+
+    assert statements(database, refresh(1020)) == []
+    assert bindings.load(1000) == [DESK._replace(updated_at=1020)]
+    assert statements(database, refresh(1060)) == ["users"]
+    assert statements(database, refresh(1070)) == []
+    assert states(database)["alice"] == [1, 1060]
+
+
+def test_known_accounts_are_bounded(database, users, monkeypatch):
+    monkeypatch.setattr(bindings_module, "MAX_KNOWN", 3)
+    writer = _Writer(database)
+    for number in range(1, 11):
+        users.add(str(number), "secret")
+    for at in (1000, 1010, 1060, 1070):
+        for first in (1, 3, 5, 7, 9):
+            rows = [DESK._replace(user_id=number) for number in (first, first + 1)]
+            batch = [_Change([row], (), at) for row in rows]
+            database.run(lambda tables, batch=batch: writer.write(tables, batch))
+            assert len(writer._last_seen) <= 3
+    assert set(map(tuple, states(database).values())) == {(1, 1060)}
+
+
+class Fails(Exception):
+    """A transaction that is rolled back."""
+
+
+class Store:
+    """A database with an account online; its writer may forget all before each batch."""
+
+    def __init__(self, path, *, forgets):
+        self.path, self.forgets = path, forgets
+        self.database = Database(path)
+        self.users = Users(self.database, "example.com")
+        self.users.add("alice", "secret")
+        self.writer = _Writer(self.database)
+        for at in (1000, 1001):  # with the second one its state is known
+            self.play("register", at)
+
+    def write(self, *changes, fails=False):
+        def write(tables):
+            self.writer.write(tables, changes)
+            if fails:
+                raise Fails
+
+        if self.forgets:
+            self.writer = _Writer(self.database)
+        with suppress(Fails):
+            self.database.run(write)
+
+    def play(self, step, at):
+        row = DESK._replace(updated_at=at)
+        if step in ("register", "fail"):
+            self.write(_Change([row], (), at), fails=step == "fail")
+        elif step == "unregister":
+            self.write(_Change((), [KEY], at))
+        elif step == "remove":
+            self.write(_Change((), [KEY]))
+        elif step == "expire":
+            self.write(_Change((), (), None, [(*KEY, 2000)]))
+        elif step == "move":
+            moved = row._replace(contact="sip:alice@192.0.2.9")
+            self.write(_Change([moved], [KEY], at), _Change((), [moved.key]))
+        elif step == "shift":
+            self.write(_Change((), (), step=500))
+        elif step == "users":
+            self.users.disable("alice")
+            self.users.enable("alice")
+        elif step == "other process":
+            with closing(sqlite3.connect(self.path)) as other, other:
+                other.execute("DELETE FROM bindings")
+                other.execute("UPDATE users SET online = 0, last_seen = 7")
+        elif step == "restart":
+            self.writer = _Writer(self.database)
+
+    def rows(self):
+        """All that is stored of the account and its bindings."""
+        users = "SELECT id, enabled, online, last_seen FROM users ORDER BY id"
+        rows = "SELECT * FROM bindings ORDER BY user_id, contact, flow"
+        return self.database.read(lambda tables: (fetch(tables, users), fetch(tables, rows)))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *["register", "fail", "unregister", "remove", "expire", "move", "shift"],
+        *["users", "other process", "restart"],
+    ],
+)
+def test_left_out_statements_would_change_nothing(tmp_path, step):
+    """A writer that knows nothing executes them all; both write the same."""
+    usual = Store(str(tmp_path / "usual.db"), forgets=False)
+    forgetful = Store(str(tmp_path / "forgetful.db"), forgets=True)
+    with usual.database, forgetful.database:
+        for at in (1005, 1030, 1060, 1130, 500):  # at last the clock is set back
+            for store in (usual, forgetful):
+                store.play(step, at)
+                store.play("register", at + 1)
+                store.play("register", at + 2)
+            assert usual.rows() == forgetful.rows(), at
 
 
 SAVING = """

@@ -92,20 +92,21 @@ class Registrar:
         check_content(request)
         path = _supported_path(request)
         to = request.to.sip_uri  # RFC 4475 §3.3.4: 400 for any other
-        realm = self.domains.realm_of(to)
+        user = self.domains.user_at(to)
+        realm = self.domains.main if user is None else user.realm
         source = upstream.flow.remote[0]
-        account = self.authenticator.authenticate(  # step 3
-            request, realm or self.domains.main, source
-        )
+        account = self.authenticator.authenticate(request, realm, source)  # step 3
         upstream.is_verified = True
         # Step 5.  The names and addresses of the main domain are valid for all realms.
-        if realm is None or domain not in (realm, self.domains.main):
-            if realm is None:
-                raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+        if user is None:
+            raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+        if domain not in (realm, self.domains.main):
             raise Refused(404, f"{to.text[:60]} is not an address of {domain[:60]}")
-        if not self.authenticator.is_named(account, to, realm):  # step 4
-            raise Refused(403, causes.other_user(account.username, to.username))
-        aor = address_of_record(account.username, realm)
+        aor = user.aor
+        if user.username != account.username:  # step 4
+            if not self.authenticator.is_named(account, to, realm):
+                raise Refused(403, causes.other_user(account.username, to.username))
+            aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
         wanted: list[Binding] = []
         bindings: Bindings = ()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip.core.domains import Domains, address_of_record, username_of
+from sip.core import domains as domains_module
+from sip.core.domains import Domains, LocalUser, address_of_record, username_of
 from sip.core.proxy.loops import breadth_left, hops_left
 from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
@@ -115,6 +116,57 @@ def test_a_realm_that_comes_or_goes_is_noticed():
     assert domains.realm_of(uri) is None
     assert not domains.has_realm("new.org")
     assert domains.has_realm("main.org")
+
+
+def test_a_name_or_address_that_comes_or_goes_is_noticed():
+    """Also for a URI that was asked for before: its meaning is cached."""
+    own = set()
+    domains = Domains("main.org", ["old.org"], lambda: REALMS, own.__contains__, (5060,))
+    named, at_address = parse_uri("sip:bob@old.org"), parse_uri("sip:bob@192.0.2.1")
+    for _ in range(2):
+        assert domains.user_at(named) == LocalUser("bob", "main.org", "bob@main.org")
+        assert domains.user_at(at_address) is None
+    domains.set_names(["new.org"])
+    own.add("192.0.2.1")
+    assert domains.user_at(named) is None
+    assert domains.user_at(parse_uri("sip:bob@new.org")) is not None
+    assert domains.user_at(at_address) == LocalUser("bob", "main.org", "bob@main.org")
+    number = parse_uri("sip:1;phone-context=192.0.2.1@main.org")  # a local number (RFC 3966 §5.1.5)
+    assert domains.user_at(number) == LocalUser("1", "main.org", "1@main.org")
+    own.clear()
+    assert domains.user_at(at_address) is None
+    assert domains.user_at(number) != LocalUser("1", "main.org", "1@main.org")
+
+
+@pytest.mark.parametrize(
+    ("uri", "user"),
+    [
+        ("sip:bob@other.org", ("bob", "other.org", "bob@other.org")),
+        ("sip:b%6fb@other.org:5060;x=y", ("bob", "other.org", "bob@other.org")),
+        ("sip:b%40b@other.org", ("b@b", "other.org", "b%40b@other.org")),
+        ("sip:other.org", ("", "other.org", "@other.org")),
+        ("tel:+1555", ("+1555", "Example.com", "+1555@Example.com")),
+        ("sip:+1555;phone-context=other.org@other.org", ("+1555", "other.org", "+1555@other.org")),
+        ("sip:bob@other.org:5061", None),
+        ("mailto:bob@other.org", None),
+    ],
+)
+def test_a_uri_names_a_user(uri: str, user: tuple[str, str, str] | None):
+    for _ in range(2):
+        assert DOMAINS.user_at(parse_uri(uri)) == user
+
+
+def test_cached_uris_are_bounded(monkeypatch):
+    monkeypatch.setattr(domains_module, "MAX_CACHED_URIS", 10)
+    domains = Domains("main.org", [], lambda: REALMS, lambda host: False, (5060,))
+    long = "x" * 300
+    uris = [f"sip:{n}@main.org" for n in range(100)]
+    for uri in (*uris, f"sip:{long}@main.org", "sip:ticket@main.org;lr"):
+        assert domains.is_local(parse_uri(uri))
+        assert len(domains._meanings) <= 10
+        assert domains._meanings.keys() <= set(uris)
+    domains.clear_cache()
+    assert not domains._meanings
 
 
 def test_a_name_of_the_main_domain_wins_over_a_realm():
