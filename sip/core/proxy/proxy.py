@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
-from sip.core.guard.call_limits import CallLimits
-from sip.core.proxy.call_events import Call, CallEvents
+from sip.core.guard.call_limits import NO_SLOT, CallLimits
+from sip.core.proxy.call_events import CallEvents
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
@@ -243,39 +244,34 @@ class Proxy:
         else:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
-        record_routes, caller_flow = self.record_routes, upstream.flow
-        call: Call | None = None
+        is_call = request.method == "INVITE"
+        slot = NO_SLOT
+        if is_call and is_external and realm is not None:
+            username = self.authenticator.account_name(request.uri, realm)
+            slot = self.call_limits.slot(upstream, address_of_record(username, realm))
+        with slot:
+            call = self.calls.start(request, upstream.flow, account) if is_call else None
 
-        def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
-            start = record_routes.add(request, outgoing, caller_flow, target, flow, caller)
-            edit = start.edit_response
-            return edit if call is None else call.wrap_edit(edit, flow)
+            def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+                start = self.record_routes.add(
+                    request, outgoing, upstream.flow, target, flow, caller
+                )
+                edit = start.edit_response
+                return edit if call is None else call.wrap_edit(edit, flow)
 
-        fork = Fork(
-            self.forwarder,
-            request,
-            upstream,
-            mark,
-            prepare=None if request.method in _WITHOUT_DIALOG else begin,
-            redirect=target_set.of_redirection if self.follow_redirects else None,
-            remove_unreachable=target_set.remove_unreachable,
-        )
-
-        def run() -> None:
-            nonlocal call
-            if request.method == "INVITE":
-                call = self.calls.start(request, caller_flow, account)
+            fork = Fork(
+                self.forwarder,
+                request,
+                upstream,
+                mark,
+                prepare=None if request.method in _WITHOUT_DIALOG else begin,
+                redirect=target_set.of_redirection if self.follow_redirects else None,
+                remove_unreachable=target_set.remove_unreachable,
+            )
             if call is None:
                 fork.run(targets)
             else:
-                call.run(lambda: fork.run(targets))
-
-        if is_external and realm is not None and request.method == "INVITE":
-            username = self.authenticator.account_name(request.uri, realm)
-            with self.call_limits.slot(upstream, address_of_record(username, realm)):
-                run()
-        else:
-            run()
+                call.run(partial(fork.run, targets))
 
     def _realm_here(self, request: Request) -> str | None:
         """Return the realm that a request is for; None for an external Route, maddr or domain."""
