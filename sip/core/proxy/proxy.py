@@ -16,8 +16,8 @@ from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
-from sip.core.proxy.route_processing import is_own_record_route, pop_own_routes, strip_own_maddr
-from sip.core.proxy.route_ticket import DialogSide, Tickets, is_as_recorded
+from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
+from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
@@ -26,7 +26,7 @@ from sip.core.uas import OWN_METHODS
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri, TelUri, Uri
+from sip.message.uri import TelUri, Uri
 from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
@@ -121,7 +121,7 @@ class Proxy:
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], DialogSide | None]:
+    def _prepare(self, request: Request) -> tuple[list[OwnRoute], DialogSide | None]:
         """Remove our own Routes and asserted identities (§16.4); return the Routes and the side.
 
         The side is that of the ticket, None for a request without a ticket.
@@ -140,7 +140,7 @@ class Proxy:
         request: Request,
         upstream: Upstream,
         mark: str,
-        routes: list[SipUri],
+        routes: list[OwnRoute],
         side: DialogSide,
     ) -> bool:
         """Forward a request within a dialog (§16.6); False: its target is outside the dialog."""
@@ -160,19 +160,19 @@ class Proxy:
                 )
 
             prepare = learn
-        recorded = list(filter(is_own_record_route, routes))
-        if request.method != "BYE" and all(map(is_as_recorded, recorded)):
-            # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
-            # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
-            for route in recorded:
-                request.put_first("record-route", f"Record-Route: <{route}>")
-
         if request.method == "BYE":
             self.calls.publish_hang_up(request)
+        else:
+            # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
+            # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
+            recorded = [route for route in routes if route.is_recorded]
+            if all(route.is_as_issued for route in recorded):
+                for route in recorded:
+                    request.put_first("record-route", f"Record-Route: <{route.text}>")
         Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
 
-    def _learn_contact(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
+    def _learn_contact(self, request: Request, upstream: Upstream, routes: list[OwnRoute]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
         dialogs, flow = self.dialogs, upstream.flow
         side = self.tickets.sender_side(request, routes)
