@@ -174,7 +174,8 @@ class Fork:
         self.free_breadth -= breadth
         forwarder = self.forwarder
         try:
-            outgoing, hops = forwarder.prepare_copy(self.request, target, breadth)
+            outgoing = self.request.copy()
+            hops = forwarder.prepare(outgoing, target, breadth)
         except (NoRoute, BadMessage) as error:
             self._log_unreachable(target, error)
             self._give_up(Attempt(target, breadth, self.request))
