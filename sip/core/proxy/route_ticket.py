@@ -161,7 +161,7 @@ def _text_of(sides: tuple[DialogSide, ...]) -> str:
         text = f"{_HOSTS}={'/'.join(map(_side_text, sides))}"
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
-    users = ".".join([side.user for side in sides])
+    users = first.user if len(sides) == 1 else ".".join([side.user for side in sides])
     return f"{text};{_USERS}={users}" if users.strip(".") else text
 
 
