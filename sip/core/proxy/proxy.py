@@ -251,20 +251,17 @@ class Proxy:
             slot = self.call_limits.slot(upstream, address_of_record(username, realm))
         with slot:
             call = self.calls.start(request, upstream.flow, account) if is_call else None
-
-            def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
-                start = self.record_routes.add(
-                    request, outgoing, upstream.flow, target, flow, caller
-                )
-                edit = start.edit_response
-                return edit if call is None else call.wrap_edit(edit, flow)
-
+            prepare: Prepare | None = None
+            if request.method not in _WITHOUT_DIALOG:
+                prepare = partial(self.record_routes.add, request, upstream.flow, caller)
+            if prepare is not None and call is not None:
+                prepare = call.wrap_prepare(prepare)
             fork = Fork(
                 self.forwarder,
                 request,
                 upstream,
                 mark,
-                prepare=None if request.method in _WITHOUT_DIALOG else begin,
+                prepare=prepare,
                 redirect=target_set.of_redirection if self.follow_redirects else None,
                 remove_unreachable=target_set.remove_unreachable,
             )
