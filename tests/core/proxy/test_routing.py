@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip.core.domains import Domains, address_of_record, username_of
-from sip.core.proxy.loops import breadth_left, hops_left
+from sip.core.proxy.loops import breadth_left, has_looped, hops_left
 from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
     _read_route,
@@ -270,6 +270,30 @@ def test_a_strict_router_gets_its_own_uri_as_request_uri():
 
 
 # Hops and branches
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_loop"),
+    [
+        ((), False),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK1.a3",), True),
+        (("Via: SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP us;branch=z9hG4bK2.a3",), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a3", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a4", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), False),
+        (("Subject: .a3",), False),
+        (("Via: SIP/2.0/UDP b;branch=z9hG4bK3", "Subject: .a3"), False),
+    ],
+)
+def test_a_loop_shows_in_any_via_and_nowhere_else(fields: tuple[str, ...], is_loop: bool):
+    """RFC 5393 §4.2.1; in a line of its own or not."""
+    assert has_looped(request("sip:b@h", *fields), ".a3") == is_loop
+
+
+def test_a_loop_shows_in_a_joined_via():
+    """§7.3.1: two values may stand in one line."""
+    message = request()
+    message.set("via", "Via: SIP/2.0/UDP h;branch=z9hG4bKx,SIP/2.0/UDP us;branch=z9hG4bK2.a3")
+    assert has_looped(message, ".a3")
 
 
 @pytest.mark.parametrize(
