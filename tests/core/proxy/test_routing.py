@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sip.core import domains as domains_module
 from sip.core.domains import Domains, LocalUser, address_of_record, username_of
-from sip.core.proxy.loops import breadth_left, hops_left
+from sip.core.proxy.loops import breadth_left, has_looped, hops_left
 from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
     _read_route,
@@ -14,6 +14,7 @@ from sip.core.proxy.route_processing import (
     postprocess_route,
     strip_own_maddr,
 )
+from sip.core.proxy.route_ticket import own_route
 from sip.core.target import Target, by_preference
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -258,7 +259,7 @@ def test_a_strict_router_before_us_is_set_right():
     """§16.4: our Record-Route as Request-URI, the real one behind the Routes."""
     message = request("sip:192.0.2.1;lr;t=x;f=y", "Route: <sip:edge;lr>, <sip:bob@phone>;x")
     (own,) = pop_own_routes(message, DOMAINS)
-    assert (own.param("t"), own.param("f")) == ("x", "y")
+    assert (own.signature, own.signed) == ("x", "f=y")
     assert message.uri_text == "sip:bob@phone"
     assert message.values("route") == ["<sip:edge;lr>"]
 
@@ -321,6 +322,30 @@ def test_a_strict_router_gets_its_own_uri_as_request_uri():
 
 
 # Hops and branches
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_loop"),
+    [
+        ((), False),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK1.a3",), True),
+        (("Via: SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP us;branch=z9hG4bK2.a3",), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a3", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a4", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), False),
+        (("Subject: .a3",), False),
+        (("Via: SIP/2.0/UDP b;branch=z9hG4bK3", "Subject: .a3"), False),
+    ],
+)
+def test_a_loop_shows_in_any_via_and_nowhere_else(fields: tuple[str, ...], is_loop: bool):
+    """RFC 5393 §4.2.1; in a line of its own or not."""
+    assert has_looped(request("sip:b@h", *fields), ".a3") == is_loop
+
+
+def test_a_loop_shows_in_a_joined_via():
+    """§7.3.1: two values may stand in one line."""
+    message = request()
+    message.set("via", "Via: SIP/2.0/UDP h;branch=z9hG4bKx,SIP/2.0/UDP us;branch=z9hG4bK2.a3")
+    assert has_looped(message, ".a3")
 
 
 @pytest.mark.parametrize(
@@ -413,15 +438,9 @@ def test_a_route_of_our_own_is_read_like_any_other(head, middle, ticket, way, en
         with pytest.raises(BadMessage):
             _read_route(value)
     else:
-        read = _read_route(value)
-        assert (read.text, read.params, read.headers) == (
-            expected.text,
-            expected.params,
-            expected.headers,
-        )
-        assert (read.scheme, read.user, read.host, read.port) == (
-            expected.scheme,
-            expected.user,
-            expected.host,
-            expected.port,
-        )
+        uri, issued = _read_route(value)
+        if issued is None:
+            assert uri == expected
+        else:
+            assert issued == own_route(expected)
+            assert (uri.user, uri.host, uri.port) == (None, expected.host, expected.port)
