@@ -30,6 +30,7 @@ from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
     has_second_via,
+    split_key,
     tag_of,
     transaction_key,
 )
@@ -121,7 +122,7 @@ class Layer:
 
     def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
-        method = upstream.key[-1]
+        _, method = split_key(upstream.key)
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = kind(upstream.key, upstream.response_flow(), upstream.received_at)
         self.servers.add(transaction)
@@ -378,7 +379,7 @@ class Layer:
 
         Its branch is computed from that of the ACK received, so a retransmission keeps it.
         """
-        branch_id = MAGIC_COOKIE + fingerprint(*transaction_key(request, request.method))
+        branch_id = MAGIC_COOKIE + fingerprint(transaction_key(request, request.method))
         via = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
         request.put_first("via", f"{via};branch={branch_id}")
         self._send(request.encode(), flow)
