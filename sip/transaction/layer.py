@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from sip.memory import shrink
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response
 from sip.message.responses import encode_response
@@ -454,6 +455,11 @@ class Layer:
         user, transaction.user = transaction.user, None
         if status and user is not None:
             user.on_failure(status)
+
+    def compact(self) -> None:
+        """Give back the memory that the tables keep after a load peak."""
+        self.servers.compact()
+        shrink(self.clients)
 
     def remove_server_transaction(self, transaction: ServerTransaction) -> None:
         """End and remove a server transaction: retransmissions are new requests from now on."""

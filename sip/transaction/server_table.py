@@ -1,5 +1,6 @@
 """The table of server transactions, and how requests match them (RFC 3261 §17.2.3, §9.2)."""
 
+from sip.memory import shrink
 from sip.message.headers import METHODS
 from sip.message.message import Request
 from sip.transaction.matching import is_unique, merge_key, split_key, tag_of, transaction_key
@@ -40,6 +41,11 @@ class ServerTransactions(dict[Key, ServerTransaction]):
         if transaction.merge_key is not None:
             del self._served_here[transaction.merge_key]
             transaction.merge_key = None
+
+    def compact(self) -> None:
+        """Give back the memory of a load peak."""
+        for table in (self, self._served_here, self._unknown_methods):
+            shrink(table)
 
     def find_acknowledged(self, ack: Request) -> InviteServerTransaction | None:
         """Return the INVITE transaction that an ACK belongs to.
