@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from sip.memory import shrink
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response
 from sip.message.responses import encode_response
@@ -30,6 +31,7 @@ from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
     has_second_via,
+    split_key,
     tag_of,
     transaction_key,
 )
@@ -121,7 +123,7 @@ class Layer:
 
     def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
-        method = upstream.key[-1]
+        _, method = split_key(upstream.key)
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = kind(upstream.key, upstream.response_flow(), upstream.received_at)
         self.servers.add(transaction)
@@ -378,7 +380,7 @@ class Layer:
 
         Its branch is computed from that of the ACK received, so a retransmission keeps it.
         """
-        branch_id = MAGIC_COOKIE + fingerprint(*transaction_key(request, request.method))
+        branch_id = MAGIC_COOKIE + fingerprint(transaction_key(request, request.method))
         via = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
         request.put_first("via", f"{via};branch={branch_id}")
         self._send(request.encode(), flow)
@@ -453,6 +455,11 @@ class Layer:
         user, transaction.user = transaction.user, None
         if status and user is not None:
             user.on_failure(status)
+
+    def compact(self) -> None:
+        """Give back the memory that the tables keep after a load peak."""
+        self.servers.compact()
+        shrink(self.clients)
 
     def remove_server_transaction(self, transaction: ServerTransaction) -> None:
         """End and remove a server transaction: retransmissions are new requests from now on."""

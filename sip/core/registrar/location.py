@@ -58,6 +58,16 @@ class Account(Protocol):
     def realm(self) -> str | None: ...
 
 
+class _DueSecond:
+    """The addresses-of-record whose bindings are checked for expiry in one second."""
+
+    __slots__ = ("aors", "second")
+
+    def __init__(self, second: int) -> None:
+        self.second = second
+        self.aors: list[str] = []
+
+
 class Location:
     """All bindings, in memory; each change is stored before it is acknowledged.
 
@@ -82,9 +92,9 @@ class Location:
         self._unregistered_topic = bus.topic(Unregistered)
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
-        self._expiring: dict[int, list[str]] = {}
-        # The second of the next check of each address-of-record.
-        self._sweep_at: dict[str, int] = {}
+        self._expiring: dict[int, _DueSecond] = {}
+        # The next check of each address-of-record; a number for each would take 32 bytes more.
+        self._sweep_at: dict[str, _DueSecond] = {}
         self._swept_until = int(clock())
         self._offset = unix_clock() - clock()  # of the times in the database
         self._removed_accounts: set[int] = set()  # an undo must not restore their bindings
@@ -377,9 +387,13 @@ class Location:
         # A binding that an undo restores may be due already.
         first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
-        if second < self._sweep_at.get(aor, second + 1):
-            self._sweep_at[aor] = second
-            self._expiring.setdefault(second, []).append(aor)
+        known = self._sweep_at.get(aor)
+        if known is None or second < known.second:
+            due = self._expiring.get(second)
+            if due is None:
+                due = self._expiring[second] = _DueSecond(second)
+            due.aors.append(aor)
+            self._sweep_at[aor] = due
 
     def sweep(self, now: float) -> None:
         """Remove expired bindings; checks only the addresses-of-record that are due."""
@@ -390,8 +404,9 @@ class Location:
         self._swept_until = until
         expired: list[Key] = []
         for second in seconds:
-            for aor in self._expiring.pop(second, ()):
-                if self._sweep_at.get(aor) != second:
+            due = self._expiring.pop(second, None)
+            for aor in due.aors if due else ():
+                if self._sweep_at.get(aor) is not due:
                     continue  # it was checked in an earlier second
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())

@@ -170,10 +170,11 @@ class Registrar:
             contact = _read_contact(value)
             uri = contact.uri
             requested = header_expires if contact.expires is None else contact.expires
+            lifetime = self.expiry.granted(requested)
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
-                expires_at=now + self.expiry.granted(requested),
+                expires_at=now + lifetime,
                 q=contact.q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
@@ -186,7 +187,7 @@ class Registrar:
                 and isinstance(uri, SipUri)
                 and self._is_behind_nat(uri, flow, via_is_true=via_is_true),
                 params=contact.params,
-                registered_at=now,
+                lifetime=lifetime,
                 is_proxied=is_proxied,
             )
             wanted.append(binding)

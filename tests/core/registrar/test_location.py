@@ -194,7 +194,14 @@ def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clo
     """A bound on memory: one entry per second, for any number of registrations."""
     for cseq in range(1, 500):
         location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
-    assert sum(map(len, location._expiring.values())) == 1
+    assert sum(len(due.aors) for due in location._expiring.values()) == 1
+
+
+def test_bindings_that_end_in_one_second_share_its_entry(location: Location):
+    """A number for each of 100,000 would take 3 MB."""
+    for n in range(3):
+        location.update(f"u{n}@example.com", [binding(expires_at=20.0 + n / 4, user_id=n)])
+    assert len({id(due) for due in location._sweep_at.values()}) == 1
 
 
 # Dropped by others than the phone
@@ -355,7 +362,7 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     for before, after in zip(bindings, loaded, strict=True):
         assert after.expires_at == pytest.approx(before.expires_at - 7.0, abs=0.51)
         assert after.registered_at == pytest.approx(clocks.now, abs=0.51)  # when it was written
-        times = {"expires_at": after.expires_at, "registered_at": after.registered_at}
+        times = {"expires_at": after.expires_at, "lifetime": after.lifetime}
         assert asdict(after) == asdict(replace(before, **times))
     again.sweep(20_000.0)
     assert len(again) == 0

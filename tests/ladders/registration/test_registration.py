@@ -204,7 +204,7 @@ def test_refreshing_leaves_no_trail(world: World):
         desk.registers()
         mobile.registers()
         world.now += 1.0
-    assert sum(map(len, world.server.location._expiring.values())) == 1
+    assert sum(len(due.aors) for due in world.server.location._expiring.values()) == 1
 
 
 def test_credentials_reach_no_log(world: World, caplog: pytest.LogCaptureFixture):
