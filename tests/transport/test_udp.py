@@ -39,6 +39,22 @@ def test_an_answer_leaves_from_the_address_that_was_asked(ears, peers, listens, 
     assert flow == Flow("UDP", (asked, ear.port), peer.getsockname()[:2])
 
 
+@pytest.mark.parametrize(
+    ("wildcard", "host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1", ("127.0.0.2", "127.0.0.3", "127.0.0.2")),
+        pytest.param("::", "::1", ("::1", "::1"), marks=needs_ipv6),
+    ],
+)
+def test_one_peer_may_ask_several_of_our_addresses(ears, peers, wildcard, host, asked):
+    """Each answer leaves from the address that was asked, whatever was asked before."""
+    ear, peer = ears(wildcard), peers(host)
+    ear.handler = lambda data, flow: ear.socket.send(b"answer", flow)
+    for address in asked:
+        peer.sendto(b"question", (address, ear.port))
+        assert peer.recvfrom(100)[1][:2] == (address, ear.port)
+
+
 def test_a_broadcast_is_answered_from_an_address_of_ours(ears, peers):
     """None may send from a broadcast address."""
     ear, peer = ears("0.0.0.0"), peers("127.0.0.1")
