@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from sip import systemd
+from sip import __version__, systemd
 from sip.cli.main import main, settings
 from sip.config import CommandError, Config
 from sip.logs import configure_logging
@@ -188,10 +188,13 @@ class Service:
         All sockets are opened before anything is written or printed, so a start that fails changes
         nothing.
         """
+        from sip import dispatcher
         from sip.listening import transports_of
         from webadmin.encryption import is_exposed
 
         config, users = self._site.config, self._site.users
+        code = "pure Python" if dispatcher.__file__.endswith(".py") else "compiled"
+        log.info("starting sipserver %s, %s", __version__, code)
         if not len(users):
             log.info(
                 "there are no users yet: add one with `python sipserver.py users add NAME`,"
