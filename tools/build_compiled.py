@@ -9,7 +9,6 @@ requirements-build.txt; the copy needs none of them.  A build that fails leaves 
 
 import argparse
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -101,7 +100,7 @@ def main() -> None:
         if folder.exists():
             folder.rename(Path(beside, "old"))
         Path(beside, "new").rename(folder)
-    print(f"{count} modules are compiled: {os.path.relpath(folder)}/sipserver.py")
+    print(f"{count} modules are compiled: {folder}/sipserver.py")
 
 
 if __name__ == "__main__":
