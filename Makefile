@@ -1,5 +1,6 @@
 # make check: the tests that every change must pass.  make test: all tests, also with real phones.
-# make siege: tests that take many minutes and print figures; fuzzing takes SIEGE_SECONDS=60 each.
+# make siege: tests that take many minutes and print figures; fuzzing takes SIEGE_SECONDS=60 each;
+# and the tests of make check once more, in the compiled copy.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -27,6 +28,7 @@ test: $(STAMP)
 
 siege: $(STAMP)
 	$(PYTHON) -m pytest -s -m siege
+	$(MAKE) test-compiled
 
 bench: $(STAMP)
 	$(PYTHON) bench/compare.py
@@ -46,7 +48,7 @@ $(STAMP): requirements-dev.txt
 	touch $(STAMP)
 
 requirements: $(STAMP)
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-build requirements-dev; do \
 		$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; \
 	done

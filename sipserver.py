@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+from sip import __version__
 from sip.cli.main import main, settings
 from sip.config import CommandError, Config
 from sip.logs import configure_logging
@@ -192,10 +193,13 @@ class Service:
         """
         import gevent
 
+        from sip import dispatcher
         from sip.listening import transports_of
         from webadmin.encryption import is_exposed
 
         config, users = self._site.config, self._site.users
+        code = "pure Python" if dispatcher.__file__.endswith(".py") else "compiled"
+        log.info("starting sipserver %s, %s", __version__, code)
         if not len(users):
             log.info(
                 "there are no users yet: add one with `python sipserver.py users add NAME`,"

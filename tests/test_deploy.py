@@ -38,7 +38,7 @@ def test_the_unit_starts_the_server_with_settings_that_it_knows():
     python, script, *flags = shlex.split(service()["ExecStart"])
     home = Path("/opt/sipserver")
     assert Path(python).relative_to(home) == Path(".venv/bin/python")
-    assert (ROOT / Path(script).relative_to(home)).exists()
+    assert (ROOT / Path(script).relative_to(home / "build" / "current")).exists()
     config = settings(flags, {})
     assert Path(config.db_path).parent == Path("/var/lib") / service()["StateDirectory"]
 
@@ -61,6 +61,17 @@ def test_two_commented_lines_of_the_unit_allow_low_ports():
     assert [service(unit)[name] for name in names] == ["CAP_NET_BIND_SERVICE"] * 2
 
 
+def test_the_manual_links_the_folder_that_the_unit_runs(tmp_path: Path):
+    """Its commands are run here: they lead to a copy, and without a compiler to the sources."""
+    links = re.findall(r"^(?:mkdir -p build && )?ln -sfnr .*", MANUAL, re.MULTILINE)
+    assert len(links) == 3, "to install, without a compiler, to upgrade"
+    (tmp_path / "build" / "1a2b3c4").mkdir(parents=True)
+    for link in links:
+        subprocess.run(["sh", "-c", f"build=build/1a2b3c4; {link}"], cwd=tmp_path, check=True)
+        target = tmp_path if "$build" not in link else tmp_path / "build" / "1a2b3c4"
+        assert (tmp_path / "build" / "current").resolve() == target
+
+
 def test_the_manual_names_what_sighup_takes_over():
     (said,) = re.findall(r"It applies (.*?);", MANUAL, re.DOTALL)
     named = {SETTINGS[name].attribute for name in re.findall(r"`([\w.]+)`", said)}
@@ -76,12 +87,37 @@ def words_of(instruction: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith(f"{instruction} ")]
 
 
+def copied() -> list[list[str]]:
+    """The source and target of each COPY from the context."""
+    return [words for words in words_of("COPY") if not words[0].startswith("--from")]
+
+
 def test_the_image_is_given_what_its_context_lets_through():
     allowed = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
     }
-    assert {source for source, _ in words_of("COPY")} == allowed
+    assert {source for source, _ in copied()} == allowed
     assert words_of("USER") == [["sipserver"]]
+
+
+def test_the_image_has_the_compiled_copy_and_no_compiler():
+    *_, build, image = re.split("(?m)^(?=FROM )", DOCKERFILE)
+    assert "build_compiled.py /app " in build
+    assert "COPY --from=build /app .\n" in image
+    assert not re.search("gcc|apt-get|requirements-build|tools", image)
+    assert {line.split()[1] for line in (build, image)} == {"python"}, "they have one Python"
+
+
+def requirements(name: str) -> set[str]:
+    """The pinned packages of a file, with their versions."""
+    return set(re.findall(r"^[\w.-]+==[^ ]+", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_a_build_has_the_packages_that_are_tested():
+    run, build, dev = map(
+        requirements, ("requirements.txt", "requirements-build.txt", "requirements-dev.txt")
+    )
+    assert run < build < dev
 
 
 @pytest.mark.wire
@@ -89,7 +125,7 @@ def test_the_image_is_given_what_its_context_lets_through():
 def test_the_image_runs_and_has_a_health_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
 ):
-    """Python and its packages are ours here, the files those of the image."""
+    """Python and its packages are ours here, and the files are those that the image compiles."""
     if is_encrypted:
         issued = trustme.CA().issue_cert("sip.example.com")
         for name, pem in (("CERT", issued.cert_chain_pems[0]), ("KEY", issued.private_key_pem)):
@@ -97,7 +133,7 @@ def test_the_image_runs_and_has_a_health_check(
             monkeypatch.setenv(f"SIPSERVER_WEB_{name}", str(tmp_path / name))
     app = tmp_path / "app"
     app.mkdir()
-    for source, target in words_of("COPY"):
+    for source, target in copied():
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy(ROOT / source, app / (source if target == "." else target))
     web = free_port(socket.SOCK_STREAM)

@@ -5,10 +5,11 @@ import socket
 
 import pytest
 
+from sip import __version__
 from sip.store.admin import Admin
 from sip.store.database import Database
 from tests.support.admin import Admin as Visitor
-from tests.support.programs import start, until
+from tests.support.programs import REPOSITORY, start, until
 from tests.support.server import Server
 
 PRINTED = re.compile(r"The password of `admin` in the web admin is  (\S+)")
@@ -51,6 +52,15 @@ def test_a_start_without_its_ports_sets_no_password(stopped, kind):
     for line in ("SIP listens on", "web admin listens on"):
         assert log.index(line) < log.index(password), "it works where it is printed"
     assert Visitor(stopped).signs_in(password)
+
+
+def test_the_first_line_says_whether_it_is_compiled(stopped):
+    """In the compiled copy, where these tests run too, an extension is beside the module."""
+    stopped.start()
+    first = stopped.log.read_text().splitlines()[0]
+    is_compiled = any((REPOSITORY / "sip").glob("dispatcher.*.so"))
+    kind = "compiled" if is_compiled else "pure Python"
+    assert first.endswith(f" INFO sipserver: starting sipserver {__version__}, {kind}")
 
 
 @pytest.mark.parametrize("flag", ["-sip.addr", "-web.addr"])
