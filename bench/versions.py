@@ -19,11 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.cpu_cost import DISTURBED, Repeats, Round, play_round
 from bench.metrics import pin
 from bench.operations import MEASURED, OPERATIONS, USERS, Operation, Stage
 from bench.servers import LOAD_CORE, Ours, missing
 from bench.table import aligned
+from bench.turns import DISTURBED, Repeats, Round, play
 
 WARM_UP = 5.0  # seconds
 
@@ -79,12 +79,13 @@ def measured(
     stages: list[Stage], operation: Operation, kind: str, options: argparse.Namespace
 ) -> str:
     """Play all rounds of an operation; return the table of it."""
-    order = stages + stages[::-1]
     repeats = Repeats(options.rounds)
-    rounds = [
-        repeats.quietest(lambda: play_round(order, stages, operation, kind, options.seconds))
-        for _ in range(options.rounds)
-    ]
+
+    def play_round() -> Round:
+        load = {"kind": kind, "seconds": options.seconds}
+        return [play(stage, operation, stages, **load) for stage in stages + stages[::-1]]
+
+    rounds = [repeats.quietest(play_round) for _ in range(options.rounds)]
     title = f"{operation.name}, {kind.upper()}, {operation.rate}/s: µs of CPU for each"
     head = ("version", "median", "range", "x A", "range", "core by others", "foreign cores", "lost")
     return aligned(title, head, [_row(stages, rounds, number) for number in range(len(stages))])
