@@ -20,6 +20,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 BATCH = 50  # users; each has one operation in a round of quick.py
+# Seconds that a group commit waits: all REGISTERs of a batch share one, as slow as Valgrind is.
+WINDOW = 2.0
 RUNS = ("start", "pair", "call")
 
 
@@ -28,7 +30,7 @@ def play(run: str, number: int) -> None:
     from quick import Bench
 
     gc.disable()  # its collections would make the figures vary
-    bench = Bench(BATCH)
+    bench = Bench(BATCH, WINDOW)
     bench.pairs()
     bench.calls()
     for _ in range(number // BATCH if run != "start" else 0):
