@@ -71,7 +71,7 @@ def main() -> None:
         uncompiled = compiled_copy.build()
     elif compiled_copy.is_current():
         uncompiled = ""
-    print(f"Python {python_build.describe()}\n{python_build.warning()}", end="")
+    print(python_build.heading())
     if uncompiled:
         print(f"The compiled server is not measured: {uncompiled}")
     pin(LOAD_CORE)

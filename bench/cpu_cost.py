@@ -50,20 +50,21 @@ def measure_costs(
     work: list[tuple[str, str]],
     *,
     rounds: int,
+    repeats: int,
     seconds: float,
     warm_up: float,
 ) -> list[Cost]:
     """Measure the `work` on these servers in turns: operations, and over which transport each.
 
     In each of `rounds`, an operation takes `seconds` on each server; `warm_up` is in seconds too.
-    Half as many rounds again may be repeats.
+    At most `repeats` disturbed rounds are repeated.
     """
     costs = {
         (server, name, kind): Cost(server, name, kind, OPERATIONS[name].rate)
         for name, kind in work
         for server in servers
     }
-    repeats = Repeats(rounds * len(work) // 2)
+    spare = Repeats(repeats)
     with contextlib.ExitStack() as stack:
         stages = []
         for name in servers:
@@ -72,7 +73,7 @@ def measure_costs(
             stages[-1].register_all(warm_up)
         for _ in range(rounds):
             for name, kind in work:
-                turns = repeats.quietest(partial(_play_round, stages, name, kind, seconds))
+                turns = spare.quietest(partial(_play_round, stages, name, kind, seconds))
                 for stage, turn in zip(stages, turns, strict=True):
                     costs[stage.server.name, name, kind].add(turn)
     return list(costs.values())

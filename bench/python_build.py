@@ -10,21 +10,23 @@ GUIDED_DISTRIBUTIONS = ("debian", "ubuntu")
 DEBIANS = Path("/usr/bin/python3.11")
 
 
+def heading() -> str:
+    """Return the first line of a benchmark: this Python, and a warning if it is a slow one."""
+    kind = "compiled" if is_compiled() else "pure"
+    text = f"Python {describe()}; this folder is {kind}"
+    if is_profile_guided():
+        return text
+    cure = "`make clean`, then `make` takes Debian's" if DEBIANS.exists() else "Debian's is"
+    return (
+        f"{text}\nThis Python was built without profile-guided optimisation: it is 2 to 17 % "
+        f"slower than one that was ({cure})."
+    )
+
+
 def describe() -> str:
     """Return the version of this Python, who built it, and whether it was profile-guided."""
     guided = "" if is_profile_guided() else "not "
     return f"{platform.python_version()} {_builder()}, {guided}profile-guided"
-
-
-def warning() -> str:
-    """Return a sentence if this Python is slower than it could be, else an empty string."""
-    if is_profile_guided():
-        return ""
-    cure = "`make clean`, then `make` takes Debian's" if DEBIANS.exists() else "Debian's is"
-    return (
-        "This Python was built without profile-guided optimisation: it is 2 to 17 % slower than "
-        f"one that was ({cure}).\n"
-    )
 
 
 def is_profile_guided() -> bool:

@@ -352,7 +352,7 @@ def main() -> None:
     saved = json.loads(options.figures.read_text()) if options.figures.exists() else []
     alike = [one for one in saved if (one["python"], one["compiled"]) == (python, is_compiled)]
     before = alike[-1]["figures"] if alike else {}
-    print(f"Python {python}; {'compiled' if is_compiled else 'pure'}\n{python_build.warning()}")
+    print(python_build.heading())
     print(f"{'µs CPU each':12} {'median':>8} {'least':>8} {'most':>8} {'before':>8}")
     figures: dict[str, float] = {}
     for name, each in measured(bench, options.rounds, options.cold).items():

@@ -23,6 +23,7 @@ class Plan:
     servers: tuple[str, ...] = tuple(SERVERS)
     rounds: int = 3
     seconds: float = 4.0  # of a load
+    repeats: float = 0.5  # disturbed rounds that may be repeated, as a share of all rounds
     operations: tuple[str, ...] = tuple(MEASURED)
     over_tcp: tuple[str, ...] = WORK  # those of the operations that are measured over TCP, too
     warm_up: float = 5.0  # with 2,000 pairs per second, so that all 10,000 phones are registered
@@ -44,6 +45,7 @@ class Plan:
         return cls(
             rounds=1,
             seconds=1.0,
+            repeats=0.0,
             over_tcp=(),
             warm_up=1.0,
             sustained=2.0,
@@ -90,6 +92,7 @@ def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
         plan.servers,
         work,
         rounds=plan.rounds,
+        repeats=int(plan.repeats * plan.rounds * len(work)),
         seconds=plan.seconds,
         warm_up=plan.warm_up,
     )

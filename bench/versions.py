@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench import python_build
 from bench.metrics import pin
 from bench.operations import MEASURED, OPERATIONS, USERS, Operation, Stage
 from bench.servers import LOAD_CORE, Ours, missing
@@ -61,7 +62,7 @@ def main() -> None:
     if sentences := missing(with_kamailio=False):
         sys.exit("\n".join(sentences))
     pin(LOAD_CORE)
-    print(f"Python: {options.python}")
+    print(python_build.heading() if options.python == sys.executable else options.python)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         home = Path(folder)
         stages = []
