@@ -89,7 +89,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             found["sections"][name] = SECTIONS[name](Path(home) / name, plan, known)
         length = time.monotonic() - began
-        foreign = found["foreign"][name] = (foreign_seconds([]) - before) / length
+        foreign = found["foreign"][name] = (foreign_seconds([]) - before) / max(1.0, length)
         print(f"{length:.0f} s, others used {foreign:.2f} cores", flush=True)
         if (
             not options.quick or options.results
