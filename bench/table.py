@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable
 
 from bench.results import Results
-from bench.turns import DISTURBED
+from bench.turns import DISTURBED, TOO_MANY
 
 NAMES = {
     "ours": "sipserver",
@@ -30,7 +30,6 @@ COST_BUDGETS = {
 }
 RATE_BUDGETS = {("pair", "compiled"): 4500, ("call", "compiled"): 2000}  # at least, per second
 BINDING_BUDGETS = {("ours", 100_000): 900}  # at most, bytes of memory
-TOO_MANY = 0.1  # of the operations; if more are lost, the cost of the others is not valid
 FULL = 0.9  # the share of a core from which on it counts as fully used
 Row = Iterable[object]
 

@@ -8,6 +8,7 @@ from bench.operations import Operation, Stage
 
 DISTURBED = 0.5  # cores that processes outside the benchmark use; a round with more is repeated
 TRIES = 3  # of one round; then the quietest one counts
+TOO_MANY = 0.1  # of the operations; if more are lost, the cost of the others is not valid
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class Turn:
     planned: int
     lost: int
     repeated: int
+
+    @property
+    def is_valid(self) -> bool:
+        """True if the cost is that of whole operations."""
+        return self.lost < TOO_MANY * self.planned
 
 
 Round = list[Turn]
