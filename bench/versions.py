@@ -1,7 +1,7 @@
 """Comparison of versions of this server on the wire: CPU per operation, in turns.
 
     python bench/versions.py TREE [TREE ...] [--operations pair,call,call-407] [--rounds 4]
-                             [--seconds 4] [--python PATH] [--tcp]
+                             [--seconds 4] [--rate RATE] [--python PATH] [--tcp]
 
 Each TREE is a folder with a checkout of the project, or a compiled copy of one (build/compiled).
 All servers run at once on one core; they are played in turns, A B B A in each round, with SIPp on
@@ -45,6 +45,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--operations", default="pair,call,call-407", help=",".join(MEASURED))
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each load")
+    parser.add_argument(
+        "--rate", type=int, help="operations per second, if the machine is too busy for the usual"
+    )
     parser.add_argument("--python", default=sys.executable, help="the Python of all servers")
     parser.add_argument("--tcp", action="store_true", help="over TCP instead of UDP")
     options = parser.parse_args()
@@ -80,15 +83,16 @@ def measured(
     stages: list[Stage], operation: Operation, kind: str, options: argparse.Namespace
 ) -> str:
     """Play all rounds of an operation; return the table of it."""
+    rate = options.rate or operation.rate
     repeats = Repeats(options.rounds)
 
     def play_round() -> Round:
-        load = {"kind": kind, "seconds": options.seconds}
+        load = {"kind": kind, "rate": rate, "seconds": options.seconds}
         return [play(stage, operation, stages, **load) for stage in stages + stages[::-1]]
 
     rounds = [repeats.quietest(play_round) for _ in range(options.rounds)]
     valid = [one for one in rounds if all(turn.is_valid for turn in one)]
-    title = f"{operation.name}, {kind.upper()}, {operation.rate}/s: µs of CPU for each"
+    title = f"{operation.name}, {kind.upper()}, {rate}/s: µs of CPU for each"
     if len(valid) < len(rounds):
         title += f"; {len(rounds) - len(valid)} of {len(rounds)} rounds do not count: too many lost"
     head = ("version", "median", "range", "x A", "range", "core by others", "foreign cores", "lost")
