@@ -4,6 +4,8 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# Debian's Python is 2 to 17 % faster than one built without profile-guided optimisation.
+DEBIANS := /usr/bin/python3.11
 STAMP := $(VENV)/.installed
 # A directory in memory, so that the databases of a thousand tests do not wait for the disk.
 QUICK := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
@@ -43,7 +45,9 @@ test-compiled: compiled
 	cd build/compiled && timeout 600 $(abspath $(PYTHON)) -m pytest -q -n 2 -p no:cacheprovider -m "not wire"
 
 $(STAMP): requirements-dev.txt
-	python3 -m venv $(VENV)
+	test -x $(PYTHON) || \
+		if $(DEBIANS) -c 'import ensurepip' 2>/dev/null; then $(DEBIANS) -m venv $(VENV); \
+		else python3 -m venv $(VENV); fi
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements-dev.txt
 	touch $(STAMP)
 

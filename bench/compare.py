@@ -5,9 +5,12 @@
 
 Needs SIPp and Kamailio with its SQLite module (Debian: sip-tester, kamailio,
 kamailio-sqlite-modules) and two cores: one for the server, one for the load.  A whole run takes
-about 25 minutes, --quick about three.  NAMES are sections or operations, separated by commas; their
+about 40 minutes, --quick about three.  NAMES are sections or operations, separated by commas; their
 results replace only their part of FILE.  --table and --picture measure nothing: they print the
 table, or draw the picture, from FILE.
+
+Our server is measured pure and compiled.  A whole run builds the compiled copy if it is not
+current, which takes two minutes more; --quick takes the copy only if it is current.
 """
 
 import argparse
@@ -18,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import plot, results, table
-from bench.metrics import pin
+from bench import compiled_copy, plot, python_build, results, table
+from bench.metrics import foreign_seconds, pin
 from bench.operations import MEASURED
 from bench.servers import LOAD_CORE, missing
 from bench.suite import SECTIONS, Plan
@@ -62,21 +65,32 @@ def main() -> None:
         return
     if sentences := missing():
         sys.exit("\n".join(sentences))
+    uncompiled = "build/compiled is not current: make compiled"
+    if not options.quick:
+        print("build/compiled …", flush=True)
+        uncompiled = compiled_copy.build()
+    elif compiled_copy.is_current():
+        uncompiled = ""
+    print(python_build.heading())
+    if uncompiled:
+        print(f"The compiled server is not measured: {uncompiled}")
     pin(LOAD_CORE)
     operations = [name for name in options.only if name in MEASURED]
     sections = [name for name in options.only if name in SECTIONS]
     if operations and "costs" not in sections:
         sections.append("costs")
     plan = Plan.quick() if options.quick else Plan()
-    plan = plan.changed(options.rounds, options.seconds, operations)
-    found = results.new(plan)
+    plan = plan.changed(options.rounds, options.seconds, operations, compiled=not uncompiled)
+    found = results.new(plan, uncompiled)
     for name in sections or SECTIONS:
-        began = time.monotonic()
+        began, before = time.monotonic(), foreign_seconds([])
         print(f"{name} …", end=" ", flush=True)
-        before = (results.load(file).get("sections") or {}) | found["sections"]
+        known = (results.load(file).get("sections") or {}) | found["sections"]
         with tempfile.TemporaryDirectory() as home:
-            found["sections"][name] = SECTIONS[name](Path(home) / name, plan, before)
-        print(f"{time.monotonic() - began:.0f} s", flush=True)
+            found["sections"][name] = SECTIONS[name](Path(home) / name, plan, known)
+        length = time.monotonic() - began
+        foreign = found["foreign"][name] = (foreign_seconds([]) - before) / max(1.0, length)
+        print(f"{length:.0f} s, others used {foreign:.2f} cores", flush=True)
         if (
             not options.quick or options.results
         ):  # after each section, so that an interrupted run loses little

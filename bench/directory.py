@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import gevent
 
+from bench import python_build
 from sip.store.bindings import BindingRow, BindingStore, _Change, _values, _Writer
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
+    print(python_build.heading())
     sys.setswitchinterval(0.0005)  # as the server does
     gc.set_threshold(50_000, 20, 100)
     gc.freeze()

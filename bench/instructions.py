@@ -18,17 +18,24 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench import python_build
 
 BATCH = 50  # users; each has one operation in a round of quick.py
+# Seconds that a group commit waits: all REGISTERs of a batch share one, as slow as Valgrind is.
+WINDOW = 2.0
 RUNS = ("start", "pair", "call")
 
 
 def play(run: str, number: int) -> None:
     """Run the counted work: one round of each to warm up, and then `number` operations."""
-    from quick import Bench
+    from bench.quick import Bench
 
     gc.disable()  # its collections would make the figures vary
-    bench = Bench(BATCH)
+    bench = Bench(BATCH, WINDOW)
     bench.pairs()
     bench.calls()
     for _ in range(number // BATCH if run != "start" else 0):
@@ -66,6 +73,7 @@ def main() -> None:
         return
     if not shutil.which("valgrind"):
         sys.exit("Valgrind is not installed: apt-get install valgrind.")
+    print(python_build.heading())
     with ThreadPoolExecutor() as pool:
         start, *others = pool.map(lambda run: counted(run, options.number, options.timeout), RUNS)
     print(f"{'thousands of instructions':26} {'each':>8}")

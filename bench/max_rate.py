@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from bench.metrics import core_seconds, cpu_seconds
+from bench.metrics import usage
 from bench.operations import Operation, Stage
-from bench.servers import LOAD_CORE, SERVER_CORE
+from bench.turns import DISTURBED
 
 STEPS = 5  # maximum steps down; the losses of the last one are shown
 TRIAL_SECONDS = 2.0
@@ -16,7 +16,7 @@ LOWEST = 10  # lower rates are not tried
 NEAR = 1.1  # bisection ends when the sustained and the failed rate differ by this factor
 GRACE = 1.0  # seconds; an operation that ends later is lost
 STEP_DOWN = 0.9  # factor of the next rate, if a rate is sustained in a trial but not for longer
-DISTURBED = 0.1  # of the server's core; if others use more, a failed trial is repeated
+SHARED = 0.1  # of the server's core; if others use more, a failed trial is repeated
 TRIES = 2  # trials of a rate; then it counts as failed
 REPEATED = 0.001  # of the operations; a datagram that the kernel dropped is repeated by SIPp
 LATE = 0.5  # seconds after the planned end; later SIPp would retransmit (RFC 3261 §17.1, T1)
@@ -33,6 +33,7 @@ class Limit:
     busy: float  # the share of its core that the server used then
     others: float  # the share of that core that other processes or machines used
     load: float  # the share of the other core that was used, mostly by SIPp
+    foreign: float  # cores, of all, that processes outside this benchmark used
     lost: int = 0
     trials: int = 0
 
@@ -49,12 +50,9 @@ def sustained(
     A rate is sustained if no operation was lost, hardly any was repeated, and the last one ended in
     time.
     """
-    pids = stage.server.pids()
-    before = cpu_seconds(pids), core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
-    outcome = stage.run(operation, rate=rate, seconds=seconds, grace=GRACE)
-    after = cpu_seconds(pids), core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
+    with usage(stage.server) as used:
+        outcome = stage.run(operation, rate=rate, seconds=seconds, grace=GRACE)
     length = max(outcome.seconds, 0.1)
-    busy, core, load = ((b - a) / length for a, b in zip(before, after, strict=True))
     held = (
         outcome.lost == 0
         and outcome.repeated <= REPEATED * outcome.planned
@@ -65,9 +63,10 @@ def sustained(
         operation.name,
         int(rate),
         seconds,
-        busy,
-        max(0.0, core - busy),
-        load,
+        used.server / length,
+        used.others / length,
+        used.load / length,
+        used.foreign / used.length,
         outcome.lost,
     )
 
@@ -87,7 +86,7 @@ def highest(stage: Stage, operation: Operation, seconds: float, patience: float)
             if held:
                 break
             stage.restart()
-            if limit.others < DISTURBED:
+            if limit.others < SHARED and limit.foreign < DISTURBED:
                 break
         return held, limit
 

@@ -1,6 +1,7 @@
 """Metrics of a server, measured from outside: CPU time, memory, and latency of OPTIONS."""
 
 import collections
+import contextlib
 import json
 import os
 import resource
@@ -8,9 +9,11 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import Server
+from bench.servers import LOAD_CORE, SERVER_CORE, Server
 
 PROBE_PROCESS = Path(__file__).with_name("probe_process.py")
 
@@ -39,6 +42,37 @@ def foreign_seconds(pids: list[int]) -> float:
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = time.process_time() + ended.ru_utime + ended.ru_stime + cpu_seconds(pids)
     return _busy_seconds("cpu") - own
+
+
+@dataclass
+class Usage:
+    """CPU that was used during a load; all values in seconds."""
+
+    length: float = 0.0
+    server: float = 0.0
+    others: float = 0.0  # of other processes, on the server's core
+    load: float = 0.0  # on the core of the load
+    foreign: float = 0.0  # of processes outside this benchmark, on all cores
+
+
+@contextlib.contextmanager
+def usage(server: Server, running: Iterable[Server] = ()) -> Iterator[Usage]:
+    """Measure what a load on `server` uses; the figures are complete when the context ends.
+
+    `running` are the other servers of this benchmark, which idle meanwhile.
+    """
+    pids = server.pids()
+    of_all = [*pids, *(pid for one in running if one is not server for pid in one.pids())]
+
+    def now() -> list[float]:
+        cores = core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
+        return [time.monotonic(), cpu_seconds(pids), *cores, foreign_seconds(of_all)]
+
+    used, before = Usage(), now()
+    yield used
+    length, spent, core, load, foreign = (b - a for a, b in zip(before, now(), strict=True))
+    used.length, used.server, used.load = length, spent, load
+    used.others, used.foreign = max(0.0, core - spent), max(0.0, foreign)
 
 
 def _busy_seconds(wanted: str) -> float:

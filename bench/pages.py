@@ -25,6 +25,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench import python_build
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.importing import import_accounts
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=40)
     asked = parser.parse_args()
+    print(python_build.heading())
     with tempfile.TemporaryDirectory() as home:
         path = f"{home}/users.db"
         began = time.perf_counter()

@@ -10,25 +10,27 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from bench import python_build
 from bench.suite import Plan
 from tests.support.programs import program
 
 Results = dict[str, dict]
 
 
-def new(plan: Plan) -> Results:
-    """Return results without figures."""
-    return {"conditions": conditions(plan), "sections": {}}
+def new(plan: Plan, uncompiled: str = "") -> Results:
+    """Return results without figures; `uncompiled` says why the compiled server is missing."""
+    return {"conditions": conditions(plan, uncompiled), "foreign": {}, "sections": {}}
 
 
-def conditions(plan: Plan) -> dict[str, object]:
+def conditions(plan: Plan, uncompiled: str) -> dict[str, object]:
     """Return the conditions that matter for a comparison with other figures."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": python_build.describe(),
+        "uncompiled": uncompiled,
         "gevent": version("gevent"),
         "kamailio": _first(r"version: (.*)", _said(program("kamailio"), "-v")),
         "sipp": _first(r"SIPp (\S+)", _said(program("sipp"), "-v")),
@@ -41,11 +43,13 @@ def conditions(plan: Plan) -> dict[str, object]:
 
 def merged(kept: Results, found: Results) -> Results:
     """Return the saved results with the new sections in place of the old ones."""
-    sections = kept.get("sections", {}) | found["sections"]
-    of_sections = kept.get("conditions_of", {}) | dict.fromkeys(
-        found["sections"], found["conditions"]["date"]
-    )
-    return {"conditions": found["conditions"], "measured_at": of_sections, "sections": sections}
+    date = found["conditions"]["date"]
+    return {
+        "conditions": found["conditions"],
+        "measured_at": kept.get("measured_at", {}) | dict.fromkeys(found["sections"], date),
+        "foreign": kept.get("foreign", {}) | found["foreign"],
+        "sections": kept.get("sections", {}) | found["sections"],
+    }
 
 
 def load(file: Path) -> Results:

@@ -4,12 +4,14 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from bench.metrics import Prober, cpu_seconds, memory_bytes
+from bench.metrics import Prober, memory_bytes
 from bench.operations import CALLEES, CALLERS, OPERATIONS, PHONES, Operation, Stage
 from bench.phones import Phone
 from bench.servers import DOMAIN, HOST, PASSWORD, SERVERS, Server
+from bench.turns import Repeats, play
 from tests.support.programs import own_address
 
 PROBE_EVERY = 0.005  # seconds
@@ -22,13 +24,9 @@ FORKERS = [f"fork{number:02}" for number in range(1, 11)]  # each has as many co
 
 
 def cost_of(stage: Stage, operation: Operation, **load) -> dict[str, object]:
-    """Run one load; return the CPU microseconds of an operation, and how many were lost."""
-    pids = stage.server.pids()
-    before = cpu_seconds(pids)
-    outcome = stage.run(operation, **load)
-    spent = cpu_seconds(pids) - before
-    done = max(1, outcome.successful) * operation.each
-    return {"microseconds": 1e6 * spent / done, "lost": outcome.lost, "planned": outcome.planned}
+    """Return the figures of one load; it is repeated once if other processes disturb it."""
+    (turn,) = Repeats(1).quietest(lambda: [play(stage, operation, **load)])
+    return asdict(turn)
 
 
 def latency_of(stage: Stage, operation: Operation, **load) -> dict[str, float]:

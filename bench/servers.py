@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.compiled_copy import COPY, ROOT
 from bench.phones import answers_options
 from tests.support.programs import end, free_port, free_port_of_both, start, tail, until
 
-ROOT = Path(__file__).parent.parent
 DOMAIN = "example.test"
 HOST = "127.0.0.1"
 PASSWORD = "secret"
@@ -154,6 +154,12 @@ class Ours(Server):
         return kept | {"SIPSERVER_ADMIN_PASSWORD": ADMIN_PASSWORD}
 
 
+class Compiled(Ours):
+    """The same, with its hot modules compiled by mypyc."""
+
+    name, label, root = "compiled", "sipserver, compiled", COPY
+
+
 class Kamailio(Server):
     """Kamailio with the configuration bench/kamailio/{name}.cfg."""
 
@@ -207,5 +213,5 @@ class DebianKamailio(Kamailio):
 
 
 SERVERS: dict[str, type[Server]] = {
-    kind.name: kind for kind in (Ours, TunedKamailio, DebianKamailio)
+    kind.name: kind for kind in (Ours, Compiled, TunedKamailio, DebianKamailio)
 }

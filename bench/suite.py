@@ -20,14 +20,16 @@ RIVALS = ("ours", "tuned")  # the servers whose growth is compared
 class Plan:
     """The extent of a run; times in seconds."""
 
+    servers: tuple[str, ...] = tuple(SERVERS)
     rounds: int = 3
     seconds: float = 4.0  # of a load
+    repeats: float = 0.5  # disturbed rounds that may be repeated, as a share of all rounds
     operations: tuple[str, ...] = tuple(MEASURED)
-    kinds: tuple[str, ...] = ("udp", "tcp")
+    over_tcp: tuple[str, ...] = WORK  # those of the operations that are measured over TCP, too
     warm_up: float = 5.0  # with 2,000 pairs per second, so that all 10,000 phones are registered
     sustained: float = 10.0  # the time for which a highest rate must be sustained
-    patience: float = 40.0  # the time of the search for a highest rate
-    limited: tuple[str, ...] = tuple(SERVERS)  # servers whose highest rates are measured
+    patience: float = 30.0  # the time of the search for a highest rate
+    unlimited: tuple[str, ...] = ()  # servers whose highest rates are not measured
     points: int = 5  # rates between 100 operations per second and the highest rate
     bindings: tuple[int, ...] = (100, 10_000, 100_000)
     contacts: tuple[int, ...] = (1, 2, 3, 5, 7, 10)
@@ -43,11 +45,12 @@ class Plan:
         return cls(
             rounds=1,
             seconds=1.0,
-            kinds=("udp",),
+            repeats=0.0,
+            over_tcp=(),
             warm_up=1.0,
             sustained=2.0,
             patience=4.0,
-            limited=RIVALS,
+            unlimited=("debian",),
             points=2,
             bindings=(1_000,),
             contacts=(1, 5),
@@ -58,10 +61,13 @@ class Plan:
             steady=0.0,
         )
 
-    def changed(self, rounds: int | None, seconds: float | None, operations: list[str]) -> "Plan":
-        """Return the plan with the values of the command line."""
+    def changed(
+        self, rounds: int | None, seconds: float | None, operations: list[str], *, compiled: bool
+    ) -> "Plan":
+        """Return the plan with the values of the command line, and without what is not compiled."""
         return dataclasses.replace(
             self,
+            servers=tuple(name for name in self.servers if compiled or name != "compiled"),
             rounds=rounds or self.rounds,
             seconds=seconds or self.seconds,
             operations=tuple(operations) or self.operations,
@@ -79,11 +85,14 @@ def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
 
 def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """Measure the CPU time of every operation over every transport."""
+    work = [(name, "udp") for name in plan.operations]
+    work += [(name, "tcp") for name in plan.operations if name in plan.over_tcp]
     measured = cpu_cost.measure_costs(
         home,
-        plan.operations,
-        plan.kinds,
+        plan.servers,
+        work,
         rounds=plan.rounds,
+        repeats=int(plan.repeats * plan.rounds * len(work)),
         seconds=plan.seconds,
         warm_up=plan.warm_up,
     )
@@ -93,7 +102,7 @@ def cost(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
 def limit(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """Measure the highest sustained rates of pairs and calls."""
     found = []
-    for name in plan.limited:
+    for name in [name for name in plan.servers if name not in plan.unlimited]:
         with stage(home, name, plan) as ready:
             found += [
                 max_rate.highest(ready, OPERATIONS[each], plan.sustained, plan.patience)
@@ -137,8 +146,8 @@ def _highest(before: dict[str, Figures], server: str, operation: str) -> int:
 def memory(home: Path, plan: Plan, _: dict[str, Figures]) -> Figures:
     """Measure the memory of each server at rest, with 10,000 users."""
     found: Figures = []
-    for name, kind in SERVERS.items():
-        with kind(home / name, USERS) as server:
+    for name in plan.servers:
+        with SERVERS[name](home / name, USERS) as server:
             found.append({"server": name, "users": len(USERS), **memory_bytes(server.pids())})
     return found
 
