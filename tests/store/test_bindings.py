@@ -64,9 +64,9 @@ def test_text_of_other_scripts_comes_back_too(bindings):
     """Only its octets are written as such; a key is the same in both rows."""
     for agent in ("J\u00f6rg \U0001f4de", "Desk/2.0", "\u00e9"):
         row = DESK._replace(user_agent=agent)
-        bindings.save([row], [], never)
+        bindings.save([row], [], never).wait()
         assert bindings.load(1000) == [row]
-    bindings.save([DESK._replace(contact="sip:j\u00f6rg@192.0.2.1")], [KEY], never)
+    bindings.save([DESK._replace(contact="sip:j\u00f6rg@192.0.2.1")], [KEY], never).wait()
     assert [row.contact for row in bindings.load(1000)] == ["sip:j\u00f6rg@192.0.2.1"]
 
 
@@ -264,10 +264,10 @@ def statements(database, work):
 
 def test_a_refresh_within_the_minute_writes_one_row(bindings, database):
     for at in (1000, 1010):  # its state is read once
-        bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at)
+        bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at).wait()
 
     def refresh(at):
-        return lambda: bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at)
+        return lambda: bindings.save([DESK._replace(updated_at=at)], [], never, seen_at=at).wait()
 
     assert statements(database, refresh(1020)) == []
     assert bindings.load(1000) == [DESK._replace(updated_at=1020)]
