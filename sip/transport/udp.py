@@ -18,7 +18,6 @@ import gevent
 from gevent import monkey
 from greenlet import GreenletExit
 
-from sip.message.cache import cached_parse
 from sip.message.datagram import for_log
 from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
@@ -152,7 +151,7 @@ class UdpSocket:
         received: deque[tuple[bytes, Flow]] = deque()
         has_errors = self._read_batch(received)
         handle = partial(self._handle_batch, received)
-        while received:  # a handler waits: the next datagram needs another greenlet
+        while received:  # once, and again for each handler that waits
             self._pool.run(handle)
         if has_errors:
             self._pool.run(self._drain_errors)
@@ -192,7 +191,14 @@ class UdpSocket:
     def _receive_with_address(self) -> tuple[bytes, Flow]:
         """Receive on a wildcard socket; the kernel reports the destination address."""
         data, ancillary, _, remote = self.socket.recvmsg(MAX_DATAGRAM, 64)
-        return data, _wildcard_flow(self.local, tuple(ancillary), remote)
+        host = self.local[0]
+        for level, kind, packed in ancillary:
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                # The second of three fields, the local address: right for broadcasts too.
+                host = socket.inet_ntop(socket.AF_INET, packed[4:8])
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                host = socket.inet_ntop(socket.AF_INET6, packed[:16])
+        return data, datagram_flow((host, self.port), (remote[0].partition("%")[0], remote[1]))
 
     def _drain_errors(self) -> None:
         """Read the queued ICMP errors; while one is queued the socket stays readable."""
@@ -235,21 +241,6 @@ class UdpSocket:
             return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
         packed = struct.pack("@i4s4s", 0, socket.inet_aton(host), b"\0\0\0\0")
         return [(socket.IPPROTO_IP, _IP_PKTINFO, packed)]
-
-
-@cached_parse(4096)  # as many as `datagram_flow`; about 2 MB
-def _wildcard_flow(
-    bound: Endpoint, ancillary: tuple[tuple[int, int, bytes], ...], remote: tuple[Any, ...]
-) -> Flow:
-    """Return the flow of a datagram to a wildcard socket, from what `recvmsg` has returned."""
-    host, port = bound
-    for level, kind, packed in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            # The second of three fields, the local address: right for broadcasts too.
-            host = socket.inet_ntop(socket.AF_INET, packed[4:8])
-        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            host = socket.inet_ntop(socket.AF_INET6, packed[:16])
-    return datagram_flow((host, port), (remote[0].partition("%")[0], remote[1]))
 
 
 def _means_failure(packed: bytes) -> bool:
