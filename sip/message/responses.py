@@ -68,8 +68,11 @@ def _header_lines(
 def to_line(request: Request, to_tag: str) -> str:
     """Return the To line of a response: that of the request, with `to_tag` if it has no tag."""
     line = request.lines[request.present["to"]]
-    if not to_tag or "tag" in _to_params(request):
-        return line
+    try:
+        if not to_tag or "tag" in request.to.params:
+            return line
+    except BadMessage:
+        return line  # an invalid To stays as it is
     return unfold(line).rstrip(" \t") + ";tag=" + to_tag
 
 
@@ -83,11 +86,3 @@ def _timestamp(request: Request, delay: float) -> str:
     line = request.lines[request.present["timestamp"]]
     match = _TIMESTAMP.fullmatch(request.value("timestamp") or "")
     return line if match is None or delay < 0.001 else f"Timestamp: {match[1]} {delay:.3f}"
-
-
-def _to_params(request: Request) -> dict[str, str | None]:
-    """Return the parameters of To; an invalid To counts as tagged, so that it stays as it is."""
-    try:
-        return request.to.params
-    except BadMessage:
-        return {"tag": None}
