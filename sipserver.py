@@ -1,12 +1,9 @@
 """The entry point: runs a command, or puts database, SIP and web admin together and runs them.
 
 Modules that take long to import, half a second in all, are imported in the functions that need
-them, so that `-help` is fast.
+them, so that `-help` is fast.  gevent is one of them: only the server needs it and its patch, and
+no module with sockets or threads is imported before the patch.
 """
-
-from gevent import monkey
-
-monkey.patch_all()
 
 import gc
 import logging
@@ -18,10 +15,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
-import gevent
-from gevent.event import Event
-
-from sip import systemd
 from sip.cli.main import main, settings
 from sip.config import CommandError, Config
 from sip.logs import configure_logging
@@ -29,6 +22,8 @@ from sip.memory import long_lived_objects
 from sip.reload import reload
 
 if TYPE_CHECKING:
+    from gevent.event import Event
+
     from sip.control.server import ControlServer
     from sip.server import SipServer
     from sip.store.admin import Admin, FirstPassword
@@ -57,7 +52,14 @@ SWITCH_INTERVAL = 0.0005
 
 def run(config: Config) -> int:
     """Run the server until SIGTERM or SIGINT, and return the exit code; SIGHUP reloads."""
+    from gevent import monkey
+
+    monkey.patch_all()
     with long_lived_objects():  # before the logging: modules that dataset imports log at once
+        import gevent
+        from gevent.event import Event
+
+        from sip import systemd
         from sip.listening import ListenError
         from sip.store.database import DatabaseError
         from webadmin.http.tls import CertificateError
@@ -85,7 +87,7 @@ def run(config: Config) -> int:
     return 0
 
 
-def build(config: Config, hung_up: Event, stack: ExitStack) -> "Service":
+def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     """Build all parts over one database; `stack` closes them in reverse order.
 
     Raises DatabaseError, or CommandError for a password in the environment that cannot be used.
@@ -169,7 +171,7 @@ class Service:
         *,
         listen_web: Callable[[], "WebServer"],
         first_password: "FirstPassword | None",
-        hung_up: Event,
+        hung_up: "Event",
         stack: ExitStack,
     ) -> None:
         self._database = database
@@ -188,6 +190,8 @@ class Service:
         All sockets are opened before anything is written or printed, so a start that fails changes
         nothing.
         """
+        import gevent
+
         from sip.listening import transports_of
         from webadmin.encryption import is_exposed
 
@@ -232,10 +236,14 @@ class Service:
 
     def drain(self) -> None:
         """Accept no new work, and wait for what is pending."""
+        import gevent
+
         gevent.joinall([gevent.spawn(self._server.drain), gevent.spawn(self._web.stop)])
 
     def _watch_database(self) -> None:
         """Reload accounts and bans when another process has changed the database; never ends."""
+        import gevent
+
         from sip.store.database import DatabaseError
 
         purge_at = 0.0
@@ -261,6 +269,7 @@ class Service:
 
     def _reload_on_hangup(self) -> None:
         """Reload settings, certificate and accounts after each SIGHUP."""
+        from sip import systemd
         from sip.store.database import DatabaseError
         from webadmin.http.tls import CertificateError
 

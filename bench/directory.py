@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import gevent
 
-from sip.store.bindings import BindingRow, BindingStore, _Change, _write
+from sip.store.bindings import BindingRow, BindingStore, _Change, _values, _Writer
 from sip.store.database import Database
 from sip.store.directory import Directory, Question
 from sip.store.importing import apply, check, exported, read_csv
@@ -119,18 +119,17 @@ def row(number: int, username: str, realm: str, at: int) -> BindingRow:
     )
 
 
-def register(database: Database, some: list[BindingRow], batch: int) -> tuple[float, float]:
+def register(
+    database: Database, writer: _Writer, some: list[BindingRow], batch: int
+) -> tuple[float, float]:
     """Write REGISTERs in batches; return CPU microseconds each, and the longest batch in ms."""
     worst, cpu = 0.0, time.process_time()
     for start in range(0, len(some), batch):
         changes = [
-            _Change(
-                [tuple(v.encode() if isinstance(v, str) else v for v in one)], (), one.updated_at
-            )
-            for one in some[start : start + batch]
+            _Change([_values(one)], (), one.updated_at) for one in some[start : start + batch]
         ]
         before = time.perf_counter()
-        database.run(lambda tables, changes=changes: _write(tables, changes))
+        database.run(lambda tables, changes=changes: writer.write(tables, changes))
         worst = max(worst, time.perf_counter() - before)
     return (time.process_time() - cpu) / len(some) * 1e6, worst * 1e3
 
@@ -186,16 +185,17 @@ def register_all(database: Database, users: Users) -> None:
     enabled = [a for a in users.list() if a.enabled]
     half = random.sample(enabled, len(enabled) // 2)
     rows = [row(a.id, a.username, a.realm or REALM, now - random.randrange(3600)) for a in half]
-    register(database, rows, 1000)
+    writer = _Writer(database)
+    register(database, writer, rows, 1000)
     print(f"{'microseconds of CPU a REGISTER':44} {'refresh':>9} {'worst ms':>9}")
     for batch in (1, 10, 50):
         some = [one._replace(updated_at=now + batch) for one in random.sample(rows, 3000)]
-        each, worst = register(database, some, batch)
+        each, worst = register(database, writer, some, batch)
         print(f"{f'  {batch} in a transaction':44} {each:9.2f} {worst:9.2f}")
     online = {one.user_id for one in rows}
     offline = [a for a in enabled if a.id not in online]
     first = [row(a.id, a.username, a.realm or REALM, now) for a in random.sample(offline, 1000)]
-    each, worst = register(database, first, 10)
+    each, worst = register(database, writer, first, 10)
     print(f"{'  10 in a transaction, for the first time':44} {each:9.2f} {worst:9.2f}")
     bindings = BindingStore(database)
     timed("load the bindings", lambda: bindings.load(now), 1)

@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,12 +28,26 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def core_seconds(core: int) -> float:
     """Return the time that a core was not idle, including time that the host gave to others."""
+    return _busy_seconds(f"cpu{core}")
+
+
+def foreign_seconds(pids: list[int]) -> float:
+    """Return the time that all cores together worked for others than this process and `pids`.
+
+    Children of this process that have ended count as its own.
+    """
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = time.process_time() + ended.ru_utime + ended.ru_stime + cpu_seconds(pids)
+    return _busy_seconds("cpu") - own
+
+
+def _busy_seconds(wanted: str) -> float:
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
-        if name == f"cpu{core}":
+        if name == wanted:
             user, nice, system, _idle, _waiting, *rest = map(int, ticks[:8])
             return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
-    raise ValueError(f"there is no core {core}")
+    raise ValueError(f"/proc/stat has no line {wanted}")
 
 
 def memory_bytes(pids: list[int]) -> dict[str, int]:

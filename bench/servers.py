@@ -27,15 +27,14 @@ SERVER_CORE = max(os.sched_getaffinity(0))
 LOAD_CORE = min(os.sched_getaffinity(0))  # of SIPp, the probes and this process
 
 
-def missing() -> list[str]:
+def missing(*, with_kamailio: bool = True) -> list[str]:
     """Return a sentence for each missing program or core."""
-    needed = {
-        "sipp": "SIPp is not installed: apt-get install sip-tester.",
-        "kamailio": "Kamailio is not installed: apt-get install kamailio.",
-    }
+    needed = {"sipp": "SIPp is not installed: apt-get install sip-tester."}
+    if with_kamailio:
+        needed["kamailio"] = "Kamailio is not installed: apt-get install kamailio."
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     lacking = [sentence for name, sentence in needed.items() if not shutil.which(name, path=path)]
-    if not SCHEMA.is_dir():
+    if with_kamailio and not SCHEMA.is_dir():
         lacking.append(
             "Kamailio's SQLite module is not installed: apt-get install kamailio-sqlite-modules."
         )
@@ -122,6 +121,8 @@ class Ours(Server):
     """sipserver.py as in production: users in SQLite, and each registration on disk before its 200."""
 
     name, label = "ours", "sipserver"
+    root = ROOT  # the folder of its sipserver.py
+    python = sys.executable
 
     def _prepare(self) -> None:
         self.web_port = free_port(socket.SOCK_STREAM)
@@ -143,7 +144,7 @@ class Ours(Server):
 
     def _command(self) -> list[str]:
         return [
-            *[sys.executable, str(ROOT / "sipserver.py"), "-sip.addr", self.address],
+            *[self.python, str(self.root / "sipserver.py"), "-sip.addr", self.address],
             *["-web.addr", f"{HOST}:{self.web_port}", "-db.path", str(self.home / "users.db")],
             *["-sip.realm", DOMAIN],
         ]

@@ -73,7 +73,7 @@ def stage(home: Path, name: str, plan: Plan) -> Iterator[Stage]:
     """Start one server, and register all its phones."""
     with SERVERS[name](home / name, USERS) as server:
         ready = Stage(server, home / name)
-        ready.run(OPERATIONS["pair"], seconds=plan.warm_up)
+        ready.register_all(plan.warm_up)
         yield ready
 
 

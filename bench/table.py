@@ -37,7 +37,7 @@ def _conditions(known: dict) -> str:
     )
 
 
-def _table(title: str, head: Row, rows: Iterable[Row]) -> str:
+def aligned(title: str, head: Row, rows: Iterable[Row]) -> str:
     """Return a table as text; the first column is aligned to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -75,7 +75,7 @@ def _costs(costs: list[dict]) -> str:
         )
 
     head = ("operation", "server", "median", "range", "x tuned", "must/aim", "by others", "lost")
-    return _table(
+    return aligned(
         "Microseconds of CPU for each (user and system, all processes)", head, map(row, costs)
     )
 
@@ -86,7 +86,7 @@ def _lost(figures: dict) -> str:
 
 
 def _memory(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "Memory at rest, MB",
         ("server", "users", "RSS", "PSS", "own"),
         [
@@ -101,7 +101,7 @@ def _memory(rows: list[dict]) -> str:
 
 
 def _limits(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "Highest rate a second that is sustained on one core; ≥: the load generator was full",
         ("operation", "server", "rate", "for", "core busy", "by others", "lost"),
         [
@@ -120,7 +120,7 @@ def _limits(rows: list[dict]) -> str:
 
 
 def _steady(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "At 80 % of the highest rate",
         ("operation", "server", "rate", "for", "core busy", "lost", "held"),
         [
@@ -146,7 +146,7 @@ def _latency(waits: dict) -> Row:
 
 
 def _rates(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "As the rate grows: µs of CPU for each, and how long an OPTIONS waits meanwhile",
         ("operation", "server", "rate", "µs", *LATENCY, "lost"),
         [
@@ -164,7 +164,7 @@ def _rates(rows: list[dict]) -> str:
 
 
 def _bindings(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "As the bindings grow: µs of CPU for each, bytes a binding",
         ("server", "bindings", "pair", "call", "bytes each", *LATENCY, "lost"),
         [
@@ -183,7 +183,7 @@ def _bindings(rows: list[dict]) -> str:
 
 
 def _forks(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "As a fork grows: µs of CPU of a call, at 50 a second",
         ("server", "contacts", "µs", *LATENCY, "lost"),
         [
@@ -200,7 +200,7 @@ def _forks(rows: list[dict]) -> str:
 
 
 def _gaps(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "Response times of OPTIONS on sipserver, ms",
         ("while", "median", "99 %", "longest"),
         [(r["while"], *_latency(r)) for r in rows],
@@ -208,7 +208,7 @@ def _gaps(rows: list[dict]) -> str:
 
 
 def _held(rows: list[dict]) -> str:
-    return _table(
+    return aligned(
         "Concurrent calls; memory that the server has written, MB",
         ("server", "wanted", "ringing", "talking", "before", "ringing", "talking", "after", "lost"),
         [

@@ -24,7 +24,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
 from sip.monitor.metrics import DROPPED_UNROUTABLE_ACK, refusals
-from sip.store.bindings import NotSaved
+from sip.store.bindings import Commit, NotSaved
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import Layer
@@ -52,6 +52,9 @@ _POLL_SECONDS = 0.05
 # Reason (RFC 3326) of the CANCEL that a ringing phone gets then.
 _STOPPING = 'SIP;cause=503;text="Server Stopping"'
 _NOT_SAVED = "Registration Not Saved"
+
+# A handler returns None, or the commit that the answer held in its upstream waits for.
+Handler = Callable[[Request, Upstream], Commit | None]
 
 
 class ServerState:
@@ -88,11 +91,11 @@ class Dispatcher:
         self.state: str = ServerState.LOADING
         self._loaded = Event()
         # The handlers by method; the proxy handles every other method, known or not.
-        self.methods: dict[str, Callable[[Request, Upstream], None]] = {
+        self.methods: dict[str, Handler] = {
             "REGISTER": self.serve_register,
             "OPTIONS": self.serve_options,
         }
-        self.pending = 0  # requests whose handler runs, or that wait for the loading
+        self.pending = 0  # requests that are handled, that wait for the loading or for the disk
 
     # States
 
@@ -148,8 +151,9 @@ class Dispatcher:
             self._refuse(request, upstream, Refused(503, cause, extra=_RETRY_AFTER))
             return
         self.pending += 1
+        commit: Commit | None = None
         try:
-            self.methods.get(request.method, self._proxy.handle)(request, upstream)
+            commit = self.methods.get(request.method, self._proxy.handle)(request, upstream)
         except Refused as refused:
             self._refuse(request, upstream, refused)
         except BadMessage as bad:
@@ -164,9 +168,26 @@ class Dispatcher:
             upstream.answer(500)
             raise
         finally:
-            self.pending -= 1
             if upstream.is_verified:
                 self._guard.mark_verified(upstream.flow.remote)
+            if commit is None:
+                self.pending -= 1
+            else:
+                commit.when_done(lambda failure: self._release(request, upstream, failure))
+
+    def _release(self, request: Request, upstream: Upstream, failure: str) -> None:
+        """Send the held answer of a request whose change is on disk, or else 500.
+
+        Runs in the hub, many in a row: so nothing waits, and all is in the caches.
+        """
+        self.pending -= 1
+        try:
+            if failure:
+                self._refuse(request, upstream, Refused(500, failure, reason=_NOT_SAVED))
+            else:
+                upstream.release()
+        finally:
+            self._layer.finish(upstream)
 
     def handle_ack(self, request: Request, flow: Flow) -> None:
         """Forward the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
@@ -244,18 +265,18 @@ class Dispatcher:
 
     # Handlers
 
-    def serve_register(self, request: Request, upstream: Upstream) -> None:
+    def serve_register(self, request: Request, upstream: Upstream) -> Commit | None:
         """Handle a REGISTER once, even if it arrives by several paths (§8.2.2.2).
 
         A REGISTER for another domain goes to the proxy (§10.3, step 1).
         """
         if not self._is_for_us(request):
             self._proxy.handle(request, upstream)
-            return
+            return None
         # A REGISTER without credentials is challenged on every path: that changes nothing here.
         if "authorization" in request.present and upstream.is_merged():
             raise Refused(482, "merged request: it arrived by another path before")
-        self._registrar.handle(request, upstream)
+        return self._registrar.handle(request, upstream)
 
     def serve_options(self, request: Request, upstream: Upstream) -> None:
         """Answer an OPTIONS to the server itself (§11.2); one to a user goes to the proxy."""

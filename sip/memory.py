@@ -46,6 +46,13 @@ def release_memory(container: dict[Any, Any] | list[Any]) -> None:
         take()
 
 
+def shrink(table: dict[Any, Any]) -> None:
+    """Rebuild a dictionary, which keeps the memory of its largest size until it is filled again."""
+    entries = dict(table)
+    table.clear()
+    table.update(entries)
+
+
 @contextmanager
 def long_lived_objects() -> Iterator[None]:
     """Create many objects that live long, with the garbage collector paused.

@@ -319,6 +319,8 @@ class SipServer:
         """Return free memory to the system, once after each load peak."""
         if self._peaks.is_over(len(self.layer.servers) + len(self.layer.clients)):
             clear_parse_caches()
+            self.domains.clear_cache()
+            self.layer.compact()
             gevent.get_hub().threadpool.spawn(trim_heap)
 
     def resolve_gateways(self) -> None:

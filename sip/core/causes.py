@@ -79,7 +79,8 @@ def wrong_domain(domains: Domains, uri: Uri, upstream: Upstream) -> Cause:
         return Cause(f"{uri.text[:_MAX_NAME]} is external, and so is the caller")
     asked = format_host_port(uri.host, uri.port)[:_MAX_NAME]
     here = upstream.layer.transports.sent_by(upstream.flow).removesuffix(_DEFAULT_PORT)
-    is_other_port = uri.port is not None and domains.is_local(replace(uri, port=None))
+    without_port = replace(uri, text=f"sip:{uri.host}", port=None)
+    is_other_port = uri.port is not None and domains.is_local(without_port)
     other = "" if is_other_port else f", or start with -sip.domains {uri.host[:_MAX_NAME]}"
     return Cause(
         f"{asked} is no domain of this server",

@@ -1,6 +1,7 @@
 """Local domains, and addresses-of-record (RFC 3261 §10.3)."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from sip.message.grammar import BadMessage, unescape
 from sip.message.uri import (
@@ -10,6 +11,28 @@ from sip.message.uri import (
     parse_host_port,
 )
 from sip.phone_numbers import may_be_ignored
+
+# URIs whose meaning is cached, as in `parse_uri`; 4096 are about 1.5 MB.
+MAX_CACHED_URIS = 4096
+_LONGEST_CACHED = 200
+
+
+class LocalUser(NamedTuple):
+    """What a URI of a local domain names: a user, "" for the domain itself, in a realm.
+
+    `aor` is the address-of-record if the account has exactly this name.
+    """
+
+    username: str
+    realm: str
+    aor: str
+
+
+class _Meaning(NamedTuple):
+    """What a URI names: if there is a `host`, only while that is an address of this machine."""
+
+    user: LocalUser | None
+    host: str
 
 
 class Domains:
@@ -39,6 +62,49 @@ class Domains:
         self._own_names = {name.lower().rstrip("."): self.main for name in (*names, self.main)}
         self._known_realms: frozenset[str] = frozenset()  # empty: the next look-up reads them again
         self._realm_of_host: dict[str, str] = dict(self._own_names)
+        self._meanings: dict[str, _Meaning] = {}
+
+    def user_at(self, uri: Uri) -> LocalUser | None:
+        """Return the user that a URI names, by `realm_of` and `username_of`; None: not local.
+
+        A phone sends the same URIs in all its requests, so the result is cached by their text,
+        until a realm or a name of the main domain comes or goes.  Whether a host is an address of
+        this machine is asked each time.
+        """
+        if self._realms() is not self._known_realms:
+            self._read_realms()
+        user, host = self._meanings.get(uri.text) or self._meaning_of(uri)
+        if host and not self._is_own_address(host):
+            return None
+        return user
+
+    def _meaning_of(self, uri: Uri) -> _Meaning:
+        """Find out what a URI names, and cache that.
+
+        URIs with parameters are not cached: some are new in each dialog, as those of our
+        Record-Route, and a phone-context can be an address of this machine.
+        """
+        if not isinstance(uri, SipUri) or uri.params or ";" in uri.username:
+            realm = self._find_realm(uri)
+            return _Meaning(None if realm is None else self._user(uri, realm), "")
+        meaning = _Meaning(None, "")
+        if uri.port is None or uri.port in self._ports:
+            realm = self._realm_named(uri.host)
+            user = self._user(uri, self.main if realm is None else realm)
+            meaning = _Meaning(user, uri.host if realm is None else "")
+        if len(uri.text) <= _LONGEST_CACHED:
+            if len(self._meanings) >= MAX_CACHED_URIS:
+                self._meanings.clear()
+            self._meanings[uri.text] = meaning
+        return meaning
+
+    def _user(self, uri: Uri, realm: str) -> LocalUser:
+        username = self.username_of(uri)
+        return LocalUser(username, realm, address_of_record(username, realm))
+
+    def clear_cache(self) -> None:
+        """Free the cached meanings of URIs."""
+        self._meanings.clear()
 
     def realm_of(self, uri: Uri) -> str | None:
         """Return the realm whose domain a URI is in; None if the URI is not local.
@@ -46,6 +112,12 @@ class Domains:
         An address of this machine belongs to the main realm.  With a port that this server does not
         listen on, it is another program, for instance a softphone on this machine.
         """
+        if isinstance(uri, SipUri) and not uri.params:
+            user = self.user_at(uri)
+            return None if user is None else user.realm
+        return self._find_realm(uri)
+
+    def _find_realm(self, uri: Uri) -> str | None:
         if isinstance(uri, TelUri):
             return self._realm_of_number(uri)
         if not isinstance(uri, SipUri) or (uri.port is not None and uri.port not in self._ports):
@@ -109,13 +181,17 @@ class Domains:
         return self.main
 
     def _realm_named(self, host: str) -> str | None:
-        realms = self._realms()
-        if realms is not self._known_realms:
-            self._known_realms = realms
-            self._realm_of_host = {realm.lower(): realm for realm in realms} | self._own_names
+        if self._realms() is not self._known_realms:
+            self._read_realms()
         if host[-1:] == ".":  # the DNS root: "example.com." and "example.com" are one name
             host = host[:-1]
         return self._realm_of_host.get(host)
+
+    def _read_realms(self) -> None:
+        self._known_realms = self._realms()
+        self._realm_of_host = {realm.lower(): realm for realm in self._known_realms}
+        self._realm_of_host |= self._own_names
+        self._meanings.clear()
 
     def has_foreign_maddr(self, uri: Uri) -> bool:
         """Return True if a URI has a maddr, and that does not lead to this server (§16.5)."""

@@ -15,6 +15,7 @@ from sip.monitor import events
 from sip.monitor.events import Bus, Sender
 from sip.monitor.refusals import Refusals
 from sip.store.accounts import full_name
+from sip.store.bindings import Commit
 from sip.transport.flow import Flow, network_of
 
 log = logging.getLogger(__name__)
@@ -142,9 +143,15 @@ class RequestLog:
         return full_name(username, None if realm == self._domains.main else realm)
 
     def registered(
-        self, request: Request, flow: Flow, username: str, realm: str, before: Bindings
+        self,
+        commit: Commit,
+        request: Request,
+        flow: Flow,
+        username: str,
+        realm: str,
+        before: Bindings,
     ) -> None:
-        """Log a phone that is new, at a new address, or was refused before.
+        """Log a phone that is new, at a new address, or was refused before, when it is on disk.
 
         `before` are the bindings of the user until now.
         """
@@ -156,22 +163,28 @@ class RequestLog:
                 break
         if is_known and not self.refusals.refused:
             return  # the usual case
-        user = self._shown(username, realm)
-        was_refused = self.refusals.clear_refused(user, network_of(host))
-        if is_known and not was_refused:
+
+        def log_saved(failure: str) -> None:
+            if not failure:
+                news = "" if is_known else "at a new address" if before else "was not registered"
+                self._log_registered(request, flow, self._shown(username, realm), news)
+
+        commit.when_done(log_saved)
+
+    def _log_registered(self, request: Request, flow: Flow, user: str, news: str) -> None:
+        """Write a log line, unless there were too many in this second; `news` may be ""."""
+        was_refused = self.refusals.clear_refused(user, network_of(flow.remote[0]))
+        if not news and not was_refused:
             return
         self._registrations_left -= 1
         if self._registrations_left < 0:
             return
-        why = "after a refusal"
-        if not was_refused:
-            why = "at a new address" if before else "was not registered"
         log.info(
             "registered %s at %s %s: %s, %s",
             printable(user),
             format_host_port(*flow.remote),
             flow.transport,
-            why,
+            "after a refusal" if was_refused else news,
             printable((request.value("user-agent") or "no User-Agent")[:_MAX_DEVICE]),
         )
 

@@ -292,6 +292,7 @@ def _cached_cseq(line: str) -> tuple[int, str]:
     return parse_cseq(value_of(line))
 
 
+@cached_parse(64)  # phones of one model ask for the same, and their bindings share the number
 def parse_seconds(text: str | None, default: int) -> int:
     """Parse delta-seconds; a value that is not valid gives `default` (§10.3 step 7, §20.19)."""
     seconds = None if text is None else bounded_number(text, MAX_SECONDS)

@@ -248,7 +248,8 @@ class AccountTable:
 
     def all_have(self, realm: str, algorithm: str) -> bool:
         """Return True if every enabled account of the realm has the HA1 for `algorithm`."""
-        return algorithm in ALGORITHMS and not self._lacking[realm, algorithm]
+        # A look-up of a missing key in a Counter itself runs a Python function.
+        return algorithm in ALGORITHMS and not self._lacking.get((realm, algorithm))
 
     def put(self, account: Account) -> None:
         """Add an account, or replace the account with the same name and realm."""

@@ -100,6 +100,7 @@ class Database:
         self._owner: _Thread | None = _Thread(path)
         self._reader: _Thread | None = None  # created on first use
         self._pages: Tables | None = None  # the connection of the reader
+        self._failures = 0  # transactions of the owner that were rolled back
         try:
             self._in_owner(self._open)
         except BaseException:
@@ -148,37 +149,38 @@ class Database:
         """Return True if another connection has written since the last call."""
         return self._in_owner(self._has_changed)
 
+    def write_stamp(self) -> tuple[int, int, int]:
+        """Return numbers that stay the same until somebody writes, or a transaction fails.
+
+        Call it in a function passed to `run`: in the owner thread, and under the write lock.  The
+        numbers change with each row that is written by this connection, and with each commit of
+        another one.
+        """
+        return self._data_version(), self._connection.total_changes, self._failures
+
     def secret(self, name: str) -> bytes:
         """Return the 32 random bytes with this name, generated once and stored in the database."""
 
         def made_or_kept(tables: Tables) -> bytes:
             key = f"secret {name}"
-            kept = tables["meta"].find_one(key=key)
-            if kept is None:
-                kept = {"key": key, "value": secrets.token_hex(32)}
-                tables["meta"].insert(kept)
-            return bytes.fromhex(kept["value"])
+            fetch(tables, "INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, secrets.token_hex(32)))
+            ((value,),) = fetch(tables, _META, (key,))
+            return bytes.fromhex(value)
 
         return self.run(made_or_kept)
 
     def remember(self, name: str, value: str) -> None:
         """Store a value under a name, for example the realm that the server uses."""
 
-        def keep(tables: Tables) -> None:
-            tables["meta"].delete(key=name)
-            tables["meta"].insert({"key": name, "value": value})
-
+        statement = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
         if self.remembered(name) != value:
-            self.run(keep)
+            self.run(lambda tables: fetch(tables, statement, (name, value)))
 
     def remembered(self, name: str) -> str | None:
         """Return the value stored by `remember`, or None."""
 
-        def find(tables: Tables) -> str | None:
-            row = tables["meta"].find_one(key=name)
-            return None if row is None else str(row["value"])
-
-        return self.read(find)
+        rows = self.read(lambda tables: fetch(tables, _META, (name,)))
+        return str(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Close the file; later calls raise DatabaseError."""
@@ -229,7 +231,11 @@ class Database:
                 " restart the server to use it, or put the old file back"
             )
         self._begin = begin
-        result = _in_transaction(self._tables, function)
+        try:
+            result = _in_transaction(self._tables, function)
+        except BaseException:
+            self._failures += 1
+            raise
         if then is not None:
             then(result)
         return result
@@ -324,6 +330,7 @@ class Database:
             self._connection.close()
 
 
+_META = "SELECT value FROM meta WHERE key = ?"
 _COLUMNS_OF_USERS = "SELECT group_concat(name) FROM pragma_table_info('users')"
 
 

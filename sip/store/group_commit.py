@@ -1,4 +1,4 @@
-"""Group commit: many greenlets share one transaction and one sync to disk."""
+"""Group commit: many changes share one transaction and one sync to disk."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,32 +20,74 @@ WINDOW = 0.02
 # Maximum entries that wait behind the batch being written, while the disk is slow or another
 # program locks the database: half of all requests that may wait, so that calls can go on.
 MAX_QUEUED = 6000
+# Callbacks in a row before the event loop polls the sockets: a millisecond of work.
+CALLBACKS_IN_A_ROW = 64
 # Minimum seconds between log lines about failed batches.
 LOG_INTERVAL = 1.0
+
+# Called in the hub with the reason why a change is not on disk, "" if it is; must not wait.
+Callback = Callable[[str], None]
 
 
 class NotSaved(Exception):
     """The change is not on disk, and its `undo` was called.  The text says why."""
 
 
-class _QueuedEntry(Generic[Entry]):
-    """An entry in the queue, and the greenlet that waits for it, if any."""
+class Commit:
+    """The commit of one change: wait for it, or have functions called when it is done.
 
-    __slots__ = ("done", "entry", "failure", "undo", "waiting")
+    `failure` says why the change is not on disk: "" if it is, and while that is not known.  `undo`
+    takes it back in memory then; it must not wait.
+    """
 
-    def __init__(
-        self, entry: Entry, undo: Callable[[], None] | None, waiting: greenlet | None
-    ) -> None:
-        self.entry = entry
+    __slots__ = ("_callbacks", "_waiting", "failure", "is_done", "undo")
+
+    def __init__(self, undo: Callable[[], None] | None = None, *, is_done: bool = False) -> None:
         self.undo = undo
-        self.waiting = waiting
-        self.done = False
+        self.is_done = is_done
         self.failure = ""
+        self._callbacks: tuple[Callback, ...] = ()
+        self._waiting: greenlet | None = None
 
-    def wake(self) -> None:
+    def when_done(self, callback: Callback) -> None:
+        """Call this function in the hub when the commit is done; at once if it is done already."""
+        if self.is_done:
+            callback(self.failure)
+        else:
+            self._callbacks += (callback,)
+
+    def wait(self) -> None:
+        """Block until the change is on disk.  Raises NotSaved if it is not, and `undo` was called.
+
+        One greenlet may wait.  If it is killed, the change is written all the same.
+        """
+        self._waiting = getcurrent()
+        try:
+            # An Event or AsyncResult would cost three times as much, with thousands waiting.
+            while not self.is_done:
+                gevent.get_hub().switch()
+        finally:
+            self._waiting = None
+        if self.failure:
+            raise NotSaved(self.failure)
+
+    def finish(self, failure: str) -> list[Callback]:
+        """End the commit, and return the functions to call."""
+        self.failure = failure
+        self.is_done = True
+        callbacks, self._callbacks = [*self._callbacks], ()
+        if self._waiting is not None:
+            callbacks.append(self._wake)
+        return callbacks
+
+    def _wake(self, failure: str) -> None:
         """Resume the greenlet, unless it was killed or timed out."""
-        if self.waiting is not None:
-            self.waiting.switch()
+        if self._waiting is not None:
+            self._waiting.switch()
+
+
+# The commit of a request that has changed nothing.
+NOTHING_TO_SAVE = Commit(is_done=True)
 
 
 class GroupCommit(Generic[Entry]):
@@ -64,7 +106,7 @@ class GroupCommit(Generic[Entry]):
         self._database = database
         self._write = write
         self._window = window
-        self._queue: list[_QueuedEntry[Entry]] = []
+        self._queue: list[tuple[Entry, Commit]] = []
         self._first_at = 0.0  # when the first entry of the queue was added
         self._filled = Event()
         self._closing = False
@@ -73,31 +115,28 @@ class GroupCommit(Generic[Entry]):
         self._is_failing = False
         self._writer = gevent.spawn(self._work)
 
-    def commit(self, entry: Entry, undo: Callable[[], None]) -> None:
-        """Wait until `entry` is on disk.  Raises NotSaved after `undo` was called.
+    def commit(self, entry: Entry, undo: Callable[[], None]) -> Commit:
+        """Queue `entry`, and return its commit without waiting.
 
-        `undo` runs in another greenlet and must not wait.  It is called even if the waiting
-        greenlet was killed, because the entry stays in the batch.
+        `undo` is called in another greenlet if the commit fails.  Raises NotSaved, after `undo`, if
+        too many entries wait already, or if the server is stopping.
         """
+        failure = ""
         if len(self._queue) >= MAX_QUEUED:
+            failure = f"{MAX_QUEUED} changes are waiting for the disk"
+        elif self._closing:
+            failure = "the server is stopping"
+        if failure:
             undo()
-            raise NotSaved(f"{MAX_QUEUED} changes are waiting for the disk")
-        item = _QueuedEntry(entry, undo, getcurrent())
-        self._append(item)
-        hub = gevent.get_hub()
-        try:
-            # An Event or AsyncResult would cost three times as much, with thousands waiting.
-            while not item.done:
-                hub.switch()
-        finally:
-            item.waiting = None
-        if item.failure:
-            raise NotSaved(item.failure)
+            raise NotSaved(failure)
+        commit = Commit(undo)
+        self._append(entry, commit)
+        return commit
 
     def post(self, entry: Entry) -> None:
         """Queue `entry` for the next batch without waiting.  A failure is only logged."""
         if not self._closing:
-            self._append(_QueuedEntry(entry, None, None))
+            self._append(entry, Commit())
 
     def close(self) -> None:
         """Write the queued entries, and refuse new ones."""
@@ -105,15 +144,11 @@ class GroupCommit(Generic[Entry]):
         self._filled.set()
         self._writer.join()
 
-    def _append(self, item: _QueuedEntry[Entry]) -> None:
-        if self._closing:
-            if item.undo is not None:
-                item.undo()
-            raise NotSaved("the server is stopping")
+    def _append(self, entry: Entry, commit: Commit) -> None:
         if not self._queue:
             self._first_at = monotonic()
             self._filled.set()
-        self._queue.append(item)
+        self._queue.append((entry, commit))
 
     def _work(self) -> None:
         while True:
@@ -129,8 +164,8 @@ class GroupCommit(Generic[Entry]):
             if self._closing:
                 self._filled.set()
 
-    def _commit(self, batch: list[_QueuedEntry[Entry]]) -> None:
-        entries = [item.entry for item in batch]
+    def _commit(self, batch: list[tuple[Entry, Commit]]) -> None:
+        entries = [entry for entry, _ in batch]
         try:
             self._database.run(lambda tables: self._write(tables, entries))
         except Exception as error:  # noqa: BLE001 -- logged by _log_failure
@@ -156,19 +191,25 @@ class GroupCommit(Generic[Entry]):
         self._unsaved = 0
         self._next_log_at = monotonic() + LOG_INTERVAL
 
-    def _finish(self, items: list[_QueuedEntry[Entry]], failure: str) -> None:
-        """Undo failed entries and wake the waiting greenlets, without a switch in between."""
+    def _finish(self, batch: list[tuple[Entry, Commit]], failure: str) -> None:
+        """Undo failed changes, and have the callbacks called, without a switch in between."""
         if failure:
-            for item in reversed(items):
-                if item.undo is not None:
+            for _, commit in reversed(batch):
+                if commit.undo is not None:
                     try:
-                        item.undo()
+                        commit.undo()
                     except Exception:
                         log.exception("cannot undo a failed change in memory")
+        callbacks = [callback for _, commit in batch for callback in commit.finish(failure)]
         loop = gevent.get_hub().loop
-        for item in items:
-            item.failure = failure
-            item.done = True
-            if item.waiting is not None:
-                # One callback each, so that the event loop polls the sockets in between.
-                loop.run_callback(item.wake)
+        for at in range(0, len(callbacks), CALLBACKS_IN_A_ROW):
+            loop.run_callback(_call_all, callbacks[at : at + CALLBACKS_IN_A_ROW], failure)
+
+
+def _call_all(callbacks: Sequence[Callback], failure: str) -> None:
+    """Call functions in the hub, where an exception would be lost."""
+    for callback in callbacks:
+        try:
+            callback(failure)
+        except Exception:
+            log.exception("unhandled error after a commit")

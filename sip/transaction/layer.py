@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from sip.memory import shrink
 from sip.message.headers import MAGIC_COOKIE
 from sip.message.message import Request, Response
 from sip.message.responses import encode_response
@@ -30,6 +31,7 @@ from sip.transaction.matching import (
     ack_of_failure,
     cancel_of,
     has_second_via,
+    split_key,
     tag_of,
     transaction_key,
 )
@@ -116,13 +118,12 @@ class Layer:
         try:
             self._handler.handle_request(request, upstream)
         finally:
-            upstream.request = None  # a CANCEL has no effect any more
-            if upstream.transaction is not None:
-                self._finish_handling(upstream, upstream.transaction)
+            if upstream.held is None:
+                self.finish(upstream)
 
     def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
-        method = upstream.key[-1]
+        _, method = split_key(upstream.key)
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = kind(upstream.key, upstream.response_flow(), upstream.received_at)
         self.servers.add(transaction)
@@ -131,8 +132,16 @@ class Layer:
             self.timers.add(transaction)
         return transaction
 
-    def _finish_handling(self, upstream: Upstream, transaction: ServerTransaction) -> None:
-        """Relay the 2xx that a handler has left; remove a transaction that it has not answered."""
+    def finish(self, upstream: Upstream) -> None:
+        """End the handling of a request: its handler has returned, and no answer is held.
+
+        A 2xx that the handler has left is relayed; a transaction that it has not answered is
+        removed.
+        """
+        upstream.request = None  # a CANCEL has no effect any more
+        transaction = upstream.transaction
+        if transaction is None:
+            return
         transaction.upstream = None
         for event in upstream.left_events():
             # Two phones may answer in one turn of the hub; each 2xx is relayed (§16.7, step 5).
@@ -371,7 +380,7 @@ class Layer:
 
         Its branch is computed from that of the ACK received, so a retransmission keeps it.
         """
-        branch_id = MAGIC_COOKIE + fingerprint(*transaction_key(request, request.method))
+        branch_id = MAGIC_COOKIE + fingerprint(transaction_key(request, request.method))
         via = f"Via: SIP/2.0/{flow.transport} {self.transports.sent_by(flow)}"
         request.put_first("via", f"{via};branch={branch_id}")
         self._send(request.encode(), flow)
@@ -446,6 +455,11 @@ class Layer:
         user, transaction.user = transaction.user, None
         if status and user is not None:
             user.on_failure(status)
+
+    def compact(self) -> None:
+        """Give back the memory that the tables keep after a load peak."""
+        self.servers.compact()
+        shrink(self.clients)
 
     def remove_server_transaction(self, transaction: ServerTransaction) -> None:
         """End and remove a server transaction: retransmissions are new requests from now on."""

@@ -7,7 +7,7 @@ sends what a method returns.  Messages are octets here; only the last response i
 from sip.transaction.machine import T1, T2, T4, TIMEOUT, TRYING_AFTER, Machine, State
 from sip.transport.flow import Flow
 
-Key = tuple[str, ...]
+Key = str  # see `transaction_key`
 
 
 class ServerTransaction(Machine):

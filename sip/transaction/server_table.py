@@ -1,8 +1,9 @@
 """The table of server transactions, and how requests match them (RFC 3261 §17.2.3, §9.2)."""
 
+from sip.memory import shrink
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.transaction.matching import is_unique, merge_key, tag_of, transaction_key
+from sip.transaction.matching import is_unique, merge_key, split_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, Key, ServerTransaction
 
 # A CANCEL of these has no effect (§9.2); methods unknown here have an index of their own.
@@ -24,19 +25,27 @@ class ServerTransactions(dict[Key, ServerTransaction]):
         """Add a transaction."""
         key = transaction.key
         self[key] = transaction
-        if key[-1] not in METHODS:
-            self._unknown_methods[key[:-1]] = transaction
+        shared, method = split_key(key)
+        if method not in METHODS:
+            self._unknown_methods[shared] = transaction
 
     def remove(self, transaction: ServerTransaction) -> None:
         """Remove a transaction from the table and its indexes."""
         key = transaction.key
         if self.get(key) is transaction:
             del self[key]
-        if key[-1] not in METHODS and self._unknown_methods.get(key[:-1]) is transaction:
-            del self._unknown_methods[key[:-1]]
+        if self._unknown_methods:
+            shared, _ = split_key(key)
+            if self._unknown_methods.get(shared) is transaction:
+                del self._unknown_methods[shared]
         if transaction.merge_key is not None:
             del self._served_here[transaction.merge_key]
             transaction.merge_key = None
+
+    def compact(self) -> None:
+        """Give back the memory of a load peak."""
+        for table in (self, self._served_here, self._unknown_methods):
+            shrink(table)
 
     def find_acknowledged(self, ack: Request) -> InviteServerTransaction | None:
         """Return the INVITE transaction that an ACK belongs to.
@@ -59,7 +68,7 @@ class ServerTransactions(dict[Key, ServerTransaction]):
             other = self.get(transaction_key(cancel, method))
             if other is not None:
                 return other
-        return self._unknown_methods.get(transaction_key(cancel, "")[:-1])
+        return self._unknown_methods.get(split_key(transaction_key(cancel, ""))[0])
 
     def is_merged(self, request: Request, transaction: ServerTransaction) -> bool:
         """Return True if another transaction serves the same request, which came by another path.

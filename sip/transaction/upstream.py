@@ -21,13 +21,15 @@ class Upstream:
     `flow` is the flow of the request, `received_at` the time of its arrival.  `transaction` absorbs
     its retransmissions; it is None until the handler waits or responds.  `is_verified` is True if
     the sender has shown a password or a signed Record-Route, so that its address is not forged.
-    `request` is None after the handler has ended: the transaction of an accepted call exists for
-    32 s more, but not its request.
+    `request` is None when its handling has ended: the transaction of an accepted call exists for
+    32 s more, but not its request.  `held` is the answer that a handler has left to be sent later,
+    in octets; until then the handling goes on, though the handler has returned.
     """
 
     __slots__ = (
         "_mailbox",
         "flow",
+        "held",
         "is_verified",
         "key",
         "layer",
@@ -46,12 +48,15 @@ class Upstream:
         self.received_at = received_at
         self.is_verified = False
         self.transaction: ServerTransaction | None = None
-        self._mailbox: Mailbox
+        self.held: bytes | None = None
+        self._mailbox: Mailbox | None = None
 
     @property
     def mailbox(self) -> Mailbox:
         """The mailbox where the handler waits for BranchEvents: ends of branches, and a CANCEL."""
-        self.ensure_transaction()
+        if self._mailbox is None:
+            self.ensure_transaction()
+            self._mailbox = Mailbox()
         return self._mailbox
 
     def ensure_transaction(self) -> ServerTransaction:
@@ -63,12 +68,11 @@ class Upstream:
         transaction = self.transaction
         if transaction is None:
             transaction = self.transaction = self.layer.create_server_transaction(self)
-            self._mailbox = Mailbox()
         return transaction
 
     def left_events(self) -> list[BranchEvent]:
-        """Take the events that the handler has left in its mailbox; there must be a transaction."""
-        return self._mailbox.take_all()
+        """Take the events that the handler has left in its mailbox."""
+        return [] if self._mailbox is None else self._mailbox.take_all()
 
     def response_flow(self) -> Flow:
         """Return the flow of the responses (§18.2.2).  Raises RuntimeError after its handler."""
@@ -104,6 +108,20 @@ class Upstream:
             tag, delay = self.layer.stateless_tag(request), 0.0
         data = encode_response(request, status, reason, to_tag=tag, extra=extra, delay=delay)
         self.layer.answer(self.ensure_transaction(), status, data, to_line(request, tag))
+
+    def hold(self, answer: bytes) -> None:
+        """Hold the 200 of a request other than INVITE until its change is on disk (output commit).
+
+        The handler may return then.  Retransmissions are absorbed until `release`, and afterwards
+        `Layer.finish` must be called.
+        """
+        self.ensure_transaction()
+        self.held = answer
+
+    def release(self) -> None:
+        """Send the answer that was held."""
+        if self.held is not None:
+            self.layer.answer(self.ensure_transaction(), 200, self.held)
 
     def spawn(self, work: Callable[[], object]) -> None:
         """Run `work`, which may wait, in a new greenlet; its result goes to the mailbox."""

@@ -1,20 +1,24 @@
 """UDP sockets: batched reads, ICMP errors, and the local address of each datagram (RFC 3261 §18).
 
-A greenlet reads and handles each datagram, in blocking style; while a handler waits, another
-greenlet reads the next datagram.
+The hub reads a batch of datagrams, then greenlets handle them, in blocking style: one after the
+other in one greenlet, until a handler waits; then another greenlet handles the next.  So the code
+that reads, and the code that handles, is in the processor's caches for all but the first.
 """
 
 import errno
 import logging
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gevent
 from gevent import monkey
 from greenlet import GreenletExit
 
+from sip.message.cache import cached_parse
 from sip.message.datagram import for_log
 from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
@@ -27,7 +31,7 @@ PlainSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
 # Holds a burst that arrives while Python is busy; the kernel's default holds about 90 datagrams.
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-# Datagrams read in a row before timers and the web run.
+# Datagrams read in a row, and then handled, before timers and the web run; 4 MB at most.
 BATCH = 64
 MAX_DATAGRAM = 65_535
 # A socket has a backlog when more octets of memory wait in it: some 200 datagrams of usual length,
@@ -144,30 +148,39 @@ class UdpSocket:
     # Reading
 
     def _readable(self) -> None:
-        """Read the socket, which has a datagram or an error; runs in the hub."""
-        self._pool.run(self._read_batch)
+        """Read the socket, which has datagrams or ICMP errors, and handle them; runs in the hub."""
+        received: deque[tuple[bytes, Flow]] = deque()
+        has_errors = self._read_batch(received)
+        handle = partial(self._handle_batch, received)
+        while received:  # a handler waits: the next datagram needs another greenlet
+            self._pool.run(handle)
+        if has_errors:
+            self._pool.run(self._drain_errors)
 
-    def _read_batch(self) -> None:
-        """Handle what the socket has: datagrams first, since a response outweighs an ICMP error."""
+    def _read_batch(self, received: deque[tuple[bytes, Flow]]) -> bool:
+        """Read datagrams; return True if no more wait, but ICMP errors do.
+
+        Datagrams come first, since a response outweighs an ICMP error.
+        """
         has_errors = False
-        for count in range(BATCH):
-            if self._watcher is None:
-                return  # stopped while the previous handler waited
+        for _ in range(BATCH):
             try:
-                received = self._receive_one()
+                received.append(self._receive_one())
             except BlockingIOError:
-                if has_errors or count == 0:
-                    self._drain_errors()  # errors make the socket readable too
-                return
+                return has_errors or not received  # errors make the socket readable too
             except OSError:
                 has_errors = True
-                continue
+        return False
+
+    def _handle_batch(self, received: deque[tuple[bytes, Flow]]) -> None:
+        """Handle datagrams until none is left; may wait."""
+        while received:
+            data, flow = received.popleft()
             try:
-                self.receive(*received)
+                self.receive(data, flow)
             except GreenletExit:
                 raise
             except BaseException:
-                data, flow = received
                 log.exception(
                     "unhandled error while handling the datagram %r from %s", for_log(data), flow
                 )
@@ -179,14 +192,7 @@ class UdpSocket:
     def _receive_with_address(self) -> tuple[bytes, Flow]:
         """Receive on a wildcard socket; the kernel reports the destination address."""
         data, ancillary, _, remote = self.socket.recvmsg(MAX_DATAGRAM, 64)
-        host = self.local[0]
-        for level, kind, packed in ancillary:
-            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                # The second of three fields, the local address: right for broadcasts too.
-                host = socket.inet_ntop(socket.AF_INET, packed[4:8])
-            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                host = socket.inet_ntop(socket.AF_INET6, packed[:16])
-        return data, datagram_flow((host, self.port), (remote[0].partition("%")[0], remote[1]))
+        return data, _wildcard_flow(self.local, tuple(ancillary), remote)
 
     def _drain_errors(self) -> None:
         """Read the queued ICMP errors; while one is queued the socket stays readable."""
@@ -229,6 +235,21 @@ class UdpSocket:
             return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
         packed = struct.pack("@i4s4s", 0, socket.inet_aton(host), b"\0\0\0\0")
         return [(socket.IPPROTO_IP, _IP_PKTINFO, packed)]
+
+
+@cached_parse(4096)  # as many as `datagram_flow`; about 2 MB
+def _wildcard_flow(
+    bound: Endpoint, ancillary: tuple[tuple[int, int, bytes], ...], remote: tuple[Any, ...]
+) -> Flow:
+    """Return the flow of a datagram to a wildcard socket, from what `recvmsg` has returned."""
+    host, port = bound
+    for level, kind, packed in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            # The second of three fields, the local address: right for broadcasts too.
+            host = socket.inet_ntop(socket.AF_INET, packed[4:8])
+        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            host = socket.inet_ntop(socket.AF_INET6, packed[:16])
+    return datagram_flow((host, port), (remote[0].partition("%")[0], remote[1]))
 
 
 def _means_failure(packed: bytes) -> bool:

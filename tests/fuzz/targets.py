@@ -14,10 +14,10 @@ from dataclasses import replace
 import dns.nameserver
 import dns.resolver
 
-from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer
+from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer, read_credentials
 from sip.core.domains import Domains, address_of_record, user_of_aor
 from sip.core.proxy.route_processing import _read_route, pop_own_routes
-from sip.core.proxy.route_ticket import Tickets
+from sip.core.proxy.route_ticket import Tickets, own_route
 from sip.core.registrar.contact_index import contact_key, key_of_text
 from sip.core.target import as_request_uri
 from sip.message.datagram import for_log
@@ -193,9 +193,11 @@ def digest(octets: bytes) -> None:
     credentials = outcome(parse_credentials, text)
     if credentials is REFUSED:
         return
-    answer = read_answer(credentials.params)
-    if isinstance(answer, str):
-        assert len(answer) < 200
+    answer, fault = read_answer(credentials.params)
+    is_digest = credentials.scheme == "digest"
+    assert read_credentials(text) == ((answer, fault) if is_digest else None)
+    if fault:
+        assert len(fault) < 200
         return
     ha1 = "0123456789abcdef" * 2
     assert not is_right(ha1, "REGISTER", answer)
@@ -214,14 +216,18 @@ def route(octets: bytes) -> None:
     text = text_of(octets)
     exact = outcome(lambda value: read_uri(parse_name_addr(value).uri_text), text)
     quick = outcome(_read_route, text)
-    assert quick == exact or (quick is REFUSED and not isinstance(exact, SipUri))
+    if quick is REFUSED:
+        assert not isinstance(exact, SipUri)
+    else:
+        uri, issued = quick
+        assert uri == exact if issued is None else issued == own_route(exact)
     lines = [f"Route: {text}", "From: <sip:a@b>;tag=1", "To: <sip:b@b>;tag=2", "Call-ID: x"]
     shape = shape_of(("route", "from", "to", "call-id"))
     request = Request("BYE", "sip:b@example.com", shape, lines)
     domains = Domains("example.com", (), frozenset, lambda host: host == "192.0.2.1", (5060,))
     taken = outcome(lambda one: pop_own_routes(one, domains), request)
     if taken is not REFUSED:
-        assert all(domains.is_local(one) for one in taken)
+        assert all(domains.is_local(read_uri(one.text)) for one in taken)
         assert Tickets(b"a secret of 16 octets").destination_side(request, taken) is None
 
 

@@ -285,7 +285,7 @@ def test_bindings_of_before_have_no_other_parameters(path):
         bindings = BindingStore(database)
         assert bindings.load(0) == [before]
         after = before._replace(cseq=8, params=";audio")
-        bindings.save([after], [], lambda: None)
+        bindings.save([after], [], lambda: None).wait()
         bindings.close()
     with Database(path) as database:
         bindings = BindingStore(database)

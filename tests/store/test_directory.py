@@ -290,7 +290,7 @@ def test_an_entry_has_its_contacts_latest_first(database, users, directory):
         [],
         never,
         seen_at=2000,
-    )
+    ).wait()
     bindings.close()
     entry = directory.entry(account.id)
     assert (entry.username, entry.realm, entry.display_name) == ("alice", MAIN, "Alice")
@@ -315,7 +315,7 @@ def test_hostile_contacts_are_printable_and_can_be_removed(database, users, dire
         binding(account.id, odd, user_agent="T\udcff\0\n\u00e9", flow="\udcff;x"),
         binding(account.id, "sip:\udcea@h"),
     ]
-    bindings.save(rows, [], never)
+    bindings.save(rows, [], never).wait()
     contacts = directory.entry(account.id).contacts
     for contact in contacts:
         for text in (contact.shown, contact.user_agent, contact.address, contact.transport):
@@ -325,7 +325,7 @@ def test_hostile_contacts_are_printable_and_can_be_removed(database, users, dire
     assert len({contact.key for contact in contacts}) == 2
     assert {contact.contact for contact in contacts} == {odd, "sip:\udcea@h"}
     gone = account.id, contacts[0].contact, contacts[0].flow
-    bindings.save([], [gone], never)
+    bindings.save([], [gone], never).wait()
     bindings.close()
     assert directory.entry(account.id).contacts == contacts[1:]
 
@@ -376,7 +376,7 @@ def test_a_phone_was_seen_when_its_binding_says_so(database, users, directory):
     account = users.add("alice", "secret")
     bindings = BindingStore(database)
     for at in (1000, 1030):
-        bindings.save([binding(account.id, "sip:a@h", at)], [], never, seen_at=at)
+        bindings.save([binding(account.id, "sip:a@h", at)], [], never, seen_at=at).wait()
     bindings.close()
     assert directory.entry(account.id).last_seen == 1030
 

@@ -43,22 +43,26 @@ def never():
     raise AssertionError("undone")
 
 
+def waits(journal, key, undo=never):
+    journal.commit(key, undo).wait()
+
+
 def outcome(journal, key, undone):
     try:
-        journal.commit(key, lambda: undone.append(key))
+        journal.commit(key, lambda: undone.append(key)).wait()
     except NotSaved:
         return False
     return True
 
 
 def test_a_commit_that_returns_is_on_disk(journal, path):
-    journal.commit("a", never)
+    journal.commit("a", never).wait()
     assert keys(path) == {"a"}
 
 
 def test_a_thousand_waiters_share_few_commits(journal, batches, path):
     wanted = {f"key {n}" for n in range(1000)}
-    gevent.joinall([gevent.spawn(journal.commit, key, never) for key in wanted], raise_error=True)
+    gevent.joinall([gevent.spawn(waits, journal, key) for key in wanted], raise_error=True)
     assert keys(path) == wanted
     assert len(batches.seen) <= 2
 
@@ -75,10 +79,10 @@ def test_what_comes_while_a_commit_runs_goes_into_the_next(database, path):
 
     entered = []
     journal = GroupCommit(database, slowly, window=0.0)
-    first = gevent.spawn(journal.commit, "a", never)
+    first = gevent.spawn(waits, journal, "a")
     while not entered:
         gevent.sleep(0.001)
-    others = [gevent.spawn(journal.commit, key, never) for key in "bc"]
+    others = [gevent.spawn(waits, journal, key) for key in "bc"]
     gevent.joinall([first, *others], raise_error=True)
     journal.close()
     assert seen == [["a"], ["b", "c"]]
@@ -105,7 +109,7 @@ def test_a_failed_batch_is_undone_newest_first(database, batches, path, caplog):
     assert [each.value for each in batch + behind] == [False] * 4
     assert undone == ["d", "c", "b", "a"]
     assert keys(path) == set()
-    journal.commit("e", never)
+    journal.commit("e", never).wait()
     assert keys(path) == {"e"}
     journal.close()
 
@@ -119,7 +123,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, 
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         first = gevent.spawn(outcome, journal, "a", undone)
-        second = gevent.spawn(journal.commit, "b", broken)
+        second = gevent.spawn(waits, journal, "b", broken)
         gevent.joinall([first, second])
         other.execute("ROLLBACK")
     assert undone == ["a"]
@@ -128,12 +132,30 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_theirs(journal, path, 
 
 
 def test_a_killed_waiter_is_written_and_harms_no_other(journal, path):
-    doomed = gevent.spawn(journal.commit, "doomed", never)
-    others = [gevent.spawn(journal.commit, key, never) for key in "ab"]
+    doomed = gevent.spawn(waits, journal, "doomed")
+    others = [gevent.spawn(waits, journal, key) for key in "ab"]
     gevent.sleep(0)
     doomed.kill()
     gevent.joinall(others, raise_error=True)
     assert keys(path) == {"doomed", "a", "b"}
+
+
+def test_functions_are_called_when_a_commit_is_done(journal, path, caplog):
+    """An exception of one is logged, and keeps no other from its call."""
+    called = []
+
+    def broken(failure):
+        raise ZeroDivisionError
+
+    commit = journal.commit("a", never)
+    commit.when_done(broken)
+    commit.when_done(lambda failure: called.append((failure, keys(path))))
+    assert not called
+    journal.commit("b", never).wait()
+    assert called == [("", {"a", "b"})]
+    assert "ZeroDivisionError" in caplog.text
+    commit.when_done(called.append)
+    assert called[1:] == [""]
 
 
 def test_a_greenlet_that_timed_out_is_not_woken(journal):
@@ -141,7 +163,7 @@ def test_a_greenlet_that_timed_out_is_not_woken(journal):
 
     def impatient():
         with gevent.Timeout(0.001, False):
-            journal.commit("a", never)
+            journal.commit("a", never).wait()
         gevent.get_hub().loop.run_callback(lambda: None)
         gevent.sleep(0.05)
         woken.append(True)
@@ -154,7 +176,7 @@ def test_a_greenlet_that_timed_out_is_not_woken(journal):
 
 
 def test_a_greenlet_resumed_too_early_waits_again(journal, path):
-    waiting = gevent.spawn(journal.commit, "a", never)
+    waiting = gevent.spawn(waits, journal, "a")
     gevent.sleep(0)
     gevent.get_hub().loop.run_callback(waiting.switch)
     gevent.sleep(0)
@@ -165,7 +187,7 @@ def test_a_greenlet_resumed_too_early_waits_again(journal, path):
 
 def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, path):
     journal = GroupCommit(database, batches)
-    waiting = gevent.spawn(journal.commit, "a", never)
+    waiting = gevent.spawn(waits, journal, "a")
     gevent.sleep(0)
     journal.post("b")
     journal.close()
@@ -173,7 +195,7 @@ def test_closing_writes_what_is_queued_and_refuses_the_rest(database, batches, p
     assert keys(path) == {"a", "b"}
     undone = []
     with pytest.raises(NotSaved):
-        journal.commit("c", lambda: undone.append("c"))
+        journal.commit("c", lambda: undone.append("c")).wait()
     assert undone == ["c"]
     journal.post("d")
     assert keys(path) == {"a", "b"}
@@ -184,7 +206,7 @@ def test_a_closed_database_fails_the_waiters(database, batches, caplog):
     database.close()
     undone = []
     with pytest.raises(NotSaved, match="closed"):
-        journal.commit("a", lambda: undone.append("a"))
+        journal.commit("a", lambda: undone.append("a")).wait()
     assert undone == ["a"]
     journal.close()
 
@@ -193,11 +215,11 @@ def test_more_than_may_wait_is_refused_and_undone_at_once(database, monkeypatch)
     """A disk that is stuck must not keep every handler of the server waiting."""
     monkeypatch.setattr("sip.store.group_commit.MAX_QUEUED", 2)
     journal = GroupCommit(database, lambda tables, batch: None, window=10.0)
-    waiting = [gevent.spawn(journal.commit, key, never) for key in "ab"]
+    waiting = [gevent.spawn(waits, journal, key) for key in "ab"]
     gevent.sleep(0)
     undone = []
     with pytest.raises(NotSaved, match="2 changes are waiting for the disk"):
-        journal.commit("c", lambda: undone.append("c"))
+        journal.commit("c", lambda: undone.append("c")).wait()
     assert undone == ["c"]
     journal.close()
     gevent.joinall(waiting, raise_error=True)
@@ -218,10 +240,10 @@ def test_failing_writes_are_logged_once_a_second(database, monkeypatch, caplog):
     for passing in (0.0, 0.1, 0.1, 0.9):
         now[0] += passing
         with pytest.raises(NotSaved):
-            journal.commit("a", lambda: None)
+            journal.commit("a", lambda: None).wait()
     failing.clear()
     for _ in range(2):
-        journal.commit("a", never)
+        journal.commit("a", never).wait()
     journal.close()
     assert [record.getMessage() for record in caplog.records] == [
         "database write failed, 1 changes not saved: the disk is full",

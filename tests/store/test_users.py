@@ -477,7 +477,7 @@ def test_their_phones_are_gone_from_the_file_in_the_same_breath(users, database,
     users.add("bob", "secret")
     bindings = BindingStore(database)
     rows = [BindingRow(number, "x@y", "sip:x@h", 9_000_000_000) for number in (1, 2)]
-    bindings.save(rows, [], lambda: None, seen_at=1000)
+    bindings.save(rows, [], lambda: None, seen_at=1000).wait()
     getattr(users, deed)("alice")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT user_id FROM bindings").fetchall() == [(2,)]

@@ -5,6 +5,7 @@ import itertools
 from dataclasses import dataclass
 
 from sip.store.accounts import AccountTable
+from sip.store.bindings import Commit
 
 
 @dataclass
@@ -56,22 +57,42 @@ class MemoryUsers:
 
 
 class MemoryBindingStore:
-    """Bindings in memory; `fails` makes it a disk that can't write."""
+    """Bindings in memory: a disk that writes at once.
+
+    `fails` makes it a disk that can't write, for this reason; `is_slow` one that takes its time:
+    its commits are `open` until `finishes`.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[tuple[int, str, str], tuple] = {}
-        self.fails: Exception | None = None
+        self.fails = ""
+        self.is_slow = False
+        self.open: list[Commit] = []
 
     def load(self, now: float) -> list:
         return [row for row in self.rows.values() if row.expires_at > now]
 
-    def save(self, kept, gone, undo, seen_at=None) -> None:
-        if self.fails:
-            undo()
-            raise self.fails
-        self.remove(gone)
-        for row in kept:
-            self.rows[row.key] = row
+    def save(self, kept, gone, undo, seen_at=None) -> Commit:
+        def write(failure: str) -> None:
+            if failure:
+                undo()
+            else:
+                self.remove(gone)
+                self.rows.update({row.key: row for row in kept})
+
+        commit = Commit()
+        commit.when_done(write)
+        self.open.append(commit)
+        if not self.is_slow:
+            self.finishes()
+        return commit
+
+    def finishes(self) -> None:
+        """End the open commits: the newest first if they failed, as their undo must be."""
+        commits, self.open = self.open, []
+        for commit in reversed(commits) if self.fails else commits:
+            for callback in commit.finish(self.fails):
+                callback(self.fails)
 
     def remove(self, gone) -> None:
         for key in gone:

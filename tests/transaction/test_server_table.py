@@ -1,5 +1,7 @@
 """The table of server transactions against RFC 3261 §17.2.3, §9.2 and §8.2.2.2."""
 
+import sys
+
 import pytest
 
 from sip.message.message import Request
@@ -114,6 +116,22 @@ def test_a_transaction_that_is_over_holds_nothing():
     served.remove(transaction)
     assert not served.is_merged(message, transaction)
     assert not served._served_here
+
+
+def test_a_table_gives_back_the_memory_of_a_peak():
+    """The transactions that are left are found as before."""
+    served = ServerTransactions()
+    empty = sys.getsizeof(served)
+    messages = [read(request("REGISTER", branch=f";branch=z9hG4bK{n}")) for n in range(200)]
+    transactions = [held(served, message) for message in messages]
+    assert not served.is_merged(messages[0], transactions[0])
+    for transaction in transactions[1:]:
+        served.remove(transaction)
+    full = sys.getsizeof(served)
+    served.compact()
+    assert sys.getsizeof(served) - empty < (full - empty) / 10
+    assert list(served.values()) == transactions[:1]
+    assert served.is_merged(messages[1], held(served, messages[1]))
 
 
 # CANCEL, §9.2

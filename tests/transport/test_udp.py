@@ -8,6 +8,7 @@ import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
+from greenlet import GreenletExit
 
 from sip.transport.flow import Flow
 from sip.transport.greenlet_pool import MAX_IDLE_GREENLETS
@@ -36,6 +37,22 @@ def test_an_answer_leaves_from_the_address_that_was_asked(ears, peers, listens, 
     assert (data, source[:2]) == (b"answer", (asked, ear.port))
     flow = ear.heard[0][1]
     assert flow == Flow("UDP", (asked, ear.port), peer.getsockname()[:2])
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1", ("127.0.0.2", "127.0.0.3", "127.0.0.2")),
+        pytest.param("::", "::1", ("::1", "::1"), marks=needs_ipv6),
+    ],
+)
+def test_one_peer_may_ask_several_of_our_addresses(ears, peers, wildcard, host, asked):
+    """Each answer leaves from the address that was asked, whatever was asked before."""
+    ear, peer = ears(wildcard), peers(host)
+    ear.handler = lambda data, flow: ear.socket.send(b"answer", flow)
+    for address in asked:
+        peer.sendto(b"question", (address, ear.port))
+        assert peer.recvfrom(100)[1][:2] == (address, ear.port)
 
 
 def test_a_broadcast_is_answered_from_an_address_of_ours(ears, peers):
@@ -124,9 +141,8 @@ def test_a_burst_larger_than_a_batch_is_received_in_order(ears, peers):
     assert ear.wakes >= 4
 
 
-def test_a_lone_datagram_costs_two_reads(ears, peers):
-    """The second says that there is no more."""
-    ear, peer = ears(), peers()
+def counted_reads(ear) -> list[bool]:
+    """Return a list that gets an item for each read of a socket from now on."""
     reads, receive_one = [], ear.socket._receive_one
 
     def counted():
@@ -134,10 +150,47 @@ def test_a_lone_datagram_costs_two_reads(ears, peers):
         return receive_one()
 
     ear.socket._receive_one = counted
+    return reads
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_lone_datagram_costs_two_reads(ears, peers, waits):
+    """The second says that there is no more; a handler that has waited reads no further."""
+    ear, peer = ears(), peers()
+    reads = counted_reads(ear)
+    ear.handler = lambda data, flow: gevent.sleep(0.001) if waits else None
     peer.sendto(b"x", ("127.0.0.1", ear.port))
     ear.hears(1)
     gevent.sleep(0.005)
     assert len(reads) == 2
+
+
+def test_a_batch_is_read_before_its_first_is_handled(ears, peers):
+    """The processor's caches then hold the code that reads, and after it the code that handles."""
+    ear, peer = ears(), peers()
+    reads, seen = counted_reads(ear), []
+    ear.handler = lambda data, flow: seen.append(len(reads))
+    for _ in range(BATCH + 3):
+        plain_socket.socket.sendto(peer._sock, b"x", ("127.0.0.1", ear.port))
+    ear.hears(BATCH + 3)
+    assert seen == [BATCH] * BATCH + [BATCH + 4] * 3
+
+
+def test_all_that_was_read_is_handled_before_timers_run(ears, peers):
+    """Handlers that wait included; so no tick of the guard falls between reading and judging."""
+    ear, peer = ears(), peers()
+    order: list[object] = []
+
+    def handler(data, flow):
+        order.append(data)
+        gevent.sleep(0)
+        order.append("the hub has run")
+
+    ear.handler = handler
+    for _ in range(5):
+        plain_socket.socket.sendto(peer._sock, b"x", ("127.0.0.1", ear.port))
+    until(lambda: len(order) == 10)
+    assert order == [b"x"] * 5 + ["the hub has run"] * 5
 
 
 def test_a_handler_that_waits_does_not_block_the_next_datagram(ears, peers):
@@ -226,6 +279,21 @@ def test_a_handler_that_is_killed_ends_its_reader_alone(ears, peers, caplog):
     assert waiting[0].dead
     peer.sendto(b"next", ("127.0.0.1", ear.port))
     assert ear.hears(2) == [b"kill me", b"next"]
+    assert caplog.text == ""
+
+
+def test_a_killed_handler_leaves_the_rest_of_its_batch(ears, peers, caplog):
+    """Another greenlet handles what was read with its datagram."""
+    ear, peer = ears(), peers()
+
+    def handler(data, flow):
+        if data == b"kill me":
+            raise GreenletExit
+
+    ear.handler = handler
+    for data in (b"kill me", b"next", b"kill me", b"last"):
+        plain_socket.socket.sendto(peer._sock, data, ("127.0.0.1", ear.port))
+    assert ear.hears(4) == [b"kill me", b"next", b"kill me", b"last"]
     assert caplog.text == ""
 
 

@@ -60,6 +60,19 @@ def test_errors_of_others_do_not_keep_datagrams_back(ears, peers):
     until(lambda: len(ear.lost) == 10)
 
 
+def test_datagrams_are_handled_before_icmp_errors(ears, peers):
+    """A response that has come outweighs an error, which a busy socket reads all the same."""
+    ear, peer = ears(), peers()
+    order = []
+    ear.handler = lambda data, flow: order.append(data)
+    ear.socket.unreachable = lambda data: order.append("error")
+    ear.socket.send(b"INVITE", Flow("UDP", ear.socket.local, CLOSED))
+    peer.sendto(b"response", ("127.0.0.1", ear.port))
+    until(lambda: len(order) == 2)
+    assert order == [b"response", "error"]
+    assert ear.wakes == 1
+
+
 def test_a_failing_error_handler_does_not_stop_reading(ears, peers, caplog):
     """With every kind of exception."""
     ear, peer = ears(), peers()

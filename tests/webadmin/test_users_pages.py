@@ -27,7 +27,7 @@ def bound(context, clock):
             updated_at=int(clock.now),
             **{"user_agent": "Yealink SIP-T46U", "flow": FLOW, **columns},
         )
-        bindings.save([row], [], lambda: None, int(clock.now))
+        bindings.save([row], [], lambda: None, int(clock.now)).wait()
 
     yield bind
     bindings.close()

@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sip.core import causes
-from sip.core.auth.digest import ONCE, Answer, Nonces, challenge, is_right, read_answer
+from sip.core.auth.digest import (
+    ONCE,
+    Answer,
+    Nonces,
+    challenge,
+    is_right,
+    read_credentials,
+)
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
+from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
-from sip.message.headers import parse_credentials
 from sip.message.message import Request
 from sip.message.uri import Uri, parse_uri
 
@@ -51,11 +58,13 @@ _HA1 = {"MD5": "ha1_md5", "SHA-256": "ha1_sha256", "SHA-512-256": "ha1_sha512_25
 # RFC 8760 §2.4: baresip on libre before 3.11, as in Debian 12 and Ubuntu 22.04.  They are offered
 # only MD5.
 _KNOWS_ONLY_MD5 = re.compile(r"baresip v?(?:[0-2]\.|3\.(?:[0-9]|10)\b)", re.IGNORECASE)
+_LONGEST_MATCH = 40  # characters of a User-Agent that decide
 # Credentials for our realm that are checked per request: one for each algorithm of a challenge, and
 # one that a phone still sends for an earlier nonce.
 MAX_ANSWERS = 4
 # Credentials of unknown users are checked against this HA1, so that they take the same time.
 _DUMMY_HA1 = hashlib.sha256(b"nobody").hexdigest()[:32]
+_NO_CAUSE = Cause("")
 
 
 class Authenticator:
@@ -91,7 +100,10 @@ class Authenticator:
         After a wrong answer the same nonce is sent again if it is still good: only the password
         was wrong, and a phone that answers each new nonce by itself has to ask its user (§22.1).
         """
-        answers, cause, unread = self._read_credentials(request, realm, source, as_proxy)
+        field_name = "proxy-authorization" if as_proxy else "authorization"
+        if field_name not in request.present:
+            raise self._challenge(request, realm, source, _NO_CAUSE, as_proxy)
+        answers, cause, unread = self._read_credentials(request.fields(field_name), realm, source)
         now = self.clock()
         foreign: str | None = None
         is_stale = False
@@ -140,36 +152,34 @@ class Authenticator:
         )
 
     def _read_credentials(
-        self, request: Request, realm: str, source: str, as_proxy: bool
+        self, fields: list[str], realm: str, source: str
     ) -> tuple[list[tuple[Answer, bool]], Cause, list[str]]:
         """Return the readable credentials for `realm`, and the fault and nonces of unreadable ones.
 
         Readable credentials are pairs; the second item is True if we made their nonce, and these
         pairs come first.  Credentials of other realms and schemes are skipped.
         """
-        name = "proxy-authorization" if as_proxy else "authorization"
-        cause = Cause("")
+        cause = _NO_CAUSE
         answers: list[tuple[Answer, bool]] = []
         unread: list[str] = []
-        for field in request.fields(name):
+        for field in fields:
             try:
-                credentials = parse_credentials(field)
+                read = read_credentials(field)
             except BadMessage as error:
                 cause = cause if cause.text else Cause(error.reason)
                 continue
-            if credentials.scheme != "digest" or credentials.params.get("realm") != realm:
+            if read is None or read[0].realm != realm:
                 continue
-            answer = read_answer(credentials.params)
-            if isinstance(answer, Answer) and answer.algorithm in self.algorithms:
-                if not (answer.username.isalnum() and answer.username.isascii()):
-                    self._use_stored_name(answer, realm)
-                answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
+            answer, fault = read
+            if not fault and answer.algorithm not in self.algorithms:
+                fault = f"the algorithm {answer.algorithm} is not offered"
+            if fault:
+                cause = Cause(fault)
+                unread.append(answer.nonce)
                 continue
-            if isinstance(answer, Answer):
-                cause = Cause(f"the algorithm {answer.algorithm} is not offered")
-            else:
-                cause = Cause(answer)
-            unread.append(credentials.params.get("nonce", ""))
+            if not (answer.username.isalnum() and answer.username.isascii()):
+                self._use_stored_name(answer, realm)
+            answers.append((answer, self.nonces.is_ours(answer.nonce, source)))
         if len(answers) > 1:
             answers.sort(key=lambda pair: not pair[1])
         return answers[:MAX_ANSWERS], cause, unread[:MAX_ANSWERS]
@@ -237,9 +247,9 @@ class Authenticator:
         cause: Cause,
         as_proxy: bool,
         *,
-        stale: bool,
-        nonce: str,
-        is_verified: bool,
+        stale: bool = False,
+        nonce: str = "",
+        is_verified: bool = False,
     ) -> Challenged:
         """Return a challenge per algorithm for which all enabled users of the realm have an HA1.
 
@@ -248,8 +258,10 @@ class Authenticator:
         title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
         nonce = nonce or self.nonces.make(self.clock(), source)
         offered = [name for name in self.algorithms if self.accounts.offers(realm, name)]
-        if "MD5" in offered and _KNOWS_ONLY_MD5.match(request.value("user-agent") or ""):
-            offered = ["MD5"]
+        if "MD5" in offered and len(offered) > 1:
+            user_agent = request.value("user-agent") or ""
+            if _knows_only_md5(user_agent[:_LONGEST_MATCH]):
+                offered = ["MD5"]
         extra = tuple(
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]
@@ -261,6 +273,11 @@ class Authenticator:
             is_stale=stale,
             is_verified=is_verified,
         )
+
+
+@cached_parse(1024)
+def _knows_only_md5(user_agent: str) -> bool:
+    return _KNOWS_ONLY_MD5.match(user_agent) is not None
 
 
 def _cause(account: Account | None, answer: Answer) -> Cause:

@@ -7,31 +7,58 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sip.message.cache import cached_parse
-from sip.message.grammar import quote
+from sip.message.grammar import BadMessage, quote
+from sip.message.headers import MAX_CREDENTIAL_PARAMS, parse_credentials, scan_credentials
 
 # Lifetime of a nonce; then the phone gets a new one by stale=true, without asking its user.
 NONCE_SECONDS = 300.0
 # Nonces whose counts are remembered.  A phone uses a nonce for its whole lifetime, so this is the
-# number of phones that can authenticate within it; each takes about 130 bytes.
-MAX_COUNTED_NONCES = 100_000
+# number of phones that can authenticate within it.  Each takes 62 bytes: the number of a half is
+# just below that at which its dictionary is doubled.
+MAX_COUNTED_NONCES = 87_000
 # How far a nonce-count may lag behind the highest one, as when datagrams overtake each other.
 COUNT_WINDOW = 64
 # RFC 2069 has no count: such an answer may use its nonce only once.  So this count is so high that
 # every count of eight digits is out of the window below it.
 ONCE = 2**32 + COUNT_WINDOW
+# The digits of a nonce by which its counts are found: 60 random bits.  With the first digit of the
+# unique part, a number in Python would take 16 bytes more.
+_COUNTED_PART = slice(9, 24)
 _WHOLE_WINDOW = 2**COUNT_WINDOW - 1
 _USED_ONCE = 1 << COUNT_WINDOW | 1  # one object for most nonces
 
+
+def _hash_function(fresh: Any) -> Callable[[bytes], str]:
+    """Return a function from octets to hex digits; a copy is cheaper than a new hash object."""
+
+    def hexdigest(data: bytes) -> str:
+        hashing = fresh.copy()
+        hashing.update(data)
+        return str(hashing.hexdigest())
+
+    return hexdigest
+
+
 _HASHES: dict[str, Callable[[bytes], str]] = {
-    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
-    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
-    "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
+    "MD5": _hash_function(hashlib.md5(usedforsecurity=False)),
+    "SHA-256": _hash_function(hashlib.sha256()),
+    "SHA-512-256": _hash_function(hashlib.new("sha512_256")),
 }
 ALGORITHMS = tuple(_HASHES)
 _HEX = frozenset("0123456789abcdefABCDEF")
 _LONGEST_CACHED = 100
+# Characters of credentials that are read by their layout; those of phones have 200 to 400.
+_LONGEST_USUAL = 600
+# The parameters of an Answer, in the order of its fields.
+_ANSWER_PARAMS = (
+    *("algorithm", "username", "realm", "nonce", "uri"),
+    *("response", "qop", "nc", "cnonce"),
+)
+_USUAL_PARAMS = frozenset({*_ANSWER_PARAMS, "opaque"})
 
 
 @dataclass(slots=True)
@@ -54,8 +81,16 @@ class Answer:
     written: str = ""
 
 
-def read_answer(params: dict[str, str]) -> Answer | str:
-    """Read the parameters of credentials; return a text that says what is wrong with them."""
+def read_credentials(field: str) -> tuple[Answer, str] | None:
+    """Read credentials as `read_answer` does; None if they are no digest.  Raises BadMessage."""
+    if (answer := _read_usual(field)) is not None:
+        return answer, ""
+    credentials = parse_credentials(field)
+    return read_answer(credentials.params) if credentials.scheme == "digest" else None
+
+
+def read_answer(params: dict[str, str]) -> tuple[Answer, str]:
+    """Read the parameters of credentials; return also what is wrong with them, "" for nothing."""
     get = params.get
     answer = Answer(
         algorithm=_canonical(get("algorithm")),
@@ -68,17 +103,75 @@ def read_answer(params: dict[str, str]) -> Answer | str:
         count=get("nc", ""),
         cnonce=get("cnonce", ""),
     )
+    return answer, _fault(answer, params)
+
+
+def _fault(answer: Answer, params: dict[str, str]) -> str:
     if answer.algorithm not in _HASHES:
         return f"the algorithm {answer.algorithm[:20]} is not offered"
-    if "username*" in params or get("userhash", "").lower() == "true":
+    if "username*" in params or params.get("userhash", "").lower() == "true":
         return "the username is hashed or encoded, which is not offered"
     if not answer.qop:
-        return answer
+        return ""
     if answer.qop.lower() != "auth":
         return f"the qop {answer.qop[:20]} is not offered"
     if len(answer.count) != 8 or not _HEX.issuperset(answer.count) or not answer.cnonce:
         return "qop without an eight-digit nc, or without cnonce"
-    return answer
+    return ""
+
+
+class _Layout(NamedTuple):
+    """Where digest credentials have the values of an Answer.
+
+    `pick` returns these values, given the credentials split at quotes and then `unquoted`, the
+    values without quotes.
+    """
+
+    unquoted: list[str]
+    pick: Callable[[list[str]], tuple[str, ...]]
+
+
+def _read_usual(field: str) -> Answer | None:
+    """Read usual digest credentials quickly; None if the exact parser has to read them.
+
+    The text outside of quotes is the same in all credentials of one phone model, except for the
+    nonce-count, so it is parsed once, and the quoted values are put into their places.
+    """
+    if len(field) > _LONGEST_USUAL or "\\" in field:
+        return None
+    if field.count("=") > MAX_CREDENTIAL_PARAMS or field.count(",") > MAX_CREDENTIAL_PARAMS:
+        return None
+    pieces = field.split('"')
+    layout = _layout(tuple(pieces[::2])) if len(pieces) % 2 else None
+    if layout is None:
+        return None
+    answer = Answer(*layout.pick(pieces + layout.unquoted))
+    return None if _fault(answer, {}) else answer
+
+
+@cached_parse(1024)
+def _layout(outside: tuple[str, ...]) -> _Layout | None:
+    """Parse credentials of which only the text outside of quotes is known; None if unusual."""
+    marks = [f"{number}," for number in range(len(outside) - 1)]  # unquoted values have no comma
+    quoted = [f'"{mark}"{rest}' for mark, rest in zip(marks, outside[1:], strict=True)]
+    try:
+        credentials = scan_credentials(outside[0] + "".join(quoted))
+    except BadMessage:
+        return None
+    params = credentials.params
+    if credentials.scheme != "digest" or not params.keys() <= _USUAL_PARAMS:
+        return None
+    params["algorithm"] = _canonical(params.get("algorithm"))
+    unquoted: list[str] = []
+    places: list[int] = []
+    for name in _ANSWER_PARAMS:
+        value = params.get(name, "")
+        if value in marks:
+            places.append(2 * marks.index(value) + 1)
+        else:
+            places.append(2 * len(marks) + 1 + len(unquoted))
+            unquoted.append(value)
+    return _Layout(unquoted, itemgetter(*places))
 
 
 def _canonical(algorithm: str | None) -> str:
@@ -127,7 +220,12 @@ def is_right(ha1: str, method: str, answer: Answer) -> bool:
 def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:
     """Write a challenge for WWW-Authenticate or Proxy-Authenticate (RFC 7616 §3.3)."""
     tail = ", stale=true" if stale else ""
-    return f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={algorithm}, qop="auth"{tail}'
+    return f'{_challenge_start(realm)}{nonce}", algorithm={algorithm}, qop="auth"{tail}'
+
+
+@cached_parse(64)
+def _challenge_start(realm: str) -> str:
+    return f'Digest realm={quote(realm)}, nonce="'
 
 
 class Nonces:
@@ -146,7 +244,7 @@ class Nonces:
     """
 
     def __init__(self, secret: bytes, new_token: Callable[[], str]) -> None:
-        self._secret = secret
+        self._keyed = hashlib.blake2b(digest_size=8, key=secret)
         self._new_token = new_token
         # From the unique part to the highest count, above a window of those seen.
         self._young: dict[int, int] = {}
@@ -164,8 +262,9 @@ class Nonces:
         return head + self._mac(head, source)
 
     def _mac(self, head: str, source: str) -> str:
-        text = f"{head} {source}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(text, digest_size=8, key=self._secret).hexdigest()
+        hashing = self._keyed.copy()
+        hashing.update(f"{head} {source}".encode("utf-8", "surrogateescape"))
+        return hashing.hexdigest()
 
     def is_ours(self, nonce: str, source: str) -> bool:
         """Return True if we made the nonce, for that address; it may be old."""
@@ -183,13 +282,13 @@ class Nonces:
 
         After an answer without a count (RFC 2069) it no longer is.
         """
-        key = int(nonce[8:24], 16)
+        key = int(nonce[_COUNTED_PART], 16)
         used = self._young.get(key) or self._old.get(key, 0)
         return used >> COUNT_WINDOW < ONCE and self.is_fresh(nonce, now)
 
     def use(self, nonce: str, count: int, now: float) -> bool:
         """Mark a count of a nonce as used.  False: it was used before, or lags too far behind."""
-        key = int(nonce[8:24], 16)
+        key = int(nonce[_COUNTED_PART], 16)
         used = self._young.get(key) or self._old.get(key, 0)
         highest, seen = used >> COUNT_WINDOW, used & _WHOLE_WINDOW
         if count > highest:

@@ -4,9 +4,8 @@ An external caller shows no password, and by UDP its address may be forged.  So 
 user keeps a phone from ringing with hundreds of calls; the bound per source leaves slots to others.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from sip.core.errors import Cause, Refused
@@ -31,6 +30,9 @@ _Source = tuple[str, bool]
 # Transaction states in which the client waits for an answer, or has not acknowledged a failure.
 _OPEN_STATES = (State.PROCEEDING, State.COMPLETED)
 
+# Stands for the slot of a call that is not limited.
+NO_SLOT: AbstractContextManager[None] = nullcontext()
+
 
 class CallLimits:
     """Counts the waiting calls of external callers, by source and by called user.
@@ -42,41 +44,42 @@ class CallLimits:
 
     def __init__(self, is_trusted: Callable[[str], bool]) -> None:
         self._is_trusted = is_trusted
-        self._of_source: Counter[_Source] = Counter()
+        self._of_source: dict[_Source, int] = {}
         # Failed calls without an ACK; some of these transactions may have ended since.
         self._unacknowledged: dict[_Source, list[ServerTransaction]] = {}
-        self._for_user: Counter[str] = Counter()
+        self._for_user: dict[str, int] = {}
 
-    @contextmanager
-    def slot(self, upstream: Upstream, aor: str) -> Iterator[None]:
-        """Hold a slot for a call to `aor` while it is handled.  Raises Refused if none is free.
+    def slot(self, upstream: Upstream, aor: str) -> AbstractContextManager[None]:
+        """Return a slot for a call to `aor`, to hold while it is handled.
+
+        Entering it raises Refused if none is free.
 
         A 503 tells a proxy upstream to send nothing more here, for any user (§21.5.4): so it is
         only for a source that sends too much.  If one called user can take no more calls, the
         status is 486 (§21.4.24), so that ringing one user cannot shut out calls to others.
         """
         host = upstream.flow.remote[0]
-        if self._is_trusted(host):
-            yield
-            return
-        # A forged source address takes no slot of the connections from that address.
-        source = network_of(host), not upstream.flow.source_is_verified
-        if self._for_user[aor] >= MAX_CALLS_FOR_USER:
+        return NO_SLOT if self._is_trusted(host) else _Slot(self, upstream, network_of(host), aor)
+
+    def take(self, source: _Source, aor: str) -> None:
+        """Count a call.  Raises Refused as `slot` says."""
+        of_source, for_user = self._of_source.get(source, 0), self._for_user.get(aor, 0)
+        if for_user >= MAX_CALLS_FOR_USER:
             cause = Cause(f"{MAX_CALLS_FOR_USER} external calls to {aor} are waiting", _CURE)
             raise Refused(486, cause, extra=RETRY_AFTER)
-        if self._of_source[source] + self._unacknowledged_of(source) >= MAX_CALLS_OF_SOURCE:
+        if of_source + self._unacknowledged_of(source) >= MAX_CALLS_OF_SOURCE:
             waiting = f"{MAX_CALLS_OF_SOURCE} calls of this source wait for an answer or an ACK"
             raise Refused(503, Cause(waiting, _CURE), extra=RETRY_AFTER)
-        self._of_source[source] += 1
-        self._for_user[aor] += 1
-        try:
-            yield
-        finally:
-            _decrement(self._of_source, source)
-            _decrement(self._for_user, aor)
-            transaction, is_forgeable = upstream.transaction, source[1]
-            if is_forgeable and transaction is not None and transaction.state in _OPEN_STATES:
-                self._unacknowledged.setdefault(source, []).append(transaction)
+        self._of_source[source] = of_source + 1
+        self._for_user[aor] = for_user + 1
+
+    def give_back(self, source: _Source, aor: str, transaction: ServerTransaction | None) -> None:
+        """End a call, whose INVITE has this transaction."""
+        _decrement(self._of_source, source)
+        _decrement(self._for_user, aor)
+        is_forgeable = source[1]
+        if is_forgeable and transaction is not None and transaction.state in _OPEN_STATES:
+            self._unacknowledged.setdefault(source, []).append(transaction)
 
     def _unacknowledged_of(self, source: _Source) -> int:
         """Return how many failed calls of a source have no ACK yet.
@@ -86,7 +89,7 @@ class CallLimits:
         transactions = self._unacknowledged.get(source)
         if not transactions:
             return 0
-        if self._of_source[source] + len(transactions) >= MAX_CALLS_OF_SOURCE:
+        if self._of_source.get(source, 0) + len(transactions) >= MAX_CALLS_OF_SOURCE:
             transactions[:] = [each for each in transactions if each.state in _OPEN_STATES]
         return len(transactions)
 
@@ -98,7 +101,26 @@ class CallLimits:
                 del self._unacknowledged[source]
 
 
-def _decrement(counts: Counter[_Key], key: _Key) -> None:
+class _Slot:
+    """The slot of one call.  A generator would keep a frame for each call that rings."""
+
+    __slots__ = ("_aor", "_limits", "_source", "_upstream")
+
+    def __init__(self, limits: CallLimits, upstream: Upstream, network: str, aor: str) -> None:
+        self._limits = limits
+        self._upstream = upstream
+        # A forged source address takes no slot of the connections from that address.
+        self._source = network, not upstream.flow.source_is_verified
+        self._aor = aor
+
+    def __enter__(self) -> None:
+        self._limits.take(self._source, self._aor)
+
+    def __exit__(self, *error: object) -> None:
+        self._limits.give_back(self._source, self._aor, self._upstream.transaction)
+
+
+def _decrement(counts: dict[_Key, int], key: _Key) -> None:
     """Subtract one; a count of zero is removed."""
     counts[key] -= 1
     if not counts[key]:

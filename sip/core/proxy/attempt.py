@@ -1,7 +1,6 @@
 """One target of a fork: its next hops, and the login at a trunk's gateway (RFC 3261 §22.3)."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from sip.core.auth.digest_client import challenges_in
@@ -28,7 +27,7 @@ class Attempt:
         self.breadth = breadth
         self.outgoing = outgoing
         self.hop: NextHop | None = None
-        self.next_hops = deque(next_hops)
+        self.next_hops = list(next_hops)
         self.credentials: tuple[str, str] | None = None  # name and line of a header field
         self.logins = 0  # challenges of the gateway that were answered at this hop
 
@@ -52,7 +51,7 @@ class Attempt:
         outgoing = self.outgoing
         self.credentials = challenge.answer(trunk, outgoing.method, outgoing.uri_text, new_cnonce())
         self.logins += 1
-        self.next_hops.appendleft(self.hop)
+        self.next_hops.insert(0, self.hop)
         return True
 
     def clear_login(self) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.domains import Domains
 from sip.core.errors import Refused, printable
+from sip.core.proxy.fork import Prepare
+from sip.core.target import Target
 from sip.message.grammar import BadMessage
 from sip.message.message import Message, Request, Response
 from sip.message.names import REASONS
@@ -70,14 +72,19 @@ class Call:
         """The key of this call in the table."""
         return self.call_id, self.caller_tag
 
-    def wrap_edit(self, edit: EditResponse, flow: Flow) -> EditResponse:
-        """Return an `edit_response` for a branch along `flow` that does `edit`, and publishes."""
+    def wrap_prepare(self, prepare: Prepare) -> Prepare:
+        """Return a `prepare` that does `prepare`, and publishes what the responses show."""
 
-        def edit_and_publish(response: Response) -> None:
-            edit(response)
-            self.handle_response(response, flow)
+        def prepare_and_publish(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+            edit = prepare(outgoing, target, flow)
 
-        return edit_and_publish
+            def edit_and_publish(response: Response) -> None:
+                edit(response)
+                self.handle_response(response, flow)
+
+            return edit_and_publish
+
+        return prepare_and_publish
 
     def handle_response(self, response: Response, flow: Flow) -> None:
         """Publish what a response from 101 to 299 on its way upstream shows."""

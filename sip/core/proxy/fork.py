@@ -13,7 +13,6 @@ starts.  The bounds: the pending branches together use no more than the Max-Brea
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from sip.core.errors import Refused, printable
@@ -64,7 +63,26 @@ class Fork:
     `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None if the request neither
     begins nor changes a dialog; `redirect` is None if a 3xx is relayed as it is;
     `remove_unreachable` is None if no target is a binding.
+
+    A call that rings holds one: so it has slots, and short lists, which are smaller than a deque.
     """
+
+    __slots__ = (
+        "attempts",
+        "context",
+        "forwarder",
+        "free_breadth",
+        "groups",
+        "loop_mark",
+        "prepare",
+        "redirect",
+        "remove_unreachable",
+        "request",
+        "resolving",
+        "started",
+        "upstream",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -87,8 +105,8 @@ class Fork:
         self.context: ResponseContext[Branch] = ResponseContext()
         self.free_breadth = 0  # the part of Max-Breadth that no pending branch uses
         self.attempts: dict[Branch, Attempt] = {}  # those of the pending branches
-        self.waiting: deque[Target] = deque()  # targets of the present group, not yet tried
-        self.groups: deque[list[Target]] = deque()  # the less preferred targets
+        self.waiting: list[Target] = []  # targets of the present group, not yet tried
+        self.groups: list[list[Target]] = []  # the less preferred targets
         self.resolving = 0  # attempts whose next hops are being resolved
         self.started = 0  # branches so far
 
@@ -103,7 +121,7 @@ class Fork:
             raise Refused(440, "Max-Breadth exhausted")
         if self.request.method == "INVITE":
             self.upstream.answer(100)
-        self.groups.extend(by_preference(targets))
+        self.groups = by_preference(targets)
         try:
             self._try_all()
         except BaseException:  # after any error no phone may go on ringing (§16.7, step 10)
@@ -139,13 +157,13 @@ class Fork:
             if not self.waiting:
                 if self.context.pending or self.resolving or not self.groups:
                     return
-                self.waiting.extend(self.groups.popleft())
+                self.waiting = self.groups.pop(0)
             count = min(len(self.waiting), self.free_breadth)
             if count == 0:
                 return
             breadth, more = divmod(self.free_breadth, count)
             for number in range(count):
-                self._start(self.waiting.popleft(), breadth + (number < more))
+                self._start(self.waiting.pop(0), breadth + (number < more))
 
     def _start(self, target: Target, breadth: int) -> None:
         """Send the request to one target; an unreachable target never fails the others."""
@@ -156,7 +174,8 @@ class Fork:
         self.free_breadth -= breadth
         forwarder = self.forwarder
         try:
-            outgoing, hops = forwarder.prepare_copy(self.request, target, breadth)
+            outgoing = self.request.copy()
+            hops = forwarder.prepare(outgoing, target, breadth)
         except (NoRoute, BadMessage) as error:
             self._log_unreachable(target, error)
             self._give_up(Attempt(target, breadth, self.request))
@@ -188,7 +207,7 @@ class Fork:
         """Send a copy to the first next hop that has a flow, unless the fork is decided."""
         forwarder, upstream = self.forwarder, self.upstream
         while attempt.next_hops and not self.context.is_decided:
-            attempt.hop = attempt.next_hops.popleft()
+            attempt.hop = attempt.next_hops.pop(0)
             try:
                 flow = forwarder.flow_to(attempt.hop, attempt.target)
             except (OSError, NoRoute) as error:
@@ -278,7 +297,7 @@ class Fork:
         if not attempt.next_hops or self.context.is_decided or self.started >= MAX_BRANCHES:
             return False
         self.started += 1
-        self.context.pending.discard(branch)
+        self.context.pending.remove(branch)
         attempt.clear_login()
         self._send(attempt)
         return True
@@ -291,7 +310,7 @@ class Fork:
             return False
         if not attempt.answer_challenge(response, self.forwarder.layer.new_token):
             return False
-        self.context.pending.discard(branch)
+        self.context.pending.remove(branch)
         self._send(attempt)
         return True
 
@@ -306,10 +325,10 @@ class Fork:
             return False
         first, *later = by_preference(targets)
         self.waiting.extend(first)
-        self.groups.extendleft(reversed(later))
+        self.groups[:0] = later
         if "contact" in response.present:
             return False
-        self.context.pending.discard(branch)
+        self.context.pending.remove(branch)
         return True
 
     def _answer_best(self) -> int:

@@ -40,40 +40,41 @@ class Forwarder:
         self._avoided: dict[Hop, float] = {}  # by hop: avoided until, in seconds of the clock
 
     def forward_statelessly(self, request: Request, target: Target, breadth: int) -> None:
-        """Forward an ACK, which has no response (§16.11).  Raises NoRoute or BadMessage."""
-        outgoing, hops = self.prepare_copy(request, target, breadth)
+        """Forward an ACK, which has no response (§16.11).  The request itself is edited and sent.
+
+        Raises NoRoute or BadMessage.
+        """
+        hops = self.prepare(request, target, breadth)
         for hop in self.next_hops_to(target, hops) if isinstance(hops, SipUri) else hops:
             with suppress(OSError):
-                self.layer.send_statelessly(outgoing, self.flow_to(hop, target))
+                self.layer.send_statelessly(request, self.flow_to(hop, target))
                 return
         raise NoRoute(f"no next hop reachable for {target.uri_text[:80]}")
 
-    def prepare_copy(
-        self, request: Request, target: Target, breadth: int
-    ) -> tuple[Request, Sequence[NextHop] | SipUri]:
-        """Return a copy for one target and its next hops (§16.6, steps 1 to 7).
+    def prepare(
+        self, outgoing: Request, target: Target, breadth: int
+    ) -> Sequence[NextHop] | SipUri:
+        """Prepare a request for one target, and return its next hops (§16.6, steps 2 to 7).
 
-        The copy lacks only our Record-Route and Via.  `breadth` is its part of Max-Breadth.  If the
+        It then lacks only our Record-Route and Via.  `breadth` is its part of Max-Breadth.  If the
         next hop has yet to be resolved, which may wait for DNS, its URI is returned instead of the
         next hops.  Raises NoRoute or BadMessage.
         """
-        outgoing = request.copy()
         outgoing.uri_text = target.uri_text
-        outgoing.set("max-forwards", f"Max-Forwards: {hops_left(request) - 1}")
+        outgoing.set("max-forwards", f"Max-Forwards: {hops_left(outgoing) - 1}")
         outgoing.set("max-breadth", f"Max-Breadth: {breadth}")  # RFC 5393 §5.3.3: in each
         if target.path:
-            outgoing.set_values("route", "Route", [*target.path, *request.values("route")])
+            outgoing.set_values("route", "Route", [*target.path, *outgoing.values("route")])
         if "proxy-authorization" in outgoing.present:
             self._remove_own_credentials(outgoing)
         uri = postprocess_route(outgoing) if "route" in outgoing.present else None
         if target.flow is not None:
-            return outgoing, (target.flow,)
+            return (target.flow,)
         if uri is None:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"cannot route a {uri.scheme} URI")
-        is_resolved = self.resolver.is_resolved(uri)
-        return outgoing, self.next_hops_to(target, uri) if is_resolved else uri
+        return self.next_hops_to(target, uri) if self.resolver.is_resolved(uri) else uri
 
     def next_hops(self, uri: SipUri) -> Sequence[NextHop]:
         """Return the next hops of a URI, the best first (§16.6, step 7).  May wait for DNS.

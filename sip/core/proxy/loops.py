@@ -28,8 +28,10 @@ def has_looped(request: Request, mark: str) -> bool:
     `mark` is its `loop_mark`, which is a part of each branch of ours; it is keyed, so no other host
     can write it.
     """
-    vias = [line for name, line in zip(request.names, request.lines, strict=True) if name == "via"]
-    return any(mark in via for via in vias)
+    names, lines = request.names, request.lines
+    if names.count("via") == 1:  # the usual case
+        return mark in lines[names.index("via")]
+    return any(name == "via" and mark in line for name, line in zip(names, lines, strict=True))
 
 
 def loop_mark(request: Request) -> str:

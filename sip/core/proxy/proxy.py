@@ -2,21 +2,22 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Challenged, Refused
-from sip.core.guard.call_limits import CallLimits
-from sip.core.proxy.call_events import Call, CallEvents
+from sip.core.guard.call_limits import NO_SLOT, CallLimits
+from sip.core.proxy.call_events import CallEvents
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
-from sip.core.proxy.route_processing import is_own_record_route, pop_own_routes, strip_own_maddr
-from sip.core.proxy.route_ticket import DialogSide, Tickets, is_as_recorded
+from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
+from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
@@ -25,7 +26,7 @@ from sip.core.uas import OWN_METHODS
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
 from sip.message.message import Request
-from sip.message.uri import SipUri, TelUri, Uri
+from sip.message.uri import TelUri, Uri
 from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
@@ -120,7 +121,7 @@ class Proxy:
         except BadMessage:
             return False
 
-    def _prepare(self, request: Request) -> tuple[list[SipUri], DialogSide | None]:
+    def _prepare(self, request: Request) -> tuple[list[OwnRoute], DialogSide | None]:
         """Remove our own Routes and asserted identities (§16.4); return the Routes and the side.
 
         The side is that of the ticket, None for a request without a ticket.
@@ -139,7 +140,7 @@ class Proxy:
         request: Request,
         upstream: Upstream,
         mark: str,
-        routes: list[SipUri],
+        routes: list[OwnRoute],
         side: DialogSide,
     ) -> bool:
         """Forward a request within a dialog (§16.6); False: its target is outside the dialog."""
@@ -159,19 +160,19 @@ class Proxy:
                 )
 
             prepare = learn
-        recorded = list(filter(is_own_record_route, routes))
-        if request.method != "BYE" and all(map(is_as_recorded, recorded)):
-            # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
-            # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
-            for route in recorded:
-                request.put_first("record-route", f"Record-Route: <{route}>")
-
         if request.method == "BYE":
             self.calls.publish_hang_up(request)
+        else:
+            # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
+            # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
+            recorded = [route for route in routes if route.is_recorded]
+            if all(route.is_as_issued for route in recorded):
+                for route in recorded:
+                    request.put_first("record-route", f"Record-Route: <{route.text}>")
         Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
 
-    def _learn_contact(self, request: Request, upstream: Upstream, routes: list[SipUri]) -> None:
+    def _learn_contact(self, request: Request, upstream: Upstream, routes: list[OwnRoute]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
         dialogs, flow = self.dialogs, upstream.flow
         side = self.tickets.sender_side(request, routes)
@@ -243,39 +244,31 @@ class Proxy:
         else:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
-        record_routes, caller_flow = self.record_routes, upstream.flow
-        call: Call | None = None
-
-        def begin(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
-            start = record_routes.add(request, outgoing, caller_flow, target, flow, caller)
-            edit = start.edit_response
-            return edit if call is None else call.wrap_edit(edit, flow)
-
-        fork = Fork(
-            self.forwarder,
-            request,
-            upstream,
-            mark,
-            prepare=None if request.method in _WITHOUT_DIALOG else begin,
-            redirect=target_set.of_redirection if self.follow_redirects else None,
-            remove_unreachable=target_set.remove_unreachable,
-        )
-
-        def run() -> None:
-            nonlocal call
-            if request.method == "INVITE":
-                call = self.calls.start(request, caller_flow, account)
+        is_call = request.method == "INVITE"
+        slot = NO_SLOT
+        if is_call and is_external and realm is not None:
+            username = self.authenticator.account_name(request.uri, realm)
+            slot = self.call_limits.slot(upstream, address_of_record(username, realm))
+        with slot:
+            call = self.calls.start(request, upstream.flow, account) if is_call else None
+            prepare: Prepare | None = None
+            if request.method not in _WITHOUT_DIALOG:
+                prepare = partial(self.record_routes.add, request, upstream.flow, caller)
+            if prepare is not None and call is not None:
+                prepare = call.wrap_prepare(prepare)
+            fork = Fork(
+                self.forwarder,
+                request,
+                upstream,
+                mark,
+                prepare=prepare,
+                redirect=target_set.of_redirection if self.follow_redirects else None,
+                remove_unreachable=target_set.remove_unreachable,
+            )
             if call is None:
                 fork.run(targets)
             else:
-                call.run(lambda: fork.run(targets))
-
-        if is_external and realm is not None and request.method == "INVITE":
-            username = self.authenticator.account_name(request.uri, realm)
-            with self.call_limits.slot(upstream, address_of_record(username, realm)):
-                run()
-        else:
-            run()
+                call.run(partial(fork.run, targets))
 
     def _realm_here(self, request: Request) -> str | None:
         """Return the realm that a request is for; None for an external Route, maddr or domain."""

@@ -22,12 +22,14 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, parse_uri
+from sip.transaction.upstream import EditResponse
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, reply_flow, via_matches_source
 from sip.transport.transport_names import default_port
 
 # Addresses that the answers to one branch may name, each in its own early dialog (§12.1).
 MAX_ANSWERS_OF_BRANCH = 20
+_TITLE = "Record-Route: "
 # A Contact with only a user, a host and a port.
 _PLAIN_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
 
@@ -58,13 +60,15 @@ class RecordRoutes:
     def add(
         self,
         request: Request,
-        outgoing: Request,
         caller_flow: Flow,
+        caller: Phone | None,
+        outgoing: Request,
         target: Target,
         callee_flow: Flow,
-        caller: Phone | None,
-    ) -> "DialogStart":
+    ) -> EditResponse:
         """Add this server to the route set of a dialog (§16.6, step 4).
+
+        Return the function that edits the responses of the branch.
 
         One value is enough between two phones that were seen at their Contacts.  Each side gets its
         own value if one of them can be reached only along a flow, has a host name or has not
@@ -93,12 +97,13 @@ class RecordRoutes:
             value = issue(*here, call_id, tag, to_caller, to_callee)
         else:
             value = issue(*here, call_id, tag, to_caller)
-            outgoing.put_first("record-route", f"Record-Route: {value}")
+            outgoing.put_first("record-route", f"{_TITLE}{value}")
             value = issue(*there, call_id, tag, to_callee, is_callee=True)
-        outgoing.put_first("record-route", f"Record-Route: {value}")
-        return DialogStart(
-            self, request, caller_flow.remote[0], target, callee_flow, value, to_callee
-        )
+        line = f"{_TITLE}{value}"
+        outgoing.put_first("record-route", line)
+        caller_host = caller_flow.remote[0]
+        start = DialogStart(self, request, caller_host, target, callee_flow, line, to_callee)
+        return start.edit_response
 
     def _side_along(self, flow: Flow) -> DialogSide:
         return DialogSide(flow, flow.remote, is_bound=self.is_bound(flow))
@@ -122,12 +127,12 @@ class RecordRoutes:
         is_connected, is_recorded = flow.connection > 0, "record-route" in request.present
         via = request.via
         via_is_true = via_matches_source(via, flow)
+        if not is_connected and (is_recorded or not are_users):
+            # Without rport a true Via names the port that the sender listens on (§18.2.2).
+            return self._side_along(reply_flow(via, flow) if via_is_true else flow)
         uri = first_uri(request, "record-route" if is_recorded else "contact")
         if is_connected:
             return self._side_along(reusable_flow(uri, flow, via_is_true=via_is_true, via=via))
-        if is_recorded or not are_users:
-            # Without rport a true Via names the port that the sender listens on (§18.2.2).
-            return self._side_along(reply_flow(via, flow) if via_is_true else flow)
         if uri is None:
             return _side_at_contact(None, flow) if via_is_true else self._side_along(flow)
         only = flow_to_sender(
@@ -175,9 +180,6 @@ class DialogStart:
         "_answers",
         "_caller",
         "_own_line",
-        "_registered_at",
-        "_ticket",
-        "_value",
         "flow",
         "record_routes",
         "request",
@@ -192,7 +194,7 @@ class DialogStart:
         caller: str,
         target: Target,
         flow: Flow,
-        value: str,
+        own_line: str,
         to_callee: DialogSide,
     ) -> None:
         self.record_routes = record_routes
@@ -200,10 +202,7 @@ class DialogStart:
         self._caller = caller  # the host of the caller
         self.target = target
         self.flow = flow
-        self._value = value  # our topmost Record-Route value
-        self._registered_at = target.uri_text.rpartition("@")[2]
-        self._own_line = f"Record-Route: {value}"
-        self._ticket = value.partition(";t=")[2].partition(";")[0]
+        self._own_line = own_line  # our topmost Record-Route
         self._answers = 0  # addresses named so far, each in an early dialog
         self.to_callee = to_callee
 
@@ -229,7 +228,9 @@ class DialogStart:
             callee_tag = response.to.tag
             routes = response.values("record-route")
             # A phone may have rewritten the value; the ticket in it is the same.
-            own = next((at for at, route in enumerate(routes) if self._ticket in route), -1)
+            value = self._own_line[len(_TITLE) :]
+            ticket = value.partition(";t=")[2].partition(";")[0]
+            own = next((at for at, route in enumerate(routes) if ticket in route), -1)
             recorded = routes[: max(own, 0)]  # by the proxies after us, the nearest last
             nearest = parse_name_addr(recorded[-1]).uri if recorded else contact
         except BadMessage:
@@ -244,7 +245,7 @@ class DialogStart:
             record_routes.remote_targets.add(call_id, callee_tag, address, None, self.flow.remote)
         if address and own >= 0:
             signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, address)
-            routes[own] = with_answer(self._value, signature)
+            routes[own] = with_answer(value, signature)
             response.set_values("record-route", "Record-Route", routes)
         if is_ack_expected:
             uri_text, routes_to_it = as_request_uri(contact.text), tuple(reversed(recorded))
@@ -261,7 +262,7 @@ class DialogStart:
         match = _PLAIN_CONTACT.fullmatch(lines[names.index("contact")])
         if (
             match is None
-            or match[2] != self._registered_at
+            or match[2] != self.target.uri_text.rpartition("@")[2]
             or lines[names.index("record-route")] != self._own_line
         ):
             return ""

@@ -1,12 +1,11 @@
 """The response context: which final response goes upstream (RFC 3261 §16.7).  It never waits."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sip.message.message import Response
 
-B = TypeVar("B", bound=Hashable)
+B = TypeVar("B")
 
 # §16.7, step 6: within the 4xx, first those that tell the client how to change its request; then
 # 486, a busy person; last those that only say that no phone was found.
@@ -47,8 +46,10 @@ class ResponseContext(Generic[B]):
     branch is pending.
     """
 
+    __slots__ = ("answers", "is_answered", "is_cancelled", "is_decided", "pending")
+
     def __init__(self) -> None:
-        self.pending: set[B] = set()
+        self.pending: list[B] = []  # at most a few dozen, in the order of their start
         self.answers: list[Answered] = []
         self.is_decided = False  # no further branch may start
         self.is_answered = False  # a 2xx went upstream
@@ -56,29 +57,29 @@ class ResponseContext(Generic[B]):
 
     def add(self, branch: B) -> None:
         """Add a branch that is pending now."""
-        self.pending.add(branch)
+        self.pending.append(branch)
 
-    def receive(self, branch: B, status: int, response: Response | None) -> tuple[bool, set[B]]:
+    def receive(self, branch: B, status: int, response: Response | None) -> tuple[bool, list[B]]:
         """Take the final result of a branch.
 
         Return whether it is relayed at once, and the branches to cancel.  A 2xx is relayed and ends
         the search.  A 6xx also ends the search, but waits for the other branches, because one of
         them may have sent a 2xx already (§16.7, steps 5 and 10).
         """
-        self.pending.discard(branch)
+        self.pending.remove(branch)
         if 200 <= status < 300:
             self.is_decided = self.is_answered = True
-            return True, set(self.pending)
+            return True, self.pending[:]
         self.answers.append(Answered(status, response))
         if status >= 600 and not self.is_decided:
             self.is_decided = True
-            return False, set(self.pending)
-        return False, set()
+            return False, self.pending[:]
+        return False, []
 
-    def cancel(self) -> set[B]:
+    def cancel(self) -> list[B]:
         """End the search after a CANCEL from upstream; return the branches to cancel (§16.10)."""
         self.is_cancelled = self.is_decided = True
-        return set(self.pending)
+        return self.pending[:]
 
     def best(self) -> Answered:
         """Return the best final result (§16.7, step 6); there must be one."""

@@ -1,9 +1,12 @@
 """Route preprocessing and postprocessing (RFC 3261 §16.4, §16.6 step 6)."""
 
-import re
-from typing import TypeGuard
-
 from sip.core.domains import Domains
+from sip.core.proxy.route_ticket import (
+    OwnRoute,
+    is_own_record_route,
+    own_route,
+    route_as_issued,
+)
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
@@ -18,38 +21,24 @@ from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS
 
 # Routes through this server in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
-# The rest of our Record-Routes after `;lr;t=`.
-_USUAL_TICKET = re.compile(
-    r"([0-9a-f]++);([fbh])=([A-Za-z0-9.:/\[\]_+-]++)(?:;u=([0-9a-f.]++))?(?:;a=([0-9a-f]++))?>"
-)
 # The parameters before the ticket: none for the default transport, else its name.
 _USUAL_TRANSPORTS: frozenset[tuple[tuple[str, str | None], ...]] = frozenset(
     () if name == DEFAULT_TRANSPORT else (("transport", name.lower()),) for name in TRANSPORTS
 )
 
 
-def _read_route(value: str) -> SipUri:
-    """Return the URI of a Route value.  Raises BadMessage.
+def _read_route(value: str) -> tuple[SipUri, OwnRoute | None]:
+    """Return the URI of a Route value, and None.  Raises BadMessage.
 
-    A ticket belongs to one dialog, so the whole value is not cached.  Only the part of our
-    Record-Route before the ticket is cached: it is always the same.
+    A ticket belongs to one dialog, so a value of ours is not parsed as a whole: it is returned with
+    the URI of the part before its ticket, which is always the same.
     """
-    head, mark, rest = value.partition(";lr;t=")
-    if (
-        mark
-        and "?" not in head
-        and (usual := _USUAL_TICKET.fullmatch(rest))
-        and head[:5] == "<sip:"
-    ):
-        us = parse_uri(head[1:])
+    head, mark, ticket = value.partition(";lr;t=")
+    if mark and head[:5] == "<sip:" and "?" not in head:
+        route = route_as_issued(value, ticket)
+        us = parse_uri(head[1:]) if route is not None else None
         if isinstance(us, SipUri) and us.user is None and us.params in _USUAL_TRANSPORTS:
-            ticket, name, destination, users, answer = usual.groups()
-            params = (*us.params, ("lr", None), ("t", ticket), (name, destination))
-            if users:
-                params = (*params, ("u", users))
-            if answer:
-                params = (*params, ("a", answer))
-            return SipUri(value[1:-1], "sip", None, None, us.host, us.port, params, us.headers)
+            return us, route
     is_plain = value[:1] == "<" and value.find(">") == len(value) - 1
     try:
         uri = read_uri(value[1:-1] if is_plain else parse_name_addr(value).uri_text)
@@ -57,10 +46,10 @@ def _read_route(value: str) -> SipUri:
         raise BadMessage(f"Route: {error.reason}") from None
     if not isinstance(uri, SipUri):
         raise BadMessage(f"Route: {value[:60]!r} is not a SIP URI")
-    return uri
+    return uri, None
 
 
-def pop_own_routes(request: Request, domains: Domains) -> list[SipUri]:
+def pop_own_routes(request: Request, domains: Domains) -> list[OwnRoute]:
     """Remove the leading Route values that name this server, and return them in order (§16.4).
 
     A strict router (RFC 2543) before us has put our Record-Route into the Request-URI, and the real
@@ -69,29 +58,27 @@ def pop_own_routes(request: Request, domains: Domains) -> list[SipUri]:
     if "route" not in request.present:
         return []
     routes = request.values("route")
-    taken: list[SipUri] = []
+    taken: list[OwnRoute] = []
     uri = request.uri
     # Any address may have an `lr`; only a Record-Route of ours has a ticket.
-    if routes and is_own_record_route(uri) and domains.is_local(uri):
-        taken.append(uri)
-        request.uri_text = _read_route(routes.pop()).text
+    if routes and isinstance(uri, SipUri) and is_own_record_route(uri) and domains.is_local(uri):
+        taken.append(own_route(uri))
+        last, issued = _read_route(routes.pop())
+        request.uri_text = last.text if issued is None else issued.text
     own = 0
+    us: SipUri | None = None  # the last URI of ours: most requests have two values that begin alike
     for value in routes:
-        route = _read_route(value)
-        if not domains.is_local(route):
+        uri, issued = _read_route(value)
+        if uri is not us and not domains.is_local(uri):
             break
-        taken.append(route)
+        us = uri
+        taken.append(own_route(uri) if issued is None else issued)
         own += 1
         if own > MAX_OWN_ROUTES:
             raise BadMessage("Too many Routes through this server")
     if taken or not routes:
         request.set_values("route", "Route", routes[own:])
     return taken
-
-
-def is_own_record_route(uri: Uri) -> TypeGuard[SipUri]:
-    """Return True if a local URI has the form of our Record-Routes: a ticket and no user."""
-    return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
 
 
 def strip_own_maddr(request: Request, domains: Domains) -> None:

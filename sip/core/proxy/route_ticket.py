@@ -11,7 +11,9 @@ restart because the key is stored.  The bounds: nothing is stored per dialog.
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sip.core.target import Phone, address_key, endpoint_key
 from sip.message.cache import cached_parse
@@ -42,6 +44,10 @@ _USERS, _ANSWER = "u", "a"
 _CALLER, _CALLEE, _BOTH, _ADDRESS = "caller\n", "callee\n", "both\n", "answer\n"
 # The parameters that a Record-Route of ours may have.
 _RECORDED_PARAMS = _DESTINATIONS | {"transport", "lr", "t", _USERS, _ANSWER}
+# A value of ours after `;lr;t=`, as `Tickets.issue` writes it: signature, signed part, answer.
+_AS_ISSUED = re.compile(
+    r"([0-9a-f]++);([fbh]=[A-Za-z0-9.:/\[\]_+-]++(?:;u=[0-9a-f.]++)?)(?:;a=([0-9a-f]++))?>"
+)
 
 
 @dataclass(slots=True)
@@ -97,6 +103,57 @@ def contact_address(contact: Uri | None, seen: Endpoint) -> str:
     return "" if address == endpoint_key(seen) or is_odd else address
 
 
+class OwnRoute(NamedTuple):
+    """A Route value that names this server, with the ticket in it.
+
+    - `text` is its URI.
+    - `signature` signs the dialog, the role and `signed`, which is the destination and the marks of
+      the users; both are "" if there is no ticket.
+    - `answer` is the signature of the address that the callee has named in its answer, or "".
+    - `is_recorded` is True if it has the form of our Record-Routes: a ticket and no user.
+    - `is_as_issued` is True if nothing was added to our Record-Route, for instance a maddr: a
+      ticket signs its dialog and its destination, not the other parameters of the value.
+    """
+
+    text: str
+    signature: str
+    signed: str
+    answer: str
+    is_recorded: bool = True
+    is_as_issued: bool = True
+
+
+def route_as_issued(value: str, ticket: str) -> OwnRoute | None:
+    """Return a Route value that is written as we write it, None for any other.
+
+    `ticket` is the part of `value` after `;lr;t=`.
+    """
+    match = _AS_ISSUED.fullmatch(ticket)
+    return OwnRoute(value[1:-1], match[1], match[2], match[3] or "") if match else None
+
+
+def own_route(uri: SipUri) -> OwnRoute:
+    """Return a Route value of this server in any form, by its URI."""
+    users, signed = uri.param(_USERS), ""
+    for name, value in uri.params:
+        if name in _DESTINATIONS and value:
+            signed = f"{name}={unescape(value)}" + (f";{_USERS}={users}" if users else "")
+            break
+    return OwnRoute(
+        uri.text,
+        uri.param("t") or "",
+        signed,
+        uri.param(_ANSWER) or "",
+        is_own_record_route(uri),
+        {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers,
+    )
+
+
+def is_own_record_route(uri: Uri) -> bool:
+    """Return True if a local URI has the form of our Record-Routes: a ticket and no user."""
+    return isinstance(uri, SipUri) and uri.user is None and uri.param("t") is not None
+
+
 def _text_of(sides: tuple[DialogSide, ...]) -> str:
     """Return the signed part of a ticket; `_read` reads it."""
     first = sides[0]
@@ -104,12 +161,17 @@ def _text_of(sides: tuple[DialogSide, ...]) -> str:
         text = f"{_HOSTS}={'/'.join(map(_side_text, sides))}"
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
-    users = ".".join([side.user for side in sides])
+    users = first.user if len(sides) == 1 else ".".join([side.user for side in sides])
     return f"{text};{_USERS}={users}" if users.strip(".") else text
 
 
-def _read(name: str, value: str, users: str) -> list[DialogSide]:
-    """Read a ticket: one side, or the caller's and the callee's.  Raises BadMessage."""
+def _read(signed: str) -> list[DialogSide]:
+    """Read the signed part of a ticket: one side, or the caller's and the callee's.
+
+    Raises BadMessage.
+    """
+    destination, _, users = signed.partition(f";{_USERS}=")
+    name, _, value = destination.partition("=")
     marks = users.split(".")
     if name != _HOSTS:
         flow = parse_flow(value)
@@ -139,14 +201,6 @@ def _read_side(text: str) -> tuple[Endpoint, str]:
     address, _, transport = contact.partition("+")
     uri = f"sip:{address};transport={transport}" if transport else f"sip:{address}"
     return (host, port), address_key(parse_uri(uri)) if contact else ""
-
-
-def is_as_recorded(uri: SipUri) -> bool:
-    """Return True if nothing was added to a Record-Route of ours, for instance a maddr.
-
-    A ticket signs its dialog and its destination, not the other parameters of the value.
-    """
-    return {name for name, _ in uri.params} <= _RECORDED_PARAMS and not uri.headers
 
 
 def with_answer(value: str, signature: str) -> str:
@@ -228,7 +282,7 @@ class Tickets:
         octets = text.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(octets, digest_size=size, key=self._secret).hexdigest()
 
-    def destination_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
+    def destination_side(self, request: Request, routes: list[OwnRoute]) -> DialogSide | None:
         """Return the side that a request goes to, by the last ticket among its Routes.
 
         None: it has no ticket for this dialog, and is handled as a request outside a dialog.
@@ -237,12 +291,12 @@ class Tickets:
             return None
         last = routes[-1]
         if (sides := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
-            sides[-1].answer = last.param(_ANSWER) or ""
+            sides[-1].answer = last.answer
             return sides[-1]
         sides = self._read(request, last, request.to.tag, _CALLER)
         return sides[0] if sides is not None else None
 
-    def sender_side(self, request: Request, routes: list[SipUri]) -> DialogSide | None:
+    def sender_side(self, request: Request, routes: list[OwnRoute]) -> DialogSide | None:
         """Return the side of the sender of a request, by the first ticket for that side."""
         for route in routes:
             if (sides := self._read(request, route, request.from_.tag, _CALLER)) is not None:
@@ -252,27 +306,21 @@ class Tickets:
         return None
 
     def _read(
-        self, request: Request, uri: SipUri, initiator: str, role: str
+        self, request: Request, route: OwnRoute, initiator: str, role: str
     ) -> list[DialogSide] | None:
         """Read a ticket of the dialog that the tag `initiator` began, for one role or for both.
 
         None if its signature is wrong, or its flow or address cannot be read.
         """
-        params = uri.params
-        for name, value in params:
-            if name not in _DESTINATIONS or not value:
-                continue
-            value = unescape(value)
-            users = next((more or "" for known, more in params if known == _USERS), "")
-            users = unescape(users)
-            text = f"{name}={value};{_USERS}={users}" if users else f"{name}={value}"
-            if name == _HOSTS and "/" in value:
-                role = _BOTH
-            expected = self._sign(request.call_id, initiator, role + text)
-            ticket = uri.param("t") or ""
-            if ticket.isascii() and hmac.compare_digest(expected, ticket):
-                try:
-                    return _read(name, value, users)
-                except BadMessage:
-                    return None
-        return None
+        signed, signature = route.signed, route.signature
+        if not signed or not signature.isascii():
+            return None
+        if signed[0] == _HOSTS and "/" in signed:
+            role = _BOTH
+        expected = self._sign(request.call_id, initiator, role + signed)
+        if not hmac.compare_digest(expected, signature):
+            return None
+        try:
+            return _read(signed)
+        except BadMessage:
+            return None

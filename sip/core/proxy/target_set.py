@@ -29,6 +29,17 @@ class TargetSet:
     steps, MAX_TARGETS names and targets.
     """
 
+    __slots__ = (
+        "_accounts",
+        "_closed",
+        "_names",
+        "_targets",
+        "accounts",
+        "domains",
+        "location",
+        "transports",
+    )
+
     def __init__(
         self,
         accounts: Accounts,
@@ -40,8 +51,9 @@ class TargetSet:
         self.domains = domains
         self.location = location
         self.transports = transports
-        self._names: set[tuple[str, str]] = set()  # (user name, realm), looked up
-        self._accounts: set[int] = set()  # ids of the accounts that were found
+        # Lists are smaller than sets, and most requests have one name.
+        self._names: list[tuple[str, str]] = []  # (user name, realm), looked up
+        self._accounts: list[int] = []  # ids of the accounts that were found
         self._targets: list[Target] = []
         # Targets with their AOR and binding whose connection is closed and has to be reopened.
         self._closed: list[tuple[Target, str, Binding]] = []
@@ -118,11 +130,11 @@ class TargetSet:
         name = username, realm
         if name in self._names or len(self._names) >= MAX_TARGETS:
             return []
-        self._names.add(name)
+        self._names.append(name)
         account = self.accounts.find(username, realm)
         if account is None or account.id in self._accounts:
             return []
-        self._accounts.add(account.id)
+        self._accounts.append(account.id)
         return [(account, realm)]
 
     def _is_new(self, target: Target) -> bool:

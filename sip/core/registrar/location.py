@@ -30,7 +30,7 @@ from sip.monitor.events import (
     Registered,
     Unregistered,
 )
-from sip.store.bindings import BindingRow, BindingStore, Key
+from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, BindingStore, Commit, Key
 from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,16 @@ class Account(Protocol):
     def realm(self) -> str | None: ...
 
 
+class _DueSecond:
+    """The addresses-of-record whose bindings are checked for expiry in one second."""
+
+    __slots__ = ("aors", "second")
+
+    def __init__(self, second: int) -> None:
+        self.second = second
+        self.aors: list[str] = []
+
+
 class Location:
     """All bindings, in memory; each change is stored before it is acknowledged.
 
@@ -82,9 +92,9 @@ class Location:
         self._unregistered_topic = bus.topic(Unregistered)
         self._bindings: dict[str, Bindings] = {}
         self._contacts = ContactIndex()
-        self._expiring: dict[int, list[str]] = {}
-        # The second of the next check of each address-of-record.
-        self._sweep_at: dict[str, int] = {}
+        self._expiring: dict[int, _DueSecond] = {}
+        # The next check of each address-of-record; a number for each would take 32 bytes more.
+        self._sweep_at: dict[str, _DueSecond] = {}
         self._swept_until = int(clock())
         self._offset = unix_clock() - clock()  # of the times in the database
         self._removed_accounts: set[int] = set()  # an undo must not restore their bindings
@@ -149,11 +159,11 @@ class Location:
             if any(key_of_text(binding.contact) == key for binding in self.bindings(aor))
         ]
 
-    def update(self, aor: str, wanted: Sequence[Binding]) -> Bindings:
-        """Apply the contacts of one REGISTER, and return all bindings afterwards.
+    def update(self, aor: str, wanted: Sequence[Binding]) -> tuple[Bindings, Commit]:
+        """Apply the contacts of one REGISTER, and return all bindings afterwards and their commit.
 
-        Blocks until they are stored.  Raises Refused as `updated_bindings` and `within_limit` do,
-        and the errors of the store; then nothing has changed.
+        Does not wait.  Raises Refused as `updated_bindings` and `within_limit` do, and NotSaved if
+        the store cannot take it; then nothing has changed.
         """
         current, now = self._bindings.get(aor, ()), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
@@ -164,13 +174,13 @@ class Location:
                 printable(aor[:60]),
                 ", ".join([printable(binding.contact[:80]) for binding in removed]),
             )
-        return self._change(aor, current, after)
+        return after, self._change(aor, current, after)
 
-    def remove_all(self, aor: str, call_id: str, cseq: int) -> None:
-        """Remove every binding (§10.2.2).  Blocks and raises as `update` does."""
+    def remove_all(self, aor: str, call_id: str, cseq: int) -> Commit:
+        """Remove every binding (§10.2.2), and return the commit.  Raises as `update` does."""
         current = self._bindings.get(aor, ())
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
-        self._change(aor, current, ())
+        return self._change(aor, current, ())
 
     def is_registered_from_network(self, network: str, username: str, realm: str) -> bool:
         """Return True if a user is registered from an IPv4 address, or an IPv6 /64.
@@ -234,11 +244,11 @@ class Location:
         """Remove one contact, by its text and that of its flow; no error if it is not bound.
 
         For the web admin, not for a phone, which may register again at once.  Blocks until that is
-        stored, and raises the errors of the store.
+        stored.  Raises NotSaved.
         """
         current = self._bindings.get(aor, ())
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
-        self._change(aor, current, after, is_by_phone=False)
+        self._change(aor, current, after, is_by_phone=False).wait()
 
     def remove_unreachable(self, aor: str, binding: Binding) -> None:
         """Remove a binding whose phone cannot be reached any more; does not wait."""
@@ -267,23 +277,31 @@ class Location:
 
     def _change(
         self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool = True
-    ) -> Bindings:
+    ) -> Commit:
         """Change memory first, for the next request of the phone; undo it if that is not stored."""
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
         rows = [to_row(aor, binding, now, unix_now) for binding in new]
-        saved_keys = [row.key for row in rows]
-        keys = [old.key for old in before if old not in after]
-        removed = [key for key in keys if key not in saved_keys]
+        removed: list[Key] = []
+        if not _is_refresh(before, after):
+            saved_keys = [row.key for row in rows]
+            keys = [old.key for old in before if old not in after]
+            removed = [key for key in keys if key not in saved_keys]
         self._put(aor, after)
-        if rows or removed:
-            seen_at = round(unix_now) if is_by_phone else None
-            if self._removed_accounts:
-                self._removed_accounts.difference_update(binding.user_id for binding in new)
-            self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
-            if self._registered_topic.listeners or self._unregistered_topic.listeners:
-                self._publish_change(aor, before, after, is_by_phone=is_by_phone)
-        return after
+        if not rows and not removed:
+            return NOTHING_TO_SAVE
+        seen_at = round(unix_now) if is_by_phone else None
+        if self._removed_accounts:
+            self._removed_accounts.difference_update(binding.user_id for binding in new)
+        commit = self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
+        if self._registered_topic.listeners or self._unregistered_topic.listeners:
+
+            def publish(failure: str) -> None:
+                if not failure:
+                    self._publish_change(aor, before, after, is_by_phone=is_by_phone)
+
+            commit.when_done(publish)
+        return commit
 
     def _publish_change(
         self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool
@@ -354,14 +372,10 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bindings.get(aor, ())
-        is_refresh = False
-        if len(before) == len(bindings) == 1 and before[0].contact == bindings[0].contact:
-            old, new = before[0], bindings[0]
-            is_refresh = old.flow == new.flow and old.behind_nat == new.behind_nat
-        else:
+        if not _is_refresh(before, bindings):
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
-        if not is_refresh and self._changed_topic.listeners:
-            self._changed_topic.publish(BindingsChanged(aor, before, bindings))
+            if self._changed_topic.listeners:
+                self._changed_topic.publish(BindingsChanged(aor, before, bindings))
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:
@@ -373,9 +387,13 @@ class Location:
         # A binding that an undo restores may be due already.
         first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
-        if second < self._sweep_at.get(aor, second + 1):
-            self._sweep_at[aor] = second
-            self._expiring.setdefault(second, []).append(aor)
+        known = self._sweep_at.get(aor)
+        if known is None or second < known.second:
+            due = self._expiring.get(second)
+            if due is None:
+                due = self._expiring[second] = _DueSecond(second)
+            due.aors.append(aor)
+            self._sweep_at[aor] = due
 
     def sweep(self, now: float) -> None:
         """Remove expired bindings; checks only the addresses-of-record that are due."""
@@ -386,8 +404,9 @@ class Location:
         self._swept_until = until
         expired: list[Key] = []
         for second in seconds:
-            for aor in self._expiring.pop(second, ()):
-                if self._sweep_at.get(aor) != second:
+            due = self._expiring.pop(second, None)
+            for aor in due.aors if due else ():
+                if self._sweep_at.get(aor) is not due:
                     continue  # it was checked in an earlier second
                 del self._sweep_at[aor]
                 before = self._bindings.get(aor, ())
@@ -397,3 +416,16 @@ class Location:
                 self._publish_removed(aor, removed, UNREGISTERED_BY_TIME)
         if expired:
             self.store.remove_expired(expired, self.unix_clock())
+
+
+def _is_refresh(before: Bindings, after: Bindings) -> bool:
+    """Return True if a single contact stays bound along the same flow: its row has the same key."""
+    if len(before) != 1 or len(after) != 1:
+        return False
+    old, new = before[0], after[0]
+    return (
+        old.contact == new.contact
+        and old.flow == new.flow
+        and old.behind_nat == new.behind_nat
+        and old.user_id == new.user_id
+    )

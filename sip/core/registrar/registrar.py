@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import intern
+from typing import NamedTuple
 
 from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
@@ -15,15 +16,11 @@ from sip.core.request_log import RequestLog
 from sip.core.uas import check_content, check_required, sip_date
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, quote, without_params
-from sip.message.headers import (
-    NameAddr,
-    parse_name_addr,
-    parse_q,
-    parse_seconds,
-)
+from sip.message.headers import parse_name_addr, parse_q, parse_seconds
 from sip.message.message import Request
-from sip.message.responses import make_response
-from sip.message.uri import SipUri
+from sip.message.responses import encode_response
+from sip.message.uri import SipUri, Uri
+from sip.store.bindings import NOTHING_TO_SAVE, Commit
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow, via_matches_source
@@ -37,6 +34,8 @@ MAX_CALL_ID_LENGTH = 300
 NEVER_TOO_BRIEF = 3600
 # §10.2.1.1: the value of a malformed expires parameter.
 EXPIRES_IF_MALFORMED = 3600
+# Characters of a cached Contact; most have fewer than a hundred, one with capabilities some 300.
+_LONGEST_CACHED = 400
 # Contact parameters that a binding stores in fields of its own, and the GRUUs, which only a server
 # may set (RFC 5627 §5.1).
 _OWN_PARAMETERS = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
@@ -82,48 +81,57 @@ class Registrar:
         self.clock = clock
         self.request_log = request_log
 
-    def handle(self, request: Request, upstream: Upstream) -> None:
-        """Handle one REGISTER.  Blocks until it is stored.  Raises Refused or BadMessage."""
+    def handle(self, request: Request, upstream: Upstream) -> Commit:
+        """Handle one REGISTER, and return the commit of its bindings.
+
+        The 200 is held in `upstream` until that is done: no greenlet waits for the disk.  Raises
+        Refused, BadMessage or NotSaved.
+        """
         domain = self._domain(request, upstream)  # step 1
         check_required(request)  # step 2
         check_content(request)
         path = _supported_path(request)
         to = request.to.sip_uri  # RFC 4475 §3.3.4: 400 for any other
-        realm = self.domains.realm_of(to)
+        user = self.domains.user_at(to)
+        realm = self.domains.main if user is None else user.realm
         source = upstream.flow.remote[0]
-        account = self.authenticator.authenticate(  # step 3
-            request, realm or self.domains.main, source
-        )
+        account = self.authenticator.authenticate(request, realm, source)  # step 3
         upstream.is_verified = True
         # Step 5.  The names and addresses of the main domain are valid for all realms.
-        if realm is None or domain not in (realm, self.domains.main):
-            if realm is None:
-                raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+        if user is None:
+            raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+        if domain not in (realm, self.domains.main):
             raise Refused(404, f"{to.text[:60]} is not an address of {domain[:60]}")
-        if not self.authenticator.is_named(account, to, realm):  # step 4
-            raise Refused(403, causes.other_user(account.username, to.username))
-        aor = address_of_record(account.username, realm)
+        aor = user.aor
+        if user.username != account.username:  # step 4
+            if not self.authenticator.is_named(account, to, realm):
+                raise Refused(403, causes.other_user(account.username, to.username))
+            aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
         wanted: list[Binding] = []
         bindings: Bindings = ()
+        commit = NOTHING_TO_SAVE
         if not contacts:
             bindings = self.location.bindings(aor)
         elif "*" in contacts:
             self._check_star(request, contacts)
-            self.location.remove_all(aor, request.call_id, request.cseq[0])
+            commit = self.location.remove_all(aor, request.call_id, request.cseq[0])
         else:
             wanted = self._requested_bindings(
                 request, contacts, path, upstream.flow, account.id
             )  # step 6
             before = self.location.bindings(aor)
-            bindings = self.location.update(aor, wanted)  # step 7
+            bindings, commit = self.location.update(aor, wanted)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
-                # It closed before the bindings were stored, or meanwhile.
+                # It closed before there was a binding that could end with it.
                 self.location.connection_closed(upstream.flow.connection)
             if wanted[0] in bindings:
-                self.request_log.registered(request, upstream.flow, to.username, realm, before)
+                self.request_log.registered(
+                    commit, request, upstream.flow, to.username, realm, before
+                )
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
-        self._answer(request, upstream, listed, path)  # step 8
+        upstream.hold(self._answer(request, upstream, listed, path))  # step 8
+        return commit
 
     def _domain(self, request: Request, upstream: Upstream) -> str:
         """Return the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1)."""
@@ -159,33 +167,27 @@ class Registrar:
         is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
         for value in contacts:
-            try:
-                contact = parse_name_addr(value)
-                uri, q = contact.uri, parse_q(contact.params.get("q"))
-            except BadMessage as error:
-                raise BadMessage(f"Contact: {error.reason}") from None
-            requested = _requested_seconds(contact, header_expires)
-            if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
-                raise BadMessage("Contact is SIPS, Request-URI is not")
+            contact = _read_contact(value)
+            uri = contact.uri
+            requested = header_expires if contact.expires is None else contact.expires
+            lifetime = self.expiry.granted(requested)
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
-                expires_at=now + self.expiry.granted(requested),
-                q=q,
+                expires_at=now + lifetime,
+                q=contact.q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
                 path=path,
-                instance=(contact.params.get("+sip.instance") or "")[:200],
-                reg_id=_reg_id(contact),
+                instance=contact.instance,
+                reg_id=contact.reg_id,
                 user_agent=user_agent,
                 flow=reusable_flow(uri, flow, via_is_true=via_is_true),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
                 and self._is_behind_nat(uri, flow, via_is_true=via_is_true),
-                params=""
-                if _OWN_PARAMETERS.issuperset(contact.params)
-                else _other_params(contact.params_text),
-                registered_at=now,
+                params=contact.params,
+                lifetime=lifetime,
                 is_proxied=is_proxied,
             )
             wanted.append(binding)
@@ -206,7 +208,7 @@ class Registrar:
         upstream: Upstream,
         bindings: Sequence[Binding],
         path: tuple[str, ...],
-    ) -> None:
+    ) -> bytes:
         now = self.clock()
         extra = (
             *(("Contact", _contact_value(binding, now)) for binding in bindings),
@@ -214,7 +216,7 @@ class Registrar:
             *(("Path", value) for value in path),
         )
         tag = upstream.layer.stateless_tag(request)
-        upstream.respond(make_response(request, 200, to_tag=tag, extra=extra))
+        return encode_response(request, 200, to_tag=tag, extra=extra)
 
 
 def _supported_path(request: Request) -> tuple[str, ...]:
@@ -259,27 +261,49 @@ def _read_path(value: str) -> SipUri:
         raise BadMessage(f"Path: {error.reason}") from None
 
 
-@cached_parse(1024)  # equal in each refresh of a phone; 1024 are about 2 MB at most
-def _other_params(params_text: str) -> str:
-    """Return the other parameters of a Contact, mostly its capabilities (RFC 3840 §6).
+class _Contact(NamedTuple):
+    """The meaning of one Contact of a REGISTER (§10.2.1, RFC 5626 §4.2).
 
-    Phones of one model send the same; equal strings are stored once.
+    `expires` is in seconds, None without the parameter (§10.2.1.1); `q` is in thousandths.
+    `instance` is "" and `reg_id` 0 without one; `params` are the other parameters, mostly
+    capabilities (RFC 3840 §6): phones of one model send the same, and share one string.
     """
-    return intern(without_params(params_text, _OWN_PARAMETERS))
+
+    uri: Uri
+    uri_text: str
+    q: int
+    expires: int | None
+    instance: str
+    reg_id: int
+    params: str
 
 
-def _requested_seconds(contact: NameAddr, header_expires: int) -> int:
-    """Return the expires parameter, else Expires, else the default, in seconds (§10.2.1.1)."""
-    if "expires" not in contact.params:
-        return header_expires
-    return parse_seconds(contact.params["expires"], EXPIRES_IF_MALFORMED)
+def _parse_contact(value: str) -> _Contact:
+    """Parse one Contact of a REGISTER.  Raises BadMessage."""
+    try:
+        contact = parse_name_addr(value)
+        uri, q = contact.uri, parse_q(contact.params.get("q"))
+    except BadMessage as error:
+        raise BadMessage(f"Contact: {error.reason}") from None
+    if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
+        raise BadMessage("Contact is SIPS, Request-URI is not")
+    params = contact.params
+    expires, others = None, ""
+    if "expires" in params:
+        expires = parse_seconds(params["expires"], EXPIRES_IF_MALFORMED)
+    if not _OWN_PARAMETERS.issuperset(params):
+        others = intern(without_params(contact.params_text, _OWN_PARAMETERS))
+    instance = (params.get("+sip.instance") or "")[:200]
+    reg_id = parse_seconds(params.get("reg-id"), 0) if instance else 0  # RFC 5626 §6
+    return _Contact(uri, contact.uri_text, q, expires, instance, reg_id, others)
 
 
-def _reg_id(contact: NameAddr) -> int:
-    """Return the reg-id of a Contact; 0 if it has no instance (RFC 5626 §6)."""
-    if "reg-id" not in contact.params or not contact.params.get("+sip.instance"):
-        return 0
-    return parse_seconds(contact.params["reg-id"], 0)
+_cached_contact = cached_parse(4096)(_parse_contact)  # equal in each refresh of a phone; < 6 MB
+
+
+def _read_contact(value: str) -> _Contact:
+    """Parse one Contact of a REGISTER, or return it from the cache.  Raises BadMessage."""
+    return (_cached_contact if len(value) <= _LONGEST_CACHED else _parse_contact)(value)
 
 
 def _contact_value(binding: Binding, now: float) -> str:

@@ -5,6 +5,7 @@ import itertools
 import random
 import re
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,8 +23,10 @@ from sip.core.auth.digest import (
     expected_response,
     is_right,
     read_answer,
+    read_credentials,
 )
-from sip.message.headers import parse_credentials
+from sip.message.headers import parse_credentials, scan_credentials
+from tests.support.properties import outcome
 
 PEER = "192.0.2.7"
 
@@ -127,8 +130,7 @@ def test_sha_512_256_is_not_a_truncated_sha_512():
 @pytest.mark.parametrize("field", ["nonce", "uri", "count", "cnonce", "qop", "response"])
 def test_an_answer_with_anything_changed_is_wrong(field: str):
     """RFC 7616 §3.4.1: all of it goes into the hash."""
-    right = read_answer(answer())
-    assert isinstance(right, Answer)
+    right, _ = read_answer(answer())
     right.response = expected_response("0" * 32, "REGISTER", right)
     assert is_right("0" * 32, "REGISTER", right)
     setattr(right, field, getattr(right, field) + "0")
@@ -140,8 +142,7 @@ def test_any_text_can_be_checked(uri: str, response: str):
     """Any text is compared without an exception, also octets outside UTF-8."""
     octets = (uri + "\udcff").encode("utf-8", "surrogateescape")
     odd = octets.decode("utf-8", "surrogateescape")
-    given_answer = read_answer(answer(uri=odd, response=response + "\udc80", username=odd))
-    assert isinstance(given_answer, Answer)
+    given_answer, _ = read_answer(answer(uri=odd, response=response + "\udc80", username=odd))
     assert not is_right("0" * 32, "INVITE", given_answer)
 
 
@@ -170,19 +171,81 @@ def test_any_text_can_be_checked(uri: str, response: str):
 )
 def test_a_faulty_answer_is_named(changes: dict[str, str], says: str | None):
     """RFC 7616 §3.4: nc is eight hexadecimal digits; names have no case."""
-    read = read_answer(answer(**changes))
-    if says is None:
-        assert isinstance(read, Answer)
-    else:
-        assert isinstance(read, str)
-        assert says in read
+    params = answer(**changes)
+    _, fault = read_answer(params)
+    assert (not fault) == (says is None)
+    assert (says or "") in fault
+    field = ", ".join(f'{name}="{value}"' for name, value in params.items())
+    assert read_credentials(f"Digest {field}") == read_answer(params)
 
 
 def test_an_answer_after_rfc_2069_needs_neither_count_nor_cnonce():
     """RFC 7616 §3.4: no qop, no nc."""
     params = answer()
     del params["qop"], params["nc"], params["cnonce"]
-    assert isinstance(read_answer(params), Answer)
+    assert read_answer(params)[1] == ""
+
+
+# Credentials of phones, as they write them, with the parser of their layout or without
+
+USUAL = (
+    'Digest username="bob", realm="example.com", nonce="n", uri="sip:example.com", response="0",'
+    ' algorithm=MD5, cnonce="c", qop=auth, nc=00000001',
+    'Digest username="bob",realm="example.com",cnonce="c",nc=0000000a,qop=auth,'
+    'uri="sip:example.com",nonce="n",response="0",algorithm=MD5',
+    'Digest  username="bob" , realm="a, b=c" ,nonce="", uri="x" , response="0",opaque="o" ',
+    'digest\tUSERNAME="b", Realm="r", nonce="n", uri="u", response="r", qop="auth", nc="00000001",'
+    ' cnonce=c, algorithm="sha-256"',
+)
+UNUSUAL = (
+    'Digest username="b\\"ob", realm="r", nonce="n", uri="u", response="r"',
+    'Digest username="bob", realm="r", nonce="n", uri="u", response="r", nonce="m"',
+    'Digest username="bob", realm="r", nonce="n", uri="u", response="r", userhash=true',
+    'Digest username="bob", realm="r", nonce="n", uri="u", response="r", userhash="true"',
+    'Digest username*=UTF-8\'\'bob, realm="r", nonce="n", uri="u", response="r"',
+    'Basic username="bob", realm="r", nonce="n", uri="u", response="r"',
+    'Digest username="bob", realm="r", nonce="n" uri="u", response="r"',
+    'Digest username="bob", realm="r", nonce="n", uri="u", response="r',
+    f'Digest username="bob", realm="{"=" * 70}"',
+    f'Digest username="bob", realm="{"r" * 700}"',
+    'Digest username="a" "b", realm="r"',
+    'Digest "username"="bob", realm="r"',
+    "Digest",
+    "",
+)
+PIECES = ('"', '"', ", ", "=", "nc=00000002", "1,", "Digest ", "\t", "\\", " ", "realm", "x")
+
+
+def exactly(field: str) -> tuple[Answer, str] | None:
+    credentials = scan_credentials(field)
+    return read_answer(credentials.params) if credentials.scheme == "digest" else None
+
+
+@pytest.mark.parametrize("field", [*USUAL, *UNUSUAL])
+def test_both_readers_of_credentials_agree(field: str):
+    assert digest._read_usual(field) is not None or field not in USUAL[:3]
+    assert outcome(read_credentials, field) == outcome(exactly, field)
+
+
+@given(st.sampled_from(USUAL + UNUSUAL), st.data())
+def test_both_readers_agree_on_changed_credentials(field: str, data: st.DataObject):
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(field)))
+        end = data.draw(st.integers(at, min(len(field), at + 12)))
+        field = field[:at] + data.draw(st.sampled_from(PIECES) | st.text(max_size=3)) + field[end:]
+    assert outcome(read_credentials, field) == outcome(exactly, field)
+
+
+def test_credentials_of_one_layout_are_parsed_once(monkeypatch):
+    """Only the values in quotes differ, so phones of one model share a layout."""
+    parsed = []
+    monkeypatch.setattr(digest, "scan_credentials", lambda text: parsed.append(text))
+    monkeypatch.setattr(digest, "parse_credentials", lambda text: parsed.append(text))
+    first, _ = exactly(USUAL[0]) or (None, "")
+    for name in ("bob", "ann, or=1", "1,"):
+        read, _ = read_credentials(USUAL[0].replace("bob", name)) or (None, "")
+        assert read == replace(first, username=name)
+    assert parsed == []
 
 
 def test_challenge_values_are_quoted_as_in_rfc_7616():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.proxy.route_ticket import DialogSide, Tickets
+from sip.core.proxy.route_ticket import DialogSide, Tickets, own_route
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.message.uri import SipUri
@@ -51,6 +51,18 @@ def issued(
     return parse_name_addr(value).sip_uri
 
 
+def destination_side(
+    request: Request, routes: list[SipUri], tickets: Tickets = TICKETS
+) -> DialogSide | None:
+    """The side that the tickets in these Routes lead to."""
+    return tickets.destination_side(request, [own_route(uri) for uri in routes])
+
+
+def sender_side(request: Request, routes: list[SipUri]) -> DialogSide | None:
+    """The side of the sender, by the tickets in these Routes."""
+    return TICKETS.sender_side(request, [own_route(uri) for uri in routes])
+
+
 def changed(uri: SipUri, **params: str) -> SipUri:
     """The URI with some of its parameters written anew."""
     kept = [f"{k}={v}" if v else k for k, v in uri.params if k not in params]
@@ -63,8 +75,8 @@ def test_a_ticket_opens_its_dialog_to_either_side(side: DialogSide):
     """The initiator's tag stands in From or in To, as the direction is."""
     for tags, is_callee in ((("a", "b"), True), (("b", "a"), False)):
         uri = issued(side, is_callee=is_callee)
-        assert TICKETS.destination_side(request("call", *tags), [uri]) == side
-        assert TICKETS.destination_side(request("call", *reversed(tags)), [uri]) is None
+        assert destination_side(request("call", *tags), [uri]) == side
+        assert destination_side(request("call", *reversed(tags)), [uri]) is None
 
 
 def test_a_ticket_for_both_sides_tells_them_apart():
@@ -72,19 +84,19 @@ def test_a_ticket_for_both_sides_tells_them_apart():
     value = TICKETS.issue("192.0.2.1:5060", "UDP", "call", "a", CALLER, CALLEE)
     routes = [parse_name_addr(value).sip_uri]
     for tags, ahead, back in ((("a", "b"), CALLEE, CALLER), (("b", "a"), CALLER, CALLEE)):
-        assert TICKETS.destination_side(request("call", *tags), routes) == ahead
-        assert TICKETS.sender_side(request("call", *tags), routes) == back
+        assert destination_side(request("call", *tags), routes) == ahead
+        assert sender_side(request("call", *tags), routes) == back
 
 
 def test_of_two_tickets_the_first_is_the_senders():
     """§16.4: the last one stands for the side that the request goes to."""
     routes = [issued(FREE, is_callee=False), issued(ALONG)]
-    assert TICKETS.destination_side(request(), routes) == ALONG
-    assert TICKETS.sender_side(request(), routes) == FREE
-    assert TICKETS.sender_side(request(), [issued(ALONG), *routes]) == FREE
-    assert TICKETS.sender_side(request(), [changed(routes[0], t="00"), routes[1]]) is None
-    assert TICKETS.sender_side(request(), routes[1:]) is None
-    assert TICKETS.sender_side(request(), []) is None
+    assert destination_side(request(), routes) == ALONG
+    assert sender_side(request(), routes) == FREE
+    assert sender_side(request(), [issued(ALONG), *routes]) == FREE
+    assert sender_side(request(), [changed(routes[0], t="00"), routes[1]]) is None
+    assert sender_side(request(), routes[1:]) is None
+    assert sender_side(request(), []) is None
 
 
 def test_an_answer_is_good_for_its_place_and_callee_alone():
@@ -107,16 +119,14 @@ def test_an_answer_is_good_for_its_place_and_callee_alone():
 def test_only_the_caller_shows_where_the_callee_answered():
     """The callee has the value without it, and what it adds by itself says nothing."""
     uri = changed(issued(ALONG), a="0011")
-    assert TICKETS.destination_side(request("call", "a", "b"), [uri]) == replace(
-        ALONG, answer="0011"
-    )
+    assert destination_side(request("call", "a", "b"), [uri]) == replace(ALONG, answer="0011")
     caller = changed(issued(ALONG, is_callee=False), a="0011")
-    assert TICKETS.destination_side(request("call", "b", "a"), [caller]) == ALONG
+    assert destination_side(request("call", "b", "a"), [caller]) == ALONG
 
 
 def test_a_ticket_outlives_the_server():
-    assert Tickets(SECRET).destination_side(request(), [issued(ALONG)]) == ALONG
-    assert Tickets(b"another secret of ours").destination_side(request(), [issued(ALONG)]) is None
+    assert destination_side(request(), [issued(ALONG)], Tickets(SECRET)) == ALONG
+    assert destination_side(request(), [issued(ALONG)], Tickets(b"another secret of ours")) is None
 
 
 @pytest.mark.parametrize(
@@ -132,16 +142,16 @@ def test_a_ticket_outlives_the_server():
 )
 def test_a_ticket_opens_only_its_own_confirmed_dialog(other: Request):
     """§12.2.1.1: a request inside a dialog has both tags."""
-    assert TICKETS.destination_side(other, [issued()]) is None
+    assert destination_side(other, [issued()]) is None
 
 
 def test_our_last_route_stands_for_the_side_that_is_asked():
     """The way back is named by the other one."""
     routes = [issued(ALONG), issued(ALONG_6)]
-    assert TICKETS.destination_side(request(), routes) == ALONG_6
-    assert TICKETS.destination_side(request(), routes[::-1]) == ALONG
-    assert TICKETS.destination_side(request(), [issued(), changed(issued(ALONG), t="AAAA")]) is None
-    assert TICKETS.destination_side(request(), []) is None
+    assert destination_side(request(), routes) == ALONG_6
+    assert destination_side(request(), routes[::-1]) == ALONG
+    assert destination_side(request(), [issued(), changed(issued(ALONG), t="AAAA")]) is None
+    assert destination_side(request(), []) is None
 
 
 def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
@@ -150,12 +160,12 @@ def test_where_it_leads_cannot_be_put_in_changed_or_taken_out():
     for side in (ALONG, BOUND, FREE, CALLER):
         for name, value in elsewhere.items():
             more = changed(issued(side), **{name: value})
-            assert TICKETS.destination_side(request(), [more]) in (None, side)
+            assert destination_side(request(), [more]) in (None, side)
             bare = changed(parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri, **{name: value})
             moved = changed(bare, t=issued(side).param("t"))
-            assert TICKETS.destination_side(request(), [moved]) is None
+            assert destination_side(request(), [moved]) is None
     stripped = changed(parse_name_addr("<sip:h;lr>").sip_uri, t=issued(ALONG).param("t"))
-    assert TICKETS.destination_side(request(), [stripped]) is None
+    assert destination_side(request(), [stripped]) is None
 
 
 def test_a_flow_bound_to_a_registration_keeps_that_mark():
@@ -164,20 +174,20 @@ def test_a_flow_bound_to_a_registration_keeps_that_mark():
     for side, other in ((BOUND, "f"), (ALONG, "b")):
         bare = parse_name_addr("<sip:192.0.2.1:5060;lr>").sip_uri
         forged = changed(bare, t=issued(side).param("t"), **{other: flow_text})
-        assert TICKETS.destination_side(request(), [forged]) is None
+        assert destination_side(request(), [forged]) is None
 
 
 def test_a_phone_may_escape_what_it_shows_again():
     """§19.1.4: an escaped octet is the octet."""
     flow_text = str(FLOW).replace("/", "%2F").replace(":", "%3a")
-    assert TICKETS.destination_side(request(), [changed(issued(ALONG), f=flow_text)]) == ALONG
+    assert destination_side(request(), [changed(issued(ALONG), f=flow_text)]) == ALONG
 
 
 def test_what_is_signed_cannot_be_cut_in_another_place():
     """Call-ID, tag and way: a character moved from one to the next is another dialog."""
     uri = issued(tag="a\0UDP/192.0.2.1:5060/203.0.113.9:5060")
     forged = changed(uri, f="UDP/192.0.2.1:5060/203.0.113.9:5060%00")
-    assert TICKETS.destination_side(request(), [forged]) is None
+    assert destination_side(request(), [forged]) is None
     key = TICKETS._sign
     assert key("a\0b", "c", "") != key("a", "b\0c", "")
     assert key("a", "b\0c", "") != key("a", "b", "c\0")
@@ -188,17 +198,14 @@ def test_garbage_opens_nothing_and_harms_nothing(ticket: str, flow: str):
     uri = SipUri(
         "", "sip", None, None, "h", None, (("t", f"{ticket}\udcff"), ("f", flow), ("lr", None)), ()
     )
-    assert TICKETS.destination_side(request(), [uri]) is None
+    assert destination_side(request(), [uri]) is None
 
 
 @pytest.mark.parametrize("flow_text", ["UDP", "UDP/x", "a/b/c", "UDP/h:1/h", "UDP/h:1/h:99999"])
 def test_a_signed_but_unreadable_flow_opens_nothing(flow_text: str):
     """A later version may write others."""
     ticket = TICKETS._sign("call", "a", f"callee\nf={flow_text}")
-    assert (
-        TICKETS.destination_side(request(), [changed(issued(), h="", t=ticket, f=flow_text)])
-        is None
-    )
+    assert destination_side(request(), [changed(issued(), h="", t=ticket, f=flow_text)]) is None
 
 
 def test_no_octet_of_a_ticket_can_be_changed():
@@ -210,7 +217,7 @@ def test_no_octet_of_a_ticket_can_be_changed():
         other = bytearray(octets)
         other[at] ^= 1
         text = bytes(other).hex()
-        assert TICKETS.destination_side(request(), [changed(issued(), t=text)]) is None
+        assert destination_side(request(), [changed(issued(), t=text)]) is None
 
 
 @pytest.mark.parametrize(("kind", "param"), [("UDP", None), ("TCP", "tcp"), ("WSS", "wss")])

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip.core.domains import Domains, address_of_record, username_of
-from sip.core.proxy.loops import breadth_left, hops_left
+from sip.core import domains as domains_module
+from sip.core.domains import Domains, LocalUser, address_of_record, username_of
+from sip.core.proxy.loops import breadth_left, has_looped, hops_left
 from sip.core.proxy.route_processing import (
     MAX_OWN_ROUTES,
     _read_route,
@@ -13,6 +14,7 @@ from sip.core.proxy.route_processing import (
     postprocess_route,
     strip_own_maddr,
 )
+from sip.core.proxy.route_ticket import own_route
 from sip.core.target import Target, by_preference
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -117,6 +119,57 @@ def test_a_realm_that_comes_or_goes_is_noticed():
     assert domains.has_realm("main.org")
 
 
+def test_a_name_or_address_that_comes_or_goes_is_noticed():
+    """Also for a URI that was asked for before: its meaning is cached."""
+    own = set()
+    domains = Domains("main.org", ["old.org"], lambda: REALMS, own.__contains__, (5060,))
+    named, at_address = parse_uri("sip:bob@old.org"), parse_uri("sip:bob@192.0.2.1")
+    for _ in range(2):
+        assert domains.user_at(named) == LocalUser("bob", "main.org", "bob@main.org")
+        assert domains.user_at(at_address) is None
+    domains.set_names(["new.org"])
+    own.add("192.0.2.1")
+    assert domains.user_at(named) is None
+    assert domains.user_at(parse_uri("sip:bob@new.org")) is not None
+    assert domains.user_at(at_address) == LocalUser("bob", "main.org", "bob@main.org")
+    number = parse_uri("sip:1;phone-context=192.0.2.1@main.org")  # a local number (RFC 3966 §5.1.5)
+    assert domains.user_at(number) == LocalUser("1", "main.org", "1@main.org")
+    own.clear()
+    assert domains.user_at(at_address) is None
+    assert domains.user_at(number) != LocalUser("1", "main.org", "1@main.org")
+
+
+@pytest.mark.parametrize(
+    ("uri", "user"),
+    [
+        ("sip:bob@other.org", ("bob", "other.org", "bob@other.org")),
+        ("sip:b%6fb@other.org:5060;x=y", ("bob", "other.org", "bob@other.org")),
+        ("sip:b%40b@other.org", ("b@b", "other.org", "b%40b@other.org")),
+        ("sip:other.org", ("", "other.org", "@other.org")),
+        ("tel:+1555", ("+1555", "Example.com", "+1555@Example.com")),
+        ("sip:+1555;phone-context=other.org@other.org", ("+1555", "other.org", "+1555@other.org")),
+        ("sip:bob@other.org:5061", None),
+        ("mailto:bob@other.org", None),
+    ],
+)
+def test_a_uri_names_a_user(uri: str, user: tuple[str, str, str] | None):
+    for _ in range(2):
+        assert DOMAINS.user_at(parse_uri(uri)) == user
+
+
+def test_cached_uris_are_bounded(monkeypatch):
+    monkeypatch.setattr(domains_module, "MAX_CACHED_URIS", 10)
+    domains = Domains("main.org", [], lambda: REALMS, lambda host: False, (5060,))
+    long = "x" * 300
+    uris = [f"sip:{n}@main.org" for n in range(100)]
+    for uri in (*uris, f"sip:{long}@main.org", "sip:ticket@main.org;lr"):
+        assert domains.is_local(parse_uri(uri))
+        assert len(domains._meanings) <= 10
+        assert domains._meanings.keys() <= set(uris)
+    domains.clear_cache()
+    assert not domains._meanings
+
+
 def test_a_name_of_the_main_domain_wins_over_a_realm():
     domains = Domains("main.org", ["x.org"], lambda: frozenset({"x.org"}), lambda _: False, (5060,))
     assert domains.realm_of(parse_uri("sip:x.org")) == "main.org"
@@ -206,7 +259,7 @@ def test_a_strict_router_before_us_is_set_right():
     """§16.4: our Record-Route as Request-URI, the real one behind the Routes."""
     message = request("sip:192.0.2.1;lr;t=x;f=y", "Route: <sip:edge;lr>, <sip:bob@phone>;x")
     (own,) = pop_own_routes(message, DOMAINS)
-    assert (own.param("t"), own.param("f")) == ("x", "y")
+    assert (own.signature, own.signed) == ("x", "f=y")
     assert message.uri_text == "sip:bob@phone"
     assert message.values("route") == ["<sip:edge;lr>"]
 
@@ -269,6 +322,30 @@ def test_a_strict_router_gets_its_own_uri_as_request_uri():
 
 
 # Hops and branches
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_loop"),
+    [
+        ((), False),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK1.a3",), True),
+        (("Via: SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP us;branch=z9hG4bK2.a3",), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a3", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), True),
+        (("Via: SIP/2.0/UDP us;branch=z9hG4bK2.a4", "Via: SIP/2.0/UDP b;branch=z9hG4bK3"), False),
+        (("Subject: .a3",), False),
+        (("Via: SIP/2.0/UDP b;branch=z9hG4bK3", "Subject: .a3"), False),
+    ],
+)
+def test_a_loop_shows_in_any_via_and_nowhere_else(fields: tuple[str, ...], is_loop: bool):
+    """RFC 5393 §4.2.1; in a line of its own or not."""
+    assert has_looped(request("sip:b@h", *fields), ".a3") == is_loop
+
+
+def test_a_loop_shows_in_a_joined_via():
+    """§7.3.1: two values may stand in one line."""
+    message = request()
+    message.set("via", "Via: SIP/2.0/UDP h;branch=z9hG4bKx,SIP/2.0/UDP us;branch=z9hG4bK2.a3")
+    assert has_looped(message, ".a3")
 
 
 @pytest.mark.parametrize(
@@ -361,15 +438,9 @@ def test_a_route_of_our_own_is_read_like_any_other(head, middle, ticket, way, en
         with pytest.raises(BadMessage):
             _read_route(value)
     else:
-        read = _read_route(value)
-        assert (read.text, read.params, read.headers) == (
-            expected.text,
-            expected.params,
-            expected.headers,
-        )
-        assert (read.scheme, read.user, read.host, read.port) == (
-            expected.scheme,
-            expected.user,
-            expected.host,
-            expected.port,
-        )
+        uri, issued = _read_route(value)
+        if issued is None:
+            assert uri == expected
+        else:
+            assert issued == own_route(expected)
+            assert (uri.user, uri.host, uri.port) == (None, expected.host, expected.port)

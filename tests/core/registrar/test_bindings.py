@@ -369,7 +369,7 @@ FULL = tuple(
         f"sip:bob@10.0.0.{n}",
         call_id=str(n),
         user_agent=f"Phone/{n}",
-        registered_at=float(-n),
+        lifetime=100 + n,  # registered at -n
         flow=FLOW._replace(remote=(f"10.0.0.{n}", 5060)),
     )
     for n in range(MAX_CONTACTS)
@@ -401,7 +401,7 @@ def test_twenty_contacts_are_bound_and_what_makes_room_counts():
         # The oldest of several; each refresh makes one young again.
         ({8: {"user_agent": "Phone/3", "flow": FULL[3].flow}}, {}, 8),
         (
-            {8: {"user_agent": "Phone/3", "flow": FULL[3].flow, "registered_at": 1.0}},
+            {8: {"user_agent": "Phone/3", "flow": FULL[3].flow, "lifetime": 99}},
             {},
             3,
         ),

@@ -10,7 +10,7 @@ from sip.core.errors import Refused
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
 from sip.monitor.events import Bus
-from sip.store.bindings import BindingRow, NotSaved
+from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, Commit, NotSaved
 from sip.transport.flow import Flow
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
@@ -34,7 +34,7 @@ class Disk:
         self.fails = False
         self.meanwhile = lambda: None
 
-    def save(self, kept, gone, undo, seen_at=None) -> None:
+    def save(self, kept, gone, undo, seen_at=None) -> Commit:
         self.meanwhile()
         if self.fails:
             undo()
@@ -43,6 +43,7 @@ class Disk:
         for row in kept:
             self.rows[row.key] = row
         self.seen.append(seen_at)
+        return NOTHING_TO_SAVE
 
     def remove(self, gone) -> None:
         for key in gone:
@@ -90,7 +91,8 @@ CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
 
 def test_an_update_is_stored_before_it_returns(location: Location, disk: Disk):
     contact = binding()
-    assert location.update(AOR, [contact]) == (contact,)
+    bindings, _ = location.update(AOR, [contact])
+    assert bindings == (contact,)
     assert list(disk.rows) == [contact.key]
     assert location.bindings(AOR) == (contact,)
     assert len(location) == 1
@@ -192,7 +194,14 @@ def test_refreshing_without_end_does_not_fill_the_memory(location: Location, clo
     """A bound on memory: one entry per second, for any number of registrations."""
     for cseq in range(1, 500):
         location.update(AOR, [binding(expires_at=clocks.now + 3600, cseq=cseq)])
-    assert sum(map(len, location._expiring.values())) == 1
+    assert sum(len(due.aors) for due in location._expiring.values()) == 1
+
+
+def test_bindings_that_end_in_one_second_share_its_entry(location: Location):
+    """A number for each of 100,000 would take 3 MB."""
+    for n in range(3):
+        location.update(f"u{n}@example.com", [binding(expires_at=20.0 + n / 4, user_id=n)])
+    assert len({id(due) for due in location._sweep_at.values()}) == 1
 
 
 # Dropped by others than the phone
@@ -276,7 +285,8 @@ def test_a_removed_phone_may_register_again(location: Location):
     """Its order starts anew: no CSeq is remembered of a removed binding."""
     location.update(AOR, [binding(cseq=5)])
     location.remove_contact(AOR, "sip:bob@192.0.2.7", TEXT)
-    assert location.update(AOR, [binding(cseq=5)])
+    bindings, _ = location.update(AOR, [binding(cseq=5)])
+    assert bindings
 
 
 def test_an_undo_restores_no_binding_of_a_removed_account(location, disk):
@@ -352,7 +362,7 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     for before, after in zip(bindings, loaded, strict=True):
         assert after.expires_at == pytest.approx(before.expires_at - 7.0, abs=0.51)
         assert after.registered_at == pytest.approx(clocks.now, abs=0.51)  # when it was written
-        times = {"expires_at": after.expires_at, "registered_at": after.registered_at}
+        times = {"expires_at": after.expires_at, "lifetime": after.lifetime}
         assert asdict(after) == asdict(replace(before, **times))
     again.sweep(20_000.0)
     assert len(again) == 0

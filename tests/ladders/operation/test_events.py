@@ -20,7 +20,6 @@ from sip.monitor.events import (
     Sender,
     Unregistered,
 )
-from sip.store.bindings import NotSaved
 from sip.transport import transports
 from tests.support.fake_transport import SERVER
 from tests.support.world import REALM, Phone, World
@@ -245,7 +244,7 @@ def test_a_registration_not_kept_is_not_published(world: World):
     alice = world.phone("alice")
     changes = world.server.bus.read(Registered, Unregistered)
     memory = world.server.bus.read(BindingsChanged)
-    world.bindings.fails = NotSaved("the disk is full")
+    world.bindings.fails = "the disk is full"
     alice.registers(expires=0)
     assert not changes.take()
     removed, restored = memory.take()

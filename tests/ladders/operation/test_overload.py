@@ -1,5 +1,6 @@
 """Overload, unhandled errors and memory after a peak."""
 
+import sys
 from dataclasses import replace
 
 import gevent
@@ -90,3 +91,4 @@ def test_memory_is_returned_once_after_a_load_peak(world: World, monkeypatch: py
         world.server.sweep()
         gevent.get_hub().threadpool.join()
     assert given == ["kept", "free"]
+    assert sys.getsizeof(world.server.layer.clients) == sys.getsizeof({})

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sip.store.bindings import NotSaved
 from tests.support.world import REALM, World
 
 
@@ -128,11 +127,55 @@ def test_a_phone_set_up_with_the_servers_address_registers(world: World):
 def test_a_database_that_cannot_write_makes_no_false_200(world: World):
     """The 200 promises what a power cut must not break; and nothing stays in memory either."""
     bob = world.phone("bob", registered=False)
-    world.bindings.fails = NotSaved("disk full")
+    world.bindings.fails = "disk full"
     assert bob.registers().status == 500
     assert not world.server.location.bindings(f"bob@{REALM}")
-    world.bindings.fails = None
+    world.bindings.fails = ""
     assert bob.registers().status == 200
+
+
+def test_a_200_is_held_until_its_binding_is_on_disk(world: World):
+    """Repeats are absorbed meanwhile (§17.2.2), and calls go to the new binding already."""
+    alice, bob = world.phones("alice", "bob")
+    world.bindings.is_slow = True
+    register = bob.request(
+        "REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>", headers=(f"Contact: {bob.contact}",)
+    )
+    bob.transmits(register)
+    authorized = bob.with_credentials(register, bob.gets(401))
+    bob.transmits(authorized)
+    bob.transmits(authorized)
+    assert bob.hears_nothing()
+    assert world.server.dispatcher.pending == 1
+    alice.sends("OPTIONS", bob.aor)
+    bob.answers(bob.gets("OPTIONS"), 200)
+    world.bindings.finishes()
+    assert bob.gets(200, of=authorized).call_id == authorized.call_id
+    assert bob.hears_nothing()
+    assert world.server.dispatcher.pending == 0
+    bob.transmits(authorized)
+    bob.gets(200, of=authorized)
+
+
+def test_a_disk_that_fails_later_takes_every_waiting_change_back(world: World):
+    """The second change was based on the first, and 500 tells both phones to try again."""
+    first, second = world.phone("bob", registered=False), world.phone("bob", registered=False)
+    world.bindings.is_slow = True
+    requests = []
+    for phone in (first, second):
+        register = phone.request(
+            "REGISTER", f"sip:{REALM}", to=f"<{phone.aor}>", headers=(f"Contact: {phone.contact}",)
+        )
+        phone.transmits(register)
+        requests.append(phone.with_credentials(register, phone.gets(401)))
+        phone.transmits(requests[-1])
+    assert len(world.server.location.bindings(f"bob@{REALM}")) == 2
+    world.bindings.fails = "disk full"
+    world.bindings.finishes()
+    for phone, request in zip((first, second), requests, strict=True):
+        assert phone.gets(500, of=request).reason == "Registration Not Saved"
+    assert not world.server.location.bindings(f"bob@{REALM}")
+    assert world.server.dispatcher.pending == 0
 
 
 def test_a_binding_outlives_a_restart_and_its_call_arrives(world: World):
@@ -161,7 +204,7 @@ def test_refreshing_leaves_no_trail(world: World):
         desk.registers()
         mobile.registers()
         world.now += 1.0
-    assert sum(map(len, world.server.location._expiring.values())) == 1
+    assert sum(len(due.aors) for due in world.server.location._expiring.values()) == 1
 
 
 def test_credentials_reach_no_log(world: World, caplog: pytest.LogCaptureFixture):
