@@ -35,7 +35,7 @@ MAX_BODY_BYTES = 128 * 1024
 # a strict router makes the Request-URI, has about 300.
 MAX_URI_LENGTH = 4096
 
-_CACHED = frozenset({"from", "to", "call-id", "cseq"})  # with Via, the values that Message caches
+_CACHED = frozenset(MANDATORY)  # the fields whose values Message caches
 _STAMPED = frozenset({"received", "rport"})
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")  # §7.5
 
@@ -166,7 +166,8 @@ class Message:
             self.append(name, line)
         else:
             self.lines[at] = line
-        self._clear_cached(name)
+        if name in _CACHED:
+            self._clear_cached(name)
 
     def append(self, name: str, line: str) -> None:
         """Add a field at the end."""
@@ -179,9 +180,8 @@ class Message:
         self.present = shape.present
 
     def _clear_cached(self, name: str) -> None:
-        if name == "via":
-            self._via = None
-        elif name in _CACHED:
+        self._via = None
+        if name != "via":
             self._from = self._to = self._call_id = self._cseq = None
 
     def put_first(self, name: str, line: str) -> None:
@@ -189,7 +189,8 @@ class Message:
         at = self.present.get(name, 0)
         self.lines.insert(at, line)
         self._set_shape(self.shape.inserted(at, name))
-        self._clear_cached(name)
+        if name in _CACHED:
+            self._clear_cached(name)
 
     def remove(self, name: str) -> None:
         """Remove all fields with this name."""
@@ -205,7 +206,8 @@ class Message:
         lines[at:at] = [f"{title}: {value}" for value in values]
         self.lines = lines
         self._set_shape(self.shape.renamed(tuple(names)))
-        self._clear_cached(name)
+        if name in _CACHED:
+            self._clear_cached(name)
 
     def remove_top_via(self) -> None:
         """Remove our own Via from a response (§16.7, step 3)."""

@@ -16,7 +16,7 @@ from sip.message.message import (
     parse,
 )
 from sip.message.parties import recipient_of, sender_of
-from sip.message.responses import make_response
+from sip.message.responses import encode_response
 from sip.message.uri import format_host_port
 from sip.monitor.events import Bus, MessagePassed
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters
@@ -124,11 +124,11 @@ class Receiver:
         try:
             via = response_via(request.required("via"))
             tag = self._tag_of_refusal(via, request)
-            response = make_response(request, error.status or 400, error.reason, to_tag=tag)
             with suppress(BadMessage):  # a Via that can't be parsed is copied unchanged
-                if stamp := source_stamp(response.via, flow):
-                    response.stamp_top_via(stamp, fills_rport="rport" in response.via.params)
-            self._transports.send(response.encode(), reply_flow(via, flow))
+                if stamp := source_stamp(request.via, flow):
+                    request.stamp_top_via(stamp, fills_rport="rport" in request.via.params)
+            data = encode_response(request, error.status or 400, error.reason, to_tag=tag)
+            self._transports.send(data, reply_flow(via, flow))
         except (BadMessage, OSError):
             self.counts[REFUSALS_UNSENT] += 1
 

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from sip.message.grammar import quote, unfold, unquote
 from tests.support.properties import (
     addresses_read_alike,
-    answers_are_alike,
     are_numbers_or_bad,
     credentials_read_alike,
     goes_out_as_it_came,
@@ -128,13 +127,6 @@ def test_lf_alone_reads_as_crlf_and_a_mixture_is_refused(text):
 def test_an_edited_message_is_still_one_message(text):
     """RFC 3261 §16.6, §18.2.1: with any folds, lists and quotes in its Via."""
     is_one_message_when_edited(octets_of(text))
-
-
-@SEARCH
-@given(nearly_valid(MESSAGES))
-def test_a_response_has_the_same_octets_without_an_object(text):
-    """RFC 3261 §8.2.6, also of a bad request: a Timestamp, a tag in To, folds."""
-    answers_are_alike(octets_of(text))
 
 
 # Any text

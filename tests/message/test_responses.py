@@ -3,8 +3,8 @@
 import pytest
 
 from sip.message.message import Request, parse
-from sip.message.responses import make_response
-from tests.support.message_octets import FIELDS, octets, refused
+from sip.message.responses import encode_response
+from tests.support.message_octets import FIELDS, octets, refused, response_to
 
 
 def request(*more: str, **given) -> Request:
@@ -24,17 +24,16 @@ def test_a_response_copies_what_finds_its_way_back_in_order():
         ),
         body=b"not copied",
     )
-    answer = make_response(asked, 180)
+    answer = response_to(asked, 180)
     assert answer.lines == [*FIELDS, asked.lines[6], asked.lines[8], "Content-Length: 0"]
     assert (answer.status, answer.reason, answer.body) == (180, "Ringing", b"")
-    assert parse(answer.encode()).names == answer.names
 
 
 def test_a_timestamp_goes_into_a_100_alone():
     """RFC 3261 §8.2.6.1."""
     asked = request("Timestamp: 54")
-    assert make_response(asked, 100).value("timestamp") == "54"
-    assert make_response(asked, 200).value("timestamp") is None
+    assert response_to(asked, 100).value("timestamp") == "54"
+    assert response_to(asked, 200).value("timestamp") is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_a_timestamp_goes_into_a_100_alone():
 )
 def test_a_100_that_is_late_says_how_late(asked, delay, answered):
     """RFC 3261 §8.2.6.1, §20.38: a Timestamp that can't be read is copied as it came."""
-    answer = make_response(request(f"Timestamp: {asked}"), 100, delay=delay)
+    answer = response_to(request(f"Timestamp: {asked}"), 100, delay=delay)
     assert answer.value("timestamp") == answered
 
 
@@ -72,29 +71,29 @@ def test_a_tag_is_added_where_there_is_none(line, line_with_tag):
     """RFC 3261 §8.2.6.2."""
     asked = parse(octets(*FIELDS[:2], line, *FIELDS[3:]))
     assert isinstance(asked, Request)
-    assert make_response(asked, 200, to_tag="x").lines[2] == line_with_tag
-    assert make_response(asked, 100).lines[2] == line
+    assert response_to(asked, 200, to_tag="x").lines[2] == line_with_tag
+    assert response_to(asked, 100).lines[2] == line
 
 
 def test_a_response_has_more_fields_and_a_phrase_when_given():
     """RFC 3261 §8.2.6, §21."""
-    answer = make_response(request(), 423, extra=(("Min-Expires", "60"), ("X", "y")))
-    assert answer.lines[-3:] == ["Min-Expires: 60", "X: y", "Content-Length: 0"]
-    assert answer.names[-3:] == ("min-expires", "x", "content-length")
+    answer = response_to(request(), 423, extra=(("Min-Expires", "60"), ("Z", "y")))
+    assert answer.lines[-3:] == ["Min-Expires: 60", "Z: y", "Content-Length: 0"]
+    assert answer.names[-3:] == ("min-expires", "z", "content-length")
     assert answer.encode().startswith(b"SIP/2.0 423 Interval Too Brief\r\n")
-    assert make_response(request(), 400, "Why Not").reason == "Why Not"
-    assert make_response(request(), 499).reason == "Unknown"
+    assert response_to(request(), 400, "Why Not").reason == "Why Not"
+    assert response_to(request(), 499).reason == "Unknown"
 
 
 def test_a_phrase_holds_nothing_that_no_phrase_may_hold():
     """RFC 3261 §25.1 Reason-Phrase: though it quotes the request."""
     quoted = """'<sip:a%zz"\\{é\udcff\r\n}[1]#|^`>' is no URI (a-z;0=?)"""
     phrase = "'?sip:a?zz?????????1??????' is no URI (a-z;0=?)"
-    assert make_response(request(), 400, quoted).reason == phrase
+    assert response_to(request(), 400, quoted).reason == phrase
 
 
 def test_a_bad_request_is_answered_with_what_could_be_read():
     """RFC 3261 §8.2.6.2: nothing is made up."""
     bad = refused(octets(FIELDS[0], "nonsense", 'To: "B', "CSeq: x"))
-    answer = make_response(bad.request, bad.status or 0, to_tag="x")
-    assert answer.lines == [FIELDS[0], 'To: "B', "CSeq: x", "Content-Length: 0"]
+    lines = encode_response(bad.request, bad.status or 0, to_tag="x").decode().split("\r\n")
+    assert lines[1:] == [FIELDS[0], 'To: "B', "CSeq: x", "Content-Length: 0", "", ""]

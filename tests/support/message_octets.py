@@ -2,10 +2,8 @@
 
 import pytest
 
-from sip.message.message import (
-    BadRequest,
-    parse,
-)
+from sip.message.message import BadRequest, Request, Response, parse
+from sip.message.responses import encode_response
 
 FIELDS = (
     "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1",
@@ -26,3 +24,10 @@ def refused(data: bytes) -> BadRequest:
     with pytest.raises(BadRequest) as caught:
         parse(data)
     return caught.value
+
+
+def response_to(request: Request, status: int, reason: str | None = None, **given) -> Response:
+    """A response of our own, as its receiver reads it."""
+    response = parse(encode_response(request, status, reason, **given))
+    assert isinstance(response, Response)
+    return response

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sip.message.responses import make_response
 from sip.transport.flow import Flow
+from tests.support.message_octets import response_to
 from tests.transaction.harness import ALICE, BOB, US, Harness, read, request, response
 
 FROM_ALICE = Flow("TCP", US, (ALICE[0], 40_000), connection=1)
@@ -227,7 +227,7 @@ def test_a_request_is_merged_only_while_the_first_is_served(harness: Harness):
         merged.append(upstream.is_merged())
         if len(merged) == 1:
             upstream.mailbox.get()
-        upstream.respond(make_response(request, 200, to_tag="t"))
+        upstream.respond(response_to(request, 200, to_tag="t"))
 
     harness.handler = handler
     hears(harness, "REGISTER")

@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from sip.message.message import Response
-from sip.message.responses import encode_response, make_response
+from sip.message.responses import encode_response
 from sip.monitor.metrics import (
     DROPPED_TRANSACTION_LIMIT,
     MESSAGES_MALFORMED,
@@ -15,6 +15,7 @@ from sip.monitor.metrics import (
     REQUESTS_RETRANSMITTED,
 )
 from sip.transaction import layer as layer_module
+from tests.support.message_octets import response_to
 from tests.transaction.harness import (
     ALICE,
     BOB,
@@ -249,7 +250,7 @@ def test_after_a_stateless_refusal_nothing_more_is_answered(harness: Harness):
     harness.says()
     invite, upstream = harness.served[0]
     upstream.answer(200)
-    upstream.respond(make_response(invite, 200, to_tag="t"))
+    upstream.respond(response_to(invite, 200, to_tag="t"))
     harness.passes(4.0)
     assert harness.is_quiet
 
