@@ -107,6 +107,7 @@ def read_answer(params: dict[str, str]) -> tuple[Answer, str]:
 
 
 def _fault(answer: Answer, params: dict[str, str]) -> str:
+    """Return what is wrong with an answer; `params` may have more than it."""
     if answer.algorithm not in _HASHES:
         return f"the algorithm {answer.algorithm[:20]} is not offered"
     if "username*" in params or params.get("userhash", "").lower() == "true":
