@@ -29,6 +29,7 @@ from sip.transport.transport_names import default_port
 
 # Addresses that the answers to one branch may name, each in its own early dialog (§12.1).
 MAX_ANSWERS_OF_BRANCH = 20
+# The title of our field, before its value.
 _TITLE = "Record-Route: "
 # A Contact with only a user, a host and a port.
 _PLAIN_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
@@ -127,12 +128,13 @@ class RecordRoutes:
         is_connected, is_recorded = flow.connection > 0, "record-route" in request.present
         via = request.via
         via_is_true = via_matches_source(via, flow)
-        if not is_connected and (is_recorded or not are_users):
+        if is_connected:
+            uri = first_uri(request, "record-route" if is_recorded else "contact")
+            return self._side_along(reusable_flow(uri, flow, via_is_true=via_is_true, via=via))
+        if is_recorded or not are_users:
             # Without rport a true Via names the port that the sender listens on (§18.2.2).
             return self._side_along(reply_flow(via, flow) if via_is_true else flow)
-        uri = first_uri(request, "record-route" if is_recorded else "contact")
-        if is_connected:
-            return self._side_along(reusable_flow(uri, flow, via_is_true=via_is_true, via=via))
+        uri = first_uri(request, "contact")
         if uri is None:
             return _side_at_contact(None, flow) if via_is_true else self._side_along(flow)
         only = flow_to_sender(
