@@ -8,7 +8,7 @@ from sip.transport.flow import Flow
 
 UDP = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
 TCP = UDP._replace(transport="TCP", connection=1)
-KEY = ("z9hg4bk1", "192.0.2.7:5060", "INVITE")
+KEY = "z9hg4bk1\n192.0.2.7:5060\nINVITE"
 
 RINGING, OK, BUSY = b"180", b"200", b"486"
 

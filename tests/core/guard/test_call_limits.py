@@ -23,7 +23,7 @@ LAYER = Layer(Transports(lambda: 0.0, Bus()), lambda: 0.0)
 def call(host: str = HOST, transport: str = "UDP", port: int = 5060) -> Upstream:
     """An INVITE that has just come from there."""
     invite = Request("INVITE", "sip:bob@example.com", shape_of(()), [])
-    key = "z9hg4bk-1", f"{host}:{port}", "INVITE"
+    key = f"z9hg4bk-1\n{host}:{port}\nINVITE"
     return Upstream(LAYER, invite, Flow(transport, SERVER, (host, port)), key, 0.0)
 
 
