@@ -25,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench import python_build
 from bench.metrics import cpu_seconds
 from tests.support.programs import end, free_port, free_port_of_both, start, tail
 
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="processes of each kind")
     parser.add_argument("--cold", action="store_true", help="no bytecode of this project")
     options = parser.parse_args()
+    print(python_build.heading())
     seconds: dict[str, list[float]] = {name: [] for name in (*COMMANDS, "first OPTIONS")}
     with tempfile.TemporaryDirectory() as home:
         server = Installation(Path(home) / "server", cold=options.cold)
