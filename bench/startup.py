@@ -10,7 +10,6 @@ The figures are user and system time of all threads, in seconds.  All modules ha
 import argparse
 import compileall
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -121,7 +120,7 @@ def main() -> None:
                 seconds[command].append(server.run(command))
             seconds["first OPTIONS"].append(server.first_answer())
     bytecode = "cold" if options.cold else "warm"
-    print(f"Python {platform.python_version()}, {sys.executable}, bytecode {bytecode}")
+    print(f"bytecode {bytecode}")
     print(f"{'CPU seconds':16} {'median':>8} {'least':>8} {'most':>8}")
     for name, values in seconds.items():
         row = (statistics.median(values), min(values), max(values))
