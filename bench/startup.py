@@ -10,7 +10,6 @@ The figures are user and system time of all threads, in seconds.  All modules ha
 import argparse
 import compileall
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -25,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench import python_build
 from bench.metrics import cpu_seconds
 from tests.support.programs import end, free_port, free_port_of_both, start, tail
 
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="processes of each kind")
     parser.add_argument("--cold", action="store_true", help="no bytecode of this project")
     options = parser.parse_args()
+    print(python_build.heading())
     seconds: dict[str, list[float]] = {name: [] for name in (*COMMANDS, "first OPTIONS")}
     with tempfile.TemporaryDirectory() as home:
         server = Installation(Path(home) / "server", cold=options.cold)
@@ -119,7 +120,7 @@ def main() -> None:
                 seconds[command].append(server.run(command))
             seconds["first OPTIONS"].append(server.first_answer())
     bytecode = "cold" if options.cold else "warm"
-    print(f"Python {platform.python_version()}, {sys.executable}, bytecode {bytecode}")
+    print(f"bytecode {bytecode}")
     print(f"{'CPU seconds':16} {'median':>8} {'least':>8} {'most':>8}")
     for name, values in seconds.items():
         row = (statistics.median(values), min(values), max(values))
