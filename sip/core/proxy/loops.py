@@ -30,7 +30,7 @@ def has_looped(request: Request, mark: str) -> bool:
     """
     names, lines = request.names, request.lines
     if names.count("via") == 1:  # the usual case
-        return mark in lines[names.index("via")]
+        return mark in lines[request.present["via"]]
     return any(name == "via" and mark in line for name, line in zip(names, lines, strict=True))
 
 
@@ -50,9 +50,10 @@ def hops_left(request: Request) -> int:
 
     Raises BadMessage.
     """
-    if "max-forwards" not in request.present:
+    at = request.present.get("max-forwards")
+    if at is None:
         return 71
-    line = request.lines[request.names.index("max-forwards")]
+    line = request.lines[at]
     return _cached_hops(line) if len(line) <= _LONGEST_HOPS else _hops(line)
 
 

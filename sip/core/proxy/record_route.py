@@ -258,14 +258,14 @@ class DialogStart:
 
         Return "" for any other Contact, and for one that needs the full parser.
         """
-        if "contact" not in response.present or "record-route" not in response.present:
+        present, lines = response.present, response.lines
+        if "contact" not in present or "record-route" not in present:
             return ""
-        names, lines = response.names, response.lines
-        match = _PLAIN_CONTACT.fullmatch(lines[names.index("contact")])
+        match = _PLAIN_CONTACT.fullmatch(lines[present["contact"]])
         if (
             match is None
             or match[2] != self.target.uri_text.rpartition("@")[2]
-            or lines[names.index("record-route")] != self._own_line
+            or lines[present["record-route"]] != self._own_line
         ):
             return ""
         return match[1]

@@ -134,7 +134,7 @@ def route_as_issued(value: str, ticket: str) -> OwnRoute | None:
 
 def own_route(uri: SipUri) -> OwnRoute:
     """Return a Route value of this server in any form, by its URI."""
-    users, signed = uri.param(_USERS), ""
+    users, signed = unescape(uri.param(_USERS) or ""), ""
     for name, value in uri.params:
         if name in _DESTINATIONS and value:
             signed = f"{name}={unescape(value)}" + (f";{_USERS}={users}" if users else "")

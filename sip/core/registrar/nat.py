@@ -30,22 +30,27 @@ _PRIVATE = [
 ]
 
 
-def is_behind_nat(contact: SipUri, flow: Flow, resolver: Resolver, *, via_is_true: bool) -> bool:
+def is_behind_nat(
+    contact: SipUri, flow: Flow, domains: Domains, resolver: Resolver, *, via_is_true: bool
+) -> bool:
     """Return True if a phone can be reached only along the flow of its request.
 
     That is so if its Via does not match the source, if its Contact is a private address other than
     the source, and if no look-up can lead to its Contact: the host is `.invalid`, `.local` or a
     single label, or the transport is not supported here.  A public Contact at another address is
-    used as it is if the Via matches the source.
+    used as it is if the Via matches the source.  A Contact that names this server is used as it is;
+    `localhost` in the Contact of a phone on another machine does not name us.
     """
+    host, source = contact.host, flow.remote[0]
+    if via_is_true and host == source and not contact.params:  # most phones
+        return False
+    if domains.is_local(contact) and not is_loopback_elsewhere(contact, flow):
+        return False
     if not via_is_true:
         return True
-    host = contact.host
-    if host != flow.remote[0] and is_address(host) and _is_private(host):
+    if host != source and is_address(host) and _is_private(host):
         return True
-    if host == flow.remote[0] and not contact.params:  # most phones
-        return False
-    return not resolver.is_routable(contact, flow.remote[0])
+    return not resolver.is_routable(contact, source)
 
 
 def is_loopback_elsewhere(contact: SipUri, flow: Flow) -> bool:

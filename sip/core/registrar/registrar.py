@@ -11,7 +11,7 @@ from sip.core.domains import Domains, address_of_record
 from sip.core.errors import Refused
 from sip.core.registrar.bindings import MAX_CONTACTS, Binding, Bindings, own_first
 from sip.core.registrar.location import Location
-from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
+from sip.core.registrar.nat import is_behind_nat, reusable_flow
 from sip.core.request_log import RequestLog
 from sip.core.uas import check_content, check_required, sip_date
 from sip.message.cache import cached_parse
@@ -185,22 +185,13 @@ class Registrar:
                 flow=reusable_flow(uri, flow, via_is_true=via_is_true),
                 behind_nat=not path
                 and isinstance(uri, SipUri)
-                and self._is_behind_nat(uri, flow, via_is_true=via_is_true),
+                and is_behind_nat(uri, flow, self.domains, self.resolver, via_is_true=via_is_true),
                 params=contact.params,
                 lifetime=lifetime,
                 is_proxied=is_proxied,
             )
             wanted.append(binding)
         return wanted
-
-    def _is_behind_nat(self, contact: SipUri, flow: Flow, *, via_is_true: bool) -> bool:
-        """Return True if a phone is reached only along its flow; False if its Contact names us.
-
-        `localhost` in the Contact of a phone on another machine does not name us.
-        """
-        if self.domains.is_local(contact) and not is_loopback_elsewhere(contact, flow):
-            return False
-        return is_behind_nat(contact, flow, self.resolver, via_is_true=via_is_true)
 
     def _answer(
         self,
@@ -249,8 +240,7 @@ def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> N
 
 def _is_proxied(request: Request) -> bool:
     """Return True if a proxy forwarded a request: there is a Via below the top one."""
-    names = request.names
-    return names.count("via") > 1 or "," in request.lines[names.index("via")]
+    return request.names.count("via") > 1 or "," in request.lines[request.present["via"]]
 
 
 def _read_path(value: str) -> SipUri:

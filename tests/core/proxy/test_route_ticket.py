@@ -181,6 +181,7 @@ def test_a_phone_may_escape_what_it_shows_again():
     """§19.1.4: an escaped octet is the octet."""
     flow_text = str(FLOW).replace("/", "%2F").replace(":", "%3a")
     assert destination_side(request(), [changed(issued(ALONG), f=flow_text)]) == ALONG
+    assert destination_side(request(), [changed(issued(BOUND), u="%30011%322")]) == BOUND
 
 
 def test_what_is_signed_cannot_be_cut_in_another_place():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.domains import Domains
 from sip.core.registrar.nat import is_behind_nat, is_loopback_elsewhere, reusable_flow
 from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
@@ -12,6 +13,8 @@ from tests.support.fake_dns import FakeDns
 HOSTS = {"known-desk": ["198.51.100.9"], "localhost": ["127.0.0.1", "::1"]}
 V4 = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
+OWN = {V4.local[0], V6.local[0], "localhost"}
+DOMAINS = Domains("main.org", [], lambda: frozenset({"main.org"}), OWN.__contains__, (5060,))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,11 @@ V6 = Flow("UDP", ("2001:db8::1", 5060), ("2001:db8::7", 40_000))
         ("sip:b@10.0.0.7:5070", V4._replace(remote=("10.0.0.7", 5060)), True, False),
         ("sip:b@10.0.0.8", V4._replace(remote=("10.0.0.7", 5060)), True, True),
         ("sip:b@[fd00::7]", V6._replace(remote=("fd00::7", 1)), True, False),
+        # A Contact that names this server, and one that seems to.
+        ("sip:b@192.0.2.1", V4, False, False),
+        ("sip:b@main.org", V4, False, False),
+        ("sip:b@192.0.2.1:5070", V4, False, True),
+        ("sip:b@localhost", V4, True, True),
         # Hosts that no look-up finds, and a transport that is not supported.
         ("sip:b@999.1.2.3", V4, True, True),
         ("sip:b@224.0.1.75", V4, True, True),
@@ -78,7 +86,7 @@ def test_which_phones_are_reached_along_their_flow_alone(contact, flow, via_is_t
         lambda is_ipv6: is_ipv6 == (":" in flow.local[0]),
         lambda name: HOSTS.get(name, []),
     )
-    assert is_behind_nat(uri, flow, resolver, via_is_true=via_is_true) == needs
+    assert is_behind_nat(uri, flow, DOMAINS, resolver, via_is_true=via_is_true) == needs
 
 
 @pytest.mark.parametrize(
