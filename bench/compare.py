@@ -96,7 +96,7 @@ def main() -> None:
         ):  # after each section, so that an interrupted run loses little
             results.save(results.merged(results.load(file), found), file)
     print(table.of(found))
-    if not options.quick:
+    if file == RESULTS and not options.quick:
         PICTURE.write_text(plot.of(results.load(file)))
 
 
