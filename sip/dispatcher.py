@@ -178,7 +178,7 @@ class Dispatcher:
     def _release(self, request: Request, upstream: Upstream, failure: str) -> None:
         """Send the held answer of a request whose change is on disk, or else 500.
 
-        Runs in the hub, many in a row: so nothing waits, and all is in the caches.
+        Runs in the hub, so it must not wait.  Many run in a row, while their code is in the caches.
         """
         self.pending -= 1
         try:

@@ -150,7 +150,7 @@ class Database:
         return self._in_owner(self._has_changed)
 
     def write_stamp(self) -> tuple[int, int, int]:
-        """Return numbers that stay the same until somebody writes, or a transaction fails.
+        """Return numbers that stay the same until a row is written or a transaction fails.
 
         Call it in a function passed to `run`: in the owner thread, and under the write lock.  The
         numbers change with each row that is written by this connection, and with each commit of

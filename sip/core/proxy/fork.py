@@ -64,7 +64,7 @@ class Fork:
     begins nor changes a dialog; `redirect` is None if a 3xx is relayed as it is;
     `remove_unreachable` is None if no target is a binding.
 
-    A call that rings holds one: so it has slots, and short lists, which are smaller than a deque.
+    Each ringing call holds one, so it has slots and short lists, which are smaller than a deque.
     """
 
     __slots__ = (
