@@ -83,13 +83,13 @@ def main() -> None:
     plan = plan.changed(options.rounds, options.seconds, operations, compiled=not uncompiled)
     found = results.new(plan, uncompiled)
     for name in sections or SECTIONS:
-        began, before = time.monotonic(), foreign_seconds([])
+        began, before = time.monotonic(), foreign_seconds()
         print(f"{name} …", end=" ", flush=True)
         known = (results.load(file).get("sections") or {}) | found["sections"]
         with tempfile.TemporaryDirectory() as home:
             found["sections"][name] = SECTIONS[name](Path(home) / name, plan, known)
         length = time.monotonic() - began
-        foreign = found["foreign"][name] = (foreign_seconds([]) - before) / max(1.0, length)
+        foreign = found["foreign"][name] = (foreign_seconds() - before) / max(1.0, length)
         print(f"{length:.0f} s, others used {foreign:.2f} cores", flush=True)
         if (
             not options.quick or options.results

@@ -81,4 +81,4 @@ def measure_costs(
 
 def _play_round(stages: list[Stage], name: str, kind: str, seconds: float) -> Round:
     load = {"kind": kind, "seconds": seconds}
-    return [play(stage, OPERATIONS[name], stages, **load) for stage in stages]
+    return [play(stage, OPERATIONS[name], **load) for stage in stages]

@@ -4,12 +4,11 @@ import collections
 import contextlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,17 +30,36 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def core_seconds(core: int) -> float:
     """Return the time that a core was not idle, including time that the host gave to others."""
-    return _busy_seconds(f"cpu{core}")
+    user, nice, system, _idle, _waiting, *rest = _core_ticks(f"cpu{core}")
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 
 
-def foreign_seconds(pids: list[int]) -> float:
-    """Return the time that all cores together worked for others than this process and `pids`.
+def foreign_seconds() -> float:
+    """Return the CPU time of all processes but this one and its descendants, and of the host.
 
-    Children of this process that have ended count as its own.
+    It is the sum over the processes, with the children that each has waited for.  The time of whole
+    cores in /proc/stat, less our own, could fall below zero: it counts ticks by sampling.
     """
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = time.process_time() + ended.ru_utime + ended.ru_stime + cpu_seconds(pids)
-    return _busy_seconds("cpu") - own
+    parents: dict[int, int] = {}
+    spent: dict[int, int] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()  # the name may contain spaces
+        except OSError:  # it has ended
+            continue
+        pid = int(file.parent.name)
+        parents[pid] = int(fields[1])
+        spent[pid] = sum(map(int, fields[11:15]))  # utime, stime, cutime and cstime
+    foreign = sum(ticks for pid, ticks in spent.items() if not _is_ours(pid, parents))
+    return (foreign + _core_ticks("cpu")[7]) / os.sysconf("SC_CLK_TCK")  # [7] is steal
+
+
+def _is_ours(pid: int, parents: dict[int, int]) -> bool:
+    while pid in parents:
+        if pid == os.getpid():
+            return True
+        pid = parents[pid]
+    return False
 
 
 @dataclass
@@ -56,17 +74,13 @@ class Usage:
 
 
 @contextlib.contextmanager
-def usage(server: Server, running: Iterable[Server] = ()) -> Iterator[Usage]:
-    """Measure what a load on `server` uses; the figures are complete when the context ends.
-
-    `running` are the other servers of this benchmark, which idle meanwhile.
-    """
+def usage(server: Server) -> Iterator[Usage]:
+    """Measure what a load on `server` uses; the figures are complete when the context ends."""
     pids = server.pids()
-    of_all = [*pids, *(pid for one in running if one is not server for pid in one.pids())]
 
     def now() -> list[float]:
         cores = core_seconds(SERVER_CORE), core_seconds(LOAD_CORE)
-        return [time.monotonic(), cpu_seconds(pids), *cores, foreign_seconds(of_all)]
+        return [time.monotonic(), cpu_seconds(pids), *cores, foreign_seconds()]
 
     used, before = Usage(), now()
     yield used
@@ -75,13 +89,13 @@ def usage(server: Server, running: Iterable[Server] = ()) -> Iterator[Usage]:
     used.others, used.foreign = max(0.0, core - spent), max(0.0, foreign)
 
 
-def _busy_seconds(wanted: str) -> float:
+def _core_ticks(name: str) -> list[int]:
+    """Return the ticks of a line of /proc/stat, "cpu" for all cores: user, nice, system, idle …"""
     for line in Path("/proc/stat").read_text().splitlines():
-        name, *ticks = line.split()
-        if name == wanted:
-            user, nice, system, _idle, _waiting, *rest = map(int, ticks[:8])
-            return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
-    raise ValueError(f"/proc/stat has no line {wanted}")
+        found, *ticks = line.split()
+        if found == name:
+            return [int(each) for each in ticks[:8]]
+    raise ValueError(f"/proc/stat has no line {name}")
 
 
 def memory_bytes(pids: list[int]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Turns: one load on one server, repeated if other processes disturbed it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.metrics import usage
@@ -31,9 +31,9 @@ class Turn:
 Round = list[Turn]
 
 
-def play(stage: Stage, operation: Operation, running: Iterable[Stage] = (), **load) -> Turn:
-    """Play an operation on one server, while the others that are `running` idle."""
-    with usage(stage.server, [one.server for one in running]) as used:
+def play(stage: Stage, operation: Operation, **load) -> Turn:
+    """Play an operation on one server, while others of this benchmark may idle."""
+    with usage(stage.server) as used:
         outcome = stage.run(operation, **load)
     return Turn(
         microseconds=1e6 * used.server / max(1, outcome.successful) / operation.each,

@@ -88,7 +88,7 @@ def measured(
 
     def play_round() -> Round:
         load = {"kind": kind, "rate": rate, "seconds": options.seconds}
-        return [play(stage, operation, stages, **load) for stage in stages + stages[::-1]]
+        return [play(stage, operation, **load) for stage in stages + stages[::-1]]
 
     rounds = [repeats.quietest(play_round) for _ in range(options.rounds)]
     valid = [one for one in rounds if all(turn.is_valid for turn in one)]
