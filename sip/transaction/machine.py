@@ -33,6 +33,16 @@ class State:
     TERMINATED: Final = "terminated"
 
 
+class TimerSlot:
+    """One slot of the timer wheel: the machines whose deadline is in it."""
+
+    __slots__ = ("machines", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.machines: list[Machine] = []
+
+
 class Machine:
     """A transaction as a state machine that neither sends nor reads a clock.
 
@@ -49,7 +59,7 @@ class Machine:
         self.is_reliable = flow.transport != UDP
         self.state: str = State.TRYING
         self.deadline: float | None = None
-        self.slot: int | None = None
+        self.slot: TimerSlot | None = None
 
     @property
     def is_over(self) -> bool:

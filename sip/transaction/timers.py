@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sip.transaction.machine import Machine
+from sip.transaction.machine import Machine, TimerSlot
 
 # Slots of the wheel in one second.  A timer never fires early; it fires when `due` is called next.
 SLOTS_PER_SECOND = 20
@@ -12,47 +12,48 @@ SLOTS_AHEAD = 32 * SLOTS_PER_SECOND
 
 
 class Timers:
-    """A wheel of slots, each a list of machines whose deadline is in it.
+    """A wheel of slots, by number.
 
     The cost of adding does not depend on the number of machines.  A machine whose deadline becomes
     later stays in its slot and is moved when the slot is due; one without deadline is removed then.
     """
 
     def __init__(self, now: float) -> None:
-        self._slots: dict[int, list[Machine]] = {}
+        self._slots: dict[int, TimerSlot] = {}
         self._current = int(now * SLOTS_PER_SECOND)
 
     def __len__(self) -> int:
-        return sum(len(slot) for slot in self._slots.values())
+        return sum(len(slot.machines) for slot in self._slots.values())
 
     def add(self, machine: Machine) -> None:
         """Schedule `machine` for its deadline.  Calling it again is cheap."""
         if machine.deadline is None:
             return
-        slot = int(machine.deadline * SLOTS_PER_SECOND)
-        if machine.slot is not None and machine.slot <= slot:
+        number = int(machine.deadline * SLOTS_PER_SECOND)
+        if machine.slot is not None and machine.slot.number <= number:
             return
-        if slot < self._current:
-            slot = self._current
-        elif slot > self._current + SLOTS_AHEAD:
-            slot = self._current + SLOTS_AHEAD
+        if number < self._current:
+            number = self._current
+        elif number > self._current + SLOTS_AHEAD:
+            number = self._current + SLOTS_AHEAD
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = TimerSlot(number)
+        slot.machines.append(machine)
         machine.slot = slot
-        if slot in self._slots:
-            self._slots[slot].append(machine)
-        else:
-            self._slots[slot] = [machine]
 
     def due(self, now: float) -> list[Machine]:
         """Remove and return the machines that are due; the caller adds them again if needed."""
         until = int(now * SLOTS_PER_SECOND)
         machines: list[Machine] = []
-        slots: Iterable[int] = range(self._current, until + 1)
+        numbers: Iterable[int] = range(self._current, until + 1)
         if until - self._current > len(self._slots):  # the clock has jumped
-            slots = sorted(slot for slot in self._slots if slot <= until)
+            numbers = sorted(number for number in self._slots if number <= until)
         self._current = until
-        for slot in slots:
-            for machine in self._slots.pop(slot, ()):
-                if machine.slot != slot:
+        for number in numbers:
+            slot = self._slots.pop(number, None)
+            for machine in slot.machines if slot else ():
+                if machine.slot is not slot:
                     continue  # it was moved to an earlier slot
                 machine.slot = None
                 if machine.deadline is not None and machine.deadline <= now:
