@@ -170,7 +170,7 @@ class TargetSet:
             found.append(target)
             if (
                 binding.flow.connection
-                and not binding.path  # with a Path, the connection is that of the edge proxy
+                and not binding.profile.path  # with a Path, the edge proxy has the connection
                 and not self.transports.is_open(binding.flow)
             ):
                 self._closed.append((target, aor, binding))

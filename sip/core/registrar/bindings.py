@@ -17,7 +17,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from sys import intern
 from typing import NamedTuple
 
 from sip.core.causes import too_many_contacts
@@ -45,35 +44,50 @@ _USUAL_CONTACT = re.compile(
 )
 
 
+class Profile(NamedTuple):
+    """The fields of a binding that are equal for many phones, as for those of one model.
+
+    `q` is in thousandths; `path` is that of RFC 3327, `reg_id` that of RFC 5626, 0 without one;
+    `params` are the other parameters of the contact, as received.  `lifetime` are the seconds that
+    the last REGISTER was granted.  `behind_nat` says that the phone is reached only along the flow
+    of its REGISTER; `is_proxied` is True if another proxy forwarded that, so the flow is the
+    proxy's (not stored on disk).
+    """
+
+    q: int = 1000
+    path: tuple[str, ...] = ()
+    reg_id: int = 0
+    user_agent: str = ""
+    params: str = ""
+    lifetime: int = 0
+    behind_nat: bool = False
+    is_proxied: bool = False
+
+
+@cached_parse(1024)  # of 300 bytes each, and its texts: 3 MB at most
+def shared(profile: Profile) -> Profile:
+    """Return one object for equal profiles."""
+    return profile
+
+
 @dataclass(slots=True, eq=False)
 class Binding:
     """One contact of an address-of-record (§10.2).
 
     `user_id` is the account that registered it, `contact` the URI as received, `expires_at` in
-    seconds of the monotonic clock, `q` in thousandths.  `flow` is the flow of its REGISTER;
-    `behind_nat` says that the phone is reached only along it.  `instance` and `reg_id` are those of
-    RFC 5626, "" and 0 without them; `params` are the other parameters of the contact, as received.
-    `lifetime` are the seconds that its last REGISTER was granted; `is_proxied` is True if another
-    proxy forwarded that, so the flow is the proxy's (not stored on disk).
-    Bindings are compared by identity: a refreshed binding is another one.  There may be 100,000:
-    equal texts and lifetimes are one object.
+    seconds of the monotonic clock.  `flow` is the flow of its REGISTER; `instance` is that of
+    RFC 5626, "" without one.  Bindings are compared by identity: a refreshed binding is another
+    one.  There may be 100,000: what is equal for many of them is in one `profile`.
     """
 
     user_id: int
     contact: str
     expires_at: float
-    q: int
     call_id: str
     cseq: int
-    path: tuple[str, ...]
     instance: str
-    reg_id: int
-    user_agent: str
     flow: Flow
-    behind_nat: bool
-    params: str = ""
-    lifetime: int = 0
-    is_proxied: bool = False
+    profile: Profile
 
     def has_contact(self, contact: str) -> bool:
         """Compare contacts as URIs (§19.1.4); `transport=udp` makes no difference."""
@@ -92,8 +106,8 @@ class Binding:
         are_two_phones = self.instance and other.instance and not self._has_instance_of(other)
         return not (
             are_two_phones
-            and self.behind_nat
-            and other.behind_nat
+            and self.profile.behind_nat
+            and other.profile.behind_nat
             and network_of(self.flow.remote[0]) != network_of(other.flow.remote[0])
         )
 
@@ -106,7 +120,7 @@ class Binding:
     @property
     def registered_at(self) -> float:
         """The time of its last REGISTER, by the monotonic clock."""
-        return self.expires_at - self.lifetime
+        return self.expires_at - self.profile.lifetime
 
     @property
     def key(self) -> Key:
@@ -116,7 +130,7 @@ class Binding:
     def row_flow(self) -> str:
         """Return the flow as text for the database."""
         flow = flow_text(self.flow)
-        return f"{flow};nat" if self.behind_nat else flow
+        return f"{flow};nat" if self.profile.behind_nat else flow
 
     def replaces(self, old: "Binding") -> bool:
         """Return True if this binding is of the same phone as `old`, which has another Contact.
@@ -126,16 +140,16 @@ class Binding:
         socket, or by its Call-ID with a higher CSeq.
         """
         if self._has_instance_of(old):
-            if self.reg_id == old.reg_id:
+            if self.profile.reg_id == old.profile.reg_id:
                 return True
-            if self.reg_id and old.reg_id:
+            if self.profile.reg_id and old.profile.reg_id:
                 return False
         if self.flow.remote == old.flow.remote:
             return self._is_restart_of(old)
         # A binding behind NAT or on a connection was reached only along its flow, and that does not
         # lead to the phone any more.  The same is true if both Contacts are their source sockets:
         # such a phone has learned its public address from its NAT.
-        needs_flow = old.behind_nat or old.flow.connection > 0
+        needs_flow = old.profile.behind_nat or old.flow.connection > 0
         if not needs_flow and not (old._contact_is_source() and self._contact_is_source()):
             return False
         return self.call_id == old.call_id and old.cseq < self.cseq
@@ -148,7 +162,8 @@ class Binding:
         """
         for old in former:
             if not self.instance and old.instance and old.call_id == self.call_id:
-                self.instance, self.reg_id = old.instance, old.reg_id
+                self.instance = old.instance
+                self.profile = shared(self.profile._replace(reg_id=old.profile.reg_id))
 
     def _is_restart_of(self, old: "Binding") -> bool:
         """Return True if both are of one socket whose program was restarted in between.
@@ -160,13 +175,17 @@ class Binding:
         return (
             self.call_id != old.call_id
             and self.flow.transport == old.flow.transport
-            and not (self.path or old.path or self.is_proxied or old.is_proxied)
+            and not self._is_behind_proxy()
+            and not old._is_behind_proxy()
             and self._host() == old._host()
         )
 
+    def _is_behind_proxy(self) -> bool:
+        return bool(self.profile.path) or self.profile.is_proxied
+
     def _host(self) -> str:
         """Return the host that requests to this contact are sent to."""
-        if self.behind_nat or self.flow.connection:
+        if self.profile.behind_nat or self.flow.connection:
             return self.flow.remote[0]
         return self._contact_host()
 
@@ -189,9 +208,9 @@ class Binding:
         That is so behind NAT, and if the contact is the port that the phone connected from: on
         that port it accepts no connection.  With a Path the connection is a proxy's.
         """
-        if not self.flow.connection or self.path:
+        if not self.flow.connection or self.profile.path:
             return False
-        return self.behind_nat or (self._contact_is_source() and self._has_its_transport())
+        return self.profile.behind_nat or (self._contact_is_source() and self._has_its_transport())
 
     def _has_its_transport(self) -> bool:
         uri = parse_uri(self.contact)
@@ -209,13 +228,13 @@ class Binding:
         if self.has_contact(other.contact):
             return True
         return (
-            self.user_agent == other.user_agent
-            and self.path == other.path
+            self.profile.user_agent == other.profile.user_agent
+            and self.profile.path == other.profile.path
             and self._device_network() == other._device_network()
         )
 
     def _device_network(self) -> str:
-        return self._contact_host() if self.path else network_of(self.flow.remote[0])
+        return self._contact_host() if self.profile.path else network_of(self.flow.remote[0])
 
     def is_set_later_than(self, call_id: str, cseq: int) -> bool:
         """Return True if a request of this Call-ID and CSeq is too late to change it (§10.3)."""
@@ -229,10 +248,11 @@ class Binding:
         fallback, unless it is a proxy's.
         """
         uri_text = as_request_uri(self.contact)
-        flow = self.flow if self.behind_nat or (is_connected and not self.path) else None
-        fallback = None if self.path else self.flow
+        path = self.profile.path
+        flow = self.flow if self.profile.behind_nat or (is_connected and not path) else None
+        fallback = None if path else self.flow
         source, phone = self.flow.remote[0], self.phone(aor, is_only=is_only)
-        return Target(uri_text, flow, self.path, self.q, source, phone=phone, fallback=fallback)
+        return Target(uri_text, flow, path, self.profile.q, source, phone=phone, fallback=fallback)
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
         """Return the phone of this binding, as one of `aor`."""
@@ -369,21 +389,22 @@ def _out_of_order(cseq: int) -> Refused:
 
 def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
     """Return the database row of a binding; `now` and `unix_now` are the same moment."""
+    profile = binding.profile
     return BindingRow(
         user_id=binding.user_id,
         aor=aor,
         contact=binding.contact,
         expires_at=round(unix_now + binding.expires_at - now),
-        q=binding.q / 1000,
+        q=profile.q / 1000,
         call_id=binding.call_id,
         cseq=binding.cseq,
-        path=", ".join(binding.path),
+        path=", ".join(profile.path),
         instance=binding.instance,
-        reg_id=binding.reg_id,
-        user_agent=binding.user_agent,
+        reg_id=profile.reg_id,
+        user_agent=profile.user_agent,
         flow=binding.row_flow(),
         updated_at=round(unix_now),
-        params=binding.params,
+        params=profile.params,
     )
 
 
@@ -396,25 +417,22 @@ def from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
     flow_text, _, nat = row.flow.partition(";")
     if not _USUAL_CONTACT.fullmatch(row.contact):
         parse_uri(row.contact)
+    profile = Profile(
+        q=round(row.q * 1000),
+        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
+        reg_id=row.reg_id,
+        user_agent=row.user_agent,
+        params=row.params,
+        lifetime=granted,
+        behind_nat=nat == "nat",
+    )
     return Binding(
         user_id=row.user_id,
         contact=row.contact,
         expires_at=now + min(row.expires_at - unix_now, granted),
-        q=round(row.q * 1000),
         call_id=row.call_id,
         cseq=row.cseq,
-        path=tuple(part for part in split_list(row.path) if part) if row.path else (),
         instance=row.instance,
-        reg_id=row.reg_id,
-        user_agent=intern(row.user_agent),
         flow=read_flow(flow_text),
-        behind_nat=nat == "nat",
-        params=intern(row.params),
-        lifetime=_shared(granted),
+        profile=shared(profile),
     )
-
-
-@cached_parse(64)
-def _shared(lifetime: int) -> int:
-    """Return the same object for equal lifetimes: phones of one model ask for the same."""
-    return lifetime

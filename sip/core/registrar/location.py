@@ -90,7 +90,8 @@ class Location:
         self._changed_topic = bus.topic(BindingsChanged)
         self._registered_topic = bus.topic(Registered)
         self._unregistered_topic = bus.topic(Unregistered)
-        self._bindings: dict[str, Bindings] = {}
+        # A single binding, as most have, without a tuple around it: that would take 48 bytes.
+        self._bindings: dict[str, Binding | Bindings] = {}
         self._contacts = ContactIndex()
         self._expiring: dict[int, _DueSecond] = {}
         # The next check of each address-of-record; a number for each would take 32 bytes more.
@@ -129,7 +130,7 @@ class Location:
                 ended.append(binding.key)
                 self._remember_disconnected(row.aor, binding)
             else:
-                self._put(row.aor, (*self._bindings.get(row.aor, ()), binding))
+                self._put(row.aor, (*self._bound(row.aor), binding))
         if ended:
             self.store.remove(ended)
         return loaded
@@ -147,8 +148,13 @@ class Location:
 
     def bindings(self, aor: str) -> Bindings:
         """Return the current bindings of an address-of-record."""
-        found = self._bindings.get(aor)
+        found = self._bound(aor)
         return live(found, self.clock()) if found else ()
+
+    def _bound(self, aor: str) -> Bindings:
+        """Return the bindings of an address-of-record, expired ones included."""
+        found = self._bindings.get(aor, ())
+        return (found,) if isinstance(found, Binding) else found
 
     def users_at(self, uri: Uri) -> list[tuple[str, str]]:
         """Return the users, as (name, realm), that are bound to a Contact, the latest first."""
@@ -165,7 +171,7 @@ class Location:
         Does not wait.  Raises Refused as `updated_bindings` and `within_limit` do, and NotSaved if
         the store cannot take it; then nothing has changed.
         """
-        current, now = self._bindings.get(aor, ()), self.clock()
+        current, now = self._bound(aor), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
         if removed and now >= self._next_line_at:
             self._next_line_at = now + SECONDS_BETWEEN_LINES
@@ -178,7 +184,7 @@ class Location:
 
     def remove_all(self, aor: str, call_id: str, cseq: int) -> Commit:
         """Remove every binding (§10.2.2), and return the commit.  Raises as `update` does."""
-        current = self._bindings.get(aor, ())
+        current = self._bound(aor)
         check_removal_of_all(live(current, self.clock()), call_id, cseq)
         return self._change(aor, current, ())
 
@@ -220,7 +226,7 @@ class Location:
             aor, _ = aors.popitem()
             if not aors:
                 self._closed.popleft()
-            before = self._bindings.get(aor, ())
+            before = self._bound(aor)
             ended = [
                 b for b in before if b.flow.connection == connection and b.ends_with_connection
             ]
@@ -246,13 +252,13 @@ class Location:
         For the web admin, not for a phone, which may register again at once.  Blocks until that is
         stored.  Raises NotSaved.
         """
-        current = self._bindings.get(aor, ())
+        current = self._bound(aor)
         after = tuple(b for b in current if (b.contact, b.row_flow()) != (contact, flow))
         self._change(aor, current, after, is_by_phone=False).wait()
 
     def remove_unreachable(self, aor: str, binding: Binding) -> None:
         """Remove a binding whose phone cannot be reached any more; does not wait."""
-        current = self._bindings.get(aor, ())
+        current = self._bound(aor)
         if binding in current:
             self._put(aor, tuple(b for b in current if b is not binding))
             self._publish_removed(aor, [binding], UNREGISTERED_BY_CLOSE)
@@ -267,7 +273,7 @@ class Location:
         for account in accounts:
             self._removed_accounts.add(account.id)
             aor = address_of_record(account.username, account.realm or main_realm)
-            if before := self._bindings.get(aor):
+            if before := self._bound(aor):
                 removed = [b for b in before if b.user_id == account.id]
                 gone += [b.key for b in removed]
                 self._put(aor, tuple(b for b in before if b.user_id != account.id))
@@ -310,7 +316,7 @@ class Location:
         if self._registered_topic.listeners:
             known = [b.contact for b in before]
             for binding in after:
-                if binding not in before and binding in self._bindings.get(aor, ()):
+                if binding not in before and binding in self._bound(aor):
                     self._publish_registered(aor, binding, is_refresh=binding.contact in known)
         if self._unregistered_topic.listeners:
             contacts = [b.contact for b in after]
@@ -327,10 +333,10 @@ class Location:
             username,
             realm,
             printable(binding.contact),
-            printable(binding.user_agent),
+            printable(binding.profile.user_agent),
             binding.flow.remote,
             binding.flow.transport,
-            binding.behind_nat,
+            binding.profile.behind_nat,
             now + binding.expires_at - self.clock(),
             is_refresh,
         )
@@ -347,7 +353,7 @@ class Location:
                 username,
                 realm,
                 printable(binding.contact),
-                printable(binding.user_agent),
+                printable(binding.profile.user_agent),
                 binding.flow.remote,
                 binding.flow.transport,
                 reason,
@@ -371,7 +377,7 @@ class Location:
         return binding.ends_with_connection and connection not in self._by_connection
 
     def _put(self, aor: str, bindings: Bindings) -> None:
-        before = self._bindings.get(aor, ())
+        before = self._bound(aor)
         if not _is_refresh(before, bindings):
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
             if self._changed_topic.listeners:
@@ -383,7 +389,7 @@ class Location:
         if not bindings:
             self._bindings.pop(aor, None)
             return
-        self._bindings[aor] = bindings
+        self._bindings[aor] = bindings[0] if len(bindings) == 1 else bindings
         # A binding that an undo restores may be due already.
         first = int(min([binding.expires_at for binding in bindings])) + 1
         second = max(first, self._swept_until)
@@ -409,7 +415,7 @@ class Location:
                 if self._sweep_at.get(aor) is not due:
                     continue  # it was checked in an earlier second
                 del self._sweep_at[aor]
-                before = self._bindings.get(aor, ())
+                before = self._bound(aor)
                 removed = [b for b in before if b.expires_at <= now]
                 expired += [b.key for b in removed]
                 self._put(aor, live(before, now))
@@ -426,6 +432,6 @@ def _is_refresh(before: Bindings, after: Bindings) -> bool:
     return (
         old.contact == new.contact
         and old.flow == new.flow
-        and old.behind_nat == new.behind_nat
+        and old.profile.behind_nat == new.profile.behind_nat
         and old.user_id == new.user_id
     )

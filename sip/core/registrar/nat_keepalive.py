@@ -68,4 +68,4 @@ def _needs_keepalive(binding: Binding) -> bool:
     after a minute of silence and closes it if the peer is gone.  A phone need not understand a
     ping of a server.
     """
-    return binding.behind_nat and binding.flow.needs_keepalive
+    return binding.profile.behind_nat and binding.flow.needs_keepalive

@@ -9,7 +9,14 @@ from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
 from sip.core.domains import Domains, address_of_record
 from sip.core.errors import Refused
-from sip.core.registrar.bindings import MAX_CONTACTS, Binding, Bindings, own_first
+from sip.core.registrar.bindings import (
+    MAX_CONTACTS,
+    Binding,
+    Bindings,
+    Profile,
+    own_first,
+    shared,
+)
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import is_behind_nat, reusable_flow
 from sip.core.request_log import RequestLog
@@ -161,8 +168,7 @@ class Registrar:
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_local(_read_path(value)) for value in path):
             raise BadMessage("Path Leads Back Here")
-        # Phones of one model share one string.
-        user_agent = intern((request.value("user-agent") or "")[:200])
+        user_agent = (request.value("user-agent") or "")[:200]
         via_is_true = via_matches_source(request.via, flow)
         is_proxied = _is_proxied(request)
         wanted: list[Binding] = []
@@ -171,24 +177,27 @@ class Registrar:
             uri = contact.uri
             requested = header_expires if contact.expires is None else contact.expires
             lifetime = self.expiry.granted(requested)
+            profile = Profile(
+                q=contact.q,
+                path=path,
+                reg_id=contact.reg_id,
+                user_agent=user_agent,
+                params=contact.params,
+                lifetime=lifetime,
+                behind_nat=not path
+                and isinstance(uri, SipUri)
+                and is_behind_nat(uri, flow, self.domains, self.resolver, via_is_true=via_is_true),
+                is_proxied=is_proxied,
+            )
             binding = Binding(
                 user_id=user_id,
                 contact=contact.uri_text,
                 expires_at=now + lifetime,
-                q=contact.q,
                 call_id=request.call_id,
                 cseq=request.cseq[0],
-                path=path,
                 instance=contact.instance,
-                reg_id=contact.reg_id,
-                user_agent=user_agent,
                 flow=reusable_flow(uri, flow, via_is_true=via_is_true),
-                behind_nat=not path
-                and isinstance(uri, SipUri)
-                and is_behind_nat(uri, flow, self.domains, self.resolver, via_is_true=via_is_true),
-                params=contact.params,
-                lifetime=lifetime,
-                is_proxied=is_proxied,
+                profile=shared(profile),
             )
             wanted.append(binding)
         return wanted
@@ -298,7 +307,8 @@ def _read_contact(value: str) -> _Contact:
 
 def _contact_value(binding: Binding, now: float) -> str:
     seconds = max(1, round(binding.expires_at - now))  # 0 would mean that it is removed
-    q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
+    profile = binding.profile
+    q = "" if profile.q == 1000 else f";q={profile.q / 1000:g}"
     instance = f";+sip.instance={quote(binding.instance)}" if binding.instance else ""
-    reg_id = f";reg-id={binding.reg_id}" if binding.reg_id else ""
-    return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}{binding.params}"
+    reg_id = f";reg-id={profile.reg_id}" if profile.reg_id else ""
+    return f"<{binding.contact}>;expires={seconds}{q}{instance}{reg_id}{profile.params}"

@@ -1,7 +1,5 @@
 """How a REGISTER changes bindings (RFC 3261 §10.3, §19.1.4; RFC 3327; RFC 5626 §6)."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,14 +15,14 @@ from sip.core.registrar.bindings import (
     within_limit,
 )
 from sip.transport.flow import Flow
+from tests.support.bindings import PLAIN_FLOW, changed, plain_binding
 
-FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+FLOW = PLAIN_FLOW
 
 
 def binding(contact: str = "sip:bob@192.0.2.7", expires_at: float = 100.0, **more) -> Binding:
     """A plain phone's."""
-    plain = Binding(7, contact, expires_at, 1000, "call", 1, (), "", 0, "", FLOW, False)
-    return replace(plain, **more)
+    return changed(plain_binding(contact, expires_at), **more)
 
 
 CONTACTS = [f"sip:bob@192.0.2.{n}" for n in range(4)]
@@ -63,7 +61,7 @@ def test_bindings_change_as_a_naive_reading_of_the_rfc_has_it(registers):
     model: dict[str, Binding] = {}
     for now, contacts in sorted(registers, key=lambda register: register[0]):
         # One request has one Call-ID and one CSeq.
-        wanted = [replace(b, call_id=contacts[0].call_id, cseq=contacts[0].cseq) for b in contacts]
+        wanted = [changed(b, call_id=contacts[0].call_id, cseq=contacts[0].cseq) for b in contacts]
         expected = naive(model, wanted, now)
         if expected is None:
             with pytest.raises(Refused) as refused:
@@ -169,9 +167,9 @@ def test_a_contact_equal_to_several_takes_the_place_of_all():
     assert updated_bindings((), [on, other, off], 0.0) == (on, other, off)
     plain = binding("sip:c@h", cseq=2)
     assert updated_bindings((on, other, off), [plain], 0.0) == (plain, other)
-    assert updated_bindings((on, other, off), [replace(plain, expires_at=0.0)], 0.0) == (other,)
+    assert updated_bindings((on, other, off), [changed(plain, expires_at=0.0)], 0.0) == (other,)
     with pytest.raises(Refused):
-        updated_bindings((on, other, replace(off, cseq=2)), [plain], 0.0)
+        updated_bindings((on, other, changed(off, cseq=2)), [plain], 0.0)
     again = binding("sip:c@h;security=off", cseq=3)
     assert updated_bindings((plain, other), [again], 0.0) == (again, other)
 
@@ -198,8 +196,8 @@ ELSEWHERE = FLOW._replace(remote=("198.51.100.7", 40_001))
 )
 def test_a_new_nat_port_replaces_the_old_binding(old: dict, new: dict, is_moved: bool):
     """RFC 5626 §6: the flow was the only way to it."""
-    before = replace(binding("sip:b@198.51.100.7:40000", behind_nat=True), **old)
-    after = replace(binding("sip:b@198.51.100.7:40001", cseq=2, flow=ELSEWHERE), **new)
+    before = changed(binding("sip:b@198.51.100.7:40000", behind_nat=True), **old)
+    after = changed(binding("sip:b@198.51.100.7:40001", cseq=2, flow=ELSEWHERE), **new)
     bound = updated_bindings((before,), [after], 0.0)
     assert (before not in bound) == is_moved
 
@@ -242,9 +240,9 @@ CAME_BACK = [  # parts that are equal and different in the old and new binding, 
 @pytest.mark.parametrize(("old", "new", "count"), CAME_BACK)
 def test_a_phone_that_came_back_is_bound_once(old: dict, new: dict, count: int):
     """RFC 5626 §6, §10.2: by its instance and reg-id, by its socket, or by its Call-ID."""
-    before = replace(binding("sip:old@198.51.100.7:40000"), **old)
+    before = changed(binding("sip:old@198.51.100.7:40000"), **old)
     plain = binding("sip:b@198.51.100.7:5070", cseq=2, call_id="other", flow=ELSEWHERE)
-    after = replace(plain, **new)
+    after = changed(plain, **new)
     assert updated_bindings((before,), [after], 0.0) == (before, after)[2 - count :]
 
 
@@ -266,14 +264,14 @@ def test_a_phone_that_came_back_is_bound_once(old: dict, new: dict, count: int):
 def test_one_private_contact_in_two_homes_is_two_phones(old: dict, new: dict, count: int):
     """RFC 5626 §6: phones with instance ids; every home has a 192.168.1.20."""
     contact = "sip:bob@192.168.1.20:5060"
-    home = replace(binding(contact, instance=X, behind_nat=True), **old)
+    home = changed(binding(contact, instance=X, behind_nat=True), **old)
     office_flow = FLOW._replace(remote=("203.0.113.5", 40_000))
-    office = replace(
+    office = changed(
         binding(contact, instance=Y, behind_nat=True, call_id="office", flow=office_flow), **new
     )
     bound = updated_bindings((home,), [office], 0.0)
     assert bound == (home, office)[2 - count :]
-    gone = replace(office, cseq=2, expires_at=0.0)
+    gone = changed(office, cseq=2, expires_at=0.0)
     assert updated_bindings(bound, [gone], 0.0) == (home, office)[: count - 1]
 
 
@@ -289,15 +287,15 @@ def test_contacts_of_one_register_stand_side_by_side(reg_ids: tuple[int, int]):
     )
     bound = updated_bindings((), first, 0.0)
     assert bound == tuple(first)
-    again = [replace(each, cseq=2) for each in first]
+    again = [changed(each, cseq=2) for each in first]
     assert updated_bindings(bound, again[:1], 0.0) == (again[0], first[1])
     assert updated_bindings(bound, again, 0.0) == tuple(again)
     assert updated_bindings(bound, second, 0.0) == tuple(second)
     # One is new and the other is named: it is refreshed in its order, not removed and bound anew.
-    mixed = [replace(second[0], call_id=first[0].call_id, cseq=2), replace(first[1], cseq=2)]
+    mixed = [changed(second[0], call_id=first[0].call_id, cseq=2), changed(first[1], cseq=2)]
     assert set(updated_bindings(bound, mixed, 0.0)) == set(mixed)
     with pytest.raises(Refused):
-        updated_bindings(bound, [mixed[0], replace(first[1])], 0.0)
+        updated_bindings(bound, [mixed[0], changed(first[1])], 0.0)
 
 
 def test_a_delayed_duplicate_brings_no_old_contact_back():
@@ -307,7 +305,7 @@ def test_a_delayed_duplicate_brings_no_old_contact_back():
     with pytest.raises(Refused) as refused:
         updated_bindings((now,), [late], 0.0)
     assert refused.value.status == 500
-    assert updated_bindings((now,), [replace(late, call_id="other")], 0.0)
+    assert updated_bindings((now,), [changed(late, call_id="other")], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -324,9 +322,9 @@ def test_a_delayed_duplicate_brings_no_old_contact_back():
 def test_a_phone_that_names_its_instance_no_more_keeps_it(said: list[dict], keeps: bool):
     """§10.2: one Call-ID is one user agent; pjsip names its instance in the first REGISTER."""
     plain = binding("sip:b@198.51.100.7:40000", behind_nat=True)
-    before = replace(plain, instance=X, reg_id=1)
-    bound = updated_bindings((before,), [replace(plain, **more) for more in said], 0.0)
-    assert (bound[-1].instance, bound[-1].reg_id) == ((X, 1) if keeps else ("", 0))
+    before = changed(plain, instance=X, reg_id=1)
+    bound = updated_bindings((before,), [changed(plain, **more) for more in said], 0.0)
+    assert (bound[-1].instance, bound[-1].profile.reg_id) == ((X, 1) if keeps else ("", 0))
 
 
 def test_an_instance_may_be_named_in_the_contact_that_goes_alone():
@@ -334,7 +332,7 @@ def test_an_instance_may_be_named_in_the_contact_that_goes_alone():
     new = binding("sip:new@h", cseq=2)
     gone = binding("sip:old@h", 0.0, cseq=2, instance=X, reg_id=1)
     (bound,) = updated_bindings((), [new, gone], 0.0)
-    assert (bound.instance, bound.reg_id) == (X, 1)
+    assert (bound.instance, bound.profile.reg_id) == (X, 1)
 
 
 def test_a_goodbye_removes_its_own_contact_alone():
@@ -359,7 +357,7 @@ def test_a_goodbye_removes_its_own_contact_alone():
 )
 def test_which_bindings_end_with_their_connection(contact: str, more: dict, ends: bool):
     """RFC 5626 §5.3: nothing else leads there; with a Path the connection is the proxy's."""
-    assert replace(binding(contact, flow=BY_TCP), **more).ends_with_connection == ends
+    assert changed(binding(contact, flow=BY_TCP), **more).ends_with_connection == ends
 
 
 # The limit
@@ -385,7 +383,7 @@ def test_twenty_contacts_are_bound_and_what_makes_room_counts():
     """RFC 5393 §5: bindings that are removed in the same request, or have expired, make room."""
     assert within_limit(updated_bindings((), FULL, 0.0), FULL, 0.0) == (FULL, ())
     gone = binding("sip:bob@10.0.0.0", call_id="0", cseq=2, expires_at=0.0)
-    more = replace(ONE_MORE, call_id="0", cseq=2)
+    more = changed(ONE_MORE, call_id="0", cseq=2)
     bound = updated_bindings(FULL, [more, gone], 0.0)
     assert within_limit(bound, [more, gone], 0.0) == ((*FULL[1:], more), ())
 
@@ -434,8 +432,8 @@ def test_twenty_contacts_are_bound_and_what_makes_room_counts():
 )
 def test_at_the_limit_the_oldest_of_the_same_device_goes(kept: dict, new: dict, number):
     """§21.4.4, §21.5.4: else it is 503 with Retry-After, and never 403."""
-    full = tuple(replace(each, **kept.get(n, {})) for n, each in enumerate(FULL))
-    more = replace(ONE_MORE, **new)
+    full = tuple(changed(each, **kept.get(n, {})) for n, each in enumerate(FULL))
+    more = changed(ONE_MORE, **new)
     bound = updated_bindings(full, [more], 0.0)
     assert len(bound) == MAX_CONTACTS + 1
     if number is None:
@@ -450,7 +448,7 @@ def test_at_the_limit_the_oldest_of_the_same_device_goes(kept: dict, new: dict, 
 
 def test_at_the_limit_several_contacts_are_bound_all_or_none():
     """§10.3, step 7; and a phone is told when the first place becomes free, or to look again."""
-    wanted = [replace(ONE_MORE, contact=f"sip:{n}@h", call_id="z") for n in range(2)]
+    wanted = [changed(ONE_MORE, contact=f"sip:{n}@h", call_id="z") for n in range(2)]
     bound = updated_bindings(FULL, wanted, 90.5)
     with pytest.raises(Refused) as refused:
         within_limit(bound, wanted, 90.5)
@@ -465,7 +463,7 @@ def test_at_the_limit_several_contacts_are_bound_all_or_none():
 def test_its_own_contacts_come_first_in_the_order_of_the_request():
     """§10.3, step 8: many phones read the lease of the first."""
     a, b, c, d, e = (binding(f"sip:{name}@h", call_id=name, flow=ELSEWHERE) for name in "abcde")
-    mine = replace(d, flow=FLOW)
+    mine = changed(d, flow=FLOW)
     bound = (a, b, c, mine, e)
     gone = binding("sip:gone@h", 0.0)
     assert list(own_first(bound, [e, gone, b], "a", FLOW)) == [e, b, a, mine, c]

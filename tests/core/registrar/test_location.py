@@ -1,6 +1,6 @@
 """The location service: bindings are changed, stored, undone and loaded (RFC 3261 §10)."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,9 @@ from sip.core.registrar.location import Location
 from sip.monitor.events import Bus
 from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, Commit, NotSaved
 from sip.transport.flow import Flow
+from tests.support.bindings import PLAIN_FLOW, changed, plain_binding
 
-FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+FLOW = PLAIN_FLOW
 TEXT = str(FLOW)
 AOR = "bob@example.com"
 BOB = 7  # his account
@@ -21,8 +22,7 @@ BOB = 7  # his account
 
 def binding(contact: str = "sip:bob@192.0.2.7", expires_at: float = 100.0, **more) -> Binding:
     """A plain phone's."""
-    plain = Binding(BOB, contact, expires_at, 1000, "call", 1, (), "", 0, "", FLOW, False)
-    return replace(plain, **more)
+    return changed(plain_binding(contact, expires_at), **more)
 
 
 class Disk:
@@ -362,8 +362,8 @@ def test_a_restart_forgets_nothing_of_a_binding(bindings: list[Binding]):
     for before, after in zip(bindings, loaded, strict=True):
         assert after.expires_at == pytest.approx(before.expires_at - 7.0, abs=0.51)
         assert after.registered_at == pytest.approx(clocks.now, abs=0.51)  # when it was written
-        times = {"expires_at": after.expires_at, "lifetime": after.lifetime}
-        assert asdict(after) == asdict(replace(before, **times))
+        times = {"expires_at": after.expires_at, "lifetime": after.profile.lifetime}
+        assert asdict(after) == asdict(changed(before, **times))
     again.sweep(20_000.0)
     assert len(again) == 0
 
@@ -377,7 +377,7 @@ def test_equal_texts_of_loaded_bindings_are_stored_once(
     again = Location(disk, clocks, clocks.unix_time, Bus())
     # As it comes from the disk: each row has a text of its own.
     again.load(row._replace(params="".join(list(row.params))) for row in disk.rows.values())
-    one, other, different = (bound.params for bound in again.bindings(AOR))
+    one, other, different = (bound.profile.params for bound in again.bindings(AOR))
     assert one is other
     assert [one, different] == params[1:]
 

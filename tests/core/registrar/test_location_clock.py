@@ -2,13 +2,11 @@
 
 import pytest
 
-from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
 from sip.monitor.events import Bus
-from sip.transport.flow import Flow
 from tests.support.accounts import MemoryBindingStore
+from tests.support.bindings import changed, plain_binding
 
-FLOW = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.9", 5060))
 DAYS = 10 * 86_400.0
 
 
@@ -34,9 +32,7 @@ class Machine:
         self.location.sweep(self.now)
 
     def binds(self, contact: str, seconds: float) -> None:
-        new = Binding(
-            7, contact, self.now + seconds, 1000, contact, 1, (), "", 0, "", FLOW, behind_nat=False
-        )
+        new = changed(plain_binding(contact, self.now + seconds), call_id=contact)
         self.location.update("bob@example.com", [new])
 
     def left(self) -> dict[str, float]:

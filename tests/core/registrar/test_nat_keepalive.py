@@ -9,26 +9,15 @@ from hypothesis import strategies as st
 from sip.core.registrar.bindings import Binding, BindingsChanged
 from sip.core.registrar.nat_keepalive import SECONDS_PER_SLOT, KeepAlive
 from sip.transport.flow import Flow
+from tests.support.bindings import changed, plain_binding
 
 US = ("192.0.2.1", 5060)
 
 
 def phone(number: int, *, behind_nat: bool = True, transport: str = "UDP") -> Binding:
     flow = Flow(transport, US, (f"198.51.100.{number % 256}", 1024 + number), number % 2)
-    return Binding(
-        user_id=number,
-        contact=f"sip:{number}@192.168.1.2",
-        expires_at=0.0,
-        q=1000,
-        call_id="",
-        cseq=1,
-        path=(),
-        instance="",
-        reg_id=0,
-        user_agent="",
-        flow=flow,
-        behind_nat=behind_nat,
-    )
+    plain = plain_binding(f"sip:{number}@192.168.1.2")
+    return changed(plain, flow=flow, behind_nat=behind_nat)
 
 
 def follow(wheel: KeepAlive, before: tuple[Binding, ...], after: tuple[Binding, ...]) -> None:

@@ -78,7 +78,7 @@ def test_other_parameters_are_kept_as_they_came(world: World, address: str, para
     assert answer.fields("contact") == [f"<sip:b@h>;expires=90{kept}"]
     world.start_server()
     (binding,) = world.server.location.bindings(f"bob@{REALM}")
-    assert binding.params == kept
+    assert binding.profile.params == kept
 
 
 def test_a_reg_id_without_an_instance_is_ignored(world: World):
@@ -93,7 +93,7 @@ def test_equal_contact_parameters_are_stored_once(world: World):
     bob = world.phone("bob", registered=False)
     instances = [f'<sip:b@h{n}>;audio;+sip.instance="<urn:{n}>";class=business' for n in range(2)]
     bob.registers(*instances)
-    one, other = (b.params for b in world.server.location.bindings(f"bob@{REALM}"))
+    one, other = (b.profile.params for b in world.server.location.bindings(f"bob@{REALM}"))
     assert one is other
     assert one == ";audio;class=business"
 
@@ -200,7 +200,7 @@ def test_a_path_is_read_before_it_is_kept_and_leads_away_from_us(world: World, p
         assert ", ".join(answer.values("path")) == path
         world.start_server()
         (binding,) = world.server.location.bindings(f"bob@{REALM}")
-        assert ", ".join(binding.path) == path
+        assert ", ".join(binding.profile.path) == path
 
 
 def test_a_path_with_an_open_quote_is_named(world: World):
