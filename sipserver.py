@@ -97,6 +97,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
+        from sip.monitor.calls import Calls
         from sip.monitor.events import AdminActed, Banned, Bus
         from sip.server import SipServer
         from sip.store.admin import Admin
@@ -118,6 +119,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     first_password = _first_password(admin)
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
+    calls = Calls(bus)
     bans = Bans(database, bus=bus)
 
     def store_ban(event: Banned) -> None:
@@ -139,10 +141,11 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         listening=server.listening,
         guard=server.guard,
         refusals=server.request_log.refusals,
+        calls=calls,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
-    control = ControlServer(control_path(config.db_path), control_handlers(server.guard))
+    control = ControlServer(control_path(config.db_path), control_handlers(server.guard, calls))
     return Service(
         database,
         server,

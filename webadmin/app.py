@@ -4,7 +4,7 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import account, audit, bans, blocked_logins, imports, login, overview, users
+from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview, users
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
@@ -40,6 +40,7 @@ def build(context: AppContext) -> WSGIApp:
     limiter = login.SignInLimiter(context.monotonic)
     login.mount(app, context, limiter)
     overview.mount(app, context)
+    calls.mount(app, context)
     imports.mount(app, context)
     users.mount(app, context)
     bans.mount(app, context)

@@ -12,6 +12,7 @@ from sip import __version__
 from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
+from sip.monitor.calls import Calls
 from sip.monitor.events import AdminActed, Bus
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
@@ -98,7 +99,8 @@ class AppContext:
     """The stores and services that the handlers use.
 
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
-    `guard` and `refusals` belong to the running server: blocked logins, refused requests.
+    `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
+    calls of now.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -123,6 +125,7 @@ class AppContext:
         )
     )
     refusals: Refusals = field(default_factory=Refusals)
+    calls: Calls = field(default_factory=lambda: Calls(Bus()))
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:

@@ -1,15 +1,17 @@
 """The commands that a running server handles on its control socket."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
 from sip.core.guard.guard import Guard
+from sip.monitor.calls import Calls
 from sip.operator_values import parse_network
 
 
-def control_handlers(guard: Guard) -> dict[str, Handler]:
+def control_handlers(guard: Guard, calls: Calls) -> dict[str, Handler]:
     """Return the handlers of all commands, by name."""
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -33,4 +35,8 @@ def control_handlers(guard: Guard) -> dict[str, Handler]:
         """List the blocked logins."""
         return {"blocked_logins": [login._asdict() for login in guard.blocked_logins()]}
 
-    return {"forgive": forgive, "blocked_logins": blocked_logins}
+    def list_calls(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        """List the calls that ring or talk."""
+        return {"calls": [asdict(call) for call in calls.now()]}
+
+    return {"forgive": forgive, "blocked_logins": blocked_logins, "calls": list_calls}

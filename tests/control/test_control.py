@@ -26,6 +26,7 @@ from sip.control.protocol import (
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
+from sip.monitor.calls import Calls
 from sip.monitor.events import Bus
 from sip.store.audit import Audit
 from sip.store.database import Database
@@ -256,7 +257,7 @@ def guard(serve, database) -> Guard:
     guard = Guard(
         lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False, lambda rules: False, Bus()
     )
-    server = ControlServer(control_path(database), control_handlers(guard))
+    server = ControlServer(control_path(database), control_handlers(guard, Calls(Bus())))
     server.start()
     for number in range(MAX_FAILURES_OF_USER):
         guard.login_failed(HERE, "alice", nonce_is_ours=True, answer=str(number))

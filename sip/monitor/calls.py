@@ -1,0 +1,277 @@
+"""The calls of now, as the events of the core show them: ringing, talking, just failed.
+
+Problem: a proxy keeps no dialog, so no table of it says which calls there are.
+Model: a Call is made by CallStarted, changed by CallRinging and CallAnswered, and ended by
+    CallEnded; a refused INVITE is a Call that has ended already.  Each change is published as a
+    CallChanged, the end also as a CallFinished.
+Invariant: routing needs nothing from here: a lost Call is a lost row on a page, never a lost call.
+Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECONDS after its end.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from sip.monitor.events import (
+    Address,
+    Bus,
+    CallAnswered,
+    CallEnded,
+    CallRinging,
+    CallStarted,
+    Refused,
+    Sender,
+)
+
+# Calls in the table, about 1 kB each.
+MAX_CALLS = 20_000
+# Seconds that a failed call stays in the table after its end, and calls that may do so.
+FAILED_SECONDS = 10.0
+MAX_FAILED = 200
+
+
+class CallState:
+    """The states of a call, by the words of pages and API."""
+
+    RINGING: Final = "ringing"  # from the INVITE on, even before the first 180
+    TALKING: Final = "talking"
+    ENDED: Final = "ended"
+
+
+class CallResult:
+    """The results of a call, by the words of pages, API and history."""
+
+    ANSWERED: Final = "answered"
+    MISSED: Final = "missed"  # no phone is reachable, or none answered in time
+    BUSY: Final = "busy"
+    DECLINED: Final = "declined"
+    CANCELLED: Final = "cancelled"  # the caller hung up before the answer
+    REFUSED: Final = "refused"  # by this server: wrong password, not allowed
+    FAILED: Final = "failed"
+
+
+_RESULTS = {
+    403: CallResult.DECLINED,
+    408: CallResult.MISSED,
+    480: CallResult.MISSED,
+    486: CallResult.BUSY,
+    487: CallResult.CANCELLED,
+    600: CallResult.BUSY,
+    603: CallResult.DECLINED,
+}
+_REFUSED = frozenset({401, 403, 407})
+
+
+@dataclass(slots=True)
+class Side:
+    """The caller or the callee of a call.
+
+    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username` and `realm` are
+    those of the account; 0, "" and "" where it is no user here.  `device`, `address` and
+    `transport` are those of the phone; "", ("", 0) and "" before one has answered or rung.
+    """
+
+    uri: str
+    user_id: int = 0
+    username: str = ""
+    realm: str = ""
+    device: str = ""
+    address: Address = ("", 0)
+    transport: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call.  Times are Unix seconds, 0.0 before the event; `id` is unique in this process.
+
+    `result`, `status`, `cause`, `cure` and `ended_by` are "" or 0 until the end: see CallResult,
+    the final status of the INVITE, a clause that says why, what an administrator can do, and
+    "caller", "callee" or "server".
+    """
+
+    id: int
+    call_id: str
+    from_tag: str
+    caller: Side
+    callee: Side
+    started_at: float
+    state: str = CallState.RINGING
+    to_tag: str = ""
+    ringing_at: float = 0.0
+    answered_at: float = 0.0
+    ended_at: float = 0.0
+    result: str = ""
+    status: int = 0
+    cause: str = ""
+    cure: str = ""
+    ended_by: str = ""
+
+    @property
+    def rang_seconds(self) -> float:
+        """The seconds from the first ring to the answer or the end; 0 if no phone has rung."""
+        if not self.ringing_at:
+            return 0.0
+        return max(0.0, (self.answered_at or self.ended_at) - self.ringing_at)
+
+    @property
+    def talked_seconds(self) -> float:
+        """The seconds from the answer to the end; 0 while there is no end."""
+        if not self.answered_at or not self.ended_at:
+            return 0.0
+        return max(0.0, self.ended_at - self.answered_at)
+
+
+@dataclass(frozen=True, slots=True)
+class CallChanged:
+    """A call has begun, rings, was answered or has ended.
+
+    `event` is "call.started", "call.ringing", "call.answered" or "call.ended".
+    """
+
+    event: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call is over, refused ones included; `call` changes no more."""
+
+    call: Call
+
+
+_Key = tuple[str, str]  # Call-ID and From tag
+
+
+class Calls:
+    """All calls of now, by the events on `bus`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._calls: OrderedDict[_Key, Call] = OrderedDict()
+        self._failed: OrderedDict[int, Call] = OrderedDict()
+        self._ids = count(1)
+        self._changed = bus.topic(CallChanged)
+        self._finished = bus.topic(CallFinished)
+        listeners: tuple[tuple[type, Callable[..., None]], ...] = (
+            (CallStarted, self._on_started),
+            (CallRinging, self._on_ringing),
+            (CallAnswered, self._on_answered),
+            (CallEnded, self._on_ended),
+            (Refused, self._on_refused),
+        )
+        for event_class, listener in listeners:
+            bus.listen(event_class, listener)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def now(self) -> list[Call]:
+        """Return the calls that ring or talk, the newest first."""
+        return list(reversed(self._calls.values()))
+
+    def failed(self) -> list[Call]:
+        """Return the calls that failed in the last FAILED_SECONDS, the newest first."""
+        since = self._bus.now() - FAILED_SECONDS
+        while self._failed:
+            oldest = next(iter(self._failed.values()))
+            if oldest.ended_at >= since and len(self._failed) <= MAX_FAILED:
+                break
+            self._failed.popitem(last=False)
+        return list(reversed(self._failed.values()))
+
+    def find(self, id_: int) -> Call | None:
+        """Return the call with an id that rings or talks, None without one."""
+        return next((call for call in self._calls.values() if call.id == id_), None)
+
+    def of_call_id(self, call_id: str) -> Call | None:
+        """Return the latest call with a Call-ID that rings or talks, None without one."""
+        return next((c for c in reversed(self._calls.values()) if c.call_id == call_id), None)
+
+    def _on_started(self, event: CallStarted) -> None:
+        callee, key = event.callee, (event.call_id, event.from_tag)
+        call = Call(
+            next(self._ids),
+            event.call_id,
+            event.from_tag,
+            Side(*event.caller, event.device, event.address, event.transport),
+            Side(*callee),
+            event.at,
+        )
+        self._calls.pop(key, None)
+        self._calls[key] = call
+        if len(self._calls) > MAX_CALLS:
+            self._calls.popitem(last=False)
+        self._publish("call.started", call)
+
+    def _on_ringing(self, event: CallRinging) -> None:
+        call = self._calls.get((event.call_id, event.from_tag))
+        if call is not None and not call.ringing_at:
+            call.ringing_at = event.at
+            _set_phone(call.callee, event)
+            self._publish("call.ringing", call)
+
+    def _on_answered(self, event: CallAnswered) -> None:
+        call = self._calls.get((event.call_id, event.from_tag))
+        if call is not None and not call.answered_at:
+            call.state, call.answered_at, call.to_tag = CallState.TALKING, event.at, event.to_tag
+            _set_phone(call.callee, event)
+            self._publish("call.answered", call)
+
+    def _on_ended(self, event: CallEnded) -> None:
+        call = self._calls.pop((event.call_id, event.from_tag), None)
+        if call is None:
+            if event.ended_by:
+                return  # it is unknown here, or its refusal has ended it
+            # It began before this process: all that is known is its end.
+            caller, callee = Side(event.from_uri), Side(event.to_uri)
+            call = Call(next(self._ids), event.call_id, event.from_tag, caller, callee, event.at)
+            call.answered_at = event.at
+        result = CallResult.ANSWERED if call.answered_at else result_of(event.status)
+        self._finish(call, event.at, result, event.status, event.cause, "", event.ended_by)
+
+    def _on_refused(self, event: Refused) -> None:
+        """End the call of a refused INVITE, or add one that has ended already."""
+        if event.method != "INVITE":
+            return
+        call = self._calls.pop((event.call_id, event.from_tag), None)
+        if call is None:
+            if event.sender is Sender.UNVERIFIED:
+                return  # anyone can send them, from any address
+            caller = Side(
+                event.user, 0, event.username, event.realm or "", event.device, event.address
+            )
+            caller.transport = event.transport
+            call = Call(
+                next(self._ids), event.call_id, event.from_tag, caller, Side(event.to), event.at
+            )
+        result = CallResult.REFUSED if event.status in _REFUSED else result_of(event.status)
+        self._finish(call, event.at, result, event.status, event.cause, event.cure, "server")
+
+    def _finish(
+        self, call: Call, at: float, result: str, status: int, cause: str, cure: str, by: str
+    ) -> None:
+        call.state, call.ended_at, call.result = CallState.ENDED, at, result
+        call.status, call.cause, call.cure, call.ended_by = status, cause, cure, by
+        if result != CallResult.ANSWERED:
+            self._failed[call.id] = call
+            if len(self._failed) > MAX_FAILED:
+                self._failed.popitem(last=False)
+        self._publish("call.ended", call)
+        if self._finished.listeners:
+            self._finished.publish(CallFinished(call))
+
+    def _publish(self, name: str, call: Call) -> None:
+        if self._changed.listeners:
+            self._changed.publish(CallChanged(name, call))
+
+
+def result_of(status: int) -> str:
+    """Return the result of a call that was not answered, by the final status of its INVITE."""
+    return _RESULTS.get(status, CallResult.FAILED)
+
+
+def _set_phone(side: Side, event: CallRinging | CallAnswered) -> None:
+    side.device = event.device or side.device
+    side.address, side.transport = event.address, event.transport
