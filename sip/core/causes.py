@@ -10,7 +10,6 @@ from typing import Final
 from sip.core.domains import Domains
 from sip.core.errors import Cause
 from sip.message.uri import SipUri, Uri, format_host_port
-from sip.transaction.upstream import Upstream
 
 # Longest value in a cause, in characters: a peer chooses it.
 _MAX_VALUE = 60
@@ -403,12 +402,12 @@ def wrong_password(username: str, written: str = "") -> Cause:
     return WRONG_PASSWORD.of(name=username)
 
 
-def wrong_domain(domains: Domains, uri: Uri, upstream: Upstream) -> Cause:
-    """Return the cause for a request to a URI that is in no local domain."""
+def wrong_domain(domains: Domains, uri: Uri, own: str) -> Cause:
+    """Return the cause for a request to a URI in no local domain; `own` is our host and port."""
     if not isinstance(uri, SipUri) or domains.is_local(uri):  # a Route or maddr leads past us
         return NO_RELAY.of(uri=uri.text)
     asked = format_host_port(uri.host, uri.port)
-    here = upstream.layer.transports.sent_by(upstream.flow).removesuffix(_DEFAULT_PORT)
+    here = own.removesuffix(_DEFAULT_PORT)
     without_port = replace(uri, text=f"sip:{uri.host}", port=None)
     is_other_port = uri.port is not None and domains.is_local(without_port)
     cause = WRONG_DOMAIN.of(domain=asked, advice=here)

@@ -17,5 +17,4 @@ def warning_of(upstream: Upstream, text: str) -> Fields:
     """
     if not upstream.is_verified or not text:
         return ()
-    agent = upstream.layer.transports.sent_by(upstream.flow)
-    return (("Warning", f"{_MISCELLANEOUS} {agent} {quote(printable(text))}"),)
+    return (("Warning", f"{_MISCELLANEOUS} {upstream.sent_by} {quote(printable(text))}"),)

@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
@@ -89,13 +90,13 @@ def _(world, patch):
 
 
 @provokes("wrong_password", told=False)
-def _(world, patch):
-    registers(unregistered(world), password="wrong")
+def wrong_password(world, patch, name: str = "bob", username: str = ""):
+    registers(unregistered(world, name), password="wrong", username=username)
 
 
-@provokes("wrong_spelling", told=False)
-def _(world, patch):
-    registers(unregistered(world, "+4930123"), password="wrong", username="+49(30)123")
+provokes("wrong_spelling", told=False)(
+    partial(wrong_password, name="+4930123", username="+49(30)123")
+)
 
 
 @provokes("login_blocked", told=False)
@@ -128,35 +129,29 @@ def _(world, patch):
     bob.transmits(parse(again.encode()))
 
 
-@provokes("unusable_credentials", told=False)
-def _(world, patch):
-    bob = unregistered(world)
-    first = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
-    bob.transmits(first)
-    proves = bob.with_credentials(first, bob.gets(401))
-    value = proves.value("authorization").replace("qop=auth", "qop=auth-int")
-    proves.set("authorization", f"Authorization: {value}")
-    bob.transmits(proves)
+def credentials_with(old: str, new: str) -> Provoke:
+    def provoke(world, patch):
+        bob = unregistered(world)
+        first = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
+        bob.transmits(first)
+        proves = bob.with_credentials(first, bob.gets(401))
+        value = proves.value("authorization").replace(old, new)
+        proves.set("authorization", f"Authorization: {value}")
+        bob.transmits(proves)
+
+    return provoke
 
 
-@provokes("foreign_digest", told=False)
-def _(world, patch):
-    bob = unregistered(world)
-    first = bob.request("REGISTER", f"sip:{REALM}", to=f"<{bob.aor}>")
-    bob.transmits(first)
-    proves = bob.with_credentials(first, bob.gets(401))
-    value = proves.value("authorization").replace(f'uri="sip:{REALM}"', 'uri="sip:example.net"')
-    proves.set("authorization", f"Authorization: {value}")
-    bob.transmits(proves)
+provokes("unusable_credentials", told=False)(credentials_with("qop=auth", "qop=auth-int"))
+provokes("foreign_digest", told=False)(
+    credentials_with(f'uri="sip:{REALM}"', 'uri="sip:example.net"')
+)
 
 
 @provokes("other_user")
 def _(world, patch):
     world.users.add("robert", "secret")
     registers(unregistered(world), username="robert")
-
-
-# Domains
 
 
 @provokes("wrong_domain", told=False)
@@ -178,18 +173,13 @@ def _(world, patch):
     registers(unregistered(world), uri="sip:other.org")
 
 
-@provokes("call_to_outside")
-def _(world, patch):
-    world.phone("alice").sends("INVITE", "sip:x@example.net")
+provokes("call_to_outside")(lambda world, patch: sends(world, patch, uri="sip:x@example.net"))
 
 
 @provokes("call_from_outside", told=False, sip_calls_from_outside=False)
 def _(world, patch):
     world.phone("bob")
     unregistered(world, "x").sends("INVITE", BOB, from_uri=STRANGER)
-
-
-# Registrations
 
 
 @provokes("interval_too_brief")
@@ -242,9 +232,6 @@ def _(world, patch):
     registers(bob)
 
 
-# Messages
-
-
 @provokes("malformed")
 def _(world, patch):
     bob = unregistered(world)
@@ -252,13 +239,19 @@ def _(world, patch):
 
 
 @provokes("unsupported_scheme", told=False)
-def _(world, patch):
-    world.phone("alice").sends("INVITE", "mailto:bob@example.com")
+def sends(world, patch, method: str = "INVITE", uri: str = "mailto:bob@example.com", *headers):
+    world.phone("alice").sends(method, uri, headers=headers)
 
 
-@provokes("unsupported_extension", told=False)
-def _(world, patch):
-    world.phone("alice").sends("INVITE", BOB, headers=("Proxy-Require: teleport",))
+provokes("unsupported_extension", told=False)(
+    lambda world, patch: sends(world, patch, "INVITE", BOB, "Proxy-Require: teleport")
+)
+provokes("method_not_allowed", told=False)(
+    lambda world, patch: sends(world, patch, "INVITE", f"sip:{REALM}")
+)
+provokes("unknown_method", told=False)(
+    lambda world, patch: sends(world, patch, "FLY", f"sip:{REALM}")
+)
 
 
 @provokes("unsupported_body", told=False)
@@ -270,16 +263,6 @@ def _(world, patch):
 def _(world, patch):
     alice = world.phone("alice")
     alice.sends("SUBSCRIBE", alice.aor, headers=("Event: message-summary",))
-
-
-@provokes("method_not_allowed", told=False)
-def _(world, patch):
-    world.phone("alice").sends("INVITE", f"sip:{REALM}")
-
-
-@provokes("unknown_method", told=False)
-def _(world, patch):
-    world.phone("alice").sends("FLY", f"sip:{REALM}")
 
 
 # Routing
@@ -343,9 +326,9 @@ def _(world, patch):
     alice.sends_within("INFO", call.here)
 
 
-@provokes("no_route", **OUTSIDE)
-def _(world, patch):
-    world.phone("alice").sends("INVITE", "sip:x@nowhere.example.net")
+provokes("no_route", **OUTSIDE)(
+    lambda world, patch: sends(world, patch, uri="sip:x@nowhere.example.net")
+)
 
 
 @provokes("unreachable")
@@ -398,18 +381,17 @@ def _(world, patch):
 # Limits
 
 
-@provokes("too_many_calls_for_user", told=False)
-def _(world, patch):
-    patch.setattr("sip.core.guard.call_limits.MAX_CALLS_FOR_USER", 0)
-    world.phone("bob")
-    unregistered(world, "x").sends("INVITE", BOB, from_uri=STRANGER)
+def calls_beyond(limit: str) -> Provoke:
+    def provoke(world, patch):
+        patch.setattr(f"sip.core.guard.call_limits.{limit}", 0)
+        world.phone("bob")
+        unregistered(world, "x").sends("INVITE", BOB, from_uri=STRANGER)
+
+    return provoke
 
 
-@provokes("too_many_calls_of_source", told=False)
-def _(world, patch):
-    patch.setattr("sip.core.guard.call_limits.MAX_CALLS_OF_SOURCE", 0)
-    world.phone("bob")
-    unregistered(world, "x").sends("INVITE", BOB, from_uri=STRANGER)
+provokes("too_many_calls_for_user", told=False)(calls_beyond("MAX_CALLS_FOR_USER"))
+provokes("too_many_calls_of_source", told=False)(calls_beyond("MAX_CALLS_OF_SOURCE"))
 
 
 @provokes("overloaded", told=False)
@@ -450,21 +432,16 @@ def _(world, patch):
 # Callees
 
 
-@provokes("unknown_callee")
-def _(world, patch):
-    world.phone("alice").sends("INVITE", f"sip:999@{REALM}")
+provokes("unknown_callee")(lambda world, patch: sends(world, patch, uri=f"sip:999@{REALM}"))
 
 
 @provokes("disabled_callee")
-def _(world, patch):
-    world.users.add("bob", "secret").enabled = False
+def disabled_callee(world, patch, *, enabled: bool = False):
+    world.users.add("bob", "secret").enabled = enabled
     world.phone("alice").sends("INVITE", BOB)
 
 
-@provokes("unregistered_callee")
-def _(world, patch):
-    world.users.add("bob", "secret")
-    world.phone("alice").sends("INVITE", BOB)
+provokes("unregistered_callee")(partial(disabled_callee, enabled=True))
 
 
 @provokes("cancelled", told=False, answered=True)

@@ -302,7 +302,7 @@ class Proxy:
                 if phones:
                     return phones
             if account is None:
-                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream))
+                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream.sent_by))
             if not self.calls_to_outside:
                 raise Refused(403, causes.CALL_TO_OUTSIDE.of(uri=uri.text))
             return [Target(as_request_uri(request.uri_text))]
@@ -347,7 +347,7 @@ class Proxy:
             return account
         if not self.calls_from_outside:
             if self._realm_here(request) is None:
-                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream))
+                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream.sent_by))
             raise Refused(403, causes.call_from_outside(request.from_.uri))
         return None
 

@@ -107,7 +107,7 @@ class Registrar:
         upstream.is_verified = True
         # Step 5.  The names and addresses of the main domain are valid for all realms.
         if user is None:
-            raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+            raise Refused(404, causes.wrong_domain(self.domains, to, upstream.sent_by))
         if domain not in (realm, self.domains.main):
             raise Refused(404, causes.WRONG_ADDRESS.of(uri=to.text, domain=domain))
         aor = user.aor
@@ -148,7 +148,7 @@ class Registrar:
             raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=uri.scheme))
         realm = self.domains.realm_of(uri)
         if realm is None:
-            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream))
+            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream.sent_by))
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
