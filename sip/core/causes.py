@@ -307,6 +307,20 @@ INTERNAL_ERROR = _kind(
     "This is a fault of the server: please report it with the traceback in the log.",
 )
 
+# Bans: requests of a banned address are not answered at all
+
+PASSWORD_GUESSING = _kind(
+    "password_guessing",
+    "guessed passwords, last user {name}",
+    "If it is a phone of yours, correct its password and remove the ban. Trust the network if many"
+    " phones are behind this address.",
+)
+SCANNER = _kind(
+    "scanner",
+    "scanner, User-Agent {agent}",
+    "Nothing needs to be done: this program searches for servers and users.",
+)
+
 # Callees
 
 UNKNOWN_CALLEE = _kind(

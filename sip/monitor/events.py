@@ -249,7 +249,7 @@ class Banned:
 
     `network` is an IPv4 address or the /64 of an IPv6 address; `address` is the host whose messages
     led to the ban, with its port 0.  `until` is when the ban ends; `times` counts the bans of the
-    network, this one included.
+    network, this one included.  `code` is the key of the reason, a cause.
     """
 
     at: float
@@ -258,6 +258,7 @@ class Banned:
     until: float
     reason: str
     times: int
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
 from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.trunk import parse_trunks
 from sip.dispatcher import MAX_HANDLERS
 from sip.message.message import Response, parse
-from sip.transaction.machine import TIMER_C
 from tests.support.forwarding import talks
 from tests.support.outside_proxy import STRANGER, goes_on, outside
 from tests.support.world import REALM, Phone, World
@@ -243,15 +242,13 @@ def sends(world, patch, method: str = "INVITE", uri: str = "mailto:bob@example.c
     world.phone("alice").sends(method, uri, headers=headers)
 
 
-provokes("unsupported_extension", told=False)(
-    lambda world, patch: sends(world, patch, "INVITE", BOB, "Proxy-Require: teleport")
-)
-provokes("method_not_allowed", told=False)(
-    lambda world, patch: sends(world, patch, "INVITE", f"sip:{REALM}")
-)
-provokes("unknown_method", told=False)(
-    lambda world, patch: sends(world, patch, "FLY", f"sip:{REALM}")
-)
+def sending(*arguments: str) -> Provoke:
+    return lambda world, patch: sends(world, patch, *arguments)
+
+
+provokes("unsupported_extension", told=False)(sending("INVITE", BOB, "Proxy-Require: teleport"))
+provokes("method_not_allowed", told=False)(sending("INVITE", f"sip:{REALM}"))
+provokes("unknown_method", told=False)(sending("FLY", f"sip:{REALM}"))
 
 
 @provokes("unsupported_body", told=False)
@@ -429,70 +426,14 @@ def _(world, patch):
     alice.sends("INVITE", BOB)
 
 
-# Callees
-
-
-provokes("unknown_callee")(lambda world, patch: sends(world, patch, uri=f"sip:999@{REALM}"))
-
-
-@provokes("disabled_callee")
-def disabled_callee(world, patch, *, enabled: bool = False):
-    world.users.add("bob", "secret").enabled = enabled
-    world.phone("alice").sends("INVITE", BOB)
-
-
-provokes("unregistered_callee")(partial(disabled_callee, enabled=True))
-
-
-@provokes("cancelled", told=False, answered=True)
+@provokes("password_guessing", told=False)
 def _(world, patch):
-    alice, bob = world.phones("alice", "bob")
-    invite = alice.sends("INVITE", BOB)
-    at_bob = bob.gets("INVITE")
-    bob.answers(at_bob, 180)
-    alice.cancels(invite)
-    bob.answers(bob.gets("CANCEL"), 200)
-    bob.answers(at_bob, 487)
+    bob = unregistered(world)
+    for number in range(MAX_FAILURES_OF_SOURCE):
+        registers(bob, password="wrong", username=f"user{number}")
 
 
-@provokes("hung_up", told=False, answered=True)
+@provokes("scanner", told=False)
 def _(world, patch):
-    alice, bob = world.phones("alice", "bob")
-    talks((alice, bob)).ends()
-
-
-@provokes("no_answer", told=False, answered=True)
-def _(world, patch):
-    """Timer C (§16.8) cancels the phone, with the status that it stands for as Reason."""
-    alice, bob = world.phones("alice", "bob")
-    alice.sends("INVITE", BOB)
-    at_bob = bob.gets("INVITE")
-    bob.answers(at_bob, 180)
-    world.passes(TIMER_C + 1, step=1)
-    cancel = bob.gets("CANCEL")
-    assert cancel.value("reason") == 'SIP;cause=408;text="Request Timeout"'
-    bob.answers(cancel, 200)
-    bob.answers(at_bob, 487)
-
-
-def answers(status: int) -> Provoke:
-    def provoke(world, patch):
-        alice, bob = world.phones("alice", "bob")
-        alice.sends("INVITE", BOB)
-        bob.answers(bob.gets("INVITE"), status)
-
-    return provoke
-
-
-for _code, _status in {
-    "busy": 486,
-    "declined": 603,
-    "unavailable": 480,
-    "number_unknown_there": 404,
-    "media_not_accepted": 488,
-    "extension_not_accepted": 421,
-    "password_asked_there": 401,
-    "redirected": 302,
-    "failed_there": 500,
-}.items():
-    provokes(_code, told=False, answered=True)(answers(_status))
+    phone = world.phone("bob", registered=False, transport="TCP")
+    phone.transmits(phone.request("OPTIONS", f"sip:{REALM}", headers=("User-Agent: sipvicious",)))
