@@ -343,6 +343,12 @@ class Config:
         "trusted networks, never limited or banned, separated by commas",
         value="NETWORKS",
     )
+    hooks_file: str = setting(
+        "",
+        str,
+        "Python file with functions that decide about calls and hear of events; none without it",
+        value="FILE",
+    )
     log_level: str = setting(
         "info",
         _one_of("debug", "info", "warning", "error"),

@@ -323,6 +323,11 @@ SCANNER = _kind(
 
 # Callees
 
+REFUSED_BY_HOOK = _kind(
+    "refused_by_hook",
+    "refused by a hook: {text}",
+    "Look into the file of -hooks.file: its function route has refused the call.",
+)
 UNKNOWN_CALLEE = _kind(
     "unknown_callee",
     "unknown callee {name}",

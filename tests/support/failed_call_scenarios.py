@@ -2,10 +2,19 @@
 
 from functools import partial
 
+from sip.core.proxy.call_router import RouteDecision
 from sip.transaction.machine import TIMER_C
 from tests.support.cause_scenarios import BOB, Provoke, provokes, sends
+from tests.support.fixed_router import FixedRouter
 from tests.support.forwarding import talks
 from tests.support.world import REALM
+
+
+@provokes("refused_by_hook")
+def _(world, patch):
+    world.server.proxy.router = FixedRouter(RouteDecision("", 603, "lunch"))
+    world.phone("alice").sends("INVITE", BOB)
+
 
 provokes("unknown_callee")(lambda world, patch: sends(world, patch, uri=f"sip:999@{REALM}"))
 

@@ -10,6 +10,7 @@ from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
 from sip.core.proxy.call_events import CallEvents
+from sip.core.proxy.call_router import CallRouter
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
@@ -65,8 +66,10 @@ class Proxy:
         follow_redirects: bool,
         is_bound: Callable[[Flow], bool],
         bus: Bus,
+        router: CallRouter,
     ) -> None:
         self.layer = layer
+        self.router = router
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
@@ -236,6 +239,10 @@ class Proxy:
         if realm is not None and not username_of(request.uri):
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
+        is_call = request.method == "INVITE"
+        if is_call and self.router.is_active and not request.to.tag:
+            self._ask_router(request, upstream, account)
+            realm = self._realm_here(request)
         target_set = self._target_set()
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
@@ -246,7 +253,6 @@ class Proxy:
         else:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
-        is_call = request.method == "INVITE"
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
             username = self.authenticator.account_name(request.uri, realm)
@@ -271,6 +277,20 @@ class Proxy:
                 fork.run(targets)
             else:
                 call.run(fork, targets)
+
+    def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
+        """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
+        upstream.ensure_transaction()  # it absorbs retransmissions meanwhile
+        decision = self.router.route(request, account, upstream.flow)
+        if decision is None:
+            return
+        if decision.status:
+            raise Refused(decision.status, causes.REFUSED_BY_HOOK.of(text=decision.text))
+        if decision.target.lower().startswith(("sip:", "tel:")):
+            request.uri_text = decision.target
+        else:
+            realm = self._realm_here(request) or self._realm_of_caller(request)
+            request.uri_text = f"sip:{decision.target}@{realm}"
 
     def _realm_here(self, request: Request) -> str | None:
         """Return the realm that a request is for; None for an external Route, maddr or domain."""
