@@ -346,7 +346,7 @@ class Config:
     hooks_file: str = setting(
         "",
         str,
-        "Python file with functions that decide about calls and hear of events; none without it",
+        "Python file whose functions may forward or refuse calls and hear of events",
         value="FILE",
     )
     log_level: str = setting(

@@ -7,7 +7,7 @@ import pytest
 
 from sip.core.proxy.call_router import RouteDecision
 from sip.hooks.file import read, run
-from tests.hooks.test_values import routed
+from tests.support.routed_call import routed
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "hooks"
 PAGE = (EXAMPLES.parents[1] / "docs" / "hooks.md").read_text()

@@ -1,27 +1,9 @@
 """What a hook may decide about a call."""
 
-from datetime import datetime
-
 import pytest
 
 from sip.core.proxy.call_router import RouteDecision
-from sip.hooks.values import RoutedCall
-
-
-def routed(**changes) -> RoutedCall:
-    values = {
-        "caller": "alice",
-        "from_uri": "sip:alice@example.com",
-        "from_user": "alice",
-        "from_name": "Alice",
-        "to": "100",
-        "to_uri": "sip:100@example.com",
-        "address": "192.0.2.7",
-        "device": "Desk 1",
-        "call_id": "one",
-        "at": datetime(2026, 3, 2, 12, 0),
-    }
-    return RoutedCall(**(values | changes))
+from tests.support.routed_call import routed
 
 
 @pytest.mark.parametrize(
