@@ -343,6 +343,12 @@ class Config:
         "trusted networks, never limited or banned, separated by commas",
         value="NETWORKS",
     )
+    hooks_file: str = setting(
+        "",
+        str,
+        "Python file whose functions may forward or refuse calls and hear of events",
+        value="FILE",
+    )
     log_level: str = setting(
         "info",
         _one_of("debug", "info", "warning", "error"),

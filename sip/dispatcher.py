@@ -11,6 +11,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
+from sip.core import causes
 from sip.core.domains import Domains, username_of
 from sip.core.errors import Refused
 from sip.core.guard.guard import Guard, is_scanner
@@ -19,6 +20,7 @@ from sip.core.proxy.proxy import Proxy
 from sip.core.registrar.registrar import Registrar
 from sip.core.request_log import RequestLog
 from sip.core.stateless import respond_statelessly
+from sip.core.warning import warning_of
 from sip.message.datagram import for_log
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -117,8 +119,9 @@ class Dispatcher:
         for transaction in tuple(self._layer.servers.values()):
             upstream = transaction.upstream
             if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
-                upstream.answer(503, extra=_RETRY_AFTER)
-                upstream.mailbox.put(BranchEvent(None, 0, None, _STOPPING))
+                warning = warning_of(upstream, causes.STOPPING.text)
+                upstream.answer(503, extra=(*_RETRY_AFTER, *warning))
+                upstream.mailbox.put(BranchEvent(None, 503, None, _STOPPING))
         self._wait_until_idle(CANCEL_SECONDS)
 
     def _wait_until_idle(self, seconds: float) -> bool:
@@ -147,7 +150,7 @@ class Dispatcher:
         if self.pending >= MAX_HANDLERS - RESERVED_HANDLERS and not self._is_admitted(
             request, upstream
         ):
-            cause = f"overloaded: {self.pending} requests pending"
+            cause = causes.OVERLOADED.of(count=str(self.pending))
             self._refuse(request, upstream, Refused(503, cause, extra=_RETRY_AFTER))
             return
         self.pending += 1
@@ -157,12 +160,14 @@ class Dispatcher:
         except Refused as refused:
             self._refuse(request, upstream, refused)
         except BadMessage as bad:
-            refusal = Refused(bad.status or 400, bad.reason, reason=bad.reason)
+            cause = causes.MALFORMED.of(fault=bad.reason)
+            refusal = Refused(bad.status or 400, cause, reason=bad.reason)
             self._refuse(request, upstream, refusal)
         except NotSaved as error:
-            self._refuse(request, upstream, Refused(500, str(error), reason=_NOT_SAVED))
+            self._refuse(request, upstream, _not_saved(str(error)))
         except Exception:
-            upstream.answer(500)
+            self._layer.counts[refusals(causes.INTERNAL_ERROR.code)] += 1
+            upstream.answer(500, extra=warning_of(upstream, causes.INTERNAL_ERROR.text))
             log.exception("unhandled error while handling %r", for_log(request.encode()))
         except BaseException:  # the handler was killed: its client must not wait for an answer
             upstream.answer(500)
@@ -183,7 +188,7 @@ class Dispatcher:
         self.pending -= 1
         try:
             if failure:
-                self._refuse(request, upstream, Refused(500, failure, reason=_NOT_SAVED))
+                self._refuse(request, upstream, _not_saved(failure))
             else:
                 upstream.release()
         finally:
@@ -193,9 +198,9 @@ class Dispatcher:
         """Forward the ACK of a 2xx; log why one is dropped, since an ACK has no response."""
         if self.state is ServerState.LOADING and not self._wait_until_loaded():
             return
-        if cause := self._proxy.forward_ack(request, flow):
+        if (cause := self._proxy.forward_ack(request, flow)) is not None:
             self._layer.counts[DROPPED_UNROUTABLE_ACK] += 1
-            self._request_log.dropped(request, flow, cause)
+            self._request_log.dropped(request, flow, cause.text)
 
     # Admission
 
@@ -230,7 +235,7 @@ class Dispatcher:
             return False
         if request.to.tag:
             return True
-        refusal = Refused(503, "the server is stopping", extra=_RETRY_AFTER)
+        refusal = Refused(503, causes.STOPPING.of(), extra=_RETRY_AFTER)
         self._refuse(request, upstream, refusal)
         return False
 
@@ -254,11 +259,12 @@ class Dispatcher:
         request is handled anew.  So a forged request never makes this server repeat a response to
         its victim.
         """
-        self._layer.counts[refusals(refused.status)] += 1
+        self._layer.counts[refusals(refused.code)] += 1
         self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
         if upstream.is_verified or upstream.has_sent_response:
-            upstream.answer(refused.status, refused.reason, refused.extra)
+            extra = (*refused.extra, *warning_of(upstream, refused.cause))
+            upstream.answer(refused.status, refused.reason, extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None
         respond_statelessly(request, upstream, refused.status, refused.extra, reason)
@@ -275,7 +281,7 @@ class Dispatcher:
             return None
         # A REGISTER without credentials is challenged on every path: that changes nothing here.
         if "authorization" in request.present and upstream.is_merged():
-            raise Refused(482, "merged request: it arrived by another path before")
+            raise Refused(482, causes.MERGED_REQUEST.of())
         return self._registrar.handle(request, upstream)
 
     def serve_options(self, request: Request, upstream: Upstream) -> None:
@@ -292,6 +298,10 @@ class Dispatcher:
             return is_local(request.uri)
         routes = [parse_name_addr(value).uri for value in request.values("route")]
         return all(map(is_local, (request.uri, *routes)))
+
+
+def _not_saved(failure: str) -> Refused:
+    return Refused(500, causes.NOT_SAVED.of(fault=failure), reason=_NOT_SAVED)
 
 
 def _is_pending(machine: Machine) -> bool:

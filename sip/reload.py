@@ -10,6 +10,7 @@ from sip.config import SETTINGS, Config
 RELOADABLE = frozenset(
     {
         "guard_trusted",
+        "hooks_file",
         "log_format",
         "log_level",
         "sip_calls_from_outside",

@@ -22,6 +22,7 @@ from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.core.registrar.registrar import Expiry, Registrar
 from sip.core.request_log import RequestLog
 from sip.dispatcher import Dispatcher
+from sip.hooks.hooks import Hooks
 from sip.listening import ListeningAddress, open_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches
@@ -171,6 +172,7 @@ class SipServer:
             self.clock,
             self.request_log,
         )
+        self.hooks = Hooks(config.hooks_file, self.bus, self.clock)
         self.proxy = Proxy(
             self.layer,
             authenticator,
@@ -184,6 +186,7 @@ class SipServer:
             follow_redirects=config.sip_follow_redirects,
             is_bound=self.keepalive.__contains__,
             bus=self.bus,
+            router=self.hooks,
         )
         self.dispatcher = Dispatcher(
             self.layer,
@@ -206,6 +209,7 @@ class SipServer:
         self.proxy.calls_to_outside = config.sip_calls_to_outside
         self.proxy.follow_redirects = config.sip_follow_redirects
         self.guard.set_trusted(config.guard_trusted)
+        self.hooks.set_file(config.hooks_file)
         self.trunks.set(config.sip_trunk)
         self.resolve_gateways()
 
@@ -304,6 +308,7 @@ class SipServer:
     def sweep(self) -> None:
         """Remove expired entries of all parts, and return memory after a load peak."""
         self.request_log.sweep()
+        self.hooks.check()
         self.local_addresses.clear_cache()
         self.tcp.close_expired(self.clock())
         self.guard.sweep()

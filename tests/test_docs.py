@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sip.config import SETTINGS
+from sip.core.causes import CAUSES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -29,6 +30,23 @@ def settings_table() -> str:
 
 def test_the_readme_shows_every_setting():
     assert settings_table() in README, f"the table has to be\n\n{settings_table()}\n"
+
+
+def causes_table() -> str:
+    """The table of causes as docs/causes.md shows it; `{name}` is written as NAME."""
+    rows = ["| cause | the log says | what to do |", "|---|---|---|"]
+    for kind in CAUSES.values():
+        texts = [
+            re.sub(r"\{(\w+)\}", lambda match: match[1].upper(), text)
+            for text in (f"`{kind.text}`" if kind.text else "", kind.cure)
+        ]
+        rows.append(f"| `{kind.code}` | {texts[0]} | {texts[1]} |")
+    return "\n".join(rows)
+
+
+def test_the_page_of_causes_shows_every_cause():
+    page = (ROOT / "docs" / "causes.md").read_text()
+    assert causes_table() in page, f"the table has to be\n\n{causes_table()}\n"
 
 
 def run_python_of_the_readme(number: int, afterwards: str, home: Path) -> None:

@@ -36,7 +36,7 @@ LAYERS = [
 # The parts of the core, likewise; those of one line may reach each other.
 CORE = [
     [f"sip.core.{name}" for name in ("errors", "domains", "trunk", "target", "causes", "uas")],
-    ["sip.core.stateless", "sip.core.options"],
+    ["sip.core.stateless", "sip.core.options", "sip.core.warning"],
     ["sip.core.guard"],
     ["sip.core.auth"],
     ["sip.core.registrar", "sip.core.request_log"],
@@ -63,6 +63,7 @@ PATCHED = {"queue", "select", "selectors", "socket", "ssl", "subprocess"}
 GEVENT_IN = re.compile(
     r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
     r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
+    r"|sip/hooks/threads\.py"
 )
 MAX_LINES = 500
 

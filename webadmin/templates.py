@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 
 from bottle import SimpleTemplate
 
+from sip.core.causes import CAUSES
+
 VIEWS = Path(__file__).parent.parent / "views"
 STATIC = VIEWS / "static"
 
@@ -126,9 +128,8 @@ def browser_of(user_agent: str) -> str:
 
 # First words of a clause that are not a user name.
 _NO_NAMES = frozenset(
-    "the there wrong too more it its has unknown account callee external contact digest expires "
-    "unsupported flow loop next no request".split()
-)
+    kind.text.partition(" ")[0] for kind in CAUSES.values() if not kind.text.startswith("{")
+) | frozenset("there more it its has next".split())
 
 
 def as_sentence(clause: str) -> str:

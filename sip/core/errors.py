@@ -11,33 +11,42 @@ def printable(text: str) -> str:
 
 
 class Cause(NamedTuple):
-    """Why a request was refused, for the operator: a clause; and what to do, in sentences or ""."""
+    """Why a request was refused or a call failed; `sip.core.causes` makes all of them.
 
+    `code` is its key there, `text` a clause that says why, and `cure` what an administrator can do,
+    in sentences or "".
+    """
+
+    code: str
     text: str
-    cure: str = ""
+    cure: str
 
 
 class Refused(Exception):
     """The request is refused with `status`.
 
-    `reason` is the reason phrase of the response, None for the standard one.  `cause` says why, for
-    the log and the pages, and `cure` what to do; neither is sent to the peer.  `extra` are header
-    fields of the response, as (name, value).
+    `reason` is the reason phrase of the response, None for the standard one.  `code`, `cause` and
+    `cure` are those of the Cause; only a peer that has authenticated is told the cause, in Warning.
+    `extra` are header fields of the response, as (name, value).
     """
 
     def __init__(
         self,
         status: int,
-        cause: Cause | str,
+        cause: Cause,
         *,
         reason: str | None = None,
         extra: Fields = (),
     ) -> None:
-        self.cause, self.cure = cause if isinstance(cause, Cause) else Cause(cause)
-        super().__init__(self.cause)
+        super().__init__(cause.text)
+        self.code, self.cause, self.cure = cause
         self.status = status
         self.reason = reason
         self.extra = extra
+
+    def set_cause(self, cause: Cause) -> None:
+        """Replace the cause."""
+        self.code, self.cause, self.cure = cause
 
 
 class Challenged(Refused):
@@ -52,7 +61,7 @@ class Challenged(Refused):
     def __init__(
         self,
         status: int,
-        cause: Cause | str,
+        cause: Cause,
         *,
         extra: Fields = (),
         is_stale: bool = False,

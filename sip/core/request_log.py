@@ -127,6 +127,7 @@ class RequestLog:
             device=printable((request.value("user-agent") or "")[: events.MAX_DEVICE]),
             call_id=printable(request.value("call-id") or ""),
             from_tag=printable(from_tag),
+            code=refused.code,
         )
         self._bus.publish(event)
 

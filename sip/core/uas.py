@@ -3,6 +3,7 @@
 from email.utils import formatdate
 from functools import lru_cache
 
+from sip.core import causes
 from sip.core.errors import Refused
 from sip.message.datagram import is_padding
 from sip.message.message import Request
@@ -24,7 +25,7 @@ def check_required(request: Request) -> None:
     unknown = [tag for tag in request.values("require") if tag.lower() not in SUPPORTED]
     if unknown:
         extra = (("Unsupported", ", ".join(unknown)),)
-        raise Refused(420, f"unsupported Require: {', '.join(unknown)[:80]}", extra=extra)
+        raise Refused(420, causes.UNSUPPORTED_EXTENSION.of(tags=", ".join(unknown)), extra=extra)
 
 
 def check_content(request: Request) -> None:
@@ -38,7 +39,7 @@ def check_content(request: Request) -> None:
     if "handling=optional" in disposition or (content_type, encoding) == (ACCEPTED, "identity"):
         return
     extra = (("Accept", ACCEPTED), ("Accept-Encoding", "identity"))
-    raise Refused(415, f"unsupported body of type {content_type[:40] or '?'}", extra=extra)
+    raise Refused(415, causes.UNSUPPORTED_BODY.of(type=content_type or "?"), extra=extra)
 
 
 # The Allow of the server itself, for OPTIONS and 405 (§11.2, §21.4.6).

@@ -229,7 +229,7 @@ class Calls:
             call = Call(next(self._ids), event.call_id, event.from_tag, caller, callee, event.at)
             call.answered_at = event.at
         result = CallResult.ANSWERED if call.answered_at else result_of(event.status)
-        self._finish(call, event.at, result, event.status, event.cause, "", event.ended_by)
+        self._finish(call, event.at, result, event.status, event.cause, event.cure, event.ended_by)
 
     def _on_refused(self, event: Refused) -> None:
         """End the call of a refused INVITE, or add one that has ended already."""

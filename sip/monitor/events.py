@@ -101,10 +101,11 @@ class Refused:
     Requests that a phone repeats by itself with the right values are left out: those without
     credentials, with a stale nonce, or refused by 423.
 
-    `cause` is a clause, `cure` whole sentences or "".  `username` is that of the sender, "" where
-    it names none; `realm` is None where it asked for a domain that this server does not serve.
-    `user` and `to` are names as on the pages: `name` in the main realm, else `name@realm`; `to` is
-    "" for a REGISTER.  `network` is the host of `address`, or the /64 of an IPv6 host.
+    `cause` is a clause, `cure` whole sentences or "", `code` the key of both.  `username` is that
+    of the sender, "" where it names none; `realm` is None where it asked for a domain that this
+    server does not serve.  `user` and `to` are names as on the pages: `name` in the main realm,
+    else `name@realm`; `to` is "" for a REGISTER.  `network` is the host of `address`, or the /64 of
+    an IPv6 host.
     """
 
     at: float
@@ -123,6 +124,7 @@ class Refused:
     device: str
     call_id: str
     from_tag: str
+    code: str = ""
 
 
 # Calls
@@ -197,7 +199,8 @@ class CallEnded:
     """A call is over: a BYE was forwarded, or its INVITE has failed.
 
     `status` is the final status that the caller got for its INVITE; it is 200 if the call was
-    answered.  `cause` says why, in plain words.  `ended_by` is "caller", "callee" or "server".
+    answered.  `cause` is a clause that says why, `cure` whole sentences or "", `code` the key of
+    both.  `ended_by` is "caller", "callee" or "server".
 
     A call that began before this process, and is ended by a BYE, has `ended_by` "": the caller may
     be either side.  `from_tag` and `from_uri` are then those of the sender of the BYE.
@@ -212,6 +215,8 @@ class CallEnded:
     status: int
     cause: str
     ended_by: str
+    code: str = ""
+    cure: str = ""
 
 
 # Messages
@@ -244,7 +249,7 @@ class Banned:
 
     `network` is an IPv4 address or the /64 of an IPv6 address; `address` is the host whose messages
     led to the ban, with its port 0.  `until` is when the ban ends; `times` counts the bans of the
-    network, this one included.
+    network, this one included.  `code` is the key of the reason, a cause.
     """
 
     at: float
@@ -253,6 +258,7 @@ class Banned:
     until: float
     reason: str
     times: int
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

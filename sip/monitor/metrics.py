@@ -59,6 +59,6 @@ CLOSED_TIMEOUT = metric(
 CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # paused for too long
 
 
-def refusals(status: int) -> str:
-    """Return the key of refused requests; `status` is one that this server chooses."""
-    return f'refusals{{status="{status}"}}'
+def refusals(cause: str) -> str:
+    """Return the key of refused requests; `cause` is a key of `sip.core.causes`."""
+    return f'refusals{{cause="{cause}"}}'

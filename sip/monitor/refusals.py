@@ -46,6 +46,7 @@ class Refusal:
     to: str
     address: str
     device: str
+    code: str = ""
 
     def concerns(self, user: str, username: str, realm: str) -> bool:
         """Return True if the row belongs on the page of a user."""
@@ -133,6 +134,7 @@ class Refusals:
                 to,
                 address,
                 device,
+                refused.code,
             )
             table.add(key, row)
 

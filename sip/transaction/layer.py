@@ -46,6 +46,9 @@ from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
 
+# Reason (RFC 3326) of the CANCEL when timer C has fired: it stands for a 408 (RFC 3261 §16.8).
+_NO_ANSWER = 'SIP;cause=408;text="Request Timeout"'
+
 # Transactions in memory; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
@@ -422,7 +425,7 @@ class Layer:
         if isinstance(machine, ClientTransaction) and not was_sent:
             self._end(machine, 503)  # §17.1.4; a server transaction stays as it is (RFC 6026 §8.8)
         elif isinstance(machine, InviteClientTransaction) and machine.wants_cancel:
-            self.cancel(machine)  # timer C
+            self.cancel(machine, _NO_ANSWER if machine.state is State.PROCEEDING else "")  # timer C
         elif isinstance(machine, ServerTransaction) and machine.wants_trying:
             machine.wants_trying = False
             if isinstance(machine.upstream, Upstream):

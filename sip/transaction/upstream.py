@@ -81,6 +81,11 @@ class Upstream:
         return reply_flow(self.request.via, self.flow)
 
     @property
+    def sent_by(self) -> str:
+        """Return our own host and port, as our Via on this flow has them."""
+        return self.layer.transports.sent_by(self.flow)
+
+    @property
     def is_active(self) -> bool:
         """Return True while the handler runs and reads its mailbox."""
         return self.request is not None

@@ -29,6 +29,7 @@ class Event:
     peer: str = ""  # the user part of the other side
     status: int | None = None  # of the final response behind the event, where there was one
     text: str = ""  # a message's body, or the program's own words
+    warning: str = ""  # the text of the last Warning in a response of the call
 
 
 @dataclass(frozen=True)

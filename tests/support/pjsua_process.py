@@ -6,6 +6,7 @@ to itself, and in it one thread that polls the library and stdin in turns.
 
 import json
 import os
+import re
 import select
 import sys
 
@@ -20,6 +21,15 @@ os.dup2(2, 1)
 def tell(**fields) -> None:
     """Write one line at once: its reader waits at a pipe."""
     os.write(EVENTS, (json.dumps(fields) + "\n").encode())
+
+
+def warning_in(event: pj.SipEvent) -> str:
+    """Return the text of the Warning in the response that has caused an event, "" for none."""
+    state = event.body.tsxState
+    if event.type != pj.PJSIP_EVENT_TSX_STATE or state.type != pj.PJSIP_EVENT_RX_MSG:
+        return ""
+    found = re.search(r'^Warning: \d{3} \S+ "(.*)"', state.src.rdata.wholeMsg, re.MULTILINE)
+    return found[1] if found else ""
 
 
 class Call(pj.Call):
@@ -40,7 +50,8 @@ class Call(pj.Call):
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             tell(event="talking", peer=peer)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            tell(event="closed", peer=peer, status=info.lastStatusCode, text=info.lastReason)
+            status, reason = info.lastStatusCode, info.lastReason
+            tell(event="closed", peer=peer, status=status, text=reason, warning=warning_in(prm.e))
             self.phone.calls.remove(self)
             self.phone.buried.append(self)  # not to be destroyed inside its own callback
 

@@ -88,6 +88,16 @@ def test_a_user_that_does_not_exist_cannot_be_called(server, registered):
     alice.call_ends(status=404)
 
 
+def test_a_caller_reads_in_a_warning_why_its_call_fails(registered):
+    """RFC 3261 §20.43: the phone has shown its password, so it is told."""
+    alice, bob = registered(Pjsua, "alice"), registered(Baresip, "bob")
+
+    bob.unregisters()
+    alice.dials(bob)
+    closed = alice.call_ends(bob)
+    assert (closed.status, closed.warning) == (480, "callee bob is not registered")
+
+
 # Calling
 
 

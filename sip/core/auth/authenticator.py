@@ -64,7 +64,7 @@ _LONGEST_MATCH = 40  # characters of a User-Agent that decide
 MAX_ANSWERS = 4
 # Credentials of unknown users are checked against this HA1, so that they take the same time.
 _DUMMY_HA1 = hashlib.sha256(b"nobody").hexdigest()[:32]
-_NO_CAUSE = Cause("")
+_NO_CAUSE = causes.NO_CREDENTIALS.of()
 
 
 class Authenticator:
@@ -115,7 +115,7 @@ class Authenticator:
                 source, answer.username, realm, nonce_is_ours=is_ours
             ):
                 name = answer.username
-                cause = causes.login_blocked(name) if is_ours else causes.unknown_nonce(name)
+                cause = (causes.LOGIN_BLOCKED if is_ours else causes.UNKNOWN_NONCE).of(name=name)
                 continue
             account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
@@ -130,12 +130,14 @@ class Authenticator:
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
-                is_stale, cause = True, Cause("the nonce-count was used before")
+                is_stale, cause = True, causes.REUSED_NONCE.of()
             else:
                 self.guard.login_succeeded(source, answer.username)
                 return account
         if foreign is not None and not is_stale:
-            raise Refused(400, causes.foreign_digest(foreign), reason="Digest uri does not match")
+            raise Refused(
+                400, causes.FOREIGN_DIGEST.of(uri=foreign), reason="Digest uri does not match"
+            )
         verified: list[str] = []
         if answers or unread:
             verified = [answer.nonce for answer, is_ours in answers if is_ours]
@@ -166,7 +168,7 @@ class Authenticator:
             try:
                 read = read_credentials(field)
             except BadMessage as error:
-                cause = cause if cause.text else Cause(error.reason)
+                cause = cause if cause.text else causes.UNUSABLE_CREDENTIALS.of(fault=error.reason)
                 continue
             if read is None or read[0].realm != realm:
                 continue
@@ -174,7 +176,7 @@ class Authenticator:
             if not fault and answer.algorithm not in self.algorithms:
                 fault = f"the algorithm {answer.algorithm} is not offered"
             if fault:
-                cause = Cause(fault)
+                cause = causes.UNUSABLE_CREDENTIALS.of(fault=fault)
                 unread.append(answer.nonce)
                 continue
             if not (answer.username.isalnum() and answer.username.isascii()):
@@ -283,9 +285,9 @@ def _knows_only_md5(user_agent: str) -> bool:
 def _cause(account: Account | None, answer: Answer) -> Cause:
     name = answer.username
     if account is None:
-        return causes.unknown_user(name)
+        return causes.UNKNOWN_USER.of(name=name)
     if not account.enabled:
-        return causes.disabled_user(name)
+        return causes.DISABLED_USER.of(name=name)
     return causes.wrong_password(name, answer.written)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from sip.core.errors import Cause, Refused
+from sip.core import causes
+from sip.core.errors import Refused
 from sip.transaction.machine import State
 from sip.transaction.server import ServerTransaction
 from sip.transaction.upstream import Upstream
@@ -22,7 +23,6 @@ MAX_CALLS_OF_SOURCE = 300
 MAX_CALLS_FOR_USER = 100
 # Header field of a refusal, in seconds: long enough for one of the calls to end.
 RETRY_AFTER = (("Retry-After", "5"),)
-_CURE = "If they come from your provider or gateway, name it by -sip.trunk or -guard.trusted."
 
 _Key = TypeVar("_Key")
 # An address or a /64, and whether it may be forged.
@@ -65,11 +65,11 @@ class CallLimits:
         """Count a call.  Raises Refused as `slot` says."""
         of_source, for_user = self._of_source.get(source, 0), self._for_user.get(aor, 0)
         if for_user >= MAX_CALLS_FOR_USER:
-            cause = Cause(f"{MAX_CALLS_FOR_USER} external calls to {aor} are waiting", _CURE)
+            cause = causes.TOO_MANY_CALLS_FOR_USER.of(count=str(MAX_CALLS_FOR_USER), aor=aor)
             raise Refused(486, cause, extra=RETRY_AFTER)
         if of_source + self._unacknowledged_of(source) >= MAX_CALLS_OF_SOURCE:
-            waiting = f"{MAX_CALLS_OF_SOURCE} calls of this source wait for an answer or an ACK"
-            raise Refused(503, Cause(waiting, _CURE), extra=RETRY_AFTER)
+            cause = causes.TOO_MANY_CALLS_OF_SOURCE.of(count=str(MAX_CALLS_OF_SOURCE))
+            raise Refused(503, cause, extra=RETRY_AFTER)
         self._of_source[source] = of_source + 1
         self._for_user[aor] = for_user + 1
 

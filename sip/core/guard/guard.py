@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from math import inf
 from typing import NamedTuple, Protocol
 
-from sip.core.errors import printable
+from sip.core import causes
+from sip.core.errors import Cause, printable
 from sip.core.guard.fair_share import FairShare, TrustLevel
 from sip.core.guard.kernel_drop import PacketSampler
 from sip.core.guard.password_limits import FailedLogins
@@ -234,7 +235,7 @@ class Guard:
         if self._failed_logins.is_blocked(source, username, now):
             log.info("login blocked for %s at %s: too many wrong passwords", shown, source)
         if seconds:
-            self._ban(source, host, f"guessed passwords, last user {shown}", seconds)
+            self._ban(source, host, causes.PASSWORD_GUESSING.of(name=shown), seconds)
 
     def blocked_logins(self) -> list[BlockedLogin]:
         """List the users whose logins are blocked, and where, the latest first."""
@@ -274,18 +275,21 @@ class Guard:
             host = flow.remote[0]
             source = network_of(host)
             seconds = self._failed_logins.block(source, self.clock())
-            self._ban(source, host, f"scanner, User-Agent {printable(user_agent[:60])}", seconds)
+            cause = causes.SCANNER.of(agent=printable(user_agent[:60]))
+            self._ban(source, host, cause, seconds)
 
     # Bans
 
-    def _ban(self, source: str, host: str, reason: str, seconds: float) -> None:
-        now = int(self.unix_clock())
+    def _ban(self, source: str, host: str, cause: Cause, seconds: float) -> None:
+        now, reason = int(self.unix_clock()), cause.text
         ban = Ban(source, reason, now, now + int(seconds), self._failed_logins.block_count(source))
         self._bans[source] = ban
         self._update_blocked()
         log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
         if self._bus.has_listener(Banned):
-            self._bus.publish(Banned(now, source, (host, 0), ban.ends_at, reason, ban.times))
+            until, address = ban.ends_at, (host, 0)
+            event = Banned(now, source, address, until, reason, ban.times, code=cause.code)
+            self._bus.publish(event)
 
     def load_bans(self, bans: Iterable[Ban], trusted: Iterable[str]) -> None:
         """Replace all bans and trusted networks by those from the database.

@@ -10,16 +10,16 @@ before a restart, or before there were listeners: that is one CallEnded, too.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from sip.core.auth.authenticator import Account, Accounts
+from sip.core.causes import CANCELLED, HUNG_UP, INTERNAL_ERROR, MALFORMED, STOPPING
 from sip.core.domains import Domains
-from sip.core.errors import Refused, printable
-from sip.core.proxy.fork import Prepare
+from sip.core.errors import Cause, Refused, printable
+from sip.core.proxy.fork import Fork, Prepare
 from sip.core.target import Target
 from sip.message.grammar import BadMessage
 from sip.message.message import Message, Request, Response
-from sip.message.names import REASONS
 from sip.message.uri import Uri
 from sip.monitor.events import (
     MAX_DEVICE,
@@ -38,8 +38,8 @@ MAX_CALLS = 20_000
 # Ended calls that are remembered, so that the BYE of the other side is no second end.
 MAX_ENDED = 2000
 
-_CANCELLED = "cancelled"
-_HUNG_UP = "hung up"
+# The side that has ended a call, by the cause; it is the callee for any other.
+_ENDED_BY = {CANCELLED.code: "caller", STOPPING.code: "server"}
 
 # Call-ID and From tag of the INVITE.
 Key = tuple[str, str]
@@ -97,24 +97,25 @@ class Call:
             self.is_ringing = True
             self._events.publish_ringing(self, response, flow)
 
-    def run(self, forward: Callable[[], int]) -> None:
-        """Call `forward`, which returns the final status of the INVITE; publish a failure."""
+    def run(self, fork: Fork, targets: Iterable[Target]) -> None:
+        """Run the fork of the INVITE, and publish its failure."""
         try:
-            status = forward()
+            status = fork.run(targets)
         except Refused as refused:
-            self._events.publish_failed(self, refused.status, refused.cause, "server")
+            cause = Cause(refused.code, refused.cause, refused.cure)
+            self._events.publish_failed(self, refused.status, cause, "server")
             raise
         except BadMessage as bad:
-            self._events.publish_failed(self, bad.status or 400, bad.reason, "server")
+            cause = MALFORMED.of(fault=bad.reason)
+            self._events.publish_failed(self, bad.status or 400, cause, "server")
             raise
         except BaseException:
-            self._events.publish_failed(self, 500, "internal error", "server")
+            self._events.publish_failed(self, 500, INTERNAL_ERROR.of(), "server")
             raise
         if self.callee_tag is None:
-            if status == 487:
-                self._events.publish_failed(self, status, _CANCELLED, "caller")
-            else:
-                self._events.publish_failed(self, status, REASONS.get(status, "failed"), "callee")
+            cause = fork.failure(status)
+            ended_by = _ENDED_BY.get(cause.code, "callee")
+            self._events.publish_failed(self, status, cause, ended_by)
 
 
 class CallEvents:
@@ -202,7 +203,7 @@ class CallEvents:
             )
             self._answered_topic.publish(event)
 
-    def publish_failed(self, call: Call, status: int, cause: str, ended_by: str) -> None:
+    def publish_failed(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
         """Publish the end of a call that was not answered, unless a BYE has ended it already."""
         if self._calls.get(call.key) is call or call.key not in self._ended:
             self._end(call, status, cause, ended_by)
@@ -222,7 +223,7 @@ class CallEvents:
                 # Of several phones that have answered, the caller hangs up on all but one.
                 if call.callee_tag in (None, peer):
                     status = 487 if call.callee_tag is None else 200
-                    self._end(call, status, _HUNG_UP, ended_by)
+                    self._end(call, status, HUNG_UP.of(), ended_by)
                 return
             if key in self._ended:
                 return
@@ -237,12 +238,13 @@ class CallEvents:
             printable(request.from_.uri_text[:MAX_DEVICE]),
             printable(request.to.uri_text[:MAX_DEVICE]),
             200,
-            _HUNG_UP,
+            HUNG_UP.text,
             "",
+            code=HUNG_UP.code,
         )
         self._ended_topic.publish(event)
 
-    def _end(self, call: Call, status: int, cause: str, ended_by: str) -> None:
+    def _end(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
         self._remember(call.key)
@@ -255,8 +257,10 @@ class CallEvents:
                 call.from_uri,
                 call.to_uri,
                 status,
-                printable(cause),
+                printable(cause.text),
                 ended_by,
+                code=cause.code,
+                cure=printable(cause.cure),
             )
             self._ended_topic.publish(event)
 

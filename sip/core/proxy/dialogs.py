@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from sip.core import causes
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Refused
 from sip.core.proxy.record_route import first_uri
@@ -173,7 +174,7 @@ class Dialogs:
                 is_gone = not self.transports.is_reachable(flow)
             if is_gone and not (is_taken_over and not flow.is_connection):
                 # RFC 5626 §5.3: by now its NAT may have given the port to another phone.
-                raise Refused(430, f"flow {flow} lost, phone no longer registered")
+                raise Refused(430, causes.FLOW_LOST.of())
         return Target(
             as_request_uri(request.uri_text), flow, trunk=self._trunk(side, request.to.uri)
         )

@@ -15,16 +15,19 @@ starts.  The bounds: the pending branches together use no more than the Max-Brea
 import logging
 from collections.abc import Callable, Iterable
 
-from sip.core.errors import Refused, printable
+from sip.core import causes
+from sip.core.domains import username_of
+from sip.core.errors import Cause, Refused, printable
 from sip.core.proxy.attempt import Attempt
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left
 from sip.core.proxy.response_context import Answered, ResponseContext
 from sip.core.target import Target, by_preference
+from sip.core.trunk import Trunk
 from sip.message.grammar import BadMessage, quote
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, format_host_port
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute
@@ -69,7 +72,9 @@ class Fork:
 
     __slots__ = (
         "attempts",
+        "cancel_status",
         "context",
+        "fault",
         "forwarder",
         "free_breadth",
         "groups",
@@ -80,6 +85,7 @@ class Fork:
         "request",
         "resolving",
         "started",
+        "trunk",
         "upstream",
         "waiting",
     )
@@ -109,6 +115,9 @@ class Fork:
         self.groups: list[list[Target]] = []  # the less preferred targets
         self.resolving = 0  # attempts whose next hops are being resolved
         self.started = 0  # branches so far
+        self.cancel_status = 487  # the final status after a CANCEL
+        self.fault: Cause | None = None  # why the latest target without a response has failed
+        self.trunk: Trunk | None = None  # that of the latest target
 
     def run(self, targets: Iterable[Target]) -> int:
         """Try the targets in order of preference, answer upstream, and return the final status.
@@ -118,7 +127,7 @@ class Fork:
         """
         self.free_breadth = breadth_left(self.request)
         if self.free_breadth == 0:
-            raise Refused(440, "Max-Breadth exhausted")
+            raise Refused(440, causes.TOO_MANY_BRANCHES.of())
         if self.request.method == "INVITE":
             self.upstream.answer(100)
         self.groups = by_preference(targets)
@@ -168,7 +177,9 @@ class Fork:
     def _start(self, target: Target, breadth: int) -> None:
         """Send the request to one target; an unreachable target never fails the others."""
         self.started += 1
+        self.trunk = target.trunk
         if self.started > MAX_BRANCHES:
+            self.fault = causes.TOO_MANY_BRANCHES.of()
             self.context.answers.append(Answered(503, None))
             return
         self.free_breadth -= breadth
@@ -201,6 +212,10 @@ class Fork:
         return HopsResolved(attempt)
 
     def _log_unreachable(self, target: Target, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self.fault = causes.UNREACHABLE.of(peer=self._peer())
+        else:
+            self.fault = causes.NO_ROUTE.of(uri=target.uri_text, fault=str(error))
         log.info("unreachable: %s", printable(f"{target.uri_text[:80]}: {error}"))
 
     def _send(self, attempt: Attempt) -> None:
@@ -255,6 +270,7 @@ class Fork:
             self._send(event.attempt)
             return
         if branch is None:
+            self.cancel_status = event.status or 487
             for pending in context.cancel():
                 pending.cancel(event.reason)
             return
@@ -262,12 +278,15 @@ class Fork:
         if self._fail_over(branch, event, attempt):
             return
         is_silent = response is None and not branch.transaction.has_response
+        if response is None:
+            self.fault = self._fault_of(event.status, is_silent=is_silent)
         if is_silent and event.status == 503 and self._remove_binding(attempt):
             event = BranchEvent(branch, 480, None)
         if attempt.target.trunk is not None and event.status in (401, 407):
             if self._answer_challenge(branch, response, attempt):
                 return
             # The gateway's challenge is for this server; the caller cannot answer it.
+            self.fault = causes.GATEWAY_LOGIN.of(peer=self._peer())
             event, response = BranchEvent(branch, 500, None), None
         self.free_breadth += attempt.breadth
         if response is not None and self._is_redirected(branch, response):
@@ -335,21 +354,22 @@ class Fork:
         """Send the best of the failures upstream (§16.7, steps 6 and 7); return its status."""
         context, upstream = self.context, self.upstream
         if context.is_cancelled and not context.answers:
-            upstream.answer(487)
-            return 487
+            upstream.answer(self.cancel_status)
+            return self.cancel_status
         best = context.best()
         response = best.response
         if response is None:
             return self._answer_without_response(best.status)
         if best.status == 503:
             # §16.7, step 6: upstream a 503 would mean that this server is overloaded.
-            raise Refused(500, "next hop answered 503", reason="Next Hop Unavailable")
+            raise Refused(500, self._answer_of(response), reason="Next Hop Unavailable")
         response.remove_top_via()
         if best.status in (401, 407):
             for name, line in context.other_challenges(best):
                 response.append(name, line)
         upstream.respond(response)
-        return response.status
+        is_end_of_cancel = context.is_cancelled and response.status == 487
+        return self.cancel_status if is_end_of_cancel else response.status
 
     def _answer_without_response(self, status: int) -> int:
         """Answer if no branch got a response, and return the status.
@@ -357,16 +377,54 @@ class Fork:
         The server transaction drops a 408 to any method but INVITE (RFC 4320 §4.2).
         """
         if self.context.is_cancelled:
-            self.upstream.answer(487)
-            return 487
-        if status == 513:
-            raise Refused(513, "request larger than a datagram")
-        if status == 408:
+            self.upstream.answer(self.cancel_status)
+            return self.cancel_status
+        cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
+        if status == 408 and self.request.method != "INVITE":
             self.upstream.answer(408)
             return 408
         if status == 480:
-            raise Refused(480, "no contact accepts a connection")
-        raise Refused(500, "no contact reachable", reason="Next Hop Unreachable")
+            raise Refused(480, causes.NO_CONNECTION.of(peer=self._peer()))
+        if status in (408, 513):
+            raise Refused(status, cause)
+        raise Refused(500, cause, reason="Next Hop Unreachable")
+
+    # Causes
+
+    def failure(self, status: int) -> Cause:
+        """Return why the request was not accepted, after `run` has returned `status`."""
+        context = self.context
+        if context.is_cancelled and status == self.cancel_status:
+            return (causes.CANCELLED if status == 487 else causes.STOPPING).of()
+        response = context.best().response if context.answers else None
+        if response is None:
+            return self.fault or causes.UNREACHABLE.of(peer=self._peer())
+        return self._answer_of(response)
+
+    def _answer_of(self, response: Response) -> Cause:
+        phrase = REASONS.get(response.status, response.reason)
+        return causes.answer_of(self._peer(), response.status, phrase)
+
+    def _fault_of(self, status: int, *, is_silent: bool) -> Cause:
+        """Return the cause for a branch that has ended with a status but without a response."""
+        if status == 408:
+            kind = causes.NO_RESPONSE if is_silent else causes.NO_ANSWER
+        elif status == 513:
+            kind = causes.TOO_LARGE_FOR_UDP
+        else:
+            kind = causes.UNREACHABLE if status == 503 else causes.INTERNAL_ERROR
+        return kind.of(peer=self._peer())
+
+    def _peer(self) -> str:
+        """Return the called side for a cause: a gateway, the phone of a user, or an address."""
+        if self.trunk is not None:
+            gateway = self.trunk.gateway
+            return f"the gateway {format_host_port(gateway.host, gateway.port)}"
+        uri, domains = self.request.uri, self.forwarder.domains
+        name = username_of(uri)
+        if name and domains.realm_of(uri) is not None:
+            return f"{name}'s phone"
+        return uri.text.partition(":")[2].partition(";")[0]
 
 
 def _reason_of(status: int) -> str:

@@ -7,9 +7,10 @@ from functools import partial
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
-from sip.core.errors import Challenged, Refused
+from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
 from sip.core.proxy.call_events import CallEvents
+from sip.core.proxy.call_router import CallRouter
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
@@ -65,8 +66,10 @@ class Proxy:
         follow_redirects: bool,
         is_bound: Callable[[Flow], bool],
         bus: Bus,
+        router: CallRouter,
     ) -> None:
         self.layer = layer
+        self.router = router
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
@@ -108,7 +111,7 @@ class Proxy:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
             if request.to.tag and not challenged.cause:
-                challenged.cause = _outside_cause(request, side)
+                challenged.set_cause(_outside_cause(request, side))
             raise
 
     def is_within_dialog(self, request: Request) -> bool:
@@ -181,22 +184,24 @@ class Proxy:
             aor = address_of_record(account.username, self._realm_of_caller(request))
             dialogs.learn_from_verified_request(request, flow, side, aor)
 
-    def forward_ack(self, request: Request, flow: Flow) -> str | None:
+    def forward_ack(self, request: Request, flow: Flow) -> Cause | None:
         """Forward an ACK for a 2xx (§16.11, §13.2.2.4); return the cause if it is dropped."""
         try:
             if request.uri.scheme not in _SCHEMES:
-                return f"unsupported URI scheme {request.uri.scheme[:20]}"
+                return causes.UNSUPPORTED_SCHEME.of(scheme=request.uri.scheme)
             if hops_left(request) == 0:  # §16.3
-                return "Max-Forwards exhausted"
+                return causes.TOO_MANY_HOPS.of()
             _, side = self._prepare(request)
             target = self._target_of_ack(request, flow, side)
             if target is None:
                 return _outside_cause(request, side)
             self.forwarder.forward_statelessly(request, target, breadth_left(request))
-        except (BadMessage, NoRoute) as error:
-            return str(error)
+        except BadMessage as bad:
+            return causes.MALFORMED.of(fault=bad.reason)
+        except NoRoute as no_route:
+            return causes.NO_ROUTE.of(uri=request.uri_text, fault=str(no_route))
         except Refused as refused:
-            return refused.cause
+            return Cause(refused.code, refused.cause, refused.cure)
         return None
 
     def _target_of_ack(
@@ -234,6 +239,10 @@ class Proxy:
         if realm is not None and not username_of(request.uri):
             raise _not_served_here(request.method)
         account = self._caller(request, upstream)
+        is_call = request.method == "INVITE"
+        if is_call and self.router.is_active and not request.to.tag:
+            self._ask_router(request, upstream, account)
+            realm = self._realm_here(request)
         target_set = self._target_set()
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
@@ -244,7 +253,6 @@ class Proxy:
         else:
             targets = [answered]
         caller = self._phone_of(account, request, upstream.flow) if account else None
-        is_call = request.method == "INVITE"
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
             username = self.authenticator.account_name(request.uri, realm)
@@ -268,7 +276,21 @@ class Proxy:
             if call is None:
                 fork.run(targets)
             else:
-                call.run(partial(fork.run, targets))
+                call.run(fork, targets)
+
+    def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
+        """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
+        upstream.ensure_transaction()  # it absorbs retransmissions meanwhile
+        decision = self.router.route(request, account, upstream.flow)
+        if decision is None:
+            return
+        if decision.status:
+            raise Refused(decision.status, causes.REFUSED_BY_HOOK.of(text=decision.text))
+        if decision.target.lower().startswith(("sip:", "tel:")):
+            request.uri_text = decision.target
+        else:
+            realm = self._realm_here(request) or self._realm_of_caller(request)
+            request.uri_text = f"sip:{decision.target}@{realm}"
 
     def _realm_here(self, request: Request) -> str | None:
         """Return the realm that a request is for; None for an external Route, maddr or domain."""
@@ -300,9 +322,9 @@ class Proxy:
                 if phones:
                     return phones
             if account is None:
-                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream))
+                raise Refused(403, causes.wrong_domain(self.domains, uri, upstream.sent_by))
             if not self.calls_to_outside:
-                raise Refused(403, causes.call_to_outside(uri.text))
+                raise Refused(403, causes.CALL_TO_OUTSIDE.of(uri=uri.text))
             return [Target(as_request_uri(request.uri_text))]
         if (
             request.method in _FOR_EVENT_SERVERS
@@ -310,7 +332,8 @@ class Proxy:
             and realm == self._realm_of_caller(request)
             and self.authenticator.is_named(account, uri, realm)
         ):
-            raise Refused(489, f"unsupported event {request.value('event') or '(none)'}")
+            event = request.value("event") or "(none)"
+            raise Refused(489, causes.UNSUPPORTED_EVENT.of(event=event))
         targets = target_set.of_user(username, realm)
         if targets:
             return targets
@@ -318,7 +341,7 @@ class Proxy:
         if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
             return [gateway]
         if callee is None:
-            raise Refused(480 if is_external else 404, causes.unknown_callee(username))
+            raise Refused(480 if is_external else 404, causes.UNKNOWN_CALLEE.of(name=username))
         raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
     def _target_set(self) -> TargetSet:
@@ -339,11 +362,12 @@ class Proxy:
         if realm is not None:
             account = self._authenticate(request, upstream)
             if not self.authenticator.is_named(account, sender, realm):
-                raise Refused(403, causes.other_user(account.username, username_of(sender)))
+                claimed = username_of(sender)
+                raise Refused(403, causes.OTHER_USER.of(name=account.username, claimed=claimed))
             return account
         if not self.calls_from_outside:
             if self._realm_here(request) is None:
-                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream))
+                raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream.sent_by))
             raise Refused(403, causes.call_from_outside(request.from_.uri))
         return None
 
@@ -402,20 +426,20 @@ class Proxy:
         return self.domains.claimed_realm(request.from_.uri) or self.domains.main
 
 
-def _outside_cause(request: Request, side: DialogSide | None) -> str:
+def _outside_cause(request: Request, side: DialogSide | None) -> Cause:
     """Return the reason why a request with the tags of a dialog belongs to no dialog here."""
     if side is None:
-        return "no Route with a valid signature for this dialog"
+        return causes.NO_TICKET.of()
     routes = request.fields("route") if "route" in request.present else [request.uri_text]
-    return f"{routes[0][:60]} was named by no side of this dialog"
+    return causes.FOREIGN_TARGET.of(uri=routes[0])
 
 
 def _not_served_here(method: str) -> Refused:
     """Return the refusal of a request to the server itself (§8.2.1)."""
     if method in METHODS:
-        cause = f"the server itself does not accept {method}"
+        cause = causes.METHOD_NOT_ALLOWED.of(method=method)
         return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
-    return Refused(501, f"unknown method {method[:20]}")
+    return Refused(501, causes.UNKNOWN_METHOD.of(method=method))
 
 
 def check_forwardable(request: Request, mark: str) -> None:
@@ -425,15 +449,15 @@ def check_forwardable(request: Request, mark: str) -> None:
     """
     scheme = request.uri.scheme
     if scheme not in _SCHEMES:
-        raise Refused(416, f"unsupported URI scheme {scheme[:20]}")
+        raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
     if hops_left(request) == 0:
-        raise Refused(483, "Max-Forwards exhausted")
+        raise Refused(483, causes.TOO_MANY_HOPS.of())
     if has_looped(request, mark):
-        raise Refused(482, "loop detected")
+        raise Refused(482, causes.LOOP.of())
     required = request.values("proxy-require")
     if required:
         raise Refused(
             420,
-            f"unsupported Proxy-Require {', '.join(required)[:80]}",
+            causes.UNSUPPORTED_EXTENSION.of(tags=", ".join(required)),
             extra=(("Unsupported", ", ".join(required)),),
         )

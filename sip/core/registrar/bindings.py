@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from sip.core.causes import too_many_contacts
+from sip.core import causes
 from sip.core.errors import Refused
 from sip.core.target import Phone, Target, as_request_uri
 from sip.message.cache import cached_parse
@@ -350,7 +350,7 @@ def within_limit(
         retry_after = max(1, min(ceil(seconds), MAX_RETRY_AFTER))
         raise Refused(
             503,
-            too_many_contacts(len(old)),
+            causes.TOO_MANY_CONTACTS.of(count=str(len(old))),
             reason="Too Many Contacts",
             extra=(("Retry-After", str(retry_after)),),
         )
@@ -382,9 +382,7 @@ def check_removal_of_all(current: Bindings, call_id: str, cseq: int) -> None:
 
 
 def _out_of_order(cseq: int) -> Refused:
-    return Refused(
-        500, f"CSeq {cseq} is not above that of an earlier REGISTER", reason="CSeq Out of Order"
-    )
+    return Refused(500, causes.CSEQ_OUT_OF_ORDER.of(cseq=str(cseq)), reason="CSeq Out of Order")
 
 
 def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:

@@ -63,7 +63,8 @@ class Expiry:
         minimum = min(self.minimum, NEVER_TOO_BRIEF)
         if requested < minimum:
             extra = (("Min-Expires", str(minimum)),)
-            raise Refused(423, f"expires in {requested} s, the minimum is {minimum} s", extra=extra)
+            cause = causes.INTERVAL_TOO_BRIEF.of(requested=str(requested), minimum=str(minimum))
+            raise Refused(423, cause, extra=extra)
         return min(requested, self.maximum)
 
 
@@ -106,13 +107,13 @@ class Registrar:
         upstream.is_verified = True
         # Step 5.  The names and addresses of the main domain are valid for all realms.
         if user is None:
-            raise Refused(404, causes.wrong_domain(self.domains, to, upstream))
+            raise Refused(404, causes.wrong_domain(self.domains, to, upstream.sent_by))
         if domain not in (realm, self.domains.main):
-            raise Refused(404, f"{to.text[:60]} is not an address of {domain[:60]}")
+            raise Refused(404, causes.WRONG_ADDRESS.of(uri=to.text, domain=domain))
         aor = user.aor
         if user.username != account.username:  # step 4
             if not self.authenticator.is_named(account, to, realm):
-                raise Refused(403, causes.other_user(account.username, to.username))
+                raise Refused(403, causes.OTHER_USER.of(name=account.username, claimed=to.username))
             aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
         wanted: list[Binding] = []
@@ -144,10 +145,10 @@ class Registrar:
         """Return the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1)."""
         uri = request.uri
         if uri.scheme != "sip":
-            raise Refused(416, f"unsupported URI scheme {uri.scheme[:20]}")
+            raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=uri.scheme))
         realm = self.domains.realm_of(uri)
         if realm is None:
-            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream))
+            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream.sent_by))
         return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
@@ -167,7 +168,7 @@ class Registrar:
         now = self.clock()
         header_expires = parse_seconds(request.value("expires"), self.expiry.default)
         if any(self.domains.is_local(_read_path(value)) for value in path):
-            raise BadMessage("Path Leads Back Here")
+            raise Refused(400, causes.PATH_LOOP.of(), reason="Path Leads Back Here")
         user_agent = (request.value("user-agent") or "")[:200]
         via_is_true = via_matches_source(request.via, flow)
         is_proxied = _is_proxied(request)
@@ -227,24 +228,28 @@ def _supported_path(request: Request) -> tuple[str, ...]:
     if "path" not in request.present:
         return ()
     if "path" not in [tag.lower() for tag in request.values("supported")]:
-        raise Refused(420, "Path without Supported: path", extra=(("Unsupported", "path"),))
+        raise Refused(420, causes.PATH_UNSUPPORTED.of(), extra=(("Unsupported", "path"),))
     return tuple(request.values("path"))
 
 
 def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:
-    """Refuse more than any real phone sends.  Raises BadMessage (400).
+    """Refuse more than any real phone sends.  Raises Refused (400).
 
     Each Contact is compared with all others, as URIs, and stored with Path and Call-ID.  The status
     is not 403, which would tell a phone that its password is wrong.
     """
     if len(contacts) > MAX_CONTACTS:
-        raise BadMessage("Too Many Contacts")
+        raise _too_large("Too Many Contacts")
     if any(len(contact) > MAX_CONTACT_LENGTH for contact in contacts):
-        raise BadMessage("Contact Too Long")
+        raise _too_large("Contact Too Long")
     if sum(map(len, path)) > MAX_PATH_LENGTH:
-        raise BadMessage("Path Too Long")
+        raise _too_large("Path Too Long")
     if len(call_id) > MAX_CALL_ID_LENGTH:
-        raise BadMessage("Call-ID Too Long")
+        raise _too_large("Call-ID Too Long")
+
+
+def _too_large(phrase: str) -> Refused:
+    return Refused(400, causes.REGISTER_TOO_LARGE.of(fault=phrase), reason=phrase)
 
 
 def _is_proxied(request: Request) -> bool:
@@ -285,7 +290,8 @@ def _parse_contact(value: str) -> _Contact:
     except BadMessage as error:
         raise BadMessage(f"Contact: {error.reason}") from None
     if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
-        raise BadMessage("Contact is SIPS, Request-URI is not")
+        phrase = "Contact is SIPS, Request-URI is not"
+        raise Refused(400, causes.SIPS_CONTACT.of(), reason=phrase)
     params = contact.params
     expires, others = None, ""
     if "expires" in params:

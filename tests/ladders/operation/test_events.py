@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.causes import CANCELLED
 from sip.core.proxy import call_events
 from sip.core.registrar import location
 from sip.core.registrar.bindings import BindingsChanged
@@ -126,7 +127,7 @@ def test_a_busy_phone_ends_the_call(world: World):
     alice.sends("INVITE", BOB)
     bob.answers(bob.gets("INVITE"), 486)
     started, ended = calls.take()
-    assert (ended.status, ended.cause, ended.ended_by) == (486, "Busy Here", "callee")
+    assert (ended.status, ended.cause, ended.ended_by) == (486, "bob's phone is busy", "callee")
     assert ended.call_id == started.call_id
 
 
@@ -141,7 +142,7 @@ def test_a_cancelled_call_ends_with_487(world: World):
     bob.answers(at_bob, 487)
     _, ringing, ended = calls.take()
     assert isinstance(ringing, CallRinging)
-    assert (ended.status, ended.cause, ended.ended_by) == (487, "cancelled", "caller")
+    assert (ended.status, ended.cause, ended.ended_by) == (487, CANCELLED.text, "caller")
 
 
 def test_a_phone_out_of_reach_ends_the_call(world: World):
