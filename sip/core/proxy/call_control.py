@@ -89,7 +89,7 @@ class CallControl:
 
         False: there is no such call.
         """
-        call = self._events.get((call_id, caller_tag))
+        call = self._events.get((call_id, caller_tag)) or self._as_printed(call_id, caller_tag)
         if call is None:
             return False
         call.ended_by_us = True
@@ -100,6 +100,13 @@ class CallControl:
         elif call.upstream is not None and call.upstream.is_active:
             call.upstream.mailbox.put(BranchEvent(None, 0, None, _CANCEL_REASON))
         return True
+
+    def _as_printed(self, call_id: str, caller_tag: str) -> Call | None:
+        """Return the call whose Call-ID is not printable, as events and pages show it."""
+        for call in self._events.all():
+            if (printable(call.key[0]), printable(call.key[1])) == (call_id, caller_tag):
+                return call
+        return None
 
     def send_byes(self, call: Call) -> None:
         """Send a BYE to each side, in greenlets of their own."""
