@@ -98,7 +98,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
         from sip.monitor.calls import Calls
-        from sip.monitor.events import AdminActed, Banned, Bus
+        from sip.monitor.events import AdminActed, Banned, Bus, Unregistered
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -119,7 +119,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     first_password = _first_password(admin)
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
-    calls = Calls(bus)
+    calls, call_control = Calls(bus), server.proxy.call_control
+    bus.listen(Unregistered, call_control.note_unregistered)
     bans = Bans(database, bus=bus)
 
     def store_ban(event: Banned) -> None:
@@ -142,10 +143,12 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
+        hang_up=call_control.hang_up,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
-    control = ControlServer(control_path(config.db_path), control_handlers(server.guard, calls))
+    handlers = control_handlers(server.guard, calls, call_control.hang_up)
+    control = ControlServer(control_path(config.db_path), handlers)
     return Service(
         database,
         server,

@@ -313,6 +313,7 @@ class SipServer:
         self.tcp.close_expired(self.clock())
         self.guard.sweep()
         self.proxy.call_limits.sweep()
+        self.proxy.call_control.sweep()
         self.trim_memory()
         try:
             self.location.follow_unix_clock()

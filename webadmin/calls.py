@@ -1,20 +1,204 @@
 """The page of the calls that ring or talk now, and of those that have just failed."""
 
-from bottle import Bottle
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
 
+from bottle import Bottle, HTTPError, request, response
+
+from sip.monitor.calls import Call, CallResult, CallState, Side
+from sip.monitor.sdp import read_sdp
+from sip.store.audit import Act
+from sip.store.database import DatabaseError
 from webadmin.context import AppContext
-from webadmin.routes import route
+from webadmin.live_streams import LiveStreams
+from webadmin.request_checks import COOKIE
+from webadmin.routes import Result, route
+from webadmin.templates import as_sentence
+
+# Calls shown on the page, the newest ones.
+MAX_SHOWN = 200
+# Seconds between two loads of the page without scripts.
+REFRESH_SECONDS = 5
+# Characters of the name of a device.
+_MAX_DEVICE = 60
+
+_RESULTS = {
+    CallResult.MISSED: "Missed",
+    CallResult.BUSY: "Busy",
+    CallResult.DECLINED: "Declined",
+    CallResult.CANCELLED: "Cancelled",
+    CallResult.REFUSED: "Refused",
+    CallResult.FAILED: "Failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One side of a call as the page shows it; `path` is the page of the user, "" for no user."""
+
+    name: str
+    number: str
+    path: str
+    device: str
+    address: str
+    behind_nat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call as the page shows it.
+
+    `seconds` are those since its start or its answer.  `sound` is the codec in use, or the codecs
+    that are offered; `sentences` say why a call has failed and what to do.
+    """
+
+    id: int
+    caller: Person
+    callee: Person
+    pill: str
+    state: str
+    seconds: int
+    sound: str
+    offered: str
+    phones: tuple[Person, ...]
+    hold: str
+    sentences: str
+    trace: str
+
+    @property
+    def name(self) -> str:
+        """The call in words, for the labels of its buttons."""
+        return f"{self.caller.name} to {self.callee.name}"
 
 
 def mount(app: Bottle, context: AppContext) -> None:
-    """Add the route /calls to `app`."""
+    """Add /calls, its events and the button to hang up to `app`."""
+    page = CallsPage(context)
+    route(app, "GET", "/calls", page.show)
+    route(app, "GET", "/calls/events", page.stream)
+    route(app, "POST", "/calls/<number:int>/hang-up", page.hang_up)
 
-    def show() -> str:
-        return context.page(
+
+class CallsPage:
+    """The page at /calls."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self.streams = LiveStreams(self._version, self._is_signed_in)
+
+    def show(self) -> str:
+        """Return the page."""
+        calls = self._context.calls.now()
+        talking = sum(call.state is CallState.TALKING for call in calls)
+        shown = calls[:MAX_SHOWN]
+        return self._context.page(
             "calls.tpl",
             section="/calls",
-            calls=context.calls.now(),
-            failed=context.calls.failed(),
+            talking=talking,
+            ringing=len(calls) - talking,
+            rows=call_rows(self._context, shown),
+            failed=call_rows(self._context, self._context.calls.failed()),
+            more=len(calls) - len(shown),
+            refresh=REFRESH_SECONDS,
+            clock_text=clock_text,
         )
 
-    route(app, "GET", "/calls", show)
+    def stream(self) -> Iterable[str]:
+        """Return the events of the page: `changed`, and `ended` at the end of the session."""
+        session = self._context.session
+        if session is None or self.streams.is_full:
+            raise HTTPError(503, "Too many pages are live. This one refreshes itself instead.")
+        response.content_type = "text/event-stream; charset=UTF-8"
+        response.set_header("X-Accel-Buffering", "no")  # nginx would collect the events
+        return self.streams.events(session.id, request.get_cookie(COOKIE) or "")
+
+    def hang_up(self, number: int) -> Result:
+        """Hang up a call."""
+        context = self._context
+        call = context.calls.find(number)
+        if call is None or not context.hang_up(call.call_id, call.from_tag):
+            return context.flash("/calls", "This call has ended already.")
+        caller, callee = person_of(context, call.caller), person_of(context, call.callee)
+        context.record(Act.CALL_HUNG_UP, f"{caller.number} to {callee.number}")
+        return context.flash("/calls", f"The call from {caller.name} to {callee.name} was ended.")
+
+    def _version(self) -> Hashable:
+        calls = self._context.calls
+        return calls.version, len(calls.failed())
+
+    def _is_signed_in(self, token: str) -> bool:
+        try:
+            return self._context.admin.session(token, self._context.clock()) is not None
+        except DatabaseError:
+            return False
+
+
+def call_rows(context: AppContext, calls: Iterable[Call]) -> list[CallRow]:
+    """Return calls as the page shows them."""
+    return [_row(context, call) for call in calls]
+
+
+def _row(context: AppContext, call: Call) -> CallRow:
+    pill, state, since = "ring", "Ringing", call.started_at
+    sentences = ""
+    if call.state is CallState.TALKING:
+        pill, state, since = "talk", "Talking", call.answered_at
+        if call.held_by:
+            state = "On hold"
+    elif call.state is CallState.ENDED:
+        pill, state = "bad", _RESULTS.get(call.result, "Failed")
+        sentences = f"{as_sentence(call.cause)} {call.cure}".strip() if call.cause else call.cure
+    until = call.ended_at or context.clock()
+    offered = read_sdp(call.offer).codecs
+    return CallRow(
+        call.id,
+        person_of(context, call.caller),
+        person_of(context, call.callee),
+        pill,
+        state,
+        max(0, int(until - since)),
+        call.codecs[0] if call.answer and call.codecs else "",
+        ", ".join(offered),
+        tuple(
+            Person("", "", "", each.device[:_MAX_DEVICE], each.address[0], each.behind_nat)
+            for each in call.phones
+        ),
+        _hold_of(context, call),
+        sentences,
+        f"/traces/{quote(call.call_id, safe='')}",
+    )
+
+
+def _hold_of(context: AppContext, call: Call) -> str:
+    """Return the sentence about the hold of a call, "" without one."""
+    sides = {"caller": call.caller, "callee": call.callee}
+    held_by = [side for name, side in sides.items() if name in call.held_by]
+    names = " and ".join(person_of(context, side).name for side in held_by)
+    return f"held by {names}" if names else ""
+
+
+def person_of(context: AppContext, side: Side) -> Person:
+    """Return one side of a call as the page shows it."""
+    account = context.users.find(side.username, side.realm) if side.username else None
+    number = side.username or _short(side.uri).removesuffix(f"@{context.config.sip_realm}")
+    return Person(
+        (account.display_name if account else "") or number,
+        number,
+        f"/users/{side.user_id}" if side.user_id else "",
+        side.device[:_MAX_DEVICE],
+        side.address[0],
+        side.behind_nat,
+    )
+
+
+def _short(uri: str) -> str:
+    """Return a URI without its scheme and parameters."""
+    return uri.partition(":")[2].partition(";")[0] or uri
+
+
+def clock_text(seconds: int) -> str:
+    """Return a duration as a phone shows it: `3:12`, `1:03:12`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

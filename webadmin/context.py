@@ -89,6 +89,11 @@ def redirect(path: str) -> HTTPResponse:
     return answer
 
 
+def _no_call(call_id: str, from_tag: str) -> bool:
+    """Return False: without a running server there is no call to hang up."""
+    return False
+
+
 def _nowhere(network: str, username: str, realm: str) -> bool:
     """Return False: without a running server no user is registered."""
     return False
@@ -100,7 +105,7 @@ class AppContext:
 
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
-    calls of now.
+    calls of now; `hang_up` ends one of them by its Call-ID and the caller's tag, or returns False.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -126,6 +131,7 @@ class AppContext:
     )
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
+    hang_up: Callable[[str, str], bool] = _no_call
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:

@@ -47,11 +47,13 @@ _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, t
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
 _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
+_ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
-    " `users -help`, `users import -help`, `bans -help`, `forgive -help` or `admin -help`."
+    " `users -help`, `users import -help`, `bans -help`, `forgive -help`,"
+    " `calls -help` or `admin -help`."
 )
 
 
@@ -141,12 +143,14 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, forgive, users
+        from sip.cli import admin, bans, calls, forgive, users
     match options.command:
         case "users":
             return users.execute(options, config)
         case "bans":
             return bans.execute(options, config)
+        case "calls":
+            return calls.execute(options, config)
         case "admin":
             return admin.execute(options, config, environment)
     return forgive.forgive(options, config)
@@ -190,7 +194,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | calls COMMAND ..."
+        " | admin password]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -208,6 +213,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
+    _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
@@ -235,7 +241,8 @@ def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
     guess = _similar_command(word, list(commands))
     for name, below in commands.items():  # `list` for `users list`
         action = _similar_command(word, list(_commands_of(below)))
-        if action == word.lower() or (action and not guess):
+        is_nearer = not guess or similar(word.lower(), [guess, action]) == action
+        if action == word.lower() or (action and is_nearer):
             guess = f"{name} {action}"
             break
     shown = word if word.isprintable() else repr(word)
@@ -350,6 +357,14 @@ def _add_forgive(forgive: argparse.ArgumentParser) -> None:
     forgive.epilog = (
         "The command is sent to the running server that uses the same database (-db.path)."
     )
+
+
+def _add_call_commands(calls: argparse.ArgumentParser) -> None:
+    commands = _subcommands(calls, "calls")
+    listing = _subcommand(commands, "list", "list the calls that ring or talk")
+    listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
+    hangup = _subcommand(commands, "hangup", "end a call: a BYE to both sides, or a CANCEL")
+    hangup.add_argument("id", metavar="ID", type=int, help="number of the call in `calls list`")
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:

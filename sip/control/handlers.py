@@ -1,17 +1,21 @@
 """The commands that a running server handles on its control socket."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import Any
 from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
 from sip.core.guard.guard import Guard
-from sip.monitor.calls import Calls
+from sip.monitor.calls import Calls, call_json
 from sip.operator_values import parse_network
 
+# Calls of one reply, some 500 bytes each; the newest come first.
+MAX_LISTED_CALLS = 20_000
 
-def control_handlers(guard: Guard, calls: Calls) -> dict[str, Handler]:
+
+def control_handlers(
+    guard: Guard, calls: Calls, hang_up: Callable[[str, str], bool]
+) -> dict[str, Handler]:
     """Return the handlers of all commands, by name."""
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -36,7 +40,20 @@ def control_handlers(guard: Guard, calls: Calls) -> dict[str, Handler]:
         return {"blocked_logins": [login._asdict() for login in guard.blocked_logins()]}
 
     def list_calls(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        """List the calls that ring or talk."""
-        return {"calls": [asdict(call) for call in calls.now()]}
+        """List the calls that ring or talk, as many as fit into a reply."""
+        return {"calls": [call_json(call) for call in calls.now()[:MAX_LISTED_CALLS]]}
 
-    return {"forgive": forgive, "blocked_logins": blocked_logins, "calls": list_calls}
+    def hang_up_call(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Hang up one call; return it."""
+        number = request.get("id")
+        call = calls.find(number) if isinstance(number, int) else None
+        if call is None or not hang_up(call.call_id, call.from_tag):
+            raise Refusal(f"there is no call {number}; `calls list` shows the calls")
+        return {"call": call_json(call)}
+
+    return {
+        "forgive": forgive,
+        "blocked_logins": blocked_logins,
+        "calls": list_calls,
+        "hang_up": hang_up_call,
+    }

@@ -346,6 +346,19 @@ UNREGISTERED_CALLEE = _kind(
 )
 CANCELLED = _kind("cancelled", "the caller hung up before the answer")
 HUNG_UP = _kind("hung_up", "hung up")
+HUNG_UP_BY_ADMIN = _kind("hung_up_by_admin", "hung up by an administrator")
+REPLACED = _kind("replaced", "replaced by another call")
+TRANSFERRED = _kind("transferred", "transferred to {target}")
+SESSION_EXPIRED = _kind(
+    "session_expired",
+    "session timer expired",
+    "Check the power and the network of both phones: neither has refreshed the call.",
+)
+BOTH_GONE = _kind(
+    "both_gone",
+    "both phones are gone",
+    "Check the power and the network of both phones.",
+)
 NO_ANSWER = _kind(
     "no_answer",
     "{peer} was not answered in time",

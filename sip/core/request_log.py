@@ -128,8 +128,24 @@ class RequestLog:
             call_id=printable(request.value("call-id") or ""),
             from_tag=printable(from_tag),
             code=refused.code,
+            is_in_dialog=not is_register and ";tag=" in (request.value("to") or "").lower(),
+            caller=None if is_register else self._party(request, is_caller=True),
+            callee=None if is_register else self._party(request, is_caller=False),
         )
         self._bus.publish(event)
+
+    def _party(self, request: Request, *, is_caller: bool) -> events.Party | None:
+        """Return one side of a refused INVITE, None if its URI cannot be read."""
+        try:
+            uri = request.from_.uri if is_caller else request.uri
+        except BadMessage:
+            return None
+        username, realm = self._domains.username_of(uri), self._domains.claimed_realm(uri)
+        account = None if realm is None else self._find(username, realm)
+        text = printable(uri.text[: events.MAX_DEVICE])
+        if account is None or realm is None:
+            return events.Party(text, 0, "", "")
+        return events.Party(text, account.id, account.username, realm)
 
     def _named(self, uri: Uri) -> tuple[str, str | None, str]:
         """Return the user name and realm of a URI, and the name on the pages."""

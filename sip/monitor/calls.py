@@ -1,18 +1,21 @@
 """The calls of now, as the events of the core show them: ringing, talking, just failed.
 
 Problem: a proxy keeps no dialog, so no table of it says which calls there are.
-Model: a Call is made by CallStarted, changed by CallRinging and CallAnswered, and ended by
-    CallEnded; a refused INVITE is a Call that has ended already.  Each change is published as a
-    CallChanged, the end also as a CallFinished.
+Model: a Call is made by CallStarted, changed by CallRinging, PhonesRinging, CallAnswered and
+    CallUpdated, and ended by CallEnded; a refused INVITE is a Call that has ended already.  Each
+    change is published as a CallChanged, the end also as a CallFinished.  `version` grows with
+    each change, so that a page notices one without being sent any.
 Invariant: routing needs nothing from here: a lost Call is a lost row on a page, never a lost call.
 Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECONDS after its end.
+    Session descriptions are stored as they came, MAX_SDP_BYTES each, and read by the pages only.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from time import gmtime, strftime
+from typing import Any, Final
 
 from sip.monitor.events import (
     Address,
@@ -21,15 +24,22 @@ from sip.monitor.events import (
     CallEnded,
     CallRinging,
     CallStarted,
+    CallUpdated,
+    Party,
+    PhonesRinging,
     Refused,
+    RingingPhone,
     Sender,
 )
+from sip.monitor.sdp import codecs_of
 
-# Calls in the table, about 1 kB each.
+# Calls in the table, about 2 kB each.
 MAX_CALLS = 20_000
 # Seconds that a failed call stays in the table after its end, and calls that may do so.
 FAILED_SECONDS = 10.0
 MAX_FAILED = 200
+# Ended calls that are remembered, so that the refusal that ended one is no second row.
+MAX_ENDED = 200
 
 
 class CallState:
@@ -69,8 +79,9 @@ class Side:
     """The caller or the callee of a call.
 
     `uri` is its URI as written in From or the Request-URI.  `user_id`, `username` and `realm` are
-    those of the account; 0, "" and "" where it is no user here.  `device`, `address` and
-    `transport` are those of the phone; "", ("", 0) and "" before one has answered or rung.
+    those of the account; 0, "" and "" where it is no user here.  `device`, `address`, `transport`
+    and `behind_nat` are those of the phone; "", ("", 0), "" and False before one has answered or
+    rung.
     """
 
     uri: str
@@ -80,6 +91,7 @@ class Side:
     device: str = ""
     address: Address = ("", 0)
     transport: str = ""
+    behind_nat: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +101,9 @@ class Call:
     `result`, `status`, `cause`, `cure` and `ended_by` are "" or 0 until the end: see CallResult,
     the final status of the INVITE, a clause that says why, what an administrator can do, and
     "caller", "callee" or "server".
+
+    `phones` are those that ring now, `held_by` the sides that hold the call, "caller" and "callee".
+    `offer` and `answer` are the latest session descriptions, b"" without one.
     """
 
     id: int
@@ -107,6 +122,15 @@ class Call:
     cause: str = ""
     cure: str = ""
     ended_by: str = ""
+    phones: tuple[RingingPhone, ...] = ()
+    held_by: frozenset[str] = frozenset()
+    offer: bytes = b""
+    answer: bytes = b""
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """The codecs in order of preference: those of the answer, without one of the offer."""
+        return codecs_of(self.offer, self.answer)
 
     @property
     def rang_seconds(self) -> float:
@@ -151,13 +175,17 @@ class Calls:
         self._bus = bus
         self._calls: OrderedDict[_Key, Call] = OrderedDict()
         self._failed: OrderedDict[int, Call] = OrderedDict()
+        self._ended: OrderedDict[_Key, None] = OrderedDict()
+        self.version = 0
         self._ids = count(1)
         self._changed = bus.topic(CallChanged)
         self._finished = bus.topic(CallFinished)
         listeners: tuple[tuple[type, Callable[..., None]], ...] = (
             (CallStarted, self._on_started),
             (CallRinging, self._on_ringing),
+            (PhonesRinging, self._on_phones),
             (CallAnswered, self._on_answered),
+            (CallUpdated, self._on_updated),
             (CallEnded, self._on_ended),
             (Refused, self._on_refused),
         )
@@ -191,14 +219,10 @@ class Calls:
 
     def _on_started(self, event: CallStarted) -> None:
         callee, key = event.callee, (event.call_id, event.from_tag)
-        call = Call(
-            next(self._ids),
-            event.call_id,
-            event.from_tag,
-            Side(*event.caller, event.device, event.address, event.transport),
-            Side(*callee),
-            event.at,
-        )
+        caller = Side(*event.caller, event.device, event.address, event.transport)
+        caller.behind_nat = event.behind_nat
+        call = Call(next(self._ids), event.call_id, event.from_tag, caller, Side(*callee), event.at)
+        call.offer = event.offer
         self._calls.pop(key, None)
         self._calls[key] = call
         if len(self._calls) > MAX_CALLS:
@@ -212,48 +236,72 @@ class Calls:
             _set_phone(call.callee, event)
             self._publish("call.ringing", call)
 
+    def _on_phones(self, event: PhonesRinging) -> None:
+        call = self._calls.get((event.call_id, event.from_tag))
+        if call is not None:
+            call.phones = event.phones
+            _set_phone(call.callee, event.phones[0])
+            self.version += 1
+
     def _on_answered(self, event: CallAnswered) -> None:
         call = self._calls.get((event.call_id, event.from_tag))
         if call is not None and not call.answered_at:
             call.state, call.answered_at, call.to_tag = CallState.TALKING, event.at, event.to_tag
+            call.phones, call.answer = (), event.answer
+            call.callee.behind_nat = event.behind_nat
             _set_phone(call.callee, event)
             self._publish("call.answered", call)
 
+    def _on_updated(self, event: CallUpdated) -> None:
+        call = self._calls.get((event.call_id, event.from_tag))
+        if call is not None:
+            call.offer, call.answer, call.held_by = event.offer, event.answer, event.held_by
+            self.version += 1
+
     def _on_ended(self, event: CallEnded) -> None:
-        call = self._calls.pop((event.call_id, event.from_tag), None)
+        key = (event.call_id, event.from_tag)
+        call = self._calls.pop(key, None)
         if call is None:
             if event.ended_by:
-                return  # it is unknown here, or its refusal has ended it
+                return  # it is unknown here, because there were more than MAX_CALLS
             # It began before this process: all that is known is its end.
             caller, callee = Side(event.from_uri), Side(event.to_uri)
             call = Call(next(self._ids), event.call_id, event.from_tag, caller, callee, event.at)
             call.answered_at = event.at
+        elif event.ended_by == "server":
+            self._remember(key)
         result = CallResult.ANSWERED if call.answered_at else result_of(event.status)
         self._finish(call, event.at, result, event.status, event.cause, event.cure, event.ended_by)
 
     def _on_refused(self, event: Refused) -> None:
-        """End the call of a refused INVITE, or add one that has ended already."""
-        if event.method != "INVITE":
+        """Add a call that was refused at once, so that it has ended already.
+
+        A call that rings or talks is ended by a CallEnded alone: a refusal with its Call-ID is that
+        of another INVITE, perhaps forged.
+        """
+        if event.method != "INVITE" or event.is_in_dialog or event.sender is Sender.UNVERIFIED:
+            return  # anyone can send unverified ones, from any address
+        key = (event.call_id, event.from_tag)
+        if key in self._calls or key in self._ended:
             return
-        call = self._calls.pop((event.call_id, event.from_tag), None)
-        if call is None:
-            if event.sender is Sender.UNVERIFIED:
-                return  # anyone can send them, from any address
-            caller = Side(
-                event.user, 0, event.username, event.realm or "", event.device, event.address
-            )
-            caller.transport = event.transport
-            call = Call(
-                next(self._ids), event.call_id, event.from_tag, caller, Side(event.to), event.at
-            )
+        caller = Side(*(event.caller or Party(event.user, 0, "", "")), event.device, event.address)
+        caller.transport = event.transport
+        callee = Side(*(event.callee or Party(event.to, 0, "", "")))
+        call = Call(next(self._ids), *key, caller, callee, event.at)
         result = CallResult.REFUSED if event.status in _REFUSED else result_of(event.status)
         self._finish(call, event.at, result, event.status, event.cause, event.cure, "server")
+
+    def _remember(self, key: _Key) -> None:
+        self._ended[key] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
 
     def _finish(
         self, call: Call, at: float, result: str, status: int, cause: str, cure: str, by: str
     ) -> None:
         call.state, call.ended_at, call.result = CallState.ENDED, at, result
         call.status, call.cause, call.cure, call.ended_by = status, cause, cure, by
+        call.phones, call.held_by = (), frozenset()
         if result != CallResult.ANSWERED:
             self._failed[call.id] = call
             if len(self._failed) > MAX_FAILED:
@@ -263,6 +311,7 @@ class Calls:
             self._finished.publish(CallFinished(call))
 
     def _publish(self, name: str, call: Call) -> None:
+        self.version += 1
         if self._changed.listeners:
             self._changed.publish(CallChanged(name, call))
 
@@ -272,6 +321,37 @@ def result_of(status: int) -> str:
     return _RESULTS.get(status, CallResult.FAILED)
 
 
-def _set_phone(side: Side, event: CallRinging | CallAnswered) -> None:
+def call_json(call: Call) -> dict[str, Any]:
+    """Return a call as commands and API show it: times in UTC by RFC 3339, None before the event.
+
+    `name` is the user name, "" for an external caller.
+    """
+    return {
+        "id": call.id,
+        "call_id": call.call_id,
+        "state": call.state,
+        "from": _side_json(call.caller),
+        "to": _side_json(call.callee),
+        "started_at": _time_text(call.started_at),
+        "answered_at": _time_text(call.answered_at),
+        "codecs": list(call.codecs),
+    }
+
+
+def _side_json(side: Side) -> dict[str, Any]:
+    return {
+        "uri": side.uri,
+        "name": side.username,
+        "user_id": side.user_id or None,
+        "device": side.device,
+        "address": side.address[0],
+    }
+
+
+def _time_text(at: float) -> str | None:
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at)) if at else None
+
+
+def _set_phone(side: Side, event: CallRinging | CallAnswered | RingingPhone) -> None:
     side.device = event.device or side.device
     side.address, side.transport = event.address, event.transport

@@ -106,6 +106,8 @@ class Refused:
     server does not serve.  `user` and `to` are names as on the pages: `name` in the main realm,
     else `name@realm`; `to` is "" for a REGISTER.  `network` is the host of `address`, or the /64 of
     an IPv6 host.
+    `is_in_dialog` is True if the request has a To tag: it changes a call, and begins none.
+    `caller` and `callee` of an INVITE are its sides, as in CallStarted; None if they are unknown.
     """
 
     at: float
@@ -125,6 +127,9 @@ class Refused:
     call_id: str
     from_tag: str
     code: str = ""
+    is_in_dialog: bool = False
+    caller: "Party | None" = None
+    callee: "Party | None" = None
 
 
 # Calls
@@ -148,7 +153,8 @@ class CallStarted:
     """An INVITE that begins a call was accepted for forwarding.
 
     Published once for each call, before the first branch is sent.  `address`, `transport` and
-    `device` are those of the caller.
+    `device` are those of the caller; `behind_nat` is True if only its flow leads to it.  `offer` is
+    the session description of the INVITE, b"" if it has none or a long one.
     """
 
     at: float
@@ -159,6 +165,31 @@ class CallStarted:
     address: Address
     transport: str
     device: str
+    behind_nat: bool = False
+    offer: bytes = b""
+
+
+class RingingPhone(NamedTuple):
+    """A phone that rings; `behind_nat` is True if only the flow of its REGISTER leads to it."""
+
+    address: Address
+    transport: str
+    device: str
+    behind_nat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhonesRinging:
+    """The phones that ring for a call have changed.
+
+    Published when a phone begins to ring, the first one included, and when one of several has
+    stopped while the call goes on.  `phones` are all that ring now.
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    phones: tuple[RingingPhone, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +212,8 @@ class CallRinging:
 class CallAnswered:
     """The first 2xx was relayed to the caller.
 
-    `to_tag` is the tag of the phone that answered; `address`, `transport` and `device` are its own.
+    `to_tag` is the tag of the phone that answered; `address`, `transport`, `device` and
+    `behind_nat` are its own.  `answer` is the session description of the 2xx.
     """
 
     at: float
@@ -192,11 +224,29 @@ class CallAnswered:
     address: Address
     transport: str
     device: str
+    behind_nat: bool = False
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CallUpdated:
+    """The media of a call have changed: a re-INVITE or UPDATE was accepted.
+
+    `offer` and `answer` are the session descriptions; `held_by` are the sides that hold the call,
+    "caller" and "callee".
+    """
+
+    at: float
+    call_id: str
+    from_tag: str
+    offer: bytes
+    answer: bytes
+    held_by: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call is over: a BYE was forwarded, or its INVITE has failed.
+    """A call is over: a BYE was forwarded, its INVITE has failed, or it was found dead.
 
     `status` is the final status that the caller got for its INVITE; it is 200 if the call was
     answered.  `cause` is a clause that says why, `cure` whole sentences or "", `code` the key of

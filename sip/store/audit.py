@@ -52,6 +52,7 @@ class Act(StrEnum):
     WAIT_LIFTED = "wait lifted"
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
+    CALL_HUNG_UP = "call hung up"
 
     @property
     def text(self) -> str:
@@ -76,6 +77,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
+    "calls": (Act.CALL_HUNG_UP,),
 }
 
 

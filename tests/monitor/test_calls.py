@@ -2,8 +2,18 @@
 
 import pytest
 
-from sip.monitor.calls import FAILED_SECONDS, CallFinished, Calls, CallState
-from sip.monitor.events import Bus, CallAnswered, CallEnded, CallRinging, CallStarted, Party
+from sip.monitor import calls as calls_module
+from sip.monitor.calls import FAILED_SECONDS, CallFinished, Calls, CallState, call_json
+from sip.monitor.events import (
+    Bus,
+    CallAnswered,
+    CallEnded,
+    CallRinging,
+    CallStarted,
+    Party,
+    Refused,
+    Sender,
+)
 
 DESK = ("192.0.2.7", 5060)
 
@@ -33,6 +43,13 @@ class Exchange:
     def ends(self, status: int, ended_by: str) -> None:
         uris = "sip:alice@example.com", "sip:bob@example.com"
         self.bus.publish(CallEnded(self.now, "one", "a", "b", *uris, status, "over", ended_by))
+
+    def is_refused(self, **changes) -> None:
+        values = {"sender": Sender.USER, "method": "INVITE", "status": 403, "cause": "not allowed"}
+        values |= {"cure": "Ask.", "username": "alice", "realm": "example.com", "user": "alice"}
+        values |= {"to": "bob", "address": ("192.0.2.1", 5060), "network": "192.0.2.1"}
+        values |= {"transport": "UDP", "device": "Desk", "call_id": "one", "from_tag": "a"}
+        self.bus.publish(Refused(at=self.now, **(values | changes)))
 
 
 @pytest.fixture
@@ -74,3 +91,83 @@ def test_a_failed_call_stays_for_a_while(exchange, status, result):
     assert [call.result for call in exchange.calls.failed()] == [result]
     exchange.now += FAILED_SECONDS + 1
     assert exchange.calls.failed() == []
+
+
+def test_a_refused_invite_is_a_call_that_has_ended(exchange):
+    exchange.is_refused()
+    (event,) = exchange.finished
+    call = event.call
+    assert (call.result, call.cause, call.cure) == ("refused", "not allowed", "Ask.")
+    assert exchange.calls.now() == []
+    assert exchange.calls.failed() == [call]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sender": Sender.UNVERIFIED}, {"is_in_dialog": True}, {"method": "REGISTER"}]
+)
+def test_other_refusals_are_no_calls(exchange, changes):
+    exchange.is_refused(**changes)
+    assert exchange.finished == []
+
+
+def test_the_refusal_that_ends_a_call_is_no_second_row(exchange):
+    exchange.starts()
+    exchange.ends(480, "server")
+    exchange.is_refused(status=480)
+    assert len(exchange.finished) == 1
+
+
+def test_a_refusal_never_ends_a_call_that_rings(exchange):
+    """Only the end of the call itself does; the Call-ID of a refusal may be forged."""
+    exchange.starts()
+    exchange.is_refused()
+    assert len(exchange.calls) == 1
+    assert exchange.finished == []
+
+
+def test_the_table_is_bounded(exchange, monkeypatch):
+    monkeypatch.setattr(calls_module, "MAX_CALLS", 3)
+    monkeypatch.setattr(calls_module, "MAX_FAILED", 2)
+    for number in range(10):
+        exchange.starts(str(number))
+    assert [call.call_id for call in exchange.calls.now()] == ["9", "8", "7"]
+    for number in range(10):
+        exchange.is_refused(call_id=f"other {number}")
+    assert len(exchange.calls.failed()) == 2
+
+
+def test_each_change_has_a_version(exchange):
+    seen = {exchange.calls.version}
+    for change in (exchange.starts, exchange.rings, exchange.is_answered):
+        change()
+        seen.add(exchange.calls.version)
+    exchange.ends(200, "caller")
+    assert len(seen | {exchange.calls.version}) == 5
+
+
+def test_the_json_of_a_call_is_that_of_the_contract(exchange):
+    exchange.starts()
+    exchange.rings()
+    (call,) = exchange.calls.now()
+    assert call_json(call) == {
+        "id": call.id,
+        "call_id": "one",
+        "state": "ringing",
+        "from": {
+            "uri": "sip:alice@example.com",
+            "name": "alice",
+            "user_id": 1,
+            "device": "Desk",
+            "address": "192.0.2.1",
+        },
+        "to": {
+            "uri": "sip:bob@example.com",
+            "name": "bob",
+            "user_id": 2,
+            "device": "Bell",
+            "address": "192.0.2.7",
+        },
+        "started_at": "1970-01-01T00:01:40Z",
+        "answered_at": None,
+        "codecs": [],
+    }

@@ -1,26 +1,37 @@
-"""Events of calls: started, ringing, answered, ended; each once for a call.
+"""Events of calls: started, ringing, answered, updated, ended; each once for its cause.
 
 The problem: an INVITE may be forked, its responses are repeated and relayed in place, and a dialog
 is kept in no table, since its signed Record-Route is enough for the proxy.
 
 The rule: a Call exists while there are listeners, and only then.  It is made when an INVITE outside
 a dialog is forwarded, and sees the responses on their way upstream.  It is looked up by its Call-ID
-and the caller's tag when a BYE is forwarded.  A BYE without a Call belongs to a call that began
-before a restart, or before there were listeners: that is one CallEnded, too.
+and the caller's tag when a request within its dialog is forwarded.  A BYE without a Call belongs to
+a call that began before a restart, or before there were listeners: that is one CallEnded, too.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sip.core.auth.authenticator import Account, Accounts
-from sip.core.causes import CANCELLED, HUNG_UP, INTERNAL_ERROR, MALFORMED, STOPPING
+from sip.core.causes import CANCELLED, HUNG_UP, INTERNAL_ERROR, MALFORMED, REPLACED, STOPPING
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Refused, printable
+from sip.core.proxy.call import (
+    CALLEE,
+    CALLER,
+    MAX_PHONES,
+    Call,
+    Key,
+    sdp_of,
+)
 from sip.core.proxy.fork import Fork, Prepare
+from sip.core.proxy.record_route import is_target_behind_nat
+from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
 from sip.message.grammar import BadMessage
+from sip.message.headers import parse_name_addr
 from sip.message.message import Message, Request, Response
-from sip.message.uri import Uri
+from sip.message.uri import SipUri
 from sip.monitor.events import (
     MAX_DEVICE,
     Bus,
@@ -28,104 +39,42 @@ from sip.monitor.events import (
     CallEnded,
     CallRinging,
     CallStarted,
+    CallUpdated,
     Party,
+    PhonesRinging,
+    RingingPhone,
 )
-from sip.transaction.upstream import EditResponse
-from sip.transport.flow import Flow
+from sip.monitor.sdp import holders_after
+from sip.transaction.upstream import EditResponse, Upstream
+from sip.transport.flow import Flow, via_matches_source
 
-# Calls in the table, about 1 kB each; the oldest is removed when there are more.
+# Calls in the table, about 3 kB each; the oldest is removed when there are more.
 MAX_CALLS = 20_000
 # Ended calls that are remembered, so that the BYE of the other side is no second end.
 MAX_ENDED = 2000
+# Seconds without a request within the dialog after which both sides are asked whether they have it.
+QUIET_SECONDS = 900.0
+# Seconds that the replaced call has for its BYE, after which its sides are asked (timer F).
+REPLACED_SECONDS = 32.0
+
 
 # The side that has ended a call, by the cause; it is the callee for any other.
-_ENDED_BY = {CANCELLED.code: "caller", STOPPING.code: "server"}
-
-# Call-ID and From tag of the INVITE.
-Key = tuple[str, str]
-
-
-class Call:
-    """One call, for its events."""
-
-    __slots__ = (
-        "_events",
-        "call_id",
-        "callee_tag",
-        "caller_tag",
-        "from_uri",
-        "is_ringing",
-        "to_uri",
-    )
-
-    def __init__(self, events: "CallEvents", request: Request) -> None:
-        self._events = events
-        self.call_id = request.call_id
-        self.caller_tag = request.from_.tag
-        self.callee_tag: str | None = None  # None before there is an answer
-        self.from_uri = _uri_text(request.from_.uri)
-        self.to_uri = _uri_text(request.uri)
-        self.is_ringing = False
-
-    @property
-    def key(self) -> Key:
-        """The key of this call in the table."""
-        return self.call_id, self.caller_tag
-
-    def wrap_prepare(self, prepare: Prepare) -> Prepare:
-        """Return a `prepare` that does `prepare`, and publishes what the responses show."""
-
-        def prepare_and_publish(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
-            edit = prepare(outgoing, target, flow)
-
-            def edit_and_publish(response: Response) -> None:
-                edit(response)
-                self.handle_response(response, flow)
-
-            return edit_and_publish
-
-        return prepare_and_publish
-
-    def handle_response(self, response: Response, flow: Flow) -> None:
-        """Publish what a response from 101 to 299 on its way upstream shows."""
-        if self.callee_tag is not None:
-            return
-        if response.status >= 200:
-            self.callee_tag = _tag_of(response)
-            self._events.publish_answered(self, response, flow)
-        elif not self.is_ringing and 180 <= response.status < 190:
-            self.is_ringing = True
-            self._events.publish_ringing(self, response, flow)
-
-    def run(self, fork: Fork, targets: Iterable[Target]) -> None:
-        """Run the fork of the INVITE, and publish its failure."""
-        try:
-            status = fork.run(targets)
-        except Refused as refused:
-            cause = Cause(refused.code, refused.cause, refused.cure)
-            self._events.publish_failed(self, refused.status, cause, "server")
-            raise
-        except BadMessage as bad:
-            cause = MALFORMED.of(fault=bad.reason)
-            self._events.publish_failed(self, bad.status or 400, cause, "server")
-            raise
-        except BaseException:
-            self._events.publish_failed(self, 500, INTERNAL_ERROR.of(), "server")
-            raise
-        if self.callee_tag is None:
-            cause = fork.failure(status)
-            ended_by = _ENDED_BY.get(cause.code, "callee")
-            self._events.publish_failed(self, status, cause, ended_by)
+_ENDED_BY = {CANCELLED.code: CALLER, STOPPING.code: "server"}
 
 
 class CallEvents:
-    """Publishes the events of calls."""
+    """The calls that ring or talk, and their events."""
 
-    def __init__(self, bus: Bus, domains: Domains, accounts: Accounts) -> None:
+    def __init__(
+        self, bus: Bus, domains: Domains, accounts: Accounts, clock: Callable[[], float]
+    ) -> None:
         self._bus = bus
+        self._clock = clock
         self._started_topic = bus.topic(CallStarted)
         self._ringing_topic = bus.topic(CallRinging)
+        self._phones_topic = bus.topic(PhonesRinging)
         self._answered_topic = bus.topic(CallAnswered)
+        self._updated_topic = bus.topic(CallUpdated)
         self._ended_topic = bus.topic(CallEnded)
         self._domains = domains
         self._accounts = accounts
@@ -135,12 +84,22 @@ class CallEvents:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def start(self, request: Request, flow: Flow, caller: Account | None) -> Call | None:
+    def all(self) -> list[Call]:
+        """Return all calls, the oldest first."""
+        return list(self._calls.values())
+
+    def get(self, key: Key) -> Call | None:
+        """Return the call with a Call-ID and the caller's tag, None without one."""
+        return self._calls.get(key)
+
+    # The INVITE
+
+    def start(self, request: Request, upstream: Upstream, caller: Account | None) -> Call | None:
         """Publish that an INVITE without a To tag is forwarded; None if no event would be heard.
 
         `caller` is the account that it comes from.
         """
-        # Most servers have no listener: their calls pay four attributes for events, and no call.
+        # Without listeners a call pays four attributes for events, and no Call.
         if not (
             self._started_topic.listeners
             or self._ringing_topic.listeners
@@ -150,80 +109,173 @@ class CallEvents:
             return None
         if request.to.tag:
             return None
-        call = Call(self, request)
-        self._calls.pop(call.key, None)
-        self._calls[call.key] = call
-        self._ended.pop(call.key, None)
+        call = Call(request, upstream)
+        key = call.key
+        self._calls.pop(key, None)
+        self._calls[key] = call
+        self._ended.pop(key, None)
         if len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)
-        if self._started_topic.listeners:
-            realm = self._domains.claimed_realm(request.from_.uri) or self._domains.main
-            callee_realm = self._domains.realm_of(request.uri) or ""
-            name = self._domains.username_of(request.uri)
-            callee = self._accounts.find(name, callee_realm) if callee_realm else None
-            event = CallStarted(
-                self._bus.now(),
-                printable(call.call_id),
-                printable(call.caller_tag),
-                _party(call.from_uri, caller, realm),
-                _party(call.to_uri, callee, callee_realm),
-                flow.remote,
-                flow.transport,
-                _device(request, "user-agent"),
-            )
-            self._started_topic.publish(event)
+        if not self._started_topic.listeners:
+            return call
+        realm = self._domains.claimed_realm(request.from_.uri) or self._domains.main
+        callee_realm = self._domains.realm_of(request.uri) or ""
+        name = self._domains.username_of(request.uri)
+        callee = self._accounts.find(name, callee_realm) if callee_realm else None
+        if caller is not None:
+            call.caller.aor = caller.username, realm
+        if callee is not None:
+            call.callee.aor = callee.username, callee_realm
+        flow = upstream.flow
+        event = CallStarted(
+            self._bus.now(),
+            printable(key[0]),
+            printable(key[1]),
+            _party(call.from_uri, caller, realm),
+            _party(call.to_uri, callee, callee_realm),
+            flow.remote,
+            flow.transport,
+            _device(request, "user-agent"),
+            _is_caller_behind_nat(request, flow),
+            sdp_of(request),
+        )
+        self._started_topic.publish(event)
         return call
 
-    def publish_ringing(self, call: Call, response: Response, flow: Flow) -> None:
-        """Publish that the first phone rings."""
-        if self._ringing_topic.listeners:
-            event = CallRinging(
-                self._bus.now(),
-                printable(call.call_id),
-                printable(call.caller_tag),
-                response.status,
-                flow.remote,
-                flow.transport,
-                _device(response, "user-agent") or _device(response, "server"),
-            )
-            self._ringing_topic.publish(event)
+    def wrap_prepare(self, call: Call, prepare: Prepare) -> Prepare:
+        """Return a `prepare` that does `prepare`, and publishes what the responses show."""
 
-    def publish_answered(self, call: Call, response: Response, flow: Flow) -> None:
-        """Publish that a call is answered."""
-        if self._answered_topic.listeners:
-            event = CallAnswered(
-                self._bus.now(),
-                printable(call.call_id),
-                printable(call.caller_tag),
-                printable(call.callee_tag or ""),
-                response.status,
-                flow.remote,
-                flow.transport,
-                _device(response, "user-agent") or _device(response, "server"),
-            )
-            self._answered_topic.publish(event)
+        def prepare_and_publish(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+            edit = prepare(outgoing, target, flow)
+            routes = outgoing.fields("record-route")
 
-    def publish_failed(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
-        """Publish the end of a call that was not answered, unless a BYE has ended it already."""
-        if self._calls.get(call.key) is call or call.key not in self._ended:
-            self._end(call, status, cause, ended_by)
+            def edit_and_publish(response: Response) -> None:
+                edit(response)
+                if not call.is_answered:
+                    self._handle_response(call, response, target, flow, routes)
 
-    def publish_hang_up(self, request: Request) -> None:
-        """Publish the end of the call that a BYE belongs to, when the BYE is forwarded."""
+            return edit_and_publish
+
+        return prepare_and_publish
+
+    def run(self, call: Call, fork: Fork, targets: Iterable[Target]) -> None:
+        """Run the fork of the INVITE, and publish its failure."""
+        try:
+            status = fork.run(targets)
+        except Refused as refused:
+            cause = Cause(refused.code, refused.cause, refused.cure)
+            self._fail(call, refused.status, cause, "server")
+            raise
+        except BadMessage as bad:
+            self._fail(call, bad.status or 400, MALFORMED.of(fault=bad.reason), "server")
+            raise
+        except BaseException:
+            self._fail(call, 500, INTERNAL_ERROR.of(), "server")
+            raise
+        finally:
+            call.upstream = None
+        if call.is_answered:
+            return
+        if call.end_cause is not None and (call.ended_by_us or status == 487):
+            ended_by = "server" if call.ended_by_us else CALLER
+            self._fail(call, status, call.end_cause, ended_by)
+        else:
+            cause = fork.failure(status)
+            self._fail(call, status, cause, _ENDED_BY.get(cause.code, CALLEE))
+
+    def end_branch(self, call: Call, target: Target) -> None:
+        """Publish that a phone rings no more, if others still do."""
+        if call.phones.pop(target.uri_text, None) is not None and call.phones:
+            self._publish_phones(call)
+
+    def _handle_response(
+        self, call: Call, response: Response, target: Target, flow: Flow, routes: list[str]
+    ) -> None:
+        """Publish what a response from 101 to 299 to the INVITE shows, before the first 2xx."""
+        if response.status >= 200:
+            try:
+                call.answer(response, routes, flow)
+            except BadMessage:
+                return  # a To that cannot be read: the caller will not understand it either
+            self._publish_answered(call, response, target, flow)
+        elif 180 <= response.status < 190:
+            phone = None
+            if target.uri_text not in call.phones and len(call.phones) < MAX_PHONES:
+                phone = _phone(response, target, flow)
+                call.phones[target.uri_text] = phone
+            if not call.is_ringing:
+                call.is_ringing = True
+                self._publish_ringing(call, response, flow, phone or _phone(response, target, flow))
+            if phone is not None:
+                self._publish_phones(call)
+
+    # Requests within the dialog
+
+    def handle_request(self, request: Request) -> Call | None:
+        """Follow a request within a dialog that is forwarded, and return its call.
+
+        A BYE ends the call.  None: there is no such call, or it has ended.
+        """
+        if request.method == "BYE":
+            self._hang_up(request)
+            return None
+        if not self._calls:
+            return None
+        call = self._find(request)
+        if call is not None:
+            call.check_at = self._clock() + QUIET_SECONDS
+            try:
+                call.follow(request)
+            except BadMessage:
+                return None
+        return call
+
+    def handle_ack(self, request: Request) -> None:
+        """Take the answer in an ACK: the INVITE had no offer, so the 2xx had it (RFC 3261 §13)."""
+        if not request.body or not self._calls:
+            return
+        call = self._calls.get((request.call_id, request.from_.tag))
+        if call is not None and not call.has_offer and call.is_answered:
+            call.has_offer = True
+            self._publish_updated(call, call.late_offer, sdp_of(request))
+            call.late_offer = b""
+
+    def handle_response_within(self, call: Call, request: Request, response: Response) -> None:
+        """Follow a 2xx to a target refresh within the dialog of a call."""
+        if not 200 <= response.status < 300:
+            return
+        call.follow_response(request, response, self._clock())
+        offer, answer = sdp_of(request), sdp_of(response)
+        if offer and answer and request.method in ("INVITE", "UPDATE"):
+            is_callers = request.from_.tag == call.caller.tag
+            offerer, answerer = (CALLER, CALLEE) if is_callers else (CALLEE, CALLER)
+            call.held_by = holders_after(call.held_by, offerer, answerer, offer, answer)
+            self._publish_updated(call, offer, answer)
+
+    def _find(self, request: Request) -> Call | None:
+        call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
+        call = self._calls.get((call_id, sender))
+        peer = other
+        if call is None:
+            call, peer = self._calls.get((call_id, other)), sender
+        return call if call is not None and call.has_peer(peer) else None
+
+    def _hang_up(self, request: Request) -> None:
+        """Publish the end of the call that a BYE belongs to."""
         is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:
             return
         call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
         for key, ended_by, peer in (
-            ((call_id, sender), "caller", other),
-            ((call_id, other), "callee", sender),
+            ((call_id, sender), CALLER, other),
+            ((call_id, other), CALLEE, sender),
         ):
             call = self._calls.get(key)
             if call is not None:
                 # Of several phones that have answered, the caller hangs up on all but one.
-                if call.callee_tag in (None, peer):
-                    status = 487 if call.callee_tag is None else 200
-                    self._end(call, status, HUNG_UP.of(), ended_by)
+                if call.has_peer(peer):
+                    status = 200 if call.is_answered else 487
+                    self.end(call, status, call.end_cause or HUNG_UP.of(), ended_by)
                 return
             if key in self._ended:
                 return
@@ -244,16 +296,19 @@ class CallEvents:
         )
         self._ended_topic.publish(event)
 
-    def _end(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
+    # Ends
+
+    def end(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
+        """Remove a call, and publish its end."""
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
         self._remember(call.key)
         if self._ended_topic.listeners:
             event = CallEnded(
                 self._bus.now(),
-                printable(call.call_id),
-                printable(call.caller_tag),
-                printable(call.callee_tag or ""),
+                printable(call.key[0]),
+                printable(call.key[1]),
+                printable(call.callee.tag),
                 call.from_uri,
                 call.to_uri,
                 status,
@@ -264,10 +319,86 @@ class CallEvents:
             )
             self._ended_topic.publish(event)
 
+    def _fail(self, call: Call, status: int, cause: Cause, ended_by: str) -> None:
+        """End a call that was not answered, unless a BYE has ended it already."""
+        if self._calls.get(call.key) is call or call.key not in self._ended:
+            self.end(call, status, cause, ended_by)
+
     def _remember(self, key: Key) -> None:
         self._ended[key] = None
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
+
+    def _mark_replaced(self, call: Call) -> None:
+        """Give the call that an answered one replaces its cause (RFC 3891 §3); a BYE ends it."""
+        replaces = call.replaces
+        if replaces is None:
+            return
+        for caller_tag, callee_tag in (
+            (replaces.to_tag, replaces.from_tag),
+            (replaces.from_tag, replaces.to_tag),
+        ):
+            other = self._calls.get((replaces.call_id, caller_tag))
+            if other is not None and other is not call and other.has_peer(callee_tag):
+                other.end_cause = REPLACED.of()
+                if other.is_answered:
+                    other.check_at = self._clock() + REPLACED_SECONDS
+
+    # Publishing
+
+    def _publish_ringing(
+        self, call: Call, response: Response, flow: Flow, phone: RingingPhone
+    ) -> None:
+        if self._ringing_topic.listeners:
+            event = CallRinging(
+                self._bus.now(),
+                printable(call.key[0]),
+                printable(call.key[1]),
+                response.status,
+                flow.remote,
+                flow.transport,
+                phone.device,
+            )
+            self._ringing_topic.publish(event)
+
+    def _publish_phones(self, call: Call) -> None:
+        if self._phones_topic.listeners:
+            call_id, tag = call.key
+            phones = tuple(call.phones.values())
+            event = PhonesRinging(self._bus.now(), printable(call_id), printable(tag), phones)
+            self._phones_topic.publish(event)
+
+    def _publish_answered(self, call: Call, response: Response, target: Target, flow: Flow) -> None:
+        now = self._clock()
+        call.check_at = now + QUIET_SECONDS
+        call.set_session_timer(response, now)
+        body = sdp_of(response)
+        if not call.has_offer:
+            call.late_offer = body
+        self._mark_replaced(call)
+        if self._answered_topic.listeners:
+            phone = _phone(response, target, flow)
+            event = CallAnswered(
+                self._bus.now(),
+                printable(call.key[0]),
+                printable(call.key[1]),
+                printable(call.callee.tag),
+                response.status,
+                flow.remote,
+                flow.transport,
+                phone.device,
+                phone.behind_nat,
+                body,
+            )
+            self._answered_topic.publish(event)
+
+    def _publish_updated(self, call: Call, offer: bytes, answer: bytes) -> None:
+        if self._updated_topic.listeners:
+            call_id, tag = call.key
+            event = CallUpdated(
+                self._bus.now(), printable(call_id), printable(tag), offer, answer, call.held_by
+            )
+            self._updated_topic.publish(event)
 
 
 def _party(uri: str, account: Account | None, realm: str) -> Party:
@@ -278,16 +409,23 @@ def _party(uri: str, account: Account | None, realm: str) -> Party:
     )
 
 
-def _uri_text(uri: Uri) -> str:
-    return printable(uri.text[:MAX_DEVICE])
+def _phone(response: Response, target: Target, flow: Flow) -> RingingPhone:
+    """Return the phone that has sent a response."""
+    device = _device(response, "user-agent") or _device(response, "server")
+    behind_nat = is_target_behind_nat(target, flow)
+    return RingingPhone(flow.remote, flow.transport, device, behind_nat)
 
 
 def _device(message: Message, name: str) -> str:
     return printable((message.value(name) or "")[:MAX_DEVICE])
 
 
-def _tag_of(response: Response) -> str:
+def _is_caller_behind_nat(request: Request, flow: Flow) -> bool:
+    """Return True if neither Via nor Contact of a caller lead to it, as far as they show it."""
     try:
-        return response.to.tag
+        if not via_matches_source(request.via, flow):
+            return True
+        contact = parse_name_addr(request.value("contact") or "").uri
     except BadMessage:
-        return ""
+        return False
+    return isinstance(contact, SipUri) and is_private_elsewhere(contact, flow.remote[0])

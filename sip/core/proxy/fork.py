@@ -46,6 +46,8 @@ _REDIRECTIONS = (300, 301, 302)
 Redirect = Callable[[Response], list[Target]]
 # Removes the binding of a target that accepts no connection; True if there was one.
 RemoveUnreachable = Callable[[Target], bool]
+# Is called with the target of a branch that has failed.
+EndBranch = Callable[[Target], None]
 # Completes a copy for its target and flow, and returns the function that edits its responses.
 Prepare = Callable[[Request, Target, Flow], EditResponse]
 
@@ -65,7 +67,8 @@ class Fork:
 
     `loop_mark` goes into each branch (RFC 5393 §4.2.1).  `prepare` is None if the request neither
     begins nor changes a dialog; `redirect` is None if a 3xx is relayed as it is;
-    `remove_unreachable` is None if no target is a binding.
+    `remove_unreachable` is None if no target is a binding; `end_branch` is None if no listener
+    wants to know which phones ring.
 
     Each ringing call holds one, so it has slots and short lists, which are smaller than a deque.
     """
@@ -74,6 +77,7 @@ class Fork:
         "attempts",
         "cancel_status",
         "context",
+        "end_branch",
         "fault",
         "forwarder",
         "free_breadth",
@@ -100,6 +104,7 @@ class Fork:
         prepare: Prepare | None = None,
         redirect: Redirect | None = None,
         remove_unreachable: RemoveUnreachable | None = None,
+        end_branch: EndBranch | None = None,
     ) -> None:
         self.forwarder = forwarder
         self.request = request
@@ -108,6 +113,7 @@ class Fork:
         self.prepare = prepare
         self.redirect = redirect
         self.remove_unreachable = remove_unreachable
+        self.end_branch = end_branch
         self.context: ResponseContext[Branch] = ResponseContext()
         self.free_breadth = 0  # the part of Max-Breadth that no pending branch uses
         self.attempts: dict[Branch, Attempt] = {}  # those of the pending branches
@@ -275,6 +281,8 @@ class Fork:
                 pending.cancel(event.reason)
             return
         attempt = self.attempts.pop(branch)
+        if self.end_branch is not None and event.status >= 300:
+            self.end_branch(attempt.target)
         if self._fail_over(branch, event, attempt):
             return
         is_silent = response is None and not branch.transaction.has_response

@@ -9,6 +9,7 @@ from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
+from sip.core.proxy.call_control import CallControl
 from sip.core.proxy.call_events import CallEvents
 from sip.core.proxy.call_router import CallRouter
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
@@ -26,7 +27,7 @@ from sip.core.target import Phone, Target, as_request_uri
 from sip.core.uas import OWN_METHODS
 from sip.message.grammar import BadMessage
 from sip.message.headers import METHODS
-from sip.message.message import Request
+from sip.message.message import Request, Response
 from sip.message.uri import TelUri, Uri
 from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
@@ -92,7 +93,10 @@ class Proxy:
             remote_targets,
         )
         self.trunks = trunks
-        self.calls = CallEvents(bus, domains, authenticator.accounts)
+        self.calls = CallEvents(bus, domains, authenticator.accounts, layer.clock)
+        self.call_control = CallControl(
+            self.calls, self.dialogs, self.forwarder, tickets, domains, location, layer
+        )
         self.call_limits = CallLimits(authenticator.guard.is_trusted)
         self.calls_from_outside = calls_from_outside
         self.calls_to_outside = calls_to_outside
@@ -153,19 +157,10 @@ class Proxy:
             return False
         if target.trunk is not None:
             self._authenticate(request, upstream)  # only local users may call through a gateway
-        prepare: Prepare | None = None
         if request.method in TARGET_REFRESHES:
             self._learn_contact(request, upstream, routes)
-
-            def learn(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
-                return lambda response: dialogs.learn_from_response(
-                    request, response, side, target, flow
-                )
-
-            prepare = learn
-        if request.method == "BYE":
-            self.calls.publish_hang_up(request)
-        else:
+        prepare = self._follow_dialog(request, side)
+        if request.method != "BYE":
             # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
             # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
             recorded = [route for route in routes if route.is_recorded]
@@ -174,6 +169,26 @@ class Proxy:
                     request.put_first("record-route", f"Record-Route: <{route.text}>")
         Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
         return True
+
+    def _follow_dialog(self, request: Request, side: DialogSide) -> Prepare | None:
+        """Learn from a request within a dialog, and return what learns from its responses.
+
+        None: the responses change nothing.  A BYE ends its call.
+        """
+        calls, dialogs = self.calls, self.dialogs
+        call = calls.handle_request(request)
+        if request.method not in TARGET_REFRESHES:
+            return None
+
+        def learn(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
+            def edit(response: Response) -> None:
+                dialogs.learn_from_response(request, response, side, target, flow)
+                if call is not None:
+                    calls.handle_response_within(call, request, response)
+
+            return edit
+
+        return learn
 
     def _learn_contact(self, request: Request, upstream: Upstream, routes: list[OwnRoute]) -> None:
         """Learn the Contact of a target refresh (§12.2.2).  Raises Challenged."""
@@ -195,6 +210,7 @@ class Proxy:
             target = self._target_of_ack(request, flow, side)
             if target is None:
                 return _outside_cause(request, side)
+            self.calls.handle_ack(request)
             self.forwarder.forward_statelessly(request, target, breadth_left(request))
         except BadMessage as bad:
             return causes.MALFORMED.of(fault=bad.reason)
@@ -258,12 +274,14 @@ class Proxy:
             username = self.authenticator.account_name(request.uri, realm)
             slot = self.call_limits.slot(upstream, address_of_record(username, realm))
         with slot:
-            call = self.calls.start(request, upstream.flow, account) if is_call else None
+            call = self.calls.start(request, upstream, account) if is_call else None
+            if answered is not None:
+                self.calls.handle_request(request)
             prepare: Prepare | None = None
             if request.method not in _WITHOUT_DIALOG:
                 prepare = partial(self.record_routes.add, request, upstream.flow, caller)
             if prepare is not None and call is not None:
-                prepare = call.wrap_prepare(prepare)
+                prepare = self.calls.wrap_prepare(call, prepare)
             fork = Fork(
                 self.forwarder,
                 request,
@@ -272,11 +290,12 @@ class Proxy:
                 prepare=prepare,
                 redirect=target_set.of_redirection if self.follow_redirects else None,
                 remove_unreachable=target_set.remove_unreachable,
+                end_branch=partial(self.calls.end_branch, call) if call is not None else None,
             )
             if call is None:
                 fork.run(targets)
             else:
-                call.run(fork, targets)
+                self.calls.run(call, fork, targets)
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""

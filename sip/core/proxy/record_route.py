@@ -165,7 +165,7 @@ class RecordRoutes:
         """Return True if a callee cannot be reached at a URI, or may not be."""
         source = flow.remote[0]
         return (
-            _is_behind_nat(target, flow)
+            is_target_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)
             or not self.resolver.is_routable(uri, source)
@@ -307,7 +307,7 @@ def _is_at_contact(target: Target, flow: Flow) -> bool:
     return isinstance(uri, SipUri) and is_address(uri.param("maddr") or uri.host)
 
 
-def _is_behind_nat(target: Target, flow: Flow) -> bool:
+def is_target_behind_nat(target: Target, flow: Flow) -> bool:
     """Return True if a target can be reached only along its flow, not at its Contact.
 
     On UDP this is every target with a flow; on a connection, a target whose Contact has another

@@ -23,7 +23,7 @@ from sip.monitor.events import (
 )
 from sip.transport import transports
 from tests.support.fake_transport import SERVER
-from tests.support.world import REALM, Phone, World
+from tests.support.world import REALM, SDP, Phone, World
 
 BOB = f"sip:bob@{REALM}"
 CALL_EVENTS = (CallStarted, CallRinging, CallAnswered, CallEnded)
@@ -70,6 +70,7 @@ def test_a_call_gives_each_event_once(world: World):
         address=alice.address,
         transport="UDP",
         device="Desk 1",
+        offer=SDP,
     )
     bob.answers(at_bob, 100)
     assert not calls.take()

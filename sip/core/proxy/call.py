@@ -1,0 +1,185 @@
+"""One call, as its messages show it on their way: both sides, what rings, what ends it.
+
+The problem: a proxy keeps no dialog, but pages show calls, and an administrator hangs up.
+The model: the state of a dialog (RFC 3261 §12) as its messages name it, for both sides at once.
+    Fields are stored as they came, by reference, and read only when a request of ours needs them.
+The bounds: one Call takes about 3 kB; bodies of more than MAX_SDP_BYTES are not stored.
+"""
+
+from sip.core.causes import TRANSFERRED
+from sip.core.errors import Cause, printable
+from sip.message.call_headers import (
+    Replaces,
+    refer_target,
+    referred_status,
+    replaces_of,
+    session_seconds,
+)
+from sip.message.grammar import BadMessage
+from sip.message.message import Message, Request, Response
+from sip.message.uri import Uri
+from sip.monitor.events import MAX_DEVICE, RingingPhone
+from sip.monitor.sdp import MAX_SDP_BYTES
+from sip.transaction.upstream import Upstream
+from sip.transport.flow import Endpoint, Flow
+
+# Phones of one call that are listed while they ring.
+MAX_PHONES = 30
+
+CALLER, CALLEE = "caller", "callee"
+
+# Call-ID and From tag of the INVITE.
+Key = tuple[str, str]
+
+
+class CallSide:
+    """One side of a dialog, as the requests to this side need it (§12.2.1.1).
+
+    - `uri` and `tag` are those of From or To.
+    - `contact` is the last Contact, as written; "" before one is known.
+    - `routes` are the Record-Route fields that lead to this side, as written.
+    - `cseq` is the highest CSeq that this side has sent; 0 if it has sent no request.
+    - `aor` is the name and realm of the local user; ("", "") for any other.
+    - `seen` is the address that its messages came from.
+    """
+
+    __slots__ = ("aor", "contact", "cseq", "routes", "seen", "tag", "uri")
+
+    def __init__(self, uri: str, tag: str) -> None:
+        self.uri = uri
+        self.tag = tag
+        self.contact = ""
+        self.routes: list[str] = []
+        self.cseq = 0
+        self.aor: tuple[str, str] = ("", "")
+        self.seen: Endpoint = ("", 0)
+
+
+class Call:
+    """One call, from its INVITE to its end.
+
+    - `upstream` is the caller's side of the INVITE while it rings; None after that.
+    - `outer_routes` is the number of Record-Route values of the proxies before this server.
+    - `replaces` is the dialog that this call replaces when it is answered, None for none.
+    - `phones` are those that ring, by the URI of their target.
+    - `end_cause` says why the next BYE ends this call, None for a usual end.
+    - `ended_by_us` is True if this server has cancelled it or hung up.
+    - `has_offer` is True if the INVITE has a body; else the 2xx has the offer, which is
+      `late_offer`, and the ACK has the answer.
+    - `expires_at` is the end of the session by its session timer, `check_at` the time of the next
+      check of a silent call; both by the server's clock, 0.0 for none.
+    """
+
+    __slots__ = (
+        "callee",
+        "caller",
+        "check_at",
+        "end_cause",
+        "ended_by_us",
+        "expires_at",
+        "from_uri",
+        "has_offer",
+        "held_by",
+        "is_answered",
+        "is_checked",
+        "is_ringing",
+        "key",
+        "late_offer",
+        "outer_routes",
+        "phones",
+        "replaces",
+        "to_uri",
+        "upstream",
+    )
+
+    def __init__(self, request: Request, upstream: Upstream) -> None:
+        sender = request.from_
+        self.key: Key = (request.call_id, sender.tag)
+        self.upstream: Upstream | None = upstream
+        self.caller = CallSide(sender.uri_text, sender.tag)
+        self.caller.contact = request.value("contact") or ""
+        self.caller.cseq = request.cseq[0]
+        self.caller.seen = upstream.flow.remote
+        self.callee = CallSide(request.to.uri_text, "")
+        self.from_uri = uri_text(sender.uri)
+        self.to_uri = uri_text(request.uri)
+        self.outer_routes = _count_values(request)
+        self.has_offer = bool(request.body)
+        self.late_offer = b""
+        self.is_ringing = self.is_answered = self.is_checked = self.ended_by_us = False
+        self.phones: dict[str, RingingPhone] = {}
+        self.replaces: Replaces | None = replaces_of(request)
+        self.end_cause: Cause | None = None
+        self.held_by: frozenset[str] = frozenset()
+        self.expires_at = self.check_at = 0.0
+
+    def side(self, name: str) -> CallSide:
+        """Return the side with this name, CALLER or CALLEE."""
+        return self.caller if name == CALLER else self.callee
+
+    def has_peer(self, tag: str) -> bool:
+        """Return True if `tag` may be the callee's: several phones may have answered."""
+        return not self.is_answered or self.callee.tag == tag
+
+    def answer(self, response: Response, routes: list[str], flow: Flow) -> None:
+        """Take the dialog from the first 2xx (§12.1).
+
+        `routes` are the Record-Route fields that were sent to the callee.
+        """
+        callee = self.callee
+        self.is_answered = True
+        callee.tag = response.to.tag
+        callee.contact = response.value("contact") or ""
+        callee.routes = response.fields("record-route") or routes
+        callee.seen = flow.remote
+        self.caller.routes = routes
+        self.phones = {}
+
+    def follow(self, request: Request) -> None:
+        """Take CSeq, and the news about a transfer, from a request within the dialog."""
+        number, method = request.cseq
+        sender = self.caller if request.from_.tag == self.caller.tag else self.callee
+        sender.cseq = max(sender.cseq, number)
+        if method == "NOTIFY" and referred_status(request) >= 300:
+            self.end_cause = None  # the transfer has failed, so the call goes on
+
+    def follow_response(self, request: Request, response: Response, now: float) -> None:
+        """Take the remote targets (§12.2) and the session timer from a 2xx within the dialog."""
+        sender, peer = self.caller, self.callee
+        if request.from_.tag != sender.tag:
+            sender, peer = peer, sender
+        method = request.method
+        if method == "REFER":
+            if target := refer_target(request):
+                self.end_cause = TRANSFERRED.of(target=target)
+        elif method in ("INVITE", "UPDATE"):
+            sender.contact = request.value("contact") or sender.contact
+            peer.contact = response.value("contact") or peer.contact
+            self.set_session_timer(response, now)
+
+    def set_session_timer(self, response: Response, now: float) -> None:
+        """Take the session timer of a 2xx; without Session-Expires there is none (RFC 4028 §7)."""
+        seconds = session_seconds(response)
+        self.expires_at = now + seconds if seconds else 0.0
+
+
+def _count_values(request: Request) -> int:
+    """Return the number of Record-Route values of the proxies before this server."""
+    try:
+        return len(request.values("record-route"))
+    except BadMessage:
+        return 0  # a field of the peer that this server need not understand (§16.3, step 1)
+
+
+def sdp_of(message: Message) -> bytes:
+    """Return the session description of a message, b"" if it has none or a long one."""
+    body = message.body
+    if not body or len(body) > MAX_SDP_BYTES:
+        return b""
+    kind = (message.value("content-type") or "application/sdp").partition(";")[0]
+    return body if kind.strip().lower() == "application/sdp" else b""
+
+
+def uri_text(uri: Uri) -> str:
+    """Return a URI as text for an event."""
+    return printable(uri.text[:MAX_DEVICE])

@@ -1,0 +1,277 @@
+"""Control of calls: hang up, end by session timer, and checks of silent calls.
+
+The problem: an administrator ends a call, and some calls end without a BYE: their phones have lost
+power, or their network.
+The model: this server acts once in place of each side.  A request to a side is built as its peer
+would build it, with our signed Record-Route as its Route, and finds its target as a forwarded one.
+A BYE has a CSeq above all that the side has seen.  An OPTIONS repeats the last CSeq, so that the
+next request of the real peer is still in order (RFC 3261 §12.2.2): any answer but 481 says that
+the side still has the dialog.
+The invariant: a call that a side still has is not ended by a check.
+The bounds: MAX_CHECKS checks at a time; each takes 32 s at most (timer F).
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from sip.core.causes import BOTH_GONE, HUNG_UP_BY_ADMIN, SESSION_EXPIRED
+from sip.core.domains import Domains
+from sip.core.errors import Refused, printable
+from sip.core.proxy.attempt import Attempt
+from sip.core.proxy.call import CALLEE, CALLER, Call, CallSide
+from sip.core.proxy.call_events import QUIET_SECONDS, CallEvents
+from sip.core.proxy.dialogs import Dialogs
+from sip.core.proxy.forwarder import Forwarder
+from sip.core.proxy.route_processing import pop_own_routes
+from sip.core.proxy.route_ticket import Tickets
+from sip.core.registrar.location import Location
+from sip.core.target import Target, as_request_uri
+from sip.message.grammar import BadMessage, split_list
+from sip.message.headers import parse_name_addr
+from sip.message.message import Request, Response
+from sip.message.uri import SipUri
+from sip.monitor.events import Unregistered
+from sip.transaction.branch_event import BranchEvent
+from sip.transaction.layer import Layer
+from sip.transaction.mailbox import Mailbox
+from sip.transaction.own_request import NoResponse, build_request
+from sip.transport.dns.resolver import NoRoute
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at all calls.
+SCAN_SECONDS = 5.0
+# Seconds until a call that one side alone still has is checked again.
+HALF_DEAD_SECONDS = 120.0
+# Checks that run at one time; the others wait for the next look.
+MAX_CHECKS = 100
+# Users whose registrations have ended since the last look.
+MAX_UNREGISTERED = 20_000
+
+# The status of a side that cannot be asked.
+_UNKNOWN = 1
+# Reasons of a CANCEL and of a BYE (RFC 3326 §2).
+_CANCEL_REASON = 'SIP;cause=487;text="Ended by an administrator"'
+_BYE_REASON = 'Q.850;cause=16;text="Ended by an administrator"'
+
+
+class CallControl:
+    """Ends calls: those that an administrator hangs up, and those that have no phone any more."""
+
+    def __init__(
+        self,
+        events: CallEvents,
+        dialogs: Dialogs,
+        forwarder: Forwarder,
+        tickets: Tickets,
+        domains: Domains,
+        location: Location,
+        layer: Layer,
+    ) -> None:
+        self._events = events
+        self._dialogs = dialogs
+        self._forwarder = forwarder
+        self._tickets = tickets
+        self._domains = domains
+        self._location = location
+        self._layer = layer
+        self._scan_at = 0.0
+        self._checks = 0  # that run now
+        self._unregistered: set[tuple[str, str]] = set()
+
+    # Hang up
+
+    def hang_up(self, call_id: str, caller_tag: str) -> bool:
+        """End a call: cancel it if it rings, else send a BYE to both sides.  Does not wait.
+
+        False: there is no such call.
+        """
+        call = self._events.get((call_id, caller_tag)) or self._as_printed(call_id, caller_tag)
+        if call is None:
+            return False
+        call.ended_by_us = True
+        call.end_cause = HUNG_UP_BY_ADMIN.of()
+        if call.is_answered:
+            self._events.end(call, 200, HUNG_UP_BY_ADMIN.of(), "server")
+            self.send_byes(call)
+        elif call.upstream is not None and call.upstream.is_active:
+            call.upstream.mailbox.put(BranchEvent(None, 0, None, _CANCEL_REASON))
+        return True
+
+    def _as_printed(self, call_id: str, caller_tag: str) -> Call | None:
+        """Return the call whose Call-ID is not printable, as events and pages show it."""
+        for call in self._events.all():
+            if (printable(call.key[0]), printable(call.key[1])) == (call_id, caller_tag):
+                return call
+        return None
+
+    def send_byes(self, call: Call) -> None:
+        """Send a BYE to each side, in greenlets of their own."""
+        extra = (("Reason", _BYE_REASON),)
+        for name in (CALLER, CALLEE):
+            cseq = self._peer(call, name).cseq + 1
+            _spawn(partial(self._ask, call, name, "BYE", cseq, extra))
+
+    # Ends without BYE
+
+    def sweep(self) -> None:
+        """End the calls whose session timer has expired, and check silent ones; does not wait."""
+        now = self._layer.clock()
+        if now < self._scan_at:
+            return
+        self._scan_at = now + SCAN_SECONDS
+        unregistered, self._unregistered = self._unregistered, set()
+        for call in self._events.all():
+            if not call.is_answered:
+                continue
+            if call.ended_by_us:  # the answer has crossed our CANCEL
+                self.hang_up(*call.key)
+                continue
+            if call.expires_at and now >= call.expires_at:
+                self._events.end(call, 200, SESSION_EXPIRED.of(), "server")
+                continue
+            if unregistered and self._has_no_phone(call, unregistered):
+                call.check_at = now
+            if now >= call.check_at and not call.is_checked and self._checks < MAX_CHECKS:
+                self._checks += 1
+                call.is_checked = True
+                _spawn(partial(self._check, call))
+
+    def note_unregistered(self, event: Unregistered) -> None:
+        """Have the calls of a user looked at: it has lost a phone."""
+        if len(self._unregistered) < MAX_UNREGISTERED:
+            self._unregistered.add((event.username, event.realm))
+
+    def _has_no_phone(self, call: Call, unregistered: set[tuple[str, str]]) -> bool:
+        """Return True if a user of the call has lost a phone, and no phone of it is registered."""
+        if call.caller.aor not in unregistered and call.callee.aor not in unregistered:
+            return False
+        return not self._is_registered(call.caller) and not self._is_registered(call.callee)
+
+    def _is_registered(self, side: CallSide) -> bool:
+        """Return True if the phone of a side is registered from the address it was seen at."""
+        username, realm = side.aor
+        return bool(username) and self._location.is_registered_from(side.seen, username, realm)
+
+    def _check(self, call: Call) -> None:
+        """Ask both sides for their dialog, and end the call if neither has it.  Waits."""
+        try:
+            outcomes = Mailbox()
+            for name in (CALLER, CALLEE):
+                cseq = self._peer(call, name).cseq
+                outcomes.put_result(partial(self._ask, call, name, "OPTIONS", cseq, ()))
+            has_dialog = [outcomes.get() for _ in (CALLER, CALLEE)]
+            now = self._layer.clock()
+            if not any(has_dialog):
+                if self._events.get(call.key) is call:
+                    self._events.end(call, 200, BOTH_GONE.of(), "server")
+                return
+            seconds = QUIET_SECONDS if all(has_dialog) else HALF_DEAD_SECONDS
+            call.check_at = max(call.check_at, now + seconds)
+        finally:
+            self._checks -= 1
+            call.is_checked = False
+
+    # Requests of our own within the dialog
+
+    def _peer(self, call: Call, name: str) -> CallSide:
+        return call.side(CALLEE if name == CALLER else CALLER)
+
+    def _ask(
+        self,
+        call: Call,
+        name: str,
+        method: str,
+        cseq: int,
+        extra: tuple[tuple[str, str], ...],
+    ) -> bool:
+        """Send a request to one side; return True if an answer shows that it has the dialog.
+
+        Waits up to 32 s for each next hop.  A fault of ours is logged, and counts as True.
+        """
+        try:
+            request = self._build(call, name, method, cseq, extra)
+            status = self._send(request)
+        except (BadMessage, Refused, NoRoute, ValueError) as error:
+            log.debug("cannot send %s to the %s: %s", method, name, printable(str(error)))
+            return False
+        except Exception:
+            log.exception("unhandled error while sending %s to the %s of a call", method, name)
+            return True
+        return status not in (0, 408, 481, 503)
+
+    def _build(
+        self,
+        call: Call,
+        name: str,
+        method: str,
+        cseq: int,
+        extra: tuple[tuple[str, str], ...],
+    ) -> Request:
+        """Build a request to one side as its peer would (§12.2.1.1).  Raises BadMessage."""
+        side, peer = call.side(name), self._peer(call, name)
+        routes = [value for field in side.routes for value in split_list(field) if value]
+        if name == CALLEE:
+            # The caller's route set is in reverse order (§12.1.2), and leads first to the proxies
+            # before this server.
+            routes = routes[::-1][call.outer_routes :]
+        contact = parse_name_addr(split_list(side.contact)[0]).uri
+        return build_request(
+            method,
+            as_request_uri(contact.text),
+            from_uri=peer.uri,
+            from_tag=peer.tag,
+            to_uri=side.uri,
+            to_tag=side.tag,
+            call_id=call.key[0],
+            cseq=cseq,
+            routes=tuple(routes),
+            extra=extra,
+        )
+
+    def _send(self, request: Request) -> int:
+        """Send a request within a dialog to its target; return the final status, 0 without one.
+
+        Raises BadMessage, Refused or NoRoute.
+        """
+        side = self._tickets.destination_side(request, pop_own_routes(request, self._domains))
+        if side is None:
+            log.debug("cannot ask a side of a call: our Record-Route has changed")
+            return _UNKNOWN
+        target = self._dialogs.target(request, side)
+        if target is None:
+            raise NoRoute("no side of the dialog has named this address")
+        forwarder = self._forwarder
+        hops = forwarder.prepare(request, target, 1)
+        request.remove("max-breadth")
+        if isinstance(hops, SipUri):
+            hops = forwarder.next_hops_to(target, hops)
+        attempt = Attempt(target, 1, request, hops)
+        while attempt.next_hops:
+            response = self._try_hop(attempt, target)
+            if response is None:
+                continue
+            if response.status not in (401, 407) or not attempt.answer_challenge(
+                response, self._layer.new_token
+            ):
+                return response.status
+        return 0
+
+    def _try_hop(self, attempt: Attempt, target: Target) -> Response | None:
+        """Send the request of an attempt to its next hop; return the response, None without one."""
+        attempt.hop = attempt.next_hops.pop(0)
+        outgoing = attempt.outgoing.copy()
+        if attempt.credentials is not None:
+            outgoing.put_first(*attempt.credentials)
+        try:
+            flow = self._forwarder.flow_to(attempt.hop, target)
+            return self._layer.send_own_request(outgoing, flow)
+        except (OSError, NoRoute, NoResponse) as error:
+            log.debug("no answer from %s: %s", target.uri_text[:80], error)
+            return None
+
+
+def _spawn(work: Callable[[], object]) -> None:
+    """Run `work`, which may wait, in a greenlet of its own."""
+    Mailbox().put_result(work)

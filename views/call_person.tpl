@@ -1,0 +1,21 @@
+<div class="who"><div><b>\\
+% if person.path:
+<a href="{{person.path}}">{{person.name}}</a>\\
+% else:
+{{person.name}}\\
+% end
+</b>\\
+% if person.number != person.name:
+<span class="mono">{{person.number}}</span>\\
+% end
+% if person.device or person.address:
+<span class="small dim">{{person.device or 'unknown device'}}\\
+% if person.address:
+, <span class="mono">{{person.address}}</span>\\
+% end
+% if person.behind_nat:
+, behind NAT\\
+% end
+</span>\\
+% end
+</div></div>
