@@ -1,14 +1,15 @@
 % rebase('layout.tpl', title='History')
-<div class="head row spread">
+<div class="head">
 <h1>History</h1>
 <span class="sp"></span>
 % if found.calls:
-<a class="btn secondary outline" role="button" href="{{question.link('/history/export.csv')}}" download>Download as CSV</a>
+<a class="btn" href="{{question.link('/history/export.csv')}}" download>Download as CSV</a>
 % end
 </div>
 % if not keep:
 <p class="notice hint" role="note">New calls are not kept: <code>-calls.keep</code> is 0.</p>
 % end
+<div class="call-filters">
 <nav class="chips" aria-label="Result">
 <a class="chip" href="{{question.link(result='')}}"\\
 % if not question.result:
@@ -37,7 +38,7 @@
 >{{name}}</a>
 % end
 </nav>
-<form class="row filters" aria-label="Filter the history" action="/history" method="get">
+<form class="row" aria-label="Filter the history" action="/history" method="get">
 % if question.result:
 <input type="hidden" name="result" value="{{question.result}}">
 % end
@@ -49,11 +50,12 @@
 <input type="date" name="from" value="{{question.first or ''}}"></label>
 <label>Last day (UTC)
 <input type="date" name="to" value="{{question.last or ''}}"></label>
-<button class="btn secondary">Show</button>
+<button class="secondary">Show</button>
 % if question.is_filtered:
-<a href="/history">All calls</a>
+<a href="/history">Show all calls</a>
 % end
 </form>
+</div>
 <dl class="tiles" aria-label="Totals">
 <div class="tile"><dt class="k">Calls</dt><dd class="v num">{{f'{summary.calls:,}'}}</dd></div>
 <div class="tile"><dt class="k">Answered</dt><dd class="v num">{{'–' if summary.success_rate is None else f'{summary.success_rate:.0%}'}}</dd></div>
@@ -92,9 +94,9 @@
 % end
 % if not found.calls:
 % if found.next:
-<p class="empty">No match among the calls since {{moment(found.searched_to).replace('T', ' ').replace('Z', '')}}.</p>
+<p class="card empty">No match among the calls since {{moment(found.searched_to).replace('T', ' ').replace('Z', '')}}.</p>
 % else:
-<p class="empty">{{'No calls match.' if question.is_filtered or not is_first else 'There are no calls yet.'}}</p>
+<p class="card empty">{{'No calls match.' if question.is_filtered or not is_first else 'There are no calls yet.'}}</p>
 % end
 % else:
 <section class="card">

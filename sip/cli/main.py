@@ -241,7 +241,8 @@ def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
     guess = _similar_command(word, list(commands))
     for name, below in commands.items():  # `list` for `users list`
         action = _similar_command(word, list(_commands_of(below)))
-        if action == word.lower() or (action and not guess):
+        is_closer = action and (not guess or similar(word.lower(), [guess, action]) == action)
+        if action == word.lower() or is_closer:
             guess = f"{name} {action}"
             break
     shown = word if word.isprintable() else repr(word)
