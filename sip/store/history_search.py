@@ -147,6 +147,8 @@ def _escaped(text: str) -> str:
 _SIDES_NAMED = """
     SELECT id, user_id = 0 AS is_claimed FROM call_parties WHERE username = ?1
     UNION SELECT id, user_id = 0 FROM call_parties WHERE username = ?2 AND realm = ?3
+    UNION SELECT id, 1 FROM call_parties
+    WHERE username = '' AND realm = '' AND user_id = 0 AND uri = ?1
     ORDER BY is_claimed, id LIMIT ?4
 """
 _MATCHES = "SELECT rowid FROM call_party_names WHERE call_party_names MATCH ? LIMIT ?"

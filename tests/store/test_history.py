@@ -121,12 +121,13 @@ def test_a_call_to_oneself_is_one_call(record, past):
     assert len(past.page(CallFilter(user="alice")).calls) == 1
 
 
-def test_a_name_that_was_only_claimed_is_found_but_is_no_users_call(record, past):
+def test_a_claimed_name_is_found_but_the_call_is_not_the_users(record, past):
     """A refused call names the user whose password was wrong; that may be anyone."""
     claimed = outside("alice")
     claimed.username, claimed.realm = "alice", REALM
-    record(past_call(MIDNIGHT, claimed, BOB, CallResult.REFUSED, rang=0))
-    assert len(past.page(CallFilter(user="alice")).calls) == 1
+    for at, caller in enumerate((claimed, outside("alice"))):
+        record(past_call(MIDNIGHT + at, caller, BOB, CallResult.REFUSED, rang=0))
+    assert len(past.page(CallFilter(user="alice")).calls) == 2
     assert past.latest(user_id=1) == ()
 
 

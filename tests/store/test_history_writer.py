@@ -135,7 +135,7 @@ def test_a_rolled_back_side_is_made_again(database, writer, monkeypatch):
     assert_totals_agree(database)
 
 
-def test_the_oldest_calls_are_lost_if_the_database_fails_for_long(writer, monkeypatch, database):
+def test_the_oldest_calls_are_lost_if_the_database_fails_long(writer, monkeypatch, database):
     monkeypatch.setattr(history_writer, "MAX_QUEUED", 5)
     monkeypatch.setattr(history_writer, "MAX_BATCH", 3)
 
