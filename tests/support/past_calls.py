@@ -1,8 +1,12 @@
 """Finished calls for tests of the history."""
 
+from collections.abc import Iterable
+from contextlib import closing
 from itertools import count
 
-from sip.monitor.calls import Call, CallResult, CallState, Side
+from sip.monitor.calls import Call, CallFinished, CallResult, CallState, Side
+from sip.store.database import Database
+from sip.store.history_writer import HistoryWriter, Limits
 
 STATUSES = {
     CallResult.ANSWERED: 200,
@@ -51,3 +55,10 @@ def past_call(
     call.ended_at, call.result, call.status = end, result, STATUSES[result]
     call.cause, call.ended_by = cause or "hung up", "caller"
     return call
+
+
+def write_calls(database: Database, calls: Iterable[Call]) -> None:
+    """Write calls into the history of a database."""
+    with closing(HistoryWriter(database, Limits(days=3650))) as writer:
+        for call in calls:
+            writer.listen(CallFinished(call))
