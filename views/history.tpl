@@ -79,7 +79,7 @@
 % end
 </svg>
 <div class="ends small dim muted"><span>{{columns[0].label}}</span><span>{{columns[-1].label}}</span></div>
-<details>
+<details class="small">
 <summary>The chart as a table</summary>
 <table>
 <thead><tr><th scope="col">Begins (UTC)</th><th scope="col" class="r">Calls</th><th scope="col" class="r">Answered</th></tr></thead>
@@ -101,7 +101,7 @@
 % else:
 <section class="card">
 <table class="cards-when-narrow past-calls" aria-label="Past calls, the newest first">
-<thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">Started (UTC)</th><th scope="col" class="r">Rang</th><th scope="col" class="r">Talked</th><th scope="col">Result</th><th scope="col">How it ended</th><th scope="col">Devices</th><th scope="col">Ladder</th></tr></thead>
+<thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">Started (UTC)</th><th scope="col" class="r">Rang</th><th scope="col" class="r">Talked</th><th scope="col">Result</th><th scope="col">How it ended</th><th scope="col">Ladder</th></tr></thead>
 <tbody>
 % for call in found.calls:
 <tr>
@@ -117,7 +117,11 @@
 % else:
 {{number}}\\
 % end
-</span></div></div></td>
+</span>\\
+% if side.device or side.address:
+<span class="small dim muted">{{side.device}} {{side.address}}</span>\\
+% end
+</div></div></td>
 % end
 <td data-label="Started" class="num whole"><time datetime="{{moment(call.started_at)}}" title="{{ago(call.started_at, now)}}">{{moment(call.started_at).replace('T', ' ').replace('Z', '')}}</time></td>
 <td data-label="Rang" class="num r">{{clock(call.rang_seconds) if call.rang_seconds else '–'}}</td>
@@ -129,13 +133,6 @@
 % end
 % if call.cure:
 <div class="small dim muted">{{call.cure}}</div>\\
-% end
-</td>
-<td data-label="Devices" class="small dim muted">\\
-% for side in (call.caller, call.callee):
-% if side.device or side.address:
-<div>{{side.device}} <span class="mono">{{side.address}}</span></div>\\
-% end
 % end
 </td>
 <td class="r"><a class="btn s" href="{{ladder(call)}}">Ladder</a></td>

@@ -58,8 +58,8 @@ def test_a_row_tells_who_when_how_long_and_why(browser, record, context):
     page = browser.get("/history")
     busy, answered = rows(page)
     assert answered == (
-        "Alice Liddell alice +49305550199@gateway.example 2023-11-14 22:11:40 0:04 1:01 Answered"
-        " The caller hung up. Desk 1.0 10.0.0.7:5060 192.0.2.1:5060 Ladder"
+        "Alice Liddell alice Desk 1.0 10.0.0.7:5060 +49305550199@gateway.example 192.0.2.1:5060"
+        " 2023-11-14 22:11:40 0:04 1:01 Answered The caller hung up. Ladder"
     )
     assert "Busy Busy Here. 486" in busy
     assert f'<a href="/users/{account.id}">alice</a>' in page.text
