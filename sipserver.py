@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sip.server import SipServer
     from sip.store.admin import Admin, FirstPassword
     from sip.store.database import Database
+    from sip.store.history_writer import HistoryWriter, Limits
     from webadmin.context import AppContext
     from webadmin.http.server import WebServer
 
@@ -97,7 +98,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
-        from sip.monitor.calls import Calls
+        from sip.monitor.calls import CallFinished, Calls
         from sip.monitor.events import AdminActed, Banned, Bus, Unregistered
         from sip.server import SipServer
         from sip.store.admin import Admin
@@ -106,6 +107,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.store.bindings import BindingStore
         from sip.store.database import Database
         from sip.store.directory import Directory
+        from sip.store.history_writer import HistoryWriter
         from sip.store.users import Users
         from webadmin.app import build as build_pages
         from webadmin.context import AppContext
@@ -118,6 +120,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bus.listen(AdminActed, audit.on_admin_acted)
     first_password = _first_password(admin)
     bindings = stack.enter_context(closing(BindingStore(database)))
+    history = stack.enter_context(closing(HistoryWriter(database, history_limits(config))))
+    bus.listen(CallFinished, history.listen)
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     calls, call_control = Calls(bus), server.proxy.call_control
     bus.listen(Unregistered, call_control.note_unregistered)
@@ -154,6 +158,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         server,
         site,
         control,
+        history,
         listen_web=lambda: http.listen(config, build_pages(site)),
         first_password=first_password,
         hung_up=hung_up,
@@ -175,6 +180,7 @@ class Service:
         server: "SipServer",
         site: "AppContext",
         control: "ControlServer",
+        history: "HistoryWriter",
         *,
         listen_web: Callable[[], "WebServer"],
         first_password: "FirstPassword | None",
@@ -185,6 +191,7 @@ class Service:
         self._server = server
         self._site = site
         self._control = control
+        self._history = history
         self._listen_web = listen_web
         self._first_password = first_password
         self._hung_up = hung_up
@@ -294,6 +301,7 @@ class Service:
                 self._site.config = outcome.config
                 configure_logging(outcome.config)
                 self._server.reconfigure(outcome.config)
+                self._history.reconfigure(history_limits(outcome.config))
                 log.info("settings reloaded: %s", outcome)
             try:
                 self._web.renew_certificate()
@@ -318,6 +326,13 @@ def _first_password(admin: "Admin") -> "FirstPassword | None":
     if why := password_weakness(password):
         log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
     return first
+
+
+def history_limits(config: Config) -> "Limits":
+    """Return how much history the settings keep."""
+    from sip.store.history_writer import Limits
+
+    return Limits(config.calls_keep, config.calls_keep_rows)
 
 
 def print_password(password: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.operator_values import Network, parse_networks, parse_switch
+from sip.operator_values import Network, parse_networks, parse_switch, whole_number
 from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
@@ -336,6 +336,18 @@ class Config:
         _digests,
         "digest algorithms, in the order of the challenges: MD5, SHA-256 or SHA-512-256",
         value="NAMES",
+    )
+    calls_keep: int = setting(
+        "90",
+        whole_number(3650),
+        "how long the history of calls is kept; 0 keeps none",
+        value="DAYS",
+    )
+    calls_keep_rows: int = setting(
+        "1000000",
+        whole_number(100_000_000),
+        "maximum calls in the history, some 300 bytes each; 0 keeps none",
+        value="CALLS",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",

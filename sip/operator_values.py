@@ -1,5 +1,6 @@
 """Values that operators write: IP networks and addresses, on and off."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
@@ -37,3 +38,17 @@ def parse_switch(text: str) -> bool:
         return _SWITCH[text.lower()]
     except KeyError:
         raise ValueError(f"{text!r} must be on or off") from None
+
+
+def whole_number(most: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers up to `most`, which raises ValueError."""
+
+    def parse(text: str) -> int:
+        digits = text.replace(",", "").replace("_", "")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+            raise ValueError(f"{text!r} is not a whole number, or 0 for none")
+        if int(digits) > most:
+            raise ValueError(f"{text} is more than {most:,}")
+        return int(digits)
+
+    return parse

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 from sip.config import SETTINGS, Config
 
-# The settings that a running server changes, by `configure_logging` and `SipServer.reconfigure`.
+# The settings that a running server changes, by `configure_logging`, `SipServer.reconfigure` and
+# `HistoryWriter.reconfigure`.
 # All others are read once, at the start: sockets, the database, the realm of the accounts.
 RELOADABLE = frozenset(
     {
+        "calls_keep",
+        "calls_keep_rows",
         "guard_trusted",
         "hooks_file",
         "log_format",

@@ -62,8 +62,8 @@ SLOW = (
 PATCHED = {"queue", "select", "selectors", "socket", "ssl", "subprocess"}
 GEVENT_IN = re.compile(
     r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
-    r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
-    r"|sip/hooks/threads\.py"
+    r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit|history_writer)\.py"
+    r"|webadmin/(http/)?\w+\.py|sip/hooks/threads\.py"
 )
 MAX_LINES = 500
 

@@ -19,6 +19,7 @@ from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
+from sip.store.history import History
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
@@ -138,6 +139,11 @@ class AppContext:
         """Stop the threads."""
         self.sign_ins.close()
         self.imports.close()
+
+    @property
+    def history(self) -> History:
+        """The history of calls, of which all is in the database."""
+        return History(self.users.database)
 
     @property
     def session(self) -> Session | None:

@@ -46,14 +46,14 @@ _SYNONYMS = {
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, the server starts."
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
 _ABOUT_BANS = "manage banned addresses and trusted networks"
+_ABOUT_HISTORY = "list past calls, the newest first"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
 _ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
-    " `users -help`, `users import -help`, `bans -help`, `forgive -help`,"
-    " `calls -help` or `admin -help`."
+    " `COMMAND -help`, for example `users import -help`."
 )
 
 
@@ -143,7 +143,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, users
+        from sip.cli import admin, bans, calls, forgive, history, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -151,6 +151,8 @@ def _do(
             return bans.execute(options, config)
         case "calls":
             return calls.execute(options, config)
+        case "history":
+            return history.execute(options, config)
         case "admin":
             return admin.execute(options, config, environment)
     return forgive.forgive(options, config)
@@ -194,8 +196,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | calls COMMAND ..."
-        " | admin password]",
+        usage="%(prog)s [flags] [COMMAND ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -212,6 +213,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     )
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
+    _add_history(_subcommand(commands, "history", _ABOUT_HISTORY))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
@@ -343,6 +345,18 @@ def _add_ban_commands(bans: argparse.ArgumentParser) -> None:
         made.add_argument(
             "address", metavar="ADDRESS", help="IP address or network, e.g. 192.0.2.0/24"
         )
+
+
+def _add_history(history: argparse.ArgumentParser) -> None:
+    history.usage = f"{PROGRAM} history [--json] [--user USER] [--since TIME] [flags]"
+    history.add_argument("--json", "-json", action="store_true", help="print a JSON array")
+    history.add_argument("--user", "-user", metavar="USER", help="only calls from or to this user")
+    history.add_argument(
+        "--since",
+        "-since",
+        metavar="TIME",
+        help="only calls that started since then: 2026-11-30, 2026-11-30T14:00Z (UTC), 12h or 7d",
+    )
 
 
 def _add_forgive(forgive: argparse.ArgumentParser) -> None:

@@ -48,6 +48,7 @@ class Act(StrEnum):
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
     EXPORTED = "users exported"
+    HISTORY_EXPORTED = "history exported"
     BAN_LIFTED = "ban lifted"
     WAIT_LIFTED = "wait lifted"
     NETWORK_TRUSTED = "network trusted"
@@ -75,7 +76,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
-    "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
+    "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),
 }

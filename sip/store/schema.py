@@ -140,6 +140,93 @@ _BINDINGS_BY_FLOW = (
     "DROP TABLE old_bindings",
 )
 
+# The history of calls.  `id` is the start of a call in microseconds, so the rows are in the order
+# of the lists.  `result` is an index into history_search.RESULTS; times `…_after` are milliseconds
+# after the start, NULL if that never happened.  A side is a row of `call_parties`, which outlives
+# its account.  `is_outside` is 1 for unanswered calls of callers without an account, which have a
+# quota.
+_HISTORY = (
+    """
+    CREATE TABLE call_parties (
+        id INTEGER PRIMARY KEY,
+        user_id INTEGER NOT NULL,
+        username TEXT NOT NULL,
+        realm TEXT NOT NULL,
+        uri TEXT NOT NULL,
+        name TEXT NOT NULL,
+        UNIQUE (username, realm, user_id, uri)
+    ) STRICT
+    """,
+    "CREATE INDEX call_parties_by_user ON call_parties (user_id) WHERE user_id <> 0",
+    """
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        caller INTEGER NOT NULL,
+        callee INTEGER NOT NULL,
+        result INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        ringing_after INTEGER,
+        answered_after INTEGER,
+        ended_after INTEGER NOT NULL,
+        is_outside INTEGER NOT NULL CHECK (is_outside IN (0, 1)),
+        call_id TEXT NOT NULL,
+        caller_device TEXT NOT NULL,
+        caller_address TEXT NOT NULL,
+        callee_device TEXT NOT NULL,
+        callee_address TEXT NOT NULL,
+        ended_by TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        cure TEXT NOT NULL
+    ) STRICT
+    """,
+    # A list is read along one of these, without a sort: the rowid follows the indexed columns.
+    "CREATE INDEX calls_by_caller ON calls (caller, result)",
+    "CREATE INDEX calls_by_callee ON calls (callee, result)",
+    "CREATE INDEX calls_by_result ON calls (result)",
+    "CREATE INDEX calls_from_outside ON calls (is_outside) WHERE is_outside = 1",
+    # Totals of each hour and each day (`seconds` is 3600 or 86400), by result.
+    """
+    CREATE TABLE call_totals (
+        seconds INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        result INTEGER NOT NULL,
+        calls INTEGER NOT NULL,
+        outside INTEGER NOT NULL,
+        rung INTEGER NOT NULL,
+        rang_ms INTEGER NOT NULL,
+        talked_ms INTEGER NOT NULL,
+        PRIMARY KEY (seconds, start, result)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Full-text index that finds three or more characters anywhere in a name or number.
+    """
+    CREATE VIRTUAL TABLE call_party_names USING fts5(
+        username, name, uri, content='call_parties', content_rowid='id', tokenize='trigram'
+    )
+    """,
+    """
+    CREATE TRIGGER call_party_added AFTER INSERT ON call_parties BEGIN
+        INSERT INTO call_party_names (rowid, username, name, uri)
+        VALUES (new.id, new.username, new.name, new.uri);
+    END
+    """,
+    """
+    CREATE TRIGGER call_party_removed AFTER DELETE ON call_parties BEGIN
+        INSERT INTO call_party_names (call_party_names, rowid, username, name, uri)
+        VALUES ('delete', old.id, old.username, old.name, old.uri);
+    END
+    """,
+    """
+    CREATE TRIGGER call_party_renamed AFTER UPDATE OF name ON call_parties
+    WHEN old.name <> new.name BEGIN
+        INSERT INTO call_party_names (call_party_names, rowid, username, name, uri)
+        VALUES ('delete', old.id, old.username, old.name, old.uri);
+        INSERT INTO call_party_names (rowid, username, name, uri)
+        VALUES (new.id, new.username, new.name, new.uri);
+    END
+    """,
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         # `realm` is NULL for the main realm, which can be renamed; `ha1_realm` is its name when the
@@ -271,6 +358,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     _BANS,
     _BINDINGS_BY_FLOW,
+    _HISTORY,
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

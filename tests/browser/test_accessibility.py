@@ -8,8 +8,11 @@ import pytest
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.store.bans import Ban, Bans
 from sip.store.database import Database
+from sip.store.history_search import RESULTS
 from tests.browser.conftest import PASSWORD
 from tests.support.password_guesser import PasswordGuesser
+from tests.support.past_calls import ALICE, outside, past_call, write_calls
+from tests.support.past_calls import user as phone
 from tests.support.server import Server
 
 LONG = "x" * 100
@@ -42,6 +45,14 @@ def populated(server: Server) -> Server:
         for address in ("192.0.2.7", "2001:db8:aaaa:bbbb::/64"):
             bans.save(Ban(address, f"guessed passwords, last user {LONG}", now, now + 600, 1))
         bans.trust("2001:db8:ffff::/48")
+        sides = [ALICE, phone(2, LONG, LONG), outside(f"sip:{LONG}@example.com")]
+        write_calls(
+            database,
+            (
+                past_call(now - at * 3000, sides[at % 3], sides[at % 2], result, cause=LONG)
+                for at, result in enumerate(RESULTS * 10)
+            ),
+        )
     with closing(PasswordGuesser(server)) as thief:
         for _ in range(MAX_FAILURES_OF_USER):
             thief.guesses("alice", "wrong")
@@ -156,6 +167,7 @@ STATES = [
     *["removed", "/users/import", "refused", "looked at", "understood", "generated"],
     *["another", "looked at", "imported", "/no/such/page"],
     *["/bans", "no network", "/?refusals=all"],
+    *["/history", "/history?result=busy&user=alice", "/history?number=zz&from=2026-01-01"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
     *["weak", "signed out", "ended", "kept", "sent again"],
 ]
@@ -184,7 +196,7 @@ def test_every_page_is_accessible(visit, populated, theme, width):
 def test_the_pages_of_an_empty_server_are_accessible(visit, theme, width):
     window = visit(width=width, color_scheme=theme)
     window.signs_in()
-    for path in ("/", "/users", "/bans"):
+    for path in ("/", "/users", "/bans", "/history"):
         window.goes_to(path)
         assert not window.violations()
         assert not window.scrolls_sideways()

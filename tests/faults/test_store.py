@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -117,6 +118,15 @@ def fill(file: Path) -> None:
         raise AssertionError("there is room still")
 
 
+def copied(disk: Path, statement: str) -> list[tuple]:
+    """The rows of a query in a copy of the file: SQLite would follow the link in its path."""
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("users.db", "users.db-wal"):
+            shutil.copy(disk / name, place)
+        with closing(sqlite3.connect(f"{place}/users.db")) as file:
+            return file.execute(statement).fetchall()
+
+
 def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_disk: Server):
     server = server_on_a_small_disk
     disk = Path(f"/proc/{server.process.pid}/root{server.database.parent}")
@@ -132,6 +142,9 @@ def test_a_full_disk_refuses_registers_until_there_is_room(server_on_a_small_dis
     (disk / "filler").unlink()
     until(lambda: carol.registers() == 200, "a REGISTER is taken again")
     assert "database writes work again" in server.log.read_text()
+    history = "SELECT call_id FROM calls"
+    until(lambda: copied(disk, history) == [(call.call_id,)], "the call is in the history")
+    assert copied(disk, "SELECT count(*) FROM bindings") == [(3,)]
     for phone in phones:
         phone.close()
 
