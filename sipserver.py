@@ -99,6 +99,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.server import ControlServer
         from sip.monitor.calls import Calls
         from sip.monitor.events import AdminActed, Banned, Bus
+        from sip.monitor.traces import MIB, Traces
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -120,6 +121,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bindings = stack.enter_context(closing(BindingStore(database)))
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     calls = Calls(bus)
+    traces = Traces(bus, config.trace_memory * MIB)
     bans = Bans(database, bus=bus)
 
     def store_ban(event: Banned) -> None:
@@ -142,10 +144,13 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
+        traces=traces,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
-    control = ControlServer(control_path(config.db_path), control_handlers(server.guard, calls))
+    control = ControlServer(
+        control_path(config.db_path), control_handlers(server.guard, calls, traces)
+    )
     return Service(
         database,
         server,

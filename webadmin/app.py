@@ -4,7 +4,18 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview, users
+from webadmin import (
+    account,
+    audit,
+    bans,
+    blocked_logins,
+    calls,
+    imports,
+    login,
+    overview,
+    traces,
+    users,
+)
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
@@ -41,6 +52,7 @@ def build(context: AppContext) -> WSGIApp:
     login.mount(app, context, limiter)
     overview.mount(app, context)
     calls.mount(app, context)
+    traces.mount(app, context)
     imports.mount(app, context)
     users.mount(app, context)
     bans.mount(app, context)

@@ -47,11 +47,13 @@ _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, t
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
 _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
+_ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
 _ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
-    " `users -help`, `users import -help`, `bans -help`, `forgive -help` or `admin -help`."
+    " `users -help`, `users import -help`, `bans -help`, `forgive -help`, `trace -help` or"
+    " `admin -help`."
 )
 
 
@@ -141,12 +143,14 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, forgive, users
+        from sip.cli import admin, bans, forgive, trace, users
     match options.command:
         case "users":
             return users.execute(options, config)
         case "bans":
             return bans.execute(options, config)
+        case "trace":
+            return trace.trace(options, config)
         case "admin":
             return admin.execute(options, config, environment)
     return forgive.forgive(options, config)
@@ -190,7 +194,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | trace CALL_ID |"
+        " admin password]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -208,6 +213,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
+    _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
@@ -349,6 +355,14 @@ def _add_forgive(forgive: argparse.ArgumentParser) -> None:
     )
     forgive.epilog = (
         "The command is sent to the running server that uses the same database (-db.path)."
+    )
+
+
+def _add_trace(trace: argparse.ArgumentParser) -> None:
+    trace.usage = f"{PROGRAM} trace CALL_ID [--pcap FILE] [flags]"
+    trace.add_argument("call_id", metavar="CALL_ID", help="Call-ID of the call or registration")
+    trace.add_argument(
+        "--pcap", "-pcap", metavar="FILE", help="write a file for Wireshark; - is standard output"
     )
 
 

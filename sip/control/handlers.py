@@ -1,5 +1,6 @@
 """The commands that a running server handles on its control socket."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -8,10 +9,13 @@ from unicodedata import normalize
 from sip.control.server import Handler, Refusal
 from sip.core.guard.guard import Guard
 from sip.monitor.calls import Calls
+from sip.monitor.trace_pcap import pcap_of
+from sip.monitor.trace_text import text_of
+from sip.monitor.traces import MIB, Traces
 from sip.operator_values import parse_network
 
 
-def control_handlers(guard: Guard, calls: Calls) -> dict[str, Handler]:
+def control_handlers(guard: Guard, calls: Calls, traces: Traces) -> dict[str, Handler]:
     """Return the handlers of all commands, by name."""
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -39,4 +43,24 @@ def control_handlers(guard: Guard, calls: Calls) -> dict[str, Handler]:
         """List the calls that ring or talk."""
         return {"calls": [asdict(call) for call in calls.now()]}
 
-    return {"forgive": forgive, "blocked_logins": blocked_logins, "calls": list_calls}
+    def show_trace(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the messages of a Call-ID as text, or as a pcap file in base64."""
+        if not traces.limit:
+            raise Refusal("no messages are kept: -trace.memory is 0")
+        call_id = str(request["call_id"])
+        trace = traces.find(call_id.encode("utf-8", "surrogateescape"))
+        if trace is None:
+            raise Refusal(
+                f"there are no messages with the Call-ID {call_id!r}; the latest"
+                f" {traces.limit // MIB} MiB are kept"
+            )
+        if request.get("pcap"):
+            return {"pcap": b64encode(pcap_of(trace)).decode(), "messages": len(trace.messages)}
+        return {"text": text_of(trace)}
+
+    return {
+        "forgive": forgive,
+        "blocked_logins": blocked_logins,
+        "calls": list_calls,
+        "trace": show_trace,
+    }

@@ -52,6 +52,9 @@ class Act(StrEnum):
     WAIT_LIFTED = "wait lifted"
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
+    CREDENTIALS_SHOWN = "credentials shown"
+    TRACE_PINNED = "messages pinned"
+    TRACE_UNPINNED = "messages unpinned"
 
     @property
     def text(self) -> str:
@@ -75,6 +78,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
+    "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
 }
 
