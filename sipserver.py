@@ -149,7 +149,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     )
     stack.callback(site.close)
     control = ControlServer(
-        control_path(config.db_path), control_handlers(server.guard, calls, traces)
+        control_path(config.db_path),
+        control_handlers(server.guard, calls, traces, site.drawing.run),
     )
     return Service(
         database,

@@ -12,12 +12,12 @@ from webadmin.templates import elapsed
 
 # Sizes in user units, which are CSS pixels unless the picture is scaled down.
 _MARGIN = 70  # for the times
-_COLUMN = 178
-_BOX_WIDTH = 164
+_COLUMN = 196
+_BOX_WIDTH = 184
 _ROW, _WHY = 34, 18
 _TOP = 84
 # Average widths of a character: of a label, of a sentence and a bold name, of small text.
-_LABEL, _SENTENCE, _NAME, _SMALL = 7.0, 6.4, 7.6, 7.0
+_LABEL, _SENTENCE, _NAME, _SMALL = 6.8, 6.4, 7.6, 7.25
 _CLASSES = {
     Kind.SUCCESS: "ok",
     Kind.CHALLENGE: "au",

@@ -1,7 +1,7 @@
 """The commands that a running server handles on its control socket."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 from unicodedata import normalize
@@ -15,8 +15,13 @@ from sip.monitor.traces import MIB, Traces
 from sip.operator_values import parse_network
 
 
-def control_handlers(guard: Guard, calls: Calls, traces: Traces) -> dict[str, Handler]:
-    """Return the handlers of all commands, by name."""
+def control_handlers(
+    guard: Guard, calls: Calls, traces: Traces, in_thread: Callable[[Callable[[], str]], str]
+) -> dict[str, Handler]:
+    """Return the handlers of all commands, by name.
+
+    `in_thread` calls a function that takes long in another thread, and returns its result.
+    """
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Unblock the logins of one user; return the addresses, and which of them are banned."""
@@ -54,9 +59,11 @@ def control_handlers(guard: Guard, calls: Calls, traces: Traces) -> dict[str, Ha
                 f"there are no messages with the Call-ID {call_id!r}; the latest"
                 f" {traces.limit // MIB} MiB are kept"
             )
+        copy = trace.copy()
         if request.get("pcap"):
-            return {"pcap": b64encode(pcap_of(trace)).decode(), "messages": len(trace.messages)}
-        return {"text": text_of(trace)}
+            pcap = in_thread(lambda: b64encode(pcap_of(copy)).decode())
+            return {"pcap": pcap, "messages": len(copy.messages)}
+        return {"text": in_thread(lambda: text_of(copy))}
 
     return {
         "forgive": forgive,

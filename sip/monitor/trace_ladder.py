@@ -128,21 +128,22 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
         return ladder
     columns = _Columns(trace.messages[0])
     server = columns.server
-    rows: dict[tuple[str, Address, bytes], Row] = {}
+    seen: dict[tuple[str, Address, bytes], Row] = {}
     before = passed[0].at
     for number, each in enumerate(passed, first + 1):
         key = each.direction, each.remote, each.octets
-        if (same := rows.get(key)) is not None and each.transport == "UDP":
+        if (same := seen.get(key)) is not None and each.transport == "UDP":
             same.repeats += 1
             continue
         message = ShownMessage(number, each)
         other = columns.of(message)
         source, target = (other, server) if each.direction == "in" else (server, other)
-        row = rows[key] = Row(message, source, target, each.at - before)
+        row = seen[key] = Row(message, source, target, each.at - before)
+        ladder.rows.append(row)
         if message.kind == Kind.FAILURE:
             row.why = sentence_of(message)
         before = each.at
-    ladder.parties, ladder.rows = columns.parties, list(rows.values())
+    ladder.parties = columns.parties
     if trace.note is not None:
         _explain(ladder.rows, trace.note)
     return ladder

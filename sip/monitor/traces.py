@@ -206,9 +206,7 @@ class Traces:
         for message in pending:
             octets = message[5]
             start = octets.find(_USUAL) + _USUAL_LENGTH
-            if start < _USUAL_LENGTH or (
-                octets[-4:] != _BLANK_LINE and octets.find(_BLANK_LINE, 0, start) >= 0
-            ):
+            if start < _USUAL_LENGTH or octets.find(_BLANK_LINE, 0, start) >= 0:
                 key = _call_id_of(octets)
             else:
                 key = octets[start : octets.find(_END, start)]
