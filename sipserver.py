@@ -95,11 +95,12 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     Raises DatabaseError, or CommandError for a password in the environment that cannot be used.
     """
     with long_lived_objects():
-        from sip.control.handlers import control_handlers
+        from sip.control.handlers import call_handlers, guard_handlers, trace_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
         from sip.monitor.calls import CallFinished, Calls
         from sip.monitor.events import AdminActed, Banned, Bus, Unregistered
+        from sip.monitor.traces import MIB, Traces
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -125,6 +126,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     calls, call_control = Calls(bus), server.proxy.call_control
     bus.listen(Unregistered, call_control.note_unregistered)
+    traces = Traces(bus, config.trace_memory * MIB)
     bans = Bans(database, bus=bus)
 
     def store_ban(event: Banned) -> None:
@@ -148,11 +150,16 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         refusals=server.request_log.refusals,
         calls=calls,
         hang_up=call_control.hang_up,
+        traces=traces,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
-    handlers = control_handlers(server.guard, calls, call_control.hang_up)
-    control = ControlServer(control_path(config.db_path), handlers)
+    control = ControlServer(
+        control_path(config.db_path),
+        guard_handlers(server.guard)
+        | call_handlers(calls, call_control.hang_up)
+        | trace_handlers(traces, site.drawing.run),
+    )
     return Service(
         database,
         server,

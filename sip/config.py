@@ -213,6 +213,12 @@ def _seconds_or_never(text: str) -> int:
     return seconds
 
 
+def _mebibytes(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise ValueError(f"{text!r} is not a whole number of MiB, or 0 for none")
+    return int(text)
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text.lower() not in words:
@@ -321,6 +327,12 @@ class Config:
         _seconds_or_never,
         "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
+    )
+    trace_memory: int = setting(
+        "64",
+        _mebibytes,
+        "memory for the latest SIP messages, which ladders show; 0 keeps none",
+        value="MIB",
     )
     sip_min_expires: int = setting(
         "60", _seconds, "minimum Expires; shorter requests are refused with 423", value="SECONDS"

@@ -14,6 +14,7 @@ from webadmin import (
     imports,
     login,
     overview,
+    traces,
     users,
 )
 from webadmin.context import AppContext
@@ -53,6 +54,7 @@ def build(context: AppContext) -> WSGIApp:
     overview.mount(app, context)
     calls.mount(app, context)
     history.mount(app, context)
+    traces.mount(app, context)
     imports.mount(app, context)
     users.mount(app, context)
     bans.mount(app, context)

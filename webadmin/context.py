@@ -15,6 +15,7 @@ from sip.listening import ListeningAddress
 from sip.monitor.calls import Calls
 from sip.monitor.events import AdminActed, Bus
 from sip.monitor.refusals import Refusals
+from sip.monitor.traces import Traces
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
@@ -31,9 +32,10 @@ log = logging.getLogger(__name__)
 # The key of the session in the WSGI environment of a request.
 SESSION = "sipserver.session"
 
-# Tasks that may wait for a thread: sign-ins, some 12 ms each, and steps of an import.
+# Tasks that may wait for a thread: sign-ins, some 12 ms each, steps of an import, and ladders.
 _SIGN_INS = 200
 _IMPORTS = 4
+_LADDERS = 20
 
 # Flash messages kept for sessions that never load the page.
 _MAX_FLASHES = 200
@@ -105,8 +107,9 @@ class AppContext:
     """The stores and services that the handlers use.
 
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
-    `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
-    calls of now; `hang_up` ends one of them by its Call-ID and the caller's tag, or returns False.
+    `guard`, `refusals`, `calls` and `traces` belong to the running server: blocked logins, refused
+    requests, calls of now, messages in memory; `hang_up` ends a call by its Call-ID and the
+    caller's tag, or returns False.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -120,6 +123,7 @@ class AppContext:
     bus: Bus
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
+    drawing: Workers = field(default_factory=lambda: Workers(threads=1, most=_LADDERS))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
@@ -133,12 +137,14 @@ class AppContext:
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
     hang_up: Callable[[str, str], bool] = _no_call
+    traces: Traces = field(default_factory=lambda: Traces(Bus()))
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:
         """Stop the threads."""
         self.sign_ins.close()
         self.imports.close()
+        self.drawing.close()
 
     @property
     def history(self) -> History:

@@ -97,6 +97,13 @@ def ago(at: float | None, now: float) -> str:
     return "just now"
 
 
+def elapsed(seconds: float) -> str:
+    """Return the time between two messages: `+84 ms`, `+3.9 s`, `+3 min 12 s`."""
+    if seconds < 1:
+        return f"+{max(0, round(1000 * seconds))} ms"
+    return f"+{seconds:.1f} s" if seconds < _MINUTE else f"+{span(seconds)}"
+
+
 def moment(at: float) -> str:
     """Return a Unix time as UTC in ISO 8601, for the <time> element."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
@@ -140,5 +147,6 @@ def as_sentence(clause: str) -> str:
 
 # Functions that every template may call.
 _FUNCTIONS = {
-    function.__name__: function for function in (static, ago, span, moment, browser_of, as_sentence)
+    function.__name__: function
+    for function in (static, ago, elapsed, span, moment, browser_of, as_sentence)
 }

@@ -49,6 +49,7 @@ _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_HISTORY = "list past calls, the newest first"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
 _ABOUT_CALLS = "list the calls of the running server, or hang up one"
+_ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
 _ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
@@ -143,7 +144,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, history, users
+        from sip.cli import admin, bans, calls, forgive, history, trace, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -153,6 +154,8 @@ def _do(
             return calls.execute(options, config)
         case "history":
             return history.execute(options, config)
+        case "trace":
+            return trace.trace(options, config)
         case "admin":
             return admin.execute(options, config, environment)
     return forgive.forgive(options, config)
@@ -216,6 +219,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_history(_subcommand(commands, "history", _ABOUT_HISTORY))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))
+    _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
@@ -379,6 +383,14 @@ def _add_call_commands(calls: argparse.ArgumentParser) -> None:
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
     hangup = _subcommand(commands, "hangup", "end a call: a BYE to both sides, or a CANCEL")
     hangup.add_argument("id", metavar="ID", type=int, help="number of the call in `calls list`")
+
+
+def _add_trace(trace: argparse.ArgumentParser) -> None:
+    trace.usage = f"{PROGRAM} trace CALL_ID [--pcap FILE] [flags]"
+    trace.add_argument("call_id", metavar="CALL_ID", help="Call-ID of the call or registration")
+    trace.add_argument(
+        "--pcap", "-pcap", metavar="FILE", help="write a file for Wireshark; - is standard output"
+    )
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """The commands that a running server handles on its control socket."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 from unicodedata import normalize
@@ -7,16 +8,17 @@ from unicodedata import normalize
 from sip.control.server import Handler, Refusal
 from sip.core.guard.guard import Guard
 from sip.monitor.calls import Calls, call_json
+from sip.monitor.trace_pcap import pcap_of
+from sip.monitor.trace_text import text_of
+from sip.monitor.traces import MIB, Traces
 from sip.operator_values import parse_network
 
 # Calls of one reply, some 500 bytes each; the newest come first.
 MAX_LISTED_CALLS = 20_000
 
 
-def control_handlers(
-    guard: Guard, calls: Calls, hang_up: Callable[[str, str], bool]
-) -> dict[str, Handler]:
-    """Return the handlers of all commands, by name."""
+def guard_handlers(guard: Guard) -> dict[str, Handler]:
+    """Return the handlers for blocked logins, by name."""
 
     def forgive(request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Unblock the logins of one user; return the addresses, and which of them are banned."""
@@ -39,6 +41,12 @@ def control_handlers(
         """List the blocked logins."""
         return {"blocked_logins": [login._asdict() for login in guard.blocked_logins()]}
 
+    return {"forgive": forgive, "blocked_logins": blocked_logins}
+
+
+def call_handlers(calls: Calls, hang_up: Callable[[str, str], bool]) -> dict[str, Handler]:
+    """Return the handlers for the calls of now, by name."""
+
     def list_calls(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """List the calls that ring or talk, as many as fit into a reply."""
         return {"calls": [call_json(call) for call in calls.now()[:MAX_LISTED_CALLS]]}
@@ -51,9 +59,32 @@ def control_handlers(
             raise Refusal(f"there is no call {number}; `calls list` shows the calls")
         return {"call": call_json(call)}
 
-    return {
-        "forgive": forgive,
-        "blocked_logins": blocked_logins,
-        "calls": list_calls,
-        "hang_up": hang_up_call,
-    }
+    return {"calls": list_calls, "hang_up": hang_up_call}
+
+
+def trace_handlers(
+    traces: Traces, in_thread: Callable[[Callable[[], str]], str]
+) -> dict[str, Handler]:
+    """Return the handler for the messages in memory, by name.
+
+    `in_thread` calls a function that takes long in another thread, and returns its result.
+    """
+
+    def show_trace(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the messages of a Call-ID as text, or as a pcap file in base64."""
+        if not traces.limit:
+            raise Refusal("no messages are kept: -trace.memory is 0")
+        call_id = str(request["call_id"])
+        trace = traces.find(call_id.encode("utf-8", "surrogateescape"))
+        if trace is None:
+            raise Refusal(
+                f"there are no messages with the Call-ID {call_id!r}; the latest"
+                f" {traces.limit // MIB} MiB are kept"
+            )
+        copy = trace.copy()
+        if request.get("pcap"):
+            pcap = in_thread(lambda: b64encode(pcap_of(copy)).decode())
+            return {"pcap": pcap, "messages": len(copy.messages)}
+        return {"text": in_thread(lambda: text_of(copy))}
+
+    return {"trace": show_trace}

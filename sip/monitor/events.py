@@ -272,14 +272,15 @@ class CallEnded:
 # Messages
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePassed:
+class MessagePassed(NamedTuple):
     """A SIP message was received or sent, malformed ones included.
 
     `direction` is "in" or "out".  `octets` is the whole message; on a connection Content-Length is
     added to a message that lacks it only after this.  Of a message on a connection whose end cannot
     be found, it is the head as far as that was read.  Messages of banned addresses and those
     dropped for overload are not read, so they are left out; so are keep-alives.
+
+    It is the only event that is a NamedTuple: there are so many that the cost of making one counts.
     """
 
     at: float

@@ -54,6 +54,9 @@ class Act(StrEnum):
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
     CALL_HUNG_UP = "call hung up"
+    CREDENTIALS_SHOWN = "credentials shown"
+    TRACE_PINNED = "messages pinned"
+    TRACE_UNPINNED = "messages unpinned"
 
     @property
     def text(self) -> str:
@@ -77,6 +80,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
+    "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),
 }

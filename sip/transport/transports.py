@@ -117,9 +117,10 @@ class Transports:
 
     def publish(self, direction: str, data: bytes, flow: Flow) -> None:
         """Publish a message that was received or sent along a flow."""
-        transport, local, remote, *_ = flow
-        event = MessagePassed(self._bus.now(), direction, local, remote, transport, data)
-        self._messages.publish(event)
+        transport, local, remote, _, _ = flow
+        values = self._bus.now(), direction, local, remote, transport, data
+        # As MessagePassed(*values), in half the time.
+        self._messages.publish(tuple.__new__(MessagePassed, values))
 
     def is_open(self, flow: Flow) -> bool:
         """Return True unless the connection of a flow is closed; datagrams have none to close."""

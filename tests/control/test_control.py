@@ -15,7 +15,7 @@ from gevent.threadpool import ThreadPool
 
 from sip.cli.main import main
 from sip.control import protocol as control
-from sip.control.handlers import control_handlers
+from sip.control.handlers import guard_handlers, trace_handlers
 from sip.control.protocol import (
     MAX_PATH_BYTES,
     MAX_REQUEST_BYTES,
@@ -26,8 +26,8 @@ from sip.control.protocol import (
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
-from sip.monitor.calls import Calls
-from sip.monitor.events import Bus
+from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.traces import Traces
 from sip.store.audit import Audit
 from sip.store.database import Database
 
@@ -252,13 +252,24 @@ def test_an_invalid_reply_is_an_error_for_the_operator(database, ask, reply):
 
 
 @pytest.fixture
-def guard(serve, database) -> Guard:
+def traces() -> Traces:
+    """The messages that the running server keeps: one INVITE."""
+    bus = Bus()
+    traces = Traces(bus)
+    invite = b"INVITE sip:bob@example.com SIP/2.0\r\nCall-ID: a/b c\r\nSubject: \x1b[2J\r\n\r\n"
+    here, there = ("192.0.2.1", 5060), ("192.0.2.7", 5060)
+    bus.publish(MessagePassed(1.0, "in", here, there, "UDP", invite))
+    return traces
+
+
+@pytest.fixture
+def guard(serve, database, traces) -> Guard:
     """The guard of the running server; alice has to wait at HERE."""
     guard = Guard(
         lambda: 1000.0, lambda: 1_700_000_000.0, (), lambda *who: False, lambda rules: False, Bus()
     )
     server = ControlServer(
-        control_path(database), control_handlers(guard, Calls(Bus()), lambda *key: False)
+        control_path(database), guard_handlers(guard) | trace_handlers(traces, lambda work: work())
     )
     server.start()
     for number in range(MAX_FAILURES_OF_USER):
@@ -316,6 +327,32 @@ def test_forgive_needs_a_running_server(command):
     assert (code, out) == (1, "")
     assert err.startswith("sipserver.py: no server is running with the database ")
     assert err.count("\n") == 1
+
+
+def test_trace_prints_a_ladder_that_controls_no_terminal(command, guard):
+    code, out, _ = command("trace", "a/b c")
+    assert code == 0
+    assert "INVITE sip:bob@example.com SIP/2.0" in out
+    assert "\x1b" not in out
+    assert r"Subject: \x1b[2J" in out
+
+
+def test_trace_writes_a_pcap_file_for_its_owner(command, guard, tmp_path):
+    file = tmp_path / "a.pcap"
+    code, out, _ = command("trace", "a/b c", "--pcap", str(file))
+    assert (code, out) == (0, f"1 messages written to {file}\n")
+    assert file.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_trace_says_what_is_missing(command, guard, traces, tmp_path):
+    code, _, err = command("trace", "other")
+    assert code == 1
+    assert "there are no messages with the Call-ID 'other'; the latest 64 MiB are kept" in err
+    _, _, err = command("trace", "a/b c", "--pcap", str(tmp_path / "none" / "x"))
+    assert "cannot write" in err
+    traces.limit = 0
+    assert "-trace.memory is 0" in command("trace", "a/b c")[2]
 
 
 @pytest.mark.parametrize("arguments", [("forgive",), ("forgive", "a", "b", "c")])

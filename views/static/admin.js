@@ -106,4 +106,20 @@ document.getElementById("dialog")?.addEventListener("close", () => {
   document.getElementById("shown").replaceChildren();
 });
 
+// A link to a text copies the text; if the browser forbids that, it leads to the text.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-copy-of]");
+  if (!link || !navigator.clipboard || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  try {
+    const response = await fetch(link.dataset.copyOf);
+    if (!response.ok) throw new Error(response.statusText);
+    await navigator.clipboard.writeText(await response.text());
+    link.textContent = "Copied";
+    setTimeout(() => { link.textContent = "Copy as text"; }, 2000);
+  } catch {
+    location.assign(link.href);
+  }
+});
+
 setInterval(countDown, 1000);

@@ -1,0 +1,328 @@
+"""The messages of now in memory, by Call-ID: the source of ladders, texts and pcap files.
+
+Problem: each message is to be found again for a while, at almost no cost when it passes, and a
+    sender must not be able to push out the messages of the others.
+Model: a message that passes is only appended to a queue.  A full queue is sorted into traces, one
+    for each Call-ID, by one search of the octets.  A trace belongs to one of four shares: calls,
+    registrations, a pinned user, and all that the server has not admitted.
+Invariant: if memory is short, the share that is most above its part loses its oldest trace.  If one
+    source fills more than half of that share, it loses its own oldest trace.
+Bounds: `limit` octets, overhead included, and one queue; MAX_TRACE octets of one Call-ID.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from itertools import islice
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from sip.monitor.calls import CallFinished
+from sip.monitor.events import Bus, MessagePassed, Refused, Sender
+
+MIB: Final = 1024 * 1024
+# Messages that are sorted at one time.
+BATCH = 128
+# Octets that a message and a trace take in memory beside the octets of the messages, as measured.
+MESSAGE_OVERHEAD = 230
+TRACE_OVERHEAD = 900
+# Octets of the messages of one Call-ID; beyond them it loses messages, but not the first ones.
+MAX_TRACE = 2 * MIB
+FIRST_MESSAGES = 100
+# The same for a registration, whose Call-ID is used as long as the phone runs: some six refreshes.
+MAX_REGISTRATION = 24 * 1024
+# Traces that a search looks at.
+MAX_SEARCHED = 5000
+# Octets that are freed at one time.
+_ROOM = 2 * MIB
+# Notes that wait for their messages.
+_MAX_NOTES = 1000
+
+_USUAL = b"\r\nCall-ID: "
+_USUAL_LENGTH = len(_USUAL)
+_END = b"\r\n"
+_BLANK_LINE = b"\r\n\r\n"
+# A Call-ID in any spelling, and an empty line in any of them.
+_ANY_CALL_ID = re.compile(rb"[\r\n](?:call-id|i)[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.I)
+_HEAD_END = re.compile(rb"\n\r?\n|\r\r")
+_PARTY = re.compile(
+    rb"[\r\n](?:from|f|to|t)[ \t]*:[^\r\n]{0,500}?\bsips?:([^@>;\r\n]{1,300}+)@", re.I
+)
+
+
+class Note(NamedTuple):
+    """How a call or a request ended: the words of CallFinished or Refused."""
+
+    status: int
+    cause: str
+    cure: str
+    result: str
+
+
+class _Share:
+    """A part of the memory: its traces, the oldest first."""
+
+    __slots__ = ("is_admitted", "octets", "part", "sources", "traces")
+
+    def __init__(self, part: float, *, is_admitted: bool = True) -> None:
+        self.part = part  # of the limit: it can count on that much
+        self.is_admitted = is_admitted
+        self.octets = 0
+        self.traces: dict[bytes, Trace] = {}
+        self.sources: dict[str, int] = {}  # the number of traces of each source
+
+    def add(self, trace: "Trace") -> None:
+        self.octets += trace.octets
+        self.traces[trace.call_id] = trace
+        self.sources[trace.source] = self.sources.get(trace.source, 0) + 1
+
+    def remove(self, trace: "Trace") -> None:
+        self.octets -= trace.octets
+        del self.traces[trace.call_id]
+        left = self.sources[trace.source] - 1
+        if left:
+            self.sources[trace.source] = left
+        else:
+            del self.sources[trace.source]
+
+    def oldest(self, octets: int) -> list["Trace"]:
+        """Return traces to remove, with that many octets: the oldest, or those of a flood.
+
+        The source of more than half of the traces loses its own, until it has half of them.
+        """
+        source, most = max(self.sources.items(), key=lambda item: item[1])
+        surplus = 2 * most - len(self.traces)
+        found = []
+        for trace in self.traces.values():
+            if surplus > 0 and trace.source != source:
+                continue
+            surplus -= 1
+            found.append(trace)
+            octets -= trace.octets
+            if octets <= 0:
+                break
+        return found
+
+
+class Trace:
+    """The messages of one Call-ID, in the order in which they passed.
+
+    `omitted` messages were removed after the first FIRST_MESSAGES, or before all of a registration.
+    `octets` counts the overhead.  `note` is None before an end is known.
+    """
+
+    __slots__ = ("call_id", "limit", "messages", "note", "octets", "omitted", "share", "source")
+
+    def __init__(self, call_id: bytes, source: str, limit: int, share: _Share) -> None:
+        self.call_id = call_id
+        self.source = source
+        self.limit = limit
+        self.share = share
+        self.messages: list[MessagePassed] = []
+        self.octets = TRACE_OVERHEAD + 2 * len(call_id)
+        self.omitted = 0
+        self.note: Note | None = None
+
+    def copy(self) -> "Trace":
+        """Return a trace with the messages of now, for another thread."""
+        trace = Trace(self.call_id, self.source, self.limit, _Share(0.0))
+        trace.messages, trace.omitted, trace.note = list(self.messages), self.omitted, self.note
+        return trace
+
+    @property
+    def is_registration(self) -> bool:
+        """Return True if the Call-ID is that of a registration."""
+        return self.limit == MAX_REGISTRATION
+
+    @property
+    def first_kept(self) -> int:
+        """The number of messages that stay at the beginning when others are removed."""
+        return FIRST_MESSAGES if self.limit == MAX_TRACE else 0
+
+
+class Traces:
+    """The messages of now, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
+
+    def __init__(self, bus: Bus, limit: int = 64 * MIB) -> None:
+        self.limit = limit
+        self.pinned = ""  # the name of the user whose messages are kept longer
+        self._pending: list[MessagePassed] = []
+        self._notes: deque[CallFinished | Refused] = deque(maxlen=_MAX_NOTES)
+        self._traces: dict[bytes, Trace] = {}
+        self._calls, self._registrations = _Share(0.5), _Share(0.2)
+        self._pinned, self._rest = _Share(0.2), _Share(0.1, is_admitted=False)
+        self._shares = (self._rest, self._registrations, self._calls, self._pinned)
+        self._unplaced = _Share(0.0, is_admitted=False)  # of the traces that began in this batch
+        if limit:
+            bus.listen(MessagePassed, self._on_message)
+            bus.listen(CallFinished, self._notes.append)
+            bus.listen(Refused, self._notes.append)
+
+    def __len__(self) -> int:
+        self.sort()
+        return len(self._traces)
+
+    def find(self, call_id: bytes) -> Trace | None:
+        """Return the trace of a Call-ID; b"" has the messages without one.  None: there is none."""
+        self.sort()
+        return self._traces.get(call_id)
+
+    def latest(self, search: str = "") -> Iterator[Trace]:
+        """Yield the traces, the latest begun first; with a text, those whose first message has it.
+
+        A search looks at the latest MAX_SEARCHED ones, and ignores the case.
+        """
+        self.sort()
+        if not search:
+            yield from list(reversed(self._traces.values()))
+            return
+        wanted = search.encode("utf-8", "surrogateescape").lower()
+        for trace in list(islice(reversed(self._traces.values()), MAX_SEARCHED)):
+            if wanted in trace.messages[0].octets.lower():
+                yield trace
+
+    def pin(self, username: str) -> None:
+        """Keep the messages of a user longer, instead of those of the user before; "" of none."""
+        self.sort()
+        self.pinned = username
+        for trace in list(self._pinned.traces.values()):
+            self._move(trace, self._registrations if trace.is_registration else self._calls)
+        if username:
+            for trace in list(self._traces.values()):
+                if self._is_of_pinned(trace):
+                    self._move(trace, self._pinned)
+
+    def _on_message(self, message: MessagePassed) -> None:
+        self._pending.append(message)
+        if len(self._pending) >= BATCH:
+            self.sort()
+
+    def sort(self) -> None:
+        """Sort the pending messages into their traces, and remove old traces if memory is short."""
+        pending, self._pending = self._pending, []
+        traces, added = self._traces, []
+        for message in pending:
+            octets = message[5]
+            start = octets.find(_USUAL) + _USUAL_LENGTH
+            if start < _USUAL_LENGTH or octets.find(_BLANK_LINE, 0, start) >= 0:
+                key = _call_id_of(octets)
+            else:
+                key = octets[start : octets.find(_END, start)]
+            trace = traces.get(key)
+            if trace is None:
+                trace = traces[key] = self._begin(key, message)
+                added.append(trace)
+            trace.messages.append(message)
+            size = len(octets) + MESSAGE_OVERHEAD
+            trace.octets = total = trace.octets + size
+            share = trace.share
+            share.octets += size
+            if not share.is_admitted and message[1] == "out":
+                self._admit(trace, octets)
+            if total > trace.limit:
+                self._trim(trace)
+        for trace in added:
+            if trace.share is self._unplaced:
+                self._move(trace, self._rest)
+        while self._notes:
+            self._take_note(self._notes.popleft())
+        if self.octets > self.limit:
+            self._make_room()
+
+    @property
+    def octets(self) -> int:
+        """The octets of all sorted messages, overhead included."""
+        return sum(share.octets for share in self._shares)
+
+    def _begin(self, call_id: bytes, message: MessagePassed) -> Trace:
+        limit = MAX_TRACE
+        if not call_id or message.octets.startswith(b"REGISTER "):
+            limit = MAX_REGISTRATION
+        return Trace(call_id, _network(message.remote[0]), limit, self._unplaced)
+
+    def _admit(self, trace: Trace, octets: bytes) -> None:
+        """Move a trace out of the share of strangers if this message shows that it was admitted.
+
+        A registration is admitted by a 2xx, all else by a request that this server has sent.
+        """
+        is_response = octets.startswith(b"SIP/2.0 ")
+        if trace.is_registration:
+            if trace.call_id and is_response and octets[8:9] == b"2":
+                self._move(trace, self._registrations)
+        elif not is_response and not octets.startswith(b"OPTIONS "):
+            self._move(trace, self._calls)
+
+    def _move(self, trace: Trace, share: _Share) -> None:
+        if self.pinned and share is not self._pinned and self._is_of_pinned(trace):
+            share = self._pinned
+        if trace.share is not self._unplaced:
+            trace.share.remove(trace)
+        share.add(trace)
+        trace.share = share
+
+    def _is_of_pinned(self, trace: Trace) -> bool:
+        if not trace.messages:
+            return False
+        octets = trace.messages[0].octets
+        wanted = self.pinned.encode()
+        return any(unquote_to_bytes(name) == wanted for name in _PARTY.findall(octets))
+
+    def _trim(self, trace: Trace) -> None:
+        """Remove messages of a trace that is too long; an eighth, so that this is rare."""
+        first, messages = trace.first_kept, trace.messages
+        before, number = trace.octets, first
+        while trace.octets > trace.limit * 7 // 8 and number < len(messages) - 1:
+            trace.octets -= len(messages[number].octets) + MESSAGE_OVERHEAD
+            number += 1
+        if number == first and len(messages) > 1:  # the first messages alone are too long
+            trace.octets -= len(messages[0].octets) + MESSAGE_OVERHEAD
+            first, number = 0, 1
+        del messages[first:number]
+        trace.omitted += number - first
+        trace.share.octets -= before - trace.octets
+
+    def _take_note(self, event: CallFinished | Refused) -> None:
+        if isinstance(event, CallFinished):
+            call = event.call
+            key, note = call.call_id, Note(call.status, call.cause, call.cure, call.result)
+        else:
+            key, note = event.call_id, Note(event.status, event.cause, event.cure, "refused")
+        trace = self._traces.get(key.encode("utf-8", "replace"))
+        if trace is None:
+            return
+        trace.note = note
+        if trace.share is self._rest and isinstance(event, Refused) and event.sender is Sender.USER:
+            self._move(trace, self._registrations if trace.is_registration else self._calls)
+
+    def _make_room(self) -> None:
+        """Remove old traces until there is room for some more messages.
+
+        Room is made at once for many messages, because each search for the oldest takes a while.
+        """
+        octets, wanted = self.octets, max(0, self.limit - min(self.limit // 32, _ROOM))
+        while octets > wanted:
+            share = max(self._shares, key=lambda each: each.octets - each.part * wanted)
+            surplus = int(share.octets - share.part * wanted)
+            for trace in share.oldest(min(octets - wanted, max(1, surplus))):
+                share.remove(trace)
+                octets -= trace.octets
+                del self._traces[trace.call_id]
+
+
+def _call_id_of(octets: bytes) -> bytes:
+    """Return the Call-ID in any spelling, b"" if there is none."""
+    end = _HEAD_END.search(octets)
+    found = _ANY_CALL_ID.search(octets, 0, end.start() + 1 if end else len(octets))
+    return b" ".join(found[1].split()) if found else b""
+
+
+@lru_cache(4096)
+def _network(host: str) -> str:
+    """Return the /64 of an IPv6 address, or the address of IPv4."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ip_network((address, 64), strict=False))

@@ -1,0 +1,191 @@
+"""The ladder: parties, rows, repetitions and sentences."""
+
+import json
+import re
+
+import pytest
+
+from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.trace_ladder import MAX_PARTIES, MAX_ROWS, ladder_of, outline_of
+from sip.monitor.trace_message import MAX_CHARACTERS, Kind, ShownMessage, user_of
+from sip.monitor.trace_text import text_of, values_of
+from sip.monitor.traces import Note, Trace, Traces
+
+SERVER = ("192.0.2.1", 5060)
+ALICE, DESK, MOBILE = ("192.0.2.10", 5060), ("192.0.2.20", 5060), ("192.0.2.21", 5060)
+PEOPLE = ("From: Alice <sip:alice@example.com>;tag=a", 'To: "B" <sip:bob@example.com>')
+
+
+def octets(start: str, *fields: str, cseq: str = "1 INVITE", body: bytes = b"") -> bytes:
+    lines = [start, *PEOPLE, "Call-ID: one", f"CSeq: {cseq}", *fields]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+INVITE = octets("INVITE sip:bob@example.com SIP/2.0", "User-Agent: Desk 1")
+SDP = octets("INVITE sip:b@x SIP/2.0", "Content-Type: application/sdp", body=b"v=0\r\n")
+RINGING = octets("SIP/2.0 180 Ringing", "Server: Bell 2")
+BUSY = octets("SIP/2.0 486 Busy Here", 'Warning: 399 desk "on another call"')
+
+
+def trace_of(*passed: tuple, note: Note | None = None) -> Trace:
+    """Each message is (direction, remote, octets), ten milliseconds after the one before."""
+    bus = Bus()
+    traces = Traces(bus)
+    for number, (direction, remote, data, *transport) in enumerate(passed):
+        at = 1_700_000_000 + number / 100
+        values = at, direction, SERVER, remote, *(transport or ["UDP"]), data
+        bus.publish(MessagePassed(*values))
+    trace = next(traces.latest())
+    trace.note = note
+    return trace
+
+
+def test_the_caller_is_left_and_the_phones_are_right_of_the_server():
+    ladder = ladder_of(
+        trace_of(
+            ("in", ALICE, INVITE),
+            ("out", DESK, INVITE),
+            ("out", MOBILE, INVITE),
+            ("in", MOBILE, RINGING),
+            ("out", ALICE, RINGING),
+        )
+    )
+    assert [(party.name, party.device) for party in ladder.parties] == [
+        ("alice", "Desk 1"),
+        ("sipserver", ""),
+        ("bob", ""),
+        ("bob", "Bell 2"),
+    ]
+    assert [(row.source, row.target) for row in ladder.rows] == [
+        *((0, 1), (1, 2), (1, 3), (3, 1), (1, 0)),
+    ]
+    assert [round(row.since, 3) for row in ladder.rows] == [0.0, 0.01, 0.01, 0.01, 0.01]
+
+
+def test_one_address_by_two_transports_is_two_parties():
+    ladder = ladder_of(trace_of(("in", ALICE, INVITE), ("in", ALICE, RINGING, "TCP")))
+    assert [party.transport for party in ladder.parties] == ["UDP", "", "TCP"]
+
+
+def test_our_own_request_has_the_server_at_the_left():
+    ladder = ladder_of(trace_of(("out", DESK, INVITE), ("in", DESK, RINGING)))
+    assert [party.name for party in ladder.parties] == ["sipserver", "bob"]
+
+
+def test_repetitions_share_a_row():
+    trace = trace_of(*[("in", ALICE, INVITE)] * 3, ("out", DESK, INVITE), ("in", ALICE, INVITE))
+    first, second = ladder_of(trace).rows
+    assert (first.label, second.label) == ("INVITE x4", "INVITE")
+    assert len(ladder_of(trace_of(*[("in", ALICE, INVITE, "TCP")] * 2)).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "kind"),
+    [
+        (INVITE, "INVITE", Kind.REQUEST),
+        (SDP, "INVITE (SDP)", Kind.REQUEST),
+        (RINGING, "180 Ringing", Kind.PROVISIONAL),
+        (BUSY, "486 Busy Here", Kind.FAILURE),
+        (octets("SIP/2.0 407 Who?"), "407 Who?", Kind.CHALLENGE),
+        (octets("SIP/2.0 200 OK", cseq="2 BYE"), "200 OK (BYE)", Kind.SUCCESS),
+        (octets("SIP/2.0 200 "), "200", Kind.SUCCESS),
+        (octets("\xff\xfe"), "unreadable", Kind.UNREADABLE),
+        (octets("SIP/2.0 999 Odd"), "unreadable", Kind.UNREADABLE),
+    ],
+)
+def test_each_message_has_a_label_and_a_kind(data, label, kind):
+    (row,) = ladder_of(trace_of(("in", ALICE, data))).rows
+    assert (row.label, row.message.kind) == (label, kind)
+
+
+def test_a_failure_has_the_sentence_of_its_cause():
+    note = Note(486, "Busy Here", "", "busy")
+    rows = ladder_of(trace_of(("in", DESK, BUSY), ("out", ALICE, BUSY), note=note)).rows
+    assert rows[0].why == (
+        "The phone is busy, or its user has declined the call. It says: on another call"
+    )
+    assert rows[1].why == "The phone is busy, or its user has declined the call."
+    note = Note(404, "unknown callee bob", "Add the user.", "refused")
+    missing = octets("SIP/2.0 404 Not Found")
+    (row,) = ladder_of(trace_of(("out", ALICE, missing), note=note)).rows
+    assert row.why == "Unknown callee bob. Add the user."
+
+
+def test_parties_and_rows_are_bounded():
+    many = [("in", (f"192.0.2.{n}", n), INVITE + b"%d" % n) for n in range(1, MAX_ROWS + 20)]
+    trace = trace_of(*many)
+    ladder = ladder_of(trace)
+    assert len(ladder.parties) == MAX_PARTIES + 1
+    assert ladder.parties[-1].name == "others"
+    assert (len(ladder.rows), ladder.total) == (MAX_ROWS, MAX_ROWS + 19)
+    assert len(ladder_of(trace, MAX_ROWS).rows) == 19
+
+
+@pytest.mark.parametrize(
+    ("note", "last", "outcome"),
+    [
+        (Note(486, "", "", "busy"), BUSY, "busy"),
+        (None, RINGING, "180 Ringing"),
+        (None, octets("SIP/2.0 200 OK", cseq="2 INFO"), "486 Busy Here"),
+    ],
+)
+def test_the_outline_says_how_it_has_ended(note, last, outcome):
+    trace = trace_of(("in", ALICE, INVITE), ("in", DESK, BUSY), ("in", DESK, last), note=note)
+    outline = outline_of(trace)
+    assert (outline.method, outline.from_, outline.to) == ("INVITE", "alice", "bob")
+    assert outline.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("address", "user"),
+    [
+        ("<sip:bob@example.com>;tag=1", "bob"),
+        ("sips:bob:secret@example.com", "bob"),
+        ("<tel:+4930123>", "+4930123"),
+        ("<sip:[2001:db8::1]:5060>", "[2001:db8::1]"),
+        ("<sip:example.com>", "example.com"),
+        ("junk", ""),
+    ],
+)
+def test_the_user_of_an_address_is_shown(address, user):
+    assert user_of(address) == user
+
+
+def test_the_text_has_the_ladder_and_no_secrets():
+    secret = octets("REGISTER sip:x SIP/2.0", 'Authorization: Digest response="SECRET"')
+    trace = trace_of(("in", ALICE, secret), ("out", DESK, BUSY))
+    text = text_of(trace)
+    assert "SECRET" not in text
+    assert "SECRET" in text_of(trace, secrets=True)
+    assert re.search(r"  \|-+ REGISTER -+>\|  ", text)
+    assert re.search(r"  \|  +\|-+ 486 Busy Here -+>\|\n", text)
+
+
+def test_the_text_is_printable_whatever_has_come():
+    data = b"\x1b[2J \xff\r\nX: \x00\xe2\x80\xae\r\rCall-ID: one\r\n\r\n\x07\x1b"
+    text = text_of(trace_of(("in", ALICE, data)))
+    assert all(character.isprintable() or character in "\n\t" for character in text)
+    assert r"\x1b[2J \xff" in text
+
+
+def test_the_values_have_the_names_of_the_api():
+    passed = ("in", ("2001:db8::1", 5060), INVITE + b"\xff")
+    values = json.loads(json.dumps(values_of(trace_of(passed))))
+    (message,) = values["messages"]
+    assert message == {
+        "at": "2023-11-14T22:13:20.000Z",
+        "direction": "in",
+        "local": "192.0.2.1:5060",
+        "remote": "[2001:db8::1]:5060",
+        "transport": "UDP",
+        "text": INVITE.decode() + "\\xff",
+    }
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", b":", b"\n:\n", b"\xff" * 70_000, b"a:\n" * 30_000])
+def test_any_octets_can_be_shown(data):
+    passed = MessagePassed(1.0, "in", SERVER, ALICE, "UDP", data)
+    message = ShownMessage(1, passed)
+    assert message.label
+    assert len(message.body_text) <= MAX_CHARACTERS + 1
+    assert isinstance(message.fields, list)

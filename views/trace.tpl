@@ -1,0 +1,89 @@
+% rebase('layout.tpl', title=title, wide=True)
+<p class="small"><a href="/traces">Messages</a> <span class="dim">/ {{title}}</span></p>
+<div id="trace"\\
+% if is_live:
+ hx-get="{{poll}}" hx-trigger="every 2s" hx-select="#trace" hx-target="this" hx-swap="outerMorph"\\
+% end
+>
+<div class="head trace-head">
+<h1>{{title}}</h1>
+% if outline.outcome:
+<span class="pill {{pill}}">{{outline.outcome}}</span>
+% end
+<span class="dim small num">{{outline.method}} · <time datetime="{{moment(ladder.start)}}">{{moment(ladder.start).replace('T', ' ').replace('Z', '')}}</time> UTC · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
+<span class="sp"></span>
+<a class="btn secondary outline" role="button" href="{{pcap_file}}" download>.pcap</a>
+<a class="btn secondary outline" role="button" href="{{text_file}}" data-copy-of="{{text_file}}">Copy as text</a>
+</div>
+<p class="small dim">Call-ID <span class="mono call-id">{{call_id or 'missing: all messages without one'}}</span></p>
+% if secrets:
+<div class="notice hint banner" role="note"><p><strong>Credentials and keys are shown.</strong> The audit has an entry. <a href="{{without_secrets}}">Hide them</a></p></div>
+% end
+% if trace.omitted:
+<p class="small dim">{{trace.omitted}} messages were removed to save memory{{', after the first 100' if trace.first_kept else ''}}.</p>
+% end
+<div class="ladder{{' of-two' if len(panels) > 1 else ''}}">
+<section class="card" aria-label="Ladder">
+% if parts:
+<nav class="chips" aria-label="Parts of the ladder">
+% for text, url, is_here in parts:
+<a class="chip" href="{{url}}" aria-current="{{'page' if is_here else 'false'}}">{{text}}</a>
+% end
+</nav>
+% end
+<div class="body scrolls" tabindex="0" role="region" aria-label="Picture of the ladder">
+% include('ladder.tpl', drawing=drawing)
+</div>
+<details class="in-words"><summary>As a list</summary>
+<ol>
+% for rung in drawing.rungs:
+<li value="{{rung.number}}"><a href="{{rung.url}}">{{rung.words}}</a></li>
+% end
+</ol>
+</details>
+</section>
+% for panel in panels:
+<section class="card message" aria-label="Message {{panel.message.number}}">
+<header><h2>{{panel.message.label}}</h2><span class="sp"></span><span class="small dim num">{{panel.message.number}}{{' · ' + elapsed(panel.row.since) if panel.row else ''}}</span></header>
+% if panel.row and panel.row.why:
+<div class="body small why"><strong>{{panel.row.why}}</strong></div>
+% end
+<pre tabindex="0" aria-label="Text of message {{panel.message.number}}">\\
+% for line in panel.head:
+<span class="{{'differs' if line.differs else ''}}"><b>{{line.name}}</b>{{line.rest}}</span>
+% end
+
+% for line in panel.body:
+<span class="{{'differs' if line.differs else ''}}">{{line.rest}}</span>
+% end
+</pre>
+% if panel.is_cut:
+<p class="small dim">The rest is in the text.</p>
+% end
+</section>
+% end
+</div>
+<div class="trace-foot">
+% if choices:
+<form class="row" method="get" action="{{action}}">
+% for name, value in hidden:
+<input type="hidden" name="{{name}}" value="{{value}}">
+% end
+<input type="hidden" name="m" value="{{panels[0].message.number}}">
+<label>Compare {{panels[0].message.number}} with
+<select name="with">
+% for number, text, is_proposed in choices:
+<option value="{{number}}"{{' selected' if is_proposed else ''}}>{{text}}</option>
+% end
+</select></label>
+<button class="secondary">Compare</button>
+</form>
+% end
+% for name in dict.fromkeys(name for name in (outline.from_, outline.to) if name):
+<form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="{{here}}"><input type="hidden" name="username" value="{{'' if name == pinned else name}}"><button class="small secondary outline">{{'Keep messages of {} as long as others'.format(name) if name == pinned else 'Keep messages of {} longer'.format(name)}}</button></form>
+% end
+% if not secrets:
+<a class="btn secondary outline" role="button" href="{{with_secrets}}">Show credentials</a>
+% end
+</div>
+</div>

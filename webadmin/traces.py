@@ -1,0 +1,395 @@
+"""The pages of SIP messages: the latest Call-IDs, and the ladder of each as page, text and pcap."""
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
+
+from sip.monitor.trace_ladder import MAX_ROWS, Ladder, Outline, Row, ladder_of, outline_of
+from sip.monitor.trace_message import Kind, ShownMessage, as_text
+from sip.monitor.trace_pcap import pcap_of
+from sip.monitor.trace_text import one_line, shown, text_of
+from sip.monitor.traces import MAX_SEARCHED, MIB, Trace
+from sip.store.audit import Act
+from webadmin.context import AppContext, form_value, is_full_page
+from webadmin.ladder_svg import drawing_of
+from webadmin.routes import Result, route
+
+PAGE_SIZE = 50
+# Seconds after the last message during which a ladder looks for more.
+FOLLOWED_SECONDS = 40.0
+# Seconds in which one look at the credentials of a call is one entry in the audit.
+_AUDITED_SECONDS = 600.0
+_MAX_AUDITED = 200
+# Messages to compare with, in the list of a page.
+_MAX_CHOICES = 500
+_MAX_LINES = 2000
+
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_UNSAFE_IN_FILE = re.compile(r"[^A-Za-z0-9._-]+")
+_PILLS = {Kind.SUCCESS: "on", Kind.FAILURE: "bad", Kind.CHALLENGE: "bad", Kind.PROVISIONAL: "ring"}
+
+
+def trace_path(call_id: bytes, suffix: str = "") -> str:
+    """Return the path of the ladder of a Call-ID; with ".txt" or ".pcap", that of the file.
+
+    It has a query if the Call-ID cannot stand in a path, see `needs_query`.
+    """
+    if needs_query(call_id):
+        form = f"&format={suffix[1:]}" if suffix else ""
+        return f"/traces?call_id={quote(call_id, safe='')}{form}"
+    return f"/traces/{quote(call_id, safe='')}{suffix}"
+
+
+def needs_query(call_id: bytes) -> bool:
+    """Return True if a path cannot hold a Call-ID.
+
+    A browser resolves dots, the server refuses octets that are not UTF-8, a suffix means a file.
+    """
+    try:
+        text = call_id.decode()
+    except UnicodeDecodeError:
+        return True
+    return text in ("", ".", "..") or text.endswith((".txt", ".pcap")) or "\0" in text
+
+
+def _is_text(call_id: bytes) -> bool:
+    """Return True if a form can send a Call-ID."""
+    try:
+        call_id.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Line(NamedTuple):
+    """One line of a message on a page: the name of a header field, the rest, and if it differs."""
+
+    name: str
+    rest: str
+    differs: bool
+
+
+class Panel(NamedTuple):
+    """One message in full, with the row that it belongs to."""
+
+    message: ShownMessage
+    row: Row | None
+    head: list[Line]
+    body: list[Line]
+    is_cut: bool
+
+
+class _View(NamedTuple):
+    """The wishes of a request for a ladder, from its query."""
+
+    first: int
+    chosen: tuple[int, ...]
+    secrets: bool
+
+    def link(self, call_id: bytes, **changes: object) -> str:
+        """Return the URL of the same ladder with other wishes."""
+        wishes: dict[str, object] = {"from": self.first or "", "secrets": self.secrets and "true"}
+        wishes.update(changes)
+        query = "&".join(f"{name}={value}" for name, value in wishes.items() if value)
+        path = trace_path(call_id)
+        return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
+
+
+def mount(app: Bottle, context: AppContext) -> None:
+    """Add the routes below /traces to `app`."""
+    pages = TracePages(context)
+    route(app, "GET", "/traces", pages.show_list)
+    route(app, "POST", "/traces/pin", pages.pin)
+    route(app, "GET", "/traces/<name:path>", pages.show_path)
+
+
+class TracePages:
+    """The handlers below /traces."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._audited: dict[tuple[int, bytes], float] = {}
+
+    def show_list(self) -> Result | Iterable[str]:
+        """Show the latest Call-IDs; with `call_id`, the ladder of that one."""
+        context, query = self._context, request.query
+        if "call_id" in query:
+            return self._show(_raw_call_id(), query.get("format", ""))
+        search = (query.getunicode("q") or "").strip()[:200]
+        page = _number(query.get("page", "")) or 1
+        found = context.traces.latest(search)
+        traces = list(islice(found, (page - 1) * PAGE_SIZE, page * PAGE_SIZE + 1))
+        rows = [_list_row(trace) for trace in traces[:PAGE_SIZE]]
+        has_more = len(traces) > PAGE_SIZE
+        before = f"q={quote(search)}&" if search else ""
+        return context.page(
+            "traces.tpl",
+            section="/calls",
+            rows=rows,
+            search=search,
+            older=f"/traces?{before}page={page + 1}" if has_more else "",
+            is_first=page == 1,
+            searched=MAX_SEARCHED,
+            memory=context.traces.limit // MIB,
+            pinned=context.traces.pinned,
+        )
+
+    def show_path(self, name: str) -> Result | Iterable[str]:
+        """Show the ladder of a Call-ID, or its file if the path ends with .txt or .pcap."""
+        call_id = name.encode("utf-8", "surrogateescape")
+        stem, dot, ending = name.rpartition(".")
+        if dot and ending in ("txt", "pcap"):
+            # Another page may link to a Call-ID that ends like this.
+            if self._context.traces.find(stem.encode("utf-8", "surrogateescape")):
+                return self._show(stem.encode("utf-8", "surrogateescape"), ending)
+            if self._context.traces.find(call_id) is None:
+                return self._show(stem.encode("utf-8", "surrogateescape"), ending)
+        return self._show(call_id, "")
+
+    def pin(self) -> Result:
+        """Keep the messages of a user longer, or of none."""
+        context = self._context
+        username, back = form_value("username")[:300], form_value("back")
+        context.traces.pin(username)
+        if username:
+            context.record(Act.TRACE_PINNED, username)
+            text = f"Messages of {username} are now kept longer, until the server restarts."
+        else:
+            context.record(Act.TRACE_UNPINNED)
+            text = "Messages of all users are now kept equally long."
+        is_own = back.startswith(("/traces", "/users/")) and back.isprintable() and "\\" not in back
+        return context.flash(back if is_own and back.isascii() else "/traces", text)
+
+    def _show(self, call_id: bytes, form: str) -> Result | Iterable[str]:
+        context = self._context
+        trace = context.traces.find(call_id)
+        if trace is None:
+            off = "" if context.traces.limit else " No messages are kept: -trace.memory is 0."
+            raise HTTPError(404, f"No messages with this Call-ID are in memory.{off}")
+        view = _view()
+        if view.secrets:
+            context.leave_uncompressed()
+            self._audit(call_id)
+        trace = trace.copy()  # a thread reads it
+        if form == "txt":
+            return self._file(trace, "txt", context.drawing.run(lambda: _text(trace, view)))
+        if form == "pcap":
+            pcap = context.drawing.run(lambda: pcap_of(trace, secrets=view.secrets))
+            return self._file(trace, "pcap", pcap)
+        seen = request.query.get("seen", "")
+        if request.headers.get("HX-Request") and seen == str(len(trace.messages)):
+            return HTTPResponse(status=204)  # nothing new: the page stays
+        values = context.drawing.run(lambda: _values(trace, view))
+        is_live = context.clock() - trace.messages[-1].at < FOLLOWED_SECONDS
+        is_live = is_live or context.calls.of_call_id(as_text(call_id)) is not None
+        return context.page(
+            "trace.tpl",
+            section="/calls",
+            refresh=3 if is_live and not view.secrets and is_full_page() else None,
+            is_live=is_live and not view.secrets,
+            pinned=context.traces.pinned,
+            **values,
+        )
+
+    def _file(self, trace: Trace, ending: str, content: bytes) -> HTTPResponse:
+        """Return a file, named after the Call-ID as far as every file system allows it."""
+        name = _UNSAFE_IN_FILE.sub("_", one_line(trace.call_id))[:80].strip("._") or "trace"
+        answer = response.copy(cls=HTTPResponse)  # keeps the headers that were set
+        answer.body = content
+        if ending == "pcap":
+            answer.set_header("Content-Type", "application/vnd.tcpdump.pcap")
+            answer.set_header("Content-Disposition", f'attachment; filename="{name}.pcap"')
+        else:
+            answer.set_header("Content-Type", "text/plain; charset=UTF-8")
+            answer.set_header("Content-Disposition", f'inline; filename="{name}.txt"')
+        return answer
+
+    def _audit(self, call_id: bytes) -> None:
+        """Record that credentials are shown: once in a while for each session and call."""
+        session, now = self._context.session, self._context.clock()
+        key = (session.id if session else 0, call_id)
+        if now - self._audited.get(key, 0.0) < _AUDITED_SECONDS:
+            return
+        self._context.record(Act.CREDENTIALS_SHOWN, f"messages of {one_line(call_id)}"[:200])
+        while len(self._audited) >= _MAX_AUDITED:
+            del self._audited[next(iter(self._audited))]
+        self._audited[key] = now
+
+
+def _text(trace: Trace, view: _View) -> bytes:
+    return text_of(trace, secrets=view.secrets).encode()
+
+
+def _raw_call_id() -> bytes:
+    """Return the Call-ID in the query as octets: it may be no UTF-8."""
+    for part in request.query_string.split("&"):
+        name, _, value = part.partition("=")
+        if name == "call_id":
+            return unquote_to_bytes(value.replace("+", " "))
+    return b""
+
+
+def _number(text: str) -> int:
+    return int(text) if _NUMBER.fullmatch(text) else 0
+
+
+def _view() -> _View:
+    query = request.query
+    chosen = [_number(each) for each in query.get("compare", "").split(",")[:2]]
+    if not any(chosen):
+        chosen = [_number(query.get("m", "")), _number(query.get("with", ""))]
+    first = _number(query.get("from", "")) // MAX_ROWS * MAX_ROWS
+    return _View(first, tuple(filter(None, chosen)), query.get("secrets", "") == "true")
+
+
+def _list_row(trace: Trace) -> dict[str, Any]:
+    outline = outline_of(trace)
+    return {
+        "path": trace_path(trace.call_id),
+        "call_id": one_line(trace.call_id)[:200],
+        "outline": outline,
+        "at": trace.messages[0].at,
+        "number": len(trace.messages) + trace.omitted,
+        "pill": _PILLS.get(outline.kind, "off"),
+    }
+
+
+def _values(trace: Trace, view: _View) -> dict[str, Any]:
+    """Return what the template of a ladder shows."""
+    view = view._replace(first=view.first if view.first < len(trace.messages) else 0)
+    ladder, outline = ladder_of(trace, view.first), outline_of(trace)
+    chosen = view.chosen or _first_choice(ladder)
+    panels = _panels(trace, ladder, chosen, secrets=view.secrets)
+    numbers = [panel.message.number for panel in panels]
+
+    def link(number: int) -> str:
+        return view.link(trace.call_id, m=number)
+
+    picked = {"m": numbers[0] if numbers else "", "with": numbers[1] if len(numbers) > 1 else ""}
+    here = view.link(trace.call_id, **picked)
+    return {
+        "trace": trace,
+        "call_id": one_line(trace.call_id),
+        "outline": outline,
+        "pill": _PILLS.get(outline.kind, "off"),
+        "title": _title(outline),
+        "ladder": ladder,
+        "drawing": drawing_of(ladder, link, numbers),
+        "panels": panels,
+        "choices": _choices(ladder, panels, is_text=_is_text(trace.call_id)),
+        "here": here,
+        "poll": f"{here}{'&' if '?' in here else '?'}seen={len(trace.messages)}",
+        "secrets": view.secrets,
+        "hidden": _hidden(trace.call_id, view),
+        "text_file": _with_secrets(trace_path(trace.call_id, ".txt"), view),
+        "pcap_file": _with_secrets(trace_path(trace.call_id, ".pcap"), view),
+        "with_secrets": view.link(trace.call_id, secrets="true", **picked),
+        "without_secrets": view.link(trace.call_id, secrets="", **picked),
+        "parts": _parts(trace, view),
+        "action": trace_path(trace.call_id).partition("?")[0],
+    }
+
+
+def _title(outline: Outline) -> str:
+    names = [outline.from_, outline.to] if outline.to != outline.from_ else [outline.from_]
+    return " → ".join(filter(None, names)) or "Messages"
+
+
+def _with_secrets(path: str, view: _View) -> str:
+    if not view.secrets:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}secrets=true"
+
+
+def _hidden(call_id: bytes, view: _View) -> list[tuple[str, str]]:
+    """Return the hidden fields of the form that compares two messages."""
+    fields = [("from", str(view.first or "")), ("secrets", "true" if view.secrets else "")]
+    if needs_query(call_id):
+        fields.append(("call_id", call_id.decode("utf-8", "replace")))  # see _is_text
+    return [field for field in fields if field[1]]
+
+
+def _parts(trace: Trace, view: _View) -> list[tuple[str, str, bool]]:
+    """Return the pages of a long ladder: text, URL, and whether it is this one."""
+    total = len(trace.messages)
+    if total <= MAX_ROWS:
+        return []
+    return [
+        (
+            f"{first + 1} to {min(first + MAX_ROWS, total)}",
+            view.link(trace.call_id, **{"from": first or ""}),
+            first == view.first,
+        )
+        for first in range(0, total, MAX_ROWS)
+    ]
+
+
+def _first_choice(ladder: Ladder) -> tuple[int, ...]:
+    """Return the message that a page shows unasked: the last failure, else the first one."""
+    for row in reversed(ladder.rows):
+        if row.why:
+            return (row.message.number,)
+    return (ladder.rows[0].message.number,) if ladder.rows else ()
+
+
+def _panels(trace: Trace, ladder: Ladder, chosen: tuple[int, ...], *, secrets: bool) -> list[Panel]:
+    messages = [shown(trace, number, secrets=secrets) for number in chosen]
+    found = [message for message in messages if message is not None]
+    lines = [_lines(message) for message in found]
+    rows = {row.message.number: row for row in ladder.rows}
+    panels = []
+    for at, message in enumerate(found):
+        head, body = lines[at]
+        others: set[tuple[str, str]] | None = None
+        if len(found) == 2:
+            others = set(lines[1 - at][0]) | set(lines[1 - at][1])
+
+        def mark(
+            part: list[tuple[str, str]], others: set[tuple[str, str]] | None = others
+        ) -> list[Line]:
+            return [Line(*line, others is not None and line not in others) for line in part]
+
+        is_cut = len(head) + len(body) > _MAX_LINES
+        panels.append(
+            Panel(
+                message,
+                rows.get(message.number),
+                mark(head[:_MAX_LINES]),
+                mark(body[: max(0, _MAX_LINES - len(head))]),
+                is_cut,
+            )
+        )
+    return panels
+
+
+def _lines(message: ShownMessage) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the lines of head and body as (name, rest)."""
+    head = [("", message.start), *message.fields]
+    return head, [("", line) for line in message.body_text.splitlines()]
+
+
+def _choices(ladder: Ladder, panels: list[Panel], *, is_text: bool) -> list[tuple[int, str, bool]]:
+    """Return the messages to compare with: number, text, and whether it is proposed.
+
+    The proposal is the next message of the same kind: mostly the same message, forwarded.
+    """
+    if not panels or not is_text:
+        return []
+    this = panels[0].message
+    chosen = panels[1].message.number if len(panels) > 1 else 0
+    same = [
+        row.message.number
+        for row in ladder.rows
+        if row.message.label == this.label and row.message.number != this.number
+    ]
+    after = [number for number in same if number > this.number]
+    proposed = chosen or next(iter(after or same), 0)
+    return [
+        (row.message.number, f"{row.message.number}  {row.label}", row.message.number == proposed)
+        for row in ladder.rows
+        if row.message.number != this.number
+    ][:_MAX_CHOICES]
