@@ -265,8 +265,8 @@ class CallEnded:
     status: int
     cause: str
     ended_by: str
-    code: str = ""
     cure: str = ""
+    code: str = ""
 
 
 # Messages
