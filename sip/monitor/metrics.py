@@ -58,7 +58,11 @@ CLOSED_TIMEOUT = metric(
 )  # a message was not complete in time
 CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # paused for too long
 
+# Database
+
+DATABASE_ERRORS = metric("database_errors")  # SQLite or the disk refused a transaction
+
 
 def refusals(status: int) -> str:
     """Return the key of refused requests; `status` is one that this server chooses."""
-    return f'refusals{{status="{status}"}}'
+    return f'requests_refused{{status="{status}"}}'

@@ -9,7 +9,9 @@ from sip.monitor.metrics import Counters, metric, refusals
 def test_a_key_is_what_prometheus_writes():
     assert metric("requests_retransmitted") == "requests_retransmitted"
     assert metric("a", reason="b", side="c") == 'a{reason="b",side="c"}'
-    assert refusals(404) == metric("refusals", status=404) == 'refusals{status="404"}'
+    assert (
+        refusals(404) == metric("requests_refused", status=404) == 'requests_refused{status="404"}'
+    )
 
 
 def test_a_counter_is_increased_by_key_or_by_name():

@@ -375,6 +375,19 @@ class Guard:
             self._set_packet_filter(())
             self._sampler.reset()
 
+    @property
+    def ban_count(self) -> int:
+        """The number of bans that are in force."""
+        return len(self._active)
+
+    @property
+    def dropped_for_overload(self) -> int:
+        """The number of messages dropped for overload, those of an overload of now included."""
+        dropped = self.counts[DROPPED_OVERLOAD]
+        if self._fair_share.is_overloaded:
+            dropped += self._fair_share.refused + round(self._sampler.dropped)
+        return dropped
+
     def _share_of(self, source: str) -> float:
         """Return how many messages per second of a source may be served; inf: do not sample it."""
         if source in self._blocked:
