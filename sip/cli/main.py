@@ -48,10 +48,12 @@ _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disa
 _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
 _ABOUT_ADMIN = "set the password of the web admin"
+_ABOUT_TOKENS = "manage the tokens of /metrics: add, list, remove"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
-    " `users -help`, `users import -help`, `bans -help`, `forgive -help` or `admin -help`."
+    " `users -help`, `users import -help`, `bans -help`, `forgive -help`, `admin -help` or"
+    " `tokens -help`."
 )
 
 
@@ -68,7 +70,9 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse an unknown command in the same way as an unknown flag."""
-        if action.choices is not None and value not in action.choices:
+        if not isinstance(action, argparse._SubParsersAction):
+            super()._check_value(action, value)
+        elif value not in action.choices:
             self.error(_no_such_command(self, str(value)))
 
     def error(self, message: str) -> NoReturn:
@@ -141,7 +145,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, forgive, users
+        from sip.cli import admin, bans, forgive, tokens, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -149,6 +153,8 @@ def _do(
             return bans.execute(options, config)
         case "admin":
             return admin.execute(options, config, environment)
+        case "tokens":
+            return tokens.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -190,7 +196,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password"
+        " | tokens COMMAND ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -209,6 +216,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
+    _add_token_commands(_subcommand(commands, "tokens", _ABOUT_TOKENS))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
 
@@ -356,6 +364,23 @@ def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
     _secret(
         _subcommand(_subcommands(admin, "admin"), "password", "set the password of the web admin")
     )
+
+
+def _add_token_commands(tokens: argparse.ArgumentParser) -> None:
+    commands = _subcommands(tokens, "tokens")
+    adding = _subcommand(commands, "add", "make a token and print it; it is shown only once")
+    listing = _subcommand(commands, "list", "list all tokens, and when each was last used")
+    removing = _subcommand(commands, "remove", "remove a token; it is refused from now on")
+    for made in (adding, removing):
+        made.add_argument("name", metavar="NAME", help="name of the token, e.g. prometheus")
+    adding.add_argument(
+        "--role",
+        "-role",
+        choices=("admin", "viewer"),
+        default="viewer",
+        help="what the token allows: viewer reads all but secrets, admin may do all",
+    )
+    listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
 
 
 def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -52,6 +52,8 @@ class Act(StrEnum):
     WAIT_LIFTED = "wait lifted"
     NETWORK_TRUSTED = "network trusted"
     NETWORK_DISTRUSTED = "network trusted no more"
+    TOKEN_ADDED = "token added"  # noqa: S105 -- no token
+    TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
 
     @property
     def text(self) -> str:
@@ -75,6 +77,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN),
+    "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
 }
 
