@@ -99,6 +99,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.server import ControlServer
         from sip.monitor.calls import Calls
         from sip.monitor.events import AdminActed, Banned, Bus
+        from sip.prometheus import Metrics
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -106,6 +107,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.store.bindings import BindingStore
         from sip.store.database import Database
         from sip.store.directory import Directory
+        from sip.store.tokens import Tokens
         from sip.store.users import Users
         from webadmin.app import build as build_pages
         from webadmin.context import AppContext
@@ -136,12 +138,14 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         audit,
         server.location,
         bans,
+        Tokens(database),
         bus,
         environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
         listening=server.listening,
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
+        metrics=Metrics(server, users, calls, database, bus).text,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)

@@ -266,6 +266,9 @@ class Config:
         "", str, "PEM file with the certificate chain of the web admin (HTTPS)", value="FILE"
     )
     web_key: str = setting("", str, "PEM file with the private key of -web.cert", value="FILE")
+    web_metrics_open: bool = setting(
+        "off", parse_switch, "show /metrics without a token", value="on|off"
+    )
     sip_addr: Address = setting(
         ":5060", parse_address, "address for SIP over UDP and TCP", value="ADDRESS"
     )

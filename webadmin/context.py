@@ -19,6 +19,7 @@ from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
+from sip.store.tokens import Tokens
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
@@ -101,6 +102,7 @@ class AppContext:
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
     calls of now.
+    `metrics` returns the text of /metrics.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -111,6 +113,7 @@ class AppContext:
     audit: Audit
     phones: Phones
     bans: Bans
+    tokens: Tokens
     bus: Bus
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
@@ -126,6 +129,7 @@ class AppContext:
     )
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
+    metrics: Callable[[], bytes] = bytes
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:
