@@ -180,7 +180,8 @@ class AppContext:
         """
         name, address = by or self.actor
         what = f"{act.text}, {about}" if about else act.text
-        log.info("audit: %s, by %s from %s", what, name or "unknown user", address)
+        fields = {"user": name, "address": address}
+        log.info("audit: %s, by %s from %s", what, name or "unknown user", address, extra=fields)
         self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 
     def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:

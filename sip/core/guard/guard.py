@@ -232,7 +232,9 @@ class Guard:
         )
         shown = printable(username[:60])
         if self._failed_logins.is_blocked(source, username, now):
-            log.info("login blocked for %s at %s: too many wrong passwords", shown, source)
+            fields = {"user": shown, "address": host}
+            line = "login blocked for %s at %s: too many wrong passwords"
+            log.info(line, shown, source, extra=fields)
         if seconds:
             self._ban(source, host, f"guessed passwords, last user {shown}", seconds)
 
@@ -283,7 +285,8 @@ class Guard:
         ban = Ban(source, reason, now, now + int(seconds), self._failed_logins.block_count(source))
         self._bans[source] = ban
         self._update_blocked()
-        log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
+        fields = {"address": host}
+        log.warning("banned %s for %d min: %s", source, seconds // 60, reason, extra=fields)
         if self._bus.has_listener(Banned):
             self._bus.publish(Banned(now, source, (host, 0), ban.ends_at, reason, ban.times))
 
