@@ -109,6 +109,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.store.directory import Directory
         from sip.store.tokens import Tokens
         from sip.store.users import Users
+        from sip.webhook import Webhook
         from webadmin.app import build as build_pages
         from webadmin.context import AppContext
         from webadmin.http import server as http
@@ -149,6 +150,9 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
+    if config.webhook_url:
+        hook = Webhook(config.webhook_url, config.webhook_secret, config.webhook_events, bus)
+        stack.callback(hook.stop)
     control = ControlServer(control_path(config.db_path), control_handlers(server.guard, calls))
     return Service(
         database,

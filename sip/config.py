@@ -14,7 +14,19 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.operator_values import Network, parse_networks, parse_switch
+from sip.monitor.event_json import EVENT_CLASSES
+from sip.operator_values import (
+    HOST_NAME,
+    Network,
+    parse_event_names,
+    parse_host_names,
+    parse_networks,
+    parse_realm,
+    parse_seconds,
+    parse_seconds_or_never,
+    parse_switch,
+    parse_url,
+)
 from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
@@ -24,7 +36,6 @@ OTHER_VARIABLES = frozenset({"SIPSERVER_ADMIN_PASSWORD"})
 
 DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
@@ -123,7 +134,7 @@ def parse_advertised(text: str) -> Advertised | None:
         host, port = _split(text)
         if ":" in host:
             ipaddress.IPv6Address(host)
-        elif not _HOST_NAME.fullmatch(host):
+        elif not HOST_NAME.fullmatch(host):
             raise ValueError(text)
         return Advertised(host, _port(port) if port or text.endswith(":") else None)
     except ValueError:
@@ -155,21 +166,6 @@ def parse_path(text: str) -> str:
     return rest[1:]
 
 
-def parse_realm(text: str) -> str:
-    """Check a realm: it must not need escapes in a quoted string.  Raises ValueError."""
-    if not text or not text.isprintable() or '"' in text or "\\" in text:
-        raise ValueError("a realm is a word or a host name, without quotation marks or backslashes")
-    return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
-    for name in names:
-        if not _HOST_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a host name; write e.g. example.com,example.net")
-    return names
-
-
 def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
     """Parse addresses of DNS servers; the default port is 53.  Raises ValueError."""
     servers: list[tuple[str, int]] = []
@@ -194,23 +190,6 @@ def _digests(text: str) -> tuple[str, ...]:
     if not set(names) <= set(DIGESTS):
         raise ValueError(f"{text!r} must be one or more of {', '.join(DIGESTS)}")
     return names
-
-
-def _seconds(text: str) -> int:
-    # 2**32 - 1 is the largest Expires (RFC 3261 §20.19).
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**32):
-        raise ValueError(f"{text!r} is not a whole number of seconds above 0")
-    return int(text)
-
-
-def _seconds_or_never(text: str) -> int:
-    try:
-        seconds = 0 if text == "0" else _seconds(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number of seconds, or 0 for never") from None
-    if seconds > 3600:
-        raise ValueError(f"{text} is more than 3600 seconds, too long for any NAT")
-    return seconds
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -286,7 +265,10 @@ class Config:
         value="REALM",
     )
     sip_domains: tuple[str, ...] = setting(
-        "", _names, "more names of the main SIP domain, separated by commas", value="NAMES"
+        "",
+        parse_host_names,
+        "more names of the main SIP domain, separated by commas",
+        value="NAMES",
     )
     sip_advertise: Advertised | None = setting(
         "",
@@ -321,18 +303,21 @@ class Config:
     )
     sip_keepalive: int = setting(
         "25",
-        _seconds_or_never,
+        parse_seconds_or_never,
         "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
     )
     sip_min_expires: int = setting(
-        "60", _seconds, "minimum Expires; shorter requests are refused with 423", value="SECONDS"
+        "60",
+        parse_seconds,
+        "minimum Expires; shorter requests are refused with 423",
+        value="SECONDS",
     )
     sip_max_expires: int = setting(
-        "7200", _seconds, "maximum Expires; longer requests are shortened", value="SECONDS"
+        "7200", parse_seconds, "maximum Expires; longer requests are shortened", value="SECONDS"
     )
     sip_default_expires: int = setting(
-        "3600", _seconds, "default Expires, for phones that send none", value="SECONDS"
+        "3600", parse_seconds, "default Expires, for phones that send none", value="SECONDS"
     )
     sip_digest: tuple[str, ...] = setting(
         "MD5,SHA-256",
@@ -345,6 +330,18 @@ class Config:
         parse_networks,
         "trusted networks, never limited or banned, separated by commas",
         value="NETWORKS",
+    )
+    webhook_url: str = setting(
+        "", parse_url, "URL that events are sent to by POST, as JSON", value="URL"
+    )
+    webhook_secret: str = setting(
+        "", str, "secret that signs the events of the webhook", value="TEXT", holds_password=bool
+    )
+    webhook_events: tuple[str, ...] = setting(
+        ",".join(EVENT_CLASSES),
+        parse_event_names,
+        "events that are sent to -webhook.url, separated by commas",
+        value="NAMES",
     )
     log_level: str = setting(
         "info",
@@ -359,6 +356,11 @@ class Config:
         if bool(self.web_cert) != bool(self.web_key):
             given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
             raise ConfigError(f"-web.{given} needs -web.{missing} too; set both or neither")
+        if self.webhook_url and not self.webhook_secret:
+            raise ConfigError(
+                f"-webhook.url needs a secret, which signs the events: set {PREFIX}WEBHOOK_SECRET,"
+                " or webhook.secret in the file of -config"
+            )
         shortest, usual, longest = (
             self.sip_min_expires,
             self.sip_default_expires,
