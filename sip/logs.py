@@ -21,7 +21,7 @@ def configure_logging(config: Config) -> None:
 class JsonFormatter(logging.Formatter):
     """Formats each log line as one JSON object, for log collectors.
 
-    Its fields are `at` (RFC 3339, UTC), `level`, `logger` and `message`, and where the line has
+    Its fields are `at` (ISO 8601, UTC), `level`, `logger` and `message`, and where the line has
     them `call_id`, `user`, `address` (of the peer, without its port) and `trace`.
     """
 

@@ -1,4 +1,4 @@
-"""Times as text: RFC 3339 in UTC, as in JSON and in the log."""
+"""Times as text: ISO 8601 in UTC, as in JSON and in the log."""
 
 from datetime import UTC, datetime
 

@@ -1,6 +1,6 @@
 """Events as JSON: their names and their fields, for the webhook and for other programs.
 
-Times are texts of RFC 3339 in UTC, durations are seconds, an address is `host:port` with an IPv6
+Times are texts of ISO 8601 in UTC, durations are seconds, an address is `host:port` with an IPv6
 host in brackets, and "" if there is none.
 """
 
