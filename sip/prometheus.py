@@ -143,12 +143,11 @@ class _Collector(Collector):
         yield _counter("refusals", "Refused REGISTERs and INVITEs.", "cause", self._events.refusals)
 
     def _resources(self) -> Iterator[Metric]:
-        carriers = self._server.transports.carriers.items()
-        connections = {
-            transport: len(carrier.connections)
-            for transport, carrier in carriers
-            if isinstance(carrier, TcpCarrier)
-        }
+        server = self._server
+        connections = {server.tcp.transport: len(server.tcp.connections)}
+        for transport, carrier in server.transports.carriers.items():
+            if isinstance(carrier, TcpCarrier):
+                connections[transport] = len(carrier.connections)
         yield _gauge("connections", "Open connections of SIP.", "transport", connections)
         yield _histogram(
             "commit_seconds",
@@ -158,7 +157,7 @@ class _Collector(Collector):
         yield _histogram(
             "hub_lag_seconds",
             "How late the event loop was, 20 times a second.",
-            self._server.hub_lag,
+            server.hub_lag,
         )
 
     def _troubles(self) -> Iterator[Metric]:

@@ -191,6 +191,18 @@ def test_the_lengths_of_registrations_must_be_in_order():
         ("sip.calls_from_outside", "perhaps"),
         ("log.level", "loud"),
         ("log.format", "xml"),
+        ("web.metrics_open", "perhaps"),
+        ("webhook.url", "example.com/path"),
+        ("webhook.url", "ftp://example.com/"),
+        ("webhook.url", "https:///path"),
+        ("webhook.url", "https://example.com:0/"),
+        ("webhook.url", "https://example.com:x/"),
+        ("webhook.url", "https://a_b/"),
+        ("webhook.url", "https://[::g]/"),
+        ("webhook.url", "https://user:secret@example.com/"),
+        ("webhook.url", "https://example.com/a b"),
+        ("webhook.url", "https://example.com/\r\nHost: x"),
+        ("webhook.events", "call.startet"),
     ],
 )
 def test_a_value_out_of_range_names_its_flag(name, text):
