@@ -209,16 +209,19 @@ def setting(
     value: str,
     also: Mapping[str, str] | None = None,
     holds_password: Callable[[Any], bool] = lambda value: False,
+    is_shown: bool = True,
 ) -> Any:
     """Describe one setting as a dataclass field.
 
     `default` is text and goes through `parse` like a value from the operator.  `value` is the
     placeholder in `-help` and names the unit.  `also` maps more environment variables, read after
     ours, to the pattern that makes a value of their text.  A value for which `holds_password`
-    returns True is refused in a flag: every user of the machine can read flags.
+    returns True is refused in a flag: every user of the machine can read flags.  `is_shown` is
+    False if the value as a whole is a secret, so that no repr contains it.
     """
     return field(
         default=parse(default),
+        repr=is_shown,
         metadata={
             "default": default,
             "parse": parse,
@@ -335,7 +338,12 @@ class Config:
         "", parse_url, "URL that events are sent to by POST, as JSON", value="URL"
     )
     webhook_secret: str = setting(
-        "", str, "secret that signs the events of the webhook", value="TEXT", holds_password=bool
+        "",
+        str,
+        "secret that signs the events of the webhook",
+        value="TEXT",
+        holds_password=bool,
+        is_shown=False,
     )
     webhook_events: tuple[str, ...] = setting(
         ",".join(EVENT_CLASSES),
