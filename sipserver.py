@@ -94,6 +94,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     Raises DatabaseError, or CommandError for a password in the environment that cannot be used.
     """
     with long_lived_objects():
+        from gevent import get_hub
+
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
@@ -146,7 +148,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
-        metrics=Metrics(server, users, calls, database, bus).text,
+        metrics=Metrics(server, users, calls, database, bus, get_hub().threadpool.apply).text,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)

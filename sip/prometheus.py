@@ -4,12 +4,12 @@ Problem: a counter object of a metrics library costs a lock and some look-ups in
 Model: each part counts in its own dictionary, as before.  A collector reads these numbers when
     /metrics is asked for, so a message pays for nothing else.
 Invariant: a label has values of this program only: no user, no address, no unknown method.
-Bounds: some 200 lines; reading takes a millisecond, and is never more than a walk over the calls.
+Bounds: some 200 lines; reading takes a millisecond, or five with 20,000 calls.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -66,18 +66,30 @@ _HELP = {
 
 
 class Metrics:
-    """All metrics of a server."""
+    """All metrics of a server.
+
+    `in_thread` runs a function in a real thread: to count 20,000 descriptors takes 20 ms.
+    """
 
     def __init__(
-        self, server: SipServer, users: Users, calls: Calls, database: Database, bus: Bus
+        self,
+        server: SipServer,
+        users: Users,
+        calls: Calls,
+        database: Database,
+        bus: Bus,
+        in_thread: Callable[[Callable[[], bytes]], bytes],
     ) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Collector(server, users, calls, database, bus))
-        ProcessCollector(registry=self._registry)
+        self._server = CollectorRegistry()
+        self._server.register(_Collector(server, users, calls, database, bus))
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        self._in_thread = in_thread
 
     def text(self) -> bytes:
-        """Return all metrics in the text format; takes milliseconds, and does not wait."""
-        return generate_latest(self._registry)
+        """Return all metrics in the text format.  May wait for the thread."""
+        process = self._in_thread(lambda: generate_latest(self._process))
+        return generate_latest(self._server) + process
 
 
 class _Collector(Collector):

@@ -25,7 +25,11 @@ def database():
 
 @pytest.fixture
 def metrics(world: World, database) -> Metrics:
-    return Metrics(world.server, ["alice", "bob"], Calls(world.bus), database, world.bus)
+    return Metrics(world.server, ["alice", "bob"], Calls(world.bus), database, world.bus, in_thread)
+
+
+def in_thread(work):
+    return work()
 
 
 def read(metrics: Metrics) -> dict[tuple[str, ...], float]:
