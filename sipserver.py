@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sip import __version__
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from gevent.event import Event
 
     from sip.control.server import ControlServer
+    from sip.monitor.calls import Calls
+    from sip.monitor.events import Bus
+    from sip.prometheus import Metrics
     from sip.server import SipServer
     from sip.store.admin import Admin, FirstPassword
     from sip.store.database import Database
+    from sip.store.users import Users
     from webadmin.context import AppContext
     from webadmin.http.server import WebServer
 
@@ -94,14 +99,11 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     Raises DatabaseError, or CommandError for a password in the environment that cannot be used.
     """
     with long_lived_objects():
-        from gevent import get_hub
-
         from sip.control.handlers import control_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
         from sip.monitor.calls import Calls
         from sip.monitor.events import AdminActed, Banned, Bus
-        from sip.prometheus import Metrics
         from sip.server import SipServer
         from sip.store.admin import Admin
         from sip.store.audit import Audit
@@ -148,7 +150,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
-        metrics=Metrics(server, users, calls, database, bus, get_hub().threadpool.apply).text,
+        metrics=_metrics(server, users, calls, database, bus),
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
@@ -311,6 +313,29 @@ class Service:
             except DatabaseError as error:
                 log.error("cannot reload the accounts: %s", error)
             systemd.notify(systemd.READY)
+
+
+def _metrics(
+    server: "SipServer", users: "Users", calls: "Calls", database: "Database", bus: "Bus"
+) -> Callable[[], bytes]:
+    """Return a function that reads the metrics.
+
+    Its first call imports prometheus_client, which takes 30 ms: most servers never need it.
+    """
+    from sip.monitor.event_counts import EventCounts
+
+    events = EventCounts(bus)
+
+    @cache
+    def made() -> "Metrics":
+        from gevent import get_hub
+
+        from sip.prometheus import Metrics
+
+        in_thread = get_hub().threadpool.apply
+        return Metrics(server, users, calls, database, bus, events, in_thread)
+
+    return lambda: made().text()
 
 
 def _first_password(admin: "Admin") -> "FirstPassword | None":

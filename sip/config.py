@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.monitor.event_json import EVENT_CLASSES
+from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
     HOST_NAME,
     Network,
@@ -346,7 +346,7 @@ class Config:
         is_shown=False,
     )
     webhook_events: tuple[str, ...] = setting(
-        ",".join(EVENT_CLASSES),
+        ",".join(EVENT_NAMES),
         parse_event_names,
         "events that are sent to -webhook.url, separated by commas",
         value="NAMES",

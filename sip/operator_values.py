@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from sip.monitor.event_json import EVENT_CLASSES
+from sip.monitor.event_names import EVENT_NAMES
 from sip.suggestions import nearest
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -82,8 +82,8 @@ def parse_event_names(text: str) -> tuple[str, ...]:
     """Parse names of events, separated by commas.  Raises ValueError."""
     names = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
     for name in names:
-        if name not in EVENT_CLASSES:
-            raise ValueError(f"there is no event {name!r}{nearest(name, [*EVENT_CLASSES])}")
+        if name not in EVENT_NAMES:
+            raise ValueError(f"there is no event {name!r}{nearest(name, EVENT_NAMES)}")
     return names
 
 

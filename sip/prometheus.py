@@ -78,10 +78,11 @@ class Metrics:
         calls: Calls,
         database: Database,
         bus: Bus,
+        events: EventCounts,
         in_thread: Callable[[Callable[[], bytes]], bytes],
     ) -> None:
         self._server = CollectorRegistry()
-        self._server.register(_Collector(server, users, calls, database, bus))
+        self._server.register(_Collector(server, users, calls, database, bus, events))
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         self._in_thread = in_thread
@@ -96,14 +97,20 @@ class _Collector(Collector):
     """Makes the metrics from the numbers of now."""
 
     def __init__(
-        self, server: SipServer, users: Users, calls: Calls, database: Database, bus: Bus
+        self,
+        server: SipServer,
+        users: Users,
+        calls: Calls,
+        database: Database,
+        bus: Bus,
+        events: EventCounts,
     ) -> None:
         self._server = server
         self._users = users
         self._calls = calls
         self._database = database
         self._bus = bus
-        self._events = EventCounts(bus)
+        self._events = events
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: the names need not be known before the first reading."""

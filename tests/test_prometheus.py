@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sip.monitor.calls import Calls
+from sip.monitor.event_counts import EventCounts
 from sip.monitor.histogram import Histogram
 from sip.monitor.metrics import DATABASE_ERRORS, Counters
 from sip.prometheus import Metrics
@@ -25,7 +26,9 @@ def database():
 
 @pytest.fixture
 def metrics(world: World, database) -> Metrics:
-    return Metrics(world.server, ["alice", "bob"], Calls(world.bus), database, world.bus, in_thread)
+    bus = world.bus
+    users, events = ["alice", "bob"], EventCounts(bus)
+    return Metrics(world.server, users, Calls(bus), database, bus, events, in_thread)
 
 
 def in_thread(work):

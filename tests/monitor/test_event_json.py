@@ -6,6 +6,7 @@ import pytest
 
 from sip.monitor.calls import Call, CallChanged, CallState, Side
 from sip.monitor.event_json import EVENT_CLASSES, address_text, event_fields, event_name
+from sip.monitor.event_names import EVENT_NAMES
 from sip.monitor.events import (
     Banned,
     Overload,
@@ -97,6 +98,10 @@ def test_a_call_has_its_result_when_it_has_ended():
     fields = event_fields(CallChanged("call.ended", one), AT + 10)
     assert (fields["rang_seconds"], fields["talked_seconds"]) == (2.5, 6.5)
     assert (fields["result"], fields["started_at"]) == ("answered", TEXT)
+
+
+def test_each_name_has_a_class():
+    assert tuple(EVENT_CLASSES) == EVENT_NAMES
 
 
 def test_an_address_without_a_port_is_a_host():
