@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sip import __version__
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from gevent.event import Event
 
     from sip.control.server import ControlServer
+    from sip.monitor.calls import Calls
+    from sip.monitor.events import Bus
+    from sip.prometheus import Metrics
     from sip.server import SipServer
     from sip.store.admin import Admin, FirstPassword
     from sip.store.database import Database
     from sip.store.history_writer import HistoryWriter, Limits
+    from sip.store.users import Users
     from webadmin.context import AppContext
     from webadmin.http.server import WebServer
 
@@ -109,7 +114,9 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.store.database import Database
         from sip.store.directory import Directory
         from sip.store.history_writer import HistoryWriter
+        from sip.store.tokens import Tokens
         from sip.store.users import Users
+        from sip.webhook import Webhook
         from webadmin.app import build as build_pages
         from webadmin.context import AppContext
         from webadmin.http import server as http
@@ -143,6 +150,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         audit,
         server.location,
         bans,
+        Tokens(database),
         bus,
         environment_password=bool(os.environ.get(ADMIN_PASSWORD)),
         listening=server.listening,
@@ -151,9 +159,13 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         calls=calls,
         hang_up=call_control.hang_up,
         traces=traces,
+        metrics=_metrics(server, users, calls, database, bus),
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
+    if config.webhook_url:
+        hook = Webhook(config.webhook_url, config.webhook_secret, config.webhook_events, bus)
+        stack.callback(hook.stop)
     control = ControlServer(
         control_path(config.db_path),
         guard_handlers(server.guard)
@@ -319,6 +331,29 @@ class Service:
             except DatabaseError as error:
                 log.error("cannot reload the accounts: %s", error)
             systemd.notify(systemd.READY)
+
+
+def _metrics(
+    server: "SipServer", users: "Users", calls: "Calls", database: "Database", bus: "Bus"
+) -> Callable[[], bytes]:
+    """Return a function that reads the metrics.
+
+    Its first call imports prometheus_client, which takes 30 ms: most servers never need it.
+    """
+    from sip.monitor.event_counts import EventCounts
+
+    events = EventCounts(bus)
+
+    @cache
+    def made() -> "Metrics":
+        from gevent import get_hub
+
+        from sip.prometheus import Metrics
+
+        in_thread = get_hub().threadpool.apply
+        return Metrics(server, users, calls, database, bus, events, in_thread)
+
+    return lambda: made().text()
 
 
 def _first_password(admin: "Admin") -> "FirstPassword | None":

@@ -14,7 +14,21 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.operator_values import Network, parse_networks, parse_switch, whole_number
+from sip.monitor.event_names import EVENT_NAMES
+from sip.operator_values import (
+    HOST_NAME,
+    Network,
+    parse_event_names,
+    parse_host_names,
+    parse_mebibytes,
+    parse_networks,
+    parse_realm,
+    parse_seconds,
+    parse_seconds_or_never,
+    parse_switch,
+    parse_url,
+    whole_number,
+)
 from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
@@ -24,7 +38,6 @@ OTHER_VARIABLES = frozenset({"SIPSERVER_ADMIN_PASSWORD"})
 
 DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
@@ -123,7 +136,7 @@ def parse_advertised(text: str) -> Advertised | None:
         host, port = _split(text)
         if ":" in host:
             ipaddress.IPv6Address(host)
-        elif not _HOST_NAME.fullmatch(host):
+        elif not HOST_NAME.fullmatch(host):
             raise ValueError(text)
         return Advertised(host, _port(port) if port or text.endswith(":") else None)
     except ValueError:
@@ -155,21 +168,6 @@ def parse_path(text: str) -> str:
     return rest[1:]
 
 
-def parse_realm(text: str) -> str:
-    """Check a realm: it must not need escapes in a quoted string.  Raises ValueError."""
-    if not text or not text.isprintable() or '"' in text or "\\" in text:
-        raise ValueError("a realm is a word or a host name, without quotation marks or backslashes")
-    return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
-    for name in names:
-        if not _HOST_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a host name; write e.g. example.com,example.net")
-    return names
-
-
 def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
     """Parse addresses of DNS servers; the default port is 53.  Raises ValueError."""
     servers: list[tuple[str, int]] = []
@@ -196,29 +194,6 @@ def _digests(text: str) -> tuple[str, ...]:
     return names
 
 
-def _seconds(text: str) -> int:
-    # 2**32 - 1 is the largest Expires (RFC 3261 §20.19).
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**32):
-        raise ValueError(f"{text!r} is not a whole number of seconds above 0")
-    return int(text)
-
-
-def _seconds_or_never(text: str) -> int:
-    try:
-        seconds = 0 if text == "0" else _seconds(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number of seconds, or 0 for never") from None
-    if seconds > 3600:
-        raise ValueError(f"{text} is more than 3600 seconds, too long for any NAT")
-    return seconds
-
-
-def _mebibytes(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 7):
-        raise ValueError(f"{text!r} is not a whole number of MiB, or 0 for none")
-    return int(text)
-
-
 def _one_of(*words: str) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text.lower() not in words:
@@ -236,16 +211,19 @@ def setting(
     value: str,
     also: Mapping[str, str] | None = None,
     holds_password: Callable[[Any], bool] = lambda value: False,
+    is_shown: bool = True,
 ) -> Any:
     """Describe one setting as a dataclass field.
 
     `default` is text and goes through `parse` like a value from the operator.  `value` is the
     placeholder in `-help` and names the unit.  `also` maps more environment variables, read after
     ours, to the pattern that makes a value of their text.  A value for which `holds_password`
-    returns True is refused in a flag: every user of the machine can read flags.
+    returns True is refused in a flag: every user of the machine can read flags.  `is_shown` is
+    False if the value as a whole is a secret, so that no repr contains it.
     """
     return field(
         default=parse(default),
+        repr=is_shown,
         metadata={
             "default": default,
             "parse": parse,
@@ -272,6 +250,9 @@ class Config:
         "", str, "PEM file with the certificate chain of the web admin (HTTPS)", value="FILE"
     )
     web_key: str = setting("", str, "PEM file with the private key of -web.cert", value="FILE")
+    web_metrics_open: bool = setting(
+        "off", parse_switch, "show /metrics without a token", value="on|off"
+    )
     sip_addr: Address = setting(
         ":5060", parse_address, "address for SIP over UDP and TCP", value="ADDRESS"
     )
@@ -289,7 +270,10 @@ class Config:
         value="REALM",
     )
     sip_domains: tuple[str, ...] = setting(
-        "", _names, "more names of the main SIP domain, separated by commas", value="NAMES"
+        "",
+        parse_host_names,
+        "more names of the main SIP domain, separated by commas",
+        value="NAMES",
     )
     sip_advertise: Advertised | None = setting(
         "",
@@ -324,24 +308,27 @@ class Config:
     )
     sip_keepalive: int = setting(
         "25",
-        _seconds_or_never,
+        parse_seconds_or_never,
         "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
     )
     trace_memory: int = setting(
         "64",
-        _mebibytes,
+        parse_mebibytes,
         "memory for the latest SIP messages, which ladders show; 0 keeps none",
         value="MIB",
     )
     sip_min_expires: int = setting(
-        "60", _seconds, "minimum Expires; shorter requests are refused with 423", value="SECONDS"
+        "60",
+        parse_seconds,
+        "minimum Expires; shorter requests are refused with 423",
+        value="SECONDS",
     )
     sip_max_expires: int = setting(
-        "7200", _seconds, "maximum Expires; longer requests are shortened", value="SECONDS"
+        "7200", parse_seconds, "maximum Expires; longer requests are shortened", value="SECONDS"
     )
     sip_default_expires: int = setting(
-        "3600", _seconds, "default Expires, for phones that send none", value="SECONDS"
+        "3600", parse_seconds, "default Expires, for phones that send none", value="SECONDS"
     )
     sip_digest: tuple[str, ...] = setting(
         "MD5,SHA-256",
@@ -373,6 +360,23 @@ class Config:
         "Python file whose functions may forward or refuse calls and hear of events",
         value="FILE",
     )
+    webhook_url: str = setting(
+        "", parse_url, "URL that events are sent to by POST, as JSON", value="URL"
+    )
+    webhook_secret: str = setting(
+        "",
+        str,
+        "secret that signs the events of the webhook",
+        value="TEXT",
+        holds_password=bool,
+        is_shown=False,
+    )
+    webhook_events: tuple[str, ...] = setting(
+        ",".join(EVENT_NAMES),
+        parse_event_names,
+        "events that are sent to -webhook.url, separated by commas",
+        value="NAMES",
+    )
     log_level: str = setting(
         "info",
         _one_of("debug", "info", "warning", "error"),
@@ -386,6 +390,11 @@ class Config:
         if bool(self.web_cert) != bool(self.web_key):
             given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
             raise ConfigError(f"-web.{given} needs -web.{missing} too; set both or neither")
+        if self.webhook_url and not self.webhook_secret:
+            raise ConfigError(
+                f"-webhook.url needs a secret, which signs the events: set {PREFIX}WEBHOOK_SECRET,"
+                " or webhook.secret in the file of -config"
+            )
         shortest, usual, longest = (
             self.sip_min_expires,
             self.sip_default_expires,

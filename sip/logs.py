@@ -4,6 +4,10 @@ import json
 import logging
 
 from sip.config import Config
+from sip.times import rfc3339
+
+# Fields of a JSON line that a log call may give by `extra`: texts, left out where there are none.
+FIELDS = ("call_id", "user", "address")
 
 
 def configure_logging(config: Config) -> None:
@@ -15,16 +19,23 @@ def configure_logging(config: Config) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats each log line as one JSON object, for log collectors."""
+    """Formats each log line as one JSON object, for log collectors.
+
+    Its fields are `at` (ISO 8601, UTC), `level`, `logger` and `message`, and where the line has
+    them `call_id`, `user`, `address` (of the peer, without its port) and `trace`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
         line = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "at": rfc3339(record.created, milliseconds=True),
             "level": record.levelname.lower(),
-            "source": record.name,
+            "logger": record.name,
             "message": record.getMessage(),
         }
+        for field in FIELDS:
+            if value := getattr(record, field, ""):
+                line[field] = str(value)
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -1,10 +1,17 @@
-"""Values that operators write: IP networks and addresses, on and off."""
+"""Values that operators write: IP networks, on and off, names, URLs, seconds."""
 
+import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from sip.monitor.event_names import EVENT_NAMES
+from sip.suggestions import nearest
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 
 _TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
 _FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
@@ -52,3 +59,79 @@ def whole_number(most: int) -> Callable[[str], int]:
         return int(digits)
 
     return parse
+
+
+def parse_realm(text: str) -> str:
+    """Check a realm: it must not need escapes in a quoted string.  Raises ValueError."""
+    if not text or not text.isprintable() or '"' in text or "\\" in text:
+        raise ValueError("a realm is a word or a host name, without quotation marks or backslashes")
+    return text
+
+
+def parse_url(text: str) -> str:
+    """Check an HTTP or HTTPS URL; an empty text means none.  Raises ValueError.
+
+    The error does not repeat the URL: its path may contain a password.
+    """
+    if not text:
+        return ""
+    wanted = ValueError("it is not a URL like https://example.com/path")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            IPv6Address(host)
+        elif not HOST_NAME.fullmatch(host):
+            raise wanted
+    except ValueError:
+        raise wanted from None
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    if parts.scheme not in ("http", "https") or port == 0 or not is_plain:
+        raise wanted
+    if "@" in parts.netloc:
+        raise ValueError("the URL contains a user name; it is not supported")
+    return text
+
+
+def parse_event_names(text: str) -> tuple[str, ...]:
+    """Parse names of events, separated by commas.  Raises ValueError."""
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    for name in names:
+        if name not in EVENT_NAMES:
+            raise ValueError(f"there is no event {name!r}{nearest(name, EVENT_NAMES)}")
+    return names
+
+
+def parse_host_names(text: str) -> tuple[str, ...]:
+    """Parse host names, separated by commas, in lower case.  Raises ValueError."""
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    for name in names:
+        if not HOST_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a host name; write e.g. example.com,example.net")
+    return names
+
+
+def parse_seconds(text: str) -> int:
+    """Parse a number of seconds, at most that of the largest Expires.  Raises ValueError."""
+    # 2**32 - 1 is the largest Expires (RFC 3261 §20.19).
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**32):
+        raise ValueError(f"{text!r} is not a whole number of seconds above 0")
+    return int(text)
+
+
+def parse_seconds_or_never(text: str) -> int:
+    """Parse an interval of at most an hour, or 0 for never.  Raises ValueError."""
+    try:
+        seconds = 0 if text == "0" else parse_seconds(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number of seconds, or 0 for never") from None
+    if seconds > 3600:
+        raise ValueError(f"{text} is more than 3600 seconds, too long for any NAT")
+    return seconds
+
+
+def parse_mebibytes(text: str) -> int:
+    """Parse a number of MiB, or 0 for none.  Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise ValueError(f"{text!r} is not a whole number of MiB, or 0 for none")
+    return int(text)

@@ -25,6 +25,7 @@ RELOADABLE = frozenset(
         "sip_max_expires",
         "sip_min_expires",
         "sip_trunk",
+        "web_metrics_open",
     }
 )
 

@@ -29,6 +29,7 @@ from sip.message.cache import clear_parse_caches
 from sip.message.framing import PING
 from sip.monitor import events
 from sip.monitor.events import Bus
+from sip.monitor.histogram import Histogram
 from sip.monitor.metrics import KEEPALIVES_UNSENT
 from sip.monitor.refusals import Refusals
 from sip.store.accounts import Account, AccountsRemoved, CredentialsChanged
@@ -90,6 +91,7 @@ class SipServer:
         self.bindings = bindings
         self.bus = bus
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
+        self.hub_lag = Histogram()  # how late each tick of the event loop was
         self._peaks = PeakDetector()
         self._timers: list[Any] = []
         self._ticked_at = clock()
@@ -288,7 +290,9 @@ class SipServer:
         """Run all timers that are due.  Called by the hub, so it must neither wait nor raise."""
         try:
             now = self.clock()
-            is_late = now - self._ticked_at > TICK_SECONDS + LATE_SECONDS
+            lag = now - self._ticked_at - TICK_SECONDS
+            self.hub_lag.observe(max(0.0, lag))
+            is_late = lag > LATE_SECONDS
             self._ticked_at = now
             self.guard.tick(now, has_backlog=is_late or self.transports.has_backlog)
             self.layer.run_due(now)

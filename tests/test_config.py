@@ -166,6 +166,33 @@ def test_a_trunk_password_is_not_read_from_a_flag(toml):
     assert gather({"sip.trunk": "1=sip:192.0.2.9"}, {}).sip_trunk[0].matches("112")
 
 
+def test_a_webhook_needs_a_secret_which_is_not_in_a_flag(toml):
+    url = "https://example.com/sip"
+    with pytest.raises(ConfigError, match="SIPSERVER_WEBHOOK_SECRET") as error:
+        gather({"webhook.url": url, "webhook.secret": "hush"}, {})
+    assert "hush" not in str(error.value)
+    with pytest.raises(ConfigError, match="SIPSERVER_WEBHOOK_SECRET"):
+        gather({"webhook.url": url}, {})
+    for config in (
+        gather({"webhook.url": url}, {"SIPSERVER_WEBHOOK_SECRET": "hush"}),
+        gather(
+            {}, {"SIPSERVER_CONFIG": toml(f'[webhook]\nurl = "{url}"\nsecret = "hush"')["config"]}
+        ),
+    ):
+        assert (config.webhook_url, config.webhook_secret) == (url, "hush")
+        assert "hush" not in repr(config)
+
+
+def test_the_events_of_a_webhook_are_chosen_by_name():
+    assert gather({}, {}).webhook_events[0] == "registered"
+    assert gather({"webhook.events": " banned, call.ended,"}, {}).webhook_events == (
+        "banned",
+        "call.ended",
+    )
+    with pytest.raises(ConfigError, match=r"did you mean call\.started"):
+        gather({"webhook.events": "call.startet"}, {})
+
+
 def test_the_lengths_of_registrations_must_be_in_order():
     with pytest.raises(ConfigError, match=r"-sip\.default_expires 3600 must be between"):
         gather({"sip.min_expires": "3601"}, {})
@@ -191,6 +218,18 @@ def test_the_lengths_of_registrations_must_be_in_order():
         ("sip.calls_from_outside", "perhaps"),
         ("log.level", "loud"),
         ("log.format", "xml"),
+        ("web.metrics_open", "perhaps"),
+        ("webhook.url", "example.com/path"),
+        ("webhook.url", "ftp://example.com/"),
+        ("webhook.url", "https:///path"),
+        ("webhook.url", "https://example.com:0/"),
+        ("webhook.url", "https://example.com:x/"),
+        ("webhook.url", "https://a_b/"),
+        ("webhook.url", "https://[::g]/"),
+        ("webhook.url", "https://user:secret@example.com/"),
+        ("webhook.url", "https://example.com/a b"),
+        ("webhook.url", "https://example.com/\r\nHost: x"),
+        ("webhook.events", "call.startet"),
     ],
 )
 def test_a_value_out_of_range_names_its_flag(name, text):

@@ -13,6 +13,7 @@ from webadmin import (
     history,
     imports,
     login,
+    metrics,
     overview,
     traces,
     users,
@@ -61,6 +62,7 @@ def build(context: AppContext) -> WSGIApp:
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)
+    metrics.mount(app, context)
     route(app, "GET", "/healthz", _healthz)
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)

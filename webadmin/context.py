@@ -21,6 +21,7 @@ from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
+from sip.store.tokens import Tokens
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
@@ -110,6 +111,7 @@ class AppContext:
     `guard`, `refusals`, `calls` and `traces` belong to the running server: blocked logins, refused
     requests, calls of now, messages in memory; `hang_up` ends a call by its Call-ID and the
     caller's tag, or returns False.
+    `metrics` returns the text of /metrics.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -120,6 +122,7 @@ class AppContext:
     audit: Audit
     phones: Phones
     bans: Bans
+    tokens: Tokens
     bus: Bus
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
@@ -138,6 +141,7 @@ class AppContext:
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
     hang_up: Callable[[str, str], bool] = _no_call
     traces: Traces = field(default_factory=lambda: Traces(Bus()))
+    metrics: Callable[[], bytes] = bytes
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -194,7 +198,8 @@ class AppContext:
         """
         name, address = by or self.actor
         what = f"{act.text}, {about}" if about else act.text
-        log.info("audit: %s, by %s from %s", what, name or "unknown user", address)
+        fields = {"user": name, "address": address}
+        log.info("audit: %s, by %s from %s", what, name or "unknown user", address, extra=fields)
         self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 
     def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:

@@ -39,7 +39,7 @@ _HEADERS = (
 # How long browsers insist on TLS after a visit by TLS, in seconds.  It holds for all ports of the
 # host name, so an operator who goes back to plain HTTP should not have to wait for a year.
 _HSTS_SECONDS = 30 * 24 * 3600
-_OPEN = ("/login", "/healthz", "/favicon.ico")
+_OPEN = ("/login", "/healthz", "/favicon.ico", "/metrics")  # /metrics checks a token
 
 
 def install_checks(app: Bottle, context: AppContext, large: Mapping[str, int]) -> None:

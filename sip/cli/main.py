@@ -51,6 +51,7 @@ _ABOUT_FORGIVE = "unblock a user after wrong passwords"
 _ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
 _ABOUT_ADMIN = "set the password of the web admin"
+_ABOUT_TOKENS = "manage the tokens of /metrics: add, list, remove"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
@@ -71,7 +72,9 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse an unknown command in the same way as an unknown flag."""
-        if action.choices is not None and value not in action.choices:
+        if not isinstance(action, argparse._SubParsersAction):
+            super()._check_value(action, value)
+        elif value not in action.choices:
             self.error(_no_such_command(self, str(value)))
 
     def error(self, message: str) -> NoReturn:
@@ -144,7 +147,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, history, trace, users
+        from sip.cli import admin, bans, calls, forgive, history, tokens, trace, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -158,6 +161,8 @@ def _do(
             return trace.trace(options, config)
         case "admin":
             return admin.execute(options, config, environment)
+        case "tokens":
+            return tokens.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -221,6 +226,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))
     _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
+    _add_token_commands(_subcommand(commands, "tokens", _ABOUT_TOKENS))
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
 
@@ -397,6 +403,23 @@ def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
     _secret(
         _subcommand(_subcommands(admin, "admin"), "password", "set the password of the web admin")
     )
+
+
+def _add_token_commands(tokens: argparse.ArgumentParser) -> None:
+    commands = _subcommands(tokens, "tokens")
+    adding = _subcommand(commands, "add", "make a token and print it; it is shown only once")
+    listing = _subcommand(commands, "list", "list all tokens, and when each was last used")
+    removing = _subcommand(commands, "remove", "remove a token; it is refused from now on")
+    for made in (adding, removing):
+        made.add_argument("name", metavar="NAME", help="name of the token, e.g. prometheus")
+    adding.add_argument(
+        "--role",
+        "-role",
+        choices=("admin", "viewer"),
+        default="viewer",
+        help="what the token allows: viewer reads all but secrets, admin may do all",
+    )
+    listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
 
 
 def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

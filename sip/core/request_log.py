@@ -84,8 +84,16 @@ class RequestLog:
         if self._refusals_left >= 0:
             sender, recipient = sender_of(request), recipient_of(request)
             source = format_host_port(*flow.remote)
+            call_id = printable(request.value("call-id") or "")
+            fields = {"call_id": call_id, "user": sender, "address": flow.remote[0]}
             log.info(
-                "%s from %s to %s at %s: %s", event, sender, recipient, source, printable(cause)
+                "%s from %s to %s at %s: %s",
+                event,
+                sender,
+                recipient,
+                source,
+                printable(cause),
+                extra=fields,
             )
 
     def _publish(
@@ -196,6 +204,8 @@ class RequestLog:
         self._registrations_left -= 1
         if self._registrations_left < 0:
             return
+        call_id = printable(request.value("call-id") or "")
+        fields = {"call_id": call_id, "user": printable(user), "address": flow.remote[0]}
         log.info(
             "registered %s at %s %s: %s, %s",
             printable(user),
@@ -203,6 +213,7 @@ class RequestLog:
             flow.transport,
             "after a refusal" if was_refused else news,
             printable((request.value("user-agent") or "no User-Agent")[:_MAX_DEVICE]),
+            extra=fields,
         )
 
     def sweep(self) -> None:

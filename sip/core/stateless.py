@@ -40,7 +40,7 @@ def respond_statelessly(
                 layer.counts[DROPPED_TOO_SHORT] += 1
                 return
             data = encode_response(request, status, reason, to_tag=tag, extra=extra)
-    layer.answer_statelessly(upstream, data)
+    layer.answer_statelessly(upstream, status, data)
 
 
 def _surely_fits(request: Request, data: bytes) -> bool:

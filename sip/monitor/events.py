@@ -375,6 +375,7 @@ class Reader:
         if len(self._pending) >= self._limit:
             self._pending.popleft()
             self.lost += 1
+            self._bus.lost += 1
         self._pending.append(event)
 
     def take(self) -> list[Any]:
@@ -413,11 +414,13 @@ class Bus:
 
     A listener is called in the publisher's greenlet, so it may wait only where the publisher may;
     most publishers may not.  An exception of a listener is logged; the other listeners are called
-    all the same.  `unix_clock` gives the time of events.
+    all the same.  `unix_clock` gives the time of events.  `lost` counts the events that any reader
+    had to discard because its queue was full.
     """
 
     def __init__(self, unix_clock: Callable[[], float] = time.time) -> None:
         self.now = unix_clock
+        self.lost = 0
         self._topics: dict[type, Topic[Any]] = {}
 
     def topic(self, event_class: type[Event]) -> Topic[Event]:

@@ -58,6 +58,10 @@ CLOSED_TIMEOUT = metric(
 )  # a message was not complete in time
 CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # paused for too long
 
+# Database
+
+DATABASE_ERRORS = metric("database_errors")  # SQLite or the disk refused a transaction
+
 
 def refusals(cause: str) -> str:
     """Return the key of refused requests; `cause` is a key of `sip.core.causes`."""

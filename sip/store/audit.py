@@ -57,6 +57,8 @@ class Act(StrEnum):
     CREDENTIALS_SHOWN = "credentials shown"
     TRACE_PINNED = "messages pinned"
     TRACE_UNPINNED = "messages unpinned"
+    TOKEN_ADDED = "token added"  # noqa: S105 -- no token
+    TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
 
     @property
     def text(self) -> str:
@@ -81,6 +83,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
+    "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),
 }

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
@@ -23,6 +24,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from sip.monitor.histogram import Histogram
+from sip.monitor.metrics import DATABASE_ERRORS, Counters
 from sip.store import database_file as files
 from sip.store import schema
 from sip.store.database_file import DatabaseError, Kind
@@ -56,8 +59,9 @@ class _Raised:
 class _Thread:
     """One real thread that runs functions, one after another, for waiting greenlets."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, counts: Counters) -> None:
         self._path = path
+        self._counts = counts  # changed by the waiting greenlets, which all run in one thread
         self._pool = ThreadPool(1)
 
     def do(self, work: Callable[[], T]) -> T:
@@ -74,6 +78,8 @@ class _Thread:
 
         outcome = cast(T | _Raised, self._pool.spawn(quietly).get())
         if isinstance(outcome, _Raised):
+            if isinstance(outcome.error, DatabaseError):
+                self._counts[DATABASE_ERRORS] += 1
             try:
                 raise outcome.error
             finally:
@@ -90,14 +96,17 @@ class Database:
     """An open database file.  Raises DatabaseError if the file cannot be used, and leaves it as is.
 
     Works with gevent and in a plain script.  `busy_timeout` is the maximum time in seconds to wait
-    for another process that writes.
+    for another process that writes.  `commit_seconds` has the durations of transactions that may
+    write, from their start in the owner thread to the end of the sync to disk.
     """
 
     def __init__(self, path: str, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
         self._begin = "BEGIN"
-        self._owner: _Thread | None = _Thread(path)
+        self.counts = Counters()
+        self.commit_seconds = Histogram()
+        self._owner: _Thread | None = _Thread(path, self.counts)
         self._reader: _Thread | None = None  # created on first use
         self._pages: Tables | None = None  # the connection of the reader
         self._failures = 0  # transactions of the owner that were rolled back
@@ -142,7 +151,7 @@ class Database:
         if self._owner is None:
             raise self._closed()
         if self._reader is None:
-            self._reader = _Thread(self.path)
+            self._reader = _Thread(self.path, self.counts)
         return self._reader.do(lambda: self._browse(function))
 
     def changed_elsewhere(self) -> bool:
@@ -231,11 +240,14 @@ class Database:
                 " restart the server to use it, or put the old file back"
             )
         self._begin = begin
+        started_at = monotonic()
         try:
             result = _in_transaction(self._tables, function)
         except BaseException:
             self._failures += 1
             raise
+        if begin != "BEGIN":
+            self.commit_seconds.observe(monotonic() - started_at)
         if then is not None:
             then(result)
         return result

@@ -227,6 +227,19 @@ _HISTORY = (
     """,
 )
 
+# Tokens of /metrics and the API, with the SHA-256 of each.
+_TOKENS = (
+    """
+    CREATE TABLE tokens (
+        name TEXT PRIMARY KEY CHECK (name <> ''),
+        token_hash TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+        created_at INTEGER NOT NULL,
+        used_at INTEGER
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         # `realm` is NULL for the main realm, which can be renamed; `ha1_realm` is its name when the
@@ -359,6 +372,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _BANS,
     _BINDINGS_BY_FLOW,
     _HISTORY,
+    _TOKENS,
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

@@ -8,11 +8,12 @@ on its Mailbox.  Nothing here waits, except `send_own_request`.
 import errno
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 from sip.memory import shrink
-from sip.message.headers import MAGIC_COOKIE
+from sip.message.headers import MAGIC_COOKIE, METHODS
 from sip.message.message import Request, Response
 from sip.message.responses import encode_response
 from sip.monitor.metrics import (
@@ -52,6 +53,9 @@ _NO_ANSWER = 'SIP;cause=408;text="Request Timeout"'
 # Transactions in memory; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
+# The name of all methods that are not in METHODS, in the counts: a peer can write any.
+OTHER_METHOD = "other"
+
 # Cached texts of our Via, one for each own address and transport; a machine has a few.
 MAX_OWN_VIAS = 256
 
@@ -72,7 +76,9 @@ class RequestHandler(Protocol):
 class Layer:
     """All transactions; carries messages between the transports and the handlers.
 
-    Call `start` before the first message.
+    Call `start` before the first message.  `requests` counts the requests received, without
+    retransmissions, by method and transport; `responses` counts the responses sent, likewise, by
+    method and first digit of the status.  Methods that are not in METHODS count as OTHER_METHOD.
     """
 
     def __init__(self, transports: Transports, clock: Callable[[], float]) -> None:
@@ -80,6 +86,8 @@ class Layer:
         self.clock = clock
         self._handler: RequestHandler
         self.counts = Counters()
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.responses: Counter[tuple[str, int]] = Counter()
         self.new_token = Tokens()
         self.servers = ServerTransactions()
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
@@ -109,6 +117,7 @@ class Layer:
             self.counts[REQUESTS_RETRANSMITTED] += 1
             self._send(known.repeat(), known.flow)
             return
+        self._count_request(request.method, flow.transport)
         # A CANCEL frees memory, and it gets a transaction only if its INVITE has one.
         is_full = len(self.servers) + len(self.clients) >= MAX_TRANSACTIONS
         if is_full and request.method != "CANCEL":
@@ -123,6 +132,12 @@ class Layer:
         finally:
             if upstream.held is None:
                 self.finish(upstream)
+
+    def _count_request(self, method: str, transport: str) -> None:
+        self.requests[method if method in METHODS else OTHER_METHOD, transport] += 1
+
+    def _count_response(self, method: str, status: int) -> None:
+        self.responses[method if method in METHODS else OTHER_METHOD, status // 100] += 1
 
     def create_server_transaction(self, upstream: Upstream) -> ServerTransaction:
         """Create the transaction of a request; its retransmissions are absorbed from now on."""
@@ -164,7 +179,8 @@ class Layer:
         if not isinstance(cancelled, InviteServerTransaction):
             # Stateless: anyone can send these, and each transaction would take 1 kB for 32 s.
             status = 481 if cancelled is None else 200
-            self.answer_statelessly(upstream, encode_response(request, status, to_tag=own_tag))
+            data = encode_response(request, status, to_tag=own_tag)
+            self.answer_statelessly(upstream, status, data)
             return
         data = encode_response(request, 200, to_tag=tag_of(cancelled.to_line) or own_tag)
         self.answer(upstream.ensure_transaction(), 200, data)
@@ -174,6 +190,7 @@ class Layer:
 
     def _receive_ack(self, request: Request, flow: Flow) -> None:
         """Absorb the ACK of a failure; the ACK of a 2xx goes on to the callee (§17.1.1.3)."""
+        self._count_request("ACK", flow.transport)
         transaction = self.servers.find_acknowledged(request)
         if transaction is None:
             tag = request.to.tag
@@ -290,13 +307,18 @@ class Layer:
         line of the response; others do not need it.
         """
         sent = transaction.respond(status, data, self.clock())
-        if sent is not None and isinstance(transaction, InviteServerTransaction):
-            transaction.to_line = to_line
+        if sent is not None:
+            if isinstance(transaction, InviteServerTransaction):
+                transaction.to_line = to_line
+                self._count_response("INVITE", status)
+            else:
+                self._count_response(split_key(transaction.key)[1], status)
         self._send(sent, transaction.flow)
         self._reschedule(transaction)
 
-    def answer_statelessly(self, upstream: Upstream, data: bytes) -> None:
+    def answer_statelessly(self, upstream: Upstream, status: int, data: bytes) -> None:
         """Send a final response without a transaction (§8.2.7); make it with `stateless_tag`."""
+        self._count_response(split_key(upstream.key)[1], status)
         if upstream.transaction is not None:
             self.remove_server_transaction(upstream.transaction)
         self._send(data, upstream.response_flow())

@@ -70,9 +70,7 @@ class Receiver:
             self._refuse(refused, flow)
             return
         except BadMessage as error:
-            self._log_malformed(
-                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
-            )
+            self._log_unreadable(error.reason, flow)
             return
         if isinstance(message, Request):
             if message.method == "ACK" and self._acknowledges_refusal(message):
@@ -82,9 +80,7 @@ class Receiver:
         try:
             self._deliver(message, flow)
         except BadMessage as error:  # some header fields are parsed only when a handler asks
-            self._log_malformed(
-                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
-            )
+            self._log_unreadable(error.reason, flow)
 
     def refuse_on_connection(self, bad: BadStream, flow: Flow) -> None:
         """Answer, if possible, the last message of a stream that can't be cut into messages."""
@@ -94,17 +90,13 @@ class Receiver:
         if isinstance(error, BadRequest):
             self._refuse(error, flow)
         else:
-            self._log_malformed(
-                f"malformed message from {format_host_port(*flow.remote)}: {bad.reason}"
-            )
+            self._log_unreadable(bad.reason, flow)
 
     def _stamp(self, request: Request, flow: Flow) -> bool:
         try:
             stamp = source_stamp(request.via, flow)
         except BadMessage as error:
-            self._log_malformed(
-                f"malformed message from {format_host_port(*flow.remote)}: {error.reason}"
-            )
+            self._log_unreadable(error.reason, flow)
             return False
         if stamp:
             request.stamp_top_via(stamp, fills_rport="rport" in request.via.params)
@@ -117,7 +109,8 @@ class Receiver:
             lambda: (
                 f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
                 f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
-            )
+            ),
+            flow,
         )
         if request.method.upper() == "ACK":
             return
@@ -142,14 +135,19 @@ class Receiver:
         tag = ack.to.tag
         return tag.startswith(_REFUSAL) and tag == self._tag_of_refusal(ack.via, ack)
 
-    def _log_malformed(self, sentence: str | Callable[[], str]) -> None:
+    def _log_unreadable(self, reason: str, flow: Flow) -> None:
+        self._log_malformed(
+            lambda: f"malformed message from {format_host_port(*flow.remote)}: {reason}", flow
+        )
+
+    def _log_malformed(self, sentence: Callable[[], str], flow: Flow) -> None:
         """Count a malformed message, and log at most one line per second.
 
-        A `sentence` that takes time to build is passed as a function.
+        `sentence` is a function, because building it takes time.
         """
         self.counts[MESSAGES_MALFORMED] += 1
         now = self._clock()
         if now >= self._next_line_at:
             self._next_line_at = now + SECONDS_BETWEEN_LINES
-            said = sentence if isinstance(sentence, str) else sentence()
-            log.info("%s (%d so far)", said, self.counts[MESSAGES_MALFORMED])
+            count, fields = self.counts[MESSAGES_MALFORMED], {"address": flow.remote[0]}
+            log.info("%s (%d so far)", sentence(), count, extra=fields)

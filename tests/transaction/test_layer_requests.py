@@ -209,7 +209,7 @@ def test_a_response_that_fails_to_send_changes_no_state(harness: Harness):
 def challenges(request, upstream) -> None:
     """A handler that responds statelessly."""
     tag = upstream.layer.stateless_tag(request)
-    upstream.layer.answer_statelessly(upstream, encode_response(request, 407, to_tag=tag))
+    upstream.layer.answer_statelessly(upstream, 407, encode_response(request, 407, to_tag=tag))
 
 
 @pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])

@@ -96,7 +96,7 @@ def test_merge_keys_go_with_their_transactions(harness: Harness):
     def refuses(request, upstream):
         assert not upstream.is_merged()
         data = encode_response(request, 401, to_tag="t")
-        upstream.layer.answer_statelessly(upstream, data)
+        upstream.layer.answer_statelessly(upstream, 401, data)
 
     harness.handler = refuses
     for number in range(5):

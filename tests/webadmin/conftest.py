@@ -15,6 +15,7 @@ from sip.store.audit import Audit
 from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
+from sip.store.tokens import Tokens
 from sip.store.users import Users
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
@@ -71,6 +72,7 @@ def context_over(
         audit,
         Phones(),
         Bans(database),
+        Tokens(database),
         bus,
         clock=clock,
         monotonic=clock,

@@ -233,7 +233,9 @@ class Guard:
         )
         shown = printable(username[:60])
         if self._failed_logins.is_blocked(source, username, now):
-            log.info("login blocked for %s at %s: too many wrong passwords", shown, source)
+            fields = {"user": shown, "address": host}
+            line = "login blocked for %s at %s: too many wrong passwords"
+            log.info(line, shown, source, extra=fields)
         if seconds:
             self._ban(source, host, causes.PASSWORD_GUESSING.of(name=shown), seconds)
 
@@ -285,7 +287,8 @@ class Guard:
         ban = Ban(source, reason, now, now + int(seconds), self._failed_logins.block_count(source))
         self._bans[source] = ban
         self._update_blocked()
-        log.warning("banned %s for %d min: %s", source, seconds // 60, reason)
+        fields = {"address": host}
+        log.warning("banned %s for %d min: %s", source, seconds // 60, reason, extra=fields)
         if self._bus.has_listener(Banned):
             until, address = ban.ends_at, (host, 0)
             event = Banned(now, source, address, until, reason, ban.times, code=cause.code)
@@ -378,6 +381,19 @@ class Guard:
         elif was_overloaded:
             self._set_packet_filter(())
             self._sampler.reset()
+
+    @property
+    def ban_count(self) -> int:
+        """The number of bans that are in force."""
+        return len(self._active)
+
+    @property
+    def dropped_for_overload(self) -> int:
+        """The number of messages dropped for overload, those of an overload of now included."""
+        dropped = self.counts[DROPPED_OVERLOAD]
+        if self._fair_share.is_overloaded:
+            dropped += self._fair_share.refused + round(self._sampler.dropped)
+        return dropped
 
     def _share_of(self, source: str) -> float:
         """Return how many messages per second of a source may be served; inf: do not sample it."""

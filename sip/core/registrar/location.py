@@ -74,6 +74,7 @@ class Location:
     `clock` is monotonic, `unix_clock` is for the database: a step of the latter neither removes a
     binding nor makes one last for ever.  Each change is published: BindingsChanged with memory,
     Registered and Unregistered when the database has it, or at once where nothing waits for that.
+    `binding_count` is the number of bindings, `len` that of addresses-of-record with one.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Location:
         self._unregistered_topic = bus.topic(Unregistered)
         # A single binding, as most have, without a tuple around it: that would take 48 bytes.
         self._bindings: dict[str, Binding | Bindings] = {}
+        self.binding_count = 0
         self._contacts = ContactIndex()
         self._expiring: dict[int, _DueSecond] = {}
         # The next check of each address-of-record; a number for each would take 32 bytes more.
@@ -378,6 +380,7 @@ class Location:
 
     def _put(self, aor: str, bindings: Bindings) -> None:
         before = self._bound(aor)
+        self.binding_count += len(bindings) - len(before)
         if not _is_refresh(before, bindings):
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
             if self._changed_topic.listeners:
