@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sip.core.trunk import Trunk, parse_trunks
-from sip.operator_values import Network, parse_networks, parse_switch
+from sip.operator_values import Network, PortRange, parse_networks, parse_ports, parse_switch
 from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
@@ -336,6 +336,18 @@ class Config:
         _digests,
         "digest algorithms, in the order of the challenges: MD5, SHA-256 or SHA-512-256",
         value="NAMES",
+    )
+    robot: bool = setting(
+        "on",
+        parse_switch,
+        "let users call echo, tone, busy, noanswer and whoami, to try a phone out",
+        value="on|off",
+    )
+    rtp_ports: PortRange = setting(
+        "10000-10099",
+        parse_ports,
+        "UDP ports for the sound of the robot's calls, two for each call",
+        value="FIRST-LAST",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",

@@ -12,6 +12,8 @@ RELOADABLE = frozenset(
         "guard_trusted",
         "log_format",
         "log_level",
+        "robot",
+        "rtp_ports",
         "sip_calls_from_outside",
         "sip_calls_to_outside",
         "sip_default_expires",
