@@ -142,6 +142,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         guard=server.guard,
         refusals=server.request_log.refusals,
         calls=calls,
+        call_phone=lambda username, realm: server.call_phone(username, realm).text,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)

@@ -101,6 +101,8 @@ class AppContext:
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
     calls of now.
+    `call_phone` rings the phones of a user name and realm, and returns the outcome as a sentence;
+    None if there is no robot.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -126,6 +128,7 @@ class AppContext:
     )
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
+    call_phone: Callable[[str, str], str] | None = None
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:
