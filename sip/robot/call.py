@@ -34,7 +34,7 @@ class Unacknowledged:
         if now < self.again_at:
             return False
         self.interval = min(2 * self.interval, T2)
-        self.again_at = now + self.interval
+        self.again_at += self.interval
         return True
 
 

@@ -166,7 +166,7 @@ def _stream(media: _Media) -> Stream:
     if media.port < LOWEST_PORT:
         raise BadDescription(488, f"the media port {media.port} is below {LOWEST_PORT}")
     if not media.connection:
-        raise BadDescription(400, "the session description has no c= line")
+        raise BadDescription(488, "the session description has no c= line")
     names = {number: name for name, number in STATIC_TYPES.items()}
     events_type: int | None = None
     for line in media.lines:
