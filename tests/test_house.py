@@ -28,6 +28,7 @@ LAYERS = [
     ["sip.transport"],
     ["sip.transaction"],
     ["sip.core"],
+    ["sip.robot"],
     ["sip.dispatcher"],
     ["sip.server"],
     ["webadmin"],
@@ -42,7 +43,9 @@ CORE = [
     ["sip.core.registrar", "sip.core.request_log"],
     ["sip.core.proxy"],
 ]
-SIP_LAYERS = ("sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.dispatcher")
+SIP_LAYERS = tuple(
+    f"sip.{name}" for name in ("message", "transport", "transaction", "core", "robot", "dispatcher")
+)
 # Modules that those of a prefix must not reach, by any chain of imports.
 FORBIDDEN = {
     "sip": ("webadmin", "sipserver"),
@@ -62,7 +65,7 @@ SLOW = (
 PATCHED = {"queue", "select", "selectors", "socket", "ssl", "subprocess"}
 GEVENT_IN = re.compile(
     r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
-    r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
+    r"|sip/robot/(media|wire)\.py|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
 )
 MAX_LINES = 500
 

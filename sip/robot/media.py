@@ -198,7 +198,7 @@ class Studio:
         try:
             return str(socket.getaddrinfo(name, None, family, socket.SOCK_DGRAM)[0][4][0])
         except OSError as error:
-            log.warning("robot: cannot look up %s, the advertised name: %s", name, error)
+            log.warning("cannot look up %s, which is advertised: %s", name, error)
             return local
 
     def _play(self) -> None:

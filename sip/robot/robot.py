@@ -290,7 +290,7 @@ class Robot:
         try:
             sound = self.studio.open(local, frozenset({caller.remote[0]}))
         except NoPort as error:
-            log.warning("robot: %s", error)
+            log.warning("cannot open ports for the robot: %s", error)
             no_port = warning(name, "no free media port")
             raise Refused(500, str(error), extra=(no_port,)) from None
         # The look-up of the advertised name may wait; the call counts from before that.

@@ -67,6 +67,13 @@ def test_the_list_shows_names_devices_and_addresses(browser, context, bound, clo
     assert row_of(page, "carol") == "disabled carol example.com never •••• show"
 
 
+def test_a_phone_can_be_called_while_it_is_registered(browser, context, bound, clock):
+    alice, bob = (context.users.add(name, "secret") for name in ("alice", "bob"))
+    bound(alice)
+    assert f'action="/users/{alice.id}/call"' in browser.get(f"/users/{alice.id}").text
+    assert f'action="/users/{bob.id}/call"' not in browser.get(f"/users/{bob.id}").text
+
+
 def test_an_ha1_is_on_no_page_that_did_not_ask_for_it(browser, context):
     alice = context.users.add("alice", "secret")
     for path in ("/", "/users", f"/users/{alice.id}", "/users/export.csv"):
