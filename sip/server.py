@@ -326,9 +326,9 @@ class SipServer:
             self._ticked_at = now
             self.guard.tick(now, has_backlog=is_late or self.transports.has_backlog)
             self.layer.run_due(now)
-            self.robot.tick(now)
             self.location.remove_closed()
             self.keep_alive(now)
+            self.robot.tick(now)
         except Exception:
             log.exception("unhandled error while running timers")
 

@@ -91,7 +91,11 @@ class Robot:
         """Run what is due.  Called by the hub, so it must neither wait nor raise."""
         self.layer.run_due(now)
         for call in tuple(self.calls.values()):
-            if end := call.tick(self.layer, now):
+            try:
+                end = call.tick(self.layer, now)
+            except OSError:  # too many messages wait: the 2xx is repeated later
+                continue
+            if end:
                 self.hang_up(call, end)
         for upstream, until in tuple(self._ringing.items()):
             if now >= until:

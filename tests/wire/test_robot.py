@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from sip.robot.tone import tone
 from tests.support.admin import Admin
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.phone import Phone
@@ -113,6 +114,7 @@ def test_the_tone_keeps_its_pace(caller):
     assert 147 <= len(heard) <= 153
     numbers = [sequence for _, sequence, *_ in heard]
     assert numbers == [(numbers[0] + number) % 2**16 for number in range(len(heard))]
+    assert {payload for *_, payload in heard} == set(tone("PCMU"))
     time.sleep(0.1)
     assert len(alice.packets(0.3)) <= 2
 
