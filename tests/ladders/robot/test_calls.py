@@ -181,3 +181,39 @@ def test_a_request_that_was_overtaken_is_refused(alice: RobotPhone):
     alice.gets(200)
     alice.sends_within("INFO", dialog, cseq=899)
     alice.gets(500)
+
+
+def test_a_stop_sends_no_bye_before_the_ack(world: World, alice: RobotPhone):
+    """§15: not on a dialog whose 2xx is neither acknowledged nor timed out."""
+    alice.sends("INVITE", f"sip:echo@{REALM}", body=OFFER)
+    alice.gets(200)
+    world.server.robot.stop()
+    world.settle()
+    assert alice.hears_nothing()
+
+
+def test_an_invite_that_comes_by_two_paths_is_one_call(world: World, alice: RobotPhone):
+    """§8.2.2.2: 482 for the second."""
+    first = alice.sends("INVITE", f"sip:echo@{REALM}", body=OFFER, answers_challenge=False)
+    challenges = [alice.gets(407)]
+    alice.transmits(alice.request("INVITE", f"sip:echo@{REALM}"))
+    challenges.append(alice.gets(407))
+    invites = [alice.with_credentials(first, each) for each in challenges]
+    invites[1].set("cseq", invites[0].lines[invites[0].present["cseq"]])
+    for invite in invites:
+        alice.transmits(invite)
+    alice.gets(200)
+    alice.gets(482)
+    assert len(world.server.robot.calls) == 1
+
+
+def test_a_phone_may_name_another_contact(world: World, alice: RobotPhone):
+    """§12.2.2: the Contact of a re-INVITE is the target of our BYE."""
+    dialog, _ = alice.calls("echo")
+    alice.contact = "<sip:alice@127.0.0.1:7001;line=2>"
+    request = alice.sends_within("INVITE", dialog, body=OFFER)
+    alice.gets(200)
+    alice.sends_within("ACK", dialog, cseq=request.cseq[0])
+    world.server.robot.stop()
+    world.settle()
+    assert alice.gets("BYE").uri_text == "sip:alice@127.0.0.1:7001;line=2"

@@ -110,3 +110,16 @@ def test_hold_is_answered_and_keeps_the_call(world: World, alice: RobotPhone, me
     assert list(world.server.robot.calls.values()) == [call]
     alice.sends_within("BYE", dialog)
     alice.gets(200)
+
+
+def test_an_offer_meets_one_that_is_not_answered(alice: RobotPhone):
+    """§14.2: 491; the ACK may still come."""
+    invite = alice.sends("INVITE", f"sip:tone@{REALM}", body=b"")
+    dialog = dialog_of_caller(invite, alice.gets(200))
+    again = alice.sends_within("INVITE", dialog, body=OFFER)
+    alice.acknowledges(again, alice.gets(491))
+    alice.sends_within(
+        "ACK", dialog, cseq=invite.cseq[0], body=HEAD + b"m=audio 4000 RTP/AVP 8\r\n"
+    )
+    alice.sends_within("BYE", dialog)
+    alice.gets(200)

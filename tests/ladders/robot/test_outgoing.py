@@ -127,3 +127,12 @@ def test_calls_to_phones_count_among_the_calls(world: World, alice: RobotPhone):
         alice.calls("echo")
     outcome = world.server.call_phone("alice", REALM)
     assert outcome == (486, "All 8 calls of the robot are in use.")
+
+
+def test_a_stop_cancels_what_rings(world: World, alice: RobotPhone):
+    calling = rings(world)
+    alice.answers(alice.gets("INVITE"), 180)
+    world.server.robot.stop()
+    world.settle()
+    alice.gets("CANCEL")
+    assert calling.get(timeout=1).status == 480
