@@ -160,6 +160,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         hang_up=call_control.hang_up,
         traces=traces,
         metrics=_metrics(server, users, calls, database, bus),
+        call_phone=lambda username, realm: server.call_phone(username, realm).text,
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)

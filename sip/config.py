@@ -18,10 +18,12 @@ from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
     HOST_NAME,
     Network,
+    PortRange,
     parse_event_names,
     parse_host_names,
     parse_mebibytes,
     parse_networks,
+    parse_ports,
     parse_realm,
     parse_seconds,
     parse_seconds_or_never,
@@ -347,6 +349,18 @@ class Config:
         whole_number(100_000_000),
         "maximum calls in the history, some 300 bytes each; 0 keeps none",
         value="CALLS",
+    )
+    robot: bool = setting(
+        "on",
+        parse_switch,
+        "let users call echo, tone, busy, noanswer and whoami, to try a phone out",
+        value="on|off",
+    )
+    rtp_ports: PortRange = setting(
+        "10000-10099",
+        parse_ports,
+        "UDP ports for the sound of the robot's calls, two for each call",
+        value="FIRST-LAST",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",

@@ -1,9 +1,9 @@
-"""Values that operators write: IP networks, on and off, names, URLs, seconds."""
+"""Values that operators write: IP networks, ports, on and off, names, URLs, seconds."""
 
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from sip.monitor.event_names import EVENT_NAMES
@@ -12,6 +12,20 @@ from sip.suggestions import nearest
 Network: TypeAlias = IPv4Network | IPv6Network
 
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
+
+# Ports below need a privilege.
+_LOWEST_PORT, _HIGHEST_PORT = 1024, 65_535
+
+
+class PortRange(NamedTuple):
+    """The first and the last port of a range."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
 
 _TRUTHS = {"on": True, "true": True, "yes": True, "1": True}
 _FALSEHOODS = {"off": False, "false": False, "no": False, "0": False}
@@ -135,3 +149,20 @@ def parse_mebibytes(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ValueError(f"{text!r} is not a whole number of MiB, or 0 for none")
     return int(text)
+
+
+def parse_ports(text: str) -> PortRange:
+    """Parse a range of UDP ports, like 10000-10099.  Raises ValueError.
+
+    A call needs an even port and the next one (RFC 3550 §11), so the range has one such pair.
+    """
+    first, dash, last = text.partition("-")
+    is_range = bool(dash) and all(part.isascii() and part.isdecimal() for part in (first, last))
+    if not is_range or not _LOWEST_PORT <= int(first) <= int(last) <= _HIGHEST_PORT:
+        raise ValueError(
+            f"{text[:40]!r} is not a range of ports from {_LOWEST_PORT} to {_HIGHEST_PORT};"
+            " write it like 10000-10099"
+        )
+    if int(first) + int(first) % 2 >= int(last):
+        raise ValueError(f"{text} has no even port with the next one, which a call needs")
+    return PortRange(int(first), int(last))

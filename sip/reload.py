@@ -16,6 +16,8 @@ RELOADABLE = frozenset(
         "hooks_file",
         "log_format",
         "log_level",
+        "robot",
+        "rtp_ports",
         "sip_calls_from_outside",
         "sip_calls_to_outside",
         "sip_default_expires",

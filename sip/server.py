@@ -11,9 +11,10 @@ import gevent
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
-from sip.core.domains import Domains
+from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
 from sip.core.proxy.proxy import Proxy
+from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.bindings import BindingsChanged
@@ -32,6 +33,10 @@ from sip.monitor.events import Bus
 from sip.monitor.histogram import Histogram
 from sip.monitor.metrics import KEEPALIVES_UNSENT
 from sip.monitor.refusals import Refusals
+from sip.robot.media import Studio
+from sip.robot.outgoing import Outcome, PhoneToCall
+from sip.robot.robot import Robot
+from sip.robot.wire import Wire
 from sip.store.accounts import Account, AccountsRemoved, CredentialsChanged
 from sip.store.bans import BansChanged
 from sip.store.bindings import BindingStore
@@ -41,6 +46,7 @@ from sip.transport.dns.cache import Ask
 from sip.transport.dns.client import NameServers
 from sip.transport.dns.hosts_file import HostsFile
 from sip.transport.dns.resolver import Resolver
+from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
 from sip.transport.tcp import TcpCarrier
@@ -175,6 +181,7 @@ class SipServer:
             self.request_log,
         )
         self.hooks = Hooks(config.hooks_file, self.bus, self.clock)
+        self._build_robot()
         self.proxy = Proxy(
             self.layer,
             authenticator,
@@ -183,6 +190,7 @@ class SipServer:
             tickets,
             resolver,
             self.trunks,
+            self.robot_targets,
             calls_to_outside=config.sip_calls_to_outside,
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,
@@ -201,6 +209,34 @@ class SipServer:
         )
         self.layer.start(self.dispatcher)
 
+    def _build_robot(self) -> None:
+        """Build the robot, and the wires between it and the proxy."""
+        config, transports = self.config, self.transports
+        first = config.rtp_ports.first
+        self.robot_targets = RobotTargets(transports.sent_by, first, is_on=config.robot)
+        self.robot = Robot(
+            self.receiver.receive,
+            self.robot_targets.take_caller,
+            Studio(config.rtp_ports),
+            self.clock,
+        )
+        transports.add_carrier(ROBOT, Wire(self.robot.receive))
+
+    def call_phone(self, username: str, realm: str) -> Outcome:
+        """Ring the phones of a user, and play a tone to the one that answers.  Waits."""
+        aor = address_of_record(username, realm)
+        bindings = self.location.bindings(aor)
+        if not self.robot_targets.is_on:
+            return Outcome(403, "The robot is off: set -robot on.")
+        if not bindings:
+            return Outcome(480, f"No phone of {username} is registered.")
+        flow = self.robot_targets.flow_for(bindings[0].flow)
+        here = self.robot_targets.sent_by(flow)
+        domain = here if realm == self.domains.main else realm
+        hosts = frozenset(binding.flow.remote[0] for binding in bindings)
+        to_proxy = Flow(ROBOT, flow.remote, flow.local)
+        return self.robot.call_phone(PhoneToCall(username, domain, to_proxy, here, hosts))
+
     def reconfigure(self, config: Config) -> None:
         """Apply the settings of RELOADABLE in sip/reload.py; the others stay as they are."""
         self.config = config
@@ -210,6 +246,8 @@ class SipServer:
         self.proxy.calls_from_outside = config.sip_calls_from_outside
         self.proxy.calls_to_outside = config.sip_calls_to_outside
         self.proxy.follow_redirects = config.sip_follow_redirects
+        self.robot_targets.is_on = config.robot
+        self.robot.studio.set_ports(config.rtp_ports)
         self.guard.set_trusted(config.guard_trusted)
         self.hooks.set_file(config.hooks_file)
         self.trunks.set(config.sip_trunk)
@@ -298,6 +336,7 @@ class SipServer:
             self.layer.run_due(now)
             self.location.remove_closed()
             self.keep_alive(now)
+            self.robot.tick(now)
         except Exception:
             log.exception("unhandled error while running timers")
 
@@ -343,6 +382,7 @@ class SipServer:
         Blocks for DRAIN_SECONDS and CANCEL_SECONDS of the dispatcher at most.
         """
         self.tcp.stop_listening()
+        self.robot.stop()
         self.dispatcher.drain()
 
     def stop(self) -> None:

@@ -216,6 +216,9 @@ def test_the_lengths_of_registrations_must_be_in_order():
         ("sip.realm", ""),
         ("sip.realm", 'a"b'),
         ("sip.calls_from_outside", "perhaps"),
+        *(("rtp.ports", text) for text in ("10000", "80-90", "20000-10000", "10000-10000", "9-x")),
+        ("rtp.ports", "10001-10002"),  # no even port with the next one
+        ("rtp.ports", "10000-65536"),
         ("log.level", "loud"),
         ("log.format", "xml"),
         ("web.metrics_open", "perhaps"),

@@ -28,6 +28,7 @@ LAYERS = [
     ["sip.transport"],
     ["sip.transaction"],
     ["sip.core"],
+    ["sip.robot"],
     ["sip.dispatcher"],
     ["sip.server"],
     ["webadmin"],
@@ -42,7 +43,9 @@ CORE = [
     ["sip.core.registrar", "sip.core.request_log"],
     ["sip.core.proxy"],
 ]
-SIP_LAYERS = ("sip.message", "sip.transport", "sip.transaction", "sip.core", "sip.dispatcher")
+SIP_LAYERS = tuple(
+    f"sip.{name}" for name in ("message", "transport", "transaction", "core", "robot", "dispatcher")
+)
 # Modules that those of a prefix must not reach, by any chain of imports.
 FORBIDDEN = {
     "sip": ("webadmin", "sipserver"),
@@ -65,6 +68,7 @@ GEVENT_IN = re.compile(
     r"|sip/transport/(dns/)?\w+\.py"
     r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit|history_writer)\.py"
     r"|webadmin/(http/)?\w+\.py|sip/hooks/threads\.py"
+    r"|sip/robot/(media|wire)\.py"
 )
 MAX_LINES = 500
 

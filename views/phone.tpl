@@ -12,3 +12,6 @@
 <dt>Realm, if the phone asks for it</dt><dd class="mono">{{settings.realm}}</dd>
 <dt>Address for callers</dt><dd class="mono">{{settings.address}}</dd>
 </dl>
+% if settings.echo:
+<p>Registered? Call <span class="mono">echo</span>, or in full <span class="mono">{{settings.echo}}</span>: you hear what you say.</p>
+% end

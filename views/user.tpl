@@ -13,6 +13,7 @@
 </div>
 <div id="contacts" hx-get="/users/{{user.id}}{{list_query}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
 <h2>Phones</h2>
+% include('user_call.tpl', user=user, list_query=list_query)
 % if not user.contacts:
 <article class="panel empty">
 <p>\\

@@ -15,6 +15,7 @@ from webadmin import (
     login,
     metrics,
     overview,
+    phone_calls,
     traces,
     users,
 )
@@ -58,6 +59,7 @@ def build(context: AppContext) -> WSGIApp:
     traces.mount(app, context)
     imports.mount(app, context)
     users.mount(app, context)
+    phone_calls.mount(app, context)
     bans.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)

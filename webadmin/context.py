@@ -112,6 +112,8 @@ class AppContext:
     requests, calls of now, messages in memory; `hang_up` ends a call by its Call-ID and the
     caller's tag, or returns False.
     `metrics` returns the text of /metrics.
+    `call_phone` rings the phones of a user name and realm, and returns the outcome as a sentence;
+    None if there is no robot.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -142,6 +144,7 @@ class AppContext:
     hang_up: Callable[[str, str], bool] = _no_call
     traces: Traces = field(default_factory=lambda: Traces(Bus()))
     metrics: Callable[[], bytes] = bytes
+    call_phone: Callable[[str, str], str] | None = None
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:

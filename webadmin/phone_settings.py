@@ -27,6 +27,7 @@ class PhoneSettings(NamedTuple):
     address: str  # the SIP address that callers dial
     transport: str  # the transports, in words
     escaped: str = ""  # the user name as escaped in a SIP address, if it differs
+    echo: str = ""  # the SIP address of the robot's echo, empty without the robot
 
 
 def phone_settings(
@@ -48,7 +49,8 @@ def phone_settings(
     user = quote(username, safe=_UNESCAPED)
     escaped = "" if user == username else user
     transport = _transports(listening, own_port)
-    return PhoneSettings(username, domain, proxy, realm, f"sip:{user}@{domain}", transport, escaped)
+    address, echo = f"sip:{user}@{domain}", f"sip:echo@{here}" if config.robot else ""
+    return PhoneSettings(username, domain, proxy, realm, address, transport, escaped, echo)
 
 
 def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:

@@ -328,6 +328,11 @@ REFUSED_BY_HOOK = _kind(
     "refused by a hook: {text}",
     "Look into the file of -hooks.file: its function route has refused the call.",
 )
+ROBOT_REFUSED = _kind(
+    "robot_refused",
+    "the robot refuses: {text}",
+    "The robot is only for a first test of a phone, by G.711. Hang up, and call it again.",
+)
 UNKNOWN_CALLEE = _kind(
     "unknown_callee",
     "unknown callee {name}",

@@ -45,6 +45,7 @@ class Act(StrEnum):
     USER_DELETED = "user deleted"
     USER_RESTORED = "user restored"
     PHONE_DROPPED = "phone dropped"
+    PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
     EXPORTED = "users exported"
@@ -80,6 +81,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
+        Act.PHONE_CALLED,
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),

@@ -366,6 +366,15 @@ class Layer:
         finally:
             transaction.user = None  # the greenlet may have been killed, or a Timeout has fired
 
+    def start_own_request(
+        self, request: Request, flow: Flow, user: TransactionUser
+    ) -> ClientTransaction:
+        """Send a request of this server; `user` gets the responses.  Doesn't wait (§8.1, §13.2).
+
+        To an INVITE `user` sends the ACK of each 2xx (§13.2.2.4); failures are acknowledged here.
+        """
+        return self._start(request, flow, user, f"{MAGIC_COOKIE}{self.new_token()}")
+
     def _start(
         self,
         request: Request,

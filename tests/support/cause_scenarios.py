@@ -36,8 +36,12 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS: dict[str, Scenario] = {}
-# How answered calls end: in ladders/calls/, test_hang_up, test_call_ends and test_followed_calls.
-ENDS_OF_TALKS = {"hung_up_by_admin", "replaced", "transferred", "session_expired", "both_gone"}
+# How answered calls end: in ladders/calls/, test_hang_up, test_call_ends and test_followed_calls;
+# the robot: in ladders/robot/.
+SHOWN_ELSEWHERE = {
+    *("hung_up_by_admin", "replaced", "transferred", "session_expired", "both_gone"),
+    "robot_refused",
+}
 # Causes whose line has other words: none for a first request, "draining", and a traceback.
 WITHOUT_LINE = {"no_credentials", "stopping", "internal_error"}
 

@@ -82,6 +82,9 @@ class Call(pj.Call):
         tell(event="redirected", peer=user_of(prm.targetUri), text=prm.targetUri)
         return pj.PJSIP_REDIRECT_ACCEPT
 
+    def onInstantMessage(self, prm) -> None:
+        tell(event="message", peer=user_of(prm.fromUri), text=prm.msgBody)
+
     def onDtmfDigit(self, prm) -> None:
         tell(event="digit", peer=user_of(self.getInfo().remoteUri), text=prm.digit)
 

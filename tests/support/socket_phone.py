@@ -38,6 +38,7 @@ class SocketPhone:
         self.here = "{}:{}".format(*self.socket.getsockname())
         self.address = f"<sip:{user}@{server.domain}>"
         self.contact = f"<sip:{user}@{self.here}>"
+        self.offer = ""  # the session description of its INVITEs
         self.registration = Call(os.urandom(8).hex(), f"{self.address};tag=reg", self.address)
 
     # Messages
@@ -57,9 +58,12 @@ class SocketPhone:
             f"Call-ID: {call.call_id}",
             f"CSeq: {call.number} {method}",
             *more,
-            "Content-Length: 0",
         ]
-        self.socket.send("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        body = self.offer if method == "INVITE" else ""
+        lines += ["Content-Type: application/sdp"] if body else []
+        lines.append(f"Content-Length: {len(body)}")
+        head = "".join(f"{line}\r\n" for line in [*lines, ""])
+        self.socket.send((head + body).encode())
         return branch
 
     def hears(self, beginning: str, seconds: float | None = None) -> str:
@@ -130,12 +134,11 @@ class SocketPhone:
         )
         return int(response[8:11])
 
-    def dials(self, callee: "SocketPhone") -> tuple[Call, str]:
+    def dials(self, callee: "SocketPhone | str") -> tuple[Call, str]:
         """Send an INVITE with a password; gives the call and its branch."""
-        call = Call(
-            os.urandom(8).hex(), f"{self.address};tag={os.urandom(4).hex()}", callee.address
-        )
-        uri = callee.address[1:-1]
+        peer = callee if isinstance(callee, str) else callee.address
+        call = Call(os.urandom(8).hex(), f"{self.address};tag={os.urandom(4).hex()}", peer)
+        uri = peer[1:-1]
         branch, _ = self.authorized("INVITE", uri, call, f"Contact: {self.contact}")
         return call, branch
 

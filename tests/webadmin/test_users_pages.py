@@ -1,6 +1,7 @@
 """The pages of users: contents, forms and errors."""
 
 import re
+from dataclasses import replace
 from hashlib import md5
 
 import pytest
@@ -65,6 +66,24 @@ def test_the_list_shows_names_devices_and_addresses(browser, context, bound, clo
     )
     assert row_of(page, "bob") == "offline bob branch.example never •••• show"
     assert row_of(page, "carol") == "disabled carol example.com never •••• show"
+
+
+def test_a_phone_can_be_called_while_it_is_registered(browser, context, bound, clock):
+    alice, bob = (context.users.add(name, "secret") for name in ("alice", "bob"))
+    bound(alice)
+    assert f'action="/users/{alice.id}/call"' in browser.get(f"/users/{alice.id}").text
+    assert f'action="/users/{bob.id}/call"' not in browser.get(f"/users/{bob.id}").text
+
+
+def test_a_new_phone_is_told_to_call_the_echo(browser, context):
+    """On the first page too; not without the robot."""
+    alice = context.users.add("alice", "secret")
+    paths = ("/", f"/users/{alice.id}")
+    for path in paths:
+        assert "Registered? Call echo" in browser.get(path).words
+    context.config = replace(context.config, robot=False)
+    for path in paths:
+        assert "Call echo" not in browser.get(path).words
 
 
 def test_an_ha1_is_on_no_page_that_did_not_ask_for_it(browser, context):

@@ -49,6 +49,30 @@ def flows_of(server: Server, user: str) -> list[str]:
         return [flow for (flow,) in rows]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        PhoneAt(Private, "home_desk"),
+        PhoneAt(PrivateTcp, "home_desk"),
+        PhoneAt(Baresip, "home_desk"),
+        PhoneAt(Baresip, "street6"),
+    ],
+    ids=str,
+)
+def test_a_phone_behind_nat_hears_the_robot(at, server: Server, place: PhoneAt):
+    """Sound goes where the phone's own comes from, whatever its description says."""
+    alice = at(place, "alice")
+    for name in ("echo", "tone", "whoami"):
+        alice.dials(f"sip:{name}@{server.domain}")
+        alice.is_talking()
+        alice.hears()
+        if name == "whoami":
+            said = alice.expects("message").text
+            assert (", behind NAT, PCMU" in said) == (place.machine == "home_desk"), said
+        alice.hangs_up()
+        alice.call_ends()
+
+
 @places(
     (PhoneAt(Baresip, "home_desk"), PhoneAt(Aware, "street")),
     (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "street")),

@@ -18,6 +18,7 @@ from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
+from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
@@ -61,6 +62,7 @@ class Proxy:
         tickets: Tickets,
         resolver: Resolver,
         trunks: Trunks,
+        robots: RobotTargets,
         *,
         calls_from_outside: bool,
         calls_to_outside: bool,
@@ -93,6 +95,7 @@ class Proxy:
             remote_targets,
         )
         self.trunks = trunks
+        self.robots = robots
         self.calls = CallEvents(bus, domains, authenticator.accounts, layer.clock)
         self.call_control = CallControl(
             self.calls, self.dialogs, self.forwarder, tickets, domains, location, layer
@@ -357,6 +360,10 @@ class Proxy:
         if targets:
             return targets
         callee = self.authenticator.accounts.find(username, realm)
+        if callee is None and account is not None and realm == self.domains.main:
+            robot = self.robots.target_for(username, request, upstream.flow)
+            if robot is not None:
+                return [robot]
         if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
             return [gateway]
         if callee is None:
@@ -400,7 +407,12 @@ class Proxy:
         return Phone(aor)
 
     def _is_from_gateway(self, request: Request, upstream: Upstream) -> bool:
-        """Return True if a gateway sends a request, not a local user's phone on the same host."""
+        """Return True if a gateway sends a request, not a local user's phone on the same host.
+
+        The robot counts as a gateway: without an account it reaches only local users.
+        """
+        if upstream.flow.transport == ROBOT:
+            return True
         source = upstream.flow.remote
         if not self.trunks or not self.trunks.is_gateway(source):
             return False
