@@ -61,7 +61,7 @@ SLOW = (
 # Modules that gevent patches: modules that import them before could keep what is replaced.
 PATCHED = {"queue", "select", "selectors", "socket", "ssl", "subprocess"}
 GEVENT_IN = re.compile(
-    r"sipserver\.py|sip/(server|dispatcher|control/server)\.py|sip/transport/(dns/)?\w+\.py"
+    r"sipserver\.py|sip/(server|dispatcher|health_probes|control/server)\.py|sip/transport/(dns/)?\w+\.py"
     r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit)\.py|webadmin/(http/)?\w+\.py"
 )
 MAX_LINES = 500

@@ -4,7 +4,18 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview, users
+from webadmin import (
+    account,
+    audit,
+    blocked_logins,
+    calls,
+    health,
+    imports,
+    login,
+    overview,
+    trouble,
+    users,
+)
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
@@ -43,7 +54,8 @@ def build(context: AppContext) -> WSGIApp:
     calls.mount(app, context)
     imports.mount(app, context)
     users.mount(app, context)
-    bans.mount(app, context)
+    trouble.mount(app, context)
+    health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)

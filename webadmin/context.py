@@ -13,7 +13,11 @@ from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
 from sip.monitor.calls import Calls
+from sip.monitor.day_lines import CallsToday, DayLines
 from sip.monitor.events import AdminActed, Bus
+from sip.monitor.health import Check
+from sip.monitor.lost_phones import LostPhones
+from sip.monitor.recent_events import RecentEvents
 from sip.monitor.refusals import Refusals
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
@@ -46,6 +50,23 @@ class Phones(Protocol):
 
     def remove_contact(self, aor: str, contact: str, flow: str) -> None:
         """Remove one contact.  Blocks until the database has it."""
+
+
+class HealthChecks(Protocol):
+    """The health checks of the running server."""
+
+    def checks(self) -> Sequence[Check]:
+        """Return all checks; waits for some seconds at most."""
+
+    def known(self) -> Sequence[Check]:
+        """Return the checks that have a result; does not wait."""
+
+
+class _NoChecks:
+    def checks(self) -> Sequence[Check]:
+        return ()
+
+    known = checks
 
 
 class OperatorWarning(NamedTuple):
@@ -100,7 +121,9 @@ class AppContext:
 
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
-    calls of now.
+    calls of now; so do `health`, `recent`, `lost_phones` and `lines`, which the overview shows.
+    `calls_today` returns the numbers of the calls that have ended since midnight.  `has_robot` is
+    True if users can call echo@ in the main domain.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -126,6 +149,12 @@ class AppContext:
     )
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
+    health: HealthChecks = field(default_factory=_NoChecks)
+    recent: RecentEvents = field(default_factory=lambda: RecentEvents(Bus()))
+    lost_phones: LostPhones = field(default_factory=lambda: LostPhones(Bus()))
+    lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
+    calls_today: Callable[[], CallsToday] = lambda: CallsToday(0, 0, 0.0)
+    has_robot: bool = False
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:

@@ -47,11 +47,14 @@ _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, t
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
 _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
+_ABOUT_TROUBLE = "show refused registrations and calls, blocked users and banned addresses"
+_ABOUT_HEALTH = "check the running server; exit code 0: ok, 1: warning, 2: failing"
 _ABOUT_ADMIN = "set the password of the web admin"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
-    " `users -help`, `users import -help`, `bans -help`, `forgive -help` or `admin -help`."
+    " `users -help`, `users import -help`, `bans -help`, `forgive -help`, `admin -help`,"
+    " `trouble -help` or `health -help`."
 )
 
 
@@ -141,7 +144,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, forgive, users
+        from sip.cli import admin, bans, forgive, trouble, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -149,6 +152,8 @@ def _do(
             return bans.execute(options, config)
         case "admin":
             return admin.execute(options, config, environment)
+        case "trouble" | "health":
+            return trouble.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -190,7 +195,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
     parser: argparse.ArgumentParser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password]",
+        usage="%(prog)s [flags] [users COMMAND ... | bans ... | forgive USER | admin password"
+        " | trouble | health]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -209,6 +215,9 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
+    for name, about in (("trouble", _ABOUT_TROUBLE), ("health", _ABOUT_HEALTH)):
+        made = _subcommand(commands, name, about)
+        made.add_argument("--json", "-json", action="store_true", help="print a JSON object")
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
 
