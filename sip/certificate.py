@@ -1,4 +1,4 @@
-"""The expiry of a certificate in a PEM file (RFC 5280 §4.1.2.5), read without a library."""
+"""The expiry of an X.509 certificate in a PEM file, read from its DER without a library."""
 
 import ssl
 from datetime import UTC, datetime

@@ -9,7 +9,7 @@
 <header><h2 id="first-title">Add the first user</h2></header>
 <div class="body">
 <p>Every phone needs an account.</p>
-<p><a href="/users/new" class="btn" role="button">Add a user</a> <a href="/users/import" class="btn secondary outline" role="button">Import a list</a></p>
+<p><a href="/users/new" class="btn" role="button">Add a user</a> <a href="/users/import" class="btn" role="button">Import a list</a></p>
 <h3>No phone is registered yet</h3>
 % else:
 <header><h2 id="first-title">No phone is registered yet</h2></header>

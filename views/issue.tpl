@@ -6,7 +6,7 @@
 % for name, value in issue.fields:
 <input type="hidden" name="{{name}}" value="{{value}}">\\
 % end
-<button class="btn s small" aria-label="{{issue.action}}: {{issue.title}}">{{issue.action}}</button></form>
+<button class="btn s" aria-label="{{issue.action}}: {{issue.title}}">{{issue.action}}</button></form>
 % elif issue.href:
 <span class="act"><a class="btn s" href="{{issue.href}}" aria-label="{{issue.action}}: {{issue.title}}">{{issue.action}}</a></span>
 % end

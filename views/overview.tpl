@@ -23,7 +23,7 @@
 % include('issue.tpl', issue=issue)
 % end
 % if not issues:
-<div class="body"><p class="dim">Nothing needs you now.</p></div>
+<p class="empty">Nothing needs you now.</p>
 % end
 </section>
 <section class="card" aria-labelledby="calls-title">
@@ -33,7 +33,7 @@
 % end
 </header>
 % if not calls:
-<div class="body"><p class="dim">No call rings or talks now.</p></div>
+<p class="empty">No call rings or talks now.</p>
 % else:
 <table aria-label="Calls now"><tbody>
 % for row in calls:
@@ -55,7 +55,7 @@
 <section class="card" aria-labelledby="feed-title">
 <header><h2 id="feed-title">Just happened</h2></header>
 % if not feed:
-<div class="body"><p class="dim">Nothing since the start of the server.</p></div>
+<p class="empty">Nothing since the start of the server.</p>
 % else:
 <ul class="feed" role="list">
 % for row in feed:
@@ -77,7 +77,7 @@
 <div class="check"><i class="{{'' if check.status == 'ok' else 'w'}}" aria-hidden="true">{{'✓' if check.status == 'ok' else '!'}}</i><span>{{check.name}}<span class="small dim"> {{check.detail}}</span></span><span class="small dim">{{check.status}}</span></div>
 % end
 % if not checks:
-<div class="body"><p class="dim">The checks are running.</p></div>
+<p class="empty">The checks are running.</p>
 % end
 </section>
 </div>
@@ -85,8 +85,7 @@
 </div>
 <section class="card" aria-labelledby="server-title">
 <header><h2 id="server-title">This server</h2></header>
-<div class="body">
-<dl class="settings">
+<dl class="kv body">
 <dt>SIP</dt><dd>
 % for address, transports in listening.items():
 <div><span class="mono">{{address}}</span> {{', '.join(transports)}}</div>
@@ -95,5 +94,4 @@
 <dt>Realm</dt><dd class="mono">{{config.sip_realm}}</dd>
 <dt>Database</dt><dd class="mono">{{config.db_path}}</dd>
 </dl>
-</div>
 </section>

@@ -23,7 +23,7 @@
 </span></td>
 <td data-label="Action"><span class="row">\\
 % if waiting and (each.username, network_of(each.address)) in waiting:
-<form class="inline" method="post" action="/bans/forgive"><input type="hidden" name="username" value="{{each.username}}"><input type="hidden" name="address" value="{{network_of(each.address)}}"><button class="btn s small" aria-label="Let {{each.username}} at {{each.address}} try again">Let it try again</button></form>\\
+<form class="inline" method="post" action="/bans/forgive"><input type="hidden" name="username" value="{{each.username}}"><input type="hidden" name="address" value="{{network_of(each.address)}}"><button class="btn s" aria-label="Let {{each.username}} at {{each.address}} try again">Let it try again</button></form>\\
 % end
 % if each.call_id:
 <a class="btn s" href="{{ladder_link(each.call_id)}}" aria-label="Ladder of the request by {{each.user or 'unknown'}}">Ladder</a>\\

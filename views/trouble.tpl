@@ -4,7 +4,7 @@
 <section class="card" aria-labelledby="refused-title">
 <header><h2 id="refused-title">Cannot register or call</h2><span class="sp"></span><span class="small dim">{{'{:,}'.format(len(refusals)) if refusals else ''}}</span></header>
 % if not refusals:
-<div class="body"><p class="dim">No registration or call was refused since the start of the server.</p></div>
+<p class="empty">No registration or call was refused since the start of the server.</p>
 % else:
 % include('refusals.tpl', rows=refusals if shows_all else refusals[:some], label='Refused registrations and calls, the latest first', waiting=waiting, network_of=network_of)
 % if len(refusals) > some and not shows_all:
@@ -48,8 +48,8 @@
 <td data-label="Bans so far" class="num">{{ban.times}}</td>
 <td data-label="Action" class="whole">
 <div class="row">
-<form class="inline" method="post" action="/bans/remove"><input type="hidden" name="address" value="{{ban.address}}"><button class="btn s small" aria-label="Unban {{ban.address}}">Unban</button></form>
-<form class="inline" method="post" action="/bans/trust"><input type="hidden" name="network" value="{{ban.address}}"><button class="btn s small secondary outline" aria-label="Trust {{ban.address}}">Trust</button></form>
+<form class="inline" method="post" action="/bans/remove"><input type="hidden" name="address" value="{{ban.address}}"><button class="btn s" aria-label="Unban {{ban.address}}">Unban</button></form>
+<form class="inline" method="post" action="/bans/trust"><input type="hidden" name="network" value="{{ban.address}}"><button class="btn s" aria-label="Trust {{ban.address}}">Trust</button></form>
 </div>
 </td>
 </tr>
@@ -70,7 +70,7 @@
 % end
 % for each in trusted:
 <li class="row"><span class="mono">{{each}}</span>
-<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="btn s small secondary outline" aria-label="Remove {{each}}">Remove</button></form></li>
+<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="btn s" aria-label="Remove {{each}}">Remove</button></form></li>
 % end
 </ul>
 % end
@@ -85,7 +85,7 @@
 <span class="field-error" id="network-error">{{error}}</span>
 % end
 </label>
-<button class="btn secondary">Trust it</button>
+<button class="btn">Trust it</button>
 </form>
 </div>
 </section>

@@ -69,6 +69,73 @@ class _NoChecks:
     known = checks
 
 
+class PastSide(Protocol):
+    """The caller or the callee of a past call; `user_id` is 0 where it is no user here."""
+
+    @property
+    def user_id(self) -> int:
+        """The id of the account."""
+
+    @property
+    def name(self) -> str:
+        """The display name, "" without one."""
+
+    def number(self, main_realm: str = "") -> str:
+        """Return what people dial."""
+
+
+class PastCall(Protocol):
+    """One call of the history; see sip/monitor/calls.py for its values."""
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+
+    @property
+    def caller(self) -> PastSide:
+        """The caller."""
+
+    @property
+    def callee(self) -> PastSide:
+        """The callee."""
+
+    @property
+    def started_at(self) -> float:
+        """The time of the INVITE, in Unix seconds."""
+
+    @property
+    def rang_seconds(self) -> float:
+        """The seconds from the first ring to the answer or the end."""
+
+    @property
+    def talked_seconds(self) -> float:
+        """The seconds from the answer to the end."""
+
+    @property
+    def result(self) -> str:
+        """A text of CallResult."""
+
+    @property
+    def cause(self) -> str:
+        """A clause that says why the call ended."""
+
+
+class TotalsOfToday(Protocol):
+    """The calls that have ended since midnight (UTC): all, and the answered ones."""
+
+    @property
+    def calls(self) -> int:
+        """Return the number of calls."""
+
+    @property
+    def answered(self) -> int:
+        """Return the number of answered calls."""
+
+    @property
+    def average_talk(self) -> float | None:
+        """Return the seconds that an answered call lasts, None without one."""
+
+
 class OperatorWarning(NamedTuple):
     """A problem that the operator should know of, and what to do about it."""
 
@@ -122,7 +189,8 @@ class AppContext:
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals` and `calls` belong to the running server: blocked logins, refused requests,
     calls of now; so do `health`, `recent`, `lost_phones` and `lines`, which the overview shows.
-    `calls_today` returns the numbers of the calls that have ended since midnight.  `has_robot` is
+    `calls_today` returns the numbers of the calls that have ended since midnight, `last_calls` the
+    latest calls of an account, at most as many as its second argument.  `has_robot` is
     True if users can call echo@ in the main domain.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
@@ -153,7 +221,8 @@ class AppContext:
     recent: RecentEvents = field(default_factory=lambda: RecentEvents(Bus()))
     lost_phones: LostPhones = field(default_factory=lambda: LostPhones(Bus()))
     lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
-    calls_today: Callable[[], CallsToday] = lambda: CallsToday(0, 0, 0.0)
+    calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
+    last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
     has_robot: bool = False
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 

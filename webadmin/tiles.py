@@ -1,6 +1,6 @@
 """The four tiles of the overview: a number, a sentence, and the line of a day."""
 
-from time import localtime, strftime
+from time import gmtime, strftime
 from typing import NamedTuple
 
 from sip.monitor.day_lines import SLOTS, Line, points
@@ -61,8 +61,8 @@ def _calls(context: AppContext) -> Tile:
     ringing = lines.ringing()
     text = "no call today"
     if lines.most_calls:
-        at = strftime("%H:%M", localtime(lines.most_calls_at))
-        text = f"most today: {lines.most_calls:,} at {at}"
+        at = strftime("%H:%M", gmtime(lines.most_calls_at))
+        text = f"most today: {lines.most_calls:,} at {at} UTC"
     tile = Tile("Calls now", "/calls", f"{count:,}", f"{ringing:,} ringing", text)
     return _with_line(tile, lines.calls, now)
 
@@ -72,8 +72,8 @@ def _today(context: AppContext) -> Tile:
     text = "none has ended yet"
     if today.calls:
         text = f"{100 * today.answered // today.calls} % answered"
-    if today.answered:
-        text += f" · {span(max(1, today.talked_seconds / today.answered))} on average"
+    if today.average_talk is not None:
+        text += f" · {span(max(1, today.average_talk))} on average"
     tile = Tile("Calls today", "/history", f"{today.calls:,}", "", text, tone="info")
     return _with_line(tile, context.lines.ended, context.clock(), unknown=0)
 

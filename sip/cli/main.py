@@ -244,7 +244,8 @@ def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
     guess = _similar_command(word, list(commands))
     for name, below in commands.items():  # `list` for `users list`
         action = _similar_command(word, list(_commands_of(below)))
-        if action == word.lower() or (action and not guess):
+        is_nearer = similar(word.lower(), [action, guess]) == action
+        if action and (is_nearer or not guess):
             guess = f"{name} {action}"
             break
     shown = word if word.isprintable() else repr(word)

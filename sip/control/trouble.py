@@ -62,7 +62,7 @@ def _waits(guard: Guard) -> list[dict[str, Any]]:
 
 
 def _row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with its times as RFC 3339 in UTC."""
+    """Return a row with its times as ISO 8601 in UTC."""
     return {
         key: strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(value)) if key in _TIMES else value
         for key, value in values.items()

@@ -7,7 +7,6 @@ number of calls of a slot is right to a second.
 from collections import Counter, deque
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
-from time import localtime
 from typing import NamedTuple
 
 from sip.monitor.calls import CallFinished, Calls, CallState
@@ -16,6 +15,7 @@ from sip.monitor.events import Bus, Refused
 SLOT_SECONDS = 600
 SLOTS = 144
 _SLOTS_OF_AN_HOUR = 6
+_DAY = SLOTS * SLOT_SECONDS
 _MINUTES_OF_AN_HOUR = 60
 # Causes and phones that are counted of each minute; a flood has more.
 MAX_CAUSES = 50
@@ -58,11 +58,14 @@ class Line:
 
 
 class CallsToday(NamedTuple):
-    """The ended calls since midnight: their number, the answered ones, and how long these were."""
+    """The calls that have ended since midnight (UTC): all, and the answered ones.
+
+    `average_talk` is in seconds, None without an answered call.
+    """
 
     calls: int
     answered: int
-    talked_seconds: float
+    average_talk: float | None
 
 
 @dataclass(slots=True)
@@ -92,7 +95,7 @@ class DayLines:
         self.most_calls_at = 0.0
         self._calls = calls
         self._phones = phones
-        self._day = 0, 0  # the year, and the day of it
+        self._day = 0  # days since 1970
         self._today = [0, 0, 0.0]
         self._minutes: deque[_Minute] = deque(maxlen=_MINUTES_OF_AN_HOUR)
         bus.listen(CallFinished, self._on_finished)
@@ -108,10 +111,10 @@ class DayLines:
             self.most_calls, self.most_calls_at = count, now
 
     def today(self, now: float) -> CallsToday:
-        """Return the ended calls since midnight, or since the start of the server if later."""
+        """Return the ended calls since midnight or the start of the server."""
         self._begin_day(now)
         calls, answered, seconds = self._today
-        return CallsToday(int(calls), int(answered), seconds)
+        return CallsToday(int(calls), int(answered), seconds / answered if answered else None)
 
     def ringing(self) -> int:
         """Return the number of calls that ring now."""
@@ -134,8 +137,7 @@ class DayLines:
         return RefusedLately(sum(minute.count for minute in minutes), len(phones), cause, count)
 
     def _begin_day(self, now: float) -> None:
-        local = localtime(now)
-        day = local.tm_year, local.tm_yday
+        day = int(now // _DAY)
         if day != self._day:
             self._day, self._today = day, [0, 0, 0.0]
             self.most_calls, self.most_calls_at = 0, 0.0

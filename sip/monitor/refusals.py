@@ -135,7 +135,7 @@ class Refusals:
                 to,
                 address,
                 device,
-                call_id,
+                call_id=call_id,
             )
             table.add(key, row)
 
