@@ -96,7 +96,7 @@ def test_the_calls_of_today_end_at_midnight(day):
     assert day.lines.today(MIDNIGHT + 86_400) == (0, 0, None)
 
 
-def test_the_refusals_of_an_hour_are_counted_with_their_usual_cause(day):
+def test_the_refusals_of_an_hour_have_their_usual_cause(day):
     day.refuses("old", "unknown user old")
     day.passes(3600)
     day.refuses("bob", "unknown user bob")
