@@ -24,6 +24,11 @@ def blocked_logins(context: AppContext) -> list[BlockedLogin]:
     return sorted(blocked, key=has_no_account)
 
 
+def form_page() -> str:
+    """Return the page that a form of trouble was sent from: the overview, or /trouble."""
+    return "/" if form_value("page") == "/" else "/trouble"
+
+
 def mount(app: Bottle, context: AppContext) -> None:
     """Add the unblock buttons of /trouble and of a user's page to `app`."""
     buttons = UnblockButtons(context)
@@ -39,8 +44,7 @@ class UnblockButtons:
 
     def on_trouble_page(self) -> Result:
         """Unblock any user name, also one without an account; the overview has the button too."""
-        page = "/" if form_value("page") == "/" else "/trouble"
-        return self._unblock(form_value("username"), form_value("address").strip(), page)
+        return self._unblock(form_value("username"), form_value("address").strip(), form_page())
 
     def on_user_page(self, number: int) -> Result:
         """Unblock the user of the page."""

@@ -41,6 +41,7 @@ def issues(context: AppContext) -> list[Issue]:
     """Return all issues, the worst first; may wait for the database."""
     found = [
         *_waits(context),
+        *_banned_users(context),
         *_failing_checks(context),
         *_warnings(context),
         *_lost_phones(context),
@@ -79,6 +80,31 @@ def _waits(context: AppContext) -> Iterator[Issue]:
         more = len(waits) - MAX_OF_KIND
         title = f"{more:,} more {'login has' if more == 1 else 'logins have'} to wait"
         yield Issue(True, title, "Too many wrong passwords were sent.", "Show", "/trouble#waiting")
+
+
+def _banned_users(context: AppContext) -> Iterator[Issue]:
+    """Yield the banned addresses that a user was refused at; those of strangers are left out."""
+    now, realms = context.clock(), context.users.realms()
+    bans = {ban.address: ban for ban in context.bans.list(now)}
+    users: dict[str, str] = {}  # by the banned address
+    for row in context.refusals.latest() if bans else ():
+        address = network_of(row.address)
+        if address in bans and any(context.users.find(row.username, realm) for realm in realms):
+            users.setdefault(address, row.username)
+    for address, username in [*users.items()][:MAX_OF_KIND]:
+        ban = bans[address]
+        yield Issue(
+            True,
+            f"{username} can't register from {address}: that address is banned",
+            f"Reason: {ban.reason}. The ban ends in {span(ban.ends_at - now)}. If it is your own"
+            " phone, correct its password first.",
+            "Unban",
+            "/bans/remove",
+            (("address", address), ("page", "/")),
+        )
+    if len(users) > MAX_OF_KIND:
+        title = f"{len(users) - MAX_OF_KIND:,} more addresses of users are banned"
+        yield Issue(True, title, "Many wrong passwords came from them.", "Show", "/trouble#banned")
 
 
 def _refusal_of(rows: list[Refusal], username: str, address: str) -> Refusal | None:

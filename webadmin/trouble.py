@@ -6,7 +6,7 @@ from sip.operator_values import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
 from sip.transport.flow import network_of
-from webadmin.blocked_logins import MAX_SHOWN, blocked_logins
+from webadmin.blocked_logins import MAX_SHOWN, blocked_logins, form_page
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.routes import Result, route
 
@@ -56,14 +56,15 @@ class TroublePage:
         )
 
     def remove(self) -> Result:
-        """Remove the ban of an address."""
+        """Remove the ban of an address; the overview has the button too."""
         address = form_value("address").strip()
+        page = form_page()
         try:
             self._context.bans.remove(address)
         except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
-            return self._context.flash(PAGE, "This address is not banned.")
+            return self._context.flash(page, "This address is not banned.")
         self._context.record(Act.BAN_LIFTED, address)
-        return self._context.flash(PAGE, f"{address} is no longer banned.")
+        return self._context.flash(page, f"{address} is no longer banned.")
 
     def trust(self) -> Result:
         """Trust a network, and remove the bans in it."""

@@ -18,6 +18,7 @@ from sip.monitor.events import (
 from sip.monitor.health import Check, Status
 from sip.monitor.lost_phones import LostPhones
 from sip.monitor.refusals import Refusals
+from sip.store.bans import Ban
 from tests.webadmin.conftest import REALM
 from webadmin.needs import MAX_OF_KIND, issues
 
@@ -50,9 +51,7 @@ def loses(context, bus, username: str, reason: str = UNREGISTERED_BY_TIME) -> in
 def test_a_wrong_password_is_cured_by_its_button(browser, context, bus, clock):
     context.users.add("carol", "secret")
     guesses(context, "carol")
-    who = ("wrong password for carol", "", "carol", REALM, "carol", "", (HERE, 5060), HERE)
-    refused = (Sender.USER, "REGISTER", 401, *who, "UDP", "MicroSIP 3.21", "one", "tag")
-    context.refusals.add(Refused(clock(), *refused))
+    refuses(context, "carol")
     clock.now += 180
     page = browser.get("/")
     assert f"carol can't register from {HERE}: wrong password" in page.words
@@ -64,6 +63,28 @@ def test_a_wrong_password_is_cured_by_its_button(browser, context, bus, clock):
     words = browser.get("/").words
     assert f"carol can log in again from {HERE}." in words
     assert "can't register" not in words
+
+
+def refuses(context, username: str, address: str = HERE) -> None:
+    who = (f"wrong password for {username}", "", username, REALM, username, "", (address, 5060))
+    refused = (Sender.USER, "REGISTER", 401, *who, address, "UDP", "MicroSIP 3.21", "one", "tag")
+    context.refusals.add(Refused(context.clock(), *refused))
+
+
+def test_a_user_at_a_banned_address_is_cured_by_unban(browser, context, bus, clock):
+    """Addresses of strangers, which are most bans, need nothing."""
+    now = int(clock())
+    for address in (HERE, "192.0.2.66"):
+        context.bans.save(Ban(address, "guessed passwords", now, now + 600, 1))
+    context.users.add("carol", "secret")
+    refuses(context, "carol")
+    refuses(context, "admin", "192.0.2.66")
+    (issue,) = issues(context)
+    assert issue.title == f"carol can't register from {HERE}: that address is banned"
+    assert "Reason: guessed passwords. The ban ends in 10 min." in issue.detail
+    assert browser.post(issue.href, **dict(issue.fields)).location == "/"
+    assert f"{HERE} is no longer banned." in browser.get("/").words
+    assert issues(context) == []
 
 
 def test_the_button_leads_to_no_other_site(browser, context, bus):
