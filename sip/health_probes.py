@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from importlib import import_module
 from typing import Any
 
 import gevent
@@ -241,6 +242,8 @@ class Probes:
         """Return the addresses that a host leads to, and why there are none."""
         if is_address(host):
             return [host], ""
+        # The first question imports dnspython; in a thread that does not hold up the event loop.
+        gevent.get_hub().threadpool.apply(import_module, ("dns.resolver",))
         try:
             uri = parse_uri(f"sip:{host}")
             hops = self._resolver.hops(uri)  # type: ignore[arg-type]  # a sip: URI is a SipUri

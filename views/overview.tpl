@@ -1,5 +1,5 @@
 % rebase('layout.tpl', title='Overview')
-<div id="live" hx-get="/" hx-trigger="every 5s" hx-select="#live" hx-target="this" hx-swap="outerMorph">
+<div id="live" hx-get="{{'/?feed=all' if shows_all else '/'}}" hx-trigger="every 5s" hx-select="#live" hx-target="this" hx-swap="outerMorph">
 <div class="head"><h1>Overview</h1>
 % if issues:
 <span class="pill {{'bad' if issues[0].is_bad else 'ring'}}">{{'1 thing needs you' if len(issues) == 1 else '{} things need you'.format(len(issues))}}</span>
@@ -53,12 +53,16 @@
 </div>
 <div class="stack">
 <section class="card" aria-labelledby="feed-title">
-<header><h2 id="feed-title">Just happened</h2></header>
+<header><h2 id="feed-title">Just happened</h2><span class="sp"></span>\\
+% if len(feed) > some and not shows_all:
+<a class="small" href="/?feed=all">All {{len(feed)}}</a>\\
+% end
+</header>
 % if not feed:
 <p class="empty">Nothing since the start of the server.</p>
 % else:
 <ul class="feed" role="list">
-% for row in feed:
+% for row in feed if shows_all else feed[:some]:
 <li><b>{{row.subject}}</b> {{row.text}}<div class="w"><time datetime="{{moment(row.at)}}" title="{{moment(row.at)}}">{{ago(row.at, now)}}</time>\\
 % if row.detail:
  · {{row.detail}}\\

@@ -9,7 +9,7 @@
 <br><span class="muted" title="first at {{moment(each.first_at)}}">{{'{:,}'.format(each.count)}} times</span>\\
 % end
 </span></td>
-<td data-label="User">{{each.user or 'unknown'}}</td>
+<td data-label="User" class="{{'whole' if len(each.user) < 20 else ''}}">{{each.user or 'unknown'}}</td>
 <td data-label="Request"><span class="{{'whole' if each.method == 'REGISTER' else ''}}">{{'registration' if each.method == 'REGISTER' else 'call to ' + each.to}} <span class="muted">{{each.status}}</span></span></td>
 <td data-label="Reason"><span>{{as_sentence(each.cause)}}\\
 % if each.cure:

@@ -130,9 +130,7 @@ def _unbanned(context: AppContext, event: Unbanned) -> FeedRow:
 
 
 def _overload(context: AppContext, event: Overload) -> FeedRow:
-    if event.is_started:
-        return FeedRow(event.at, "Overload", "has started: messages are dropped")
-    return FeedRow(event.at, "Overload", f"has ended: {event.dropped:,} messages were dropped")
+    return FeedRow(event.at, "Overload:", f"{event.dropped:,} messages were dropped")
 
 
 def _acted(context: AppContext, event: AdminActed) -> FeedRow:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bottle import Bottle
+from bottle import Bottle, request
 
 from sip.listening import by_address
 from sip.monitor.calls import Call
@@ -16,8 +16,9 @@ from webadmin.tiles import tiles
 
 # The user name in the phone settings while there is no account.
 _EXAMPLE = "alice"
-# Calls on the page; a link shows all.
+# Calls, and events of the feed on the page; links show all.
 SOME_CALLS = 5
+SOME_EVENTS = 10
 # Checks that the page shows even if all is well.
 _SHOWN_CHECKS = ("SIP over UDP", "SIP over TCP", "Database", "Disk space", "Clock")
 # A server with more users is no new one, so the help for the first call is not shown.
@@ -42,6 +43,8 @@ def mount(app: Bottle, context: AppContext) -> None:
             calls=[_shown_call(context, call) for call in calls[:SOME_CALLS]],
             all_calls=len(calls),
             feed=feed(context),
+            shows_all=request.query.get("feed") == "all",
+            some=SOME_EVENTS,
             checks=_some_checks(context.health.known()),
             first=first,
             settings=phone_settings(context.config, listening, username, realm),

@@ -78,7 +78,8 @@ class _Kind:
 class RecentEvents:
     """The latest events on `bus`: registrations, calls, bans, overload, acts of administrators.
 
-    Refreshed registrations are left out, and so are refused calls: Refusals has them.
+    Refreshed registrations are left out, and refused calls, because Refusals has them; and of
+    overload the start, and the end of one that has dropped nothing.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -87,14 +88,14 @@ class RecentEvents:
         self._calls = _Kind(lambda event: event.call.id)
         self._banned = _Kind(lambda event: event.network)
         self._unbanned = _Kind(lambda event: event.network)
-        self._overload = _Kind(lambda event: event.is_started)
+        self._overload = _Kind(lambda event: event)
         self._acts = _Kind(lambda event: (event.act, event.name, event.host, event.about))
         bus.listen(Registered, self._on_registered)
         bus.listen(CallFinished, self._on_finished)
         bus.listen(Unregistered, lambda event: self._unregistered.add(event.at, event))
         bus.listen(Banned, lambda event: self._banned.add(event.at, event))
         bus.listen(Unbanned, lambda event: self._unbanned.add(event.at, event))
-        bus.listen(Overload, lambda event: self._overload.add(event.at, event))
+        bus.listen(Overload, self._on_overload)
         bus.listen(AdminActed, lambda event: self._acts.add(event.at, event))
 
     def latest(self, now: float) -> list[Recent]:
@@ -113,3 +114,7 @@ class RecentEvents:
     def _on_finished(self, event: CallFinished) -> None:
         if event.call.ended_by != "server":
             self._calls.add(event.call.ended_at, event)
+
+    def _on_overload(self, event: Overload) -> None:
+        if event.dropped:
+            self._overload.add(event.at, event)

@@ -1,7 +1,7 @@
 """The latest events: a flood of one kind pushes out no other kind."""
 
 from sip.monitor.calls import Call, CallFinished, Side
-from sip.monitor.events import AdminActed, Banned, Bus, Registered
+from sip.monitor.events import AdminActed, Banned, Bus, Overload, Registered
 from sip.monitor.recent_events import KEPT_OF_KIND, MAX_SHOWN, MORE_SECONDS, RecentEvents
 
 HERE = ("192.0.2.44", 5060)
@@ -36,6 +36,17 @@ def test_refreshes_and_refused_calls_are_left_out():
     assert not recent.latest(21.0)
     ends(bus, "callee")
     assert len(recent.latest(21.0)) == 1
+
+
+def test_an_overload_that_has_dropped_nothing_is_left_out():
+    """A busy machine begins and ends many of them."""
+    bus = Bus()
+    recent = RecentEvents(bus)
+    bus.publish(Overload(1.0, True, 0))
+    bus.publish(Overload(2.0, False, 0))
+    assert not recent.latest(3.0)
+    bus.publish(Overload(4.0, False, 7))
+    assert len(recent.latest(5.0)) == 1
 
 
 def test_equal_events_in_a_row_share_a_row():

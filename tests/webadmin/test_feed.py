@@ -23,6 +23,7 @@ from sip.monitor.refusals import Refusals
 from sip.store.audit import Act
 from tests.webadmin.conftest import REALM
 from webadmin.feed import feed
+from webadmin.overview import SOME_EVENTS
 
 ALICE = Side(f"sip:alice@{REALM}", 1, "alice", REALM)
 BOB = Side("sip:bob@branch.example;user=phone", 2, "bob", "branch.example")
@@ -82,8 +83,7 @@ def test_a_talk_is_told_with_its_length_and_its_ladder(happens, context):
         ),
         (Banned(1.0, *NETWORK, 601.0, "guessed", 1), "192.0.2.66 was banned for 10 min: guessed"),
         (Unbanned(1.0, NETWORK[0], "expired"), "192.0.2.66 is no longer banned"),
-        (Overload(1.0, True, 0), "Overload has started: messages are dropped"),
-        (Overload(1.0, False, 1234), "Overload has ended: 1,234 messages were dropped"),
+        (Overload(1.0, False, 1234), "Overload: 1,234 messages were dropped"),
         (
             AdminActed(1.0, Act.USER_ADDED, "admin", "192.0.2.7", "alice"),
             "Web admin: user added, alice, by admin",
@@ -127,3 +127,14 @@ def test_the_page_escapes_what_a_phone_has_said(browser, happens):
     assert "alice registered with baresip <b>" in page.words
     assert "192.0.2.1, UDP, behind NAT" in page.words
     assert "baresip <b>" not in page.text
+
+
+def test_the_page_shows_some_rows_and_the_others_when_asked(browser, happens):
+    for number in range(SOME_EVENTS + 3):
+        happens(Banned(1.0, f"192.0.2.{number}", ("192.0.2.66", 0), 601.0, "guessed", 1))
+    page = browser.get("/")
+    assert page.words.count("was banned") == SOME_EVENTS
+    assert f"All {SOME_EVENTS + 3} " in page.words
+    page = browser.get("/?feed=all")
+    assert page.words.count("was banned") == SOME_EVENTS + 3
+    assert 'hx-get="/?feed=all"' in page.text
