@@ -1,6 +1,6 @@
 % if calls:
 <section class="card" aria-labelledby="last-calls">
-<header><h2 id="last-calls">Last calls</h2><span class="sp"></span><a class="small" href="/history?user={{user.username}}">All</a></header>
+<header><h2 id="last-calls">Last calls</h2><span class="sp"></span><a class="small" href="{{calls_link}}">All</a></header>
 <table aria-label="Last calls"><tbody>
 % for call in calls:
 <tr>

@@ -11,7 +11,7 @@ CHECKS = [
 ]
 
 
-def test_the_page_shows_the_checks_that_need_somebody_first(browser, context):
+def test_checks_that_are_not_ok_come_first(browser, context):
     context.health = SimpleNamespace(checks=lambda: CHECKS)
     page = browser.get("/health")
     assert "2 of 3 checks need you" in page.words

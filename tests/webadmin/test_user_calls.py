@@ -46,6 +46,7 @@ def test_calls_are_shown_from_the_side_of_the_user(browser, context):
     assert "→ Front door 101 Answered 3:12 16 min ago ladder" in page.words
     assert "← +49 No answer in time. Missed rang 20 s" in page.words
     assert page.text.count('href="/traces/call%2F1"') == 2
+    assert 'href="/history?user=carol"' in page.text
 
 
 def test_a_user_without_calls_has_no_such_part(browser, context):
