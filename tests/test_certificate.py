@@ -1,5 +1,6 @@
 """The expiry of a certificate, read from its file; openssl says the same."""
 
+import ssl
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,15 @@ def test_the_first_certificate_of_a_chain_counts(tmp_path):
     chain = tmp_path / "chain.pem"
     chain.write_text(f"some text\n{first.read_text()}{second.read_text()}")
     assert expires_at(str(chain)) == expires_at(str(first))
+
+
+def test_two_digits_from_50_on_are_of_the_last_century(tmp_path):
+    """A certificate that has expired then; only its time is changed, and no one signs it."""
+    file = certificate(tmp_path / "web.pem", 90)
+    der = ssl.PEM_cert_to_DER_cert(file.read_text())
+    end = datetime.fromtimestamp(expires_at(str(file)), UTC).strftime("%y%m%d%H%M%SZ").encode()
+    file.write_text(ssl.DER_cert_to_PEM_cert(der.replace(end, b"991231235959Z")))
+    assert datetime.fromtimestamp(expires_at(str(file)), UTC).year == 1999
 
 
 def outcome(file: Path) -> str:
