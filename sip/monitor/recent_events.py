@@ -112,8 +112,10 @@ class RecentEvents:
             self._registered.add(event.at, event)
 
     def _on_finished(self, event: CallFinished) -> None:
-        if event.call.ended_by != "server":
-            self._calls.add(event.call.ended_at, event)
+        call = event.call
+        is_refused = call.ended_by == "server" and not (call.ringing_at or call.answered_at)
+        if not is_refused:
+            self._calls.add(call.ended_at, event)
 
     def _on_overload(self, event: Overload) -> None:
         if event.dropped:

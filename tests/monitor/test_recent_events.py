@@ -12,9 +12,9 @@ def registers(bus: Bus, user_id: int, at: float, *, is_refresh: bool = False) ->
     bus.publish(Registered(at, *who, False, at + 3600, is_refresh))
 
 
-def ends(bus: Bus, ended_by: str) -> None:
+def ends(bus: Bus, ended_by: str, ringing_at: float = 0.0) -> None:
     call = Call(1, "one", "tag", Side("sip:a@x"), Side("sip:b@x"), 990.0, ended_by=ended_by)
-    call.ended_at = 1000.0
+    call.ended_at, call.ringing_at = 1000.0, ringing_at
     bus.publish(CallFinished(call))
 
 
@@ -34,8 +34,8 @@ def test_refreshes_and_refused_calls_are_left_out():
     registers(bus, 1, 20.0, is_refresh=True)
     ends(bus, "server")
     assert not recent.latest(21.0)
-    ends(bus, "callee")
-    assert len(recent.latest(21.0)) == 1
+    ends(bus, "server", ringing_at=991.0)
+    assert len(recent.latest(21.0)) == 1, "it rang until the server gave up"
 
 
 def test_an_overload_that_has_dropped_nothing_is_left_out():
