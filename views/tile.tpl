@@ -1,5 +1,5 @@
 <div class="tile"><div class="k"><a href="{{tile.href}}">{{tile.title}}</a></div>
-<div class="v">{{tile.figure}} <small>{{tile.small}}</small></div>
+<div class="v"><span id="{{tile.id}}">{{tile.figure}}</span> <small>{{tile.small}}</small></div>
 <div class="t">\\
 % if tile.text_href:
 <a href="{{tile.text_href}}">{{tile.text}}</a>\\

@@ -9,12 +9,13 @@ from webadmin.templates import span
 
 
 class Tile(NamedTuple):
-    """One tile; `points` are those of an SVG polyline of 100 by 28, "" without a line.
+    """One tile; `id` is that of its number in the page.
 
-    `ground` is the same line down to the lower edge and back, to be filled; `tone` is "accent",
-    "info" or "bad".
+    `points` are those of an SVG polyline of 100 by 28, "" without a line; `ground` is the same line
+    down to the lower edge and back, to be filled.  `tone` is "accent", "info" or "bad".
     """
 
+    id: str
     title: str
     href: str
     figure: str
@@ -52,7 +53,7 @@ def _online(context: AppContext) -> Tile:
         text = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than an hour ago"
         text = text if change else "as many as an hour ago"
     small = f"of {users:,} {'user' if users == 1 else 'users'}"
-    tile = Tile("Phones online", "/users?status=online", f"{online:,}", small, text)
+    tile = Tile("online", "Phones online", "/users?status=online", f"{online:,}", small, text)
     return _with_line(tile, context.lines.online, now)
 
 
@@ -63,7 +64,7 @@ def _calls(context: AppContext) -> Tile:
     if lines.most_calls:
         at = strftime("%H:%M", gmtime(lines.most_calls_at))
         text = f"most today: {lines.most_calls:,} at {at} UTC"
-    tile = Tile("Calls now", "/calls", f"{count:,}", f"{ringing:,} ringing", text)
+    tile = Tile("calls", "Calls now", "/calls", f"{count:,}", f"{ringing:,} ringing", text)
     return _with_line(tile, lines.calls, now)
 
 
@@ -74,7 +75,7 @@ def _today(context: AppContext) -> Tile:
         text = f"{100 * today.answered // today.calls} % answered"
     if today.average_talk is not None:
         text += f" · {span(max(1, today.average_talk))} on average"
-    tile = Tile("Calls today", "/history", f"{today.calls:,}", "", text, tone="info")
+    tile = Tile("today", "Calls today", "/history", f"{today.calls:,}", "", text, tone="info")
     return _with_line(tile, context.lines.ended, context.clock(), unknown=0)
 
 
@@ -85,7 +86,9 @@ def _refused(context: AppContext) -> Tile:
     text = (
         f"{lately.cause_count:,} times: {lately.cause}" if lately.count else "nothing was refused"
     )
-    tile = Tile("Refused, last hour", "/trouble", f"{lately.count:,}", small, text, tone="bad")
+    tile = Tile(
+        "refused", "Refused, last hour", "/trouble", f"{lately.count:,}", small, text, tone="bad"
+    )
     if lately.count:
         tile = tile._replace(text_href="/trouble")
     return _with_line(tile, context.lines.refused, now, unknown=0)
