@@ -49,6 +49,9 @@ SERVER = "the server"
 # Seconds until a change by another process, `users add` for example, is noticed.
 POLL_SECONDS = 0.25
 
+# Seconds between two samples for the lines on the overview.
+SAMPLE_SECONDS = 1.0
+
 # Seconds between two removals of deleted accounts that can no longer be restored.
 PURGE_SECONDS = 60.0
 
@@ -103,8 +106,13 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.handlers import call_handlers, guard_handlers, trace_handlers
         from sip.control.protocol import control_path
         from sip.control.server import ControlServer
+        from sip.control.trouble import trouble_handlers
+        from sip.health_probes import Health, Probes
         from sip.monitor.calls import CallFinished, Calls
+        from sip.monitor.day_lines import DayLines
         from sip.monitor.events import AdminActed, Banned, Bus, Unregistered
+        from sip.monitor.lost_phones import LostPhones
+        from sip.monitor.recent_events import RecentEvents
         from sip.monitor.traces import MIB, Traces
         from sip.server import SipServer
         from sip.store.admin import Admin
@@ -142,6 +150,9 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bus.listen(Banned, store_ban)
     bans.reload()
     stack.callback(server.stop)
+    lines = DayLines(bus, calls, server.location)
+    probes = Probes(server, database, users.__len__, server.resolver)
+    health = Health(probes.all)
     site = AppContext(
         config,
         users,
@@ -161,6 +172,12 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         traces=traces,
         metrics=_metrics(server, users, calls, database, bus),
         call_phone=lambda username, realm: server.call_phone(username, realm).text,
+        health=health,
+        recent=RecentEvents(bus),
+        lost_phones=LostPhones(bus),
+        lines=lines,
+        calls_today=lambda: site.history.today(bus.now()),
+        last_calls=lambda user_id, limit: site.history.latest(user_id=user_id, limit=limit),
         warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
     )
     stack.callback(site.close)
@@ -171,7 +188,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         control_path(config.db_path),
         guard_handlers(server.guard)
         | call_handlers(calls, call_control.hang_up)
-        | trace_handlers(traces, site.drawing.run),
+        | trace_handlers(traces, site.drawing.run)
+        | trouble_handlers(server, server.request_log.refusals, bans, health),
     )
     return Service(
         database,
@@ -260,7 +278,7 @@ class Service:
         self._web.start()
         self._server.start()
         self._server.load()  # last, so that the pages work while bindings are loaded
-        for work in (self._watch_database, self._reload_on_hangup):
+        for work in (self._watch_database, self._reload_on_hangup, self._sample):
             self._stack.callback(gevent.spawn(work).kill)
 
     def _set_first_password(self) -> None:
@@ -276,6 +294,14 @@ class Service:
         import gevent
 
         gevent.joinall([gevent.spawn(self._server.drain), gevent.spawn(self._web.stop)])
+
+    def _sample(self) -> None:
+        """Take the numbers of the overview's lines, each second; never ends."""
+        import gevent
+
+        while True:
+            self._site.lines.sample(self._site.clock())
+            gevent.sleep(SAMPLE_SECONDS)
 
     def _watch_database(self) -> None:
         """Reload accounts and bans when another process has changed the database; never ends."""

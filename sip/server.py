@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between two ticks: a timer is late by this much at most.
 TICK_SECONDS = 0.05
+# Ticks whose lateness is kept for the health checks: those of a minute.
+RECENT_TICKS = 1200
 # A tick this late, in seconds, means that the event loop is saturated.
 LATE_SECONDS = 0.1
 # Seconds between two removals of expired bindings; a look-up never returns an expired one.
@@ -101,16 +104,17 @@ class SipServer:
         self._peaks = PeakDetector()
         self._timers: list[Any] = []
         self._ticked_at = clock()
+        self.lags: deque[float] = deque(maxlen=RECENT_TICKS)  # seconds that ticks were late
         self._build_transactions()
         self._build_location(users)
         self._build_receiver()
-        resolver = Resolver(
+        self.resolver = Resolver(
             ask or NameServers(config.sip_dns),
             clock,
             self.transports.has_family,
             hosts or HostsFile().addresses,
         )
-        self._build_handlers(users, resolver, Tickets(secret))
+        self._build_handlers(users, self.resolver, Tickets(secret))
         bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
         bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
         bus.listen(BansChanged, lambda event: self.guard.load_bans(event.bans, event.trusted))
@@ -330,6 +334,7 @@ class SipServer:
             now = self.clock()
             lag = now - self._ticked_at - TICK_SECONDS
             self.hub_lag.observe(max(0.0, lag))
+            self.lags.append(lag)
             is_late = lag > LATE_SECONDS
             self._ticked_at = now
             self.guard.tick(now, has_backlog=is_late or self.transports.has_backlog)

@@ -64,7 +64,7 @@ SLOW = (
 # Modules that gevent patches: modules that import them before could keep what is replaced.
 PATCHED = {"queue", "select", "selectors", "socket", "ssl", "subprocess"}
 GEVENT_IN = re.compile(
-    r"sipserver\.py|sip/(server|dispatcher|webhook|control/server)\.py"
+    r"sipserver\.py|sip/(server|dispatcher|health_probes|webhook|control/server)\.py"
     r"|sip/transport/(dns/)?\w+\.py"
     r"|sip/transaction/mailbox\.py|sip/store/(database|group_commit|history_writer)\.py"
     r"|webadmin/(http/)?\w+\.py|sip/hooks/threads\.py"

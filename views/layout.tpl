@@ -22,7 +22,7 @@
 <nav class="container" aria-label="Main">
 <a class="brand" href="/"><img src="{{static('favicon.svg')}}" alt="" width="24" height="24"><span>sipserver</span></a>
 % if session:
-% for path, name in (('/', 'Overview'), ('/calls', 'Calls'), ('/users', 'Users'), ('/users/import', 'Import'), ('/bans', 'Bans'), ('/audit', 'Audit'), ('/settings', 'Settings')):
+% for path, name in (('/', 'Overview'), ('/calls', 'Calls'), ('/users', 'Users'), ('/users/import', 'Import'), ('/trouble', 'Trouble'), ('/health', 'Health'), ('/audit', 'Audit'), ('/settings', 'Settings')):
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\

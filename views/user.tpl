@@ -47,6 +47,7 @@ No phone has registered yet. The settings for a phone are below.\\
 <p>Too many wrong passwords came from these addresses. A new password unblocks the user, too.</p>
 % include('blocked_logins.tpl', rows=blocked, action='/users/{}/forgive{}'.format(user.id, list_query))
 % end
+% include('user_calls.tpl')
 % if refusals:
 <h2>Recently refused</h2>
 % include('refusals.tpl', rows=refusals, label='Refused registrations and calls of this user, the latest first')

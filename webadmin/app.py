@@ -7,9 +7,9 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from webadmin import (
     account,
     audit,
-    bans,
     blocked_logins,
     calls,
+    health,
     history,
     imports,
     login,
@@ -17,6 +17,7 @@ from webadmin import (
     overview,
     phone_calls,
     traces,
+    trouble,
     users,
 )
 from webadmin.context import AppContext
@@ -60,7 +61,8 @@ def build(context: AppContext) -> WSGIApp:
     imports.mount(app, context)
     users.mount(app, context)
     phone_calls.mount(app, context)
-    bans.mount(app, context)
+    trouble.mount(app, context)
+    health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)

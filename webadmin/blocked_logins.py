@@ -24,10 +24,15 @@ def blocked_logins(context: AppContext) -> list[BlockedLogin]:
     return sorted(blocked, key=has_no_account)
 
 
+def form_page() -> str:
+    """Return the page that a form of trouble was sent from: the overview, or /trouble."""
+    return "/" if form_value("page") == "/" else "/trouble"
+
+
 def mount(app: Bottle, context: AppContext) -> None:
-    """Add the unblock buttons of /bans and of a user's page to `app`."""
+    """Add the unblock buttons of /trouble and of a user's page to `app`."""
     buttons = UnblockButtons(context)
-    route(app, "POST", "/bans/forgive", buttons.on_bans_page)
+    route(app, "POST", "/bans/forgive", buttons.on_trouble_page)
     route(app, "POST", "/users/<number:id>/forgive", buttons.on_user_page)
 
 
@@ -37,9 +42,9 @@ class UnblockButtons:
     def __init__(self, context: AppContext) -> None:
         self._context = context
 
-    def on_bans_page(self) -> Result:
-        """Unblock any user name, also one without an account."""
-        return self._unblock(form_value("username"), form_value("address").strip(), "/bans")
+    def on_trouble_page(self) -> Result:
+        """Unblock any user name, also one without an account; the overview has the button too."""
+        return self._unblock(form_value("username"), form_value("address").strip(), form_page())
 
     def on_user_page(self, number: int) -> Result:
         """Unblock the user of the page."""

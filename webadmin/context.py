@@ -13,7 +13,11 @@ from sip.config import Config
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
 from sip.monitor.calls import Calls
+from sip.monitor.day_lines import CallsToday, DayLines
 from sip.monitor.events import AdminActed, Bus
+from sip.monitor.health import Check
+from sip.monitor.lost_phones import LostPhones
+from sip.monitor.recent_events import RecentEvents
 from sip.monitor.refusals import Refusals
 from sip.monitor.traces import Traces
 from sip.store.admin import USERNAME, Admin, Session
@@ -50,6 +54,90 @@ class Phones(Protocol):
 
     def remove_contact(self, aor: str, contact: str, flow: str) -> None:
         """Remove one contact.  Blocks until the database has it."""
+
+
+class HealthChecks(Protocol):
+    """The health checks of the running server."""
+
+    def checks(self) -> Sequence[Check]:
+        """Return all checks; waits for some seconds at most."""
+
+    def known(self) -> Sequence[Check]:
+        """Return the checks that have a result; does not wait."""
+
+
+class _NoChecks:
+    def checks(self) -> Sequence[Check]:
+        return ()
+
+    known = checks
+
+
+class PastSide(Protocol):
+    """The caller or the callee of a past call; `user_id` is 0 where it is no user here."""
+
+    @property
+    def user_id(self) -> int:
+        """The id of the account."""
+
+    @property
+    def name(self) -> str:
+        """The display name, "" without one."""
+
+    def number(self, main_realm: str = "") -> str:
+        """Return what people dial."""
+
+
+class PastCall(Protocol):
+    """One call of the history; see sip/monitor/calls.py for its values."""
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+
+    @property
+    def caller(self) -> PastSide:
+        """The caller."""
+
+    @property
+    def callee(self) -> PastSide:
+        """The callee."""
+
+    @property
+    def started_at(self) -> float:
+        """The time of the INVITE, in Unix seconds."""
+
+    @property
+    def rang_seconds(self) -> float:
+        """The seconds from the first ring to the answer or the end."""
+
+    @property
+    def talked_seconds(self) -> float:
+        """The seconds from the answer to the end."""
+
+    @property
+    def result(self) -> str:
+        """A text of CallResult."""
+
+    @property
+    def cause(self) -> str:
+        """A clause that says why the call ended."""
+
+
+class TotalsOfToday(Protocol):
+    """The calls that have ended since midnight (UTC): all, and the answered ones."""
+
+    @property
+    def calls(self) -> int:
+        """Return the number of calls."""
+
+    @property
+    def answered(self) -> int:
+        """Return the number of answered calls."""
+
+    @property
+    def average_talk(self) -> float | None:
+        """Return the seconds that an answered call lasts, None without one."""
 
 
 class OperatorWarning(NamedTuple):
@@ -114,6 +202,9 @@ class AppContext:
     `metrics` returns the text of /metrics.
     `call_phone` rings the phones of a user name and realm, and returns the outcome as a sentence;
     None if there is no robot.
+    `health`, `recent`, `lost_phones` and `lines` are what the overview shows.  `calls_today`
+    returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
+    of an account, at most as many as its second argument.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -145,6 +236,12 @@ class AppContext:
     traces: Traces = field(default_factory=lambda: Traces(Bus()))
     metrics: Callable[[], bytes] = bytes
     call_phone: Callable[[str, str], str] | None = None
+    health: HealthChecks = field(default_factory=_NoChecks)
+    recent: RecentEvents = field(default_factory=lambda: RecentEvents(Bus()))
+    lost_phones: LostPhones = field(default_factory=lambda: LostPhones(Bus()))
+    lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
+    calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
+    last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
 
     def close(self) -> None:

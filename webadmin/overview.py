@@ -1,16 +1,28 @@
-"""The first page: counts, warnings, refused requests, and the settings for the first phone."""
+"""The first page: numbers of the day, what needs the administrator, and what has just happened."""
+
+from collections.abc import Sequence
 
 from bottle import Bottle, request
 
 from sip.listening import by_address
+from sip.monitor.calls import Call
+from sip.monitor.health import Check, Status
 from webadmin.context import AppContext
+from webadmin.feed import feed, side_name
+from webadmin.needs import issues
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import route
+from webadmin.tiles import tiles
 
 # The user name in the phone settings while there is no account.
 _EXAMPLE = "alice"
-# Refusals shown at first; a link shows all.
-SOME_REFUSALS = 10
+# Calls, and events of the feed on the page; links show all.
+SOME_CALLS = 5
+SOME_EVENTS = 10
+# Checks that the page shows even if all is well.
+_SHOWN_CHECKS = ("SIP over UDP", "SIP over TCP", "Database", "Disk space", "Clock")
+# A server with more users is no new one, so the help for the first call is not shown.
+_FEW_USERS = 3
 
 
 def mount(app: Bottle, context: AppContext) -> None:
@@ -20,19 +32,47 @@ def mount(app: Bottle, context: AppContext) -> None:
         first, listening = context.directory.first(), context.listening()
         username = first.username if first else _EXAMPLE
         realm = first.realm if first else context.users.realm
+        calls = context.calls.now()
         return context.page(
             "overview.tpl",
             section="/",
             accounts=len(context.users),
             online=len(context.phones),
-            warnings=context.warnings(),
+            tiles=tiles(context),
+            issues=issues(context),
+            calls=[_shown_call(context, call) for call in calls[:SOME_CALLS]],
+            all_calls=len(calls),
+            feed=feed(context),
+            shows_all=request.query.get("feed") == "all",
+            some=SOME_EVENTS,
+            checks=_some_checks(context.health.known()),
             first=first,
             settings=phone_settings(context.config, listening, username, realm),
+            suggests_echo=_suggests_echo(context),
             listening=by_address(listening),
             config=context.config,
-            refusals=context.refusals.latest(),
-            shows_all=request.query.get("refusals") == "all",
-            some=SOME_REFUSALS,
         )
 
     route(app, "GET", "/", show)
+
+
+def _some_checks(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks that are not ok, and some others."""
+    return [check for check in checks if check.status != Status.OK or check.name in _SHOWN_CHECKS]
+
+
+def _suggests_echo(context: AppContext) -> bool:
+    """Return True if the first phone has registered, and nothing was called yet."""
+    is_new = 0 < len(context.users) <= _FEW_USERS and len(context.phones) > 0
+    has_called = len(context.calls) > 0 or context.calls_today().calls > 0
+    return context.config.robot and is_new and not has_called
+
+
+def _shown_call(context: AppContext, call: Call) -> dict[str, object]:
+    """Return the values of one row: names over user names, and the state."""
+    row: dict[str, object] = {"call": call}
+    for name, side in (("caller", call.caller), ("callee", call.callee)):
+        account = context.users.find(side.username, side.realm) if side.user_id else None
+        row[name] = side_name(context, side)
+        row[f"{name}_name"] = account.display_name if account else ""
+    return row

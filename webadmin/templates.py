@@ -104,6 +104,18 @@ def elapsed(seconds: float) -> str:
     return f"+{seconds:.1f} s" if seconds < _MINUTE else f"+{span(seconds)}"
 
 
+def counter(seconds: float) -> str:
+    """Return a duration as a counter of a call: `3:12`, `1:02:05`."""
+    left = max(0, int(seconds))
+    minutes, hours = left // _MINUTE % 60, left // _HOUR
+    return f"{hours}:{minutes:02}:{left % 60:02}" if hours else f"{minutes}:{left % 60:02}"
+
+
+def ladder_link(call_id: str) -> str:
+    """Return the URL of the ladder of a Call-ID."""
+    return f"/traces/{quote(call_id, safe='')}"
+
+
 def moment(at: float) -> str:
     """Return a Unix time as UTC in ISO 8601, for the <time> element."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
@@ -148,5 +160,8 @@ def as_sentence(clause: str) -> str:
 # Functions that every template may call.
 _FUNCTIONS = {
     function.__name__: function
-    for function in (static, ago, elapsed, span, moment, browser_of, as_sentence)
+    for function in (
+        *(static, ago, elapsed, span, moment, browser_of, as_sentence),
+        *(counter, ladder_link),
+    )
 }

@@ -23,6 +23,7 @@ from webadmin.context import AppContext, form_value, redirect
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import Result, route
 from webadmin.templates import link
+from webadmin.user_calls import last_calls
 
 _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 # Columns that the list can be sorted by, and whether the first click sorts in descending order.
@@ -147,6 +148,8 @@ class UserPage:
             refusals=context.refusals.of_user(
                 _full_name(context, username, realm), username, realm
             ),
+            calls=last_calls(context, number),
+            calls_link=link("/history", [("user", _full_name(context, username, realm))]),
             **values,
         )
 

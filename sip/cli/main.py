@@ -50,6 +50,8 @@ _ABOUT_HISTORY = "list past calls, the newest first"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
 _ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
+_ABOUT_TROUBLE = "show refused registrations and calls, blocked users and banned addresses"
+_ABOUT_HEALTH = "check the running server; exit code 0: ok, 1: warning, 2: failing"
 _ABOUT_ADMIN = "set the password of the web admin"
 _ABOUT_TOKENS = "manage the tokens of /metrics: add, list, remove"
 _EPILOG = (
@@ -147,7 +149,7 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, history, tokens, trace, users
+        from sip.cli import admin, bans, calls, forgive, history, tokens, trace, trouble, users
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -163,6 +165,8 @@ def _do(
             return admin.execute(options, config, environment)
         case "tokens":
             return tokens.execute(options, config)
+        case "trouble" | "health":
+            return trouble.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -227,6 +231,9 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     _add_token_commands(_subcommand(commands, "tokens", _ABOUT_TOKENS))
+    for name, about in (("trouble", _ABOUT_TROUBLE), ("health", _ABOUT_HEALTH)):
+        made = _subcommand(commands, name, about)
+        made.add_argument("--json", "-json", action="store_true", help="print a JSON object")
     spellings = (flag for each in _all(parser) for flag in each._option_string_actions)
     return parser, frozenset(spellings)
 

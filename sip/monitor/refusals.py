@@ -29,8 +29,8 @@ MAX_REFUSED = 2000
 class Refusal:
     """One row: requests that were refused for one cause.  Times are Unix seconds.
 
-    The fields are those of the event Refused; `address`, a host without port, and `device` are
-    those of the latest request.
+    The fields are those of the event Refused; `address`, a host without port, `device` and
+    `call_id` are those of the latest request.  A Call-ID that is too long is "".
     """
 
     first_at: float
@@ -47,6 +47,7 @@ class Refusal:
     address: str
     device: str
     code: str = ""
+    call_id: str = ""
 
     def concerns(self, user: str, username: str, realm: str) -> bool:
         """Return True if the row belongs on the page of a user."""
@@ -111,10 +112,11 @@ class Refusals:
         method, status, cause, cure = refused.method, refused.status, refused.cause, refused.cure
         key = user, to, method, cause, status, cure, network
         row = table.rows.get(key)
+        call_id = refused.call_id if len(refused.call_id) <= MAX_TEXT else ""
         if row is not None:
             row.count += 1
             row.last_at, row.address = at, refused.address[0]
-            row.device = refused.device[:MAX_TEXT]
+            row.device, row.call_id = refused.device[:MAX_TEXT], call_id
             table.rows.move_to_end(key)
         elif self._new_left > 0:
             self._new_left -= 1
@@ -135,6 +137,7 @@ class Refusals:
                 address,
                 device,
                 refused.code,
+                call_id,
             )
             table.add(key, row)
 

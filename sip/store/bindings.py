@@ -134,6 +134,16 @@ class BindingStore:
         self._database = database
         self._commits = GroupCommit(database, _Writer(database).write, window)
 
+    @property
+    def commit_seconds(self) -> Sequence[float]:
+        """The seconds that the latest commits took, the oldest first."""
+        return self._commits.recent_seconds
+
+    @property
+    def failure(self) -> str:
+        """Why the last commit failed, "" if it did not."""
+        return self._commits.failure
+
     def load(self, now: float) -> list[BindingRow]:
         """Return the bindings that are valid at Unix time `now`, oldest first; delete all others.
 

@@ -132,6 +132,10 @@ class Directory:
         """Return the account with this id and all its contacts, or None."""
         return self._database.browse(lambda tables: self._entry(tables, number))
 
+    def entries(self, numbers: Sequence[int]) -> tuple[Entry, ...]:
+        """Return the accounts with these ids that there are, in this order, with their contacts."""
+        return self._database.browse(lambda tables: self._entries(tables, numbers))
+
     def first(self) -> Entry | None:
         """Return the oldest account, or None."""
 

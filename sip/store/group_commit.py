@@ -1,6 +1,7 @@
 """Group commit: many changes share one transaction and one sync to disk."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Generic, TypeVar
@@ -22,6 +23,8 @@ WINDOW = 0.02
 MAX_QUEUED = 6000
 # Callbacks in a row before the event loop polls the sockets: a millisecond of work.
 CALLBACKS_IN_A_ROW = 64
+# Commits whose times are kept for the health checks.
+RECENT_COMMITS = 200
 # Minimum seconds between log lines about failed batches.
 LOG_INTERVAL = 1.0
 
@@ -95,6 +98,8 @@ class GroupCommit(Generic[Entry]):
 
     `write` writes a whole batch to the tables.  If it fails, all entries of the batch fail, and all
     entries queued in the meantime, because these were based on changes that are undone now.
+    `recent_seconds` says how long the latest commits took, `failure` why the last one failed, "" if
+    it did not.
     """
 
     def __init__(
@@ -113,6 +118,8 @@ class GroupCommit(Generic[Entry]):
         self._unsaved = 0  # failed changes since the last log line
         self._next_log_at = 0.0
         self._is_failing = False
+        self.recent_seconds: deque[float] = deque(maxlen=RECENT_COMMITS)
+        self.failure = ""
         self._writer = gevent.spawn(self._work)
 
     def commit(self, entry: Entry, undo: Callable[[], None]) -> Commit:
@@ -166,14 +173,18 @@ class GroupCommit(Generic[Entry]):
 
     def _commit(self, batch: list[tuple[Entry, Commit]]) -> None:
         entries = [entry for entry, _ in batch]
+        started_at = monotonic()
         try:
             self._database.run(lambda tables: self._write(tables, entries))
         except Exception as error:  # noqa: BLE001 -- logged by _log_failure
             behind, self._queue = self._queue, []
             self._filled.clear()
             self._log_failure(len(batch) + len(behind), error)
-            self._finish(batch + behind, str(error) or type(error).__name__)
+            self.failure = str(error) or type(error).__name__
+            self._finish(batch + behind, self.failure)
         else:
+            self.failure = ""
+            self.recent_seconds.append(monotonic() - started_at)
             if self._is_failing:
                 self._is_failing = False
                 log.info("database writes work again")

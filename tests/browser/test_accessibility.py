@@ -153,7 +153,7 @@ def state_of(window, path: str) -> None:
             page.get_by_role("link", name="Show the HA1s of alice").click()
             page.get_by_label("MD5 HA1 of alice").wait_for()
         case "no network":
-            window.goes_to("/bans")
+            window.goes_to("/trouble")
             page.get_by_label("Address or network").fill("everybody")
             page.get_by_role("button", name="Trust it").click()
             window.sees("is not an address or network")
@@ -166,7 +166,7 @@ STATES = [
     *["/users/1", "/users/2", "/users/4", "/users/1/hashes", "/users/new", "errors", "added"],
     *["removed", "/users/import", "refused", "looked at", "understood", "generated"],
     *["another", "looked at", "imported", "/no/such/page"],
-    *["/bans", "no network", "/?refusals=all"],
+    *["/trouble", "no network", "/trouble?refusals=all", "/health"],
     *["/history", "/history?result=busy&user=alice", "/history?number=zz&from=2026-01-01"],
     *["/audit", "/audit?kind=sign-ins", "/audit?before=1", "/settings", "password refused"],
     *["weak", "signed out", "ended", "kept", "sent again"],
@@ -196,7 +196,7 @@ def test_every_page_is_accessible(visit, populated, theme, width):
 def test_the_pages_of_an_empty_server_are_accessible(visit, theme, width):
     window = visit(width=width, color_scheme=theme)
     window.signs_in()
-    for path in ("/", "/users", "/bans", "/history"):
+    for path in ("/", "/users", "/trouble", "/health", "/history"):
         window.goes_to(path)
         assert not window.violations()
         assert not window.scrolls_sideways()

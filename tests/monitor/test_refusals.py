@@ -68,7 +68,17 @@ def test_equal_refusals_are_one_row_with_both_moments(bench: Bench):
     assert row == Refusal(
         *(first_at, bench.now, 4, "REGISTER", 401, "wrong password for alice", "Type it again."),
         *("alice", "example.com", "alice", "", HERE, "another phone"),
+        call_id="one",
     )
+
+
+def test_a_row_names_the_latest_call_id(bench: Bench):
+    """The link to its ladder; a Call-ID that is too long could be cut only, and would lead away."""
+    bench.refuses()
+    bench.refuses(call_id="two")
+    assert [row.call_id for row in bench.refusals.latest()] == ["two"]
+    bench.refuses(call_id="x" * (MAX_TEXT + 1))
+    assert [row.call_id for row in bench.refusals.latest()] == [""]
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,11 @@ class Server:
             self.process.send_signal(signal.SIGHUP)
             until(lambda count=before: self.log.read_text().count(said) > count, said)
 
-    def does(self, *command: str) -> str:
-        """Run an administrator's command to its end, and return what it prints."""
+    def does(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
+        """Run an administrator's command to its end, and return what it prints.
+
+        It has to end with one of the exit codes `codes`.
+        """
         done = subprocess.run(
             self._command(*command),
             env=self._environment(),
@@ -90,7 +93,9 @@ class Server:
             text=True,
             timeout=60,
         )
-        assert done.returncode == 0, f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}"
+        assert done.returncode in codes, (
+            f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}"
+        )
         return done.stdout
 
     def start(self) -> None:

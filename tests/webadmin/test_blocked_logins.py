@@ -10,7 +10,7 @@ from sip.monitor.events import Bus, Refused, Sender
 from sip.monitor.refusals import Refusals
 from tests.webadmin.conftest import REALM
 from webadmin.blocked_logins import MAX_SHOWN
-from webadmin.overview import SOME_REFUSALS
+from webadmin.trouble import SOME_REFUSALS
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
 
@@ -42,14 +42,14 @@ def refuses(context, user: str = "alice", method: str = "REGISTER", **changes) -
 # Waits
 
 
-def test_the_bans_page_lists_blocked_logins(browser, context):
-    assert "No login is blocked." in browser.get("/bans").words
+def test_the_page_of_trouble_lists_blocked_logins(browser, context):
+    assert "No login is blocked." in browser.get("/trouble").words
     context.users.add("alice", "secret")
     guesses(context, "alice")
     guesses(context, "<b>nobody</b>", THERE)
     guesses(context, "bob", times=MAX_FAILURES_OF_USER - 1)  # one attempt is left
-    page = browser.get("/bans")
-    assert f"alice {HERE} 5 10 min Unblock" in page.words
+    page = browser.get("/trouble")
+    assert f"alice {HERE} 5 10 min Let it try again" in page.words
     assert page.words.index("alice") < page.words.index(
         "<b>nobody</b>"
     )  # users with an account come first
@@ -60,23 +60,23 @@ def test_the_bans_page_lists_blocked_logins(browser, context):
 def test_many_blocked_logins_are_counted(browser, context):
     for number in range(MAX_SHOWN + 3):
         guesses(context, "alice", f"10.0.{number >> 8}.{number & 255}")
-    assert "and 3 more" in browser.get("/bans").words
+    assert "and 3 more" in browser.get("/trouble").words
 
 
 def test_the_button_of_a_row_unblocks_that_login(browser, context):
     guesses(context, "alice")
     guesses(context, "alice", THERE)
-    page = browser.get("/bans").text
+    page = browser.get("/trouble").text
     assert page.count('action="/bans/forgive"') == 2
     answer = browser.post("/bans/forgive", username="alice", address=HERE)
-    assert (answer.status, answer.location) == (303, "/bans")
-    assert f"alice can log in again from {HERE}." in browser.get("/bans").words
+    assert (answer.status, answer.location) == (303, "/trouble")
+    assert f"alice can log in again from {HERE}." in browser.get("/trouble").words
     assert is_asked(context, "alice")
     assert not is_asked(context, "alice", THERE)
     (entry,) = context.audit.entries("bans")
     assert (entry.act, entry.about) == ("wait lifted", f"alice from {HERE}")
     browser.post("/bans/forgive", username="alice", address=HERE)
-    assert "Logins of alice are not blocked." in browser.get("/bans").words
+    assert "Logins of alice are not blocked." in browser.get("/trouble").words
     assert browser.post("/bans/forgive", username="alice", address="x").status == 422
 
 
@@ -88,7 +88,7 @@ def test_a_blocked_user_is_marked_and_unblocked_on_its_page(browser, context):
     assert ["login blocked" in row for row in rows] == [True, False]
     page = browser.get(f"/users/{number}")
     assert "offline login blocked" in page.words
-    assert f"alice {HERE} 5 10 min Unblock" in page.words
+    assert f"alice {HERE} 5 10 min Let it try again" in page.words
     path = f"/users/{number}/forgive"
     assert f'action="{path}"' in page.text
     found = f"/users/{number}?q=ali"
@@ -107,8 +107,8 @@ def test_a_banned_address_is_shown_on_the_page_of_a_user(browser, context):
     for other in range(MAX_FAILURES_OF_SOURCE):
         guesses(context, f"user{other}", times=1)
     words = browser.get(f"/users/{number}").words
-    assert "The whole address is banned: unban it under Bans" in words
-    assert "No login is blocked." in browser.get("/bans").words
+    assert "The whole address is banned: unban it under Trouble" in words
+    assert "No login is blocked." in browser.get("/trouble").words
 
 
 def test_unblock_buttons_need_a_session(stranger, context):
@@ -121,28 +121,40 @@ def test_unblock_buttons_need_a_session(stranger, context):
 # Refusals
 
 
-def test_the_overview_shows_what_was_refused_and_what_to_do(browser, context, clock):
-    assert "Recently refused" not in browser.get("/").words
+def test_the_page_shows_what_was_refused_and_what_to_do(browser, context, clock):
+    assert "No registration or call was refused" in browser.get("/trouble").words
     refuses(context)
     clock.now += 120
-    refuses(context)
+    refuses(context, call_id="the second/attempt")
     refuses(context, "bob", "INVITE", to="carol", cause="carol is not registered", status=480)
-    page = browser.get("/")
+    page = browser.get("/trouble")
     assert "just now 2 times alice registration 401" in page.words
     assert f"Wrong password for alice. Type it again. {HERE} Desk <1>" in page.words
     assert "bob call to carol 480 carol is not registered." in page.words
     assert "Desk <1>" not in page.text
+    assert 'href="/traces/the%20second%2Fattempt"' in page.text, "the ladder of the latest one"
 
 
-def test_the_overview_shows_some_and_the_others_when_asked(browser, context):
+def test_a_row_has_the_button_while_its_login_has_to_wait(browser, context):
+    context.users.add("alice", "secret")
+    refuses(context)
+    assert "Let it try again" not in browser.get("/trouble").words
+    guesses(context, "alice")
+    words = browser.get("/trouble").words
+    assert words.count("Let it try again") == 2, "of the refusal, and of the wait"
+    guesses(context, "alice", THERE)
+    assert browser.get("/trouble").words.count("Let it try again") == 3
+
+
+def test_the_page_shows_some_and_the_others_when_asked(browser, context):
     for number in range(SOME_REFUSALS + 5):
         refuses(context, f"user{number}")
-    page = browser.get("/")
+    page = browser.get("/trouble")
     assert page.text.count('data-label="When"') == SOME_REFUSALS
     assert f"Show all {SOME_REFUSALS + 5}" in page.words
-    page = browser.get("/?refusals=all")
+    page = browser.get("/trouble?refusals=all")
     assert page.text.count('data-label="When"') == SOME_REFUSALS + 5
-    assert 'hx-get="/?refusals=all"' in page.text
+    assert 'hx-get="/trouble?refusals=all"' in page.text
 
 
 def test_the_page_of_a_user_shows_what_concerns_it(browser, context):

@@ -1,13 +1,18 @@
-"""The first page, and how it helps to the first call."""
+"""The first page: its parts, and how it helps to the first call."""
 
 import io
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from sip.config import Address, Advertised, Config
 from sip.listening import ListeningAddress
+from sip.monitor.calls import Calls
+from sip.monitor.day_lines import CallsToday
+from sip.monitor.events import Bus, CallAnswered, CallStarted, Party
+from sip.monitor.health import Check
 from sip.store.importing import import_accounts
 from sip.store.users import Users
 from webadmin.context import OperatorWarning
@@ -16,15 +21,15 @@ from webadmin.warnings import current_warnings
 
 def test_an_empty_server_leads_to_the_first_user(browser):
     words = browser.get("/").words
-    assert "0 users" in words
-    assert "0 users have a phone online" in words
+    assert "Phones online 0 of 0 users" in words
     assert "Add the first user" in words
+    assert "Nothing since the start of the server." in words
 
 
 def test_before_the_first_phone_the_page_shows_what_to_type(browser, context):
     context.users.add("carol", "secret")
     words = browser.get("/").words
-    assert "1 user " in words
+    assert "Phones online 0 of 1 user " in words
     assert "No phone is registered yet" in words
     assert "User name carol" in words
     assert "Domain, server or registrar pbx.example.com" in words
@@ -32,13 +37,58 @@ def test_before_the_first_phone_the_page_shows_what_to_type(browser, context):
     assert "Realm, if the phone asks for it example.com" in words
     context.phones.online = 1
     words = browser.get("/").words
-    assert "1 user has a phone online" in words
+    assert "Phones online 1 of 1 user " in words
+    assert "1 thing needs you" in words, "the pages are not encrypted"
+    context.config = replace(context.config, web_cert="a.pem", web_key="b.pem")
+    assert "All is well for 1 phone" in browser.get("/").words
     assert "No phone is registered yet" not in words
 
 
 def test_warnings_are_shown_with_their_remedy(browser, context):
     context.warnings = lambda: [OperatorWarning("The <disk> is full.", "Make room.")]
-    assert "Warnings The <disk> is full. Make room." in browser.get("/").words
+    words = browser.get("/").words
+    assert "2 things need you" in words, "with the encryption"
+    assert "The <disk> is full. Make room." in words
+
+
+def test_the_first_registered_phone_is_invited_to_call_echo(browser, context):
+    context.users.add("carol", "secret")
+    context.phones.online = 1
+    assert "call echo" not in browser.get("/").words, "without the robot"
+    context.has_robot = True
+    assert "Registered, call echo The phone of carol is registered." in browser.get("/").words
+    context.calls_today = lambda: CallsToday(1, 1, 10.0)
+    assert "call echo" not in browser.get("/").words, "once a call was made"
+
+
+def test_the_calls_of_now_are_shown_with_their_ladders(browser, context, clock):
+    alice = context.users.add("alice", "secret", display_name="Alice Liddell")
+    bus = Bus(clock)
+    context.calls = Calls(bus)
+    caller = Party("sip:alice@example.com", alice.id, "alice", "example.com")
+    callee = Party("sip:0049301234@example.com", 0, "", "")
+    head = ("call/1", "tag", caller, callee, ("192.0.2.9", 5060), "UDP", "")
+    bus.publish(CallStarted(clock() - 69, *head))
+    page = browser.get("/")
+    assert "All 1" in page.words
+    assert "Alice Liddell alice → 0049301234@example.com Ringing 1:09 Ladder" in page.words
+    assert 'href="/traces/call%2F1"' in page.text
+    phone = ("200", "to", 200, ("192.0.2.10", 5060), "UDP", "")
+    bus.publish(CallAnswered(clock() - 12, "call/1", "tag", *phone[1:]))
+    assert "Talking 0:12" in browser.get("/").words
+
+
+def test_some_checks_are_shown_and_all_that_are_not_ok(browser, context):
+    checks = [
+        Check("SIP over UDP", "ok", "Answers."),
+        Check("NAT", "ok", "None."),
+        Check("Clock", "warning", "No time service.", "Start one."),
+    ]
+    context.health = SimpleNamespace(known=lambda: checks)
+    words = browser.get("/").words
+    assert "SIP over UDP Answers. ok" in words
+    assert "Clock No time service. warning" in words
+    assert "NAT" not in words
 
 
 def settings(browser, context, config: Config) -> str:

@@ -123,7 +123,7 @@ def test_a_large_page_is_compressed_by_a_thread(browser, context, monkeypatch):
 
     hub = type("Hub", (), {"threadpool": Pool()})
     monkeypatch.setattr("webadmin.http.compression.gevent.get_hub", lambda: hub)
-    answer = browser.get("/bans", **GZIP)
+    answer = browser.get("/trouble", **GZIP)
     assert threads == ["gzipped"]
     assert b"192.0.7.249" in gzip.decompress(answer.body)
 

@@ -1,26 +1,33 @@
-"""The page of bans: banned addresses, blocked logins and trusted networks."""
+"""The page of trouble: refusals, logins that have to wait, banned addresses, trusted networks."""
 
-from bottle import Bottle, response
+from bottle import Bottle, request, response
 
 from sip.operator_values import network_text
 from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
-from webadmin.blocked_logins import MAX_SHOWN, blocked_logins
-from webadmin.context import AppContext, form_value
+from sip.transport.flow import network_of
+from webadmin.blocked_logins import MAX_SHOWN, blocked_logins, form_page
+from webadmin.context import AppContext, form_value, redirect
 from webadmin.routes import Result, route
+
+# Refusals shown at first; a link shows all.
+SOME_REFUSALS = 20
+
+PAGE = "/trouble"
 
 
 def mount(app: Bottle, context: AppContext) -> None:
-    """Add /bans and its forms to `app`."""
-    page = BansPage(context)
-    route(app, "GET", "/bans", page.show)
+    """Add /trouble and its forms to `app`; the forms keep the paths that scripts may know."""
+    page = TroublePage(context)
+    route(app, "GET", PAGE, page.show)
+    route(app, "GET", "/bans", lambda: redirect(PAGE))
     route(app, "POST", "/bans/remove", page.remove)
     route(app, "POST", "/bans/trust", page.trust)
     route(app, "POST", "/bans/distrust", page.distrust)
 
 
-class BansPage:
-    """The page at /bans, and its forms."""
+class TroublePage:
+    """The page at /trouble, and its forms."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
@@ -30,11 +37,17 @@ class BansPage:
         if error:
             response.status = 422
         context = self._context
+        blocked = blocked_logins(context)
         return context.page(
-            "bans.tpl",
-            section="/bans",
+            "trouble.tpl",
+            section=PAGE,
+            refusals=context.refusals.latest(),
+            shows_all=request.query.get("refusals") == "all",
+            some=SOME_REFUSALS,
+            waiting={(login.username, login.address) for login in blocked},
+            network_of=network_of,
             bans=context.bans.list(context.clock()),
-            blocked=blocked_logins(context),
+            blocked=blocked,
             max_blocked=MAX_SHOWN,
             configured=[network_text(each) for each in context.config.guard_trusted],
             trusted=context.bans.trusted(),
@@ -43,14 +56,15 @@ class BansPage:
         )
 
     def remove(self) -> Result:
-        """Remove the ban of an address."""
+        """Remove the ban of an address; the overview has the button too."""
         address = form_value("address").strip()
+        page = form_page()
         try:
             self._context.bans.remove(address)
         except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
-            return self._context.flash("/bans", "This address is not banned.")
+            return self._context.flash(page, "This address is not banned.")
         self._context.record(Act.BAN_LIFTED, address)
-        return self._context.flash("/bans", f"{address} is no longer banned.")
+        return self._context.flash(page, f"{address} is no longer banned.")
 
     def trust(self) -> Result:
         """Trust a network, and remove the bans in it."""
@@ -61,7 +75,7 @@ class BansPage:
             return self.show(f"{error}.", text)
         self._context.record(Act.NETWORK_TRUSTED, network)
         return self._context.flash(
-            "/bans", f"{network} is trusted: it is never rate-limited or banned."
+            PAGE, f"{network} is trusted: it is never rate-limited or banned."
         )
 
     def distrust(self) -> Result:
@@ -70,6 +84,6 @@ class BansPage:
         try:
             self._context.bans.distrust(network)
         except (NoSuchBan, ValueError):
-            return self._context.flash("/bans", "This network is not trusted.")
+            return self._context.flash(PAGE, "This network is not trusted.")
         self._context.record(Act.NETWORK_DISTRUSTED, network)
-        return self._context.flash("/bans", f"{network} is no longer trusted.")
+        return self._context.flash(PAGE, f"{network} is no longer trusted.")
