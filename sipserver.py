@@ -367,9 +367,6 @@ def _metrics(
 
     Its first call imports prometheus_client, which takes 30 ms: most servers never need it.
     """
-    from sip.monitor.event_counts import EventCounts
-
-    events = EventCounts(bus)
 
     @cache
     def made() -> "Metrics":
@@ -378,7 +375,7 @@ def _metrics(
         from sip.prometheus import Metrics
 
         in_thread = get_hub().threadpool.apply
-        return Metrics(server, users, calls, database, bus, events, in_thread)
+        return Metrics(server, users, calls, database, bus, in_thread)
 
     return lambda: made().text()
 

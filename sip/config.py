@@ -6,17 +6,16 @@ Each field of `Config` is one setting.  Flags, environment variables, file entri
 
 # ruff: noqa: RUF009 -- `setting` makes a dataclass field, not a default value
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sip.addresses import Address, Advertised, parse_address, parse_advertised, parse_name_servers
 from sip.core.trunk import Trunk, parse_trunks
 from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
-    HOST_NAME,
     Network,
     PortRange,
     parse_event_names,
@@ -58,95 +57,6 @@ class ConfigError(CommandError):
         super().__init__(sentence, status)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A listening address; host None means all IPv4 and IPv6 addresses of the machine."""
-
-    host: str | None
-    port: int
-
-    def __str__(self) -> str:
-        return host_port(self.host or "", self.port)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Return True if the address cannot be reached from another machine."""
-        return self.host is not None and ipaddress.ip_address(self.host).is_loopback
-
-
-@dataclass(frozen=True, slots=True)
-class Advertised:
-    """The host[:port] advertised in Via and Record-Route; port None means the listening port."""
-
-    host: str
-    port: int | None
-
-    def __str__(self) -> str:
-        return host_port(self.host, self.port)
-
-
-def host_port(host: str, port: int | None) -> str:
-    """Write host and port the way a SIP URI does, IPv6 in brackets."""
-    bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if port is None else f"{bracketed}:{port}"
-
-
-def _split(text: str) -> tuple[str, str]:
-    """Split `host:port`, or `[IPv6]:port`; either part may be empty.  Raises ValueError."""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or ":" not in host or (rest and not rest.startswith(":")):
-            raise ValueError(text)
-        return host, rest[1:]
-    host, _, port = text.partition(":")
-    return host, port
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
-        raise ValueError(text)
-    return int(text)
-
-
-def parse_address(text: str) -> Address:
-    """Parse `:5060`, `127.0.0.1:5060` or `[::1]:5060`; with port 0 the system chooses the port.
-
-    Raises ValueError.
-    """
-    try:
-        host, port = _split(text)
-        if host == "localhost":
-            host = "127.0.0.1"
-        listening = str(ipaddress.ip_address(host)) if host else None
-        if (":" in host) != text.startswith("["):
-            raise ValueError(text)
-        return Address(listening, _port(port))
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not an address; write it like :5060, 127.0.0.1:5060 or [::1]:5060"
-        ) from None
-
-
-def parse_advertised(text: str) -> Advertised | None:
-    """Parse `host` or `host:port`; an empty text is None: advertise the local address.
-
-    Raises ValueError.
-    """
-    if not text:
-        return None
-    try:
-        host, port = _split(text)
-        if ":" in host:
-            ipaddress.IPv6Address(host)
-        elif not HOST_NAME.fullmatch(host):
-            raise ValueError(text)
-        return Advertised(host, _port(port) if port or text.endswith(":") else None)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not a host with an optional port; write it like sip.example.com:5060"
-        ) from None
-
-
 def parse_path(text: str) -> str:
     """Parse a file name, or the `sqlite:///` URL of a file.
 
@@ -168,25 +78,6 @@ def parse_path(text: str) -> str:
     if not rest.startswith("/") or rest in ("/", "/:memory:") or "?" in rest:
         raise ValueError("write the URL like sqlite:///sip_users.db or sqlite:////var/lib/sip.db")
     return rest[1:]
-
-
-def _name_servers(text: str) -> tuple[tuple[str, int], ...]:
-    """Parse addresses of DNS servers; the default port is 53.  Raises ValueError."""
-    servers: list[tuple[str, int]] = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        try:
-            bare = f"[{part}]" if part.count(":") > 1 and part[0] != "[" else part
-            host, port = _split(bare)
-            server = str(ipaddress.ip_address(host)), _port(port or "53")
-            if server[1] == 0:
-                raise ValueError(part)
-            servers.append(server)
-        except ValueError:
-            raise ValueError(
-                f"{part!r} is not the address of a DNS server;"
-                " write it like 192.0.2.53 or [::1]:5353"
-            ) from None
-    return tuple(servers)
 
 
 def _digests(text: str) -> tuple[str, ...]:
@@ -304,7 +195,7 @@ class Config:
     )
     sip_dns: tuple[tuple[str, int], ...] = setting(
         "",
-        _name_servers,
+        parse_name_servers,
         "DNS servers for SIP, separated by commas, instead of those of the system",
         value="ADDRESSES",
     )

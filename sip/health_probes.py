@@ -21,7 +21,8 @@ import gevent
 from gevent import socket
 
 from sip import certificate
-from sip.config import Config, host_port
+from sip.addresses import host_port
+from sip.config import Config
 from sip.listening import ListeningAddress, is_wildcard
 from sip.message.grammar import BadMessage
 from sip.message.uri import is_address, parse_uri

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sip.config import Address, host_port
+from sip.addresses import Address, host_port
 from sip.transport.tcp import TcpCarrier
 from sip.transport.transport_names import UDP
 from sip.transport.transports import Transports

@@ -22,9 +22,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sip import __version__
+from sip.core.causes import CAUSES, NO_CREDENTIALS
 from sip.monitor import metrics
 from sip.monitor.calls import CallResult, Calls, CallState
-from sip.monitor.event_counts import EventCounts
 from sip.monitor.events import Bus
 from sip.monitor.histogram import BOUNDS, Histogram
 from sip.monitor.metrics import CLOSED_OVERLOAD, DROPPED_TRANSACTION_LIMIT
@@ -36,7 +36,10 @@ from sip.transport.tcp import TcpCarrier
 _PREFIX = "sipserver_"
 _KEY = re.compile(r'(?P<name>\w+)(?:\{(?P<label>\w+)="(?P<value>\w+)"\})?')
 # All keys: a counter that has counted nothing yet is 0, not missing.
-_KEYS = tuple(str(value) for name, value in vars(metrics).items() if name.isupper())
+_KEYS = (
+    *(str(value) for name, value in vars(metrics).items() if name.isupper()),
+    *(metrics.refusals(cause) for cause in CAUSES if cause != NO_CREDENTIALS.code),
+)
 _STATES = (CallState.RINGING, CallState.TALKING)
 _RESULTS = (
     CallResult.ANSWERED,
@@ -58,7 +61,7 @@ _HELP = {
     "messages_malformed": "Messages that cannot be parsed.",
     "messages_unsent": "Messages that could not be sent.",
     "refusals_unsent": "Refusals of malformed requests that could not be sent.",
-    "requests_refused": "Requests that this server refused, challenges included, by status.",
+    "refusals": "Requests that this server refused, by the key of the cause.",
     "requests_retransmitted": "Requests that clients repeated.",
     "responses_unacknowledged": "Failures of an INVITE that got no ACK.",
     "responses_unmatched": "Responses that belong to no request.",
@@ -78,11 +81,10 @@ class Metrics:
         calls: Calls,
         database: Database,
         bus: Bus,
-        events: EventCounts,
         in_thread: Callable[[Callable[[], bytes]], bytes],
     ) -> None:
         self._server = CollectorRegistry()
-        self._server.register(_Collector(server, users, calls, database, bus, events))
+        self._server.register(_Collector(server, users, calls, database, bus))
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         self._in_thread = in_thread
@@ -103,14 +105,12 @@ class _Collector(Collector):
         calls: Calls,
         database: Database,
         bus: Bus,
-        events: EventCounts,
     ) -> None:
         self._server = server
         self._users = users
         self._calls = calls
         self._database = database
         self._bus = bus
-        self._events = events
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: the names need not be known before the first reading."""
@@ -157,9 +157,8 @@ class _Collector(Collector):
             if call.state in states:
                 states[call.state] += 1
         yield _gauge("calls", "Calls of now.", "state", states)
-        results = dict.fromkeys(_RESULTS, 0) | self._events.results
+        results = dict.fromkeys(_RESULTS, 0) | self._calls.results
         yield _counter("calls", "Calls that have ended.", "result", results)
-        yield _counter("refusals", "Refused REGISTERs and INVITEs.", "cause", self._events.refusals)
 
     def _resources(self) -> Iterator[Metric]:
         server = self._server
@@ -207,6 +206,8 @@ class _Collector(Collector):
         for part in (server.layer, server.receiver, server.tcp, server.guard, self._database):
             counts.update(part.counts)
         families: dict[str, CounterMetricFamily] = {}
+        # The first request of a phone has no credentials: that is no refusal.
+        del counts[metrics.refusals(NO_CREDENTIALS.code)]
         for key, count in counts.items():
             match = _KEY.fullmatch(key)
             if match is None:

@@ -2,16 +2,8 @@
 
 import pytest
 
-from sip.config import (
-    SETTINGS,
-    Address,
-    Advertised,
-    Config,
-    ConfigError,
-    gather,
-    parse_address,
-    unknown_variables,
-)
+from sip.addresses import Address, Advertised, parse_address
+from sip.config import SETTINGS, Config, ConfigError, gather, unknown_variables
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 from gevent import socket as green
 
 from sip import health_probes
-from sip.config import Address, Advertised, Config
+from sip.addresses import Address, Advertised
+from sip.config import Config
 from sip.health_probes import Health, Probe, Probes, clock_is_synchronized, round_trip
 from sip.listening import ListeningAddress
 from sip.monitor.events import Bus

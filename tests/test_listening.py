@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from sip.config import Address
+from sip.addresses import Address
 from sip.listening import (
     ListeningAddress,
     by_address,

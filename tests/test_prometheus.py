@@ -9,7 +9,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sip.monitor.calls import Calls
-from sip.monitor.event_counts import EventCounts
 from sip.monitor.histogram import Histogram
 from sip.monitor.metrics import DATABASE_ERRORS, Counters
 from sip.prometheus import Metrics
@@ -27,8 +26,7 @@ def database():
 @pytest.fixture
 def metrics(world: World, database) -> Metrics:
     bus = world.bus
-    users, events = ["alice", "bob"], EventCounts(bus)
-    return Metrics(world.server, users, Calls(bus), database, bus, events, in_thread)
+    return Metrics(world.server, ["alice", "bob"], Calls(bus), database, bus, in_thread)
 
 
 def in_thread(work):
@@ -119,7 +117,7 @@ def test_a_refused_call_counts_by_cause_and_status(world: World, metrics: Metric
     world.phone("alice").sends("INVITE", f"sip:nobody@{REALM}")
     found = read(metrics)
     assert sum(value for key, value in found.items() if key[0] == "sipserver_refusals_total") == 1
-    assert found["sipserver_requests_refused_total", "404"] == 1
+    assert found["sipserver_refusals_total", "unknown_callee"] == 1
     assert found["sipserver_calls_total", "failed"] == 1
 
 

@@ -8,7 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from bottle import request
 
-from sip.config import Config, host_port
+from sip.addresses import host_port
+from sip.config import Config
 from sip.listening import ListeningAddress, is_wildcard
 from sip.transport.transport_names import TRANSPORTS
 

@@ -10,7 +10,7 @@ Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECOND
     Session descriptions are stored as they came, MAX_SDP_BYTES each, and read by the pages only.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -172,6 +172,7 @@ class Calls:
     """All calls of now, by the events on `bus`."""
 
     def __init__(self, bus: Bus) -> None:
+        self.results: Counter[str] = Counter()  # of all calls that have ended
         self._bus = bus
         self._calls: OrderedDict[_Key, Call] = OrderedDict()
         self._failed: OrderedDict[int, Call] = OrderedDict()
@@ -302,6 +303,7 @@ class Calls:
         call.state, call.ended_at, call.result = CallState.ENDED, at, result
         call.status, call.cause, call.cure, call.ended_by = status, cause, cure, by
         call.phones, call.held_by = (), frozenset()
+        self.results[result] += 1
         if result != CallResult.ANSWERED:
             self._failed[call.id] = call
             if len(self._failed) > MAX_FAILED:

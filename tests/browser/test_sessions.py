@@ -6,7 +6,8 @@ import re
 import pytest
 import trustme
 
-from sip.config import Config, parse_address
+from sip.addresses import parse_address
+from sip.config import Config
 from sip.store.database import Database
 from tests.browser.conftest import PASSWORD, WITH_AND_WITHOUT_SCRIPTS
 from tests.support.hostile_markup import registers_nastily

@@ -55,6 +55,7 @@ def test_trouble_has_the_lists_of_the_page(handlers):
         "refusals": [
             {"first_at": at, "last_at": at, "count": 2, "method": "REGISTER", "status": 401}
             | {"cause": "wrong password for carol", "cure": "Type it again.", "user": "carol"}
+            | {"code": ""}
             | {"to": "", "address": HERE, "device": "Desk", "call_id": "one"}
         ],
         "waits": [

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sip.config import Config, parse_address
+from sip.addresses import parse_address
+from sip.config import Config
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.app import build

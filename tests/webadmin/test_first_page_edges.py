@@ -7,7 +7,8 @@ import threading
 import gevent
 import pytest
 
-from sip.config import Address, Advertised, Config
+from sip.addresses import Address, Advertised
+from sip.config import Config
 from sip.store.importing import import_accounts
 from sip.store.users import Users
 from webadmin import phone_settings as phone

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sip.config import Address, Advertised, Config
+from sip.addresses import Address, Advertised
+from sip.config import Config
 from sip.listening import ListeningAddress
 from sip.monitor.calls import Calls
 from sip.monitor.day_lines import CallsToday
@@ -54,8 +55,9 @@ def test_warnings_are_shown_with_their_remedy(browser, context):
 def test_the_first_registered_phone_is_invited_to_call_echo(browser, context):
     context.users.add("carol", "secret")
     context.phones.online = 1
+    context.config = replace(context.config, robot=False)
     assert "call echo" not in browser.get("/").words, "without the robot"
-    context.has_robot = True
+    context.config = replace(context.config, robot=True)
     assert "Registered, call echo The phone of carol is registered." in browser.get("/").words
     context.calls_today = lambda: CallsToday(1, 1, 10.0)
     assert "call echo" not in browser.get("/").words, "once a call was made"

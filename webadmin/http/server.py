@@ -18,7 +18,8 @@ import gevent
 import gevent.socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from sip.config import Address, Config, host_port
+from sip.addresses import Address, host_port
+from sip.config import Config
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
 from webadmin.http.connections import Connection, ConnectionLimiter, Limits, PeerFailed
 from webadmin.http.tls import Certificate, TlsConnection

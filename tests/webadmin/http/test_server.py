@@ -16,7 +16,8 @@ import pytest
 from bottle import Bottle, request
 from gevent import socket
 
-from sip.config import Address, Config
+from sip.addresses import Address
+from sip.config import Config
 from tests.support.udp_client import needs_ipv6, until
 from tests.support.wsgi_application import BIG, GET, HOST, LINE, LONG, Application, ask, length
 from webadmin.http import server as wsgi

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from gevent import socket
 from gevent.ssl import SSLContext
 
-from sip.config import Address, Config, ConfigError
+from sip.addresses import Address
+from sip.config import Config, ConfigError
 from tests.support.udp_client import until
 from tests.support.wsgi_application import BIG, GET, LONG, Application, ask, length
 from tests.webadmin.conftest import PASSWORD
