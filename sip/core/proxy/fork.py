@@ -141,7 +141,7 @@ class Fork:
             self._try_all()
         except BaseException:  # after any error no phone may go on ringing (§16.7, step 10)
             for branch in self.context.pending:
-                branch.cancel()
+                branch.cancel(_reason_of(500))
             raise
         return 200 if self.context.is_answered else self._answer_best()
 

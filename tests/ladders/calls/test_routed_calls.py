@@ -101,6 +101,9 @@ def test_requests_within_a_call_and_other_methods_pass(world: World):
     assert len(router.asked) == 1
     alice.sends_within("INVITE", call.here)
     bob.gets("INVITE")
+    lost = f"<{bob.aor}>;tag={call.here.remote_tag}"  # without Route, as a phone that ignores ours
+    alice.sends("INVITE", bob.aor, to=lost, call_id=call.here.call_id)
+    bob.gets("INVITE")
     alice.sends("MESSAGE", bob.aor)
     bob.gets("MESSAGE")
     assert len(router.asked) == 1

@@ -10,6 +10,7 @@ from sip.monitor.events import Banned, CallEnded, MessagePassed, Refused
 from sip.monitor.metrics import refusals
 from tests.support.cause_scenarios import GATEWAY, SCENARIOS, SHOWN_ELSEWHERE, WITHOUT_LINE
 from tests.support.failed_call_scenarios import answers
+from tests.support.outside_proxy import STRANGER
 from tests.support.world import REALM, World
 
 
@@ -45,6 +46,23 @@ def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplo
         number, agent, text = warning.split(" ", 2)
         assert (number, agent) == ("399", "192.0.2.1:5060")
         assert said.match(text.strip('"'))
+
+
+@pytest.mark.parametrize("how", ["unreachable", "silent", "stopping"])
+def test_a_stranger_is_not_told_after_a_100(world: World, monkeypatch, how: str):
+    """Its response is then sent by a transaction, like that to a user."""
+    bob, stranger = world.phone("bob"), world.phone("x", registered=False)
+    if how == "unreachable":
+        world.dead.add(bob.address)
+    stranger.sends("INVITE", bob.aor, from_uri=STRANGER)
+    if how == "silent":
+        world.passes(33, step=0.5)
+    elif how == "stopping":
+        monkeypatch.setattr("sip.dispatcher.DRAIN_SECONDS", 0.0)
+        monkeypatch.setattr("sip.dispatcher.CANCEL_SECONDS", 0.0)
+        world.server.dispatcher.drain()
+    final = stranger.gets({"unreachable": 500, "silent": 408, "stopping": 503}[how])
+    assert "warning" not in final.present
 
 
 @pytest.mark.parametrize(
