@@ -103,7 +103,9 @@ def test_hold_and_resume_are_shown(world, calls):
 def test_a_refused_hold_is_none(world, calls):
     talk = talks(*world.phones("alice", "bob"))
     talk.caller.sends_within("INVITE", talk.of_caller, body=with_direction(OFFER, "sendonly"))
-    talk.callee.answers(talk.callee.gets("INVITE"), 488)
+    at_bob = talk.callee.gets("INVITE")
+    talk.callee.answers(at_bob, 183, body=with_direction(ANSWER, "recvonly"))
+    talk.callee.answers(at_bob, 488)
     assert calls.the_one().held_by == set()
 
 
