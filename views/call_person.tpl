@@ -9,13 +9,6 @@
 <span class="mono">{{person.number}}</span>\\
 % end
 % if person.device or person.address:
-<span class="small dim">{{person.device or 'unknown device'}}\\
-% if person.address:
-, <span class="mono">{{person.address}}</span>\\
-% end
-% if person.behind_nat:
-, behind NAT\\
-% end
-</span>\\
+<span class="small dim">{{person.device or 'unknown device'}}{{', ' + person.address if person.address else ''}}{{', behind NAT' if person.behind_nat else ''}}</span>\\
 % end
 </div></div>

@@ -43,7 +43,7 @@
 % if len(row.phones) > 1:
 <ul class="plain" role="list">
 % for phone in row.phones:
-<li>{{phone.device or 'unknown device'}}, <span class="mono">{{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}</li>
+<li>{{phone.device or 'unknown device'}}, {{phone.address}}{{', behind NAT' if phone.behind_nat else ''}}</li>
 % end
 </ul>
 % end

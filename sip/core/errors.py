@@ -7,6 +7,8 @@ Fields = tuple[tuple[str, str], ...]
 
 def printable(text: str) -> str:
     """Make text safe for a log line: replace control characters and octets outside UTF-8."""
+    if text.isprintable():  # nearly always
+        return text
     return "".join([character if character.isprintable() else "?" for character in text])
 
 

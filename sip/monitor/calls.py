@@ -234,6 +234,8 @@ class Calls:
         call = self._calls.get((event.call_id, event.from_tag))
         if call is not None and not call.ringing_at:
             call.ringing_at = event.at
+            phone = RingingPhone(event.address, event.transport, event.device, event.behind_nat)
+            call.phones = (phone,)
             _set_phone(call.callee, event)
             self._publish("call.ringing", call)
 
@@ -249,7 +251,6 @@ class Calls:
         if call is not None and not call.answered_at:
             call.state, call.answered_at, call.to_tag = CallState.TALKING, event.at, event.to_tag
             call.phones, call.answer = (), event.answer
-            call.callee.behind_nat = event.behind_nat
             _set_phone(call.callee, event)
             self._publish("call.answered", call)
 
@@ -357,3 +358,4 @@ def _time_text(at: float) -> str | None:
 def _set_phone(side: Side, event: CallRinging | CallAnswered | RingingPhone) -> None:
     side.device = event.device or side.device
     side.address, side.transport = event.address, event.transport
+    side.behind_nat = event.behind_nat

@@ -182,8 +182,8 @@ class RingingPhone(NamedTuple):
 class PhonesRinging:
     """The phones that ring for a call have changed.
 
-    Published when a phone begins to ring, the first one included, and when one of several has
-    stopped while the call goes on.  `phones` are all that ring now.
+    Published when a second or later phone begins to ring, and when one of several has stopped
+    while the call goes on.  `phones` are all that ring now.
     """
 
     at: float
@@ -196,7 +196,7 @@ class PhonesRinging:
 class CallRinging:
     """The first phone rings: a 180 to 189 was relayed to the caller.
 
-    `address`, `transport` and `device` are those of the phone.
+    `address`, `transport`, `device` and `behind_nat` are those of the phone.
     """
 
     at: float
@@ -206,6 +206,7 @@ class CallRinging:
     address: Address
     transport: str
     device: str
+    behind_nat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gevent.threadpool import ThreadPool
 
 from sip.cli.main import main
 from sip.control import protocol as control
-from sip.control.handlers import guard_handlers, trace_handlers
+from sip.control.handlers import call_handlers, guard_handlers, trace_handlers
 from sip.control.protocol import (
     MAX_PATH_BYTES,
     MAX_REQUEST_BYTES,
@@ -26,7 +26,8 @@ from sip.control.protocol import (
 from sip.control.server import MAX_COMMANDS, ControlServer, Refusal
 from sip.core.guard.guard import Guard
 from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE, MAX_FAILURES_OF_USER
-from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.calls import Calls
+from sip.monitor.events import Bus, CallStarted, MessagePassed, Party
 from sip.monitor.traces import Traces
 from sip.store.audit import Audit
 from sip.store.database import Database
@@ -367,3 +368,60 @@ def test_bans_lists_the_blocked_logins_of_the_running_server(command, guard):
     assert (code, err, address) == (0, "", HERE)
     assert until.startswith("until 20")
     assert reason == f"user alice blocked after {MAX_FAILURES_OF_USER} wrong passwords"
+
+
+# calls
+
+
+@pytest.fixture
+def hung_up(serve, database) -> Iterator[list[tuple[str, str]]]:
+    """A running server with one call; gives the calls that were hung up."""
+    bus, keys = Bus(lambda: 1_700_000_000.0), []
+
+    def hang_up(call_id: str, from_tag: str) -> bool:
+        keys.append((call_id, from_tag))
+        return True
+
+    guard = Guard(lambda: 0.0, lambda: 0.0, (), lambda *who: False, lambda rules: False, Bus())
+    server = ControlServer(control_path(database), call_handlers(Calls(bus), hang_up))
+    server.start()
+    alice = Party("sip:alice@example.com", 1, "alice", "example.com")
+    other = Party("sip:+4930@example.com", 0, "", "")
+    bus.publish(CallStarted(bus.now(), "one", "a", alice, other, (HERE, 5060), "UDP", "Desk"))
+    yield keys
+    server.stop()
+
+
+def test_calls_are_listed_as_lines_and_as_json(command, hung_up):
+    code, out, err = command("calls", "list")
+    assert (code, err) == (0, "")
+    assert out.startswith("1  ringing  ")
+    assert out.endswith(" s  alice -> sip:+4930@example.com  -\n")
+    code, out, _ = command("calls", "list", "--json")
+    (call,) = json.loads(out)
+    assert (code, call["id"], call["state"]) == (0, 1, "ringing")
+    assert (call["from"]["name"], call["started_at"]) == ("alice", "2023-11-14T22:13:20Z")
+
+
+def test_a_call_is_hung_up_and_stands_in_the_audit(command, hung_up, database):
+    about = "alice to sip:+4930@example.com"
+    assert command("calls", "hangup", "1") == (0, f"the call from {about} was ended\n", "")
+    assert hung_up == [("one", "a")]
+    with Database(database) as opened:
+        (entry,) = Audit(opened).entries("calls")
+    assert (entry.act, entry.about) == ("call hung up", about)
+
+
+def test_a_call_that_is_not_there_is_a_sentence(command, hung_up):
+    code, out, err = command("calls", "hangup", "77")
+    assert (code, out) == (1, "")
+    assert "there is no call 77; `calls list` shows the calls" in err
+    assert hung_up == []
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("hangup", "1")])
+def test_calls_need_the_running_server(command, arguments):
+    code, out, err = command("calls", *arguments)
+    assert (code, out) == (1, "")
+    assert "no server is running with the database" in err
+    assert err.count("\n") == 1

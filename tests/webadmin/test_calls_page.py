@@ -92,8 +92,8 @@ def test_a_ringing_call_shows_both_sides_and_its_phones(browser, exchange):
     exchange.clock.now += 9
     exchange.rings()
     row = row_of(browser)
-    assert "Alice Liddell alice Desk 1, 192.0.2.1 , behind NAT +49301234 Bell" in row
-    assert "Ringing 0:09 2 phones ring Bell, 192.0.2.7 Pocket, 192.0.2.8 , behind NAT" in row
+    assert "Alice Liddell alice Desk 1, 192.0.2.1, behind NAT +49301234 Bell" in row
+    assert "Ringing 0:09 2 phones ring Bell, 192.0.2.7 Pocket, 192.0.2.8, behind NAT" in row
     assert "offered: opus, PCMA" in row
     page = browser.get("/calls")
     assert "0 talking 1 ringing" in page.words

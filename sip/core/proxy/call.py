@@ -37,7 +37,7 @@ class CallSide:
 
     - `uri` and `tag` are those of From or To.
     - `contact` is the last Contact, as written; "" before one is known.
-    - `routes` are the Record-Route fields that lead to this side, as written.
+    - `routes` are the Record-Route lines that lead to this side, as written.
     - `cseq` is the highest CSeq that this side has sent; 0 if it has sent no request.
     - `aor` is the name and realm of the local user; ("", "") for any other.
     - `seen` is the address that its messages came from.
@@ -60,6 +60,7 @@ class Call:
 
     - `upstream` is the caller's side of the INVITE while it rings; None after that.
     - `outer_routes` is the number of Record-Route values of the proxies before this server.
+    - `event_key` is the key as events show it: printable.
     - `replaces` is the dialog that this call replaces when it is answered, None for none.
     - `phones` are those that ring, by the URI of their target.
     - `end_cause` says why the next BYE ends this call, None for a usual end.
@@ -76,6 +77,7 @@ class Call:
         "check_at",
         "end_cause",
         "ended_by_us",
+        "event_key",
         "expires_at",
         "from_uri",
         "has_offer",
@@ -94,10 +96,12 @@ class Call:
 
     def __init__(self, request: Request, upstream: Upstream) -> None:
         sender = request.from_
-        self.key: Key = (request.call_id, sender.tag)
+        call_id, tag = request.call_id, sender.tag
+        self.key: Key = (call_id, tag)
+        self.event_key: Key = (printable(call_id), printable(tag))
         self.upstream: Upstream | None = upstream
         self.caller = CallSide(sender.uri_text, sender.tag)
-        self.caller.contact = request.value("contact") or ""
+        self.caller.contact = contact_line(request)
         self.caller.cseq = request.cseq[0]
         self.caller.seen = upstream.flow.remote
         self.callee = CallSide(request.to.uri_text, "")
@@ -124,13 +128,13 @@ class Call:
     def answer(self, response: Response, routes: list[str], flow: Flow) -> None:
         """Take the dialog from the first 2xx (§12.1).
 
-        `routes` are the Record-Route fields that were sent to the callee.
+        `routes` are the Record-Route lines that were sent to the callee.
         """
         callee = self.callee
         self.is_answered = True
         callee.tag = response.to.tag
-        callee.contact = response.value("contact") or ""
-        callee.routes = response.fields("record-route") or routes
+        callee.contact = contact_line(response)
+        callee.routes = route_lines(response) or routes
         callee.seen = flow.remote
         self.caller.routes = routes
         self.phones = {}
@@ -153,8 +157,8 @@ class Call:
             if target := refer_target(request):
                 self.end_cause = TRANSFERRED.of(target=target)
         elif method in ("INVITE", "UPDATE"):
-            sender.contact = request.value("contact") or sender.contact
-            peer.contact = response.value("contact") or peer.contact
+            sender.contact = contact_line(request) or sender.contact
+            peer.contact = contact_line(response) or peer.contact
             self.set_session_timer(response, now)
 
     def set_session_timer(self, response: Response, now: float) -> None:
@@ -163,8 +167,27 @@ class Call:
         self.expires_at = now + seconds if seconds else 0.0
 
 
+def contact_line(message: Message) -> str:
+    """Return the Contact field as written, with its title; "" without one."""
+    at = message.present.get("contact")
+    return "" if at is None else message.lines[at]
+
+
+def route_lines(message: Message) -> list[str]:
+    """Return the Record-Route fields as written, with their titles."""
+    at = message.present.get("record-route")
+    if at is None:
+        return []
+    if message.names.count("record-route") == 1:
+        return [message.lines[at]]
+    pairs = zip(message.names, message.lines, strict=True)
+    return [line for name, line in pairs if name == "record-route"]
+
+
 def _count_values(request: Request) -> int:
     """Return the number of Record-Route values of the proxies before this server."""
+    if "record-route" not in request.present:
+        return 0
     try:
         return len(request.values("record-route"))
     except BadMessage:
@@ -172,12 +195,9 @@ def _count_values(request: Request) -> int:
 
 
 def sdp_of(message: Message) -> bytes:
-    """Return the session description of a message, b"" if it has none or a long one."""
+    """Return the body of a message, b"" if it is long; what is no SDP has no codecs."""
     body = message.body
-    if not body or len(body) > MAX_SDP_BYTES:
-        return b""
-    kind = (message.value("content-type") or "application/sdp").partition(";")[0]
-    return body if kind.strip().lower() == "application/sdp" else b""
+    return body if len(body) <= MAX_SDP_BYTES else b""
 
 
 def uri_text(uri: Uri) -> str:

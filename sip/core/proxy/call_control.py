@@ -27,7 +27,7 @@ from sip.core.proxy.route_processing import pop_own_routes
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.registrar.location import Location
 from sip.core.target import Target, as_request_uri
-from sip.message.grammar import BadMessage, split_list
+from sip.message.grammar import BadMessage, split_list, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri
@@ -102,7 +102,7 @@ class CallControl:
     def _as_printed(self, call_id: str, caller_tag: str) -> Call | None:
         """Return the call whose Call-ID is not printable, as events and pages show it."""
         for call in self._events.all():
-            if (printable(call.key[0]), printable(call.key[1])) == (call_id, caller_tag):
+            if call.event_key == (call_id, caller_tag):
                 return call
         return None
 
@@ -211,12 +211,12 @@ class CallControl:
     ) -> Request:
         """Build a request to one side as its peer would (§12.2.1.1).  Raises BadMessage."""
         side, peer = call.side(name), self._peer(call, name)
-        routes = [value for field in side.routes for value in split_list(field) if value]
+        routes = [value for line in side.routes for value in split_list(value_of(line)) if value]
         if name == CALLEE:
             # The caller's route set is in reverse order (§12.1.2), and leads first to the proxies
             # before this server.
             routes = routes[::-1][call.outer_routes :]
-        contact = parse_name_addr(split_list(side.contact)[0]).uri
+        contact = parse_name_addr(split_list(value_of(side.contact))[0]).uri
         return build_request(
             method,
             as_request_uri(contact.text),

@@ -22,13 +22,15 @@ from sip.core.proxy.call import (
     MAX_PHONES,
     Call,
     Key,
+    route_lines,
     sdp_of,
 )
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.record_route import is_target_behind_nat
 from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
-from sip.message.grammar import BadMessage
+from sip.message.call_headers import Replaces
+from sip.message.grammar import BadMessage, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.message import Message, Request, Response
 from sip.message.uri import SipUri
@@ -118,25 +120,28 @@ class CallEvents:
             self._calls.popitem(last=False)
         if not self._started_topic.listeners:
             return call
-        realm = self._domains.claimed_realm(request.from_.uri) or self._domains.main
-        callee_realm = self._domains.realm_of(request.uri) or ""
-        name = self._domains.username_of(request.uri)
-        callee = self._accounts.find(name, callee_realm) if callee_realm else None
+        domains = self._domains
+        realm = ""
         if caller is not None:
+            realm = domains.claimed_realm(request.from_.uri) or domains.main
             call.caller.aor = caller.username, realm
-        if callee is not None:
-            call.callee.aor = callee.username, callee_realm
-        flow = upstream.flow
+        callee: Account | None = None
+        callee_realm = domains.realm_of(request.uri) or ""
+        if callee_realm:
+            callee = self._accounts.find(domains.username_of(request.uri), callee_realm)
+            if callee is not None:
+                call.callee.aor = callee.username, callee_realm
+        flow, event_key = upstream.flow, call.event_key
         event = CallStarted(
             self._bus.now(),
-            printable(key[0]),
-            printable(key[1]),
+            event_key[0],
+            event_key[1],
             _party(call.from_uri, caller, realm),
             _party(call.to_uri, callee, callee_realm),
             flow.remote,
             flow.transport,
             _device(request, "user-agent"),
-            _is_caller_behind_nat(request, flow),
+            _is_caller_behind_nat(request, flow, call.caller.contact),
             sdp_of(request),
         )
         self._started_topic.publish(event)
@@ -147,7 +152,7 @@ class CallEvents:
 
         def prepare_and_publish(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
             edit = prepare(outgoing, target, flow)
-            routes = outgoing.fields("record-route")
+            routes = route_lines(outgoing)
 
             def edit_and_publish(response: Response) -> None:
                 edit(response)
@@ -193,21 +198,21 @@ class CallEvents:
     ) -> None:
         """Publish what a response from 101 to 299 to the INVITE shows, before the first 2xx."""
         if response.status >= 200:
+            phone = call.phones.get(target.uri_text)
             try:
                 call.answer(response, routes, flow)
             except BadMessage:
                 return  # a To that cannot be read: the caller will not understand it either
-            self._publish_answered(call, response, target, flow)
+            self._publish_answered(call, response, phone or _phone(response, target, flow))
         elif 180 <= response.status < 190:
-            phone = None
-            if target.uri_text not in call.phones and len(call.phones) < MAX_PHONES:
-                phone = _phone(response, target, flow)
-                call.phones[target.uri_text] = phone
-            if not call.is_ringing:
-                call.is_ringing = True
-                self._publish_ringing(call, response, flow, phone or _phone(response, target, flow))
-            if phone is not None:
+            if target.uri_text in call.phones or len(call.phones) >= MAX_PHONES:
+                return
+            phone = call.phones[target.uri_text] = _phone(response, target, flow)
+            if call.is_ringing:
                 self._publish_phones(call)
+            else:
+                call.is_ringing = True
+                self._publish_ringing(call, response.status, phone)
 
     # Requests within the dialog
 
@@ -304,10 +309,11 @@ class CallEvents:
             del self._calls[call.key]
         self._remember(call.key)
         if self._ended_topic.listeners:
+            call_id, tag = call.event_key
             event = CallEnded(
                 self._bus.now(),
-                printable(call.key[0]),
-                printable(call.key[1]),
+                call_id,
+                tag,
                 printable(call.callee.tag),
                 call.from_uri,
                 call.to_uri,
@@ -329,11 +335,8 @@ class CallEvents:
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
-    def _mark_replaced(self, call: Call) -> None:
+    def _mark_replaced(self, call: Call, replaces: Replaces) -> None:
         """Give the call that an answered one replaces its cause (RFC 3891 §3); a BYE ends it."""
-        replaces = call.replaces
-        if replaces is None:
-            return
         for caller_tag, callee_tag in (
             (replaces.to_tag, replaces.from_tag),
             (replaces.from_tag, replaces.to_tag),
@@ -346,46 +349,46 @@ class CallEvents:
 
     # Publishing
 
-    def _publish_ringing(
-        self, call: Call, response: Response, flow: Flow, phone: RingingPhone
-    ) -> None:
+    def _publish_ringing(self, call: Call, status: int, phone: RingingPhone) -> None:
         if self._ringing_topic.listeners:
+            call_id, tag = call.event_key
             event = CallRinging(
                 self._bus.now(),
-                printable(call.key[0]),
-                printable(call.key[1]),
-                response.status,
-                flow.remote,
-                flow.transport,
+                call_id,
+                tag,
+                status,
+                phone.address,
+                phone.transport,
                 phone.device,
+                phone.behind_nat,
             )
             self._ringing_topic.publish(event)
 
     def _publish_phones(self, call: Call) -> None:
         if self._phones_topic.listeners:
-            call_id, tag = call.key
-            phones = tuple(call.phones.values())
-            event = PhonesRinging(self._bus.now(), printable(call_id), printable(tag), phones)
+            call_id, tag = call.event_key
+            event = PhonesRinging(self._bus.now(), call_id, tag, tuple(call.phones.values()))
             self._phones_topic.publish(event)
 
-    def _publish_answered(self, call: Call, response: Response, target: Target, flow: Flow) -> None:
+    def _publish_answered(self, call: Call, response: Response, phone: RingingPhone) -> None:
         now = self._clock()
         call.check_at = now + QUIET_SECONDS
         call.set_session_timer(response, now)
         body = sdp_of(response)
         if not call.has_offer:
             call.late_offer = body
-        self._mark_replaced(call)
+        if call.replaces is not None:
+            self._mark_replaced(call, call.replaces)
         if self._answered_topic.listeners:
-            phone = _phone(response, target, flow)
+            call_id, tag = call.event_key
             event = CallAnswered(
                 self._bus.now(),
-                printable(call.key[0]),
-                printable(call.key[1]),
+                call_id,
+                tag,
                 printable(call.callee.tag),
                 response.status,
-                flow.remote,
-                flow.transport,
+                phone.address,
+                phone.transport,
                 phone.device,
                 phone.behind_nat,
                 body,
@@ -394,10 +397,8 @@ class CallEvents:
 
     def _publish_updated(self, call: Call, offer: bytes, answer: bytes) -> None:
         if self._updated_topic.listeners:
-            call_id, tag = call.key
-            event = CallUpdated(
-                self._bus.now(), printable(call_id), printable(tag), offer, answer, call.held_by
-            )
+            call_id, tag = call.event_key
+            event = CallUpdated(self._bus.now(), call_id, tag, offer, answer, call.held_by)
             self._updated_topic.publish(event)
 
 
@@ -411,21 +412,25 @@ def _party(uri: str, account: Account | None, realm: str) -> Party:
 
 def _phone(response: Response, target: Target, flow: Flow) -> RingingPhone:
     """Return the phone that has sent a response."""
-    device = _device(response, "user-agent") or _device(response, "server")
+    name = "user-agent" if "user-agent" in response.present else "server"
+    device = _device(response, name)
     behind_nat = is_target_behind_nat(target, flow)
     return RingingPhone(flow.remote, flow.transport, device, behind_nat)
 
 
 def _device(message: Message, name: str) -> str:
-    return printable((message.value(name) or "")[:MAX_DEVICE])
+    at = message.present.get(name)
+    return "" if at is None else printable(value_of(message.lines[at])[:MAX_DEVICE])
 
 
-def _is_caller_behind_nat(request: Request, flow: Flow) -> bool:
+def _is_caller_behind_nat(request: Request, flow: Flow, contact: str) -> bool:
     """Return True if neither Via nor Contact of a caller lead to it, as far as they show it."""
+    if f"@{flow.remote[0]}" in contact:  # most callers
+        return False
     try:
         if not via_matches_source(request.via, flow):
             return True
-        contact = parse_name_addr(request.value("contact") or "").uri
+        uri = parse_name_addr(value_of(contact)).uri
     except BadMessage:
         return False
-    return isinstance(contact, SipUri) and is_private_elsewhere(contact, flow.remote[0])
+    return isinstance(uri, SipUri) and is_private_elsewhere(uri, flow.remote[0])

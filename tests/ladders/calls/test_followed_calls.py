@@ -1,10 +1,18 @@
 """What the table of calls shows of a call: phones that ring, hold, transfer (RFC 3515, 3891)."""
 
+import gc
+from collections import deque
+
 import pytest
 
+from sip.core.proxy import call as core_call
+from sip.core.proxy import call_events
+from sip.monitor.calls import Call, CallChanged
+from sip.monitor.events import CallAnswered, CallEnded, CallStarted
 from tests.support.followed_calls import ANSWER, OFFER, FollowedCalls, talks
 from tests.support.nat_phones import behind_nat
 from tests.support.world import REALM, World
+from webadmin.live_streams import LiveStreams
 
 
 @pytest.fixture
@@ -95,7 +103,9 @@ def test_hold_and_resume_are_shown(world, calls):
 def test_a_refused_hold_is_none(world, calls):
     talk = talks(*world.phones("alice", "bob"))
     talk.caller.sends_within("INVITE", talk.of_caller, body=with_direction(OFFER, "sendonly"))
-    talk.callee.answers(talk.callee.gets("INVITE"), 488)
+    at_bob = talk.callee.gets("INVITE")
+    talk.callee.answers(at_bob, 183, body=with_direction(ANSWER, "recvonly"))
+    talk.callee.answers(at_bob, 488)
     assert calls.the_one().held_by == set()
 
 
@@ -171,3 +181,23 @@ def test_another_phone_that_answers_too_is_no_change(world, calls):
     mobile.answers(at_mobile, 200, body=OFFER)
     call = calls.the_one()
     assert (call.callee.address, call.codecs) == (desk.address, ("PCMA",))
+
+
+def test_many_calls_leave_nothing_behind(world, calls, monkeypatch):
+    """A reader of the events never reads, and a browser never takes what its stream has."""
+    monkeypatch.setattr(call_events, "MAX_ENDED", 50)
+    unread = world.bus.read(CallStarted, CallAnswered, CallEnded, CallChanged, limit=30)
+    streams = LiveStreams(lambda: calls.table.version, lambda token: True)
+    next(streams.events(1, "token"))
+    calls.finished = deque(maxlen=1)
+    alice, bob = world.phones("alice", "bob")
+    sizes = []
+    for _ in range(4):
+        for _ in range(60):
+            talks(alice, bob).clears().caller_hangs_up()
+        world.passes(33)
+        gc.collect()
+        sizes.append(sum(isinstance(each, core_call.Call | Call) for each in gc.get_objects()))
+    assert (len(calls.table), len(world.server.proxy.calls)) == (0, 0)
+    assert len(unread) == 30
+    assert sizes[1] == sizes[2] == sizes[3]
