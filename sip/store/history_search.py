@@ -28,7 +28,7 @@ RESULT_NUMBERS = tuple(range(len(RESULTS)))
 MAX_SIDES = 24
 # Sides that match a text, and calls of theirs, that are collected and sorted.
 MAX_MATCHES = 1_000
-MAX_COLLECTED = 10_000
+MAX_COLLECTED = 5_000
 # Calls that are compared with a text one by one, some 4 µs each.
 MAX_LOOKED_AT = 1_000
 # Minimum characters for the full-text index; a shorter text is compared with each call.
