@@ -39,15 +39,18 @@ MAX_QUEUED = 20_000
 FIRST_RETRY, LAST_RETRY = 1.0, 10.0
 # Seconds between two looks for rows that are too old or too many, and between two removals.
 PURGE_SECONDS, PIECE_SECONDS = 60.0, 0.05
-# Unanswered calls of callers without an account: rows a second on average, in a row, and the
-# share of all rows that they may have.  A gateway with more has a row for each answered call.
+# Unanswered calls of callers that have shown no password: rows a second on average, in a row, and
+# the share of all rows that they may have.  A gateway with more has a row for each answered call.
 OUTSIDE_PER_SECOND, OUTSIDE_BURST, OUTSIDE_SHARE = 20, 400, 0.2
-# Calls of users that the server refuses: a phone that dials a wrong number again and again.
+# Calls of users that this server refuses: a phone that dials a wrong number again and again.
 REFUSED_PER_SECOND, REFUSED_BURST = 50, 1000
 # Characters of a text.
 MAX_CALL_ID, MAX_URI, MAX_DEVICE, MAX_CAUSE = 255, 300, 100, 300
 # Sides of calls whose row is known without a query.
 MAX_KNOWN = 10_000
+
+# Statuses for an unknown or unreachable callee: users are asked for their password before.
+_AFTER_PASSWORD = frozenset({404, 480})
 
 _NUMBERS = {result: number for number, result in enumerate(RESULTS)}
 
@@ -117,7 +120,7 @@ class HistoryWriter:
             return
         if is_outside(call):
             allowed = self._outside.take(call.ended_at)
-        elif call.result == CallResult.REFUSED:
+        elif _is_refused(call):
             allowed = self._by_users.take(call.ended_at)
         else:
             allowed = True
@@ -227,8 +230,19 @@ class HistoryWriter:
 
 
 def is_outside(call: Call) -> bool:
-    """Return True for an unanswered call of a caller without an account: anyone can make it."""
-    return not call.caller.user_id and call.result != CallResult.ANSWERED
+    """Return True for an unanswered call whose caller has shown no password: anyone can make it.
+
+    The account in a refused request is only claimed, but if the refusal came after the password.
+    """
+    if call.result == CallResult.ANSWERED:
+        return False
+    is_claimed = _is_refused(call) and call.status not in _AFTER_PASSWORD
+    return is_claimed or not call.caller.user_id
+
+
+def _is_refused(call: Call) -> bool:
+    """Return True if this server has ended the call before a phone rang."""
+    return call.ended_by == "server" and not call.ringing_at and not call.answered_at
 
 
 class _Party(NamedTuple):

@@ -281,10 +281,22 @@ def test_answered_calls_from_outside_are_calls_like_others(database, writer):
 
 
 def test_refused_calls_of_users_have_a_rate(database, writer):
+    """Wrong numbers, for one; an unanswered call that a phone has heard of is always kept."""
     for at in range(3000):
-        call = past_call(NOW + at / 3000, ALICE, BOB, CallResult.REFUSED, rang=0)
+        call = past_call(NOW + at / 3000, ALICE, BOB, CallResult.FAILED, rang=0)
         writer.listen(CallFinished(call))
+        writer.listen(CallFinished(past_call(NOW + at / 3000, ALICE, BOB, CallResult.BUSY)))
     assert writer.refused == pytest.approx(2000 - history_writer.REFUSED_PER_SECOND, abs=1)
+
+
+def test_an_account_that_is_only_claimed_counts_as_outside(database, writer):
+    """A wrong password, or a fault that is noticed before the password."""
+    wrong_password = past_call(NOW, ALICE, BOB, CallResult.REFUSED, rang=0)
+    malformed = past_call(NOW, ALICE, BOB, CallResult.FAILED, rang=0)
+    malformed.status = 420
+    wrong_number = past_call(NOW, ALICE, BOB, CallResult.FAILED, rang=0)
+    calls = (wrong_password, malformed, wrong_number, past_call(NOW, ALICE, BOB, CallResult.BUSY))
+    assert [history_writer.is_outside(call) for call in calls] == [True, True, False, False]
 
 
 def test_a_clock_that_is_set_back_frees_no_rows(writer):
