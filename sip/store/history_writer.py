@@ -175,7 +175,7 @@ class HistoryWriter:
                 continue
             try:
                 if self._queue and now >= self._write_at:
-                    self._write()
+                    self._write_all()
                 if monotonic() >= self._purge_at:
                     self._purge_now()
             except Exception:
@@ -197,6 +197,12 @@ class HistoryWriter:
             has_more = False
         self._purge_at = monotonic() + (PIECE_SECONDS if has_more else PURGE_SECONDS)
 
+    def _write_all(self) -> None:
+        """Write the calls that are queued now; those that come meanwhile wait for others."""
+        for _ in range(-(-len(self._queue) // MAX_BATCH)):
+            if not self._write():
+                return
+
     def _write(self) -> bool:
         """Write the oldest calls of the queue; return False if that failed."""
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
@@ -213,7 +219,7 @@ class HistoryWriter:
         if self._failures:
             self._failures = 0
             log.info("history writes work again, %d calls were lost so far", self.lost)
-        self._write_at = monotonic() + (0.0 if len(self._queue) >= MAX_BATCH else WINDOW)
+        self._write_at = monotonic() + WINDOW
         return True
 
     def _keep(self, batch: Sequence[Call], error: DatabaseError) -> None:

@@ -217,7 +217,10 @@ def test_each_filter_finds_what_a_plain_comparison_finds(
 @pytest.mark.parametrize("text", ["\x00", "\ud800", '"', "a" * 400, "%", "\\", "'; --", "ab*"])
 def test_any_text_can_be_searched(record, past, text):
     record(past_call(MIDNIGHT))
-    for wanted in (CallFilter(number=text), CallFilter(number=f"ali{text}")):
+    for wanted in (
+        *(CallFilter(number=text), CallFilter(number=f"ali{text}")),
+        *(CallFilter(user=text), CallFilter(user=f"alice{text}")),
+    ):
         assert past.page(wanted).calls == ()
         assert past.summary(wanted, MIDNIGHT).calls == 0
 

@@ -98,6 +98,17 @@ def test_a_batch_is_one_commit(database, writer, monkeypatch):
     assert (len(commits), count(database)) == (1, 100)
 
 
+def test_calls_of_one_second_are_written_in_one_round(database, running, monkeypatch):
+    """However many batches they take."""
+    monkeypatch.setattr(history_writer, "MAX_BATCH", 3)
+    for at in range(8):
+        running.listen(CallFinished(past_call(NOW + at)))
+    monkeypatch.setattr(history_writer, "WINDOW", 1000.0)
+    with gevent.Timeout(5):
+        while count(database) < 8:
+            gevent.sleep(0.01)
+
+
 def test_a_locked_database_delays_rows_and_is_logged_once(database, running, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(history_writer, "FIRST_RETRY", 0.01)
