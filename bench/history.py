@@ -1,29 +1,26 @@
-"""Times of the history at 1,000,000 calls: lists, summaries, batches of new rows.
+"""Times of the history at 1,000,000 calls: the page with each filter, and the delay of SIP.
 
-    python bench/history.py [--calls 1000000] [--rounds 9] [--db FILE]
+    python bench/history.py [--calls 1000000] [--rounds 20] [--db FILE]
 
 Fills a database in a temporary directory: 10,000 users, 20,000 numbers outside, 90 days, and a door
-that takes part in each fifth call.  A time is that of a greenlet that waits, with the switch to the
-reader thread; the CPU time is that of the whole process.  With --db the file is kept, and used
-again if it is there.
+that takes part in each fifth call; prints what a row costs.  Then it starts the server, and loads
+the page as bench/pages.py does, with the list, the totals and the chart of each filter.  With --db
+the file is kept, and used again if it is there.
 """
 
 import argparse
 import os
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import python_build
+from bench import pages, python_build
 from sip.monitor.calls import Call, CallResult, Side
 from sip.store.database import Database
-from sip.store.history import CallFilter, History
 from sip.store.history_writer import MAX_BATCH, _Rows
 
 REALM = "example.com"
@@ -99,85 +96,55 @@ def fill(database: Database, number: int) -> None:
     print(f"a row costs {cpu / number * 1e6:.1f} µs of CPU in batches of {MAX_BATCH}", flush=True)
 
 
-def timed(label: str, work: Callable[[], object], rounds: int) -> None:
-    """Print median and maximum of the time, and the CPU time of a round, in milliseconds."""
-    times = []
-    cpu = time.process_time()
-    for _ in range(rounds):
-        before = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - before) * 1e3)
-    cpu = (time.process_time() - cpu) / rounds * 1e3
-    print(f"{label:46} {statistics.median(times):9.2f} {max(times):9.2f} {cpu:9.2f}", flush=True)
+def day(days_ago: int) -> str:
+    """Return a date as the page takes it."""
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - days_ago * 86_400))
 
 
-def filters(now: float) -> dict[str, CallFilter]:
-    """Return the filters to measure, by what they ask for."""
-    week = now - 7 * 86_400
-    ago = now - 60 * 86_400
-    return {
-        "all": CallFilter(),
-        "answered": CallFilter(results=("answered",)),
-        "refused (1 %)": CallFilter(results=("refused",)),
-        "all but answered": CallFilter(results=tuple(WEIGHTS)[1:]),
-        "a week, 60 days ago": CallFilter(since=ago, until=ago + 7 * 86_400),
-        "the last 7 days, busy": CallFilter(results=("busy",), since=week),
-        "a user": CallFilter(user="user04242"),
-        "a user, declined, 60 days ago": CallFilter(
-            user="user04242", results=("declined",), until=ago
-        ),
-        "the door (200,000 calls)": CallFilter(user=f"user{DOOR:05}"),
-        "the door, refused": CallFilter(user=f"user{DOOR:05}", results=("refused",)),
-        "no such user": CallFilter(user="nobody"),
-        "number: one": CallFilter(number="+49300004242"),
-        "number: the door": CallFilter(number=f"user{DOOR:05}"),
-        "number: 10 sides": CallFilter(number="user0424"),
-        "number: 100 sides": CallFilter(number="user042"),
-        "number: 1,000 sides": CallFilter(number="user04"),
-        "number: 100 sides outside": CallFilter(number="+493001999"),
-        "number: all": CallFilter(number="user"),
-        "number: all, refused": CallFilter(number="user", results=("refused",)),
-        "number: two letters": CallFilter(number="oo"),
-        "number: two letters, none": CallFilter(number="zz"),
-        "number: none": CallFilter(number="zzzz"),
-        "number and user": CallFilter(user=f"user{DOOR:05}", number="+49300004242"),
-    }
+DOOR_NAME = f"user{DOOR:05}"
+PAGES = {
+    "no page at all": "",
+    "all": "/history",
+    "all, 60 days back": f"/history?before={int((time.time() - 60 * 86_400) * 1e6)}",
+    "answered": "/history?result=answered",
+    "refused (1 %)": "/history?result=refused",
+    "all but answered": f"/history?result={','.join([*WEIGHTS][1:])}",
+    "a week, 60 days ago": f"/history?from={day(67)}&to={day(60)}",
+    "busy, the last 7 days": f"/history?result=busy&from={day(7)}",
+    "a user": "/history?user=user04242",
+    "a user, declined, till 60 days ago": f"/history?user=user04242&result=declined&to={day(60)}",
+    "the door (a fifth of all)": f"/history?user={DOOR_NAME}",
+    "the door, refused": f"/history?user={DOOR_NAME}&result=refused",
+    "number: one": "/history?number=%2B49300004242",
+    "number: 10 sides": "/history?number=user0424",
+    "number: 100 sides": "/history?number=user042",
+    "number: 1,000 sides": "/history?number=user04",
+    "number: all": "/history?number=user",
+    "number: all, refused": "/history?number=user&result=refused",
+    "number: two letters, none": "/history?number=zz",
+    "number: none": "/history?number=zzzz",
+    "number and user": f"/history?user={DOOR_NAME}&number=%2B49300004242",
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Fill the database, measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--db", default="")
-    options = parser.parse_args()
+    asked = parser.parse_args()
     print(python_build.heading())
-    sys.setswitchinterval(0.0005)
     with tempfile.TemporaryDirectory() as directory:
-        path = options.db or str(Path(directory) / "bench.db")
-        is_new = not os.path.exists(path)
-        before = time.perf_counter()
-        with Database(path) as database:
-            print(f"opened in {time.perf_counter() - before:.2f} s")
-            if is_new:
-                fill(database, options.calls)
-            print(f"{os.path.getsize(path) / options.calls:.0f} octets a call", flush=True)
-            measure(History(database), options.rounds)
-
-
-def measure(history: History, rounds: int) -> None:
-    """Print the times of each filter: its first page, a page after it, and its summary."""
-    now = time.time()
-    print(f"{'':46} {'median':>9} {'maximum':>9} {'CPU':>9}  ms")
-    for name, wanted in filters(now).items():
-        first = history.page(wanted)
-        shown = f"{name} ({len(first.calls)}{'+' if first.next else ''})"
-        timed(shown, lambda wanted=wanted: history.page(wanted), rounds)
-        if first.next:
-            after = first.next
-            timed("    next page", lambda w=wanted, a=after: history.page(w, a), rounds)
-        timed("    summary", lambda wanted=wanted: history.summary(wanted, now), rounds)
-    timed("latest of a user", lambda: history.latest(user_id=DOOR + 1), rounds)
-    timed("today", history.today, rounds)
+        path = asked.db or str(Path(directory) / "bench.db")
+        if not os.path.exists(path):
+            with Database(path) as database:
+                fill(database, asked.calls)
+        print(f"{os.path.getsize(path) / asked.calls:.0f} octets a call", flush=True)
+        pages.PAGES.clear()
+        pages.PAGES.update(PAGES)
+        with pages.running(path, "-calls.keep", "3650") as server:
+            pages.measure(*server, asked.calls, asked.rounds)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -160,24 +162,31 @@ def main() -> None:
         began = time.perf_counter()
         populate(path, asked.users)
         print(f"{asked.users:,} users made in {time.perf_counter() - began:.1f} s", flush=True)
-        sip, web = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
-        server = subprocess.Popen(
-            [
-                *[sys.executable, str(ROOT / "sipserver.py"), "-db.path", path],
-                *["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"],
-                *["-sip.realm", REALM],
-            ],
-            env={
-                **os.environ,
-                "SIPSERVER_ADMIN_PASSWORD": PASSWORD,
-                "SIPSERVER_LOG_LEVEL": "error",
-            },
-        )
-        try:
-            measure(server.pid, sip, web, asked.users, asked.rounds)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(20)
+        with running(path) as server:
+            measure(*server, asked.users, asked.rounds)
+
+
+@contextmanager
+def running(path: str, *flags: str) -> Iterator[tuple[int, int, int]]:
+    """Run the server with a database; give its process id and its ports of SIP and web."""
+    sip, web = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    server = subprocess.Popen(
+        [
+            *[sys.executable, str(ROOT / "sipserver.py"), "-db.path", path],
+            *["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"],
+            *["-sip.realm", REALM, *flags],
+        ],
+        env={
+            **os.environ,
+            "SIPSERVER_ADMIN_PASSWORD": PASSWORD,
+            "SIPSERVER_LOG_LEVEL": "error",
+        },
+    )
+    try:
+        yield server.pid, sip, web
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
 
 
 def measure(pid: int, sip: int, web: int, users: int, rounds: int) -> None:

@@ -196,6 +196,10 @@ def test_the_lengths_of_registrations_must_be_in_order():
     [
         ("sip.min_expires", "0"),
         ("sip.max_expires", "4294967296"),
+        ("calls.keep", "3651"),
+        ("calls.keep", "-1"),
+        ("calls.keep", "a week"),
+        ("calls.keep_rows", "1e6"),
         ("sip.keepalive", "3601"),
         ("sip.keepalive", "-1"),
         ("sip.keepalive", "never"),
@@ -262,3 +266,8 @@ def test_every_default_is_what_its_text_says():
 def test_a_bad_keepalive_says_that_0_is_allowed():
     with pytest.raises(ConfigError, match="whole number of seconds, or 0 for never"):
         gather({"sip.keepalive": "soon"}, {})
+
+
+def test_numbers_of_the_history_may_be_written_in_groups():
+    config = gather({"calls.keep": "0", "calls.keep_rows": "2,000,000"}, {})
+    assert (config.calls_keep, config.calls_keep_rows) == (0, 2_000_000)

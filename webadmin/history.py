@@ -115,9 +115,7 @@ class HistoryPage:
         context, question = self._context, _question()
         before = request.query.get("before", "")
         cursor = int(before) if _CURSOR.fullmatch(before) else None
-        history, wanted = context.history, question.filter
-        found = history.page(wanted, cursor)
-        summary = history.summary(wanted, context.clock())
+        found, summary = context.history.view(question.filter, context.clock(), cursor)
         today = datetime.fromtimestamp(context.clock(), UTC).date()
         return context.page(
             "history.tpl",

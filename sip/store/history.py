@@ -169,16 +169,27 @@ class History:
         """Return up to `limit` calls, the newest first; only those before a cursor."""
 
         def page(tables: Tables) -> HistoryPage:
-            found = _search(tables, wanted, before, limit + 1)
-            ids = found.ids[:limit]
-            following = ids[-1] if len(found.ids) > limit else found.searched_to
-            return HistoryPage(
-                _calls(tables, ids),
-                following,
-                found.searched_to / 1e6 if following and following == found.searched_to else None,
-            )
+            return _page(tables, _search(tables, wanted, before, limit + 1), limit)
 
         return self._database.browse(page)
+
+    def view(
+        self, wanted: CallFilter, now: float, before: int | None = None
+    ) -> tuple[HistoryPage, Summary]:
+        """Return a page and the summary of a filter, with as few searches as possible."""
+
+        def view(tables: Tables) -> tuple[HistoryPage, Summary]:
+            if not wanted.user and not wanted.number:
+                found = _search(tables, wanted, before, PAGE_SIZE + 1)
+                return _page(tables, found, PAGE_SIZE), _summary_of_totals(tables, wanted, now)
+            newest_ones = _search(tables, wanted, None, MAX_COUNTED + 1)
+            found = newest_ones
+            if before is not None:
+                found = _search(tables, wanted, before, PAGE_SIZE + 1)
+            summary = _summary_of_rows(tables, wanted, now, newest_ones)
+            return _page(tables, found, PAGE_SIZE), summary
+
+        return self._database.browse(view)
 
     def latest(self, *, user_id: int = 0, limit: int = 10) -> tuple[PastCall, ...]:
         """Return the latest calls, the newest first; with a `user_id` those of one account."""
@@ -193,9 +204,7 @@ class History:
 
     def summary(self, wanted: CallFilter, now: float) -> Summary:
         """Return totals and chart of a filter; a user or number counts its newest calls alone."""
-        if wanted.user or wanted.number:
-            return self._database.browse(lambda tables: _summary_of_rows(tables, wanted, now))
-        return self._database.browse(lambda tables: _summary_of_totals(tables, wanted, now))
+        return self.view(wanted, now)[1]
 
     def today(self, now: float | None = None) -> Today:
         """Return the totals of today, and the calls of each of the last 24 hours."""
@@ -234,7 +243,7 @@ class History:
 
 
 def as_json(call: PastCall) -> dict[str, Any]:
-    """Return a call in the words of the API; times are RFC 3339 in UTC, durations seconds."""
+    """Return a call in the words of the API; times are UTC in ISO 8601, durations seconds."""
     return {
         "id": call.id,
         "call_id": call.call_id,
@@ -272,6 +281,15 @@ def _search(tables: Tables, wanted: CallFilter, before: int | None, limit: int) 
     latest = int(wanted.until * 1e6) if wanted.until else Span().before
     span = Span(int(wanted.since * 1e6), min(latest, Span().before if before is None else before))
     return search(tables, span, results, wanted.user, wanted.number, limit)
+
+
+def _page(tables: Tables, found: Found, limit: int) -> HistoryPage:
+    """Return a page of what was found; there are more than `limit` ids if another page follows."""
+    ids = found.ids[:limit]
+    if len(found.ids) > limit:
+        return HistoryPage(_calls(tables, ids), ids[-1])
+    searched_to = None if found.searched_to is None else found.searched_to / 1e6
+    return HistoryPage(_calls(tables, ids), found.searched_to, searched_to)
 
 
 def _calls(tables: Tables, ids: Sequence[int]) -> tuple[PastCall, ...]:
@@ -386,9 +404,8 @@ def _summary_of_totals(tables: Tables, wanted: CallFilter, now: float) -> Summar
     return sums.summary(chart.step, chart.bars())
 
 
-def _summary_of_rows(tables: Tables, wanted: CallFilter, now: float) -> Summary:
+def _summary_of_rows(tables: Tables, wanted: CallFilter, now: float, found: Found) -> Summary:
     """Return the summary of the newest MAX_COUNTED calls of a filter."""
-    found = _search(tables, wanted, None, MAX_COUNTED + 1)
     ids = found.ids[:MAX_COUNTED]
     is_partial = len(found.ids) > MAX_COUNTED or found.searched_to is not None
     chart, sums = _chart(tables, wanted, now, ids[-1] // 1_000_000 if ids else None), _Sums()

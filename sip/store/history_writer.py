@@ -39,15 +39,18 @@ MAX_QUEUED = 20_000
 FIRST_RETRY, LAST_RETRY = 1.0, 10.0
 # Seconds between two looks for rows that are too old or too many, and between two removals.
 PURGE_SECONDS, PIECE_SECONDS = 60.0, 0.05
-# Unanswered calls of callers without an account: rows a second on average, in a row, and the
-# share of all rows that they may have.  A gateway with more has a row for each answered call.
+# Unanswered calls of callers that have shown no password: rows a second on average, in a row, and
+# the share of all rows that they may have.  A gateway with more has a row for each answered call.
 OUTSIDE_PER_SECOND, OUTSIDE_BURST, OUTSIDE_SHARE = 20, 400, 0.2
-# Calls of users that the server refuses: a phone that dials a wrong number again and again.
+# Calls of users that this server refuses: a phone that dials a wrong number again and again.
 REFUSED_PER_SECOND, REFUSED_BURST = 50, 1000
 # Characters of a text.
 MAX_CALL_ID, MAX_URI, MAX_DEVICE, MAX_CAUSE = 255, 300, 100, 300
 # Sides of calls whose row is known without a query.
 MAX_KNOWN = 10_000
+
+# Statuses for an unknown or unreachable callee: users are asked for their password before.
+_AFTER_PASSWORD = frozenset({404, 480})
 
 _NUMBERS = {result: number for number, result in enumerate(RESULTS)}
 
@@ -117,7 +120,7 @@ class HistoryWriter:
             return
         if is_outside(call):
             allowed = self._outside.take(call.ended_at)
-        elif call.result == CallResult.REFUSED:
+        elif _is_refused(call):
             allowed = self._by_users.take(call.ended_at)
         else:
             allowed = True
@@ -172,7 +175,7 @@ class HistoryWriter:
                 continue
             try:
                 if self._queue and now >= self._write_at:
-                    self._write()
+                    self._write_all()
                 if monotonic() >= self._purge_at:
                     self._purge_now()
             except Exception:
@@ -194,6 +197,12 @@ class HistoryWriter:
             has_more = False
         self._purge_at = monotonic() + (PIECE_SECONDS if has_more else PURGE_SECONDS)
 
+    def _write_all(self) -> None:
+        """Write the calls that are queued now; those that come meanwhile wait for others."""
+        for _ in range(-(-len(self._queue) // MAX_BATCH)):
+            if not self._write():
+                return
+
     def _write(self) -> bool:
         """Write the oldest calls of the queue; return False if that failed."""
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
@@ -210,7 +219,7 @@ class HistoryWriter:
         if self._failures:
             self._failures = 0
             log.info("history writes work again, %d calls were lost so far", self.lost)
-        self._write_at = monotonic() + (0.0 if len(self._queue) >= MAX_BATCH else WINDOW)
+        self._write_at = monotonic() + WINDOW
         return True
 
     def _keep(self, batch: Sequence[Call], error: DatabaseError) -> None:
@@ -227,8 +236,19 @@ class HistoryWriter:
 
 
 def is_outside(call: Call) -> bool:
-    """Return True for an unanswered call of a caller without an account: anyone can make it."""
-    return not call.caller.user_id and call.result != CallResult.ANSWERED
+    """Return True for an unanswered call whose caller has shown no password: anyone can make it.
+
+    The account in a refused request is only claimed, but if the refusal came after the password.
+    """
+    if call.result == CallResult.ANSWERED:
+        return False
+    is_claimed = _is_refused(call) and call.status not in _AFTER_PASSWORD
+    return is_claimed or not call.caller.user_id
+
+
+def _is_refused(call: Call) -> bool:
+    """Return True if this server has ended the call before a phone rang."""
+    return call.ended_by == "server" and not call.ringing_at and not call.answered_at
 
 
 class _Party(NamedTuple):

@@ -143,8 +143,8 @@ _BINDINGS_BY_FLOW = (
 # The history of calls.  `id` is the start of a call in microseconds, so the rows are in the order
 # of the lists.  `result` is an index into history_search.RESULTS; times `…_after` are milliseconds
 # after the start, NULL if that never happened.  A side is a row of `call_parties`, which outlives
-# its account.  `is_outside` is 1 for unanswered calls of callers without an account, which have a
-# quota.
+# its account.  `is_outside` is 1 for unanswered calls of callers that have shown no password:
+# these have a quota.
 _HISTORY = (
     """
     CREATE TABLE call_parties (

@@ -55,6 +55,7 @@ def test_user_and_since_narrow_the_list(sipserver, record):
         (("--user", "alice"), 1),
         (("--user", "bob"), 3),
         (("--user", "nobody"), 0),
+        (("--user", "\udcff"), 0),
         (("--since", "2023-11-14T22:13:20Z"), 2),
         (("--since", "2023-11-14", "--user=alice"), 1),
         (("--since", "1h"), 0),

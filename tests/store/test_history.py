@@ -1,19 +1,20 @@
 """Queries of the history: lists, filters, pages, totals and charts."""
 
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
 from sip.monitor.calls import Call, CallFinished, CallResult
-from sip.store import history, history_search
+from sip.store import history, history_search, schema
 from sip.store.database import Database
 from sip.store.history import DAY, HOUR, CallFilter, History, PastCall, as_json
 from sip.store.history_search import RESULTS
 from sip.store.history_writer import HistoryWriter, Limits
 from sip.store.users import Users
-from tests.support.past_calls import ALICE, BOB, REALM, outside, past_call, user
+from tests.support.past_calls import ALICE, BOB, REALM, outside, past_call, user, write_calls
 
 MIDNIGHT = 1_700_006_400.0  # 2023-11-15T00:00:00Z
 
@@ -41,6 +42,18 @@ def past(database: Database) -> History:
 
 def numbers(calls: tuple[PastCall, ...]) -> list[str]:
     return [f"{call.caller.number(REALM)} {call.callee.number(REALM)}" for call in calls]
+
+
+def test_a_database_of_before_gets_a_history(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for step in schema.STEPS[:6]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 6")
+    with Database(path) as database:
+        write_calls(database, [past_call(MIDNIGHT)])
+        assert len(History(database).latest()) == 1
 
 
 def test_a_call_is_kept_with_all_that_was_known(record, past, database):
@@ -204,7 +217,10 @@ def test_each_filter_finds_what_a_plain_comparison_finds(
 @pytest.mark.parametrize("text", ["\x00", "\ud800", '"', "a" * 400, "%", "\\", "'; --", "ab*"])
 def test_any_text_can_be_searched(record, past, text):
     record(past_call(MIDNIGHT))
-    for wanted in (CallFilter(number=text), CallFilter(number=f"ali{text}")):
+    for wanted in (
+        *(CallFilter(number=text), CallFilter(number=f"ali{text}")),
+        *(CallFilter(user=text), CallFilter(user=f"alice{text}")),
+    ):
         assert past.page(wanted).calls == ()
         assert past.summary(wanted, MIDNIGHT).calls == 0
 

@@ -98,6 +98,17 @@ def test_a_batch_is_one_commit(database, writer, monkeypatch):
     assert (len(commits), count(database)) == (1, 100)
 
 
+def test_calls_of_one_second_are_written_in_one_round(database, running, monkeypatch):
+    """However many batches they take."""
+    monkeypatch.setattr(history_writer, "MAX_BATCH", 3)
+    for at in range(8):
+        running.listen(CallFinished(past_call(NOW + at)))
+    monkeypatch.setattr(history_writer, "WINDOW", 1000.0)
+    with gevent.Timeout(5):
+        while count(database) < 8:
+            gevent.sleep(0.01)
+
+
 def test_a_locked_database_delays_rows_and_is_logged_once(database, running, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(history_writer, "FIRST_RETRY", 0.01)
@@ -281,10 +292,22 @@ def test_answered_calls_from_outside_are_calls_like_others(database, writer):
 
 
 def test_refused_calls_of_users_have_a_rate(database, writer):
+    """Wrong numbers, for one; an unanswered call that a phone has heard of is always kept."""
     for at in range(3000):
-        call = past_call(NOW + at / 3000, ALICE, BOB, CallResult.REFUSED, rang=0)
+        call = past_call(NOW + at / 3000, ALICE, BOB, CallResult.FAILED, rang=0)
         writer.listen(CallFinished(call))
+        writer.listen(CallFinished(past_call(NOW + at / 3000, ALICE, BOB, CallResult.BUSY)))
     assert writer.refused == pytest.approx(2000 - history_writer.REFUSED_PER_SECOND, abs=1)
+
+
+def test_an_account_that_is_only_claimed_counts_as_outside(database, writer):
+    """A wrong password, or a fault that is noticed before the password."""
+    wrong_password = past_call(NOW, ALICE, BOB, CallResult.REFUSED, rang=0)
+    malformed = past_call(NOW, ALICE, BOB, CallResult.FAILED, rang=0)
+    malformed.status = 420
+    wrong_number = past_call(NOW, ALICE, BOB, CallResult.FAILED, rang=0)
+    calls = (wrong_password, malformed, wrong_number, past_call(NOW, ALICE, BOB, CallResult.BUSY))
+    assert [history_writer.is_outside(call) for call in calls] == [True, True, False, False]
 
 
 def test_a_clock_that_is_set_back_frees_no_rows(writer):

@@ -53,7 +53,8 @@ def past_call(
     if result == CallResult.ANSWERED:
         call.answered_at, end = end, end + talked
     call.ended_at, call.result, call.status = end, result, STATUSES[result]
-    call.cause, call.ended_by = cause or "hung up", "caller"
+    is_refused = result == CallResult.REFUSED or (result == CallResult.FAILED and not rang)
+    call.cause, call.ended_by = cause or "hung up", "server" if is_refused else "caller"
     return call
 
 

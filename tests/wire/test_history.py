@@ -112,7 +112,6 @@ def test_a_call_with_a_wrong_password_is_refused(server, phone, registered, past
     alice.call_ends()
     (call,) = past(1)
     assert (call["result"], name_of(call["from"])) == ("refused", "alice")
-    assert call["from"]["user_id"] is None
     assert "wrong password" in call["cause"]
 
 
