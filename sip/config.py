@@ -328,12 +328,6 @@ class Config:
         "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
     )
-    trace_memory: int = setting(
-        "64",
-        _mebibytes,
-        "memory for the latest SIP messages, which ladders show; 0 keeps none",
-        value="MIB",
-    )
     sip_min_expires: int = setting(
         "60", _seconds, "minimum Expires; shorter requests are refused with 423", value="SECONDS"
     )
@@ -354,6 +348,12 @@ class Config:
         parse_networks,
         "trusted networks, never limited or banned, separated by commas",
         value="NETWORKS",
+    )
+    trace_memory: int = setting(
+        "64",
+        _mebibytes,
+        "memory for the latest SIP messages, which ladders show; 0 keeps none",
+        value="MIB",
     )
     log_level: str = setting(
         "info",
