@@ -205,12 +205,6 @@ class Config:
         "interval of NAT keep-alives over UDP; 0 disables them",
         value="SECONDS",
     )
-    trace_memory: int = setting(
-        "64",
-        parse_mebibytes,
-        "memory for the latest SIP messages, which ladders show; 0 keeps none",
-        value="MIB",
-    )
     sip_min_expires: int = setting(
         "60",
         parse_seconds,
@@ -281,6 +275,12 @@ class Config:
         parse_event_names,
         "events that are sent to -webhook.url, separated by commas",
         value="NAMES",
+    )
+    trace_memory: int = setting(
+        "64",
+        parse_mebibytes,
+        "memory for the latest SIP messages, which ladders show; 0 keeps none",
+        value="MIB",
     )
     log_level: str = setting(
         "info",

@@ -12,7 +12,7 @@
 <text class="lm" x="{{column.x}}" y="58" text-anchor="middle">{{column.where}}</text></g>
 % end
 % for rung in drawing.rungs:
-<a class="rung" id="m{{rung.number}}" href="{{rung.url}}" hx-get="{{rung.url}}" hx-target="#trace" hx-select="#trace" hx-swap="outerMorph" hx-push-url="true" aria-label="{{rung.number}}: {{rung.words}}"\\
+<a class="rung" id="m{{rung.number}}" href="{{rung.url}}" hx-get="{{rung.url}}" hx-target="#trace" hx-select="#trace" hx-swap="outerMorph" hx-push-url="true" aria-description="{{rung.way}}"\\
 % if rung.is_selected:
  aria-current="true"\\
 % end

@@ -40,10 +40,14 @@ class Column(NamedTuple):
 
 
 class Rung(NamedTuple):
-    """The arrow of a message.  `words` are the row for readers that do not see the picture."""
+    """The arrow of a message.
+
+    `way` are its two parties, and `words` is the whole row, for readers that do not see it.
+    """
 
     number: int
     url: str
+    way: str
     words: str
     is_selected: bool
     y: int
@@ -109,11 +113,9 @@ def _column(party: Party, x: float) -> Column:
     )
 
 
-def describe(row: Row, ladder: Ladder) -> str:
-    """Return a row in words: `407 Proxy Authentication Required, sipserver to bob, +1 ms`."""
-    names = [ladder.parties[each].name or "unknown" for each in (row.source, row.target)]
-    why = f". {row.why}" if row.why else ""
-    return f"{row.label}, {names[0]} to {names[1]}, {elapsed(row.since)}{why}"
+def _way(row: Row, ladder: Ladder) -> str:
+    source, target = (ladder.parties[each].name or "unknown" for each in (row.source, row.target))
+    return f"{source} to {target}"
 
 
 def _rung(row: Row, ladder: Ladder, y: int, width: int, url: str, *, is_selected: bool) -> Rung:
@@ -121,10 +123,12 @@ def _rung(row: Row, ladder: Ladder, y: int, width: int, url: str, *, is_selected
     step = 1 if end > start else -1
     line = y + _ROW - 8
     tip, back = end - 3 * step, end - 10 * step
+    way, why = _way(row, ladder), f". {row.why}" if row.why else ""
     return Rung(
         row.message.number,
         url,
-        describe(row, ladder),
+        way,
+        f"{row.label}, {way}, {elapsed(row.since)}{why}",
         is_selected,
         y,
         _ROW + (_WHY if row.why else 0),

@@ -382,7 +382,6 @@ def hung_up(serve, database) -> Iterator[list[tuple[str, str]]]:
         keys.append((call_id, from_tag))
         return True
 
-    guard = Guard(lambda: 0.0, lambda: 0.0, (), lambda *who: False, lambda rules: False, Bus())
     server = ControlServer(control_path(database), call_handlers(Calls(bus), hang_up))
     server.start()
     alice = Party("sip:alice@example.com", 1, "alice", "example.com")

@@ -40,7 +40,7 @@ def trace_of(*passed: tuple, note: Note | None = None) -> Trace:
     return trace
 
 
-def test_the_caller_is_left_and_the_phones_are_right_of_the_server():
+def test_the_caller_is_left_of_the_server_and_phones_right():
     ladder = ladder_of(
         trace_of(
             ("in", ALICE, INVITE),

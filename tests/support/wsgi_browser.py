@@ -4,7 +4,7 @@ import html
 import io
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 from wsgiref.validate import validator
 
 HOST = "pbx.example.com:8080"
@@ -93,7 +93,7 @@ class Browser:
         environ = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": target.path,
+            "PATH_INFO": unquote(target.path, "latin-1"),
             "QUERY_STRING": target.query,
             "SERVER_NAME": "pbx.example.com",
             "SERVER_PORT": "8080",
