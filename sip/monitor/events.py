@@ -7,7 +7,7 @@ at its `listeners`.
 In all events:
 - `at` and `until` are Unix seconds; `at` is the time of the event by `bus.now()`.
 - An address is a pair of host and port, the host without brackets; ("", 0) if there is none.
-- `transport` is "UDP" or "TCP".
+- `transport` is "UDP" or "TCP"; "ROBOT" for the robot, which is in this process.
 - `device` is the User-Agent or Server header field, cut to MAX_DEVICE characters.
 - Texts that a peer has chosen are printable.
 - A call is identified by its Call-ID and the From tag of its INVITE.
