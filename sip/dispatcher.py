@@ -163,7 +163,10 @@ class Dispatcher:
             self._refuse(request, upstream, Refused(500, str(error), reason=_NOT_SAVED))
         except Exception:
             upstream.answer(500)
-            log.exception("unhandled error while handling %r", for_log(request.encode()))
+            fields = {"call_id": request.value("call-id") or "", "address": upstream.flow.remote[0]}
+            log.exception(
+                "unhandled error while handling %r", for_log(request.encode()), extra=fields
+            )
         except BaseException:  # the handler was killed: its client must not wait for an answer
             upstream.answer(500)
             raise

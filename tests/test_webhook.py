@@ -193,6 +193,19 @@ def test_an_event_is_given_up_after_many_requests(bus, receiver, start, pauses, 
     assert works == "webhook works again; 1 events were lost"
 
 
+def test_failures_in_turn_with_successes_are_logged_rarely(bus, receiver, start, caplog):
+    """As of a web server that accepts some kinds of events only."""
+    caplog.set_level(logging.INFO, "sip.webhook")
+    receiver.answers = deque([400, 200] * 10)
+    start(receiver.url)
+    for number in range(20):
+        unban(bus, number)
+    until(lambda: len(receiver.taken) == 20 and len(caplog.messages) == 2)
+    assert "status 400; the event is discarded" in caplog.messages[0]
+    assert caplog.messages[1] == "webhook works again; 1 events were lost"
+    assert bus.lost == 10
+
+
 def test_a_web_server_that_is_away_is_tried_again(bus, start, pauses):
     port = free_port(socket.SOCK_STREAM)
     start(f"http://127.0.0.1:{port}/")
