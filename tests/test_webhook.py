@@ -139,13 +139,16 @@ def test_the_connection_is_used_again(bus, receiver, start):
     assert receiver.connections == 1
 
 
-def test_a_connection_that_was_closed_is_opened_again(bus, receiver, start, pauses):
-    """As web servers close idle connections: that is no failure."""
-    receiver.headers = {"Connection": "close"}
+@pytest.mark.parametrize(("headers", "hangs_up"), [({"Connection": "close"}, False), ({}, True)])
+def test_a_closed_connection_is_no_failure(bus, receiver, start, pauses, headers, hangs_up):
+    """It is opened again at once, whether the web server has said that it closes it or not."""
+    receiver.headers, receiver.hangs_up = headers, hangs_up
     start(receiver.url)
     for number in range(5):
         unban(bus, number)
-    until(lambda: len(receiver.taken) == 5)
+        until(lambda count=number + 1: len(receiver.taken) == count)
+        gevent.sleep(0.01)
+    assert networks(receiver) == ["0", "1", "2", "3", "4"]
     assert pauses == []
 
 
