@@ -168,7 +168,10 @@ class Dispatcher:
         except Exception:
             self._layer.counts[refusals(causes.INTERNAL_ERROR.code)] += 1
             upstream.answer(500, extra=warning_of(upstream, causes.INTERNAL_ERROR.text))
-            log.exception("unhandled error while handling %r", for_log(request.encode()))
+            fields = {"call_id": request.value("call-id") or "", "address": upstream.flow.remote[0]}
+            log.exception(
+                "unhandled error while handling %r", for_log(request.encode()), extra=fields
+            )
         except BaseException:  # the handler was killed: its client must not wait for an answer
             upstream.answer(500)
             raise

@@ -49,6 +49,9 @@ MAX_RESPONSE = 65_536
 # Seconds that a stop waits for the events that are pending.
 STOP_SECONDS = 1.0
 
+# Minimum seconds between two log lines about failures.
+SECONDS_BETWEEN_LINES = 60.0
+
 # Statuses besides 5xx after which a request is sent again: Request Timeout, Too Many Requests.
 _RETRIED = frozenset({408, 429})
 
@@ -111,7 +114,9 @@ class Webhook:
         self._filled, self._idle = Event(), Event()
         self._idle.set()
         self._is_failing = False
-        self._lost = 0  # events since it began to fail
+        self._lost = 0  # events since the last line about a failure
+        self._next_line_at = 0.0
+        self._is_line_open = False  # a line about a failure, without one that it works again
         self._classes = {EVENT_CLASSES[name] for name in names}
         for each in self._classes:
             bus.listen(each, self.put)
@@ -210,15 +215,18 @@ class Webhook:
         raise _Refusal(f"status {status}", is_final=is_final, pause=_seconds(retry_after))
 
     def _log_failure(self, refusal: _Refusal) -> None:
-        if not self._is_failing:
+        now = self._bus.now()
+        if not self._is_failing and now >= self._next_line_at:
+            self._next_line_at, self._is_line_open = now + SECONDS_BETWEEN_LINES, True
             again = "the event is discarded" if refusal.is_final else "it is sent again"
             log.warning("webhook failed: %s: %s; %s", self._endpoint.name, refusal, again)
         self._is_failing = True
 
     def _log_success(self) -> None:
-        if self._is_failing:
+        self._is_failing = False
+        if self._is_line_open:
             log.info("webhook works again; %d events were lost", self._lost)
-        self._is_failing, self._lost = False, 0
+            self._is_line_open, self._lost = False, 0
 
 
 class _Endpoint:

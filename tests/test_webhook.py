@@ -139,13 +139,16 @@ def test_the_connection_is_used_again(bus, receiver, start):
     assert receiver.connections == 1
 
 
-def test_a_connection_that_was_closed_is_opened_again(bus, receiver, start, pauses):
-    """As web servers close idle connections: that is no failure."""
-    receiver.headers = {"Connection": "close"}
+@pytest.mark.parametrize(("headers", "hangs_up"), [({"Connection": "close"}, False), ({}, True)])
+def test_a_closed_connection_is_no_failure(bus, receiver, start, pauses, headers, hangs_up):
+    """It is opened again at once, whether the web server has said that it closes it or not."""
+    receiver.headers, receiver.hangs_up = headers, hangs_up
     start(receiver.url)
     for number in range(5):
         unban(bus, number)
-    until(lambda: len(receiver.taken) == 5)
+        until(lambda count=number + 1: len(receiver.taken) == count)
+        gevent.sleep(0.01)
+    assert networks(receiver) == ["0", "1", "2", "3", "4"]
     assert pauses == []
 
 
@@ -191,6 +194,19 @@ def test_an_event_is_given_up_after_many_requests(bus, receiver, start, pauses, 
     assert failed.startswith("webhook failed: 127.0.0.1:")
     assert "status 500; it is sent again" in failed
     assert works == "webhook works again; 1 events were lost"
+
+
+def test_failures_in_turn_with_successes_are_logged_rarely(bus, receiver, start, caplog):
+    """As of a web server that accepts some kinds of events only."""
+    caplog.set_level(logging.INFO, "sip.webhook")
+    receiver.answers = deque([400, 200] * 10)
+    start(receiver.url)
+    for number in range(20):
+        unban(bus, number)
+    until(lambda: len(receiver.taken) == 20 and len(caplog.messages) == 2)
+    assert "status 400; the event is discarded" in caplog.messages[0]
+    assert caplog.messages[1] == "webhook works again; 1 events were lost"
+    assert bus.lost == 10
 
 
 def test_a_web_server_that_is_away_is_tried_again(bus, start, pauses):

@@ -48,11 +48,16 @@ class TokenCheck:
         seconds = self._limiter.seconds_blocked(address)
         if seconds and hashed not in self._recognized:
             raise _refusal(429, "Too many wrong tokens.", int(seconds) + 1)
-        token = self._context.tokens.find(hashed)
+        self._limiter.count_attempt(address)  # now: many at once would pass before the first fails
+        try:
+            token = self._context.tokens.find(hashed)
+        except DatabaseError:
+            self._limiter.uncount_attempt(address)
+            raise
         if token is None:
             self._recognized.discard(hashed)
-            self._limiter.count_attempt(address)
             raise _refusal(401, "The token is wrong.")
+        self._limiter.uncount_attempt(address)
         if len(self._recognized) >= MAX_RECOGNIZED:
             self._recognized.clear()
         self._recognized.add(hashed)

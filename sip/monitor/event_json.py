@@ -119,6 +119,7 @@ def _refused(event: Refused) -> Fields:
     return {
         "method": event.method,
         "status": event.status,
+        "code": getattr(event, "code", ""),
         "cause": event.cause,
         "cure": event.cure,
         "user": event.user,

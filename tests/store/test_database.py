@@ -12,6 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from sip.monitor.metrics import DATABASE_ERRORS
 from sip.store import schema
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database, DatabaseError, fetch
@@ -415,3 +416,22 @@ def test_a_plain_script_can_add_an_account(tmp_path):
     with closing(sqlite3.connect(tmp_path / "sip_users.db")) as connection:
         names = connection.execute("SELECT username, ha1_md5 FROM users").fetchall()
     assert names == [("alice", "8173d1a6dfda8045e6c84449e66a9863")]
+
+
+def test_durations_of_writes_are_counted_but_not_those_of_reads(database: Database):
+    before = sum(database.commit_seconds.counts)
+    database.run(lambda tables: None)
+    database.read(lambda tables: None)
+    database.browse(lambda tables: None)
+    with pytest.raises(ZeroDivisionError):
+        database.run(lambda tables: 1 / 0)
+    assert sum(database.commit_seconds.counts) == before + 1
+
+
+def test_errors_of_sqlite_are_counted_but_no_others(database: Database):
+    for function in (database.run, database.read, database.browse):
+        with pytest.raises(DatabaseError):
+            function(lambda tables: fetch(tables, "SELECT * FROM nowhere"))
+        with pytest.raises(ZeroDivisionError):
+            function(lambda tables: 1 / 0)
+    assert database.counts == {DATABASE_ERRORS: 3}

@@ -25,7 +25,8 @@ class Taken:
 class EventReceiver:
     """Answers with the statuses in `answers`, one for each request, and then with 200.
 
-    `waits` holds all answers back while it is not set.
+    `waits` holds all answers back while it is not set.  With `hangs_up` each connection is closed
+    after one answer that does not say so, as web servers close idle connections.
     """
 
     tls: ssl.SSLContext | None = None
@@ -34,6 +35,7 @@ class EventReceiver:
     content: bytes = b"thank you"
     taken: list[Taken] = field(default_factory=list)
     connections: int = 0
+    hangs_up: bool = False
 
     def __post_init__(self) -> None:
         self.waits = threading.Event()
@@ -58,6 +60,7 @@ class EventReceiver:
                 self.send_header("Content-Length", str(len(receiver.content)))
                 self.end_headers()
                 self.wfile.write(receiver.content)
+                self.close_connection = self.close_connection or receiver.hangs_up
 
             def log_message(self, *_: object) -> None:
                 pass

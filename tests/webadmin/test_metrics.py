@@ -5,6 +5,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
+from sip.store.database import DatabaseError
 from sip.store.tokens import Role
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
@@ -79,6 +80,17 @@ def test_guesses_of_an_address_are_limited(stranger, context, token, clock):
     other = Browser(stranger.app, address="192.0.2.8")
     assert scrape(other, f"Bearer {token}").status == 200
     clock.now += TRIES_SECONDS + 1
+    assert scrape(stranger, f"Bearer {token}").status == 200
+
+
+def test_a_broken_database_is_no_guess(stranger, context, token, monkeypatch):
+    def fails(hashed):
+        raise DatabaseError("the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context.tokens, "find", fails)
+        for _ in range(MAX_TRIES + 1):
+            assert scrape(stranger, f"Bearer {token}").status == 503
     assert scrape(stranger, f"Bearer {token}").status == 200
 
 
