@@ -53,8 +53,7 @@ _NO_ANSWER = 'SIP;cause=408;text="Request Timeout"'
 # Transactions in memory; a finished one takes about 1 kB for 32 s.
 MAX_TRANSACTIONS = 400_000
 
-# The name of all methods that are not in METHODS, in the counts: a peer can write any.
-OTHER_METHOD = "other"
+OTHER_METHOD = "other"  # in the counts: a peer can write any name
 
 # Cached texts of our Via, one for each own address and transport; a machine has a few.
 MAX_OWN_VIAS = 256
