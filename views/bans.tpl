@@ -1,10 +1,10 @@
 % rebase('layout.tpl', title='Bans')
-<h1>Bans</h1>
-<p>An address that guesses passwords is banned: for ten minutes the first time, then four times as long each time, for a day at most.
+<div class="head"><h1>Bans</h1></div>
+<p class="dim">An address that guesses passwords is banned: for ten minutes the first time, then four times as long each time, for a day at most.
 Phones that are registered from that address keep working.</p>
-<section id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-select-oob="#waiting" hx-target="this" hx-swap="outerMorph">
+<section class="card" id="banned" aria-label="Banned addresses" hx-get="/bans" hx-trigger="every 10s" hx-select="#banned" hx-select-oob="#waiting" hx-target="this" hx-swap="outerMorph">
 % if not bans:
-<div class="empty"><p>No address is banned.</p></div>
+<p class="empty">No address is banned.</p>
 % else:
 <table class="cards-when-narrow" aria-label="Banned addresses">
 <thead>
@@ -20,8 +20,8 @@ Phones that are registered from that address keep working.</p>
 <td data-label="Bans so far">{{ban.times}}</td>
 <td data-label="Action" class="whole">
 <div class="row">
-<form class="inline" method="post" action="/bans/remove"><input type="hidden" name="address" value="{{ban.address}}"><button class="small" aria-label="Unban {{ban.address}}">Unban</button></form>
-<form class="inline" method="post" action="/bans/trust"><input type="hidden" name="network" value="{{ban.address}}"><button class="small secondary outline" aria-label="Trust {{ban.address}}">Trust</button></form>
+<form class="inline" method="post" action="/bans/remove"><input type="hidden" name="address" value="{{ban.address}}"><button class="s" aria-label="Unban {{ban.address}}">Unban</button></form>
+<form class="inline" method="post" action="/bans/trust"><input type="hidden" name="network" value="{{ban.address}}"><button class="s" aria-label="Trust {{ban.address}}">Trust</button></form>
 </div>
 </td>
 </tr>
@@ -30,20 +30,22 @@ Phones that are registered from that address keep working.</p>
 </table>
 % end
 </section>
-<section id="waiting" aria-label="Blocked logins">
-<h2>Blocked logins</h2>
-<p>After five wrong passwords for a user from one address, logins of that user from that address are blocked for a while. From other addresses the user can still log in.</p>
+<section class="card" id="waiting" aria-label="Blocked logins">
+<header><h2>Blocked logins</h2></header>
+<p class="body small dim">After five wrong passwords for a user from one address, logins of that user from that address are blocked for a while. From other addresses the user can still log in.</p>
 % if not blocked:
-<div class="empty"><p>No login is blocked.</p></div>
+<p class="empty">No login is blocked.</p>
 % else:
 % include('blocked_logins.tpl', rows=blocked[:max_blocked], action='/bans/forgive')
 % if len(blocked) > max_blocked:
-<p class="muted">and {{'{:,}'.format(len(blocked) - max_blocked)}} more</p>
+<p class="body small dim">and {{'{:,}'.format(len(blocked) - max_blocked)}} more</p>
 % end
 % end
 </section>
-<h2>Trusted networks</h2>
-<p>Addresses in these networks are never rate-limited or banned. Add a gateway here, and an office whose phones share one address.</p>
+<section class="card">
+<header><h2>Trusted networks</h2></header>
+<div class="body">
+<p class="small dim">Addresses in these networks are never rate-limited or banned. Add a gateway here, and an office whose phones share one address.</p>
 % if configured or trusted:
 <ul class="plain" role="list" aria-label="Trusted networks">
 % for each in configured:
@@ -51,7 +53,7 @@ Phones that are registered from that address keep working.</p>
 % end
 % for each in trusted:
 <li class="row"><span class="mono">{{each}}</span>
-<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="small secondary outline" aria-label="Remove {{each}}">Remove</button></form></li>
+<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="s" aria-label="Remove {{each}}">Remove</button></form></li>
 % end
 </ul>
 % end
@@ -66,5 +68,7 @@ Phones that are registered from that address keep working.</p>
 <span class="field-error" id="network-error">{{error}}</span>
 % end
 </label>
-<button class="secondary">Trust it</button>
+<button>Trust it</button>
 </form>
+</div>
+</section>

@@ -13,7 +13,7 @@
 % if login.is_banned:
 <span>The whole address is banned: unban it under <a href="/bans">Bans</a>.</span>
 % else:
-<form class="inline" method="post" action="{{action}}"><input type="hidden" name="username" value="{{login.username}}"><input type="hidden" name="address" value="{{login.address}}"><button class="small" aria-label="Unblock {{login.username}} at {{login.address}}">Unblock</button></form>
+<form class="inline" method="post" action="{{action}}"><input type="hidden" name="username" value="{{login.username}}"><input type="hidden" name="address" value="{{login.address}}"><button class="s" aria-label="Unblock {{login.username}} at {{login.address}}">Unblock</button></form>
 % end
 </td>
 </tr>

@@ -4,7 +4,8 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview, users
+from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview
+from webadmin import theme, users
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
@@ -47,6 +48,7 @@ def build(context: AppContext) -> WSGIApp:
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)
+    theme.mount(app)
     route(app, "GET", "/healthz", _healthz)
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from sip.store.directory import Directory
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
+from webadmin.navigation import chosen_theme
 from webadmin.templates import render
 from webadmin.thread_pool import Workers
 
@@ -127,6 +128,10 @@ class AppContext:
     refusals: Refusals = field(default_factory=Refusals)
     calls: Calls = field(default_factory=lambda: Calls(Bus()))
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
+    _started_at: float = field(init=False)  # monotonic
+
+    def __post_init__(self) -> None:
+        self._started_at = self.monotonic()
 
     def close(self) -> None:
         """Stop the threads."""
@@ -158,9 +163,21 @@ class AppContext:
             message=message,
             version=__version__,
             exposed=is_exposed(self.config) and not is_encrypted(),
+            theme=chosen_theme(),
+            counts=self.counts() if self.session else {},
+            domain=self.config.sip_realm,
+            uptime=self.monotonic() - self._started_at,
             now=self.clock(),
             **values,
         )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the numbers beside the links of the side bar, by path; each costs a len()."""
+        return {
+            "/calls": len(self.calls),
+            "/users": len(self.users),
+            "/trouble": len(self.refusals.refused),
+        }
 
     @property
     def actor(self) -> Actor:

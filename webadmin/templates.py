@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 
 from bottle import SimpleTemplate
 
+from webadmin.navigation import BAR, GROUPS, MENU, next_theme
+
 VIEWS = Path(__file__).parent.parent / "views"
 STATIC = VIEWS / "static"
 
@@ -137,7 +139,14 @@ def as_sentence(clause: str) -> str:
     return f"{first.capitalize()} {rest}." if first in _NO_NAMES else f"{clause}."
 
 
-# Functions that every template may call.
+def initials(name: str) -> str:
+    """Return two letters that stand for a name: "AL" for Alice Liddell, "10" for 10217."""
+    words = name.split()
+    return (words[0][0] + words[-1][0] if len(words) > 1 else name[:2]).upper()
+
+
+# Functions that every template may call, and the links of its frame.
 _FUNCTIONS = {
-    function.__name__: function for function in (static, ago, span, moment, browser_of, as_sentence)
-}
+    function.__name__: function
+    for function in (static, ago, span, moment, browser_of, as_sentence, initials, next_theme)
+} | {"groups": GROUPS, "bar": BAR, "menu": MENU}
