@@ -1,5 +1,8 @@
-% theme = get('theme', 'system')
+% theme, is_part = get('theme', 'system'), get('is_part')
 <!DOCTYPE html>
+% if is_part:
+<title>{{title}} – sipserver</title>
+% else:
 <html lang="en"\\
 % if theme != 'system':
  data-theme="{{theme}}"\\
@@ -72,7 +75,9 @@
 % end
 <div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed, so it may be out of date.
 <a href="">Reload it</a></p></div>
+% end
 {{!base}}
+% if not is_part:
 </main>
 </div>
 % if session:
@@ -104,3 +109,4 @@
 % end
 </body>
 </html>
+% end

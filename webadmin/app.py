@@ -4,8 +4,18 @@ import logging
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from webadmin import account, audit, bans, blocked_logins, calls, imports, login, overview
-from webadmin import theme, users
+from webadmin import (
+    account,
+    audit,
+    bans,
+    blocked_logins,
+    calls,
+    imports,
+    login,
+    overview,
+    theme,
+    users,
+)
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file

@@ -163,6 +163,7 @@ class AppContext:
             message=message,
             version=__version__,
             exposed=is_exposed(self.config) and not is_encrypted(),
+            is_part=is_part_of_page(),
             theme=chosen_theme(),
             counts=self.counts() if self.session else {},
             domain=self.config.sip_realm,
@@ -213,6 +214,15 @@ class AppContext:
         if self.session and message and message.path == request.path and is_full_page():
             return self._flashes.pop(self.session.id)
         return None
+
+
+def is_part_of_page() -> bool:
+    """Return True if a page asks for a part of itself, so that the frame can be left out.
+
+    False for a page of the browser's history: htmx asks for it whole.
+    """
+    is_whole = request.headers.get("HX-History-Restore-Request")
+    return bool(request.headers.get("HX-Request")) and not is_whole
 
 
 def is_full_page() -> bool:
