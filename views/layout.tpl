@@ -21,6 +21,7 @@
 <link rel="stylesheet" href="{{static('admin.css')}}">
 <script src="{{static('vendor/htmx/htmx.min.js')}}" defer></script>
 <script src="{{static('admin.js')}}" defer></script>
+<script src="{{static('frame.js')}}" defer></script>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the content</a>

@@ -56,7 +56,7 @@ def render(name: str, **values: object) -> str:
     """Render the template of that file name in `views/`."""
     template = _TEMPLATES[name]
     try:
-        return str(template.render(**_FUNCTIONS, **values))
+        return str(template.render(**_FUNCTIONS, **_FRAME, **values))
     finally:
         while _Scope.used:
             _Scope.used.pop().clear()
@@ -145,8 +145,15 @@ def initials(name: str) -> str:
     return (words[0][0] + words[-1][0] if len(words) > 1 else name[:2]).upper()
 
 
-# Functions that every template may call, and the links of its frame.
+# Functions that every template may call.
 _FUNCTIONS = {
-    function.__name__: function
-    for function in (static, ago, span, moment, browser_of, as_sentence, initials, next_theme)
-} | {"groups": GROUPS, "bar": BAR, "menu": MENU}
+    function.__name__: function for function in (static, ago, span, moment, browser_of, as_sentence)
+}
+# What the layout and the pages of users need besides.
+_FRAME = {
+    "initials": initials,
+    "next_theme": next_theme,
+    "groups": GROUPS,
+    "bar": BAR,
+    "menu": MENU,
+}
