@@ -1,6 +1,4 @@
 <dialog id="dialog" aria-labelledby="hashes-title">
-<article>
 <div id="shown"></div>
-<form method="dialog"><button class="secondary">Close</button></form>
-</article>
+<form method="dialog"><button>Close</button></form>
 </dialog>

@@ -1,6 +1,7 @@
 % rebase('layout.tpl', title='Import users')
-<h1>Import users</h1>
-<div id="import"\\
+<p class="small"><a href="/users">Back to all users</a></p>
+<div class="head"><h1>Import users</h1></div>
+<div id="import" class="stack"\\
 % if job and job.is_working:
  hx-get="/users/import" hx-trigger="every 1s" hx-select="#import" hx-target="this" hx-swap="outerHTML"\\
 % end
@@ -9,7 +10,7 @@
 <div class="notice bad" role="alert"><p>{{error}}</p></div>
 % end
 % if not job:
-<article class="panel">
+<section class="panel">
 <form method="post" action="/users/import" enctype="multipart/form-data">
 <div class="field">
 <label for="file">CSV file</label>
@@ -21,31 +22,31 @@
 </label>
 <label><input type="checkbox" name="update" value="yes"> Rows may change users who exist</label>
 <label><input type="checkbox" name="generate" value="yes"> Generate passwords for new users without one</label>
-<button>Look at it first</button>
-<p class="muted">The next page shows what would change. Nothing is written before you apply it.</p>
+<button class="p">Look at it first</button>
+<p class="small dim">The next page shows what would change. Nothing is written before you apply it.</p>
 </form>
-</article>
-<article class="panel">
+</section>
+<section class="panel">
 <h2>Columns of the file</h2>
 <p>The first line names the columns. Required are <code>username</code>, and <code>password</code> or <code>ha1</code>
 (the MD5 digest of <code>name:realm:password</code>). Optional are <code>realm</code>, <code>display_name</code>, <code>enabled</code>,
 <code>ha1_sha256</code> and <code>ha1_sha512_256</code>. Either all rows are imported, or none.</p>
 <p>Common column names of other systems are accepted too, such as <code>Extension</code>, <code>Secret</code> or <code>Display Name</code>.
 Unknown columns are listed, and ignored when you apply the file.</p>
-</article>
+</section>
 % elif job.state == 'reading':
-<article class="panel" role="status">
+<section class="panel" role="status">
 <p>Reading the file: {{'{:,}'.format(job.rows_read)}} rows so far.</p>
 <progress aria-label="Reading the file"></progress>
-</article>
+</section>
 % elif job.state == 'applying':
-<article class="panel" role="status">
+<section class="panel" role="status">
 <p>Writing {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
 <progress aria-label="Writing the users"></progress>
-</article>
+</section>
 % elif job.state == 'failed':
 <div class="notice bad" role="alert"><p>Nothing was imported: {{job.error}}</p></div>
-<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>Try another file</button></form>
+<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="p">Try another file</button></form>
 % else:
 % include('import_report.tpl')
 % end

@@ -1,7 +1,7 @@
-<article class="panel passwords">
-<h2>Generated passwords</h2>
-<p><strong>They are shown only now, and not stored:</strong> print or save this page before you leave it.</p>
-<table>
+<section class="card passwords">
+<header><h2>Generated passwords</h2></header>
+<p class="body"><strong>They are shown only now, and not stored:</strong> print or save this page before you leave it.</p>
+<table class="plain">
 <thead><tr><th scope="col">User</th><th scope="col">Display name</th><th scope="col">Password</th></tr></thead>
 <tbody>
 % for username, realm, display_name, password in passwords:
@@ -9,12 +9,14 @@
 % end
 </tbody>
 </table>
+<div class="body">
 <div class="row">
-<button type="button" data-print>Print</button>
-<button type="button" class="secondary" data-save="passwords.csv" data-of="password-sheet">Save as CSV</button>
+<button type="button" class="p" data-print>Print</button>
+<button type="button" data-save="passwords.csv" data-of="password-sheet">Save as CSV</button>
 </div>
 <details>
 <summary>As CSV, to copy</summary>
 <textarea id="password-sheet" readonly rows="6" spellcheck="false" aria-label="The passwords as CSV">{{password_sheet}}</textarea>
 </details>
-</article>
+</div>
+</section>

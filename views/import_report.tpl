@@ -37,40 +37,40 @@
 <p>Nothing is written yet. Applying the file makes these changes:</p>
 % end
 </div>
-<div class="cards counts">
+<div class="tiles counts">
 % for word, number in (('new', report.new), ('changed', report.changed), ('same', report.same), ('refused', refused)):
-<article><p class="figure">{{count(number)}}</p><p>{{word}}</p></article>
+<div class="tile"><p class="v">{{count(number)}}</p><p class="t">{{word}}</p></div>
 % end
 </div>
 % if passwords:
 % include('import_passwords.tpl')
 % elif report.passwords:
-<article class="panel">
+<section class="panel">
 <p>{{count(len(report.passwords))}} generated {{'password' if len(report.passwords) == 1 else 'passwords'}} can be shown once. Afterwards there is no copy.</p>
 % if len(report.passwords) > max_passwords:
 <form method="post" action="/users/import/passwords.csv"><input type="hidden" name="number" value="{{job.number}}"><button>Download the passwords</button></form>
 % else:
-<a href="/users/import" role="button">Show the passwords</a>
+<a class="btn p" href="/users/import" role="button">Show the passwords</a>
 % end
-</article>
+</section>
 % elif done and report.generated:
-<p class="muted">The generated passwords were shown, and are not stored. You can set a new one on the page of each user.</p>
+<p class="small dim">The generated passwords were shown, and are not stored. You can set a new one on the page of each user.</p>
 % end
 % if done and (report.encoding != 'UTF-8' or report.unknown):
-<p class="muted">The file was read as {{report.encoding}}\\
+<p class="small dim">The file was read as {{report.encoding}}\\
 % if report.unknown:
 , without {{', '.join(report.unknown[:20])}}{{' and %d more columns' % (len(report.unknown) - 20) if len(report.unknown) > 20 else ''}}\\
 % end
 .</p>
 % end
 % if not done and report.generated:
-<p class="muted">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
+<p class="small dim">{{count(report.generated)}} new {{'user has' if report.generated == 1 else 'users have'}} no password in the file. Each gets a generated one; they are shown once, after the file is applied.</p>
 % end
 % if report.weak:
-<p class="muted">{{count(report.weak)}} {{'password is' if report.weak == 1 else 'passwords are'}} weak: {{weak}}. {{'It is' if report.weak == 1 else 'They are'}} accepted.</p>
+<p class="small dim">{{count(report.weak)}} {{'password is' if report.weak == 1 else 'passwords are'}} weak: {{weak}}. {{'It is' if report.weak == 1 else 'They are'}} accepted.</p>
 % end
 % if report.notes and not done:
-<ul class="muted notes">
+<ul class="small dim">
 % for note in report.notes:
 <li>{{note}}</li>
 % end
@@ -79,8 +79,9 @@
 % tables = (('Refused rows', 'Reason', report.refused, refused), ('Warnings', 'Warning', report.remarks, len(report.remarks) + report.remarks_more))
 % for caption, kind, rows, number in tables:
 % if number and not (done and kind == 'Reason'):
-<table>
-<caption class="muted">{{caption}}\\
+<section class="card">
+<table class="plain">
+<caption>{{caption}}\\
 % if number > 100:
 , the first 100 of {{count(number)}}\\
 % end
@@ -92,11 +93,13 @@
 % end
 </tbody>
 </table>
+</section>
 % end
 % end
 % if report.changes and not done:
-<table>
-<caption class="muted">Changed users\\
+<section class="card">
+<table class="plain">
+<caption>Changed users\\
 % if report.changed > max_shown:
 , the first {{max_shown}} of {{count(report.changed)}}\\
 % end
@@ -108,18 +111,19 @@
 % end
 </tbody>
 </table>
+</section>
 % end
 <div class="row">
 % if not done and not refused and (report.new or report.changed):
-<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button class="long">{{job.apply_label}}</button></form>
+<form class="inline" method="post" action="/users/import/apply"><input type="hidden" name="number" value="{{job.number}}"><button class="p long">{{job.apply_label}}</button></form>
 % end
 % for box, label in (('update', 'Let rows change users'), ('generate', 'Generate missing passwords')):
 % if not done and {'update': report.lacks_update, 'generate': report.lacks_passwords}[box]:
 <form class="inline" method="post" action="/users/import/change"><input type="hidden" name="number" value="{{job.number}}"><input type="hidden" name="{{box}}" value="yes"><button>{{label}}</button></form>
 % end
 % end
-<form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="secondary outline">{{'Import another' if done else 'Choose another file'}}</button></form>
+<form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>{{'Import another' if done else 'Choose another file'}}</button></form>
 % if done:
-<a href="/users" role="button">Show the users</a>
+<a class="btn{{'' if passwords or report.passwords else ' p'}}" href="/users" role="button">Show the users</a>
 % end
 </div>

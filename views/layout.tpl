@@ -1,39 +1,64 @@
-% setdefault('wide', False)
+% theme, is_part = get('theme', 'system'), get('is_part')
 <!DOCTYPE html>
-<html lang="en">
+% if is_part:
+<title>{{title}} – sipserver</title>
+% else:
+<html lang="en"\\
+% if theme != 'system':
+ data-theme="{{theme}}"\\
+% end
+>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
+<meta name="color-scheme" content="{{'light dark' if theme == 'system' else theme}}">
 <meta name="htmx-config" content='{"includeIndicatorCSS": false, "noSwap": [204, 304, "4xx", "5xx"]}'>
 % if get('refresh'):
 <noscript><meta http-equiv="refresh" content="{{refresh}}"></noscript>
 % end
 <title>{{title}} – sipserver</title>
 <link rel="icon" href="{{static('favicon.svg')}}" type="image/svg+xml">
-<link rel="stylesheet" href="{{static('vendor/pico/pico.min.css')}}">
 <link rel="stylesheet" href="{{static('admin.css')}}">
 <script src="{{static('vendor/htmx/htmx.min.js')}}" defer></script>
 <script src="{{static('admin.js')}}" defer></script>
+<script src="{{static('frame.js')}}" defer></script>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the content</a>
-<header class="bar">
-<nav class="container" aria-label="Main">
-<a class="brand" href="/"><img src="{{static('favicon.svg')}}" alt="" width="24" height="24"><span>sipserver</span></a>
+<div class="app{{'' if session else ' alone'}}">
+<header class="side">
+<div class="brand"><img src="{{static('favicon.svg')}}" alt="" width="26" height="26">sipserver</div>
 % if session:
-% for path, name in (('/', 'Overview'), ('/calls', 'Calls'), ('/users', 'Users'), ('/users/import', 'Import'), ('/trouble', 'Trouble'), ('/health', 'Health'), ('/audit', 'Audit'), ('/settings', 'Settings')):
+% icons = static('icons.svg')
+<nav aria-label="Main">
+% for caption, sections in groups:
+% if caption:
+<p class="cap">{{caption}}</p>
+% end
+% for path, name, icon in sections:
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\
 % end
->{{name}}</a>
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}\\
+% if counts.get(path):
+ <span class="n{{' bad' if path == '/trouble' else ''}}">{{'{:,}'.format(counts[path])}}</span>\\
 % end
-<form method="post" action="/logout"><button class="secondary outline">Sign out</button></form>
+</a>
+% end
 % end
 </nav>
+<div class="foot">
+<p><strong>{{domain}}</strong><br>up {{span(uptime)}} · v{{version}}</p>
+<form method="post" action="/logout">admin · <button class="link">Sign out</button></form>
+<div>
+<form method="post" action="/theme" id="theme"><button class="link" name="theme" value="{{next_theme(theme)}}">Theme: {{theme}}</button></form>
+<span class="hide-m" data-shortcuts>· <button type="button" class="link">Shortcuts</button></span>
+</div>
+</div>
+% end
 </header>
-<main id="content" class="container">
+<main id="content">
 % if get('exposed'):
 <div class="notice hint" role="note"><p><strong>This connection is not encrypted.</strong> Others on the network can read it, including passwords. Set
 <code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS in front of this server.</p></div>
@@ -43,18 +68,46 @@
 <p>{{message.text}}</p>
 % if message.secret:
 <div class="secret">
-<input readonly value="{{message.secret}}" aria-label="The password, shown only now">
-<button type="button" class="small secondary" data-copy>Copy</button>
+<input class="mono" readonly value="{{message.secret}}" aria-label="The password, shown only now">
+<button type="button" class="s" data-copy>Copy</button>
 </div>
 % end
 </div>
 % end
 <div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed, so it may be out of date.
 <a href="">Reload it</a></p></div>
+% end
 {{!base}}
+% if not is_part:
 </main>
+</div>
 % if session:
-<footer class="container"><small class="muted">sipserver {{version}}</small></footer>
+<nav class="tabbar" aria-label="Main">
+% for path, name, icon in bar:
+<a href="{{path}}"\\
+% if path == section:
+ aria-current="page"\\
+% end
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}</a>
+% end
+<details>
+<summary\\
+% if any(path == section for path, _, _ in menu):
+ aria-current="true"\\
+% end
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#more"/></svg>More</summary>
+<div class="menu">
+% for path, name, icon in menu:
+<a href="{{path}}"\\
+% if path == section:
+ aria-current="page"\\
+% end
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}</a>
+% end
+</div>
+</details>
+</nav>
 % end
 </body>
 </html>
+% end

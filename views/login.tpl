@@ -1,13 +1,13 @@
 % rebase('layout.tpl', title='Sign in')
 % notice, has_ended, saved = get('notice', ''), get('has_ended'), get('saved')
-<div class="narrow">
-<h1>Sign in</h1>
 % if error:
 <div class="notice bad" role="alert"><p>{{error}}</p></div>
 % elif notice:
 <div class="notice{{' hint' if has_ended else ''}}" role="status"><p>{{notice}}</p></div>
 % end
-<article class="panel">
+<section class="card">
+<div class="body">
+<h1>Sign in</h1>
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{{next}}">
 % if saved:
@@ -21,9 +21,9 @@
 <label>Password
 <input name="password" type="password" autocomplete="current-password" required autofocus>
 </label>
-<button>Sign in</button>
+<button class="p">Sign in</button>
 </form>
-</article>
-<p class="muted">The server printed the password at its first start.
-<code>python sipserver.py admin password</code> sets a new one.</p>
 </div>
+</section>
+<p class="small dim">The server printed the password at its first start.
+<code>python sipserver.py admin password</code> sets a new one.</p>

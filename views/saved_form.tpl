@@ -1,9 +1,9 @@
 % rebase('layout.tpl', title='Signed in again')
 <div class="narrow">
-<h1>Signed in again</h1>
-<article class="panel">
+<div class="head"><h1>Signed in again</h1></div>
+<section class="panel">
 <p>Your session had ended, so this form was not processed:</p>
-<dl class="settings">
+<dl class="kv">
 <dt>Sent to</dt><dd class="mono">{{saved.path.partition('?')[0]}}</dd>
 % for name, value in saved.fields:
 <dt>{{name}}</dt><dd>{{value}}</dd>
@@ -17,9 +17,9 @@
 % for name, value in saved.fields:
 <input type="hidden" name="{{name}}" value="{{value}}">
 % end
-<button autofocus>Send it now</button>
+<button class="p" autofocus>Send it now</button>
 </form>
-<a href="{{next or '/'}}" role="button" class="secondary outline">Discard it</a>
+<a class="btn" href="{{next or '/'}}" role="button">Discard it</a>
 </div>
-</article>
+</section>
 </div>

@@ -1,14 +1,15 @@
 % rebase('layout.tpl', title='Settings')
-<h1>Settings</h1>
-<section aria-labelledby="sessions-title">
-<div class="row spread">
+<div class="head"><h1>Settings</h1></div>
+<section class="card" aria-labelledby="sessions-title">
+<header>
 <h2 id="sessions-title">Signed-in browsers</h2>
+<span class="sp"></span>
 % if len(sessions) > 1:
-<form class="inline" method="post" action="/settings/sessions/end"><button class="small secondary">End all others</button></form>
+<form class="inline" method="post" action="/settings/sessions/end"><button class="s">End all others</button></form>
 % end
-</div>
+</header>
 <table class="cards-when-narrow">
-<thead><tr><th scope="col">Browser</th><th scope="col">Signed in</th><th scope="col">From</th><th scope="col">Last seen</th><th scope="col">Ends in</th><th scope="col"><span class="muted">Action</span></th></tr></thead>
+<thead><tr><th scope="col">Browser</th><th scope="col">Signed in</th><th scope="col">From</th><th scope="col">Last seen</th><th scope="col">Ends in</th><th scope="col"><span class="visually-hidden">Action</span></th></tr></thead>
 <tbody>
 % for each in sessions:
 % own = each.id == session.id
@@ -25,20 +26,21 @@
 <td data-label="Ends in" class="whole">{{span(each.expires_at - now)}}</td>
 <td data-label="">\\
 % if own:
-<span class="state online">this browser</span>\\
+<span class="pill on">this browser</span>\\
 % else:
-<form class="inline" method="post" action="/settings/sessions/{{each.id}}/end"><button class="small secondary outline" aria-label="End the session of {{browser}}, from {{each.address}}">End</button></form>\\
+<form class="inline" method="post" action="/settings/sessions/{{each.id}}/end"><button class="s" aria-label="End the session of {{browser}}, from {{each.address}}">End</button></form>\\
 % end
 </td>
 </tr>
 % end
 </tbody>
 </table>
-<p class="muted">The <a href="/audit">audit</a> lists all actions, with their addresses.</p>
+<p class="body small dim">The <a href="/audit">audit</a> lists all actions, with their addresses.</p>
 </section>
-<article class="panel form">
-<h2>Change the password of admin</h2>
-<p class="muted">This signs out all other browsers.</p>
+<section class="card form">
+<header><h2>Change the password of admin</h2></header>
+<div class="body">
+<p class="small dim">This signs out all other browsers.</p>
 % if from_environment:
 <div class="notice hint"><p><code>SIPSERVER_ADMIN_PASSWORD</code> is set: each start of the server sets the password to its value. Change it there, too.</p></div>
 % end
@@ -57,6 +59,7 @@
 % end
 </div>
 % end
-<button>Change</button>
+<button class="p">Change</button>
 </form>
-</article>
+</div>
+</section>

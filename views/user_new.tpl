@@ -1,13 +1,13 @@
 % rebase('layout.tpl', title='Add a user' if not errors else 'User not added')
 % focus = next((name for name in ('username', 'display_name', 'password', 'realm') if name in errors), 'username')
-<p><a href="/users{{list_query}}">{{'Back to the list' if is_filtered else 'Back to all users'}}</a></p>
-<h1>Add a user</h1>
-<article class="panel form">
+<p class="small"><a href="/users{{list_query}}">{{'Back to the list' if is_filtered else 'Back to all users'}}</a></p>
+<div class="head"><h1>Add a user</h1></div>
+<section class="panel form">
 <form method="post" action="/users/new{{list_query}}">
 % include('field.tpl', name='username', label='User name', value=username, longest=128, required=True, choices=(), focus=focus, hint='The part of the SIP address before the @, such as alice or 101.')
 % include('field.tpl', name='display_name', label='Display name', value=display_name, longest=128, required=False, choices=(), focus=focus, hint='')
 % include('password.tpl', errors=errors, how=how, focus=focus)
 % include('field.tpl', name='realm', label='Realm', value=realm, longest=255, required=True, choices=realms, focus=focus, hint='Change it only if this server has users of several domains.')
-<button>Add</button>
+<button class="p">Add</button>
 </form>
-</article>
+</section>

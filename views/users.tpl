@@ -1,23 +1,35 @@
 % rebase('layout.tpl', title='Users')
-<div class="row spread">
+% has_realms = len(realms) > 1
+% columns = [('username', 'User name', ''), ('display_name', 'Display name', ''), ('', 'State', ''), ('', 'Device', 'hide-m'), ('', 'Address', 'hide-m')]
+% columns += [('', 'Realm', '')] * has_realms + [('last_seen', 'Last seen', ''), ('', 'HA1', 'r')]
+<div class="head">
 <h1>Users</h1>
-<div class="row">
-<a href="/users/new{{list_query}}" role="button">Add a user</a>
-<a href="/users/import" role="button" class="secondary outline">Import</a>
-<a href="/users/export.csv" role="button" class="secondary outline" download>Export CSV</a>
-</div>
+<p id="count" class="dim num" role="status">
+% if not found.entries:
+{{'No user matches.' if question.search or question.status or question.realm else 'There are no users yet.'}}
+% else:
+{{'{:,}'.format(found.total)}}{{'+' if found.more else ''}} {{'user' if found.total == 1 else 'users'}}\\
+% if found.pages > 1:
+, page {{found.page}} of {{'{:,}'.format(found.pages)}}\\
+% end
+% end
+</p>
+<span class="sp"></span>
+<a class="btn" href="/users/import" role="button">Import</a>
+<a class="btn hide-m" href="/users/export.csv" role="button" download>Export CSV</a>
+<a class="btn p" href="/users/new{{list_query}}" role="button">Add a user</a>
 </div>
 % if removed:
-<div class="notice hint row" role="status">
-<span>{{removed.username}} was deleted.</span>
-<form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="small">Undo</button></form>
+<div class="notice hint" role="status">
+<p>{{removed.username}} was deleted.</p>
+<form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="s">Undo</button></form>
 </div>
 % end
 <form class="row" aria-label="Find users" action="/users" method="get"
  hx-get="/users" hx-trigger="submit, change, input changed delay:250ms from:#q"
  hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
-<label class="grow">Search
-<input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name or display name" autocomplete="off" spellcheck="false" maxlength="100">
+<label class="search">Search
+<input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name or display name" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
 </label>
 <label>State
 <select name="status">
@@ -42,21 +54,11 @@
 % if question.descending:
 <input type="hidden" name="order" value="desc">
 % end
-<button class="secondary">Search</button>
+<button>Search</button>
 </form>
-<p id="count" class="muted" role="status">
-% if not found.entries:
-{{'No user matches.' if question.search or question.status or question.realm else 'There are no users yet.'}}
-% else:
-{{'{:,}'.format(found.total)}}{{'+' if found.more else ''}} {{'user' if found.total == 1 else 'users'}}\\
-% if found.pages > 1:
-, page {{found.page}} of {{'{:,}'.format(found.pages)}}\\
-% end
-% end
-</p>
 <section id="results" aria-label="Users found">
 % if not found.entries:
-<div class="empty">
+<div class="card empty">
 % if question.search or question.status or question.realm:
 <p><a href="/users">Show all users</a></p>
 % else:
@@ -64,23 +66,23 @@
 % end
 </div>
 % else:
-<table class="cards-when-narrow" aria-label="Users">
+<div class="card">
+<table aria-label="Users">
 <thead>
 <tr>
-<th scope="col">State</th>
-% for column, word in (('username', 'User name'), ('', 'Realm'), ('display_name', 'Display name'), ('', 'Device'), ('', 'Address'), ('last_seen', 'Last seen'), ('', 'HA1')):
+% for column, word, style in columns:
 % if not column:
-<th scope="col">{{word}}</th>
+<th scope="col" class="{{style}}">{{word}}</th>
 % else:
 % active = question.sort == column
 % down = (not question.descending) if active else sorts[column]
-<th scope="col"\\
+<th scope="col" class="{{style}}"\\
 % if active:
  aria-sort="{{'descending' if question.descending else 'ascending'}}"\\
 % end
 ><a href="{{link_to(sort='' if column == 'username' else column, order='desc' if down else '')}}">{{word}}\\
 % if active:
- <span aria-hidden="true">{{'▼' if question.descending else '▲'}}</span>\\
+ <span aria-hidden="true">{{'↓' if question.descending else '↑'}}</span>\\
 % end
 </a></th>
 % end
@@ -91,41 +93,39 @@
 % for user in found.entries:
 % phone = user.contacts[0] if user.contacts else None
 <tr id="user-{{user.id}}">
-<td data-label="State"><span>\\
+<td data-label="User name"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
+<td data-label="Display name" class="dim">{{user.display_name}}</td>
+<td data-label="State">\\
 % include('state.tpl', user=user)
 % if user.username in blocked:
-<br><span class="state blocked">login blocked</span>\\
+ <span class="pill bad">login blocked</span>\\
 % end
-</span></td>
-<td data-label="User name"><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></td>
-<td data-label="Realm">{{user.realm}}</td>
-<td data-label="Display name">{{user.display_name}}</td>
-<td data-label="Device">\\
+</td>
+<td data-label="Device" class="hide-m">\\
 % if phone:
-<span>{{phone.user_agent or 'unknown'}}\\
+{{phone.user_agent or 'unknown'}}\\
 % if len(user.contacts) > 1:
- <span class="muted">and {{len(user.contacts) - 1}} more</span>\\
+ <span class="dim">and {{len(user.contacts) - 1}} more</span>\\
 % end
-</span>\\
-% end
-</td>
-<td data-label="Address" class="whole">\\
-% if phone:
-<span class="mono">{{phone.address}}</span>\\
 % end
 </td>
-<td data-label="Last seen" class="whole">\\
+<td data-label="Address" class="hide-m mono dim">{{phone.address if phone else ''}}</td>
+% if has_realms:
+<td data-label="Realm" class="small dim">{{user.realm}}</td>
+% end
+<td data-label="Last seen" class="small dim whole">\\
 % if user.last_seen:
 <time datetime="{{moment(user.last_seen)}}" title="{{moment(user.last_seen)}}">{{ago(user.last_seen, now)}}</time>\\
 % else:
 never\\
 % end
 </td>
-<td data-label="HA1" class="whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
+<td data-label="HA1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
 </tr>
 % end
 </tbody>
 </table>
+</div>
 % if found.pages > 1:
 <nav class="pager" aria-label="Pages">
 <ul>
@@ -140,7 +140,7 @@ never\\
 </ul>
 </nav>
 % end
-<p class="muted"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
+<p class="small dim"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
 % end
 </section>
 % include('dialog.tpl')

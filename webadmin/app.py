@@ -16,6 +16,7 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    theme,
     traces,
     trouble,
     users,
@@ -67,6 +68,7 @@ def build(context: AppContext) -> WSGIApp:
     audit.mount(app, context)
     account.mount(app, context, limiter)
     metrics.mount(app, context)
+    theme.mount(app)
     route(app, "GET", "/healthz", _healthz)
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)

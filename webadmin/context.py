@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -29,6 +29,7 @@ from sip.store.tokens import Tokens
 from sip.store.users import Users
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
+from webadmin.navigation import chosen_theme
 from webadmin.templates import render
 from webadmin.thread_pool import Workers
 
@@ -243,6 +244,10 @@ class AppContext:
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
+    _started_at: float = field(init=False)  # monotonic
+
+    def __post_init__(self) -> None:
+        self._started_at = self.monotonic()
 
     def close(self) -> None:
         """Stop the threads."""
@@ -280,9 +285,22 @@ class AppContext:
             message=message,
             version=__version__,
             exposed=is_exposed(self.config) and not is_encrypted(),
+            is_part=is_part_of_page(),
+            theme=chosen_theme(),
+            counts=self.counts() if self.session else {},
+            domain=self.config.sip_realm,
+            uptime=self.monotonic() - self._started_at,
             now=self.clock(),
             **values,
         )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the numbers beside the links of the side bar, by path; each costs a len()."""
+        return {
+            "/calls": len(self.calls),
+            "/users": len(self.users),
+            "/trouble": len(self.refusals.refused),
+        }
 
     @property
     def actor(self) -> Actor:
@@ -319,6 +337,15 @@ class AppContext:
         if self.session and message and message.path == request.path and is_full_page():
             return self._flashes.pop(self.session.id)
         return None
+
+
+def is_part_of_page() -> bool:
+    """Return True if a page asks for a part of itself, so that the frame can be left out.
+
+    False for a page of the browser's history: htmx asks for it whole.
+    """
+    is_whole = request.headers.get("HX-History-Restore-Request")
+    return bool(request.headers.get("HX-Request")) and not is_whole
 
 
 def is_full_page() -> bool:

@@ -351,7 +351,7 @@ class ImportPage:
             self._context.leave_uncompressed()
         return self._context.page(
             "import.tpl",
-            section="/users/import",
+            section="/users",
             job=job,
             error=error,
             refresh=2 if job and job.is_working else 0,

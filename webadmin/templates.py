@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from bottle import SimpleTemplate
 
 from sip.core.causes import CAUSES
+from webadmin.navigation import BAR, GROUPS, MENU, next_theme
 
 VIEWS = Path(__file__).parent.parent / "views"
 STATIC = VIEWS / "static"
@@ -56,7 +57,7 @@ def render(name: str, **values: object) -> str:
     """Render the template of that file name in `views/`."""
     template = _TEMPLATES[name]
     try:
-        return str(template.render(**_FUNCTIONS, **values))
+        return str(template.render(**_FUNCTIONS, **_FRAME, **values))
     finally:
         while _Scope.used:
             _Scope.used.pop().clear()
@@ -157,6 +158,12 @@ def as_sentence(clause: str) -> str:
     return f"{first.capitalize()} {rest}." if first in _NO_NAMES else f"{clause}."
 
 
+def initials(name: str) -> str:
+    """Return two letters that stand for a name: "AL" for Alice Liddell, "10" for 10217."""
+    words = name.split()
+    return (words[0][0] + words[-1][0] if len(words) > 1 else name[:2]).upper()
+
+
 # Functions that every template may call.
 _FUNCTIONS = {
     function.__name__: function
@@ -164,4 +171,12 @@ _FUNCTIONS = {
         *(static, ago, elapsed, span, moment, browser_of, as_sentence),
         *(counter, ladder_link),
     )
+}
+# What the layout and the pages of users need besides.
+_FRAME = {
+    "initials": initials,
+    "next_theme": next_theme,
+    "groups": GROUPS,
+    "bar": BAR,
+    "menu": MENU,
 }

@@ -69,9 +69,7 @@ def take(page: Page, url: str) -> None:
     page.get_by_role("button", name="Sign in").click()
     for name, path in (("overview", "/"), ("users", "/users"), ("user", "/users/3")):
         page.goto(url + path)
-        height = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
-        clip = {"x": 0, "y": 0, "width": 1180, "height": min(height, 760)}
-        page.screenshot(path=ROOT / f"docs/pictures/{name}.png", clip=clip)
+        page.screenshot(path=ROOT / f"docs/pictures/{name}.png")
 
 
 def main() -> None:
@@ -89,7 +87,7 @@ def main() -> None:
                 executable_path=program("chromium"), args=["--no-sandbox"]
             )
             take(
-                chromium.new_page(viewport={"width": 1180, "height": 800}),
+                chromium.new_page(viewport={"width": 1280, "height": 800}),
                 f"http://127.0.0.1:{web}",
             )
         finally:

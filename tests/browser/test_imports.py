@@ -77,7 +77,7 @@ def test_the_sheet_prints_alone(window, server, scripts, tmp_path):
     assert page.evaluate("window.printed")
     page.emulate_media(media="print")
     assert page.locator(".passwords table").is_visible()
-    for hidden in (".bar", ".counts", "[data-print]", "details"):
+    for hidden in (".side", ".counts", "[data-print]", "details"):
         assert not page.locator(hidden).first.is_visible()
 
 

@@ -127,7 +127,7 @@ def test_the_settings_are_used_by_the_keyboard_alone(visit):
     window.signs_in()
     window.goes_to("/settings")
     focused = []
-    for _ in range(18):
+    for _ in range(20):
         window.page.keyboard.press("Tab")
         focused.append(
             window.page.evaluate(

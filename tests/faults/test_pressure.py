@@ -134,7 +134,7 @@ def test_a_web_client_that_reads_nothing_delays_no_other(server: Server, opened)
         one.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             for _ in range(200):
-                one.send(b"GET /static/vendor/pico.min.css HTTP/1.1\r\nHost: a\r\n\r\n")
+                one.send(b"GET /static/vendor/htmx/htmx.min.js HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: web_answers(server), "a page for another browser")
     assert server.answers_options(PATIENCE)
     until(lambda: rests(server), "it rests once it has sent what the buffers take")

@@ -1,6 +1,7 @@
 """The overview, its warnings and the settings for a phone, at their edges; and long work."""
 
 import io
+import re
 import socket
 import threading
 
@@ -32,8 +33,10 @@ def test_the_first_user_is_shown_with_the_realm_of_its_own(browser, context):
 
 
 def test_the_page_that_one_is_on_is_marked(browser):
-    for path in ("/", "/users", "/users/import"):
-        assert f'<a href="{path}" aria-current="page"' in browser.get(path).text
+    for path in ("/", "/calls", "/users", "/audit", "/settings"):
+        marked = set(re.findall('<a href="([^"]*)" aria-current', browser.get(path).text))
+        assert marked == {path}, "in the side bar and in the bar of a narrow screen"
+    assert '<a href="/users" aria-current="page"' in browser.get("/users/import").text
 
 
 def test_an_advertised_name_without_a_port_gets_the_sip_port(browser, context):

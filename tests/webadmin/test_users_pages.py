@@ -61,11 +61,11 @@ def test_the_list_shows_names_devices_and_addresses(browser, context, bound, clo
     clock.now += 120
     page = browser.get("/users").text
     assert row_of(page, "alice") == (
-        "online alice example.com Alice Liddell Yealink SIP-T46U 198.51.100.20:61000 2 min ago"
+        "alice Alice Liddell online Yealink SIP-T46U 198.51.100.20:61000 example.com 2 min ago"
         " •••• show"
     )
-    assert row_of(page, "bob") == "offline bob branch.example never •••• show"
-    assert row_of(page, "carol") == "disabled carol example.com never •••• show"
+    assert row_of(page, "bob") == "bob offline branch.example never •••• show"
+    assert row_of(page, "carol") == "carol disabled example.com never •••• show"
 
 
 def test_a_phone_can_be_called_while_it_is_registered(browser, context, bound, clock):

@@ -28,13 +28,14 @@ function countDown() {
   }
 }
 
-/** Copy the field before a button; if the browser forbids it, only select the field. */
+/** Copy the field or text before a button; if the browser forbids it, only select it. */
 async function copy(button) {
-  const field = button.parentElement.querySelector("input");
-  field.select();
+  const source = button.previousElementSibling ?? button.parentElement.previousElementSibling;
+  if (source.select) source.select();
+  else getSelection().selectAllChildren(source);
   let copied = false;
   try {
-    await navigator.clipboard.writeText(field.value);
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
     copied = true;
   } catch {
     copied = document.execCommand("copy");
@@ -42,6 +43,26 @@ async function copy(button) {
   button.textContent = copied ? "Copied" : "Selected";
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
+
+/** Give each value for a phone a button that copies it. */
+function addCopyButtons() {
+  for (const value of document.querySelectorAll("[data-value]")) {
+    if (value.nextElementSibling?.className === "act") continue;
+    const place = document.createElement("dd");
+    const button = document.createElement("button");
+    place.className = "act";
+    button.type = "button";
+    button.className = "s";
+    button.dataset.copy = "";
+    button.textContent = "Copy";
+    button.ariaLabel = `Copy: ${value.previousElementSibling.textContent}`;
+    place.append(button);
+    value.after(place);
+  }
+}
+
+addCopyButtons();
+document.addEventListener("htmx:after:swap", addCopyButtons);
 
 /** Save the text of a field as a file. */
 function save(button) {

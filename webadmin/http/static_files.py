@@ -1,6 +1,6 @@
 """The files of `views/static/`: read and compressed at the start, and served from memory.
 
-They are 140 kB.  Browsers cache them for a year, under URLs that change with the file.
+They are 60 kB.  Browsers cache them for a year, under URLs that change with the file.
 """
 
 import mimetypes
