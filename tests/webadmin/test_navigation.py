@@ -67,7 +67,7 @@ def test_strangers_see_no_section_and_no_version(stranger):
     assert "example.com" not in words
 
 
-@pytest.mark.parametrize("path", ["/", "/users", "/bans", "/users/import"])
+@pytest.mark.parametrize("path", ["/", "/users", "/trouble", "/users/import"])
 def test_a_part_comes_without_the_frame(browser, path):
     """A page asks for it every few seconds; the title stays, as htmx takes it over."""
     whole = browser.get(path).text
@@ -83,7 +83,7 @@ def test_a_part_comes_without_the_frame(browser, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/users", "/users/1", "/users/new", "/users/import", "/bans", "/audit", "/settings"],
+    ["/", "/users", "/users/1", "/users/new", "/users/import", "/trouble", "/audit", "/settings"],
 )
 def test_a_page_has_one_primary_button_at_most(browser, context, path):
     context.users.add("alice", "secret")
