@@ -60,8 +60,11 @@ class UnblockButtons:
             network = parse_network(address) if address else None
         except ValueError as error:
             raise HTTPError(422, f"{error}.") from None
-        if not self._context.guard.forgive({username}, network):
+        lifted = self._context.guard.forgive({username}, network)
+        if not lifted:
             return self._context.flash(path, f"Logins of {username} are not blocked.")
+        for each in lifted:
+            self._context.refusals.clear_refused(username, each)
         source = f" from {address}" if address else ""
         self._context.record(Act.WAIT_LIFTED, f"{username}{source}")
         return self._context.flash(path, f"{username} can log in again{source}.")

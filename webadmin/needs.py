@@ -42,6 +42,7 @@ def issues(context: AppContext) -> list[Issue]:
     found = [
         *_waits(context),
         *_banned_users(context),
+        *_refused_users(context),
         *_failing_checks(context),
         *_warnings(context),
         *_lost_phones(context),
@@ -105,6 +106,33 @@ def _banned_users(context: AppContext) -> Iterator[Issue]:
     if len(users) > MAX_OF_KIND:
         title = f"{len(users) - MAX_OF_KIND:,} more addresses of users are banned"
         yield Issue(True, title, "Many wrong passwords came from them.", "Show", "/trouble#banned")
+
+
+def _refused_users(context: AppContext) -> Iterator[Issue]:
+    """Yield the users whose phones were refused and have not registered since."""
+    waiting = {(login.username, login.address) for login in blocked_logins(context)}
+    banned = {ban.address for ban in context.bans.list(context.clock())}
+    rows = [
+        row
+        for row in context.refusals.latest()
+        if row.method == "REGISTER"
+        and (row.user, network_of(row.address)) in context.refusals.refused
+        and (row.username, network_of(row.address)) not in waiting
+        and network_of(row.address) not in banned
+    ]
+    for row in rows[:MAX_OF_KIND]:
+        times = "Once" if row.count == 1 else f"{row.count:,} times"
+        device = f" by {row.device}" * bool(row.device)
+        yield Issue(
+            True,
+            f"{row.user} can't register from {row.address}: {row.cause}",
+            f"{times}, the last {ago(row.last_at, context.clock())}{device}. {row.cure}",
+            "Show",
+            "/trouble",
+        )
+    if len(rows) > MAX_OF_KIND:
+        title = f"{len(rows) - MAX_OF_KIND:,} more phones were refused"
+        yield Issue(True, title, "They have not registered since.", "Show", "/trouble")
 
 
 def _refusal_of(rows: list[Refusal], username: str, address: str) -> Refusal | None:

@@ -63,6 +63,7 @@ class TroublePage:
             self._context.bans.remove(address)
         except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
             return self._context.flash(page, "This address is not banned.")
+        self._context.refusals.clear_network(address)
         self._context.record(Act.BAN_LIFTED, address)
         return self._context.flash(page, f"{address} is no longer banned.")
 

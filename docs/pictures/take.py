@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -17,6 +18,7 @@ from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.users import Users
 from tests.support.programs import free_port, program
+from tests.support.socket_phone import Call, SocketPhone
 
 PASSWORD = "only for the pictures"
 REALM = "office.example"
@@ -33,6 +35,11 @@ PEOPLE = [
     ("lab-1", "Oscilloscope bench", [("PJSUA v2.15 Linux-6.1", "192.168.1.80")]),
 ]  # fmt: skip
 DISABLED = "erin"
+OFFER = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=audio 4000 RTP/AVP 9 8 0\r\na=rtpmap:9 G722/8000\r\n"
+)
+CLIP = {"x": 0, "y": 0, "width": 1280, "height": 800}
 
 
 def populate(path: str) -> None:
@@ -61,28 +68,80 @@ def populate(path: str) -> None:
         users.disable(DISABLED)
 
 
+class Phone(SocketPhone):
+    """A phone that says its model, and has a session description."""
+
+    def __init__(self, server: SimpleNamespace, user: str, device: str) -> None:
+        super().__init__(server, user)
+        self.device = device
+        self.offer = OFFER
+
+    def sends(self, method: str, uri: str, call: Call, *more: str, via: str = "") -> str:
+        return super().sends(method, uri, call, *more, f"User-Agent: {self.device}", via=via)
+
+
+def make_calls(port: int) -> list[Phone]:
+    """Play an hour of the office: calls of each kind, of which two go on; return the phones."""
+    server = SimpleNamespace(
+        hosts=["127.0.0.1"], port=port, domain=REALM, password_of=lambda user: "secret"
+    )
+    wrong = SimpleNamespace(**{**vars(server), "password_of": lambda user: "letmein"})
+    devices = {name: phones[0][0] for name, _, phones in PEOPLE if phones}
+    phones = {name: Phone(server, name, device) for name, device in devices.items()}
+    for phone in phones.values():
+        phone.registers()
+    alice, bob, door, dave = (phones[name] for name in ("alice", "bob", "102", "dave"))
+    for caller, callee in ((alice, bob), (door, alice), (bob, phones["101"])):
+        call, _ = caller.calls(callee)
+        time.sleep(1.2)
+        caller.hangs_up(call, callee)
+    for caller, callee, status in ((bob, dave, 486), (dave, alice, 603)):
+        caller.dials(callee)
+        callee.answers(callee.hears("INVITE "), status)
+    bob.dials("<sip:0049301234@office.example>")
+    carol = Phone(wrong, "carol", "MicroSIP/3.21.6")
+    for _ in range(2):
+        carol.registers()
+    alice.calls(door)
+    dave.dials(bob)
+    bob.answers(bob.hears("INVITE "), 180)
+    time.sleep(4)
+    return [*phones.values(), carol]
+
+
 def take(page: Page, url: str) -> None:
     """Open each page and take its screenshot."""
     page.goto(f"{url}/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    for name, path in (("overview", "/"), ("users", "/users"), ("user", "/users/3")):
+    places = {"overview": "/", "users": "/users", "user": "/users/3", "calls": "/calls"}
+    places |= {"history": "/history", "trouble": "/trouble", "health": "/health"}
+    for name, path in places.items():
         page.goto(url + path)
-        page.screenshot(path=ROOT / f"docs/pictures/{name}.png")
+        screenshot(page, name)
+    page.goto(url + "/history?user=alice&result=answered")
+    page.get_by_role("link", name="Ladder").first.click()
+    screenshot(page, "ladder")
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Save the upper part of the page."""
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=ROOT / f"docs/pictures/{name}.png", clip=CLIP)
 
 
 def main() -> None:
-    """Start a server with a temporary database, take the screenshots, and stop the server."""
-    web = free_port(socket.SOCK_STREAM)
+    """Start a server with a temporary database, play calls, and take the screenshots."""
+    web, sip = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         populate(f"{home}/sip_users.db")
-        flags = ["-sip.addr", "127.0.0.1:5060", "-web.addr", f"127.0.0.1:{web}"]
+        flags = ["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"]
         flags += ["-sip.realm", REALM]
-        flags += ["-sip.advertise", f"sip.{REALM}:5060"]
         server = subprocess.Popen([sys.executable, str(ROOT / "sipserver.py"), *flags], cwd=home)
         try:
             time.sleep(3)
+            phones = make_calls(sip)
             chromium = playwright.chromium.launch(
                 executable_path=program("chromium"), args=["--no-sandbox"]
             )
@@ -90,6 +149,8 @@ def main() -> None:
                 chromium.new_page(viewport={"width": 1280, "height": 800}),
                 f"http://127.0.0.1:{web}",
             )
+            for phone in phones:
+                phone.close()
         finally:
             server.terminate()
             server.wait(20)

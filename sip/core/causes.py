@@ -66,8 +66,8 @@ WRONG_SPELLING = _kind(
 LOGIN_BLOCKED = _kind(
     "login_blocked",
     "too many wrong passwords for {name}, logins are blocked",
-    "Correct the password on the phone. Then end the block under Bans, on the page of the user, or"
-    " with the command: sipserver.py forgive {name}. A new password also ends it.",
+    "Correct the password on the phone. Then end the block under Trouble, on the page of the user,"
+    " or with the command: sipserver.py forgive {name}. A new password also ends it.",
 )
 # Phones send such credentials after a restart of the server, and then use the new nonce.
 UNKNOWN_NONCE = _kind("unknown_nonce", "unknown nonce in the credentials of {name}")

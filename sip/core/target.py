@@ -38,8 +38,8 @@ class Phone(NamedTuple):
     """A registered phone, or a user without a known phone.
 
     `instance` is its instance id (RFC 5626 §4.1), `call_id` the Call-ID of its REGISTER; both are
-    "" if no phone is known.  `flow` is the flow of its REGISTER; `is_only` is True if the user has
-    no other phone.
+    "" if no phone is known.  `flow` is the flow of its REGISTER, `device` the User-Agent; `is_only`
+    is True if the user has no other phone.
     """
 
     aor: str
@@ -47,6 +47,7 @@ class Phone(NamedTuple):
     call_id: str = ""
     flow: Flow | None = None
     is_only: bool = False
+    device: str = ""
 
     @property
     def identity(self) -> str:

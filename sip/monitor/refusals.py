@@ -148,6 +148,11 @@ class Refusals:
         del self.refused[user, network]
         return True
 
+    def clear_network(self, network: str) -> None:
+        """Remove all users from `refused` that were refused at a network: its ban was removed."""
+        for key in [key for key in self.refused if key[1] == network]:
+            del self.refused[key]
+
     def latest(self) -> list[Refusal]:
         """Return the latest rows, the newest first, some of each kind of sender."""
         kinds = [list(reversed(table.rows.values())) for table in self._tables]

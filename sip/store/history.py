@@ -381,8 +381,8 @@ class _Chart:
 
 
 def _chart(tables: Tables, wanted: CallFilter, now: float, oldest: int | None) -> _Chart:
-    """Return an empty chart of a filter: not before the oldest call, not after the present."""
-    first = int(now) if oldest is None else oldest
+    """Return an empty chart of a filter: of a day, or from the oldest call on, until now."""
+    first = int(now) - DAY + 1 if oldest is None else min(oldest, int(now) - DAY + 1)
     if wanted.since:
         first = (
             int(wanted.since) if now - wanted.since < _LONGEST else max(first, int(wanted.since))

@@ -255,7 +255,9 @@ def test_the_summary_has_the_shares_and_averages(record, past):
         assert (summary.success_rate, summary.average_ring) == (0.5, 14.0)
         assert (summary.average_talk, summary.step, summary.is_partial) == (90.0, HOUR, False)
         bars = [(bar.start - MIDNIGHT, bar.calls, bar.answered) for bar in summary.bars]
-        assert bars == [(0, 2, 2), (HOUR, 2, 0), (2 * HOUR, 1, 0), (3 * HOUR, 0, 0)]
+        assert len(bars) >= 24
+        assert bars[-4:] == [(0, 2, 2), (HOUR, 2, 0), (2 * HOUR, 1, 0), (3 * HOUR, 0, 0)]
+        assert not any(calls for _, calls, _ in bars[:-4])
 
 
 def test_no_calls_have_no_rates(past):

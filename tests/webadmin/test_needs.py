@@ -87,6 +87,15 @@ def test_a_user_at_a_banned_address_is_cured_by_unban(browser, context, bus, clo
     assert issues(context) == []
 
 
+def test_a_refused_phone_is_shown_until_it_registers(context, bus):
+    context.users.add("carol", "secret")
+    refuses(context, "carol")
+    (issue,) = issues(context)
+    assert issue.title == f"carol can't register from {HERE}: wrong password for carol"
+    context.refusals.clear_refused("carol", HERE)
+    assert issues(context) == []
+
+
 def test_the_button_leads_to_no_other_site(browser, context, bus):
     guesses(context, "carol")
     fields = {"username": "carol", "address": HERE, "page": "//evil.example/"}

@@ -414,6 +414,8 @@ def _phone(response: Response, target: Target, flow: Flow) -> RingingPhone:
     """Return the phone that has sent a response."""
     name = "user-agent" if "user-agent" in response.present else "server"
     device = _device(response, name)
+    if not device and target.phone is not None:
+        device = printable(target.phone.device)
     behind_nat = is_target_behind_nat(target, flow)
     return RingingPhone(flow.remote, flow.transport, device, behind_nat)
 

@@ -256,7 +256,8 @@ class Binding:
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
         """Return the phone of this binding, as one of `aor`."""
-        return Phone(aor, self.instance.lower(), self.call_id, self.flow, is_only)
+        device = self.profile.user_agent
+        return Phone(aor, self.instance.lower(), self.call_id, self.flow, is_only, device)
 
 
 Bindings = tuple[Binding, ...]
