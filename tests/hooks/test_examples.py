@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sip.core.proxy.call_router import RouteDecision
-from sip.hooks.file import read, run
+from sip.hooks.file import run
 from tests.support.routed_call import routed
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "hooks"
@@ -14,9 +14,9 @@ PAGE = (EXAMPLES.parents[1] / "docs" / "hooks.md").read_text()
 
 
 def decides(name: str, **call) -> RouteDecision | None:
-    path = str(EXAMPLES / f"{name}.py")
+    path = EXAMPLES / f"{name}.py"
     asked = routed(**call)
-    run(read(path), path).route(asked)
+    run(path.read_bytes(), str(path)).route(asked)
     return asked.decision
 
 

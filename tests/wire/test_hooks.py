@@ -34,12 +34,21 @@ def flags(path: Path) -> list[str]:
     return ["-hooks.file", str(path)]
 
 
+def hears(caller: Pjsua, uri: str) -> str:
+    """Call until the hook refuses: on a busy machine it may be later than 50 ms."""
+    for _ in range(5):
+        caller.dials(uri)
+        closed = caller.call_ends()
+        if closed.status == 486:
+            break
+    return closed.warning
+
+
 def test_a_hook_forwards_refuses_and_changes(server, registered, path):
     """The file is read again when it changes."""
     alice, bob = registered(Pjsua, "alice"), registered(Baresip, "bob")
-    alice.dials(f"sip:lunch@{server.domain}")
-    closed = alice.call_ends(status=486)
-    assert closed.warning == "refused by a hook: back at one"
+    lunch = f"sip:lunch@{server.domain}"
+    assert hears(alice, lunch) == "refused by a hook: back at one"
     alice.dials(f"sip:night@{server.domain}")
     bob.gets_a_call(alice)
     bob.answers()
@@ -48,8 +57,7 @@ def test_a_hook_forwards_refuses_and_changes(server, registered, path):
 
     path.write_text(HOOKS.replace("back at one", "back at two"))
     until(lambda: server.log.read_text().count("hooks loaded from") == 2, "the new hooks")
-    alice.dials(f"sip:lunch@{server.domain}")
-    assert alice.call_ends(status=486).warning == "refused by a hook: back at two"
+    assert hears(alice, lunch) == "refused by a hook: back at two"
 
 
 def test_a_hook_that_never_ends_delays_no_call_and_no_stop(server, registered):
