@@ -12,6 +12,7 @@ from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.phone_calls import part, talk
 from tests.support.pjsua import Pjsua
 from tests.support.programs import until
+from tests.support.sipp_calls import play
 
 PASSWORD = "correct horse battery staple"
 
@@ -117,6 +118,14 @@ def test_a_browser_that_reads_nothing_holds_nothing_up(registered, server, admin
             talk(alice, bob)
             part(alice, bob)
         assert "No call rings or talks now." in admin.reads("/calls")
+
+
+def test_many_calls_beside_a_silent_browser_leave_nothing(server, sipp, admin):
+    """Every call is set up and ended, and none of them stays in the list."""
+    with closing(http.client.HTTPConnection("127.0.0.1", server.web_port)) as silent:
+        silent.request("GET", "/calls/events", headers={"Cookie": admin.cookie})
+        play(server, sipp, "caller_challenged", "callee", calls=300)
+        until(lambda: calls_of(server) == [], "the list is empty")
 
 
 def test_a_stream_ends_at_sign_out(server, admin):

@@ -178,10 +178,11 @@ def route_lines(message: Message) -> list[str]:
     at = message.present.get("record-route")
     if at is None:
         return []
-    if message.names.count("record-route") == 1:
-        return [message.lines[at]]
-    pairs = zip(message.names, message.lines, strict=True)
-    return [line for name, line in pairs if name == "record-route"]
+    names, lines = message.names, message.lines
+    end = at + names.count("record-route")
+    if names[end - 1] == "record-route":  # they follow each other, as in nearly all messages
+        return lines[at:end]
+    return [line for name, line in zip(names, lines, strict=True) if name == "record-route"]
 
 
 def _count_values(request: Request) -> int:

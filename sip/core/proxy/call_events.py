@@ -96,10 +96,13 @@ class CallEvents:
 
     # The INVITE
 
-    def start(self, request: Request, upstream: Upstream, caller: Account | None) -> Call | None:
+    def start(
+        self, request: Request, upstream: Upstream, caller: Account | None, realm_here: str
+    ) -> Call | None:
         """Publish that an INVITE without a To tag is forwarded; None if no event would be heard.
 
-        `caller` is the account that it comes from.
+        `caller` is the account that it comes from, `realm_here` the realm that it is for, "" if
+        that is none of ours.
         """
         # Without listeners a call pays four attributes for events, and no Call.
         if not (
@@ -126,18 +129,17 @@ class CallEvents:
             realm = domains.claimed_realm(request.from_.uri) or domains.main
             call.caller.aor = caller.username, realm
         callee: Account | None = None
-        callee_realm = domains.realm_of(request.uri) or ""
-        if callee_realm:
-            callee = self._accounts.find(domains.username_of(request.uri), callee_realm)
+        if realm_here:
+            callee = self._accounts.find(domains.username_of(request.uri), realm_here)
             if callee is not None:
-                call.callee.aor = callee.username, callee_realm
+                call.callee.aor = callee.username, realm_here
         flow, event_key = upstream.flow, call.event_key
         event = CallStarted(
             self._bus.now(),
             event_key[0],
             event_key[1],
             _party(call.from_uri, caller, realm),
-            _party(call.to_uri, callee, callee_realm),
+            _party(call.to_uri, callee, realm_here),
             flow.remote,
             flow.transport,
             _device(request, "user-agent"),

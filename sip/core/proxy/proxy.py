@@ -277,7 +277,7 @@ class Proxy:
             username = self.authenticator.account_name(request.uri, realm)
             slot = self.call_limits.slot(upstream, address_of_record(username, realm))
         with slot:
-            call = self.calls.start(request, upstream, account) if is_call else None
+            call = self.calls.start(request, upstream, account, realm or "") if is_call else None
             if answered is not None:
                 self.calls.handle_request(request)
             prepare: Prepare | None = None
