@@ -20,6 +20,7 @@ pytestmark = pytest.mark.wire
 PAGES = [
     *["/", "/login", "/users", "/users/new", "/users/1", "/users/1/hashes", "/users/import"],
     *["/users/export.csv", "/audit", "/settings", "/healthz", "/favicon.ico", "/static/admin.css"],
+    *["/history", "/history?user=bob&number=a", "/history/export.csv"],
 ]
 ACTS = [
     *["/logout", "/users/1/name", "/users/1/password", "/users/1/enable", "/users/1/disable"],
