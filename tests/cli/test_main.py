@@ -83,7 +83,7 @@ def test_version(sipserver):
         (("lst",), "there is no command lst; did you mean users list?"),
         (
             ("qqq",),
-            "there is no command qqq; the commands are users, bans, forgive, trace, admin; see -help",
+            "there is no command qqq; the commands are users, bans, forgive, trace, admin",
         ),
         (("users", "lst"), "there is no command users lst; did you mean users list?"),
         (("users", "DELETE", "x"), "did you mean users remove?"),
