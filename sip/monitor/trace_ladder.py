@@ -184,5 +184,6 @@ def outline_of(trace: Trace) -> Outline:
         if passed.octets.startswith(b"SIP/2.0 "):
             message = ShownMessage(1, passed)
             if message.cseq_method in (method, "BYE"):
-                return Outline(method, sender, recipient, message.label, message.kind)
+                outcome = message.label.removesuffix(f" ({method})")
+                return Outline(method, sender, recipient, outcome, message.kind)
     return Outline(method, sender, recipient, "", Kind.REQUEST)

@@ -129,6 +129,7 @@ def test_a_call_id_of_any_octets_has_its_pages(browser, passes, call_id):
     listed = re.search(r'<a href="(/traces[^"]+)" aria-label="Ladder', browser.get("/traces").text)
     path = html.unescape(listed[1])
     assert path == trace_path(call_id)
+    assert not path.endswith(("/.", "/..")), "a browser would resolve them"
     page = browser.get(path)
     assert page.status == 200
     assert "2 messages" in page.words
