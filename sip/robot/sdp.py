@@ -20,7 +20,9 @@ EVENTS_TYPE = 101
 # Ports below need a privilege: no phone receives sound there, but a service may.
 LOWEST_PORT = 1024
 
-_MEDIA = re.compile(r"m=([a-z]{1,20}) (\d{1,5})(?:/\d+)? (\S{1,40}) (\S[^\r\n]*)", re.ASCII)
+_MEDIA = re.compile(
+    r"m=([a-z]{1,20}) (\d{1,5})(?:/\d+)? ([A-Za-z0-9/-]{1,40}) ([!-~][!-~ ]*)", re.ASCII
+)
 _CONNECTION = re.compile(r"c=IN IP[46] (\S{1,255})")
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) ([A-Za-z0-9_.-]{1,40})/(\d+)(?:/1)?\s*", re.ASCII)
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")

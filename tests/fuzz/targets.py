@@ -28,6 +28,8 @@ from sip.message.message import Request, bad_request, parse
 from sip.message.names import field_name
 from sip.message.shape import shape_of
 from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri, read_uri
+from sip.robot.rtp import Echo, Sender, read_packet
+from sip.robot.sdp import MAX_MEDIA, BadDescription, Description, read_description
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.csv_file import BadFile, read_csv
 from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
@@ -326,11 +328,45 @@ def csv_file(octets: bytes) -> None:
     assert all(refusal.reason for refusal in read.refused)
 
 
+def session(octets: bytes) -> None:
+    """A session description: refused with a status, or answered, stream for stream."""
+    read = _described(octets)
+    if isinstance(read, BadDescription):
+        assert read.status in (400, 488)
+        assert read.reason.isprintable()
+        return
+    answer = read.answer("192.0.2.1", 10_000, 1, 1)
+    assert read_description(answer).audio().port == 10_000
+    assert answer.count(b"\r\nm=") <= MAX_MEDIA
+
+
+def _described(octets: bytes) -> Description | BadDescription:
+    try:
+        description = read_description(octets)
+        description.audio()
+    except BadDescription as bad:
+        return bad
+    return description
+
+
+def rtp(octets: bytes) -> None:
+    """A packet of sound: its payload is part of it, and comes back unchanged."""
+    packet = read_packet(octets)
+    if packet is None:
+        return
+    assert packet.payload in octets
+    back = Echo(Sender()).answer(packet)
+    assert back is not None
+    echoed = read_packet(back)
+    assert packet.payload_type in range(64, 96) or echoed is not None
+    assert echoed is None or echoed.payload == packet.payload
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     read.__name__: read
     for read in (
         *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
-        *(name_server, csv_file, stranger, member, callee, form),
+        *(name_server, csv_file, stranger, member, callee, form, session, rtp),
     )
 }
 # Targets of SIP messages, which the mutator can make.
