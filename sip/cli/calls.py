@@ -17,9 +17,12 @@ def execute(options: argparse.Namespace, config: Config) -> int:
     try:
         if options.action == "hangup":
             return _hang_up(options.id, config)
-        calls = ask(config.db_path, do="calls").get("calls", [])
+        reply = ask(config.db_path, do="calls")
     except ControlError as error:
         raise CommandError(str(error)) from None
+    calls, more = reply.get("calls", []), reply.get("more", 0)
+    if more:
+        warn(f"{more} older calls are left out")
     if options.json:
         print(json.dumps(calls, indent=2, ensure_ascii=False))
     elif not calls:

@@ -196,7 +196,7 @@ def test_every_page_is_accessible(visit, populated, theme, width):
 def test_the_pages_of_an_empty_server_are_accessible(visit, theme, width):
     window = visit(width=width, color_scheme=theme)
     window.signs_in()
-    for path in ("/", "/users", "/trouble", "/health", "/history"):
+    for path in ("/", "/calls", "/users", "/trouble", "/health", "/history"):
         window.goes_to(path)
         assert not window.violations()
         assert not window.scrolls_sideways()

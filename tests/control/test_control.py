@@ -14,6 +14,7 @@ from gevent import socket as green
 from gevent.threadpool import ThreadPool
 
 from sip.cli.main import main
+from sip.control import handlers
 from sip.control import protocol as control
 from sip.control.handlers import call_handlers, guard_handlers, trace_handlers
 from sip.control.protocol import (
@@ -400,6 +401,13 @@ def test_calls_are_listed_as_lines_and_as_json(command, hung_up):
     (call,) = json.loads(out)
     assert (code, call["id"], call["state"]) == (0, 1, "ringing")
     assert (call["from"]["name"], call["started_at"]) == ("alice", "2023-11-14T22:13:20Z")
+
+
+def test_a_long_list_of_calls_says_what_is_left_out(command, hung_up, monkeypatch):
+    monkeypatch.setattr(handlers, "MAX_LISTED_CALLS", 0)
+    code, out, err = command("calls", "list", "--json")
+    assert (code, out) == (0, "[]\n")
+    assert "1 older calls are left out" in err
 
 
 def test_a_call_is_hung_up_and_stands_in_the_audit(command, hung_up, database):

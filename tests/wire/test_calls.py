@@ -21,6 +21,14 @@ def calls_of(server) -> list[dict]:
     return json.loads(server.does("calls", "list", "--json"))
 
 
+def trace_of(phone) -> str:
+    """The messages of a phone; key presses make pjsua2 write down what it has kept back."""
+    if isinstance(phone, Pjsua):
+        phone.dials_digits("1")
+    file = phone.log if isinstance(phone, Pjsua) else phone.output
+    return file.read_text(errors="replace")
+
+
 def hangs_up(server) -> None:
     (call,) = calls_of(server)
     server.does("calls", "hangup", str(call["id"]))
@@ -102,6 +110,22 @@ def test_a_call_of_two_dead_phones_leaves_the_list(registered, server):
     alice.dies()
     bob.dies()
     until(lambda: calls_of(server) == [], "the list is empty", seconds=30)
+
+
+@pytest.mark.parametrize(("one", "other"), [(Pjsua, Pjsua), (Baresip, Baresip)])
+def test_phones_that_are_asked_keep_their_call(registered, server, one, other):
+    """Both lose their registration, and answer our OPTIONS; then they hang up themselves."""
+    alice, bob = registered(one, "alice"), registered(other, "bob")
+    talk(alice, bob)
+    for user in ("alice", "bob"):
+        server.does("users", "disable", user)
+    until(lambda: "OPTIONS sip:" in trace_of(alice), "it was asked", seconds=30)
+    for user in ("alice", "bob"):
+        server.does("users", "enable", user)
+    alice.hears()
+    assert len(calls_of(server)) == 1
+    part(alice, bob)
+    assert calls_of(server) == []
 
 
 def test_a_command_without_its_call_is_a_sentence(server):
