@@ -10,6 +10,8 @@ from sip.monitor.traces import Note, Trace
 
 # Messages on one page.
 MAX_ROWS = 200
+# Transports on which senders repeat what was lost; on others equal messages are two messages.
+_REPEATING = frozenset({"UDP"})
 # Columns; all further addresses share the last one.
 MAX_PARTIES = 20
 
@@ -132,7 +134,7 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
     before = passed[0].at
     for number, each in enumerate(passed, first + 1):
         key = each.direction, each.remote, each.octets
-        if (same := seen.get(key)) is not None and each.transport == "UDP":
+        if (same := seen.get(key)) is not None and each.transport in _REPEATING:
             same.repeats += 1
             continue
         message = ShownMessage(number, each)

@@ -17,6 +17,8 @@ _MAGIC = 0xA1B2C3D4  # microseconds
 _SNAPLEN = 262_144
 _LINKTYPE_RAW = 101  # packets begin with an IPv4 or IPv6 header
 _UDP, _TCP = 17, 6
+# Transports whose messages are written as a stream.
+_STREAMS = frozenset({"TCP"})
 _SYN, _ACK, _PSH = 0x02, 0x10, 0x08
 # Octets of a TCP segment, as on an Ethernet; and of the largest datagram that IPv4 can carry.
 _SEGMENT = 1460
@@ -45,7 +47,7 @@ def _packets(
 ) -> Iterable[bytes]:
     local, remote = _addresses(passed.local[0], passed.remote[0])
     is_in = passed.direction == "in"
-    if passed.transport != "TCP" and len(octets) <= _MAX_DATAGRAM:
+    if passed.transport not in _STREAMS and len(octets) <= _MAX_DATAGRAM:
         ends = (remote, passed.remote[1], local, passed.local[1])
         if not is_in:
             ends = (local, passed.local[1], remote, passed.remote[1])
