@@ -28,7 +28,7 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Dialog:
-    """The state of a dialog (§12): who talks, and how a request of ours gets there.
+    """The state of a dialog (§12): its tags and numbers, and the way to the phone.
 
     `flow` leads to the proxy.  `local` and `remote` are URIs, `target` is the Contact of the phone,
     and `routes` our Route values, in order.

@@ -114,8 +114,8 @@ class OutgoingCall:
     def tick(self, now: float) -> None:
         """Give up when it has rung for long enough."""
         if now >= self._until:
-            rang = "rang, and nobody answered" if self._has_rung else "gave no answer"
-            self.give_up(f"The phone {rang} within {RING_SECONDS:.0f} s.")
+            outcome = "rang, but was not answered" if self._has_rung else "gave no response"
+            self.give_up(f"The phone {outcome} within {RING_SECONDS:.0f} s.")
 
     def give_up(self, text: str) -> None:
         """Cancel the INVITE (§9.1)."""
@@ -136,12 +136,13 @@ class OutgoingCall:
         elif status < 300:
             self._take_answer(response)
         else:
-            said = f"{status} {response.reason or REASONS.get(status, '')}".strip()
-            self._finish(Outcome(status, f"The phone refused the call: {said[:80]}."))
+            reason = response.reason or REASONS.get(status, "")
+            text = f"The phone refused the call: {status} {reason[:80]}"
+            self._finish(Outcome(status, f"{text.rstrip()}."))
 
     def on_failure(self, status: int) -> None:
         """Take the end without a final response."""
-        self._finish(Outcome(status, f"The phone gave no answer: {REASONS.get(status, status)}."))
+        self._finish(Outcome(status, f"The phone gave no response: {REASONS.get(status, status)}."))
 
     def _take_answer(self, response: Response) -> None:
         try:

@@ -63,7 +63,7 @@ def test_the_phone_may_hang_up(world: World, alice: RobotPhone):
     assert len(world.server.robot) == 0
 
 
-def test_a_phone_that_nobody_answers_stops_ringing(world: World, alice: RobotPhone):
+def test_a_phone_that_is_not_answered_stops_ringing(world: World, alice: RobotPhone):
     """§9.1: CANCEL after 30 s."""
     calling = rings(world)
     invite = alice.gets("INVITE")
@@ -77,7 +77,7 @@ def test_a_phone_that_nobody_answers_stops_ringing(world: World, alice: RobotPho
     alice.answers(invite, 487)
     alice.gets("ACK")
     outcome = calling.get(timeout=1)
-    assert outcome == (480, "The phone rang, and nobody answered within 30 s.")
+    assert outcome == (480, "The phone rang, but was not answered within 30 s.")
 
 
 def test_a_refusal_is_told_with_its_status(world: World, alice: RobotPhone):
