@@ -69,5 +69,5 @@
 % if more > 0:
 <p class="small dim">and {{'{:,}'.format(more)}} more</p>
 % end
-<p class="small dim">A call that fails stays here for 10 s. After that, like all calls that have ended, it is in the <a href="/history">history</a>.</p>
+<p class="small dim">A call that fails stays here for 10 s. After that, like all calls that have ended, it is in the <a href="/history">history</a>. The latest <a href="/traces">messages</a> of calls, registrations and other requests can be searched.</p>
 </div>
