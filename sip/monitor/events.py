@@ -39,9 +39,10 @@ NO_ADDRESS: Address = ("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A contact was bound or refreshed, and the database has it.
+    """A contact was bound, and the database has it.
 
-    `is_refresh` is True if the same contact was bound before.  `contact` is the URI as the phone
+    Not published for the refresh of a single contact along the same flow, which nearly all are;
+    `is_refresh` is True for other contacts that were bound before.  `contact` is the URI as the phone
     wrote it, `expires_at` is in Unix seconds.  `behind_nat` is True if only the flow of its
     REGISTER leads to the phone.
     """

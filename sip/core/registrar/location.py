@@ -291,7 +291,8 @@ class Location:
         new = [binding for binding in after if binding not in before]
         rows = [to_row(aor, binding, now, unix_now) for binding in new]
         removed: list[Key] = []
-        if not _is_refresh(before, after):
+        is_refresh = _is_refresh(before, after)
+        if not is_refresh:
             saved_keys = [row.key for row in rows]
             keys = [old.key for old in before if old not in after]
             removed = [key for key in keys if key not in saved_keys]
@@ -302,7 +303,8 @@ class Location:
         if self._removed_accounts:
             self._removed_accounts.difference_update(binding.user_id for binding in new)
         commit = self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
-        if self._registered_topic.listeners or self._unregistered_topic.listeners:
+        has_listeners = self._registered_topic.listeners or self._unregistered_topic.listeners
+        if has_listeners and not is_refresh:
 
             def publish(failure: str) -> None:
                 if not failure:
