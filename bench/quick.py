@@ -35,7 +35,11 @@ from gevent.hub import Hub
 
 from bench import compiled_copy, python_build
 from sip.config import Config
+from sip.monitor.calls import CallFinished, Calls
 from sip.monitor.events import Bus
+from sip.monitor.lost_phones import LostPhones
+from sip.monitor.recent_events import RecentEvents
+from sip.monitor.traces import Traces
 from sip.server import SipServer
 from sip.store.bindings import BindingStore
 from sip.store.group_commit import WINDOW
@@ -164,8 +168,12 @@ def md5(text: str) -> str:
 class Bench:
     """One server, and its phones."""
 
-    def __init__(self, number: int, window: float = WINDOW) -> None:
-        """Prepare a server with `number` users, whose group commits wait `window` seconds."""
+    def __init__(self, number: int, window: float = WINDOW, *, has_readers: bool = True) -> None:
+        """Prepare a server with `number` users, whose group commits wait `window` seconds.
+
+        With readers, the events of calls, registrations and messages are read as in a real server,
+        but the history is not written.
+        """
         self.number = number
         self.users = MemoryUsers(REALM)
         for user in range(number):
@@ -178,6 +186,10 @@ class Bench:
             b"0123456789abcdef",
             Bus(),
         )
+        bus = self.server.bus
+        if has_readers:
+            self.readers = Calls(bus), Traces(bus), RecentEvents(bus), LostPhones(bus)
+            self.finished = bus.read(CallFinished)
         self.server.dispatcher.finish_loading()
         self.server.transports.add(self.wire)
         self.wire.receive = self.server.receiver.receive
@@ -338,6 +350,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--number", type=int, default=2000)
     parser.add_argument("--cold", type=int, default=200, help="operations between other work")
+    parser.add_argument(
+        "--without-readers",
+        action="store_true",
+        help="no reader of events, as before there were any",
+    )
     parser.add_argument("--compiled", action="store_true", help="measure build/compiled instead")
     parser.add_argument("--save", action="store_true", help="append these figures to the file")
     parser.add_argument("--figures", type=Path, default=FIGURES, help=argparse.SUPPRESS)
@@ -345,7 +362,7 @@ def main() -> None:
     if options.compiled:
         measure_the_copy()
     gc.set_threshold(50_000, 20, 100)
-    bench = Bench(options.number)
+    bench = Bench(options.number, has_readers=not options.without_readers)
     bench.pairs()  # registers all users, and warms up
     bench.calls()
     python, is_compiled = python_build.describe(), python_build.is_compiled()
