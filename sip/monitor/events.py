@@ -42,8 +42,8 @@ class Registered:
     """A contact was bound, and the database has it.
 
     Not published for the refresh of a single contact along the same flow, which nearly all are;
-    `is_refresh` is True for other contacts that were bound before.  `contact` is the URI as the phone
-    wrote it, `expires_at` is in Unix seconds.  `behind_nat` is True if only the flow of its
+    `is_refresh` is True for other contacts that were bound before.  `contact` is the URI as the
+    phone wrote it, `expires_at` is in Unix seconds.  `behind_nat` is True if only the flow of its
     REGISTER leads to the phone.
     """
 
