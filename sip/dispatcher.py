@@ -13,7 +13,7 @@ from gevent.event import Event
 
 from sip.core import causes
 from sip.core.domains import Domains, username_of
-from sip.core.errors import Refused
+from sip.core.errors import Challenged, Refused
 from sip.core.guard.guard import Guard, is_scanner
 from sip.core.options import answer_options
 from sip.core.proxy.proxy import Proxy
@@ -266,7 +266,9 @@ class Dispatcher:
         self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
         if upstream.is_verified or upstream.has_sent_response:
-            extra = (*refused.extra, *warning_of(upstream, refused.cause))
+            # A challenge looks the same for each user name, known or not.
+            told = () if isinstance(refused, Challenged) else warning_of(upstream, refused.cause)
+            extra = (*refused.extra, *told)
             upstream.answer(refused.status, refused.reason, extra)
             return
         reason = refused.reason.encode("ascii", "replace").decode() if refused.reason else None

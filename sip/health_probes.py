@@ -286,6 +286,10 @@ def round_trip(listening: ListeningAddress) -> RoundTrip:
     return RoundTrip(shown, time.monotonic() - started_at)
 
 
+# One for all probes of this process, so that they are one row in the list of messages.
+_CALL_ID = f"health-{os.urandom(8).hex()}"
+
+
 def _options(transport: str, server: str, own: str) -> bytes:
     token = os.urandom(8).hex()
     lines = (
@@ -294,7 +298,7 @@ def _options(transport: str, server: str, own: str) -> bytes:
         "Max-Forwards: 1",
         f"From: <sip:health@{own}>;tag={token}",
         f"To: <sip:{server}>",
-        f"Call-ID: health-{token}",
+        f"Call-ID: {_CALL_ID}",
         "CSeq: 1 OPTIONS",
         "User-Agent: sipserver health check of itself, by the page or the command",
         "Content-Length: 0",

@@ -67,12 +67,14 @@ class RequestLog:
             return
         if not self._bus.has_listener(events.Refused):
             return
+        # The account of a wrong password is only claimed, and the row says so: wrong password.
+        names_caller = is_verified or isinstance(refused, Challenged)
         is_verified = is_verified or flow.source_is_verified
         if isinstance(refused, Challenged):
             if not refused.is_refusal:
                 return
             is_verified = is_verified or refused.is_verified
-        self._publish(request, flow, refused, is_verified=is_verified)
+        self._publish(request, flow, refused, is_verified=is_verified, names_caller=names_caller)
 
     def dropped(self, request: Request, flow: Flow, cause: str) -> None:
         """Log an ACK that cannot be forwarded; an ACK is never answered."""
@@ -97,7 +99,13 @@ class RequestLog:
             )
 
     def _publish(
-        self, request: Request, flow: Flow, refused: Refused, *, is_verified: bool
+        self,
+        request: Request,
+        flow: Flow,
+        refused: Refused,
+        *,
+        is_verified: bool,
+        names_caller: bool,
     ) -> None:
         is_register = request.method == "REGISTER"
         from_tag = ""
@@ -118,6 +126,10 @@ class RequestLog:
         if is_verified:
             is_user = realm is not None and self._find(username, realm) is not None
             sender = Sender.USER if is_user else Sender.VERIFIED
+        caller = callee = None
+        if not is_register:
+            caller = self._party(request, is_caller=True, is_named=names_caller)
+            callee = self._party(request, is_caller=False)
         event = events.Refused(
             at=self._bus.now(),
             sender=sender,
@@ -137,13 +149,18 @@ class RequestLog:
             from_tag=printable(from_tag),
             code=refused.code,
             is_in_dialog=not is_register and ";tag=" in (request.value("to") or "").lower(),
-            caller=None if is_register else self._party(request, is_caller=True),
-            callee=None if is_register else self._party(request, is_caller=False),
+            caller=caller,
+            callee=callee,
         )
         self._bus.publish(event)
 
-    def _party(self, request: Request, *, is_caller: bool) -> events.Party | None:
-        """Return one side of a refused INVITE, None if its URI cannot be read."""
+    def _party(
+        self, request: Request, *, is_caller: bool, is_named: bool = True
+    ) -> events.Party | None:
+        """Return one side of a refused INVITE, None if its URI cannot be read.
+
+        Without `is_named` it is no account: any caller can write the URI of a user.
+        """
         try:
             uri = request.from_.uri if is_caller else request.uri
         except BadMessage:
@@ -151,7 +168,7 @@ class RequestLog:
         username, realm = self._domains.username_of(uri), self._domains.claimed_realm(uri)
         account = None if realm is None else self._find(username, realm)
         text = printable(uri.text[: events.MAX_DEVICE])
-        if account is None or realm is None:
+        if account is None or realm is None or not is_named:
             return events.Party(text, 0, "", "")
         return events.Party(text, account.id, account.username, realm)
 

@@ -14,13 +14,15 @@ MAX_SHOWN = 60
 # Lines and characters of a message on a page.
 MAX_LINES = 1000
 MAX_CHARACTERS = 100_000
+# Characters of a From or To that are searched for a user: a stranger may write any number.
+MAX_ADDRESS = 500
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _COMPACT = {"v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "c": "content-type"}
 _START = re.compile(r"(?P<method>[^\s]{1,60}) (?P<uri>\S+) SIP/2\.0")
 _STATUS = re.compile(r"SIP/2\.0 (?P<status>[1-6]\d\d)(?: (?P<reason>.*))?")
-_URI_USER = re.compile(r"\b(?:sips?:(?P<user>[^@>;:\s]+)(?::[^@>\s]*)?@|tel:(?P<number>[^>;\s]+))")
+_URI_USER = re.compile(r"\b(?:sips?:(?P<user>[^@>;:\s]+)(?::[^@>\s]*+)?@|tel:(?P<number>[^>;\s]+))")
 _URI_HOST = re.compile(r"\bsips?:(?P<host>\[[^\]]+\]|[^>;:\s?]+)")
 _FIELD = re.compile(r"(?P<name>[A-Za-z0-9!%*_+`'~.-]+)[ \t]*:(?P<value>.*)", re.DOTALL)
 
@@ -149,6 +151,7 @@ def _escaped(character: str) -> str:
 
 def user_of(address: str) -> str:
     """Return the user of the URI in a From, To or Request-URI, else its host; "" without one."""
+    address = address[:MAX_ADDRESS]
     if found := _URI_USER.search(address):
         return (found["user"] or found["number"])[:MAX_SHOWN]
     found = _URI_HOST.search(address)

@@ -29,9 +29,7 @@ _PARAMETER = re.compile(
 # The signatures of our Record-Route, `;t=…` and `;a=…`, wherever it comes back: a Route, or the
 # Request-URI of a strict router.  A password in a SIP URI (RFC 3261 §19.1.1).
 _TICKET = re.compile(rb"(;t=)[0-9A-Fa-f]{16,}|(;a=)[0-9A-Fa-f]{16,}")
-_URI_PASSWORD = re.compile(
-    rb"(\b[Ss][Ii][Pp][Ss]?:[^:@<>\s;?\"]{1,1000}+:)[^@<>\s\"]{1,1000}+(?=@)"
-)
+_URI_PASSWORD = re.compile(rb"(\b[Ss][Ii][Pp][Ss]?:[^:@<>\s\"]{1,1000}+:)[^@<>\s\"]*+(@?)")
 # Keys of media in a session description (RFC 4568, RFC 4566 §5.12, RFC 4567, RFC 8839 §5.4).
 _BODY_KEY = re.compile(
     rb"(?P<before>[\r\n](?:a=crypto:[^\r\n]*?inline:|a=key-mgmt:|k=|a=ice-pwd:))"
@@ -49,12 +47,17 @@ def redact(octets: bytes) -> bytes:
     head, body = b"\n" + octets[:at], b"\n" + octets[at:]
     head = _FIELD.sub(_redact_field, head)
     head = _TICKET.sub(lambda found: (found[1] or found[2]) + REDACTED, head)
-    head = _URI_PASSWORD.sub(rb"\1" + REDACTED, head)
+    head = _URI_PASSWORD.sub(_mask_password, head)
     # A body may hold a message, or a head that ends otherwise than its sender thinks.
     if len(body) > 1:
         body = _FIELD.sub(_mask_field, body)
         body = _BODY_KEY.sub(_mask_key, body)
     return head[1:] + body[1:]
+
+
+def _mask_password(found: re.Match[bytes]) -> bytes:
+    """Mask the password of a URI; without an @ it is none, but a host and a port."""
+    return found[1] + REDACTED + b"@" if found[2] else found[0]
 
 
 def _redact_field(field: re.Match[bytes]) -> bytes:

@@ -44,6 +44,8 @@ _USUAL = b"\r\nCall-ID: "
 _USUAL_LENGTH = len(_USUAL)
 _END = b"\r\n"
 _BLANK_LINE = b"\r\n\r\n"
+# Octets of a message that are searched for the pinned user.
+MAX_HEAD = 8192
 # A Call-ID in any spelling, and an empty line in any of them.
 _ANY_CALL_ID = re.compile(rb"[\r\n](?:call-id|i)[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.I)
 _HEAD_END = re.compile(rb"\n\r?\n|\r\r")
@@ -191,7 +193,7 @@ class Traces:
             self._move(trace, self._registrations if trace.is_registration else self._calls)
         if username:
             for trace in list(self._traces.values()):
-                if self._is_of_pinned(trace):
+                if trace.share.is_admitted and self._is_of_pinned(trace):
                     self._move(trace, self._pinned)
 
     def _on_message(self, message: MessagePassed) -> None:
@@ -255,7 +257,9 @@ class Traces:
             self._move(trace, self._calls)
 
     def _move(self, trace: Trace, share: _Share) -> None:
-        if self.pinned and share is not self._pinned and self._is_of_pinned(trace):
+        # Only admitted ones: a stranger may write the name of the pinned user into any message.
+        can_be_pinned = self.pinned and share.is_admitted and share is not self._pinned
+        if can_be_pinned and self._is_of_pinned(trace):
             share = self._pinned
         if trace.share is not self._unplaced:
             trace.share.remove(trace)
@@ -267,7 +271,7 @@ class Traces:
             return False
         octets = trace.messages[0].octets
         wanted = self.pinned.encode()
-        return any(unquote_to_bytes(name) == wanted for name in _PARTY.findall(octets))
+        return any(unquote_to_bytes(name) == wanted for name in _PARTY.findall(octets, 0, MAX_HEAD))
 
     def _trim(self, trace: Trace) -> None:
         """Remove messages of a trace that is too long; an eighth, so that this is rare."""

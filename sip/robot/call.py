@@ -52,6 +52,7 @@ class Call:
         self.version = 1
         self.stream: Stream | None = None
         self.waiting: Unacknowledged | None = None
+        self.is_confirmed = False
         self.greeting: Request | None = None  # sent when the ACK has come
         self.ends_at = now + MAX_CALL_SECONDS
         self.end = f"the limit of {MAX_CALL_SECONDS / 60:.0f} min"

@@ -173,6 +173,7 @@ class OutgoingCall:
         self._sound.play_tone()
         call.agree(stream)
         self.is_answered = True
+        call.is_confirmed = True
         self._adopt(call)
         text = f"The phone answered, and plays a tone for {TONE_SECONDS:.0f} s."
         self._finish(Outcome(200, text))

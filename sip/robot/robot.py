@@ -110,7 +110,7 @@ class Robot:
         Without the ACK of our 2xx a BYE is not allowed before that has timed out (§15).
         """
         self._close(call)
-        if call.waiting is not None:
+        if call.waiting is not None and not call.is_confirmed:
             return
         text = reason.replace('"', "'")
         fields = (("Reason", f'SIP;cause=200;text="{text}"'),) if text else ()
@@ -172,10 +172,12 @@ class Robot:
         call = self.calls.get((request.call_id, request.to.tag, request.from_.tag))
         if call is None:
             raise Refused(481, causes.ROBOT_REFUSED.of(text="no such call"))
-        if request.method == "INVITE" and call.waiting is not None:
+        is_offer = request.method == "INVITE" or (request.method == "UPDATE" and request.body)
+        if is_offer and call.waiting is not None:
             if call.waiting.has_offer:
                 raise Refused(491, causes.ROBOT_REFUSED.of(text="our offer is not answered yet"))
-            call.waiting = None  # the phone must have our 2xx, its ACK is late or lost
+            if request.method == "INVITE":
+                call.waiting = None  # the phone must have our 2xx, its ACK is late or lost
         if not call.dialog.is_in_order(request):
             raise Refused(
                 500, causes.ROBOT_REFUSED.of(text="a later request has overtaken this one")
@@ -232,6 +234,7 @@ class Robot:
         if call is None or call.waiting is None or call.waiting.number != request.cseq[0]:
             return
         has_offer, call.waiting = call.waiting.has_offer, None
+        call.is_confirmed = True
         if call.greeting is not None:
             greeting, call.greeting = call.greeting, None
             self.layer.start_own_request(greeting, call.dialog.flow, _UNHEARD)
@@ -346,8 +349,12 @@ class Robot:
             sound = self.studio.open(local, phone.hosts)
         except NoPort as error:
             return Outcome(500, f"No media port is free: {error}.")
-        public = self.studio.address_of(phone.host, local)
-        outgoing = OutgoingCall(self.layer, phone, sound, public, self._adopt)
+        try:
+            public = self.studio.address_of(phone.host, local)
+            outgoing = OutgoingCall(self.layer, phone, sound, public, self._adopt)
+        except BaseException:
+            self.studio.close(sound)
+            raise
         self._outgoing.append(outgoing)
         try:
             return outgoing.run(self.clock())

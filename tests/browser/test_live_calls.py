@@ -64,7 +64,7 @@ def test_a_call_that_fails_shows_its_sentence_for_a_while(visit, phones):
     bob.gets_a_call(alice)
     window.sees("1 ringing")
     bob.refuses()
-    window.sees("Busy Here.")
+    window.sees("is busy.")
     window.page.get_by_text("No call rings or talks now.").wait_for(timeout=15_000)
 
 

@@ -189,3 +189,8 @@ def test_any_octets_can_be_shown(data):
     assert message.label
     assert len(message.body_text) <= MAX_CHARACTERS + 1
     assert isinstance(message.fields, list)
+
+
+def test_no_address_takes_long_to_read():
+    """Anyone can send one of 60 kB; a cost that grows with its square would take seconds."""
+    assert user_of("sip:a:" * 1_000_000) == "a"

@@ -34,6 +34,7 @@ HEAD = b"REGISTER sip:example.com SIP/2.0\r\nCall-ID: one\r\n"
         b"Route: <sip:192.0.2.1;transport=tcp;lr;t=5ec2e75ec2e75ec2e75ec2e7;h=x>",
         b"Contact: <sip:bob:SECRET@192.0.2.1>",
         b"To: SIPS:bob:SECRET@192.0.2.1",
+        b"To: <sip:bob;x?y:SECRET@192.0.2.1>",
     ],
 )
 def test_a_secret_in_a_head_is_removed(line):

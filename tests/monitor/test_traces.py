@@ -214,6 +214,19 @@ def test_the_messages_of_a_pinned_user_stay():
     assert not passing.has("before")
 
 
+def test_a_stranger_is_not_pinned_by_a_name(passing):
+    """Anyone can write the name of the pinned user into a message, from any address."""
+    passing.traces.pin("alice")
+    passing.call("one", by="alice")
+    assert passing.has("one")
+    octets = passing.traces._pinned.octets
+    noise = message("REGISTER sip:x@example.com SIP/2.0", "noise", "From: <sip:alice@example.com>")
+    passing.comes(noise)
+    passing.leaves(message("SIP/2.0 401 Unauthorized", "noise", "From: <sip:alice@example.com>"))
+    assert passing.has("noise")
+    assert passing.traces._pinned.octets == octets
+
+
 def test_the_messages_of_a_pinned_user_are_bounded_too():
     passing = Passing(limit=MIB)
     passing.call("other", by="bob", size=1000)

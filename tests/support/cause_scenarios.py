@@ -310,7 +310,7 @@ def _(world, patch):
     alice.sends_within("INFO", here)
 
 
-@provokes("foreign_target")
+@provokes("foreign_target", told=False)
 def _(world, patch):
     alice, bob = world.phones("alice", "bob")
     here = talks((alice, bob)).here

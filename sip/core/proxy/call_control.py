@@ -35,7 +35,7 @@ from sip.monitor.events import Unregistered
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.layer import Layer
 from sip.transaction.mailbox import Mailbox
-from sip.transaction.own_request import NoResponse, build_request
+from sip.transaction.own_request import CSEQ_LIMIT, NoResponse, build_request
 from sip.transport.dns.resolver import NoRoute
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,8 @@ class CallControl:
         """Send a BYE to each side, in greenlets of their own."""
         extra = (("Reason", _BYE_REASON),)
         for name in (CALLER, CALLEE):
-            cseq = self._peer(call, name).cseq + 1
+            # At the limit an equal one: it is not lower (§12.2.2).
+            cseq = min(self._peer(call, name).cseq + 1, CSEQ_LIMIT - 1)
             _spawn(partial(self._ask, call, name, "BYE", cseq, extra))
 
     # Ends without BYE
@@ -194,7 +195,8 @@ class CallControl:
             request = self._build(call, name, method, cseq, extra)
             status = self._send(request)
         except (BadMessage, Refused, NoRoute, ValueError) as error:
-            log.debug("cannot send %s to the %s: %s", method, name, printable(str(error)))
+            level = logging.WARNING if method == "BYE" else logging.DEBUG
+            log.log(level, "cannot send %s to the %s: %s", method, name, printable(str(error)))
             return False
         except Exception:
             log.exception("unhandled error while sending %s to the %s of a call", method, name)

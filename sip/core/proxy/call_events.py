@@ -60,6 +60,8 @@ QUIET_SECONDS = 900.0
 REPLACED_SECONDS = 32.0
 
 
+# Failures of a request within a dialog that mean that the other side has it no more (§12.2.1.2).
+_DIALOG_IS_GONE = (408, 481)
 # The side that has ended a call, by the cause; it is the callee for any other.
 _ENDED_BY = {CANCELLED.code: CALLER, STOPPING.code: "server"}
 
@@ -114,9 +116,10 @@ class CallEvents:
             return None
         if request.to.tag:
             return None
+        if (request.call_id, request.from_.tag) in self._calls:
+            return None  # a caller must not hide its first call behind a second INVITE
         call = Call(request, upstream)
         key = call.key
-        self._calls.pop(key, None)
         self._calls[key] = call
         self._ended.pop(key, None)
         if len(self._calls) > MAX_CALLS:
@@ -221,12 +224,9 @@ class CallEvents:
     def handle_request(self, request: Request) -> Call | None:
         """Follow a request within a dialog that is forwarded, and return its call.
 
-        A BYE ends the call.  None: there is no such call, or it has ended.
+        None: there is no such call, or it is a BYE, of which `hang_up` gets the response.
         """
-        if request.method == "BYE":
-            self._hang_up(request)
-            return None
-        if not self._calls:
+        if request.method == "BYE" or not self._calls:
             return None
         call = self._find(request)
         if call is not None:
@@ -267,8 +267,14 @@ class CallEvents:
             call, peer = self._calls.get((call_id, other)), sender
         return call if call is not None and call.has_peer(peer) else None
 
-    def _hang_up(self, request: Request) -> None:
-        """Publish the end of the call that a BYE belongs to."""
+    def hang_up(self, request: Request, status: int) -> None:
+        """Publish the end of the call that a BYE belongs to, if its final `status` ends the call.
+
+        A BYE that the other side refuses ends nothing (§15.1.2), except one for a dialog that is
+        gone.  An early BYE ends one of the early dialogs; the INVITE reports the end of the call.
+        """
+        if status >= 300 and status not in _DIALOG_IS_GONE:
+            return
         is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:
             return
@@ -280,9 +286,8 @@ class CallEvents:
             call = self._calls.get(key)
             if call is not None:
                 # Of several phones that have answered, the caller hangs up on all but one.
-                if call.has_peer(peer):
-                    status = 200 if call.is_answered else 487
-                    self.end(call, status, call.end_cause or HUNG_UP.of(), ended_by)
+                if call.is_answered and call.has_peer(peer):
+                    self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
                 return
             if key in self._ended:
                 return

@@ -114,6 +114,7 @@ class Proxy:
         check_forwardable(request, mark)
         if side is not None and self._within_dialog(request, upstream, mark, routes, side):
             return
+        upstream.is_verified = False  # a ticket proves nothing outside of its dialog
         try:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
@@ -170,13 +171,21 @@ class Proxy:
             if all(route.is_as_issued for route in recorded):
                 for route in recorded:
                     request.put_first("record-route", f"Record-Route: <{route.text}>")
-        Fork(self.forwarder, request, upstream, mark, prepare=prepare).run([target])
+        fork, status = Fork(self.forwarder, request, upstream, mark, prepare=prepare), 500
+        try:
+            status = fork.run([target])
+        except Refused as refused:
+            status = refused.status
+            raise
+        finally:
+            if request.method == "BYE":
+                self.calls.hang_up(request, status)
         return True
 
     def _follow_dialog(self, request: Request, side: DialogSide) -> Prepare | None:
         """Learn from a request within a dialog, and return what learns from its responses.
 
-        None: the responses change nothing.  A BYE ends its call.
+        None: the responses change nothing.
         """
         calls, dialogs = self.calls, self.dialogs
         call = calls.handle_request(request)

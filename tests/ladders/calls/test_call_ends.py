@@ -182,3 +182,42 @@ def test_a_stranger_leaves_no_row_and_ends_no_call(world, calls):
     mallory.sends("INVITE", f"sip:none@{REALM}", answers_challenge=False)
     assert calls.finished == []
     assert calls.the_one().call_id == talk.invite.call_id
+
+
+def test_a_refused_bye_ends_nothing(world, calls):
+    """A caller could hide a call that goes on behind a BYE that the callee must refuse (420)."""
+    talk = talks(*world.phones("alice", "bob")).clears()
+    talk.caller.sends_within("BYE", talk.of_caller, headers=("Require: x",))
+    talk.callee.answers(talk.callee.gets("BYE"), 420)
+    assert calls.the_one().state == "talking"
+    assert calls.finished == []
+
+
+def test_a_bye_for_a_dialog_that_is_gone_ends_the_call(world, calls):
+    talk = talks(*world.phones("alice", "bob")).clears()
+    talk.caller.sends_within("BYE", talk.of_caller)
+    talk.callee.answers(talk.callee.gets("BYE"), 481)
+    assert [call.cause for call in calls.finished] == ["hung up"]
+
+
+def test_a_second_invite_hides_no_call(world, calls):
+    """It has the Call-ID and the From tag of a call that goes on."""
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    talk = talks(alice, bob).clears()
+    ids = {"call_id": talk.invite.call_id, "from_tag": talk.invite.from_.tag}
+    alice.sends("INVITE", f"sip:carol@{REALM}", **ids, cseq=900)
+    carol.answers(carol.gets("INVITE"), 486)
+    assert calls.the_one().callee.username == "bob"
+    talk.clears().caller_hangs_up()
+    assert [call.result for call in calls.finished] == ["answered"]
+
+
+def test_a_hang_up_reaches_sides_at_the_highest_cseq(world, calls):
+    """An equal number is not lower (RFC 3261 §12.2.2), and one above is not allowed (§8.1.1.5)."""
+    talk = talks(*world.phones("alice", "bob"))
+    talk.caller.sends_within("INFO", talk.of_caller, cseq=2**31 - 1)
+    talk.callee.answers(talk.callee.gets("INFO"), 200)
+    talk.clears()
+    assert calls.hangs_up()
+    assert talk.callee.gets("BYE").cseq[0] == 2**31 - 1
+    assert talk.caller.gets("BYE")

@@ -39,7 +39,7 @@ def names(reader: Reader) -> list[str]:
 
 
 def bye_within(phone: Phone, invite: Request, answer, target: Phone) -> Request:
-    """Hang up as the caller; the routes are those that the 200 has recorded."""
+    """Hang up as the caller, and answer; the routes are those that the 200 has recorded."""
     routes = tuple(f"Route: {route}" for route in reversed(answer.values("record-route")))
     request = phone.request(
         "BYE",
@@ -50,6 +50,7 @@ def bye_within(phone: Phone, invite: Request, answer, target: Phone) -> Request:
         headers=routes,
     )
     phone.transmits(request)
+    target.answers(target.gets("BYE"), 200)
     return request
 
 
@@ -202,7 +203,7 @@ def test_a_bye_with_an_odd_uri_is_forwarded(world: World):
         headers=tuple(f"Route: {route}" for route in reversed(answer.values("record-route"))),
     )
     alice.transmits(bye)
-    bob.gets("BYE")
+    bob.answers(bob.gets("BYE"), 200)
     (ended,) = calls.take()
     assert ended.from_uri == "sip:alice@x@y"
 
@@ -347,7 +348,6 @@ def test_an_event_without_listener_is_not_built(world: World, monkeypatch):
     bob.answers(at_bob, 200)
     answer = parse(alice.inbox[-1])
     bye_within(alice, invite, answer, bob)
-    bob.gets("BYE")
     bob.registers(expires=0)
     assert not built
     assert len(world.server.proxy.calls) == 0
