@@ -86,7 +86,7 @@ class PastSide(Protocol):
         """The display name, "" without one."""
 
     def number(self, main_realm: str = "") -> str:
-        """Return what people dial."""
+        """Return the dialled text."""
 
 
 class PastCall(Protocol):

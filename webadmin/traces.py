@@ -314,7 +314,7 @@ def _hidden(call_id: bytes, view: _View) -> list[tuple[str, str]]:
 
 
 def _parts(trace: Trace, view: _View) -> list[tuple[str, str, bool]]:
-    """Return the pages of a long ladder: text, URL, and whether it is this one."""
+    """Return the pages of a long ladder: text, URL, and True for this one."""
     total = len(trace.messages)
     if total <= MAX_ROWS:
         return []

@@ -1,4 +1,4 @@
-"""The values that hooks get: a call to decide about, and events."""
+"""The values that hooks get: a call that they may forward or refuse, and events."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,8 +93,8 @@ class CallEvent(NamedTuple):
     """A call has begun, rings, was answered or has ended.
 
     `name` is "call.started", "call.ringing", "call.answered" or "call.ended".  `caller` and
-    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0 if they
-    have not come; the last five are known at the end.
+    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0 for
+    what has not happened; the last five fields are known at the end.
     """
 
     name: str

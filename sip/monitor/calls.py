@@ -282,7 +282,7 @@ class Calls:
         of another INVITE, perhaps forged.
         """
         if event.method != "INVITE" or event.is_in_dialog or event.sender is Sender.UNVERIFIED:
-            return  # anyone can send unverified ones, from any address
+            return  # an unverified one may come from any sender, with any address
         key = (event.call_id, event.from_tag)
         if key in self._calls or key in self._ended:
             return

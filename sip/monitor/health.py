@@ -1,4 +1,4 @@
-"""Health checks: what a measurement means, in words, and what to do about it.
+"""Health checks: what a measurement means, in words, and its cure.
 
 Each function judges one measurement and waits for nothing; sip/health_probes.py measures.
 """

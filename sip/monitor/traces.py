@@ -1,4 +1,4 @@
-"""The messages of now in memory, by Call-ID: the source of ladders, texts and pcap files.
+"""The latest messages in memory, by Call-ID: the source of ladders, texts and pcap files.
 
 Problem: each message is to be found again for a while, at almost no cost when it passes, and a
     sender must not be able to push out the messages of the others.
@@ -143,7 +143,7 @@ class Trace:
 
 
 class Traces:
-    """The messages of now, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
+    """The latest messages, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
 
     def __init__(self, bus: Bus, limit: int = 64 * MIB) -> None:
         self.limit = limit
@@ -243,7 +243,7 @@ class Traces:
         return Trace(call_id, _network(message.remote[0]), limit, self._unplaced)
 
     def _admit(self, trace: Trace, octets: bytes) -> None:
-        """Move a trace out of the share of strangers if this message shows that it was admitted.
+        """Move a trace to a share of admitted ones if this message shows that it was admitted.
 
         A registration is admitted by a 2xx, all else by a request that this server has sent.
         """

@@ -47,7 +47,7 @@ class PastSide:
     address: str
 
     def number(self, main_realm: str = "") -> str:
-        """Return what people dial: `name`, `name@realm` of another realm, or the URI's own part."""
+        """Return the dialled text: `name`, `name@realm` of another realm, or the URI's own part."""
         if self.username:
             return f"{self.username}@{self.realm}" if self.realm != main_realm else self.username
         return self.uri.removeprefix("sips:").removeprefix("sip:").removeprefix("tel:")

@@ -1,4 +1,4 @@
-"""One call, as its messages show it on their way: both sides, what rings, what ends it.
+"""One call, as its messages show it: both sides, the phones that ring, the cause of its end.
 
 The problem: a proxy keeps no dialog, but pages show calls, and an administrator hangs up.
 The model: the state of a dialog (RFC 3261 §12) as its messages name it, for both sides at once.

@@ -99,7 +99,7 @@ class CallEvents:
     def start(
         self, request: Request, upstream: Upstream, caller: Account | None, realm_here: str
     ) -> Call | None:
-        """Publish that an INVITE without a To tag is forwarded; None if no event would be heard.
+        """Publish that an INVITE without a To tag is forwarded; None without a listener.
 
         `caller` is the account that it comes from, `realm_here` the realm that it is for, "" if
         that is none of ours.
