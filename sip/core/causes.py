@@ -103,8 +103,8 @@ WRONG_DOMAIN = _kind(
 NO_RELAY = _kind(
     "no_relay",
     "{uri} is external, and so is the caller",
-    "Nothing needs to be done: one side of a call has to be a user here. If the caller is a user, set"
-    " the domain on the phone.",
+    "Nothing needs to be done: one side of a call has to be a user here. If the caller is a user,"
+    " set the domain on the phone.",
 )
 WRONG_ADDRESS = _kind(
     "wrong_address",
