@@ -72,7 +72,7 @@ def _registered(context: AppContext, event: Registered) -> FeedRow:
 
 _GONE = {
     UNREGISTERED_BY_PHONE: "signed off",
-    UNREGISTERED_BY_TIME: "is gone: the registration ran out",
+    UNREGISTERED_BY_TIME: "is gone: the registration expired",
     UNREGISTERED_BY_CLOSE: "is gone: the connection was closed",
     UNREGISTERED_BY_ADMIN: "was signed off by an administrator",
 }

@@ -173,7 +173,7 @@ def _lost_phones(context: AppContext) -> Iterator[Issue]:
 
 def _lost_phone(lost: LostPhone, entry: Entry, now: float) -> Issue:
     is_expired = lost.reason == UNREGISTERED_BY_TIME
-    reason = "Its registration ran out" if is_expired else "Its connection was closed"
+    reason = "Its registration expired" if is_expired else "Its connection was closed"
     device = lost.device or "a phone"
     name = f"“{entry.display_name}”" if entry.display_name else entry.username
     return Issue(

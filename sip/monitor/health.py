@@ -275,7 +275,7 @@ def check_nat(flows: int, users: int, keepalive: int) -> Check:
     return Check(
         "NAT",
         Status.WARNING,
-        f"{detail} No keep-alive is sent: their routers may forget the way, and then calls to these"
+        f"{detail} No keep-alive is sent: their routers may close the path, and then calls to these"
         " phones fail.",
         "Set -sip.keepalive 25.",
     )
