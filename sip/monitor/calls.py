@@ -1,4 +1,4 @@
-"""The calls of now, as the events of the core show them: ringing, talking, just failed.
+"""The calls that ring or talk now, and those that have just failed, by the events of the core.
 
 Problem: a proxy keeps no dialog, so no table of it says which calls there are.
 Model: a Call is made by CallStarted, changed by CallRinging, PhonesRinging, CallAnswered and
@@ -169,7 +169,7 @@ _Key = tuple[str, str]  # Call-ID and From tag
 
 
 class Calls:
-    """All calls of now, by the events on `bus`."""
+    """The calls that ring or talk now, by the events on `bus`."""
 
     def __init__(self, bus: Bus) -> None:
         self.results: Counter[str] = Counter()  # of all calls that have ended

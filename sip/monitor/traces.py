@@ -126,7 +126,7 @@ class Trace:
         self.note: Note | None = None
 
     def copy(self) -> "Trace":
-        """Return a trace with the messages of now, for another thread."""
+        """Return a copy with the present messages, for another thread."""
         trace = Trace(self.call_id, self.source, self.limit, _Share(0.0))
         trace.messages, trace.omitted, trace.note = list(self.messages), self.omitted, self.note
         return trace
