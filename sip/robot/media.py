@@ -163,9 +163,9 @@ class Studio:
     def __len__(self) -> int:
         return len(self._sounds)
 
-    def open(self, host: str, proven: frozenset[str]) -> Sound:
-        """Open the sound of a call at a local address; `proven` as in `Peer`.  Raises NoPort."""
-        sound = Sound(self._open_pair(host), Peer(proven), self._clock)
+    def open(self, host: str, verified: frozenset[str]) -> Sound:
+        """Open the sound of a call at a local address; `verified` as in `Peer`.  Raises NoPort."""
+        sound = Sound(self._open_pair(host), Peer(verified), self._clock)
         self._sounds.add(sound)
         if self._timer is None:
             self._timer = gevent.get_hub().loop.timer(SECONDS_PER_PACKET, SECONDS_PER_PACKET)
