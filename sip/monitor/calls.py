@@ -43,7 +43,7 @@ MAX_ENDED = 200
 
 
 class CallState:
-    """The states of a call, by the words of pages and API."""
+    """The states of a call, by the words of pages and JSON."""
 
     RINGING: Final = "ringing"  # from the INVITE on, even before the first 180
     TALKING: Final = "talking"
@@ -51,7 +51,7 @@ class CallState:
 
 
 class CallResult:
-    """The results of a call, by the words of pages, API and history."""
+    """The results of a call, by the words of pages, JSON and history."""
 
     ANSWERED: Final = "answered"
     MISSED: Final = "missed"  # no phone is reachable, or none answered in time
@@ -325,7 +325,7 @@ def result_of(status: int) -> str:
 
 
 def call_json(call: Call) -> dict[str, Any]:
-    """Return a call as commands and API show it: times in UTC by RFC 3339, None before the event.
+    """Return a call as the commands show it: times in UTC by RFC 3339, None before the event.
 
     `name` is the user name, "" for an external caller.
     """

@@ -33,7 +33,7 @@ CLOCK_STEP = 2.0
 
 
 class Status:
-    """The statuses of a check, the words of pages, API and commands, the best first."""
+    """The statuses of a check, the words of pages and commands, the best first."""
 
     OK: Final = "ok"
     WARNING: Final = "warning"

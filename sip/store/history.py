@@ -243,7 +243,7 @@ class History:
 
 
 def as_json(call: PastCall) -> dict[str, Any]:
-    """Return a call in the words of the API; times are UTC in ISO 8601, durations seconds."""
+    """Return a call as values for JSON; times are UTC in ISO 8601, durations seconds."""
     return {
         "id": call.id,
         "call_id": call.call_id,
