@@ -23,10 +23,9 @@ class RoutedCall:
     """A call that begins; `route` may forward or refuse it, or let it pass.
 
     `caller` is the user name of the caller, whose password is right; "" for an external caller.
-    `from_uri`, `from_user` and `from_name` are what its From says, its name in quotes on displays;
-    for an external caller they prove nothing.  `to` is the dialled name or number, `to_uri` the
-    whole URI.  `address` is the IP address of the caller, `device` its User-Agent.  `at` is the
-    local time.
+    `from_uri`, `from_user` and `from_name` are the URI, user and display name in From; an external
+    caller may send any.  `to` is the dialled name or number, `to_uri` the whole URI.  `address` is
+    the IP address of the caller, `device` its User-Agent.  `at` is the local time.
     """
 
     caller: str
@@ -45,7 +44,7 @@ class RoutedCall:
         """Call `target` instead: the name of a user here, a number, or a sip: or tel: URI.
 
         The rules for the caller stay: an external caller does not reach other domains or gateways.
-        Raises ValueError for what is neither a name nor a URI.
+        Raises ValueError for a text that is neither a name nor a URI.
         """
         if not isinstance(target, str) or not target.strip() or not target.isprintable():
             raise ValueError(f"forward_to({target!r}): a name or a URI is needed")

@@ -7,7 +7,7 @@ Model: a Call is made by CallStarted, changed by CallRinging, PhonesRinging, Cal
     each change, so that a page notices one without being sent any.
 Invariant: routing needs nothing from here: a lost Call is a lost row on a page, never a lost call.
 Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECONDS after its end.
-    Session descriptions are stored as they came, MAX_SDP_BYTES each, and read by the pages only.
+    Session descriptions are stored unchanged, MAX_SDP_BYTES each, and read by the pages only.
 """
 
 from collections import Counter, OrderedDict
@@ -43,7 +43,7 @@ MAX_ENDED = 200
 
 
 class CallState:
-    """The states of a call, by the words of pages and JSON."""
+    """The states of a call, in the words of pages and JSON."""
 
     RINGING: Final = "ringing"  # from the INVITE on, even before the first 180
     TALKING: Final = "talking"
@@ -51,7 +51,7 @@ class CallState:
 
 
 class CallResult:
-    """The results of a call, by the words of pages, JSON and history."""
+    """The results of a call, in the words of pages, JSON and history."""
 
     ANSWERED: Final = "answered"
     MISSED: Final = "missed"  # no phone is reachable, or none answered in time

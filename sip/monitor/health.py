@@ -126,7 +126,7 @@ def check_buffers(granted: Sequence[int], users: int) -> Check:
 
 
 def check_clock(step: float, is_synchronized: bool | None) -> Check:
-    """Judge the clock: its steps since the start in seconds, and the kernel's word for it.
+    """Judge the clock: its steps since the start in seconds, and the state that the kernel reports.
 
     `is_synchronized` is None if the kernel does not say.
     """

@@ -102,7 +102,7 @@ def test_a_phone_that_starts_anew_is_echoed():
 # The address
 
 
-def test_sound_goes_to_the_described_port_of_the_proven_host():
+def test_sound_goes_to_the_described_port_of_the_verified_host():
     peer = Peer(frozenset({PHONE}))
     peer.described(stream(PHONE))
     assert peer.destination == (PHONE, 4000)
