@@ -83,7 +83,7 @@ def run(config: Config) -> int:
         with ExitStack() as stack:
             service = build(config, hung_up, stack)
             service.start()
-            # All objects of now live as long as the server, so the collector need not examine
+            # All present objects live as long as the server, so the collector need not examine
             # them; and there are few reference cycles, so it may run more rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)

@@ -232,7 +232,7 @@ class Config:
     calls_keep_rows: int = setting(
         "1000000",
         whole_number(100_000_000),
-        "maximum calls in the history, some 300 bytes each; 0 keeps none",
+        "maximum calls in the history, some 230 bytes each; 0 keeps none",
         value="CALLS",
     )
     robot: bool = setting(
@@ -256,7 +256,7 @@ class Config:
     hooks_file: str = setting(
         "",
         str,
-        "Python file whose functions may forward or refuse calls and hear of events",
+        "Python file whose functions may forward or refuse calls, and get events",
         value="FILE",
     )
     webhook_url: str = setting(

@@ -96,7 +96,7 @@ class Metrics:
 
 
 class _Collector(Collector):
-    """Makes the metrics from the numbers of now."""
+    """Makes the metrics from the present numbers."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _Collector(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric with its values of now."""
+        """Yield each metric with its present values."""
         yield _gauge("info", "The version of the server.", "version", {__version__: 1})
         yield from self._messages()
         yield from self._calls_and_users()
@@ -156,7 +156,7 @@ class _Collector(Collector):
         for call in self._calls.now():
             if call.state in states:
                 states[call.state] += 1
-        yield _gauge("calls", "Calls of now.", "state", states)
+        yield _gauge("calls", "Calls that ring or talk now.", "state", states)
         results = dict.fromkeys(_RESULTS, 0) | self._calls.results
         yield _counter("calls", "Calls that have ended.", "result", results)
 

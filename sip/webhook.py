@@ -3,7 +3,7 @@
 Problem: a web server may be slow or away for hours, and no call or registration may wait for it.
 Model: listeners put events into a queue, and one greenlet sends them, one after another.
 Invariant: an event is sent again until it is accepted or given up, and before all later ones.
-Bounds: MAX_PENDING events, of them MAX_REFUSALS_PENDING refusals, which strangers can cause; one
+Bounds: MAX_PENDING events, of them MAX_REFUSALS_PENDING refusals, which any sender can cause; one
     request takes TIMEOUT seconds at most, and an event MAX_TRIES requests.  What is discarded
     counts as lost, in `sipserver_events_lost_total`.
 """

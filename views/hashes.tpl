@@ -8,5 +8,5 @@
 <div class="hash"><input class="mono" readonly value="{{ha1}}" aria-label="{{algorithm}} HA1 of {{user.username}}"><button type="button" class="s" data-copy>Copy</button></div>
 </div>
 % end
-<p class="small dim">Anyone with an HA1 can register as this user: keep it as secret as the password.</p>
+<p class="small dim">An HA1 is enough to register as this user: keep it as secret as the password.</p>
 </section>

@@ -143,7 +143,7 @@
 </section>
 % end
 % if found.searched_to:
-<p class="small dim muted">Many numbers match this text, so only some calls are compared at a time.</p>
+<p class="small dim muted">Many numbers match this text, so each page searches only some calls.</p>
 % end
 % if older or not is_first:
 <nav class="pager" aria-label="Pages">
@@ -161,4 +161,4 @@
 % if keep:
  Calls are kept for {{keep}} days, <code>-calls.keep</code>.\\
 % end
- “Answered” is the share of the calls that this server did not refuse.</p>
+ “Answered” is the share of answered calls among those that this server did not refuse.</p>

@@ -20,7 +20,7 @@
 <label>Or paste the rows here
 <textarea name="text" rows="8" spellcheck="false" placeholder="username,password,display_name&#10;alice,wonder-4711,Alice Liddell&#10;101,8842,Front door"></textarea>
 </label>
-<label><input type="checkbox" name="update" value="yes"> Rows may change users who exist</label>
+<label><input type="checkbox" name="update" value="yes"> Rows may change users that exist already</label>
 <label><input type="checkbox" name="generate" value="yes"> Generate passwords for new users without one</label>
 <button class="p">Look at it first</button>
 <p class="small dim">The next page shows what would change. Nothing is written before you apply it.</p>

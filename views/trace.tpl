@@ -58,7 +58,7 @@
 % end
 </pre>
 % if panel.is_cut:
-<p class="small dim">The rest is in the text.</p>
+<p class="small dim">The rest is in “Copy as text”.</p>
 % end
 </section>
 % end

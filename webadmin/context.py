@@ -86,7 +86,7 @@ class PastSide(Protocol):
         """The display name, "" without one."""
 
     def number(self, main_realm: str = "") -> str:
-        """Return what people dial."""
+        """Return the dialled text."""
 
 
 class PastCall(Protocol):
@@ -198,7 +198,7 @@ class AppContext:
 
     `warnings` returns the current warnings, `listening` the addresses that SIP listens on.
     `guard`, `refusals`, `calls` and `traces` belong to the running server: blocked logins, refused
-    requests, calls of now, messages in memory; `hang_up` ends a call by its Call-ID and the
+    requests, present calls, messages in memory; `hang_up` ends a call by its Call-ID and the
     caller's tag, or returns False.
     `metrics` returns the text of /metrics.
     `call_phone` rings the phones of a user name and realm, and returns the outcome as a sentence;

@@ -1,4 +1,4 @@
-"""The feed of the overview: what has just happened, in plain sentences."""
+"""The feed of the overview: the latest events, one sentence each."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class FeedRow(NamedTuple):
 
 
 def feed(context: AppContext) -> list[FeedRow]:
-    """Return what has just happened, the newest first."""
+    """Return the latest rows, the newest first."""
     rows = [_row(context, recent) for recent in context.recent.latest(context.clock())]
     rows += [_refusal(row) for row in context.refusals.latest()[:MAX_REFUSALS]]
     return sorted(rows, key=lambda row: row.at, reverse=True)[:MAX_SHOWN]
@@ -72,7 +72,7 @@ def _registered(context: AppContext, event: Registered) -> FeedRow:
 
 _GONE = {
     UNREGISTERED_BY_PHONE: "signed off",
-    UNREGISTERED_BY_TIME: "is gone: the registration ran out",
+    UNREGISTERED_BY_TIME: "is gone: the registration expired",
     UNREGISTERED_BY_CLOSE: "is gone: the connection was closed",
     UNREGISTERED_BY_ADMIN: "was signed off by an administrator",
 }

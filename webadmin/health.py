@@ -1,4 +1,4 @@
-"""The page of health: all checks of the running server, in words with the cure."""
+"""The page /health: all checks of the running server, each with its cure."""
 
 from bottle import Bottle
 

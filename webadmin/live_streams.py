@@ -1,6 +1,6 @@
 """Server-sent events that say when a page has changed (HTML Standard §9.2).
 
-The problem: a page shall be live, but a browser that reads slowly must not hold memory, and a
+The problem: a page should be live, but a browser that reads slowly must not hold memory, and a
 browser that has gone must not hold a connection.
 The model: a stream carries no data, only the word that something has changed; the browser then
 loads the page again.  Each stream compares a version by itself a few times in a second, so a change

@@ -1,4 +1,4 @@
-"""What needs the administrator, on the overview: one sentence each, and the cure as a button."""
+"""The issues on the overview: one sentence each, and the cure as a button."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def _waits(context: AppContext) -> Iterator[Issue]:
 
 
 def _banned_users(context: AppContext) -> Iterator[Issue]:
-    """Yield the banned addresses that a user was refused at; those of strangers are left out."""
+    """Yield the banned addresses at which a user was refused; all others are left out."""
     now, realms = context.clock(), context.users.realms()
     bans = {ban.address: ban for ban in context.bans.list(now)}
     users: dict[str, str] = {}  # by the banned address
@@ -156,7 +156,7 @@ def _warnings(context: AppContext) -> Iterator[Issue]:
 
 
 def _lost_phones(context: AppContext) -> Iterator[Issue]:
-    """Yield the enabled users whose last phone has gone without a word."""
+    """Yield the enabled users whose last phone was lost."""
     now = context.clock()
     lost = [each for each in context.lost_phones.latest() if now - each.at >= _AWAY_SECONDS]
     looked_up = {each.user_id: each for each in lost[:_MAX_LOOKED_UP]}
@@ -173,7 +173,7 @@ def _lost_phones(context: AppContext) -> Iterator[Issue]:
 
 def _lost_phone(lost: LostPhone, entry: Entry, now: float) -> Issue:
     is_expired = lost.reason == UNREGISTERED_BY_TIME
-    reason = "Its registration ran out" if is_expired else "Its connection was closed"
+    reason = "Its registration expired" if is_expired else "Its connection was closed"
     device = lost.device or "a phone"
     name = f"“{entry.display_name}”" if entry.display_name else entry.username
     return Issue(

@@ -1,4 +1,4 @@
-"""The first page: numbers of the day, what needs the administrator, and what has just happened."""
+"""The overview: tiles, issues, calls and the feed."""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ def mount(app: Bottle, context: AppContext) -> None:
 
 
 class PhoneCalls:
-    """Calls to the phones of users, to hear whether they work."""
+    """Calls to the phones of users, to try them."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context

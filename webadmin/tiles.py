@@ -47,7 +47,7 @@ def _with_line(tile: Tile, line: Line, now: float, *, unknown: float | None = No
 def _online(context: AppContext) -> Tile:
     now, online, users = context.clock(), len(context.phones), len(context.users)
     before = context.lines.online_an_hour_ago(now)
-    text = "since less than an hour"
+    text = "counted for less than an hour"
     if before is not None:
         change = online - round(before)
         text = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than an hour ago"

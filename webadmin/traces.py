@@ -84,17 +84,17 @@ class Panel(NamedTuple):
 
 
 class _View(NamedTuple):
-    """The wishes of a request for a ladder, from its query."""
+    """The options of a request for a ladder, from its query."""
 
     first: int
     chosen: tuple[int, ...]
     secrets: bool
 
     def link(self, call_id: bytes, **changes: object) -> str:
-        """Return the URL of the same ladder with other wishes."""
-        wishes: dict[str, object] = {"from": self.first or "", "secrets": self.secrets and "true"}
-        wishes.update(changes)
-        query = "&".join(f"{name}={value}" for name, value in wishes.items() if value)
+        """Return the URL of the same ladder with other options."""
+        options: dict[str, object] = {"from": self.first or "", "secrets": self.secrets and "true"}
+        options.update(changes)
+        query = "&".join(f"{name}={value}" for name, value in options.items() if value)
         path = trace_path(call_id)
         return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
 
@@ -259,7 +259,7 @@ def _list_row(trace: Trace) -> dict[str, Any]:
 
 
 def _values(trace: Trace, view: _View) -> dict[str, Any]:
-    """Return what the template of a ladder shows."""
+    """Return the values for the template of a ladder."""
     view = view._replace(first=view.first if view.first < len(trace.messages) else 0)
     ladder, outline = ladder_of(trace, view.first), outline_of(trace)
     chosen = view.chosen or _first_choice(ladder)
@@ -314,7 +314,7 @@ def _hidden(call_id: bytes, view: _View) -> list[tuple[str, str]]:
 
 
 def _parts(trace: Trace, view: _View) -> list[tuple[str, str, bool]]:
-    """Return the pages of a long ladder: text, URL, and whether it is this one."""
+    """Return the pages of a long ladder: text, URL, and True for this one."""
     total = len(trace.messages)
     if total <= MAX_ROWS:
         return []

@@ -1,4 +1,4 @@
-"""The page of trouble: refusals, logins that have to wait, banned addresses, trusted networks."""
+"""The page /trouble: refusals, waits, bans, trusted networks."""
 
 from bottle import Bottle, request, response
 

@@ -424,7 +424,7 @@ def _add_token_commands(tokens: argparse.ArgumentParser) -> None:
         "-role",
         choices=("admin", "viewer"),
         default="viewer",
-        help="what the token allows: viewer reads all but secrets, admin may do all",
+        help="role of the token; both roles open /metrics, and nothing else",
     )
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
 

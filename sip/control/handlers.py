@@ -45,7 +45,7 @@ def guard_handlers(guard: Guard) -> dict[str, Handler]:
 
 
 def call_handlers(calls: Calls, hang_up: Callable[[str, str], bool]) -> dict[str, Handler]:
-    """Return the handlers for the calls of now, by name."""
+    """Return the handlers for the present calls, by name."""
 
     def list_calls(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """List the newest calls that ring or talk; `more` is the number of the others."""

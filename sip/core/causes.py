@@ -103,7 +103,7 @@ WRONG_DOMAIN = _kind(
 NO_RELAY = _kind(
     "no_relay",
     "{uri} is external, and so is the caller",
-    "Nothing needs to be done: this server does not connect strangers. If the caller is a user,"
+    "Nothing needs to be done: one side of a call has to be a user here. If the caller is a user,"
     " set the domain on the phone.",
 )
 WRONG_ADDRESS = _kind(
@@ -114,12 +114,12 @@ WRONG_ADDRESS = _kind(
 CALL_TO_OUTSIDE = _kind(
     "call_to_outside",
     "{uri} is external, -sip.calls_to_outside is off",
-    "Start with -sip.calls_to_outside on, or set a gateway with -sip.trunk.",
+    "Set -sip.calls_to_outside on, or set a gateway with -sip.trunk.",
 )
 CALL_FROM_OUTSIDE = _kind(
     "call_from_outside",
     "external caller from {domain}, -sip.calls_from_outside is off",
-    "If it is your own phone, set its domain to the domain of this server. Otherwise start with"
+    "If it is your own phone, set its domain to the domain of this server. Otherwise set"
     " -sip.calls_from_outside on, or set the provider as a gateway with -sip.trunk.",
 )
 
@@ -249,13 +249,13 @@ FLOW_LOST = _kind(
 NO_ROUTE = _kind(
     "no_route",
     "no way to {uri}: {fault}",
-    "Check the host name, and that the name servers of -sip.dns answer.",
+    "Check the host name, and that the name servers answer (-sip.dns, or those of the machine).",
 )
 UNREACHABLE = _kind(
     "unreachable",
     "{peer} cannot be reached",
-    "Check that it is switched on and connected, and that no firewall is between it and this"
-    " server.",
+    "Check that the phone or gateway is switched on and connected, and that no firewall is between"
+    " it and this server.",
 )
 NO_CONNECTION = _kind(
     "no_connection",
@@ -265,7 +265,8 @@ NO_CONNECTION = _kind(
 NO_RESPONSE = _kind(
     "no_response",
     "{peer} does not respond",
-    "Check that it is switched on and connected, and that its router has no SIP ALG.",
+    "Check that the phone or gateway is switched on and connected, and that its router has no SIP"
+    " ALG.",
 )
 GATEWAY_LOGIN = _kind(
     "gateway_login",
@@ -293,8 +294,8 @@ TOO_MANY_CALLS_OF_SOURCE = _kind(
 OVERLOADED = _kind(
     "overloaded",
     "overloaded: {count} requests pending",
-    "Look at the ringing calls. If they are an attack, ban its addresses; otherwise use a faster"
-    " machine.",
+    "Look at the ringing calls. If they are an attack, block its addresses in the firewall;"
+    " otherwise use a faster machine.",
 )
 STOPPING = _kind(
     "stopping",

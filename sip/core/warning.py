@@ -12,8 +12,7 @@ _MISCELLANEOUS = 399
 def warning_of(upstream: Upstream, text: str) -> Fields:
     """Return the Warning of a response of ours, nothing for a sender that is not verified.
 
-    A stranger must not learn why it was refused: names of users, settings and states are in the
-    text.
+    An unverified sender must not learn the cause: the text has names of users, settings and states.
     """
     if not upstream.is_verified or not text:
         return ()

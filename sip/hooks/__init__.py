@@ -1,1 +1,1 @@
-"""Hooks: one Python file of the operator, which decides about calls and hears of events."""
+"""Hooks: one Python file of the operator, which decides about calls and gets events."""

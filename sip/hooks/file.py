@@ -1,4 +1,4 @@
-"""The file of the hooks: who may write it, when it has changed, and its functions."""
+"""The file of the hooks: its owner and permissions, its changes, and its functions."""
 
 import os
 import stat

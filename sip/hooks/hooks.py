@@ -1,4 +1,4 @@
-"""Hooks: load the operator's file when it changes, ask it about calls, and tell it of events.
+"""Hooks: load the operator's file when it changes, ask it about calls, and hand it events.
 
 A hook decides about a call within ROUTE_SECONDS, or the call goes on as without it.  Events wait in
 a bounded queue for a thread of their own.  When all threads hang, the hooks are off until the file

@@ -1,4 +1,4 @@
-"""The values that hooks get: a call to decide about, and events."""
+"""The values that hooks get: a call that they may forward or refuse, and events."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,10 +23,9 @@ class RoutedCall:
     """A call that begins; `route` may forward or refuse it, or let it pass.
 
     `caller` is the user name of the caller, whose password is right; "" for an external caller.
-    `from_uri`, `from_user` and `from_name` are what its From says, its name in quotes on displays;
-    for an external caller they prove nothing.  `to` is the dialled name or number, `to_uri` the
-    whole URI.  `address` is the IP address of the caller, `device` its User-Agent.  `at` is the
-    local time.
+    `from_uri`, `from_user` and `from_name` are the URI, user and display name in From; an external
+    caller may send any.  `to` is the dialled name or number, `to_uri` the whole URI.  `address` is
+    the IP address of the caller, `device` its User-Agent.  `at` is the local time.
     """
 
     caller: str
@@ -45,7 +44,7 @@ class RoutedCall:
         """Call `target` instead: the name of a user here, a number, or a sip: or tel: URI.
 
         The rules for the caller stay: an external caller does not reach other domains or gateways.
-        Raises ValueError for what is neither a name nor a URI.
+        Raises ValueError for a text that is neither a name nor a URI.
         """
         if not isinstance(target, str) or not target.strip() or not target.isprintable():
             raise ValueError(f"forward_to({target!r}): a name or a URI is needed")
@@ -93,8 +92,8 @@ class CallEvent(NamedTuple):
     """A call has begun, rings, was answered or has ended.
 
     `name` is "call.started", "call.ringing", "call.answered" or "call.ended".  `caller` and
-    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0 if they
-    have not come; the last five are known at the end.
+    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0 for
+    what has not happened; the last five fields are known at the end.
     """
 
     name: str

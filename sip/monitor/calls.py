@@ -1,4 +1,4 @@
-"""The calls of now, as the events of the core show them: ringing, talking, just failed.
+"""The calls that ring or talk now, and those that have just failed, by the events of the core.
 
 Problem: a proxy keeps no dialog, so no table of it says which calls there are.
 Model: a Call is made by CallStarted, changed by CallRinging, PhonesRinging, CallAnswered and
@@ -7,7 +7,7 @@ Model: a Call is made by CallStarted, changed by CallRinging, PhonesRinging, Cal
     each change, so that a page notices one without being sent any.
 Invariant: routing needs nothing from here: a lost Call is a lost row on a page, never a lost call.
 Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECONDS after its end.
-    Session descriptions are stored as they came, MAX_SDP_BYTES each, and read by the pages only.
+    Session descriptions are stored unchanged, MAX_SDP_BYTES each, and read by the pages only.
 """
 
 from collections import Counter, OrderedDict
@@ -43,7 +43,7 @@ MAX_ENDED = 200
 
 
 class CallState:
-    """The states of a call, by the words of pages and API."""
+    """The states of a call, in the words of pages and JSON."""
 
     RINGING: Final = "ringing"  # from the INVITE on, even before the first 180
     TALKING: Final = "talking"
@@ -51,7 +51,7 @@ class CallState:
 
 
 class CallResult:
-    """The results of a call, by the words of pages, API and history."""
+    """The results of a call, in the words of pages, JSON and history."""
 
     ANSWERED: Final = "answered"
     MISSED: Final = "missed"  # no phone is reachable, or none answered in time
@@ -169,7 +169,7 @@ _Key = tuple[str, str]  # Call-ID and From tag
 
 
 class Calls:
-    """All calls of now, by the events on `bus`."""
+    """The calls that ring or talk now, by the events on `bus`."""
 
     def __init__(self, bus: Bus) -> None:
         self.results: Counter[str] = Counter()  # of all calls that have ended
@@ -282,7 +282,7 @@ class Calls:
         of another INVITE, perhaps forged.
         """
         if event.method != "INVITE" or event.is_in_dialog or event.sender is Sender.UNVERIFIED:
-            return  # anyone can send unverified ones, from any address
+            return  # an unverified one may come from any sender, with any address
         key = (event.call_id, event.from_tag)
         if key in self._calls or key in self._ended:
             return
@@ -325,7 +325,7 @@ def result_of(status: int) -> str:
 
 
 def call_json(call: Call) -> dict[str, Any]:
-    """Return a call as commands and API show it: times in UTC by RFC 3339, None before the event.
+    """Return a call as the commands show it: times in UTC by RFC 3339, None before the event.
 
     `name` is the user name, "" for an external caller.
     """

@@ -1,4 +1,4 @@
-"""Health checks: what a measurement means, in words, and what to do about it.
+"""Health checks: what a measurement means, in words, and its cure.
 
 Each function judges one measurement and waits for nothing; sip/health_probes.py measures.
 """
@@ -33,7 +33,7 @@ CLOCK_STEP = 2.0
 
 
 class Status:
-    """The statuses of a check, the words of pages, API and commands, the best first."""
+    """The statuses of a check, the words of pages and commands, the best first."""
 
     OK: Final = "ok"
     WARNING: Final = "warning"
@@ -126,7 +126,7 @@ def check_buffers(granted: Sequence[int], users: int) -> Check:
 
 
 def check_clock(step: float, is_synchronized: bool | None) -> Check:
-    """Judge the clock: its steps since the start in seconds, and the kernel's word for it.
+    """Judge the clock: its steps since the start in seconds, and the state that the kernel reports.
 
     `is_synchronized` is None if the kernel does not say.
     """
@@ -275,7 +275,7 @@ def check_nat(flows: int, users: int, keepalive: int) -> Check:
     return Check(
         "NAT",
         Status.WARNING,
-        f"{detail} No keep-alive is sent: their routers may forget the way, and then calls to these"
+        f"{detail} No keep-alive is sent: their routers may close the path, and then calls to these"
         " phones fail.",
         "Set -sip.keepalive 25.",
     )

@@ -1,4 +1,4 @@
-"""Users whose phones have gone without a word: the registration ran out, or its connection closed.
+"""Users whose last phone was lost: its registration expired, or its connection closed.
 
 The table is in memory only, and holds MAX_LOST users; the oldest is removed for a new one.
 """

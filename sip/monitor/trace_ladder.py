@@ -101,7 +101,7 @@ class _Columns:
         return self.parties.index(self._server)
 
     def of(self, message: ShownMessage) -> int:
-        """Return the column of the other side of a message, with what the message says of it."""
+        """Return the column of the other side of a message; takes its name from the message."""
         passed = message.passed
         key = passed.transport, passed.remote
         number = self._by_address.get(key)
@@ -165,7 +165,7 @@ def _explain(rows: Sequence[Row], note: Note) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A trace in one line: method, parties, and how it has ended, or what is going on."""
+    """A trace in one line: method, parties, and its outcome, or its present state."""
 
     method: str
     from_: str

@@ -1,6 +1,6 @@
 """Messages as pages show them: start line, fields and body of any octets, malformed ones included.
 
-It is no parser of SIP: it finds what people want to see, and never fails.
+It is no parser of SIP: it finds the fields that pages show, and never fails.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Removal of credentials, nonces and keys from a message, so that it can be shown and sent away.
+"""Removal of credentials, nonces and keys from a message, before it is shown or saved.
 
 The octets of a header field become fewer; those of a body keep their number, so that Content-Length
 stays true.  Of credentials only parameters that are known to be harmless are left.

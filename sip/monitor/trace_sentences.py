@@ -35,7 +35,7 @@ _SENTENCES = {
     494: "The other side asks for security agreement first.",
     500: "The other side has an internal fault.",
     501: "The other side does not know this method.",
-    502: "A server behind this one has answered with nonsense.",
+    502: "A server behind this one has sent an invalid response.",
     503: "The other side is overloaded, or could not be reached.",
     504: "A server behind this one has not answered in time.",
     505: "The other side does not speak this version of SIP.",

@@ -66,7 +66,7 @@ def _drawn_row(row: Row, parties: int) -> str:
 
 
 def values_of(trace: Trace, *, secrets: bool = False) -> Mapping[str, Any]:
-    """Return a trace as values for JSON, by the names of the API."""
+    """Return a trace as values for JSON."""
     return {
         "messages": [
             {

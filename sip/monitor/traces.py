@@ -1,4 +1,4 @@
-"""The messages of now in memory, by Call-ID: the source of ladders, texts and pcap files.
+"""The latest messages in memory, by Call-ID: the source of ladders, texts and pcap files.
 
 Problem: each message is to be found again for a while, at almost no cost when it passes, and a
     sender must not be able to push out the messages of the others.
@@ -128,7 +128,7 @@ class Trace:
         self.note: Note | None = None
 
     def copy(self) -> "Trace":
-        """Return a trace with the messages of now, for another thread."""
+        """Return a copy with the present messages, for another thread."""
         trace = Trace(self.call_id, self.source, self.limit, _Share(0.0))
         trace.messages, trace.omitted, trace.note = list(self.messages), self.omitted, self.note
         return trace
@@ -145,7 +145,7 @@ class Trace:
 
 
 class Traces:
-    """The messages of now, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
+    """The latest messages, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
 
     def __init__(self, bus: Bus, limit: int = 64 * MIB) -> None:
         self.limit = limit
@@ -245,7 +245,7 @@ class Traces:
         return Trace(call_id, _network(message.remote[0]), limit, self._unplaced)
 
     def _admit(self, trace: Trace, octets: bytes) -> None:
-        """Move a trace out of the share of strangers if this message shows that it was admitted.
+        """Move a trace to a share of admitted ones if this message shows that it was admitted.
 
         A registration is admitted by a 2xx, all else by a request that this server has sent.
         """

@@ -1,4 +1,4 @@
-"""One call of the robot after its INVITE: what is due, and when (RFC 3261 §13.3.1.4, §15)."""
+"""One call of the robot after its INVITE: its deadlines (RFC 3261 §13.3.1.4, §15)."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Unacknowledged:
 
 
 class Call:
-    """One call: its dialog, its sound, and the moments at which something is due.
+    """One call: its dialog, its sound, and its deadlines.
 
     `number` and `version` are those of the o= line of our descriptions.
     """
@@ -58,7 +58,7 @@ class Call:
         self.end = f"the limit of {MAX_CALL_SECONDS / 60:.0f} min"
 
     def agree(self, stream: Stream) -> None:
-        """Take what the phone has described."""
+        """Take the session description of the phone."""
         self.stream = stream
         self.sound.agree(stream)
 

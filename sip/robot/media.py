@@ -81,7 +81,7 @@ class Sound:
         self._tone_begins_at, self._tone_sent = self._clock(), 0
 
     def agree(self, stream: Stream) -> None:
-        """Take what the phone has described; sound goes there from now on."""
+        """Take the session description of the phone; sound goes there from now on."""
         self._peer.described(stream)
         self._stream = stream
         if self._tone:
@@ -95,7 +95,7 @@ class Sound:
         self._rtcp.close()
 
     def _readable(self) -> None:
-        """Read and echo what has arrived; runs in the hub."""
+        """Read the packets that have arrived, and echo them; runs in the hub."""
         now = self._clock()
         for _ in range(_BATCH):
             try:
@@ -163,9 +163,9 @@ class Studio:
     def __len__(self) -> int:
         return len(self._sounds)
 
-    def open(self, host: str, proven: frozenset[str]) -> Sound:
-        """Open the sound of a call at a local address; `proven` as in `Peer`.  Raises NoPort."""
-        sound = Sound(self._open_pair(host), Peer(proven), self._clock)
+    def open(self, host: str, verified: frozenset[str]) -> Sound:
+        """Open the sound of a call at a local address; `verified` as in `Peer`.  Raises NoPort."""
+        sound = Sound(self._open_pair(host), Peer(verified), self._clock)
         self._sounds.add(sound)
         if self._timer is None:
             self._timer = gevent.get_hub().loop.timer(SECONDS_PER_PACKET, SECONDS_PER_PACKET)
@@ -202,7 +202,7 @@ class Studio:
             return local
 
     def _play(self) -> None:
-        """Send what is due in all calls; runs in the hub."""
+        """Send the packets of all calls that are due; runs in the hub."""
         now = self._clock()
         for sound in tuple(self._sounds):
             try:

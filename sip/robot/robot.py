@@ -1,4 +1,4 @@
-"""The robot: numbers to call for a try, and calls of its own to a phone (RFC 3261 §13 to §15).
+"""The robot: it answers calls to its numbers, and calls phones (RFC 3261 §13 to §15).
 
 It is a user agent with a transaction layer of its own.  A wire in memory (wire.py) joins it to the
 proxy, which authenticates its callers, records the route of its dialogs and forks its calls, as for
@@ -89,7 +89,7 @@ class Robot:
     # Time, and the end
 
     def tick(self, now: float) -> None:
-        """Run what is due.  Called by the hub, so it must neither wait nor raise."""
+        """Run the calls whose deadline has passed.  Runs in the hub: neither waits nor raises."""
         self.layer.run_due(now)
         for call in tuple(self.calls.values()):
             try:
@@ -276,7 +276,7 @@ class Robot:
         upstream.answer(_TIME_OUT if event.status == _TIME_OUT else 487)
 
     def _identify(self, request: Request, upstream: Upstream, caller: Flow) -> None:
-        """Tell the caller what this server sees of its phone, as text, and play the tone.
+        """Send the caller a text about its phone, as this server sees it, and play the tone.
 
         Desk phones show the asserted identity of the callee (RFC 3325 §9.1); softphones have the
         Warning in their log; a phone that allows MESSAGE gets one in the call (RFC 3428).

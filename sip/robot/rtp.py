@@ -121,12 +121,12 @@ def _host(address: str) -> str:
 class Peer:
     """The address that a call's sound comes from and goes to, by the rule of this module.
 
-    `proven` are the hosts whose SIP messages have shown the password of this user.  All loopback
+    `verified` are the hosts whose SIP messages have shown the password of this user.  All loopback
     addresses are one host: a phone on this machine may use several.
     """
 
-    def __init__(self, proven: frozenset[str]) -> None:
-        self._proven = frozenset(map(_host, proven))
+    def __init__(self, verified: frozenset[str]) -> None:
+        self._verified = frozenset(map(_host, verified))
         self.source: Endpoint | None = None
         self._described = ""
         self._port = 0
@@ -147,15 +147,15 @@ class Peer:
         """The address to send to, None before there is one."""
         if self.source is not None:
             return self.source
-        is_proven = _host(self._described) in self._proven
-        return (self._described, self._port) if is_proven else None
+        is_verified = _host(self._described) in self._verified
+        return (self._described, self._port) if is_verified else None
 
     def accepts(self, source: Endpoint, now: float) -> bool:
         """Return True if a packet is of the phone of this call, and within its rate."""
         if source != self.source:
             host, port = source
             may_move = self.source is None or now - self._heard_at >= SECONDS_BEFORE_MOVE
-            is_of_call = _host(host) in self._proven or host == self._described
+            is_of_call = _host(host) in self._verified or host == self._described
             if not may_move or not is_of_call or port < LOWEST_PORT:
                 return False
             self.source, self._credit = source, 0
@@ -171,7 +171,7 @@ class Peer:
 
     def may_send(self) -> bool:
         """Return True if one more packet may be sent to `destination`, and count it."""
-        if self.source is None or _host(self.source[0]) in self._proven:
+        if self.source is None or _host(self.source[0]) in self._verified:
             return self.destination is not None
         has_credit = self._credit > 0
         self._credit = 0

@@ -47,7 +47,7 @@ class PastSide:
     address: str
 
     def number(self, main_realm: str = "") -> str:
-        """Return what people dial: `name`, `name@realm` of another realm, or the URI's own part."""
+        """Return the dialled text: `name`, `name@realm` of another realm, or the URI's own part."""
         if self.username:
             return f"{self.username}@{self.realm}" if self.realm != main_realm else self.username
         return self.uri.removeprefix("sips:").removeprefix("sip:").removeprefix("tel:")
@@ -243,7 +243,7 @@ class History:
 
 
 def as_json(call: PastCall) -> dict[str, Any]:
-    """Return a call in the words of the API; times are UTC in ISO 8601, durations seconds."""
+    """Return a call as values for JSON; times are UTC in ISO 8601, durations seconds."""
     return {
         "id": call.id,
         "call_id": call.call_id,

@@ -1,13 +1,13 @@
 """Writes finished calls into the history: behind the calls, in batches, within bounds.
 
-Problem: a row costs more than the rest of a call if it is written at once, any stranger can make
+Problem: a row costs more than the rest of a call if it is written at once, any sender can make
     calls that fail, and the database may be locked or full.
 Model: the listener appends a finished call to a queue; a greenlet writes all of the queue in one
     transaction, WINDOW seconds after the first of them.  A row and its share of the totals are
     added and removed in one transaction, so a kill leaves both or neither.
 Invariant: no call waits for this; the sum of the totals of all days is the number of rows.
 Bounds: MAX_QUEUED calls wait while the database fails; rows by age and number; and for calls that
-    strangers can make at will a rate and a share of the rows, so that they push out no others.
+    any sender can make at will a rate and a share of the rows, so that they push out no others.
 """
 
 import json
@@ -236,7 +236,7 @@ class HistoryWriter:
 
 
 def is_outside(call: Call) -> bool:
-    """Return True for an unanswered call whose caller has shown no password: anyone can make it.
+    """Return True for an unanswered call whose caller has shown no password.
 
     The account in a refused request is only claimed, but if the refusal came after the password.
     """

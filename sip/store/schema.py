@@ -227,7 +227,7 @@ _HISTORY = (
     """,
 )
 
-# Tokens of /metrics and the API, with the SHA-256 of each.
+# Tokens of /metrics, with the SHA-256 of each.
 _TOKENS = (
     """
     CREATE TABLE tokens (

@@ -25,10 +25,10 @@ _TOKEN_BYTES = 32
 
 
 class Role(StrEnum):
-    """What a token allows; the text is stored in databases."""
+    """The role of a token: both open /metrics.  The text is stored in databases."""
 
-    ADMIN = "admin"  # all
-    VIEWER = "viewer"  # to read all but secrets
+    ADMIN = "admin"
+    VIEWER = "viewer"
 
 
 class TokenError(Exception):

@@ -102,7 +102,7 @@ def test_a_phone_that_starts_anew_is_echoed():
 # The address
 
 
-def test_sound_goes_to_the_described_port_of_the_proven_host():
+def test_sound_goes_to_the_described_port_of_the_verified_host():
     peer = Peer(frozenset({PHONE}))
     peer.described(stream(PHONE))
     assert peer.destination == (PHONE, 4000)
@@ -128,7 +128,7 @@ def test_a_third_host_receives_nothing_by_a_description():
 
 
 def test_a_described_host_gets_a_packet_for_a_packet():
-    """Its address is not proven: a forged datagram must not open a stream to it."""
+    """Its address is not verified: a forged datagram must not open a stream to it."""
     peer = Peer(frozenset({PHONE}))
     peer.described(stream(OTHER))
     for _ in range(20):

@@ -102,7 +102,7 @@ def test_an_event_is_a_sentence(happens, event, sentence):
     ("reason", "sentence"),
     [
         (UNREGISTERED_BY_PHONE, "alice signed off"),
-        (UNREGISTERED_BY_TIME, "alice is gone: the registration ran out"),
+        (UNREGISTERED_BY_TIME, "alice is gone: the registration expired"),
         (UNREGISTERED_BY_CLOSE, "alice is gone: the connection was closed"),
         (UNREGISTERED_BY_ADMIN, "alice was signed off by an administrator"),
     ],

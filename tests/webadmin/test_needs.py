@@ -124,7 +124,7 @@ def test_a_lost_phone_is_named_after_a_minute(context, bus, clock):
     (issue,) = issues(context)
     assert issue.title == "“Front door” has been offline for 20 min"
     assert issue.detail.startswith(
-        "Its registration ran out; it was Doorbird D2101V at 192.0.2.44."
+        "Its registration expired; it was Doorbird D2101V at 192.0.2.44."
     )
     assert (issue.action, issue.href) == ("Show", f"/users/{number}")
     context.users.disable("door")

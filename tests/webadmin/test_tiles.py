@@ -17,7 +17,7 @@ def running(context, clock) -> Bus:
 
 def test_the_phones_are_compared_with_an_hour_ago(context, clock):
     running(context, clock)
-    for online, words in ((7, "since less than"), (4, "3 fewer than"), (4, "as many as")):
+    for online, words in ((7, "counted for less than"), (4, "3 fewer than"), (4, "as many as")):
         context.phones.online = online
         context.lines.sample(clock())
         assert tiles(context)[0].text.startswith(words)

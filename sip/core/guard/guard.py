@@ -389,7 +389,7 @@ class Guard:
 
     @property
     def dropped_for_overload(self) -> int:
-        """The number of messages dropped for overload, those of an overload of now included."""
+        """The number of messages dropped for overload, those of the present overload included."""
         dropped = self.counts[DROPPED_OVERLOAD]
         if self._fair_share.is_overloaded:
             dropped += self._fair_share.refused + round(self._sampler.dropped)

@@ -1,8 +1,8 @@
-"""One call, as its messages show it on their way: both sides, what rings, what ends it.
+"""One call, as its messages show it: both sides, the phones that ring, the cause of its end.
 
 The problem: a proxy keeps no dialog, but pages show calls, and an administrator hangs up.
 The model: the state of a dialog (RFC 3261 §12) as its messages name it, for both sides at once.
-    Fields are stored as they came, by reference, and read only when a request of ours needs them.
+    Fields are stored unchanged, by reference, and read only when a request of ours needs them.
 The bounds: one Call takes about 3 kB; bodies of more than MAX_SDP_BYTES are not stored.
 """
 
@@ -196,7 +196,7 @@ def _count_values(request: Request) -> int:
 
 
 def sdp_of(message: Message) -> bytes:
-    """Return the body of a message, b"" if it is long; what is no SDP has no codecs."""
+    """Return the body of a message, b"" if it is long; a body that is no SDP has no codecs."""
     body = message.body
     return body if len(body) <= MAX_SDP_BYTES else b""
 

@@ -57,7 +57,7 @@ _BYE_REASON = 'Q.850;cause=16;text="Ended by an administrator"'
 
 
 class CallControl:
-    """Ends calls: those that an administrator hangs up, and those that have no phone any more."""
+    """Ends calls that an administrator hangs up, and calls whose phones no longer have them."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class CallControl:
                 _spawn(partial(self._check, call))
 
     def note_unregistered(self, event: Unregistered) -> None:
-        """Have the calls of a user looked at: it has lost a phone."""
+        """Mark a user whose phone is gone, so that the next sweep checks the calls of the user."""
         if len(self._unregistered) < MAX_UNREGISTERED:
             self._unregistered.add((event.username, event.realm))
 

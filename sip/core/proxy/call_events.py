@@ -101,7 +101,7 @@ class CallEvents:
     def start(
         self, request: Request, upstream: Upstream, caller: Account | None, realm_here: str
     ) -> Call | None:
-        """Publish that an INVITE without a To tag is forwarded; None if no event would be heard.
+        """Publish that an INVITE without a To tag is forwarded; None without a listener.
 
         `caller` is the account that it comes from, `realm_here` the realm that it is for, "" if
         that is none of ours.
@@ -153,7 +153,7 @@ class CallEvents:
         return call
 
     def wrap_prepare(self, call: Call, prepare: Prepare) -> Prepare:
-        """Return a `prepare` that does `prepare`, and publishes what the responses show."""
+        """Return a `prepare` that does `prepare`, and publishes the events of its responses."""
 
         def prepare_and_publish(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
             edit = prepare(outgoing, target, flow)
@@ -194,14 +194,14 @@ class CallEvents:
             self._fail(call, status, cause, _ENDED_BY.get(cause.code, CALLEE))
 
     def end_branch(self, call: Call, target: Target) -> None:
-        """Publish that a phone rings no more, if others still do."""
+        """Publish that a phone has stopped ringing, if others still ring."""
         if call.phones.pop(target.uri_text, None) is not None and call.phones:
             self._publish_phones(call)
 
     def _handle_response(
         self, call: Call, response: Response, target: Target, flow: Flow, routes: list[str]
     ) -> None:
-        """Publish what a response from 101 to 299 to the INVITE shows, before the first 2xx."""
+        """Publish the event of a response from 101 to 299 to the INVITE, before the first 2xx."""
         if response.status >= 200:
             phone = call.phones.get(target.uri_text)
             try:

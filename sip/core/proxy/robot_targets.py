@@ -1,4 +1,4 @@
-"""The names of the robot: numbers to call for a try, where no user has that name."""
+"""The names of the robot: numbers that users call to try a phone, unless a user has that name."""
 
 from collections.abc import Callable
 
