@@ -108,6 +108,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.control.server import ControlServer
         from sip.control.trouble import trouble_handlers
         from sip.health_probes import Health, Probes
+        from sip.monitor.call_log import CallLog
         from sip.monitor.calls import CallFinished, Calls
         from sip.monitor.day_lines import DayLines
         from sip.monitor.events import AdminActed, Banned, Bus, Unregistered
@@ -140,6 +141,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bus.listen(CallFinished, history.listen)
     server = SipServer(config, users, bindings, database.secret("ticket"), bus)
     calls, call_control = Calls(bus), server.proxy.call_control
+    CallLog(bus)
     bus.listen(Unregistered, call_control.note_unregistered)
     traces = Traces(bus, config.trace_memory * MIB)
     bans = Bans(database, bus=bus)

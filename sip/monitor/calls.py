@@ -98,9 +98,9 @@ class Side:
 class Call:
     """One call.  Times are Unix seconds, 0.0 before the event; `id` is unique in this process.
 
-    `result`, `status`, `cause`, `cure` and `ended_by` are "" or 0 until the end: see CallResult,
-    the final status of the INVITE, a clause that says why, what an administrator can do, and
-    "caller", "callee" or "server".
+    `result`, `status`, `cause`, `cure`, `code` and `ended_by` are "" or 0 until the end: see
+    CallResult, the final status of the INVITE, a clause that says why, what an administrator can
+    do, the key of both, and "caller", "callee" or "server".
 
     `phones` are those that ring now, `held_by` the sides that hold the call, "caller" and "callee".
     `offer` and `answer` are the latest session descriptions, b"" without one.
@@ -121,6 +121,7 @@ class Call:
     status: int = 0
     cause: str = ""
     cure: str = ""
+    code: str = ""
     ended_by: str = ""
     phones: tuple[RingingPhone, ...] = ()
     held_by: frozenset[str] = frozenset()
@@ -273,7 +274,7 @@ class Calls:
         elif event.ended_by == "server":
             self._remember(key)
         result = CallResult.ANSWERED if call.answered_at else result_of(event.status)
-        self._finish(call, event.at, result, event.status, event.cause, event.cure, event.ended_by)
+        self._finish(call, event, result, event.ended_by)
 
     def _on_refused(self, event: Refused) -> None:
         """Add a call that was refused at once, so that it has ended already.
@@ -291,18 +292,17 @@ class Calls:
         callee = Side(*(event.callee or Party(event.to, 0, "", "")))
         call = Call(next(self._ids), *key, caller, callee, event.at)
         result = CallResult.REFUSED if event.status in _REFUSED else result_of(event.status)
-        self._finish(call, event.at, result, event.status, event.cause, event.cure, "server")
+        self._finish(call, event, result, "server")
 
     def _remember(self, key: _Key) -> None:
         self._ended[key] = None
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
-    def _finish(
-        self, call: Call, at: float, result: str, status: int, cause: str, cure: str, by: str
-    ) -> None:
-        call.state, call.ended_at, call.result = CallState.ENDED, at, result
-        call.status, call.cause, call.cure, call.ended_by = status, cause, cure, by
+    def _finish(self, call: Call, event: CallEnded | Refused, result: str, ended_by: str) -> None:
+        call.state, call.ended_at, call.result = CallState.ENDED, event.at, result
+        call.status, call.ended_by = event.status, ended_by
+        call.cause, call.cure, call.code = event.cause, event.cure, event.code
         call.phones, call.held_by = (), frozenset()
         self.results[result] += 1
         if result != CallResult.ANSWERED:

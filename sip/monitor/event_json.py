@@ -67,6 +67,8 @@ def call_fields(call: Call) -> Fields:
             "result": call.result,
             "status": call.status,
             "cause": call.cause,
+            "cure": call.cure,
+            "code": call.code,
             "ended_by": call.ended_by,
         }
     return fields

@@ -224,7 +224,7 @@ class CallEvents:
     def handle_request(self, request: Request) -> Call | None:
         """Follow a request within a dialog that is forwarded, and return its call.
 
-        None: there is no such call, or it is a BYE, of which `hang_up` gets the response.
+        None: there is no such call, or it is a BYE, of which `run_within` sees the response.
         """
         if request.method == "BYE" or not self._calls:
             return None
@@ -267,7 +267,19 @@ class CallEvents:
             call, peer = self._calls.get((call_id, other)), sender
         return call if call is not None and call.has_peer(peer) else None
 
-    def hang_up(self, request: Request, status: int) -> None:
+    def run_within(self, request: Request, fork: Fork, target: Target) -> None:
+        """Run the fork of a request within a dialog; a BYE that the other side takes is an end."""
+        status = 500
+        try:
+            status = fork.run([target])
+        except Refused as refused:
+            status = refused.status
+            raise
+        finally:
+            if request.method == "BYE":
+                self._hang_up(request, status)
+
+    def _hang_up(self, request: Request, status: int) -> None:
         """Publish the end of the call that a BYE belongs to, if its final `status` ends the call.
 
         A BYE that the other side refuses ends nothing (§15.1.2), except one for a dialog that is

@@ -171,15 +171,8 @@ class Proxy:
             if all(route.is_as_issued for route in recorded):
                 for route in recorded:
                     request.put_first("record-route", f"Record-Route: <{route.text}>")
-        fork, status = Fork(self.forwarder, request, upstream, mark, prepare=prepare), 500
-        try:
-            status = fork.run([target])
-        except Refused as refused:
-            status = refused.status
-            raise
-        finally:
-            if request.method == "BYE":
-                self.calls.hang_up(request, status)
+        fork = Fork(self.forwarder, request, upstream, mark, prepare=prepare)
+        self.calls.run_within(request, fork, target)
         return True
 
     def _follow_dialog(self, request: Request, side: DialogSide) -> Prepare | None:
