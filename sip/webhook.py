@@ -27,6 +27,7 @@ import gevent
 from gevent.event import Event
 
 from sip import __version__
+from sip.monitor.calls import CallChanged
 from sip.monitor.event_json import EVENT_CLASSES, event_fields, event_name
 from sip.monitor.events import Bus, Refused, Registered, Sender
 
@@ -64,10 +65,19 @@ class _Message:
     name: str
     at: float
     fields: dict[str, Any]
+    is_refusal: bool
 
     def encode(self) -> bytes:
         event = {"id": self.id, "event": self.name, "data": self.fields}
         return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _is_refusal(event: object) -> bool:
+    """Return True for the events of a refused request: strangers can cause any number of them."""
+    if isinstance(event, CallChanged):
+        call = event.call
+        return call.ended_by == "server" and not call.ringing_at and not call.answered_at
+    return isinstance(event, Refused)
 
 
 class _Refusal(Exception):
@@ -140,9 +150,10 @@ class Webhook:
             return
         if isinstance(event, Registered) and event.is_refresh:
             return
-        if isinstance(event, Refused):
-            if event.sender is Sender.UNVERIFIED:
-                return
+        if isinstance(event, Refused) and event.sender is Sender.UNVERIFIED:
+            return
+        is_refusal = _is_refusal(event)
+        if is_refusal:
             if self._refusals_pending >= MAX_REFUSALS_PENDING:
                 self._count_lost()
                 return
@@ -151,13 +162,15 @@ class Webhook:
             self._take()
             self._count_lost()
         now = self._bus.now()
-        self._pending.append(_Message(secrets.token_hex(16), name, now, event_fields(event, now)))
+        self._pending.append(
+            _Message(secrets.token_hex(16), name, now, event_fields(event, now), is_refusal)
+        )
         self._idle.clear()
         self._filled.set()
 
     def _take(self) -> _Message:
         message = self._pending.popleft()
-        if message.name == "refused":
+        if message.is_refusal:
             self._refusals_pending -= 1
         return message
 

@@ -305,7 +305,8 @@ class Calls:
         call.cause, call.cure, call.code = event.cause, event.cure, event.code
         call.phones, call.held_by = (), frozenset()
         self.results[result] += 1
-        if result != CallResult.ANSWERED:
+        is_of_stranger = isinstance(event, Refused) and event.sender is not Sender.USER
+        if result != CallResult.ANSWERED and not is_of_stranger:
             self._failed[call.id] = call
             if len(self._failed) > MAX_FAILED:
                 self._failed.popitem(last=False)
