@@ -65,6 +65,7 @@ def test_a_call_moves_from_ringing_to_talking_to_answered(world: World, metrics:
         headers=routes,
     )
     alice.transmits(bye)
+    bob.answers(bob.gets("BYE"), 200)
     found = read(metrics)
     assert found["sipserver_calls", "talking"] == 0
     assert found["sipserver_calls_total", "answered"] == 1
