@@ -97,6 +97,7 @@
 % end
 ><svg class="icon" aria-hidden="true"><use href="{{icons}}#more"/></svg>More</summary>
 <div class="menu">
+<p class="small dim">{{domain}}<br>up {{span(uptime)}} · v{{version}}</p>
 % for path, name, icon in menu:
 <a href="{{path}}"\\
 % if path == section:

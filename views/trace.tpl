@@ -12,8 +12,8 @@
 % end
 <span class="dim small num">{{outline.method}} · <time datetime="{{moment(ladder.start)}}">{{moment(ladder.start).replace('T', ' ').replace('Z', '')}}</time> UTC · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
 <span class="sp"></span>
-<a class="btn secondary outline" role="button" href="{{pcap_file}}" download>.pcap</a>
-<a class="btn secondary outline" role="button" href="{{text_file}}" data-copy-of="{{text_file}}">Copy as text</a>
+<a class="btn" role="button" href="{{pcap_file}}" download>.pcap</a>
+<a class="btn" role="button" href="{{text_file}}" data-copy-of="{{text_file}}">Copy as text</a>
 </div>
 <p class="small dim">Call-ID <span class="mono call-id">{{call_id or 'missing: all messages without one'}}</span></p>
 % if secrets:
@@ -80,10 +80,10 @@
 </form>
 % end
 % for name in dict.fromkeys(name for name in (outline.from_, outline.to) if name):
-<form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="{{here}}"><input type="hidden" name="username" value="{{'' if name == pinned else name}}"><button class="small secondary outline">{{'Keep messages of {} as long as others'.format(name) if name == pinned else 'Keep messages of {} longer'.format(name)}}</button></form>
+<form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="{{here}}"><input type="hidden" name="username" value="{{'' if name == pinned else name}}"><button class="s">{{'Keep messages of {} as long as others'.format(name) if name == pinned else 'Keep messages of {} longer'.format(name)}}</button></form>
 % end
 % if not secrets:
-<a class="btn secondary outline" role="button" href="{{with_secrets}}">Show credentials</a>
+<a class="btn" role="button" href="{{with_secrets}}">Show credentials</a>
 % end
 </div>
 </div>

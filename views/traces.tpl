@@ -9,7 +9,7 @@
 <button class="secondary">Search</button>
 </form>
 % if pinned:
-<form class="row" method="post" action="/traces/pin"><p>Messages of <strong>{{pinned}}</strong> are kept longer.</p><input type="hidden" name="username" value=""><input type="hidden" name="back" value="/traces"><button class="small secondary outline">End this</button></form>
+<form class="row" method="post" action="/traces/pin"><p>Messages of <strong>{{pinned}}</strong> are kept longer.</p><input type="hidden" name="username" value=""><input type="hidden" name="back" value="/traces"><button class="s">End this</button></form>
 % end
 % if not memory:
 <p class="empty">No messages are kept, because <code>-trace.memory</code> is 0.</p>

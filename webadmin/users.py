@@ -149,6 +149,7 @@ class UserPage:
                 _full_name(context, username, realm), username, realm
             ),
             calls=last_calls(context, number),
+            is_pinned=username == context.traces.pinned,
             calls_link=link("/history", [("user", _full_name(context, username, realm))]),
             **values,
         )

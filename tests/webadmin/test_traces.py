@@ -239,3 +239,13 @@ def test_a_user_can_be_pinned_and_unpinned(browser, call, context):
 def test_a_pin_leads_only_to_pages_of_this_server(browser, call, back):
     answer = browser.post("/traces/pin", username="alice", back=back)
     assert answer.location == "/traces"
+
+
+def test_a_user_is_pinned_on_its_own_page(browser, context):
+    """Also before a message of it is in memory."""
+    number = context.users.add("carol", "secret").id
+    assert "Messages kept like all others Keep longer" in browser.get(f"/users/{number}").words
+    fields = {"username": "carol", "back": f"/users/{number}"}
+    assert browser.post("/traces/pin", **fields).location == f"/users/{number}"
+    assert context.traces.pinned == "carol"
+    assert "Messages kept longer Keep like others" in browser.get(f"/users/{number}").words
