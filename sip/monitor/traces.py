@@ -5,6 +5,7 @@ Problem: each message is to be found again for a while, at almost no cost when i
 Model: a message that passes is only appended to a queue.  A full queue is sorted into traces, one
     for each Call-ID, by one search of the octets.  A trace belongs to one of four shares: calls,
     registrations, a pinned user, and all that the server has not admitted.
+    The last share never exceeds its part, so that a flood takes little memory.
 Invariant: if memory is short, the share that is most above its part loses its oldest trace.  If one
     source fills more than half of that share, it loses its own oldest trace.
 Bounds: `limit` octets, overhead included, and one queue; MAX_TRACE octets of one Call-ID.
@@ -230,7 +231,7 @@ class Traces:
                 self._move(trace, self._rest)
         while self._notes:
             self._take_note(self._notes.popleft())
-        if self.octets > self.limit:
+        if self.octets > self.limit or self._rest.octets > self._rest.part * self.limit:
             self._make_room()
 
     @property
@@ -306,13 +307,22 @@ class Traces:
         Room is made at once for many messages, because each search for the oldest takes a while.
         """
         octets, wanted = self.octets, max(0, self.limit - min(self.limit // 32, _ROOM))
+        rest = self._rest
+        if rest.octets > rest.part * self.limit:
+            octets -= self._remove_oldest(rest, int(rest.octets - rest.part * wanted))
         while octets > wanted:
             share = max(self._shares, key=lambda each: each.octets - each.part * wanted)
             surplus = int(share.octets - share.part * wanted)
-            for trace in share.oldest(min(octets - wanted, max(1, surplus))):
-                share.remove(trace)
-                octets -= trace.octets
-                del self._traces[trace.call_id]
+            octets -= self._remove_oldest(share, min(octets - wanted, max(1, surplus)))
+
+    def _remove_oldest(self, share: _Share, octets: int) -> int:
+        """Remove the oldest traces of a share, with that many octets; return how many they had."""
+        removed = 0
+        for trace in share.oldest(octets):
+            share.remove(trace)
+            removed += trace.octets
+            del self._traces[trace.call_id]
+        return removed
 
 
 def _call_id_of(octets: bytes) -> bytes:

@@ -157,6 +157,15 @@ def test_registrations_push_out_no_calls():
     assert all(passing.has(f"call-{number}") for number in range(100))
 
 
+def test_noise_takes_no_more_memory_than_its_part():
+    """So that a flood takes little, also while there are no calls."""
+    passing = Passing(limit=MIB)
+    for number in range(3000):
+        passing.noise(f"noise-{number}", "OPTIONS", (f"198.51.100.{number % 250}", 5060), size=500)
+    assert len(passing.traces) > 10
+    assert passing.traces.octets <= MIB / 10
+
+
 def test_refused_requests_of_users_are_no_noise():
     passing = Passing(limit=MIB)
     passing.noise("mine", "REGISTER", ALICE)
