@@ -33,8 +33,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """The real server, for the domain of the mutants."""
-    server = Server(tmp_path / "server")
+    """The real server, for the domain of the mutants; it keeps no messages in memory."""
+    server = Server(tmp_path / "server", "-trace.memory", "0")
     server.domain = "example.com"
     server.has_users("alice", "bob")
     server.start()

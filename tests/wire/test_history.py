@@ -77,6 +77,7 @@ def test_a_call_that_a_phone_refuses_has_its_result(registered, past, status, re
     alice, bob = registered(Baresip, "alice"), registered(Pjsua, "bob")
     alice.dials(bob)
     bob.gets_a_call(alice)
+    alice.hears_ringing()
     bob.answers(status)
     alice.call_ends(bob, status=status)
     (call,) = past(1)
