@@ -39,7 +39,7 @@ def cpu_seconds_of_a_unit() -> float:
     return time.process_time() - began
 
 
-MEMORY_MB = 30  # growth of the server that a flood may cause
+MEMORY_MB = 38  # growth of the server that a flood may cause; 7 of it are kept messages
 
 
 def memory_mb(server: Server) -> float:
