@@ -59,7 +59,13 @@ def test_compressed_answers_keep_to_their_lengths(new):
     admin.signs_in("from the environment")
     with closing(http.client.HTTPConnection("127.0.0.1", new.web_port, timeout=10)) as connection:
         headers = {"Cookie": admin.cookie, "Accept-Encoding": "gzip"}
-        for path in ("/users", "/users/export.csv", "/static/admin.css", "/no/such/page", "/settings"):
+        for path in (
+            "/users",
+            "/users/export.csv",
+            "/static/admin.css",
+            "/no/such/page",
+            "/settings",
+        ):
             lengths = []
             for method in ("HEAD", "GET"):
                 connection.request(method, path, headers=headers)
