@@ -127,7 +127,7 @@ class Hooks:
         ):
             self._bus.remove_listener(event_class, listener)
             if hook is not None:
-                self._bus.listen(event_class, listener)  # type: ignore[arg-type]
+                self._bus.listen(event_class, listener)  # type: ignore[arg-type]  # of its class
 
     # Calls
 

@@ -92,8 +92,8 @@ class CallEvent(NamedTuple):
     """A call has begun, rings, was answered or has ended.
 
     `name` is "call.started", "call.ringing", "call.answered" or "call.ended".  `caller` and
-    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0 for
-    what has not happened; the last five fields are known at the end.
+    `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0
+    before the event; the last five fields are known at the end.
     """
 
     name: str
