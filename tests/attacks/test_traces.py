@@ -31,7 +31,7 @@ def test_a_flood_pushes_out_no_ladder_of_a_call(server: Server, sipp, flood, kin
     assert len(calls) == 10
     for sender in flood(kind, addresses=200, seconds=SECONDS, rate=3000):
         sender.communicate()
-    time.sleep(0.5)  # what has come is served
+    time.sleep(0.5)  # the server handles the messages meanwhile
     for path in calls:
         assert "answered" in admin.reads(path)
     assert "Unhandled" not in server.log.read_text()

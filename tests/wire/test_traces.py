@@ -20,7 +20,7 @@ ROW = re.compile(r'<a href="/traces/([^"]+)"')
 
 @pytest.fixture
 def admin(server: Server) -> Admin:
-    """An administrator who is signed in."""
+    """A signed-in administrator."""
     admin = Admin(server)
     (password,) = SHOWN.findall(server.log.read_text())
     assert admin.signs_in(password)
