@@ -111,7 +111,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 <dt>Realm</dt><dd>{{user.realm}}</dd>
 <dt>Added</dt><dd><time datetime="{{moment(user.created_at)}}">{{moment(user.created_at)[:10]}}</time></dd>
 <dt>Last seen</dt><dd>{{ago(user.last_seen, now)}}</dd>
-<dt>Messages</dt><dd>{{'kept longer' if is_pinned else 'kept like all others'}}</dd><dd class="act"><form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="/users/{{user.id}}"><input type="hidden" name="username" value="{{'' if is_pinned else user.username}}"><button class="s" aria-label="Keep messages of {{user.username}} {{'like all others' if is_pinned else 'longer'}}">{{'Keep like others' if is_pinned else 'Keep longer'}}</button></form></dd>
+<dt>Messages</dt><dd>{{'kept longer' if is_pinned else 'kept like all others'}}</dd><dd class="act"><form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="/users/{{user.id}}"><input type="hidden" name="username" value="{{'' if is_pinned else user.username}}"><button class="s" aria-label="{{'Keep like others' if is_pinned else 'Keep longer'}}: messages of {{user.username}}">{{'Keep like others' if is_pinned else 'Keep longer'}}</button></form></dd>
 <dt>HA1</dt><dd><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></dd>
 </dl>
 </section>
