@@ -240,6 +240,109 @@ _TOKENS = (
     """,
 )
 
+# Several administrators: `role` is that of tokens.  `totp_secret` is the second factor in Base32
+# (RFC 6238), NULL without one; `totp_used` is the time step of the last code, which is valid once.
+_ADMINS = (
+    """
+    ALTER TABLE admins ADD COLUMN role TEXT NOT NULL DEFAULT 'admin'
+    CHECK (role IN ('admin', 'viewer'))
+    """,
+    "ALTER TABLE admins ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0",
+    "UPDATE admins SET created_at = updated_at",
+    "ALTER TABLE admins ADD COLUMN totp_secret TEXT",
+    "ALTER TABLE admins ADD COLUMN totp_used INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE recovery_codes (
+        username TEXT NOT NULL,
+        code_hash TEXT NOT NULL,
+        PRIMARY KEY (username, code_hash)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+# Settings that were changed on the page or by the API; `former` is the value before the last
+# change, NULL if there was none.
+_SETTINGS = (
+    """
+    CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value TEXT,
+        former TEXT,
+        changed_at INTEGER NOT NULL,
+        changed_by TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+# Which phones answer a call.  `realm` is '' for the main realm, so that one index keeps the names
+# of a realm unique.  A user with the usual settings has no row in `call_settings`.
+_CALL_SETTINGS = (
+    """
+    CREATE TABLE aliases (
+        realm TEXT NOT NULL,
+        alias TEXT NOT NULL COLLATE NOCASE CHECK (alias <> ''),
+        user_id INTEGER NOT NULL,
+        PRIMARY KEY (realm, alias)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX aliases_by_user ON aliases (user_id)",
+    """
+    CREATE TABLE call_settings (
+        user_id INTEGER PRIMARY KEY,
+        dnd INTEGER NOT NULL DEFAULT 0 CHECK (dnd IN (0, 1)),
+        forward_always TEXT NOT NULL DEFAULT '',
+        forward_busy TEXT NOT NULL DEFAULT '',
+        forward_no_answer TEXT NOT NULL DEFAULT '',
+        no_answer_seconds INTEGER NOT NULL DEFAULT 20,
+        forward_offline TEXT NOT NULL DEFAULT ''
+    ) STRICT
+    """,
+    """
+    CREATE TABLE call_groups (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        realm TEXT NOT NULL,
+        name TEXT NOT NULL COLLATE NOCASE CHECK (name <> ''),
+        strategy TEXT NOT NULL CHECK (strategy IN ('all', 'in_turn')),
+        seconds INTEGER NOT NULL,
+        then_target TEXT NOT NULL DEFAULT '',
+        UNIQUE (realm, name)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE call_group_members (
+        group_id INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        user_id INTEGER NOT NULL,
+        PRIMARY KEY (group_id, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX call_group_members_by_user ON call_group_members (user_id)",
+    # The aliases and call settings of a deleted account as JSON, until it is restored.
+    "ALTER TABLE removed_users ADD COLUMN call_settings TEXT NOT NULL DEFAULT '{}'",
+)
+
+# Changes of many accounts that can be undone for an hour.  `before` is the row of an account before
+# the change as JSON, NULL if the change has made the account.
+_UNDO = (
+    """
+    CREATE TABLE undo_steps (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        act TEXT NOT NULL,
+        about TEXT NOT NULL,
+        changed_by TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE undo_rows (
+        step_id INTEGER NOT NULL,
+        user_id INTEGER NOT NULL,
+        before TEXT,
+        PRIMARY KEY (step_id, user_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         # `realm` is NULL for the main realm, which can be renamed; `ha1_realm` is its name when the
@@ -373,6 +476,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _BINDINGS_BY_FLOW,
     _HISTORY,
     _TOKENS,
+    (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *_UNDO),
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.
