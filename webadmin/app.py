@@ -1,6 +1,8 @@
 """The web admin as one WSGI application: all routes, and the error page."""
 
 import logging
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
@@ -21,11 +23,14 @@ from webadmin import (
     trouble,
     users,
 )
+from webadmin.api import app as api
+from webadmin.api.operations import PREFIX
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
 from webadmin.request_checks import install_checks, with_headers
 from webadmin.routes import route
+from webadmin.token_check import TokenCheck
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +72,24 @@ def build(context: AppContext) -> WSGIApp:
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)
-    metrics.mount(app, context)
+    tokens = TokenCheck(context)
+    metrics.mount(app, context, tokens)
     theme.mount(app)
     route(app, "GET", "/healthz", _healthz)
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)
     app.default_error_handler = lambda error: _error_page(context, error)
-    return with_headers(compressed(app))
+    return with_headers(compressed(_with_api(app, api.build(context, tokens))))
+
+
+def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:
+    """Serve the paths of the API by its own application: no cookie opens it."""
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        is_of_api = environ["PATH_INFO"].startswith(f"{PREFIX}/")
+        return (api_app if is_of_api else pages)(environ, start_response)
+
+    return serve
 
 
 def _healthz() -> str:

@@ -25,8 +25,9 @@ from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
-from sip.store.tokens import Tokens
+from sip.store.tokens import Token, Tokens
 from sip.store.users import Users
+from sip.transport.flow import network_of
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
 from webadmin.navigation import chosen_theme
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # The key of the session in the WSGI environment of a request.
 SESSION = "sipserver.session"
+# The key of the token of a request to the API.
+TOKEN = "sipserver.token"  # noqa: S105 -- a name
 
 # Tasks that may wait for a thread: sign-ins, some 12 ms each, steps of an import, and ladders.
 _SIGN_INS = 200
@@ -305,9 +308,24 @@ class AppContext:
     @property
     def actor(self) -> Actor:
         """The sender of the current request, for the audit."""
-        return Actor(
-            USERNAME if self.session else ANONYMOUS, request.environ.get("REMOTE_ADDR", "")
-        )
+        token: Token | None = request.environ.get(TOKEN)
+        name = USERNAME if self.session else f"token {token.name}" if token else ANONYMOUS
+        return Actor(name, request.environ.get("REMOTE_ADDR", ""))
+
+    def users_in_trouble(self) -> set[int]:
+        """Return the ids of the users that cannot register or call.
+
+        Their requests were refused since they last registered, or their logins are blocked.
+        """
+        names = {
+            (row.username, row.realm or self.users.realm)
+            for row in self.refusals.latest()
+            if (row.user, network_of(row.address)) in self.refusals.refused
+        }
+        blocked = self.guard.blocked_logins()
+        names |= {(login.username, realm) for login in blocked for realm in self.users.realms()}
+        accounts = (self.users.find(username, realm) for username, realm in names)
+        return {account.id for account in accounts if account is not None}
 
     def record(self, act: Act, about: str = "", by: Actor | None = None) -> None:
         """Log an act, and publish it for the audit.

@@ -7,18 +7,11 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, request, response
 
-from sip.store import accounts
-from sip.store.accounts import (
-    check_display_name,
-    check_password,
-    check_realm,
-    check_username,
-    normalized,
-)
 from sip.store.audit import Act
 from sip.store.directory import Entry, Question
-from sip.store.passwords import make_password, weakness
+from sip.store.passwords import weakness
 from sip.store.users import NoSuchUser, UserExists
+from webadmin.account_service import AccountService, InvalidFields
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import Result, route
@@ -28,6 +21,7 @@ from webadmin.user_calls import last_calls
 _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 # Columns that the list can be sorted by, and whether the first click sorts in descending order.
 _SORTS = {"username": False, "display_name": False, "last_seen": True}
+_SHOWN_ONCE = "This password is shown only now:"
 _STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 
 
@@ -81,6 +75,7 @@ class NewUserPage:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
+        self._accounts = AccountService(context)
 
     def show(self) -> str:
         """Return the page with an empty form."""
@@ -96,32 +91,24 @@ class NewUserPage:
 
     def add(self) -> Result:
         """Add the user in the form, and show its page with the generated password."""
-        context, users = self._context, self._context.users
-        username = normalized(form_value("username").strip())
-        realm = form_value("realm").strip() or users.realm
-        display_name = normalized(form_value("display_name").strip())
+        context = self._context
+        username, display_name = form_value("username").strip(), form_value("display_name").strip()
+        realm = form_value("realm").strip() or context.users.realm
         password, how = _chosen_password()
-        errors = _errors(
-            ("username", check_username, username),
-            ("password", check_password, password),
-            ("realm", check_realm, realm),
-            ("display_name", check_display_name, display_name),
-        )
-        account = None
         try:
-            if not errors:
-                account = users.add(username, password, realm, display_name)
+            added = self._accounts.add(username, realm, display_name, password)
+        except InvalidFields as error:
+            errors = sentences(error)
         except UserExists as error:
-            errors["username"] = _sentence(error)
-        if account is None:
-            return self._form(
-                errors, username=username, display_name=display_name, realm=realm, how=how
-            )
-        context.record(Act.USER_ADDED, _full_name(context, account.username, realm))
-        text = f"{username} was added."
-        if how == "make":
-            return _flash(context, account.id, f"{text} This password is shown only now:", password)
-        return _flash(context, account.id, text + _weakness_note(password, username))
+            errors = {"username": _sentence(error)}
+        else:
+            text = f"{added.username} was added."
+            if how == "make":
+                return _flash(context, added.id, f"{text} {_SHOWN_ONCE}", added.password)
+            return _flash(context, added.id, text + _weakness_note(password or "", username))
+        return self._form(
+            errors, username=username, display_name=display_name, realm=realm, how=how
+        )
 
 
 class UserPage:
@@ -129,12 +116,14 @@ class UserPage:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
+        self._accounts = AccountService(context)
 
     def show(self, number: int, **values: Any) -> str:
         """Return the page; `values` are of a form that was refused."""
         context = self._context
         entry = self._entry(number)
         username, realm = entry.username, entry.realm
+        full_name = self._accounts.full_name(username, realm)
         values = {"errors": {}, **values}
         return context.page(
             "user.tpl",
@@ -145,12 +134,10 @@ class UserPage:
             blocked=[
                 login for login in context.guard.blocked_logins() if login.username == username
             ],
-            refusals=context.refusals.of_user(
-                _full_name(context, username, realm), username, realm
-            ),
+            refusals=context.refusals.of_user(full_name, username, realm),
             calls=last_calls(context, number),
             is_pinned=username == context.traces.pinned,
-            calls_link=link("/history", [("user", _full_name(context, username, realm))]),
+            calls_link=link("/history", [("user", full_name)]),
             **values,
         )
 
@@ -158,7 +145,8 @@ class UserPage:
         """Return the page with the HA1 digests of the user, and record that in the audit."""
         entry = self._entry(number)
         self._context.leave_uncompressed()
-        self._record(Act.HASHES_SHOWN, entry)
+        full_name = self._accounts.full_name(entry.username, entry.realm)
+        self._context.record(Act.HASHES_SHOWN, full_name)
         return self._context.page(
             "hashes.tpl",
             section="/users",
@@ -169,55 +157,51 @@ class UserPage:
 
     def rename(self, number: int) -> Result:
         """Set the display name."""
-        users = self._context.users
-        name = normalized(form_value("display_name").strip())
+        name = form_value("display_name").strip()
         try:
             return self._change(
                 number,
-                Act.USER_RENAMED,
-                lambda user: users.set_display_name(user.username, name, user.realm, number=number),
+                lambda: self._accounts.change(number, display_name=name),
                 "The display name of {} was changed.",
             )
-        except ValueError as error:
+        except InvalidFields as error:
             response.status = 422
-            return self.show(number, errors={"display_name": _sentence(error)}, display_name=name)
+            return self.show(number, errors=sentences(error), display_name=name)
 
     def set_password(self, number: int) -> Result:
         """Set the password in the form, or a generated one, which is shown once."""
         password, how = _chosen_password()
-        entry = self._entry(number)
-        name = entry.username
         try:
-            self._context.users.set_password(name, password, entry.realm, number=number)
+            entry, generated = self._accounts.set_password(number, password)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
-        except ValueError as error:
+        except InvalidFields as error:
             response.status = 422
-            return self.show(number, errors={"password": _sentence(error)}, how="type")
-        self._record(Act.USER_PASSWORD, entry)
+            return self.show(number, errors=sentences(error), how="type")
+        name = entry.username
         if how == "make":
-            text = f"{name} has a new password. It is shown only now:"
-            return _flash(self._context, number, text, password)
+            return _flash(
+                self._context,
+                number,
+                f"{name} has a new password. It is shown only now:",
+                generated,
+            )
         text = f"The password of {name} was changed."
-        return _flash(self._context, number, text + _weakness_note(password, name))
+        return _flash(self._context, number, text + _weakness_note(password or "", name))
 
     def enable(self, number: int) -> Result:
         """Let the phones of the user register again."""
-        users = self._context.users
         return self._change(
             number,
-            Act.USER_ENABLED,
-            lambda user: users.enable(user.username, user.realm, number=number),
+            lambda: self._accounts.change(number, enabled=True),
             "{} is enabled: its phones can register again.",
         )
 
     def disable(self, number: int) -> Result:
         """Remove the registrations of the user, and refuse its phones from now on."""
-        users = self._context.users
         return self._change(
             number,
-            Act.USER_DISABLED,
-            lambda user: users.disable(user.username, user.realm, number=number),
+            lambda: self._accounts.change(number, enabled=False),
             "{} is disabled: its phones are refused, and it cannot be called.",
         )
 
@@ -225,58 +209,48 @@ class UserPage:
         """Remove one contact of the user; its phone can register again."""
         key = form_value("contact")
 
-        def change(user: Entry) -> None:
+        def change() -> Entry:
+            user = self._accounts.entry(number)
             for each in user.contacts:
                 if each.key == key:
                     self._context.phones.remove_contact(each.aor, each.contact, each.flow)
+            full_name = self._accounts.full_name(user.username, user.realm)
+            self._context.record(Act.PHONE_DROPPED, full_name)
+            return user
 
         text = "The contact was removed. The phone can register again."
-        return self._change(number, Act.PHONE_DROPPED, change, text)
+        return self._change(number, change, text)
 
     def remove(self, number: int) -> Result:
         """Delete the user, and show the list, which offers to undo that."""
-        entry = self._entry(number)
         try:
-            self._context.users.remove(entry.username, entry.realm, number=number)
+            self._accounts.remove(number)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
-        self._record(Act.USER_DELETED, entry)
         return redirect("/users" + _list_query(_question(), removed=number))
 
     def restore(self, number: int) -> Result:
         """Restore a deleted user.  Raises HTTPError(409) if that is no longer possible."""
-        users = self._context.users
         try:
-            account = users.restore(number)
+            username = self._accounts.restore(number)
         except (NoSuchUser, UserExists) as error:
             raise HTTPError(409, _sentence(error)) from None
-        full_name = _full_name(self._context, account.username, account.realm or users.realm)
-        self._context.record(Act.USER_RESTORED, full_name)
-        text = f"{account.username} was restored. Its phones will register again."
+        text = f"{username} was restored. Its phones will register again."
         return _flash(self._context, number, text)
 
     def _entry(self, number: int) -> Entry:
-        entry = self._context.directory.entry(number)
-        if entry is None:
-            raise HTTPError(404, "There is no such user. It may have been deleted.")
-        return entry
-
-    def _change(self, number: int, act: Act, change: Callable[[Entry], None], text: str) -> Result:
-        """Change the user, record it in the audit, and show the page again with `text`."""
-        entry = self._entry(number)
         try:
-            change(entry)
+            return self._accounts.entry(number)
         except NoSuchUser as error:
             raise HTTPError(404, _sentence(error)) from None
-        self._record(act, entry)
+
+    def _change(self, number: int, change: Callable[[], Entry], text: str) -> Result:
+        """Change the user, and show the page again with `text`."""
+        try:
+            entry = change()
+        except NoSuchUser as error:
+            raise HTTPError(404, _sentence(error)) from None
         return _flash(self._context, number, text.format(entry.username))
-
-    def _record(self, act: Act, entry: Entry) -> None:
-        self._context.record(act, _full_name(self._context, entry.username, entry.realm))
-
-
-def _full_name(context: AppContext, username: str, realm: str) -> str:
-    return accounts.full_name(username, context.users.key_realm(realm))
 
 
 def _flash(context: AppContext, number: int, text: str, secret: str = "") -> Result:
@@ -330,32 +304,26 @@ def list_link_values() -> dict[str, Any]:
     }
 
 
-def _errors(*fields: tuple[str, Callable[[str], None], str]) -> dict[str, str]:
-    """Check the value of each field; return a sentence for each invalid one, by field name."""
-    errors: dict[str, str] = {}
-    for name, check, value in fields:
-        try:
-            check(value)
-        except ValueError as error:
-            errors[name] = _sentence(error)
-    return errors
+def sentences(error: InvalidFields) -> dict[str, str]:
+    """Return a sentence for each invalid field, by its name."""
+    return {name: _sentence(text) for name, text in error.errors.items()}
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception | str) -> str:
     """Return the text of an error as a sentence; a user name at its start is not capitalized."""
     text = str(error)
     return f"{text[0].upper() if text.startswith('the ') else text[0]}{text[1:]}."
 
 
-def _chosen_password() -> tuple[str, str]:
-    """Return the password of a form, and "make" if it is generated, else "type".
+def _chosen_password() -> tuple[str | None, str]:
+    """Return the password of a form, and "type"; None and "make" if one is to be generated.
 
     "make" in the form generates one, even if the password field has a value.  Browsers without
     scripts send "either", because they cannot select "type" when a password is typed.
     """
     password, how = form_value("password"), form_value("how")
     if how == "make" or (how == "either" and not password):
-        return make_password(), "make"
+        return None, "make"
     return password, "type"
 
 

@@ -26,6 +26,8 @@ _MAX_DECOMPOSED = 4 * MAX_USERNAME
 # Characters of names that have other forms: separators in numbers, and accents.
 _HAS_OTHER_FORMS = re.compile(r"[-.()]|[^\x00-\x7f]")
 
+_HA1_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+
 _SHA512_256 = hashlib.new("sha512_256")  # a copy costs a quarter of a new object
 
 
@@ -121,6 +123,12 @@ def check_password(password: str) -> None:
     _check_length("password", password, MAX_PASSWORD)
     if any("\ud800" <= character <= "\udfff" for character in password):
         raise ValueError("the password is not UTF-8; type it again")
+
+
+def check_ha1(ha1: str) -> None:
+    """Raise ValueError for a text that is not an MD5 HA1 (RFC 7616 §3.4.2)."""
+    if not _HA1_MD5.fullmatch(ha1):
+        raise ValueError("the HA1 must have 32 hexadecimal digits")
 
 
 def printable(text: str, length: int) -> str:

@@ -9,15 +9,17 @@ whole: its page is found by skipping along an index with all sort and filter col
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.database import Database, Tables, fetch
 from sip.store.users import RESTORABLE_SECONDS, Users
+
+T = TypeVar("T")
 
 PAGE_SIZE = 50
 # Maximum results of a search; to find one account, people type more letters.
@@ -177,20 +179,28 @@ class Directory:
         """Return the number of accounts."""
         return len(self._users)
 
+    def realm_condition(self, realm: str) -> "Sql":
+        """Return the condition for the accounts of a realm."""
+        if realm == self._users.realm:
+            return Sql("(realm IS NULL OR realm = :realm)", {"realm": realm})
+        return Sql("realm = :realm", {"realm": realm})
+
+    def browse(self, read: Callable[[Tables], T]) -> T:
+        """Run `read`, which only reads, on the database of the accounts."""
+        return self._database.browse(read)
+
     def _page(self, tables: Tables, question: Question) -> Page:
         found = _search_page if question.search else _list_page
         ids, total, more, page = found(tables, question, self._filter(question))
         return Page(self._entries(tables, ids), total, more, page, _pages(total))
 
-    def _filter(self, question: Question) -> "_Sql":
+    def _filter(self, question: Question) -> "Sql":
         conditions = [_STATUS[question.status]]
         values: dict[str, object] = {}
         if question.realm is not None:
-            conditions.append("realm = :realm")
-            values["realm"] = question.realm
-            if question.realm == self._users.realm:
-                conditions[-1] = "(realm IS NULL OR realm = :realm)"
-        return _Sql(" AND ".join(filter(None, conditions)) or "1", values)
+            condition, values = self.realm_condition(question.realm)
+            conditions.append(condition)
+        return Sql(" AND ".join(filter(None, conditions)) or "1", values)
 
     def _entry(self, tables: Tables, number: int) -> Entry | None:
         for entry in self._entries(tables, [number]):
@@ -228,7 +238,7 @@ class Directory:
         )
 
 
-class _Sql(NamedTuple):
+class Sql(NamedTuple):
     """A part of a statement, and its named values."""
 
     text: str
@@ -271,7 +281,7 @@ def _pages(total: int) -> int:
     return max(1, -(-total // PAGE_SIZE))
 
 
-def _list_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+def _list_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     """Find a page by skipping along the index, from the nearer end."""
     count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"
     ((total,),) = fetch(tables, count, filtered.values)
@@ -293,9 +303,9 @@ def _list_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     return ids[::-1] if backwards else ids, total, False, page
 
 
-def _search_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
+def _search_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     """Find a page of accounts whose name or display name contains, or begins with, the text."""
-    search = _search_query(question.search)
+    search = search_query(question.search)
     if search is None:
         return [], 0, False, 1
     ((matching,),) = fetch(
@@ -326,7 +336,7 @@ def _search_page(tables: Tables, question: Question, filtered: _Sql) -> _Found:
     return ids[start : start + PAGE_SIZE], len(ids), len(found) > MAX_FOUND, page
 
 
-def _search_query(text: str) -> _Sql | None:
+def search_query(text: str) -> Sql | None:
     """Return the query for the ids of matching accounts; None if no name can match."""
     if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
         return None
@@ -336,7 +346,7 @@ def _search_query(text: str) -> _Sql | None:
     if len(text) >= _TRIGRAM:
         # In a quoted string, FTS5 has no special characters.
         phrases = " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
-        return _Sql(
+        return Sql(
             "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrases}
         )
     # LIKE ignores case for ASCII letters only.
@@ -348,7 +358,7 @@ def _search_query(text: str) -> _Sql | None:
             for spelling in (form, form.lower(), form.upper(), form.title())
         )
     values = {f"prefix{n}": _like(spelling) for n, spelling in enumerate(spellings)}
-    return _Sql(
+    return Sql(
         " UNION ALL ".join(
             f"SELECT id FROM users INDEXED BY {_ORDERS[column].index}"
             f" WHERE {column} LIKE :{name} ESCAPE '\\'"
@@ -360,7 +370,7 @@ def _search_query(text: str) -> _Sql | None:
 
 
 def _search_first_names(
-    tables: Tables, text: str, filtered: _Sql, order: _Order, sequence: str
+    tables: Tables, text: str, filtered: Sql, order: _Order, sequence: str
 ) -> list[int] | None:
     """Search a text in the first names of the list; return None if there are too few matches."""
     if not text.isascii():

@@ -241,7 +241,7 @@ _TOKENS = (
 )
 
 # Several administrators: `role` is that of tokens.  `totp_secret` is the second factor in Base32
-# (RFC 6238), NULL without one; `totp_used` is the time step of the last code, which is valid once.
+# (TOTP), NULL without one; `totp_used` is the time step of the last code, which is valid once.
 _ADMINS = (
     """
     ALTER TABLE admins ADD COLUMN role TEXT NOT NULL DEFAULT 'admin'

@@ -16,6 +16,7 @@ from sip.store.accounts import (
     NoSuchUser,
     UserExists,
     check_display_name,
+    check_ha1,
     check_password,
     check_realm,
     check_username,
@@ -88,18 +89,33 @@ class Users:
         return self.database.read(lambda tables: list(map(Account, stream(tables, query))))
 
     def add(
-        self, username: str, password: str, realm: str | None = None, display_name: str = ""
+        self,
+        username: str,
+        password: str,
+        realm: str | None = None,
+        display_name: str = "",
+        *,
+        ha1: str = "",
+        enabled: bool = True,
     ) -> Account:
         """Create an account.  Raises UserExists, or ValueError for a value that is not valid.
 
-        A weak password is accepted with a warning in the log.
+        A weak password is accepted with a warning in the log.  `ha1` is an MD5 HA1 instead of a
+        password, which is "" then.
         """
         username, display_name = normalized(username), normalized(display_name)
         check_username(username)
-        check_password(password)
         check_display_name(display_name)
-        row = self._named(username, realm) | self._secrets(username, realm, password)
-        row |= {"display_name": display_name, "created_at": row["updated_at"]}
+        if ha1:
+            check_ha1(ha1)
+            secrets = {"ha1_md5": ha1.lower(), "ha1_realm": realm or self.realm}
+        else:
+            check_password(password)
+            secrets = self._secrets(username, realm, password)
+        now = int(time())
+        row = self._named(username, realm) | secrets
+        row |= {"display_name": display_name, "enabled": int(enabled)}
+        row |= {"created_at": now, "updated_at": now}
 
         def add(tables: Tables) -> Account:
             if taken := self._taken_by(tables, username, row["realm"]):
@@ -107,8 +123,10 @@ class Users:
             return _by_id(tables, tables["users"].insert(row))
 
         account = self.database.run(add, then=self._put)
-        _warn_if_weak(username, password)
-        self.bus.publish(CredentialsChanged([account]))
+        if password:
+            _warn_if_weak(username, password)
+        if enabled:
+            self.bus.publish(CredentialsChanged([account]))
         return account
 
     def remove(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
@@ -190,6 +208,31 @@ class Users:
         account = self._update(username, realm, None, lambda account: secrets)
         self.bus.publish(CredentialsChanged([account]))
 
+    def change(
+        self,
+        username: str,
+        realm: str | None = None,
+        *,
+        number: int | None = None,
+        display_name: str | None = None,
+        enabled: bool | None = None,
+    ) -> None:
+        """Change all the given values of an account, or none of them.
+
+        A disabled account is kept, but its phones are refused.  Raises NoSuchUser, or ValueError
+        for a value that is not valid.
+        """
+        values: dict[str, Any] = {"updated_at": int(time())}
+        if display_name is not None:
+            values["display_name"] = normalized(display_name)
+            check_display_name(values["display_name"])
+        if enabled is not None:
+            values["enabled"] = int(enabled)
+        account = self._update(username, realm, number, lambda account: values)
+        if enabled is not None:
+            event = CredentialsChanged if enabled else AccountsRemoved
+            self.bus.publish(event([account]))
+
     def set_display_name(
         self,
         username: str,
@@ -199,24 +242,17 @@ class Users:
         number: int | None = None,
     ) -> None:
         """Replace the display name.  Raises NoSuchUser, or ValueError for one that is not valid."""
-        display_name = normalized(display_name)
-        check_display_name(display_name)
-        values = {"display_name": display_name, "updated_at": int(time())}
-        self._update(username, realm, number, lambda account: values)
+        self.change(username, realm, number=number, display_name=display_name)
 
     def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
         """Allow an account to register and call again.  Raises NoSuchUser."""
-        values = {"enabled": 1, "updated_at": int(time())}
-        account = self._update(username, realm, number, lambda account: values)
-        self.bus.publish(CredentialsChanged([account]))
+        self.change(username, realm, number=number, enabled=True)
 
     def disable(
         self, username: str, realm: str | None = None, *, number: int | None = None
     ) -> None:
         """Keep an account, but refuse its phones.  Raises NoSuchUser."""
-        values = {"enabled": 0, "updated_at": int(time())}
-        account = self._update(username, realm, number, lambda account: values)
-        self.bus.publish(AccountsRemoved([account]))
+        self.change(username, realm, number=number, enabled=False)
 
     def reload(self) -> None:
         """Read all accounts again, after another process has changed the database.

@@ -1,0 +1,61 @@
+"""The application of /api/v1: all operations, the document, and the errors outside of them."""
+
+import logging
+from typing import cast
+
+import msgspec
+from bottle import HTTPError, request, response
+
+from webadmin.api import openapi, problems, users
+from webadmin.api.operations import JSON, Operations
+from webadmin.api.problems import Problem
+from webadmin.context import AppContext
+from webadmin.http.compression import WSGIApp
+from webadmin.token_check import TokenCheck
+
+log = logging.getLogger(__name__)
+
+_SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address does not support that request method.",
+}
+
+
+def build(context: AppContext, tokens: TokenCheck) -> WSGIApp:
+    """Return the application, which is served for the paths under PREFIX."""
+    operations = Operations(tokens)
+    users.mount(operations, context)
+    document: list[bytes] = []  # made when it is asked for first
+
+    def describe() -> bytes:
+        if not document:
+            document.append(msgspec.json.encode(openapi.document(operations.all)))
+        return document[0]
+
+    operations.get("/openapi.json", describe, "Describe the API", answer=JSON, is_open=True)
+    operations.app.add_hook("before_request", _check_spelling)
+    operations.app.default_error_handler = _error
+    return cast(WSGIApp, operations.app)
+
+
+def _check_spelling() -> None:
+    """Refuse a path that is not UTF-8: bottle would change it."""
+    try:
+        request.environ.get("bottle.raw_path", "").encode("latin-1").decode()
+    except UnicodeError:
+        raise HTTPError(404) from None
+
+
+def _error(error: HTTPError) -> bytes:
+    """Return the body of the problem of a request that no operation has served."""
+    if error.exception:  # raised inside bottle; operations.py logs the errors of handlers
+        log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
+    sentence = _SENTENCES.get(error.status_code, "The request cannot be read.")
+    problem = Problem(error.status_code, sentence).response()
+    response.content_type = problems.CONTENT_TYPE
+    if error.status_code == 405:  # bottle serves HEAD where it serves GET, and does not list it
+        methods = set(response.get_header("Allow", "").split(","))
+        allowed = methods | ({"HEAD"} if "GET" in methods else set())
+        response.set_header("Allow", ", ".join(sorted(allowed)))
+    body: bytes = problem.body
+    return body
