@@ -172,10 +172,10 @@ def test_of_two_of_one_name_the_one_that_was_meant_is_changed(browser, context, 
 @pytest.mark.parametrize(
     ("act", "method"),
     [
-        ("name", "set_display_name"),
+        ("name", "change"),
         ("password", "set_password"),
-        ("enable", "enable"),
-        ("disable", "disable"),
+        ("enable", "change"),
+        ("disable", "change"),
         ("remove", "remove"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_failed_database_write_is_reported_on_the_page(browser, context, monke
     def fails(*_, **__):
         raise DatabaseError("cannot write to the database sip.db")
 
-    for method in ("enable", "set_password", "remove", "set_display_name"):
+    for method in ("change", "set_password", "remove"):
         monkeypatch.setattr(context.users, method, fails)
     for act in ("enable", "password", "remove", "name"):
         answer = browser.post(f"/users/{alice.id}/{act}", how="make", display_name="x")
