@@ -28,8 +28,8 @@ from gevent.event import Event
 
 from sip import __version__
 from sip.monitor.calls import CallChanged
-from sip.monitor.event_json import EVENT_CLASSES, event_fields, event_name
 from sip.monitor.events import Bus, Refused, Registered, Sender
+from sip.serializers.events import EVENT_CLASSES, event_json, event_name
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Webhook:
             self._count_lost()
         now = self._bus.now()
         self._pending.append(
-            _Message(secrets.token_hex(16), name, now, event_fields(event, now), is_refusal)
+            _Message(secrets.token_hex(16), name, now, event_json(event, now), is_refusal)
         )
         self._idle.clear()
         self._filled.set()

@@ -13,8 +13,8 @@ import gevent
 import pytest
 import trustme
 
-from sip.monitor.event_json import EVENT_CLASSES
 from sip.monitor.events import Bus, Overload, Refused, Registered, Sender, Unbanned
+from sip.serializers.events import EVENT_CLASSES
 from sip.webhook import (
     FIRST_PAUSE,
     LONGEST_PAUSE,

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from sip.cli.prompt import discard_output, store_warnings
 from sip.config import CommandError, Config
+from sip.serializers.calls import past_call_json
 from sip.store.accounts import normalized
 from sip.store.database import Database, DatabaseError
-from sip.store.history import CallFilter, History, PastCall, as_json
+from sip.store.history import CallFilter, History, PastCall
 
 _SPAN = re.compile(r"([0-9]{1,6})(min|h|d)")
 _UNITS = {"min": 60, "h": 3600, "d": 86_400}
@@ -75,5 +76,5 @@ def _print_json(calls: Iterator[PastCall]) -> None:
     """Print a JSON array with one call per line, in ASCII for any locale."""
     print("[", end="")
     for number, call in enumerate(calls):
-        print("," if number else "", json.dumps(as_json(call)), sep="\n", end="")
+        print("," if number else "", json.dumps(past_call_json(call)), sep="\n", end="")
     print("\n]")

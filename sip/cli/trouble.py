@@ -55,8 +55,8 @@ def _trouble_lines(reply: Mapping[str, Any]) -> Iterator[str]:
             f" {wait['tries']} wrong passwords; `forgive {wait['user']} {wait['address']}` ends it"
         )
     for ban in reply["bans"]:
-        yield f"{ban['address']} is banned until {ban['ends_at']}: {ban['reason']}"
+        yield f"{ban['address']} is banned until {ban['until']}: {ban['reason']}"
     for network in reply["trusted"]:
-        yield f"{network} is trusted"
+        yield f"{network['network']} is trusted"
     if not (rows or reply["waits"] or reply["bans"]):
         yield "nothing was refused, no login has to wait, no address is banned"

@@ -19,6 +19,7 @@ from sip.cli.prompt import (
     warn,
 )
 from sip.config import CommandError, Config
+from sip.serializers.users import user_json
 from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
@@ -36,6 +37,8 @@ from sip.store.users import Account, NoSuchUser, UserExists, Users
 # Refused rows that are printed, about one terminal page; more are only counted.
 _SHOWN = 20
 _REFUSED = "nothing was imported; correct the refused rows and try again"
+# Accounts that are read from the database at a time.
+_PIECE = 500
 # Commands that may create the database; for others a missing file means a wrong -db.path.
 _CREATING = ("add", "import", "list")
 # Commands that unblock a user after wrong passwords, even if the password is the same as before.
@@ -130,20 +133,14 @@ def _list(options: argparse.Namespace, users: Users) -> int:
 
 def _print_json(accounts: Sequence[Account], users: Users) -> None:
     """Print a JSON array with one account per line, in ASCII for any locale."""
-    seen = Directory(users.database, users).seen()
+    directory, comma = Directory(users.database, users), ""
     print("[", end="")
-    for number, account in enumerate(accounts):
-        online, last_seen = seen.get(account.id, (False, None))
-        entry = {
-            "username": account.username,
-            "realm": account.realm or users.realm,
-            "display_name": account.display_name,
-            "enabled": account.enabled,
-            "online": online,
-            "last_seen": last_seen,
-        }
-        print(",\n" if number else "\n", json.dumps(entry), sep="", end="")
-    print("\n]" if accounts else "]")
+    for first in range(0, len(accounts), _PIECE):
+        numbers = [account.id for account in accounts[first : first + _PIECE]]
+        for entry in directory.entries(numbers):
+            print(comma, json.dumps(user_json(entry)), sep="\n", end="")
+            comma = ","
+    print("\n]" if comma else "]")
 
 
 def _import(options: argparse.Namespace, users: Users) -> int:

@@ -7,11 +7,12 @@ from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
 from sip.core.guard.guard import Guard
-from sip.monitor.calls import Calls, call_json
+from sip.monitor.calls import Calls
 from sip.monitor.trace_pcap import pcap_of
 from sip.monitor.trace_text import text_of
 from sip.monitor.traces import MIB, Traces
 from sip.operator_values import parse_network
+from sip.serializers.calls import call_json
 
 # Calls of one reply, the newest ones: some 100 ms of work, while no message is served.
 MAX_LISTED_CALLS = 2000

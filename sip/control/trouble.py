@@ -1,21 +1,18 @@
 """The commands `trouble` and `health` of the control socket."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from time import gmtime, strftime
 from typing import Any, Protocol
 
 from sip.control.server import Handler
-from sip.core.guard.guard import Guard
-from sip.monitor.health import Check, worst
+from sip.monitor.health import Check
 from sip.monitor.refusals import Refusals
-from sip.operator_values import network_text
+from sip.serializers.operation import health_json
+from sip.serializers.trouble import ban_json, refusal_json, trusted_json, wait_json
 from sip.server import SipServer
 from sip.store.bans import Bans
 
-_TIMES = ("first_at", "last_at", "banned_at", "ends_at", "until")
-# Fields of the rows that are only used inside of the server.
-_INNER = ("username", "realm", "is_banned")
+# Waits of one reply, the latest: some milliseconds of work, while no message is served.
+MAX_WAITS = 500
 
 
 class HealthChecks(Protocol):
@@ -32,39 +29,16 @@ def trouble_handlers(
 
     def trouble(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """List refusals, waits, bans and trusted networks."""
-        trusted = [network_text(each) for each in server.config.guard_trusted]
+        waits = server.guard.waits(limit=MAX_WAITS).waits
         return {
-            "refusals": [_row(asdict(row)) for row in refusals.latest()],
-            "waits": _waits(server.guard),
-            "bans": [_row(asdict(ban)) for ban in bans.list(server.unix_clock())],
-            "trusted": list(dict.fromkeys([*trusted, *bans.trusted()])),
+            "refusals": [refusal_json(row) for row in refusals.latest()],
+            "waits": [wait_json(wait) for wait in waits],
+            "bans": [ban_json(ban) for ban in bans.list(server.unix_clock())],
+            "trusted": trusted_json(server.config.guard_trusted, bans.trusted()),
         }
 
     def check(_: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make all health checks."""
-        checks = health.checks()
-        return {"status": worst(checks), "checks": [each._asdict() for each in checks]}
+        return health_json(health.checks())
 
     return {"trouble": trouble, "health": check}
-
-
-def _waits(guard: Guard) -> list[dict[str, Any]]:
-    """Return the logins that have to wait; `id` names one of them."""
-    return [
-        {
-            "id": f"{login.username}@{login.address}",
-            "user": login.username,
-            **_row({key: value for key, value in login._asdict().items() if key not in _INNER}),
-        }
-        for login in guard.blocked_logins()
-        if not login.is_banned
-    ]
-
-
-def _row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with its times as ISO 8601 in UTC."""
-    return {
-        key: strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(value)) if key in _TIMES else value
-        for key, value in values.items()
-        if key not in _INNER
-    }

@@ -170,7 +170,7 @@ class RequestLog:
         text = printable(uri.text[: events.MAX_DEVICE])
         if account is None or realm is None or not is_named:
             return events.Party(text, 0, "", "")
-        return events.Party(text, account.id, account.username, realm)
+        return events.Party(text, account.id, account.username, realm, account.display_name)
 
     def _named(self, uri: Uri) -> tuple[str, str | None, str]:
         """Return the user name and realm of a URI, and the name on the pages."""

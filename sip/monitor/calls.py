@@ -13,9 +13,7 @@ Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECOND
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
-from time import gmtime, strftime
-from typing import Any, Final
+from typing import Final
 
 from sip.monitor.events import (
     Address,
@@ -78,16 +76,17 @@ _REFUSED = frozenset({401, 403, 407})
 class Side:
     """The caller or the callee of a call.
 
-    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username` and `realm` are
-    those of the account; 0, "" and "" where it is no user here.  `device`, `address`, `transport`
-    and `behind_nat` are those of the phone; "", ("", 0), "" and False before one has answered or
-    rung.
+    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username`, `realm`
+    and display `name` are those of the account; 0 and "" where it is no user here.  `device`,
+    `address`, `transport` and `behind_nat` are those of the phone; "", ("", 0), "" and False before
+    one has answered or rung.
     """
 
     uri: str
     user_id: int = 0
     username: str = ""
     realm: str = ""
+    name: str = ""
     device: str = ""
     address: Address = ("", 0)
     transport: str = ""
@@ -96,7 +95,9 @@ class Side:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call.  Times are Unix seconds, 0.0 before the event; `id` is unique in this process.
+    """One call.  Times are Unix seconds, 0.0 before the event.
+
+    `id` is the microsecond of the start, or the next free one; it is also that of the history.
 
     `result`, `status`, `cause`, `cure`, `code` and `ended_by` are "" or 0 until the end: see
     CallResult, the final status of the INVITE, a clause that says why, what an administrator can
@@ -179,7 +180,7 @@ class Calls:
         self._failed: OrderedDict[int, Call] = OrderedDict()
         self._ended: OrderedDict[_Key, None] = OrderedDict()
         self.version = 0
-        self._ids = count(1)
+        self._last_id = 0
         self._changed = bus.topic(CallChanged)
         self._finished = bus.topic(CallFinished)
         listeners: tuple[tuple[type, Callable[..., None]], ...] = (
@@ -223,7 +224,9 @@ class Calls:
         callee, key = event.callee, (event.call_id, event.from_tag)
         caller = Side(*event.caller, event.device, event.address, event.transport)
         caller.behind_nat = event.behind_nat
-        call = Call(next(self._ids), event.call_id, event.from_tag, caller, Side(*callee), event.at)
+        call = Call(
+            self._new_id(event.at), event.call_id, event.from_tag, caller, Side(*callee), event.at
+        )
         call.offer = event.offer
         self._calls.pop(key, None)
         self._calls[key] = call
@@ -269,7 +272,9 @@ class Calls:
                 return  # it is unknown here, because there were more than MAX_CALLS
             # It began before this process: all that is known is its end.
             caller, callee = Side(event.from_uri), Side(event.to_uri)
-            call = Call(next(self._ids), event.call_id, event.from_tag, caller, callee, event.at)
+            call = Call(
+                self._new_id(event.at), event.call_id, event.from_tag, caller, callee, event.at
+            )
             call.answered_at = event.at
         elif event.ended_by == "server":
             self._remember(key)
@@ -290,9 +295,20 @@ class Calls:
         caller = Side(*(event.caller or Party(event.user, 0, "", "")), event.device, event.address)
         caller.transport = event.transport
         callee = Side(*(event.callee or Party(event.to, 0, "", "")))
-        call = Call(next(self._ids), *key, caller, callee, event.at)
+        call = Call(self._new_id(event.at), *key, caller, callee, event.at)
         result = CallResult.REFUSED if event.status in _REFUSED else result_of(event.status)
         self._finish(call, event, result, "server")
+
+    def _new_id(self, at: float) -> int:
+        """Return the microsecond of a start, or the next free one.
+
+        So no restart gives the id of a call to another one.
+        """
+        id_ = max(1, int(at * 1e6))
+        if self._last_id - 1_000_000 < id_ <= self._last_id:  # else the clock was set
+            id_ = self._last_id + 1
+        self._last_id = id_
+        return id_
 
     def _remember(self, key: _Key) -> None:
         self._ended[key] = None
@@ -323,37 +339,6 @@ class Calls:
 def result_of(status: int) -> str:
     """Return the result of a call that was not answered, by the final status of its INVITE."""
     return _RESULTS.get(status, CallResult.FAILED)
-
-
-def call_json(call: Call) -> dict[str, Any]:
-    """Return a call as the commands show it: times in UTC by RFC 3339, None before the event.
-
-    `name` is the user name, "" for an external caller.
-    """
-    return {
-        "id": call.id,
-        "call_id": call.call_id,
-        "state": call.state,
-        "from": _side_json(call.caller),
-        "to": _side_json(call.callee),
-        "started_at": _time_text(call.started_at),
-        "answered_at": _time_text(call.answered_at),
-        "codecs": list(call.codecs),
-    }
-
-
-def _side_json(side: Side) -> dict[str, Any]:
-    return {
-        "uri": side.uri,
-        "name": side.username,
-        "user_id": side.user_id or None,
-        "device": side.device,
-        "address": side.address[0],
-    }
-
-
-def _time_text(at: float) -> str | None:
-    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at)) if at else None
 
 
 def _set_phone(side: Side, event: CallRinging | CallAnswered | RingingPhone) -> None:

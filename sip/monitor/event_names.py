@@ -1,4 +1,7 @@
-"""The names of events, for settings and for other programs; `event_json.py` has their fields."""
+"""The names of events, for settings and for other programs.
+
+Their fields are in sip/serializers/events.py.
+"""
 
 EVENT_NAMES = (
     "registered",

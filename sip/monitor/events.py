@@ -139,14 +139,16 @@ class Refused:
 class Party(NamedTuple):
     """One side of a call.
 
-    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username` and `realm` are
-    those of the account; 0, "" and "" where it is no user here.
+    `uri` is its URI as written in From or the Request-URI.  `user_id`, `username`, `realm` and
+    `name` are those of the account; 0, "", "" and "" where it is no user here.  `name` is the
+    display name; it may be "", too.
     """
 
     uri: str
     user_id: int
     username: str
     realm: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

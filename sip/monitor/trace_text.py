@@ -1,8 +1,6 @@
-"""A trace as text: the ladder drawn with characters, and its messages; and as plain values."""
+"""A trace as text: the ladder drawn with characters, and its messages."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sip.monitor.trace_ladder import MAX_ROWS, Ladder, Row, ladder_of
 from sip.monitor.trace_message import ShownMessage, as_text
@@ -63,30 +61,6 @@ def _drawn_row(row: Row, parties: int) -> str:
     line = f" {label} ".center(max(width - 1, 0), "-")
     cells[start : start + width] = f"{line}>" if row.target > row.source else f"<{line}"
     return f"{row.message.number:4}  {time}   ".ljust(_TIME) + "".join(cells).rstrip()
-
-
-def values_of(trace: Trace, *, secrets: bool = False) -> Mapping[str, Any]:
-    """Return a trace as values for JSON."""
-    return {
-        "messages": [
-            {
-                "at": stamp(passed.at),
-                "direction": passed.direction,
-                "local": _endpoint(passed.local),
-                "remote": _endpoint(passed.remote),
-                "transport": passed.transport,
-                "text": (passed.octets if secrets else redact(passed.octets)).decode(
-                    "utf-8", "backslashreplace"
-                ),
-            }
-            for passed in trace.messages
-        ]
-    }
-
-
-def _endpoint(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def stamp(at: float) -> str:

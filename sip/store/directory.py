@@ -59,7 +59,7 @@ class Contact:
 
     `contact` is the URI as received, with surrogates for octets that are not UTF-8; together with
     `aor` and `flow` it identifies the contact for Location.remove_contact.  `key` identifies it in
-    ASCII.  All other texts are printable.  `address` is the source of the REGISTER.
+    ASCII.  All other texts are printable.  `address` is the source of the REGISTER, with its port.
     """
 
     aor: str
@@ -75,6 +75,11 @@ class Contact:
     q: float
     expires_at: int
     updated_at: int
+
+    @property
+    def host(self) -> str:
+        """The IP address of the source."""
+        return self.address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +174,6 @@ class Directory:
         main = self._users.realm
         return [main, *sorted(self._users.realms() - {main})]
 
-    def seen(self) -> dict[int, tuple[bool, int | None]]:
-        """Return `online` and `last_seen` of all accounts, by id."""
-        statement = "SELECT id, online, last_seen FROM users"
-        rows = self._database.browse(lambda tables: fetch(tables, statement))
-        return {number: (bool(online), last_seen) for number, online, last_seen in rows}
-
     def count(self) -> int:
         """Return the number of accounts."""
         return len(self._users)
@@ -211,7 +210,7 @@ class Directory:
         """Read the accounts with these ids, in this order, with their contacts."""
         some = (json.dumps(ids),)
         contacts = {
-            number: tuple(map(_contact, rows))
+            number: tuple(map(contact_of, rows))
             for number, rows in groupby(fetch(tables, _CONTACTS, some), lambda row: row[0])
         }
         found = {row[0]: row for row in fetch(tables, _ACCOUNTS, some)}
@@ -400,15 +399,18 @@ _ACCOUNTS = """
 _REMOVED = """
     SELECT id, username, realm, removed_at FROM removed_users WHERE id = ? AND removed_at > ?
 """
-_CONTACTS = """
-    SELECT user_id, CAST(aor AS BLOB), CAST(contact AS BLOB), CAST(user_agent AS BLOB),
-           CAST(flow AS BLOB), CAST(path AS BLOB), q, expires_at, updated_at
-    FROM bindings WHERE user_id IN (SELECT value FROM json_each(?))
+CONTACT_COLUMNS = """
+    user_id, CAST(aor AS BLOB), CAST(contact AS BLOB), CAST(user_agent AS BLOB),
+    CAST(flow AS BLOB), CAST(path AS BLOB), q, expires_at, bindings.updated_at
+"""
+_CONTACTS = f"""
+    SELECT {CONTACT_COLUMNS} FROM bindings WHERE user_id IN (SELECT value FROM json_each(?))
     ORDER BY user_id, updated_at DESC, contact
 """
 
 
-def _contact(row: tuple[Any, ...]) -> Contact:
+def contact_of(row: tuple[Any, ...]) -> Contact:
+    """Return the contact of a row with the columns CONTACT_COLUMNS."""
     _, aor, contact, user_agent, flow, path, q, expires_at, updated_at = row
     path_text, _, nat = _printable(flow).partition(";")
     transport, _, address, *_ = [*path_text.split("/"), "", ""]

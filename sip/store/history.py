@@ -8,9 +8,8 @@ hour and day in the same transaction, so that they always agree.  All queries he
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from time import gmtime, strftime, time
+from time import time
 from typing import Any
-from urllib.parse import quote
 
 from sip.monitor.calls import CallResult
 from sip.store.database import Database, Tables, fetch
@@ -57,10 +56,10 @@ class PastSide:
 class PastCall:
     """One call of the history.  `started_at` is in Unix seconds, `result` a text of CallResult.
 
-    `id` is the microsecond of its start, or one of the next if that was taken.  `rang_seconds` and
-    `talked_seconds` are 0.0 if no phone rang or answered.  `status` is the final one of the INVITE.
-    `cause` is a clause that says why it ended, `cure` whole sentences or "".  `ended_by` is
-    "caller", "callee", "server" or "".
+    `id` is the one that it had while it rang or talked: the microsecond of its start, or one of the
+    next if that was taken.  `rang_seconds` and `talked_seconds` are 0.0 if no phone rang or
+    answered.  `status` is the final one of the INVITE.  `cause` is a clause that says why it ended,
+    `cure` whole sentences or "".  `ended_by` is "caller", "callee", "server" or "".
     """
 
     id: int
@@ -242,37 +241,6 @@ class History:
             before = page.next
 
 
-def as_json(call: PastCall) -> dict[str, Any]:
-    """Return a call as values for JSON; times are UTC in ISO 8601, durations seconds."""
-    return {
-        "id": call.id,
-        "call_id": call.call_id,
-        "from": _side_as_json(call.caller),
-        "to": _side_as_json(call.callee),
-        "started_at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(call.started_at)),
-        "rang_seconds": round(call.rang_seconds, 3),
-        "talked_seconds": round(call.talked_seconds, 3),
-        "result": call.result,
-        "status": call.status,
-        "cause": call.cause,
-        "ended_by": call.ended_by,
-    }
-
-
-def _side_as_json(side: PastSide) -> dict[str, Any]:
-    uri = side.uri
-    if not uri and side.username:
-        uri = f"sip:{quote(side.username, safe=_USER_CHARACTERS)}@{side.realm}"
-    return {
-        "uri": uri,
-        "name": side.name,
-        "user_id": side.user_id or None,
-        "username": side.username,
-        "device": side.device,
-        "address": side.address,
-    }
-
-
 def _search(tables: Tables, wanted: CallFilter, before: int | None, limit: int) -> Found:
     """Find the ids of the newest calls of a filter."""
     results = (
@@ -422,8 +390,6 @@ _ANSWERED, _REFUSED = RESULTS.index(CallResult.ANSWERED), RESULTS.index(CallResu
 MAX_COUNTED = 1_000
 # Rows of one piece of an export, 10 ms of the reader thread.
 _PIECE = 500
-# Characters of a user part that need no escape (RFC 3261 §25.1).
-_USER_CHARACTERS = "-_.!~*'()&=+$,;?/"
 # Seconds of a bar, and up to which length of a chart it is used.
 _STEPS = ((HOUR, 2 * DAY), (DAY, 100 * DAY), (7 * DAY, 700 * DAY), (28 * DAY, 2800 * DAY))
 _LONGEST = 100 * DAY  # a chart begins before its oldest call only if it is not longer

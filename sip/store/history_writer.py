@@ -272,7 +272,7 @@ class _Rows:
 
     def add(self, tables: Tables, calls: Sequence[Call]) -> None:
         """Add the rows of finished calls, and add them to the totals."""
-        ids = _free_ids(tables, [max(1, int(call.started_at * 1e6)) for call in calls])
+        ids = _free_ids(tables, [call.id for call in calls])
         rows = [self._row(tables, *each) for each in zip(ids, calls, strict=True)]
         write_many(tables, _INSERT, rows)
         _add_totals(tables, ((row[0], *row[3:9]) for row in rows), 1)

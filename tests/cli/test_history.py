@@ -45,7 +45,7 @@ def test_json_is_an_array_with_the_words_of_the_api(sipserver, record):
     assert json.loads(sipserver("history", "--json")[1]) == []
     record(past_call(NOW), past_call(NOW + 1, BOB, ALICE, CallResult.BUSY))
     busy, answered = json.loads(sipserver("history", "-json")[1])
-    assert (busy["result"], busy["from"]["username"]) == ("busy", "bob")
+    assert (busy["result"], busy["from"]["name"]) == ("busy", "bob")
     assert (answered["result"], answered["started_at"]) == ("answered", "2023-11-14T22:13:20Z")
 
 

@@ -34,6 +34,7 @@ from sip.store.audit import Audit
 from sip.store.database import Database
 
 HERE = "192.0.2.7"
+CALL_ID = 1_700_000_000_000_000
 
 
 class Commands:
@@ -395,11 +396,11 @@ def hung_up(serve, database) -> Iterator[list[tuple[str, str]]]:
 def test_calls_are_listed_as_lines_and_as_json(command, hung_up):
     code, out, err = command("calls", "list")
     assert (code, err) == (0, "")
-    assert out.startswith("1  ringing  ")
+    assert out.startswith("1700000000000000  ringing  ")
     assert out.endswith(" s  alice -> sip:+4930@example.com  -\n")
     code, out, _ = command("calls", "list", "--json")
     (call,) = json.loads(out)
-    assert (code, call["id"], call["state"]) == (0, 1, "ringing")
+    assert (code, call["id"], call["state"]) == (0, CALL_ID, "ringing")
     assert (call["from"]["name"], call["started_at"]) == ("alice", "2023-11-14T22:13:20Z")
 
 
@@ -412,7 +413,7 @@ def test_a_long_list_of_calls_says_what_is_left_out(command, hung_up, monkeypatc
 
 def test_a_call_is_hung_up_and_stands_in_the_audit(command, hung_up, database):
     about = "alice to sip:+4930@example.com"
-    assert command("calls", "hangup", "1") == (0, f"the call from {about} was ended\n", "")
+    assert command("calls", "hangup", str(CALL_ID)) == (0, f"the call from {about} was ended\n", "")
     assert hung_up == [("one", "a")]
     with Database(database) as opened:
         (entry,) = Audit(opened).entries("calls")

@@ -59,14 +59,17 @@ def test_trouble_has_the_lists_of_the_page(handlers):
             | {"to": "", "address": HERE, "device": "Desk", "call_id": "one"}
         ],
         "waits": [
-            {"id": f"carol@{HERE}", "user": "carol", "address": HERE, "tries": 5}
+            {"id": int(NOW * 1000), "user": "carol", "address": HERE, "tries": 5}
             | {"until": "2023-11-14T22:23:20Z"}
         ],
         "bans": [
             {"address": "192.0.2.66", "reason": "guessed passwords", "times": 1}
-            | {"banned_at": "2023-11-14T22:12:20Z", "ends_at": "2023-11-14T22:22:20Z"}
+            | {"banned_at": "2023-11-14T22:12:20Z", "until": "2023-11-14T22:22:20Z"}
         ],
-        "trusted": ["10.0.0.0/8", "192.0.2.128/25"],
+        "trusted": [
+            {"network": "10.0.0.0/8", "source": "setting"},
+            {"network": "192.0.2.128/25", "source": "added"},
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sip.monitor import calls as calls_module
-from sip.monitor.calls import FAILED_SECONDS, CallFinished, Calls, CallState, call_json
+from sip.monitor.calls import FAILED_SECONDS, CallFinished, Calls, CallState
 from sip.monitor.events import (
     Bus,
     CallAnswered,
@@ -145,29 +145,19 @@ def test_each_change_has_a_version(exchange):
     assert len(seen | {exchange.calls.version}) == 5
 
 
-def test_the_json_of_a_call_is_that_of_the_contract(exchange):
-    exchange.starts()
-    exchange.rings()
-    (call,) = exchange.calls.now()
-    assert call_json(call) == {
-        "id": call.id,
-        "call_id": "one",
-        "state": "ringing",
-        "from": {
-            "uri": "sip:alice@example.com",
-            "name": "alice",
-            "user_id": 1,
-            "device": "Desk",
-            "address": "192.0.2.1",
-        },
-        "to": {
-            "uri": "sip:bob@example.com",
-            "name": "bob",
-            "user_id": 2,
-            "device": "Bell",
-            "address": "192.0.2.7",
-        },
-        "started_at": "1970-01-01T00:01:40Z",
-        "answered_at": None,
-        "codecs": [],
-    }
+def test_an_id_is_the_microsecond_of_the_start(exchange):
+    """So no restart gives it to another call; one of the same microsecond has the next."""
+    exchange.now = 1_700_000_000.25
+    exchange.starts("one")
+    exchange.starts("two")
+    exchange.now -= 3600  # the clock was set
+    exchange.starts("three")
+    three, two, one = [call.id for call in exchange.calls.now()]
+    assert (one, two, three) == (1_700_000_000_250_000, one + 1, one - 3_600_000_000)
+
+
+def test_a_side_has_the_display_name_of_its_account(exchange):
+    alice = Party("sip:alice@example.com", 1, "alice", "example.com", "Alice Liddell")
+    exchange.is_refused(caller=alice)
+    (call,) = exchange.calls.failed()
+    assert (call.caller.name, call.caller.device, call.callee.name) == ("Alice Liddell", "Desk", "")

@@ -1,6 +1,5 @@
 """The ladder: parties, rows, repetitions and sentences."""
 
-import json
 import re
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from sip.monitor.events import Bus, MessagePassed
 from sip.monitor.trace_ladder import MAX_PARTIES, MAX_ROWS, ladder_of, outline_of
 from sip.monitor.trace_message import MAX_CHARACTERS, Kind, ShownMessage, user_of
-from sip.monitor.trace_text import text_of, values_of
+from sip.monitor.trace_text import text_of
 from sip.monitor.traces import Note, Trace, Traces
 
 SERVER = ("192.0.2.1", 5060)
@@ -166,20 +165,6 @@ def test_the_text_is_printable_whatever_has_come():
     text = text_of(trace_of(("in", ALICE, data)))
     assert all(character.isprintable() or character in "\n\t" for character in text)
     assert r"\x1b[2J \xff" in text
-
-
-def test_the_values_have_the_names_of_the_api():
-    passed = ("in", ("2001:db8::1", 5060), INVITE + b"\xff")
-    values = json.loads(json.dumps(values_of(trace_of(passed))))
-    (message,) = values["messages"]
-    assert message == {
-        "at": "2023-11-14T22:13:20.000Z",
-        "direction": "in",
-        "local": "192.0.2.1:5060",
-        "remote": "[2001:db8::1]:5060",
-        "transport": "UDP",
-        "text": INVITE.decode() + "\\xff",
-    }
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n", b":", b"\n:\n", b"\xff" * 70_000, b"a:\n" * 30_000])

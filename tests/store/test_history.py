@@ -10,7 +10,7 @@ import pytest
 from sip.monitor.calls import Call, CallFinished, CallResult
 from sip.store import history, history_search, schema
 from sip.store.database import Database
-from sip.store.history import DAY, HOUR, CallFilter, History, PastCall, as_json
+from sip.store.history import DAY, HOUR, CallFilter, History, PastCall
 from sip.store.history_search import RESULTS
 from sip.store.history_writer import HistoryWriter, Limits
 from sip.store.users import Users
@@ -307,21 +307,3 @@ def test_today_begins_at_midnight_and_the_line_has_24_hours(record, past):
     assert today.average_talk == 120
     assert today.hours == (1, *[0] * 21, 1, 2)
     assert past.today(MIDNIGHT + DAY).hours[0] == 0
-
-
-def test_a_call_as_json_has_the_words_of_the_api(record, past):
-    record(past_call(MIDNIGHT, ALICE, outside(), CallResult.MISSED, cause="not registered"))
-    (call,) = past.page(CallFilter()).calls
-    told = as_json(call)
-    assert told["started_at"] == "2023-11-15T00:00:00Z"
-    assert told["from"] == {
-        "uri": "sip:alice@example.com",
-        "name": "",
-        "user_id": 1,
-        "username": "alice",
-        "device": "Phone 1.0",
-        "address": "10.0.0.7:5060",
-    }
-    assert told["to"]["uri"] == "sip:+49305550199@gateway.example"
-    assert (told["to"]["user_id"], told["result"], told["status"]) == (None, "missed", 480)
-    assert (told["rang_seconds"], told["talked_seconds"]) == (4.0, 0.0)

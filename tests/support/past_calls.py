@@ -24,7 +24,7 @@ _numbers = count(1)
 def user(number: int, username: str, device: str = "Phone 1.0") -> Side:
     """A user here, at a phone."""
     return Side(
-        f"sip:{username}@{REALM}", number, username, REALM, device, ("10.0.0.7", 5060), "UDP"
+        f"sip:{username}@{REALM}", number, username, REALM, "", device, ("10.0.0.7", 5060), "UDP"
     )
 
 
@@ -47,7 +47,9 @@ def past_call(
 ) -> Call:
     """A call that began at a time, rang after half a second (0: never) and has ended."""
     number = next(_numbers)
-    call = Call(number, f"call-{number}@10.0.0.7", "tag", caller, callee, at, CallState.ENDED)
+    call = Call(
+        int(at * 1e6), f"call-{number}@10.0.0.7", "tag", caller, callee, at, CallState.ENDED
+    )
     end = at + 0.5 + rang
     call.ringing_at = at + 0.5 if rang else 0.0
     if result == CallResult.ANSWERED:

@@ -76,6 +76,26 @@ class BlockedLogin(NamedTuple):
     is_banned: bool
 
 
+class Wait(NamedTuple):
+    """A user whose logins from one address are blocked; the address itself is not banned.
+
+    `address` and `until` are as in BlockedLogin.  `id` stays the same as long as the wait lasts.
+    """
+
+    id: int
+    username: str
+    address: str
+    tries: int
+    until: int
+
+
+class WaitPage(NamedTuple):
+    """One page of waits; `next` is the id that the next page begins after, or None."""
+
+    waits: list[Wait]
+    next: int | None
+
+
 class Guard:
     """Drops messages of banned addresses, limits the load in an overload, counts wrong passwords.
 
@@ -120,7 +140,8 @@ class Guard:
         # In order; a plain dict is slow to find its first key after many removals.
         self._verified: OrderedDict[Endpoint, None] = OrderedDict()
         self._verified_per_address: Counter[str] = Counter()
-        self._failed_logins = FailedLogins()
+        # By the clock, so that after a restart no wait has the id of an earlier one.
+        self._failed_logins = FailedLogins(first_number=int(unix_clock() * 1000))
         self._fair_share = FairShare()
         self._sampler = PacketSampler()
         self._is_filtering = False  # False: every message is allowed at once
@@ -247,6 +268,27 @@ class Guard:
             for source, username, tries, until, is_banned in self._failed_logins.by_user(now)
             if until and not self.is_trusted(source)
         ]
+
+    def waits(self, *, after: int | None = None, limit: int = 50) -> WaitPage:
+        """Return up to `limit` waits, the latest first; only those after an id.
+
+        A page that is not the last one may have fewer, too.  Takes some milliseconds at most.
+        """
+        now, since = self.clock(), self.unix_clock() - self.clock()
+        found, following = self._failed_logins.blocked_users(now, after, limit)
+        waits = [
+            Wait(number, username, source, tries, round(until + since))
+            for number, source, username, tries, until in found
+        ]
+        return WaitPage(waits, following)
+
+    def remove_wait(self, id_: int) -> Wait | None:
+        """Unblock the user of a wait, as `forgive` does, and return the wait; None without one."""
+        for wait in self.waits(after=id_ + 1, limit=1).waits:
+            if wait.id == id_:
+                self._failed_logins.clear_user(wait.address, wait.username)
+                return wait
+        return None
 
     def forgive(self, usernames: Container[str], network: Network | None = None) -> list[str]:
         """Remove the failed logins of users, at all addresses or at those within a network.

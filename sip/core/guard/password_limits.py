@@ -18,10 +18,12 @@ different password in each answer, so the folded answers of a source are bounded
 Pure: the time is an argument.  A source is an IPv4 address, or the /64 network of an IPv6 address.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 # Failures of one user from one source.  A phone with a wrong password repeats it for ever and stops
 # here: two such phones in an office do not use up the attempts of the whole office.
@@ -48,19 +50,25 @@ BLOCK_GROWTH = 4.0
 REMEMBERED_SECONDS = 7 * 86_400.0
 # Sources, and users at a source, that are remembered, some 300 octets each; the oldest is removed.
 MAX_RECORDS = 20_000
+# Blocks that one page of blocked users looks at, about a microsecond each.
+MAX_EXAMINED = 2_000
 # Sources whose answers to foreign nonces are counted; all of them are removed together.
 MAX_UNVERIFIED_SOURCES = 20_000
 
 
 @dataclass(slots=True)
 class _Record:
-    """The failures of a source, or of a user at a source, and the end of its block."""
+    """The failures of a source, or of a user at a source, and the end of its block.
+
+    `number` is that of the latest block of a user.
+    """
 
     count: int = 0
     blocks: int = 0
     blocked_until: float = 0.0
     forgotten_at: float = inf
     folded: int = 0  # answers that were not counted
+    number: int = 0
 
     def block(self, now: float) -> float:
         """Begin the next block, and return its length in seconds."""
@@ -69,6 +77,16 @@ class _Record:
         self.blocked_until = now + seconds
         self.forgotten_at = self.blocked_until + REMEMBERED_SECONDS
         return seconds
+
+
+class BlockedUser(NamedTuple):
+    """A user whose logins from one source are blocked; `number` grows with each block."""
+
+    number: int
+    source: str
+    username: str
+    failures: int
+    blocked_until: float
 
 
 @dataclass(slots=True)
@@ -81,9 +99,16 @@ class _Call:
 
 
 class FailedLogins:
-    """Counts failed logins per source, and per user at a source."""
+    """Counts failed logins per source, and per user at a source.
 
-    def __init__(self) -> None:
+    `first_number` is that of the first block of a user.
+    """
+
+    def __init__(self, first_number: int = 1) -> None:
+        self._next_number = first_number
+        # Number, source and username of each block of a user; those that have ended stay for a
+        # while, at most 2 * MAX_RECORDS, and are told apart by the number in the record.
+        self._user_blocks: list[tuple[int, str, str]] = []
         self._records: OrderedDict[tuple[str, str | None], _Record] = OrderedDict()
         self._calls: OrderedDict[int, _Call] = OrderedDict()
         self._unverified: dict[str, int] = {}
@@ -116,6 +141,7 @@ class FailedLogins:
         is_counted_already = of_user.count > MAX_FAILURES_OF_USER
         if of_user.count >= MAX_FAILURES_OF_USER:
             of_user.block(now)
+            self._add_user_block(source, username, of_user)
         of_source = self._record(source, None, now)
         if not is_counted_already or of_source.count >= MAX_FAILURES_OF_SOURCE:
             of_source.count += 1
@@ -208,6 +234,38 @@ class FailedLogins:
             if is_source and of_source is not None:
                 until = max(until, of_source.blocked_until)
             yield source, username, record.count, until, is_source
+
+    def blocked_users(
+        self, now: float, before: int | None, limit: int
+    ) -> tuple[list[BlockedUser], int | None]:
+        """Return up to `limit` blocked users, the latest first, and the `before` of the next page.
+
+        Only those with a number below `before`, and none of a source that is blocked as a whole.
+        At the end of the list the second value is None.  A page may have fewer than `limit` before
+        that, because MAX_EXAMINED bounds its cost.
+        """
+        blocks, found = self._user_blocks, list[BlockedUser]()
+        end = len(blocks) if before is None else bisect_left(blocks, (before,))
+        first = max(0, end - MAX_EXAMINED)
+        for place in range(end - 1, first - 1, -1):
+            number, source, username = blocks[place]
+            record = self._records.get((source, username))
+            if record is None or record.number != number or now >= record.blocked_until:
+                continue  # it has ended
+            if self.is_blocked(source, None, now):
+                continue
+            if len(found) >= limit:
+                return found, found[-1].number
+            until = record.blocked_until
+            found.append(BlockedUser(number, source, username, record.count, until))
+        return found, blocks[first][0] if first else None
+
+    def _add_user_block(self, source: str, username: str, record: _Record) -> None:
+        record.number = self._next_number
+        self._next_number += 1
+        if len(self._user_blocks) >= 2 * MAX_RECORDS:
+            del self._user_blocks[:MAX_RECORDS]
+        self._user_blocks.append((record.number, source, username))
 
     def is_unverified_blocked(self, source: str, now: float) -> bool:
         """Return True while answers of `source` to foreign nonces are blocked.

@@ -425,7 +425,7 @@ def _party(uri: str, account: Account | None, realm: str) -> Party:
     return (
         Party(uri, 0, "", "")
         if account is None
-        else Party(uri, account.id, account.username, realm)
+        else Party(uri, account.id, account.username, realm, account.display_name)
     )
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sip.core.guard.guard import MAX_VERIFIED, BlockedLogin, Guard, is_scanner
+from sip.core.guard.guard import MAX_VERIFIED, BlockedLogin, Guard, Wait, is_scanner
 from sip.core.guard.password_limits import (
     FIRST_BLOCK_SECONDS,
     MAX_FAILURES_OF_SOURCE,
@@ -212,6 +212,39 @@ def test_an_invalid_trusted_network_changes_nothing(bench: Bench):
 
 
 # Blocked logins, and the end of a block
+
+
+def test_a_wait_keeps_its_id_while_it_lasts(bench: Bench):
+    bench.guesses(times=MAX_FAILURES_OF_USER, user="alice")
+    bench.guesses(times=MAX_FAILURES_OF_USER, user="bob")
+    bob, alice = bench.guard.waits().waits
+    until = round(1_700_001_000 + FIRST_BLOCK_SECONDS)
+    assert alice == Wait(1_700_001_000_000, "alice", GUESSER, MAX_FAILURES_OF_USER, until)
+    assert bob.id > alice.id
+    bench.passes(FIRST_BLOCK_SECONDS - 1)
+    bench.guesses(OFFICE, user="carol", times=MAX_FAILURES_OF_USER)
+    assert bench.guard.waits(after=bob.id + 1).waits == [bob, alice]
+    bench.passes(1)
+    assert [wait.username for wait in bench.guard.waits().waits] == ["carol"]
+    bench.guesses(times=1, user="alice")
+    assert bench.guard.waits().waits[0].id > bob.id
+
+
+def test_a_wait_is_removed_by_its_id(bench: Bench):
+    bench.guesses(times=MAX_FAILURES_OF_USER, user="alice")
+    bench.guesses(times=MAX_FAILURES_OF_USER, user="bob")
+    bob, alice = bench.guard.waits().waits
+    assert bench.guard.remove_wait(bob.id + 1) is None
+    assert bench.guard.remove_wait(alice.id) == alice
+    assert bench.guard.remove_wait(alice.id) is None
+    assert bench.guard.waits().waits == [bob]
+    assert bench.guard.may_try_password(GUESSER, "alice", REALM, nonce_is_ours=True)
+
+
+def test_a_banned_address_has_no_waits(bench: Bench):
+    bench.guesses(times=MAX_FAILURES_OF_USER, user="alice")
+    bench.guesses()
+    assert bench.guard.waits() == ([], None)
 
 
 def test_a_blocked_login_is_listed_and_logged_once(bench: Bench, caplog):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.guard import password_limits
 from sip.core.guard.password_limits import (
     ANSWERS_PER_ATTEMPT,
     FIRST_BLOCK_SECONDS,
@@ -244,3 +245,31 @@ def test_users_with_wrong_answers_are_listed_the_latest_first(logins: FailedLogi
     ]
     until = wrong(logins, "carol", MAX_FAILURES_OF_SOURCE - 7)
     assert [(row[1], row[3:]) for row in logins.by_user(1.0)][-1] == ("alice", (until, True))
+
+
+def test_blocked_users_are_listed_page_by_page(logins: FailedLogins, monkeypatch):
+    """Each once, the latest first; a page looks at few blocks, so it may be short."""
+    monkeypatch.setattr(password_limits, "MAX_EXAMINED", 4)
+    for number in range(9):
+        for _ in range(MAX_FAILURES_OF_USER):
+            logins.count_failure(f"10.0.0.{number}", f"user{number}", 0.0)
+    for number in (3, 5, 6, 7):
+        logins.clear_user(f"10.0.0.{number}", f"user{number}")
+    pages, before = [], None
+    while True:
+        found, before = logins.blocked_users(1.0, before, 2)
+        pages.append([each.username for each in found])
+        if before is None:
+            break
+    assert pages == [["user8"], ["user4", "user2"], ["user1", "user0"]]
+
+
+def test_blocks_that_have_ended_do_not_pile_up(logins: FailedLogins, monkeypatch):
+    monkeypatch.setattr(password_limits, "MAX_RECORDS", 5)
+    for number in range(30):
+        for _ in range(MAX_FAILURES_OF_USER):
+            logins.count_failure(f"10.0.0.{number}", "alice", 0.0)
+    assert len(logins._user_blocks) <= 10
+    found, before = logins.blocked_users(1.0, None, 50)
+    assert before is None
+    assert [each.source for each in found] == ["10.0.0.29", "10.0.0.28"]

@@ -1,15 +1,10 @@
-"""Events as JSON: their names and their fields, for the webhook and for other programs.
-
-Times are texts of ISO 8601 in UTC, durations are seconds, an address is `host:port` with an IPv6
-host in brackets, and "" if there is none.
-"""
+"""Events as JSON: their names and their fields, for webhooks and server-sent events."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sip.monitor.calls import Call, CallChanged, CallState, Side
+from sip.monitor.calls import CallChanged
 from sip.monitor.events import (
-    Address,
     Banned,
     Overload,
     Refused,
@@ -17,6 +12,7 @@ from sip.monitor.events import (
     Unbanned,
     Unregistered,
 )
+from sip.serializers.calls import call_json
 from sip.times import rfc3339
 
 # The classes of events by the names of their events.
@@ -41,56 +37,11 @@ def event_name(event: Any) -> str:
     return event.event if isinstance(event, CallChanged) else type(event).__name__.lower()
 
 
-def event_fields(event: Any, now: float) -> Fields:
-    """Return the fields of an event; a call has those of `now`, in Unix seconds."""
+def event_json(event: Any, now: float) -> Fields:
+    """Return the fields of an event; `now` in Unix seconds is the time of an event of a call."""
     if isinstance(event, CallChanged):
-        return {"at": rfc3339(now), **call_fields(event.call)}
+        return {"at": rfc3339(now), **call_json(event.call)}
     return {"at": rfc3339(event.at), **_FIELDS[type(event)](event)}
-
-
-def call_fields(call: Call) -> Fields:
-    """Return the fields of a call; a call that has ended has its result, too."""
-    fields: Fields = {
-        "id": call.id,
-        "call_id": call.call_id,
-        "state": call.state,
-        "from": _side(call.caller),
-        "to": _side(call.callee),
-        "started_at": rfc3339(call.started_at),
-        "answered_at": rfc3339(call.answered_at) if call.answered_at else None,
-    }
-    if call.state == CallState.ENDED:
-        fields |= {
-            "ended_at": rfc3339(call.ended_at),
-            "rang_seconds": round(call.rang_seconds, 3),
-            "talked_seconds": round(call.talked_seconds, 3),
-            "result": call.result,
-            "status": call.status,
-            "cause": call.cause,
-            "cure": call.cure,
-            "code": call.code,
-            "ended_by": call.ended_by,
-        }
-    return fields
-
-
-def address_text(address: Address) -> str:
-    """Return an address as text, "" for that of nothing."""
-    host, port = address
-    if not host:
-        return ""
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{bracketed}:{port}" if port else bracketed
-
-
-def _side(side: Side) -> Fields:
-    return {
-        "uri": side.uri,
-        "name": side.username,
-        "user_id": side.user_id or None,
-        "device": side.device,
-        "address": address_text(side.address),
-    }
 
 
 def _contact(event: Registered | Unregistered) -> Fields:
@@ -100,7 +51,7 @@ def _contact(event: Registered | Unregistered) -> Fields:
         "realm": event.realm,
         "contact": event.contact,
         "device": event.device,
-        "address": address_text(event.address),
+        "address": event.address[0],
         "transport": event.transport,
     }
 
@@ -121,12 +72,12 @@ def _refused(event: Refused) -> Fields:
     return {
         "method": event.method,
         "status": event.status,
-        "code": getattr(event, "code", ""),
+        "code": event.code,
         "cause": event.cause,
         "cure": event.cure,
         "user": event.user,
         "to": event.to,
-        "address": address_text(event.address),
+        "address": event.address[0],
         "transport": event.transport,
         "device": event.device,
         "call_id": event.call_id,
@@ -136,7 +87,7 @@ def _refused(event: Refused) -> Fields:
 def _banned(event: Banned) -> Fields:
     return {
         "network": event.network,
-        "address": address_text(event.address),
+        "address": event.address[0],
         "until": rfc3339(event.until),
         "reason": event.reason,
         "times": event.times,
