@@ -69,6 +69,9 @@ class Call:
       `late_offer`, and the ACK has the answer.
     - `expires_at` is the end of the session by its session timer, `check_at` the time of the next
       check of a silent call; both by the server's clock, 0.0 for none.
+    - `unregistered_at` is when the call was found without a registered phone, and
+      `silent_check_at` the `check_at` that was set when both sides were silent; a request within
+      the dialog sets a later one.  0.0 for none.
     """
 
     __slots__ = (
@@ -90,7 +93,9 @@ class Call:
         "outer_routes",
         "phones",
         "replaces",
+        "silent_check_at",
         "to_uri",
+        "unregistered_at",
         "upstream",
     )
 
@@ -116,6 +121,7 @@ class Call:
         self.end_cause: Cause | None = None
         self.held_by: frozenset[str] = frozenset()
         self.expires_at = self.check_at = 0.0
+        self.unregistered_at = self.silent_check_at = 0.0
 
     def side(self, name: str) -> CallSide:
         """Return the side with this name, CALLER or CALLEE."""

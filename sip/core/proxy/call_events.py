@@ -52,8 +52,9 @@ from sip.transport.flow import Flow, via_matches_source
 
 # Calls in the table, about 3 kB each; the oldest is removed when there are more.
 MAX_CALLS = 20_000
-# Ended calls that are remembered, so that the BYE of the other side is no second end.
-MAX_ENDED = 2000
+# Ended calls that are remembered, so that the BYE of the other side is no second end.  Of a call
+# that this server has ended, a BYE may come much later.
+MAX_ENDED, MAX_ENDED_HERE = 2000, MAX_CALLS
 # Seconds without a request within the dialog after which both sides are asked whether they have it.
 QUIET_SECONDS = 900.0
 # Seconds that the replaced call has for its BYE, after which its sides are asked (timer F).
@@ -84,6 +85,7 @@ class CallEvents:
         self._accounts = accounts
         self._calls: OrderedDict[Key, Call] = OrderedDict()
         self._ended: OrderedDict[Key, None] = OrderedDict()
+        self._ended_here: OrderedDict[Key, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -122,6 +124,7 @@ class CallEvents:
         key = call.key
         self._calls[key] = call
         self._ended.pop(key, None)
+        self._ended_here.pop(key, None)
         if len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)
         if not self._started_topic.listeners:
@@ -301,7 +304,7 @@ class CallEvents:
                 if call.is_answered and call.has_peer(peer):
                     self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
                 return
-            if key in self._ended:
+            if key in self._ended or key in self._ended_here:
                 return
         if not is_heard:
             return
@@ -326,7 +329,12 @@ class CallEvents:
         """Remove a call, and publish its end."""
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
-        self._remember(call.key)
+        if ended_by == "server" and call.is_answered:
+            self._ended_here[call.key] = None
+            if len(self._ended_here) > MAX_ENDED_HERE:
+                self._ended_here.popitem(last=False)
+        else:
+            self._remember(call.key)
         if self._ended_topic.listeners:
             call_id, tag = call.event_key
             event = CallEnded(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.proxy import call_events
 from sip.core.proxy.call_control import HALF_DEAD_SECONDS
 from sip.core.proxy.call_events import QUIET_SECONDS
 from tests.support.followed_calls import ANSWER, OFFER, FollowedCalls, talks
@@ -77,6 +78,15 @@ def test_a_call_of_two_phones_gone_leaves_within_70_s(world, calls):
         "answered",
     )
     assert ended.cure
+
+
+def test_a_late_bye_is_no_second_end(world, calls, monkeypatch):
+    """Meanwhile many other calls have ended."""
+    monkeypatch.setattr(call_events, "MAX_ENDED", 0)
+    talk = talks(*world.phones("alice", "bob"), answer_headers=TIMER)
+    calls.passes(126)
+    talk.clears().caller_hangs_up()
+    assert [call.ended_by for call in calls.finished] == ["server"]
 
 
 def test_a_phone_that_has_the_dialog_keeps_the_call(world, calls):
