@@ -26,7 +26,9 @@ from sip.core.proxy.call import (
     sdp_of,
 )
 from sip.core.proxy.fork import Fork, Prepare
+from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.record_route import is_target_behind_nat
+from sip.core.proxy.route_ticket import DialogSide, OwnRoute
 from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
 from sip.message.call_headers import Replaces
@@ -71,7 +73,12 @@ class CallEvents:
     """The calls that ring or talk, and their events."""
 
     def __init__(
-        self, bus: Bus, domains: Domains, accounts: Accounts, clock: Callable[[], float]
+        self,
+        bus: Bus,
+        domains: Domains,
+        accounts: Accounts,
+        clock: Callable[[], float],
+        past_parties: PastParties,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -83,6 +90,7 @@ class CallEvents:
         self._ended_topic = bus.topic(CallEnded)
         self._domains = domains
         self._accounts = accounts
+        self._past_parties = past_parties
         self._calls: OrderedDict[Key, Call] = OrderedDict()
         self._ended: OrderedDict[Key, None] = OrderedDict()
         self._ended_here: OrderedDict[Key, None] = OrderedDict()
@@ -270,8 +278,18 @@ class CallEvents:
             call, peer = self._calls.get((call_id, other)), sender
         return call if call is not None and call.has_peer(peer) else None
 
-    def run_within(self, request: Request, fork: Fork, target: Target) -> None:
-        """Run the fork of a request within a dialog; a BYE that the other side takes is an end."""
+    def run_within(
+        self,
+        request: Request,
+        fork: Fork,
+        target: Target,
+        routes: list[OwnRoute],
+        side: DialogSide,
+    ) -> None:
+        """Run the fork of a request within a dialog; a BYE that the other side takes is an end.
+
+        `routes` are our own Routes of the request, `side` is the one that it goes to.
+        """
         status = 500
         try:
             status = fork.run([target])
@@ -280,9 +298,11 @@ class CallEvents:
             raise
         finally:
             if request.method == "BYE":
-                self._hang_up(request, status)
+                self._hang_up(request, status, routes, side)
 
-    def _hang_up(self, request: Request, status: int) -> None:
+    def _hang_up(
+        self, request: Request, status: int, routes: list[OwnRoute], side: DialogSide
+    ) -> None:
         """Publish the end of the call that a BYE belongs to, if its final `status` ends the call.
 
         A BYE that the other side refuses ends nothing (§15.1.2), except one for a dialog that is
@@ -308,19 +328,8 @@ class CallEvents:
                 return
         if not is_heard:
             return
+        event = self._past_parties.end_of(self._bus.now(), request, routes, side)
         self._remember((call_id, sender))
-        event = CallEnded(
-            self._bus.now(),
-            printable(call_id),
-            printable(sender),
-            printable(other),
-            printable(request.from_.uri_text[:MAX_DEVICE]),
-            printable(request.to.uri_text[:MAX_DEVICE]),
-            200,
-            HUNG_UP.text,
-            "",
-            code=HUNG_UP.code,
-        )
         self._ended_topic.publish(event)
 
     # Ends

@@ -16,6 +16,7 @@ from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
+from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
@@ -96,7 +97,9 @@ class Proxy:
         )
         self.trunks = trunks
         self.robots = robots
-        self.calls = CallEvents(bus, domains, authenticator.accounts, layer.clock)
+        accounts = authenticator.accounts
+        past_parties = PastParties(tickets, domains, accounts, location)
+        self.calls = CallEvents(bus, domains, accounts, layer.clock, past_parties)
         self.call_control = CallControl(
             self.calls, self.dialogs, self.forwarder, tickets, domains, location, layer
         )
@@ -172,7 +175,7 @@ class Proxy:
                 for route in recorded:
                     request.put_first("record-route", f"Record-Route: <{route.text}>")
         fork = Fork(self.forwarder, request, upstream, mark, prepare=prepare)
-        self.calls.run_within(request, fork, target)
+        self.calls.run_within(request, fork, target, routes, side)
         return True
 
     def _follow_dialog(self, request: Request, side: DialogSide) -> Prepare | None:
