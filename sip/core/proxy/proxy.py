@@ -366,7 +366,7 @@ class Proxy:
             return targets
         callee = self.authenticator.accounts.find(username, realm)
         if callee is None and account is not None and realm == self.domains.main:
-            robot = self.robots.target_for(username, request, upstream.flow)
+            robot = self.robots.target_for(username, request, upstream.flow, account.id)
             if robot is not None:
                 return [robot]
         if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
