@@ -61,7 +61,6 @@ ENDS_PER_SWEEP = 800
 # Users whose registrations have ended since the last look; with more, all calls are looked at.
 MAX_UNREGISTERED = 40_000
 
-_SIDES = (CALLER, CALLEE)
 # Reasons of a CANCEL and of a BYE (RFC 3326 §2).
 _CANCEL_REASON = 'SIP;cause=487;text="Ended by an administrator"'
 _BYE_REASON = 'Q.850;cause=16;text="Ended by an administrator"'
@@ -120,10 +119,12 @@ class CallControl:
     def send_byes(self, call: Call) -> None:
         """Send a BYE to each side, in greenlets of their own."""
         extra = (("Reason", _BYE_REASON),)
-        for name in _SIDES:
-            # At the limit an equal one: it is not lower (§12.2.2).
-            cseq = min(self._peer(call, name).cseq + 1, CSEQ_LIMIT - 1)
-            _spawn(partial(self._ask, call, name, "BYE", cseq, extra))
+        caller = call.caller
+        for callee in (call.callee, *call.others):
+            for side, peer in ((caller, callee), (callee, caller)):
+                # At the limit an equal one: it is not lower (§12.2.2).
+                cseq = min(peer.cseq + 1, CSEQ_LIMIT - 1)
+                _spawn(partial(self._ask, call, side, peer, "BYE", cseq, extra))
 
     # Ends without BYE
 
@@ -208,11 +209,11 @@ class CallControl:
             asked_at, heard = self._layer.clock(), self._requests_heard()
             is_silent_again = 0.0 < call.silent_check_at == call.check_at
             outcomes = Mailbox()
-            for name in _SIDES:
-                cseq = self._peer(call, name).cseq
-                outcomes.put_result(partial(self._ask, call, name, "OPTIONS", cseq, ()))
+            caller, callee = call.caller, call.callee
+            for side, peer in ((caller, callee), (callee, caller)):
+                outcomes.put_result(partial(self._ask, call, side, peer, "OPTIONS", peer.cseq, ()))
             findings: list[Finding] = []
-            for _ in _SIDES:
+            for _ in range(2):
                 finding: Finding = outcomes.get()
                 findings.append(finding)
                 if finding is Finding.HAS_DIALOG and asked_at >= call.unregistered_at:
@@ -256,13 +257,11 @@ class CallControl:
 
     # Requests of our own within the dialog
 
-    def _peer(self, call: Call, name: str) -> CallSide:
-        return call.side(CALLEE if name == CALLER else CALLER)
-
     def _ask(
         self,
         call: Call,
-        name: str,
+        side: CallSide,
+        peer: CallSide,
         method: str,
         cseq: int,
         extra: tuple[tuple[str, str], ...],
@@ -272,28 +271,29 @@ class CallControl:
         Waits up to 32 s for each next hop.  A fault of ours is logged.
         """
         try:
-            request = self._build(call, name, method, cseq, extra)
+            request = self._build(call, side, peer, method, cseq, extra)
             return self._send(request)
         except (BadMessage, Refused, NoRoute, ValueError) as error:
             level = logging.WARNING if method == "BYE" else logging.DEBUG
+            name = CALLER if side is call.caller else CALLEE
             log.log(level, "cannot send %s to the %s: %s", method, name, printable(str(error)))
             return Finding.SILENCE
         except Exception:
-            log.exception("unhandled error while sending %s to the %s of a call", method, name)
+            log.exception("unhandled error while sending %s to a side of a call", method)
             return Finding.UNKNOWN
 
     def _build(
         self,
         call: Call,
-        name: str,
+        side: CallSide,
+        peer: CallSide,
         method: str,
         cseq: int,
         extra: tuple[tuple[str, str], ...],
     ) -> Request:
         """Build a request to one side as its peer would (§12.2.1.1).  Raises BadMessage."""
-        side, peer = call.side(name), self._peer(call, name)
         routes = [value for line in side.routes for value in split_list(value_of(line)) if value]
-        if name == CALLEE:
+        if side is not call.caller:
             # The caller's route set is in reverse order (§12.1.2), and leads first to the proxies
             # before this server.
             routes = routes[::-1][call.outer_routes :]

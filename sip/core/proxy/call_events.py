@@ -11,6 +11,7 @@ a call that began before a restart, or before there were listeners: that is one 
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.causes import CANCELLED, HUNG_UP, INTERNAL_ERROR, MALFORMED, REPLACED, STOPPING
@@ -65,6 +66,8 @@ REPLACED_SECONDS = 32.0
 
 # Failures of a request within a dialog that mean that the other side has it no more (§12.2.1.2).
 _DIALOG_IS_GONE = (408, 481)
+# Refusals of ours that mean that the other side cannot be reached.
+_UNDELIVERED = (430, 480, 500)
 # The side that has ended a call, by the cause; it is the callee for any other.
 _ENDED_BY = {CANCELLED.code: CALLER, STOPPING.code: "server"}
 
@@ -174,6 +177,9 @@ class CallEvents:
                 edit(response)
                 if not call.is_answered:
                     self._handle_response(call, response, target, flow, routes)
+                elif response.status >= 200:
+                    with suppress(BadMessage):  # as in _handle_response
+                        call.answer_again(response, routes, flow)
 
             return edit_and_publish
 
@@ -290,25 +296,32 @@ class CallEvents:
 
         `routes` are our own Routes of the request, `side` is the one that it goes to.
         """
-        status = 500
-        try:
-            status = fork.run([target])
-        except Refused as refused:
-            status = refused.status
-            raise
-        finally:
-            if request.method == "BYE":
-                self._hang_up(request, status, routes, side)
+        status = fork.run([target])
+        if request.method == "BYE":
+            self.hang_up(request, status, routes, side)
 
-    def _hang_up(
+    def handle_refusal(
         self, request: Request, status: int, routes: list[OwnRoute], side: DialogSide
+    ) -> None:
+        """End the call of a BYE that this server could not deliver.
+
+        The sender of a BYE has no session any more (§15.1.1).
+        """
+        if request.method == "BYE" and status in _UNDELIVERED:
+            self.hang_up(request, 408, routes, side)
+
+    def hang_up(
+        self, request: Request, status: int, routes: list[OwnRoute], side: DialogSide | None
     ) -> None:
         """Publish the end of the call that a BYE belongs to, if its final `status` ends the call.
 
         A BYE that the other side refuses ends nothing (§15.1.2), except one for a dialog that is
         gone.  An early BYE ends one of the early dialogs; the INVITE reports the end of the call.
+        `side` is None for a caller without a ticket.
         """
         if status >= 300 and status not in _DIALOG_IS_GONE:
+            if (refusing := self._find(request)) is not None:
+                refusing.follow(request)  # a BYE of ours has to be above its CSeq
             return
         is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:
@@ -320,13 +333,17 @@ class CallEvents:
         ):
             call = self._calls.get(key)
             if call is not None:
-                # Of several phones that have answered, the caller hangs up on all but one.
-                if call.is_answered and call.has_peer(peer):
+                was_the_callee = call.has_peer(peer)
+                if not call.is_answered:
+                    call.end_cause = CANCELLED.of()
+                elif call.ends_with(peer):
                     self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
+                elif was_the_callee:  # the other phone that has answered may be gone
+                    call.check_at = self._clock() + REPLACED_SECONDS
                 return
             if key in self._ended or key in self._ended_here:
                 return
-        if not is_heard:
+        if not is_heard or side is None:
             return
         event = self._past_parties.end_of(self._bus.now(), request, routes, side)
         self._remember((call_id, sender))
@@ -410,6 +427,8 @@ class CallEvents:
         now = self._clock()
         call.check_at = now + QUIET_SECONDS
         call.set_session_timer(response, now)
+        if call.end_cause is not None and call.end_cause.code == CANCELLED.code:
+            call.end_cause = None  # the early BYE was for another phone
         body = sdp_of(response)
         if not call.has_offer:
             call.late_offer = body
