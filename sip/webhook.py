@@ -3,9 +3,8 @@
 Problem: a web server may be slow or away for hours, and no call or registration may wait for it.
 Model: listeners put events into a queue, and one greenlet sends them, one after another.
 Invariant: an event is sent again until it is accepted or given up, and before all later ones.
-Bounds: MAX_PENDING events, of them MAX_REFUSALS_PENDING refusals, which any sender can cause; one
-    request takes TIMEOUT seconds at most, and an event MAX_TRIES requests.  What is discarded
-    counts as lost, in `sipserver_events_lost_total`.
+Bounds: those of event_queue.py; one request takes TIMEOUT seconds at most, and an event MAX_TRIES
+    requests.  What is discarded counts as lost, in `sipserver_events_lost_total`.
 """
 
 import hashlib
@@ -16,7 +15,6 @@ import logging
 import random
 import secrets
 import ssl
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,16 +25,12 @@ import gevent
 from gevent.event import Event
 
 from sip import __version__
-from sip.monitor.calls import CallChanged
+from sip.monitor.event_queue import EventQueue, is_refusal
 from sip.monitor.events import Bus, Refused, Registered, Sender
 from sip.serializers.events import EVENT_CLASSES, event_json, event_name
 
 log = logging.getLogger(__name__)
 
-# Events that wait, about 1 kB each; the oldest is discarded for a new one.
-MAX_PENDING = 1000
-# Refusals among them: a password guesser must not push out the calls and registrations.
-MAX_REFUSALS_PENDING = 200
 # Seconds for one request, from the look-up of the name to the end of the response.
 TIMEOUT = 10.0
 # Requests for one event; with the pauses between them that is about eight minutes.
@@ -65,19 +59,10 @@ class _Message:
     name: str
     at: float
     fields: dict[str, Any]
-    is_refusal: bool
 
     def encode(self) -> bytes:
         event = {"id": self.id, "event": self.name, "data": self.fields}
         return json.dumps(event, separators=(",", ":")).encode()
-
-
-def _is_refusal(event: object) -> bool:
-    """Return True for the events of a refused request: strangers can cause any number of them."""
-    if isinstance(event, CallChanged):
-        call = event.call
-        return call.ended_by == "server" and not call.ringing_at and not call.answered_at
-    return isinstance(event, Refused)
 
 
 class _Refusal(Exception):
@@ -119,8 +104,7 @@ class Webhook:
         self._names = frozenset(names)
         self._bus = bus
         self._pause = pause
-        self._pending: deque[_Message] = deque()
-        self._refusals_pending = 0
+        self._pending: EventQueue[_Message] = EventQueue()
         self._filled, self._idle = Event(), Event()
         self._idle.set()
         self._is_failing = False
@@ -152,27 +136,14 @@ class Webhook:
             return
         if isinstance(event, Refused) and event.sender is Sender.UNVERIFIED:
             return
-        is_refusal = _is_refusal(event)
-        if is_refusal:
-            if self._refusals_pending >= MAX_REFUSALS_PENDING:
-                self._count_lost()
-                return
-            self._refusals_pending += 1
-        if len(self._pending) >= MAX_PENDING:
-            self._take()
-            self._count_lost()
         now = self._bus.now()
-        self._pending.append(
-            _Message(secrets.token_hex(16), name, now, event_json(event, now), is_refusal)
-        )
+        message = _Message(secrets.token_hex(16), name, now, event_json(event, now))
+        lost_before = self._pending.lost
+        self._pending.put(message, is_refusal=is_refusal(event))
+        if self._pending.lost > lost_before:
+            self._count_lost()
         self._idle.clear()
         self._filled.set()
-
-    def _take(self) -> _Message:
-        message = self._pending.popleft()
-        if message.is_refusal:
-            self._refusals_pending -= 1
-        return message
 
     def _count_lost(self) -> None:
         self._lost += 1
@@ -183,7 +154,7 @@ class Webhook:
             self._filled.wait()
             while self._pending:
                 try:
-                    self._deliver(self._take())
+                    self._deliver(self._pending.take())
                 except Exception:
                     # The next event has to be sent all the same.
                     self._endpoint.close()

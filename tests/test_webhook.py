@@ -13,13 +13,12 @@ import gevent
 import pytest
 import trustme
 
+from sip.monitor.event_queue import MAX_EVENTS, MAX_REFUSALS
 from sip.monitor.events import Bus, Overload, Refused, Registered, Sender, Unbanned
 from sip.serializers.events import EVENT_CLASSES
 from sip.webhook import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    MAX_PENDING,
-    MAX_REFUSALS_PENDING,
     MAX_RESPONSE,
     MAX_TRIES,
     Webhook,
@@ -218,25 +217,25 @@ def test_a_web_server_that_is_away_is_tried_again(bus, start, pauses):
 
 def test_a_full_queue_discards_the_oldest_event(bus, receiver, start):
     webhook = start(receiver.url)
-    for number in range(MAX_PENDING + 10):  # the greenlet of the webhook has not run yet
+    for number in range(MAX_EVENTS + 10):  # the greenlet of the webhook has not run yet
         unban(bus, number)
-    assert len(webhook._pending) == MAX_PENDING
+    assert len(webhook._pending) == MAX_EVENTS
     assert bus.lost == 10
-    until(lambda: len(receiver.taken) == MAX_PENDING)
-    assert networks(receiver) == [str(number) for number in range(10, MAX_PENDING + 10)]
+    until(lambda: len(receiver.taken) == MAX_EVENTS)
+    assert networks(receiver) == [str(number) for number in range(10, MAX_EVENTS + 10)]
 
 
 def test_refusals_do_not_push_out_other_events(bus, receiver, start):
     """A password guesser causes as many as it likes."""
     start(receiver.url)
     unban(bus, "first")
-    for _ in range(2 * MAX_PENDING):
+    for _ in range(2 * MAX_EVENTS):
         bus.publish(refused(Sender.VERIFIED))
     unban(bus, "last")
-    until(lambda: len(receiver.taken) == MAX_REFUSALS_PENDING + 2)
-    assert receiver.names == ["unbanned", *["refused"] * MAX_REFUSALS_PENDING, "unbanned"]
+    until(lambda: len(receiver.taken) == MAX_REFUSALS + 2)
+    assert receiver.names == ["unbanned", *["refused"] * MAX_REFUSALS, "unbanned"]
     bus.publish(refused(Sender.VERIFIED))
-    until(lambda: len(receiver.taken) == MAX_REFUSALS_PENDING + 3)
+    until(lambda: len(receiver.taken) == MAX_REFUSALS + 3)
 
 
 def test_refreshes_and_forged_senders_are_left_out(bus, receiver, start):

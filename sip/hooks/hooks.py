@@ -1,12 +1,11 @@
 """Hooks: load the operator's file when it changes, ask it about calls, and hand it events.
 
 A hook decides about a call within ROUTE_SECONDS, or the call goes on as without it.  Events wait in
-a bounded queue for a thread of their own.  When all threads hang, the hooks are off until the file
-changes.
+a bounded queue (event_queue.py) for a thread of their own.  When all threads hang, the hooks are
+off until the file changes.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -21,6 +20,7 @@ from sip.hooks.values import CallEvent, RegisterEvent, RoutedCall
 from sip.message.grammar import BadMessage
 from sip.message.message import Request
 from sip.monitor.calls import CallChanged
+from sip.monitor.event_queue import EventQueue, is_refusal
 from sip.monitor.events import Bus, Registered, Unregistered
 from sip.transport.flow import Flow
 
@@ -33,8 +33,6 @@ EVENT_SECONDS = 5.0
 LOAD_SECONDS = 10.0
 # Threads that run `route`; a call waits for a free one.  Events have one thread.
 ROUTE_THREADS = 4
-# Events that wait; the oldest is lost.
-MAX_EVENTS = 1000
 # Seconds between two log lines about failing hooks.
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -54,9 +52,8 @@ class Hooks:
         self._functions = _NONE
         self._route_threads = HookThreads(ROUTE_THREADS)
         self._event_threads = HookThreads(1)
-        self._events: deque[tuple[str, RegisterEvent | CallEvent]] = deque()
+        self._events: EventQueue[tuple[str, RegisterEvent | CallEvent]] = EventQueue()
         self._is_draining = False
-        self._lost = 0
         self._next_line_at = clock()
         self._unsaid = 0
         if path:
@@ -223,14 +220,14 @@ class Hooks:
                 call.cause,
                 call.ended_by,
             ),
+            is_refusal=is_refusal(event),
         )
 
-    def _put(self, name: str, event: RegisterEvent | CallEvent) -> None:
+    def _put(
+        self, name: str, event: RegisterEvent | CallEvent, *, is_refusal: bool = False
+    ) -> None:
         """Add an event to the queue; the publisher does not wait."""
-        if len(self._events) >= MAX_EVENTS:
-            self._events.popleft()
-            self._lost += 1
-        self._events.append((name, event))
+        self._events.put((name, event), is_refusal=is_refusal)
         if not self._is_draining:
             self._is_draining = True
             in_background(self._drain)
@@ -239,12 +236,12 @@ class Hooks:
         """Hand the waiting events to the hooks, one after another."""
         try:
             while self._events:
-                name, event = self._events.popleft()
+                name, event = self._events.take()
                 hook: Hook | None = getattr(self._functions, name)
                 if hook is not None:
                     self._run(name, hook, event, self._event_threads, EVENT_SECONDS)
-                if self._lost:
-                    lost, self._lost = self._lost, 0
+                if lost := self._events.lost:
+                    self._events.lost = 0
                     self._complain(f"hook {name} is too slow, {lost} events are lost")
         finally:
             self._is_draining = False

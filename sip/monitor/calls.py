@@ -271,7 +271,8 @@ class Calls:
             if event.ended_by:
                 return  # it is unknown here, because there were more than MAX_CALLS
             # It began before this process: all that is known is its end.
-            caller, callee = Side(event.from_uri), Side(event.to_uri)
+            caller = Side(*(event.caller or Party(event.from_uri, 0, "", "")))
+            callee = Side(*(event.callee or Party(event.to_uri, 0, "", "")))
             call = Call(
                 self._new_id(event.at), event.call_id, event.from_tag, caller, callee, event.at
             )

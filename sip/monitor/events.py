@@ -256,8 +256,9 @@ class CallEnded:
     answered.  `cause` is a clause that says why, `cure` whole sentences or "", `code` the key of
     both.  `ended_by` is "caller", "callee" or "server".
 
-    A call that began before this process, and is ended by a BYE, has `ended_by` "": the caller may
-    be either side.  `from_tag` and `from_uri` are then those of the sender of the BYE.
+    A call that began before this process, and is ended by a BYE, has `ended_by` "".  The ticket of
+    the BYE says which side is the caller, and which accounts the `caller` and the `callee` have;
+    both are None for any other call.
     """
 
     at: float
@@ -271,6 +272,8 @@ class CallEnded:
     ended_by: str
     cure: str = ""
     code: str = ""
+    caller: Party | None = None
+    callee: Party | None = None
 
 
 # Messages

@@ -41,14 +41,18 @@ class Unacknowledged:
 class Call:
     """One call: its dialog, its sound, and its deadlines.
 
-    `number` and `version` are those of the o= line of our descriptions.
+    `number` and `version` are those of the o= line of our descriptions.  `user_id` is
+    the account that has called the robot, 0 if the robot is the caller.
     """
 
-    def __init__(self, dialog: Dialog, sound: Sound, host: str, number: int, now: float) -> None:
+    def __init__(
+        self, dialog: Dialog, sound: Sound, host: str, number: int, now: float, user_id: int = 0
+    ) -> None:
         self.dialog = dialog
         self.sound = sound
         self.host = host
         self.number = number
+        self.user_id = user_id
         self.version = 1
         self.stream: Stream | None = None
         self.waiting: Unacknowledged | None = None

@@ -4,7 +4,8 @@ It is a user agent with a transaction layer of its own.  A wire in memory (wire.
 proxy, which authenticates its callers, records the route of its dialogs and forks its calls, as for
 any other user agent.  So calls of the robot are seen wherever other calls are.
 
-The bounds: MAX_CALLS calls, MAX_CALL_SECONDS each, ports of one range, and those of rtp.py.
+The bounds: MAX_CALLS calls, MAX_CALLS_OF_USER of them by one user, MAX_CALL_SECONDS each, ports of
+one range, and those of rtp.py.
 """
 
 import logging
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 from sip.core import causes
 from sip.core.errors import Refused
-from sip.core.proxy.robot_targets import ROBOT
+from sip.core.proxy.robot_targets import ROBOT, RobotCaller
 from sip.core.uas import sip_date
 from sip.message.grammar import BadMessage, quote, unescape
 from sip.message.headers import parse_via
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # Calls at one time, those of the web admin to phones included.
 MAX_CALLS = 8
+# Those of one user, so that one cannot keep all others out: a first call, and one to compare.
+MAX_CALLS_OF_USER = 2
 # Seconds that noanswer@ rings; then it answers 480.
 MAX_RING_SECONDS = 60.0
 # Seconds after which a caller may try again when all calls are in use.
@@ -50,14 +53,14 @@ _UNHEARD = Unheard()
 class Robot:
     """Answers calls, and calls phones.
 
-    `send` takes the robot's messages to the proxy; `take_caller` returns the flow of the caller of
-    an INVITE, by its Call-ID and From tag, and None if the proxy has forwarded none.
+    `send` takes the robot's messages to the proxy; `take_caller` returns the caller of an
+    INVITE, by its Call-ID and From tag, and None if the proxy has forwarded none.
     """
 
     def __init__(
         self,
         send: Callable[[bytes, Flow], None],
-        take_caller: Callable[[str, str], Flow | None],
+        take_caller: Callable[[str, str], RobotCaller | None],
         studio: Studio,
         clock: Callable[[], float],
     ) -> None:
@@ -72,9 +75,9 @@ class Robot:
         self.studio = studio
         self.clock = clock
         self.calls: dict[Key, Call] = {}
-        self._ringing: dict[Upstream, float] = {}  # noanswer@, until when
+        self._ringing: dict[Upstream, tuple[float, int]] = {}  # noanswer@: until when, which user
         self._outgoing: list[OutgoingCall] = []
-        self._behaviours: dict[str, Callable[[Request, Upstream, Flow], None]] = {
+        self._behaviours: dict[str, Callable[[Request, Upstream, RobotCaller], None]] = {
             "echo": self._echo,
             "tone": self._tone,
             "busy": self._busy,
@@ -98,7 +101,7 @@ class Robot:
                 continue
             if end:
                 self.hang_up(call, end)
-        for upstream, until in tuple(self._ringing.items()):
+        for upstream, (until, _) in tuple(self._ringing.items()):
             if now >= until:
                 upstream.mailbox.put(BranchEvent(None, _TIME_OUT, None))
         for outgoing in tuple(self._outgoing):
@@ -252,30 +255,30 @@ class Robot:
 
     # Behaviours
 
-    def _echo(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+    def _echo(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Send back what the phone sends."""
         self._answer(request, upstream, caller).sound.echo()
 
-    def _tone(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+    def _tone(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Play the tone."""
         self._answer(request, upstream, caller).sound.play_tone()
 
-    def _busy(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+    def _busy(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Refuse as a phone in a call does."""
         raise Refused(486, causes.BUSY.of(peer="busy@"))
 
-    def _ring(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+    def _ring(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Ring until the caller gives up, MAX_RING_SECONDS at most."""
-        self._check_free(request)
+        self._check_free(request, caller)
         dialogs.answer(self.layer, request, upstream, 180)
-        self._ringing[upstream] = self.clock() + MAX_RING_SECONDS
+        self._ringing[upstream] = self.clock() + MAX_RING_SECONDS, caller.user_id
         try:
             event: BranchEvent = upstream.mailbox.get()
         finally:
             del self._ringing[upstream]
         upstream.answer(_TIME_OUT if event.status == _TIME_OUT else 487)
 
-    def _identify(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+    def _identify(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Send the caller a text about its phone, as this server sees it, and play the tone.
 
         Desk phones show the asserted identity of the callee (RFC 3325 §9.1); softphones have the
@@ -284,31 +287,31 @@ class Robot:
         call = self._answer(request, upstream, caller, is_told=True)
         call.sound.play_tone()
         if "MESSAGE" in [method.upper() for method in request.values("allow")]:
-            text = what_is_seen(request, caller, call.stream)
+            text = what_is_seen(request, caller.flow, call.stream)
             call.greeting = call.dialog.request(
                 "MESSAGE", content_type="text/plain;charset=UTF-8", body=text.encode()
             )
 
     def _answer(
-        self, request: Request, upstream: Upstream, caller: Flow, *, is_told: bool = False
+        self, request: Request, upstream: Upstream, caller: RobotCaller, *, is_told: bool = False
     ) -> Call:
         """Answer an INVITE, and return the call (§13.3.1.4).  Raises Refused or BadMessage.
 
         With `is_told` the answer has the text of `what_is_seen`.
         """
-        self._check_free(request)
+        self._check_free(request, caller)
         name, local = _host_of(request), upstream.flow.local[0]
         description = _description_of(request)
         stream = None if description is None else _audio(description, request)
         dialog = dialog_of_invite(request, upstream.flow, self.layer.stateless_tag(request))
         try:
-            sound = self.studio.open(local, frozenset({caller.remote[0]}))
+            sound = self.studio.open(local, frozenset({caller.flow.remote[0]}))
         except NoPort as error:
             log.warning("cannot open ports for the robot: %s", error)
             no_port = warning(name, "no free media port")
             raise Refused(500, causes.ROBOT_REFUSED.of(text=str(error)), extra=(no_port,)) from None
         # The look-up of the advertised name may wait; the call counts from before that.
-        call = Call(dialog, sound, local, int(time.time()), self.clock())
+        call = Call(dialog, sound, local, int(time.time()), self.clock(), caller.user_id)
         self.calls[dialog.key] = call
         try:
             call.host = self.studio.address_of(name, local)
@@ -317,7 +320,7 @@ class Robot:
             else:
                 body = description.answer(call.host, sound.port, call.number, call.version)
                 call.agree(stream)
-            extra = _fields_of(request, caller, stream) if is_told else ()
+            extra = _fields_of(request, caller.flow, stream) if is_told else ()
             is_offer = stream is None
             self._accept(call, request, upstream, body, has_offer=is_offer, extra=extra)
         except BaseException:
@@ -325,15 +328,24 @@ class Robot:
             raise
         return call
 
-    def _check_free(self, request: Request) -> None:
-        """Raise Refused (486) if MAX_CALLS are in use."""
+    def _check_free(self, request: Request, caller: RobotCaller) -> None:
+        """Raise Refused (486) if all calls are in use, or those that one user may have."""
         if len(self) >= MAX_CALLS:
             text = f"all {MAX_CALLS} calls of the robot are in use, try again in a minute"
-            raise Refused(
-                486,
-                causes.ROBOT_REFUSED.of(text=text),
-                extra=(_RETRY_AFTER, warning(_host_of(request), text)),
-            )
+        elif self._calls_of(caller.user_id) >= MAX_CALLS_OF_USER:
+            text = f"you have {MAX_CALLS_OF_USER} calls with the robot, hang up one of them"
+        else:
+            return
+        raise Refused(
+            486,
+            causes.ROBOT_REFUSED.of(text=text),
+            extra=(_RETRY_AFTER, warning(_host_of(request), text)),
+        )
+
+    def _calls_of(self, user_id: int) -> int:
+        """Return the number of calls that a user has made, ringing ones included."""
+        answered = sum(call.user_id == user_id for call in self.calls.values())
+        return answered + sum(caller == user_id for _, caller in self._ringing.values())
 
     # Calls to phones
 

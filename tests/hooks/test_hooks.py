@@ -12,6 +12,7 @@ from sip.hooks import hooks as module
 from sip.hooks import threads
 from sip.hooks.hooks import Hooks
 from sip.monitor.calls import Calls
+from sip.monitor.event_queue import EventQueue
 from sip.monitor.events import Bus, Registered
 from sip.transport.flow import Flow
 from tests.support.fake_transport import SERVER
@@ -240,17 +241,39 @@ def test_without_a_function_no_event_is_built(path):
     assert not World().server.hooks.is_active
 
 
-def test_events_that_wait_are_bounded(path, caplog, monkeypatch):
-    monkeypatch.setattr(module, "MAX_EVENTS", 3)
+def test_events_that_wait_are_bounded(path, caplog):
     source = "def on_register(event):\n    SHARED['go'].wait(10)\n    SHARED['heard'].append(event)"
     write(path, source)
     world = World(settings={"hooks_file": str(path)})
+    world.server.hooks._events = EventQueue(size=3)
     for number in range(8):
         world.phone(f"user{number}")
     SHARED["go"].set()
     until(lambda: not world.server.hooks._is_draining)
     assert len(SHARED["heard"]) == 4
     assert said(caplog, "hook on_register is too slow, 4 events are lost")
+
+
+def test_refused_calls_push_out_no_registration(path):
+    """A user calls wrong numbers while the hook is slow."""
+    hook = "(event):\n    SHARED['go'].wait(10)\n    SHARED['heard'].append(event.name)\n"
+    write(path, f"def on_register{hook}def on_call{hook}")
+    world = World(settings={"hooks_file": str(path)})
+    table = Calls(world.bus)
+    world.server.hooks._events = EventQueue(size=4, refusals=2)
+    alice = world.phone("alice")
+    world.phone("bob")
+    for _ in range(9):
+        alice.sends("INVITE", f"sip:nobody@{REALM}")
+    world.phone("carol")
+    assert table.results["failed"] == 9
+    SHARED["go"].set()
+    until(lambda: not world.server.hooks._is_draining)
+    assert SHARED["heard"] == [
+        *("registered", "registered"),
+        *("call.ended", "call.ended"),
+        "registered",
+    ]
 
 
 def test_a_failing_event_hook_is_a_line(path, caplog):

@@ -16,7 +16,7 @@ from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.phone import Phone
 from tests.support.pjsua import Pjsua
 from tests.support.rtp_phone import RtpPhone
-from tests.support.server import Server
+from tests.support.server import CALLERS, Server
 from tests.support.socket_phone import SocketPhone, value
 
 KINDS = [Baresip, Pjsua, BaresipTcp]
@@ -121,8 +121,8 @@ def test_the_tone_keeps_its_pace(caller):
 
 def test_a_ninth_call_is_refused(server: Server, caller):
     """486 with a Warning that says why; a call that ends makes room."""
-    alice, bob = caller("alice"), caller("bob")
-    calls = [alice.calls_robot("tone") for _ in range(8)]
+    alice, bob, *others = (caller(user) for user in ("alice", "bob", "carol", *CALLERS[:2]))
+    calls = [phone.calls_robot("tone") for phone in (alice, *others) for _ in range(2)]
     _, branch = bob.dials(f"<{robot('echo', server)}>")
     answer = bob.final(branch)
     assert answer.startswith("SIP/2.0 486 ")

@@ -54,6 +54,13 @@ class CallSide:
         self.aor: tuple[str, str] = ("", "")
         self.seen: Endpoint = ("", 0)
 
+    def take_answer(self, response: Response, routes: list[str], flow: Flow) -> None:
+        """Take the dialog of a callee from its 2xx.  Raises BadMessage."""
+        self.tag = response.to.tag
+        self.contact = contact_line(response)
+        self.routes = route_lines(response) or routes
+        self.seen = flow.remote
+
 
 class Call:
     """One call, from its INVITE to its end.
@@ -62,6 +69,7 @@ class Call:
     - `outer_routes` is the number of Record-Route values of the proxies before this server.
     - `event_key` is the key as events show it: printable.
     - `replaces` is the dialog that this call replaces when it is answered, None for none.
+    - `others` are the callees of further answers: the caller hangs up on all phones but one.
     - `phones` are those that ring, by the URI of their target.
     - `end_cause` says why the next BYE ends this call, None for a usual end.
     - `ended_by_us` is True if this server has cancelled it or hung up.
@@ -69,6 +77,9 @@ class Call:
       `late_offer`, and the ACK has the answer.
     - `expires_at` is the end of the session by its session timer, `check_at` the time of the next
       check of a silent call; both by the server's clock, 0.0 for none.
+    - `unregistered_at` is when the call was found without a registered phone, and
+      `silent_check_at` the `check_at` that was set when both sides were silent; a request within
+      the dialog sets a later one.  0.0 for none.
     """
 
     __slots__ = (
@@ -87,10 +98,13 @@ class Call:
         "is_ringing",
         "key",
         "late_offer",
+        "others",
         "outer_routes",
         "phones",
         "replaces",
+        "silent_check_at",
         "to_uri",
+        "unregistered_at",
         "upstream",
     )
 
@@ -105,6 +119,7 @@ class Call:
         self.caller.cseq = request.cseq[0]
         self.caller.seen = upstream.flow.remote
         self.callee = CallSide(request.to.uri_text, "")
+        self.others: list[CallSide] = []
         self.from_uri = uri_text(sender.uri)
         self.to_uri = uri_text(request.uri)
         self.outer_routes = _count_values(request)
@@ -116,10 +131,7 @@ class Call:
         self.end_cause: Cause | None = None
         self.held_by: frozenset[str] = frozenset()
         self.expires_at = self.check_at = 0.0
-
-    def side(self, name: str) -> CallSide:
-        """Return the side with this name, CALLER or CALLEE."""
-        return self.caller if name == CALLER else self.callee
+        self.unregistered_at = self.silent_check_at = 0.0
 
     def has_peer(self, tag: str) -> bool:
         """Return True if `tag` may be the callee's: several phones may have answered."""
@@ -130,14 +142,33 @@ class Call:
 
         `routes` are the Record-Route lines that were sent to the callee.
         """
-        callee = self.callee
+        self.callee.take_answer(response, routes, flow)
         self.is_answered = True
-        callee.tag = response.to.tag
-        callee.contact = contact_line(response)
-        callee.routes = route_lines(response) or routes
-        callee.seen = flow.remote
         self.caller.routes = routes
         self.phones = {}
+
+    def answer_again(self, response: Response, routes: list[str], flow: Flow) -> None:
+        """Take the dialog of another phone from its 2xx (§13.2.2.4); repeated ones change nothing.
+
+        Raises BadMessage.
+        """
+        tag = response.to.tag
+        known = [self.callee.tag, *(side.tag for side in self.others)]
+        if tag not in known and len(known) < MAX_PHONES:
+            side = CallSide(self.callee.uri, tag)
+            side.take_answer(response, routes, flow)
+            side.aor = self.callee.aor
+            self.others.append(side)
+
+    def ends_with(self, callee_tag: str) -> bool:
+        """Take the end of the dialog with a callee; return True if no other one is left."""
+        if callee_tag != self.callee.tag:
+            self.others = [side for side in self.others if side.tag != callee_tag]
+            return False
+        if not self.others:
+            return True
+        self.callee = self.others.pop()
+        return False
 
     def follow(self, request: Request) -> None:
         """Take CSeq, and the news about a transfer, from a request within the dialog."""

@@ -11,6 +11,7 @@ a call that began before a restart, or before there were listeners: that is one 
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.causes import CANCELLED, HUNG_UP, INTERNAL_ERROR, MALFORMED, REPLACED, STOPPING
@@ -26,7 +27,9 @@ from sip.core.proxy.call import (
     sdp_of,
 )
 from sip.core.proxy.fork import Fork, Prepare
+from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.record_route import is_target_behind_nat
+from sip.core.proxy.route_ticket import DialogSide, OwnRoute
 from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
 from sip.message.call_headers import Replaces
@@ -52,8 +55,9 @@ from sip.transport.flow import Flow, via_matches_source
 
 # Calls in the table, about 3 kB each; the oldest is removed when there are more.
 MAX_CALLS = 20_000
-# Ended calls that are remembered, so that the BYE of the other side is no second end.
-MAX_ENDED = 2000
+# Ended calls that are remembered, so that the BYE of the other side is no second end.  Of a call
+# that this server has ended, a BYE may come much later.
+MAX_ENDED, MAX_ENDED_HERE = 2000, MAX_CALLS
 # Seconds without a request within the dialog after which both sides are asked whether they have it.
 QUIET_SECONDS = 900.0
 # Seconds that the replaced call has for its BYE, after which its sides are asked (timer F).
@@ -62,6 +66,8 @@ REPLACED_SECONDS = 32.0
 
 # Failures of a request within a dialog that mean that the other side has it no more (§12.2.1.2).
 _DIALOG_IS_GONE = (408, 481)
+# Refusals of ours that mean that the other side cannot be reached.
+_UNDELIVERED = (430, 480, 500)
 # The side that has ended a call, by the cause; it is the callee for any other.
 _ENDED_BY = {CANCELLED.code: CALLER, STOPPING.code: "server"}
 
@@ -70,7 +76,12 @@ class CallEvents:
     """The calls that ring or talk, and their events."""
 
     def __init__(
-        self, bus: Bus, domains: Domains, accounts: Accounts, clock: Callable[[], float]
+        self,
+        bus: Bus,
+        domains: Domains,
+        accounts: Accounts,
+        clock: Callable[[], float],
+        past_parties: PastParties,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -82,8 +93,10 @@ class CallEvents:
         self._ended_topic = bus.topic(CallEnded)
         self._domains = domains
         self._accounts = accounts
+        self._past_parties = past_parties
         self._calls: OrderedDict[Key, Call] = OrderedDict()
         self._ended: OrderedDict[Key, None] = OrderedDict()
+        self._ended_here: OrderedDict[Key, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -122,6 +135,7 @@ class CallEvents:
         key = call.key
         self._calls[key] = call
         self._ended.pop(key, None)
+        self._ended_here.pop(key, None)
         if len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)
         if not self._started_topic.listeners:
@@ -163,6 +177,9 @@ class CallEvents:
                 edit(response)
                 if not call.is_answered:
                     self._handle_response(call, response, target, flow, routes)
+                elif response.status >= 200:
+                    with suppress(BadMessage):  # as in _handle_response
+                        call.answer_again(response, routes, flow)
 
             return edit_and_publish
 
@@ -267,25 +284,44 @@ class CallEvents:
             call, peer = self._calls.get((call_id, other)), sender
         return call if call is not None and call.has_peer(peer) else None
 
-    def run_within(self, request: Request, fork: Fork, target: Target) -> None:
-        """Run the fork of a request within a dialog; a BYE that the other side takes is an end."""
-        status = 500
-        try:
-            status = fork.run([target])
-        except Refused as refused:
-            status = refused.status
-            raise
-        finally:
-            if request.method == "BYE":
-                self._hang_up(request, status)
+    def run_within(
+        self,
+        request: Request,
+        fork: Fork,
+        target: Target,
+        routes: list[OwnRoute],
+        side: DialogSide,
+    ) -> None:
+        """Run the fork of a request within a dialog; a BYE that the other side takes is an end.
 
-    def _hang_up(self, request: Request, status: int) -> None:
+        `routes` are our own Routes of the request, `side` is the one that it goes to.
+        """
+        status = fork.run([target])
+        if request.method == "BYE":
+            self.hang_up(request, status, routes, side)
+
+    def handle_refusal(
+        self, request: Request, status: int, routes: list[OwnRoute], side: DialogSide
+    ) -> None:
+        """End the call of a BYE that this server could not deliver.
+
+        The sender of a BYE has no session any more (§15.1.1).
+        """
+        if request.method == "BYE" and status in _UNDELIVERED:
+            self.hang_up(request, 408, routes, side)
+
+    def hang_up(
+        self, request: Request, status: int, routes: list[OwnRoute], side: DialogSide | None
+    ) -> None:
         """Publish the end of the call that a BYE belongs to, if its final `status` ends the call.
 
         A BYE that the other side refuses ends nothing (§15.1.2), except one for a dialog that is
         gone.  An early BYE ends one of the early dialogs; the INVITE reports the end of the call.
+        `side` is None for a caller without a ticket.
         """
         if status >= 300 and status not in _DIALOG_IS_GONE:
+            if (refusing := self._find(request)) is not None:
+                refusing.follow(request)  # a BYE of ours has to be above its CSeq
             return
         is_heard = bool(self._ended_topic.listeners)
         if not is_heard and not self._calls:
@@ -297,27 +333,20 @@ class CallEvents:
         ):
             call = self._calls.get(key)
             if call is not None:
-                # Of several phones that have answered, the caller hangs up on all but one.
-                if call.is_answered and call.has_peer(peer):
+                was_the_callee = call.has_peer(peer)
+                if not call.is_answered:
+                    call.end_cause = CANCELLED.of()
+                elif call.ends_with(peer):
                     self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
+                elif was_the_callee:  # the other phone that has answered may be gone
+                    call.check_at = self._clock() + REPLACED_SECONDS
                 return
-            if key in self._ended:
+            if key in self._ended or key in self._ended_here:
                 return
-        if not is_heard:
+        if not is_heard or side is None:
             return
+        event = self._past_parties.end_of(self._bus.now(), request, routes, side)
         self._remember((call_id, sender))
-        event = CallEnded(
-            self._bus.now(),
-            printable(call_id),
-            printable(sender),
-            printable(other),
-            printable(request.from_.uri_text[:MAX_DEVICE]),
-            printable(request.to.uri_text[:MAX_DEVICE]),
-            200,
-            HUNG_UP.text,
-            "",
-            code=HUNG_UP.code,
-        )
         self._ended_topic.publish(event)
 
     # Ends
@@ -326,7 +355,12 @@ class CallEvents:
         """Remove a call, and publish its end."""
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
-        self._remember(call.key)
+        if ended_by == "server" and call.is_answered:
+            self._ended_here[call.key] = None
+            if len(self._ended_here) > MAX_ENDED_HERE:
+                self._ended_here.popitem(last=False)
+        else:
+            self._remember(call.key)
         if self._ended_topic.listeners:
             call_id, tag = call.event_key
             event = CallEnded(
@@ -393,6 +427,8 @@ class CallEvents:
         now = self._clock()
         call.check_at = now + QUIET_SECONDS
         call.set_session_timer(response, now)
+        if call.end_cause is not None and call.end_cause.code == CANCELLED.code:
+            call.end_cause = None  # the early BYE was for another phone
         body = sdp_of(response)
         if not call.has_offer:
             call.late_offer = body

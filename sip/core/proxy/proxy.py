@@ -15,7 +15,8 @@ from sip.core.proxy.call_router import CallRouter
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
-from sip.core.proxy.loops import breadth_left, has_looped, hops_left, loop_mark
+from sip.core.proxy.loops import breadth_left, hops_left, loop_mark
+from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
@@ -23,6 +24,7 @@ from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
+from sip.core.proxy.validation import SCHEMES, check_forwardable
 from sip.core.registrar.location import Location
 from sip.core.target import Phone, Target, as_request_uri
 from sip.core.uas import OWN_METHODS
@@ -45,7 +47,6 @@ _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
 _CHALLENGED = frozenset({"INVITE", "UPDATE"})
 # Methods that a phone sends to its own address, for an event server that does not exist here.
 _FOR_EVENT_SERVERS = frozenset({"SUBSCRIBE", "PUBLISH"})
-_SCHEMES = frozenset({"sip", "tel"})
 # Asserted identities.  They are removed, because no phone is a trusted element (RFC 3325 §5, §6).
 _ASSERTIONS = ("p-asserted-identity", "p-preferred-identity")
 
@@ -96,7 +97,9 @@ class Proxy:
         )
         self.trunks = trunks
         self.robots = robots
-        self.calls = CallEvents(bus, domains, authenticator.accounts, layer.clock)
+        accounts = authenticator.accounts
+        past_parties = PastParties(tickets, domains, accounts, location)
+        self.calls = CallEvents(bus, domains, accounts, layer.clock, past_parties)
         self.call_control = CallControl(
             self.calls, self.dialogs, self.forwarder, tickets, domains, location, layer
         )
@@ -112,8 +115,13 @@ class Proxy:
         if side is not None:
             upstream.is_verified = True  # only the sides of a dialog receive its ticket
         check_forwardable(request, mark)
-        if side is not None and self._within_dialog(request, upstream, mark, routes, side):
-            return
+        if side is not None:
+            try:
+                if self._within_dialog(request, upstream, mark, routes, side):
+                    return
+            except Refused as refused:
+                self.calls.handle_refusal(request, refused.status, routes, side)
+                raise
         upstream.is_verified = False  # a ticket proves nothing outside of its dialog
         try:
             self._outside_dialog(request, upstream, mark)
@@ -172,7 +180,7 @@ class Proxy:
                 for route in recorded:
                     request.put_first("record-route", f"Record-Route: <{route.text}>")
         fork = Fork(self.forwarder, request, upstream, mark, prepare=prepare)
-        self.calls.run_within(request, fork, target)
+        self.calls.run_within(request, fork, target, routes, side)
         return True
 
     def _follow_dialog(self, request: Request, side: DialogSide) -> Prepare | None:
@@ -207,7 +215,7 @@ class Proxy:
     def forward_ack(self, request: Request, flow: Flow) -> Cause | None:
         """Forward an ACK for a 2xx (§16.11, §13.2.2.4); return the cause if it is dropped."""
         try:
-            if request.uri.scheme not in _SCHEMES:
+            if request.uri.scheme not in SCHEMES:
                 return causes.UNSUPPORTED_SCHEME.of(scheme=request.uri.scheme)
             if hops_left(request) == 0:  # §16.3
                 return causes.TOO_MANY_HOPS.of()
@@ -297,10 +305,12 @@ class Proxy:
                 remove_unreachable=target_set.remove_unreachable,
                 end_branch=partial(self.calls.end_branch, call) if call is not None else None,
             )
-            if call is None:
-                fork.run(targets)
-            else:
+            if call is not None:
                 self.calls.run(call, fork, targets)
+                return
+            status = fork.run(targets)
+            if answered is not None and request.method == "BYE":
+                self.calls.hang_up(request, status, [], None)
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
@@ -363,7 +373,7 @@ class Proxy:
             return targets
         callee = self.authenticator.accounts.find(username, realm)
         if callee is None and account is not None and realm == self.domains.main:
-            robot = self.robots.target_for(username, request, upstream.flow)
+            robot = self.robots.target_for(username, request, upstream.flow, account.id)
             if robot is not None:
                 return [robot]
         if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
@@ -473,24 +483,3 @@ def _not_served_here(method: str) -> Refused:
         cause = causes.METHOD_NOT_ALLOWED.of(method=method)
         return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
     return Refused(501, causes.UNKNOWN_METHOD.of(method=method))
-
-
-def check_forwardable(request: Request, mark: str) -> None:
-    """Validate a request before any look-up (§16.3).
-
-    `mark` is its `loop_mark`.  Raises Refused or BadMessage.
-    """
-    scheme = request.uri.scheme
-    if scheme not in _SCHEMES:
-        raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
-    if hops_left(request) == 0:
-        raise Refused(483, causes.TOO_MANY_HOPS.of())
-    if has_looped(request, mark):
-        raise Refused(482, causes.LOOP.of())
-    required = request.values("proxy-require")
-    if required:
-        raise Refused(
-            420,
-            causes.UNSUPPORTED_EXTENSION.of(tags=", ".join(required)),
-            extra=(("Unsupported", ", ".join(required)),),
-        )

@@ -1,6 +1,7 @@
 """The names of the robot: numbers that users call to try a phone, unless a user has that name."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sip.core.target import Target
 from sip.message.message import Request
@@ -18,6 +19,13 @@ _METHODS = frozenset({"INVITE", "OPTIONS"})
 MAX_CALLERS = 1000
 
 
+class RobotCaller(NamedTuple):
+    """The caller of an INVITE to the robot: the flow of its phone, and the id of its account."""
+
+    flow: Flow
+    user_id: int
+
+
 class RobotTargets:
     """Leads the calls of local users to the robot.
 
@@ -28,19 +36,22 @@ class RobotTargets:
         self._sent_by = sent_by
         self._port = port
         self.is_on = is_on
-        self._callers: dict[tuple[str, str], Flow] = {}
+        self._callers: dict[tuple[str, str], RobotCaller] = {}
 
-    def target_for(self, username: str, request: Request, caller_flow: Flow) -> Target | None:
+    def target_for(
+        self, username: str, request: Request, caller_flow: Flow, user_id: int
+    ) -> Target | None:
         """Return the robot as the target of a call; None if it is off or has no such name.
 
-        The caller has authenticated.
+        The caller has authenticated, as the user `user_id`.
         """
         if not self.is_on or username not in NAMES or request.method not in _METHODS:
             return None
         if request.method == "INVITE":
             if len(self._callers) >= MAX_CALLERS:
                 del self._callers[next(iter(self._callers))]
-            self._callers[request.call_id, request.from_.tag] = caller_flow
+            caller = RobotCaller(caller_flow, user_id)
+            self._callers[request.call_id, request.from_.tag] = caller
         flow = self.flow_for(caller_flow)
         return Target(f"sip:{username}@{self.sent_by(flow)}", flow)
 
@@ -56,6 +67,6 @@ class RobotTargets:
         """Return the host and port that phones know this server by."""
         return self._sent_by(flow)
 
-    def take_caller(self, call_id: str, tag: str) -> Flow | None:
-        """Return the flow of the caller whose INVITE has come to the robot, once."""
+    def take_caller(self, call_id: str, tag: str) -> RobotCaller | None:
+        """Return the caller whose INVITE has come to the robot, once."""
         return self._callers.pop((call_id, tag), None)

@@ -296,6 +296,14 @@ class Tickets:
         sides = self._read(request, last, request.to.tag, _CALLER)
         return sides[0] if sides is not None else None
 
+    def is_from_initiator(self, request: Request, routes: list[OwnRoute]) -> bool:
+        """Return True if the sender of a request within a dialog has begun that dialog."""
+        return any(
+            self._read(request, route, request.from_.tag, role) is not None
+            for route in routes
+            for role in (_CALLER, _CALLEE)
+        )
+
     def sender_side(self, request: Request, routes: list[OwnRoute]) -> DialogSide | None:
         """Return the side of the sender of a request, by the first ticket for that side."""
         for route in routes:

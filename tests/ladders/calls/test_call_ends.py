@@ -2,9 +2,11 @@
 
 import pytest
 
+from sip.core.proxy import call_events
 from sip.core.proxy.call_control import HALF_DEAD_SECONDS
 from sip.core.proxy.call_events import QUIET_SECONDS
 from tests.support.followed_calls import ANSWER, OFFER, FollowedCalls, talks
+from tests.support.nat_phones import behind_nat
 from tests.support.world import REALM, World
 
 TIMER = ("Session-Expires: 120;refresher=uac",)
@@ -79,6 +81,15 @@ def test_a_call_of_two_phones_gone_leaves_within_70_s(world, calls):
     assert ended.cure
 
 
+def test_a_late_bye_is_no_second_end(world, calls, monkeypatch):
+    """Meanwhile many other calls have ended."""
+    monkeypatch.setattr(call_events, "MAX_ENDED", 0)
+    talk = talks(*world.phones("alice", "bob"), answer_headers=TIMER)
+    calls.passes(126)
+    talk.clears().caller_hangs_up()
+    assert [call.ended_by for call in calls.finished] == ["server"]
+
+
 def test_a_phone_that_has_the_dialog_keeps_the_call(world, calls):
     """Any answer but 481 says so, a 500 for the repeated CSeq too (RFC 3261 §12.2.2)."""
     alice, bob = world.phones("alice", "bob")
@@ -140,13 +151,40 @@ def test_a_check_disturbs_no_request_of_the_peer(world, calls):
     assert talk.callee.gets("BYE").cseq == bye.cseq
 
 
-def test_a_call_over_a_restart_is_one_row_at_its_end(world):
-    talk = talks(*world.phones("alice", "bob"))
+@pytest.mark.parametrize("sender", ["caller", "callee"])
+@pytest.mark.parametrize("is_behind_nat", [False, True])
+def test_a_call_over_a_restart_is_one_row_at_its_end(world, sender, is_behind_nat):
+    """With its accounts and its direction, which the ticket of either BYE shows."""
+    alice = behind_nat(world, "alice", 40_001) if is_behind_nat else world.phone("alice")
+    talk = talks(alice, world.phone("bob"))
     world.start_server()
     calls = FollowedCalls(world)
-    talk.caller_hangs_up()
+    sides = (talk.caller, talk.of_caller), (talk.callee, talk.of_callee)
+    for phone, dialog in sides if sender == "caller" else sides[::-1]:  # both hang up
+        phone.sends_within("BYE", dialog)
+    for phone, _ in sides:
+        phone.answers(phone.gets("BYE"), 200)
     (ended,) = calls.finished
     assert (ended.result, ended.ended_by, ended.call_id) == ("answered", "", talk.invite.call_id)
+    assert (ended.caller.username, ended.callee.username) == ("alice", "bob")
+    assert ended.from_tag == talk.invite.from_.tag
+    ids = [world.users.find(name, REALM).id for name in ("alice", "bob")]
+    assert [ended.caller.user_id, ended.callee.user_id] == ids
+
+
+def test_a_bye_after_a_restart_names_no_other_user(world):
+    """Its From and To are those of other users; the ticket knows better."""
+    talk = talks(*world.phones("alice", "bob"))
+    world.phones("carol", "dave")
+    world.start_server()
+    calls = FollowedCalls(world)
+    talk.of_caller.remote = f"sip:dave@{REALM}"
+    talk.caller.aor = f"sip:carol@{REALM}"
+    talk.caller.sends_within("BYE", talk.of_caller)
+    talk.callee.answers(talk.callee.gets("BYE"), 200)
+    (ended,) = calls.finished
+    assert (ended.caller.username, ended.callee.username) == ("alice", "bob")
+    assert "carol" in ended.caller.uri
 
 
 def test_a_failed_call_has_one_row_with_its_cure(world, calls):

@@ -4,7 +4,7 @@ import pytest
 
 from sip.config import Config
 from sip.core.proxy.robot_targets import NAMES
-from sip.robot.robot import MAX_CALLS
+from sip.robot.robot import MAX_CALLS, MAX_CALLS_OF_USER
 from tests.support.robot_phone import OFFER, RobotPhone, media_port, robot_phone
 from tests.support.world import REALM, World, dialog_of_caller
 
@@ -57,14 +57,38 @@ def test_its_answer_is_repeated_until_the_ack_comes(world: World, alice: RobotPh
 
 
 def test_a_ninth_call_is_refused_with_a_cause(world: World, alice: RobotPhone):
-    calls = [alice.calls("echo")[0] for _ in range(MAX_CALLS)]
-    refused = alice.is_refused("tone", 486)
+    names = ("bob", "carol", "dave")
+    others = [robot_phone(world, name, 7010 + number) for number, name in enumerate(names)]
+    phones = [alice, *others] * MAX_CALLS_OF_USER
+    calls = [phone.calls("echo")[0] for phone in phones]
+    assert len(calls) == MAX_CALLS
+    erin = robot_phone(world, "erin", 7020)
+    refused = erin.is_refused("tone", 486)
     assert refused.value("retry-after") == "60"
     text = "all 8 calls of the robot are in use, try again in a minute"
     assert refused.value("warning") == f'399 127.0.0.1 "{text}"'
     alice.sends_within("BYE", calls[0])
     alice.gets(200)
-    alice.calls("tone")
+    erin.calls("tone")
+
+
+@pytest.mark.parametrize("is_ringing", [False, True])
+def test_a_third_call_of_a_user_is_refused(world: World, alice: RobotPhone, is_ringing: bool):
+    """From another phone, too; other users may call.  A call that ends makes room."""
+    dialog, _ = alice.calls("echo")
+    if is_ringing:
+        alice.sends("INVITE", f"sip:noanswer@{REALM}", body=OFFER)
+        alice.gets(180)
+    else:
+        alice.calls("tone")
+    mobile = robot_phone(world, "alice", 7002)
+    refused = mobile.is_refused("noanswer", 486)
+    text = "you have 2 calls with the robot, hang up one of them"
+    assert refused.value("warning") == f'399 127.0.0.1 "{text}"'
+    robot_phone(world, "bob", 7003).calls("tone")
+    alice.sends_within("BYE", dialog)
+    alice.gets(200)
+    mobile.calls("tone")
 
 
 def test_busy_is_busy(alice: RobotPhone):

@@ -123,8 +123,8 @@ def test_no_phone_is_called_when_the_robot_is_off(world: World, alice: RobotPhon
 
 
 def test_calls_to_phones_count_among_the_calls(world: World, alice: RobotPhone):
-    for _ in range(MAX_CALLS):
-        alice.calls("echo")
+    for number in range(MAX_CALLS):
+        robot_phone(world, f"user{number}", 7010 + number).calls("echo")
     outcome = world.server.call_phone("alice", REALM)
     assert outcome == (486, "All 8 calls of the robot are in use.")
 
