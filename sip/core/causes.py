@@ -404,29 +404,26 @@ REDIRECTED = _kind(
     "{peer} redirects the call to another address",
     "Correct the forwarding on the phone, or start with -sip.follow_redirects on.",
 )
+METHOD_NOT_ACCEPTED = _kind(
+    "method_not_accepted",
+    "{peer} does not accept {method}",
+    "If something does not work, switch on or update this function on that phone or gateway.",
+)
+CALL_UNKNOWN_THERE = _kind(
+    "call_unknown_there",
+    "{peer} does not know this call any more",
+    "Nothing needs to be done, if one side has just hung up or restarted.",
+)
+CHANGED_BY_BOTH = _kind(
+    "changed_by_both",
+    "{peer} changes the call at the same moment",
+    "Nothing needs to be done: one of the phones tries again by itself.",
+)
 FAILED_THERE = _kind(
     "failed_there",
     "{peer} answered {status} {phrase}",
     "Look for this status in the manual or in the log of that phone or gateway.",
 )
-
-_OF_STATUS = (
-    dict.fromkeys((486, 600), BUSY)
-    | dict.fromkeys((403, 603), DECLINED)
-    | {480: UNAVAILABLE}
-    | dict.fromkeys((404, 410, 484, 485, 604), NUMBER_UNKNOWN_THERE)
-    | dict.fromkeys((406, 415, 488, 606), MEDIA_NOT_ACCEPTED)
-    | dict.fromkeys((420, 421, 422, 494, 580), EXTENSION_NOT_ACCEPTED)
-    | dict.fromkeys((401, 407), PASSWORD_ASKED_THERE)
-    | dict.fromkeys((408, 487), NO_ANSWER)
-    | dict.fromkeys((300, 301, 302, 305, 380), REDIRECTED)
-)
-
-
-def answer_of(peer: str, status: int, phrase: str) -> Cause:
-    """Return the cause for a call that a phone or gateway has answered with a failure."""
-    kind = _OF_STATUS.get(status, FAILED_THERE)
-    return kind.of(peer=peer, status=str(status), phrase=phrase)
 
 
 def wrong_password(username: str, written: str = "") -> Cause:
@@ -453,6 +450,11 @@ def wrong_domain(domains: Domains, uri: Uri, own: str) -> Cause:
         return cause
     other = f", or start with -sip.domains {uri.host[:_MAX_VALUE]}."
     return cause._replace(cure=cause.cure.removesuffix(".") + other)
+
+
+def malformed(fault: str) -> Cause:
+    """Return the cause for a message that breaks the rules of SIP."""
+    return MALFORMED.of(fault=fault)
 
 
 def unreachable_callee(username: str, *, is_enabled: bool) -> Cause:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from sip.core import causes
+from sip.core.cause_fields import cause_fields, reason_of
 from sip.core.errors import Refused
 from sip.core.proxy.robot_targets import ROBOT
 from sip.core.uas import sip_date
@@ -44,6 +45,7 @@ MAX_RING_SECONDS = 60.0
 _RETRY_AFTER = ("Retry-After", "60")
 _CAPABILITIES = (("Allow", METHODS), ("Accept", SDP), ("Accept-Encoding", "identity"))
 _TIME_OUT = 480
+_DONE = 200  # the status in the Reason of a BYE: the call was answered
 _UNHEARD = Unheard()
 
 
@@ -112,17 +114,16 @@ class Robot:
         self._close(call)
         if call.waiting is not None and not call.is_confirmed:
             return
-        text = reason.replace('"', "'")
-        fields = (("Reason", f'SIP;cause=200;text="{text}"'),) if text else ()
+        fields = (("Reason", reason_of(_DONE, reason)),) if reason else ()
         bye = call.dialog.request("BYE", extra=fields)
         self.layer.start_own_request(bye, call.dialog.flow, _UNHEARD)
 
     def stop(self) -> None:
         """Hang up in all calls."""
         for outgoing in tuple(self._outgoing):
-            outgoing.give_up("the server stops")
+            outgoing.give_up("The server is stopping.")
         for call in tuple(self.calls.values()):
-            self.hang_up(call, "the server stops")
+            self.hang_up(call, causes.STOPPING.text)
 
     def _close(self, call: Call) -> None:
         self.calls.pop(call.dialog.key, None)
@@ -139,9 +140,11 @@ class Robot:
             else:
                 self._serve(request, upstream)
         except Refused as refused:
-            upstream.answer(refused.status, refused.reason, refused.extra)
+            told = cause_fields(upstream, refused.status, refused.cause)
+            upstream.answer(refused.status, refused.reason, (*refused.extra, *told))
         except BadMessage as bad:
-            upstream.answer(bad.status or 400, bad.reason)
+            told = cause_fields(upstream, bad.status or 400, causes.malformed(bad.reason).text)
+            upstream.answer(bad.status or 400, bad.reason, told)
         except Exception:
             upstream.answer(500)
             log.exception("unhandled error of the robot in %s", request.method)
@@ -203,7 +206,7 @@ class Robot:
         description = _description_of(request)
         body = b""
         if description is not None:
-            stream = _audio(description, request)
+            stream = _audio(description)
             call.version += 1
             body = description.answer(call.host, call.sound.port, call.number, call.version)
             call.agree(stream)
@@ -246,7 +249,7 @@ class Robot:
                 raise Refused(
                     400, causes.ROBOT_REFUSED.of(text="the ACK has no session description")
                 )
-            call.agree(_audio(description, request))
+            call.agree(_audio(description))
         except (Refused, BadMessage) as error:
             self.hang_up(call, str(error))
 
@@ -266,7 +269,7 @@ class Robot:
 
     def _ring(self, request: Request, upstream: Upstream, caller: Flow) -> None:
         """Ring until the caller gives up, MAX_RING_SECONDS at most."""
-        self._check_free(request)
+        self._check_free()
         dialogs.answer(self.layer, request, upstream, 180)
         self._ringing[upstream] = self.clock() + MAX_RING_SECONDS
         try:
@@ -296,17 +299,16 @@ class Robot:
 
         With `is_told` the answer has the text of `what_is_seen`.
         """
-        self._check_free(request)
+        self._check_free()
         name, local = _host_of(request), upstream.flow.local[0]
         description = _description_of(request)
-        stream = None if description is None else _audio(description, request)
+        stream = None if description is None else _audio(description)
         dialog = dialog_of_invite(request, upstream.flow, self.layer.stateless_tag(request))
         try:
             sound = self.studio.open(local, frozenset({caller.remote[0]}))
         except NoPort as error:
             log.warning("cannot open ports for the robot: %s", error)
-            no_port = warning(name, "no free media port")
-            raise Refused(500, causes.ROBOT_REFUSED.of(text=str(error)), extra=(no_port,)) from None
+            raise Refused(500, causes.ROBOT_REFUSED.of(text="no free media port")) from None
         # The look-up of the advertised name may wait; the call counts from before that.
         call = Call(dialog, sound, local, int(time.time()), self.clock())
         self.calls[dialog.key] = call
@@ -325,15 +327,11 @@ class Robot:
             raise
         return call
 
-    def _check_free(self, request: Request) -> None:
+    def _check_free(self) -> None:
         """Raise Refused (486) if MAX_CALLS are in use."""
         if len(self) >= MAX_CALLS:
-            text = f"all {MAX_CALLS} calls of the robot are in use, try again in a minute"
-            raise Refused(
-                486,
-                causes.ROBOT_REFUSED.of(text=text),
-                extra=(_RETRY_AFTER, warning(_host_of(request), text)),
-            )
+            text = f"all its {MAX_CALLS} calls are in use, try again in a minute"
+            raise Refused(486, causes.ROBOT_REFUSED.of(text=text), extra=(_RETRY_AFTER,))
 
     # Calls to phones
 
@@ -423,16 +421,11 @@ def _description_of(request: Request) -> Description | None:
     try:
         return read_description(request.body)
     except BadDescription as bad:
-        raise _unacceptable(bad, request) from None
+        raise Refused(bad.status, causes.ROBOT_REFUSED.of(text=bad.reason)) from None
 
 
-def _audio(description: Description, request: Request) -> Stream:
+def _audio(description: Description) -> Stream:
     try:
         return description.audio()
     except BadDescription as bad:
-        raise _unacceptable(bad, request) from None
-
-
-def _unacceptable(bad: BadDescription, request: Request) -> Refused:
-    cause = causes.ROBOT_REFUSED.of(text=bad.reason)
-    return Refused(bad.status, cause, extra=(warning(_host_of(request), bad.reason),))
+        raise Refused(bad.status, causes.ROBOT_REFUSED.of(text=bad.reason)) from None

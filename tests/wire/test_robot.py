@@ -156,7 +156,7 @@ def test_a_stop_hangs_up(server: Server, caller):
     alice.calls_robot("tone")
     alice.packets(0.2)
     server.stop()
-    assert 'text="the server stops"' in value("Reason", alice.hears("BYE "))
+    assert 'text="the server is stopping"' in value("Reason", alice.hears("BYE "))
     assert len(alice.packets(0.3)) <= 25
     server.start()
 

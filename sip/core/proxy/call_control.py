@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from sip.core.cause_fields import reason_of
 from sip.core.causes import BOTH_GONE, HUNG_UP_BY_ADMIN, SESSION_EXPIRED
 from sip.core.domains import Domains
 from sip.core.errors import Refused, printable
@@ -51,9 +52,10 @@ MAX_UNREGISTERED = 20_000
 
 # The status of a side that cannot be asked.
 _UNKNOWN = 1
-# Reasons of a CANCEL and of a BYE (RFC 3326 §2).
-_CANCEL_REASON = 'SIP;cause=487;text="Ended by an administrator"'
-_BYE_REASON = 'Q.850;cause=16;text="Ended by an administrator"'
+# The status in the Reason of a CANCEL, and the cause value "normal call clearing" in that of a BYE
+# (RFC 3326 §2, §3.4).
+_CANCELLED = 487
+_NORMAL_CLEARING = 16
 
 
 class CallControl:
@@ -96,7 +98,8 @@ class CallControl:
             self._events.end(call, 200, HUNG_UP_BY_ADMIN.of(), "server")
             self.send_byes(call)
         elif call.upstream is not None and call.upstream.is_active:
-            call.upstream.mailbox.put(BranchEvent(None, 0, None, _CANCEL_REASON))
+            reason = reason_of(_CANCELLED, _told(call.callee))
+            call.upstream.mailbox.put(BranchEvent(None, 0, None, reason))
         return True
 
     def _as_printed(self, call_id: str, caller_tag: str) -> Call | None:
@@ -108,8 +111,9 @@ class CallControl:
 
     def send_byes(self, call: Call) -> None:
         """Send a BYE to each side, in greenlets of their own."""
-        extra = (("Reason", _BYE_REASON),)
         for name in (CALLER, CALLEE):
+            reason = reason_of(_NORMAL_CLEARING, _told(call.side(name)), protocol="Q.850")
+            extra = (("Reason", reason),)
             # At the limit an equal one: it is not lower (§12.2.2).
             cseq = min(self._peer(call, name).cseq + 1, CSEQ_LIMIT - 1)
             _spawn(partial(self._ask, call, name, "BYE", cseq, extra))
@@ -272,6 +276,11 @@ class CallControl:
         except (OSError, NoRoute, NoResponse) as error:
             log.debug("no answer from %s: %s", target.uri_text[:80], error)
             return None
+
+
+def _told(side: CallSide) -> str | None:
+    """Return the cause for the Reason to a side, None for one that is no user here."""
+    return HUNG_UP_BY_ADMIN.text if side.aor[0] else None
 
 
 def _spawn(work: Callable[[], object]) -> None:

@@ -60,8 +60,9 @@ def test_a_ninth_call_is_refused_with_a_cause(world: World, alice: RobotPhone):
     calls = [alice.calls("echo")[0] for _ in range(MAX_CALLS)]
     refused = alice.is_refused("tone", 486)
     assert refused.value("retry-after") == "60"
-    text = "all 8 calls of the robot are in use, try again in a minute"
-    assert refused.value("warning") == f'399 127.0.0.1 "{text}"'
+    text = "the robot refuses: all its 8 calls are in use, try again in a minute"
+    assert (refused.value("warning") or "").endswith(f' "{text}"')
+    assert refused.value("reason") == f'Q.850;cause=17;text="{text}"'
     alice.sends_within("BYE", calls[0])
     alice.gets(200)
     alice.calls("tone")
