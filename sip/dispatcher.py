@@ -14,7 +14,7 @@ from gevent.event import Event
 from sip.core import causes
 from sip.core.cause_fields import cause_fields, reason_of
 from sip.core.domains import Domains, username_of
-from sip.core.errors import Challenged, Fields, Refused
+from sip.core.errors import Challenged, Fields, Refused, printable
 from sip.core.guard.guard import Guard, is_scanner
 from sip.core.options import answer_options
 from sip.core.proxy.proxy import Proxy
@@ -167,7 +167,11 @@ class Dispatcher:
         except Exception:
             self._layer.counts[refusals(causes.INTERNAL_ERROR.code)] += 1
             upstream.answer(500, extra=cause_fields(upstream, 500, causes.INTERNAL_ERROR.text))
-            fields = {"call_id": request.value("call-id") or "", "address": upstream.flow.remote[0]}
+            fields = {
+                "call_id": printable(request.value("call-id") or ""),
+                "address": upstream.flow.remote[0],
+                "cause": causes.INTERNAL_ERROR.code,
+            }
             log.exception(
                 "unhandled error while handling %r", for_log(request.encode()), extra=fields
             )
@@ -202,7 +206,7 @@ class Dispatcher:
             return
         if (cause := self._proxy.forward_ack(request, flow)) is not None:
             self._layer.counts[DROPPED_UNROUTABLE_ACK] += 1
-            self._request_log.dropped(request, flow, cause.text)
+            self._request_log.dropped(request, flow, cause)
 
     # Admission
 

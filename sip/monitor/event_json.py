@@ -121,7 +121,7 @@ def _refused(event: Refused) -> Fields:
     return {
         "method": event.method,
         "status": event.status,
-        "code": getattr(event, "code", ""),
+        "code": event.code,
         "cause": event.cause,
         "cure": event.cure,
         "user": event.user,
@@ -139,6 +139,7 @@ def _banned(event: Banned) -> Fields:
         "address": address_text(event.address),
         "until": rfc3339(event.until),
         "reason": event.reason,
+        "code": event.code,
         "times": event.times,
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from sip.core import causes
 from sip.core.cause_fields import cause_fields, reason_of
-from sip.core.errors import Refused
+from sip.core.errors import Refused, printable
 from sip.core.proxy.robot_targets import ROBOT
 from sip.core.uas import sip_date
 from sip.message.grammar import BadMessage, quote, unescape
@@ -68,7 +68,9 @@ class Robot:
         self._transports.add_carrier(ROBOT, Wire(send))
         self.layer = Layer(self._transports, clock)
         self.layer.start(self)
-        receiver = Receiver(clock, self._transports, lambda flow: True, self.layer.deliver, bus)
+        receiver = Receiver(
+            clock, self._transports, lambda flow: True, self.layer.deliver, bus, causes.malformed
+        )
         self.receive = receiver.receive
         self._take_caller = take_caller
         self.studio = studio
@@ -147,7 +149,8 @@ class Robot:
             upstream.answer(bad.status or 400, bad.reason, told)
         except Exception:
             upstream.answer(500)
-            log.exception("unhandled error of the robot in %s", request.method)
+            fields = {"call_id": printable(request.value("call-id") or "")}
+            log.exception("unhandled error of the robot in %s", request.method, extra=fields)
 
     def _serve(self, request: Request, upstream: Upstream) -> None:
         """Serve a request outside a dialog (§8.2).  Raises Refused or BadMessage."""
@@ -307,7 +310,8 @@ class Robot:
         try:
             sound = self.studio.open(local, frozenset({caller.remote[0]}))
         except NoPort as error:
-            log.warning("cannot open ports for the robot: %s", error)
+            fields = {"call_id": printable(request.call_id), "cause": causes.ROBOT_REFUSED.code}
+            log.warning("cannot open ports for the robot: %s", error, extra=fields)
             raise Refused(500, causes.ROBOT_REFUSED.of(text="no free media port")) from None
         # The look-up of the advertised name may wait; the call counts from before that.
         call = Call(dialog, sound, local, int(time.time()), self.clock())

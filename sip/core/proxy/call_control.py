@@ -195,15 +195,19 @@ class CallControl:
 
         Waits up to 32 s for each next hop.  A fault of ours is logged, and counts as True.
         """
+        fields = {"call_id": call.event_key[0]}
         try:
             request = self._build(call, name, method, cseq, extra)
             status = self._send(request)
         except (BadMessage, Refused, NoRoute, ValueError) as error:
             level = logging.WARNING if method == "BYE" else logging.DEBUG
-            log.log(level, "cannot send %s to the %s: %s", method, name, printable(str(error)))
+            text = printable(str(error))
+            log.log(level, "cannot send %s to the %s: %s", method, name, text, extra=fields)
             return False
         except Exception:
-            log.exception("unhandled error while sending %s to the %s of a call", method, name)
+            log.exception(
+                "unhandled error while sending %s to the %s of a call", method, name, extra=fields
+            )
             return True
         return status not in (0, 408, 481, 503)
 

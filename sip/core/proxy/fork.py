@@ -216,7 +216,7 @@ class Fork:
             self._log_unreachable(attempt.target, error)
         except Exception:  # after any error the fork must get the event, or it waits for ever
             target = printable(attempt.target.uri_text[:80])
-            log.exception("unhandled error while resolving %s", target)
+            log.exception("unhandled error while resolving %s", target, extra=self._log_fields())
         return HopsResolved(attempt)
 
     def _log_unreachable(self, target: Target, error: Exception) -> None:
@@ -224,7 +224,11 @@ class Fork:
             self.fault = causes.UNREACHABLE.of(peer=self._peer())
         else:
             self.fault = causes.NO_ROUTE.of(uri=target.uri_text, fault=str(error))
-        log.info("unreachable: %s", printable(f"{target.uri_text[:80]}: {error}"))
+        text = printable(f"{target.uri_text[:80]}: {error}")
+        log.info("unreachable: %s", text, extra=self._log_fields(self.fault.code))
+
+    def _log_fields(self, code: str = causes.INTERNAL_ERROR.code) -> dict[str, str]:
+        return {"call_id": printable(self.request.value("call-id") or ""), "cause": code}
 
     def _send(self, attempt: Attempt) -> None:
         """Send a copy to the first next hop that has a flow, unless the fork is decided."""
