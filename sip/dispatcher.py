@@ -165,8 +165,6 @@ class Dispatcher:
         except NotSaved as error:
             self._refuse(request, upstream, _not_saved(str(error)))
         except Exception:
-            self._layer.counts[refusals(causes.INTERNAL_ERROR.code)] += 1
-            upstream.answer(500, extra=cause_fields(upstream, 500, causes.INTERNAL_ERROR.text))
             fields = {
                 "call_id": printable(request.value("call-id") or ""),
                 "address": upstream.flow.remote[0],
@@ -175,6 +173,7 @@ class Dispatcher:
             log.exception(
                 "unhandled error while handling %r", for_log(request.encode()), extra=fields
             )
+            self._refuse(request, upstream, Refused(500, causes.INTERNAL_ERROR.of()))
         except BaseException:  # the handler was killed: its client must not wait for an answer
             upstream.answer(500)
             raise

@@ -4,14 +4,21 @@ import re
 
 import pytest
 
+from sip.core import explain
 from sip.core.causes import CAUSES
 from sip.message.message import Response, parse
+from sip.monitor.calls import Calls
 from sip.monitor.events import Banned, CallEnded, MessagePassed, Refused
 from sip.monitor.metrics import refusals
+from sip.monitor.trace_ladder import ladder_of
+from sip.monitor.traces import Traces
 from tests.support.cause_scenarios import GATEWAY, SCENARIOS, SHOWN_ELSEWHERE, WITHOUT_LINE
 from tests.support.failed_call_scenarios import answers
 from tests.support.outside_proxy import STRANGER
 from tests.support.world import REALM, World
+
+# Causes without a failed response: bans, and the end of an answered call.
+WITHOUT_FAILURE = {"no_credentials", "password_guessing", "scanner", "hung_up"}
 
 
 def test_each_cause_has_a_scenario():
@@ -52,6 +59,20 @@ def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplo
         number, agent, text = warning.split(" ", 2)
         assert (number, agent) == ("399", "192.0.2.1:5060")
         assert said.match(text.strip('"'))
+
+
+@pytest.mark.parametrize("code", SCENARIOS)
+def test_the_ladder_shows_the_cause_with_its_cure(code: str, monkeypatch):
+    scenario = SCENARIOS[code]
+    world = World(settings=scenario.settings)
+    Calls(world.bus)
+    traces = Traces(world.bus)
+    scenario.provoke(world, monkeypatch)
+    kind = CAUSES[code]
+    text = f"{explain.as_sentence(kind.text)} {kind.cure}".strip()
+    shown = re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text)))
+    whys = [row.why for trace in traces.latest() for row in ladder_of(trace, explain).rows]
+    assert any(map(shown.fullmatch, whys)) is not (code in WITHOUT_FAILURE), whys
 
 
 @pytest.mark.parametrize("how", ["unreachable", "silent", "stopping"])
