@@ -53,6 +53,7 @@ CANCEL_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 # Reason (RFC 3326) of the CANCEL that a ringing phone gets then.
 _STOPPING = reason_of(503, causes.STOPPING.text)
+_TIMED_OUT = 408
 _NOT_SAVED = "Registration Not Saved"
 
 # A handler returns None, or the commit that the answer held in its upstream waits for.
@@ -267,7 +268,8 @@ class Dispatcher:
         self._layer.counts[refusals(refused.code)] += 1
         self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
-        if upstream.is_verified or upstream.has_sent_response:
+        # The same after a wait: to most methods the transaction sends no 408 (RFC 4320 §4.2).
+        if upstream.is_verified or upstream.has_sent_response or refused.status == _TIMED_OUT:
             # A challenge looks the same for each user name, known or not.
             told: Fields = ()
             if not isinstance(refused, Challenged):

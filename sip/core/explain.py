@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from sip.core import causes
-from sip.core.causes import CAUSES, CauseKind
+from sip.core.causes import CAUSES, Q850_OF_STATUS, CauseKind
 from sip.core.errors import Cause
 
 # Characters of a field that are read, and of its text that are shown.
@@ -47,20 +47,21 @@ def answer_of(
     kind = _OF_CALLS.get(status) if method == "INVITE" else None
     kind = kind or _OF_STATUS.get(status, causes.FAILED_THERE)
     cause = kind.of(peer=peer, status=str(status), phrase=phrase, method=method)
-    told = words_of(warning, reason)
+    told = words_of(status, warning, reason)
     if not told or told.lower() == phrase.lower():
         return cause
     return cause._replace(text=f"{cause.text}, and says: {told}")
 
 
-def words_of(warning: str, reason: str) -> str:
-    """Return the text of a Warning and of a Reason, "" without any; without text, its Q.850 cause.
+def words_of(status: int, warning: str, reason: str) -> str:
+    """Return the text of a Warning and of a Reason, and a Q.850 cause that says more than `status`.
 
-    Both are read leniently: they are shown to people only.
+    Both are read leniently, because they are only shown to people.
     """
     warning, reason = warning[:_MAX_READ], reason[:_MAX_READ]
     found = [_unquote(match[1]) for value in (warning, reason) for match in _QUOTED.finditer(value)]
-    if number := _Q850.search(reason):
+    number = _Q850.search(reason)
+    if number and int(number[1]) != Q850_OF_STATUS.get(status):
         found.append(f"Q.850 cause {number[1]}")
     return "; ".join(dict.fromkeys(text for text in found if text))[:_MAX_TOLD]
 

@@ -387,7 +387,7 @@ class Fork:
         return self.cancel_status if is_end_of_cancel else response.status
 
     def _answer_without_response(self, status: int) -> int:
-        """Answer if no branch got a response, and return the status.
+        """Answer a CANCEL if no branch got a response, and return the status; else raise Refused.
 
         The server transaction drops a 408 to any method but INVITE (RFC 4320 §4.2).
         """
@@ -395,9 +395,6 @@ class Fork:
             self.upstream.answer(self.cancel_status)
             return self.cancel_status
         cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
-        if status == 408 and self.request.method != "INVITE":
-            self.upstream.answer(408)
-            return 408
         if status == 480:
             raise Refused(480, causes.NO_CONNECTION.of(peer=self._peer()))
         if status in (408, 513):
