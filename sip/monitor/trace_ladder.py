@@ -178,12 +178,13 @@ class _Whys:
         element has the cause of the call, if that is the same failure, else one by its status.
         """
         key = " ".join(message.field("cseq").split()), message.status
+        is_failure = message.kind == Kind.FAILURE  # a challenge alone is none
         if message.passed.direction == "out":
             if (note := self._causes.get(key)) is not None:
                 return self._sentences(note.cause, note.cure)
-            return self._why_ended(message) or self._answers.get(key, "")
+            return self._answers.get(key) or (self._why_ended(message) if is_failure else "")
         why = self._why_ended(message)
-        if not why and message.kind == Kind.FAILURE and message.status != _TERMINATED:
+        if not why and is_failure and message.status != _TERMINATED:
             why = self._why_answered(message, party)
         self._answers[key] = why
         return why

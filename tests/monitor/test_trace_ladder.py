@@ -138,6 +138,14 @@ def test_each_refusal_has_its_own_cause():
     ]
 
 
+def test_the_first_challenge_of_a_refused_call_is_no_failure():
+    note = Note(407, "wrong password for alice", "", "refused")
+    first, second = (octets("SIP/2.0 407 Login", cseq=f"{number} INVITE") for number in (1, 2))
+    trace = trace_of(("out", ALICE, first), ("out", ALICE, second), note=note)
+    trace.causes["2 INVITE", 407] = note
+    assert whys(trace) == ["", "Wrong password for alice."]
+
+
 @pytest.mark.parametrize(
     ("note", "why"),
     [
