@@ -12,15 +12,15 @@ import gevent
 from gevent.event import Event
 
 from sip.core import causes
+from sip.core.cause_fields import cause_fields, reason_of
 from sip.core.domains import Domains, username_of
-from sip.core.errors import Challenged, Refused
+from sip.core.errors import Challenged, Fields, Refused, printable
 from sip.core.guard.guard import Guard, is_scanner
 from sip.core.options import answer_options
 from sip.core.proxy.proxy import Proxy
 from sip.core.registrar.registrar import Registrar
 from sip.core.request_log import RequestLog
 from sip.core.stateless import respond_statelessly
-from sip.core.warning import warning_of
 from sip.message.datagram import for_log
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
@@ -52,7 +52,8 @@ CANCEL_SECONDS = 1.0
 # Seconds between two checks whether all requests are answered.
 _POLL_SECONDS = 0.05
 # Reason (RFC 3326) of the CANCEL that a ringing phone gets then.
-_STOPPING = 'SIP;cause=503;text="Server Stopping"'
+_STOPPING = reason_of(503, causes.STOPPING.text)
+_TIMED_OUT = 408
 _NOT_SAVED = "Registration Not Saved"
 
 # A handler returns None, or the commit that the answer held in its upstream waits for.
@@ -119,8 +120,8 @@ class Dispatcher:
         for transaction in tuple(self._layer.servers.values()):
             upstream = transaction.upstream
             if isinstance(transaction, InviteServerTransaction) and isinstance(upstream, Upstream):
-                warning = warning_of(upstream, causes.STOPPING.text)
-                upstream.answer(503, extra=(*_RETRY_AFTER, *warning))
+                told = cause_fields(upstream, 503, causes.STOPPING.text)
+                upstream.answer(503, extra=(*_RETRY_AFTER, *told))
                 upstream.mailbox.put(BranchEvent(None, 503, None, _STOPPING))
         self._wait_until_idle(CANCEL_SECONDS)
 
@@ -160,18 +161,20 @@ class Dispatcher:
         except Refused as refused:
             self._refuse(request, upstream, refused)
         except BadMessage as bad:
-            cause = causes.MALFORMED.of(fault=bad.reason)
-            refusal = Refused(bad.status or 400, cause, reason=bad.reason)
+            refusal = Refused(bad.status or 400, causes.malformed(bad.reason), reason=bad.reason)
             self._refuse(request, upstream, refusal)
         except NotSaved as error:
             self._refuse(request, upstream, _not_saved(str(error)))
         except Exception:
-            self._layer.counts[refusals(causes.INTERNAL_ERROR.code)] += 1
-            upstream.answer(500, extra=warning_of(upstream, causes.INTERNAL_ERROR.text))
-            fields = {"call_id": request.value("call-id") or "", "address": upstream.flow.remote[0]}
+            fields = {
+                "call_id": printable(request.value("call-id") or ""),
+                "address": upstream.flow.remote[0],
+                "cause": causes.INTERNAL_ERROR.code,
+            }
             log.exception(
                 "unhandled error while handling %r", for_log(request.encode()), extra=fields
             )
+            self._refuse(request, upstream, Refused(500, causes.INTERNAL_ERROR.of()))
         except BaseException:  # the handler was killed: its client must not wait for an answer
             upstream.answer(500)
             raise
@@ -203,7 +206,7 @@ class Dispatcher:
             return
         if (cause := self._proxy.forward_ack(request, flow)) is not None:
             self._layer.counts[DROPPED_UNROUTABLE_ACK] += 1
-            self._request_log.dropped(request, flow, cause.text)
+            self._request_log.dropped(request, flow, cause)
 
     # Admission
 
@@ -265,9 +268,12 @@ class Dispatcher:
         self._layer.counts[refusals(refused.code)] += 1
         self._request_log.refused(request, upstream.flow, refused, is_verified=upstream.is_verified)
         # After a 100 the client repeats nothing: this server has to repeat its final response.
-        if upstream.is_verified or upstream.has_sent_response:
+        # The same after a wait: to most methods the transaction sends no 408 (RFC 4320 §4.2).
+        if upstream.is_verified or upstream.has_sent_response or refused.status == _TIMED_OUT:
             # A challenge looks the same for each user name, known or not.
-            told = () if isinstance(refused, Challenged) else warning_of(upstream, refused.cause)
+            told: Fields = ()
+            if not isinstance(refused, Challenged):
+                told = cause_fields(upstream, refused.status, refused.cause)
             extra = (*refused.extra, *told)
             upstream.answer(refused.status, refused.reason, extra)
             return

@@ -7,7 +7,7 @@ from sip.config import Config
 from sip.times import rfc3339
 
 # Fields of a JSON line that a log call may give by `extra`: texts, left out where there are none.
-FIELDS = ("call_id", "user", "address")
+FIELDS = ("call_id", "user", "address", "cause")
 
 
 def configure_logging(config: Config) -> None:
@@ -22,7 +22,8 @@ class JsonFormatter(logging.Formatter):
     """Formats each log line as one JSON object, for log collectors.
 
     Its fields are `at` (ISO 8601, UTC), `level`, `logger` and `message`, and where the line has
-    them `call_id`, `user`, `address` (of the peer, without its port) and `trace`.
+    them `call_id`, `user`, `address` (of the peer, without its port), `cause` (its key in
+    docs/causes.md) and `trace`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -12,6 +12,7 @@ import gevent
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
+from sip.core.causes import malformed
 from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
 from sip.core.proxy.proxy import Proxy
@@ -153,7 +154,7 @@ class SipServer:
             self.bus,
         )
         self.receiver = Receiver(
-            self.clock, self.transports, self.guard.allows, self.layer.deliver, self.bus
+            self.clock, self.transports, self.guard.allows, self.layer.deliver, self.bus, malformed
         )
         self.tcp = TcpCarrier(
             self.receiver.receive,

@@ -36,8 +36,11 @@ LAYERS = [
 ]
 # The parts of the core, likewise; those of one line may reach each other.
 CORE = [
-    [f"sip.core.{name}" for name in ("errors", "domains", "trunk", "target", "causes", "uas")],
-    ["sip.core.stateless", "sip.core.options", "sip.core.warning"],
+    [
+        f"sip.core.{name}"
+        for name in ("errors", "domains", "trunk", "target", "causes", "uas", "explain")
+    ],
+    ["sip.core.stateless", "sip.core.options", "sip.core.cause_fields"],
     ["sip.core.guard"],
     ["sip.core.auth"],
     ["sip.core.registrar", "sip.core.request_log"],

@@ -6,7 +6,7 @@
 <tr>
 <td><span role="img" aria-label="{{'to' if call.is_outgoing else 'from'}}">{{'→' if call.is_outgoing else '←'}}</span> {{call.name}} <span class="mono dim">{{call.number}}</span>\\
 % if call.cause:
-<div class="small dim">{{as_sentence(call.cause)}}</div>\\
+<div class="small dim">{{as_sentence(call.cause)}} {{call.cure}}</div>\\
 % end
 </td>
 <td><span class="pill {{call.pill}}">{{call.result}}</span></td>

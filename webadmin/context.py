@@ -127,6 +127,10 @@ class PastCall(Protocol):
     def cause(self) -> str:
         """A clause that says why the call ended."""
 
+    @property
+    def cure(self) -> str:
+        """What an administrator can do, in sentences, or ""."""
+
 
 class TotalsOfToday(Protocol):
     """The calls that have ended since midnight (UTC): all, and the answered ones."""

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import SimpleTemplate
 
-from sip.core.causes import CAUSES
+from sip.core.explain import as_sentence as as_sentence
 from webadmin.navigation import BAR, GROUPS, MENU, next_theme
 
 VIEWS = Path(__file__).parent.parent / "views"
@@ -144,18 +144,6 @@ def browser_of(user_agent: str) -> str:
             system = next((f" on {name}" for word, name in _SYSTEMS if word in user_agent), "")
             return f"{name} {version[1]}{system}"
     return user_agent[:_LONGEST_BROWSER] or "unknown browser"
-
-
-# First words of a clause that are not a user name.
-_NO_NAMES = frozenset(
-    kind.text.partition(" ")[0] for kind in CAUSES.values() if not kind.text.startswith("{")
-) | frozenset("there more it its has next".split())
-
-
-def as_sentence(clause: str) -> str:
-    """Return a clause as a sentence; a user name at its start is not capitalized."""
-    first, _, rest = clause.partition(" ")
-    return f"{first.capitalize()} {rest}." if first in _NO_NAMES else f"{clause}."
 
 
 def initials(name: str) -> str:

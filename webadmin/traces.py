@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
+from sip.core import explain
 from sip.monitor.trace_ladder import MAX_ROWS, Ladder, Outline, Row, ladder_of, outline_of
 from sip.monitor.trace_message import Kind, ShownMessage, as_text
 from sip.monitor.trace_pcap import pcap_of
@@ -221,7 +222,7 @@ class TracePages:
 
 
 def _text(trace: Trace, view: _View) -> bytes:
-    return text_of(trace, secrets=view.secrets).encode()
+    return text_of(trace, explain, secrets=view.secrets).encode()
 
 
 def _raw_call_id() -> bytes:
@@ -261,7 +262,7 @@ def _list_row(trace: Trace) -> dict[str, Any]:
 def _values(trace: Trace, view: _View) -> dict[str, Any]:
     """Return the values for the template of a ladder."""
     view = view._replace(first=view.first if view.first < len(trace.messages) else 0)
-    ladder, outline = ladder_of(trace, view.first), outline_of(trace)
+    ladder, outline = ladder_of(trace, explain, view.first), outline_of(trace)
     chosen = view.chosen or _first_choice(ladder)
     panels = _panels(trace, ladder, chosen, secrets=view.secrets)
     numbers = [panel.message.number for panel in panels]

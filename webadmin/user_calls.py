@@ -23,7 +23,7 @@ _PILLS = {
 
 
 class UserCall(NamedTuple):
-    """One row: the other side, the result, and how long it lasted."""
+    """One row: the other side, the result and its cause, and how long it lasted."""
 
     is_outgoing: bool
     name: str
@@ -32,6 +32,7 @@ class UserCall(NamedTuple):
     pill: str
     lasted: str
     cause: str
+    cure: str
     started_at: float
     ladder: str
 
@@ -59,6 +60,7 @@ def _row(context: AppContext, call: PastCall, user_id: int) -> UserCall:
         pill,
         lasted,
         "" if is_answered else call.cause,
+        "" if is_answered else call.cure,
         call.started_at,
         ladder_link(call.call_id),
     )

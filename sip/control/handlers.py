@@ -6,6 +6,7 @@ from typing import Any
 from unicodedata import normalize
 
 from sip.control.server import Handler, Refusal
+from sip.core import explain
 from sip.core.guard.guard import Guard
 from sip.monitor.calls import Calls
 from sip.monitor.trace_pcap import pcap_of
@@ -87,6 +88,6 @@ def trace_handlers(
         if request.get("pcap"):
             pcap = in_thread(lambda: b64encode(pcap_of(copy)).decode())
             return {"pcap": pcap, "messages": len(copy.messages)}
-        return {"text": in_thread(lambda: text_of(copy))}
+        return {"text": in_thread(lambda: text_of(copy, explain))}
 
     return {"trace": show_trace}

@@ -404,29 +404,43 @@ REDIRECTED = _kind(
     "{peer} redirects the call to another address",
     "Correct the forwarding on the phone, or start with -sip.follow_redirects on.",
 )
+METHOD_NOT_ACCEPTED = _kind(
+    "method_not_accepted",
+    "{peer} does not accept {method}",
+    "If something does not work, switch on or update this function on that phone or gateway.",
+)
+CALL_UNKNOWN_THERE = _kind(
+    "call_unknown_there",
+    "{peer} does not know this call any more",
+    "Nothing needs to be done, if one side has just hung up or restarted.",
+)
+CHANGED_BY_BOTH = _kind(
+    "changed_by_both",
+    "{peer} changes the call at the same moment",
+    "Nothing needs to be done: one of the phones tries again by itself.",
+)
 FAILED_THERE = _kind(
     "failed_there",
     "{peer} answered {status} {phrase}",
     "Look for this status in the manual or in the log of that phone or gateway.",
 )
 
-_OF_STATUS = (
-    dict.fromkeys((486, 600), BUSY)
-    | dict.fromkeys((403, 603), DECLINED)
-    | {480: UNAVAILABLE}
-    | dict.fromkeys((404, 410, 484, 485, 604), NUMBER_UNKNOWN_THERE)
-    | dict.fromkeys((406, 415, 488, 606), MEDIA_NOT_ACCEPTED)
-    | dict.fromkeys((420, 421, 422, 494, 580), EXTENSION_NOT_ACCEPTED)
-    | dict.fromkeys((401, 407), PASSWORD_ASKED_THERE)
-    | dict.fromkeys((408, 487), NO_ANSWER)
-    | dict.fromkeys((300, 301, 302, 305, 380), REDIRECTED)
+# The cause value of ITU-T Q.850 for a status, by RFC 3398 §8.2.6.1.  487 and 488 have none there.
+Q850_OF_STATUS: Final = (
+    dict.fromkeys((404, 485, 604), 1)  # unallocated number
+    | dict.fromkeys((486, 600), 17)  # user busy
+    | {480: 18}  # no user responding
+    | dict.fromkeys((402, 403, 603), 21)  # call rejected
+    | {410: 22}  # number changed
+    | dict.fromkeys((482, 483), 25)  # exchange routing error
+    | {484: 28}  # invalid number format
+    | {502: 38}  # network out of order
+    | dict.fromkeys((400, 481, 500, 503), 41)  # temporary failure
+    | {405: 63}  # service or option unavailable
+    | dict.fromkeys((406, 415, 501), 79)  # service or option not implemented
+    | dict.fromkeys((408, 504), 102)  # recovery on timer expiry
+    | dict.fromkeys((413, 414, 416, 420, 421, 423, 505, 513), 127)  # interworking
 )
-
-
-def answer_of(peer: str, status: int, phrase: str) -> Cause:
-    """Return the cause for a call that a phone or gateway has answered with a failure."""
-    kind = _OF_STATUS.get(status, FAILED_THERE)
-    return kind.of(peer=peer, status=str(status), phrase=phrase)
 
 
 def wrong_password(username: str, written: str = "") -> Cause:
@@ -453,6 +467,11 @@ def wrong_domain(domains: Domains, uri: Uri, own: str) -> Cause:
         return cause
     other = f", or start with -sip.domains {uri.host[:_MAX_VALUE]}."
     return cause._replace(cure=cause.cure.removesuffix(".") + other)
+
+
+def malformed(fault: str) -> Cause:
+    """Return the cause for a message that breaks the rules of SIP."""
+    return MALFORMED.of(fault=fault)
 
 
 def unreachable_callee(username: str, *, is_enabled: bool) -> Cause:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sip.core.auth.authenticator import Account
 from sip.core.domains import Domains
-from sip.core.errors import Challenged, Refused, printable
+from sip.core.errors import Cause, Challenged, Refused, printable
 from sip.core.registrar.bindings import Bindings
 from sip.message.grammar import BadMessage
 from sip.message.message import Request
@@ -51,6 +51,7 @@ class RequestLog:
         self._domains = domains
         self._find = find
         self._bus = bus
+        self._refusal_topic = bus.topic(events.RefusalSent)
         self._refusals_left = MAX_REFUSALS_LOGGED
         self._registrations_left = MAX_REGISTRATIONS_LOGGED
 
@@ -62,7 +63,10 @@ class RequestLog:
         """
         if not refused.cause:
             return
-        self._line(f"refused {request.method[:20]} {refused.status}", request, flow, refused.cause)
+        event = f"refused {request.method[:20]} {refused.status}"
+        self._line(event, request, flow, refused.cause, refused.code)
+        if self._refusal_topic.listeners:
+            self._publish_answer(request, refused)
         if request.method not in _PUBLISHED or refused.status == _INTERVAL_TOO_BRIEF:
             return
         if not self._bus.has_listener(events.Refused):
@@ -76,18 +80,30 @@ class RequestLog:
             is_verified = is_verified or refused.is_verified
         self._publish(request, flow, refused, is_verified=is_verified, names_caller=names_caller)
 
-    def dropped(self, request: Request, flow: Flow, cause: str) -> None:
+    def dropped(self, request: Request, flow: Flow, cause: Cause) -> None:
         """Log an ACK that cannot be forwarded; an ACK is never answered."""
-        self._line(f"dropped {request.method}", request, flow, cause)
+        self._line(f"dropped {request.method}", request, flow, cause.text, cause.code)
 
-    def _line(self, event: str, request: Request, flow: Flow, cause: str) -> None:
+    def _publish_answer(self, request: Request, refused: Refused) -> None:
+        event = events.RefusalSent(
+            self._bus.now(),
+            printable(request.value("call-id") or ""),
+            printable(request.value("cseq") or ""),
+            refused.status,
+            printable(refused.cause),
+            printable(refused.cure),
+            refused.code,
+        )
+        self._refusal_topic.publish(event)
+
+    def _line(self, event: str, request: Request, flow: Flow, cause: str, code: str) -> None:
         """Write a log line, unless there were too many in this second."""
         self._refusals_left -= 1
         if self._refusals_left >= 0:
             sender, recipient = sender_of(request), recipient_of(request)
             source = format_host_port(*flow.remote)
             call_id = printable(request.value("call-id") or "")
-            fields = {"call_id": call_id, "user": sender, "address": flow.remote[0]}
+            fields = {"call_id": call_id, "user": sender, "address": flow.remote[0], "cause": code}
             log.info(
                 "%s from %s to %s at %s: %s",
                 event,

@@ -166,10 +166,10 @@ class Hooks:
                 self._switch_off(name, hung)
             else:
                 limit = f"{seconds * 1000:g} ms"
-                self._complain(f"hook {name} took longer than {limit}, it is ignored")
+                self._complain(f"hook {name} took longer than {limit}, it is ignored", value)
             return False
         if error is not None:
-            self._complain(f"hook {name} failed: {printable(describe(error, self._path))}")
+            self._complain(f"hook {name} failed: {printable(describe(error, self._path))}", value)
         return error is None
 
     def _switch_off(self, name: str, hung: int) -> None:
@@ -181,15 +181,15 @@ class Hooks:
         )
         self._use(_NONE)
 
-    def _complain(self, line: str) -> None:
-        """Write a log line, at most one each second."""
+    def _complain(self, line: str, value: object = None) -> None:
+        """Write a log line about a hook and the value it was called with, at most one a second."""
         now = self._clock()
         if now < self._next_line_at:
             self._unsaid += 1
             return
         more = f" ({self._unsaid} more lines left out)" if self._unsaid else ""
         self._unsaid, self._next_line_at = 0, now + SECONDS_BETWEEN_LINES
-        log.warning("%s%s", line, more)
+        log.warning("%s%s", line, more, extra={"call_id": getattr(value, "call_id", "")})
 
     # Events
 
@@ -219,6 +219,8 @@ class Hooks:
                 call.status,
                 call.cause,
                 call.ended_by,
+                call.code,
+                call.cure,
             ),
             is_refusal=is_refusal(event),
         )

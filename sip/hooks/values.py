@@ -93,7 +93,8 @@ class CallEvent(NamedTuple):
 
     `name` is "call.started", "call.ringing", "call.answered" or "call.ended".  `caller` and
     `callee` are user names, "" for a side that is no user here.  Times are Unix seconds, 0
-    before the event; the last five fields are known at the end.
+    before the event; the last seven fields are known at the end.  `cause` is a clause, `cure` whole
+    sentences or "", `code` the key of both.
     """
 
     name: str
@@ -110,3 +111,5 @@ class CallEvent(NamedTuple):
     status: int
     cause: str
     ended_by: str
+    code: str = ""
+    cure: str = ""

@@ -42,6 +42,11 @@ class CallLog:
 
 def _write(call: Call) -> None:
     caller, callee = (side.username or side.uri for side in (call.caller, call.callee))
-    fields = {"call_id": call.call_id, "user": caller, "address": call.caller.address[0]}
+    fields = {
+        "call_id": call.call_id,
+        "user": caller,
+        "address": call.caller.address[0],
+        "cause": call.code,
+    }
     text = "%s call from %s to %s: %d %s"
     log.info(text, call.result, caller, callee, call.status, call.cause, extra=fields)

@@ -133,6 +133,23 @@ class Refused:
     callee: "Party | None" = None
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalSent:
+    """This server has answered a request with a failure of its own, for a known cause.
+
+    Published for every method and any sender, unlike Refused.  `cseq` is the value of CSeq;
+    `cause`, `cure` and `code` are those of Refused.
+    """
+
+    at: float
+    call_id: str
+    cseq: str
+    status: int
+    cause: str
+    cure: str
+    code: str
+
+
 # Calls
 
 

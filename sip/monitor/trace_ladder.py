@@ -1,19 +1,32 @@
 """The ladder of a trace: its parties, and its messages as rows between them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sip.monitor.events import Address, MessagePassed
-from sip.monitor.trace_message import Kind, ShownMessage, user_of
-from sip.monitor.trace_sentences import sentence_of
-from sip.monitor.traces import Note, Trace
+from sip.monitor.trace_message import MAX_SHOWN, Kind, ShownMessage, user_of
+from sip.monitor.traces import Trace
 
+# A branch that this server or the caller has ended (487): no failure of its phone.
+_TERMINATED = 487
 # Messages on one page.
 MAX_ROWS = 200
 # Transports on which senders repeat what was lost; on others equal messages are two messages.
 _REPEATING = frozenset({"UDP"})
 # Columns; all further addresses share the last one.
 MAX_PARTIES = 20
+
+
+class Explain(Protocol):
+    """Turns failures into causes and sentences; see `sip.core.explain`."""
+
+    def answer_of(
+        self, peer: str, status: int, phrase: str, *, method: str, warning: str, reason: str
+    ) -> tuple[str, str, str]:
+        """Return the key, the clause and the cure of a failure that `peer` has answered."""
+
+    def as_sentence(self, clause: str) -> str:
+        """Return a clause as a sentence."""
 
 
 @dataclass(slots=True)
@@ -122,7 +135,7 @@ class _Columns:
         return number
 
 
-def ladder_of(trace: Trace, first: int = 0) -> Ladder:
+def ladder_of(trace: Trace, explain: Explain, first: int = 0) -> Ladder:
     """Return the ladder of a trace, from its message number `first`, counted from 0."""
     passed = trace.messages[first : first + MAX_ROWS]
     ladder = Ladder([], [], first, len(trace.messages))
@@ -131,7 +144,7 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
     columns = _Columns(trace.messages[0])
     server = columns.server
     seen: dict[tuple[str, Address, bytes], Row] = {}
-    before = passed[0].at
+    before, whys = passed[0].at, _Whys(trace, explain)
     for number, each in enumerate(passed, first + 1):
         key = each.direction, each.remote, each.octets
         if (same := seen.get(key)) is not None and each.transport in _REPEATING:
@@ -142,25 +155,61 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
         source, target = (other, server) if each.direction == "in" else (server, other)
         row = seen[key] = Row(message, source, target, each.at - before)
         ladder.rows.append(row)
-        if message.kind == Kind.FAILURE:
-            row.why = sentence_of(message)
+        if message.status >= 300:
+            row.why = whys.of(message, columns.parties[other])
         before = each.at
     ladder.parties = columns.parties
-    if trace.note is not None:
-        _explain(ladder.rows, trace.note)
     return ladder
 
 
-def _explain(rows: Sequence[Row], note: Note) -> None:
-    """Give the cause of the end to the last response of this server with that status."""
-    for row in reversed(rows):
-        message = row.message
-        if message.status == note.status >= 300 and message.passed.direction == "out":
-            cause = f"{note.cause[:1].upper()}{note.cause[1:]}."
-            # Where another side has failed, its response has the better sentence.
-            if note.result == "refused" or note.cure or not row.why:
-                row.why = f"{cause} {note.cure}".strip()
-            return
+class _Whys:
+    """The causes of the failures in a trace, as sentences."""
+
+    def __init__(self, trace: Trace, explain: Explain) -> None:
+        self._causes = trace.causes
+        self._end = trace.note
+        self._explain = explain
+        self._answers: dict[tuple[str, int], str] = {}  # what others have answered, by CSeq
+
+    def of(self, message: ShownMessage, party: Party) -> str:
+        """Return why a response has failed, "" if that is not known or no failure.
+
+        A response of this server has the cause by which it refused the request.  One of another
+        element has the cause of the call, if that is the same failure, else one by its status.
+        """
+        key = " ".join(message.field("cseq").split()), message.status
+        is_failure = message.kind == Kind.FAILURE  # a challenge alone is none
+        if message.passed.direction == "out":
+            if (note := self._causes.get(key)) is not None:
+                return self._sentences(note.cause, note.cure)
+            return self._answers.get(key) or (self._why_ended(message) if is_failure else "")
+        why = self._why_ended(message)
+        if not why and is_failure and message.status != _TERMINATED:
+            why = self._why_answered(message, party)
+        self._answers[key] = why
+        return why
+
+    def _why_ended(self, message: ShownMessage) -> str:
+        """Return the cause of the end of the call, if this response has its status."""
+        end = self._end
+        if end is None or end.status != message.status or message.cseq_method != "INVITE":
+            return ""
+        return self._sentences(end.cause, end.cure)
+
+    def _why_answered(self, message: ShownMessage, party: Party) -> str:
+        peer = " at ".join(filter(None, (party.name, party.where.partition(" ")[2])))
+        _, clause, cure = self._explain.answer_of(
+            peer,
+            message.status,
+            message.reason[:MAX_SHOWN],
+            method=message.cseq_method,
+            warning=message.field("warning"),
+            reason=message.field("reason"),
+        )
+        return self._sentences(clause, cure)
+
+    def _sentences(self, clause: str, cure: str) -> str:
+        return f"{self._explain.as_sentence(clause)} {cure}".strip() if clause else cure
 
 
 @dataclass(frozen=True, slots=True)

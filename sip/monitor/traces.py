@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from sip.monitor.calls import CallFinished
-from sip.monitor.events import Bus, MessagePassed, Refused, Sender
+from sip.monitor.events import Bus, MessagePassed, RefusalSent, Refused, Sender
 
 MIB: Final = 1024 * 1024
 # Messages that are sorted at one time.
@@ -40,6 +40,9 @@ MAX_SEARCHED = 5000
 _ROOM = 2 * MIB
 # Notes that wait for their messages.
 _MAX_NOTES = 1000
+# Causes of the latest responses of this server that a trace keeps, and the octets that each takes.
+MAX_CAUSES = 10
+CAUSE_OVERHEAD = 700
 
 _USUAL = b"\r\nCall-ID: "
 _USUAL_LENGTH = len(_USUAL)
@@ -56,12 +59,13 @@ _PARTY = re.compile(
 
 
 class Note(NamedTuple):
-    """How a call or a request ended: the words of CallFinished or Refused."""
+    """How a call or a request ended: the words of CallFinished, Refused or RefusalSent."""
 
     status: int
     cause: str
     cure: str
     result: str
+    code: str = ""
 
 
 class _Share:
@@ -113,10 +117,14 @@ class Trace:
     """The messages of one Call-ID, in the order in which they passed.
 
     `omitted` messages were removed after the first FIRST_MESSAGES, or before all of a registration.
-    `octets` counts the overhead.  `note` is None before an end is known.
+    `octets` counts the overhead.  `note` is None before an end is known.  `causes` are those of
+    responses of this server, by CSeq and status.
     """
 
-    __slots__ = ("call_id", "limit", "messages", "note", "octets", "omitted", "share", "source")
+    __slots__ = (
+        *("call_id", "causes", "limit", "messages", "note", "octets", "omitted", "share"),
+        "source",
+    )
 
     def __init__(self, call_id: bytes, source: str, limit: int, share: _Share) -> None:
         self.call_id = call_id
@@ -127,11 +135,13 @@ class Trace:
         self.octets = TRACE_OVERHEAD + 2 * len(call_id)
         self.omitted = 0
         self.note: Note | None = None
+        self.causes: dict[tuple[str, int], Note] = {}
 
     def copy(self) -> "Trace":
         """Return a copy with the present messages, for another thread."""
         trace = Trace(self.call_id, self.source, self.limit, _Share(0.0))
         trace.messages, trace.omitted, trace.note = list(self.messages), self.omitted, self.note
+        trace.causes = dict(self.causes)
         return trace
 
     @property
@@ -152,7 +162,7 @@ class Traces:
         self.limit = limit
         self.pinned = ""  # the name of the user whose messages are kept longer
         self._pending: list[MessagePassed] = []
-        self._notes: deque[CallFinished | Refused] = deque(maxlen=_MAX_NOTES)
+        self._notes: deque[CallFinished | Refused | RefusalSent] = deque(maxlen=_MAX_NOTES)
         self._traces: dict[bytes, Trace] = {}
         self._calls, self._registrations = _Share(0.5), _Share(0.2)
         self._pinned, self._rest = _Share(0.2), _Share(0.1, is_admitted=False)
@@ -162,6 +172,7 @@ class Traces:
             bus.listen(MessagePassed, self._on_message)
             bus.listen(CallFinished, self._notes.append)
             bus.listen(Refused, self._notes.append)
+            bus.listen(RefusalSent, self._notes.append)
 
     def __len__(self) -> int:
         self.sort()
@@ -288,18 +299,29 @@ class Traces:
         trace.omitted += number - first
         trace.share.octets -= before - trace.octets
 
-    def _take_note(self, event: CallFinished | Refused) -> None:
-        if isinstance(event, CallFinished):
-            call = event.call
-            key, note = call.call_id, Note(call.status, call.cause, call.cure, call.result)
-        else:
-            key, note = event.call_id, Note(event.status, event.cause, event.cure, "refused")
-        trace = self._traces.get(key.encode("utf-8", "replace"))
+    def _take_note(self, event: CallFinished | Refused | RefusalSent) -> None:
+        about = event.call if isinstance(event, CallFinished) else event
+        trace = self._traces.get(about.call_id.encode("utf-8", "replace"))
         if trace is None:
+            return
+        result = event.call.result if isinstance(event, CallFinished) else "refused"
+        note = Note(about.status, about.cause, about.cure, result, about.code)
+        if isinstance(event, RefusalSent):
+            self._add_cause(trace, (event.cseq, event.status), note)
             return
         trace.note = note
         if trace.share is self._rest and isinstance(event, Refused) and event.sender is Sender.USER:
             self._move(trace, self._registrations if trace.is_registration else self._calls)
+
+    def _add_cause(self, trace: Trace, key: tuple[str, int], note: Note) -> None:
+        count = len(trace.causes)
+        trace.causes.pop(key, None)
+        trace.causes[key] = note
+        if len(trace.causes) > MAX_CAUSES:
+            del trace.causes[next(iter(trace.causes))]
+        added = CAUSE_OVERHEAD * (len(trace.causes) - count)
+        trace.octets += added
+        trace.share.octets += added
 
     def _make_room(self) -> None:
         """Remove old traces until there is room for some more messages.

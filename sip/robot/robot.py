@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from sip.core import causes
-from sip.core.errors import Refused
+from sip.core.cause_fields import cause_fields, reason_of
+from sip.core.errors import Refused, printable
 from sip.core.proxy.robot_targets import ROBOT, RobotCaller
 from sip.core.uas import sip_date
 from sip.message.grammar import BadMessage, quote, unescape
@@ -47,6 +48,7 @@ MAX_RING_SECONDS = 60.0
 _RETRY_AFTER = ("Retry-After", "60")
 _CAPABILITIES = (("Allow", METHODS), ("Accept", SDP), ("Accept-Encoding", "identity"))
 _TIME_OUT = 480
+_DONE = 200  # the status in the Reason of a BYE: the call was answered
 _UNHEARD = Unheard()
 
 
@@ -69,7 +71,9 @@ class Robot:
         self._transports.add_carrier(ROBOT, Wire(send))
         self.layer = Layer(self._transports, clock)
         self.layer.start(self)
-        receiver = Receiver(clock, self._transports, lambda flow: True, self.layer.deliver, bus)
+        receiver = Receiver(
+            clock, self._transports, lambda flow: True, self.layer.deliver, bus, causes.malformed
+        )
         self.receive = receiver.receive
         self._take_caller = take_caller
         self.studio = studio
@@ -115,17 +119,16 @@ class Robot:
         self._close(call)
         if call.waiting is not None and not call.is_confirmed:
             return
-        text = reason.replace('"', "'")
-        fields = (("Reason", f'SIP;cause=200;text="{text}"'),) if text else ()
+        fields = (("Reason", reason_of(_DONE, reason)),) if reason else ()
         bye = call.dialog.request("BYE", extra=fields)
         self.layer.start_own_request(bye, call.dialog.flow, _UNHEARD)
 
     def stop(self) -> None:
         """Hang up in all calls."""
         for outgoing in tuple(self._outgoing):
-            outgoing.give_up("the server stops")
+            outgoing.give_up("The server is stopping.")
         for call in tuple(self.calls.values()):
-            self.hang_up(call, "the server stops")
+            self.hang_up(call, causes.STOPPING.text)
 
     def _close(self, call: Call) -> None:
         self.calls.pop(call.dialog.key, None)
@@ -142,12 +145,15 @@ class Robot:
             else:
                 self._serve(request, upstream)
         except Refused as refused:
-            upstream.answer(refused.status, refused.reason, refused.extra)
+            told = cause_fields(upstream, refused.status, refused.cause)
+            upstream.answer(refused.status, refused.reason, (*refused.extra, *told))
         except BadMessage as bad:
-            upstream.answer(bad.status or 400, bad.reason)
+            told = cause_fields(upstream, bad.status or 400, causes.malformed(bad.reason).text)
+            upstream.answer(bad.status or 400, bad.reason, told)
         except Exception:
             upstream.answer(500)
-            log.exception("unhandled error of the robot in %s", request.method)
+            fields = {"call_id": printable(request.value("call-id") or "")}
+            log.exception("unhandled error of the robot in %s", request.method, extra=fields)
 
     def _serve(self, request: Request, upstream: Upstream) -> None:
         """Serve a request outside a dialog (§8.2).  Raises Refused or BadMessage."""
@@ -206,7 +212,7 @@ class Robot:
         description = _description_of(request)
         body = b""
         if description is not None:
-            stream = _audio(description, request)
+            stream = _audio(description)
             call.version += 1
             body = description.answer(call.host, call.sound.port, call.number, call.version)
             call.agree(stream)
@@ -249,7 +255,7 @@ class Robot:
                 raise Refused(
                     400, causes.ROBOT_REFUSED.of(text="the ACK has no session description")
                 )
-            call.agree(_audio(description, request))
+            call.agree(_audio(description))
         except (Refused, BadMessage) as error:
             self.hang_up(call, str(error))
 
@@ -269,7 +275,7 @@ class Robot:
 
     def _ring(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Ring until the caller gives up, MAX_RING_SECONDS at most."""
-        self._check_free(request, caller)
+        self._check_free(caller)
         dialogs.answer(self.layer, request, upstream, 180)
         self._ringing[upstream] = self.clock() + MAX_RING_SECONDS, caller.user_id
         try:
@@ -299,17 +305,17 @@ class Robot:
 
         With `is_told` the answer has the text of `what_is_seen`.
         """
-        self._check_free(request, caller)
+        self._check_free(caller)
         name, local = _host_of(request), upstream.flow.local[0]
         description = _description_of(request)
-        stream = None if description is None else _audio(description, request)
+        stream = None if description is None else _audio(description)
         dialog = dialog_of_invite(request, upstream.flow, self.layer.stateless_tag(request))
         try:
             sound = self.studio.open(local, frozenset({caller.flow.remote[0]}))
         except NoPort as error:
-            log.warning("cannot open ports for the robot: %s", error)
-            no_port = warning(name, "no free media port")
-            raise Refused(500, causes.ROBOT_REFUSED.of(text=str(error)), extra=(no_port,)) from None
+            fields = {"call_id": printable(request.call_id), "cause": causes.ROBOT_REFUSED.code}
+            log.warning("cannot open ports for the robot: %s", error, extra=fields)
+            raise Refused(500, causes.ROBOT_REFUSED.of(text="no free media port")) from None
         # The look-up of the advertised name may wait; the call counts from before that.
         call = Call(dialog, sound, local, int(time.time()), self.clock(), caller.user_id)
         self.calls[dialog.key] = call
@@ -328,19 +334,15 @@ class Robot:
             raise
         return call
 
-    def _check_free(self, request: Request, caller: RobotCaller) -> None:
+    def _check_free(self, caller: RobotCaller) -> None:
         """Raise Refused (486) if all calls are in use, or those that one user may have."""
         if len(self) >= MAX_CALLS:
-            text = f"all {MAX_CALLS} calls of the robot are in use, try again in a minute"
+            text = f"all its {MAX_CALLS} calls are in use, try again in a minute"
         elif self._calls_of(caller.user_id) >= MAX_CALLS_OF_USER:
-            text = f"you have {MAX_CALLS_OF_USER} calls with the robot, hang up one of them"
+            text = f"you have {MAX_CALLS_OF_USER} calls with it, hang up one of them"
         else:
             return
-        raise Refused(
-            486,
-            causes.ROBOT_REFUSED.of(text=text),
-            extra=(_RETRY_AFTER, warning(_host_of(request), text)),
-        )
+        raise Refused(486, causes.ROBOT_REFUSED.of(text=text), extra=(_RETRY_AFTER,))
 
     def _calls_of(self, user_id: int) -> int:
         """Return the number of calls that a user has made, ringing ones included."""
@@ -435,16 +437,11 @@ def _description_of(request: Request) -> Description | None:
     try:
         return read_description(request.body)
     except BadDescription as bad:
-        raise _unacceptable(bad, request) from None
+        raise Refused(bad.status, causes.ROBOT_REFUSED.of(text=bad.reason)) from None
 
 
-def _audio(description: Description, request: Request) -> Stream:
+def _audio(description: Description) -> Stream:
     try:
         return description.audio()
     except BadDescription as bad:
-        raise _unacceptable(bad, request) from None
-
-
-def _unacceptable(bad: BadDescription, request: Request) -> Refused:
-    cause = causes.ROBOT_REFUSED.of(text=bad.reason)
-    return Refused(bad.status, cause, extra=(warning(_host_of(request), bad.reason),))
+        raise Refused(bad.status, causes.ROBOT_REFUSED.of(text=bad.reason)) from None

@@ -90,6 +90,7 @@ def _banned(event: Banned) -> Fields:
         "address": event.address[0],
         "until": rfc3339(event.until),
         "reason": event.reason,
+        "code": event.code,
         "times": event.times,
     }
 

@@ -18,7 +18,7 @@ from sip.message.message import (
 from sip.message.parties import recipient_of, sender_of
 from sip.message.responses import encode_response
 from sip.message.uri import format_host_port
-from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.events import Bus, MessagePassed, RefusalSent
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters
 from sip.transport.flow import Flow, reply_flow, source_stamp
 from sip.transport.transports import Transports
@@ -36,6 +36,7 @@ class Receiver:
     """Parses received messages for `deliver`, and answers requests that cannot be parsed.
 
     A message on a flow that `allows` rejects is discarded unread.  Answers leave by `transports`.
+    `cause_of` returns the key, the text and the cure of the cause for a fault of a message.
     """
 
     def __init__(
@@ -45,12 +46,16 @@ class Receiver:
         allows: Callable[[Flow], bool],
         deliver: Callable[[Request | Response, Flow], None],
         bus: Bus,
+        cause_of: Callable[[str], tuple[str, str, str]],
     ) -> None:
         self._clock = clock
         self._transports = transports
         self._allows = allows
         self._deliver = deliver
         self._messages = bus.topic(MessagePassed)
+        self._refusals = bus.topic(RefusalSent)
+        self._cause_of = cause_of
+        self._now = bus.now
         self.counts = Counters()
         self._next_line_at = 0.0
         self._secret = os.urandom(8)  # of the To tags that are computed again (§8.2.7, §19.3)
@@ -110,10 +115,14 @@ class Receiver:
                 f"refused {request.method[:20]} {error.status or 400} from {sender_of(request)}"
                 f" to {recipient_of(request)} at {format_host_port(*flow.remote)}: {error.reason}"
             ),
+            error.reason,
             flow,
+            request.value("call-id") or "",
         )
         if request.method.upper() == "ACK":
             return
+        if self._refusals.listeners:
+            self._publish(request, error)
         try:
             via = response_via(request.required("via"))
             tag = self._tag_of_refusal(via, request)
@@ -124,6 +133,13 @@ class Receiver:
             self._transports.send(data, reply_flow(via, flow))
         except (BadMessage, OSError):
             self.counts[REFUSALS_UNSENT] += 1
+
+    def _publish(self, request: Request, error: BadRequest) -> None:
+        code, text, cure = self._cause_of(error.reason)
+        values = (request.value("call-id"), request.value("cseq"), text, cure)
+        call_id, cseq, text, cure = (_printable(value or "") for value in values)
+        event = RefusalSent(self._now(), call_id, cseq, error.status or 400, text, cure, code)
+        self._refusals.publish(event)
 
     def _tag_of_refusal(self, via: Via, request: Request) -> str:
         """Return the To tag of a refusal: unpredictable, equal for retransmissions (§8.2.7)."""
@@ -137,10 +153,14 @@ class Receiver:
 
     def _log_unreadable(self, reason: str, flow: Flow) -> None:
         self._log_malformed(
-            lambda: f"malformed message from {format_host_port(*flow.remote)}: {reason}", flow
+            lambda: f"malformed message from {format_host_port(*flow.remote)}: {reason}",
+            reason,
+            flow,
         )
 
-    def _log_malformed(self, sentence: Callable[[], str], flow: Flow) -> None:
+    def _log_malformed(
+        self, sentence: Callable[[], str], reason: str, flow: Flow, call_id: str = ""
+    ) -> None:
         """Count a malformed message, and log at most one line per second.
 
         `sentence` is a function, because building it takes time.
@@ -149,5 +169,10 @@ class Receiver:
         now = self._clock()
         if now >= self._next_line_at:
             self._next_line_at = now + SECONDS_BETWEEN_LINES
-            count, fields = self.counts[MESSAGES_MALFORMED], {"address": flow.remote[0]}
+            count, code = self.counts[MESSAGES_MALFORMED], self._cause_of(reason)[0]
+            fields = {"call_id": _printable(call_id), "address": flow.remote[0], "cause": code}
             log.info("%s (%d so far)", sentence(), count, extra=fields)
+
+
+def _printable(text: str) -> str:
+    return "".join([each if each.isprintable() else "?" for each in text])

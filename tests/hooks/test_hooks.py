@@ -219,6 +219,7 @@ def test_a_call_is_told_from_its_start_to_its_end(path):
     end = heard[-1]
     assert (end.caller, end.callee, end.result) == ("alice", "bob", "busy")
     assert (end.status, end.cause, end.ended_by) == (486, "bob's phone is busy", "callee")
+    assert (end.code, end.cure) == ("busy", "")
 
 
 def test_a_phone_that_comes_and_goes_is_told(path):

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from sip.core import explain
 from sip.monitor.events import Bus, MessagePassed
-from sip.monitor.trace_ladder import MAX_PARTIES, MAX_ROWS, ladder_of, outline_of
+from sip.monitor.trace_ladder import MAX_PARTIES, MAX_ROWS, Ladder, ladder_of, outline_of
 from sip.monitor.trace_message import MAX_CHARACTERS, Kind, ShownMessage, user_of
 from sip.monitor.trace_text import text_of
 from sip.monitor.traces import Note, Trace, Traces
@@ -26,6 +27,10 @@ RINGING = octets("SIP/2.0 180 Ringing", "Server: Bell 2")
 BUSY = octets("SIP/2.0 486 Busy Here", 'Warning: 399 desk "on another call"')
 
 
+def drawn(trace: Trace, first: int = 0) -> Ladder:
+    return ladder_of(trace, explain, first)
+
+
 def trace_of(*passed: tuple, note: Note | None = None) -> Trace:
     """Each message is (direction, remote, octets), ten milliseconds after the one before."""
     bus = Bus()
@@ -40,7 +45,7 @@ def trace_of(*passed: tuple, note: Note | None = None) -> Trace:
 
 
 def test_the_caller_is_left_of_the_server_and_phones_right():
-    ladder = ladder_of(
+    ladder = drawn(
         trace_of(
             ("in", ALICE, INVITE),
             ("out", DESK, INVITE),
@@ -62,20 +67,20 @@ def test_the_caller_is_left_of_the_server_and_phones_right():
 
 
 def test_one_address_by_two_transports_is_two_parties():
-    ladder = ladder_of(trace_of(("in", ALICE, INVITE), ("in", ALICE, RINGING, "TCP")))
+    ladder = drawn(trace_of(("in", ALICE, INVITE), ("in", ALICE, RINGING, "TCP")))
     assert [party.transport for party in ladder.parties] == ["UDP", "", "TCP"]
 
 
 def test_our_own_request_has_the_server_at_the_left():
-    ladder = ladder_of(trace_of(("out", DESK, INVITE), ("in", DESK, RINGING)))
+    ladder = drawn(trace_of(("out", DESK, INVITE), ("in", DESK, RINGING)))
     assert [party.name for party in ladder.parties] == ["sipserver", "bob"]
 
 
 def test_repetitions_share_a_row():
     trace = trace_of(*[("in", ALICE, INVITE)] * 3, ("out", DESK, INVITE), ("in", ALICE, INVITE))
-    first, second = ladder_of(trace).rows
+    first, second = drawn(trace).rows
     assert (first.label, second.label) == ("INVITE x4", "INVITE")
-    assert len(ladder_of(trace_of(*[("in", ALICE, INVITE, "TCP")] * 2)).rows) == 2
+    assert len(drawn(trace_of(*[("in", ALICE, INVITE, "TCP")] * 2)).rows) == 2
 
 
 @pytest.mark.parametrize(
@@ -93,31 +98,74 @@ def test_repetitions_share_a_row():
     ],
 )
 def test_each_message_has_a_label_and_a_kind(data, label, kind):
-    (row,) = ladder_of(trace_of(("in", ALICE, data))).rows
+    (row,) = drawn(trace_of(("in", ALICE, data))).rows
     assert (row.label, row.message.kind) == (label, kind)
 
 
-def test_a_failure_has_the_sentence_of_its_cause():
-    note = Note(486, "Busy Here", "", "busy")
-    rows = ladder_of(trace_of(("in", DESK, BUSY), ("out", ALICE, BUSY), note=note)).rows
-    assert rows[0].why == (
-        "The phone is busy, or its user has declined the call. It says: on another call"
-    )
-    assert rows[1].why == "The phone is busy, or its user has declined the call."
-    note = Note(404, "unknown callee bob", "Add the user.", "refused")
-    missing = octets("SIP/2.0 404 Not Found")
-    (row,) = ladder_of(trace_of(("out", ALICE, missing), note=note)).rows
-    assert row.why == "Unknown callee bob. Add the user."
+def whys(trace: Trace) -> list[str]:
+    return [row.why for row in drawn(trace).rows]
+
+
+def test_a_forwarded_failure_has_the_cause_of_the_call():
+    note = Note(486, "bob's phone is busy", "", "busy")
+    trace = trace_of(("in", DESK, BUSY), ("out", ALICE, BUSY), note=note)
+    assert whys(trace) == ["bob's phone is busy."] * 2
+
+
+@pytest.mark.parametrize("note", [None, Note(200, "hung up", "", "answered")])
+def test_another_failure_has_a_cause_by_its_status(note):
+    """That of a gateway before another one, or of a request within the call."""
+    busy = "bob at 192.0.2.20:5060 is busy, and says: on another call."
+    trace = trace_of(("in", DESK, BUSY), ("out", ALICE, BUSY), note=note)
+    assert whys(trace) == [busy] * 2
+    unknown = octets("SIP/2.0 405 No", cseq="2 INFO")
+    (why,) = whys(trace_of(("in", DESK, unknown), note=note))
+    assert why.startswith("bob at 192.0.2.20:5060 does not accept INFO. If something ")
+
+
+def test_each_refusal_has_its_own_cause():
+    """The Call-ID of a registration is the same for hours."""
+    wrong, right = "2 REGISTER", "4 REGISTER"
+    refused = octets("SIP/2.0 401 Unauthorized", cseq=wrong)
+    full = octets("SIP/2.0 403 Forbidden", cseq=right)
+    later = octets("SIP/2.0 403 Forbidden", cseq="5 REGISTER")
+    trace = trace_of(*[("out", ALICE, data) for data in (refused, full, later)])
+    trace.causes[wrong, 401] = Note(401, "wrong password for alice", "Enter it again.", "refused")
+    trace.causes[right, 403] = Note(403, "contact limit reached", "Remove some.", "refused")
+    assert whys(trace) == [
+        *("Wrong password for alice. Enter it again.", "Contact limit reached. Remove some.", ""),
+    ]
+
+
+def test_the_first_challenge_of_a_refused_call_is_no_failure():
+    note = Note(407, "wrong password for alice", "", "refused")
+    first, second = (octets("SIP/2.0 407 Login", cseq=f"{number} INVITE") for number in (1, 2))
+    trace = trace_of(("out", ALICE, first), ("out", ALICE, second), note=note)
+    trace.causes["2 INVITE", 407] = note
+    assert whys(trace) == ["", "Wrong password for alice."]
+
+
+@pytest.mark.parametrize(
+    ("note", "why"),
+    [
+        (None, ""),
+        (Note(200, "hung up", "", "answered"), ""),
+        (Note(487, "the caller hung up", "", "cancelled"), "The caller hung up."),
+    ],
+)
+def test_a_cancelled_branch_is_no_failure_of_its_phone(note, why):
+    ended = octets("SIP/2.0 487 Request Terminated")
+    assert whys(trace_of(("in", DESK, ended), note=note)) == [why]
 
 
 def test_parties_and_rows_are_bounded():
     many = [("in", (f"192.0.2.{n}", n), INVITE + b"%d" % n) for n in range(1, MAX_ROWS + 20)]
     trace = trace_of(*many)
-    ladder = ladder_of(trace)
+    ladder = drawn(trace)
     assert len(ladder.parties) == MAX_PARTIES + 1
     assert ladder.parties[-1].name == "others"
     assert (len(ladder.rows), ladder.total) == (MAX_ROWS, MAX_ROWS + 19)
-    assert len(ladder_of(trace, MAX_ROWS).rows) == 19
+    assert len(drawn(trace, MAX_ROWS).rows) == 19
 
 
 @pytest.mark.parametrize(
@@ -153,16 +201,16 @@ def test_the_user_of_an_address_is_shown(address, user):
 def test_the_text_has_the_ladder_and_no_secrets():
     secret = octets("REGISTER sip:x SIP/2.0", 'Authorization: Digest response="SECRET"')
     trace = trace_of(("in", ALICE, secret), ("out", DESK, BUSY))
-    text = text_of(trace)
+    text = text_of(trace, explain)
     assert "SECRET" not in text
-    assert "SECRET" in text_of(trace, secrets=True)
+    assert "SECRET" in text_of(trace, explain, secrets=True)
     assert re.search(r"  \|-+ REGISTER -+>\|  ", text)
     assert re.search(r"  \|  +\|-+ 486 Busy Here -+>\|\n", text)
 
 
 def test_the_text_is_printable_whatever_has_come():
     data = b"\x1b[2J \xff\r\nX: \x00\xe2\x80\xae\r\rCall-ID: one\r\n\r\n\x07\x1b"
-    text = text_of(trace_of(("in", ALICE, data)))
+    text = text_of(trace_of(("in", ALICE, data)), explain)
     assert all(character.isprintable() or character in "\n\t" for character in text)
     assert r"\x1b[2J \xff" in text
 

@@ -3,10 +3,12 @@
 import pytest
 
 from sip.monitor.calls import Call, CallFinished, Side
-from sip.monitor.events import Bus, MessagePassed, Refused, Sender
+from sip.monitor.events import Bus, MessagePassed, RefusalSent, Refused, Sender
 from sip.monitor.traces import (
     BATCH,
+    CAUSE_OVERHEAD,
     FIRST_MESSAGES,
+    MAX_CAUSES,
     MAX_REGISTRATION,
     MAX_TRACE,
     MESSAGE_OVERHEAD,
@@ -244,6 +246,20 @@ def test_the_messages_of_a_pinned_user_are_bounded_too():
         passing.call(f"call-{number}", size=1000, by="%61lice")
     assert passing.traces.octets <= MIB
     assert passing.has("other")
+
+
+def test_the_causes_of_refusals_are_bounded_and_counted(passing):
+    passing.comes(message("REGISTER sip:example.com SIP/2.0", "one"))
+    before = passing.traces.find(b"one").octets
+    for number in range(MAX_CAUSES + 5):
+        cseq = f"{number} REGISTER"
+        passing.bus.publish(RefusalSent(1.0, "one", cseq, 403, "full", "Wait.", "x"))
+    passing.bus.publish(RefusalSent(1.0, "another", "1 REGISTER", 403, "full", "Wait.", "x"))
+    trace = passing.traces.find(b"one")
+    assert list(trace.causes)[-1] == (f"{MAX_CAUSES + 4} REGISTER", 403)
+    assert len(trace.causes) == MAX_CAUSES
+    assert trace.octets == trace.share.octets == before + MAX_CAUSES * CAUSE_OVERHEAD
+    assert trace.copy().causes == trace.causes
 
 
 def test_the_end_of_a_call_is_noted(passing):

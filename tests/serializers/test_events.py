@@ -65,9 +65,16 @@ def call() -> Call:
             {"call_id": "id@host", "id": 5, "codecs": []},
         ),
         (
-            Banned(AT, "192.0.2.9", ("192.0.2.9", 0), AT + 600, "scanner", 2),
+            Banned(
+                AT, "192.0.2.9", ("192.0.2.9", 0), AT + 600, "scanner, User-Agent x", 2, "scanner"
+            ),
             "banned",
-            {"address": "192.0.2.9", "until": "2023-11-14T22:23:20Z", "times": 2},
+            {
+                "address": "192.0.2.9",
+                "until": "2023-11-14T22:23:20Z",
+                "code": "scanner",
+                "times": 2,
+            },
         ),
         (Unbanned(AT, "192.0.2.9", "lifted"), "unbanned", {"reason": "lifted"}),
         (Overload(AT, False, 512), "overload", {"state": "ended", "dropped": 512}),

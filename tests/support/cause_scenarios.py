@@ -42,8 +42,8 @@ SHOWN_ELSEWHERE = {
     *("hung_up_by_admin", "replaced", "transferred", "session_expired", "both_gone"),
     "robot_refused",
 }
-# Causes whose line has other words: none for a first request, "draining", and a traceback.
-WITHOUT_LINE = {"no_credentials", "stopping", "internal_error"}
+# Causes whose line has other words: none for a first request, and "draining".
+WITHOUT_LINE = {"no_credentials", "stopping"}
 
 
 def provokes(code: str, *, told: bool = True, answered: bool = False, **settings):

@@ -77,6 +77,9 @@ for _code, _status in {
     "extension_not_accepted": 421,
     "password_asked_there": 401,
     "redirected": 302,
+    "method_not_accepted": 405,
+    "call_unknown_there": 481,
+    "changed_by_both": 491,
     "failed_there": 500,
 }.items():
     provokes(_code, told=False, answered=True)(answers(_status))

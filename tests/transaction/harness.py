@@ -4,6 +4,7 @@ import weakref
 
 import gevent
 
+from sip.core.causes import malformed
 from sip.message.message import Message, Request, parse
 from sip.monitor.events import Bus
 from sip.transaction.layer import Layer
@@ -66,7 +67,12 @@ class Harness:
         self.transports.add_carrier("TCP", self)
         self.layer = Layer(self.transports, lambda: self.now)
         self.receiver = Receiver(
-            lambda: self.now, self.transports, lambda flow: True, self.layer.deliver, Bus()
+            lambda: self.now,
+            self.transports,
+            lambda flow: True,
+            self.layer.deliver,
+            Bus(),
+            malformed,
         )
         self.layer.start(self)
 

@@ -4,6 +4,7 @@ import socket as plain_socket
 
 import pytest
 
+from sip.core.causes import malformed
 from sip.monitor.events import Bus
 from sip.transport.flow import Flow, network_of
 from sip.transport.receiver import Receiver
@@ -34,6 +35,7 @@ def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
         lambda flow: flow.remote[0] != BAD,
         lambda message, flow: None,
         Bus(),
+        malformed,
     )
     receiver.receive(datagram, Flow("UDP", LOCAL, (BAD, 5060)))
     assert not receiver.counts

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from sip.core.causes import malformed
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, parse
 from sip.monitor.events import Bus
@@ -65,6 +66,7 @@ class Desk:
             lambda flow: True,
             lambda message, flow: self.deliver(message, flow),
             Bus(),
+            malformed,
         )
 
     def hears(self, text: str | bytes, flow: Flow = FLOW) -> None:

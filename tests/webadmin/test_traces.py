@@ -63,7 +63,7 @@ def test_the_ladder_shows_the_last_failure_unasked(browser, call):
     page = browser.get("/traces/one")
     assert page.status == 200
     assert re.search(r'id="m4"[^>]*aria-current="true"', page.text)
-    assert "The phone is busy, or its user has declined the call." in page.words
+    assert "bob at 192.0.2.20:5060 is busy." in page.words
     assert "INVITE, alice to sipserver, +0 ms" in html.unescape(page.text)
 
 

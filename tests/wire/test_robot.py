@@ -126,7 +126,7 @@ def test_a_ninth_call_is_refused(server: Server, caller):
     _, branch = bob.dials(f"<{robot('echo', server)}>")
     answer = bob.final(branch)
     assert answer.startswith("SIP/2.0 486 ")
-    assert "all 8 calls of the robot are in use" in value("Warning", answer)
+    assert "the robot refuses: all its 8 calls are in use" in value("Warning", answer)
     alice.ends(calls[0])
     bob.calls_robot("echo")
 
@@ -156,7 +156,7 @@ def test_a_stop_hangs_up(server: Server, caller):
     alice.calls_robot("tone")
     alice.packets(0.2)
     server.stop()
-    assert 'text="the server stops"' in value("Reason", alice.hears("BYE "))
+    assert 'text="the server is stopping"' in value("Reason", alice.hears("BYE "))
     assert len(alice.packets(0.3)) <= 25
     server.start()
 

@@ -254,7 +254,12 @@ class Guard:
         )
         shown = printable(username[:60])
         if self._failed_logins.is_blocked(source, username, now):
-            fields = {"user": shown, "address": host}
+            fields = {
+                "call_id": printable(call_id),
+                "user": shown,
+                "address": host,
+                "cause": causes.LOGIN_BLOCKED.code,
+            }
             line = "login blocked for %s at %s: too many wrong passwords"
             log.info(line, shown, source, extra=fields)
         if seconds:
@@ -329,7 +334,7 @@ class Guard:
         ban = Ban(source, reason, now, now + int(seconds), self._failed_logins.block_count(source))
         self._bans[source] = ban
         self._update_blocked()
-        fields = {"address": host}
+        fields = {"address": host, "cause": cause.code}
         log.warning("banned %s for %d min: %s", source, seconds // 60, reason, extra=fields)
         if self._bus.has_listener(Banned):
             until, address = ban.ends_at, (host, 0)

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from sip.core.auth.digest_client import challenges_in
+from sip.core.causes import GATEWAY_LOGIN
+from sip.core.errors import printable
 from sip.core.proxy.forwarder import NextHop
 from sip.core.target import Target
 from sip.message.message import Request, Response
@@ -46,7 +48,9 @@ class Attempt:
             self.logins == 1 and challenge is not None and challenge.is_stale
         )
         if challenge is None or not trunk.username or not may_answer:
-            log.warning("trunk %s: the gateway rejects our credentials", trunk)
+            call_id = printable(self.outgoing.value("call-id") or "")
+            fields = {"call_id": call_id, "cause": GATEWAY_LOGIN.code}
+            log.warning("trunk %s: the gateway rejects our credentials", trunk, extra=fields)
             return False
         outgoing = self.outgoing
         self.credentials = challenge.answer(trunk, outgoing.method, outgoing.uri_text, new_cnonce())

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from sip.core.cause_fields import reason_of
 from sip.core.causes import BOTH_GONE, HUNG_UP_BY_ADMIN, SESSION_EXPIRED
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Refused, printable
@@ -61,9 +62,10 @@ ENDS_PER_SWEEP = 800
 # Users whose registrations have ended since the last look; with more, all calls are looked at.
 MAX_UNREGISTERED = 40_000
 
-# Reasons of a CANCEL and of a BYE (RFC 3326 §2).
-_CANCEL_REASON = 'SIP;cause=487;text="Ended by an administrator"'
-_BYE_REASON = 'Q.850;cause=16;text="Ended by an administrator"'
+# The status in the Reason of a CANCEL, and the cause value "normal call clearing" in that of a BYE
+# (RFC 3326 §2, §3.4).
+_CANCELLED = 487
+_NORMAL_CLEARING = 16
 
 
 class CallControl:
@@ -106,7 +108,8 @@ class CallControl:
             self._events.end(call, 200, HUNG_UP_BY_ADMIN.of(), "server")
             self.send_byes(call)
         elif call.upstream is not None and call.upstream.is_active:
-            call.upstream.mailbox.put(BranchEvent(None, 0, None, _CANCEL_REASON))
+            reason = reason_of(_CANCELLED, _told(call.callee))
+            call.upstream.mailbox.put(BranchEvent(None, 0, None, reason))
         return True
 
     def _as_printed(self, call_id: str, caller_tag: str) -> Call | None:
@@ -118,12 +121,13 @@ class CallControl:
 
     def send_byes(self, call: Call) -> None:
         """Send a BYE to each side, in greenlets of their own."""
-        extra = (("Reason", _BYE_REASON),)
         caller = call.caller
         for callee in (call.callee, *call.others):
             for side, peer in ((caller, callee), (callee, caller)):
+                reason = reason_of(_NORMAL_CLEARING, _told(side), protocol="Q.850")
                 # At the limit an equal one: it is not lower (§12.2.2).
                 cseq = min(peer.cseq + 1, CSEQ_LIMIT - 1)
+                extra = (("Reason", reason),)
                 _spawn(partial(self._ask, call, side, peer, "BYE", cseq, extra))
 
     # Ends without BYE
@@ -270,16 +274,19 @@ class CallControl:
 
         Waits up to 32 s for each next hop.  A fault of ours is logged.
         """
+        fields = {"call_id": call.event_key[0]}
         try:
             request = self._build(call, side, peer, method, cseq, extra)
             return self._send(request)
         except (BadMessage, Refused, NoRoute, ValueError) as error:
             level = logging.WARNING if method == "BYE" else logging.DEBUG
-            name = CALLER if side is call.caller else CALLEE
-            log.log(level, "cannot send %s to the %s: %s", method, name, printable(str(error)))
+            name, text = CALLER if side is call.caller else CALLEE, printable(str(error))
+            log.log(level, "cannot send %s to the %s: %s", method, name, text, extra=fields)
             return Finding.SILENCE
         except Exception:
-            log.exception("unhandled error while sending %s to a side of a call", method)
+            log.exception(
+                "unhandled error while sending %s to a side of a call", method, extra=fields
+            )
             return Finding.UNKNOWN
 
     def _build(
@@ -351,6 +358,11 @@ class CallControl:
         except (OSError, NoRoute, NoResponse) as error:
             log.debug("no answer from %s: %s", target.uri_text[:80], error)
             return None
+
+
+def _told(side: CallSide) -> str | None:
+    """Return the cause for the Reason to a side, None for one that is no user here."""
+    return HUNG_UP_BY_ADMIN.text if side.aor[0] else None
 
 
 def _spawn(work: Callable[[], object]) -> None:

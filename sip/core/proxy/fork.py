@@ -16,15 +16,17 @@ import logging
 from collections.abc import Callable, Iterable
 
 from sip.core import causes
+from sip.core.cause_fields import reason_of
 from sip.core.domains import username_of
 from sip.core.errors import Cause, Refused, printable
+from sip.core.explain import answer_of
 from sip.core.proxy.attempt import Attempt
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left
 from sip.core.proxy.response_context import Answered, ResponseContext
 from sip.core.target import Target, by_preference
 from sip.core.trunk import Trunk
-from sip.message.grammar import BadMessage, quote
+from sip.message.grammar import BadMessage
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
 from sip.message.uri import SipUri, format_host_port
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 # Branches of one request in all, one after another and redirections included.
 MAX_BRANCHES = 60
 # RFC 3326 §2: a phone that stops ringing for this reason shows no missed call.
-_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+_ELSEWHERE = reason_of(200, "Call completed elsewhere")
 # 3xx whose Contacts are other addresses for the same request (§21.3); 305 and 380 say more.
 _REDIRECTIONS = (300, 301, 302)
 
@@ -141,7 +143,7 @@ class Fork:
             self._try_all()
         except BaseException:  # after any error no phone may go on ringing (§16.7, step 10)
             for branch in self.context.pending:
-                branch.cancel(_reason_of(500))
+                branch.cancel(reason_of(500, REASONS[500]))
             raise
         return 200 if self.context.is_answered else self._answer_best()
 
@@ -214,7 +216,7 @@ class Fork:
             self._log_unreachable(attempt.target, error)
         except Exception:  # after any error the fork must get the event, or it waits for ever
             target = printable(attempt.target.uri_text[:80])
-            log.exception("unhandled error while resolving %s", target)
+            log.exception("unhandled error while resolving %s", target, extra=self._log_fields())
         return HopsResolved(attempt)
 
     def _log_unreachable(self, target: Target, error: Exception) -> None:
@@ -222,7 +224,11 @@ class Fork:
             self.fault = causes.UNREACHABLE.of(peer=self._peer())
         else:
             self.fault = causes.NO_ROUTE.of(uri=target.uri_text, fault=str(error))
-        log.info("unreachable: %s", printable(f"{target.uri_text[:80]}: {error}"))
+        text = printable(f"{target.uri_text[:80]}: {error}")
+        log.info("unreachable: %s", text, extra=self._log_fields(self.fault.code))
+
+    def _log_fields(self, code: str = causes.INTERNAL_ERROR.code) -> dict[str, str]:
+        return {"call_id": printable(self.request.value("call-id") or ""), "cause": code}
 
     def _send(self, attempt: Attempt) -> None:
         """Send a copy to the first next hop that has a flow, unless the fork is decided."""
@@ -304,7 +310,8 @@ class Fork:
             response.remove_top_via()
             self.upstream.respond(response)
         if losers:
-            reason = _ELSEWHERE if relay else _reason_of(event.status)
+            status = event.status
+            reason = _ELSEWHERE if relay else reason_of(status, REASONS.get(status))
             for loser in losers:
                 loser.cancel(reason)
 
@@ -380,7 +387,7 @@ class Fork:
         return self.cancel_status if is_end_of_cancel else response.status
 
     def _answer_without_response(self, status: int) -> int:
-        """Answer if no branch got a response, and return the status.
+        """Answer a CANCEL if no branch got a response, and return the status; else raise Refused.
 
         The server transaction drops a 408 to any method but INVITE (RFC 4320 §4.2).
         """
@@ -388,9 +395,6 @@ class Fork:
             self.upstream.answer(self.cancel_status)
             return self.cancel_status
         cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
-        if status == 408 and self.request.method != "INVITE":
-            self.upstream.answer(408)
-            return 408
         if status == 480:
             raise Refused(480, causes.NO_CONNECTION.of(peer=self._peer()))
         if status in (408, 513):
@@ -410,8 +414,14 @@ class Fork:
         return self._answer_of(response)
 
     def _answer_of(self, response: Response) -> Cause:
-        phrase = REASONS.get(response.status, response.reason)
-        return causes.answer_of(self._peer(), response.status, phrase)
+        return answer_of(
+            self._peer(),
+            response.status,
+            REASONS.get(response.status, response.reason),
+            method=self.request.method,
+            warning=", ".join(response.fields("warning")),
+            reason=", ".join(response.fields("reason")),
+        )
 
     def _fault_of(self, status: int, *, is_silent: bool) -> Cause:
         """Return the cause for a branch that has ended with a status but without a response."""
@@ -433,9 +443,3 @@ class Fork:
         if name and domains.realm_of(uri) is not None:
             return f"{name}'s phone"
         return uri.text.partition(":")[2].partition(";")[0]
-
-
-def _reason_of(status: int) -> str:
-    """Return the Reason of a CANCEL that a final response causes (RFC 3326 §2)."""
-    phrase = REASONS.get(status)
-    return f"SIP;cause={status}" + (f";text={quote(phrase)}" if phrase else "")

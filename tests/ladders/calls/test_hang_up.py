@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.core.causes import HUNG_UP_BY_ADMIN
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
 from tests.support.followed_calls import ANSWER, OFFER, FollowedCalls, Talk, talks
@@ -40,6 +41,7 @@ def test_both_sides_get_a_bye_in_their_dialog(world, calls):
         bye = side.gets("BYE")
         assert is_bye_of(bye, side, talk)
         assert bye.cseq[0] > peer_cseq
+        assert bye.value("reason") == f'Q.850;cause=16;text="{HUNG_UP_BY_ADMIN.text}"'
         side.answers(bye, 200)
         assert side.hears_nothing()
     (ended,) = calls.finished
@@ -114,6 +116,7 @@ def test_the_gateway_of_a_trunk_is_logged_in_to():
     talks(world.phone("alice"), gateway, to=f"sip:0891234@{REALM}").clears()
     calls.hangs_up()
     bye = gateway.gets("BYE")
+    assert bye.value("reason") == "Q.850;cause=16"  # it is no user here
     challenge = 'Proxy-Authenticate: Digest realm="carrier", nonce="n", qop="auth"'
     gateway.answers(bye, 407, headers=(challenge,))
     again = gateway.gets("BYE")
@@ -130,7 +133,7 @@ def test_a_ringing_call_is_cancelled_and_answered(world, calls):
     calls.hangs_up()
     for phone, invite in rings.items():
         cancel = phone.gets("CANCEL")
-        assert "Ended by an administrator" in (cancel.value("reason") or "")
+        assert cancel.value("reason") == f'SIP;cause=487;text="{HUNG_UP_BY_ADMIN.text}"'
         phone.answers(cancel, 200)
         phone.answers(invite, 487)
         phone.gets("ACK")

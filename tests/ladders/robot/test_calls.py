@@ -65,8 +65,9 @@ def test_a_ninth_call_is_refused_with_a_cause(world: World, alice: RobotPhone):
     erin = robot_phone(world, "erin", 7020)
     refused = erin.is_refused("tone", 486)
     assert refused.value("retry-after") == "60"
-    text = "all 8 calls of the robot are in use, try again in a minute"
-    assert refused.value("warning") == f'399 127.0.0.1 "{text}"'
+    text = "the robot refuses: all its 8 calls are in use, try again in a minute"
+    assert (refused.value("warning") or "").endswith(f' "{text}"')
+    assert refused.value("reason") == f'Q.850;cause=17;text="{text}"'
     alice.sends_within("BYE", calls[0])
     alice.gets(200)
     erin.calls("tone")
@@ -83,8 +84,8 @@ def test_a_third_call_of_a_user_is_refused(world: World, alice: RobotPhone, is_r
         alice.calls("tone")
     mobile = robot_phone(world, "alice", 7002)
     refused = mobile.is_refused("noanswer", 486)
-    text = "you have 2 calls with the robot, hang up one of them"
-    assert refused.value("warning") == f'399 127.0.0.1 "{text}"'
+    text = "the robot refuses: you have 2 calls with it, hang up one of them"
+    assert refused.value("warning").endswith(f'"{text}"')
     robot_phone(world, "bob", 7003).calls("tone")
     alice.sends_within("BYE", dialog)
     alice.gets(200)

@@ -1,4 +1,4 @@
-"""Warning: text for a person, of any script, and safe in a header field."""
+"""Warning and Reason: text for a person, of any script, and safe in a header field."""
 
 import re
 
@@ -17,7 +17,7 @@ from tests.support.world import REALM, World
         ("%80", "?"),
     ],
 )
-def test_a_warning_is_a_quoted_string_of_utf8(world: World, name: str, shown: str):
+def test_the_text_is_a_quoted_string_of_utf8(world: World, name: str, shown: str):
     """RFC 3261 §20.43, §25.1: no line end, no open quote, no octet outside UTF-8."""
     alice = world.phone("alice")
     escaped = "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in name)
@@ -25,6 +25,8 @@ def test_a_warning_is_a_quoted_string_of_utf8(world: World, name: str, shown: st
     octets = alice.inbox[-1]
     (field,) = re.findall(rb"\r\nWarning: (.*)\r\n", octets)
     assert field.decode() == f'399 192.0.2.1:5060 "unknown callee {shown}"'
+    (field,) = re.findall(rb"\r\nReason: (.*)\r\n", octets)
+    assert field.decode() == f'Q.850;cause=1;text="unknown callee {shown}"'
 
 
 def test_the_text_of_a_warning_is_short(world: World):
