@@ -17,6 +17,7 @@ class MemoryAccount:
     ha1_sha512_256: str | None = None
     enabled: bool = True
     id: int = 0
+    display_name: str = ""
 
 
 class MemoryUsers:
