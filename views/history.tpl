@@ -145,18 +145,7 @@
 % if found.searched_to:
 <p class="small dim muted">Many numbers match this text, so each page searches only some calls.</p>
 % end
-% if older or not is_first:
-<nav class="pager" aria-label="Pages">
-<ul>
-% if not is_first:
-<li><a href="{{question.link()}}">Newest</a></li>
-% end
-% if older:
-<li><a href="{{older}}" rel="next">{{'Search older calls' if found.searched_to else 'Older'}}</a></li>
-% end
-</ul>
-</nav>
-% end
+% include('pager.tpl', pager=pager)
 <p class="small dim muted">Times are UTC.\\
 % if keep:
  Calls are kept for {{keep}} days, <code>-calls.keep</code>.\\

@@ -16,7 +16,9 @@ from sip.monitor.traces import MAX_SEARCHED, MIB, Trace
 from sip.store.audit import Act
 from webadmin.context import AppContext, form_value, is_full_page
 from webadmin.ladder_svg import drawing_of
+from webadmin.pager import by_cursor, page_number
 from webadmin.routes import Result, route
+from webadmin.templates import link
 
 PAGE_SIZE = 50
 # Seconds after the last message during which a ladder looks for more.
@@ -120,19 +122,22 @@ class TracePages:
         if "call_id" in query:
             return self._show(_raw_call_id(), query.get("format", ""))
         search = (query.getunicode("q") or "").strip()[:200]
-        page = _number(query.get("page", "")) or 1
+        page = page_number()
         found = context.traces.latest(search)
         traces = list(islice(found, (page - 1) * PAGE_SIZE, page * PAGE_SIZE + 1))
         rows = [_list_row(trace) for trace in traces[:PAGE_SIZE]]
         has_more = len(traces) > PAGE_SIZE
-        before = f"q={quote(search)}&" if search else ""
         return context.page(
             "traces.tpl",
             section="/calls",
             rows=rows,
             search=search,
-            older=f"/traces?{before}page={page + 1}" if has_more else "",
-            is_first=page == 1,
+            pager=by_cursor(
+                link("/traces", [("q", search)]),
+                link("/traces", [("q", search), ("page", page + 1)]) if has_more else "",
+                is_first=page == 1,
+                newer=link("/traces", [("q", search), ("page", page - 1)]) if page > 1 else "",
+            ),
             searched=MAX_SEARCHED,
             memory=context.traces.limit // MIB,
             pinned=context.traces.pinned,
