@@ -425,7 +425,7 @@ _PIECE = 500
 # Characters of a user part that need no escape (RFC 3261 §25.1).
 _USER_CHARACTERS = "-_.!~*'()&=+$,;?/"
 # Seconds of a bar, and up to which length of a chart it is used.
-_STEPS = ((HOUR, 2 * DAY), (DAY, 100 * DAY), (7 * DAY, 700 * DAY), (28 * DAY, 2800 * DAY))
+_STEPS = ((HOUR, 8 * DAY), (DAY, 100 * DAY), (7 * DAY, 700 * DAY), (28 * DAY, 2800 * DAY))
 _LONGEST = 100 * DAY  # a chart begins before its oldest call only if it is not longer
 _MAX_BARS = 400
 _END = 2**62
