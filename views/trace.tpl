@@ -7,10 +7,10 @@
 >
 <div class="head trace-head">
 <h1>{{title}}</h1>
-% if outline.outcome:
-<span class="pill {{pill}}">{{outline.outcome}}</span>
+% if head.outcome:
+<span class="pill {{head.pill}}">{{head.outcome}}</span>
 % end
-<span class="dim small num">{{outline.method}} · <time datetime="{{moment(ladder.start)}}">{{moment(ladder.start).replace('T', ' ').replace('Z', '')}}</time> UTC · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
+<span class="dim small num">{{outline.method}} · <time datetime="{{moment(ladder.start)}}">{{moment(ladder.start).replace('T', ' ').replace('Z', '')}}</time> UTC{{''.join(' · ' + time for time in head.times)}} · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
 <span class="sp"></span>
 <a class="btn" role="button" href="{{pcap_file}}" download>.pcap</a>
 <a class="btn" role="button" href="{{text_file}}" data-copy-of="{{text_file}}">Copy as text</a>

@@ -1,7 +1,8 @@
 """The ladder of a trace: its parties, and its messages as rows between them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sip.monitor.events import Address, MessagePassed
 from sip.monitor.trace_message import Kind, ShownMessage, user_of
@@ -14,6 +15,9 @@ MAX_ROWS = 200
 _REPEATING = frozenset({"UDP"})
 # Columns; all further addresses share the last one.
 MAX_PARTIES = 20
+# Devices by transport and address.
+Devices = Mapping[tuple[str, Address], str]
+NO_DEVICES: Devices = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -32,11 +36,8 @@ class Party:
         host, port = self.address
         if not host:
             return ""
-        return (
-            f"{self.transport} [{host}]:{port}"
-            if ":" in host
-            else f"{self.transport} {host}:{port}"
-        )
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{self.transport} {where}".strip()
 
 
 @dataclass(slots=True)
@@ -122,8 +123,11 @@ class _Columns:
         return number
 
 
-def ladder_of(trace: Trace, first: int = 0) -> Ladder:
-    """Return the ladder of a trace, from its message number `first`, counted from 0."""
+def ladder_of(trace: Trace, first: int = 0, devices: Devices = NO_DEVICES) -> Ladder:
+    """Return the ladder of a trace, from its message number `first`, counted from 0.
+
+    `devices` are those of parties that do not name one in their messages.
+    """
     passed = trace.messages[first : first + MAX_ROWS]
     ladder = Ladder([], [], first, len(trace.messages))
     if not passed:
@@ -146,6 +150,8 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
             row.why = sentence_of(message)
         before = each.at
     ladder.parties = columns.parties
+    for party in ladder.parties:
+        party.device = party.device or devices.get((party.transport, party.address), "")
     if trace.note is not None:
         _explain(ladder.rows, trace.note)
     return ladder

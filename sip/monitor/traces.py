@@ -56,12 +56,18 @@ _PARTY = re.compile(
 
 
 class Note(NamedTuple):
-    """How a call or a request ended: the words of CallFinished or Refused."""
+    """How a call or a request ended: the words of CallFinished or Refused.
+
+    `device` is that of the phone which has answered or rung last, "" without one.
+    """
 
     status: int
     cause: str
     cure: str
     result: str
+    device: str = ""
+    rang_seconds: float = 0.0
+    talked_seconds: float = 0.0
 
 
 class _Share:
@@ -291,7 +297,8 @@ class Traces:
     def _take_note(self, event: CallFinished | Refused) -> None:
         if isinstance(event, CallFinished):
             call = event.call
-            key, note = call.call_id, Note(call.status, call.cause, call.cure, call.result)
+            words = call.status, call.cause, call.cure, call.result, call.callee.device
+            key, note = call.call_id, Note(*words, call.rang_seconds, call.talked_seconds)
         else:
             key, note = event.call_id, Note(event.status, event.cause, event.cure, "refused")
         trace = self._traces.get(key.encode("utf-8", "replace"))

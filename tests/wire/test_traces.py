@@ -56,7 +56,11 @@ def test_a_call_of_real_phones_has_a_ladder(server, admin, registered, tmp_path,
     assert sum(line.startswith("BYE") for line in lines) == 2
     ladder = admin.reads(f"/traces/{call_id}")
     assert "alice → bob" in ladder
-    for words in ("INVITE (SDP), alice to sipserver", "180 Ringing, bob to sipserver", "answered"):
+    for words in (
+        "INVITE (SDP), alice to sipserver",
+        "180 Ringing, bob to sipserver",
+        "Answered by baresip",
+    ):
         assert words in ladder
 
 
