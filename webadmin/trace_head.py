@@ -58,6 +58,7 @@ def devices_of(context: AppContext, trace: Trace, outline: Outline) -> Devices:
 
 
 def _answered_by(device: str) -> str:
+    device = device.partition(" (")[0]  # the rest is its system: baresip v4.6.0 (x86_64/Linux)
     if len(device) > _MAX_DEVICE:
         device = f"{device[: _MAX_DEVICE - 1]}…"
     return f"Answered by {device}" if device else "Answered"
