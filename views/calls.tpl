@@ -32,9 +32,9 @@
 </div></td>
 <td data-label="Time" class="num r">\\
 % if row.pill == 'bad':
-{{clock_text(row.seconds)}}\\
+{{counter(row.seconds)}}\\
 % else:
-<time data-running="{{row.seconds}}" datetime="PT{{row.seconds}}S">{{clock_text(row.seconds)}}</time>\\
+<time data-running="{{row.seconds}}" datetime="PT{{row.seconds}}S">{{counter(row.seconds)}}</time>\\
 % end
 </td>
 <td data-label="Sound"><div class="small">\\

@@ -125,7 +125,6 @@ class CallsPage:
                 newer=link("/calls", [("before", page.newer)]),
             ),
             refresh=REFRESH_SECONDS,
-            clock_text=clock_text,
         )
 
     def stream(self) -> Iterable[str]:
@@ -231,10 +230,3 @@ def person_of(context: AppContext, side: Side) -> Person:
 def _short(uri: str) -> str:
     """Return a URI without its scheme and parameters."""
     return uri.partition(":")[2].partition(";")[0] or uri
-
-
-def clock_text(seconds: int) -> str:
-    """Return a duration as a phone shows it: `3:12`, `1:03:12`."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -136,7 +136,6 @@ class HistoryPage:
             keep=context.config.calls_keep if context.config.calls_keep_rows else 0,
             pill=lambda call: _PILLS.get(call.result, "off"),
             why=_why,
-            clock=_clock,
             ladder=lambda call: f"/traces/{quote(call.call_id, safe='')}",
         )
 
@@ -222,13 +221,6 @@ def _step_in_words(step: int) -> str:
         return "hour"
     days = step // DAY
     return "day" if days == 1 else f"{days} days"
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as on the display of a phone: 0:41, 12:40, 1:02:03."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _why(call: PastCall) -> str:
