@@ -28,7 +28,7 @@ MIB: Final = 1024 * 1024
 BATCH = 128
 # Octets that a message and a trace take in memory beside the octets of the messages, as measured.
 MESSAGE_OVERHEAD = 230
-TRACE_OVERHEAD = 900
+TRACE_OVERHEAD = 1050
 # Octets of the messages of one Call-ID; beyond them it loses messages, but not the first ones.
 MAX_TRACE = 2 * MIB
 FIRST_MESSAGES = 100
