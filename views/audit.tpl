@@ -34,17 +34,6 @@
 </tbody>
 </table>
 </div>
-% if older or not is_first:
-<nav class="pager" aria-label="Pages">
-<ul>
-% if not is_first:
-<li><a href="{{first}}">Latest</a></li>
-% end
-% if older:
-<li><a href="{{older}}" rel="next">Older</a></li>
-% end
-</ul>
-</nav>
-% end
+% include('pager.tpl', pager=pager)
 % end
 <p class="small dim">Times are UTC. Entries are kept for {{days}} days. No entry contains a password, or text that was typed before the sign-in.</p>

@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Calls', refresh=refresh)
 <script src="{{static('calls.js')}}" defer></script>
-<div id="calls" hx-get="/calls" hx-trigger="changed" hx-select="#calls" hx-target="this" hx-swap="outerMorph">
+<div id="calls" hx-get="{{here}}" hx-trigger="changed" hx-select="#calls" hx-target="this" hx-swap="outerMorph">
 <div class="head"><h1>Calls</h1>
 <span class="pill talk">{{'{:,}'.format(talking)}} talking</span>
 <span class="pill ring">{{'{:,}'.format(ringing)}} ringing</span>
@@ -8,7 +8,7 @@
 <span class="small dim" id="live"></span>
 </div>
 % if not rows and not failed:
-<div class="empty"><p>No call rings or talks now.</p></div>
+<div class="empty"><p>{{'No older call rings or talks now.' if before else 'No call rings or talks now.'}}</p></div>
 % else:
 <section class="card">
 <table class="cards-when-narrow" aria-label="Calls, the newest first">
@@ -32,9 +32,9 @@
 </div></td>
 <td data-label="Time" class="num r">\\
 % if row.pill == 'bad':
-{{clock_text(row.seconds)}}\\
+{{counter(row.seconds)}}\\
 % else:
-<time data-running="{{row.seconds}}" datetime="PT{{row.seconds}}S">{{clock_text(row.seconds)}}</time>\\
+<time data-running="{{row.seconds}}" datetime="PT{{row.seconds}}S">{{counter(row.seconds)}}</time>\\
 % end
 </td>
 <td data-label="Sound"><div class="small">\\
@@ -57,7 +57,7 @@
 <td data-label="Action" class="whole"><div class="row">
 <a class="btn s" href="{{row.trace}}" aria-label="Ladder of the call from {{row.name}}">Ladder</a>
 % if row.pill != 'bad':
-<form class="inline" method="post" action="/calls/{{row.id}}/hang-up"><button class="small btn s d" aria-label="Hang up the call from {{row.name}}">Hang up</button></form>
+<form class="inline" method="post" action="/calls/{{row.id}}/hang-up{{'?before={}'.format(before) if before else ''}}"><button class="small btn s d" aria-label="Hang up the call from {{row.name}}">Hang up</button></form>
 % end
 </div></td>
 </tr>
@@ -66,8 +66,9 @@
 </table>
 </section>
 % end
-% if more > 0:
-<p class="small dim">and {{'{:,}'.format(more)}} more</p>
+% if rows and pager:
+<p class="small dim num">Calls {{'{:,}'.format(first)}} to {{'{:,}'.format(first + len(rows) - 1)}} of {{'{:,}'.format(talking + ringing)}}, the newest first</p>
 % end
+% include('pager.tpl', pager=pager)
 <p class="small dim">A call that fails stays here for 10 s. After that, like all calls that have ended, it is in the <a href="/history">history</a>. The latest <a href="/traces">messages</a> of calls, registrations and other requests can be searched.</p>
 </div>

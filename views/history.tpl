@@ -60,7 +60,7 @@
 <div class="tile"><dt class="k">Calls</dt><dd class="v num">{{f'{summary.calls:,}'}}</dd></div>
 <div class="tile"><dt class="k">Answered</dt><dd class="v num">{{'–' if summary.success_rate is None else f'{summary.success_rate:.0%}'}}</dd></div>
 <div class="tile"><dt class="k">Average ring</dt><dd class="v num">{{'–' if summary.average_ring is None else f'{summary.average_ring:.0f} s'}}</dd></div>
-<div class="tile"><dt class="k">Average talk</dt><dd class="v num">{{'–' if summary.average_talk is None else clock(summary.average_talk)}}</dd></div>
+<div class="tile"><dt class="k">Average talk</dt><dd class="v num">{{'–' if summary.average_talk is None else counter(round(summary.average_talk))}}</dd></div>
 </dl>
 % if summary.is_partial:
 <p class="small dim muted">These totals are of the newest {{f'{summary.calls:,}'}} calls that match.</p>
@@ -124,8 +124,8 @@
 </div></div></td>
 % end
 <td data-label="Started" class="num whole"><time datetime="{{moment(call.started_at)}}" title="{{ago(call.started_at, now)}}">{{moment(call.started_at).replace('T', ' ').replace('Z', '')}}</time></td>
-<td data-label="Rang" class="num r">{{clock(call.rang_seconds) if call.rang_seconds else '–'}}</td>
-<td data-label="Talked" class="num r">{{clock(call.talked_seconds) if call.talked_seconds else '–'}}</td>
+<td data-label="Rang" class="num r">{{counter(round(call.rang_seconds)) if call.rang_seconds else '–'}}</td>
+<td data-label="Talked" class="num r">{{counter(round(call.talked_seconds)) if call.talked_seconds else '–'}}</td>
 <td data-label="Result"><span class="pill {{pill(call)}}">{{call.result.capitalize()}}</span></td>
 <td data-label="How it ended">{{why(call)}}\\
 % if call.status and call.status != 200:
@@ -145,18 +145,7 @@
 % if found.searched_to:
 <p class="small dim muted">Many numbers match this text, so each page searches only some calls.</p>
 % end
-% if older or not is_first:
-<nav class="pager" aria-label="Pages">
-<ul>
-% if not is_first:
-<li><a href="{{question.link()}}">Newest</a></li>
-% end
-% if older:
-<li><a href="{{older}}" rel="next">{{'Search older calls' if found.searched_to else 'Older'}}</a></li>
-% end
-</ul>
-</nav>
-% end
+% include('pager.tpl', pager=pager)
 <p class="small dim muted">Times are UTC.\\
 % if keep:
  Calls are kept for {{keep}} days, <code>-calls.keep</code>.\\

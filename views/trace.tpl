@@ -5,15 +5,19 @@
  hx-get="{{poll}}" hx-trigger="every 2s" hx-select="#trace" hx-target="this" hx-swap="outerMorph"\\
 % end
 >
+% began = moment(ladder.start).replace('T', ' ').replace('Z', '')
+% began = began[11:] if moment(now)[:10] == began[:10] else began
 <div class="head trace-head">
 <h1>{{title}}</h1>
-% if outline.outcome:
-<span class="pill {{pill}}">{{outline.outcome}}</span>
+% if head.outcome:
+<span class="pill {{head.pill}}">{{head.outcome}}</span>
 % end
-<span class="dim small num">{{outline.method}} · <time datetime="{{moment(ladder.start)}}">{{moment(ladder.start).replace('T', ' ').replace('Z', '')}}</time> UTC · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
+<span class="dim small num">{{'' if outline.method == 'INVITE' else outline.method + ' · '}}<time datetime="{{moment(ladder.start)}}">{{began}}</time> UTC{{''.join(' · ' + time for time in head.times)}} · {{len(trace.messages)}} messages{{' · following' if is_live else ''}}</span>
 <span class="sp"></span>
+<div class="row">
 <a class="btn" role="button" href="{{pcap_file}}" download>.pcap</a>
 <a class="btn" role="button" href="{{text_file}}" data-copy-of="{{text_file}}">Copy as text</a>
+</div>
 </div>
 <p class="small dim">Call-ID <span class="mono call-id">{{call_id or 'missing: all messages without one'}}</span></p>
 % if secrets:
@@ -49,7 +53,17 @@
 <div class="body small why"><strong>{{panel.row.why}}</strong></div>
 % end
 <pre tabindex="0" aria-label="Text of message {{panel.message.number}}">\\
-% for line in panel.head:
+% this = panel.message
+% for line in panel.head[:1]:
+<span class="{{'differs' if line.differs else ''}}">\\
+% if this.status:
+<i>{{line.rest[:7]}}</i> <b>{{line.rest[8:]}}</b>\\
+% else:
+<b>{{this.method}}</b>{{line.rest[len(this.method):]}}\\
+% end
+</span>
+% end
+% for line in panel.head[1:]:
 <span class="{{'differs' if line.differs else ''}}"><b>{{line.name}}</b>{{line.rest}}</span>
 % end
 

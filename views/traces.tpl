@@ -40,16 +40,5 @@
 </table>
 </div>
 % end
-% if older or not is_first:
-<nav class="pager" aria-label="Pages">
-<ul>
-% if not is_first:
-<li><a href="/traces">Latest</a></li>
-% end
-% if older:
-<li><a href="{{older}}" rel="next">Older</a></li>
-% end
-</ul>
-</nav>
-% end
+% include('pager.tpl', pager=pager)
 <p class="muted">A search looks at the first message of the latest {{'{:,}'.format(searched)}} Call-IDs.</p>

@@ -126,20 +126,7 @@ never\\
 </tbody>
 </table>
 </div>
-% if found.pages > 1:
-<nav class="pager" aria-label="Pages">
-<ul>
-% if found.page > 1:
-<li><a href="{{link_to()}}">First</a></li>
-<li><a href="{{link_to(page=found.page - 1)}}" rel="prev">Previous</a></li>
-% end
-% if found.page < found.pages:
-<li><a href="{{link_to(page=found.page + 1)}}" rel="next">Next</a></li>
-<li><a href="{{link_to(page=found.pages)}}">Last</a></li>
-% end
-</ul>
-</nav>
-% end
+% include('pager.tpl', pager=pager)
 <p class="small dim"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
 % end
 </section>

@@ -1,25 +1,22 @@
 """The audit log, page by page."""
 
-import re
-
 from bottle import Bottle, request
 
 from sip.store.audit import KEPT_SECONDS, KINDS, PAGE_SIZE
 from webadmin.context import AppContext
+from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
 from webadmin.templates import link
-
-_NUMBER = re.compile(r"[0-9]{1,18}")  # fits SQLite's 64-bit integers
 
 
 def mount(app: Bottle, context: AppContext) -> None:
     """Add the route /audit to `app`."""
 
     def show() -> str:
-        kind, before = request.query.get("kind", ""), request.query.get("before", "")
+        kind, before = request.query.get("kind", ""), cursor()
         if kind not in KINDS:
             kind = ""
-        found = context.audit.entries(kind, int(before) if _NUMBER.fullmatch(before) else None)
+        found = context.audit.entries(kind, before)
         entries, more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
         return context.page(
             "audit.tpl",
@@ -27,9 +24,12 @@ def mount(app: Bottle, context: AppContext) -> None:
             entries=entries,
             kind=kind,
             kinds=KINDS,
-            is_first=not before,
-            first=link("/audit", [("kind", kind)]),
-            older=link("/audit", [("kind", kind), ("before", entries[-1].id)]) if more else "",
+            is_first=before is None,
+            pager=by_cursor(
+                link("/audit", [("kind", kind)]),
+                link("/audit", [("kind", kind), ("before", entries[-1].id)]) if more else "",
+                is_first=before is None,
+            ),
             days=KEPT_SECONDS // (24 * 3600),
         )
 

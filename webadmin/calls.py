@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from bottle import Bottle, HTTPError, request, response
@@ -12,12 +13,13 @@ from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from webadmin.context import AppContext
 from webadmin.live_streams import LiveStreams
+from webadmin.pager import by_cursor, cursor
 from webadmin.request_checks import COOKIE
 from webadmin.routes import Result, route
-from webadmin.templates import as_sentence
+from webadmin.templates import as_sentence, link
 
-# Calls shown on the page, the newest ones.
-MAX_SHOWN = 200
+# Calls on one page.
+PAGE_SIZE = 50
 # Seconds between two loads of the page without scripts.
 REFRESH_SECONDS = 5
 # Characters of the name of a device.
@@ -72,6 +74,19 @@ class CallRow:
         return f"{self.caller.name} to {self.callee.name}"
 
 
+class CallsOnPage(NamedTuple):
+    """One page of the calls that ring or talk; `first` counts its first call from 1.
+
+    `older` and `newer` are the cursors of the pages beside it: 0 if there is none, or if the newer
+    one has the newest calls and needs no cursor.
+    """
+
+    calls: list[Call]
+    first: int
+    older: int
+    newer: int
+
+
 def mount(app: Bottle, context: AppContext) -> None:
     """Add /calls, its events and the button to hang up to `app`."""
     page = CallsPage(context)
@@ -89,19 +104,27 @@ class CallsPage:
 
     def show(self) -> str:
         """Return the page."""
-        calls = self._context.calls.now()
+        calls, before = self._context.calls.now(), cursor()
         talking = sum(call.state is CallState.TALKING for call in calls)
-        shown = calls[:MAX_SHOWN]
+        page = page_of(calls, before)
+        failed = self._context.calls.failed() if before is None else []
         return self._context.page(
             "calls.tpl",
             section="/calls",
             talking=talking,
             ringing=len(calls) - talking,
-            rows=call_rows(self._context, shown),
-            failed=call_rows(self._context, self._context.calls.failed()),
-            more=len(calls) - len(shown),
+            rows=call_rows(self._context, page.calls),
+            failed=call_rows(self._context, failed[:PAGE_SIZE]),
+            here=link("/calls", [("before", before)]),
+            before=before,
+            first=page.first,
+            pager=by_cursor(
+                "/calls",
+                link("/calls", [("before", page.older)]) if page.older else "",
+                is_first=before is None,
+                newer=link("/calls", [("before", page.newer)]),
+            ),
             refresh=REFRESH_SECONDS,
-            clock_text=clock_text,
         )
 
     def stream(self) -> Iterable[str]:
@@ -116,12 +139,13 @@ class CallsPage:
     def hang_up(self, number: int) -> Result:
         """Hang up a call."""
         context = self._context
+        here = link("/calls", [("before", cursor())])
         call = context.calls.find(number)
         if call is None or not context.hang_up(call.call_id, call.from_tag):
-            return context.flash("/calls", "This call has ended already.")
+            return context.flash(here, "This call has ended already.")
         caller, callee = person_of(context, call.caller), person_of(context, call.callee)
         context.record(Act.CALL_HUNG_UP, f"{caller.number} to {callee.number}")
-        return context.flash("/calls", f"The call from {caller.name} to {callee.name} was ended.")
+        return context.flash(here, f"The call from {caller.name} to {callee.name} was ended.")
 
     def _version(self) -> Hashable:
         calls = self._context.calls
@@ -132,6 +156,17 @@ class CallsPage:
             return self._context.admin.session(token, self._context.clock()) is not None
         except DatabaseError:
             return False
+
+
+def page_of(calls: list[Call], before: int | None) -> CallsOnPage:
+    """Return the page of calls, the newest first, whose ids are below `before`."""
+    start = 0
+    if before is not None:
+        start = next((at for at, call in enumerate(calls) if call.id < before), len(calls))
+    end = start + PAGE_SIZE
+    older = calls[end - 1].id if end < len(calls) else 0
+    newer = calls[start - PAGE_SIZE - 1].id if start > PAGE_SIZE else 0
+    return CallsOnPage(calls[start:end], start + 1, older, newer)
 
 
 def call_rows(context: AppContext, calls: Iterable[Call]) -> list[CallRow]:
@@ -195,10 +230,3 @@ def person_of(context: AppContext, side: Side) -> Person:
 def _short(uri: str) -> str:
     """Return a URI without its scheme and parameters."""
     return uri.partition(":")[2].partition(";")[0] or uri
-
-
-def clock_text(seconds: int) -> str:
-    """Return a duration as a phone shows it: `3:12`, `1:03:12`."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

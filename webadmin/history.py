@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,11 +18,11 @@ from sip.store.csv_file import FORMULA
 from sip.store.history import DAY, CallFilter, PastCall, Summary
 from sip.store.history_search import RESULTS
 from webadmin.context import AppContext
+from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
 from webadmin.templates import as_sentence, link, moment
 
 _PATH = "/history"
-_CURSOR = re.compile(r"[0-9]{1,18}")  # fits SQLite's 64-bit integers
 _MAX_TEXT = 300  # characters of a user or number in the query
 _BYTE_ORDER_MARK = "\ufeff"  # for spreadsheets, which do not detect UTF-8
 # The pill of each result.
@@ -113,9 +112,8 @@ class HistoryPage:
     def show(self) -> str:
         """Return the page that the query asks for; invalid values are ignored."""
         context, question = self._context, _question()
-        before = request.query.get("before", "")
-        cursor = int(before) if _CURSOR.fullmatch(before) else None
-        found, summary = context.history.view(question.filter, context.clock(), cursor)
+        before = cursor()
+        found, summary = context.history.view(question.filter, context.clock(), before)
         today = datetime.fromtimestamp(context.clock(), UTC).date()
         return context.page(
             "history.tpl",
@@ -128,12 +126,16 @@ class HistoryPage:
             realm=context.users.realm,
             results=RESULTS,
             periods=[(name, today - timedelta(days - 1), today) for name, days in _PERIODS],
-            is_first=cursor is None,
-            older=question.link(before=found.next) if found.next else "",
+            is_first=before is None,
+            pager=by_cursor(
+                question.link(),
+                question.link(before=found.next) if found.next else "",
+                is_first=before is None,
+                older_text="Search older calls" if found.searched_to else "Older",
+            ),
             keep=context.config.calls_keep if context.config.calls_keep_rows else 0,
             pill=lambda call: _PILLS.get(call.result, "off"),
             why=_why,
-            clock=_clock,
             ladder=lambda call: f"/traces/{quote(call.call_id, safe='')}",
         )
 
@@ -219,13 +221,6 @@ def _step_in_words(step: int) -> str:
         return "hour"
     days = step // DAY
     return "day" if days == 1 else f"{days} days"
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as on the display of a phone: 0:41, 12:40, 1:02:03."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _why(call: PastCall) -> str:

@@ -9,15 +9,18 @@ from urllib.parse import quote, unquote_to_bytes
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from sip.core import explain
-from sip.monitor.trace_ladder import MAX_ROWS, Ladder, Outline, Row, ladder_of, outline_of
-from sip.monitor.trace_message import Kind, ShownMessage, as_text
+from sip.monitor.trace_ladder import MAX_ROWS, Devices, Ladder, Outline, Row, ladder_of, outline_of
+from sip.monitor.trace_message import ShownMessage, as_text
 from sip.monitor.trace_pcap import pcap_of
 from sip.monitor.trace_text import one_line, shown, text_of
 from sip.monitor.traces import MAX_SEARCHED, MIB, Trace
 from sip.store.audit import Act
 from webadmin.context import AppContext, form_value, is_full_page
 from webadmin.ladder_svg import drawing_of
+from webadmin.pager import by_cursor, page_number
 from webadmin.routes import Result, route
+from webadmin.templates import link
+from webadmin.trace_head import PILLS, devices_of, head_of
 
 PAGE_SIZE = 50
 # Seconds after the last message during which a ladder looks for more.
@@ -31,7 +34,6 @@ _MAX_LINES = 2000
 
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _UNSAFE_IN_FILE = re.compile(r"[^A-Za-z0-9._-]+")
-_PILLS = {Kind.SUCCESS: "on", Kind.FAILURE: "bad", Kind.CHALLENGE: "bad", Kind.PROVISIONAL: "ring"}
 
 
 def trace_path(call_id: bytes, suffix: str = "") -> str:
@@ -121,19 +123,22 @@ class TracePages:
         if "call_id" in query:
             return self._show(_raw_call_id(), query.get("format", ""))
         search = (query.getunicode("q") or "").strip()[:200]
-        page = _number(query.get("page", "")) or 1
+        page = page_number()
         found = context.traces.latest(search)
         traces = list(islice(found, (page - 1) * PAGE_SIZE, page * PAGE_SIZE + 1))
         rows = [_list_row(trace) for trace in traces[:PAGE_SIZE]]
         has_more = len(traces) > PAGE_SIZE
-        before = f"q={quote(search)}&" if search else ""
         return context.page(
             "traces.tpl",
             section="/calls",
             rows=rows,
             search=search,
-            older=f"/traces?{before}page={page + 1}" if has_more else "",
-            is_first=page == 1,
+            pager=by_cursor(
+                link("/traces", [("q", search)]),
+                link("/traces", [("q", search), ("page", page + 1)]) if has_more else "",
+                is_first=page == 1,
+                newer=link("/traces", [("q", search), ("page", page - 1)]) if page > 1 else "",
+            ),
             searched=MAX_SEARCHED,
             memory=context.traces.limit // MIB,
             pinned=context.traces.pinned,
@@ -176,23 +181,29 @@ class TracePages:
             context.leave_uncompressed()
             self._audit(call_id)
         trace = trace.copy()  # a thread reads it
+        outline = outline_of(trace)
+        devices = devices_of(context, trace, outline)
         if form == "txt":
-            return self._file(trace, "txt", context.drawing.run(lambda: _text(trace, view)))
+            text = context.drawing.run(
+                lambda: text_of(trace, explain, secrets=view.secrets, devices=devices).encode()
+            )
+            return self._file(trace, "txt", text)
         if form == "pcap":
             pcap = context.drawing.run(lambda: pcap_of(trace, secrets=view.secrets))
             return self._file(trace, "pcap", pcap)
+        call = context.calls.of_call_id(as_text(call_id))
+        is_live = call is not None or context.clock() - trace.messages[-1].at < FOLLOWED_SECONDS
         seen = request.query.get("seen", "")
-        if request.headers.get("HX-Request") and seen == str(len(trace.messages)):
+        if request.headers.get("HX-Request") and is_live and seen == _version(trace):
             return HTTPResponse(status=204)  # nothing new: the page stays
-        values = context.drawing.run(lambda: _values(trace, view))
-        is_live = context.clock() - trace.messages[-1].at < FOLLOWED_SECONDS
-        is_live = is_live or context.calls.of_call_id(as_text(call_id)) is not None
+        values = context.drawing.run(lambda: _values(trace, view, outline, devices))
         return context.page(
             "trace.tpl",
             section="/calls",
             refresh=3 if is_live and not view.secrets and is_full_page() else None,
             is_live=is_live and not view.secrets,
             pinned=context.traces.pinned,
+            head=head_of(trace, outline, call),
             **values,
         )
 
@@ -219,10 +230,6 @@ class TracePages:
         while len(self._audited) >= _MAX_AUDITED:
             del self._audited[next(iter(self._audited))]
         self._audited[key] = now
-
-
-def _text(trace: Trace, view: _View) -> bytes:
-    return text_of(trace, explain, secrets=view.secrets).encode()
 
 
 def _raw_call_id() -> bytes:
@@ -255,14 +262,19 @@ def _list_row(trace: Trace) -> dict[str, Any]:
         "outline": outline,
         "at": trace.messages[0].at,
         "number": len(trace.messages) + trace.omitted,
-        "pill": _PILLS.get(outline.kind, "off"),
+        "pill": PILLS.get(outline.kind, "off"),
     }
 
 
-def _values(trace: Trace, view: _View) -> dict[str, Any]:
+def _version(trace: Trace) -> str:
+    """Return a text that changes with the page of a trace."""
+    return f"{len(trace.messages)}{'' if trace.note is None else '-ended'}"
+
+
+def _values(trace: Trace, view: _View, outline: Outline, devices: Devices) -> dict[str, Any]:
     """Return the values for the template of a ladder."""
     view = view._replace(first=view.first if view.first < len(trace.messages) else 0)
-    ladder, outline = ladder_of(trace, explain, view.first), outline_of(trace)
+    ladder = ladder_of(trace, explain, view.first, devices)
     chosen = view.chosen or _first_choice(ladder)
     panels = _panels(trace, ladder, chosen, secrets=view.secrets)
     numbers = [panel.message.number for panel in panels]
@@ -276,14 +288,13 @@ def _values(trace: Trace, view: _View) -> dict[str, Any]:
         "trace": trace,
         "call_id": one_line(trace.call_id),
         "outline": outline,
-        "pill": _PILLS.get(outline.kind, "off"),
         "title": _title(outline),
         "ladder": ladder,
         "drawing": drawing_of(ladder, link, numbers),
         "panels": panels,
         "choices": _choices(ladder, panels, is_text=_is_text(trace.call_id)),
         "here": here,
-        "poll": f"{here}{'&' if '?' in here else '?'}seen={len(trace.messages)}",
+        "poll": f"{here}{'&' if '?' in here else '?'}seen={_version(trace)}",
         "secrets": view.secrets,
         "hidden": _hidden(trace.call_id, view),
         "text_file": _with_secrets(trace_path(trace.call_id, ".txt"), view),

@@ -13,6 +13,7 @@ from sip.store.passwords import weakness
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.account_service import AccountService, InvalidFields
 from webadmin.context import AppContext, form_value, redirect
+from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import Result, route
 from webadmin.templates import link
@@ -64,6 +65,11 @@ class UserList:
             realms=context.directory.realms(),
             removed=context.directory.removed(int(removed)) if re.fullmatch(_ID, removed) else None,
             link_to=lambda **changes: _link_to(question, **changes),
+            pager=by_number(
+                found.page,
+                found.pages,
+                lambda page: _link_to(question, page=page if page > 1 else ""),
+            ),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
             blocked={login.username for login in context.guard.blocked_logins()},
@@ -262,14 +268,13 @@ def _question() -> Question:
     """Read the query of the URL; invalid values are ignored."""
     query = request.query
     sort = query.get("sort", "")
-    page = query.get("page", "")
     return Question(
         search=(query.getunicode("q") or "").strip()[:100],
         status=_STATES.get(query.get("status", ""), ""),
         realm=query.getunicode("realm") or None,
         sort=sort if sort in _SORTS else "username",
         descending=query.get("order") == "desc",
-        page=int(page) if page.isascii() and page.isdecimal() and len(page) < 10 else 1,
+        page=page_number(),
     )
 
 

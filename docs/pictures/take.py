@@ -1,158 +1,201 @@
-"""Take new screenshots for the README: python docs/pictures/take.py (needs Chromium)."""
+"""Take new screenshots for the README: python docs/pictures/take.py
 
-import socket
+It needs what the tests need, and pngquant.  The pictures show an office: a local network of its
+own, with the server and real phones, baresip and pjsua2, that call each other.
+"""
+
+import contextlib
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from typing import ClassVar
 
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sip.store.admin import Admin, hash_password
-from sip.store.bindings import BindingRow, BindingStore
-from sip.store.database import Database
-from sip.store.users import Users
-from tests.support.programs import free_port, program
-from tests.support.socket_phone import Call, SocketPhone
+from tests.support.baresip import Baresip
+from tests.support.network import BRIDGE_MAC, Machine
+from tests.support.phone import Phone
+from tests.support.phone_calls import part, talk
+from tests.support.pjsua import Pjsua
+from tests.support.programs import program
+from tests.support.server import Server
 
 PASSWORD = "only for the pictures"
-REALM = "office.example"
-# User name, display name, and the device and address of each phone.
-PEOPLE = [
-    ("101", "Reception", [("Yealink SIP-T46U 108.86.0.75", "192.168.1.21")]),
-    ("102", "Front door", [("2N IP Verso 2.43.1", "192.168.1.40")]),
-    ("alice", "Alice Liddell", [("Linphone/5.2.0 (Pixel 8)", "192.168.1.57"),
-                                ("snomD785/10.1.184.14", "192.168.1.22")]),
-    ("bob", "Bob Carter", [("baresip v4.6.0", "192.168.1.61")]),
-    ("carol", "Carol Danvers", []),
-    ("dave", "Dave Bowman", [("MicroSIP/3.21.6", "192.168.1.64")]),
-    ("erin", "Erin O'Neill", []),
-    ("lab-1", "Oscilloscope bench", [("PJSUA v2.15 Linux-6.1", "192.168.1.80")]),
-]  # fmt: skip
-DISABLED = "erin"
-OFFER = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    "m=audio 4000 RTP/AVP 9 8 0\r\na=rtpmap:9 G722/8000\r\n"
-)
 CLIP = {"x": 0, "y": 0, "width": 1280, "height": 800}
 
 
-def populate(path: str) -> None:
-    """Add the accounts, and bind phones to them as a REGISTER does."""
-    now = int(time.time())
-    with Database(path) as database:
-        Admin(database).set_password_hash(hash_password(PASSWORD))
-        users, bindings = Users(database, REALM), BindingStore(database, window=0)
-        for number, (name, display_name, phones) in enumerate(PEOPLE):
-            account = users.add(name, "secret", display_name=display_name)
-            rows = [
-                BindingRow(
-                    user_id=account.id,
-                    aor=f"{name}@{REALM}",
-                    contact=f"sip:{name}@{address}:5060",
-                    expires_at=now + 3000 - 371 * number - 60 * which,
-                    user_agent=device,
-                    flow=f"UDP/192.168.1.10:5060/{address}:5060",
-                    updated_at=now - 371 * number - 40 * which,
-                )
-                for which, (device, address) in enumerate(phones)
-            ]
-            if rows:
-                bindings.save(rows, [], lambda: None, rows[0].updated_at)
-        bindings.close()
-        users.disable(DISABLED)
+class Desk(Pjsua):
+    user_agent = "PJSUA2 desk"
+    account_setup: ClassVar = {"mediaConfig.lockCodecEnabled": False}  # no second INVITE
 
 
-class Phone(SocketPhone):
-    """A phone that says its model, and has a session description."""
-
-    def __init__(self, server: SimpleNamespace, user: str, device: str) -> None:
-        super().__init__(server, user)
-        self.device = device
-        self.offer = OFFER
-
-    def sends(self, method: str, uri: str, call: Call, *more: str, via: str = "") -> str:
-        return super().sends(method, uri, call, *more, f"User-Agent: {self.device}", via=via)
+class Pocket(Desk):
+    user_agent = "PJSUA2 pocket"
 
 
-def make_calls(port: int) -> list[Phone]:
-    """Play an hour of the office: calls of each kind, of which two go on; return the phones."""
-    server = SimpleNamespace(
-        hosts=["127.0.0.1"], port=port, domain=REALM, password_of=lambda user: "secret"
-    )
-    wrong = SimpleNamespace(**{**vars(server), "password_of": lambda user: "letmein"})
-    devices = {name: phones[0][0] for name, _, phones in PEOPLE if phones}
-    phones = {name: Phone(server, name, device) for name, device in devices.items()}
-    for phone in phones.values():
-        phone.registers()
-    alice, bob, door, dave = (phones[name] for name in ("alice", "bob", "102", "dave"))
-    for caller, callee in ((alice, bob), (door, alice), (bob, phones["101"])):
-        call, _ = caller.calls(callee)
-        time.sleep(1.2)
-        caller.hangs_up(call, callee)
-    for caller, callee, status in ((bob, dave, 486), (dave, alice, 603)):
-        caller.dials(callee)
-        callee.answers(callee.hears("INVITE "), status)
-    bob.dials("<sip:0049301234@office.example>")
-    carol = Phone(wrong, "carol", "MicroSIP/3.21.6")
-    for _ in range(2):
-        carol.registers()
-    alice.calls(door)
-    dave.dials(bob)
-    bob.answers(bob.hears("INVITE "), 180)
+class Door(Desk):
+    user_agent = "PJSUA2 door"
+
+
+# User name, display name, and kind and address of each phone.
+PEOPLE = [
+    ("101", "Reception", [(Baresip, "192.168.1.21")]),
+    ("102", "Front door", [(Door, "192.168.1.40")]),
+    ("alice", "Alice Liddell", [(Baresip, "192.168.1.22"), (Pocket, "192.168.1.57")]),
+    ("bob", "Bob Carter", [(Desk, "192.168.1.61")]),
+    ("carol", "Carol Danvers", []),
+    ("dave", "Dave Bowman", [(Baresip, "192.168.1.64")]),
+    ("erin", "Erin O'Neill", []),
+    ("lab-1", "Oscilloscope bench", [(Desk, "192.168.1.80")]),
+]
+DISABLED = "erin"
+
+
+class OfficeServer(Server):
+    """The server of the office, with all its people."""
+
+    domain = "office.example"
+
+    def has_people(self) -> None:
+        """Add the accounts."""
+        file = self.home / "people.csv"
+        rows = [f"{name},{self.password_of(name)},{shown}" for name, shown, _ in PEOPLE]
+        file.write_text("\n".join(["username,password,display_name", *rows, ""]))
+        self.does("users", "import", str(file))
+        self.does("users", "disable", DISABLED)
+        self.does("admin", "password", "--password", PASSWORD)
+
+
+class Office:
+    """A network of machines, 192.168.1.0/24, with the server at .10."""
+
+    def __init__(self, home: Path, stack: contextlib.ExitStack) -> None:
+        self._home = home
+        self._stack = stack
+        self._ports = 0
+        machine = self._machine = stack.enter_context(contextlib.closing(Machine("192.168.1.10")))
+        machine.sets_up(
+            f"link add lan address {BRIDGE_MAC} type bridge\n"
+            "address add 192.168.1.10/24 dev lan\n"
+            "link set lan up\n"
+        )
+        server = self.server = OfficeServer(home / "server", machine=machine)
+        server.has_people()
+        server.start()
+        stack.callback(server.close)
+
+    def phone(self, kind: type[Phone], user: str, address: str, password: str = "") -> Phone:
+        """Start a phone on a machine of its own."""
+        self._ports += 1
+        machine = Machine(address, beside=self._machine)
+        self._stack.enter_context(contextlib.closing(machine))
+        machine.plugs_into(self._machine, "lan", f"port{self._ports}", "lan")
+        home = self._home / f"phone{self._ports}"
+        phone = kind(user, home, self.server, password=password or None, machine=machine)
+        return self._stack.enter_context(contextlib.closing(phone))
+
+    def browser(self) -> str:
+        """Return a program that runs Chromium on the machine of the server."""
+        script = self._home / "chromium"
+        entered = " ".join([*self._machine.enter, program("chromium")])
+        script.write_text(f'#!/bin/sh\nexec {entered} "$@"\n')
+        script.chmod(0o755)
+        return str(script)
+
+
+def make_calls(office: Office) -> tuple[Phone, Phone]:
+    """Play an hour of the office, in which two calls go on; return two phones that have none."""
+    phones: dict[str, list[Phone]] = {}
+    for name, _, kinds in PEOPLE:
+        phones[name] = [office.phone(kind, name, address) for kind, address in kinds]
+        for phone in phones[name]:
+            phone.registers()
+    (reception,), (door,), (bob,), (dave,) = (phones[n] for n in ("101", "102", "bob", "dave"))
+    desk, pocket = phones["alice"]
+    (bench,) = phones["lab-1"]
+    talk(bob, reception)
+    time.sleep(2)
+    part(bob, reception)
+    door.dials(reception)
+    reception.gets_a_call(door)
+    reception.refuses()
+    door.call_ends(reception)
+    bob.dials(f"sip:0049301234@{OfficeServer.domain}")
+    bob.call_ends()
+    bench.dials(dave)
+    dave.gets_a_call(bench)
+    bench.hangs_up()
+    bench.call_ends()
+    carol = office.phone(Baresip, "carol", "192.168.1.70", password="letmein")
+    carol.asks_to_register()
+    carol.expects("refused")
+    bob.dials("sip:alice@" + OfficeServer.domain)
+    desk.gets_a_call(bob)
+    pocket.gets_a_call(bob)
+    time.sleep(1)
+    pocket.refuses()
+    time.sleep(3)
+    desk.answers()
+    bob.is_talking(desk)
+    time.sleep(5)
+    bob.hangs_up()
+    desk.call_ends()
+    talk(reception, door)
+    dave.dials("sip:alice@" + OfficeServer.domain)
+    desk.gets_a_call(dave)
+    pocket.gets_a_call(dave)
     time.sleep(4)
-    return [*phones.values(), carol]
+    return bench, bob
 
 
-def take(page: Page, url: str) -> None:
-    """Open each page and take its screenshot."""
+def take(page: Page, url: str, caller: Phone, callee: Phone) -> None:
+    """Open each page and take its screenshot; a call between two phones has just failed."""
     page.goto(f"{url}/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    places = {"overview": "/", "users": "/users", "user": "/users/3", "calls": "/calls"}
-    for name, path in places.items():
-        page.goto(url + path)
-        screenshot(page, name)
     page.goto(url + "/history?user=alice&result=answered")
     page.get_by_role("link", name="Ladder").first.click()
     screenshot(page, "ladder")
+    caller.dials(callee)
+    callee.gets_a_call(caller)
+    callee.refuses()
+    caller.call_ends(callee)
+    places = {"calls": "/calls", "overview": "/", "users": "/users", "user": "/users/3"}
+    for name, path in places.items():
+        page.goto(url + path)
+        screenshot(page, name)
 
 
 def screenshot(page: Page, name: str) -> None:
     """Save the upper part of the page."""
-    page.wait_for_load_state("networkidle")
-    page.screenshot(path=ROOT / f"docs/pictures/{name}.png", clip=CLIP)
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(1000)  # a live page has no end of its network
+    file = ROOT / f"docs/pictures/{name}.png"
+    page.screenshot(path=file, clip=CLIP)
+    quantize = [program("pngquant"), "--force", "--ext", ".png", "--strip", "--skip-if-larger"]
+    subprocess.run([*quantize, file], check=True)
 
 
 def main() -> None:
-    """Start a server with a temporary database, play calls, and take the screenshots."""
-    web, sip = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        populate(f"{home}/sip_users.db")
-        flags = ["-sip.addr", f"127.0.0.1:{sip}", "-web.addr", f"127.0.0.1:{web}"]
-        flags += ["-sip.realm", REALM]
-        server = subprocess.Popen([sys.executable, str(ROOT / "sipserver.py"), *flags], cwd=home)
-        try:
-            time.sleep(3)
-            phones = make_calls(sip)
-            chromium = playwright.chromium.launch(
-                executable_path=program("chromium"), args=["--no-sandbox"]
-            )
-            take(
-                chromium.new_page(viewport={"width": 1280, "height": 800}),
-                f"http://127.0.0.1:{web}",
-            )
-            for phone in phones:
-                phone.close()
-        finally:
-            server.terminate()
-            server.wait(20)
+    """Start the office, play calls, and take the screenshots."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        contextlib.ExitStack() as stack,
+        sync_playwright() as playwright,
+    ):
+        office = Office(Path(home), stack)
+        chromium = playwright.chromium.launch(
+            executable_path=office.browser(), args=["--no-sandbox"]
+        )
+        window = chromium.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        take(window, office.server.web_url, *make_calls(office))
+        chromium.close()
 
 
 if __name__ == "__main__":

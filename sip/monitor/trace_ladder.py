@@ -1,6 +1,8 @@
 """The ladder of a trace: its parties, and its messages as rows between them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from sip.monitor.events import Address, MessagePassed
@@ -15,6 +17,9 @@ MAX_ROWS = 200
 _REPEATING = frozenset({"UDP"})
 # Columns; all further addresses share the last one.
 MAX_PARTIES = 20
+# Devices by transport and address.
+Devices = Mapping[tuple[str, Address], str]
+NO_DEVICES: Devices = MappingProxyType({})
 
 
 class Explain(Protocol):
@@ -45,11 +50,8 @@ class Party:
         host, port = self.address
         if not host:
             return ""
-        return (
-            f"{self.transport} [{host}]:{port}"
-            if ":" in host
-            else f"{self.transport} {host}:{port}"
-        )
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{self.transport} {where}".strip()
 
 
 @dataclass(slots=True)
@@ -135,8 +137,13 @@ class _Columns:
         return number
 
 
-def ladder_of(trace: Trace, explain: Explain, first: int = 0) -> Ladder:
-    """Return the ladder of a trace, from its message number `first`, counted from 0."""
+def ladder_of(
+    trace: Trace, explain: Explain, first: int = 0, devices: Devices = NO_DEVICES
+) -> Ladder:
+    """Return the ladder of a trace, from its message number `first`, counted from 0.
+
+    `devices` are those of parties that do not name one in their messages.
+    """
     passed = trace.messages[first : first + MAX_ROWS]
     ladder = Ladder([], [], first, len(trace.messages))
     if not passed:
@@ -159,6 +166,8 @@ def ladder_of(trace: Trace, explain: Explain, first: int = 0) -> Ladder:
             row.why = whys.of(message, columns.parties[other])
         before = each.at
     ladder.parties = columns.parties
+    for party in ladder.parties:
+        party.device = party.device or devices.get((party.transport, party.address), "")
     return ladder
 
 

@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime
 
-from sip.monitor.trace_ladder import MAX_ROWS, Explain, Ladder, Row, ladder_of
+from sip.monitor.trace_ladder import (
+    MAX_ROWS,
+    NO_DEVICES,
+    Devices,
+    Explain,
+    Ladder,
+    Row,
+    ladder_of,
+)
 from sip.monitor.trace_message import ShownMessage, as_text
 from sip.monitor.trace_redaction import redact
 from sip.monitor.traces import Trace
@@ -11,13 +19,18 @@ _COLUMN = 30
 _TIME = 22
 
 
-def text_of(trace: Trace, explain: Explain, *, secrets: bool = False) -> str:
-    """Return the ladder and the messages of a trace; without credentials unless `secrets`."""
+def text_of(
+    trace: Trace, explain: Explain, *, secrets: bool = False, devices: Devices = NO_DEVICES
+) -> str:
+    """Return the ladder and the messages of a trace; without credentials unless `secrets`.
+
+    `devices` are those of `ladder_of`.
+    """
     lines = [f"Call-ID: {one_line(trace.call_id)}", f"Messages: {len(trace.messages)}"]
     if trace.omitted:
         lines.append(f"Removed to save memory: {trace.omitted}")
     for first in range(0, len(trace.messages), MAX_ROWS):
-        lines += ["", *_drawn(ladder_of(trace, explain, first))]
+        lines += ["", *_drawn(ladder_of(trace, explain, first, devices))]
     for number, passed in enumerate(trace.messages, 1):
         octets = passed.octets if secrets else redact(passed.octets)
         arrow = "from" if passed.direction == "in" else "to"

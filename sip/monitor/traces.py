@@ -28,7 +28,7 @@ MIB: Final = 1024 * 1024
 BATCH = 128
 # Octets that a message and a trace take in memory beside the octets of the messages, as measured.
 MESSAGE_OVERHEAD = 230
-TRACE_OVERHEAD = 900
+TRACE_OVERHEAD = 1050
 # Octets of the messages of one Call-ID; beyond them it loses messages, but not the first ones.
 MAX_TRACE = 2 * MIB
 FIRST_MESSAGES = 100
@@ -59,13 +59,19 @@ _PARTY = re.compile(
 
 
 class Note(NamedTuple):
-    """How a call or a request ended: the words of CallFinished, Refused or RefusalSent."""
+    """How a call or a request ended: the words of CallFinished, Refused or RefusalSent.
+
+    `device` is that of the phone which has answered or rung last, "" without one.
+    """
 
     status: int
     cause: str
     cure: str
     result: str
     code: str = ""
+    device: str = ""
+    rang_seconds: float = 0.0
+    talked_seconds: float = 0.0
 
 
 class _Share:
@@ -304,8 +310,13 @@ class Traces:
         trace = self._traces.get(about.call_id.encode("utf-8", "replace"))
         if trace is None:
             return
-        result = event.call.result if isinstance(event, CallFinished) else "refused"
-        note = Note(about.status, about.cause, about.cure, result, about.code)
+        words = about.status, about.cause, about.cure
+        if isinstance(event, CallFinished):
+            call = event.call
+            times = call.rang_seconds, call.talked_seconds
+            note = Note(*words, call.result, call.code, call.callee.device, *times)
+        else:
+            note = Note(*words, "refused", about.code)
         if isinstance(event, RefusalSent):
             self._add_cause(trace, (event.cseq, event.status), note)
             return

@@ -391,7 +391,7 @@ MAX_COUNTED = 1_000
 # Rows of one piece of an export, 10 ms of the reader thread.
 _PIECE = 500
 # Seconds of a bar, and up to which length of a chart it is used.
-_STEPS = ((HOUR, 2 * DAY), (DAY, 100 * DAY), (7 * DAY, 700 * DAY), (28 * DAY, 2800 * DAY))
+_STEPS = ((HOUR, 8 * DAY), (DAY, 100 * DAY), (7 * DAY, 700 * DAY), (28 * DAY, 2800 * DAY))
 _LONGEST = 100 * DAY  # a chart begins before its oldest call only if it is not longer
 _MAX_BARS = 400
 _END = 2**62

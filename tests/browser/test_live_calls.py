@@ -8,16 +8,18 @@ import pytest
 from tests.browser.conftest import WITH_AND_WITHOUT_SCRIPTS
 from tests.support.baresip import Baresip
 from tests.support.phone_calls import talk
+from tests.support.pjsua import Pjsua
+from tests.support.programs import until
 
 
 @pytest.fixture
 def phones(server, tmp_path):
-    """Alice and bob, registered."""
+    """Alice and bob, registered: a baresip and a pjsua2."""
     server.has_users("alice", "bob")
     with contextlib.ExitStack() as stack:
         found = []
-        for user in ("alice", "bob"):
-            phone = Baresip(user, tmp_path / user, server)
+        for kind, user in ((Baresip, "alice"), (Pjsua, "bob")):
+            phone = kind(user, tmp_path / user, server)
             stack.enter_context(contextlib.closing(phone))
             phone.registers()
             found.append(phone)
@@ -25,7 +27,10 @@ def phones(server, tmp_path):
 
 
 def test_the_page_follows_a_call_and_ends_it(visit, phones):
-    """Without a reload: it rings, talks, its time runs on, and a click ends it at both phones."""
+    """Without a reload: it rings, talks, its time runs on, and a click ends it at both phones.
+
+    Then the history has it.
+    """
     alice, bob = phones
     window = visit()
     window.signs_in()
@@ -53,6 +58,16 @@ def test_the_page_follows_a_call_and_ends_it(visit, phones):
     alice.call_ends(bob)
     bob.call_ends(alice)
     window.sees("No call rings or talks now.")
+    row = page.locator("table.past-calls tr", has_text="bob")
+
+    def is_in_history() -> bool:
+        window.goes_to("/history")
+        return row.count() == 1
+
+    until(is_in_history, "the call is in the history")
+    assert row.locator(".pill", has_text="Answered").is_visible()
+    row.get_by_role("link", name="Ladder").click()
+    page.locator(".pill", has_text="Answered by").wait_for()
 
 
 def test_a_call_that_fails_shows_its_sentence_for_a_while(visit, phones):

@@ -8,15 +8,16 @@ from tests.browser.conftest import WITH_AND_WITHOUT_SCRIPTS
 from tests.support.baresip import Baresip
 from tests.support.hostile_markup import registers_nastily
 from tests.support.phone_calls import part, talk
+from tests.support.pjsua import Pjsua
 
 
 @pytest.fixture
 def phones(server, tmp_path):
-    """Alice and bob, registered."""
+    """Alice and bob, registered: a baresip and a pjsua2."""
     server.has_users("alice", "bob")
     with (
         closing(Baresip("alice", tmp_path / "a", server)) as alice,
-        closing(Baresip("bob", tmp_path / "b", server)) as bob,
+        closing(Pjsua("bob", tmp_path / "b", server)) as bob,
     ):
         alice.registers()
         bob.registers()
@@ -43,7 +44,7 @@ def test_a_call_is_followed_while_it_goes_on(visit, phones):
     page.locator("a.rung").first.focus()
     bob.answers()
     alice.is_talking(bob)
-    page.locator("a.rung", has_text="200 Answering").last.wait_for()
+    page.locator("a.rung", has_text="200 OK").last.wait_for()
     assert page.evaluate("document.activeElement.id") == "m1"
     part(alice, bob)
     page.locator("a.rung", has_text="200 OK (BYE)").last.wait_for()

@@ -269,7 +269,7 @@ def test_no_calls_have_no_rates(past):
 
 @pytest.mark.parametrize(
     ("days", "step", "bars"),
-    [(1, HOUR, 24), (2, HOUR, 48), (3, DAY, 3), (90, DAY, 90), (300, 7 * DAY, 43)],
+    [(1, HOUR, 24), (8, HOUR, 192), (9, DAY, 9), (90, DAY, 90), (300, 7 * DAY, 43)],
 )
 def test_a_chart_is_by_hour_for_days_and_by_day_for_longer(record, past, days, step, bars):
     record(past_call(MIDNIGHT), past_call(MIDNIGHT + days * DAY - HOUR))

@@ -19,6 +19,7 @@ class Pjsua(Phone):
 
     kind = "pjsua2"
     private_address = ""
+    user_agent = ""  # its User-Agent field, which it does not send if this is empty
     roams = False  # it takes each address that its machine has, or gets later
     # Settings of its account; a name in capitals is a constant of pjsua2.
     account_setup: ClassVar[dict[str, bool | int | str]] = {}
@@ -37,6 +38,7 @@ class Pjsua(Phone):
             "account_setup": self.account_setup,
         }
         setup["private_address"] = self.private_address
+        setup["user_agent"] = self.user_agent
         if self.server:
             setup |= {"password": self.password, "proxy": f"{self.proxy};lr"}
         self.process = start(

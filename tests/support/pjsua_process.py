@@ -154,6 +154,7 @@ class Phone:
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
+        config.uaConfig.userAgent = setup["user_agent"]
         config.logConfig.filename = setup["log"]
         config.logConfig.level = 5
         config.logConfig.consoleLevel = 0

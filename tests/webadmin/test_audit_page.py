@@ -121,7 +121,7 @@ def test_the_page_shows_it_and_leads_on_to_what_is_older(browser, context):
     older = page.text.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0]
     rest = browser.get(older.replace("&amp;", "&"))
     assert "user-4-" in rest.words
-    assert "Latest" in rest.words
+    assert "Newest" in rest.words
     assert "Older" not in rest.words
 
 

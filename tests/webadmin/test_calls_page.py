@@ -19,7 +19,7 @@ from sip.monitor.events import (
 )
 from tests.support.followed_calls import ANSWER, OFFER
 from tests.webadmin.conftest import REALM
-from webadmin.calls import MAX_SHOWN
+from webadmin.calls import PAGE_SIZE
 
 DESK, MOBILE = ("192.0.2.7", 5060), ("192.0.2.8", 5060)
 MARKUP = "<b>Bold</b>"
@@ -167,12 +167,39 @@ def test_texts_of_a_phone_are_no_markup(browser, exchange):
     assert MARKUP not in page.text
 
 
-def test_many_calls_are_counted(browser, exchange):
-    for number in range(MAX_SHOWN + 3):
+def numbers_on(page) -> list[int]:
+    """The ids of the calls in the table of a page."""
+    return [int(number) for number in re.findall(r'<tr id="call-(\d+)"', page.text)]
+
+
+def link_of(page, text: str) -> str:
+    """The URL of the link with a text below the table, "" without one."""
+    found = re.search(rf'<li><a href="([^"]*)"[^>]*>{text}</a>', page.text)
+    return html.unescape(found[1]) if found else ""
+
+
+def test_many_calls_have_pages(browser, exchange):
+    """A page of older calls stays the same while new ones begin, and refreshes itself."""
+    for number in range(2 * PAGE_SIZE + 3):
         exchange.starts(str(number))
-    page = browser.get("/calls")
-    assert page.text.count('<tr id="call-') == MAX_SHOWN
-    assert "and 3 more" in page.words
+    first = browser.get("/calls")
+    assert numbers_on(first) == [*range(2 * PAGE_SIZE + 3, PAGE_SIZE + 3, -1)]
+    assert "Calls 1 to 50 of 103" in first.words
+    assert link_of(first, "Newest") == ""
+    second = browser.get(link_of(first, "Older"))
+    exchange.starts("new")
+    again = browser.get(link_of(first, "Older"))
+    assert numbers_on(second) == numbers_on(again) == [*range(PAGE_SIZE + 3, 3, -1)]
+    assert f'id="calls" hx-get="{link_of(first, "Older")}"' in second.text
+    third = browser.get(link_of(second, "Older"))
+    assert numbers_on(third) == [3, 2, 1]
+    assert link_of(third, "Older") == ""
+    assert numbers_on(browser.get(link_of(third, "Newer"))) == [*range(PAGE_SIZE + 3, 3, -1)]
+    assert link_of(third, "Newest") == "/calls"
+    answer = browser.post(f"/calls/3/hang-up?before={PAGE_SIZE + 4}")
+    assert answer.location == f"/calls?before={PAGE_SIZE + 4}"
+    assert "No older call rings or talks now." in browser.get("/calls?before=1").words
+    assert numbers_on(browser.get("/calls?before=x"))[0] == 2 * PAGE_SIZE + 4
 
 
 def test_the_stream_is_an_uncompressed_event_stream(context, browser, monkeypatch):

@@ -14,7 +14,7 @@ from sip.store.audit import Act
 from sip.store.history_search import RESULTS
 from sip.store.history_writer import HistoryWriter, Limits
 from tests.support.past_calls import ALICE, BOB, outside, past_call, user
-from webadmin.history import _COLUMNS, _clock
+from webadmin.history import _COLUMNS
 
 NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z, as the clock of the pages
 
@@ -166,14 +166,6 @@ def test_a_history_that_is_off_says_so(browser, context):
     assert "Calls are kept for 90 days" in browser.get("/history").words
     context.config = replace(context.config, calls_keep=0)
     assert "New calls are not kept: -calls.keep is 0." in browser.get("/history").words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0:00"), (41, "0:41"), (59.6, "1:00"), (760, "12:40"), (3723, "1:02:03")],
-)
-def test_a_duration_is_as_on_the_display_of_a_phone(seconds, text):
-    assert _clock(seconds) == text
 
 
 # The file

@@ -27,6 +27,14 @@ def test_a_duration_is_shown_in_its_two_largest_units(seconds, words):
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0:00"), (0.9, "0:00"), (41, "0:41"), (60, "1:00"), (760, "12:40"), (3723, "1:02:03")],
+)
+def test_a_counter_is_as_on_the_display_of_a_phone(seconds, text):
+    assert pages.counter(seconds) == text
+
+
+@pytest.mark.parametrize(
     ("at", "words"),
     [
         (None, "never"),

@@ -9,6 +9,7 @@ import pytest
 from tests.support.admin import Admin
 from tests.support.baresip import Baresip, BaresipTcp
 from tests.support.phone_calls import part, talk
+from tests.support.pjsua import Pjsua
 from tests.support.programs import until
 from tests.support.server import Server
 from tests.support.sipp_calls import play
@@ -56,7 +57,11 @@ def test_a_call_of_real_phones_has_a_ladder(server, admin, registered, tmp_path,
     assert sum(line.startswith("BYE") for line in lines) == 2
     ladder = admin.reads(f"/traces/{call_id}")
     assert "alice → bob" in ladder
-    for words in ("INVITE (SDP), alice to sipserver", "180 Ringing, bob to sipserver", "answered"):
+    for words in (
+        "INVITE (SDP), alice to sipserver",
+        "180 Ringing, bob to sipserver",
+        "Answered by baresip",
+    ):
         assert words in ladder
 
 
@@ -72,6 +77,29 @@ def test_a_refused_call_says_why(server, admin, registered, tmp_path):
         f"/traces/{call_id}"
     )
     assert "SIP/2.0 486 Rejected" in traced(server, call_id, tmp_path)
+
+
+def test_a_fork_says_which_phone_has_answered(server, admin, registered, tmp_path):
+    """One phone of bob is busy, the other answers; it names itself in its REGISTER only."""
+    alice, desk = registered(Pjsua, "alice"), registered(Baresip, "bob")
+    mobile = registered(Pjsua, "bob")
+    alice.dials(f"sip:bob@{server.domain}")
+    desk.gets_a_call(alice)
+    mobile.gets_a_call(alice)
+    alice.hears_ringing()
+    mobile.refuses()
+    desk.answers()
+    alice.is_talking()
+    alice.hangs_up()
+    desk.call_ends(alice)
+    (call_id,) = call_ids(admin, "INVITE%20sip:bob")
+    lines = traced(server, call_id, tmp_path)
+    assert sum(line.startswith("SIP/2.0 486") for line in lines) == 1
+    ladder = admin.reads(f"/traces/{call_id}")
+    assert re.search(r"Answered by baresip v[\d.]+<", ladder)
+    assert re.search(rf"bob, baresip [^<]*, UDP {desk.address}:5060", ladder)
+    for words in (f"bob, UDP {mobile.address}:5060", "· rang ", "· talked ", "486 Busy Here"):
+        assert words in ladder
 
 
 def test_a_registration_has_a_ladder_without_credentials(server, admin, registered, tmp_path):

@@ -1,0 +1,13 @@
+% if pager:
+<nav class="pager" aria-label="Pages">
+<ul>
+% for each in pager:
+<li><a href="{{each.url}}"\\
+% if each.rel:
+ rel="{{each.rel}}"\\
+% end
+>{{each.text}}</a></li>
+% end
+</ul>
+</nav>
+% end
