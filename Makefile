@@ -1,4 +1,5 @@
-# make check: the tests that every change must pass.  make test: all tests, also with real phones.
+# make check: the tests that every change must pass.  make test: all tests, also with real phones:
+# first those of make check, then those of real programs, then those that need the machine alone.
 # make siege: tests that take many minutes and print figures; fuzzing takes SIEGE_SECONDS=60 each;
 # and the tests of make check once more, in the compiled copy.
 
@@ -10,7 +11,10 @@ STAMP := $(VENV)/.installed
 # A directory in memory, so that the databases of a thousand tests do not wait for the disk.
 QUICK := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 
-.PHONY: run check test siege bench bench-quick compiled test-compiled requirements clean
+# Each part of `make test` runs, one after the other, also if one before it has failed.
+MAKEFLAGS += --keep-going
+.NOTPARALLEL:
+.PHONY: run check test test-wire test-alone siege bench bench-quick compiled test-compiled requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -22,11 +26,15 @@ check: $(STAMP)
 	PYTEST_DEBUG_TEMPROOT=$(QUICK) PYTHONDONTWRITEBYTECODE= \
 		$(PYTHON) -m pytest -q -n 2 -m "not wire"
 
-test: $(STAMP)
-	$(VENV)/bin/ruff format --check --quiet .
-	$(VENV)/bin/ruff check --quiet .
-	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -m "not siege"
+test: check test-wire test-alone
+
+# Most of these wait for other programs, so there are more of them at once than processors.
+test-wire: $(STAMP)
+	PYTHONDONTWRITEBYTECODE= \
+		$(PYTHON) -m pytest -q -n 3 --dist worksteal -m "wire and not alone and not siege"
+
+test-alone: $(STAMP)
+	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q -m "alone and not siege"
 
 siege: $(STAMP)
 	$(PYTHON) -m pytest -s -m siege

@@ -19,6 +19,13 @@ __all__ = ["database", "flags", "line", "machine", "server", "sipp"]
 FLOOD = Path(__file__).parents[1] / "support/flood.py"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let no other test run beside a flood."""
+    for item in items:
+        if "flood" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture
 def flood(server: Server) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start a flood: `flood("REGISTER", addresses=200)`; it ends by itself, or with the test."""

@@ -1,7 +1,7 @@
 """Fixtures: a real browser, and the real server."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from tests.support.server import Server
 PASSWORD = "correct horse battery staple"
 AXE = (Path(__file__).parent / "vendor/axe/axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# Those of them that depend on colours: all that a theme changes (light-dark() in admin.css).
+RULES_OF_COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+WIDTHS = [390, 1280]
 FLAGS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -61,11 +64,12 @@ class Visitor:
         """Wait until the page shows a text."""
         self.page.get_by_text(text).first.wait_for()
 
-    def violations(self) -> list[str]:
-        """Have axe examine the page by WCAG 2.2, levels A and AA."""
-        self.page.evaluate(AXE)
+    def violations(self, rules: list[str] | dict = RULES) -> list[str]:
+        """Have axe examine the page by WCAG 2.2, levels A and AA, or by some of its rules."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE)
         result = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules
         )
         assert result["passes"], "axe has examined nothing"
         return [
@@ -73,6 +77,18 @@ class Visitor:
             for found in result["violations"]
             for node in found["nodes"]
         ]
+
+    def faults_of_page(self, widths: Sequence[int] = WIDTHS) -> list[str]:
+        """Examine the page in all widths and both themes: by axe, and for sideways scrolling."""
+        faults = []
+        for width in widths:
+            self.page.set_viewport_size({"width": width, "height": 844})
+            for theme, rules in (("dark", RULES_OF_COLOURS), ("light", RULES)):
+                self.page.emulate_media(color_scheme=theme)
+                faults += [f"{width} px, {theme}: {fault}" for fault in self.violations(rules)]
+            if self.scrolls_sideways():
+                faults.append(f"{width} px: {self.page.url} scrolls sideways")
+        return faults
 
     def scrolls_sideways(self) -> bool:
         return self.page.evaluate(

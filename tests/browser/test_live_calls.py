@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from tests.browser.conftest import WITH_AND_WITHOUT_SCRIPTS
 from tests.support.baresip import Baresip
 from tests.support.phone_calls import talk
 from tests.support.pjsua import Pjsua
@@ -96,20 +95,12 @@ def test_a_sign_out_in_another_tab_ends_the_live_page(visit, server):
     page.wait_for_url(re.compile("/login"))
 
 
-@WITH_AND_WITHOUT_SCRIPTS
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_of_a_call_is_accessible(visit, phones, scripts, width, theme):
-    """With a call on it; axe itself is a script, so without scripts the words have to do."""
+def test_a_call_is_ended_without_scripts(visit, phones):
     talk(*phones)
-    window = visit(width=width, color_scheme=theme, java_script_enabled=scripts)
+    window = visit(java_script_enabled=False)
     window.signs_in()
     window.goes_to("/calls")
     window.sees("1 talking")
-    if scripts:
-        assert window.violations() == []
-        assert not window.scrolls_sideways()
-    else:
-        window.page.get_by_role("button", name="Hang up the call").click()
-        window.sees("was ended")
-        phones[0].call_ends()
+    window.page.get_by_role("button", name="Hang up the call").click()
+    window.sees("was ended")
+    phones[0].call_ends()

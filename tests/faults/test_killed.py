@@ -25,7 +25,7 @@ from tests.support.socket_phone import NoMessage, SocketPhone
 
 PHONES = 8
 # Work of a processor, Python and all, until the server answers for itself, and for its phones: in
-# units of tests/support/event_loop_watch.py.  It takes a third of that.
+# units of tests/support/server_load.py.  It takes a third of that.
 ANSWERS_WITHIN = 60
 SERVES_WITHIN = 120
 MANY = 100_000
@@ -247,6 +247,7 @@ def loaded(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
+@pytest.mark.alone
 def test_a_killed_server_with_many_phones_is_soon_back(loaded: Server):
     """And calls find their phones: requests during the load wait for its end."""
     with closing(SocketPhone(loaded, "alice")) as alice, closing(SocketPhone(loaded, "bob")) as bob:

@@ -105,6 +105,7 @@ def peer(server: Server) -> Iterator[socket.socket]:
         yield peer
 
 
+@pytest.mark.alone
 @pytest.mark.wire
 def test_twenty_thousand_mutants_cost_little_and_leave_nothing(server: Server, peer):
     """RFC 4475 §1; the same again find a server that has grown no more, and is the same process."""

@@ -58,8 +58,12 @@ class Server:
     def has_users(self, *users: str) -> None:
         """Import accounts; a server that runs already knows them then."""
         rows = [f"{user},{self.password_of(user)}" for user in users]
+        self.imports_users(["username,password", *rows])
+
+    def imports_users(self, lines: list[str]) -> None:
+        """Import the lines of a CSV file; a server that runs already knows the accounts then."""
         file = self.home / "users.csv"
-        file.write_text("\n".join(["username,password", *rows]) + "\n")
+        file.write_text("\n".join(lines) + "\n")
         self.does("users", "import", str(file))
         self._reads_accounts()
 

@@ -1,11 +1,18 @@
 """Registrations and calls by SIPp."""
 
 from tests.support.network import LOOPBACK, Loopback, Machine
+from tests.support.programs import own_address
 from tests.support.server import CALLEES, CALLERS
 
 
-def register(server, sipp, users: list[str], address: str, contact: str, **options) -> None:
-    """Register `users` from the host `address`; they shall be called at the socket `contact`."""
+def register(
+    server, sipp, users: list[str], address: str = "", contact: str = "", **options
+) -> None:
+    """Register `users` from the host `address`; they shall be called at the socket `contact`.
+
+    Without these the host is one that no other test uses, and no program is at the socket.
+    """
+    address = address or own_address()
     sipp(
         "register",
         calls=len(users),
@@ -15,7 +22,7 @@ def register(server, sipp, users: list[str], address: str, contact: str, **optio
         people=[("", user, server.password_of(user)) for user in users],
         address=address,
         port=5070,
-        contact=contact,
+        contact=contact or f"{address}:5071",
     ).succeeds()
 
 

@@ -14,6 +14,8 @@ from tests.support.programs import until
 from tests.support.server import CALLEES, Server
 from tests.support.sipp_calls import register
 
+pytestmark = pytest.mark.alone
+
 # What Python runs at the start of a program that has it on its path, and what it then says.
 WATCH = str(Path(__file__).with_name("hub_watch"))
 REPORT = "holds the hub"
@@ -88,7 +90,7 @@ def test_the_hub_is_not_held_by_registers_and_an_import(monitored, sipp):
     admin = Admin(monitored)
     assert admin.signs_in(PASSWORD)
     until(lambda: "of 100,103 users" in admin.reads("/"), "the running server knows all of them")
-    register(monitored, sipp, ["many099999"], "127.0.0.1", "127.0.0.1:5071")
+    register(monitored, sipp, ["many099999"])
     monitored.stop()
     log = monitored.log.read_text(errors="replace")
     assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]
@@ -121,7 +123,7 @@ def test_the_hub_is_not_held_by_pages_and_new_users(monitored, sipp):
         importing.result()
     assert len(admin.takes_passwords().splitlines()) == 10_001
     assert len(admin.reads("/users/export.csv").splitlines()) > 100_000
-    register(monitored, sipp, ["more019999"], "127.0.0.1", "127.0.0.1:5071")
+    register(monitored, sipp, ["more019999"])
     monitored.stop()
     log = monitored.log.read_text(errors="replace")
     assert REPORT not in log, log[log.index(REPORT) - 200 :][:6000]

@@ -51,9 +51,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def test_every_phone_registers_with_its_old_password(server, sipp):
     """alice and Alice are two, and a hash is the same in upper case."""
-    register(server, sipp, PEOPLE, "127.0.0.1", "127.0.0.1:5071")
+    register(server, sipp, PEOPLE)
     server.restart()
-    register(server, sipp, PEOPLE, "127.0.0.1", "127.0.0.1:5071")
+    register(server, sipp, PEOPLE)
 
 
 def test_phones_of_the_old_server_call_each_other(server, registered):

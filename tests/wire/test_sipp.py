@@ -20,7 +20,7 @@ def test_a_thousand_users_register(server, sipp):
     users = [f"phone{number:04}" for number in range(1000)]
     server.has_users(*users)
 
-    register(server, sipp, users, address="127.0.0.1", contact="127.0.0.1:5071")
+    register(server, sipp, users)
 
 
 def test_five_hundred_calls_of_local_users_are_set_up_and_ended(run):

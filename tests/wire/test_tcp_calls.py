@@ -85,6 +85,7 @@ def test_phones_on_udp_and_tcp_ring_together(registered, first, other):
     alice.call_ends(desk)
 
 
+@pytest.mark.alone
 def test_five_thousand_idle_connections_disturb_no_other(server, sipp, line, descriptors, capsys):
     """Phones on UDP register meanwhile, and each connection is there when it is needed."""
     assert line().asks() == 200
@@ -96,7 +97,7 @@ def test_five_thousand_idle_connections_disturb_no_other(server, sipp, line, des
     with capsys.disabled():
         print(f"\n{IDLE_CONNECTIONS} idle connections: {each:.0f} octets of the server each")
     assert each < MOST_BYTES_EACH
-    register(server, sipp, ["alice", "bob"], "127.0.0.1", "127.0.0.1:5071")
+    register(server, sipp, ["alice", "bob"])
     assert idle[0].registers("carol") == 200
     worked = cpu_seconds(server)
     assert [one.asks() for one in idle[::50]] == [200] * (IDLE_CONNECTIONS // 50)

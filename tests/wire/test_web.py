@@ -100,7 +100,7 @@ def test_phones_of_imported_users_register(server, sipp):
     names = [f"new{number:02}" for number in range(20)]
     rows = "".join(f"{name},{server.password_of(name)}\n" for name in names)
     admin.imports("username,password\n" + rows)
-    register(server, sipp, names, "127.0.0.1", "127.0.0.1:5071")
+    register(server, sipp, names)
     page = admin.reads("/users?q=new&status=online")
     assert all(f">{name}</a>" in page for name in names)
     assert "\n20 users" in page
