@@ -23,11 +23,14 @@ from webadmin.context import AppContext, form_value, redirect
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import Result, route
 from webadmin.templates import link
+from webadmin.user_banners import banners
 from webadmin.user_calls import last_calls
 
 _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 # Columns that the list can be sorted by, and whether the first click sorts in descending order.
 _SORTS = {"username": False, "display_name": False, "last_seen": True}
+# Refusals on the page of a user; /trouble has all.
+SOME_REFUSALS = 5
 _STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 
 
@@ -136,18 +139,18 @@ class UserPage:
         entry = self._entry(number)
         username, realm = entry.username, entry.realm
         values = {"errors": {}, **values}
+        blocked = [login for login in context.guard.blocked_logins() if login.username == username]
+        refusals = context.refusals.of_user(_full_name(context, username, realm), username, realm)
         return context.page(
             "user.tpl",
             section="/users",
             user=entry,
             settings=phone_settings(context.config, context.listening(), username, realm),
             **list_link_values(),
-            blocked=[
-                login for login in context.guard.blocked_logins() if login.username == username
-            ],
-            refusals=context.refusals.of_user(
-                _full_name(context, username, realm), username, realm
-            ),
+            blocked=blocked,
+            banners=banners(context, blocked, refusals),
+            refusals=refusals,
+            some_refusals=SOME_REFUSALS,
             calls=last_calls(context, number),
             is_pinned=username == context.traces.pinned,
             calls_link=link("/history", [("user", _full_name(context, username, realm))]),
