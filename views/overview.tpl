@@ -47,7 +47,7 @@
 </td>
 <td><span class="pill {{row.pill}}">{{row.state}}</span></td>
 <td class="num r">{{counter(row.seconds)}}</td>
-<td class="small dim">\\
+<td class="small dim num">\\
 % if row.pill == 'ring' and row.phones:
 {{'1 phone' if len(row.phones) == 1 else '{} phones'.format(len(row.phones))}}\\
 % else:
@@ -94,7 +94,7 @@
 % if check.status == 'ok':
 <div class="check"><i aria-hidden="true">✓</i><span>{{check.name}}<br><span class="small dim">{{check.detail}}</span></span><span class="small dim">ok</span></div>
 % else:
-<div class="check"><i class="{{'bad' if check.status == 'failing' else 'w'}}" aria-hidden="true">!</i><span>{{check.name}}<br><a class="small" href="/health#{{anchor(check)}}" aria-label="What to do: {{check.name}}">what to do</a></span><span class="small dim">{{check.status}}</span></div>
+<div class="check"><i class="{{'bad' if check.status == 'failing' else 'warn'}}" aria-hidden="true">!</i><span>{{check.name}}<br><a class="small" href="/health#{{anchor(check)}}" aria-label="What to do: {{check.name}}">what to do</a></span><span class="small dim">{{check.status}}</span></div>
 % end
 % end
 % if not checks:

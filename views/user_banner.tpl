@@ -6,7 +6,6 @@ That address is banned, for all users. Correct the password in the phone, then u
 That address has to wait for {{banner.wait}}. Correct the password in the phone, then let it try again. Or set a new password on this page.\\
 % end
 </p></div>
-<span class="sp"></span>
 % if banner.is_banned:
 <a class="btn s" href="/trouble#banned" aria-label="Unban {{banner.address}}, on the page of trouble">Unban</a>
 % else:

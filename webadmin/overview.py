@@ -19,7 +19,7 @@ from webadmin.tiles import tiles
 _EXAMPLE = "alice"
 # Calls, and events of the feed on the page; links show all.
 SOME_CALLS = 5
-SOME_EVENTS = 10
+SOME_EVENTS = 6
 # Checks that the page shows even if all is well.
 _SHOWN_CHECKS = ("SIP over UDP", "SIP over TCP", "Database", "Disk space", "Clock")
 # A server with more users is no new one, so the help for the first call is not shown.
