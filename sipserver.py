@@ -153,7 +153,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bans.reload()
     stack.callback(server.stop)
     lines = DayLines(bus, calls, server.location)
-    probes = Probes(server, database, users.__len__, server.resolver)
+    probes = Probes(server, database, users.__len__, server.resolver, lambda: control.failure())
     health = Health(probes.all)
     site = AppContext(
         config,
@@ -180,7 +180,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         lines=lines,
         calls_today=lambda: site.history.today(bus.now()),
         last_calls=lambda user_id, limit: site.history.latest(user_id=user_id, limit=limit),
-        warnings=lambda: tuple(current_warnings(site.config, users, server.granted_buffers)),
+        warnings=lambda: tuple(current_warnings(site.config, users)),
     )
     stack.callback(site.close)
     if config.webhook_url:

@@ -119,15 +119,24 @@ class Health:
 
 
 class Probes:
-    """The measurements of a running server.  `resolver` asks the name servers of the settings."""
+    """The measurements of a running server.  `resolver` asks the name servers of the settings.
+
+    `control_failure` says why no command reaches this server, "" if they do.
+    """
 
     def __init__(
-        self, server: SipServer, database: Database, users: Callable[[], int], resolver: Resolver
+        self,
+        server: SipServer,
+        database: Database,
+        users: Callable[[], int],
+        resolver: Resolver,
+        control_failure: Callable[[], str],
     ) -> None:
         self._server = server
         self._database = database
         self._users = users
         self._resolver = resolver
+        self._control_failure = control_failure
         self._clock_offset = server.unix_clock() - server.clock()
 
     @property
@@ -142,6 +151,8 @@ class Probes:
                 Probe(f"SIP over {each}", self._transport_measure(each))
                 for each in dict.fromkeys(transports)
             ),
+            Probe("RTP ports", self.rtp_ports),
+            Probe("Control socket", self.control_socket),
             Probe("Database", self.database),
             Probe("Disk space", self.disk),
             Probe("Commit times", self.commits),
@@ -149,7 +160,7 @@ class Probes:
             Probe("Clock", self.clock),
             Probe("Receive buffers", self.buffers),
             Probe("Open files", self.files),
-            Probe("Web encryption", self.certificate),
+            Probe(health.WEB_ENCRYPTION, self.certificate),
             Probe("DNS of the domain", self.domain, KEPT_SECONDS_DNS),
             Probe("Advertised address", self.advertised, KEPT_SECONDS_DNS),
             Probe("NAT", self.nat),
@@ -163,6 +174,18 @@ class Probes:
         addresses = [each for each in self._server.listening() if each.transport == transport]
         asked = [gevent.spawn(round_trip, each) for each in addresses]
         return health.check_transport(transport, [each.get() for each in asked])
+
+    def rtp_ports(self) -> Check:
+        """Open a pair of the robot's ports, and close it again."""
+        config, failure = self._config, ""
+        hosts = [each.host for each in self._server.listening()]
+        if config.robot and hosts:
+            failure = self._server.robot.studio.why_no_port(hosts[0])
+        return health.check_rtp_ports(str(config.rtp_ports), failure, is_on=config.robot)
+
+    def control_socket(self) -> Check:
+        """Look up if the control socket is there."""
+        return health.check_control_socket(self._control_failure())
 
     def database(self) -> Check:
         """Take the write lock of the database; that writes nothing."""
@@ -235,9 +258,9 @@ class Probes:
 
     def nat(self) -> Check:
         """Count the phones behind NAT."""
-        server = self._server
+        server, flows = self._server, self._server.keepalive
         keepalive = self._config.sip_keepalive
-        return health.check_nat(len(server.keepalive), len(server.location), keepalive)
+        return health.check_nat(len(flows), flows.connections, len(server.location), keepalive)
 
     def _addresses(self, host: str) -> tuple[list[str], str]:
         """Return the addresses that a host leads to, and why there are none."""

@@ -19,6 +19,7 @@ from sip.health_probes import Health, Probe, Probes, clock_is_synchronized, roun
 from sip.listening import ListeningAddress
 from sip.monitor.events import Bus
 from sip.monitor.health import Check, Status
+from sip.operator_values import PortRange
 from sip.server import SipServer
 from sip.store.bindings import BindingRow, BindingStore, NotSaved
 from sip.store.database import Database
@@ -52,7 +53,14 @@ class Running:
         self.server.start()
         self.server.load()
         self.users = 3
-        self.probes = Probes(self.server, self.database, lambda: self.users, self.server.resolver)
+        self.control_failure = ""
+        self.probes = Probes(
+            self.server,
+            self.database,
+            lambda: self.users,
+            self.server.resolver,
+            lambda: self.control_failure,
+        )
 
     def sets(self, **settings) -> None:
         """Change settings of the running server."""
@@ -82,9 +90,9 @@ def test_a_server_without_a_fault_is_ok(running, monkeypatch):
     checks = Health(running.probes.all).checks()
     assert [check for check in checks if check.status != Status.OK] == []
     assert [check.name for check in checks] == [
-        *("SIP over UDP", "SIP over TCP", "Database", "Disk space", "Commit times", "Event loop"),
-        *("Clock", "Receive buffers", "Open files", "Web encryption", "DNS of the domain"),
-        *("Advertised address", "NAT"),
+        *("SIP over UDP", "SIP over TCP", "RTP ports", "Control socket", "Database", "Disk space"),
+        *("Commit times", "Event loop", "Clock", "Receive buffers", "Open files"),
+        *("Web encryption", "DNS of the domain", "Advertised address", "NAT"),
     ]
 
 
@@ -125,6 +133,26 @@ def test_a_server_that_refuses_all_is_failing():
 def test_a_wildcard_is_asked_on_the_loopback(running):
     (address, *_) = running.server.listening()
     assert not round_trip(ListeningAddress("UDP", "0.0.0.0", address.port)).failure
+
+
+def test_ports_of_the_robot_that_are_taken_are_a_warning(running):
+    """Another program has one of the two ports; nothing stays open afterwards."""
+    running.server.robot.studio.set_ports(PortRange(9710, 9711))
+    with closing(socket.socket(type=socket.SOCK_DGRAM)) as other:
+        other.bind((HERE, 9711))
+        check = running.check("RTP ports")
+        assert check.status == Status.WARNING
+        assert "all ports of -rtp.ports 9710-9711 are in use" in check.detail
+    running.server.robot.studio.close(running.server.robot.studio.open(HERE, frozenset()))
+    assert running.check("RTP ports").status == Status.OK
+    running.sets(robot=False)
+    assert "The robot is off" in running.check("RTP ports").detail
+
+
+def test_a_missing_control_socket_is_a_warning(running):
+    running.control_failure = "another server listens"
+    check = running.check("Control socket")
+    assert (check.status, "another server listens" in check.detail) == (Status.WARNING, True)
 
 
 # Database and disk
@@ -272,7 +300,12 @@ def test_an_unreadable_certificate_is_failing(running, tmp_path):
 
 def test_phones_behind_nat_need_keepalives(running, monkeypatch):
     monkeypatch.setattr(type(running.server.keepalive), "__len__", lambda self: 7)
-    assert running.check("NAT").status == Status.OK
+    running.server.keepalive.connections = 2
+    check = running.check("NAT")
+    assert (check.status, check.detail[:44]) == (
+        Status.OK,
+        "9 phones are behind NAT: 7 over UDP, 2 over ",
+    )
     running.sets(sip_keepalive=0)
     assert running.check("NAT").status == Status.WARNING
 

@@ -37,14 +37,27 @@
 % else:
 <table aria-label="Calls now"><tbody>
 % for row in calls:
-% call = row['call']
 <tr>
-<td><div class="who"><div><b>{{row['caller_name'] or row['caller']}}</b><span class="mono">{{row['caller'] if row['caller_name'] else ''}}</span></div></div></td>
+<td>\\
+% include('call_person.tpl', person=row.caller, is_short=True)
+</td>
 <td class="dim"><span aria-label="calls" role="img">→</span></td>
-<td><div class="who"><div><b>{{row['callee_name'] or row['callee']}}</b><span class="mono">{{row['callee'] if row['callee_name'] else ''}}</span></div></div></td>
-<td><span class="pill {{'talk' if call.answered_at else 'ring'}}">{{'Talking' if call.answered_at else 'Ringing'}}</span></td>
-<td class="num r">{{counter(now - (call.answered_at or call.started_at))}}</td>
-<td class="r"><a class="btn s" href="{{ladder_link(call.call_id)}}" aria-label="Ladder of the call from {{row['caller']}} to {{row['callee']}}">Ladder</a></td>
+<td>\\
+% include('call_person.tpl', person=row.callee, is_short=True)
+</td>
+<td><span class="pill {{row.pill}}">{{row.state}}</span></td>
+<td class="num r">{{counter(row.seconds)}}</td>
+<td class="small dim num">\\
+% if row.pill == 'ring' and row.phones:
+{{'1 phone' if len(row.phones) == 1 else '{} phones'.format(len(row.phones))}}\\
+% else:
+{{row.sound}}\\
+% end
+% if row.hold:
+<div>{{row.hold}}</div>\\
+% end
+</td>
+<td class="r"><a class="btn s" href="{{row.trace}}" aria-label="Ladder of the call from {{row.name}}">Ladder</a></td>
 </tr>
 % end
 </tbody></table>
@@ -78,7 +91,11 @@
 <section class="card" aria-labelledby="health-title">
 <header><h2 id="health-title">Health</h2><span class="sp"></span><a class="small" href="/health">All checks</a></header>
 % for check in checks:
-<div class="check"><i class="{{'' if check.status == 'ok' else 'w'}}" aria-hidden="true">{{'✓' if check.status == 'ok' else '!'}}</i><span>{{check.name}}<span class="small dim"> {{check.detail}}</span></span><span class="small dim">{{check.status}}</span></div>
+% if check.status == 'ok':
+<div class="check"><i aria-hidden="true">✓</i><span>{{check.name}}<br><span class="small dim">{{check.detail}}</span></span><span class="small dim">ok</span></div>
+% else:
+<div class="check"><i class="{{'bad' if check.status == 'failing' else 'warn'}}" aria-hidden="true">!</i><span>{{check.name}}<br><a class="small" href="/health#{{anchor(check)}}" aria-label="What to do: {{check.name}}">what to do</a></span><span class="small dim">{{check.status}}</span></div>
+% end
 % end
 % if not checks:
 <p class="empty">The checks are running.</p>

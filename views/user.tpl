@@ -1,12 +1,12 @@
-% rebase('layout.tpl', title=user.username)
+% rebase('layout.tpl', title=user.display_name or user.username)
 % setdefault('how', 'make')
 % setdefault('display_name', user.display_name)
 <p class="small"><a href="/users{{list_query}}">{{'Back to the list' if is_filtered else 'Back to all users'}}</a></p>
 <div class="head">
 <span class="av l" data-av="{{initials(user.display_name or user.username)}}" aria-hidden="true"></span>
 <div>
-<h1>{{user.username}}</h1>
-<p class="small dim">{{user.display_name}} <span class="mono">{{user.username}}@{{user.realm}}</span></p>
+<h1>{{user.display_name or user.username}}</h1>
+<p class="mono dim">{{user.username}}@{{user.realm}}</p>
 </div>
 <span id="state">\\
 % include('state.tpl', user=user)
@@ -16,6 +16,8 @@
 </span>
 <span class="sp"></span>
 <div class="row" id="acts">
+% include('user_call.tpl', user=user, list_query=list_query)
+<a class="btn" href="#new-password">New password</a>
 % if user.enabled:
 <form class="inline" method="post" action="/users/{{user.id}}/disable{{list_query}}"><button>Disable</button></form>
 % else:
@@ -24,12 +26,15 @@
 <form class="inline" method="post" action="/users/{{user.id}}/remove{{list_query}}"><button class="d">Delete</button></form>
 </div>
 </div>
+<div id="banners">
+% for banner in banners:
+% include('user_banner.tpl', banner=banner)
+% end
+</div>
 <div class="two">
-<div id="contacts" class="stack" hx-get="/users/{{user.id}}{{list_query}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state,#acts" hx-target="this" hx-swap="outerMorph">
+<div id="contacts" class="stack" hx-get="/users/{{user.id}}{{list_query}}" hx-trigger="every 5s" hx-select="#contacts" hx-select-oob="#state:outerMorph,#acts:outerMorph,#banners:outerMorph" hx-target="this" hx-swap="outerMorph">
 <section class="card">
-<header><h2>Phones</h2><span class="sp"></span>
-% include('user_call.tpl', user=user, list_query=list_query)
-</header>
+<header><h2>Phones</h2><span class="sp"></span><span class="small dim">{{'{} online'.format(len(user.contacts)) if user.contacts else ''}}</span></header>
 % if not user.contacts:
 <p class="empty">\\
 % if not user.enabled:
@@ -42,13 +47,12 @@ No phone has registered yet. This page has the settings for a phone.\\
 </p>
 % else:
 <table class="cards-when-narrow">
-<thead><tr><th scope="col">Device</th><th scope="col">Contact</th><th scope="col">Seen at</th><th scope="col">Expires in</th><th scope="col"><span class="visually-hidden">Action</span></th></tr></thead>
+<thead><tr><th scope="col">Device, and its contact</th><th scope="col">Seen at</th><th scope="col">Expires in</th><th scope="col"><span class="visually-hidden">Action</span></th></tr></thead>
 <tbody>
 % for phone in user.contacts:
 <tr id="phone-{{phone.key}}">
-<td data-label="Device">{{phone.user_agent or 'unknown'}}</td>
-<td data-label="Contact"><span class="mono">{{phone.shown}}</span></td>
-<td data-label="Seen at"><span><span class="mono">{{phone.transport}} {{phone.address}}</span>{{', behind NAT' if phone.behind_nat else ''}}{{', through a proxy' if phone.path else ''}}</span></td>
+<td data-label="Device"><strong>{{phone.user_agent or 'unknown'}}</strong><div class="mono dim">{{phone.shown}}</div></td>
+<td data-label="Seen at"><span class="mono">{{phone.address}}</span><div class="small dim">{{phone.transport}}{{', behind NAT' if phone.behind_nat else ''}}{{', through a proxy' if phone.path else ''}}</div></td>
 <td data-label="Expires in" class="whole"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
 <td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s">Drop</button></form></td>
 </tr>
@@ -57,19 +61,16 @@ No phone has registered yet. This page has the settings for a phone.\\
 </table>
 % end
 </section>
-% if blocked:
+% if len(blocked) > len(banners):
 <section class="card">
-<header><h2>Blocked logins</h2></header>
+<header><h2>Blocked logins from other addresses</h2></header>
 <p class="body small dim">Too many wrong passwords came from these addresses. A new password unblocks the user, too.</p>
-% include('blocked_logins.tpl', rows=blocked, action='/users/{}/forgive{}'.format(user.id, list_query))
+% include('blocked_logins.tpl', rows=blocked[len(banners):], action='/users/{}/forgive{}'.format(user.id, list_query))
 </section>
 % end
 % include('user_calls.tpl')
 % if refusals:
-<section class="card">
-<header><h2>Recently refused</h2></header>
-% include('refusals.tpl', rows=refusals, label='Refused registrations and calls of this user, the latest first')
-</section>
+% include('user_refusals.tpl')
 % end
 </div>
 <div class="stack">
@@ -95,8 +96,8 @@ No phone has registered yet. This page has the settings for a phone.\\
 </form>
 </div>
 </section>
-<section class="card">
-<header><h2>Change the password</h2></header>
+<section class="card" id="new-password">
+<header><h2>New password</h2></header>
 <div class="body">
 <form method="post" action="/users/{{user.id}}/password{{list_query}}">
 <input hidden type="text" name="username" value="{{user.username}}" autocomplete="username" readonly>

@@ -149,10 +149,15 @@ class TotalsOfToday(Protocol):
 
 
 class OperatorWarning(NamedTuple):
-    """A problem that the operator should know of, and what to do about it."""
+    """A problem that the operator should know of, and what to do about it.
+
+    `action` is the label of a link to `href`, the page where that is done.
+    """
 
     text: str
     remedy: str
+    action: str
+    href: str
 
 
 class FlashMessage(NamedTuple):

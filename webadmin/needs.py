@@ -1,12 +1,11 @@
-"""The issues on the overview: one sentence each, and the cure as a button."""
+"""The issues on the overview: one sentence each, and its cure as a button or a link."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from sip.monitor.events import UNREGISTERED_BY_TIME
-from sip.monitor.health import Status
+from sip.monitor.health import WEB_ENCRYPTION, Status
 from sip.monitor.lost_phones import LostPhone
-from sip.monitor.refusals import Refusal
 from sip.store.directory import Entry
 from sip.transport.flow import network_of
 from webadmin.blocked_logins import blocked_logins
@@ -14,6 +13,7 @@ from webadmin.context import AppContext
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.health import anchor
 from webadmin.templates import ago, span
+from webadmin.user_banners import last_refusal
 
 # Issues of one kind that are shown; one more says that there are others.
 MAX_OF_KIND = 3
@@ -43,7 +43,7 @@ def issues(context: AppContext) -> list[Issue]:
         *_waits(context),
         *_banned_users(context),
         *_refused_users(context),
-        *_failing_checks(context),
+        *_checks(context),
         *_warnings(context),
         *_lost_phones(context),
         *_encryption(context),
@@ -62,7 +62,7 @@ def _waits(context: AppContext) -> Iterator[Issue]:
     ]
     refusals = context.refusals.latest() if waits else []
     for login in waits[:MAX_OF_KIND]:
-        row = _refusal_of(refusals, login.username, login.address)
+        row = last_refusal(refusals, login.username, login.address)
         tries = f"{login.tries} wrong passwords"
         if row is not None:
             tries += f", the last {ago(row.last_at, now)}" + (
@@ -123,36 +123,31 @@ def _refused_users(context: AppContext) -> Iterator[Issue]:
     for row in rows[:MAX_OF_KIND]:
         times = "Once" if row.count == 1 else f"{row.count:,} times"
         device = f" by {row.device}" * bool(row.device)
+        account = context.users.find(row.username, row.realm or context.users.realm)
         yield Issue(
             True,
             f"{row.user} can't register from {row.address}: {row.cause}",
             f"{times}, the last {ago(row.last_at, context.clock())}{device}. {row.cure}",
             "Show",
-            "/trouble",
+            f"/users/{account.id}" if account else "/trouble",
         )
     if len(rows) > MAX_OF_KIND:
         title = f"{len(rows) - MAX_OF_KIND:,} more phones were refused"
         yield Issue(True, title, "They have not registered since.", "Show", "/trouble")
 
 
-def _refusal_of(rows: list[Refusal], username: str, address: str) -> Refusal | None:
-    """Return the latest refusal of a user at an address or its network."""
-    for row in rows:
-        if row.username == username and network_of(row.address) == address:
-            return row
-    return None
-
-
-def _failing_checks(context: AppContext) -> Iterator[Issue]:
+def _checks(context: AppContext) -> Iterator[Issue]:
+    """Yield the health checks that are not ok; `_encryption` knows more than that of no HTTPS."""
+    has_certificate = bool(context.config.web_cert)
     for check in context.health.known():
-        if check.status == Status.FAILING:
-            link = f"/health#{anchor(check)}"
-            yield Issue(True, f"{check.name}: {check.detail}", check.cure, "Show", link)
+        if check.status != Status.OK and (check.name != WEB_ENCRYPTION or has_certificate):
+            is_bad, link = check.status == Status.FAILING, f"/health#{anchor(check)}"
+            yield Issue(is_bad, f"{check.name}: {check.detail}", check.cure, "Show", link)
 
 
 def _warnings(context: AppContext) -> Iterator[Issue]:
-    for text, remedy in context.warnings():
-        yield Issue(False, text, remedy)
+    for text, remedy, action, href in context.warnings():
+        yield Issue(False, text, remedy, action, href)
 
 
 def _lost_phones(context: AppContext) -> Iterator[Issue]:

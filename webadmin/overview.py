@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from bottle import Bottle, request
 
 from sip.listening import by_address
-from sip.monitor.calls import Call
 from sip.monitor.health import Check, Status
+from webadmin.calls import call_rows
 from webadmin.context import AppContext
-from webadmin.feed import feed, side_name
+from webadmin.feed import feed
+from webadmin.health import anchor
 from webadmin.needs import issues
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import route
@@ -18,7 +19,7 @@ from webadmin.tiles import tiles
 _EXAMPLE = "alice"
 # Calls, and events of the feed on the page; links show all.
 SOME_CALLS = 5
-SOME_EVENTS = 10
+SOME_EVENTS = 6
 # Checks that the page shows even if all is well.
 _SHOWN_CHECKS = ("SIP over UDP", "SIP over TCP", "Database", "Disk space", "Clock")
 # A server with more users is no new one, so the help for the first call is not shown.
@@ -40,12 +41,13 @@ def mount(app: Bottle, context: AppContext) -> None:
             online=len(context.phones),
             tiles=tiles(context),
             issues=issues(context),
-            calls=[_shown_call(context, call) for call in calls[:SOME_CALLS]],
+            calls=call_rows(context, calls[:SOME_CALLS]),
             all_calls=len(calls),
             feed=feed(context),
             shows_all=request.query.get("feed") == "all",
             some=SOME_EVENTS,
             checks=_some_checks(context.health.known()),
+            anchor=anchor,
             first=first,
             settings=phone_settings(context.config, listening, username, realm),
             suggests_echo=_suggests_echo(context),
@@ -66,13 +68,3 @@ def _suggests_echo(context: AppContext) -> bool:
     is_new = 0 < len(context.users) <= _FEW_USERS and len(context.phones) > 0
     has_called = len(context.calls) > 0 or context.calls_today().calls > 0
     return context.config.robot and is_new and not has_called
-
-
-def _shown_call(context: AppContext, call: Call) -> dict[str, object]:
-    """Return the values of one row: names over user names, and the state."""
-    row: dict[str, object] = {"call": call}
-    for name, side in (("caller", call.caller), ("callee", call.callee)):
-        account = context.users.find(side.username, side.realm) if side.user_id else None
-        row[name] = side_name(context, side)
-        row[f"{name}_name"] = account.display_name if account else ""
-    return row

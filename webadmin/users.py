@@ -17,11 +17,14 @@ from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
 from webadmin.routes import Result, route
 from webadmin.templates import link
+from webadmin.user_banners import banners
 from webadmin.user_calls import last_calls
 
 _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 # Columns that the list can be sorted by, and whether the first click sorts in descending order.
 _SORTS = {"username": False, "display_name": False, "last_seen": True}
+# Refusals on the page of a user; /trouble has all.
+SOME_REFUSALS = 5
 _SHOWN_ONCE = "This password is shown only now:"
 _STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 
@@ -131,16 +134,18 @@ class UserPage:
         username, realm = entry.username, entry.realm
         full_name = self._accounts.full_name(username, realm)
         values = {"errors": {}, **values}
+        blocked = [login for login in context.guard.blocked_logins() if login.username == username]
+        refusals = context.refusals.of_user(full_name, username, realm)
         return context.page(
             "user.tpl",
             section="/users",
             user=entry,
             settings=phone_settings(context.config, context.listening(), username, realm),
             **list_link_values(),
-            blocked=[
-                login for login in context.guard.blocked_logins() if login.username == username
-            ],
-            refusals=context.refusals.of_user(full_name, username, realm),
+            blocked=blocked,
+            banners=banners(context, blocked, refusals),
+            refusals=refusals,
+            some_refusals=SOME_REFUSALS,
             calls=last_calls(context, number),
             is_pinned=username == context.traces.pinned,
             calls_link=link("/history", [("user", full_name)]),

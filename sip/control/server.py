@@ -39,6 +39,7 @@ class ControlServer:
         self._path = path
         self._handlers = handlers
         self._server: StreamServer | None = None
+        self._why_not = "it is not open"  # while there is no server
         self._identity: tuple[int, int] | None = None  # of the socket file that is ours
 
     def start(self) -> None:
@@ -46,13 +47,12 @@ class ControlServer:
         try:
             listener = self._listen()
         except OSError as error:
-            log.warning("control socket unavailable: %s: %s", self._path, error.strerror or error)
+            self._why_not = f"{self._path}: {error.strerror or error}"
+            log.warning("control socket unavailable: %s", self._why_not)
             return
         if listener is None:
-            log.warning(
-                "control socket unavailable: another server with the same database listens at %s",
-                self._path,
-            )
+            self._why_not = f"another server with the same database listens at {self._path}"
+            log.warning("control socket unavailable: %s", self._why_not)
             return
         self._server = StreamServer(listener, self._serve, spawn=MAX_COMMANDS)
         self._server.start()
@@ -94,6 +94,16 @@ class ControlServer:
                 os.unlink(self._path)
             return True
         return False
+
+    def failure(self) -> str:
+        """Return the reason why no command reaches this server, "" if they do."""
+        if self._server is None:
+            return self._why_not
+        try:
+            is_ours = _identity(self._path) == self._identity
+        except OSError as error:
+            return f"{self._path}: {error.strerror}"
+        return "" if is_ours else f"another file has taken the place of {self._path}"
 
     def stop(self) -> None:
         """Stop listening, and remove the socket unless it belongs to another server by now."""

@@ -30,6 +30,8 @@ WANTED_BUFFER_BYTES = _MIB
 MANY_USERS = 1000
 # A smaller step of the clock changes nothing here, in seconds.
 CLOCK_STEP = 2.0
+# The name of a check: the overview words it by the connection of the browser.
+WEB_ENCRYPTION = "Web encryption"
 
 
 class Status:
@@ -193,7 +195,7 @@ def check_certificate(days: float | None, failure: str, *, is_exposed: bool) -> 
 
     `days` is None without a certificate; `failure` says why it cannot be read, "" if it can.
     """
-    name = "Web encryption"
+    name = WEB_ENCRYPTION
     how_to = "Set -web.cert and -web.key, or put a proxy with TLS in front of this server."
     if failure:
         return Check(name, Status.FAILING, f"The certificate cannot be read: {failure}.", how_to)
@@ -263,14 +265,22 @@ def check_advertised(host: str, addresses: Sequence[str], failure: str, *, is_ow
     return Check(name, Status.OK, detail)
 
 
-def check_nat(flows: int, users: int, keepalive: int) -> Check:
-    """Judge the phones behind NAT by UDP: their number, and the seconds between keep-alives."""
+def check_nat(flows: int, connections: int, users: int, keepalive: int) -> Check:
+    """Judge the phones behind NAT: those over UDP, those by a connection, and the keep-alives.
+
+    `keepalive` is the seconds between keep-alives over UDP; a connection needs none.
+    """
+    if not flows and not connections:
+        return Check("NAT", Status.OK, "No phone behind NAT is registered.")
+    phones = "1 phone is" if flows + connections == 1 else f"{flows + connections:,} phones are"
+    detail = (
+        f"{phones} behind NAT: {flows:,} over UDP, {connections:,} over TCP."
+        f" {users:,} {'user has' if users == 1 else 'users have'} a phone online."
+    )
     if not flows:
-        return Check("NAT", Status.OK, "No phone behind NAT is registered over UDP.")
-    phones = "1 phone is" if flows == 1 else f"{flows:,} phones are"
-    detail = f"{phones} behind NAT over UDP, of {users:,} users with a phone online."
+        return Check("NAT", Status.OK, detail)
     if keepalive:
-        detail += f" A keep-alive is sent every {keepalive} s."
+        detail += f" A keep-alive is sent over UDP every {keepalive} s."
         return Check("NAT", Status.OK, detail)
     return Check(
         "NAT",
@@ -279,6 +289,36 @@ def check_nat(flows: int, users: int, keepalive: int) -> Check:
         " phones fail.",
         "Set -sip.keepalive 25.",
     )
+
+
+def check_rtp_ports(ports: str, failure: str, *, is_on: bool) -> Check:
+    """Judge the UDP ports of the robot; `failure` says why no pair of them opens."""
+    name = "RTP ports"
+    if not is_on:
+        return Check(name, Status.OK, "The robot is off, so it needs no ports.")
+    if failure:
+        return Check(
+            name,
+            Status.WARNING,
+            f"The robot cannot answer calls: {failure}.",
+            "Set -rtp.ports to a larger range, or to one that no other program uses.",
+        )
+    return Check(name, Status.OK, f"The robot has a free pair of the UDP ports {ports}.")
+
+
+def check_control_socket(failure: str) -> Check:
+    """Judge the socket of the commands; `failure` says why they do not reach this server."""
+    name = "Control socket"
+    if failure:
+        return Check(
+            name,
+            Status.WARNING,
+            f"The commands calls, trace, trouble, health and forgive do not reach this server:"
+            f" {failure}.",
+            "Stop other servers with this database, check that the server's user may write the"
+            " directory of the database, then restart the server.",
+        )
+    return Check(name, Status.OK, "Commands such as `calls` and `trace` reach this server.")
 
 
 def check_files(used: int, limit: int) -> Check:

@@ -172,6 +172,16 @@ class Studio:
             self._timer.start(self._play)
         return sound
 
+    def why_no_port(self, host: str) -> str:
+        """Return the reason why the next call would get no ports at a local address, or ""."""
+        try:
+            pair = self._open_pair(host)
+        except NoPort as error:
+            return str(error)
+        for sock in pair:
+            sock.close()
+        return ""
+
     def set_ports(self, ports: PortRange) -> None:
         """Open later calls on these ports."""
         self._ports = ports

@@ -147,15 +147,20 @@ def test_a_second_server_does_not_take_the_control_socket(serve, ask, caplog):
     second = ControlServer(control_path(ask.database), {"echo": refuse})
     second.start()
     assert "another server with the same database" in caplog.text
+    assert second.failure().startswith("another server with the same database")
     second.stop()
     assert ask(do="echo", what=1) == {"said": 1}
 
 
 def test_the_socket_of_another_server_is_not_removed_at_the_end(serve, database):
     first = serve()
+    assert first.failure() == ""
     os.unlink(control_path(database))
+    assert first.failure().endswith("No such file or directory")
     serve()
+    assert "has taken the place of" in first.failure()
     first.stop()
+    assert first.failure() == "it is not open"
     assert os.path.exists(control_path(database))
 
 

@@ -11,6 +11,8 @@ from sip.monitor.refusals import Refusals
 from tests.webadmin.conftest import REALM
 from webadmin.blocked_logins import MAX_SHOWN
 from webadmin.trouble import SOME_REFUSALS
+from webadmin.user_banners import MAX_BANNERS
+from webadmin.users import SOME_REFUSALS as SOME_OF_USER
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
 
@@ -88,7 +90,11 @@ def test_a_blocked_user_is_marked_and_unblocked_on_its_page(browser, context):
     assert ["login blocked" in row for row in rows] == [True, False]
     page = browser.get(f"/users/{number}")
     assert "offline login blocked" in page.words
-    assert f"alice {HERE} 5 10 min Let it try again" in page.words
+    assert f"Wrong password, 5 times from {HERE} ." in page.words
+    refuses(context)
+    page = browser.get(f"/users/{number}")
+    assert f"5 times from {HERE} by Desk <1>, the last just now." in page.words
+    assert "has to wait for 10 min. Correct the password in the phone, then" in page.words
     path = f"/users/{number}/forgive"
     assert f'action="{path}"' in page.text
     found = f"/users/{number}?q=ali"
@@ -107,8 +113,18 @@ def test_a_banned_address_is_shown_on_the_page_of_a_user(browser, context):
     for other in range(MAX_FAILURES_OF_SOURCE):
         guesses(context, f"user{other}", times=1)
     words = browser.get(f"/users/{number}").words
-    assert "The whole address is banned: unban it under Trouble" in words
+    assert f"Wrong password, once from {HERE} . That address is banned, for all users." in words
     assert "No login is blocked." in browser.get("/trouble").words
+
+
+def test_blocks_beyond_the_banners_are_in_a_table(browser, context):
+    number = context.users.add("alice", "secret").id
+    for last in range(MAX_BANNERS + 1):
+        guesses(context, "alice", f"10.0.0.{last}")
+    page = browser.get(f"/users/{number}")
+    assert page.words.count("Wrong password, 5 times from") == MAX_BANNERS
+    assert "Blocked logins from other addresses" in page.words
+    assert page.text.count(f'action="/users/{number}/forgive"') == MAX_BANNERS + 1
 
 
 def test_unblock_buttons_need_a_session(stranger, context):
@@ -170,3 +186,8 @@ def test_the_page_of_a_user_shows_what_concerns_it(browser, context):
     assert "The phone asked for x." in words
     assert "bob" not in words
     assert "Wrong password for alice." not in browser.get(f"/users/{elsewhere}").words
+    for attempt in range(SOME_OF_USER):
+        refuses(context, cause=f"reason {attempt}")
+    page = browser.get(f"/users/{number}")
+    assert page.text.count('class="ic bad"') == SOME_OF_USER
+    assert "All refusals" in page.words

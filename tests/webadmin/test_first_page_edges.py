@@ -11,14 +11,12 @@ import pytest
 from sip.addresses import Address, Advertised
 from sip.config import Config
 from sip.store.importing import import_accounts
-from sip.store.users import Users
 from webadmin import phone_settings as phone
 from webadmin import templates as pages
 from webadmin.thread_pool import Workers
 from webadmin.warnings import current_warnings
 
 ROWS = b"username,ha1,realm\na,0123456789abcdef0123456789abcdef,%s\n"
-WANTED = 1024 * 1024
 
 
 def test_the_example_is_of_the_main_realm(browser):
@@ -82,23 +80,11 @@ def test_digest_warnings_come_per_realm_and_name_the_algorithms(context):
     rows = b"username,ha1,realm\n" + b"".join(ROWS.splitlines()[1] % r + b"\n" for r in realms)
     import_accounts(context.users, io.BytesIO(rows))
     config = Config(sip_realm="example.com", sip_digest=("MD5", "SHA-256", "SHA-512-256"))
-    warnings = [each.text for each in current_warnings(config, context.users, [])]
+    warnings = [each.text for each in current_warnings(config, context.users)]
     assert [w.split(" realm ")[1].split(",")[0] for w in warnings] == sorted(
         r.decode() for r in realms
     )
     assert all(w.startswith("SHA-256 and SHA-512-256 cannot be offered") for w in warnings)
-
-
-def test_the_buffer_warning_begins_at_its_limits(context, monkeypatch):
-    def many(count: int) -> None:
-        monkeypatch.setattr(Users, "__len__", lambda self: count)
-
-    many(1000)
-    assert not list(current_warnings(Config(), context.users, [1]))
-    many(1001)
-    assert list(current_warnings(Config(), context.users, [WANTED, WANTED - 1]))
-    assert not list(current_warnings(Config(), context.users, [WANTED]))
-    assert not list(current_warnings(Config(), context.users, []))
 
 
 def test_healthz_is_text_for_programs(stranger):

@@ -20,6 +20,7 @@ from sip.monitor.lost_phones import LostPhones
 from sip.monitor.refusals import Refusals
 from sip.store.bans import Ban
 from tests.webadmin.conftest import REALM
+from webadmin.context import OperatorWarning
 from webadmin.needs import MAX_OF_KIND, issues
 
 HERE = "192.0.2.7"
@@ -159,13 +160,42 @@ def test_many_lost_phones_are_one_more_issue(context, bus, clock):
     assert found[-1].title == "2 more users have gone offline"
 
 
-def test_failing_checks_come_first_and_other_checks_never(context, bus):
+def test_checks_that_are_not_ok_are_shown_failing_ones_first(context, bus):
     checks = [
         Check("Clock", Status.WARNING, "No time service.", "Start one."),
+        Check("Web encryption", Status.WARNING, "Valid for 5 more days.", "Renew it."),
         Check("Disk space", Status.FAILING, "1 MB is free.", "Delete files."),
+        Check("Database", Status.OK, "Writable."),
     ]
     context.health = SimpleNamespace(known=lambda: checks)
+    first, clock, days = issues(context)
+    assert first == (True, "Disk space: 1 MB is free.", "Delete files.", *link("disk-space"))
+    assert clock == (False, "Clock: No time service.", "Start one.", *link("clock"))
+    assert days.title == "Web encryption: Valid for 5 more days."
+
+
+def link(anchor: str) -> tuple[object, ...]:
+    return "Show", f"/health#{anchor}", ()
+
+
+def test_pages_without_encryption_are_one_issue(context, bus):
+    check = Check("Web encryption", Status.WARNING, "Not encrypted.", "Set -web.cert.")
+    context.health = SimpleNamespace(known=lambda: [check])
     context.config = Config(sip_realm=REALM)
-    first, second = issues(context)
-    assert (first.title, first.href) == ("Disk space: 1 MB is free.", "/health#disk-space")
-    assert (second.title, second.action) == ("These pages are not encrypted", "Set up HTTPS")
+    (only,) = issues(context)
+    assert (only.title, only.action) == ("These pages are not encrypted", "Set up HTTPS")
+
+
+def test_each_issue_has_a_button_or_a_link(context, bus, clock):
+    """Also a warning about accounts."""
+    other = context.users.add("carol", "secret", realm="branch.example")
+    context.warnings = lambda: [OperatorWarning("Some fail.", "Mend.", "Show users", "/users?x")]
+    refuses(context, "dora")
+    refused = (Sender.USER, "REGISTER", 401, "wrong password", "", "carol", "branch.example")
+    where = ("carol@branch.example", "", (HERE, 5060), HERE, "UDP", "", "two", "tag")
+    context.refusals.add(Refused(clock(), *refused, *where))
+    found = {issue.title.split()[0]: issue for issue in issues(context)}
+    assert (found["Some"].action, found["Some"].href) == ("Show users", "/users?x")
+    assert found["dora"].href == "/trouble"
+    assert found["carol@branch.example"].href == f"/users/{other.id}", "the cure is done there"
+    assert all(issue.action and issue.href for issue in found.values())

@@ -50,6 +50,6 @@ def test_calls_are_shown_from_the_side_of_the_user(browser, context):
     assert 'href="/history?user=carol"' in page.text
 
 
-def test_a_user_without_calls_has_no_such_part(browser, context):
+def test_the_page_of_a_user_without_calls_says_so(browser, context):
     number = context.users.add("carol", "secret").id
-    assert "Last calls" not in browser.get(f"/users/{number}").words
+    assert "This user has made and got no call yet." in browser.get(f"/users/{number}").words

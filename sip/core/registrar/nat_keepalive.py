@@ -16,6 +16,7 @@ class KeepAlive:
     """A timer wheel of flows: each is due once in `seconds`; 0 means never.
 
     The slot of a flow is computed from its hash, so flows are spread evenly and found at once.
+    `connections` counts the phones behind NAT that need none, because they use a connection.
     """
 
     def __init__(self, seconds: float, now: float) -> None:
@@ -24,6 +25,7 @@ class KeepAlive:
         ]
         self._is_on = seconds > 0
         self._turn = int(now / SECONDS_PER_SLOT)
+        self.connections = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._slots))
@@ -38,6 +40,8 @@ class KeepAlive:
             if _needs_keepalive(binding):
                 slot = self._slot_of(binding.flow)
                 slot[binding.flow] = slot.get(binding.flow, 0) + 1
+            elif binding.profile.behind_nat:
+                self.connections += 1
         for binding in change.before:
             if _needs_keepalive(binding):
                 slot = self._slot_of(binding.flow)
@@ -45,6 +49,8 @@ class KeepAlive:
                     slot[binding.flow] -= 1
                 else:
                     del slot[binding.flow]
+            elif binding.profile.behind_nat:
+                self.connections -= 1
 
     def _slot_of(self, flow: Flow) -> dict[Flow, int]:
         return self._slots[hash(flow) % len(self._slots)]

@@ -54,7 +54,9 @@ def test_bindings_without_need_get_no_keepalive(one: Binding):
     wheel = KeepAlive(25, 1000.0)
     follow(wheel, (), (one,))
     assert list(wheel.due(1030.0)) == []
+    assert wheel.connections == (one.flow.transport == "TCP"), "the health check counts them"
     follow(wheel, (one,), ())
+    assert wheel.connections == 0
 
 
 def test_it_may_be_switched_off():
