@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
+from sip.core.explain import answer_of, as_sentence
 from sip.message.grammar import BadMessage
 from sip.message.message import Response
 from sip.message.names import REASONS
@@ -53,7 +54,7 @@ class PhoneToCall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of a call: its final status, and a sentence for the administrator."""
+    """The outcome of a call: its final status, and sentences for the administrator."""
 
     status: int
     text: str
@@ -136,9 +137,14 @@ class OutgoingCall:
         elif status < 300:
             self._take_answer(response)
         else:
-            reason = response.reason or REASONS.get(status, "")
-            text = f"The phone refused the call: {status} {reason[:80]}"
-            self._finish(Outcome(status, f"{text.rstrip()}."))
+            cause = answer_of(
+                "the phone",
+                status,
+                REASONS.get(status, response.reason),
+                warning=", ".join(response.fields("warning")),
+                reason=", ".join(response.fields("reason")),
+            )
+            self._finish(Outcome(status, f"{as_sentence(cause.text)} {cause.cure}".rstrip()))
 
     def on_failure(self, status: int) -> None:
         """Take the end without a final response."""

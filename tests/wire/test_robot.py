@@ -185,4 +185,4 @@ def test_the_page_calls_a_phone(server: Server, registered, kind: type[Phone]):
         page = pool.submit(call)
         alice.gets_a_call()
         alice.refuses()
-        assert "The phone refused the call: 486" in page.result(10)
+        assert "The phone is busy" in page.result(10)

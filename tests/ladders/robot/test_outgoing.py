@@ -80,11 +80,13 @@ def test_a_phone_that_is_not_answered_stops_ringing(world: World, alice: RobotPh
     assert outcome == (480, "The phone rang, but was not answered within 30 s.")
 
 
-def test_a_refusal_is_told_with_its_status(world: World, alice: RobotPhone):
+def test_a_refusal_is_told_with_its_cause(world: World, alice: RobotPhone):
     calling = rings(world)
-    alice.answers(alice.gets("INVITE"), 486)
+    alice.answers(alice.gets("INVITE"), 480, headers=('Warning: 399 desk "do not disturb"',))
     alice.gets("ACK")
-    assert calling.get(timeout=1) == (486, "The phone refused the call: 486 Reason.")
+    status, text = calling.get(timeout=1)
+    assert status == 480
+    assert text.startswith("The phone takes no calls now, and says: do not disturb. Look for ")
 
 
 def test_an_answer_without_sound_is_hung_up(world: World, alice: RobotPhone):
