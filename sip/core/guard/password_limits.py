@@ -244,7 +244,8 @@ class FailedLogins:
         At the end of the list the second value is None.  A page may have fewer than `limit` before
         that, because MAX_EXAMINED bounds its cost.
         """
-        blocks, found = self._user_blocks, list[BlockedUser]()
+        blocks = self._user_blocks
+        found: list[BlockedUser] = []
         end = len(blocks) if before is None else bisect_left(blocks, (before,))
         first = max(0, end - MAX_EXAMINED)
         for place in range(end - 1, first - 1, -1):
