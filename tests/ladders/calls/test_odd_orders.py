@@ -227,3 +227,43 @@ def test_a_call_is_picked_up_while_it_rings(world, calls):
         "replaced by another call",
     )
     assert calls.the_one().caller.username == "carol"
+
+
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [
+        (422, "Min-SE: 1800"),  # RFC 4028 §7.3
+        (407, 'Proxy-Authenticate: Digest realm="elsewhere", nonce="n"'),  # RFC 3261 §22.3
+    ],
+)
+def test_an_invite_that_is_sent_again_is_one_call(world, calls, status, header):
+    """The phone does so by itself: Call-ID and From tag stay, CSeq is higher (§8.1.3.5)."""
+    alice, bob = world.phones("alice", "bob")
+    first = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    ids = {"call_id": first.call_id, "from_tag": first.from_.tag}
+    bob.answers(bob.gets("INVITE"), status, headers=(header,))
+    bob.gets("ACK")
+    alice.inbox.clear()
+    started = calls.the_one().started_at
+    calls.passes(1)
+    again = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER, cseq=100, **ids)
+    at_bob = bob.gets("INVITE")
+    bob.answers(at_bob, 180)
+    call = calls.the_one()
+    assert (call.state, call.started_at, bool(call.ringing_at)) == ("ringing", started, True)
+    bob.answers(at_bob, 200, body=ANSWER)
+    alice.inbox.clear()
+    calls.passes(10)
+    assert calls.hangs_up()
+    assert bob.gets("BYE").cseq[0] > again.cseq[0]
+    assert [call.result for call in calls.finished] == ["answered"]
+
+
+def test_a_failure_that_no_invite_follows_is_final(world, calls):
+    alice, bob = world.phones("alice", "bob")
+    alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    bob.answers(bob.gets("INVITE"), 422, headers=("Min-SE: 1800",))
+    assert calls.finished == []
+    calls.passes(6)
+    assert [(call.result, call.status) for call in calls.finished] == [("failed", 422)]
+    assert len(world.server.proxy.calls) == 0
