@@ -272,10 +272,12 @@ class CallEvents:
         """Take the answer in an ACK: the INVITE had no offer, so the 2xx had it (RFC 3261 §13)."""
         if not request.body or not self._calls:
             return
-        call = self._calls.get((request.call_id, request.from_.tag))
+        call = self._find(request)
         if call is not None and not call.has_offer and call.is_answered:
             call.has_offer = True
-            self._publish_updated(call, call.late_offer, sdp_of(request))
+            is_callers = request.from_.tag == call.caller.tag
+            offerer, answerer = (CALLEE, CALLER) if is_callers else (CALLER, CALLEE)
+            self._update(call, offerer, answerer, call.late_offer, sdp_of(request))
             call.late_offer = b""
 
     def handle_response_within(self, call: Call, request: Request, response: Response) -> None:
@@ -287,8 +289,9 @@ class CallEvents:
         if offer and answer and request.method in ("INVITE", "UPDATE"):
             is_callers = request.from_.tag == call.caller.tag
             offerer, answerer = (CALLER, CALLEE) if is_callers else (CALLEE, CALLER)
-            call.held_by = holders_after(call.held_by, offerer, answerer, offer, answer)
-            self._publish_updated(call, offer, answer)
+            self._update(call, offerer, answerer, offer, answer)
+        elif answer and not request.body and request.method == "INVITE":
+            call.has_offer, call.late_offer = False, answer  # the ACK has the answer
 
     def _find(self, request: Request) -> Call | None:
         call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
@@ -464,7 +467,9 @@ class CallEvents:
             )
             self._answered_topic.publish(event)
 
-    def _publish_updated(self, call: Call, offer: bytes, answer: bytes) -> None:
+    def _update(self, call: Call, offerer: str, answerer: str, offer: bytes, answer: bytes) -> None:
+        """Take a new session, and publish it."""
+        call.held_by = holders_after(call.held_by, offerer, answerer, offer, answer)
         if self._updated_topic.listeners:
             call_id, tag = call.event_key
             event = CallUpdated(self._bus.now(), call_id, tag, offer, answer, call.held_by)
