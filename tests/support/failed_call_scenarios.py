@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from sip.core.proxy.call_retries import RETRY_SECONDS
 from sip.core.proxy.call_router import RouteDecision
 from sip.transaction.machine import TIMER_C
 from tests.support.cause_scenarios import BOB, Provoke, provokes, sends
@@ -64,6 +65,7 @@ def answers(status: int) -> Provoke:
         alice, bob = world.phones("alice", "bob")
         alice.sends("INVITE", BOB)
         bob.answers(bob.gets("INVITE"), status)
+        world.server.proxy.calls.end_retries(world.now + RETRY_SECONDS)
 
     return provoke
 

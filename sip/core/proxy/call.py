@@ -54,13 +54,6 @@ class CallSide:
         self.aor: tuple[str, str] = ("", "")
         self.seen: Endpoint = ("", 0)
 
-    def take_answer(self, response: Response, routes: list[str], flow: Flow) -> None:
-        """Take the dialog of a callee from its 2xx.  Raises BadMessage."""
-        self.tag = response.to.tag
-        self.contact = contact_line(response)
-        self.routes = route_lines(response) or routes
-        self.seen = flow.remote
-
 
 class Call:
     """One call, from its INVITE to its end.
@@ -71,6 +64,8 @@ class Call:
     - `replaces` is the dialog that this call replaces when it is answered, None for none.
     - `others` are the callees of further answers: the caller hangs up on all phones but one.
     - `phones` are those that ring, by the URI of their target.
+    - `early_cseqs` are the highest CSeqs in each early dialog, by the tag of its callee, and True
+      for those of the caller.
     - `end_cause` says why the next BYE ends this call, None for a usual end.
     - `ended_by_us` is True if this server has cancelled it or hung up.
     - `has_offer` is True if the INVITE has a body; else the 2xx has the offer, which is
@@ -86,6 +81,7 @@ class Call:
         "callee",
         "caller",
         "check_at",
+        "early_cseqs",
         "end_cause",
         "ended_by_us",
         "event_key",
@@ -120,6 +116,7 @@ class Call:
         self.caller.seen = upstream.flow.remote
         self.callee = CallSide(request.to.uri_text, "")
         self.others: list[CallSide] = []
+        self.early_cseqs: dict[tuple[str, bool], int] = {}
         self.from_uri = uri_text(sender.uri)
         self.to_uri = uri_text(request.uri)
         self.outer_routes = _count_values(request)
@@ -142,7 +139,8 @@ class Call:
 
         `routes` are the Record-Route lines that were sent to the callee.
         """
-        self.callee.take_answer(response, routes, flow)
+        self._take_dialog(self.callee, response, routes, flow)
+        self.caller.cseq = max(self.caller.cseq, self.early_cseqs.get((self.callee.tag, True), 0))
         self.is_answered = True
         self.caller.routes = routes
         self.phones = {}
@@ -156,9 +154,18 @@ class Call:
         known = [self.callee.tag, *(side.tag for side in self.others)]
         if tag not in known and len(known) < MAX_PHONES:
             side = CallSide(self.callee.uri, tag)
-            side.take_answer(response, routes, flow)
+            self._take_dialog(side, response, routes, flow)
             side.aor = self.callee.aor
             self.others.append(side)
+
+    def _take_dialog(
+        self, callee: CallSide, response: Response, routes: list[str], flow: Flow
+    ) -> None:
+        callee.tag = response.to.tag
+        callee.contact = contact_line(response)
+        callee.routes = route_lines(response) or routes
+        callee.cseq = self.early_cseqs.get((callee.tag, False), 0)
+        callee.seen = flow.remote
 
     def ends_with(self, callee_tag: str) -> bool:
         """Take the end of the dialog with a callee; return True if no other one is left."""
@@ -173,7 +180,14 @@ class Call:
     def follow(self, request: Request) -> None:
         """Take CSeq, and the news about a transfer, from a request within the dialog."""
         number, method = request.cseq
-        sender = self.caller if request.from_.tag == self.caller.tag else self.callee
+        tag = request.from_.tag
+        is_callers = tag == self.caller.tag
+        if not self.is_answered:  # each phone that rings has a dialog of its own (§12.1)
+            key = request.to.tag if is_callers else tag, is_callers
+            if key in self.early_cseqs or len(self.early_cseqs) < 2 * MAX_PHONES:
+                self.early_cseqs[key] = max(self.early_cseqs.get(key, 0), number)
+            return
+        sender = self.caller if is_callers else self.callee
         sender.cseq = max(sender.cseq, number)
         if method == "NOTIFY" and referred_status(request) >= 300:
             self.end_cause = None  # the transfer has failed, so the call goes on

@@ -135,6 +135,7 @@ class CallControl:
     def sweep(self) -> None:
         """End the calls that are over, and check silent ones; called each second, does not wait."""
         now = self._layer.clock()
+        self._events.end_retries(now)
         if now < self._scan_at:
             return
         self._scan_at = now + SCAN_SECONDS

@@ -26,19 +26,16 @@ from sip.core.proxy.call import (
     route_lines,
     sdp_of,
 )
+from sip.core.proxy.call_phones import device_of, is_caller_behind_nat, phone_of
+from sip.core.proxy.call_retries import RETRIED, RETRY_SECONDS, CallRetries, Failure
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.past_parties import PastParties
-from sip.core.proxy.record_route import is_target_behind_nat
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute
-from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
 from sip.message.call_headers import Replaces
-from sip.message.grammar import BadMessage, value_of
-from sip.message.headers import parse_name_addr
-from sip.message.message import Message, Request, Response
-from sip.message.uri import SipUri
+from sip.message.grammar import BadMessage
+from sip.message.message import Request, Response
 from sip.monitor.events import (
-    MAX_DEVICE,
     Bus,
     CallAnswered,
     CallEnded,
@@ -51,7 +48,7 @@ from sip.monitor.events import (
 )
 from sip.monitor.sdp import holders_after
 from sip.transaction.upstream import EditResponse, Upstream
-from sip.transport.flow import Flow, via_matches_source
+from sip.transport.flow import Flow
 
 # Calls in the table, about 3 kB each; the oldest is removed when there are more.
 MAX_CALLS = 20_000
@@ -96,6 +93,7 @@ class CallEvents:
         self._past_parties = past_parties
         self._calls: OrderedDict[Key, Call] = OrderedDict()
         self._ended: OrderedDict[Key, None] = OrderedDict()
+        self._retries = CallRetries()
         self._ended_here: OrderedDict[Key, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -133,6 +131,7 @@ class CallEvents:
             return None  # a caller must not hide its first call behind a second INVITE
         call = Call(request, upstream)
         key = call.key
+        failure = self._retries.take(key)
         self._calls[key] = call
         self._ended.pop(key, None)
         self._ended_here.pop(key, None)
@@ -150,6 +149,9 @@ class CallEvents:
             callee = self._accounts.find(domains.username_of(request.uri), realm_here)
             if callee is not None:
                 call.callee.aor = callee.username, realm_here
+        if failure is not None:
+            call.is_ringing = failure.call.is_ringing
+            return call  # its start is published already
         flow, event_key = upstream.flow, call.event_key
         event = CallStarted(
             self._bus.now(),
@@ -159,8 +161,8 @@ class CallEvents:
             _party(call.to_uri, callee, realm_here),
             flow.remote,
             flow.transport,
-            _device(request, "user-agent"),
-            _is_caller_behind_nat(request, flow, call.caller.contact),
+            device_of(request, "user-agent"),
+            is_caller_behind_nat(request, flow, call.caller.contact),
             sdp_of(request),
         )
         self._started_topic.publish(event)
@@ -206,9 +208,21 @@ class CallEvents:
         if call.end_cause is not None and (call.ended_by_us or status == 487):
             ended_by = "server" if call.ended_by_us else CALLER
             self._fail(call, status, call.end_cause, ended_by)
+            return
+        cause = fork.failure(status)
+        ended_by = _ENDED_BY.get(cause.code, CALLEE)
+        if status in RETRIED and self._calls.get(call.key) is call:
+            del self._calls[call.key]
+            now = self._clock()
+            self._retries.add(Failure(call, status, cause, ended_by, now + RETRY_SECONDS))
+            self.end_retries(now)
         else:
-            cause = fork.failure(status)
-            self._fail(call, status, cause, _ENDED_BY.get(cause.code, CALLEE))
+            self._fail(call, status, cause, ended_by)
+
+    def end_retries(self, now: float) -> None:
+        """End the calls whose phones have sent no other INVITE after a failure."""
+        for failure in self._retries.take_final(now):
+            self.end(failure.call, failure.status, failure.cause, failure.ended_by)
 
     def end_branch(self, call: Call, target: Target) -> None:
         """Publish that a phone has stopped ringing, if others still ring."""
@@ -225,11 +239,11 @@ class CallEvents:
                 call.answer(response, routes, flow)
             except BadMessage:
                 return  # a To that cannot be read: the caller will not understand it either
-            self._publish_answered(call, response, phone or _phone(response, target, flow))
+            self._publish_answered(call, response, phone or phone_of(response, target, flow))
         elif 180 <= response.status < 190:
             if target.uri_text in call.phones or len(call.phones) >= MAX_PHONES:
                 return
-            phone = call.phones[target.uri_text] = _phone(response, target, flow)
+            phone = call.phones[target.uri_text] = phone_of(response, target, flow)
             if call.is_ringing:
                 self._publish_phones(call)
             else:
@@ -258,10 +272,12 @@ class CallEvents:
         """Take the answer in an ACK: the INVITE had no offer, so the 2xx had it (RFC 3261 §13)."""
         if not request.body or not self._calls:
             return
-        call = self._calls.get((request.call_id, request.from_.tag))
+        call = self._find(request)
         if call is not None and not call.has_offer and call.is_answered:
             call.has_offer = True
-            self._publish_updated(call, call.late_offer, sdp_of(request))
+            is_callers = request.from_.tag == call.caller.tag
+            offerer, answerer = (CALLEE, CALLER) if is_callers else (CALLER, CALLEE)
+            self._update(call, offerer, answerer, call.late_offer, sdp_of(request))
             call.late_offer = b""
 
     def handle_response_within(self, call: Call, request: Request, response: Response) -> None:
@@ -273,8 +289,9 @@ class CallEvents:
         if offer and answer and request.method in ("INVITE", "UPDATE"):
             is_callers = request.from_.tag == call.caller.tag
             offerer, answerer = (CALLER, CALLEE) if is_callers else (CALLEE, CALLER)
-            call.held_by = holders_after(call.held_by, offerer, answerer, offer, answer)
-            self._publish_updated(call, offer, answer)
+            self._update(call, offerer, answerer, offer, answer)
+        elif answer and not request.body and request.method == "INVITE":
+            call.has_offer, call.late_offer = False, answer  # the ACK has the answer
 
     def _find(self, request: Request) -> Call | None:
         call_id, sender, other = request.call_id, request.from_.tag, request.to.tag
@@ -450,7 +467,9 @@ class CallEvents:
             )
             self._answered_topic.publish(event)
 
-    def _publish_updated(self, call: Call, offer: bytes, answer: bytes) -> None:
+    def _update(self, call: Call, offerer: str, answerer: str, offer: bytes, answer: bytes) -> None:
+        """Take a new session, and publish it."""
+        call.held_by = holders_after(call.held_by, offerer, answerer, offer, answer)
         if self._updated_topic.listeners:
             call_id, tag = call.event_key
             event = CallUpdated(self._bus.now(), call_id, tag, offer, answer, call.held_by)
@@ -463,31 +482,3 @@ def _party(uri: str, account: Account | None, realm: str) -> Party:
         if account is None
         else Party(uri, account.id, account.username, realm, account.display_name)
     )
-
-
-def _phone(response: Response, target: Target, flow: Flow) -> RingingPhone:
-    """Return the phone that has sent a response."""
-    name = "user-agent" if "user-agent" in response.present else "server"
-    device = _device(response, name)
-    if not device and target.phone is not None:
-        device = printable(target.phone.device)
-    behind_nat = is_target_behind_nat(target, flow)
-    return RingingPhone(flow.remote, flow.transport, device, behind_nat)
-
-
-def _device(message: Message, name: str) -> str:
-    at = message.present.get(name)
-    return "" if at is None else printable(value_of(message.lines[at])[:MAX_DEVICE])
-
-
-def _is_caller_behind_nat(request: Request, flow: Flow, contact: str) -> bool:
-    """Return True if neither Via nor Contact of a caller lead to it, as far as they show it."""
-    if f"@{flow.remote[0]}" in contact:  # most callers
-        return False
-    try:
-        if not via_matches_source(request.via, flow):
-            return True
-        uri = parse_name_addr(value_of(contact)).uri
-    except BadMessage:
-        return False
-    return isinstance(uri, SipUri) and is_private_elsewhere(uri, flow.remote[0])

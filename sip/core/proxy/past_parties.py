@@ -5,6 +5,7 @@ dialog are signed, and have the marks of the users of both sides (route_ticket.p
 an account only if the ticket has its mark.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from sip.core.auth.authenticator import Accounts
@@ -14,6 +15,8 @@ from sip.core.errors import printable
 from sip.core.proxy.record_route import first_uri
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.registrar.location import Location
+from sip.message.grammar import BadMessage
+from sip.message.headers import NameAddr
 from sip.message.message import Request
 from sip.message.uri import Uri
 from sip.monitor.events import MAX_DEVICE, CallEnded, Party
@@ -66,18 +69,21 @@ class PastParties:
         """
         sender, recipient = request.from_, request.to
         sender_side = self._tickets.sender_side(request, routes)
-        one = self._party(sender.uri, sender_side, first_uri(request, "contact"))
-        other = self._party(recipient.uri, side, request.uri)
+        one = self._party(sender, sender_side, first_uri(request, "contact"))
+        other = self._party(recipient, side, request.uri)
         if self._tickets.is_from_initiator(request, routes):
             return Parties(one, other, sender.tag, recipient.tag)
         return Parties(other, one, recipient.tag, sender.tag)
 
-    def _party(self, uri: Uri, side: DialogSide | None, contact: Uri | None) -> Party:
+    def _party(self, named: NameAddr, side: DialogSide | None, contact: Uri | None) -> Party:
         """Return a party by its URI in From or To, else by its Contact: its call was forwarded."""
-        text = printable(uri.text[:MAX_DEVICE])
+        text = printable(named.uri_text[:MAX_DEVICE])
         if side is not None and side.user:
             domains = self._domains
-            names = [(domains.username_of(uri), domains.claimed_realm(uri) or domains.main)]
+            names: list[tuple[str, str]] = []
+            with suppress(BadMessage):  # a BYE with an odd URI is as good as any other
+                uri = named.uri
+                names.append((domains.username_of(uri), domains.claimed_realm(uri) or domains.main))
             if contact is not None:
                 names += self._location.users_at(contact)
             for name, realm in names:

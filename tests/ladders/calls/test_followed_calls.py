@@ -100,6 +100,20 @@ def test_hold_and_resume_are_shown(world, calls):
     assert call.held_by == set()
 
 
+@pytest.mark.parametrize("by", ["caller", "callee"])
+def test_a_hold_with_its_offer_in_the_answer_is_shown(world, calls, by):
+    """RFC 3261 §14.1: a re-INVITE without offer; the offer is in the 2xx, the answer in the ACK."""
+    talk = talks(*world.phones("alice", "bob")).clears()
+    sides = (talk.caller, talk.of_caller), (talk.callee, talk.of_callee)
+    (sender, dialog), (other, _) = sides if by == "caller" else sides[::-1]
+    invite = sender.sends_within("INVITE", dialog)
+    other.answers(other.gets("INVITE"), 200, body=OFFER)
+    ack = with_direction(ANSWER, "sendonly")
+    sender.sends_within("ACK", dialog, cseq=invite.cseq[0], body=ack)
+    assert calls.the_one().held_by == {by}
+    assert calls.the_one().codecs == ("PCMA",)
+
+
 def test_a_refused_hold_is_none(world, calls):
     talk = talks(*world.phones("alice", "bob"))
     talk.caller.sends_within("INVITE", talk.of_caller, body=with_direction(OFFER, "sendonly"))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from sip.core.proxy.call_events import QUIET_SECONDS
+from sip.message.message import parse
 from tests.support.followed_calls import ANSWER, OFFER, FollowedCalls, talks
 from tests.support.world import REALM, Dialog, World, dialog_of_callee, dialog_of_caller
 
@@ -227,3 +229,86 @@ def test_a_call_is_picked_up_while_it_rings(world, calls):
         "replaced by another call",
     )
     assert calls.the_one().caller.username == "carol"
+
+
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [
+        (422, "Min-SE: 1800"),  # RFC 4028 §7.3
+        (407, 'Proxy-Authenticate: Digest realm="elsewhere", nonce="n"'),  # RFC 3261 §22.3
+    ],
+)
+def test_an_invite_that_is_sent_again_is_one_call(world, calls, status, header):
+    """The phone does so by itself: Call-ID and From tag stay, CSeq is higher (§8.1.3.5)."""
+    alice, bob = world.phones("alice", "bob")
+    first = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    ids = {"call_id": first.call_id, "from_tag": first.from_.tag}
+    bob.answers(bob.gets("INVITE"), status, headers=(header,))
+    bob.gets("ACK")
+    alice.inbox.clear()
+    started = calls.the_one().started_at
+    calls.passes(1)
+    again = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER, cseq=100, **ids)
+    at_bob = bob.gets("INVITE")
+    bob.answers(at_bob, 180)
+    call = calls.the_one()
+    assert (call.state, call.started_at, bool(call.ringing_at)) == ("ringing", started, True)
+    bob.answers(at_bob, 200, body=ANSWER)
+    alice.inbox.clear()
+    calls.passes(10)
+    assert calls.hangs_up()
+    assert bob.gets("BYE").cseq[0] > again.cseq[0]
+    assert [call.result for call in calls.finished] == ["answered"]
+
+
+def test_a_failure_that_no_invite_follows_is_final(world, calls):
+    alice, bob = world.phones("alice", "bob")
+    alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    bob.answers(bob.gets("INVITE"), 422, headers=("Min-SE: 1800",))
+    assert calls.finished == []
+    calls.passes(6)
+    assert [(call.result, call.status) for call in calls.finished] == [("failed", 422)]
+    assert len(world.server.proxy.calls) == 0
+
+
+def test_requests_of_other_early_dialogs_do_not_count(world, calls):
+    """Each early dialog has its own CSeq (RFC 3261 §12.1); the one that answers is what counts."""
+    alice, desk, mobile = world.phones("alice", "bob", "bob")
+    invite = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    at_desk, at_mobile = desk.gets("INVITE"), mobile.gets("INVITE")
+    reliable = ("Require: 100rel", "RSeq: 1")
+    of_alice = {}
+    for phone, request in ((desk, at_desk), (mobile, at_mobile)):
+        phone.answers(request, 183, headers=reliable)
+        of_alice[phone] = dialog_of_caller(invite, alice.gets(183))
+    number = invite.cseq[0]
+    for phone, ahead in ((mobile, 1), (desk, 1), (desk, 2), (desk, 3)):
+        alice.sends_within("PRACK", of_alice[phone], cseq=number + ahead)
+        phone.answers(phone.gets("PRACK"), 200)
+    desk_side = dialog_of_callee(at_desk, desk.answers(at_desk, 180))
+    alice.inbox.clear()
+    desk.sends_within("UPDATE", desk_side, cseq=700, body=OFFER)
+    alice.answers(alice.gets("UPDATE"), 200, body=ANSWER)
+    mobile.answers(at_mobile, 200, body=ANSWER)
+    for phone in (alice, desk, mobile):
+        phone.inbox.clear()
+    calls.passes(int(QUIET_SECONDS) + 6)
+    assert mobile.gets("OPTIONS").cseq[0] == number + 1
+    assert alice.gets("OPTIONS").cseq[0] == 0
+
+
+def test_an_answer_without_contact_cannot_be_hung_up(world, calls, caplog):
+    """RFC 3261 §12.1.1 requires one; the other side gets its BYE, and the log has a line."""
+    alice, bob = world.phones("alice", "bob")
+    alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
+    bob.contact = ""
+    at_bob = bob.gets("INVITE")
+    ok = bob.answers(at_bob, 180)
+    ok = parse(ok.encode().replace(b"180 Reason", b"200 OK").replace(b"Contact: \r\n", b""))
+    bob.transmits(ok)
+    alice.inbox.clear()
+    bob.inbox.clear()
+    assert calls.hangs_up()
+    assert alice.gets("BYE")
+    assert "unhandled" not in caplog.text
+    assert "cannot send BYE to the callee" in caplog.text

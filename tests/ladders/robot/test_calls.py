@@ -5,6 +5,7 @@ import pytest
 from sip.config import Config
 from sip.core.proxy.robot_targets import NAMES
 from sip.robot.robot import MAX_CALLS, MAX_CALLS_OF_USER
+from tests.support.followed_calls import FollowedCalls
 from tests.support.robot_phone import OFFER, RobotPhone, media_port, robot_phone
 from tests.support.world import REALM, World, dialog_of_caller
 
@@ -242,3 +243,12 @@ def test_a_phone_may_name_another_contact(world: World, alice: RobotPhone):
     world.server.robot.stop()
     world.settle()
     assert alice.gets("BYE").uri_text == "sip:alice@127.0.0.1:7001;line=2"
+
+
+def test_an_administrator_hangs_up_on_the_robot(world: World, alice: RobotPhone):
+    """Both sides get a BYE."""
+    calls = FollowedCalls(world)
+    dialog, _ = alice.calls("echo")
+    assert calls.hangs_up()
+    assert alice.gets("BYE").to.tag == dialog.local_tag
+    assert len(world.server.robot) == 0
