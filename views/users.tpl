@@ -1,6 +1,6 @@
 % rebase('layout.tpl', title='Users')
 % has_realms = len(realms) > 1
-% columns = [('username', 'User name', ''), ('display_name', 'Display name', ''), ('', 'State', ''), ('', 'Device', 'hide-m'), ('', 'Address', 'hide-m')]
+% columns = [('username', 'User name', ''), ('display_name', 'Display name', ''), ('', 'State', ''), ('', 'Device', 'hide-m')]
 % columns += [('', 'Realm', '')] * has_realms + [('last_seen', 'Last seen', ''), ('', 'HA1', 'r')]
 <div class="head">
 <h1>Users</h1>
@@ -107,11 +107,11 @@
 % if len(user.contacts) > 1:
  <span class="dim">and {{len(user.contacts) - 1}} more</span>\\
 % end
+<div class="mono dim">{{phone.address}}</div>\\
 % end
 </td>
-<td data-label="Address" class="hide-m mono dim">{{phone.address if phone else ''}}</td>
 % if has_realms:
-<td data-label="Realm" class="small dim">{{user.realm}}</td>
+<td data-label="Realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
 % end
 <td data-label="Last seen" class="small dim whole">\\
 % if user.last_seen:

@@ -104,7 +104,7 @@ def check_transport(transport: str, trips: Sequence[RoundTrip]) -> Check:
             name,
             Status.FAILING,
             " ".join(f"No answer to OPTIONS at {trip.address}: {trip.failure}." for trip in failed),
-            "Look at the CPU of this machine and at the log for `overload`. If a firewall of this"
+            "Look at the CPU of this machine and at the log for “overload”. If a firewall of this"
             " machine filters its own addresses, allow them. Else restart the server.",
         )
     answers = [f"{trip.address} in {milliseconds(trip.seconds)}" for trip in trips]
@@ -318,14 +318,14 @@ def check_control_socket(failure: str) -> Check:
             "Stop other servers with this database, check that the server's user may write the"
             " directory of the database, then restart the server.",
         )
-    return Check(name, Status.OK, "Commands such as `calls` and `trace` reach this server.")
+    return Check(name, Status.OK, "The commands of the operator reach this server.")
 
 
 def check_files(used: int, limit: int) -> Check:
     """Judge the open descriptors of the process and their limit; each connection takes one."""
     status = _graded(used / max(limit, 1), FILES_WARNING, FILES_FAILING)
     detail = f"{used:,} of {limit:,} descriptors are open."
-    cure = "Raise LimitNOFILE in the systemd unit (or `ulimit -n`), then restart the server."
+    cure = "Raise LimitNOFILE in the systemd unit (or with ulimit -n), then restart the server."
     return Check("Open files", status, detail, "" if status == Status.OK else cure)
 
 

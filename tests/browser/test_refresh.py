@@ -1,7 +1,11 @@
 """Pages that refresh themselves: they keep focus and input, and run no injected markup."""
 
+from contextlib import closing
+
 import pytest
 
+from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
+from tests.support.password_guesser import PasswordGuesser
 from tests.support.programs import until
 
 EVIL = '<img src=x onerror="alert(1)">\'<script>alert(2)</script>'
@@ -52,6 +56,24 @@ def test_a_refresh_keeps_text_that_is_being_typed(window, server):
     assert page.locator("#state").inner_text().strip() == "disabled", "the page says one thing"
     assert page.get_by_label("Display name").input_value() == "Alice L"
     assert page.get_by_label("New password").input_value() == "wonder-4711"
+
+
+def test_a_blocked_login_shows_up_at_the_top_with_its_cure(window, server):
+    """The banner comes without a reload, and the focus in the head stays."""
+    page = window.page
+    server.has_users("alice")
+    window.goes_to("/users")
+    page.get_by_role("link", name="alice", exact=True).click()
+    button = page.get_by_role("button", name="Disable")
+    button.focus()
+    with closing(PasswordGuesser(server)) as guesser:
+        for _ in range(MAX_FAILURES_OF_USER):
+            guesser.guesses("alice", "wrong")
+    window.sees("Wrong password, 5 times from")
+    assert button.evaluate("element => element === document.activeElement")
+    page.locator("#banners").get_by_role("button", name="Let it try again").click()
+    window.sees("alice can log in again from")
+    assert page.locator("#banners .banner").count() == 0
 
 
 def test_a_search_is_in_the_url_before_enter_is_pressed(window, server):

@@ -35,7 +35,7 @@ ADVERTISED = ("sip.example.com", ["203.0.113.9"], "")
         (health.check_nat(1, 1000, 9, 25), "1,001 phones are behind NAT: 1 over UDP, 1,000"),
         (health.check_rtp_ports("9000-9199", "", is_on=True), "free pair of the UDP ports 9000"),
         (health.check_rtp_ports("9000-9199", "", is_on=False), "The robot is off"),
-        (health.check_control_socket(""), "reach this server"),
+        (health.check_control_socket(""), "The commands of the operator reach"),
         (health.check_files(100, 1024), "100 of 1,024"),
         (health.check_event_loop([0.001, 0.03]), "late by 30 ms at most"),
     ],
