@@ -5,6 +5,7 @@ own, with the server and real phones, baresip and pjsua2, that call each other.
 """
 
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from tests.support.network import BRIDGE_MAC, Machine
 from tests.support.phone import Phone
 from tests.support.phone_calls import part, talk
 from tests.support.pjsua import Pjsua
-from tests.support.programs import program
+from tests.support.programs import end, program
 from tests.support.server import Server
 
 PASSWORD = "only for the pictures"
@@ -54,6 +55,13 @@ PEOPLE = [
     ("lab-1", "Oscilloscope bench", [(Desk, "192.168.1.80")]),
 ]
 DISABLED = "erin"
+DNS_SERVER = """
+import time
+from tests.support.dns_server import NameServer
+with NameServer({"office.example": "@ A 192.168.1.10"}) as server:
+    print(server.address[1], flush=True)
+    time.sleep(600)
+"""
 
 
 class OfficeServer(Server):
@@ -84,10 +92,18 @@ class Office:
             "address add 192.168.1.10/24 dev lan\n"
             "link set lan up\n"
         )
-        server = self.server = OfficeServer(home / "server", machine=machine)
+        flags = "-sip.dns", f"127.0.0.1:{self._starts_dns()}"
+        server = self.server = OfficeServer(home / "server", *flags, machine=machine)
         server.has_people()
         server.start()
         stack.callback(server.close)
+
+    def _starts_dns(self) -> int:
+        """Start a DNS server beside the server, and return its port."""
+        command = [*self._machine.enter, sys.executable, "-c", DNS_SERVER]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._stack.callback(end, process, signal.SIGTERM)
+        return int(process.stdout.readline())
 
     def phone(self, kind: type[Phone], user: str, address: str, password: str = "") -> Phone:
         """Start a phone on a machine of its own."""
