@@ -5,6 +5,7 @@ own, with the server and real phones, baresip and pjsua2, that call each other.
 """
 
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,13 @@ from tests.support.network import BRIDGE_MAC, Machine
 from tests.support.phone import Phone
 from tests.support.phone_calls import part, talk
 from tests.support.pjsua import Pjsua
-from tests.support.programs import program
+from tests.support.programs import end, program
 from tests.support.server import Server
 
 PASSWORD = "only for the pictures"
-CLIP = {"x": 0, "y": 0, "width": 1280, "height": 800}
+WIDTH, HEIGHT = 1280, 800
+# Pages that need more height to show what they are for.
+HEIGHTS = {"overview": 960}
 
 
 class Desk(Pjsua):
@@ -54,6 +57,13 @@ PEOPLE = [
     ("lab-1", "Oscilloscope bench", [(Desk, "192.168.1.80")]),
 ]
 DISABLED = "erin"
+DNS_SERVER = """
+import time
+from tests.support.dns_server import NameServer
+with NameServer({"office.example": "@ A 192.168.1.10"}) as server:
+    print(server.address[1], flush=True)
+    time.sleep(600)
+"""
 
 
 class OfficeServer(Server):
@@ -84,10 +94,18 @@ class Office:
             "address add 192.168.1.10/24 dev lan\n"
             "link set lan up\n"
         )
-        server = self.server = OfficeServer(home / "server", machine=machine)
+        flags = "-sip.dns", f"127.0.0.1:{self._starts_dns()}"
+        server = self.server = OfficeServer(home / "server", *flags, machine=machine)
         server.has_people()
         server.start()
         stack.callback(server.close)
+
+    def _starts_dns(self) -> int:
+        """Start a DNS server beside the server, and return its port."""
+        command = [*self._machine.enter, sys.executable, "-c", DNS_SERVER]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._stack.callback(end, process, signal.SIGTERM)
+        return int(process.stdout.readline())
 
     def phone(self, kind: type[Phone], user: str, address: str, password: str = "") -> Phone:
         """Start a phone on a machine of its own."""
@@ -174,10 +192,11 @@ def take(page: Page, url: str, caller: Phone, callee: Phone) -> None:
 
 def screenshot(page: Page, name: str) -> None:
     """Save the upper part of the page."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHTS.get(name, HEIGHT)})
     page.wait_for_load_state("load")
     page.wait_for_timeout(1000)  # a live page has no end of its network
     file = ROOT / f"docs/pictures/{name}.png"
-    page.screenshot(path=file, clip=CLIP)
+    page.screenshot(path=file)
     quantize = [program("pngquant"), "--force", "--ext", ".png", "--strip", "--skip-if-larger"]
     subprocess.run([*quantize, file], check=True)
 
@@ -193,7 +212,7 @@ def main() -> None:
         chromium = playwright.chromium.launch(
             executable_path=office.browser(), args=["--no-sandbox"]
         )
-        window = chromium.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        window = chromium.new_page(color_scheme="light")
         take(window, office.server.web_url, *make_calls(office))
         chromium.close()
 
