@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from time import gmtime, strftime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sip.monitor.events import (
     Address,
@@ -148,8 +148,7 @@ class Call:
         return max(0.0, self.ended_at - self.answered_at)
 
 
-@dataclass(frozen=True, slots=True)
-class CallChanged:
+class CallChanged(NamedTuple):
     """A call has begun, rings, was answered or has ended.
 
     `event` is "call.started", "call.ringing", "call.answered" or "call.ended".
@@ -159,8 +158,7 @@ class CallChanged:
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(NamedTuple):
     """A call is over, refused ones included; `call` changes no more."""
 
     call: Call
