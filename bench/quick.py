@@ -35,7 +35,9 @@ from gevent.hub import Hub
 
 from bench import compiled_copy, python_build
 from sip.config import Config
+from sip.monitor.call_log import CallLog
 from sip.monitor.calls import CallFinished, Calls
+from sip.monitor.day_lines import DayLines
 from sip.monitor.events import Bus
 from sip.monitor.lost_phones import LostPhones
 from sip.monitor.recent_events import RecentEvents
@@ -188,7 +190,11 @@ class Bench:
         )
         bus = self.server.bus
         if has_readers:
-            self.readers = Calls(bus), Traces(bus), RecentEvents(bus), LostPhones(bus)
+            calls = Calls(bus)
+            self.readers = (
+                *(calls, CallLog(bus), DayLines(bus, calls, self.server.location)),
+                *(Traces(bus), RecentEvents(bus), LostPhones(bus)),
+            )
             self.finished = bus.read(CallFinished)
         self.server.dispatcher.finish_loading()
         self.server.transports.add(self.wire)

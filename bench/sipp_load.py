@@ -27,6 +27,7 @@ class Outcome:
     successful: int
     repeated: int  # retransmitted messages
     seconds: float  # from the first to the last
+    length: float = 0.0  # seconds of one of them on average
 
     @property
     def lost(self) -> int:
@@ -117,6 +118,7 @@ class Sipp:
             int(last["SuccessfulCall(C)"]),
             int(last["Retransmissions(C)"]),
             _moment(last["CurrentTime"]) - _moment(last["StartTime"]),
+            _duration(last["CallLength(C)"]),
         )
 
     def open(self) -> int:
@@ -136,6 +138,14 @@ class Sipp:
 def _moment(text: str) -> float:
     """Return the Unix time in SIPp's tab-separated date, time and seconds."""
     return float(text.split("\t")[-1])
+
+
+def _duration(text: str) -> float:
+    """Return the seconds of SIPp's hours, minutes, seconds and microseconds, "0" for none."""
+    seconds = 0.0
+    for factor, part in zip((1e-6, 1, 60, 3600), reversed(text.split(":")), strict=False):
+        seconds += factor * int(part)
+    return seconds
 
 
 def authentication(user: str) -> str:

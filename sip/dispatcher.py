@@ -287,28 +287,29 @@ class Dispatcher:
 
         A REGISTER for another domain goes to the proxy (§10.3, step 1).
         """
-        if not self._is_for_us(request):
+        domain = self._realm_here(request)
+        if domain is None:
             self._proxy.handle(request, upstream)
             return None
         # A REGISTER without credentials is challenged on every path: that changes nothing here.
         if "authorization" in request.present and upstream.is_merged():
             raise Refused(482, causes.MERGED_REQUEST.of())
-        return self._registrar.handle(request, upstream)
+        return self._registrar.handle(request, upstream, domain)
 
     def serve_options(self, request: Request, upstream: Upstream) -> None:
         """Answer an OPTIONS to the server itself (§11.2); one to a user goes to the proxy."""
-        if username_of(request.uri) or not self._is_for_us(request):
+        if username_of(request.uri) or self._realm_here(request) is None:
             self._proxy.handle(request, upstream)
             return
         answer_options(request, upstream, self._unix_clock())
 
-    def _is_for_us(self, request: Request) -> bool:
-        """Return True if a request ends here: its Request-URI and all its Routes name us."""
-        is_local = self._domains.is_local
-        if "route" not in request.present:
-            return is_local(request.uri)
-        routes = [parse_name_addr(value).uri for value in request.values("route")]
-        return all(map(is_local, (request.uri, *routes)))
+    def _realm_here(self, request: Request) -> str | None:
+        """Return the realm of the Request-URI; None if that, or a Route, does not name us."""
+        if "route" in request.present:
+            routes = [parse_name_addr(value).uri for value in request.values("route")]
+            if not all(map(self._domains.is_local, routes)):
+                return None
+        return self._domains.realm_of(request.uri)
 
 
 def _not_saved(failure: str) -> Refused:

@@ -23,9 +23,13 @@ class CauseKind:
         self.code: Final = code
         self.text: Final = text
         self.cure: Final = cure
+        # The only cause of this kind, if it has no values.
+        self._fixed: Final = None if "{" in text + cure else Cause(code, text, cure)
 
     def of(self, **values: str) -> Cause:
         """Return the cause with these values, each cut to 60 characters."""
+        if self._fixed is not None:
+            return self._fixed
         short = {name: value[:_MAX_VALUE] for name, value in values.items()}
         return Cause(self.code, self.text.format_map(short), self.cure.format_map(short))
 

@@ -13,7 +13,7 @@ Bounds: MAX_CALLS; the oldest is removed.  A failed call stays for FAILED_SECOND
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sip.monitor.events import (
     Address,
@@ -149,8 +149,7 @@ class Call:
         return max(0.0, self.ended_at - self.answered_at)
 
 
-@dataclass(frozen=True, slots=True)
-class CallChanged:
+class CallChanged(NamedTuple):
     """A call has begun, rings, was answered or has ended.
 
     `event` is "call.started", "call.ringing", "call.answered" or "call.ended".
@@ -160,8 +159,7 @@ class CallChanged:
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(NamedTuple):
     """A call is over, refused ones included; `call` changes no more."""
 
     call: Call

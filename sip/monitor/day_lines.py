@@ -30,7 +30,9 @@ class Line:
         self._slot = 0
 
     def _advance(self, now: float) -> None:
-        slot = int(now // SLOT_SECONDS)
+        slot = int(now) // SLOT_SECONDS
+        if slot == self._slot:
+            return
         # A clock that was set back goes on with the present slot.
         for _ in range(min(slot - self._slot, SLOTS)):
             self._values.append(None)

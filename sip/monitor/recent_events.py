@@ -50,13 +50,15 @@ class _Kind:
 
     def __init__(self, same: Callable[[Any], Hashable]) -> None:
         self._same = same
+        self._latest: Hashable = None  # `same` of the latest row
         self._rows: deque[Recent] = deque(maxlen=KEPT_OF_KIND)
         self._more = 0
         self._more_at = 0.0
 
     def add(self, at: float, event: Any) -> None:
-        rows = self._rows
-        if rows and self._same(rows[-1].event) == self._same(event):
+        rows, before = self._rows, self._latest
+        self._latest = self._same(event)
+        if rows and self._latest == before:
             rows[-1].at, rows[-1].event = at, event
             rows[-1].count += 1
             return

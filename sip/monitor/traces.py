@@ -47,6 +47,9 @@ CAUSE_OVERHEAD = 700
 _USUAL = b"\r\nCall-ID: "
 _USUAL_LENGTH = len(_USUAL)
 _END = b"\r\n"
+# Such a message has no body in which a Call-ID could be found.
+_NO_BODY = b"\r\nContent-Length: 0\r\n\r\n"
+_NO_BODY_LENGTH = len(_NO_BODY)
 _BLANK_LINE = b"\r\n\r\n"
 # Octets of a message that are searched for the pinned user.
 MAX_HEAD = 8192
@@ -226,7 +229,9 @@ class Traces:
         for message in pending:
             octets = message[5]
             start = octets.find(_USUAL) + _USUAL_LENGTH
-            if start < _USUAL_LENGTH or octets.find(_BLANK_LINE, 0, start) >= 0:
+            if start < _USUAL_LENGTH or (
+                octets[-_NO_BODY_LENGTH:] != _NO_BODY and octets.find(_BLANK_LINE, 0, start) >= 0
+            ):
                 key = _call_id_of(octets)
             else:
                 key = octets[start : octets.find(_END, start)]
@@ -292,10 +297,10 @@ class Traces:
         return any(unquote_to_bytes(name) == wanted for name in _PARTY.findall(octets, 0, MAX_HEAD))
 
     def _trim(self, trace: Trace) -> None:
-        """Remove messages of a trace that is too long; an eighth, so that this is rare."""
+        """Remove messages of a trace that is too long; a quarter, so that this is rare."""
         first, messages = trace.first_kept, trace.messages
         before, number = trace.octets, first
-        while trace.octets > trace.limit * 7 // 8 and number < len(messages) - 1:
+        while trace.octets > trace.limit * 3 // 4 and number < len(messages) - 1:
             trace.octets -= len(messages[number].octets) + MESSAGE_OVERHEAD
             number += 1
         if number == first and len(messages) > 1:  # the first messages alone are too long

@@ -15,6 +15,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import add
 from time import monotonic, time
 from typing import Any, NamedTuple
 
@@ -377,14 +378,17 @@ def _add_totals(tables: Tables, rows: Iterable[Sequence[Any]], sign: int) -> Non
     totals: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0] * 5)
     for id_, result, _, ringing, answered, ended, outside in rows:
         second = id_ // 1_000_000
-        has_rung, has_talked = ringing is not None, answered is not None
-        rang = max(0, (answered if has_talked else ended) - ringing) if has_rung else 0
-        talked = max(0, ended - answered) if has_talked else 0
-        amounts = (1, outside, int(has_rung), rang, talked)
-        for unit in (HOUR, DAY):
-            sums = totals[unit, second - second % unit, result]
-            for at, amount in enumerate(amounts):
-                sums[at] += sign * amount
+        sums = totals[HOUR, second - second % HOUR, result]
+        sums[0] += sign
+        sums[1] += sign * outside
+        if ringing is not None:
+            sums[2] += sign
+            sums[3] += sign * max(0, (ended if answered is None else answered) - ringing)
+        if answered is not None:
+            sums[4] += sign * max(0, ended - answered)
+    for (_, hour, result), of_hour in list(totals.items()):
+        of_day = totals[DAY, hour - hour % DAY, result]
+        of_day[:] = map(add, of_day, of_hour)
     write_many(tables, _ADD_TOTALS, [(*key, *sums) for key, sums in totals.items()])
     if sign < 0:
         write_many(tables, _DELETE_TOTALS, [*totals])

@@ -119,8 +119,15 @@ class Transports:
         """Publish a message that was received or sent along a flow."""
         transport, local, remote, _, _ = flow
         values = self._bus.now(), direction, local, remote, transport, data
-        # As MessagePassed(*values), in half the time.
-        self._messages.publish(tuple.__new__(MessagePassed, values))
+        message = tuple.__new__(
+            MessagePassed, values
+        )  # as MessagePassed(*values), in half the time
+        # As `publish` of the topic, without one more call for each message.
+        for listener in self._messages.listeners:
+            try:
+                listener(message)
+            except Exception:
+                log.exception("unhandled error of a listener to MessagePassed")
 
     def is_open(self, flow: Flow) -> bool:
         """Return True unless the connection of a flow is closed; datagrams have none to close."""

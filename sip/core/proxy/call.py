@@ -108,9 +108,11 @@ class Call:
         sender = request.from_
         call_id, tag = request.call_id, sender.tag
         self.key: Key = (call_id, tag)
-        self.event_key: Key = (printable(call_id), printable(tag))
+        self.event_key: Key = self.key
+        if not (call_id.isprintable() and tag.isprintable()):
+            self.event_key = printable(call_id), printable(tag)
         self.upstream: Upstream | None = upstream
-        self.caller = CallSide(sender.uri_text, sender.tag)
+        self.caller = CallSide(sender.uri_text, tag)
         self.caller.contact = contact_line(request)
         self.caller.cseq = request.cseq[0]
         self.caller.seen = upstream.flow.remote
@@ -119,12 +121,16 @@ class Call:
         self.early_cseqs: dict[tuple[str, bool], int] = {}
         self.from_uri = uri_text(sender.uri)
         self.to_uri = uri_text(request.uri)
-        self.outer_routes = _count_values(request)
+        self.outer_routes = 0
+        if "record-route" in request.present:
+            self.outer_routes = _count_values(request)
         self.has_offer = bool(request.body)
         self.late_offer = b""
         self.is_ringing = self.is_answered = self.is_checked = self.ended_by_us = False
         self.phones: dict[str, RingingPhone] = {}
-        self.replaces: Replaces | None = replaces_of(request)
+        self.replaces: Replaces | None = None
+        if "replaces" in request.present:
+            self.replaces = replaces_of(request)
         self.end_cause: Cause | None = None
         self.held_by: frozenset[str] = frozenset()
         self.expires_at = self.check_at = 0.0
@@ -232,8 +238,6 @@ def route_lines(message: Message) -> list[str]:
 
 def _count_values(request: Request) -> int:
     """Return the number of Record-Route values of the proxies before this server."""
-    if "record-route" not in request.present:
-        return 0
     try:
         return len(request.values("record-route"))
     except BadMessage:

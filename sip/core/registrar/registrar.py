@@ -89,13 +89,15 @@ class Registrar:
         self.clock = clock
         self.request_log = request_log
 
-    def handle(self, request: Request, upstream: Upstream) -> Commit:
+    def handle(self, request: Request, upstream: Upstream, domain: str) -> Commit:
         """Handle one REGISTER, and return the commit of its bindings.
 
+        `domain` is the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1).
         The 200 is held in `upstream` until that is done: no greenlet waits for the disk.  Raises
         Refused, BadMessage or NotSaved.
         """
-        domain = self._domain(request, upstream)  # step 1
+        if (scheme := request.uri.scheme) != "sip":
+            raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
         check_required(request)  # step 2
         check_content(request)
         path = _supported_path(request)
@@ -140,16 +142,6 @@ class Registrar:
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
         upstream.hold(self._answer(request, upstream, listed, path))  # step 8
         return commit
-
-    def _domain(self, request: Request, upstream: Upstream) -> str:
-        """Return the realm of the domain in the Request-URI (§8.2.2.1; §10.3, step 1)."""
-        uri = request.uri
-        if uri.scheme != "sip":
-            raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=uri.scheme))
-        realm = self.domains.realm_of(uri)
-        if realm is None:
-            raise Refused(404, causes.wrong_domain(self.domains, uri, upstream.sent_by))
-        return realm
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
         """Check `Contact: *`: it is alone, with Expires 0 (§10.3, step 6).  Raises BadMessage."""
