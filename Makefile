@@ -14,7 +14,8 @@ QUICK := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 # Each part of `make test` runs, one after the other, also if one before it has failed.
 MAKEFLAGS += --keep-going
 .NOTPARALLEL:
-.PHONY: run check test test-wire test-alone siege bench bench-quick compiled test-compiled requirements clean
+.PHONY: run check test test-wire test-alone siege
+.PHONY: bench bench-quick compiled test-compiled requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py

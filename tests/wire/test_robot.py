@@ -104,6 +104,7 @@ def test_the_echo_has_the_same_octets(caller):
         assert timestamp == (first[2] + 160 * number) % 2**32
 
 
+@pytest.mark.alone
 def test_the_tone_keeps_its_pace(caller):
     """50 packets a second, one by one."""
     alice = caller("alice")
