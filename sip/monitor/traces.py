@@ -12,11 +12,12 @@ Bounds: `limit` octets, overhead included, and one queue; MAX_TRACE octets of on
 """
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from itertools import islice
+from itertools import islice, repeat
+from operator import add, attrgetter, getitem, le, lt
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -25,7 +26,7 @@ from sip.monitor.events import Bus, MessagePassed, RefusalSent, Refused, Sender
 
 MIB: Final = 1024 * 1024
 # Messages that are sorted at one time.
-BATCH = 128
+BATCH = 256
 # Octets that a message and a trace take in memory beside the octets of the messages, as measured.
 MESSAGE_OVERHEAD = 230
 TRACE_OVERHEAD = 1050
@@ -45,12 +46,10 @@ MAX_CAUSES = 10
 CAUSE_OVERHEAD = 700
 
 _USUAL = b"\r\nCall-ID: "
-_USUAL_LENGTH = len(_USUAL)
 _END = b"\r\n"
-# Such a message has no body in which a Call-ID could be found.
-_NO_BODY = b"\r\nContent-Length: 0\r\n\r\n"
-_NO_BODY_LENGTH = len(_NO_BODY)
 _BLANK_LINE = b"\r\n\r\n"
+_OCTETS = attrgetter("octets")
+_FIND = bytes.find
 # Octets of a message that are searched for the pinned user.
 MAX_HEAD = 8192
 # A Call-ID in any spelling, and an empty line in any of them.
@@ -225,29 +224,17 @@ class Traces:
     def sort(self) -> None:
         """Sort the pending messages into their traces, and remove old traces if memory is short."""
         pending, self._pending = self._pending, []
-        traces, added = self._traces, []
-        for message in pending:
-            octets = message[5]
-            start = octets.find(_USUAL) + _USUAL_LENGTH
-            if start < _USUAL_LENGTH or (
-                octets[-_NO_BODY_LENGTH:] != _NO_BODY and octets.find(_BLANK_LINE, 0, start) >= 0
-            ):
-                key = _call_id_of(octets)
-            else:
-                key = octets[start : octets.find(_END, start)]
-            trace = traces.get(key)
+        parts: defaultdict[bytes, list[MessagePassed]] = defaultdict(list)
+        # As `parts[call_id].append(message)` for each, without a step of Python for each message.
+        places = map(parts.__getitem__, _call_ids(pending))
+        deque(map(list.append, places, pending), maxlen=0)
+        added = []
+        for call_id, messages in parts.items():
+            trace = self._traces.get(call_id)
             if trace is None:
-                trace = traces[key] = self._begin(key, message)
+                trace = self._traces[call_id] = self._begin(call_id, messages[0])
                 added.append(trace)
-            trace.messages.append(message)
-            size = len(octets) + MESSAGE_OVERHEAD
-            trace.octets = total = trace.octets + size
-            share = trace.share
-            share.octets += size
-            if not share.is_admitted and message[1] == "out":
-                self._admit(trace, octets)
-            if total > trace.limit:
-                self._trim(trace)
+            self._extend(trace, messages)
         for trace in added:
             if trace.share is self._unplaced:
                 self._move(trace, self._rest)
@@ -255,6 +242,18 @@ class Traces:
             self._take_note(self._notes.popleft())
         if self.octets > self.limit or self._rest.octets > self._rest.part * self.limit:
             self._make_room()
+
+    def _extend(self, trace: Trace, messages: list[MessagePassed]) -> None:
+        trace.messages += messages
+        size = sum(map(len, map(_OCTETS, messages))) + MESSAGE_OVERHEAD * len(messages)
+        trace.octets += size
+        trace.share.octets += size
+        if not trace.share.is_admitted:
+            for message in messages:
+                if message.direction == "out":
+                    self._admit(trace, message.octets)
+        if trace.octets > trace.limit:
+            self._trim(trace)
 
     @property
     def octets(self) -> int:
@@ -298,16 +297,14 @@ class Traces:
 
     def _trim(self, trace: Trace) -> None:
         """Remove messages of a trace that is too long; a quarter, so that this is rare."""
-        first, messages = trace.first_kept, trace.messages
-        before, number = trace.octets, first
-        while trace.octets > trace.limit * 3 // 4 and number < len(messages) - 1:
-            trace.octets -= len(messages[number].octets) + MESSAGE_OVERHEAD
-            number += 1
-        if number == first and len(messages) > 1:  # the first messages alone are too long
-            trace.octets -= len(messages[0].octets) + MESSAGE_OVERHEAD
-            first, number = 0, 1
-        del messages[first:number]
-        trace.omitted += number - first
+        before = trace.octets
+        for first in (trace.first_kept, 0):  # the first messages alone may be too long
+            number, messages = first, trace.messages
+            while trace.octets > trace.limit * 3 // 4 and number < len(messages) - 1:
+                trace.octets -= len(messages[number].octets) + MESSAGE_OVERHEAD
+                number += 1
+            trace.omitted += max(0, number - first)
+            del messages[first:number]
         trace.share.octets -= before - trace.octets
 
     def _take_note(self, event: CallFinished | Refused | RefusalSent) -> None:
@@ -361,6 +358,24 @@ class Traces:
             removed += trace.octets
             del self._traces[trace.call_id]
         return removed
+
+
+def _call_ids(messages: list[MessagePassed]) -> list[bytes]:
+    """Return the Call-ID of each message.
+
+    Each step is done for all messages at once, by functions of the interpreter.
+    """
+    octets = list(map(_OCTETS, messages))
+    names = list(map(_FIND, octets, repeat(_USUAL)))
+    heads = list(map(_FIND, octets, repeat(_BLANK_LINE)))
+    starts = list(map(add, names, repeat(len(_USUAL))))
+    ends = map(_FIND, octets, repeat(_END), starts)
+    call_ids: list[bytes] = list(map(getitem, octets, map(slice, starts, ends)))
+    if not (all(map(le, repeat(0), names)) and all(map(lt, names, heads))):
+        for at, (name, head) in enumerate(zip(names, heads, strict=True)):
+            if not 0 <= name < head:
+                call_ids[at] = _call_id_of(octets[at])
+    return call_ids
 
 
 def _call_id_of(octets: bytes) -> bytes:
