@@ -44,15 +44,21 @@ def uploaded(context: AppContext, *boxes: str) -> Upload:
 
     if not environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
         raise ValueError(_UNREADABLE)
-    environ["wsgi.input"] = _received(request.environ["wsgi.input"], request.content_length)
     try:
+        environ["wsgi.input"] = received()
         # In a thread, because bottle parses the body line by line.
         content, ticked = context.imports.run(parse)
+    except UploadIncomplete:
+        raise HTTPError(400, "The upload is incomplete.") from None
     except (HTTPResponse, LookupError, ValueError):  # an unknown charset, or a malformed body
         raise ValueError(_UNREADABLE) from None
     if not content.strip():
         raise ValueError("Choose a file, or paste some rows.")
     return Upload(io.BytesIO(content), ticked)
+
+
+class UploadIncomplete(Exception):
+    """The connection has ended before the whole body was received."""
 
 
 class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
@@ -61,14 +67,18 @@ class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
     MEMFILE_MAX = MAX_UPLOAD_BYTES
 
 
-def _received(source: BinaryIO, length: int) -> BinaryIO:
-    """Read a body into memory; let other greenlets run from time to time."""
+def received() -> BinaryIO:
+    """Read the body of the current request into memory; other greenlets run meanwhile.
+
+    Raises UploadIncomplete.
+    """
+    source, length = request.environ["wsgi.input"], request.content_length
     body = io.BytesIO()
     pieces = 0
     while body.tell() < length:
         piece = source.read(min(_PIECE_BYTES, length - body.tell()))
         if not piece:
-            raise HTTPError(400, "The upload is incomplete.")
+            raise UploadIncomplete
         body.write(piece)
         pieces += 1
         if pieces % _PIECES_AT_ONCE == 0:

@@ -109,7 +109,7 @@ def test_the_rows_read_so_far_are_reported(browser, monkeypatch):
         assert go_on.wait(20)
         return read_csv(*arguments, progress=progress, **options)
 
-    monkeypatch.setattr(imports, "read_csv", read_halfway)
+    monkeypatch.setattr(import_service, "read_csv", read_halfway)
     browser.upload("/users/import", ROWS)
     with gevent.Timeout(20):
         while "Reading the file: 123,000 rows so far." not in browser.get("/users/import").words:

@@ -58,7 +58,7 @@ class _Schemas:
         for operation in operations:
             shapes += [
                 shape
-                for shape in (operation.body, operation.answer)
+                for shape in (operation.body, operation.answer, operation.refusal)
                 if shape is not None and not isinstance(shape, str)
             ]
         made, self.components = msgspec.json.schema_components(shapes, ref_template=_REF)
@@ -147,5 +147,9 @@ def _responses(operation: Operation, schemas: _Schemas) -> Mapping[str, Any]:
         if status in _HEADERS:
             name, kind = _HEADERS[status]
             problem["headers"] = {name: {"schema": {"type": kind}}}
+        if status == 422 and operation.refusal:
+            known = problem["content"][problems.CONTENT_TYPE]["schema"]
+            either = {"anyOf": [known, schemas.of(operation.refusal)]}
+            problem["content"] = {problems.CONTENT_TYPE: {"schema": either}}
         responses[str(status)] = problem
     return responses
