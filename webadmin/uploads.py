@@ -68,11 +68,12 @@ class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
 
 
 def received() -> BinaryIO:
-    """Read the body of the current request into memory; other greenlets run meanwhile.
+    """Read the body of the current request into memory.  Raises UploadIncomplete."""
+    return _received(request.environ["wsgi.input"], request.content_length)
 
-    Raises UploadIncomplete.
-    """
-    source, length = request.environ["wsgi.input"], request.content_length
+
+def _received(source: BinaryIO, length: int) -> BinaryIO:
+    """Read a body into memory; let other greenlets run from time to time."""
     body = io.BytesIO()
     pieces = 0
     while body.tell() < length:

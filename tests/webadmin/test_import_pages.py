@@ -10,7 +10,7 @@ import pytest
 
 from sip.store.importing import read_csv
 from tests.support.import_page import ROWS, settled
-from webadmin import import_service, imports
+from webadmin import import_service
 from webadmin.imports import MAX_AGE_SECONDS, MAX_IMPORT_BYTES
 
 

@@ -29,8 +29,8 @@ def made(monkeypatch) -> list[ImportJobs]:
     found = []
 
     class Noted(ImportJobs):
-        def __init__(self, context):
-            super().__init__(context)
+        def __init__(self, context, service):
+            super().__init__(context, service)
             found.append(self)
 
     monkeypatch.setattr(imports, "ImportJobs", Noted)
