@@ -13,27 +13,23 @@
 % for each in topic.operations:
 <details class="body" id="{{each.id}}">
 <summary><code>{{each.method}} {{each.path}}</code> {{each.summary}}</summary>
-<p class="small dim">Role: {{each.access}}. Answer: {{each.status}}.</p>
+<p>{{each.text}} The status of the answer is {{each.status}}.</p>
+% for caption, shape in (('Body', each.body), ('Answer', each.answer)):
+% if shape and (shape.kind or shape.text):
+<p class="small dim">{{caption}}: {{shape.kind or shape.text}}</p>
+% end
+% end
 % for caption, rows in (('Parameters', each.parameters), ('Body', each.body.rows if each.body else ()), ('Answer', each.answer.rows if each.answer else ()), ('Errors', each.errors)):
 % if rows:
-<table class="cards-when-narrow">
+<table>
 <caption class="visually-hidden">{{caption}} of {{each.method}} {{each.path}}</caption>
 <thead><tr><th scope="col">{{caption}}</th><th scope="col">{{'Meaning' if caption == 'Errors' else 'Type'}}</th></tr></thead>
 <tbody>
 % for row in rows:
-<tr><td data-label="{{caption}}"><code>{{row.name}}</code></td><td data-label=""><span>{{row.kind}}\\
-% if row.kind and row.text:
-; \\
-% end
-{{row.text}}</span></td></tr>
+<tr><td><code>{{row.name}}</code></td><td>{{'; '.join(filter(None, (row.kind, row.text)))}}</td></tr>
 % end
 </tbody>
 </table>
-% end
-% end
-% for caption, shape in (('Body', each.body), ('Answer', each.answer)):
-% if shape and (shape.kind or shape.text):
-<p class="small dim">{{caption}}: {{shape.kind or shape.text}}</p>
 % end
 % end
 <pre tabindex="0" aria-label="Example of {{each.method}} {{each.path}}">{{each.example}}</pre>

@@ -47,7 +47,7 @@ class OperationView(NamedTuple):
     method: str
     path: str
     summary: str
-    access: str
+    text: str
     parameters: list[Row]
     body: Shape | None
     status: str
@@ -101,9 +101,9 @@ def _view(path: str, method: str, operation: Document, schemas: Document) -> Ope
         method,
         path,
         operation["summary"],
-        _access(operation),
+        _plain(operation["description"]),
         [_parameter(each) for each in parameters],
-        _shape(body["content"], schemas) if body else None,
+        _shape(body["content"], schemas, is_body=True) if body else None,
         status,
         _shape(responses[status]["content"], schemas) if "content" in responses[status] else None,
         [
@@ -115,10 +115,9 @@ def _view(path: str, method: str, operation: Document, schemas: Document) -> Ope
     )
 
 
-def _access(operation: Document) -> str:
-    if operation.get("security") == []:
-        return "without a token"
-    return "admin" if "description" in operation else "admin, viewer"
+def _plain(text: str) -> str:
+    """Return a description in one line, without the marks of code."""
+    return " ".join(text.replace("`", "").split())
 
 
 def _parameter(parameter: Document) -> Row:
@@ -132,8 +131,8 @@ def _default(schema: Document) -> str:
     return f"default {json.dumps(default)}" if default not in (None, "", [], ()) else ""
 
 
-def _shape(content: Document, schemas: Document) -> Shape:
-    """Return the fields of a body, or of the items of a list."""
+def _shape(content: Document, schemas: Document, *, is_body: bool = False) -> Shape:
+    """Return the fields of a body or of an answer."""
     media_type, entry = next(iter(content.items()))
     if media_type not in ("application/json", PROBLEM):
         return Shape("", media_type, [])
@@ -141,9 +140,13 @@ def _shape(content: Document, schemas: Document) -> Shape:
     properties = schema.get("properties")
     if properties is None:
         return Shape("", "JSON", [])
-    required = schema.get("required", ())
+    about = schema
+    if "items" in properties:
+        about = _resolved(properties["items"].get("items", {}), schemas)
+    # In an answer each field is there; in a body one with a default may be missing.
+    required = schema.get("required", ()) if is_body else properties
     rows = list(_rows(properties, required, schemas, ""))
-    return Shape(schema.get("description", ""), "", rows)
+    return Shape(_plain(about.get("description", "")), "", rows)
 
 
 def _rows(
@@ -158,7 +161,7 @@ def _rows(
             part = _resolved(inner, schemas)
             mark = "[]" if "items" in schema else ""
             below = f"{before}{name}{mark}."
-            yield from _rows(part["properties"], part.get("required", ()), schemas, below)
+            yield from _rows(part["properties"], part["properties"], schemas, below)
 
 
 def _resolved(schema: Document, schemas: Document) -> Document:
@@ -194,7 +197,8 @@ def _example(path: str, method: str, operation: Document, schemas: Document) -> 
     """Return a command line for curl."""
     for name, value in _EXAMPLES.items():
         path = path.replace(f"{{{name}}}", value)
-    words = ["curl"]
+    is_stream = "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    words = ["curl -N" if is_stream else "curl"]
     if method != "GET":
         words.append(f"-X {method}")
     if operation.get("security") != []:

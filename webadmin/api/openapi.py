@@ -79,8 +79,7 @@ def _described(
         "tags": [operation.path.split("/")[1].partition(".")[0]],
         "responses": _responses(operation, schemas, all_operations),
     }
-    if operation.access is Role.ADMIN:
-        described["description"] = "For tokens with the role admin."
+    described["description"] = " ".join(_sentences(operation))
     if operation.is_open:
         described["security"] = []
     parameters = [
@@ -94,6 +93,17 @@ def _described(
     if operation.body:
         described["requestBody"] = {"required": True, "content": _content(operation.body, schemas)}
     return described
+
+
+def _sentences(operation: Operation) -> Iterable[str]:
+    if operation.query:
+        yield " ".join((operation.query.__doc__ or "").split())
+    if operation.is_open:
+        yield "This needs no token."
+    elif operation.access is Role.ADMIN:
+        yield "This needs a token with the role admin."
+    else:
+        yield "Tokens of both roles may do this."
 
 
 def _name(operation: Operation) -> str:
