@@ -6,10 +6,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sip.memory import release_memory
 from sip.phone_numbers import number_of
+
+if TYPE_CHECKING:
+    from sip.store.call_settings import CallSettings
+    from sip.store.groups import Group
 
 # RFC 3261 §25.1 `user`, unescaped, because names are compared unescaped (§10.3, step 5); letters of
 # any script, `#` and `@` are escaped in messages.  No `:`, because Digest uses it after the name.
@@ -136,12 +140,14 @@ def _check_length(what: str, text: str, longest: int) -> None:
 class Account:
     """One account in memory, made of a row with the columns `COLUMNS`.
 
-    A realm of None is the main realm, even after that was renamed.
+    A realm of None is the main realm, even after that was renamed.  `call_settings` is None for the
+    usual ones.
     """
 
     COLUMNS = "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256"
 
     __slots__ = (
+        "call_settings",
         "display_name",
         "enabled",
         "ha1_md5",
@@ -160,8 +166,9 @@ class Account:
     ha1_md5: str
     ha1_sha256: str | None
     ha1_sha512_256: str | None
+    call_settings: "CallSettings | None"
 
-    def __init__(self, row: Iterable[Any]) -> None:
+    def __init__(self, row: Iterable[Any], call_settings: "CallSettings | None" = None) -> None:
         (
             self.id,
             self.username,
@@ -173,6 +180,7 @@ class Account:
             self.ha1_sha512_256,
         ) = row
         self.enabled = bool(enabled)
+        self.call_settings = call_settings
 
     def has_same_access(self, other: "Account") -> bool:
         """Return True if both accounts have the same HA1s and are both enabled or both disabled."""
@@ -218,6 +226,9 @@ class AccountTable:
         # NFC, and accounts whose name is a number with separators.
         self._decomposed: dict[tuple[str, str], tuple[Account, ...]] = {}
         self._separated: dict[tuple[str, str], tuple[Account, ...]] = {}
+        # By realm and alias, and by realm and the number of an alias: the user names.
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._groups: dict[tuple[str, str], Group] = {}
         # Per realm and algorithm: number of enabled accounts without that HA1.
         self._lacking: Counter[tuple[str, str]] = Counter()
 
@@ -225,7 +236,8 @@ class AccountTable:
         """Return the account for an unescaped user part, or a digest username, in a realm.
 
         An account with exactly this name comes first, then one with the same name in NFC (RFC 7616
-        §4), then one with the same telephone number (RFC 3966 §4).
+        §4), then one with this alias, then one with the same telephone number as its name or alias
+        (RFC 3966 §4).
         """
         accounts = self._accounts.get(realm)
         if accounts is None:
@@ -236,9 +248,35 @@ class AccountTable:
             return None
         if (found := self.find_normalized(username, realm)) is not None:
             return found
+        if self._aliases and (found := self._with_alias(normalized(username), realm)) is not None:
+            return found
         if not (number := number_of(username)):
             return None
-        return accounts.get(number) or _first(self._separated, realm, number)
+        return (
+            accounts.get(number)
+            or _first(self._separated, realm, number)
+            or self._with_alias(number, realm)
+        )
+
+    def _with_alias(self, alias: str, realm: str) -> Account | None:
+        username = self._aliases.get((realm, alias))
+        return None if username is None else self._accounts[realm].get(username)
+
+    def find_group(self, name: str, realm: str) -> "Group | None":
+        """Return the group for an unescaped user part, its number in any spelling."""
+        groups = self._groups
+        if not groups or len(name) > _MAX_DECOMPOSED:
+            return None
+        return groups.get((realm, normalized(name))) or groups.get((realm, number_of(name)))
+
+    def set_groups(self, groups: "Iterable[Group]") -> None:
+        """Replace all groups."""
+        table: dict[tuple[str, str], Group] = {}
+        for group in groups:
+            realm = group.realm or self.main_realm
+            for form in _forms(group.name):
+                table.setdefault((realm, form), group)
+        self._groups = table
 
     def find_normalized(self, username: str, realm: str) -> Account | None:
         """Return the account with this name, compared in NFC."""
@@ -264,6 +302,10 @@ class AccountTable:
         self._count(realm, account, +1)
         accounts[account.username] = account
         self._index_forms(realm, account)
+        if old is not None and old.call_settings is not None:
+            self._index_aliases(realm, old, remove=True)
+        if account.call_settings is not None:
+            self._index_aliases(realm, account)
         if realm not in self.realms:
             self.realms |= {realm}
 
@@ -277,6 +319,8 @@ class AccountTable:
         self._count(realm, old, -1)
         del accounts[account.username]
         self._index_forms(realm, account, remove=True)
+        if old.call_settings is not None:
+            self._index_aliases(realm, old, remove=True)
         if not accounts and realm != self.main_realm:
             del self._accounts[realm]
             self.realms -= {realm}
@@ -296,6 +340,17 @@ class AccountTable:
                 table[realm, form] = tuple(entered)
             else:
                 table.pop((realm, form), None)
+
+    def _index_aliases(self, realm: str, account: Account, *, remove: bool = False) -> None:
+        """Add the aliases of an account to their index, or remove them from it."""
+        if account.call_settings is None:
+            return
+        for alias in account.call_settings.aliases:
+            for form in _forms(alias):
+                if not remove:
+                    self._aliases.setdefault((realm, form), account.username)
+                elif self._aliases.get((realm, form)) == account.username:
+                    del self._aliases[realm, form]
 
     def removed_or_disabled_in(self, later: "AccountTable") -> list[Account]:
         """Return the enabled accounts that are removed or disabled in a later table."""
@@ -323,6 +378,7 @@ class AccountTable:
             release_memory(accounts)
         release_memory(self._decomposed)
         release_memory(self._separated)
+        release_memory(self._aliases)
 
     def __len__(self) -> int:
         return sum(map(len, self._accounts.values()))
@@ -335,6 +391,11 @@ class AccountTable:
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step
+
+
+def _forms(name: str) -> Iterable[str]:
+    """Return the forms by which an alias or a group is found: in NFC, and as a number."""
+    return {normalized(name), number_of(name)} - {""}
 
 
 def _first(

@@ -23,7 +23,16 @@ from sip.store.accounts import (
     normalized,
 )
 from sip.store.bindings import remove_bindings
+from sip.store.call_settings import (
+    USUAL,
+    name_holder,
+    read_settings,
+    restore_settings,
+    settings_as_json,
+    write_settings,
+)
 from sip.store.database import Database, Tables, fetch, stream
+from sip.store.groups import Group, read_groups
 from sip.store.passwords import weakness
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
@@ -67,6 +76,10 @@ class Users:
         """
         return self._table.find(username, realm)
 
+    def find_group(self, name: str, realm: str) -> Group | None:
+        """Return the group for the user part of a URI in a realm, None without one."""
+        return self._table.find_group(name, realm)
+
     def realms(self) -> frozenset[str]:
         """Return the realms that have accounts, and the main realm."""
         return self._table.realms
@@ -85,7 +98,12 @@ class Users:
         """Read all accounts from the database, sorted by name."""
         order = "username COLLATE NOCASE, realm COLLATE NOCASE, id"
         query = f"{_SELECT} ORDER BY {order}"
-        return self.database.read(lambda tables: list(map(Account, stream(tables, query))))
+
+        def read(tables: Tables) -> list[Account]:
+            settings = read_settings(tables)
+            return [Account(row, settings.get(row[0])) for row in stream(tables, query)]
+
+        return self.database.read(read)
 
     def add(
         self, username: str, password: str, realm: str | None = None, display_name: str = ""
@@ -104,9 +122,11 @@ class Users:
         def add(tables: Tables) -> Account:
             if taken := self._taken_by(tables, username, row["realm"]):
                 raise UserExists(_taken(username, taken, "remove it first"))
-            return _by_id(tables, tables["users"].insert(row))
+            if holder := name_holder(tables, username, row["realm"], with_users=False):
+                raise UserExists(f"{username} is {holder}; choose another name")
+            return account_by_id(tables, tables["users"].insert(row))
 
-        account = self.database.run(add, then=self._put)
+        account = self.database.run(add, then=self.put)
         _warn_if_weak(username, password)
         self.bus.publish(CredentialsChanged([account]))
         return account
@@ -115,13 +135,17 @@ class Users:
         """Delete an account; it can be restored for an hour.  Raises NoSuchUser."""
 
         def remove(tables: Tables) -> tuple[Account, Account | None]:
-            account = self._existing(tables, username, realm, number)
+            account = self.existing(tables, username, realm, number)
             now = int(time())
             _purge(tables, now)
             remove_bindings(tables, [account.id])
-            fetch(tables, _COPY_TO_REMOVED, {"id": account.id, "now": now})
+            settings = settings_as_json(tables, account.id)
+            copied = {"id": account.id, "now": now, "settings": settings}
+            fetch(tables, _COPY_TO_REMOVED, copied)
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
-            return account, self._row(tables, username, realm)
+            write_settings(tables, [(account.id, account.realm, USUAL)])
+            hidden = self.row(tables, username, realm)
+            return account, account_by_id(tables, hidden.id) if hidden is not None else None
 
         def remove_from_memory(result: tuple[Account, Account | None]) -> None:
             account, hidden = result  # `hidden` has the same name, see AccountTable.put
@@ -130,26 +154,31 @@ class Users:
                 self._table.put(hidden)
 
         account, _ = self.database.run(remove, then=remove_from_memory)
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(AccountsRemoved([account]))
 
     def restore(self, number: int) -> Account:
         """Restore the removed account with this id; its phones must register again.
 
-        Raises NoSuchUser if it was removed too long ago, or never, and UserExists if its name
-        belongs to another account now.
+        An alias that belongs to another account or group now is not restored.  Raises NoSuchUser if
+        it was removed too long ago, or never, and UserExists if its name is taken now.
         """
 
         def restore(tables: Tables) -> Account:
             _purge(tables, int(time()))
-            for username, realm in fetch(tables, _REMOVED_NAME, (number,)):
+            for username, realm, settings in fetch(tables, _REMOVED_NAME, (number,)):
                 if taken := self._taken_by(tables, username, realm):
                     raise UserExists(_taken(username, taken, "remove that account first"))
+                if holder := name_holder(tables, username, realm, with_users=False):
+                    raise UserExists(f"{username} is {holder} now; give that another name first")
                 fetch(tables, _RESTORE, (number,))
+                restore_settings(tables, number, realm, settings)
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
-                return _by_id(tables, number)
+                return account_by_id(tables, number)
             raise NoSuchUser("the account was deleted over an hour ago and cannot be restored")
 
-        account = self.database.run(restore, then=self._put)
+        account = self.database.run(restore, then=self.put)
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(CredentialsChanged([account]))
         return account
 
@@ -179,7 +208,7 @@ class Users:
         """Return the stored HA1s, for `restore_secrets`.  Raises NoSuchUser."""
 
         def read(tables: Tables) -> dict[str, Any]:
-            account = self._existing(tables, username, realm, None)
+            account = self.existing(tables, username, realm, None)
             (row,) = fetch(tables, _SECRETS_OF, (account.id,))
             return dict(zip(_SECRETS, row, strict=True))
 
@@ -228,9 +257,11 @@ class Users:
 
         def build(tables: Tables) -> AccountTable:
             table = AccountTable(self.realm)
+            table.set_groups(read_groups(tables))
+            settings = read_settings(tables)
             with long_lived_objects():
                 for row in stream(tables, _SELECT):
-                    table.put(Account(row))
+                    table.put(Account(row, settings.get(row[0])))
             return table
 
         def swap(table: AccountTable) -> None:
@@ -244,6 +275,14 @@ class Users:
             self.bus.publish(AccountsRemoved(gone))
         if changed:
             self.bus.publish(CredentialsChanged(changed))
+
+    def put(self, account: Account) -> None:
+        """Put an account that was just written into memory; call it in the owner thread only."""
+        self._table.put(account)
+
+    def replace_groups(self, groups: Iterable[Group]) -> None:
+        """Replace the groups in memory; call it in the owner thread only."""
+        self._table.set_groups(groups)
 
     def update_memory(self, accounts: Iterable[Account]) -> Sequence[Account]:
         """Put accounts that were just written into memory; call it in the owner thread only.
@@ -273,9 +312,6 @@ class Users:
         made = ha1s(username, of_realm, normalized(password))
         return {**made, "ha1_realm": of_realm, "updated_at": int(time())}
 
-    def _put(self, account: Account) -> None:
-        self._table.put(account)
-
     def _update(
         self,
         username: str,
@@ -284,16 +320,16 @@ class Users:
         values_for: Callable[[Account], Mapping[str, Any]],
     ) -> Account:
         def update(tables: Tables) -> Account:
-            account = self._existing(tables, username, realm, number)
+            account = self.existing(tables, username, realm, number)
             values = values_for(account)
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 remove_bindings(tables, [account.id])
-            return _by_id(tables, account.id)
+            return account_by_id(tables, account.id)
 
-        return self.database.run(update, then=self._put)
+        return self.database.run(update, then=self.put)
 
-    def _row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
+    def row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
         """Find an account in the database: memory may lack a change by another process."""
         named = self.key_realm(realm)
         for stored in self._forms(username, realm):
@@ -317,10 +353,11 @@ class Users:
                 return str(taken)
         return None
 
-    def _existing(
+    def existing(
         self, tables: Tables, username: str, realm: str | None, number: int | None
     ) -> Account:
-        account = self._row(tables, username, realm)
+        """Return the account with this name, and this id if one is given.  Raises NoSuchUser."""
+        account = self.row(tables, username, realm)
         if number is not None and (account is None or account.id != number):
             account = self._hidden(tables, username, realm, number)
         if account is None:
@@ -372,10 +409,14 @@ _COPIED_COLUMNS = (
     " ha1_realm, created_at, updated_at, last_seen"
 )
 _COPY_TO_REMOVED = f"""
-    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at)
-    SELECT {_COPIED_COLUMNS}, :now FROM users WHERE id = :id
+    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at, call_settings)
+    SELECT {_COPIED_COLUMNS}, :now, :settings FROM users WHERE id = :id
 """  # noqa: S608 -- our names
-_REMOVED_NAME = "SELECT username, realm FROM removed_users WHERE id = ?"
+_PURGE_MEMBERS = """
+    DELETE FROM call_group_members
+    WHERE user_id IN (SELECT id FROM removed_users WHERE removed_at <= ?)
+"""
+_REMOVED_NAME = "SELECT username, realm, call_settings FROM removed_users WHERE id = ?"
 _RESTORE = f"""
     INSERT INTO users ({_COPIED_COLUMNS})
     SELECT {_COPIED_COLUMNS} FROM removed_users WHERE id = ?
@@ -387,9 +428,10 @@ def _warn_if_weak(username: str, password: str) -> None:
         log.warning("weak password of %s: it %s", username, why)
 
 
-def _by_id(tables: Tables, number: int) -> Account:
+def account_by_id(tables: Tables, number: int) -> Account:
+    """Return the account with this id, with its call settings."""
     (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
-    return Account(row)
+    return Account(row, read_settings(tables, number).get(number))
 
 
 def _taken(username: str, by: str, advice: str) -> str:
@@ -404,6 +446,7 @@ def _taken(username: str, by: str, advice: str) -> str:
 
 
 def _purge(tables: Tables, now: int) -> None:
+    fetch(tables, _PURGE_MEMBERS, (now - RESTORABLE_SECONDS,))
     fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - RESTORABLE_SECONDS,))
 
 
