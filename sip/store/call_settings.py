@@ -150,9 +150,15 @@ _COLUMNS = (
 )
 
 
-def read_settings(tables: Tables, user_id: int | None = None) -> dict[int, CallSettings]:
-    """Return the unusual settings by the id of the user; of one user, or of all."""
-    of_user, ids = ("", ()) if user_id is None else (" WHERE user_id = ?", (user_id,))
+def read_settings(
+    tables: Tables, user_id: int | None = None, last_id: int | None = None
+) -> dict[int, CallSettings]:
+    """Return the unusual settings by the id of the user: of one user, of a range, or of all."""
+    of_user: str = ""
+    ids: tuple[int, ...] = ()
+    if user_id is not None:
+        of_user = " WHERE user_id BETWEEN ? AND ?"
+        ids = (user_id, user_id if last_id is None else last_id)
     found: dict[int, CallSettings] = {}
     query = f"SELECT user_id, {_COLUMNS} FROM call_settings{of_user}"  # noqa: S608 -- our names
     for number, dnd, *rest in fetch(tables, query, ids):
