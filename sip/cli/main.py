@@ -239,9 +239,9 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
         dest="command", metavar="COMMAND", title="commands", prog=PROGRAM
     )
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
+    _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     groups = _subcommands(_subcommand(commands, "groups", _ABOUT_GROUPS), "groups")
     add_group_commands(lambda name, about: _subcommand(groups, name, about))
-    _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
     _add_history(_subcommand(commands, "history", _ABOUT_HISTORY))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))

@@ -350,6 +350,28 @@ UNREGISTERED_CALLEE = _kind(
     "callee {name} is not registered",
     "Check that a phone of this user is switched on, and look for refusals of its REGISTER.",
 )
+DO_NOT_DISTURB = _kind(
+    "do_not_disturb",
+    "{name} does not want to be disturbed",
+    "The user ends it by dialling *79; or change it on the page of the user.",
+)
+FORWARDED = _kind("forwarded", "forwarded to {target}: {why}")
+FORWARD_LOOP = _kind(
+    "forward_loop",
+    "the forwarding leads back to a user or group that was called already",
+    "Change the forwarding of one of these users or groups.",
+)
+NO_MEMBER = _kind(
+    "no_member",
+    "no member of the group {name} has answered",
+    "Check that phones of the members are registered, or set a target for unanswered calls.",
+)
+SETTING_CHANGED = _kind("setting_changed", "the call setting is changed: {text}")
+SETTING_REFUSED = _kind(
+    "setting_refused",
+    "the call setting is not changed: {text}",
+    "Dial the code again with a number that can be called, for example *72102.",
+)
 CANCELLED = _kind("cancelled", "the caller hung up before the answer")
 HUNG_UP = _kind("hung_up", "hung up")
 HUNG_UP_BY_ADMIN = _kind("hung_up_by_admin", "hung up by an administrator")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from sip.core import causes
 from sip.core.errors import Refused
-from sip.core.proxy.robot_targets import ROBOT
+from sip.core.proxy.robot_targets import CONFIRM, ROBOT
 from sip.core.uas import sip_date
 from sip.message.grammar import BadMessage, quote, unescape
 from sip.message.headers import parse_via
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 MAX_CALLS = 8
 # Seconds that noanswer@ rings; then it answers 480.
 MAX_RING_SECONDS = 60.0
+# Seconds of the tone that confirms a changed setting.
+CONFIRM_SECONDS = 2.0
 # Seconds after which a caller may try again when all calls are in use.
 _RETRY_AFTER = ("Retry-After", "60")
 _CAPABILITIES = (("Allow", METHODS), ("Accept", SDP), ("Accept-Encoding", "identity"))
@@ -80,6 +82,7 @@ class Robot:
             "busy": self._busy,
             "noanswer": self._ring,
             "whoami": self._identify,
+            CONFIRM: self._confirm,
         }
 
     def __len__(self) -> int:
@@ -259,6 +262,12 @@ class Robot:
     def _tone(self, request: Request, upstream: Upstream, caller: Flow) -> None:
         """Play the tone."""
         self._answer(request, upstream, caller).sound.play_tone()
+
+    def _confirm(self, request: Request, upstream: Upstream, caller: Flow) -> None:
+        """Play a short tone, and hang up: a setting of the caller was changed."""
+        call = self._answer(request, upstream, caller)
+        call.sound.play_tone()
+        call.ends_at, call.end = self.clock() + CONFIRM_SECONDS, "the setting is changed"
 
     def _busy(self, request: Request, upstream: Upstream, caller: Flow) -> None:
         """Refuse as a phone in a call does."""

@@ -1,7 +1,7 @@
 """Changes of the call settings of users: checked, written, and then put into memory."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sip.store.accounts import Account, UserExists
 from sip.store.call_settings import (
@@ -14,11 +14,13 @@ from sip.store.call_settings import (
     write_settings,
 )
 from sip.store.database import Tables
-from sip.store.users import Users, account_by_id
+
+if TYPE_CHECKING:
+    from sip.store.users import Users
 
 
 def call_settings(
-    users: Users, username: str, realm: str | None = None, *, number: int | None = None
+    users: "Users", username: str, realm: str | None = None, *, number: int | None = None
 ) -> CallSettings:
     """Return the aliases, forwarding and do not disturb of an account.  Raises NoSuchUser."""
 
@@ -30,7 +32,7 @@ def call_settings(
 
 
 def change_call_settings(
-    users: Users,
+    users: "Users",
     username: str,
     changes: Mapping[str, Any],
     realm: str | None = None,
@@ -50,18 +52,18 @@ def change_call_settings(
         _check(users, tables, account, settings)
         if settings != before:
             write_settings(tables, [(account.id, account.realm, settings)])
-        return account_by_id(tables, account.id)
+        return users.by_id(tables, account.id)
 
     return users.database.run(change, then=users.put).call_settings or USUAL
 
 
-def is_known_target(users: Users, target: str, realm: str | None = None) -> bool:
+def is_known_target(users: "Users", target: str, realm: str | None = None) -> bool:
     """Return True for a target that needs no look-up elsewhere: a user, an alias or a group."""
     name = realm or users.realm
     return users.find(target, name) is not None or users.find_group(target, name) is not None
 
 
-def _check(users: Users, tables: Tables, account: Account, settings: CallSettings) -> None:
+def _check(users: "Users", tables: Tables, account: Account, settings: CallSettings) -> None:
     """Raise UserExists for an alias that is taken, BadSetting for a forwarding to oneself."""
     for alias in settings.aliases:
         if alias.lower() == account.username.lower():

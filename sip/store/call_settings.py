@@ -22,7 +22,7 @@ MAX_TARGET = 255
 DEFAULT_SECONDS, MIN_SECONDS, MAX_SECONDS = 20, 3, 120
 
 # A target that is no name or number: an address.  It is parsed when a call is forwarded.
-_ADDRESS = re.compile(r"sips?:[^\s<>\"@]+@[^\s<>\"@]+|tel:[^\s<>\"@]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"sip:[^\s<>\"@]+@[^\s<>\"@]+|tel:[^\s<>\"@]+", re.IGNORECASE)
 # Field of a call setting, by its name in messages to the user.
 _TITLES = {
     "always": "forwarding of all calls",

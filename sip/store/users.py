@@ -19,10 +19,13 @@ from sip.store.accounts import (
     check_password,
     check_realm,
     check_username,
+    full_name,
     ha1s,
     normalized,
 )
+from sip.store.audit import Act, Audit
 from sip.store.bindings import remove_bindings
+from sip.store.call_changes import change_call_settings
 from sip.store.call_settings import (
     USUAL,
     name_holder,
@@ -124,7 +127,7 @@ class Users:
                 raise UserExists(_taken(username, taken, "remove it first"))
             if holder := name_holder(tables, username, row["realm"], with_users=False):
                 raise UserExists(f"{username} is {holder}; choose another name")
-            return account_by_id(tables, tables["users"].insert(row))
+            return self.by_id(tables, tables["users"].insert(row))
 
         account = self.database.run(add, then=self.put)
         _warn_if_weak(username, password)
@@ -145,7 +148,7 @@ class Users:
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
             write_settings(tables, [(account.id, account.realm, USUAL)])
             hidden = self.row(tables, username, realm)
-            return account, account_by_id(tables, hidden.id) if hidden is not None else None
+            return account, self.by_id(tables, hidden.id) if hidden is not None else None
 
         def remove_from_memory(result: tuple[Account, Account | None]) -> None:
             account, hidden = result  # `hidden` has the same name, see AccountTable.put
@@ -174,7 +177,7 @@ class Users:
                 fetch(tables, _RESTORE, (number,))
                 restore_settings(tables, number, realm, settings)
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
-                return account_by_id(tables, number)
+                return self.by_id(tables, number)
             raise NoSuchUser("the account was deleted over an hour ago and cannot be restored")
 
         account = self.database.run(restore, then=self.put)
@@ -276,6 +279,26 @@ class Users:
         if changed:
             self.bus.publish(CredentialsChanged(changed))
 
+    def by_id(self, tables: Tables, number: int) -> Account:
+        """Return the account with this id, with its call settings."""
+        (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
+        return Account(row, read_settings(tables, number).get(number))
+
+    def change_settings_by_phone(
+        self, username: str, realm: str, changes: Mapping[str, Any]
+    ) -> None:
+        """Change call settings of a user that has dialled a star code, with an audit entry.
+
+        They are on disk when this returns.  Raises ValueError for a value that is not valid.
+        """
+        try:
+            change_call_settings(self, username, changes, realm)
+        except NoSuchUser as error:  # removed at this moment
+            raise ValueError(str(error)) from None
+        name = full_name(username, self.key_realm(realm))
+        about = ", ".join(f"{field} {value or 'off'}" for field, value in changes.items())
+        Audit(self.database).add(Act.USER_CALLS, f"{name} (phone)", about=f"{name}: {about}")
+
     def put(self, account: Account) -> None:
         """Put an account that was just written into memory; call it in the owner thread only."""
         self._table.put(account)
@@ -325,7 +348,7 @@ class Users:
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 remove_bindings(tables, [account.id])
-            return account_by_id(tables, account.id)
+            return self.by_id(tables, account.id)
 
         return self.database.run(update, then=self.put)
 
@@ -426,12 +449,6 @@ _RESTORE = f"""
 def _warn_if_weak(username: str, password: str) -> None:
     if why := weakness(password, username):
         log.warning("weak password of %s: it %s", username, why)
-
-
-def account_by_id(tables: Tables, number: int) -> Account:
-    """Return the account with this id, with its call settings."""
-    (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
-    return Account(row, read_settings(tables, number).get(number))
 
 
 def _taken(username: str, by: str, advice: str) -> str:

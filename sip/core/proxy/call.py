@@ -64,6 +64,7 @@ class Call:
     - `replaces` is the dialog that this call replaces when it is answered, None for none.
     - `phones` are those that ring, by the URI of their target.
     - `end_cause` says why the next BYE ends this call, None for a usual end.
+    - `forwarded` says why the call was answered elsewhere, None if it was not.
     - `ended_by_us` is True if this server has cancelled it or hung up.
     - `has_offer` is True if the INVITE has a body; else the 2xx has the offer, which is
       `late_offer`, and the ACK has the answer.
@@ -79,6 +80,7 @@ class Call:
         "ended_by_us",
         "event_key",
         "expires_at",
+        "forwarded",
         "from_uri",
         "has_offer",
         "held_by",
@@ -114,6 +116,7 @@ class Call:
         self.phones: dict[str, RingingPhone] = {}
         self.replaces: Replaces | None = replaces_of(request)
         self.end_cause: Cause | None = None
+        self.forwarded: Cause | None = None
         self.held_by: frozenset[str] = frozenset()
         self.expires_at = self.check_at = 0.0
 

@@ -30,7 +30,7 @@ from sip.core.proxy.record_route import is_target_behind_nat
 from sip.core.registrar.nat import is_private_elsewhere
 from sip.core.target import Target
 from sip.message.call_headers import Replaces
-from sip.message.grammar import BadMessage, value_of
+from sip.message.grammar import BadMessage, unescape, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.message import Message, Request, Response
 from sip.message.uri import SipUri
@@ -185,6 +185,7 @@ class CallEvents:
         finally:
             call.upstream = None
         if call.is_answered:
+            call.forwarded = fork.forwarded()
             return
         if call.end_cause is not None and (call.ended_by_us or status == 487):
             ended_by = "server" if call.ended_by_us else CALLER
@@ -208,6 +209,9 @@ class CallEvents:
                 call.answer(response, routes, flow)
             except BadMessage:
                 return  # a To that cannot be read: the caller will not understand it either
+            if target.phone is not None:
+                username, _, realm = target.phone.aor.rpartition("@")
+                call.callee.aor = unescape(username), realm
             self._publish_answered(call, response, phone or _phone(response, target, flow))
         elif 180 <= response.status < 190:
             if target.uri_text in call.phones or len(call.phones) >= MAX_PHONES:
@@ -299,7 +303,8 @@ class CallEvents:
             if call is not None:
                 # Of several phones that have answered, the caller hangs up on all but one.
                 if call.is_answered and call.has_peer(peer):
-                    self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
+                    cause = call.end_cause or call.forwarded or HUNG_UP.of()
+                    self.end(call, 200, cause, ended_by)
                 return
             if key in self._ended:
                 return

@@ -11,6 +11,8 @@ from sip.transport.flow import Flow
 ROBOT = "ROBOT"
 # The user parts that the robot answers to, in the main domain.
 NAMES = frozenset({"echo", "tone", "busy", "noanswer", "whoami"})
+# The name of the robot for a call that has changed a setting; users cannot dial it.
+CONFIRM = "confirm"
 _METHODS = frozenset({"INVITE", "OPTIONS"})
 
 
@@ -37,6 +39,16 @@ class RobotTargets:
         """
         if not self.is_on or username not in NAMES or request.method not in _METHODS:
             return None
+        return self._target(username, request, caller_flow)
+
+    def confirm(self, request: Request, caller_flow: Flow) -> Target | None:
+        """Return the robot as the target of a call that has changed a setting; None if it is off.
+
+        It answers with a short tone, and hangs up.
+        """
+        return self._target(CONFIRM, request, caller_flow) if self.is_on else None
+
+    def _target(self, username: str, request: Request, caller_flow: Flow) -> Target:
         if request.method == "INVITE":
             if len(self._callers) >= MAX_CALLERS:
                 del self._callers[next(iter(self._callers))]

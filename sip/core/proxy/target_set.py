@@ -68,7 +68,7 @@ class TargetSet:
                 for target in self._contacts_of(account, account_realm):
                     forwarded = self._forwarded_user(target)
                     if forwarded is not None:
-                        ahead += self._look_up(*forwarded)
+                        ahead += self._undisturbed(self._look_up(*forwarded))
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
@@ -123,6 +123,9 @@ class TargetSet:
         if realm is None or is_elsewhere:
             return []
         username = self.domains.username_of(uri)
+        account = self.accounts.find(username, realm)
+        if account is not None and not self._undisturbed([(account, realm)]):
+            return []
         return [replace(target, q=q) for target in self.of_user(username, realm)]
 
     def _look_up(self, username: str, realm: str) -> list[tuple[Account, str]]:
@@ -136,6 +139,22 @@ class TargetSet:
             return []
         self._accounts.append(account.id)
         return [(account, realm)]
+
+    @staticmethod
+    def _undisturbed(found: list[tuple[Account, str]]) -> list[tuple[Account, str]]:
+        """Leave out users that do not want to be disturbed, if others forward to them."""
+        return [
+            (account, realm)
+            for account, realm in found
+            if account.call_settings is None or not account.call_settings.dnd
+        ]
+
+    def add(self, target: Target) -> bool:
+        """Add a target that is no phone of a user; False if it is there already."""
+        if not self._is_new(target):
+            return False
+        self._targets.append(target)
+        return True
 
     def _is_new(self, target: Target) -> bool:
         """Return True if no known target has this address: two users may share a phone (§16.5)."""
