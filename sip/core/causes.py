@@ -366,7 +366,6 @@ NO_MEMBER = _kind(
     "no member of the group {name} has answered",
     "Check that phones of the members are registered, or set a target for unanswered calls.",
 )
-SETTING_CHANGED = _kind("setting_changed", "the call setting is changed: {text}")
 SETTING_REFUSED = _kind(
     "setting_refused",
     "the call setting is not changed: {text}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sip.store.accounts import AccountTable
 from sip.store.bindings import Commit
+from sip.store.call_changes import check_own_targets
 from sip.store.call_settings import USUAL, CallSettings
 from sip.store.groups import Group
 
@@ -63,7 +64,9 @@ class MemoryUsers:
     def set(self, username: str, **changes) -> None:
         """Change call settings of a user of the main realm."""
         account = self.accounts[username, self.main]
-        account.call_settings = (account.call_settings or USUAL).changed(changes).stored()
+        settings = (account.call_settings or USUAL).changed(changes)
+        check_own_targets(username, settings)
+        account.call_settings = settings.stored()
 
     def change_settings_by_phone(self, username: str, realm: str, changes) -> None:
         self.set(username, **changes)

@@ -68,11 +68,12 @@ class CallRules:
 
     def obey(
         self, dialled: str, request: Request, upstream: Upstream, caller: Account, realm: str
-    ) -> Target | None:
+    ) -> list[Target] | None:
         """Change a setting of the caller by a star code; None if the number is no such code.
 
-        Return the robot, which confirms it with a tone.  If the robot is off, a 480 ends the call,
-        and its reason phrase says what was changed.  Raises Refused.
+        Return the robot, which confirms it with a tone.  If the robot is off, the call is answered
+        with a 480, whose reason phrase says what was changed, and there is no target.  Raises
+        Refused.
         """
         gateway = self._trunks.target_for(dialled)
         if gateway is not None and gateway.trunk is not None and gateway.trunk.numbers[:1] == "*":
@@ -86,8 +87,9 @@ class CallRules:
         change_setting(code, caller, realm, self._change)
         robot = self._robots.confirm(request, upstream.flow)
         if robot is None:
-            raise Refused(480, causes.SETTING_CHANGED.of(text=code.text), reason=code.text)
-        return robot
+            upstream.answer(480, code.text)
+            return []
+        return [robot]
 
     def _is_callable(self, number: str, realm: str) -> bool:
         return (

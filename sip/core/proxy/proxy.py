@@ -286,6 +286,8 @@ class Proxy:
             targets = self._targets(
                 request, upstream, realm, account, target_set, is_external=is_external
             )
+            if not targets:
+                return  # it is answered
         caller = self._phone_of(account, request, upstream.flow) if account else None
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
@@ -351,7 +353,9 @@ class Proxy:
         *,
         is_external: bool,
     ) -> list[Target]:
-        """Return the targets of a request outside a dialog, at least one (§16.5).  Raises Refused.
+        """Return the targets of a request outside a dialog (§16.5).  Raises Refused.
+
+        There is none if the request is answered: a star code was obeyed.
 
         `realm` is the realm of its local domain, None if the domain is external.  An external
         caller gets the same answer for an unknown user as for one that is not registered.
@@ -388,9 +392,9 @@ class Proxy:
             gateway = self.trunks.target_for(username)
             if username[:1] == "*" and request.method == "INVITE" and not request.to.tag:
                 caller_realm = self._realm_of_caller(request)
-                robot = self.rules.obey(username, request, upstream, account, caller_realm)
-                if robot is not None:
-                    return [robot]
+                obeyed = self.rules.obey(username, request, upstream, account, caller_realm)
+                if obeyed is not None:
+                    return obeyed
             if gateway is not None:
                 return [gateway]
         if callee is None:

@@ -217,3 +217,14 @@ def test_a_phone_may_name_another_contact(world: World, alice: RobotPhone):
     world.server.robot.stop()
     world.settle()
     assert alice.gets("BYE").uri_text == "sip:alice@127.0.0.1:7001;line=2"
+
+
+def test_a_star_code_is_confirmed_by_a_short_tone(world: World, alice: RobotPhone):
+    """The robot answers only after the setting is stored, and hangs up by itself."""
+    alice.calls("*78")
+    assert world.users.accounts["alice", REALM].call_settings.dnd
+    world.passes(2.1)
+    bye = alice.gets("BYE")
+    assert bye.value("reason") == 'SIP;cause=200;text="the setting is changed"'
+    alice.answers(bye, 200)
+    alice.is_refused("confirm", 404)
