@@ -136,8 +136,8 @@ def _set(options: argparse.Namespace, users: Users) -> int:
         is_name = target and ":" not in target and not number_of(target)
         if is_name and not is_known_target(users, target, options.realm):
             warn(f"there is no user, alias or group {target}; calls cannot be forwarded there")
-    about = ", ".join(f"{field} {getattr(settings, field) or 'none'}" for field in changes)
-    add_audit_entry(users.database, Act.USER_CALLS, f"{_named(options)}: {about}")
+    about = f"{_named(options)}: {settings.text_of(changes)}"
+    add_audit_entry(users.database, Act.USER_CALLS, about)
     return 0
 
 

@@ -348,7 +348,7 @@ class AccountTable:
         for alias in account.call_settings.aliases:
             for form in _forms(alias):
                 if not remove:
-                    self._aliases.setdefault((realm, form), account.username)
+                    self._aliases[realm, form] = account.username
                 elif self._aliases.get((realm, form)) == account.username:
                     del self._aliases[realm, form]
 

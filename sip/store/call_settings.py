@@ -67,6 +67,18 @@ class CallSettings:
         """Return None for the usual settings, as an account in memory has them."""
         return None if self == USUAL else self
 
+    def text_of(self, names: Iterable[str]) -> str:
+        """Return some of these settings as text, for the audit."""
+        return ", ".join(f"{name} {_as_text(getattr(self, name))}" for name in names)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value) or "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) or "off"
+
 
 USUAL = CallSettings()
 _FIELDS = frozenset(field.name for field in fields(CallSettings))

@@ -292,12 +292,12 @@ class Users:
         They are on disk when this returns.  Raises ValueError for a value that is not valid.
         """
         try:
-            change_call_settings(self, username, changes, realm)
+            settings = change_call_settings(self, username, changes, realm)
         except NoSuchUser as error:  # removed at this moment
             raise ValueError(str(error)) from None
         name = full_name(username, self.key_realm(realm))
-        about = ", ".join(f"{field} {value or 'off'}" for field, value in changes.items())
-        Audit(self.database).add(Act.USER_CALLS, f"{name} (phone)", about=f"{name}: {about}")
+        about = f"{name}: {settings.text_of(changes)}"
+        Audit(self.database).add(Act.USER_CALLS, f"{name} (phone)", about=about)
 
     def put(self, account: Account) -> None:
         """Put an account that was just written into memory; call it in the owner thread only."""
