@@ -41,7 +41,7 @@ MAX_CALLS = 8
 # Seconds that noanswer@ rings; then it answers 480.
 MAX_RING_SECONDS = 60.0
 # Seconds of the tone that confirms a changed setting.
-CONFIRM_SECONDS = 2.0
+CONFIRM_SECONDS = 1.0
 # Seconds after which a caller may try again when all calls are in use.
 _RETRY_AFTER = ("Retry-After", "60")
 _CAPABILITIES = (("Allow", METHODS), ("Accept", SDP), ("Accept-Encoding", "identity"))

@@ -69,8 +69,13 @@ def test_groups_are_added_listed_and_removed(sipserver):
     ]
     row = json.loads(sipserver("groups", "list", "--json")[1])[1]
     assert row == {
-        **{"id": row["id"], "name": "sales", "realm": "go-sip-server", "members": ["bob"]},
-        **{"strategy": "in_turn", "seconds": 5, "then": "600"},
+        "id": row["id"],
+        "name": "sales",
+        "realm": "go-sip-server",
+        "members": ["bob"],
+        "strategy": "in_turn",
+        "seconds": 5,
+        "then": "600",
     }
     assert sipserver("groups", "remove", "SALES") == (0, "", "")
     with Database(DATABASE) as database:
