@@ -10,7 +10,7 @@ from sip.config import CommandError, Config
 from sip.store.accounts import UserExists, full_name
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
-from sip.store.groups import Group, Groups, NoSuchGroup
+from sip.store.groups import Groups, NoSuchGroup
 from sip.store.users import Users
 
 
@@ -47,25 +47,13 @@ def _add(options: argparse.Namespace, users: Users) -> None:
 def _list(options: argparse.Namespace, users: Users) -> None:
     groups = Groups(users).list(options.realm)
     if options.json:
-        print(json.dumps([_entry(group, users.realm) for group in groups], indent=1))
+        print(json.dumps([group.as_json(users.realm) for group in groups], indent=1))
         return
     for group in groups:
         then = f"then {group.then}" if group.then else ""
         ringing = f"{group.strategy}, {group.seconds} s"
         members = ", ".join(group.members)
         print(group.name, group.realm or users.realm, ringing, members, then, sep="\t")
-
-
-def _entry(group: Group, main: str) -> dict[str, object]:
-    return {
-        "id": group.id,
-        "name": group.name,
-        "realm": group.realm or main,
-        "members": group.members,
-        "strategy": group.strategy,
-        "seconds": group.seconds,
-        "then": group.then,
-    }
 
 
 def _remove(options: argparse.Namespace, users: Users) -> None:

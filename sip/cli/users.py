@@ -25,7 +25,7 @@ from sip.phone_numbers import number_of
 from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
 from sip.store.call_changes import call_settings, change_call_settings, is_known_target
-from sip.store.call_settings import TARGETS, USUAL, CallSettings
+from sip.store.call_settings import TARGETS, USUAL
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.importing import (
@@ -128,7 +128,7 @@ def _set(options: argparse.Namespace, users: Users) -> int:
         changes["dnd"] = parse_switch(changes["dnd"])
     if not changes:
         settings = call_settings(users, options.name, options.realm)
-        print(json.dumps(forwarding_as_json(settings), indent=1))
+        print(json.dumps(settings.as_json(), indent=1))
         return 0
     settings = change_call_settings(users, options.name, changes, options.realm)
     for field in TARGETS:
@@ -139,16 +139,6 @@ def _set(options: argparse.Namespace, users: Users) -> int:
     about = f"{_named(options)}: {settings.text_of(changes)}"
     add_audit_entry(users.database, Act.USER_CALLS, about)
     return 0
-
-
-def forwarding_as_json(settings: CallSettings) -> dict[str, Any]:
-    """Return call settings as a JSON object."""
-    targets = ("always", "busy", "no_answer", "no_answer_seconds", "offline")
-    return {
-        "aliases": list(settings.aliases),
-        "dnd": settings.dnd,
-        "forward": {name: getattr(settings, name) for name in targets},
-    }
 
 
 def _list(options: argparse.Namespace, users: Users) -> int:
@@ -177,7 +167,7 @@ def _print_json(accounts: Sequence[Account], users: Users) -> None:
             "enabled": account.enabled,
             "online": online,
             "last_seen": last_seen,
-            **forwarding_as_json(account.call_settings or USUAL),
+            **(account.call_settings or USUAL).as_json(),
         }
         print(",\n" if number else "\n", json.dumps(entry), sep="", end="")
     print("\n]" if accounts else "]")

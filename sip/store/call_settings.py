@@ -31,6 +31,7 @@ _TITLES = {
     "offline": "forwarding while not registered",
 }
 TARGETS = tuple(_TITLES)
+_FORWARD = ("always", "busy", "no_answer", "no_answer_seconds", "offline")
 
 
 class BadSetting(ValueError):
@@ -67,6 +68,17 @@ class CallSettings:
         """Return None for the usual settings, as an account in memory has them."""
         return None if self == USUAL else self
 
+    @property
+    def has_rules(self) -> bool:
+        """Return True if calls to the user do not simply ring at all phones."""
+        targets = self.always or self.busy or self.no_answer or self.offline
+        return self.dnd or targets != ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values, as `changes_of_json` takes them."""
+        forward = {name: getattr(self, name) for name in _FORWARD}
+        return {"aliases": list(self.aliases), "dnd": self.dnd, "forward": forward}
+
     def text_of(self, names: Iterable[str]) -> str:
         """Return some of these settings as text, for the audit."""
         return ", ".join(f"{name} {_as_text(getattr(self, name))}" for name in names)
@@ -82,6 +94,32 @@ def _as_text(value: Any) -> str:
 
 USUAL = CallSettings()
 _FIELDS = frozenset(field.name for field in fields(CallSettings))
+
+
+def changes_of_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `aliases`, `dnd` and `forward` of a JSON object as changes.  Raises BadSetting.
+
+    Values of another JSON type than that of `as_json` are refused here.
+    """
+    changes: dict[str, Any] = {}
+    for name in ("aliases", "dnd"):
+        if name in values:
+            changes[name] = values[name]
+    aliases, forward = changes.get("aliases", []), values.get("forward", {})
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise BadSetting("aliases", "the aliases are not a list of texts")
+    if not isinstance(changes.get("dnd", False), bool):
+        raise BadSetting("dnd", "do not disturb is either true or false")
+    if not isinstance(forward, dict):
+        raise BadSetting("forward", "the forwarding is not an object")
+    for name, value in forward.items():
+        wanted = int if name == "no_answer_seconds" else str
+        if name not in _FORWARD:
+            raise BadSetting(f"forward.{name}", f"there is no forwarding {name}")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            kind = "a whole number" if wanted is int else 'a text; "" is none'
+            raise BadSetting(f"forward.{name}", f"the value is not {kind}")
+    return changes | forward
 
 
 def _checked(name: str, value: Any) -> Any:

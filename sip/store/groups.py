@@ -47,6 +47,18 @@ class Group:
     seconds: int = DEFAULT_SECONDS
     then: str = ""
 
+    def as_json(self, main_realm: str) -> dict[str, Any]:
+        """Return the group as JSON values, with the name of its realm."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "realm": self.realm or main_realm,
+            "members": list(self.members),
+            "strategy": self.strategy,
+            "seconds": self.seconds,
+            "then": self.then,
+        }
+
 
 class Groups:
     """All groups: written to the database first, then to the memory of `users`."""

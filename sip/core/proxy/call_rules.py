@@ -52,7 +52,11 @@ class CallRules:
         if callee is None:
             if accounts.find_group(username, realm) is None:
                 return None
-        elif callee.call_settings is None or upstream.flow.transport == ROBOT:
+        elif (
+            callee.call_settings is None
+            or not callee.call_settings.has_rules
+            or upstream.flow.transport == ROBOT
+        ):
             return None
         if request.to.tag or "replaces" in request.present:
             return None

@@ -80,6 +80,11 @@ class PlannedFork(Fork):
         self._tell_caller()
         try:
             return super().run(targets)
+        except Refused as refused:
+            if not refused.cause.startswith(self.plan.sentence):
+                cause = Cause(refused.code, refused.cause, refused.cure)
+                refused.set_cause(self.plan.explain(cause))
+            raise
         finally:
             self._set_alarm(0)
 

@@ -222,6 +222,44 @@ def test_an_external_caller_learns_nothing_of_settings(world: World):
     assert with_dnd.value("warning") is None
 
 
+def test_a_contact_or_redirect_does_not_disturb_a_user():
+    """A contact in our domain and a 302 lead to a user, but not past the wish of that user."""
+    world = World(settings={"sip_follow_redirects": True})
+    alice, carol = world.phones("alice", "carol")
+    bob = world.phone("bob", registered=False)
+    world.users.set("carol", dnd=True)
+    bob.registers(f"<{carol.aor}>")
+    alice.sends("INVITE", bob.aor)
+    alice.gets(480)
+    bob.registers()
+    alice.sends("INVITE", bob.aor)
+    bob.answers(bob.gets("INVITE"), 302, headers=(f"Contact: <{carol.aor}>",))
+    bob.gets("ACK")
+    alice.gets(302)
+    assert carol.hears_nothing()
+
+
+def test_a_target_that_is_silent_is_named_with_its_forwarding(world: World):
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.set("bob", always="carol")
+    alice.sends("INVITE", bob.aor)
+    carol.gets("INVITE")
+    world.passes(33, step=0.5)
+    alice.gets(181)
+    warning = alice.gets(408).value("warning") or ""
+    assert "forwarded to carol: all calls; carol's phone does not respond" in warning
+
+
+def test_a_call_with_replaces_reaches_a_user_in_any_case(world: World):
+    """RFC 3891: it is for one call of one phone."""
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.set("bob", always="carol", dnd=True)
+    headers = ("Replaces: 1@x;to-tag=a;from-tag=b",)
+    alice.sends("INVITE", bob.aor, headers=headers)
+    bob.gets("INVITE")
+    assert carol.hears_nothing()
+
+
 def test_max_breadth_is_left_for_the_target(world: World):
     """RFC 5393 §5.3.3: the phone of bob and that of carol together use what the caller allows."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
