@@ -223,7 +223,7 @@ def test_a_star_code_is_confirmed_by_a_short_tone(world: World, alice: RobotPhon
     """The robot answers only after the setting is stored, and hangs up by itself."""
     alice.calls("*78")
     assert world.users.accounts["alice", REALM].call_settings.dnd
-    world.passes(2.1)
+    world.passes(1.1)
     bye = alice.gets("BYE")
     assert bye.value("reason") == 'SIP;cause=200;text="the setting is changed"'
     alice.answers(bye, 200)
