@@ -58,9 +58,14 @@ class TargetSet:
         # Targets with their AOR and binding whose connection is closed and has to be reopened.
         self._closed: list[tuple[Target, str, Binding]] = []
 
-    def of_user(self, username: str, realm: str) -> list[Target]:
-        """Return the contacts of a user; a contact in a local domain forwards to another user."""
+    def of_user(self, username: str, realm: str, *, is_redirected: bool = False) -> list[Target]:
+        """Return the contacts of a user; a contact in a local domain forwards to another user.
+
+        A user that another one forwards or redirects to may not want to be disturbed.
+        """
         ahead = self._look_up(username, realm)
+        if is_redirected:
+            ahead = self._undisturbed(ahead)
         found: list[Target] = []
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
@@ -123,10 +128,8 @@ class TargetSet:
         if realm is None or is_elsewhere:
             return []
         username = self.domains.username_of(uri)
-        account = self.accounts.find(username, realm)
-        if account is not None and not self._undisturbed([(account, realm)]):
-            return []
-        return [replace(target, q=q) for target in self.of_user(username, realm)]
+        targets = self.of_user(username, realm, is_redirected=True)
+        return [replace(target, q=q) for target in targets]
 
     def _look_up(self, username: str, realm: str) -> list[tuple[Account, str]]:
         """Return the account of a name and its realm; none if seen before or over the bound."""
@@ -142,7 +145,7 @@ class TargetSet:
 
     @staticmethod
     def _undisturbed(found: list[tuple[Account, str]]) -> list[tuple[Account, str]]:
-        """Leave out users that do not want to be disturbed, if others forward to them."""
+        """Leave out users that do not want to be disturbed."""
         return [
             (account, realm)
             for account, realm in found
