@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sip.monitor.events import Address, MessagePassed
 from sip.monitor.trace_message import Kind, ShownMessage, user_of
-from sip.monitor.trace_sentences import sentence_of
+from sip.monitor.trace_sentences import forwarding_of, sentence_of
 from sip.monitor.traces import Note, Trace
 
 # Messages on one page.
@@ -144,6 +144,8 @@ def ladder_of(trace: Trace, first: int = 0) -> Ladder:
         ladder.rows.append(row)
         if message.kind == Kind.FAILURE:
             row.why = sentence_of(message)
+        elif each.direction == "out":
+            row.why = forwarding_of(message)
         before = each.at
     ladder.parties = columns.parties
     if trace.note is not None:

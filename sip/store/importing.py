@@ -490,6 +490,8 @@ def _write(tables: Tables, plan: _Plan) -> None:
         write_many(tables, _SET_SECRETS, [row[-len(_SECRETS) - 1 :] for row in plan.updates])
         write_many(tables, _SET_TITLE, [(*row[2:4], row[-1]) for row in retitled])
     if plan.calls is not None:
-        ids = {(row[0], row[1]): at for at, row in enumerate(plan.inserts, plan.first_id)}
+        new = plan.calls.new
+        numbered = enumerate(plan.inserts, plan.first_id) if new else ()
+        ids = {row[:2]: number for number, row in numbered if row[:2] in new}
         plan.calls.write(tables, ids)
     remove_bindings(tables, [account.id for account in plan.disabled])
