@@ -89,6 +89,8 @@ def test_events_show_the_dialled_user_and_the_phone_that_answers(world: World):
     carol.answers(carol.gets("INVITE"), 200)
     for status in (180, 181, 200):
         answer = alice.gets(status)
+    (call,) = world.server.proxy.calls.all()
+    assert call.callee.aor == ("carol", REALM)  # it is over when the phones of carol are gone
     bye = alice.sends_within("BYE", dialog_of_caller(invite, answer))
     carol.answers(carol.gets("BYE"), 200)
     alice.gets(200, bye)
