@@ -15,6 +15,7 @@ from sip.core.auth.digest import Nonces
 from sip.core.causes import malformed
 from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
+from sip.core.proxy.call_rules import CallRules
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_ticket import Tickets
@@ -187,6 +188,14 @@ class SipServer:
         )
         self.hooks = Hooks(config.hooks_file, self.bus, self.clock)
         self._build_robot()
+        rules = CallRules(
+            users,
+            self.domains,
+            self.trunks,
+            self.robot_targets,
+            users.change_settings_by_phone,
+            lambda: self.config.sip_calls_to_outside,
+        )
         self.proxy = Proxy(
             self.layer,
             authenticator,
@@ -196,6 +205,7 @@ class SipServer:
             resolver,
             self.trunks,
             self.robot_targets,
+            rules,
             calls_to_outside=config.sip_calls_to_outside,
             calls_from_outside=config.sip_calls_from_outside,
             follow_redirects=config.sip_follow_redirects,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
 from sip import __version__
+from sip.cli.call_arguments import add_call_settings, add_group_commands
 from sip.config import (
     PREFIX,
     SETTINGS,
@@ -45,6 +46,7 @@ _SYNONYMS = {
 
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, the server starts."
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
+_ABOUT_GROUPS = "manage groups of users that ring together or in turn: add, list, remove"
 _ABOUT_BANS = "manage banned addresses and trusted networks"
 _ABOUT_HISTORY = "list past calls, the newest first"
 _ABOUT_FORGIVE = "unblock a user after wrong passwords"
@@ -149,10 +151,23 @@ def _do(
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, history, tokens, trace, trouble, users
+        from sip.cli import (
+            admin,
+            bans,
+            calls,
+            forgive,
+            groups,
+            history,
+            tokens,
+            trace,
+            trouble,
+            users,
+        )
     match options.command:
         case "users":
             return users.execute(options, config)
+        case "groups":
+            return groups.execute(options, config)
         case "bans":
             return bans.execute(options, config)
         case "calls":
@@ -225,6 +240,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     )
     _add_user_commands(_subcommand(commands, "users", _ABOUT_USERS))
     _add_ban_commands(_subcommand(commands, "bans", _ABOUT_BANS))
+    groups = _subcommands(_subcommand(commands, "groups", _ABOUT_GROUPS), "groups")
+    add_group_commands(lambda name, about: _subcommand(groups, name, about))
     _add_history(_subcommand(commands, "history", _ABOUT_HISTORY))
     _add_forgive(_subcommand(commands, "forgive", _ABOUT_FORGIVE))
     _add_call_commands(_subcommand(commands, "calls", _ABOUT_CALLS))
@@ -305,6 +322,7 @@ def _add_user_commands(users: argparse.ArgumentParser) -> None:
         _named(_secret(action("password", "set the password of an account"))),
         _named(action("enable", "allow the phones of an account to register and call again")),
         _named(action("disable", "keep an account, but refuse its phones")),
+        add_call_settings(_named(action("set", "set aliases, forwarding and do not disturb"))),
     )
     listing = action("list", "list all accounts")
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sip.config import CommandError
+from sip.config import CommandError, Config
 from sip.store.audit import Act, Audit
 from sip.store.database import Database, DatabaseError
 from sip.store.passwords import make_password
@@ -22,6 +22,12 @@ def operator() -> str:
     except KeyError:  # in a container the user may have a number only
         name = str(os.getuid())
     return f"{name} (command line)"
+
+
+def main_realm(options: argparse.Namespace, config: Config, database: Database) -> str:
+    """Return the main realm: the setting, else the realm stored in the database."""
+    is_set = "sip.realm" in vars(options) or config.sip_realm != Config().sip_realm
+    return config.sip_realm if is_set else database.remembered("realm") or config.sip_realm
 
 
 def warn(sentence: str) -> None:

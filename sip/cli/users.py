@@ -7,21 +7,26 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from sip.cli.forgive import forgive_if_running
 from sip.cli.prompt import (
     add_audit_entry,
     discard_output,
+    main_realm,
     show_generated,
     store_warnings,
     take_password,
     warn,
 )
 from sip.config import CommandError, Config
+from sip.operator_values import parse_switch
+from sip.phone_numbers import number_of
 from sip.serializers.users import user_json
 from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
+from sip.store.call_changes import call_settings, change_call_settings, is_known_target
+from sip.store.call_settings import TARGETS
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
 from sip.store.importing import (
@@ -34,6 +39,8 @@ from sip.store.importing import (
 from sip.store.passwords import WEAK
 from sip.store.users import Account, NoSuchUser, UserExists, Users
 
+# Fields of the call settings that `users set` changes.
+CALL_SETTINGS = ("aliases", "dnd", *TARGETS, "no_answer_seconds")
 # Refused rows that are printed, about one terminal page; more are only counted.
 _SHOWN = 20
 _REFUSED = "nothing was imported; correct the refused rows and try again"
@@ -54,7 +61,7 @@ def execute(options: argparse.Namespace, config: Config) -> int:
         )
     try:
         with store_warnings(), Database(config.db_path) as database:
-            users = Users(database, _realm(options, config, database))
+            users = Users(database, main_realm(options, config, database))
             if users.warning:
                 warn(users.warning)
             code = command(options, users)
@@ -69,12 +76,6 @@ def execute(options: argparse.Namespace, config: Config) -> int:
     except OSError as error:
         discard_output()
         raise CommandError(f"cannot write the output: {error.strerror}") from None
-
-
-def _realm(options: argparse.Namespace, config: Config, database: Database) -> str:
-    """Return the main realm: the setting, else the realm stored in the database."""
-    is_set = "sip.realm" in vars(options) or config.sip_realm != Config().sip_realm
-    return config.sip_realm if is_set else database.remembered("realm") or config.sip_realm
 
 
 def _add(options: argparse.Namespace, users: Users) -> int:
@@ -115,6 +116,31 @@ def _enable(options: argparse.Namespace, users: Users) -> int:
 def _disable(options: argparse.Namespace, users: Users) -> int:
     users.disable(options.name, options.realm)
     add_audit_entry(users.database, Act.USER_DISABLED, _named(options))
+    return 0
+
+
+def _set(options: argparse.Namespace, users: Users) -> int:
+    """Change call settings, or print those of the user if no flag says what to change."""
+    changes: dict[str, Any] = {
+        field: getattr(options, field) for field in CALL_SETTINGS if field in vars(options)
+    }
+    changes |= {field: "" for field in TARGETS if changes.get(field) in ("off", "none", "-")}
+    if "aliases" in changes:
+        changes["aliases"] = changes["aliases"].replace(",", " ").split()
+    if "dnd" in changes:
+        changes["dnd"] = parse_switch(changes["dnd"])
+    if not changes:
+        settings = call_settings(users, options.name, options.realm)
+        print(json.dumps(settings.as_json(), indent=1))
+        return 0
+    settings = change_call_settings(users, options.name, changes, options.realm)
+    for field in TARGETS:
+        target = getattr(settings, field) if field in changes else ""
+        is_name = target and ":" not in target and not number_of(target)
+        if is_name and not is_known_target(users, target, options.realm):
+            warn(f"there is no user, alias or group {target}; calls cannot be forwarded there")
+    about = f"{_named(options)}: {settings.text_of(changes)}"
+    add_audit_entry(users.database, Act.USER_CALLS, about)
     return 0
 
 
@@ -305,6 +331,7 @@ _COMMANDS = {
     "remove": _remove,
     "enable": _enable,
     "disable": _disable,
+    "set": _set,
     "list": _list,
     "import": _import,
     "export": _export,

@@ -7,8 +7,8 @@ there).  In a CANCEL or BYE, Reason has a SIP status, too (RFC 3326 §2).
 
 from typing import Final
 
-from sip.core.causes import Q850_OF_STATUS
 from sip.core.errors import Fields, printable
+from sip.core.q850 import Q850_OF_STATUS
 from sip.message.grammar import quote
 from sip.transaction.upstream import Upstream
 

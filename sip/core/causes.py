@@ -354,6 +354,27 @@ UNREGISTERED_CALLEE = _kind(
     "callee {name} is not registered",
     "Check that a phone of this user is switched on, and look for refusals of its REGISTER.",
 )
+DO_NOT_DISTURB = _kind(
+    "do_not_disturb",
+    "{name} does not want to be disturbed",
+    "The user ends it by dialling *79; or change it on the page of the user.",
+)
+FORWARDED = _kind("forwarded", "forwarded to {target}: {why}")
+FORWARD_LOOP = _kind(
+    "forward_loop",
+    "the forwarding leads back to a user or group that was called already",
+    "Change the forwarding of one of these users or groups.",
+)
+NO_MEMBER = _kind(
+    "no_member",
+    "no member of the group {name} has answered",
+    "Check that phones of the members are registered, or set a target for unanswered calls.",
+)
+SETTING_REFUSED = _kind(
+    "setting_refused",
+    "the call setting is not changed: {text}",
+    "Dial the code again with a number that can be called, for example *72102.",
+)
 CANCELLED = _kind("cancelled", "the caller hung up before the answer")
 HUNG_UP = _kind("hung_up", "hung up")
 HUNG_UP_BY_ADMIN = _kind("hung_up_by_admin", "hung up by an administrator")
@@ -427,23 +448,6 @@ FAILED_THERE = _kind(
     "failed_there",
     "{peer} answered {status} {phrase}",
     "Look for this status in the manual or in the log of that phone or gateway.",
-)
-
-# The cause value of ITU-T Q.850 for a status, by RFC 3398 §8.2.6.1.  487 and 488 have none there.
-Q850_OF_STATUS: Final = (
-    dict.fromkeys((404, 485, 604), 1)  # unallocated number
-    | dict.fromkeys((486, 600), 17)  # user busy
-    | {480: 18}  # no user responding
-    | dict.fromkeys((402, 403, 603), 21)  # call rejected
-    | {410: 22}  # number changed
-    | dict.fromkeys((482, 483), 25)  # exchange routing error
-    | {484: 28}  # invalid number format
-    | {502: 38}  # network out of order
-    | dict.fromkeys((400, 481, 500, 503), 41)  # temporary failure
-    | {405: 63}  # service or option unavailable
-    | dict.fromkeys((406, 415, 501), 79)  # service or option not implemented
-    | dict.fromkeys((408, 504), 102)  # recovery on timer expiry
-    | dict.fromkeys((413, 414, 416, 420, 421, 423, 505, 513), 127)  # interworking
 )
 
 

@@ -4,8 +4,9 @@ import re
 from typing import Final
 
 from sip.core import causes
-from sip.core.causes import CAUSES, Q850_OF_STATUS, CauseKind
+from sip.core.causes import CAUSES, CauseKind
 from sip.core.errors import Cause
+from sip.core.q850 import Q850_OF_STATUS
 
 # Characters of a field that are read, and of its text that are shown.
 _MAX_READ = 1000

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sip.monitor.events import Address, MessagePassed
+from sip.monitor.trace_forwarding import forwarding_of
 from sip.monitor.trace_message import MAX_SHOWN, Kind, ShownMessage, user_of
 from sip.monitor.traces import Trace
 
@@ -164,6 +165,8 @@ def ladder_of(
         ladder.rows.append(row)
         if message.status >= 300:
             row.why = whys.of(message, columns.parties[other])
+        elif each.direction == "out":
+            row.why = forwarding_of(message)
         before = each.at
     ladder.parties = columns.parties
     for party in ladder.parties:

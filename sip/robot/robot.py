@@ -15,7 +15,7 @@ from collections.abc import Callable
 from sip.core import causes
 from sip.core.cause_fields import cause_fields, reason_of
 from sip.core.errors import Refused, printable
-from sip.core.proxy.robot_targets import ROBOT, RobotCaller
+from sip.core.proxy.robot_targets import CONFIRM, ROBOT, RobotCaller
 from sip.core.uas import sip_date
 from sip.message.grammar import BadMessage, quote, unescape
 from sip.message.headers import parse_via
@@ -44,6 +44,8 @@ MAX_CALLS = 8
 MAX_CALLS_OF_USER = 2
 # Seconds that noanswer@ rings; then it answers 480.
 MAX_RING_SECONDS = 60.0
+# Seconds of the tone that confirms a changed setting.
+CONFIRM_SECONDS = 1.0
 # Seconds after which a caller may try again when all calls are in use.
 _RETRY_AFTER = ("Retry-After", "60")
 _CAPABILITIES = (("Allow", METHODS), ("Accept", SDP), ("Accept-Encoding", "identity"))
@@ -87,6 +89,7 @@ class Robot:
             "busy": self._busy,
             "noanswer": self._ring,
             "whoami": self._identify,
+            CONFIRM: self._confirm,
         }
 
     def __len__(self) -> int:
@@ -268,6 +271,12 @@ class Robot:
     def _tone(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Play the tone."""
         self._answer(request, upstream, caller).sound.play_tone()
+
+    def _confirm(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
+        """Play a short tone, and hang up: a setting of the caller was changed."""
+        call = self._answer(request, upstream, caller)
+        call.sound.play_tone()
+        call.ends_at, call.end = self.clock() + CONFIRM_SECONDS, "the setting is changed"
 
     def _busy(self, request: Request, upstream: Upstream, caller: RobotCaller) -> None:
         """Refuse as a phone in a call does."""

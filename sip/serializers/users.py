@@ -18,6 +18,7 @@ def user_json(entry: Entry) -> dict[str, Any]:
         "online": entry.online,
         "last_seen": rfc3339_or_none(entry.last_seen),
         "created_at": rfc3339(entry.created_at),
+        **entry.call_settings.as_json(),
     }
 
 

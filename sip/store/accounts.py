@@ -6,10 +6,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sip.memory import release_memory
 from sip.phone_numbers import number_of
+
+if TYPE_CHECKING:
+    from sip.store.call_settings import CallSettings
+    from sip.store.groups import Group
 
 # RFC 3261 §25.1 `user`, unescaped, because names are compared unescaped (§10.3, step 5); letters of
 # any script, `#` and `@` are escaped in messages.  No `:`, because Digest uses it after the name.
@@ -89,6 +93,18 @@ def full_name(username: str, realm: str | None = None) -> str:
     return f"{name}@{realm}" if realm else name
 
 
+def sentence_of_taken(username: str, by: str, advice: str) -> str:
+    """Return why a name cannot be used: it is that of the account `by`, or too much like it."""
+    if username == by:
+        return f"{username} already has an account; {advice}"
+    if normalized(username) == normalized(by):
+        return (
+            f"{username} already has an account, stored in another Unicode form of the name;"
+            f" {advice}"
+        )
+    return f"{username} differs from the account {by} only in case; choose another name"
+
+
 def check_username(username: str) -> None:
     """Raise ValueError for a name that is too long or cannot be the user part of a SIP URI."""
     _check_length("user name", username, MAX_USERNAME)
@@ -144,12 +160,14 @@ def _check_length(what: str, text: str, longest: int) -> None:
 class Account:
     """One account in memory, made of a row with the columns `COLUMNS`.
 
-    A realm of None is the main realm, even after that was renamed.
+    A realm of None is the main realm, even after that was renamed.  `call_settings` is None for the
+    usual ones.
     """
 
     COLUMNS = "id, username, realm, display_name, enabled, ha1_md5, ha1_sha256, ha1_sha512_256"
 
     __slots__ = (
+        "call_settings",
         "display_name",
         "enabled",
         "ha1_md5",
@@ -168,8 +186,9 @@ class Account:
     ha1_md5: str
     ha1_sha256: str | None
     ha1_sha512_256: str | None
+    call_settings: "CallSettings | None"
 
-    def __init__(self, row: Iterable[Any]) -> None:
+    def __init__(self, row: Iterable[Any], call_settings: "CallSettings | None" = None) -> None:
         (
             self.id,
             self.username,
@@ -181,6 +200,7 @@ class Account:
             self.ha1_sha512_256,
         ) = row
         self.enabled = bool(enabled)
+        self.call_settings = call_settings
 
     def has_same_access(self, other: "Account") -> bool:
         """Return True if both accounts have the same HA1s and are both enabled or both disabled."""
@@ -226,6 +246,9 @@ class AccountTable:
         # NFC, and accounts whose name is a number with separators.
         self._decomposed: dict[tuple[str, str], tuple[Account, ...]] = {}
         self._separated: dict[tuple[str, str], tuple[Account, ...]] = {}
+        # By realm and alias, and by realm and the number of an alias: the user names.
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._groups: dict[tuple[str, str], Group] = {}
         # Per realm and algorithm: number of enabled accounts without that HA1.
         self._lacking: Counter[tuple[str, str]] = Counter()
 
@@ -233,7 +256,8 @@ class AccountTable:
         """Return the account for an unescaped user part, or a digest username, in a realm.
 
         An account with exactly this name comes first, then one with the same name in NFC (RFC 7616
-        §4), then one with the same telephone number (RFC 3966 §4).
+        §4), then one with this alias, then one with the same telephone number as its name or alias
+        (RFC 3966 §4).
         """
         accounts = self._accounts.get(realm)
         if accounts is None:
@@ -244,9 +268,35 @@ class AccountTable:
             return None
         if (found := self.find_normalized(username, realm)) is not None:
             return found
+        if self._aliases and (found := self._with_alias(normalized(username), realm)) is not None:
+            return found
         if not (number := number_of(username)):
             return None
-        return accounts.get(number) or _first(self._separated, realm, number)
+        return (
+            accounts.get(number)
+            or _first(self._separated, realm, number)
+            or self._with_alias(number, realm)
+        )
+
+    def _with_alias(self, alias: str, realm: str) -> Account | None:
+        username = self._aliases.get((realm, alias))
+        return None if username is None else self._accounts[realm].get(username)
+
+    def find_group(self, name: str, realm: str) -> "Group | None":
+        """Return the group for an unescaped user part, its number in any spelling."""
+        groups = self._groups
+        if not groups or len(name) > _MAX_DECOMPOSED:
+            return None
+        return groups.get((realm, normalized(name))) or groups.get((realm, number_of(name)))
+
+    def set_groups(self, groups: "Iterable[Group]") -> None:
+        """Replace all groups."""
+        table: dict[tuple[str, str], Group] = {}
+        for group in groups:
+            realm = group.realm or self.main_realm
+            for form in _forms(group.name):
+                table.setdefault((realm, form), group)
+        self._groups = table
 
     def find_normalized(self, username: str, realm: str) -> Account | None:
         """Return the account with this name, compared in NFC."""
@@ -272,6 +322,10 @@ class AccountTable:
         self._count(realm, account, +1)
         accounts[account.username] = account
         self._index_forms(realm, account)
+        if old is not None and old.call_settings is not None:
+            self._index_aliases(realm, old, remove=True)
+        if account.call_settings is not None:
+            self._index_aliases(realm, account)
         if realm not in self.realms:
             self.realms |= {realm}
 
@@ -285,6 +339,8 @@ class AccountTable:
         self._count(realm, old, -1)
         del accounts[account.username]
         self._index_forms(realm, account, remove=True)
+        if old.call_settings is not None:
+            self._index_aliases(realm, old, remove=True)
         if not accounts and realm != self.main_realm:
             del self._accounts[realm]
             self.realms -= {realm}
@@ -304,6 +360,17 @@ class AccountTable:
                 table[realm, form] = tuple(entered)
             else:
                 table.pop((realm, form), None)
+
+    def _index_aliases(self, realm: str, account: Account, *, remove: bool = False) -> None:
+        """Add the aliases of an account to their index, or remove them from it."""
+        if account.call_settings is None:
+            return
+        for alias in account.call_settings.aliases:
+            for form in _forms(alias):
+                if not remove:
+                    self._aliases[realm, form] = account.username
+                elif self._aliases.get((realm, form)) == account.username:
+                    del self._aliases[realm, form]
 
     def removed_or_disabled_in(self, later: "AccountTable") -> list[Account]:
         """Return the enabled accounts that are removed or disabled in a later table."""
@@ -331,6 +398,7 @@ class AccountTable:
             release_memory(accounts)
         release_memory(self._decomposed)
         release_memory(self._separated)
+        release_memory(self._aliases)
 
     def __len__(self) -> int:
         return sum(map(len, self._accounts.values()))
@@ -343,6 +411,11 @@ class AccountTable:
         for algorithm, (column, _) in ALGORITHMS.items():
             if not getattr(account, column):
                 self._lacking[realm, algorithm] += step
+
+
+def _forms(name: str) -> Iterable[str]:
+    """Return the forms by which an alias or a group is found: in NFC, and as a number."""
+    return {normalized(name), number_of(name)} - {""}
 
 
 def _first(

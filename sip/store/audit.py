@@ -44,6 +44,10 @@ class Act(StrEnum):
     USER_DISABLED = "user disabled"
     USER_DELETED = "user deleted"
     USER_RESTORED = "user restored"
+    USER_CALLS = "call settings changed"
+    GROUP_ADDED = "group added"
+    GROUP_CHANGED = "group changed"
+    GROUP_REMOVED = "group removed"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
@@ -81,7 +85,8 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
-        Act.PHONE_CALLED,
+        *(Act.PHONE_CALLED, Act.USER_CALLS),
+        *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 FIELDS = (
     *("username", "password", "ha1_md5", "ha1_sha256", "ha1_sha512_256"),
-    *("realm", "display_name", "enabled"),
+    *("realm", "display_name", "enabled", "aliases", "dnd", "forward_always", "forward_busy"),
+    *("forward_no_answer", "forward_no_answer_seconds", "forward_offline"),
 )
 
 # Names of one field in order of preference: if several of its columns are filled in a row, the
@@ -36,6 +37,13 @@ _NAMES: Mapping[str, Sequence[str]] = {
         *("effectivecalleridname", "commonname", "cn"),
     ),
     "enabled": ("enabled", "enable", "isenabled", "active", "isactive"),
+    "aliases": ("aliases", "alias"),
+    "dnd": ("dnd", "donotdisturb"),
+    "forward_always": ("forwardalways", "callforwardalways"),
+    "forward_busy": ("forwardbusy", "callforwardbusy"),
+    "forward_no_answer": ("forwardnoanswer", "callforwardnoanswer"),
+    "forward_no_answer_seconds": ("forwardnoanswerseconds",),
+    "forward_offline": ("forwardoffline", "callforwardoffline"),
 }
 # The user name in some files; in files with another column for the user name, the display name.
 _NAME = "name"

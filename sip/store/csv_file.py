@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from sip.memory import long_lived_objects, release_memory
 from sip.operator_values import parse_switch
 from sip.store import accounts, encodings
+from sip.store.call_cells import COLUMNS as CALL_COLUMNS
+from sip.store.call_cells import read_cells
 from sip.store.columns import BadHeader, Columns, known_columns
 from sip.store.encodings import BadText, Encoding
 from sip.store.passwords import make_password, weakness
@@ -75,17 +77,20 @@ class CsvRow(NamedTuple):
     """One row of the file.  A missing or empty column is not in `values`.
 
     `name` is as written in the file.  `password` is set only if name or password are not ASCII: an
-    earlier version may have computed the stored HA1s from another Unicode form of them.
+    earlier version may have computed the stored HA1s from another Unicode form of them.  `call` are
+    the call settings of the row by field of CallSettings, None without any.
     """
 
     line: int
     name: Name
     values: Row
     password: str = ""
+    call: Row | None = None
 
     def covers(self, other: "CsvRow") -> bool:
         """Return True if this row has all values of another row for the same account."""
-        return all(self.values.get(column) == value for column, value in other.values.items())
+        mine, others = self.values | (self.call or {}), other.values | (other.call or {})
+        return all(mine.get(column) == value for column, value in others.items())
 
     def __repr__(self) -> str:  # keeps the password out of logs and tracebacks
         return f"<CsvRow {self.name!r} of line {self.line}>"
@@ -256,6 +261,13 @@ def _remark(csv_file: CsvFile, row: CsvRow, texts: Mapping[str, str]) -> None:
         csv_file.samples += [name for name in names if not name.isascii()][:1]
 
 
+def _plain_text(cell: str) -> str:
+    """Return the text of a cell without the signs that keep a spreadsheet from changing it."""
+    text = _unquoted(cell.strip())
+    found = _TEXT_FORMULA.fullmatch(text)
+    return found[1] if found else text
+
+
 def _unquoted(cell: str) -> str:
     return cell[1:] if QUOTED_FORMULA.match(cell) else cell
 
@@ -333,9 +345,7 @@ def _columns(header: list[str]) -> Columns:
 
 def _read_row(csv_file: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
     """Check and hash one row.  Raises ValueError with the reason for a refusal."""
-    username = _unquoted(cells["username"].strip())
-    if found := _TEXT_FORMULA.fullmatch(username):
-        username = found[1]
+    username = _plain_text(cells["username"])
     if not username:
         raise ValueError("the user name is empty")
     accounts.check_username(accounts.normalized(username))
@@ -365,6 +375,9 @@ def _read_row(csv_file: CsvFile, line: int, cells: Mapping[str, str]) -> CsvRow:
         values["display_name"] = name
     if enabled := cells.get("enabled", "").strip():
         values["enabled"] = int(parse_switch(_STATES.get(enabled.lower(), enabled)))
+    call = None
+    if not CALL_COLUMNS.keys().isdisjoint(cells):
+        call = read_cells({name: _plain_text(cells.get(name, "")) for name in CALL_COLUMNS})
     depends_on_form = not (username.isascii() and password.isascii())
     secret = password if depends_on_form else ""
-    return CsvRow(line, (username, csv_file.key_realm(realm)), values, secret)
+    return CsvRow(line, (username, csv_file.key_realm(realm)), values, secret, call or None)

@@ -16,6 +16,7 @@ from time import time
 from typing import Any, NamedTuple, TypeVar
 
 from sip.store.accounts import ALGORITHMS, normalized
+from sip.store.call_settings import USUAL, CallSettings
 from sip.store.database import Database, Tables, fetch
 from sip.store.users import RESTORABLE_SECONDS, Users
 
@@ -101,6 +102,7 @@ class Entry:
     created_at: int
     updated_at: int
     contacts: tuple[Contact, ...] = ()
+    call_settings: CallSettings = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ class Directory:
 
     def _as_entry(self, row: tuple[Any, ...], contacts: tuple[Contact, ...]) -> Entry:
         number, username, realm, display_name, enabled, online, seen, created, updated = row
+        account = self._users.find(username, realm or self._users.realm)
         return Entry(
             id=number,
             username=username,
@@ -234,6 +237,7 @@ class Directory:
             created_at=created,
             updated_at=updated,
             contacts=contacts,
+            call_settings=(account and account.call_settings) or USUAL,
         )
 
 

@@ -21,6 +21,9 @@ from sip.store.accounts import (
     normalized,
 )
 from sip.store.bindings import remove_bindings
+from sip.store.call_cells import COLUMNS as CALL_COLUMNS
+from sip.store.call_cells import write_cells
+from sip.store.call_settings import USUAL, BadSetting, read_settings
 from sip.store.csv_file import (
     FORMULA,
     HA1S,
@@ -38,6 +41,7 @@ from sip.store.csv_file import (
     read_csv,
 )
 from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.import_calls import CallImport
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
 from sip.store.users import Users
 
@@ -78,13 +82,16 @@ class _Plan:
     retitled: list[int] = field(default_factory=list)  # indexes of updates with new name or state
     disabled: list[Account] = field(default_factory=list)
     first_id: int = 0  # id of the first inserted account
+    calls: CallImport | None = None
 
     def accounts(self) -> Iterator[Account]:
         """Yield the accounts that were written."""
         for number, row in enumerate(self.inserts, self.first_id):
-            yield Account((number, *row[:_IN_MEMORY]))
+            settings = self.calls.new.get((row[0], row[1])) if self.calls else None
+            yield Account((number, *row[:_IN_MEMORY]), settings and settings.stored())
         for row in self.updates:
-            yield Account((row[-1], *row[:_IN_MEMORY]))
+            settings = self.calls.settings_of(row[-1]) if self.calls else None
+            yield Account((row[-1], *row[:_IN_MEMORY]), settings)
 
     def release(self) -> None:
         """Free the memory of the rows."""
@@ -216,9 +223,10 @@ def export_accounts(
 
 def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[tuple[str, int]]:
     """Yield the header, then blocks of rows, each as text and number of rows."""
-    columns = _EXPORTED + (HA1S if with_hashes else ())
+    stored = _EXPORTED + (HA1S if with_hashes else ())
+    columns = (*_EXPORTED, *CALL_COLUMNS, *stored[len(_EXPORTED) :])
     query = (
-        f"SELECT id, {', '.join(columns)} FROM users"  # noqa: S608 -- our names
+        f"SELECT id, {', '.join(stored)} FROM users"  # noqa: S608 -- our names
         " WHERE id > ? ORDER BY id LIMIT ?"
     )
     quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
@@ -227,8 +235,12 @@ def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[
         rows = fetch(tables, query, (last, _BLOCK))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        for _, *names, enabled_and_hashes in ((row[0], *row[1:4], row[4:]) for row in rows):
-            writer.writerow([*(_quoted(name, quotable) for name in names), *enabled_and_hashes])
+        settings = read_settings(tables, rows[0][0], rows[-1][0]) if rows else {}
+        for number, username, realm, display_name, enabled, *hashes in rows:
+            names = (username, realm, display_name)
+            call = write_cells(settings.get(number, USUAL))
+            texts = (*(_quoted(name, quotable) for name in names), enabled)
+            writer.writerow([*texts, *(_quoted(cell, quotable) for cell in call), *hashes])
         return text.getvalue(), len(rows), rows[-1][0] if rows else last
 
     yield ",".join(columns) + "\n", 0
@@ -271,6 +283,7 @@ def _decide(tables: Tables, csv_file: CsvFile) -> _Plan:
 def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
     plan = _Plan(_changes_so_far(tables), _report_of(csv_file))
     existing, by_case = _existing(tables, csv_file)
+    calls = plan.calls = CallImport(tables, csv_file, existing)
     report, now = plan.report, int(time())
     refusals = list(csv_file.refused)
     # Names that may be in the file in several Unicode forms, and the first row of each account.
@@ -297,14 +310,18 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
             by_case[username.lower(), realm] = like
             if like != username:
                 refusals.append(Refusal(row.line, f"{username} differs from {like} only in case"))
-            elif reason := _plan_new(plan, csv_file, row, now):
+            elif reason := calls.plan_new(row, by_case) or _plan_new(plan, csv_file, row, now):
                 refusals.append(Refusal(row.line, f"{username} {reason}"))
             continue
         changes = _changes(known, _values_for(row, known, realm or csv_file.realm))
-        if not changes:
+        try:
+            fields = (*_fields(changes), *calls.plan_change(row, known, by_case))
+        except BadSetting as error:
+            refusals.append(Refusal(row.line, f"{username} is refused: {error}"))
+            continue
+        if not fields:
             report.same += 1
             continue
-        fields = _fields(changes)
         if not csv_file.update:
             report.lacks_update = True
             reason = f"{username} already has an account, and this row would change it"
@@ -355,6 +372,8 @@ def _existing(
         existing[wanted.name] = None
         name = normalized(username)
         existing[name, realm] = by_case[name.lower(), realm] = None
+        for alias in wanted.call.get("aliases", ()) if wanted.call else ():
+            by_case[alias.lower(), realm] = None
     for values in stream(tables, _READ):
         _, username, named, *_ = values
         realm = csv_file.key_realm(named)
@@ -470,4 +489,9 @@ def _write(tables: Tables, plan: _Plan) -> None:
         write_many(tables, _INSERT, plan.inserts)
         write_many(tables, _SET_SECRETS, [row[-len(_SECRETS) - 1 :] for row in plan.updates])
         write_many(tables, _SET_TITLE, [(*row[2:4], row[-1]) for row in retitled])
+    if plan.calls is not None:
+        new = plan.calls.new
+        numbered = enumerate(plan.inserts, plan.first_id) if new else ()
+        ids = {row[:2]: number for number, row in numbered if row[:2] in new}
+        plan.calls.write(tables, ids)
     remove_bindings(tables, [account.id for account in plan.disabled])

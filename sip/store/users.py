@@ -20,11 +20,24 @@ from sip.store.accounts import (
     check_password,
     check_realm,
     check_username,
+    full_name,
     ha1s,
     normalized,
+    sentence_of_taken,
 )
+from sip.store.audit import Act, Audit
 from sip.store.bindings import remove_bindings
+from sip.store.call_changes import change_call_settings
+from sip.store.call_settings import (
+    USUAL,
+    name_holder,
+    read_settings,
+    restore_settings,
+    settings_as_json,
+    write_settings,
+)
 from sip.store.database import Database, Tables, fetch, stream
+from sip.store.groups import Group, read_groups
 from sip.store.passwords import weakness
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
@@ -68,6 +81,10 @@ class Users:
         """
         return self._table.find(username, realm)
 
+    def find_group(self, name: str, realm: str) -> Group | None:
+        """Return the group for the user part of a URI in a realm, None without one."""
+        return self._table.find_group(name, realm)
+
     def realms(self) -> frozenset[str]:
         """Return the realms that have accounts, and the main realm."""
         return self._table.realms
@@ -86,7 +103,12 @@ class Users:
         """Read all accounts from the database, sorted by name."""
         order = "username COLLATE NOCASE, realm COLLATE NOCASE, id"
         query = f"{_SELECT} ORDER BY {order}"
-        return self.database.read(lambda tables: list(map(Account, stream(tables, query))))
+
+        def read(tables: Tables) -> list[Account]:
+            settings = read_settings(tables)
+            return [Account(row, settings.get(row[0])) for row in stream(tables, query)]
+
+        return self.database.read(read)
 
     def add(
         self,
@@ -119,10 +141,12 @@ class Users:
 
         def add(tables: Tables) -> Account:
             if taken := self._taken_by(tables, username, row["realm"]):
-                raise UserExists(_taken(username, taken, "remove it first"))
-            return _by_id(tables, tables["users"].insert(row))
+                raise UserExists(sentence_of_taken(username, taken, "remove it first"))
+            if holder := name_holder(tables, username, row["realm"], with_users=False):
+                raise UserExists(f"{username} is {holder}; choose another name")
+            return self.by_id(tables, tables["users"].insert(row))
 
-        account = self.database.run(add, then=self._put)
+        account = self.database.run(add, then=self.put)
         if password:
             _warn_if_weak(username, password)
         if enabled:
@@ -133,13 +157,17 @@ class Users:
         """Delete an account; it can be restored for an hour.  Raises NoSuchUser."""
 
         def remove(tables: Tables) -> tuple[Account, Account | None]:
-            account = self._existing(tables, username, realm, number)
+            account = self.existing(tables, username, realm, number)
             now = int(time())
             _purge(tables, now)
             remove_bindings(tables, [account.id])
-            fetch(tables, _COPY_TO_REMOVED, {"id": account.id, "now": now})
+            settings = settings_as_json(tables, account.id)
+            copied = {"id": account.id, "now": now, "settings": settings}
+            fetch(tables, _COPY_TO_REMOVED, copied)
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
-            return account, self._row(tables, username, realm)
+            write_settings(tables, [(account.id, account.realm, USUAL)])
+            hidden = self.row(tables, username, realm)
+            return account, self.by_id(tables, hidden.id) if hidden is not None else None
 
         def remove_from_memory(result: tuple[Account, Account | None]) -> None:
             account, hidden = result  # `hidden` has the same name, see AccountTable.put
@@ -148,26 +176,33 @@ class Users:
                 self._table.put(hidden)
 
         account, _ = self.database.run(remove, then=remove_from_memory)
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(AccountsRemoved([account]))
 
     def restore(self, number: int) -> Account:
         """Restore the removed account with this id; its phones must register again.
 
-        Raises NoSuchUser if it was removed too long ago, or never, and UserExists if its name
-        belongs to another account now.
+        An alias that belongs to another account or group now is not restored.  Raises NoSuchUser if
+        it was removed too long ago, or never, and UserExists if its name is taken now.
         """
 
         def restore(tables: Tables) -> Account:
             _purge(tables, int(time()))
-            for username, realm in fetch(tables, _REMOVED_NAME, (number,)):
+            for username, realm, settings in fetch(tables, _REMOVED_NAME, (number,)):
                 if taken := self._taken_by(tables, username, realm):
-                    raise UserExists(_taken(username, taken, "remove that account first"))
+                    raise UserExists(
+                        sentence_of_taken(username, taken, "remove that account first")
+                    )
+                if holder := name_holder(tables, username, realm, with_users=False):
+                    raise UserExists(f"{username} is {holder} now; give that another name first")
                 fetch(tables, _RESTORE, (number,))
+                restore_settings(tables, number, realm, settings)
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
-                return _by_id(tables, number)
+                return self.by_id(tables, number)
             raise NoSuchUser("the account was deleted over an hour ago and cannot be restored")
 
-        account = self.database.run(restore, then=self._put)
+        account = self.database.run(restore, then=self.put)
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(CredentialsChanged([account]))
         return account
 
@@ -197,7 +232,7 @@ class Users:
         """Return the stored HA1s, for `restore_secrets`.  Raises NoSuchUser."""
 
         def read(tables: Tables) -> dict[str, Any]:
-            account = self._existing(tables, username, realm, None)
+            account = self.existing(tables, username, realm, None)
             (row,) = fetch(tables, _SECRETS_OF, (account.id,))
             return dict(zip(_SECRETS, row, strict=True))
 
@@ -233,26 +268,17 @@ class Users:
             event = CredentialsChanged if enabled else AccountsRemoved
             self.bus.publish(event([account]))
 
-    def set_display_name(
-        self,
-        username: str,
-        display_name: str,
-        realm: str | None = None,
-        *,
-        number: int | None = None,
-    ) -> None:
+    def set_display_name(self, username: str, name: str, realm: str | None = None) -> None:
         """Replace the display name.  Raises NoSuchUser, or ValueError for one that is not valid."""
-        self.change(username, realm, number=number, display_name=display_name)
+        self.change(username, realm, display_name=name)
 
-    def enable(self, username: str, realm: str | None = None, *, number: int | None = None) -> None:
+    def enable(self, username: str, realm: str | None = None) -> None:
         """Allow an account to register and call again.  Raises NoSuchUser."""
-        self.change(username, realm, number=number, enabled=True)
+        self.change(username, realm, enabled=True)
 
-    def disable(
-        self, username: str, realm: str | None = None, *, number: int | None = None
-    ) -> None:
+    def disable(self, username: str, realm: str | None = None) -> None:
         """Keep an account, but refuse its phones.  Raises NoSuchUser."""
-        self.change(username, realm, number=number, enabled=False)
+        self.change(username, realm, enabled=False)
 
     def reload(self) -> None:
         """Read all accounts again, after another process has changed the database.
@@ -264,9 +290,11 @@ class Users:
 
         def build(tables: Tables) -> AccountTable:
             table = AccountTable(self.realm)
+            table.set_groups(read_groups(tables))
+            settings = read_settings(tables)
             with long_lived_objects():
                 for row in stream(tables, _SELECT):
-                    table.put(Account(row))
+                    table.put(Account(row, settings.get(row[0])))
             return table
 
         def swap(table: AccountTable) -> None:
@@ -280,6 +308,34 @@ class Users:
             self.bus.publish(AccountsRemoved(gone))
         if changed:
             self.bus.publish(CredentialsChanged(changed))
+
+    def by_id(self, tables: Tables, number: int) -> Account:
+        """Return the account with this id, with its call settings."""
+        (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
+        return Account(row, read_settings(tables, number).get(number))
+
+    def change_settings_by_phone(
+        self, username: str, realm: str, changes: Mapping[str, Any]
+    ) -> None:
+        """Change call settings of a user that has dialled a star code, with an audit entry.
+
+        They are on disk when this returns.  Raises ValueError for a value that is not valid.
+        """
+        try:
+            settings = change_call_settings(self, username, changes, realm)
+        except NoSuchUser as error:  # removed at this moment
+            raise ValueError(str(error)) from None
+        name = full_name(username, self.key_realm(realm))
+        about = f"{name}: {settings.text_of(changes)}"
+        Audit(self.database).add(Act.USER_CALLS, f"{name} (phone)", about=about)
+
+    def put(self, account: Account) -> None:
+        """Put an account that was just written into memory; call it in the owner thread only."""
+        self._table.put(account)
+
+    def replace_groups(self, groups: Iterable[Group]) -> None:
+        """Replace the groups in memory; call it in the owner thread only."""
+        self._table.set_groups(groups)
 
     def update_memory(self, accounts: Iterable[Account]) -> Sequence[Account]:
         """Put accounts that were just written into memory; call it in the owner thread only.
@@ -309,9 +365,6 @@ class Users:
         made = ha1s(username, of_realm, normalized(password))
         return {**made, "ha1_realm": of_realm, "updated_at": int(time())}
 
-    def _put(self, account: Account) -> None:
-        self._table.put(account)
-
     def _update(
         self,
         username: str,
@@ -320,16 +373,16 @@ class Users:
         values_for: Callable[[Account], Mapping[str, Any]],
     ) -> Account:
         def update(tables: Tables) -> Account:
-            account = self._existing(tables, username, realm, number)
+            account = self.existing(tables, username, realm, number)
             values = values_for(account)
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 remove_bindings(tables, [account.id])
-            return _by_id(tables, account.id)
+            return self.by_id(tables, account.id)
 
-        return self.database.run(update, then=self._put)
+        return self.database.run(update, then=self.put)
 
-    def _row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
+    def row(self, tables: Tables, username: str, realm: str | None) -> Account | None:
         """Find an account in the database: memory may lack a change by another process."""
         named = self.key_realm(realm)
         for stored in self._forms(username, realm):
@@ -353,10 +406,11 @@ class Users:
                 return str(taken)
         return None
 
-    def _existing(
+    def existing(
         self, tables: Tables, username: str, realm: str | None, number: int | None
     ) -> Account:
-        account = self._row(tables, username, realm)
+        """Return the account with this name, and this id if one is given.  Raises NoSuchUser."""
+        account = self.row(tables, username, realm)
         if number is not None and (account is None or account.id != number):
             account = self._hidden(tables, username, realm, number)
         if account is None:
@@ -408,10 +462,14 @@ _COPIED_COLUMNS = (
     " ha1_realm, created_at, updated_at, last_seen"
 )
 _COPY_TO_REMOVED = f"""
-    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at)
-    SELECT {_COPIED_COLUMNS}, :now FROM users WHERE id = :id
+    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at, call_settings)
+    SELECT {_COPIED_COLUMNS}, :now, :settings FROM users WHERE id = :id
 """  # noqa: S608 -- our names
-_REMOVED_NAME = "SELECT username, realm FROM removed_users WHERE id = ?"
+_PURGE_MEMBERS = """
+    DELETE FROM call_group_members
+    WHERE user_id IN (SELECT id FROM removed_users WHERE removed_at <= ?)
+"""
+_REMOVED_NAME = "SELECT username, realm, call_settings FROM removed_users WHERE id = ?"
 _RESTORE = f"""
     INSERT INTO users ({_COPIED_COLUMNS})
     SELECT {_COPIED_COLUMNS} FROM removed_users WHERE id = ?
@@ -423,23 +481,8 @@ def _warn_if_weak(username: str, password: str) -> None:
         log.warning("weak password of %s: it %s", username, why)
 
 
-def _by_id(tables: Tables, number: int) -> Account:
-    (row,) = fetch(tables, f"{_SELECT} WHERE id = ?", (number,))
-    return Account(row)
-
-
-def _taken(username: str, by: str, advice: str) -> str:
-    if username == by:
-        return f"{username} already has an account; {advice}"
-    if normalized(username) == normalized(by):
-        return (
-            f"{username} already has an account, stored in another Unicode form of the name;"
-            f" {advice}"
-        )
-    return f"{username} differs from the account {by} only in case; choose another name"
-
-
 def _purge(tables: Tables, now: int) -> None:
+    fetch(tables, _PURGE_MEMBERS, (now - RESTORABLE_SECONDS,))
     fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - RESTORABLE_SECONDS,))
 
 

@@ -210,7 +210,10 @@ def test_import_and_export(sipserver):
     assert sipserver("users", "export", "all.csv", "--with-hashes")[0] == 0
     assert stat.S_IMODE(os.stat("all.csv").st_mode) == 0o600
     assert sipserver("users", "import", "all.csv")[1].startswith("0 new, 0 changed, 2 same")
-    assert sipserver("users", "export")[1].splitlines()[0] == "username,realm,display_name,enabled"
+    assert sipserver("users", "export")[1].splitlines()[0] == (
+        "username,realm,display_name,enabled,aliases,dnd,forward_always,forward_busy,"
+        "forward_no_answer,forward_no_answer_seconds,forward_offline"
+    )
 
 
 def test_a_realm_without_matching_passwords_warns(sipserver):

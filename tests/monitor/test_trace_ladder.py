@@ -227,3 +227,25 @@ def test_any_octets_can_be_shown(data):
 def test_no_address_takes_long_to_read():
     """Anyone can send one of 60 kB; a cost that grows with its square would take seconds."""
     assert user_of("sip:a:" * 1_000_000) == "a"
+
+
+def test_a_forwarded_call_says_so_in_its_rows():
+    """The INVITE to the new target by its Diversion, the CANCEL by its Reason."""
+    reason = 'Reason: SIP;cause=408;text="forwarded to carol: no answer in 20 s"'
+    start = "INVITE sip:carol@192.0.2.21 SIP/2.0"
+    forwarded = octets(start, "Diversion: <sip:bob@example.com>;reason=no-answer;counter=1")
+    other = octets(start, "Diversion: <sip:bob@example.com>;reason=deflection")
+    trace = trace_of(
+        ("in", ALICE, INVITE),
+        ("out", DESK, INVITE),
+        ("out", MOBILE, forwarded),
+        ("out", DESK, octets("CANCEL sip:bob@192.0.2.20 SIP/2.0", reason, cseq="1 CANCEL")),
+        ("out", MOBILE, other),
+    )
+    assert [row.why for row in ladder_of(trace, explain).rows] == [
+        "",
+        "",
+        "Forwarded by bob: no answer.",
+        "Forwarded to carol: no answer in 20 s.",
+        "Forwarded by bob.",
+    ]

@@ -97,6 +97,15 @@ def test_a_user_that_was_never_seen_has_no_time():
         "online": False,
         "last_seen": None,
         "created_at": TEXT,
+        "aliases": [],
+        "dnd": False,
+        "forward": {
+            "always": "",
+            "busy": "",
+            "no_answer": "",
+            "no_answer_seconds": 20,
+            "offline": "",
+        },
     }
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from sip.store.accounts import AccountTable
 from sip.store.bindings import Commit
+from sip.store.call_changes import check_own_targets
+from sip.store.call_settings import USUAL, CallSettings
+from sip.store.groups import Group
 
 
 @dataclass
@@ -18,6 +21,7 @@ class MemoryAccount:
     enabled: bool = True
     id: int = 0
     display_name: str = ""
+    call_settings: CallSettings | None = None
 
 
 class MemoryUsers:
@@ -28,6 +32,7 @@ class MemoryUsers:
         self._ids = itertools.count(1)
         self.accounts: dict[tuple[str, str], MemoryAccount] = {}
         self._realms = frozenset({realm})
+        self.groups: list[Group] = []
         self.missing: set[str] = set()  # algorithms that some account has no HA1 for
 
     def add(self, username: str, password: str, realm: str | None = None) -> MemoryAccount:
@@ -45,10 +50,32 @@ class MemoryUsers:
         """By the rules of the real table, which holds what `accounts` holds now."""
         if (account := self.accounts.get((username, realm))) is not None:
             return account
+        return self._table().find(username, realm)
+
+    def find_group(self, name: str, realm: str) -> Group | None:
+        return self._table().find_group(name, realm)
+
+    def _table(self) -> AccountTable:
         table = AccountTable(self.main)
         for account in self.accounts.values():
             table.put(account)
-        return table.find(username, realm)
+        table.set_groups(self.groups)
+        return table
+
+    def set(self, username: str, **changes) -> None:
+        """Change call settings of a user of the main realm."""
+        account = self.accounts[username, self.main]
+        settings = (account.call_settings or USUAL).changed(changes)
+        check_own_targets(username, settings)
+        account.call_settings = settings.stored()
+
+    def change_settings_by_phone(self, username: str, realm: str, changes) -> None:
+        self.set(username, **changes)
+
+    def add_group(self, name: str, *members: str, **more) -> None:
+        """Add a group of the main realm."""
+        number = len(self.groups) + 1
+        self.groups.append(Group(number, name, None, members, **more))
 
     def realms(self) -> frozenset[str]:
         return self._realms

@@ -37,10 +37,10 @@ class Scenario(NamedTuple):
 
 SCENARIOS: dict[str, Scenario] = {}
 # How answered calls end: in ladders/calls/, test_hang_up, test_call_ends and test_followed_calls;
-# the robot: in ladders/robot/.
+# the robot: in ladders/robot/; forwarded calls: in ladders/forwarding/.
 SHOWN_ELSEWHERE = {
     *("hung_up_by_admin", "replaced", "transferred", "session_expired", "both_gone"),
-    "robot_refused",
+    *("robot_refused", "forwarded", "forward_loop"),
 }
 # Causes whose line has other words: none for a first request, and "draining".
 WITHOUT_LINE = {"no_credentials", "stopping"}

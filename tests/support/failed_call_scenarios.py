@@ -29,6 +29,24 @@ def disabled_callee(world, patch, *, enabled: bool = False):
 provokes("unregistered_callee")(partial(disabled_callee, enabled=True))
 
 
+@provokes("do_not_disturb")
+def _(world, patch):
+    alice, _ = world.phones("alice", "bob")
+    world.users.set("bob", dnd=True)
+    alice.sends("INVITE", BOB)
+
+
+@provokes("no_member")
+def _(world, patch):
+    world.users.add_group("sales", "bob")
+    world.phone("alice").sends("INVITE", f"sip:sales@{REALM}")
+
+
+@provokes("setting_refused")
+def _(world, patch):
+    world.phone("alice").sends("INVITE", f"sip:*72@{REALM}")
+
+
 @provokes("cancelled", told=False, answered=True)
 def _(world, patch):
     alice, bob = world.phones("alice", "bob")

@@ -21,10 +21,15 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request
 from sip.message.uri import Uri, parse_uri
+from sip.store.call_settings import CallSettings
+from sip.store.groups import Group
 
 
 class Account(Protocol):
-    """A local account: its names, and its HA1s of RFC 7616 §3.4.2 (None: not stored)."""
+    """A local account: its names, and its HA1s of RFC 7616 §3.4.2 (None: not stored).
+
+    `call_settings` is None for the usual ones.
+    """
 
     @property
     def id(self) -> int: ...
@@ -40,6 +45,8 @@ class Account(Protocol):
     def ha1_sha256(self) -> str | None: ...
     @property
     def ha1_sha512_256(self) -> str | None: ...
+    @property
+    def call_settings(self) -> CallSettings | None: ...
 
 
 class Accounts(Protocol):
@@ -48,8 +55,12 @@ class Accounts(Protocol):
     def find(self, username: str, realm: str) -> Account | None:
         """Return the account of this name, enabled or not; None if there is none.
 
-        The same name in NFC, or the same telephone number in another spelling, is found too.
+        The same name in NFC, an alias, or the same telephone number in another spelling, is found
+        too.
         """
+
+    def find_group(self, name: str, realm: str) -> Group | None:
+        """Return the group of this name; None if there is none."""
 
     def offers(self, realm: str, algorithm: str) -> bool:
         """Return True if every enabled account of the realm has the HA1 for an algorithm."""

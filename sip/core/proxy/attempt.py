@@ -18,12 +18,20 @@ class Attempt:
 
     The next hops are tried one after another, each in a branch of its own (RFC 3263 §4.3).
     `breadth` is its part of Max-Breadth; `hop` is the next hop in use, None before the first one.
+    `stage` is the number of the stage that it belongs to.
     """
 
-    __slots__ = ("breadth", "credentials", "hop", "logins", "next_hops", "outgoing", "target")
+    __slots__ = (
+        *("breadth", "credentials", "hop", "logins", "next_hops", "outgoing", "stage", "target"),
+    )
 
     def __init__(
-        self, target: Target, breadth: int, outgoing: Request, next_hops: Iterable[NextHop] = ()
+        self,
+        target: Target,
+        breadth: int,
+        outgoing: Request,
+        next_hops: Iterable[NextHop] = (),
+        stage: int = 0,
     ) -> None:
         self.target = target
         self.breadth = breadth
@@ -31,6 +39,7 @@ class Attempt:
         self.hop: NextHop | None = None
         self.next_hops = list(next_hops)
         self.credentials: tuple[str, str] | None = None  # name and line of a header field
+        self.stage = stage
         self.logins = 0  # challenges of the gateway that were answered at this hop
 
     def answer_challenge(self, response: Response, new_cnonce: Callable[[], str]) -> bool:

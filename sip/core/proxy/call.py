@@ -67,6 +67,7 @@ class Call:
     - `early_cseqs` are the highest CSeqs in each early dialog, by the tag of its callee, and True
       for those of the caller.
     - `end_cause` says why the next BYE ends this call, None for a usual end.
+    - `forwarded` says why the call was answered elsewhere, None if it was not.
     - `ended_by_us` is True if this server has cancelled it or hung up.
     - `has_offer` is True if the INVITE has a body; else the 2xx has the offer, which is
       `late_offer`, and the ACK has the answer.
@@ -86,6 +87,7 @@ class Call:
         "ended_by_us",
         "event_key",
         "expires_at",
+        "forwarded",
         "from_uri",
         "has_offer",
         "held_by",
@@ -132,6 +134,7 @@ class Call:
         if "replaces" in request.present:
             self.replaces = replaces_of(request)
         self.end_cause: Cause | None = None
+        self.forwarded: Cause | None = None
         self.held_by: frozenset[str] = frozenset()
         self.expires_at = self.check_at = 0.0
         self.unregistered_at = self.silent_check_at = 0.0

@@ -33,7 +33,7 @@ from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute
 from sip.core.target import Target
 from sip.message.call_headers import Replaces
-from sip.message.grammar import BadMessage
+from sip.message.grammar import BadMessage, unescape
 from sip.message.message import Request, Response
 from sip.monitor.events import (
     Bus,
@@ -204,6 +204,7 @@ class CallEvents:
         finally:
             call.upstream = None
         if call.is_answered:
+            call.forwarded = fork.forwarded()
             return
         if call.end_cause is not None and (call.ended_by_us or status == 487):
             ended_by = "server" if call.ended_by_us else CALLER
@@ -239,6 +240,9 @@ class CallEvents:
                 call.answer(response, routes, flow)
             except BadMessage:
                 return  # a To that cannot be read: the caller will not understand it either
+            if target.phone is not None:
+                username, _, realm = target.phone.aor.rpartition("@")
+                call.callee.aor = unescape(username), realm
             self._publish_answered(call, response, phone or phone_of(response, target, flow))
         elif 180 <= response.status < 190:
             if target.uri_text in call.phones or len(call.phones) >= MAX_PHONES:
@@ -354,7 +358,8 @@ class CallEvents:
                 if not call.is_answered:
                     call.end_cause = CANCELLED.of()
                 elif call.ends_with(peer):
-                    self.end(call, 200, call.end_cause or HUNG_UP.of(), ended_by)
+                    cause = call.end_cause or call.forwarded or HUNG_UP.of()
+                    self.end(call, 200, cause, ended_by)
                 elif was_the_callee:  # the other phone that has answered may be gone
                     call.check_at = self._clock() + REPLACED_SECONDS
                 return

@@ -90,6 +90,7 @@ class Fork:
         "remove_unreachable",
         "request",
         "resolving",
+        "stage",
         "started",
         "trunk",
         "upstream",
@@ -102,7 +103,6 @@ class Fork:
         request: Request,
         upstream: Upstream,
         loop_mark: str,
-        *,
         prepare: Prepare | None = None,
         redirect: Redirect | None = None,
         remove_unreachable: RemoveUnreachable | None = None,
@@ -122,6 +122,7 @@ class Fork:
         self.waiting: list[Target] = []  # targets of the present group, not yet tried
         self.groups: list[list[Target]] = []  # the less preferred targets
         self.resolving = 0  # attempts whose next hops are being resolved
+        self.stage = 0  # the number of the present stage, see planned_fork.py
         self.started = 0  # branches so far
         self.cancel_status = 487  # the final status after a CANCEL
         self.fault: Cause | None = None  # why the latest target without a response has failed
@@ -172,15 +173,39 @@ class Fork:
         """
         while not self.context.is_decided:
             if not self.waiting:
-                if self.context.pending or self.resolving or not self.groups:
+                if self._is_ringing() or not (self.groups or self._start_next_stage()):
                     return
                 self.waiting = self.groups.pop(0)
             count = min(len(self.waiting), self.free_breadth)
             if count == 0:
                 return
-            breadth, more = divmod(self.free_breadth, count)
+            breadth, more = divmod(self._breadth_for(count), count)
             for number in range(count):
                 self._start(self.waiting.pop(0), breadth + (number < more))
+
+    # What a call with several stages does in another way
+
+    def _is_ringing(self) -> bool:
+        """Return True while an attempt of the present stage has not ended."""
+        return bool(self.context.pending) or self.resolving > 0
+
+    def _start_next_stage(self) -> bool:
+        """Begin the next stage; False: there is none."""
+        return False
+
+    def _breadth_for(self, count: int) -> int:
+        """Return the breadth for `count` branches together, at least one for each."""
+        return self.free_breadth
+
+    def _copy(self) -> Request:
+        """Return a copy of the request for one target.  Raises BadMessage."""
+        return self.request.copy()
+
+    def _unavailable(self) -> Refused:
+        """Return the refusal of a call for which no phone could be reached."""
+        return Refused(480, causes.NO_CONNECTION.of(peer=self._peer()))
+
+    # Branches
 
     def _start(self, target: Target, breadth: int) -> None:
         """Send the request to one target; an unreachable target never fails the others."""
@@ -193,18 +218,20 @@ class Fork:
         self.free_breadth -= breadth
         forwarder = self.forwarder
         try:
-            outgoing = self.request.copy()
+            outgoing = self._copy()
             hops = forwarder.prepare(outgoing, target, breadth)
         except (NoRoute, BadMessage) as error:
             self._log_unreachable(target, error)
-            self._give_up(Attempt(target, breadth, self.request))
+            self._give_up(Attempt(target, breadth, self.request, (), self.stage))
             return
+        stage = self.stage
         if not isinstance(hops, SipUri):
-            self._send(Attempt(target, breadth, outgoing, forwarder.order_by_size(outgoing, hops)))
+            ordered = forwarder.order_by_size(outgoing, hops)
+            self._send(Attempt(target, breadth, outgoing, ordered, stage))
             return
         # DNS may be slow: the responses of the other targets must not wait for it.
         self.resolving += 1
-        attempt = Attempt(target, breadth, outgoing)
+        attempt = Attempt(target, breadth, outgoing, (), stage)
         self.upstream.spawn(lambda: self._resolve(attempt, hops))
 
     def _resolve(self, attempt: Attempt, uri: SipUri) -> HopsResolved:
@@ -396,12 +423,16 @@ class Fork:
             return self.cancel_status
         cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
         if status == 480:
-            raise Refused(480, causes.NO_CONNECTION.of(peer=self._peer()))
+            raise self._unavailable()
         if status in (408, 513):
             raise Refused(status, cause)
         raise Refused(500, cause, reason="Next Hop Unreachable")
 
     # Causes
+
+    def forwarded(self) -> Cause | None:
+        """Return the forwardings as the cause for the end of an answered call, None for none."""
+        return None
 
     def failure(self, status: int) -> Cause:
         """Return why the request was not accepted, after `run` has returned `status`."""

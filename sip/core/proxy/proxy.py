@@ -11,12 +11,15 @@ from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
 from sip.core.proxy.call_control import CallControl
 from sip.core.proxy.call_events import CallEvents
+from sip.core.proxy.call_plan import CallPlan
 from sip.core.proxy.call_router import CallRouter
+from sip.core.proxy.call_rules import CallRules
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, hops_left, loop_mark
 from sip.core.proxy.past_parties import PastParties
+from sip.core.proxy.planned_fork import PlannedFork
 from sip.core.proxy.record_route import RecordRoutes
 from sip.core.proxy.remote_targets import RemoteTargets
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
@@ -24,12 +27,15 @@ from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
-from sip.core.proxy.validation import SCHEMES, check_forwardable
+from sip.core.proxy.validation import (
+    SCHEMES,
+    check_forwardable,
+    not_served_here,
+    outside_cause,
+)
 from sip.core.registrar.location import Location
 from sip.core.target import Phone, Target, as_request_uri
-from sip.core.uas import OWN_METHODS
 from sip.message.grammar import BadMessage
-from sip.message.headers import METHODS
 from sip.message.message import Request, Response
 from sip.message.uri import TelUri, Uri
 from sip.monitor.events import Bus
@@ -64,6 +70,7 @@ class Proxy:
         resolver: Resolver,
         trunks: Trunks,
         robots: RobotTargets,
+        rules: CallRules,
         *,
         calls_from_outside: bool,
         calls_to_outside: bool,
@@ -97,6 +104,7 @@ class Proxy:
         )
         self.trunks = trunks
         self.robots = robots
+        self.rules = rules
         accounts = authenticator.accounts
         past_parties = PastParties(tickets, domains, accounts, location)
         self.calls = CallEvents(bus, domains, accounts, layer.clock, past_parties)
@@ -127,7 +135,7 @@ class Proxy:
             self._outside_dialog(request, upstream, mark)
         except Challenged as challenged:
             if request.to.tag and not challenged.cause:
-                challenged.set_cause(_outside_cause(request, side))
+                challenged.set_cause(outside_cause(request, side))
             raise
 
     def is_within_dialog(self, request: Request) -> bool:
@@ -167,7 +175,7 @@ class Proxy:
         target = dialogs.target(request, side)
         if target is None:
             return False
-        if target.trunk is not None:
+        if target.trunk is not None and not self._is_of_forwarded_call(request, routes):
             self._authenticate(request, upstream)  # only local users may call through a gateway
         if request.method in TARGET_REFRESHES:
             self._learn_contact(request, upstream, routes)
@@ -222,7 +230,7 @@ class Proxy:
             _, side = self._prepare(request)
             target = self._target_of_ack(request, flow, side)
             if target is None:
-                return _outside_cause(request, side)
+                return outside_cause(request, side)
             self.calls.handle_ack(request)
             self.forwarder.forward_statelessly(request, target, breadth_left(request))
         except BadMessage as bad:
@@ -266,7 +274,7 @@ class Proxy:
         """Authenticate the caller, find the targets, and forward (§16.3 step 6, §16.5)."""
         realm = self._realm_here(request)
         if realm is not None and not username_of(request.uri):
-            raise _not_served_here(request.method)
+            raise not_served_here(request.method)
         account = self._caller(request, upstream)
         is_call = request.method == "INVITE"
         if is_call and self.router.is_active and not request.to.tag:
@@ -275,12 +283,19 @@ class Proxy:
         target_set = self._target_set()
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
-        if answered is None:
+        plan: CallPlan | None = None
+        if is_call and realm is not None and answered is None:
+            plan = self.rules.plan(request, upstream, realm, target_set)
+        if answered is not None:
+            targets = [answered]
+        elif plan is not None:
+            targets = plan.stage.targets
+        else:
             targets = self._targets(
                 request, upstream, realm, account, target_set, is_external=is_external
             )
-        else:
-            targets = [answered]
+            if not targets:
+                return  # it is answered
         caller = self._phone_of(account, request, upstream.flow) if account else None
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
@@ -295,15 +310,12 @@ class Proxy:
                 prepare = partial(self.record_routes.add, request, upstream.flow, caller)
             if prepare is not None and call is not None:
                 prepare = self.calls.wrap_prepare(call, prepare)
-            fork = Fork(
-                self.forwarder,
-                request,
-                upstream,
-                mark,
-                prepare=prepare,
-                redirect=target_set.of_redirection if self.follow_redirects else None,
-                remove_unreachable=target_set.remove_unreachable,
-                end_branch=partial(self.calls.end_branch, call) if call is not None else None,
+            redirect = target_set.of_redirection if self.follow_redirects else None
+            end_branch = partial(self.calls.end_branch, call) if call is not None else None
+            unreachable = target_set.remove_unreachable
+            start = self.forwarder, request, upstream, mark, prepare, redirect, unreachable
+            fork = (
+                Fork(*start, end_branch) if plan is None else PlannedFork(*start, end_branch, plan)
             )
             if call is not None:
                 self.calls.run(call, fork, targets)
@@ -311,6 +323,14 @@ class Proxy:
             status = fork.run(targets)
             if answered is not None and request.method == "BYE":
                 self.calls.hang_up(request, status, [], None)
+
+    def _is_of_forwarded_call(self, request: Request, routes: list[OwnRoute]) -> bool:
+        """Return True if no user has begun the call: a user here has forwarded it to the gateway.
+
+        The signature of the ticket belongs to this call alone.
+        """
+        sender = self.tickets.sender_side(request, routes)
+        return sender is not None and not sender.user
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
@@ -343,7 +363,9 @@ class Proxy:
         *,
         is_external: bool,
     ) -> list[Target]:
-        """Return the targets of a request outside a dialog, at least one (§16.5).  Raises Refused.
+        """Return the targets of a request outside a dialog (§16.5).  Raises Refused.
+
+        There is none if the request is answered: a star code was obeyed.
 
         `realm` is the realm of its local domain, None if the domain is external.  An external
         caller gets the same answer for an unknown user as for one that is not registered.
@@ -376,8 +398,15 @@ class Proxy:
             robot = self.robots.target_for(username, request, upstream.flow, account.id)
             if robot is not None:
                 return [robot]
-        if callee is None and account is not None and (gateway := self.trunks.target_for(username)):
-            return [gateway]
+        if callee is None and account is not None:
+            gateway = self.trunks.target_for(username)
+            if username[:1] == "*" and request.method == "INVITE" and not request.to.tag:
+                caller_realm = self._realm_of_caller(request)
+                obeyed = self.rules.obey(username, request, upstream, account, caller_realm)
+                if obeyed is not None:
+                    return obeyed
+            if gateway is not None:
+                return [gateway]
         if callee is None:
             raise Refused(480 if is_external else 404, causes.UNKNOWN_CALLEE.of(name=username))
         raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
@@ -467,19 +496,3 @@ class Proxy:
 
     def _realm_of_caller(self, request: Request) -> str:
         return self.domains.claimed_realm(request.from_.uri) or self.domains.main
-
-
-def _outside_cause(request: Request, side: DialogSide | None) -> Cause:
-    """Return the reason why a request with the tags of a dialog belongs to no dialog here."""
-    if side is None:
-        return causes.NO_TICKET.of()
-    routes = request.fields("route") if "route" in request.present else [request.uri_text]
-    return causes.FOREIGN_TARGET.of(uri=routes[0])
-
-
-def _not_served_here(method: str) -> Refused:
-    """Return the refusal of a request to the server itself (§8.2.1)."""
-    if method in METHODS:
-        cause = causes.METHOD_NOT_ALLOWED.of(method=method)
-        return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
-    return Refused(501, causes.UNKNOWN_METHOD.of(method=method))

@@ -12,6 +12,8 @@ from sip.transport.flow import Flow
 ROBOT = "ROBOT"
 # The user parts that the robot answers to, in the main domain.
 NAMES = frozenset({"echo", "tone", "busy", "noanswer", "whoami"})
+# The name of the robot for a call that has changed a setting; users cannot dial it.
+CONFIRM = "confirm"
 _METHODS = frozenset({"INVITE", "OPTIONS"})
 
 
@@ -47,12 +49,22 @@ class RobotTargets:
         """
         if not self.is_on or username not in NAMES or request.method not in _METHODS:
             return None
+        return self._target(username, request, RobotCaller(caller_flow, user_id))
+
+    def confirm(self, request: Request, caller_flow: Flow, user_id: int) -> Target | None:
+        """Return the robot as the target of a call that has changed a setting; None if it is off.
+
+        It answers with a short tone, and hangs up.
+        """
+        caller = RobotCaller(caller_flow, user_id)
+        return self._target(CONFIRM, request, caller) if self.is_on else None
+
+    def _target(self, username: str, request: Request, caller: RobotCaller) -> Target:
         if request.method == "INVITE":
             if len(self._callers) >= MAX_CALLERS:
                 del self._callers[next(iter(self._callers))]
-            caller = RobotCaller(caller_flow, user_id)
             self._callers[request.call_id, request.from_.tag] = caller
-        flow = self.flow_for(caller_flow)
+        flow = self.flow_for(caller.flow)
         return Target(f"sip:{username}@{self.sent_by(flow)}", flow)
 
     def flow_for(self, phone_flow: Flow) -> Flow:

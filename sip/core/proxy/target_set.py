@@ -58,9 +58,14 @@ class TargetSet:
         # Targets with their AOR and binding whose connection is closed and has to be reopened.
         self._closed: list[tuple[Target, str, Binding]] = []
 
-    def of_user(self, username: str, realm: str) -> list[Target]:
-        """Return the contacts of a user; a contact in a local domain forwards to another user."""
+    def of_user(self, username: str, realm: str, *, is_redirected: bool = False) -> list[Target]:
+        """Return the contacts of a user; a contact in a local domain forwards to another user.
+
+        A user that another one forwards or redirects to may not want to be disturbed.
+        """
         ahead = self._look_up(username, realm)
+        if is_redirected:
+            ahead = self._undisturbed(ahead)
         found: list[Target] = []
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
@@ -68,7 +73,7 @@ class TargetSet:
                 for target in self._contacts_of(account, account_realm):
                     forwarded = self._forwarded_user(target)
                     if forwarded is not None:
-                        ahead += self._look_up(*forwarded)
+                        ahead += self._undisturbed(self._look_up(*forwarded))
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
@@ -123,7 +128,8 @@ class TargetSet:
         if realm is None or is_elsewhere:
             return []
         username = self.domains.username_of(uri)
-        return [replace(target, q=q) for target in self.of_user(username, realm)]
+        targets = self.of_user(username, realm, is_redirected=True)
+        return [replace(target, q=q) for target in targets]
 
     def _look_up(self, username: str, realm: str) -> list[tuple[Account, str]]:
         """Return the account of a name and its realm; none if seen before or over the bound."""
@@ -136,6 +142,22 @@ class TargetSet:
             return []
         self._accounts.append(account.id)
         return [(account, realm)]
+
+    @staticmethod
+    def _undisturbed(found: list[tuple[Account, str]]) -> list[tuple[Account, str]]:
+        """Leave out users that do not want to be disturbed."""
+        return [
+            (account, realm)
+            for account, realm in found
+            if account.call_settings is None or not account.call_settings.dnd
+        ]
+
+    def add(self, target: Target) -> bool:
+        """Add a target that is no phone of a user; False if it is there already."""
+        if not self._is_new(target):
+            return False
+        self._targets.append(target)
+        return True
 
     def _is_new(self, target: Target) -> bool:
         """Return True if no known target has this address: two users may share a phone (§16.5)."""

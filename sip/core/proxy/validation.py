@@ -1,11 +1,30 @@
-"""Request validation (RFC 3261 §16.3): the checks before any look-up of a target."""
+"""Request validation (RFC 3261 §16.3), and refusals of requests that lead nowhere."""
 
 from sip.core import causes
-from sip.core.errors import Refused
+from sip.core.errors import Cause, Refused
 from sip.core.proxy.loops import has_looped, hops_left
+from sip.core.proxy.route_ticket import DialogSide
+from sip.core.uas import OWN_METHODS
+from sip.message.headers import METHODS
 from sip.message.message import Request
 
 SCHEMES = frozenset({"sip", "tel"})
+
+
+def outside_cause(request: Request, side: DialogSide | None) -> Cause:
+    """Return the reason why a request with the tags of a dialog belongs to no dialog here."""
+    if side is None:
+        return causes.NO_TICKET.of()
+    routes = request.fields("route") if "route" in request.present else [request.uri_text]
+    return causes.FOREIGN_TARGET.of(uri=routes[0])
+
+
+def not_served_here(method: str) -> Refused:
+    """Return the refusal of a request to the server itself (§8.2.1)."""
+    if method in METHODS:
+        cause = causes.METHOD_NOT_ALLOWED.of(method=method)
+        return Refused(405, cause, extra=(("Allow", OWN_METHODS),))
+    return Refused(501, causes.UNKNOWN_METHOD.of(method=method))
 
 
 def check_forwardable(request: Request, mark: str) -> None:

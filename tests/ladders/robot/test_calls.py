@@ -252,3 +252,14 @@ def test_an_administrator_hangs_up_on_the_robot(world: World, alice: RobotPhone)
     assert calls.hangs_up()
     assert alice.gets("BYE").to.tag == dialog.local_tag
     assert len(world.server.robot) == 0
+
+
+def test_a_star_code_is_confirmed_by_a_short_tone(world: World, alice: RobotPhone):
+    """The robot answers only after the setting is stored, and hangs up by itself."""
+    alice.calls("*78")
+    assert world.users.accounts["alice", REALM].call_settings.dnd
+    world.passes(1.1)
+    bye = alice.gets("BYE")
+    assert bye.value("reason") == 'SIP;cause=200;text="the setting is changed"'
+    alice.answers(bye, 200)
+    alice.is_refused("confirm", 404)

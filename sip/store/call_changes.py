@@ -1,0 +1,86 @@
+"""Changes of the call settings of users: checked, written, and then put into memory."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sip.store.accounts import Account, UserExists
+from sip.store.call_settings import (
+    TARGETS,
+    USUAL,
+    BadSetting,
+    CallSettings,
+    name_holder,
+    read_settings,
+    write_settings,
+)
+from sip.store.database import Tables
+
+if TYPE_CHECKING:
+    from sip.store.users import Users
+
+
+def call_settings(
+    users: "Users", username: str, realm: str | None = None, *, number: int | None = None
+) -> CallSettings:
+    """Return the aliases, forwarding and do not disturb of an account.  Raises NoSuchUser."""
+
+    def read(tables: Tables) -> CallSettings:
+        account = users.existing(tables, username, realm, number)
+        return read_settings(tables, account.id).get(account.id, USUAL)
+
+    return users.database.browse(read)
+
+
+def change_call_settings(
+    users: "Users",
+    username: str,
+    changes: Mapping[str, Any],
+    realm: str | None = None,
+    *,
+    number: int | None = None,
+) -> CallSettings:
+    """Change some of the call settings of an account, by field of CallSettings; return all.
+
+    They are on disk when this returns.  Raises NoSuchUser; UserExists for an alias that is taken;
+    BadSetting, which is a ValueError, for a value that is not valid.
+    """
+
+    def change(tables: Tables) -> Account:
+        account = users.existing(tables, username, realm, number)
+        before = read_settings(tables, account.id).get(account.id, USUAL)
+        settings = before.changed(changes)
+        _check(users, tables, account, settings)
+        if settings != before:
+            write_settings(tables, [(account.id, account.realm, settings)])
+        return users.by_id(tables, account.id)
+
+    return users.database.run(change, then=users.put).call_settings or USUAL
+
+
+def is_known_target(users: "Users", target: str, realm: str | None = None) -> bool:
+    """Return True for a target that needs no look-up elsewhere: a user, an alias or a group."""
+    name = realm or users.realm
+    return users.find(target, name) is not None or users.find_group(target, name) is not None
+
+
+def _check(users: "Users", tables: Tables, account: Account, settings: CallSettings) -> None:
+    """Raise UserExists for an alias that is taken, BadSetting for a forwarding to oneself."""
+    for alias in settings.aliases:
+        if alias.lower() == account.username.lower():
+            raise BadSetting("aliases", f"{alias} is the user name itself")
+        holder = name_holder(tables, alias, account.realm, user_id=account.id)
+        if not holder:
+            known = users.find(alias, account.realm or users.realm)  # a number in any spelling
+            if known is not None and known.id != account.id:
+                holder = f"a number of {known.username}"
+        if holder:
+            raise UserExists(f"{alias} is {holder}; choose another alias")
+    check_own_targets(account.username, settings)
+
+
+def check_own_targets(username: str, settings: CallSettings) -> None:
+    """Raise BadSetting if a user forwards to itself, by its name or an alias."""
+    own = {username.lower(), *map(str.lower, settings.aliases)}
+    for field in TARGETS:
+        if getattr(settings, field).lower() in own:
+            raise BadSetting(field, f"{username} cannot forward to itself")
