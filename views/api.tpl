@@ -21,9 +21,9 @@
 % end
 % for caption, rows in (('Parameters', each.parameters), ('Body', each.body.rows if each.body else ()), ('Answer', each.answer.rows if each.answer else ()), ('Errors', each.errors)):
 % if rows:
-<table>
-<caption class="visually-hidden">{{caption}} of {{each.method}} {{each.path}}</caption>
-<thead><tr><th scope="col">{{caption}}</th><th scope="col">{{'Meaning' if caption == 'Errors' else 'Type'}}</th></tr></thead>
+<h3>{{caption}}</h3>
+<table aria-label="{{caption}} of {{each.method}} {{each.path}}">
+<thead><tr><th scope="col">{{'Status' if caption == 'Errors' else 'Name'}}</th><th scope="col">{{'Meaning' if caption == 'Errors' else 'Type'}}</th></tr></thead>
 <tbody>
 % for row in rows:
 <tr><td><code>{{row.name}}</code></td><td>{{'; '.join(filter(None, (row.kind, row.text)))}}</td></tr>

@@ -1,4 +1,4 @@
-"""Server-sent events of what happens in the server, for programs (HTML Standard §9.2).
+"""Events of the server as server-sent events, for programs (HTML Standard §9.2).
 
 The problem: programs want each event at once, but one that reads slowly must not hold memory, and
 must never delay SIP.
@@ -33,7 +33,7 @@ _RETRY = 3000
 
 
 class Wakes(Protocol):
-    """What a reader waits for; gevent's Event."""
+    """The signal that a reader waits for: an Event of gevent."""
 
     def set(self) -> object:
         """Wake the reader."""

@@ -66,7 +66,7 @@ def test_a_reader_gets_the_events_that_it_asked_for(server):
     }
 
 
-def test_events_that_nobody_reads_are_not_listened_to(server):
+def test_events_without_a_reader_are_not_listened_to(server):
     first, second = server.opens("unbanned"), server.opens("unbanned", "overload")
     assert server.bus.has_listener(Overload)
     second.close()

@@ -66,7 +66,7 @@ class GeneratedPassword(Struct, frozen=True):
 
 
 class ImportReport(Struct, frozen=True):
-    """The numbers of new, changed and unchanged users, and the rows that need a word.
+    """The numbers of new, changed and unchanged users, and rows to look at.
 
     At most 10,000 rows are listed in `refused`, in `changes` and in `remarks`; `refused_more` is
     the number of further refused rows.

@@ -48,3 +48,9 @@ def test_an_unknown_name_is_refused(api, types):
 def test_too_many_streams_are_503(api, monkeypatch):
     monkeypatch.setattr(event_streams, "MAX_READERS", 0)
     assert problem(api.get("/events"))["status"] == 503
+
+
+def test_a_head_request_leaves_no_reader(api, context):
+    answer = api.send("HEAD", "/events")
+    assert (answer.status, answer.body) == (200, b"")
+    assert not context.bus.has_listener(Unbanned)
