@@ -343,8 +343,16 @@ def test_an_account_is_found_without_looking_at_all_of_them(users, database):
 # Which of two
 
 
-@pytest.mark.parametrize("deed", ["remove", "disable", "set_display_name", "set_password"])
-def test_a_number_says_which_of_two_that_claim_one_name(path, deed):
+@pytest.mark.parametrize(
+    ("deed", "values"),
+    [
+        ("remove", {}),
+        ("change", {"enabled": False}),
+        ("change", {"display_name": "Alice"}),
+        ("set_password", {"password": "other"}),
+    ],
+)
+def test_a_number_says_which_of_two_that_claim_one_name(path, deed, values):
     with Database(path) as database:
         users = Users(database, "old.example")
         users.add("alice", "open")
@@ -352,9 +360,8 @@ def test_a_number_says_which_of_two_that_claim_one_name(path, deed):
         users = Users(database, MAIN)
         gone = []
         users.bus.listen(AccountsRemoved, lambda event: gone.extend(event.accounts))
-        value = {"set_display_name": ["Alice"], "set_password": ["other"]}.get(deed, [])
         before = {account.id: repr(vars_of(account)) for account in users.list()}
-        getattr(users, deed)("alice", *value, number=1)
+        getattr(users, deed)("alice", number=1, **values)
         after = {account.id: repr(vars_of(account)) for account in users.list()}
         assert after[2] == before[2]
         assert after.get(1) != before[1]
@@ -374,7 +381,7 @@ def test_an_old_number_does_not_change_a_new_account(users):
     abroad = users.add("alice", "secret", realm="example.net").id
     for wrong in (number, 1, 99, abroad):
         with pytest.raises(NoSuchUser):
-            users.disable("alice", number=wrong)
+            users.change("alice", number=wrong, enabled=False)
     assert all(account.enabled for account in users.list())
 
 
