@@ -8,6 +8,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from webadmin import (
     account,
+    admins,
     audit,
     blocked_logins,
     calls,
@@ -18,7 +19,9 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    second_factor,
     theme,
+    tokens,
     traces,
     trouble,
     users,
@@ -29,7 +32,9 @@ from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
 from webadmin.request_checks import install_checks, with_headers
-from webadmin.routes import route
+from webadmin.routes import Needs, route
+from webadmin.second_step import CodeCheck
+from webadmin.sign_in_limits import SignInLimiter
 from webadmin.token_check import TokenCheck
 
 log = logging.getLogger(__name__)
@@ -56,10 +61,18 @@ _SENTENCES = {
 
 def build(context: AppContext) -> WSGIApp:
     """Return the application."""
+    token_check = TokenCheck(context)
+    app = pages(context, token_check)
+    return with_headers(compressed(_with_api(app, api.build(context, token_check))))
+
+
+def pages(context: AppContext, token_check: TokenCheck) -> Bottle:
+    """Return the application of all pages, and of /metrics."""
     app = Bottle()
     install_checks(app, context, large={"/users/import": imports.MAX_IMPORT_BYTES})
-    limiter = login.SignInLimiter(context.monotonic)
-    login.mount(app, context, limiter)
+    limiter = SignInLimiter(context.monotonic)
+    codes = CodeCheck(context, limiter)
+    login.mount(app, context, limiter, codes)
     overview.mount(app, context)
     calls.mount(app, context)
     history.mount(app, context)
@@ -71,15 +84,17 @@ def build(context: AppContext) -> WSGIApp:
     health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
+    admins.mount(app, context)
+    tokens.mount(app, context)
     account.mount(app, context, limiter)
-    tokens = TokenCheck(context)
-    metrics.mount(app, context, tokens)
+    second_factor.mount(app, context, limiter, codes)
+    metrics.mount(app, context, token_check)
     theme.mount(app)
-    route(app, "GET", "/healthz", _healthz)
-    route(app, "GET", "/static/<path:path>", _static_file)
-    route(app, "GET", "/favicon.ico", _favicon)
+    route(app, "GET", "/healthz", _healthz, Needs.NOTHING)
+    route(app, "GET", "/static/<path:path>", _static_file, Needs.NOTHING)
+    route(app, "GET", "/favicon.ico", _favicon, Needs.NOTHING)
     app.default_error_handler = lambda error: _error_page(context, error)
-    return with_headers(compressed(_with_api(app, api.build(context, tokens))))
+    return app
 
 
 def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:

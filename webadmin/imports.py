@@ -32,7 +32,7 @@ from sip.store.importing import (
 )
 from sip.store.passwords import WEAK
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
-from webadmin.routes import Result, route
+from webadmin.routes import Needs, Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
 
@@ -193,7 +193,7 @@ class ImportJobs:
 
     def remove_orphans(self) -> None:
         """Remove the imports of sessions that have ended, unless one is being applied."""
-        alive = {session.id for session in self._context.admin.sessions(self._context.clock())}
+        alive = self._context.sessions.ids(self._context.clock())
         for job in [*self._jobs.values()]:
             if not job.is_working and job.session not in alive:
                 self._remove(job)
@@ -321,13 +321,14 @@ def _number() -> int:
 def mount(app: Bottle, context: AppContext) -> None:
     """Add /users/import and /users/export.csv to `app`."""
     page = ImportPage(context)
-    route(app, "GET", "/users/import", page.show)
+    route(app, "GET", "/users/import", page.show, Needs.ADMIN)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
     route(app, "POST", "/users/import/apply", page.apply)
     route(app, "POST", "/users/import/cancel", page.cancel)
     route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
-    route(app, "GET", "/users/export.csv", lambda: export(context))
+    path, secrets = "/users/export.csv", ("hashes", "yes")
+    route(app, "GET", path, lambda: export(context), secrets=secrets)
 
 
 class ImportPage:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sip.store.accounts import md5
-from sip.store.admin import Admin, verify
+from sip.store.admin_passwords import verify
+from sip.store.admins import Admins
 from sip.store.database import Database
 from sip.store.users import Users
 
@@ -24,7 +25,7 @@ class Terminal(io.StringIO):
 def administrator(path="sip_users.db"):
     """The hash of the administrator's password, and whether a session is open."""
     with Database(path) as database:
-        admin = Admin(database)
+        admin = Admins(database)
         return admin.password_hash(), bool(admin.sessions(0))
 
 
@@ -60,7 +61,7 @@ def test_a_password_with_a_dash_is_not_repeated_in_the_error(sipserver):
 def test_a_new_admin_password_ends_the_sessions(sipserver):
     assert sipserver("admin", "password", "--password", "first one") == (0, "", "")
     with Database("sip_users.db") as database:
-        Admin(database).open_session("192.0.2.1", "", 1.0)
+        Admins(database).open_session("192.0.2.1", "", 1.0)
     assert verify(administrator()[0], "first one")
     assert administrator()[1]
     assert sipserver("admin", "password", stdin="another one\n") == (0, "", "")

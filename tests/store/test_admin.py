@@ -7,21 +7,15 @@ from contextlib import closing
 import pytest
 
 from sip.store import admin as accounts
-from sip.store.admin import (
-    MAX_PASSWORD,
-    MAX_SESSIONS,
-    SEEN_INTERVAL,
-    SESSION_SECONDS,
-    Admin,
-    hash_password,
-    verify,
-)
+from sip.store.admin_passwords import MAX_PASSWORD, hash_password, verify
+from sip.store.admins import Admins
 from sip.store.database import Database
+from sip.store.sessions import MAX_SESSIONS, SEEN_INTERVAL, SESSION_SECONDS
 
 
 @pytest.fixture
-def admin(database: Database) -> Admin:
-    return Admin(database)
+def admin(database: Database) -> Admins:
+    return Admins(database)
 
 
 def signs_in(admin, now=1000.0, **more):
@@ -186,9 +180,9 @@ def test_a_session_ends_after_its_time_however_much_it_is_used(admin):
 
 def test_a_session_is_there_after_a_restart(path):
     with Database(path) as database:
-        token = signs_in(Admin(database))
+        token = signs_in(Admins(database))
     with Database(path) as database:
-        assert Admin(database).session(token, 1000)
+        assert Admins(database).session(token, 1000)
 
 
 def test_what_has_expired_is_deleted_when_another_signs_in(admin, path):

@@ -7,9 +7,10 @@ import pytest
 
 from sip.store import audit as module
 from sip.store import schema
-from sip.store.admin import SESSION_SECONDS, Admin
+from sip.store.admins import Admins
 from sip.store.audit import ANONYMOUS, KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, Act, Audit
 from sip.store.database import Database
+from sip.store.sessions import SESSION_SECONDS
 
 
 @pytest.fixture
@@ -104,6 +105,6 @@ def test_sessions_of_before_were_last_seen_when_they_began(path):
         connection.execute("PRAGMA user_version = 3")
         connection.commit()
     with Database(path) as database:
-        (session,) = Admin(database).sessions(1000)
+        (session,) = Admins(database).sessions(1000)
         assert (session.seen_at, session.seen_from) == (1000, "192.0.2.1")
         Audit(database).add(Act.SIGNED_IN, "admin")
