@@ -60,7 +60,7 @@ never\\
 <header><h2>Add an administrator</h2></header>
 <div class="body">
 <form method="post" action="/admins/add">
-% include('field.tpl', name='username', label='Name', value=name, longest=longest, required=True, choices=(), focus=focus, hint='Without blanks, such as carol.')
+% include('field.tpl', name='username', label='Name', value=typed_name, longest=longest, required=True, choices=(), focus=focus, hint='Without blanks, such as carol.')
 % include('role.tpl', role=role, roles=roles)
 % include('password.tpl', errors=errors, how=how, focus=focus)
 <button class="p">Add</button>

@@ -38,7 +38,7 @@ never\\
 <header><h2>Add a token</h2></header>
 <div class="body">
 <form method="post" action="/tokens/add">
-% include('field.tpl', name='name', label='Name', value=name, longest=longest, required=True, choices=(), focus='name' if errors else '', hint='The program that uses it, such as prometheus.')
+% include('field.tpl', name='name', label='Name', value=typed_name, longest=longest, required=True, choices=(), focus='name' if errors else '', hint='The program that uses it, such as prometheus.')
 % include('role.tpl', role=role, roles=roles)
 <button class="p">Add</button>
 </form>

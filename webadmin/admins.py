@@ -51,7 +51,7 @@ class AdminsPage:
             section=PAGE,
             admins=self._context.admins.list(),
             errors=errors or {},
-            name=name,
+            typed_name=name,
             role=role,
             roles=[*Role],
             how="type" if errors and "password" in errors else "make",

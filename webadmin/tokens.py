@@ -33,7 +33,7 @@ class TokensPage:
             section=PAGE,
             tokens=self._context.tokens.list(),
             errors={"name": error} if error else {},
-            name=name,
+            typed_name=name,
             role=role,
             roles=[*Role],
             longest=MAX_NAME,

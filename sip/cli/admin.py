@@ -16,7 +16,7 @@ from sip.cli.prompt import (
 )
 from sip.config import CommandError, Config
 from sip.store.admin_passwords import hash_password, password_weakness
-from sip.store.admins import USERNAME, AdminError, Admins
+from sip.store.admins import USERNAME, AdminError, Administrator, Admins
 from sip.store.audit import Act
 from sip.store.database import Database, DatabaseError
 from sip.store.second_factor import SecondFactors
@@ -28,10 +28,8 @@ _VARIABLE = "SIPSERVER_ADMIN_PASSWORD"
 
 def execute(options: argparse.Namespace, config: Config, environment: Mapping[str, str]) -> int:
     """Execute one command and return the exit code.  Raises CommandError."""
-    if options.action in _NEED_DATABASE and not os.path.exists(config.db_path):
-        raise CommandError(
-            f"there is no database {config.db_path}; give the file of the server with -db.path"
-        )
+    if options.action in _NEED_DATABASE:
+        _check_database(config)
     try:
         _COMMANDS[options.action](options, config)
     except (AdminError, DatabaseError, ValueError) as error:
@@ -41,6 +39,13 @@ def execute(options: argparse.Namespace, config: Config, environment: Mapping[st
     if options.action == "password" and options.name == USERNAME and environment.get(_VARIABLE):
         warn(f"{_VARIABLE} is set, and replaces this password at the next start; change it too")
     return 0
+
+
+def _check_database(config: Config) -> None:
+    if not os.path.exists(config.db_path):
+        raise CommandError(
+            f"there is no database {config.db_path}; give the file of the server with -db.path"
+        )
 
 
 def _add(options: argparse.Namespace, config: Config) -> None:
@@ -58,6 +63,8 @@ def _add(options: argparse.Namespace, config: Config) -> None:
 def _set_password(options: argparse.Namespace, config: Config) -> None:
     """Replace the password; the second factor stays."""
     name = options.name
+    if name != USERNAME:  # `admin` is added if there is no administrator
+        _check_exists(name, config)
     password = take_password(options, name)
     password_hash = hash_password(password)
     with store_warnings(), Database(config.db_path) as database:
@@ -68,6 +75,20 @@ def _set_password(options: argparse.Namespace, config: Config) -> None:
         about = "all sessions ended" if name == USERNAME else f"{name}, all sessions ended"
         add_audit_entry(database, Act.PASSWORD_CHANGED, about)
     _warn_if_weak(password, name)
+
+
+def _check_exists(name: str, config: Config) -> None:
+    """Raise CommandError before the password is asked for."""
+    _check_database(config)
+    with store_warnings(), Database(config.db_path) as database:
+        _existing(name, database)
+
+
+def _existing(name: str, database: Database) -> Administrator:
+    administrator = Admins(database).find(name)
+    if administrator is None:
+        raise AdminError(f"there is no administrator {name}; `admin list` shows all")
+    return administrator
 
 
 def _warn_if_weak(password: str, name: str) -> None:
@@ -111,8 +132,7 @@ def _reset_factor(options: argparse.Namespace, config: Config) -> None:
     """Remove the second factor of an administrator who has lost phone and recovery codes."""
     name = options.name
     with store_warnings(), Database(config.db_path) as database:
-        if Admins(database).find(name) is None:
-            raise AdminError(f"there is no administrator {name}; `admin list` shows all")
+        _existing(name, database)
         if not SecondFactors(database).turn_off(name):
             raise AdminError(f"{name} has no second factor")
         add_audit_entry(database, Act.FACTOR_RESET, name)

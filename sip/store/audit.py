@@ -84,7 +84,7 @@ _TEXTS = {
 # The filters of the audit page.
 KINDS: Mapping[str, tuple[Act, ...]] = {
     "sign-ins": (Act.SIGNED_IN, Act.SIGN_IN_REFUSED, Act.SIGNED_OUT),
-    "sessions": (Act.SESSION_ENDED, Act.OTHERS_ENDED, Act.PASSWORD_CHANGED),
+    "sessions": (Act.SESSION_ENDED, Act.OTHERS_ENDED),
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),

@@ -16,7 +16,7 @@ from sip.store.bans import Bans
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.sessions import Sessions
-from sip.store.tokens import Tokens
+from sip.store.tokens import Role, Tokens
 from sip.store.users import Users
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
@@ -103,3 +103,12 @@ def browser(stranger: Browser) -> Browser:
     answer = stranger.post("/login", username="admin", password=PASSWORD)
     assert answer.status == 303, answer.words
     return stranger
+
+
+@pytest.fixture
+def viewer(stranger: Browser, context: AppContext) -> Browser:
+    """A browser in which carol, a viewer, is signed in."""
+    context.admins.add("carol", Role.VIEWER, HASH)
+    viewer = Browser(stranger.app, address="198.51.100.7")
+    assert viewer.post("/login", username="carol", password=PASSWORD).status == 303
+    return viewer
