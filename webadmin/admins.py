@@ -16,6 +16,8 @@ from webadmin.templates import as_sentence
 
 PAGE = "/admins"
 
+_IS_OWN = "This is your own account: another administrator has to do this."
+
 
 def mount(app: Bottle, context: AppContext) -> None:
     """Add /admins and its forms to `app`."""
@@ -131,9 +133,9 @@ class AdminsPage:
     def _change(self, change: Callable[[str], Result]) -> Result:
         """Change the administrator in the form.  Raises HTTPError(409) where it is refused."""
         context, name = self._context, form_value("name")
+        if name == own_session(context).username:
+            raise HTTPError(409, _IS_OWN)
         try:
-            if name == own_session(context).username:
-                raise AdminError("another administrator has to do this for your own account")
             administrator = context.admins.find(name)
             if administrator is None:
                 raise AdminError("there is no such administrator; it may have been removed")
