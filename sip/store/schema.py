@@ -249,9 +249,8 @@ _ADMINS = (
     CHECK (role IN ('admin', 'viewer'))
     """,
     "ALTER TABLE admins ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0",
-    "UPDATE admins SET created_at = updated_at",
     "ALTER TABLE admins ADD COLUMN seen_at INTEGER",
-    "UPDATE admins SET seen_at = (SELECT max(seen_at) FROM sessions)",
+    "UPDATE admins SET created_at = updated_at, seen_at = (SELECT max(seen_at) FROM sessions)",
     "ALTER TABLE admins ADD COLUMN totp_secret TEXT",
     "ALTER TABLE admins ADD COLUMN totp_used INTEGER NOT NULL DEFAULT 0",
     """
