@@ -1,5 +1,5 @@
 % rebase('layout.tpl', title='Your account')
-<div class="head"><h1>Your account</h1><p class="dim">{{session.username}}, {{session.role}}</p></div>
+<div class="head"><h1>Your account</h1><p class="dim">{{session.username}}, role {{session.role}}</p></div>
 % if is_required and not own.has_second_factor:
 <div class="notice bad" role="alert"><p><strong>This server requires a second factor.</strong> <a href="/account/second-factor">Set it up</a> to open the other pages.</p></div>
 % end

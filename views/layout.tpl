@@ -50,7 +50,7 @@
 </nav>
 <div class="foot">
 <p><strong>{{domain}}</strong><br>up {{span(uptime)}} · v{{version}}</p>
-<form method="post" action="/logout"><a href="/account">{{session.username}}</a>{{'' if can_change else ', viewer'}} · <button class="link">Sign out</button></form>
+<form method="post" action="/logout">{{session.username}}{{'' if can_change else ', viewer'}} · <button class="link">Sign out</button></form>
 <div>
 <form method="post" action="/theme" id="theme"><button class="link" name="theme" value="{{next_theme(theme)}}">Theme: {{theme}}</button></form>
 <span class="hide-m" data-shortcuts>· <button type="button" class="link">Shortcuts</button></span>
@@ -97,7 +97,7 @@
 % end
 ><svg class="icon" aria-hidden="true"><use href="{{icons}}#more"/></svg>More</summary>
 <div class="menu">
-<p class="small dim">{{domain}}<br>up {{span(uptime)}} · v{{version}}<br>{{session.username}}{{'' if can_change else ', viewer'}}</p>
+<p class="small dim">{{domain}}<br>up {{span(uptime)}} · v{{version}}</p>
 % for path, name, icon in menu:
 <a href="{{path}}"\\
 % if path == section:

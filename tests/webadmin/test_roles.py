@@ -191,7 +191,7 @@ def test_an_admin_has_the_buttons(browser, busy):
 
 
 def test_the_foot_shows_name_and_role(viewer, browser):
-    assert "carol , viewer · Sign out" in viewer.get("/audit").words
+    assert "carol, viewer · Sign out" in viewer.get("/audit").words
     assert "admin · Sign out" in browser.get("/audit").words
 
 
