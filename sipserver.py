@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sip.monitor.events import Bus
     from sip.prometheus import Metrics
     from sip.server import SipServer
-    from sip.store.admin import Admin, FirstPassword
+    from sip.store.admins import Admins, FirstPassword
     from sip.store.database import Database
     from sip.store.history_writer import HistoryWriter, Limits
     from sip.store.users import Users
@@ -116,13 +116,14 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.monitor.recent_events import RecentEvents
         from sip.monitor.traces import MIB, Traces
         from sip.server import SipServer
-        from sip.store.admin import Admin
+        from sip.store.admins import Admins
         from sip.store.audit import Audit
         from sip.store.bans import Ban, Bans
         from sip.store.bindings import BindingStore
         from sip.store.database import Database
         from sip.store.directory import Directory
         from sip.store.history_writer import HistoryWriter
+        from sip.store.sessions import Sessions
         from sip.store.tokens import Tokens
         from sip.store.users import Users
         from sip.webhook import Webhook
@@ -133,9 +134,9 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     bus = Bus()
     database = stack.enter_context(Database(config.db_path))
     users = Users(database, config.sip_realm, bus=bus)
-    admin, audit = Admin(database), Audit(database)
+    admins, audit = Admins(database), Audit(database)
     bus.listen(AdminActed, audit.on_admin_acted)
-    first_password = _first_password(admin)
+    first_password = _first_password(admins)
     bindings = stack.enter_context(closing(BindingStore(database)))
     history = stack.enter_context(closing(HistoryWriter(database, history_limits(config))))
     bus.listen(CallFinished, history.listen)
@@ -159,7 +160,8 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         config,
         users,
         Directory(database, users),
-        admin,
+        admins,
+        Sessions(database),
         audit,
         server.location,
         bans,
@@ -288,7 +290,7 @@ class Service:
         from sip.store.audit import Act
 
         first, self._first_password = self._first_password, None
-        if first and self._site.admin.set_first_password(first, print_password):
+        if first and self._site.admins.set_first_password(first, print_password):
             self._site.audit.add(Act.PASSWORD_CHANGED, SERVER, about="at its start")
 
     def drain(self) -> None:
@@ -382,16 +384,17 @@ def _metrics(
     return lambda: made().text()
 
 
-def _first_password(admin: "Admin") -> "FirstPassword | None":
+def _first_password(admins: "Admins") -> "FirstPassword | None":
     """Return the web admin's password that this start has to set.  Raises CommandError."""
-    from sip.store.admin import password_weakness
+    from sip.store.admin_passwords import password_weakness
+    from sip.store.admins import USERNAME
 
     password = os.environ.get(ADMIN_PASSWORD) or ""
     try:
-        first = admin.first_password(password)
+        first = admins.first_password(password)
     except ValueError as error:
         raise CommandError(f"{ADMIN_PASSWORD} cannot be used: {error}") from None
-    if why := password_weakness(password):
+    if why := password_weakness(password, USERNAME):
         log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
     return first
 

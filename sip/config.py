@@ -146,6 +146,12 @@ class Config:
     web_metrics_open: bool = setting(
         "off", parse_switch, "show /metrics without a token", value="on|off"
     )
+    web_second_factor: bool = setting(
+        "off",
+        parse_switch,
+        "require a second factor (TOTP) of each administrator",
+        value="on|off",
+    )
     sip_addr: Address = setting(
         ":5060", parse_address, "address for SIP over UDP and TCP", value="ADDRESS"
     )

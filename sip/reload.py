@@ -28,6 +28,7 @@ RELOADABLE = frozenset(
         "sip_min_expires",
         "sip_trunk",
         "web_metrics_open",
+        "web_second_factor",
     }
 )
 

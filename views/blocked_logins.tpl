@@ -12,7 +12,7 @@
 <td data-label="Action" class="whole">
 % if login.is_banned:
 <span>The whole address is banned: unban it under <a href="/trouble">Trouble</a>.</span>
-% else:
+% elif can_change:
 <form class="inline" method="post" action="{{action}}"><input type="hidden" name="username" value="{{login.username}}"><input type="hidden" name="address" value="{{login.address}}"><button class="s" aria-label="Let {{login.username}} at {{login.address}} try again">Let it try again</button></form>
 % end
 </td>

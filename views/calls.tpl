@@ -56,7 +56,7 @@
 </div></td>
 <td data-label="Action" class="whole"><div class="row">
 <a class="btn s" href="{{row.trace}}" aria-label="Ladder of the call from {{row.name}}">Ladder</a>
-% if row.pill != 'bad':
+% if can_change and row.pill != 'bad':
 <form class="inline" method="post" action="/calls/{{row.id}}/hang-up{{'?before={}'.format(before) if before else ''}}"><button class="small btn s d" aria-label="Hang up the call from {{row.name}}">Hang up</button></form>
 % end
 </div></td>

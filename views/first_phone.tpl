@@ -9,7 +9,9 @@
 <header><h2 id="first-title">Add the first user</h2></header>
 <div class="body">
 <p>Every phone needs an account.</p>
+% if can_change:
 <p><a href="/users/new" class="btn" role="button">Add a user</a> <a href="/users/import" class="btn" role="button">Import a list</a></p>
+% end
 <h3>No phone is registered yet</h3>
 % else:
 <header><h2 id="first-title">No phone is registered yet</h2></header>

@@ -1,7 +1,9 @@
 <div class="issue"><span class="ic {{'bad' if issue.is_bad else 'warn'}}" aria-hidden="true">!</span>
 <p>{{issue.title}}</p>
 <p class="small dim">{{issue.detail}}</p>
-% if issue.fields:
+% if issue.fields and not can_change:
+% pass
+% elif issue.fields:
 <form class="act inline" method="post" action="{{issue.href}}">\\
 % for name, value in issue.fields:
 <input type="hidden" name="{{name}}" value="{{value}}">\\

@@ -50,7 +50,7 @@
 </nav>
 <div class="foot">
 <p><strong>{{domain}}</strong><br>up {{span(uptime)}} · v{{version}}</p>
-<form method="post" action="/logout">admin · <button class="link">Sign out</button></form>
+<form method="post" action="/logout">{{session.username}}{{'' if can_change else ', viewer'}} · <button class="link">Sign out</button></form>
 <div>
 <form method="post" action="/theme" id="theme"><button class="link" name="theme" value="{{next_theme(theme)}}">Theme: {{theme}}</button></form>
 <span class="hide-m" data-shortcuts>· <button type="button" class="link">Shortcuts</button></span>
@@ -68,7 +68,7 @@
 <p>{{message.text}}</p>
 % if message.secret:
 <div class="secret">
-<input class="mono" readonly value="{{message.secret}}" aria-label="The password, shown only now">
+<input class="mono" readonly value="{{message.secret}}" aria-label="The {{message.kind}}, shown only now">
 <button type="button" class="s" data-copy>Copy</button>
 </div>
 % end

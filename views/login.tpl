@@ -9,12 +9,7 @@
 <div class="body">
 <h1>Sign in</h1>
 <form method="post" action="/login">
-<input type="hidden" name="next" value="{{next}}">
-% if saved:
-<input type="hidden" name="kept_path" value="{{saved.path}}">
-<input type="hidden" name="kept_form" value="{{saved.text}}">
-<input type="hidden" name="kept_lacks" value="{{'password' if saved.lacks_password else ''}}">
-% end
+% include('kept_form.tpl', next=next, saved=saved)
 <label>User name
 <input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required>
 </label>

@@ -6,7 +6,11 @@
 % elif online:
 <span class="pill on">All is well for {{'1 phone' if online == 1 else '{:,} phones'.format(online)}}</span>
 % end
-<span class="sp"></span><a class="btn p" href="/users/new" role="button">Add a user</a></div>
+<span class="sp"></span>\\
+% if can_change:
+<a class="btn p" href="/users/new" role="button">Add a user</a>\\
+% end
+</div>
 <div class="tiles">
 % for tile in tiles:
 % include('tile.tpl', tile=tile)

@@ -22,7 +22,7 @@
 % end
 </span></td>
 <td data-label="Action"><span class="row">\\
-% if waiting and (each.username, network_of(each.address)) in waiting:
+% if can_change and waiting and (each.username, network_of(each.address)) in waiting:
 <form class="inline" method="post" action="/bans/forgive"><input type="hidden" name="username" value="{{each.username}}"><input type="hidden" name="address" value="{{network_of(each.address)}}"><button class="btn s" aria-label="Let {{each.username}} at {{each.address}} try again">Let it try again</button></form>\\
 % end
 % if each.call_id:

@@ -93,10 +93,10 @@
 <button class="secondary">Compare</button>
 </form>
 % end
-% for name in dict.fromkeys(name for name in (outline.from_, outline.to) if name):
+% for name in dict.fromkeys(name for name in (outline.from_, outline.to) if name and can_change):
 <form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="{{here}}"><input type="hidden" name="username" value="{{'' if name == pinned else name}}"><button class="s">{{'Keep messages of {} as long as others'.format(name) if name == pinned else 'Keep messages of {} longer'.format(name)}}</button></form>
 % end
-% if not secrets:
+% if can_change and not secrets:
 <a class="btn" role="button" href="{{with_secrets}}">Show credentials</a>
 % end
 </div>

@@ -8,7 +8,9 @@
 <input type="search" name="q" id="q" value="{{search}}" placeholder="Name, number, address or Call-ID" autocomplete="off"></label>
 <button class="secondary">Search</button>
 </form>
-% if pinned:
+% if pinned and not can_change:
+<p>Messages of <strong>{{pinned}}</strong> are kept longer.</p>
+% elif pinned:
 <form class="row" method="post" action="/traces/pin"><p>Messages of <strong>{{pinned}}</strong> are kept longer.</p><input type="hidden" name="username" value=""><input type="hidden" name="back" value="/traces"><button class="s">End this</button></form>
 % end
 % if not memory:

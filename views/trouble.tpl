@@ -36,7 +36,11 @@
 % if bans:
 <table class="cards-when-narrow" aria-label="Banned addresses">
 <thead>
-<tr><th scope="col">Address</th><th scope="col">Why</th><th scope="col">Since</th><th scope="col">Ends in</th><th scope="col">Bans so far</th><th scope="col">Action</th></tr>
+<tr><th scope="col">Address</th><th scope="col">Why</th><th scope="col">Since</th><th scope="col">Ends in</th><th scope="col">Bans so far</th>\\
+% if can_change:
+<th scope="col">Action</th>\\
+% end
+</tr>
 </thead>
 <tbody>
 % for ban in bans:
@@ -46,12 +50,14 @@
 <td data-label="Since"><time datetime="{{moment(ban.banned_at)}}" title="{{moment(ban.banned_at)}}">{{ago(ban.banned_at, now)}}</time></td>
 <td data-label="Ends in" class="num">{{span(ban.ends_at - now)}}</td>
 <td data-label="Bans so far" class="num">{{ban.times}}</td>
+% if can_change:
 <td data-label="Action" class="whole">
 <div class="row">
 <form class="inline" method="post" action="/bans/remove"><input type="hidden" name="address" value="{{ban.address}}"><button class="btn s" aria-label="Unban {{ban.address}}">Unban</button></form>
 <form class="inline" method="post" action="/bans/trust"><input type="hidden" name="network" value="{{ban.address}}"><button class="btn s" aria-label="Trust {{ban.address}}">Trust</button></form>
 </div>
 </td>
+% end
 </tr>
 % end
 </tbody>
@@ -69,11 +75,15 @@
 <li class="row"><span class="mono">{{each}}</span> <span class="muted">set by <code>-guard.trusted</code></span></li>
 % end
 % for each in trusted:
-<li class="row"><span class="mono">{{each}}</span>
-<form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="btn s" aria-label="Remove {{each}}">Remove</button></form></li>
+<li class="row"><span class="mono">{{each}}</span>\\
+% if can_change:
+ <form class="inline" method="post" action="/bans/distrust"><input type="hidden" name="network" value="{{each}}"><button class="btn s" aria-label="Remove {{each}}">Remove</button></form>\\
+% end
+</li>
 % end
 </ul>
 % end
+% if can_change:
 <form method="post" action="/bans/trust" class="row" aria-label="Trust a network">
 <label class="grow">Address or network
 <input name="network" value="{{network}}" placeholder="192.168.0.0/16" autocomplete="off" spellcheck="false" maxlength="60" required\\
@@ -87,5 +97,6 @@
 </label>
 <button class="btn">Trust it</button>
 </form>
+% end
 </div>
 </section>

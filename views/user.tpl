@@ -17,6 +17,7 @@
 <span class="sp"></span>
 <div class="row" id="acts">
 % include('user_call.tpl', user=user, list_query=list_query)
+% if can_change:
 <a class="btn" href="#new-password">New password</a>
 % if user.enabled:
 <form class="inline" method="post" action="/users/{{user.id}}/disable{{list_query}}"><button>Disable</button></form>
@@ -24,6 +25,7 @@
 <form class="inline" method="post" action="/users/{{user.id}}/enable{{list_query}}"><button class="p">Enable</button></form>
 % end
 <form class="inline" method="post" action="/users/{{user.id}}/remove{{list_query}}"><button class="d">Delete</button></form>
+% end
 </div>
 </div>
 <div id="banners">
@@ -54,7 +56,11 @@ No phone has registered yet. This page has the settings for a phone.\\
 <td data-label="Device"><strong>{{phone.user_agent or 'unknown'}}</strong><div class="mono dim">{{phone.shown}}</div></td>
 <td data-label="Seen at"><span class="mono">{{phone.address}}</span><div class="small dim">{{phone.transport}}{{', behind NAT' if phone.behind_nat else ''}}{{', through a proxy' if phone.path else ''}}</div></td>
 <td data-label="Expires in" class="whole"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
-<td data-label=""><form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s">Drop</button></form></td>
+<td data-label="">\\
+% if can_change:
+<form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s">Drop</button></form>\\
+% end
+</td>
 </tr>
 % end
 </tbody>
@@ -64,7 +70,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 % if len(blocked) > len(banners):
 <section class="card">
 <header><h2>Blocked logins from other addresses</h2></header>
-<p class="body small dim">Too many wrong passwords came from these addresses. A new password unblocks the user, too.</p>
+<p class="body small dim">Too many wrong passwords came from these addresses.{{' A new password unblocks the user, too.' if can_change else ''}}</p>
 % include('blocked_logins.tpl', rows=blocked[len(banners):], action='/users/{}/forgive{}'.format(user.id, list_query))
 </section>
 % end
@@ -80,6 +86,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 % include('phone.tpl', settings=settings)
 </div>
 </section>
+% if can_change:
 <section class="card">
 <header><h2>Display name</h2></header>
 <div class="body">
@@ -106,14 +113,21 @@ No phone has registered yet. This page has the settings for a phone.\\
 </form>
 </div>
 </section>
+% end
 <section class="card">
 <header><h2>This account</h2></header>
 <dl class="kv body">
 <dt>Realm</dt><dd>{{user.realm}}</dd>
 <dt>Added</dt><dd><time datetime="{{moment(user.created_at)}}">{{moment(user.created_at)[:10]}}</time></dd>
 <dt>Last seen</dt><dd>{{ago(user.last_seen, now)}}</dd>
-<dt>Messages</dt><dd>{{'kept longer' if is_pinned else 'kept like all others'}}</dd><dd class="act"><form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="/users/{{user.id}}"><input type="hidden" name="username" value="{{'' if is_pinned else user.username}}"><button class="s" aria-label="{{'Keep like others' if is_pinned else 'Keep longer'}}: messages of {{user.username}}">{{'Keep like others' if is_pinned else 'Keep longer'}}</button></form></dd>
+<dt>Messages</dt><dd>{{'kept longer' if is_pinned else 'kept like all others'}}</dd>\\
+% if can_change:
+<dd class="act"><form class="inline" method="post" action="/traces/pin"><input type="hidden" name="back" value="/users/{{user.id}}"><input type="hidden" name="username" value="{{'' if is_pinned else user.username}}"><button class="s" aria-label="{{'Keep like others' if is_pinned else 'Keep longer'}}: messages of {{user.username}}">{{'Keep like others' if is_pinned else 'Keep longer'}}</button></form></dd>\\
+% end
+
+% if can_change:
 <dt>HA1</dt><dd><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></dd>
+% end
 </dl>
 </section>
 </div>

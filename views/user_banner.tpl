@@ -8,7 +8,7 @@ That address has to wait for {{banner.wait}}. Correct the password in the phone,
 </p></div>
 % if banner.is_banned:
 <a class="btn s" href="/trouble#banned" aria-label="Unban {{banner.address}}, on the page of trouble">Unban</a>
-% else:
+% elif can_change:
 <form class="inline" method="post" action="/users/{{user.id}}/forgive{{list_query}}"><input type="hidden" name="address" value="{{banner.address}}"><button class="btn s" aria-label="Let it try again: {{user.username}} at {{banner.address}}">Let it try again</button></form>
 % end
 </div>

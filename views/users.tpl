@@ -1,7 +1,7 @@
 % rebase('layout.tpl', title='Users')
 % has_realms = len(realms) > 1
 % columns = [('username', 'User name', ''), ('display_name', 'Display name', ''), ('', 'State', ''), ('', 'Device', 'hide-m')]
-% columns += [('', 'Realm', '')] * has_realms + [('last_seen', 'Last seen', ''), ('', 'HA1', 'r')]
+% columns += [('', 'Realm', '')] * has_realms + [('last_seen', 'Last seen', '')] + [('', 'HA1', 'r')] * can_change
 <div class="head">
 <h1>Users</h1>
 <p id="count" class="dim num" role="status">
@@ -15,11 +15,15 @@
 % end
 </p>
 <span class="sp"></span>
+% if can_change:
 <a class="btn" href="/users/import" role="button">Import</a>
+% end
 <a class="btn hide-m" href="/users/export.csv" role="button" download>Export CSV</a>
+% if can_change:
 <a class="btn p" href="/users/new{{list_query}}" role="button">Add a user</a>
+% end
 </div>
-% if removed:
+% if removed and can_change:
 <div class="notice hint" role="status">
 <p>{{removed.username}} was deleted.</p>
 <form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="s">Undo</button></form>
@@ -61,7 +65,7 @@
 <div class="card empty">
 % if question.search or question.status or question.realm:
 <p><a href="/users">Show all users</a></p>
-% else:
+% elif can_change:
 <p><a href="/users/new">Add the first one</a>, or <a href="/users/import">import a list</a>.</p>
 % end
 </div>
@@ -120,14 +124,18 @@
 never\\
 % end
 </td>
+% if can_change:
 <td data-label="HA1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
+% end
 </tr>
 % end
 </tbody>
 </table>
 </div>
 % include('pager.tpl', pager=pager)
+% if can_change:
 <p class="small dim"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
+% end
 % end
 </section>
 % include('dialog.tpl')

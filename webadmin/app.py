@@ -1,13 +1,14 @@
 """The web admin as one WSGI application: all routes, and the error page."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from webadmin import (
     account,
+    admins,
     api_page,
     audit,
     blocked_logins,
@@ -19,7 +20,9 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    second_factor,
     theme,
+    tokens,
     traces,
     trouble,
     users,
@@ -31,7 +34,9 @@ from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
 from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
 from webadmin.request_checks import install_checks, with_headers
-from webadmin.routes import route
+from webadmin.routes import Needs, route
+from webadmin.second_step import CodeCheck
+from webadmin.sign_in_limits import SignInLimiter
 from webadmin.token_check import TokenCheck
 
 log = logging.getLogger(__name__)
@@ -58,15 +63,28 @@ _SENTENCES = {
 
 def build(context: AppContext) -> WSGIApp:
     """Return the application."""
+    token_check, import_service = TokenCheck(context), ImportService(context)
+    programs = api.build(context, token_check, import_service)
+    app = pages(context, token_check, import_service, programs.document)
+    return with_headers(compressed(_with_api(app, programs.app)))
+
+
+def pages(
+    context: AppContext,
+    token_check: TokenCheck,
+    import_service: ImportService,
+    document: Callable[[], Mapping[str, Any]],
+) -> Bottle:
+    """Return the application of all pages, and of /metrics; `document` describes the API."""
     app = Bottle()
     install_checks(app, context, large={"/users/import": MAX_IMPORT_BYTES})
-    limiter = login.SignInLimiter(context.monotonic)
-    login.mount(app, context, limiter)
+    limiter = SignInLimiter(context.monotonic)
+    codes = CodeCheck(context, limiter)
+    login.mount(app, context, limiter, codes)
     overview.mount(app, context)
     calls.mount(app, context)
     history.mount(app, context)
     traces.mount(app, context)
-    import_service = ImportService(context)
     imports.mount(app, context, import_service)
     users.mount(app, context)
     phone_calls.mount(app, context)
@@ -74,17 +92,18 @@ def build(context: AppContext) -> WSGIApp:
     health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
+    admins.mount(app, context)
+    tokens.mount(app, context)
     account.mount(app, context, limiter)
-    tokens = TokenCheck(context)
-    metrics.mount(app, context, tokens)
-    programs = api.build(context, tokens, import_service)
-    api_page.mount(app, context, programs.document)
+    second_factor.mount(app, context, limiter, codes)
+    metrics.mount(app, context, token_check)
+    api_page.mount(app, context, document)
     theme.mount(app)
-    route(app, "GET", "/healthz", _healthz)
-    route(app, "GET", "/static/<path:path>", _static_file)
-    route(app, "GET", "/favicon.ico", _favicon)
+    route(app, "GET", "/healthz", _healthz, Needs.NOTHING)
+    route(app, "GET", "/static/<path:path>", _static_file, Needs.NOTHING)
+    route(app, "GET", "/favicon.ico", _favicon, Needs.NOTHING)
     app.default_error_handler = lambda error: _error_page(context, error)
-    return with_headers(compressed(_with_api(app, programs.app)))
+    return app
 
 
 def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:

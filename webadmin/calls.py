@@ -152,7 +152,7 @@ class CallsPage:
 
     def _is_signed_in(self, token: str) -> bool:
         try:
-            return self._context.admin.session(token, self._context.clock()) is not None
+            return self._context.sessions.find(token, self._context.clock()) is not None
         except DatabaseError:
             return False
 

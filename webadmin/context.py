@@ -20,13 +20,15 @@ from sip.monitor.lost_phones import LostPhones
 from sip.monitor.recent_events import RecentEvents
 from sip.monitor.refusals import Refusals
 from sip.monitor.traces import Traces
-from sip.store.admin import USERNAME, Admin, Session
+from sip.store.admins import Admins
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
 from sip.store.registrations import Registrations
-from sip.store.tokens import Token, Tokens
+from sip.store.second_factor import SecondFactors
+from sip.store.sessions import Session, Sessions
+from sip.store.tokens import Role, Token, Tokens
 from sip.store.users import Users
 from sip.transport.flow import network_of
 from webadmin.encryption import is_encrypted, is_exposed
@@ -162,11 +164,15 @@ class OperatorWarning(NamedTuple):
 
 
 class FlashMessage(NamedTuple):
-    """A message that the page of `path` shows once; `secret` is a password to copy."""
+    """A message that the page of `path` shows once; `secret` is a text to copy.
+
+    `kind` is "password" or "token".
+    """
 
     path: str
     text: str
     secret: str
+    kind: str
 
 
 class Actor(NamedTuple):
@@ -219,13 +225,14 @@ class AppContext:
     `health`, `recent`, `lost_phones` and `lines` are what the overview shows.  `calls_today`
     returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
     of an account, at most as many as its second argument.
-    `environment_password` is True if each start sets the password, see Admin.first_password.
+    `environment_password` is True if each start sets the password, see Admins.first_password.
     """
 
     config: Config
     users: Users
     directory: Directory
-    admin: Admin
+    admins: Admins
+    sessions: Sessions
     audit: Audit
     phones: Phones
     bans: Bans
@@ -284,6 +291,22 @@ class AppContext:
         session: Session | None = request.environ.get(SESSION)
         return session
 
+    @property
+    def can_change(self) -> bool:
+        """True if the session of the current request has the role admin."""
+        return self.session is not None and self.session.role is Role.ADMIN
+
+    @property
+    def lacks_second_factor(self) -> bool:
+        """True if the administrator has to set up a second factor before anything else."""
+        session = self.session
+        return bool(self.config.web_second_factor and session and not session.has_second_factor)
+
+    @property
+    def second_factors(self) -> SecondFactors:
+        """The second factors of the administrators."""
+        return SecondFactors(self.users.database)
+
     def leave_uncompressed(self) -> None:
         """Send the current response uncompressed: it shows a secret.
 
@@ -299,6 +322,7 @@ class AppContext:
         return render(
             template,
             session=self.session,
+            can_change=self.can_change,
             section=section,
             message=message,
             version=__version__,
@@ -324,7 +348,9 @@ class AppContext:
     def actor(self) -> Actor:
         """The sender of the current request, for the audit."""
         token: Token | None = request.environ.get(TOKEN)
-        name = USERNAME if self.session else f"token {token.name}" if token else ANONYMOUS
+        name = (
+            self.session.username if self.session else f"token {token.name}" if token else ANONYMOUS
+        )
         return Actor(name, request.environ.get("REMOTE_ADDR", ""))
 
     def users_in_trouble(self) -> set[int]:
@@ -353,7 +379,7 @@ class AppContext:
         log.info("audit: %s, by %s from %s", what, name or "unknown user", address, extra=fields)
         self.bus.publish(AdminActed(self.clock(), act, name, address, about))
 
-    def flash(self, path: str, text: str, secret: str = "") -> HTTPResponse:
+    def flash(self, path: str, text: str, secret: str = "", kind: str = "password") -> HTTPResponse:
         """Redirect to a page of this server, which shows `text` once.
 
         `path` may have a query.
@@ -361,7 +387,8 @@ class AppContext:
         if self.session:
             while len(self._flashes) >= _MAX_FLASHES:
                 del self._flashes[next(iter(self._flashes))]
-            self._flashes[self.session.id] = FlashMessage(path.partition("?")[0], text, secret)
+            message = FlashMessage(path.partition("?")[0], text, secret, kind)
+            self._flashes[self.session.id] = message
         return redirect(path)
 
     def _take_flash(self) -> FlashMessage | None:

@@ -25,7 +25,7 @@ from webadmin.import_service import (
     MAX_IMPORTS,
     ImportService,
 )
-from webadmin.routes import Result, route
+from webadmin.routes import Needs, Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.uploads import uploaded
 
@@ -169,7 +169,7 @@ class ImportJobs:
 
     def remove_orphans(self) -> None:
         """Remove the imports of sessions that have ended, unless one is being applied."""
-        alive = {session.id for session in self._context.admin.sessions(self._context.clock())}
+        alive = self._context.sessions.ids(self._context.clock())
         for job in [*self._jobs.values()]:
             if not job.is_working and job.session not in alive:
                 self._remove(job)
@@ -270,13 +270,14 @@ def _number() -> int:
 def mount(app: Bottle, context: AppContext, service: ImportService) -> None:
     """Add /users/import and /users/export.csv to `app`."""
     page = ImportPage(context, service)
-    route(app, "GET", "/users/import", page.show)
+    route(app, "GET", "/users/import", page.show, Needs.ADMIN)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
     route(app, "POST", "/users/import/apply", page.apply)
     route(app, "POST", "/users/import/cancel", page.cancel)
     route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
-    route(app, "GET", "/users/export.csv", lambda: export(service))
+    path, secrets = "/users/export.csv", ("hashes", "yes")
+    route(app, "GET", path, lambda: export(service), secrets=secrets)
 
 
 class ImportPage:

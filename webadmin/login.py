@@ -1,27 +1,22 @@
-"""Sign-in and sign-out, and the limit of wrong passwords."""
+"""Sign-in, in one step or two, and sign-out."""
 
-import math
-from collections.abc import Callable
+from typing import NamedTuple
 
 from bottle import Bottle, request, response
 
-from sip.store.admin import SESSION_SECONDS, USERNAME, verify
+from sip.store.admin_passwords import verify
+from sip.store.admins import Administrator
 from sip.store.audit import Act
-from sip.transport.flow import network_of
+from sip.store.sessions import SESSION_SECONDS
 from webadmin.context import SESSION, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.request_checks import COOKIE, sign_in_page
-from webadmin.routes import Result, route
-from webadmin.saved_form import local_path, saved_form
+from webadmin.routes import Needs, Result, route
+from webadmin.saved_form import SavedForm, local_path, saved_form
+from webadmin.second_step import CodeCheck, PendingSignIns
+from webadmin.sign_in_limits import SignInLimiter, TooManyAttempts, reject_for_now
 from webadmin.templates import browser_of
 from webadmin.thread_pool import TooBusy
-
-# Wrong passwords from one address until it is blocked, and for how long, in seconds.  The limit is
-# per address and not per account, so that no other address can lock the administrator out.
-MAX_TRIES = 10
-TRIES_SECONDS = 15 * 60
-# Addresses remembered; beyond them the one with the oldest attempt is removed.
-MAX_ADDRESSES = 10_000
 
 # The cookie outlives its session, so that the page can say that the session has ended.
 _COOKIE_SECONDS = 10 * SESSION_SECONDS
@@ -33,60 +28,17 @@ _SIGNED_OUT, _SIGNED_OUT_SECONDS = "", 60
 _NO_USER_HASH = f"$argon2id$v=19$m=19456,t=2,p=1$c2lwc2VydmVyLW5vYm9keQ${'A' * 43}"
 
 
-class SignInLimiter:
-    """Counts failed sign-ins per source: an IPv4 address, or the /64 network of an IPv6 one."""
+class SignIn(NamedTuple):
+    """An administrator whose password was right, and the hash that it was checked with."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._failures: dict[str, tuple[int, float]] = {}  # count, and when it is reset
-
-    def seconds_blocked(self, address: str) -> float:
-        """Return for how many seconds sign-ins from an address stay blocked; 0 if they aren't."""
-        count, until = self._failures.get(source_of(address), (0, 0.0))
-        return max(0.0, until - self._clock()) if count >= MAX_TRIES else 0.0
-
-    def count_attempt(self, address: str) -> None:
-        """Count an attempt when it starts: many at once would pass before the first one fails."""
-        key, now = source_of(address), self._clock()
-        count, until = self._failures.pop(key, (0, 0.0))
-        if until <= now:
-            count, until = 0, now + TRIES_SECONDS
-        while len(self._failures) >= MAX_ADDRESSES:
-            del self._failures[next(iter(self._failures))]
-        self._failures[key] = (count + 1, until)
-
-    def uncount_attempt(self, address: str) -> None:
-        """Uncount an attempt whose password was not checked."""
-        key = source_of(address)
-        if key in self._failures:
-            count, until = self._failures[key]
-            self._failures[key] = (count - 1, until)
-
-    def clear(self, address: str) -> None:
-        """Remove the failures of an address."""
-        self._failures.pop(source_of(address), None)
-
-
-def source_of(address: str) -> str:
-    """Return the network of an address; anything else, as of a Unix socket, is its own source."""
-    try:
-        return network_of(address)
-    except ValueError:
-        return address
-
-
-class TooManyAttempts(Exception):
-    """Too many wrong passwords from an address; the text says how long it is blocked."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Too many wrong passwords. Try again in {math.ceil(seconds / 60)} min.")
-        self.seconds = math.ceil(seconds)
+    administrator: Administrator
+    password_hash: str
 
 
 def check_password(
     context: AppContext, limiter: SignInLimiter, username: str, password: str
-) -> str | None:
-    """Return the hash that the password matches, None if the password is wrong.
+) -> SignIn | None:
+    """Return the administrator, None if the name or the password is wrong.
 
     Raises TooManyAttempts, and TooBusy, which does not count as an attempt.
     """
@@ -94,37 +46,34 @@ def check_password(
     if seconds := limiter.seconds_blocked(address):
         raise TooManyAttempts(seconds)
     limiter.count_attempt(address)
-    password_hash = context.admin.password_hash() if username == USERNAME else None
+    administrator = context.admins.find(username)
+    password_hash = context.admins.password_hash(username) or _NO_USER_HASH
     try:
-        is_right = context.sign_ins.run(lambda: verify(password_hash or _NO_USER_HASH, password))
+        is_right = context.sign_ins.run(lambda: verify(password_hash, password))
     except TooBusy:
         limiter.uncount_attempt(address)
         raise
-    if not is_right:
-        # The name is not recorded: people sometimes type their password into that field.
+    if not is_right or administrator is None:
+        # An unknown name is not recorded: people sometimes type their password into that field.
         blocked = ", no further tries for a while" if limiter.seconds_blocked(address) else ""
-        cause = "wrong password" if username == USERNAME else "wrong name"
+        cause = f"wrong password of {administrator.name}" if administrator else "wrong name"
         context.record(Act.SIGN_IN_REFUSED, cause + blocked)
         return None
-    limiter.clear(address)
-    return password_hash
+    if administrator.has_second_factor:
+        limiter.uncount_attempt(address)  # wrong codes stay counted
+    else:
+        limiter.clear(address)
+    return SignIn(administrator, password_hash)
 
 
-def reject_for_now(error: TooManyAttempts) -> str:
-    """Set status 429 and Retry-After, and return the sentence to show."""
-    response.status = 429
-    response.set_header("Retry-After", str(error.seconds))
-    return str(error)
-
-
-def open_session(context: AppContext, password_hash: str) -> None:
+def open_session(context: AppContext, username: str, password_hash: str) -> None:
     """Open a session for the browser of the current request, and close its former one."""
     if context.session:
-        context.admin.close_session(context.session.id)
+        context.sessions.close(context.session.id)
     address, now = request.environ.get("REMOTE_ADDR", ""), context.clock()
     user_agent = request.headers.get("User-Agent", "")
-    token = context.admin.open_session(address, user_agent, now, password_hash)
-    request.environ[SESSION] = context.admin.session(token, now)
+    token = context.sessions.open(username, address, user_agent, now, password_hash)
+    request.environ[SESSION] = context.sessions.find(token, now)
     set_cookie(token, _COOKIE_SECONDS)
 
 
@@ -141,20 +90,25 @@ def set_cookie(token: str, seconds: int) -> None:
     )
 
 
-def mount(app: Bottle, context: AppContext, limiter: SignInLimiter) -> None:
-    """Add /login and /logout to `app`."""
-    page = SignInPage(context, limiter)
-    route(app, "GET", "/login", page.show)
-    route(app, "POST", "/login", page.sign_in)
-    route(app, "POST", "/logout", page.sign_out)
+def mount(app: Bottle, context: AppContext, limiter: SignInLimiter, codes: CodeCheck) -> None:
+    """Add /login, /login/code and /logout to `app`."""
+    page = SignInPage(context, limiter, codes)
+    route(app, "GET", "/login", page.show, Needs.NOTHING)
+    route(app, "POST", "/login", page.sign_in, Needs.NOTHING)
+    route(app, "GET", "/login/code", lambda: redirect("/login"), Needs.NOTHING)
+    route(app, "POST", "/login/code", page.enter_code, Needs.NOTHING)
+    # After the session has ended, too.
+    route(app, "POST", "/logout", page.sign_out, Needs.NOTHING)
 
 
 class SignInPage:
-    """The page at /login, and the forms to sign in and out."""
+    """The page at /login, the one for the code, and the forms to sign in and out."""
 
-    def __init__(self, context: AppContext, limiter: SignInLimiter) -> None:
+    def __init__(self, context: AppContext, limiter: SignInLimiter, codes: CodeCheck) -> None:
         self._context = context
         self._limiter = limiter
+        self._codes = codes
+        self._pending = PendingSignIns(context.monotonic)
 
     def show(self) -> Result:
         """Return the page; the cookie shows if a session has ended, or if the user signed out."""
@@ -171,7 +125,7 @@ class SignInPage:
         return sign_in_page(self._context, message=message, has_ended=True, next_path=next_path)
 
     def sign_in(self) -> Result:
-        """Check the password, open a session, and redirect to the page that was asked for."""
+        """Check the password; then ask for the code, or open a session."""
         context = self._context
         username, password = form_value("username").strip(), form_value("password")
         next_path, saved = local_path(form_value("next")), saved_form()
@@ -180,13 +134,52 @@ class SignInPage:
             return sign_in_page(context, error, username, next_path=next_path, saved=saved)
 
         try:
-            password_hash = check_password(context, self._limiter, username, password)
+            found = check_password(context, self._limiter, username, password)
         except TooManyAttempts as error:
             return form(reject_for_now(error))
-        if password_hash is None:
+        if found is None:
             response.status = 403
             return form("The user name or the password is wrong.")
-        open_session(context, password_hash)
+        name = found.administrator.name
+        if found.administrator.has_second_factor:
+            ticket = self._pending.add(name, found.password_hash)
+            return self._code_form(ticket, next_path, saved)
+        return self._enter(name, found.password_hash, next_path, saved)
+
+    def _code_form(
+        self, ticket: str, next_path: str, saved: SavedForm | None, error: str = ""
+    ) -> str:
+        self._context.leave_uncompressed()
+        return self._context.page(
+            "login_code.tpl", ticket=ticket, next=next_path, saved=saved, error=error
+        )
+
+    def enter_code(self) -> Result:
+        """Check the code of the second factor, and open a session."""
+        context, ticket = self._context, form_value("ticket")
+        next_path, saved = local_path(form_value("next")), saved_form()
+        pending = self._pending.find(ticket)
+        if pending is None:
+            response.status = 403
+            message = "The sign-in took too long. Start again."
+            return sign_in_page(context, message, "", next_path=next_path, saved=saved)
+        try:
+            is_valid = self._codes.accept(pending.name, form_value("code"))
+        except TooManyAttempts as error:
+            return self._code_form(ticket, next_path, saved, reject_for_now(error))
+        if not is_valid:
+            response.status = 403
+            error_text = "The code is wrong, or it was used already."
+            return self._code_form(ticket, next_path, saved, error_text)
+        self._pending.remove(ticket)
+        return self._enter(pending.name, pending.password_hash, next_path, saved)
+
+    def _enter(
+        self, name: str, password_hash: str, next_path: str, saved: SavedForm | None
+    ) -> Result:
+        """Open a session, and redirect to the page that was asked for."""
+        context = self._context
+        open_session(context, name, password_hash)
         if context.session:  # None if the password was changed at this very moment
             context.record(Act.SIGNED_IN, browser_of(context.session.user_agent))
             if saved:
@@ -196,7 +189,7 @@ class SignInPage:
     def sign_out(self) -> Result:
         """Close the session."""
         if self._context.session:
-            self._context.admin.close_session(self._context.session.id)
+            self._context.sessions.close(self._context.session.id)
             self._context.record(Act.SIGNED_OUT)
         set_cookie(_SIGNED_OUT, _SIGNED_OUT_SECONDS)
         return redirect("/login")

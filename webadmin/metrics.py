@@ -3,7 +3,7 @@
 from bottle import Bottle, HTTPResponse
 
 from webadmin.context import AppContext
-from webadmin.routes import route
+from webadmin.routes import Needs, route
 from webadmin.token_check import TokenCheck, TokenRefused
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,4 +22,4 @@ def mount(app: Bottle, context: AppContext, tokens: TokenCheck) -> None:
                 return HTTPResponse(f"{refused}\n", refused.status, headers)
         return HTTPResponse(context.metrics(), **{"Content-Type": CONTENT_TYPE})
 
-    route(app, "GET", "/metrics", show)
+    route(app, "GET", "/metrics", show, Needs.NOTHING)

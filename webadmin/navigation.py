@@ -29,7 +29,9 @@ GROUPS: Final = (
             Section("/trouble", "Trouble", "trouble"),
             Section("/health", "Health", "health"),
             Section("/audit", "Audit", "audit"),
-            Section("/settings", "Settings", "settings"),
+            Section("/admins", "Administrators", "admins"),
+            Section("/tokens", "Tokens", "tokens"),
+            Section("/account", "Your account", "account"),
         ),
     ),
 )

@@ -8,11 +8,13 @@ from urllib.parse import quote
 import gevent
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from sip.store.admin import USERNAME, Session
+from sip.store.admins import USERNAME
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
+from sip.store.sessions import Session
 from webadmin.context import SESSION, AppContext, redirect
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
+from webadmin.routes import Needs, needs_of_request
 from webadmin.saved_form import SavedForm, full_path, page_of_form, posted_form
 from webadmin.thread_pool import TooBusy
 
@@ -39,22 +41,25 @@ _HEADERS = (
 # How long browsers insist on TLS after a visit by TLS, in seconds.  It holds for all ports of the
 # host name, so an operator who goes back to plain HTTP should not have to wait for a year.
 _HSTS_SECONDS = 30 * 24 * 3600
-_OPEN = ("/login", "/healthz", "/favicon.ico", "/metrics")  # /metrics checks a token
+
+_IS_VIEWER = "Your role is viewer: you can read everything but secrets, and change nothing."
+_NO_FACTOR = "Set up your second factor first: it is required on this server."
 
 
 def install_checks(app: Bottle, context: AppContext, large: Mapping[str, int]) -> None:
-    """Let `app` serve only signed-in users, and only requests that its own pages have sent.
+    """Let `app` serve only requests that its own pages have sent, with the role that they need.
 
     `large` maps the paths whose forms may be larger to their limit in octets.
     """
-    app.add_hook("before_request", RequestChecks(context, large).check)
+    app.add_hook("before_request", RequestChecks(app, context, large).check)
     app.install(_catch_errors)
 
 
 class RequestChecks:
-    """Checks each request before its handler: size, origin and session."""
+    """Checks each request before its handler: size, origin, session and role."""
 
-    def __init__(self, context: AppContext, large: Mapping[str, int]) -> None:
+    def __init__(self, app: Bottle, context: AppContext, large: Mapping[str, int]) -> None:
+        self._app = app
         self._context = context
         self._large = large
         self._being_saved: set[int] = set()  # sessions whose last use is being written
@@ -69,14 +74,29 @@ class RequestChecks:
             return
         token = request.get_cookie(COOKIE)
         try:
-            session = self._context.admin.session(token, self._context.clock()) if token else None
+            session = self._context.sessions.find(token, self._context.clock()) if token else None
         except DatabaseError as error:
             raise HTTPError(503, str(error)) from None
-        if session is None and request.path not in _OPEN and not _is_sign_out():
+        needs = needs_of_request(self._app)
+        if session is None and needs is not Needs.NOTHING:
             _to_sign_in(self._context, has_ended=bool(token))
         request.environ[SESSION] = session
         if session:
             self._save_use(session)
+            self._check_role(needs)
+
+    def _check_role(self, needs: Needs) -> None:
+        """Refuse a request that the present session may not send.  Raises HTTPResponse."""
+        if needs in (Needs.NOTHING, Needs.OWN_ACCOUNT):
+            return
+        if self._context.lacks_second_factor:
+            if request.headers.get("HX-Request"):
+                raise HTTPResponse(status=403, headers={"HX-Redirect": "/account"})
+            if request.method in ("GET", "HEAD"):
+                raise redirect("/account")
+            raise HTTPError(403, _NO_FACTOR)
+        if needs is Needs.ADMIN and not self._context.can_change:
+            raise HTTPError(403, _IS_VIEWER)
 
     def _save_use(self, session: Session) -> None:
         """Save in the background when and from where a session was used; it may fail."""
@@ -87,7 +107,7 @@ class RequestChecks:
 
     def _write_use(self, number: int, address: str, now: float) -> None:
         try:
-            self._context.admin.touch_session(number, address, now)
+            self._context.sessions.touch(number, address, now)
         except DatabaseError as error:
             log.debug("cannot save the last use of a session: %s", error)
         finally:
@@ -169,11 +189,6 @@ def sign_in_page(
         next=next_path,
         saved=saved,
     )
-
-
-def _is_sign_out() -> bool:
-    """Return True for a sign-out: it is allowed after the session has ended, too."""
-    return bool(request.path == "/logout" and request.method == "POST")
 
 
 def _to_sign_in(context: AppContext, *, has_ended: bool) -> None:

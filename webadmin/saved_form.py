@@ -15,7 +15,7 @@ from webadmin.context import form_value
 # Largest form that is saved, in octets; the form of a user has a few hundred.
 MAX_SAVED_BYTES = 8000
 
-_SECRETS = ("password", "current", "again")
+_SECRETS = ("password", "current", "again", "code")
 _FORM = "application/x-www-form-urlencoded"
 
 

@@ -5,7 +5,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, response
 from webadmin.context import form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.navigation import THEME_COOKIE, THEMES
-from webadmin.routes import route
+from webadmin.routes import Needs, route
 from webadmin.saved_form import page_of_form
 
 _COOKIE_SECONDS = 365 * 24 * 3600
@@ -13,7 +13,7 @@ _COOKIE_SECONDS = 365 * 24 * 3600
 
 def mount(app: Bottle) -> None:
     """Add the route /theme to `app`."""
-    route(app, "POST", "/theme", _choose)
+    route(app, "POST", "/theme", _choose, Needs.OWN_ACCOUNT)
 
 
 def _choose() -> HTTPResponse:

@@ -6,7 +6,7 @@ from bottle import request
 from sip.store.database import DatabaseError
 from sip.store.tokens import Token, token_hash
 from webadmin.context import AppContext
-from webadmin.login import SignInLimiter
+from webadmin.sign_in_limits import SignInLimiter
 
 CHALLENGE = 'Bearer realm="sipserver"'
 # Tokens recognized since the start; beyond them all are forgotten.

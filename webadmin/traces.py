@@ -56,6 +56,10 @@ def needs_query(call_id: bytes) -> bool:
     return text in ("", ".", "..") or text.endswith((".txt", ".pcap")) or "\0" in text
 
 
+# The parameter of the query with which a ladder shows credentials.
+_WITH_SECRETS = ("secrets", "true")
+
+
 def _is_text(call_id: bytes) -> bool:
     """Return True if a form can send a Call-ID."""
     try:
@@ -102,9 +106,9 @@ class _View(NamedTuple):
 def mount(app: Bottle, context: AppContext) -> None:
     """Add the routes below /traces to `app`."""
     pages = TracePages(context)
-    route(app, "GET", "/traces", pages.show_list)
+    route(app, "GET", "/traces", pages.show_list, secrets=_WITH_SECRETS)
     route(app, "POST", "/traces/pin", pages.pin)
-    route(app, "GET", "/traces/<name:path>", pages.show_path)
+    route(app, "GET", "/traces/<name:path>", pages.show_path, secrets=_WITH_SECRETS)
 
 
 class TracePages:
@@ -232,7 +236,9 @@ def _view() -> _View:
     if not any(chosen):
         chosen = [_number(query.get("m", "")), _number(query.get("with", ""))]
     first = _number(query.get("from", "")) // MAX_ROWS * MAX_ROWS
-    return _View(first, tuple(filter(None, chosen)), query.get("secrets", "") == "true")
+    return _View(
+        first, tuple(filter(None, chosen)), query.get(_WITH_SECRETS[0]) == _WITH_SECRETS[1]
+    )
 
 
 def _list_row(trace: Trace) -> dict[str, Any]:

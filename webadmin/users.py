@@ -15,7 +15,7 @@ from webadmin.account_service import AccountService, InvalidFields
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
-from webadmin.routes import Result, route
+from webadmin.routes import Needs, Result, route
 from webadmin.templates import link
 from webadmin.user_banners import banners
 from webadmin.user_calls import last_calls
@@ -34,11 +34,11 @@ def mount(app: Bottle, context: AppContext) -> None:
     app.router.add_filter("id", lambda _: (_ID, int, None))
     new = NewUserPage(context)
     route(app, "GET", "/users", UserList(context).show)
-    route(app, "GET", "/users/new", new.show)
+    route(app, "GET", "/users/new", new.show, Needs.ADMIN)
     route(app, "POST", "/users/new", new.add)
     user = UserPage(context)
     route(app, "GET", "/users/<number:id>", user.show)
-    route(app, "GET", "/users/<number:id>/hashes", user.show_hashes)
+    route(app, "GET", "/users/<number:id>/hashes", user.show_hashes, Needs.ADMIN)
     route(app, "POST", "/users/<number:id>/name", user.rename)
     route(app, "POST", "/users/<number:id>/password", user.set_password)
     route(app, "POST", "/users/<number:id>/enable", user.enable)

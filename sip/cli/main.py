@@ -54,8 +54,8 @@ _ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
 _ABOUT_TROUBLE = "show refused registrations and calls, blocked users and banned addresses"
 _ABOUT_HEALTH = "check the running server; exit code 0: ok, 1: warning, 2: failing"
-_ABOUT_ADMIN = "set the password of the web admin"
-_ABOUT_TOKENS = "manage the tokens of /metrics: add, list, remove"
+_ABOUT_ADMIN = "manage the administrators of the web admin: roles, passwords, second factors"
+_ABOUT_TOKENS = "manage the tokens of the API and /metrics: add, list, remove"
 _EPILOG = (
     "Flags override environment variables, which override the settings file. Flags can be written"
     " before or after the command, with one dash or two. For help about a command, run"
@@ -425,8 +425,26 @@ def _add_trace(trace: argparse.ArgumentParser) -> None:
 
 
 def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
-    _secret(
-        _subcommand(_subcommands(admin, "admin"), "password", "set the password of the web admin")
+    commands = _subcommands(admin, "admin")
+    adding = _secret(_subcommand(commands, "add", "add an administrator"))
+    listing = _subcommand(commands, "list", "list all administrators")
+    removing = _subcommand(commands, "remove", "remove an administrator")
+    password = _secret(_subcommand(commands, "password", "set the password of an administrator"))
+    resetting = _subcommand(
+        commands, "reset-factor", "remove the second factor of an administrator"
+    )
+    listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
+    for made in (adding, removing, resetting):
+        made.add_argument("name", metavar="NAME", help="name of the administrator")
+    password.add_argument(
+        "name", metavar="NAME", nargs="?", default="admin", help="name (default: admin)"
+    )
+    _add_role(adding, "admin may do all, viewer reads all but secrets (default: admin)", "admin")
+
+
+def _add_role(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:
+    parser.add_argument(
+        "--role", "-role", choices=("admin", "viewer"), default=default, help=meaning
     )
 
 
@@ -437,13 +455,7 @@ def _add_token_commands(tokens: argparse.ArgumentParser) -> None:
     removing = _subcommand(commands, "remove", "remove a token; it is refused from now on")
     for made in (adding, removing):
         made.add_argument("name", metavar="NAME", help="name of the token, e.g. prometheus")
-    adding.add_argument(
-        "--role",
-        "-role",
-        choices=("admin", "viewer"),
-        default="viewer",
-        help="role of the token; both roles open /metrics, and nothing else",
-    )
+    _add_role(adding, "admin may do all, viewer reads all but secrets (default: viewer)", "viewer")
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
 
 

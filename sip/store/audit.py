@@ -62,6 +62,13 @@ class Act(StrEnum):
     CREDENTIALS_SHOWN = "credentials shown"
     TRACE_PINNED = "messages pinned"
     TRACE_UNPINNED = "messages unpinned"
+    ADMIN_ADDED = "administrator added"
+    ADMIN_REMOVED = "administrator removed"
+    ADMIN_ROLE = "administrator role changed"
+    FACTOR_ON = "second factor turned on"
+    FACTOR_OFF = "second factor turned off"
+    FACTOR_RESET = "second factor removed"
+    RECOVERY_CODE_USED = "recovery code used"
     TOKEN_ADDED = "token added"  # noqa: S105 -- no token
     TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
 
@@ -81,7 +88,7 @@ _TEXTS = {
 # The filters of the audit page.
 KINDS: Mapping[str, tuple[Act, ...]] = {
     "sign-ins": (Act.SIGNED_IN, Act.SIGN_IN_REFUSED, Act.SIGNED_OUT),
-    "sessions": (Act.SESSION_ENDED, Act.OTHERS_ENDED, Act.PASSWORD_CHANGED),
+    "sessions": (Act.SESSION_ENDED, Act.OTHERS_ENDED),
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
@@ -90,6 +97,10 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
+    "administrators": (
+        *(Act.ADMIN_ADDED, Act.ADMIN_REMOVED, Act.ADMIN_ROLE, Act.PASSWORD_CHANGED),
+        *(Act.FACTOR_ON, Act.FACTOR_OFF, Act.FACTOR_RESET, Act.RECOVERY_CODE_USED),
+    ),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),

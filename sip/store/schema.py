@@ -240,15 +240,17 @@ _TOKENS = (
     """,
 )
 
-# Several administrators: `role` is that of tokens.  `totp_secret` is the second factor in Base32
-# (TOTP), NULL without one; `totp_used` is the time step of the last code, which is valid once.
+# Several administrators: `role` is that of tokens, `seen_at` the last use of a session, NULL before
+# the first.  `totp_secret` is the second factor in Base32 (TOTP), NULL without one; `totp_used` is
+# the time step of the last code, which is valid once.
 _ADMINS = (
     """
     ALTER TABLE admins ADD COLUMN role TEXT NOT NULL DEFAULT 'admin'
     CHECK (role IN ('admin', 'viewer'))
     """,
     "ALTER TABLE admins ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0",
-    "UPDATE admins SET created_at = updated_at",
+    "ALTER TABLE admins ADD COLUMN seen_at INTEGER",
+    "UPDATE admins SET created_at = updated_at, seen_at = (SELECT max(seen_at) FROM sessions)",
     "ALTER TABLE admins ADD COLUMN totp_secret TEXT",
     "ALTER TABLE admins ADD COLUMN totp_used INTEGER NOT NULL DEFAULT 0",
     """

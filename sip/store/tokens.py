@@ -1,4 +1,4 @@
-"""Tokens of programs that use the API or read /metrics: `Authorization: Bearer TOKEN`.
+"""Tokens of programs for the API and /metrics: `Authorization: Bearer TOKEN` (RFC 6750 §2.1).
 
 A token has 256 random bits, so its SHA-256 is enough to recognize it, and the database does not
 reveal it.
@@ -25,7 +25,10 @@ _TOKEN_BYTES = 32
 
 
 class Role(StrEnum):
-    """The role of a token; only an admin changes things.  The text is stored in databases."""
+    """The role of a token or an administrator.  The text is stored in databases.
+
+    `admin` may do all, `viewer` reads all but secrets.
+    """
 
     ADMIN = "admin"
     VIEWER = "viewer"

@@ -161,7 +161,7 @@ def state_of(window, path: str) -> None:
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
         case "password refused":
-            window.goes_to("/settings")
+            window.goes_to("/account")
             page.get_by_label("Present password").fill("wrong")
             for field in ("New password", "New password, once more"):
                 page.get_by_label(field, exact=True).fill("another")
@@ -202,7 +202,7 @@ def state_of(window, path: str) -> None:
 # By the topic of the pages; the pages of a topic are visited in this order.
 STATES = {
     "sign-in": [
-        *["/login", "wrong password", "signed in", "/", "/no/such/page", "/settings"],
+        *["/login", "wrong password", "signed in", "/", "/no/such/page", "/account"],
         *["password refused", "signed out", "ended", "kept", "sent again"],
     ],
     "users": [

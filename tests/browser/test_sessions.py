@@ -27,7 +27,7 @@ def test_a_browser_that_was_left_open_elsewhere_is_signed_out(visit, scripts):
     window = visit(java_script_enabled=scripts)
     window.signs_in()
     page = window.page
-    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Your account").click()
     window.sees("this browser")
     assert page.locator("tbody tr").count() == 3
     page.get_by_role("button", name=re.compile("End the session of Firefox 128 on Linux")).click()
@@ -98,7 +98,7 @@ def test_a_password_change_signs_out_all_other_sessions(visit, scripts):
     other.signs_in()
     window = visit(java_script_enabled=scripts)
     window.signs_in()
-    window.goes_to("/settings")
+    window.goes_to("/account")
     page = window.page
 
     def fills(current: str, new: str) -> None:
@@ -120,13 +120,13 @@ def test_a_password_change_signs_out_all_other_sessions(visit, scripts):
     page.get_by_role("heading", name="Overview").wait_for()
 
 
-def test_the_settings_are_used_by_the_keyboard_alone(visit):
+def test_the_account_is_used_by_the_keyboard_alone(visit):
     visit().signs_in()
     window = visit()
     window.signs_in()
-    window.goes_to("/settings")
+    window.goes_to("/account")
     focused = []
-    for _ in range(20):
+    for _ in range(32):
         window.page.keyboard.press("Tab")
         focused.append(
             window.page.evaluate(
@@ -134,7 +134,8 @@ def test_the_settings_are_used_by_the_keyboard_alone(visit):
                 " || document.activeElement.id || '').trim()"
             )
         )
-    order = ["Skip to the content", "Settings", "Sign out", "End all others", "current", "Change"]
+    order = ["Skip to the content", "Your account", "Sign out", "End all others", "Set it up"]
+    order += ["Dark", "current", "Change"]
     places = [focused.index(name) for name in order]
     assert places == sorted(places)
 
@@ -166,10 +167,10 @@ def test_what_a_name_or_a_browser_says_is_shown_and_never_run(visit, server):
     ran = []
     window.page.on("dialog", lambda dialog: (ran.append(dialog.message), dialog.dismiss()))
     window.signs_in()
-    for path in ("/users", "/users/1", "/settings", "/audit", f"/users?q={markup}", "/<script>"):
+    for path in ("/users", "/users/1", "/account", "/audit", f"/users?q={markup}", "/<script>"):
         window.goes_to(path)
         assert window.page.locator("main script, main img").count() == 0, path
-    window.goes_to("/settings")
+    window.goes_to("/account")
     window.sees("<script>alert(1)</script>")
     assert not ran
 
@@ -188,7 +189,7 @@ def pages_of_an_exposed_server(home):
             browser = Browser(build(context))
             login = browser.get("/login")
             browser.post("/login", username="admin", password=SITE_PASSWORD)
-            yield {path: browser.get(path) for path in ("/", "/users", "/settings")} | {
+            yield {path: browser.get(path) for path in ("/", "/users", "/account")} | {
                 "/login": login
             }
 

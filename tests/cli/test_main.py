@@ -62,7 +62,7 @@ def test_help_tells_meaning_unit_default_and_variable(sipserver):
     assert "SIPSERVER_WEB_ADDR, else PORT" in text
     for arguments in (("--help",), ("users", "-help"), ("users", "add", "-help")):
         assert sipserver(*arguments)[0] == 0
-    assert "set the password of the web admin" in text
+    assert "manage the administrators of the web admin" in text
     assert "--generate" in sipserver("admin", "password", "-help")[1]
 
 
@@ -103,7 +103,7 @@ def test_version(sipserver):
         ),
         (("admin",), "required"),
         (("admin", "passwd"), "there is no command admin passwd; did you mean admin password?"),
-        (("admin", "password", "x"), "unrecognized arguments"),
+        (("admin", "password", "x", "y"), "unrecognized arguments"),
         (("admin", "password", "--realm", "x"), "unrecognized arguments"),
     ],
 )

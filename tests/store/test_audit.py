@@ -7,9 +7,11 @@ import pytest
 
 from sip.store import audit as module
 from sip.store import schema
-from sip.store.admin import SESSION_SECONDS, Admin
+from sip.store.admins import Admins
 from sip.store.audit import ANONYMOUS, KEPT_SECONDS, KINDS, MAX_TEXT, PAGE_SIZE, Act, Audit
 from sip.store.database import Database
+from sip.store.sessions import SESSION_SECONDS, Sessions
+from sip.store.tokens import Role
 
 
 @pytest.fixture
@@ -95,6 +97,7 @@ def test_sessions_of_before_were_last_seen_when_they_began(path):
         for step in schema.STEPS[:3]:
             for statement in step:
                 connection.execute(statement)
+        connection.execute("INSERT INTO admins VALUES ('admin', 'hash', 1000)")
         connection.execute(
             "INSERT INTO sessions (token_hash, username, address, user_agent, created_at,"
             " expires_at) VALUES ('52f6', 'admin', '192.0.2.1', 'Firefox', 1000, ?)",
@@ -104,6 +107,8 @@ def test_sessions_of_before_were_last_seen_when_they_began(path):
         connection.execute("PRAGMA user_version = 3")
         connection.commit()
     with Database(path) as database:
-        (session,) = Admin(database).sessions(1000)
+        (session,) = Sessions(database).of("admin", 1000)
         assert (session.seen_at, session.seen_from) == (1000, "192.0.2.1")
+        assert session.role is Role.ADMIN, "the only administrator could do all"
+        assert Admins(database).find("admin").seen_at == 1000
         Audit(database).add(Act.SIGNED_IN, "admin")

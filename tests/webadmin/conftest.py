@@ -10,13 +10,14 @@ from argon2 import PasswordHasher
 
 from sip.config import Config
 from sip.monitor.events import AdminActed, Bus
-from sip.store.admin import Admin
+from sip.store.admins import Admins
 from sip.store.audit import Audit
 from sip.store.bans import Bans
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.directory import Directory
-from sip.store.tokens import Tokens
+from sip.store.sessions import Sessions
+from sip.store.tokens import Role, Tokens
 from sip.store.users import Users
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
@@ -63,14 +64,15 @@ def context_over(
     database: Database, clock: Clock, config: Config | None = None
 ) -> Iterator[AppContext]:
     """Return the context of the pages; the password of admin is PASSWORD."""
-    users, admin, audit, bus = Users(database, REALM), Admin(database), Audit(database), Bus()
+    users, admins, audit, bus = Users(database, REALM), Admins(database), Audit(database), Bus()
     bus.listen(AdminActed, audit.on_admin_acted)
-    admin.set_password_hash(HASH)
+    admins.set_password_hash(HASH)
     context = AppContext(
         config or Config(sip_realm=REALM),
         users,
         Directory(database, users),
-        admin,
+        admins,
+        Sessions(database),
         audit,
         Phones(),
         Bans(database),
@@ -123,3 +125,12 @@ def bound(context, clock):
 
     yield bind
     bindings.close()
+
+
+@pytest.fixture
+def viewer(stranger: Browser, context: AppContext) -> Browser:
+    """A browser in which carol, a viewer, is signed in."""
+    context.admins.add("carol", Role.VIEWER, HASH)
+    viewer = Browser(stranger.app, address="198.51.100.7")
+    assert viewer.post("/login", username="carol", password=PASSWORD).status == 303
+    return viewer

@@ -68,7 +68,7 @@ def test_without_a_cookie_the_database_is_not_read(stranger, context, monkeypatc
     def fails(*_):
         raise DatabaseError("somebody asked")
 
-    monkeypatch.setattr(context.admin, "session", fails)
+    monkeypatch.setattr(context.sessions, "find", fails)
     assert stranger.get("/users").status == 303
     stranger.cookies = {"sipserver_session": "x"}
     assert stranger.get("/static/admin.css").status == 200, "static files need no session"

@@ -9,7 +9,7 @@ from sip.store.database import DatabaseError
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin.login import MAX_TRIES
+from webadmin.sign_in_limits import MAX_TRIES
 from webadmin.templates import VIEWS
 from webadmin.thread_pool import TooBusy
 
@@ -95,7 +95,7 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
 @pytest.mark.parametrize(
     "path",
     [
-        *("/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"),
+        *("/login", "/users/new", "/users/import", "/users/import/apply", "/account/password"),
         *("/bans/remove", "/bans/trust", "/bans/distrust"),
     ],
 )
@@ -157,7 +157,7 @@ def test_an_export_that_fails_says_so(browser, context, monkeypatch):
         raise DatabaseError("cannot read the database sip.db")
 
     monkeypatch.setattr(context.users.database, "browse", fails)
-    monkeypatch.setattr(context.admin._database, "browse", fails)
+    monkeypatch.setattr(context.sessions._database, "browse", fails)
     assert browser.get("/users/export.csv").status == 503
 
 

@@ -7,7 +7,7 @@ from sip.store.database import DatabaseError
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import REALM
-from webadmin.login import MAX_TRIES
+from webadmin.sign_in_limits import MAX_TRIES
 
 
 def acts(context) -> list[tuple[str, str]]:
@@ -30,7 +30,7 @@ def test_a_wrong_password_is_there_but_nothing_that_was_typed(stranger, context,
     for name, password in (("admin", "typo-4711"), ("secret-4711", "admin")):
         stranger.post("/login", username=name, password=password)
     wrong_name, wrong_password = context.audit.entries()
-    assert (wrong_password.who, wrong_password.about) == ("", "wrong password")
+    assert (wrong_password.who, wrong_password.about) == ("", "wrong password of admin")
     assert (wrong_name.who, wrong_name.about) == ("", "wrong name")
     assert wrong_name.address == "192.0.2.7"
     kept = repr(context.audit.entries()) + caplog.text
@@ -42,8 +42,8 @@ def test_guesses_that_are_not_looked_at_fill_no_audit(stranger, context):
         stranger.post("/login", username="admin", password="guess")
     refused = context.audit.entries()
     assert len(refused) == MAX_TRIES
-    assert refused[0].about == "wrong password, no further tries for a while"
-    assert refused[1].about == "wrong password"
+    assert refused[0].about == "wrong password of admin, no further tries for a while"
+    assert refused[1].about == "wrong password of admin"
 
 
 def test_every_change_of_a_user_is_there(browser, context, bound):

@@ -9,7 +9,7 @@ from tests.webadmin.conftest import PASSWORD
 from webadmin.app import build
 
 WARNING = "This connection is not encrypted."
-PAGES = ["/", "/users", "/users/new", "/users/import", "/audit", "/settings", "/no/such/page"]
+PAGES = ["/", "/users", "/users/new", "/users/import", "/audit", "/account", "/no/such/page"]
 
 
 def listening_at(context, address: str, **settings: str) -> Browser:

@@ -31,7 +31,7 @@ def test_the_first_user_is_shown_with_the_realm_of_its_own(browser, context):
 
 
 def test_the_page_that_one_is_on_is_marked(browser):
-    for path in ("/", "/calls", "/users", "/audit", "/settings"):
+    for path in ("/", "/calls", "/users", "/audit", "/account"):
         marked = set(re.findall('<a href="([^"]*)" aria-current', browser.get(path).text))
         assert marked == {path}, "in the side bar and in the bar of a narrow screen"
     assert '<a href="/users" aria-current="page"' in browser.get("/users/import").text

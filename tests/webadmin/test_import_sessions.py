@@ -190,11 +190,11 @@ def test_the_import_of_a_session_that_ended_is_removed(browser, context, running
     if how == "signed out":
         other.post("/logout")
     elif how == "ended":
-        browser.post("/settings/sessions/end")
+        browser.post("/account/sessions/end")
     else:
         clock.now += imports.MAX_AGE_SECONDS
-        (session, *_) = context.admin.sessions(clock.now)
-        context.admin._write("UPDATE sessions SET expires_at = 0 WHERE id = :id", id=session.id)
+        (session, *_) = context.sessions.of("admin", clock.now)
+        context.sessions._write("UPDATE sessions SET expires_at = 0 WHERE id = ?", session.id)
     running.remove_orphans()
     assert len(running._jobs) == 1
     assert "1 new" in settled(browser)

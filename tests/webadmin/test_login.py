@@ -2,10 +2,17 @@
 
 import pytest
 
-from sip.store.admin import SESSION_SECONDS, hash_password
+from sip.store.admin_passwords import hash_password
+from sip.store.sessions import SESSION_SECONDS
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of
+from webadmin.sign_in_limits import (
+    MAX_ADDRESSES,
+    MAX_TRIES,
+    TRIES_SECONDS,
+    SignInLimiter,
+    source_of,
+)
 
 
 def test_a_page_sends_a_stranger_to_the_sign_in_and_back(stranger):
@@ -79,7 +86,7 @@ def test_a_session_ends_in_time(browser, clock):
 
 
 def test_a_new_password_signs_out_all_sessions(browser, context):
-    context.admin.set_password_hash(hash_password("another one"))
+    context.admins.set_password_hash(hash_password("another one"))
     assert browser.get("/").status == 303
     assert browser.post("/login", username="admin", password=PASSWORD).status == 403
     assert browser.post("/login", username="admin", password="another one").status == 303

@@ -4,11 +4,18 @@ import re
 
 import pytest
 
-from sip.store.admin import SESSION_SECONDS, hash_password
+from sip.store.admin_passwords import hash_password
+from sip.store.sessions import SESSION_SECONDS
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin import login as session
-from webadmin.login import MAX_ADDRESSES, MAX_TRIES, TRIES_SECONDS, SignInLimiter, source_of
+from webadmin.sign_in_limits import (
+    MAX_ADDRESSES,
+    MAX_TRIES,
+    TRIES_SECONDS,
+    SignInLimiter,
+    source_of,
+)
 
 
 def test_what_was_typed_stays_in_the_form_but_for_the_password(stranger):
@@ -72,13 +79,13 @@ def test_what_is_known_of_a_session_is_where_it_came_from(stranger, context, clo
             **stranger.own_site,
         },
     )
-    (opened,) = context.admin.sessions(clock.now)
+    (opened,) = context.sessions.of("admin", clock.now)
     assert (opened.address, opened.user_agent) == ("192.0.2.7", "Firefox")
 
 
 def test_an_unknown_name_takes_the_time_of_a_wrong_password(stranger, context, monkeypatch):
     """Measured times must not show which names exist."""
-    context.admin.set_password_hash(hash_password(PASSWORD))
+    context.admins.set_password_hash(hash_password(PASSWORD))
     checked = []
 
     def counting(password_hash: str, password: str) -> bool:
@@ -99,13 +106,13 @@ def test_a_password_replaced_during_the_sign_in_is_refused(stranger, context, mo
 
     def replaced_meanwhile(function):
         right = run(function)
-        context.admin.set_password_hash(another)
+        context.admins.set_password_hash(another)
         return right
 
     monkeypatch.setattr(context.sign_ins, "run", replaced_meanwhile)
     stranger.post("/login", username="admin", password=PASSWORD)
     assert stranger.get("/").status == 303
-    assert context.admin.sessions(context.clock()) == []
+    assert context.sessions.of("admin", context.clock()) == []
     assert context.audit.entries() == [], "a refused sign-in is not an entry"
 
 

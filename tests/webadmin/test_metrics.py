@@ -9,7 +9,7 @@ from sip.store.database import DatabaseError
 from sip.store.tokens import Role
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
-from webadmin.login import MAX_TRIES, TRIES_SECONDS
+from webadmin.sign_in_limits import MAX_TRIES, TRIES_SECONDS
 
 
 @pytest.fixture

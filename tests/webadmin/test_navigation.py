@@ -8,7 +8,8 @@ import pytest
 from sip import __version__
 from webadmin import templates as pages
 
-SECTIONS = ["/", "/calls", "/history", "/users", "/trouble", "/health", "/audit", "/settings"]
+SECTIONS = ["/", "/calls", "/history", "/users", "/trouble", "/health", "/audit"]
+SECTIONS += ["/admins", "/tokens", "/account"]
 
 
 def part(page: str, start: str, end: str) -> str:
@@ -83,7 +84,7 @@ def test_a_part_comes_without_the_frame(browser, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/users", "/users/1", "/users/new", "/users/import", "/trouble", "/audit", "/settings"],
+    ["/", "/users", "/users/1", "/users/new", "/users/import", "/trouble", "/audit", "/account"],
 )
 def test_a_page_has_one_primary_button_at_most(browser, context, path):
     context.users.add("alice", "secret")

@@ -79,7 +79,7 @@ def test_a_failed_database_read_is_reported(browser, context, monkeypatch):
     assert answer.status == 503
     assert "see whether it lives" in answer.words
 
-    monkeypatch.setattr(context.admin, "session", fails)
+    monkeypatch.setattr(context.sessions, "find", fails)
     assert browser.get("/users").status == 503
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sip.store.admin import SESSION_SECONDS
+from sip.store.sessions import SESSION_SECONDS
+from sip.store.tokens import Role
 from tests.support.wsgi_browser import HOST, Answer, Browser
 from tests.webadmin.conftest import PASSWORD
 
@@ -57,10 +58,15 @@ def test_an_ended_session_is_said_and_leads_back(ended):
     assert signs_in(ended, page).location == "/users?q=a%26b&page=2"
 
 
-@pytest.mark.parametrize("end", ["close_session", "close_others", "set_password_hash"])
+@pytest.mark.parametrize(
+    "end", ["close", "close_others", "set_password_hash", "set_role", "remove"]
+)
 def test_however_it_has_ended(browser, context, end):
-    argument = {"close_session": 1, "close_others": 99, "set_password_hash": "another"}[end]
-    getattr(context.admin, end)(argument)
+    context.admins.add("carol", Role.ADMIN, "hash")
+    arguments = {"close": (1,), "close_others": ("admin", 99), "set_password_hash": ("another",)}
+    arguments |= {"set_role": ("admin", Role.VIEWER), "remove": ("admin",)}
+    store = context.sessions if end.startswith("close") else context.admins
+    getattr(store, end)(*arguments[end])
     assert ENDED in browser.get(browser.get("/audit").location).words
 
 
@@ -114,7 +120,7 @@ def test_no_password_is_kept(ended):
     assert "The password was not saved: type it again." in again.words
     refused = ended.post("/users/new", username="alice", display_name="Ann", how="type")
     assert (refused.status, refused.value("display_name")) == (422, "Ann")
-    settings = ended.post("/settings/password", current="s3cret", password="s4cret", again="s4cret")
+    settings = ended.post("/account/password", current="s3cret", password="s4cret", again="s4cret")
     assert not re.search("s[34]cret", settings.text)
 
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from sip import __version__
-from sip.store.admin import Admin
+from sip.store.admins import Admins
 from sip.store.database import Database
 from tests.support.admin import Admin as Visitor
 from tests.support.programs import REPOSITORY, start, until
@@ -41,7 +41,7 @@ def test_a_start_without_its_ports_sets_no_password(stopped, kind):
     assert f":{port}: Address already in use. Stop the other server" in said
     assert not PRINTED.search(said)
     with Database(str(stopped.database)) as database:
-        assert Admin(database).password_hash() is None
+        assert Admins(database).password_hash() is None
         assert database.remembered("realm") is None
     stopped.log.write_text("")
 

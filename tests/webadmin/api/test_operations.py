@@ -6,7 +6,7 @@ import pytest
 
 from sip.store.database import DatabaseError
 from tests.support.api_client import PREFIX, problem
-from webadmin.login import MAX_TRIES
+from webadmin.sign_in_limits import MAX_TRIES
 
 
 def test_no_token_is_401_with_a_challenge(outsider):

@@ -1,0 +1,72 @@
+"""The limit of wrong passwords and codes at the sign-in."""
+
+import math
+from collections.abc import Callable
+
+from bottle import response
+
+from sip.transport.flow import network_of
+
+# Wrong passwords from one address until it is blocked, and for how long, in seconds.  The limit is
+# per address and not per account, so that no other address can lock the administrator out.
+MAX_TRIES = 10
+TRIES_SECONDS = 15 * 60
+# Addresses remembered; beyond them the one with the oldest attempt is removed.
+MAX_ADDRESSES = 10_000
+
+
+class SignInLimiter:
+    """Counts failed sign-ins per source: an IPv4 address, or the /64 network of an IPv6 one."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures: dict[str, tuple[int, float]] = {}  # count, and when it is reset
+
+    def seconds_blocked(self, address: str) -> float:
+        """Return for how many seconds sign-ins from an address stay blocked; 0 if they aren't."""
+        count, until = self._failures.get(source_of(address), (0, 0.0))
+        return max(0.0, until - self._clock()) if count >= MAX_TRIES else 0.0
+
+    def count_attempt(self, address: str) -> None:
+        """Count an attempt when it starts: many at once would pass before the first one fails."""
+        key, now = source_of(address), self._clock()
+        count, until = self._failures.pop(key, (0, 0.0))
+        if until <= now:
+            count, until = 0, now + TRIES_SECONDS
+        while len(self._failures) >= MAX_ADDRESSES:
+            del self._failures[next(iter(self._failures))]
+        self._failures[key] = (count + 1, until)
+
+    def uncount_attempt(self, address: str) -> None:
+        """Uncount an attempt whose password was not checked."""
+        key = source_of(address)
+        if key in self._failures:
+            count, until = self._failures[key]
+            self._failures[key] = (count - 1, until)
+
+    def clear(self, address: str) -> None:
+        """Remove the failures of an address."""
+        self._failures.pop(source_of(address), None)
+
+
+def source_of(address: str) -> str:
+    """Return the network of an address; anything else, as of a Unix socket, is its own source."""
+    try:
+        return network_of(address)
+    except ValueError:
+        return address
+
+
+class TooManyAttempts(Exception):
+    """Too many wrong passwords or codes; the text says how long the next attempt has to wait."""
+
+    def __init__(self, seconds: float, what: str = "passwords") -> None:
+        super().__init__(f"Too many wrong {what}. Try again in {math.ceil(seconds / 60)} min.")
+        self.seconds = math.ceil(seconds)
+
+
+def reject_for_now(error: TooManyAttempts) -> str:
+    """Set status 429 and Retry-After, and return the sentence to show."""
+    response.status = 429
+    response.set_header("Retry-After", str(error.seconds))
+    return str(error)
