@@ -20,11 +20,14 @@ from sip.monitor.lost_phones import LostPhones
 from sip.monitor.recent_events import RecentEvents
 from sip.monitor.refusals import Refusals
 from sip.monitor.traces import Traces
+from sip.running_settings import RunningSettings
+from sip.setting_sources import Sources
 from sip.store.admin import USERNAME, Admin, Session
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
+from sip.store.kept_settings import KeptSettings
 from sip.store.tokens import Token, Tokens
 from sip.store.users import Users
 from sip.transport.flow import network_of
@@ -218,6 +221,7 @@ class AppContext:
     `health`, `recent`, `lost_phones` and `lines` are what the overview shows.  `calls_today`
     returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
     of an account, at most as many as its second argument.
+    `running_settings` belong to the running server; without them there are only defaults.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -255,6 +259,7 @@ class AppContext:
     lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
+    running_settings: RunningSettings | None = None
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic
 
@@ -266,6 +271,19 @@ class AppContext:
         self.sign_ins.close()
         self.imports.close()
         self.drawing.close()
+
+    @property
+    def settings(self) -> RunningSettings:
+        """The settings, with their sources."""
+        if self.running_settings is None:
+            self.running_settings = RunningSettings(
+                Sources({}, {}, {}, ""),
+                KeptSettings(self.users.database),
+                self.config,
+                lambda config: setattr(self, "config", config),
+                self.clock,
+            )
+        return self.running_settings
 
     @property
     def history(self) -> History:

@@ -16,11 +16,11 @@ from sip.config import (
     SETTINGS,
     CommandError,
     Config,
-    gather,
     known_variables,
     unknown_variables,
 )
 from sip.memory import long_lived_objects
+from sip.setting_sources import Sources
 from sip.suggestions import nearest, similar
 
 PROGRAM = "sipserver.py"
@@ -112,7 +112,7 @@ def main(
     except SystemExit as leaving:  # argparse has printed the help or an error
         return int(leaving.code or 0)
     try:
-        config = _gathered(options, environment)
+        config = _sources(options, environment).config({})
         if unknown := unknown_variables(environment):
             _say(f"warning: unknown settings, ignored: {', '.join(map(_with_guess, unknown))}")
         return _do(options, config, run_server, environment)
@@ -125,17 +125,17 @@ def main(
         return 1
 
 
-def settings(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Config:
-    """Read the settings again, as `main` did, because the file may have changed.
+def sources(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Sources:
+    """Read flags, environment and settings file again, as `main` did: the file may have changed.
 
     Raises ConfigError.
     """
-    return _gathered(_parse(arguments), os.environ if environment is None else environment)
+    return _sources(_parse(arguments), os.environ if environment is None else environment)
 
 
-def _gathered(options: argparse.Namespace, environment: Mapping[str, str]) -> Config:
+def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> Sources:
     flags = {name: vars(options)[name] for name in SETTINGS if name in vars(options)}
-    return gather(flags, environment)
+    return Sources.read(flags, environment)
 
 
 def _do(

@@ -60,6 +60,9 @@ class Act(StrEnum):
     TRACE_UNPINNED = "messages unpinned"
     TOKEN_ADDED = "token added"  # noqa: S105 -- no token
     TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
+    SETTING_CHANGED = "setting changed"
+    BACKED_UP = "backup made"
+    RESTORED = "backup restored"
 
     @property
     def text(self) -> str:
@@ -86,6 +89,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
+    "settings": (Act.SETTING_CHANGED, Act.BACKED_UP, Act.RESTORED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),
 }

@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 from bottle import HTTPError, request, response
 
-from webadmin.api import openapi, problems, users
+from webadmin.api import openapi, problems, settings, users
 from webadmin.api.operations import JSON, Operations
 from webadmin.api.problems import Problem
 from webadmin.context import AppContext
@@ -25,6 +25,7 @@ def build(context: AppContext, tokens: TokenCheck) -> WSGIApp:
     """Return the application, which is served for the paths under PREFIX."""
     operations = Operations(tokens)
     users.mount(operations, context)
+    settings.mount(operations, context)
     document: list[bytes] = []  # made when it is asked for first
 
     def describe() -> bytes:
