@@ -17,16 +17,16 @@ from webadmin.templates import as_sentence, browser_of
 
 
 def mount(app: Bottle, context: AppContext, limiter: SignInLimiter) -> None:
-    """Add the routes under /settings to `app`."""
+    """Add the routes under /account to `app`."""
     page = AccountPage(context, limiter)
-    route(app, "GET", "/settings", page.show)
-    route(app, "POST", "/settings/password", page.change_password)
-    route(app, "POST", "/settings/sessions/<number:id>/end", page.end_session)
-    route(app, "POST", "/settings/sessions/end", page.end_other_sessions)
+    route(app, "GET", "/account", page.show)
+    route(app, "POST", "/account/password", page.change_password)
+    route(app, "POST", "/account/sessions/<number:id>/end", page.end_session)
+    route(app, "POST", "/account/sessions/end", page.end_other_sessions)
 
 
 class AccountPage:
-    """The page at /settings, and its forms."""
+    """The page at /account, and its forms."""
 
     def __init__(self, context: AppContext, limiter: SignInLimiter) -> None:
         self._context = context
@@ -35,8 +35,8 @@ class AccountPage:
     def show(self, **errors: str) -> str:
         """Return the page; `errors` are sentences by the name of the field."""
         return self._context.page(
-            "settings.tpl",
-            section="/settings",
+            "account.tpl",
+            section="/account",
             errors=errors,
             sessions=self._context.admin.sessions(self._context.clock()),
             from_environment=self._context.environment_password,
@@ -68,7 +68,7 @@ class AccountPage:
         message = "The password was changed. All other browsers are signed out."
         if reason := password_weakness(password):
             message += f" The password is weak: it {reason}."
-        return context.flash("/settings", message)
+        return context.flash("/account", message)
 
     def end_session(self, number: int) -> Result:
         """Sign one browser out.  Raises HTTPError(404)."""
@@ -78,7 +78,7 @@ class AccountPage:
                 context.admin.close_session(number)
                 browser = browser_of(session.user_agent)
                 context.record(Act.SESSION_ENDED, f"{browser}, from {session.address}")
-                return context.flash("/settings", f"{browser} is signed out.")
+                return context.flash("/account", f"{browser} is signed out.")
         raise HTTPError(404, "This session has already ended.")
 
     def end_other_sessions(self) -> Result:
@@ -87,4 +87,4 @@ class AccountPage:
         if context.session:  # always true here: request_checks.py requires a session
             context.admin.close_others(context.session.id)
         context.record(Act.OTHERS_ENDED)
-        return context.flash("/settings", "All other browsers are signed out.")
+        return context.flash("/account", "All other browsers are signed out.")

@@ -18,6 +18,7 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    settings,
     theme,
     traces,
     trouble,
@@ -72,6 +73,7 @@ def build(context: AppContext) -> WSGIApp:
     blocked_logins.mount(app, context)
     audit.mount(app, context)
     account.mount(app, context, limiter)
+    settings.mount(app, context)
     tokens = TokenCheck(context)
     metrics.mount(app, context, tokens)
     theme.mount(app)

@@ -8,9 +8,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 from sip import __version__
+from sip.cli.arguments import add_maintenance_commands
 from sip.config import (
     PREFIX,
     SETTINGS,
@@ -40,7 +42,7 @@ _SYNONYMS = {
     **dict.fromkeys(("lock", "block", "off"), "disable"),
     **dict.fromkeys(("unlock", "unblock", "on"), "enable"),
     **dict.fromkeys(("load", "read"), "import"),
-    **dict.fromkeys(("dump", "save", "backup"), "export"),
+    **dict.fromkeys(("dump", "save"), "export"),
 }
 
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, the server starts."
@@ -112,10 +114,11 @@ def main(
     except SystemExit as leaving:  # argparse has printed the help or an error
         return int(leaving.code or 0)
     try:
-        config = _sources(options, environment).config({})
+        given = _sources(options, environment)
+        config = given.config({})
         if unknown := unknown_variables(environment):
             _say(f"warning: unknown settings, ignored: {', '.join(map(_with_guess, unknown))}")
-        return _do(options, config, run_server, environment)
+        return _do(options, config, given, run_server)
     except CommandError as error:
         _say(str(error))
         return error.status
@@ -141,15 +144,27 @@ def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> Sou
 def _do(
     options: argparse.Namespace,
     config: Config,
+    given: Sources,
     run_server: Callable[[Config], int],
-    environment: Mapping[str, str],
 ) -> int:
     if options.command is None:
         return run_server(config)
     # Here, because dataset takes a third of a second to import.  The collector need not examine the
     # objects that this makes, now or at the exit: that saves a tenth of a second.
     with long_lived_objects():
-        from sip.cli import admin, bans, calls, forgive, history, tokens, trace, trouble, users
+        from sip.cli import (
+            admin,
+            backup,
+            bans,
+            calls,
+            forgive,
+            history,
+            settings,
+            tokens,
+            trace,
+            trouble,
+            users,
+        )
     match options.command:
         case "users":
             return users.execute(options, config)
@@ -162,11 +177,15 @@ def _do(
         case "trace":
             return trace.trace(options, config)
         case "admin":
-            return admin.execute(options, config, environment)
+            return admin.execute(options, config, given.environment)
         case "tokens":
             return tokens.execute(options, config)
         case "trouble" | "health":
             return trouble.execute(options, config)
+        case "settings":
+            return settings.execute(options, config, given)
+        case "backup" | "restore":
+            return backup.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -231,6 +250,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     _add_token_commands(_subcommand(commands, "tokens", _ABOUT_TOKENS))
+    add_maintenance_commands(partial(_subcommand, commands), PROGRAM)
     for name, about in (("trouble", _ABOUT_TROUBLE), ("health", _ABOUT_HEALTH)):
         made = _subcommand(commands, name, about)
         made.add_argument("--json", "-json", action="store_true", help="print a JSON object")

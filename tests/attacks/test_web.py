@@ -19,14 +19,22 @@ pytestmark = pytest.mark.wire
 # Every page and every act; those of a user for the existing one.
 PAGES = [
     *["/", "/login", "/users", "/users/new", "/users/1", "/users/1/hashes", "/users/import"],
-    *["/users/export.csv", "/audit", "/settings", "/healthz", "/favicon.ico", "/static/admin.css"],
+    *[
+        "/users/export.csv",
+        "/audit",
+        "/account",
+        "/settings",
+        "/healthz",
+        "/favicon.ico",
+        "/static/admin.css",
+    ],
     *["/history", "/history?user=bob&number=a", "/history/export.csv"],
 ]
 ACTS = [
     *["/logout", "/users/1/name", "/users/1/password", "/users/1/enable", "/users/1/disable"],
     *["/users/1/drop", "/users/1/remove", "/users/1/restore", "/users/import/apply"],
     *["/users/import/cancel", "/users/import/change", "/users/import/passwords.csv"],
-    *["/settings/password", "/settings/sessions/1/end", "/settings/sessions/end"],
+    *["/account/password", "/account/sessions/1/end", "/account/sessions/end"],
 ]
 OPEN = {"/login", "/healthz", "/favicon.ico", "/static/admin.css"}
 

@@ -98,7 +98,7 @@ def test_a_password_change_signs_out_all_other_sessions(visit, scripts):
     other.signs_in()
     window = visit(java_script_enabled=scripts)
     window.signs_in()
-    window.goes_to("/settings")
+    window.goes_to("/account")
     page = window.page
 
     def fills(current: str, new: str) -> None:
@@ -124,7 +124,7 @@ def test_the_settings_are_used_by_the_keyboard_alone(visit):
     visit().signs_in()
     window = visit()
     window.signs_in()
-    window.goes_to("/settings")
+    window.goes_to("/account")
     focused = []
     for _ in range(20):
         window.page.keyboard.press("Tab")
@@ -166,10 +166,10 @@ def test_what_a_name_or_a_browser_says_is_shown_and_never_run(visit, server):
     ran = []
     window.page.on("dialog", lambda dialog: (ran.append(dialog.message), dialog.dismiss()))
     window.signs_in()
-    for path in ("/users", "/users/1", "/settings", "/audit", f"/users?q={markup}", "/<script>"):
+    for path in ("/users", "/users/1", "/account", "/audit", f"/users?q={markup}", "/<script>"):
         window.goes_to(path)
         assert window.page.locator("main script, main img").count() == 0, path
-    window.goes_to("/settings")
+    window.goes_to("/account")
     window.sees("<script>alert(1)</script>")
     assert not ran
 
@@ -188,7 +188,7 @@ def pages_of_an_exposed_server(home):
             browser = Browser(build(context))
             login = browser.get("/login")
             browser.post("/login", username="admin", password=SITE_PASSWORD)
-            yield {path: browser.get(path) for path in ("/", "/users", "/settings")} | {
+            yield {path: browser.get(path) for path in ("/", "/users", "/account")} | {
                 "/login": login
             }
 

@@ -28,7 +28,7 @@ def signs_in(app, address: str = "198.51.100.9", user_agent: str = FIREFOX) -> B
 
 def rows(browser: Browser) -> list[str]:
     """The rows of the table of sessions."""
-    body = browser.get("/settings").text.partition("<tbody>")[2].partition("</tbody>")[0]
+    body = browser.get("/account").text.partition("<tbody>")[2].partition("</tbody>")[0]
     return [
         " ".join(re.sub("<[^>]*>", " ", row).split())
         for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
@@ -36,7 +36,7 @@ def rows(browser: Browser) -> list[str]:
 
 
 def change(browser: Browser, current: str = PASSWORD, password: str = NEW, again: str = NEW):
-    return browser.post("/settings/password", current=current, password=password, again=again)
+    return browser.post("/account/password", current=current, password=password, again=again)
 
 
 def test_the_page_shows_time_address_and_browser_of_sessions(browser, clock):
@@ -87,26 +87,26 @@ def test_pages_work_while_the_file_cannot_be_written(browser, context, clock, mo
 def test_one_session_is_ended_and_the_others_stay(browser, context):
     other, third = signs_in(browser.app), signs_in(browser.app)
     number = context.admin.session(other.cookies["sipserver_session"], context.clock()).id
-    answer = browser.post(f"/settings/sessions/{number}/end")
+    answer = browser.post(f"/account/sessions/{number}/end")
     assert "Firefox 128 on Linux is signed out." in browser.get(answer.location).words
     assert other.get("/users").status == 303
     assert third.get("/users").status == browser.get("/users").status == 200
-    assert browser.post(f"/settings/sessions/{number}/end").status == 404
+    assert browser.post(f"/account/sessions/{number}/end").status == 404
 
 
 def test_all_other_sessions_are_ended_at_once(browser):
     others = [signs_in(browser.app) for _ in range(3)]
-    assert "End all others" in browser.get("/settings").words
-    browser.post("/settings/sessions/end")
+    assert "End all others" in browser.get("/account").words
+    browser.post("/account/sessions/end")
     assert [other.get("/").status for other in others] == [303] * 3
     assert browser.get("/").status == 200
-    assert "End all others" not in browser.get("/settings").words
+    assert "End all others" not in browser.get("/account").words
 
 
 def test_without_a_session_no_session_can_be_ended(browser, context):
     stranger = Browser(browser.app)
     (session,) = context.admin.sessions(context.clock())
-    for path in (f"/settings/sessions/{session.id}/end", "/settings/sessions/end"):
+    for path in (f"/account/sessions/{session.id}/end", "/account/sessions/end"):
         assert stranger.post(path).location == "/login"
     assert change(stranger).location == "/login"
     assert browser.get("/").status == 200
@@ -115,8 +115,8 @@ def test_without_a_session_no_session_can_be_ended(browser, context):
 def test_a_new_password_ends_all_other_sessions_at_once(browser, context):
     other = signs_in(browser.app)
     answer = change(browser)
-    assert (answer.status, answer.location) == (303, "/settings")
-    assert "The password was changed." in browser.get("/settings").words
+    assert (answer.status, answer.location) == (303, "/account")
+    assert "The password was changed." in browser.get("/account").words
     assert other.get("/").status == 303
     assert verify(context.admin.password_hash(), NEW)
     assert Browser(browser.app).post("/login", username="admin", password=PASSWORD).status == 403
@@ -158,7 +158,7 @@ def test_a_refused_password_changes_nothing(browser, context, current, password,
 
 def test_a_short_password_is_taken_with_a_warning(browser):
     change(browser, password="short", again="short")
-    assert "fewer than 8 characters" in browser.get("/settings").words
+    assert "fewer than 8 characters" in browser.get("/account").words
 
 
 def test_an_open_browser_does_not_allow_guessing_the_password(browser, context):
@@ -173,9 +173,9 @@ def test_an_open_browser_does_not_allow_guessing_the_password(browser, context):
 
 
 def test_the_page_names_the_environment_password(browser, context):
-    assert "SIPSERVER_ADMIN_PASSWORD" not in browser.get("/settings").words
+    assert "SIPSERVER_ADMIN_PASSWORD" not in browser.get("/account").words
     context.environment_password = True
-    assert "SIPSERVER_ADMIN_PASSWORD" in browser.get("/settings").words
+    assert "SIPSERVER_ADMIN_PASSWORD" in browser.get("/account").words
 
 
 def test_signing_in_ends_the_session_that_the_browser_had(browser, context):
@@ -190,12 +190,12 @@ def test_a_session_lives_twelve_hours_and_the_page_counts_them(browser, clock):
     clock.now += SESSION_SECONDS - 60
     assert "1 min" in rows(browser)[0]
     clock.now += 60
-    assert browser.get("/settings").status == 303
+    assert browser.get("/account").status == 303
 
 
 def test_a_user_agent_is_shown_as_text(browser):
     signs_in(browser.app, user_agent='<script>alert(1)</script>"><img src=x>')
-    for path in ("/settings", "/audit"):
+    for path in ("/account", "/audit"):
         text = browser.get(path).text
         assert "<script>alert" not in text
         assert "<img src=x" not in text

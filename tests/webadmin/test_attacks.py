@@ -95,7 +95,7 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
 @pytest.mark.parametrize(
     "path",
     [
-        *("/login", "/users/new", "/users/import", "/users/import/apply", "/settings/password"),
+        *("/login", "/users/new", "/users/import", "/users/import/apply", "/account/password"),
         *("/bans/remove", "/bans/trust", "/bans/distrust"),
     ],
 )

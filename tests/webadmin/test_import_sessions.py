@@ -190,7 +190,7 @@ def test_the_import_of_a_session_that_ended_is_removed(browser, context, running
     if how == "signed out":
         other.post("/logout")
     elif how == "ended":
-        browser.post("/settings/sessions/end")
+        browser.post("/account/sessions/end")
     else:
         clock.now += imports.MAX_AGE_SECONDS
         (session, *_) = context.admin.sessions(clock.now)

@@ -114,7 +114,7 @@ def test_no_password_is_kept(ended):
     assert "The password was not saved: type it again." in again.words
     refused = ended.post("/users/new", username="alice", display_name="Ann", how="type")
     assert (refused.status, refused.value("display_name")) == (422, "Ann")
-    settings = ended.post("/settings/password", current="s3cret", password="s4cret", again="s4cret")
+    settings = ended.post("/account/password", current="s3cret", password="s4cret", again="s4cret")
     assert not re.search("s[34]cret", settings.text)
 
 

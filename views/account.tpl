@@ -1,11 +1,11 @@
-% rebase('layout.tpl', title='Settings')
-<div class="head"><h1>Settings</h1></div>
+% rebase('layout.tpl', title='Account')
+<div class="head"><h1>Account</h1></div>
 <section class="card" aria-labelledby="sessions-title">
 <header>
 <h2 id="sessions-title">Signed-in browsers</h2>
 <span class="sp"></span>
 % if len(sessions) > 1:
-<form class="inline" method="post" action="/settings/sessions/end"><button class="s">End all others</button></form>
+<form class="inline" method="post" action="/account/sessions/end"><button class="s">End all others</button></form>
 % end
 </header>
 <table class="cards-when-narrow">
@@ -28,7 +28,7 @@
 % if own:
 <span class="pill on">this browser</span>\\
 % else:
-<form class="inline" method="post" action="/settings/sessions/{{each.id}}/end"><button class="s" aria-label="End the session of {{browser}}, from {{each.address}}">End</button></form>\\
+<form class="inline" method="post" action="/account/sessions/{{each.id}}/end"><button class="s" aria-label="End the session of {{browser}}, from {{each.address}}">End</button></form>\\
 % end
 </td>
 </tr>
@@ -44,7 +44,7 @@
 % if from_environment:
 <div class="notice hint"><p><code>SIPSERVER_ADMIN_PASSWORD</code> is set: each start of the server sets the password to its value. Change it there, too.</p></div>
 % end
-<form method="post" action="/settings/password">
+<form method="post" action="/account/password">
 <input hidden type="text" name="username" value="admin" autocomplete="username" readonly>
 % for name, label, fill in (('current', 'Present password', 'current-password'), ('password', 'New password', 'new-password'), ('again', 'New password, once more', 'new-password')):
 <div class="field">
