@@ -45,9 +45,9 @@ def _restore(file: str, path: str, *, force: bool) -> None:
     with Database(path) as database:
         add_audit_entry(database, Act.RESTORED, os.path.abspath(file))
         ((users,),) = database.read(lambda tables: fetch(tables, "SELECT count(*) FROM users"))
-    _say(
-        f"restored {path}: {users:,} users" + (f"; the former database is {former}" * bool(former))
-    )
+    noun = "user" if users == 1 else "users"
+    kept = f"; the former database is {former}" if former else ""
+    _say(f"restored {path}, {users:,} {noun}{kept}")
 
 
 def _is_running(path: str) -> bool:

@@ -64,7 +64,10 @@ def backup(path: str, target: str, progress: Progress, *, force: bool = False) -
         if not force:
             raise BackupError(f"{target} exists; choose another name, or replace it with --force")
     partial = _unused(f"{target}.partial")
-    copy_database(path, partial, progress)
+    try:
+        copy_database(path, partial, progress)
+    except BackupError as error:
+        raise BackupError(str(error).replace(partial, target)) from None
     _rename(partial, target)
 
 
@@ -85,7 +88,7 @@ def restore(
     if _is_same(source, path):
         raise BackupError(f"{source} is the database itself; nothing was restored")
     check_backup(source)
-    exists = os.path.lexists(path) and (os.path.getsize(path) > 0 if os.path.exists(path) else True)
+    exists = any(_has_content(path + suffix) for suffix in _SUFFIXES)
     if exists and not force:
         raise BackupError(
             f"there is a database at {path} already; choose another place with -db.path, or replace"
@@ -100,7 +103,7 @@ def restore(
         except DatabaseError as error:
             raise BackupError(str(error).replace(partial, source)) from None
         _finish(partial)
-        _give_to_owner_of(path if exists else os.path.dirname(path) or ".", partial)
+        _give_to_owner_of(path if os.path.exists(path) else os.path.dirname(path) or ".", partial)
         former = _put_aside(path) if exists else ""
     try:
         _rename(partial, path)
@@ -181,7 +184,8 @@ def _give_to_owner_of(place: str, path: str) -> None:
 def _put_aside(path: str) -> str:
     """Rename a database that no program uses; return its new name.  Raises BackupError."""
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        uri = f"file:{quote(path)}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)) as connection:
             # Fails while another connection is open; else the WAL file is merged and removed.
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
@@ -259,6 +263,10 @@ def _unused(name: str) -> str:
     """Return a name that no file has."""
     names = (f"{name}-{number}" for number in count(1))
     return next(each for each in names if not os.path.lexists(each))
+
+
+def _has_content(path: str) -> bool:
+    return os.path.lexists(path) and not (os.path.isfile(path) and os.path.getsize(path) == 0)
 
 
 def _is_same(one: str, other: str) -> bool:
