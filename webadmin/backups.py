@@ -12,7 +12,7 @@ from sip.store.audit import Act
 from sip.store.backup import BackupError, copy_database
 from sip.store.database import DatabaseError
 from webadmin.context import AppContext
-from webadmin.thread_pool import TooBusy, Workers
+from webadmin.thread_pool import TooBusy
 
 # Octets of the file that are read and sent at a time.
 _PIECE_BYTES = 256 * 1024
@@ -28,7 +28,7 @@ class Backups:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._workers = Workers(threads=1, most=1)
+        self._workers = context.backups
         self._is_busy = False
 
     def download(self) -> HTTPResponse:

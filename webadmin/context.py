@@ -237,6 +237,7 @@ class AppContext:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     drawing: Workers = field(default_factory=lambda: Workers(threads=1, most=_LADDERS))
+    backups: Workers = field(default_factory=lambda: Workers(threads=1, most=1))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
@@ -271,6 +272,7 @@ class AppContext:
         self.sign_ins.close()
         self.imports.close()
         self.drawing.close()
+        self.backups.close()
 
     @property
     def settings(self) -> RunningSettings:

@@ -161,12 +161,22 @@ def state_of(window, path: str) -> None:
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
         case "password refused":
-            window.goes_to("/settings")
+            window.goes_to("/account")
             page.get_by_label("Present password").fill("wrong")
             for field in ("New password", "New password, once more"):
                 page.get_by_label(field, exact=True).fill("another")
             page.get_by_role("button", name="Change").click()
             window.sees("This password is wrong.")
+        case "setting changed":
+            window.goes_to("/settings")
+            for value in ("7", "8"):
+                page.get_by_label("calls.keep", exact=True).fill(value)
+                page.get_by_role("button", name="Save: History and messages").click()
+                window.sees(f"→ {value}.")
+        case "setting refused":
+            page.get_by_label("calls.keep", exact=True).fill("many")
+            page.get_by_role("button", name="Save: History and messages").click()
+            window.sees("'many' is not a whole number")
         case "shown":
             window.goes_to("/users")
             page.get_by_role("link", name="Show the HA1s of alice").click()
@@ -196,8 +206,9 @@ def state_of(window, path: str) -> None:
 # By the topic of the pages; the pages of a topic are visited in this order.
 STATES = {
     "sign-in": [
-        *["/login", "wrong password", "signed in", "/", "/no/such/page", "/settings"],
-        *["password refused", "signed out", "ended", "kept", "sent again"],
+        *["/login", "wrong password", "signed in", "/", "/no/such/page", "/account"],
+        *["password refused", "setting changed", "setting refused"],
+        *["signed out", "ended", "kept", "sent again"],
     ],
     "users": [
         *["signed in", "/users", "shown", "/users?q=nobody"],

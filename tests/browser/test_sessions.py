@@ -27,7 +27,7 @@ def test_a_browser_that_was_left_open_elsewhere_is_signed_out(visit, scripts):
     window = visit(java_script_enabled=scripts)
     window.signs_in()
     page = window.page
-    page.get_by_role("link", name="Settings").click()
+    window.goes_to("/account")
     window.sees("this browser")
     assert page.locator("tbody tr").count() == 3
     page.get_by_role("button", name=re.compile("End the session of Firefox 128 on Linux")).click()
