@@ -72,7 +72,7 @@
 <td data-label="Source">
 {{state.source}}\\
 % if state.needs_restart:
- <span class="muted">after a restart</span>
+<span class="help">Read at the start: a change needs a restart.</span>
 % elif not state.editable:
 <span class="help">{{sentence(state.reason)}}</span>
 % end
@@ -80,8 +80,8 @@
 <span class="help">Changed <time datetime="{{moment(state.kept.changed_at)}}" title="{{moment(state.kept.changed_at)}}">{{ago(state.kept.changed_at, now)}}</time> by {{state.kept.changed_by}}.</span>
 % end
 % if state.can_undo:
-<button class="s" form="undo" name="name" value="{{state.name}}" aria-label="Undo the change of {{state.name}}">Undo</button>
 <span class="help">Before: {{'no value here' if state.kept.former is None else field.former or 'none'}}</span>
+<button class="s" form="undo" name="name" value="{{state.name}}" aria-label="Undo the change of {{state.name}}">Undo</button>
 % end
 % if state.editable and state.kept and state.kept.value is not None and state.kept.former is not None:
 <button class="s" form="remove" name="name" value="{{state.name}}" aria-label="Remove {{state.name}} from this page">Remove</button>

@@ -75,9 +75,11 @@ class Backups:
         return self._workers.run(lambda: file.read(_PIECE_BYTES))
 
     def done(self, file: BinaryIO) -> None:
-        """Close the file, which frees its room on the disk."""
-        file.close()
-        self._is_busy = False
+        """Close the file in the thread: to free its room on the disk takes milliseconds."""
+        try:
+            self._workers.run(file.close)
+        finally:
+            self._is_busy = False
 
 
 class _Download:

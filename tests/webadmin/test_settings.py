@@ -35,7 +35,7 @@ def test_each_setting_is_shown_with_its_source(browser):
     for name in SETTINGS:
         assert f">{name}</" in text, name
     assert "default" in row(browser, "calls.keep")
-    assert "after a restart" in row(browser, "sip.addr")
+    assert "a change needs a restart" in row(browser, "sip.addr")
     assert 'name="sip.addr"' not in text
 
 
