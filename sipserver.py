@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sip.control.server import ControlServer
     from sip.monitor.calls import Calls
     from sip.monitor.events import Bus
+    from sip.monitor.traces import Traces
     from sip.prometheus import Metrics
     from sip.running_settings import RunningSettings
     from sip.server import SipServer
@@ -51,6 +52,9 @@ POLL_SECONDS = 0.25
 
 # Seconds between two samples for the lines on the overview.
 SAMPLE_SECONDS = 1.0
+
+# Octets of messages that are removed before the sockets are polled: about a millisecond's work.
+TRACES_AT_ONCE = 1024 * 1024
 
 # Seconds between two removals of deleted accounts that can no longer be restored.
 PURGE_SECONDS = 60.0
@@ -168,7 +172,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         configure_logging(config)
         server.reconfigure(config)
         history.reconfigure(history_limits(config))
-        traces.set_limit(config.trace_memory * MIB)
+        limit_traces(traces, config.trace_memory * MIB)
         webhook.set(config.webhook_url, config.webhook_secret, config.webhook_events)
 
     settings = RunningSettings(given, kept, config, apply, bus.now)
@@ -406,6 +410,16 @@ def _first_password(admin: "Admin") -> "FirstPassword | None":
     if why := password_weakness(password):
         log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
     return first
+
+
+def limit_traces(traces: "Traces", limit: int) -> None:
+    """Change the memory for messages, in octets; many are removed bit by bit.  May wait."""
+    import gevent
+
+    while (used := traces.octets) > limit:
+        traces.set_limit(max(limit, min(traces.limit, used) - TRACES_AT_ONCE))
+        gevent.sleep(0.001)  # sleep(0) would not poll the sockets
+    traces.set_limit(limit)
 
 
 def history_limits(config: Config) -> "Limits":

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -21,9 +22,13 @@ def change_setting(server: Server, token: str, name: str, value: str) -> None:
         assert answer.status == 200
 
 
-def setting(server: Server, name: str) -> list[str]:
-    lines = server.does("settings").splitlines()
-    return next(line.split("\t")[1:] for line in lines if line.startswith(f"{name}\t"))
+def metrics_are_open(server: Server) -> bool:
+    """Whether the setting web.metrics_open is on, by what the server does."""
+    try:
+        urllib.request.urlopen(f"{server.web_url}/metrics", timeout=10).close()
+    except urllib.error.HTTPError:  # 401
+        return False
+    return True
 
 
 def registrations(path: Path) -> list[tuple[str, int]]:
@@ -37,7 +42,9 @@ def test_a_restored_server_keeps_its_phones(server: Server, registered, tmp_path
     alice, bob = registered(Baresip, "alice"), registered(Baresip, "bob")
     talk(alice, bob)
     token = server.does("tokens", "add", "api", "--role", "admin").strip()
-    change_setting(server, token, "calls.keep", "7")
+    assert not metrics_are_open(server)
+    change_setting(server, token, "web.metrics_open", "on")
+    assert metrics_are_open(server)
     file = tmp_path / "backup.db"
     server.does("backup", str(file))
     server.does("restore", str(file), "--force", codes=(1,))  # it runs
@@ -48,7 +55,9 @@ def test_a_restored_server_keeps_its_phones(server: Server, registered, tmp_path
     assert "users" in server.does("restore", str(file))
     before = registrations(server.database)
     server.start()
-    assert setting(server, "calls.keep") == ["7", "page"]
+    assert metrics_are_open(server)
+    server.add_user("dora", "secret-of-dora")  # which reloads the settings, too
+    assert metrics_are_open(server)
     alice.hangs_up()
     bob.call_ends(alice)
     alice.call_ends(bob)
