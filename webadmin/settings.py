@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from bottle import Bottle, request, response
+from bottle import Bottle, HTTPError, request, response
 
 from sip.running_settings import Change, InvalidSettings, SettingState
 from webadmin.backups import Backups
@@ -99,9 +99,9 @@ class SettingsPage:
 
     def save(self) -> Result:
         """Save the fields of one card that were changed, all or none."""
-        typed, values = {}, {}
+        typed, values, sent = {}, {}, _sent_names()
         for state in self._context.settings.list():
-            if f"was.{state.name}" not in request.forms:
+            if f"was.{state.name}" not in sent:
                 continue
             text = typed[state.name] = form_value(state.name).strip()
             if text != form_value(f"was.{state.name}"):
@@ -131,6 +131,14 @@ class SettingsPage:
             return self._context.flash(PAGE, "Nothing was changed.")
         text = "; ".join(map(str, changes[:5])) + ("; …" if len(changes) > 5 else "")
         return self._context.flash(PAGE, f"{text}.")
+
+
+def _sent_names() -> frozenset[str]:
+    """Return the names of the fields of the form.  Raises HTTPError(400)."""
+    try:
+        return frozenset(request.forms)
+    except (LookupError, ValueError):  # an unknown charset, or a malformed body
+        raise HTTPError(400, "The form cannot be read.") from None
 
 
 def _sentence(clause: str) -> str:

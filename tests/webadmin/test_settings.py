@@ -71,6 +71,11 @@ def test_a_wrong_value_is_shown_at_its_field(browser, context):
     assert (answer.status, "There is no such setting." in answer.words) == (422, True)
 
 
+def test_a_form_that_cannot_be_read_is_400(browser):
+    headers = {"Content-Type": "multipart/form-data; boundary=x", **browser.own_site}
+    assert browser.send("POST", "/settings", b"--x\r\nbroken", headers).status == 400
+
+
 def test_a_secret_is_not_shown_and_stays_if_it_is_empty(browser, context):
     url = "https://example.net/key"
     save(browser, webhook_url=("", url), webhook_secret=("", "hush-hush"))
