@@ -17,11 +17,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sip import __version__
-from sip.cli.main import main, settings
+from sip.cli.main import main, sources
 from sip.config import CommandError, Config
 from sip.logs import configure_logging
 from sip.memory import long_lived_objects
-from sip.reload import reload
 
 if TYPE_CHECKING:
     from gevent.event import Event
@@ -29,11 +28,13 @@ if TYPE_CHECKING:
     from sip.control.server import ControlServer
     from sip.monitor.calls import Calls
     from sip.monitor.events import Bus
+    from sip.monitor.traces import Traces
     from sip.prometheus import Metrics
+    from sip.running_settings import RunningSettings
     from sip.server import SipServer
     from sip.store.admins import Admins, FirstPassword
     from sip.store.database import Database
-    from sip.store.history_writer import HistoryWriter, Limits
+    from sip.store.history_writer import Limits
     from sip.store.users import Users
     from webadmin.context import AppContext
     from webadmin.http.server import WebServer
@@ -51,6 +52,9 @@ POLL_SECONDS = 0.25
 
 # Seconds between two samples for the lines on the overview.
 SAMPLE_SECONDS = 1.0
+
+# Octets of messages that are removed before the sockets are polled: about a millisecond's work.
+TRACES_AT_ONCE = 1024 * 1024
 
 # Seconds between two removals of deleted accounts that can no longer be restored.
 PURGE_SECONDS = 60.0
@@ -115,6 +119,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.monitor.lost_phones import LostPhones
         from sip.monitor.recent_events import RecentEvents
         from sip.monitor.traces import MIB, Traces
+        from sip.running_settings import RunningSettings, start_config
         from sip.server import SipServer
         from sip.store.admins import Admins
         from sip.store.audit import Audit
@@ -123,16 +128,20 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         from sip.store.database import Database
         from sip.store.directory import Directory
         from sip.store.history_writer import HistoryWriter
+        from sip.store.kept_settings import KeptSettings
         from sip.store.sessions import Sessions
         from sip.store.tokens import Tokens
         from sip.store.users import Users
-        from sip.webhook import Webhook
+        from sip.webhook import PresentWebhook
         from webadmin.app import build as build_pages
         from webadmin.context import AppContext
         from webadmin.http import server as http
         from webadmin.warnings import current_warnings
     bus = Bus()
     database = stack.enter_context(Database(config.db_path))
+    given, kept = sources(sys.argv[1:]), KeptSettings(database)
+    config = start_config(given, kept)
+    configure_logging(config)
     users = Users(database, config.sip_realm, bus=bus)
     admins, audit = Admins(database), Audit(database)
     bus.listen(AdminActed, audit.on_admin_acted)
@@ -156,6 +165,18 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
     lines = DayLines(bus, calls, server.location)
     probes = Probes(server, database, users.__len__, server.resolver, lambda: control.failure())
     health = Health(probes.all)
+    webhook = PresentWebhook(bus)
+    stack.callback(webhook.stop)
+
+    def apply(config: Config) -> None:
+        site.config = config
+        configure_logging(config)
+        server.reconfigure(config)
+        history.reconfigure(history_limits(config))
+        limit_traces(traces, config.trace_memory * MIB)
+        webhook.set(config.webhook_url, config.webhook_secret, config.webhook_events)
+
+    settings = RunningSettings(given, kept, config, apply, bus.now)
     site = AppContext(
         config,
         users,
@@ -183,11 +204,10 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         calls_today=lambda: site.history.today(bus.now()),
         last_calls=lambda user_id, limit: site.history.latest(user_id=user_id, limit=limit),
         warnings=lambda: tuple(current_warnings(site.config, users)),
+        running_settings=settings,
     )
     stack.callback(site.close)
-    if config.webhook_url:
-        hook = Webhook(config.webhook_url, config.webhook_secret, config.webhook_events, bus)
-        stack.callback(hook.stop)
+    webhook.set(config.webhook_url, config.webhook_secret, config.webhook_events)
     control = ControlServer(
         control_path(config.db_path),
         guard_handlers(server.guard)
@@ -200,7 +220,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         server,
         site,
         control,
-        history,
+        settings,
         listen_web=lambda: http.listen(config, build_pages(site)),
         first_password=first_password,
         hung_up=hung_up,
@@ -222,7 +242,7 @@ class Service:
         server: "SipServer",
         site: "AppContext",
         control: "ControlServer",
-        history: "HistoryWriter",
+        settings: "RunningSettings",
         *,
         listen_web: Callable[[], "WebServer"],
         first_password: "FirstPassword | None",
@@ -233,7 +253,7 @@ class Service:
         self._server = server
         self._site = site
         self._control = control
-        self._history = history
+        self._settings = settings
         self._listen_web = listen_web
         self._first_password = first_password
         self._hung_up = hung_up
@@ -344,14 +364,10 @@ class Service:
             self._hung_up.clear()
             systemd.notify(systemd.reloading())
             try:
-                outcome = reload(self._site.config, settings(sys.argv[1:]))
-            except CommandError as error:
+                outcome = self._settings.reload(sources(sys.argv[1:]))
+            except (CommandError, DatabaseError) as error:
                 log.error("cannot reload the settings: %s", error)
             else:
-                self._site.config = outcome.config
-                configure_logging(outcome.config)
-                self._server.reconfigure(outcome.config)
-                self._history.reconfigure(history_limits(outcome.config))
                 log.info("settings reloaded: %s", outcome)
             try:
                 self._web.renew_certificate()
@@ -397,6 +413,16 @@ def _first_password(admins: "Admins") -> "FirstPassword | None":
     if why := password_weakness(password, USERNAME):
         log.warning("weak password: %s %s", ADMIN_PASSWORD, why)
     return first
+
+
+def limit_traces(traces: "Traces", limit: int) -> None:
+    """Change the memory for messages, in octets; many are removed bit by bit.  May wait."""
+    import gevent
+
+    while (used := traces.octets) > limit:
+        traces.set_limit(max(limit, min(traces.limit, used) - TRACES_AT_ONCE))
+        gevent.sleep(0.001)  # sleep(0) would not poll the sockets
+    traces.set_limit(limit)
 
 
 def history_limits(config: Config) -> "Limits":

@@ -7,8 +7,7 @@ Each field of `Config` is one setting.  Flags, environment variables, file entri
 # ruff: noqa: RUF009 -- `setting` makes a dataclass field, not a default value
 
 import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -30,12 +29,14 @@ from sip.operator_values import (
     parse_url,
     whole_number,
 )
-from sip.suggestions import nearest
 
 PREFIX = "SIPSERVER_"
 
 # Variables of ours that have no flag: a password in a flag would be visible in `ps`.
 OTHER_VARIABLES = frozenset({"SIPSERVER_ADMIN_PASSWORD"})
+
+# Shown in the place of a password or another secret.
+SECRET = "***"  # noqa: S105 -- no password
 
 DIGESTS = ("MD5", "SHA-256", "SHA-512-256")
 
@@ -96,6 +97,25 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return choose
 
 
+def _mask_trunks(text: str) -> str:
+    """Return trunks with SECRET in the place of each password."""
+    try:
+        trunks = parse_trunks(text)
+    except ValueError:
+        return SECRET
+    if not any(trunk.password for trunk in trunks):
+        return text
+    return ",".join(
+        str(trunk).replace("@", f":{SECRET}@", 1) if trunk.password else str(trunk)
+        for trunk in trunks
+    )
+
+
+def _mask_url(text: str) -> str:
+    """Return a URL with SECRET in the place of its path and query: these may have a key."""
+    return re.sub(r"(?<=[^/:])[/?#](?=[^/]).*", f"/{SECRET}", text, count=1, flags=re.DOTALL)
+
+
 def setting(
     default: str,
     parse: Callable[[str], object],
@@ -104,6 +124,7 @@ def setting(
     value: str,
     also: Mapping[str, str] | None = None,
     holds_password: Callable[[Any], bool] = lambda value: False,
+    mask: Callable[[str], str] = lambda text: text,
     is_shown: bool = True,
 ) -> Any:
     """Describe one setting as a dataclass field.
@@ -111,7 +132,8 @@ def setting(
     `default` is text and goes through `parse` like a value from the operator.  `value` is the
     placeholder in `-help` and names the unit.  `also` maps more environment variables, read after
     ours, to the pattern that makes a value of their text.  A value for which `holds_password`
-    returns True is refused in a flag: every user of the machine can read flags.  `is_shown` is
+    returns True is refused in a flag: every user of the machine can read flags.  `mask` returns
+    the text of a value with SECRET in the place of what only its owner may know.  `is_shown` is
     False if the value as a whole is a secret, so that no repr contains it.
     """
     return field(
@@ -124,6 +146,7 @@ def setting(
             "value": value,
             "also": dict(also or {}),
             "holds_password": holds_password,
+            "mask": mask,
         },
     )
 
@@ -192,6 +215,7 @@ class Config:
         "gateways for phone numbers: NUMBERS=sip:[ACCOUNT:PASSWORD@]HOST, separated by commas",
         value="TRUNKS",
         holds_password=lambda trunks: any(trunk.password for trunk in trunks),
+        mask=_mask_trunks,
     )
     sip_follow_redirects: bool = setting(
         "off",
@@ -266,7 +290,11 @@ class Config:
         value="FILE",
     )
     webhook_url: str = setting(
-        "", parse_url, "URL that events are sent to by POST, as JSON", value="URL"
+        "",
+        parse_url,
+        "URL that events are sent to by POST, as JSON",
+        value="URL",
+        mask=_mask_url,
     )
     webhook_secret: str = setting(
         "",
@@ -274,6 +302,7 @@ class Config:
         "secret that signs the events of the webhook",
         value="TEXT",
         holds_password=bool,
+        mask=lambda text: SECRET if text else "",
         is_shown=False,
     )
     webhook_events: tuple[str, ...] = setting(
@@ -303,8 +332,8 @@ class Config:
             raise ConfigError(f"-web.{given} needs -web.{missing} too; set both or neither")
         if self.webhook_url and not self.webhook_secret:
             raise ConfigError(
-                f"-webhook.url needs a secret, which signs the events: set {PREFIX}WEBHOOK_SECRET,"
-                " or webhook.secret in the file of -config"
+                "-webhook.url needs a secret, which signs the events: set webhook.secret too, by"
+                f" {PREFIX}WEBHOOK_SECRET or in the same place"
             )
         shortest, usual, longest = (
             self.sip_min_expires,
@@ -329,6 +358,7 @@ class Setting:
     value: str
     also: Mapping[str, str]
     holds_password: Callable[[Any], bool]
+    mask: Callable[[str], str]
 
     @property
     def name(self) -> str:
@@ -356,36 +386,6 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
-def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
-    """Build the configuration: flags override the environment, which overrides the file.
-
-    `flags` maps dotted names to their text.  Raises ConfigError.
-    """
-    chosen: dict[str, tuple[str, str]] = {}  # dotted name: (where it was set, text)
-    for name, entry in SETTINGS.items():
-        if name in flags:
-            chosen[name] = f"-{name}", flags[name]
-        elif found := entry.in_environment(environment):
-            chosen[name] = found
-    if path := chosen.get("config", ("", ""))[1]:
-        for name, text in read_file(path).items():
-            chosen.setdefault(name, (f"{name} in {path}", text))
-    values: dict[str, Any] = {}
-    for name, (origin, text) in chosen.items():
-        try:
-            value = values[SETTINGS[name].attribute] = SETTINGS[name].parse(text)
-            if name in flags and SETTINGS[name].holds_password(value):
-                raise ValueError(
-                    "a flag with a password can be read by every user of this machine; set it in"
-                    f" the variable {SETTINGS[name].variable}, or in the file of -config"
-                )
-        except ValueError as error:
-            raise ConfigError(f"{origin}: {error}") from None
-        except ConfigError as error:
-            raise ConfigError(f"{origin}: {error}", error.status) from None
-    return Config(**values)
-
-
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Return the names of variables that begin with our prefix but are not settings."""
     known = known_variables()
@@ -395,42 +395,3 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 def known_variables() -> frozenset[str]:
     """Return the names of all environment variables that the server reads as its own."""
     return OTHER_VARIABLES | {entry.variable for entry in SETTINGS.values()}
-
-
-def read_file(path: str) -> dict[str, str]:
-    """Read a TOML file; return dotted names and their values as text.  Raises ConfigError."""
-    try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"cannot read the settings file {path}: {error.strerror}", 1) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}") from None
-    entries: dict[str, str] = {}
-    for name, value in _flattened(document):
-        if name not in SETTINGS or name == "config":
-            guess = nearest(name, [known for known in SETTINGS if known != "config"])
-            raise ConfigError(f"{path} sets {name}, which is not a setting{guess}")
-        if name in entries:
-            raise ConfigError(f"{path} sets {name} twice; remove one of them")
-        entries[name] = _as_text(path, name, value)
-    return entries
-
-
-def _flattened(table: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{above}{key}.")
-        else:
-            yield above + key, value
-
-
-def _as_text(path: str, name: str, value: object) -> str:
-    match value:
-        case bool():
-            return "on" if value else "off"
-        case str() | int():
-            return str(value)
-        case list() if all(isinstance(item, str) for item in value):
-            return ",".join(value)
-    raise ConfigError(f"{path} sets {name} to a value of the wrong type; write it as a string")

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from sip.config import SETTINGS, Config
 
-# The settings that a running server changes, by `configure_logging`, `SipServer.reconfigure` and
-# `HistoryWriter.reconfigure`.
+# The settings that a running server changes: `apply` in sipserver.py hands them to their parts.
 # All others are read once, at the start: sockets, the database, the realm of the accounts.
 RELOADABLE = frozenset(
     {
@@ -27,9 +26,21 @@ RELOADABLE = frozenset(
         "sip_max_expires",
         "sip_min_expires",
         "sip_trunk",
+        "trace_memory",
         "web_metrics_open",
         "web_second_factor",
+        "webhook_events",
+        "webhook_secret",
+        "webhook_url",
     }
+)
+
+# The names of the settings that are changed on the page.  The file of the hooks is code that the
+# server runs: only its operator chooses it.
+EDITABLE = frozenset(
+    entry.name
+    for entry in SETTINGS.values()
+    if entry.attribute in RELOADABLE and entry.attribute != "hooks_file"
 )
 
 

@@ -83,6 +83,31 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v1=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
+class PresentWebhook:
+    """The webhook of the present settings, if they have one."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._settings: tuple[str, str, tuple[str, ...]] = ("", "", ())
+        self._webhook: Webhook | None = None
+
+    def set(self, url: str, secret: str, names: Collection[str]) -> None:
+        """Use these settings from now on; events that wait are sent for STOP_SECONDS at most."""
+        settings = (url, secret, tuple(names))
+        if settings == self._settings:
+            return
+        webhook = Webhook(url, secret, names, self._bus) if url else None
+        former, self._webhook, self._settings = self._webhook, webhook, settings
+        if former:
+            former.stop_listening()
+            gevent.spawn(former.stop)
+
+    def stop(self) -> None:
+        """Send what is pending, within STOP_SECONDS, and end."""
+        if self._webhook:
+            self._webhook.stop()
+
+
 class Webhook:
     """Sends the events with these `names` on `bus` to `url`, signed with `secret`.
 
@@ -117,14 +142,18 @@ class Webhook:
 
     def stop(self) -> None:
         """Send what is pending, within STOP_SECONDS, and end."""
-        for each in self._classes:
-            self._bus.remove_listener(each, self.put)
+        self.stop_listening()
         if not self._is_failing:
             self._idle.wait(STOP_SECONDS)
         self._greenlet.kill()
         self._endpoint.close()
         if self._pending:
             log.warning("webhook: %d events were not sent before the stop", len(self._pending))
+
+    def stop_listening(self) -> None:
+        """Take no further events."""
+        for each in self._classes:
+            self._bus.remove_listener(each, self.put)
 
     def put(self, event: Any) -> None:
         """Queue an event, unless it is left out; does not wait."""

@@ -3,7 +3,8 @@
 import pytest
 
 from sip.addresses import Address, Advertised, parse_address
-from sip.config import SETTINGS, Config, ConfigError, gather, unknown_variables
+from sip.config import SETTINGS, Config, ConfigError, unknown_variables
+from sip.setting_sources import gather
 
 
 @pytest.fixture

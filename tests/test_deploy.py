@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from sip.cli.main import settings
+from sip.cli.main import sources
 from sip.config import SETTINGS
 from sip.reload import RELOADABLE
 from tests.support.programs import end, free_port, free_port_of_both, program, start, tail, until
@@ -39,7 +39,7 @@ def test_the_unit_starts_the_server_with_settings_that_it_knows():
     home = Path("/opt/sipserver")
     assert Path(python).relative_to(home) == Path(".venv/bin/python")
     assert (ROOT / Path(script).relative_to(home / "build" / "current")).exists()
-    config = settings(flags, {})
+    config = sources(flags, {}).config({})
     assert Path(config.db_path).parent == Path("/var/lib") / service()["StateDirectory"]
 
 

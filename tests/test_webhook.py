@@ -21,6 +21,7 @@ from sip.webhook import (
     LONGEST_PAUSE,
     MAX_RESPONSE,
     MAX_TRIES,
+    PresentWebhook,
     Webhook,
 )
 from tests.support.event_receiver import EventReceiver
@@ -277,6 +278,22 @@ def test_a_stop_sends_what_is_pending(bus, receiver):
     webhook.stop()
     assert networks(receiver) == [str(number) for number in range(10)]
     assert not bus.has_listener(Unbanned)
+
+
+def test_other_settings_take_the_place_of_the_webhook(bus, receiver):
+    webhook = PresentWebhook(bus)
+    webhook.set("", "", ("unbanned",))
+    assert not bus.has_listener(Unbanned)
+    webhook.set(receiver.url, SECRET, ("unbanned",))
+    unban(bus, 1)
+    webhook.set(receiver.url, SECRET, ("unbanned", "overload"))
+    unban(bus, 2)
+    bus.publish(Overload(1.0, True, 0))
+    until(lambda: len(receiver.taken) == 3)
+    assert sorted(receiver.names) == ["overload", "unbanned", "unbanned"], "each is sent once"
+    webhook.set("", SECRET, ())
+    assert not bus.has_listener(Unbanned)
+    webhook.stop()
 
 
 def test_a_certificate_has_to_be_valid(bus, start, pauses, monkeypatch, tmp_path, caplog):

@@ -157,8 +157,8 @@ def _rows(
         optional = "" if name in required else _default(schema) or "optional"
         yield Row(f"{before}{name}", _kind(schema), optional)
         inner = schema.get("items", schema)
-        if "$ref" in inner:
-            part = _resolved(inner, schemas)
+        part = _resolved(inner, schemas)
+        if "$ref" in inner and "properties" in part:
             mark = "[]" if "items" in schema else ""
             below = f"{before}{name}{mark}."
             yield from _rows(part["properties"], part["properties"], schemas, below)

@@ -21,6 +21,7 @@ from webadmin import (
     overview,
     phone_calls,
     second_factor,
+    settings,
     theme,
     tokens,
     traces,
@@ -96,6 +97,7 @@ def pages(
     tokens.mount(app, context)
     account.mount(app, context, limiter)
     second_factor.mount(app, context, limiter, codes)
+    settings.mount(app, context)
     metrics.mount(app, context, token_check)
     api_page.mount(app, context, document)
     theme.mount(app)

@@ -20,11 +20,14 @@ from sip.monitor.lost_phones import LostPhones
 from sip.monitor.recent_events import RecentEvents
 from sip.monitor.refusals import Refusals
 from sip.monitor.traces import Traces
+from sip.running_settings import RunningSettings
+from sip.setting_sources import Sources
 from sip.store.admins import Admins
 from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
+from sip.store.kept_settings import KeptSettings
 from sip.store.registrations import Registrations
 from sip.store.second_factor import SecondFactors
 from sip.store.sessions import Session, Sessions
@@ -225,6 +228,7 @@ class AppContext:
     `health`, `recent`, `lost_phones` and `lines` are what the overview shows.  `calls_today`
     returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
     of an account, at most as many as its second argument.
+    `running_settings` belong to the running server; without them there are only defaults.
     `environment_password` is True if each start sets the password, see Admins.first_password.
     """
 
@@ -241,6 +245,7 @@ class AppContext:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     drawing: Workers = field(default_factory=lambda: Workers(threads=1, most=_LADDERS))
+    backups: Workers = field(default_factory=lambda: Workers(threads=1, most=1))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
@@ -263,6 +268,7 @@ class AppContext:
     lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
+    running_settings: RunningSettings | None = None
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic
 
@@ -274,6 +280,20 @@ class AppContext:
         self.sign_ins.close()
         self.imports.close()
         self.drawing.close()
+        self.backups.close()
+
+    @property
+    def settings(self) -> RunningSettings:
+        """The settings, with their sources."""
+        if self.running_settings is None:
+            self.running_settings = RunningSettings(
+                Sources({}, {}, {}, ""),
+                KeptSettings(self.users.database),
+                self.config,
+                lambda config: setattr(self, "config", config),
+                self.clock,
+            )
+        return self.running_settings
 
     @property
     def history(self) -> History:

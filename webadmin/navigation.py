@@ -29,6 +29,7 @@ GROUPS: Final = (
             Section("/trouble", "Trouble", "trouble"),
             Section("/health", "Health", "health"),
             Section("/audit", "Audit", "audit"),
+            Section("/settings", "Settings", "settings"),
             Section("/admins", "Administrators", "admins"),
             Section("/tokens", "Tokens", "tokens"),
             Section("/account", "Your account", "account"),

@@ -8,41 +8,28 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn, TypeAlias
+from functools import partial
+from typing import TypeAlias
 
 from sip import __version__
+from sip.cli.arguments import add_maintenance_commands
 from sip.cli.call_arguments import add_call_settings, add_group_commands
+from sip.cli.parser import PROGRAM, Parser, commands_of
 from sip.config import (
     PREFIX,
     SETTINGS,
     CommandError,
     Config,
-    gather,
     known_variables,
     unknown_variables,
 )
 from sip.memory import long_lived_objects
+from sip.setting_sources import Sources
 from sip.suggestions import nearest, similar
-
-PROGRAM = "sipserver.py"
 
 _Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _PASSWORD = ("--password", "-password")
-
-# Synonyms from other programs, for "did you mean" where the spelling is not similar.
-_SYNONYMS = {
-    **dict.fromkeys(("create", "new", "insert"), "add"),
-    **dict.fromkeys(("delete", "del", "rm", "erase", "unban", "lift"), "remove"),
-    **dict.fromkeys(("ls", "show", "all"), "list"),
-    **dict.fromkeys(("passwd", "pw", "reset"), "password"),
-    **dict.fromkeys(("allow", "whitelist"), "trust"),
-    **dict.fromkeys(("untrust", "disallow"), "distrust"),
-    **dict.fromkeys(("lock", "block", "off"), "disable"),
-    **dict.fromkeys(("unlock", "unblock", "on"), "enable"),
-    **dict.fromkeys(("load", "read"), "import"),
-    **dict.fromkeys(("dump", "save", "backup"), "export"),
-}
 
 _DESCRIPTION = "A SIP registrar and proxy with a web admin. Without a command, the server starts."
 _ABOUT_USERS = "manage accounts: add, remove, list, import, export, enable, disable, set passwords"
@@ -63,41 +50,6 @@ _EPILOG = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: object) -> None:
-        options = {
-            "add_help": False,
-            "allow_abbrev": False,
-            "formatter_class": _HelpFormatter,
-            **options,
-        }
-        super().__init__(**options)  # type: ignore[arg-type]  # argparse hands these on to itself
-        self.add_argument("-help", "--help", "-h", action="help", help="show this help and exit")
-
-    def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Refuse an unknown command in the same way as an unknown flag."""
-        if not isinstance(action, argparse._SubParsersAction):
-            super()._check_value(action, value)
-        elif value not in action.choices:
-            self.error(_no_such_command(self, str(value)))
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: {message}; see -help\n")
-
-
-class _HelpFormatter(argparse.HelpFormatter):
-    """Shows each flag once, in the spelling of the documentation."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings:
-            return super()._format_action_invocation(action)
-        value = f" {action.metavar}" if isinstance(action.metavar, str) else ""
-        return action.option_strings[0] + value
-
-
 def main(
     arguments: Sequence[str],
     run_server: Callable[[Config], int],
@@ -114,10 +66,11 @@ def main(
     except SystemExit as leaving:  # argparse has printed the help or an error
         return int(leaving.code or 0)
     try:
-        config = _gathered(options, environment)
+        given = _sources(options, environment)
+        config = given.config({})
         if unknown := unknown_variables(environment):
             _say(f"warning: unknown settings, ignored: {', '.join(map(_with_guess, unknown))}")
-        return _do(options, config, run_server, environment)
+        return _do(options, config, given, run_server)
     except CommandError as error:
         _say(str(error))
         return error.status
@@ -127,24 +80,24 @@ def main(
         return 1
 
 
-def settings(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Config:
-    """Read the settings again, as `main` did, because the file may have changed.
+def sources(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Sources:
+    """Read flags, environment and settings file again, as `main` did: the file may have changed.
 
     Raises ConfigError.
     """
-    return _gathered(_parse(arguments), os.environ if environment is None else environment)
+    return _sources(_parse(arguments), os.environ if environment is None else environment)
 
 
-def _gathered(options: argparse.Namespace, environment: Mapping[str, str]) -> Config:
+def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> Sources:
     flags = {name: vars(options)[name] for name in SETTINGS if name in vars(options)}
-    return gather(flags, environment)
+    return Sources.read(flags, environment)
 
 
 def _do(
     options: argparse.Namespace,
     config: Config,
+    given: Sources,
     run_server: Callable[[Config], int],
-    environment: Mapping[str, str],
 ) -> int:
     if options.command is None:
         return run_server(config)
@@ -153,11 +106,13 @@ def _do(
     with long_lived_objects():
         from sip.cli import (
             admin,
+            backup,
             bans,
             calls,
             forgive,
             groups,
             history,
+            settings,
             tokens,
             trace,
             trouble,
@@ -177,11 +132,15 @@ def _do(
         case "trace":
             return trace.trace(options, config)
         case "admin":
-            return admin.execute(options, config, environment)
+            return admin.execute(options, config, given.environment)
         case "tokens":
             return tokens.execute(options, config)
         case "trouble" | "health":
             return trouble.execute(options, config)
+        case "settings":
+            return settings.execute(options, config, given)
+        case "backup" | "restore":
+            return backup.execute(options, config)
     return forgive.forgive(options, config)
 
 
@@ -221,7 +180,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     """Make the parser, and the set of all flags of it and of its commands."""
-    parser: argparse.ArgumentParser = _Parser(
+    parser: argparse.ArgumentParser = Parser(
         prog=PROGRAM,
         usage="%(prog)s [flags] [COMMAND ...]",
         description=_DESCRIPTION,
@@ -248,6 +207,7 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
     _add_trace(_subcommand(commands, "trace", _ABOUT_TRACE))
     _add_admin_commands(_subcommand(commands, "admin", _ABOUT_ADMIN))
     _add_token_commands(_subcommand(commands, "tokens", _ABOUT_TOKENS))
+    add_maintenance_commands(partial(_subcommand, commands), PROGRAM)
     for name, about in (("trouble", _ABOUT_TROUBLE), ("health", _ABOUT_HEALTH)):
         made = _subcommand(commands, name, about)
         made.add_argument("--json", "-json", action="store_true", help="print a JSON object")
@@ -258,39 +218,8 @@ def _build() -> tuple[argparse.ArgumentParser, frozenset[str]]:
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Yield the parser and the parsers of all its commands."""
     yield parser
-    for below in _commands_of(parser).values():
+    for below in commands_of(parser).values():
         yield from _all(below)
-
-
-def _commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Return the parsers of the commands below a parser, by name."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return action.choices
-    return {}
-
-
-def _no_such_command(parser: argparse.ArgumentParser, word: str) -> str:
-    """Return the error for an unknown command: with a similar command, or all commands."""
-    before = f"{parser.prog.removeprefix(PROGRAM)} ".lstrip()
-    commands = _commands_of(parser)
-    guess = _similar_command(word, list(commands))
-    for name, below in commands.items():  # `list` for `users list`
-        action = _similar_command(word, list(_commands_of(below)))
-        is_nearer = not guess or similar(word.lower(), [guess, action]) == action
-        if action == word.lower() or (action and is_nearer):
-            guess = f"{name} {action}"
-            break
-    shown = word if word.isprintable() else repr(word)
-    if guess:
-        return f"there is no command {before}{shown}; did you mean {before}{guess}?"
-    return f"there is no command {before}{shown}; the commands are {', '.join(commands)}"
-
-
-def _similar_command(word: str, commands: list[str]) -> str:
-    """Return the command that `word` is a synonym of, or is most similar to; "" for none."""
-    synonym = _SYNONYMS.get(word.lower(), "")
-    return synonym if synonym in commands else similar(word.lower(), commands)
 
 
 def _subcommands(parser: argparse.ArgumentParser, command: str) -> _Subcommands:

@@ -13,12 +13,12 @@ Bounds: `limit` octets, overhead included, and one queue; MAX_TRACE octets of on
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from itertools import islice, repeat
 from operator import add, attrgetter, getitem, le, lt
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from sip.monitor.calls import CallFinished
@@ -167,7 +167,8 @@ class Traces:
     """The latest messages, from the events on `bus`, in at most `limit` octets; 0 keeps none."""
 
     def __init__(self, bus: Bus, limit: int = 64 * MIB) -> None:
-        self.limit = limit
+        self.limit = 0
+        self._bus = bus
         self.pinned = ""  # the name of the user whose messages are kept longer
         self._pending: list[MessagePassed] = []
         self._notes: deque[CallFinished | Refused | RefusalSent] = deque(maxlen=_MAX_NOTES)
@@ -176,11 +177,22 @@ class Traces:
         self._pinned, self._rest = _Share(0.2), _Share(0.1, is_admitted=False)
         self._shares = (self._rest, self._registrations, self._calls, self._pinned)
         self._unplaced = _Share(0.0, is_admitted=False)  # of the traces that began in this batch
-        if limit:
-            bus.listen(MessagePassed, self._on_message)
-            bus.listen(CallFinished, self._notes.append)
-            bus.listen(Refused, self._notes.append)
-            bus.listen(RefusalSent, self._notes.append)
+        self._listeners: Sequence[tuple[type, Callable[[Any], object]]] = (
+            (MessagePassed, self._on_message),
+            *((event, self._notes.append) for event in (CallFinished, Refused, RefusalSent)),
+        )
+        self.set_limit(limit)
+
+    def set_limit(self, limit: int) -> None:
+        """Change the limit; 0 removes all messages, and the bus builds no further events."""
+        was_on, self.limit = self.limit > 0, limit
+        for event_class, listener in self._listeners:
+            if limit and not was_on:
+                self._bus.listen(event_class, listener)
+            if was_on and not limit:
+                self._bus.remove_listener(event_class, listener)
+        if was_on:
+            self.sort()
 
     def __len__(self) -> int:
         self.sort()

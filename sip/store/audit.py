@@ -71,6 +71,9 @@ class Act(StrEnum):
     RECOVERY_CODE_USED = "recovery code used"
     TOKEN_ADDED = "token added"  # noqa: S105 -- no token
     TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
+    SETTING_CHANGED = "setting changed"
+    BACKED_UP = "backup made"
+    RESTORED = "backup restored"
 
     @property
     def text(self) -> str:
@@ -102,6 +105,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.FACTOR_ON, Act.FACTOR_OFF, Act.FACTOR_RESET, Act.RECOVERY_CODE_USED),
     ),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
+    "settings": (Act.SETTING_CHANGED, Act.BACKED_UP, Act.RESTORED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),
     "calls": (Act.CALL_HUNG_UP,),
 }

@@ -19,7 +19,15 @@ pytestmark = pytest.mark.wire
 # Every page and every act; those of a user for the existing one.
 PAGES = [
     *["/", "/login", "/users", "/users/new", "/users/1", "/users/1/hashes", "/users/import"],
-    *["/users/export.csv", "/audit", "/account", "/healthz", "/favicon.ico", "/static/admin.css"],
+    *[
+        "/users/export.csv",
+        "/audit",
+        "/account",
+        "/settings",
+        "/healthz",
+        "/favicon.ico",
+        "/static/admin.css",
+    ],
     *["/history", "/history?user=bob&number=a", "/history/export.csv"],
 ]
 ACTS = [

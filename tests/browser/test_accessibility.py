@@ -167,6 +167,16 @@ def state_of(window, path: str) -> None:
                 page.get_by_label(field, exact=True).fill("another")
             page.get_by_role("button", name="Change").click()
             window.sees("This password is wrong.")
+        case "setting changed":
+            window.goes_to("/settings")
+            for value in ("7", "8"):
+                page.get_by_label("calls.keep", exact=True).fill(value)
+                page.get_by_role("button", name="Save: History and messages").click()
+                window.sees(f"→ {value}.")
+        case "setting refused":
+            page.get_by_label("calls.keep", exact=True).fill("many")
+            page.get_by_role("button", name="Save: History and messages").click()
+            window.sees("'many' is not a whole number")
         case "shown":
             window.goes_to("/users")
             page.get_by_role("link", name="Show the HA1s of alice").click()
@@ -203,7 +213,8 @@ def state_of(window, path: str) -> None:
 STATES = {
     "sign-in": [
         *["/login", "wrong password", "signed in", "/", "/no/such/page", "/account"],
-        *["password refused", "signed out", "ended", "kept", "sent again"],
+        *["password refused", "setting changed", "setting refused"],
+        *["signed out", "ended", "kept", "sent again"],
     ],
     "users": [
         *["signed in", "/users", "shown", "/users?q=nobody"],

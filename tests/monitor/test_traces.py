@@ -289,3 +289,18 @@ def test_waiting_messages_are_bounded(passing):
     for number in range(BATCH):
         passing.comes(message("INFO sip:b@example.com SIP/2.0", str(number)))
     assert not passing.traces._pending
+
+
+def test_a_smaller_limit_removes_the_oldest_and_zero_all(passing):
+    for number in range(100):
+        passing.call(str(number), size=10_000)
+    assert passing.has("0")
+    passing.traces.set_limit(MIB)
+    assert passing.traces.octets <= MIB
+    assert (passing.has("0"), passing.has("99")) == (False, True)
+    passing.traces.set_limit(0)
+    assert len(passing.traces) == 0
+    assert not any(map(passing.bus.has_listener, (MessagePassed, CallFinished, RefusalSent)))
+    passing.traces.set_limit(MIB)
+    passing.call("again")
+    assert passing.has("again")

@@ -27,7 +27,7 @@ class Admin:
             answer = connection.getresponse()
             if cookie := answer.headers["Set-Cookie"]:
                 self.cookie = cookie.partition(";")[0]
-            page = answer.read().decode("utf-8-sig")
+            page = answer.read().decode("utf-8-sig", "replace")  # a backup is no text
             return answer.status, answer.headers["Location"] or page
         finally:
             connection.close()

@@ -9,7 +9,7 @@ from sip import __version__
 from webadmin import templates as pages
 
 SECTIONS = ["/", "/calls", "/history", "/users", "/trouble", "/health", "/audit"]
-SECTIONS += ["/admins", "/tokens", "/account"]
+SECTIONS += ["/settings", "/admins", "/tokens", "/account"]
 
 
 def part(page: str, start: str, end: str) -> str:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.alone
 # What Python runs at the start of a program that has it on its path, and what it then says.
 WATCH = str(Path(__file__).with_name("hub_watch"))
 REPORT = "holds the hub"
+FORM = "application/x-www-form-urlencoded"
 PASSWORD = "secret of the admin"
 
 
@@ -97,7 +98,7 @@ def test_the_hub_is_not_held_by_registers_and_an_import(monitored, sipp):
 
 
 def test_the_hub_is_not_held_by_pages_and_new_users(monitored, sipp):
-    """An import in the browser, pages of 100,000 users and REGISTERs, all at once.
+    """An import in the browser, pages of 100,000 users and REGISTERs, all at once; and a backup.
 
     Half of the new users get a generated password.
     """
@@ -123,6 +124,8 @@ def test_the_hub_is_not_held_by_pages_and_new_users(monitored, sipp):
         importing.result()
     assert len(admin.takes_passwords().splitlines()) == 10_001
     assert len(admin.reads("/users/export.csv").splitlines()) > 100_000
+    status, backup = admin.asks("POST", "/settings/backup", b"x=y", FORM)
+    assert (status, backup.startswith("SQLite")) == (200, True)
     register(monitored, sipp, ["more019999"])
     monitored.stop()
     log = monitored.log.read_text(errors="replace")

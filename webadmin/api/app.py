@@ -16,6 +16,7 @@ from webadmin.api import (
     operation,
     problems,
     registrations,
+    settings,
     traces,
     trouble,
     users,
@@ -53,6 +54,7 @@ def build(context: AppContext, tokens: TokenCheck, import_service: ImportService
     traces.mount(operations, context)
     trouble.mount(operations, context)
     operation.mount(operations, context)
+    settings.mount(operations, context)
     events.mount(operations, context)
     encoded: list[bytes] = []  # made when it is asked for first
 
