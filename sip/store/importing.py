@@ -38,6 +38,9 @@ from sip.store.csv_file import (
     read_csv,
 )
 from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.import_changes import changes as _changes
+from sip.store.import_changes import fields as _fields
+from sip.store.import_changes import values_for as _values_for
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
 from sip.store.users import Users
 
@@ -277,7 +280,7 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
     ambiguous = {normalized(row.name[0]) for row in csv_file.rows if not row.name[0].isascii()}
     first: dict[object, CsvRow] = {}
     remarks = list(csv_file.remarks)
-    for row in csv_file.rows:
+    for row in report.outcomes.watched(csv_file.rows, report, plan.updates):
         username, realm = normalized(row.name[0]), row.name[1]
         known = existing[row.name]
         if username in ambiguous:
@@ -370,44 +373,6 @@ def _existing(
     for key, row in decomposed.items():
         existing[key] = existing[key] or row
     return existing, by_case
-
-
-def _values_for(row: CsvRow, known: Row, realm: str) -> Row:
-    """Return the values of a row for an existing account.
-
-    HA1s are computed for the stored form of the name.  If the stored HA1 is that of the password as
-    written, it stays; else the HA1 of the password in NFC is used.
-    """
-    if not row.password:
-        return row.values
-    made = ha1s(known["username"], realm, row.password)
-    if made["ha1_md5"] != known["ha1_md5"]:
-        made = ha1s(known["username"], realm, normalized(row.password))
-    return {**row.values, **made}
-
-
-def _changes(old: Mapping[str, Any], values: Row) -> Row:
-    """Return the changed columns of an account.
-
-    A column that is not in the row stays as it is, except the other HA1s of a changed password.
-    """
-    changes = {column: value for column, value in values.items() if old[column] != value}
-    if "display_name" in changes and changes["display_name"] == normalized(old["display_name"]):
-        del changes["display_name"]
-    if "ha1_md5" in changes:
-        # The password changes: HA1s of the former password are deleted.
-        for column in HA1S:
-            if column not in values and old[column] is not None:
-                changes[column] = None
-    return changes
-
-
-def _fields(changes: Row) -> tuple[str, ...]:
-    """Return the changed fields for the report; a changed MD5 HA1 is shown as "password"."""
-    names = (column for column in changes if column not in HA1S)
-    if "ha1_md5" in changes:
-        return ("password", *names)
-    return (*(column for column in HA1S if column in changes), *names)
 
 
 def _generate(plan: _Plan, csv_file: CsvFile) -> None:
