@@ -76,38 +76,19 @@
 % end
 </ul>
 % end
-% tables = (('Refused rows', 'Reason', report.refused, refused), ('Warnings', 'Warning', report.remarks, len(report.remarks) + report.remarks_more))
-% for caption, kind, rows, number in tables:
-% if number and not (done and kind == 'Reason'):
+% if report.remarks:
 <section class="card">
 <table class="plain">
-<caption>{{caption}}\\
-% if number > 100:
-, the first 100 of {{count(number)}}\\
+<caption>Warnings\\
+% warnings = len(report.remarks) + report.remarks_more
+% if warnings > 100:
+, the first 100 of {{count(warnings)}}\\
 % end
 </caption>
-<thead><tr><th scope="col">Line</th><th scope="col">{{kind}}</th></tr></thead>
+<thead><tr><th scope="col">Line</th><th scope="col">Warning</th></tr></thead>
 <tbody>
-% for line, text in rows[:100]:
+% for line, text in report.remarks[:100]:
 <tr><td>{{line}}</td><td>{{text}}</td></tr>
-% end
-</tbody>
-</table>
-</section>
-% end
-% end
-% if report.changes and not done:
-<section class="card">
-<table class="plain">
-<caption>Changed users\\
-% if report.changed > max_shown:
-, the first {{max_shown}} of {{count(report.changed)}}\\
-% end
-</caption>
-<thead><tr><th scope="col">Line</th><th scope="col">User</th><th scope="col">Changes</th></tr></thead>
-<tbody>
-% for line, username, fields in report.changes[:max_shown]:
-<tr><td>{{line}}</td><th scope="row">{{username}}</th><td>{{', '.join(fields)}}</td></tr>
 % end
 </tbody>
 </table>
@@ -127,3 +108,7 @@
 <a class="btn{{'' if passwords or report.passwords else ' p'}}" href="/users" role="button">Show the users</a>
 % end
 </div>
+% if preview:
+% include('import_rows.tpl')
+% include('import_columns.tpl')
+% end

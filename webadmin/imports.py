@@ -17,6 +17,9 @@ from gevent.lock import BoundedSemaphore
 
 from sip.memory import release_memory
 from sip.store.audit import Act
+from sip.store.column_choices import ColumnChoices
+from sip.store.columns import ColumnChoice
+from sip.store.csv_file import UnknownColumns
 from sip.store.database import DatabaseError
 from sip.store.importing import (
     BadFile,
@@ -32,6 +35,8 @@ from sip.store.importing import (
 )
 from sip.store.passwords import WEAK
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
+from webadmin.import_columns import OPTIONS, FileColumns, chosen, known_columns, peek
+from webadmin.import_preview import KINDS, describe, preview, refusals_as_csv, url
 from webadmin.routes import Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
@@ -47,8 +52,6 @@ MAX_IMPORTS = 4
 MAX_AGE_SECONDS = 15 * 60
 # Generated passwords that a page shows; more are offered as a file.
 MAX_SHOWN_PASSWORDS = 500
-# Rows of each table of a report: to render them takes some milliseconds.
-_MAX_SHOWN = 500
 
 # Seconds between searches for imports that are too old, or whose session has ended.
 _SWEEP_SECONDS = 60
@@ -66,16 +69,20 @@ _BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheet programs do not detect UTF
 class ImportJob:
     """The import of one session, from its upload to its report.
 
-    `number` identifies the preview that a page has shown: it changes with the preview.
+    `number` identifies the preview that a page has shown: it changes with the preview.  `columns`
+    are there until the file is applied, so that it can be read again.
     """
 
     session: int
     number: int
     started_at: float
-    state: str = "reading"  # then checked, applying, done; or failed
+    update: bool = False
+    generate: bool = False
+    state: str = "reading"  # then columns or checked, applying, done; or failed
     rows_read: int = 0
     report: Report = field(default_factory=Report)
     csv_file: CsvFile | None = None
+    columns: FileColumns | None = None
     error: str = ""
 
     @property
@@ -151,9 +158,9 @@ class ImportJobs:
         replaced = [old for old in (self.current, self._job_to_replace()) if old]
         for old in replaced:
             del self._jobs[old.session]
-        job = ImportJob(self._session, _number(), self._context.clock())
+        job = ImportJob(self._session, _number(), self._context.clock(), update, generate)
         self._jobs[job.session] = job
-        gevent.spawn(self._work, job, lambda: self._read(job, file, update, generate))
+        gevent.spawn(self._work, job, lambda: self._read_first(job, file))
         if not self._sweeper:
             self._sweeper = gevent.spawn(self._sweep)
         for old in replaced:
@@ -163,10 +170,23 @@ class ImportJobs:
         """Prepare the preview again, with more allowed.  Raises StaleImport."""
         job = self._find(number)
         if job.csv_file and job.state == "checked":
-            job.csv_file.update |= update
-            job.csv_file.generate |= generate
+            job.update = job.csv_file.update = update or job.csv_file.update
+            job.generate = job.csv_file.generate = generate or job.csv_file.generate
             job.number, job.state = _number(), "reading"
             gevent.spawn(self._work, job, lambda: self._check(job))
+
+    def choose(self, number: int, read_choice: Callable[[int], ColumnChoice]) -> None:
+        """Read the file again with other columns, and keep them.  Raises StaleImport.
+
+        `read_choice` returns what each of so many columns is to be taken for.
+        """
+        job = self._find(number)
+        columns = job.columns
+        if columns and job.state in ("checked", "columns"):
+            columns.choice, columns.is_kept = read_choice(len(columns.header)), False
+            job.number, job.state, job.rows_read = _number(), "reading", 0
+            self._release_rows(job)
+            gevent.spawn(self._work, job, lambda: self._read_chosen(job, columns))
 
     def apply(self, number: int) -> None:
         """Apply the import, all rows or none, in the background.  Raises StaleImport."""
@@ -262,13 +282,29 @@ class ImportJobs:
     def _work(self, job: ImportJob, work: Callable[[], None]) -> None:
         try:
             work()
+        except UnknownColumns as error:
+            job.state, job.error = "columns", f"{error}."
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
             log.exception("unhandled error while handling an import")
             job.state, job.error = "failed", "The server has a fault. Its log has the details."
-        if job.state != "checked":
+        if job.state not in ("checked", "columns"):
+            job.columns = None
             self._release_rows(job)
+
+    def _read_first(self, job: ImportJob, file: BinaryIO) -> None:
+        """Read a file with the columns that were chosen for its header, if there are any."""
+        choices = ColumnChoices(self._context.users.database)
+        rows = self._context.imports.run(lambda: peek(file))
+        job.columns = known_columns(file, rows, choices)
+        self._read(job, file, job.update, job.generate)
+
+    def _read_chosen(self, job: ImportJob, columns: FileColumns) -> None:
+        if columns.choice:
+            ColumnChoices(self._context.users.database).keep(columns.header, columns.choice)
+        columns.file.seek(0)
+        self._read(job, columns.file, job.update, job.generate)
 
     def _read(self, job: ImportJob, file: BinaryIO, update: bool, generate: bool) -> None:
         def progress(rows: int) -> None:
@@ -277,6 +313,7 @@ class ImportJobs:
         with self._reads:
             waiting = sum(each.rows for each in self._jobs.values())
             room = MAX_IMPORT_ROWS - waiting
+            choice = job.columns.choice if job.columns else None
             try:
                 job.csv_file = self._context.imports.run(
                     lambda: read_csv(
@@ -288,6 +325,7 @@ class ImportJobs:
                         skip_unknown=True,
                         accept_guess=True,
                         max_rows=room,
+                        choice=choice,
                         progress=progress,
                     )
                 )
@@ -324,8 +362,10 @@ def mount(app: Bottle, context: AppContext) -> None:
     route(app, "GET", "/users/import", page.show)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
+    route(app, "POST", "/users/import/columns", page.choose_columns)
     route(app, "POST", "/users/import/apply", page.apply)
     route(app, "POST", "/users/import/cancel", page.cancel)
+    route(app, "GET", "/users/import/refused.csv", page.download_refusals)
     route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
     route(app, "GET", "/users/export.csv", lambda: export(context))
 
@@ -347,8 +387,11 @@ class ImportPage:
                 passwords = job.take_passwords()
             else:
                 response.set_header("HX-Refresh", "true")  # reload: a full page shows them
-        if passwords:
+        if passwords or (job and job.columns):  # samples of a column may be passwords
             self._context.leave_uncompressed()
+        rows = None
+        if job and job.csv_file and job.state == "checked":
+            rows = preview(self._context.users, job.csv_file, job.report)
         return self._context.page(
             "import.tpl",
             section="/users",
@@ -356,7 +399,11 @@ class ImportPage:
             error=error,
             refresh=2 if job and job.is_working else 0,
             max_megabytes=MAX_IMPORT_BYTES // 1024 // 1024,
-            max_shown=_MAX_SHOWN,
+            preview=rows,
+            kinds=KINDS,
+            url=url,
+            describe=describe,
+            options=OPTIONS,
             max_passwords=MAX_SHOWN_PASSWORDS,
             weak=WEAK,
             passwords=passwords,
@@ -381,6 +428,10 @@ class ImportPage:
             lambda number: self._imports.change(number, update=update, generate=generate)
         )
 
+    def choose_columns(self) -> Result:
+        """Read the file again with the columns in the form."""
+        return self._act(lambda number: self._imports.choose(number, chosen))
+
     def apply(self) -> Result:
         """Apply the import."""
         return self._act(self._imports.apply)
@@ -396,6 +447,13 @@ class ImportPage:
         except StaleImport:
             raise HTTPError(409, _STALE) from None
         return redirect("/users/import")
+
+    def download_refusals(self) -> Iterable[str]:
+        """Return the refused rows and their reasons as a CSV file.  Raises HTTPError(409)."""
+        job = self._imports.current
+        if not (job and job.report.refused):
+            raise HTTPError(409, _STALE)
+        return _download("refused.csv", refusals_as_csv(job.report))
 
     def download_passwords(self) -> Iterable[str]:
         """Return the generated passwords as a CSV file, once.  Raises HTTPError(409)."""

@@ -26,7 +26,7 @@ class ColumnChoices:
         keys = (_key(header), _key_without_header(len(header)))
 
         def read(tables: Tables) -> dict[str, str]:
-            return {key: fields for key, fields in fetch(tables, _FIND, keys)}
+            return dict(fetch(tables, _FIND, keys))
 
         found = self._database.browse(read)
         for key, has_header in zip(keys, (True, False), strict=True):

@@ -131,8 +131,8 @@ def _changes(
     realm = row.name[1] or csv_file.realm
     new = import_changes.changes(known, import_changes.values_for(row, known, realm))
     shown = {name: FieldChange(name, known[name], new[name]) for name in _SHOWN if name in new}
-    names = dict.fromkeys((*import_changes.fields(new), *names))
-    return [shown.get(name, FieldChange(name, None, None)) for name in names]
+    changed = dict.fromkeys((*import_changes.fields(new), *names))
+    return [shown.get(name, FieldChange(name, None, None)) for name in changed]
 
 
 _COLUMNS = ("id", "username", *_SHOWN, *HA1S)

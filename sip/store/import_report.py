@@ -37,8 +37,8 @@ class Report:
     Only the first refusals, changes and remarks are listed; `…_more` counts the others.
     `generated` is the number of new accounts with a generated password; `passwords` are these
     passwords, after they are written.  `encoding` is the encoding of the file, `unknown` are the
-    ignored columns, `notes` explain how the other columns are read.  `outcomes` are those of the rows
-    that are not refused.
+    ignored columns, `notes` explain how the other columns are read.  `outcomes` are those of the
+    rows that are not refused.
     """
 
     new: int = 0

@@ -6,7 +6,7 @@ A file is first read into a CsvFile.  `check` reports what it would change; `app
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any, BinaryIO, TextIO
@@ -17,7 +17,6 @@ from sip.store.accounts import (
     Account,
     AccountsRemoved,
     CredentialsChanged,
-    ha1s,
     normalized,
 )
 from sip.store.bindings import remove_bindings
