@@ -321,8 +321,9 @@ _CALL_SETTINGS = (
     "ALTER TABLE removed_users ADD COLUMN call_settings TEXT NOT NULL DEFAULT '{}'",
 )
 
-# Changes of many accounts that can be undone for an hour.  `before` is the row of an account before
-# the change as JSON, NULL if the change has made the account.
+# Changes of many accounts that can be undone for an hour, see undo.py.  `before` has the values of
+# an account before the change as JSON, NULL if the change has added or deleted the account; `after`
+# has some of them after the change, NULL if it has deleted the account.
 _UNDO = (
     """
     CREATE TABLE undo_steps (
@@ -330,7 +331,8 @@ _UNDO = (
         at INTEGER NOT NULL,
         act TEXT NOT NULL,
         about TEXT NOT NULL,
-        changed_by TEXT NOT NULL
+        changed_by TEXT NOT NULL,
+        accounts INTEGER NOT NULL DEFAULT 0
     ) STRICT
     """,
     """
@@ -338,6 +340,7 @@ _UNDO = (
         step_id INTEGER NOT NULL,
         user_id INTEGER NOT NULL,
         before TEXT,
+        after TEXT,
         PRIMARY KEY (step_id, user_id)
     ) STRICT, WITHOUT ROWID
     """,

@@ -2,11 +2,11 @@
 
 import logging
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from time import time
-from typing import Any
+from typing import Any, TypeAlias
 
-from sip.memory import long_lived_objects
+from sip.memory import long_lived_objects, release_memory
 from sip.monitor.events import Bus
 from sip.store.accounts import (
     Account,
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # How long a deleted account can be restored, in seconds.
 RESTORABLE_SECONDS = 3600
+Accounts: TypeAlias = list[Account]  # in `Users`, `list` is a method
 
 
 class Users:
@@ -118,7 +119,7 @@ class Users:
         row |= {"created_at": now, "updated_at": now}
 
         def add(tables: Tables) -> Account:
-            if taken := self._taken_by(tables, username, row["realm"]):
+            if taken := self.taken_by(tables, username, row["realm"]):
                 raise UserExists(_taken(username, taken, "remove it first"))
             return _by_id(tables, tables["users"].insert(row))
 
@@ -135,7 +136,7 @@ class Users:
         def remove(tables: Tables) -> tuple[Account, Account | None]:
             account = self._existing(tables, username, realm, number)
             now = int(time())
-            _purge(tables, now)
+            purge(tables, now)
             remove_bindings(tables, [account.id])
             fetch(tables, _COPY_TO_REMOVED, {"id": account.id, "now": now})
             fetch(tables, "DELETE FROM users WHERE id = ?", (account.id,))
@@ -158,9 +159,9 @@ class Users:
         """
 
         def restore(tables: Tables) -> Account:
-            _purge(tables, int(time()))
+            purge(tables, int(time()))
             for username, realm in fetch(tables, _REMOVED_NAME, (number,)):
-                if taken := self._taken_by(tables, username, realm):
+                if taken := self.taken_by(tables, username, realm):
                     raise UserExists(_taken(username, taken, "remove that account first"))
                 fetch(tables, _RESTORE, (number,))
                 fetch(tables, "DELETE FROM removed_users WHERE id = ?", (number,))
@@ -174,7 +175,7 @@ class Users:
     def purge_removed(self, now: float | None = None) -> None:
         """Delete the removed accounts that cannot be restored any more at Unix time `now`."""
         at = int(time() if now is None else now)
-        self.database.run(lambda tables: _purge(tables, at))
+        self.database.run(lambda tables: purge(tables, at))
 
     def set_password(
         self, username: str, password: str, realm: str | None = None, *, number: int | None = None
@@ -281,7 +282,7 @@ class Users:
         if changed:
             self.bus.publish(CredentialsChanged(changed))
 
-    def update_memory(self, accounts: Iterable[Account]) -> Sequence[Account]:
+    def update_memory(self, accounts: Iterable[Account]) -> Accounts:
         """Put accounts that were just written into memory; call it in the owner thread only.
 
         Return the accounts to publish as CredentialsChanged.
@@ -294,6 +295,28 @@ class Users:
                     credentials_changed.append(account)
                 self._table.put(account)
         return credentials_changed
+
+    def remove_from_memory(self, accounts: Iterable[Account]) -> None:
+        """Remove accounts that were just deleted from memory; call it in the owner thread only."""
+        for account in accounts:
+            self._table.remove(account)
+
+    def publish_many(self, gone: Accounts, credentials_changed: Accounts) -> None:
+        """Publish a change of many accounts, and release the lists."""
+        if gone:
+            self.bus.publish(AccountsRemoved(gone))
+        if credentials_changed:
+            self.bus.publish(CredentialsChanged(credentials_changed))
+        self.release(gone, credentials_changed)
+
+    def release(self, *lists: Accounts) -> None:
+        """Free many accounts in another thread: here, that would hold up all greenlets."""
+
+        def release(tables: Tables) -> None:
+            for each in lists:
+                release_memory(each)
+
+        self.database.browse(release)
 
     def key_realm(self, realm: str | None) -> str | None:
         """Return the realm as stored in the database: None for the main realm."""
@@ -346,7 +369,7 @@ class Users:
         stored = (known.username,) if known else ()
         return dict.fromkeys((username, normalized(username), *stored))
 
-    def _taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
+    def taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
         """Return the existing name in this realm that `username` collides with, or None."""
         for form in (*self._forms(username, realm), unicodedata.normalize("NFD", username)):
             for (taken,) in fetch(tables, _TAKEN, {"username": form, "realm": realm}):
@@ -377,7 +400,7 @@ class Users:
 
     def _check_realm(self, tables: Tables) -> None:
         """Set `warning` if accounts were made for another name of the main realm."""
-        _purge(tables, int(time()))
+        purge(tables, int(time()))
         # The database of the old server has no realm: we assume the first realm used here.
         fetch(
             tables,
@@ -439,8 +462,11 @@ def _taken(username: str, by: str, advice: str) -> str:
     return f"{username} differs from the account {by} only in case; choose another name"
 
 
-def _purge(tables: Tables, now: int) -> None:
-    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - RESTORABLE_SECONDS,))
+def purge(tables: Tables, now: int) -> None:
+    latest = (now - RESTORABLE_SECONDS,)
+    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", latest)
+    if fetch(tables, "DELETE FROM undo_steps WHERE at <= ? RETURNING id", latest):
+        fetch(tables, "DELETE FROM undo_rows WHERE step_id NOT IN (SELECT id FROM undo_steps)")
 
 
 def _renamed(former: str, accounts: int, now: str) -> str:
