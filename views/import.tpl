@@ -45,6 +45,14 @@ with the same header is read in the same way.</p>
 <p>Writing {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
 <progress aria-label="Writing the users"></progress>
 </section>
+% elif job.state == 'undoing':
+<section class="panel" role="status">
+<p>Undoing the import of {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
+<progress aria-label="Undoing the import"></progress>
+</section>
+% elif job.state == 'undone':
+<div class="notice" role="status"><p>{{job.error}}</p></div>
+<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="p">Import another</button></form>
 % elif job.state == 'columns':
 <div class="notice bad" role="alert"><p>Nothing was imported yet: {{job.error}} Choose which column is which.</p></div>
 % include('import_columns.tpl')

@@ -42,6 +42,9 @@
 <div class="tile"><p class="v">{{count(number)}}</p><p class="t">{{word}}</p></div>
 % end
 </div>
+% if done and job.error:
+<div class="notice bad" role="alert"><p>The import was not undone: {{job.error}}</p></div>
+% end
 % if passwords:
 % include('import_passwords.tpl')
 % elif report.passwords:
@@ -104,10 +107,16 @@
 % end
 % end
 <form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>{{'Import another' if done else 'Choose another file'}}</button></form>
+% if done and report.undo_step:
+<form class="inline" method="post" action="/users/import/undo"><input type="hidden" name="number" value="{{job.number}}"><button>Undo the import</button></form>
+% end
 % if done:
 <a class="btn{{'' if passwords or report.passwords else ' p'}}" href="/users" role="button">Show the users</a>
 % end
 </div>
+% if done and report.undo_step:
+<p class="small dim">The import can be undone for an hour, here or on the page <a href="/audit">Audit</a>. New users are deleted then, changed users get their former values; users that were changed again since then stay as they are.</p>
+% end
 % if preview:
 % include('import_rows.tpl')
 % include('import_columns.tpl')

@@ -1,8 +1,8 @@
 <section class="card" id="rows">
 <header>
 <nav class="chips" aria-label="Rows">
-% for kind in kinds:
-<a class="chip" href="{{url(kind)}}"\\
+% for kind, url in preview.kinds:
+<a class="chip" href="{{url}}"\\
 % if kind == preview.kind:
  aria-current="true"\\
 % end
@@ -29,7 +29,7 @@
 % end
 </tr></thead>
 <tbody>
-% for row in preview.rows:
+% for row, changes in zip(preview.rows, preview.changes):
 <tr><td>{{row.line}}</td>\\
 % if preview.kind == 'refused':
 <td>{{row.text}}</td>\\
@@ -37,7 +37,7 @@
 <th scope="row">{{row.username}}{{'@' + row.realm if row.realm else ''}}</th>\\
 % end
 % if preview.kind in ('new', 'changed'):
-<td>{{'; '.join(map(describe, row.changes))}}</td>\\
+<td>{{changes}}</td>\\
 % end
 </tr>
 % end

@@ -16,7 +16,7 @@
 </p>
 <span class="sp"></span>
 <a class="btn" href="/users/import" role="button">Import</a>
-<a class="btn hide-m" href="/users/export.csv" role="button" download>Export CSV</a>
+<a id="export" class="btn hide-m" href="/users/export.csv{{list_query}}" role="button" download>Export CSV</a>
 <a class="btn p" href="/users/new{{list_query}}" role="button">Add a user</a>
 </div>
 % if removed:
@@ -27,7 +27,7 @@
 % end
 <form class="row" aria-label="Find users" action="/users" method="get"
  hx-get="/users" hx-trigger="submit, change, input changed delay:250ms from:#q"
- hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
+ hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML,#export:outerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
 <label class="search">Search
 <input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name or display name" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
 </label>
@@ -127,7 +127,7 @@ never\\
 </table>
 </div>
 % include('pager.tpl', pager=pager)
-<p class="small dim"><a href="/users/export.csv?hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
+<p class="small dim"><a href="/users/export.csv{{list_query}}{{'&' if list_query else '?'}}hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
 % end
 </section>
 % include('dialog.tpl')

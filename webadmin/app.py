@@ -11,6 +11,7 @@ from webadmin import (
     audit,
     blocked_logins,
     calls,
+    exports,
     health,
     history,
     imports,
@@ -21,6 +22,7 @@ from webadmin import (
     theme,
     traces,
     trouble,
+    undo_steps,
     users,
 )
 from webadmin.api import app as api
@@ -65,12 +67,14 @@ def build(context: AppContext) -> WSGIApp:
     history.mount(app, context)
     traces.mount(app, context)
     imports.mount(app, context)
+    exports.mount(app, context)
     users.mount(app, context)
     phone_calls.mount(app, context)
     trouble.mount(app, context)
     health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
+    undo_steps.mount(app, context)
     account.mount(app, context, limiter)
     tokens = TokenCheck(context)
     metrics.mount(app, context, tokens)

@@ -57,6 +57,23 @@ class FileColumns:
     choice: ColumnChoice | None = None
     is_kept: bool = False
 
+    @classmethod
+    def known(cls, file: BinaryIO, rows: list[list[str]], choices: ColumnChoices) -> "FileColumns":
+        """Return the columns with the choice for an earlier file, if there is one."""
+        columns = cls(file, rows)
+        if not 0 < len(columns.header) <= MAX_COLUMNS:
+            return columns
+        kept = choices.find(columns.header)
+        if kept and (kept.has_header or "username" not in guessed(columns.header).fields):
+            columns.choice, columns.is_kept = kept, True
+        return columns
+
+    def keep(self, choices: ColumnChoices) -> None:
+        """Keep the choice for the next file, and go back to the start of this one."""
+        if self.choice:
+            choices.keep(self.header, self.choice)
+        self.file.seek(0)
+
     @property
     def header(self) -> list[str]:
         """The cells of the first line."""
@@ -90,17 +107,6 @@ def peek(file: BinaryIO) -> list[list[str]]:
     rows = first_rows(file, _FIRST_ROWS)
     file.seek(0)
     return rows
-
-
-def known_columns(file: BinaryIO, rows: list[list[str]], choices: ColumnChoices) -> FileColumns:
-    """Return the columns with the choice that was made for an earlier file, if there is one."""
-    columns = FileColumns(file, rows)
-    if not 0 < len(columns.header) <= MAX_COLUMNS:
-        return columns
-    kept = choices.find(columns.header)
-    if kept and (kept.has_header or "username" not in guessed(columns.header).fields):
-        columns.choice, columns.is_kept = kept, True
-    return columns
 
 
 def chosen(width: int) -> ColumnChoice:

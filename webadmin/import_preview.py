@@ -43,6 +43,16 @@ class Preview:
         return f"{text}, {self.first + 1:,} to {self.first + len(self.rows):,} of {self.total:,}"
 
     @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """The outcomes and the URLs of their rows."""
+        return [(kind, _url(kind)) for kind in KINDS]
+
+    @property
+    def changes(self) -> list[str]:
+        """The changes of each row in words."""
+        return ["; ".join(map(describe, row.changes)) for row in self.rows]
+
+    @property
     def unlisted(self) -> int:
         """The number of rows that no page has."""
         return self.total - self.listed
@@ -78,11 +88,11 @@ def preview(users: Users, csv_file: CsvFile, report: Report) -> Preview:
         "new": lambda: outcomes.new_rows(csv_file, first, PAGE_SIZE),
         "same": lambda: outcomes.same_rows(csv_file, first, PAGE_SIZE),
     }  # fmt: skip
-    pager = by_number(page, pages, lambda number: url(kind, number))
+    pager = by_number(page, pages, lambda number: _url(kind, number))
     return Preview(kind, readers[kind](), first, totals[kind], listed, pager)
 
 
-def url(kind: str, page: int = 1) -> str:
+def _url(kind: str, page: int = 1) -> str:
     """Return the URL of a page of rows."""
     parameters = [("show", kind), ("page", page if page > 1 else "")]
     return link("/users/import", parameters) + "#rows"

@@ -1,4 +1,4 @@
-"""Import and export of users as CSV files; an import is previewed before it is applied.
+"""Import of users from CSV files; an import is previewed before it is applied.
 
 Each session has an import of its own, which other sessions do not see.
 """
@@ -8,11 +8,10 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import BinaryIO
 
 import gevent
-from bottle import Bottle, HTTPError, request, response
+from bottle import Bottle, HTTPError, response
 from gevent.lock import BoundedSemaphore
 
 from sip.memory import release_memory
@@ -29,16 +28,18 @@ from sip.store.importing import (
     TooManyRows,
     apply,
     check,
-    exported,
     password_blocks,
     read_csv,
 )
 from sip.store.passwords import WEAK
+from sip.store.undo import NoSuchStep
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
-from webadmin.import_columns import OPTIONS, FileColumns, chosen, known_columns, peek
-from webadmin.import_preview import KINDS, describe, preview, refusals_as_csv, url
+from webadmin.exports import download
+from webadmin.import_columns import OPTIONS, FileColumns, chosen, peek
+from webadmin.import_preview import preview, refusals_as_csv
 from webadmin.routes import Result, route
 from webadmin.thread_pool import TooBusy
+from webadmin.undo_steps import undo_step, undone_text
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,6 @@ _STALE = (
     "This import no longer exists: it was replaced, or it has expired. The import page shows the"
     " current one."
 )
-_BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheet programs do not detect UTF-8
 
 
 @dataclass
@@ -78,7 +78,7 @@ class ImportJob:
     started_at: float
     update: bool = False
     generate: bool = False
-    state: str = "reading"  # then columns or checked, applying, done; or failed
+    state: str = "reading"  # then columns or checked, applying, done, undoing, undone; or failed
     rows_read: int = 0
     report: Report = field(default_factory=Report)
     csv_file: CsvFile | None = None
@@ -87,8 +87,8 @@ class ImportJob:
 
     @property
     def is_working(self) -> bool:
-        """Return True while the file is read or applied."""
-        return self.state in ("reading", "applying")
+        """Return True while the file is read or applied, or the import undone."""
+        return self.state in ("reading", "applying", "undoing")
 
     @property
     def rows(self) -> int:
@@ -132,6 +132,7 @@ class ImportJobs:
         self._jobs: dict[int, ImportJob] = {}  # by session, the oldest first
         self._uploads = 0
         self._reads = BoundedSemaphore()  # one file is read at a time, so that the row limit holds
+        self._choices = ColumnChoices(context.users.database)
         self._sweeper: gevent.Greenlet[[], None] | None = None
 
     @property
@@ -195,6 +196,13 @@ class ImportJobs:
             csv_file, job.state = job.csv_file, "applying"
             actor = self._context.actor
             gevent.spawn(self._work, job, lambda: self._apply(job, csv_file, actor))
+
+    def undo(self, number: int) -> None:
+        """Undo the import, in the background.  Raises StaleImport."""
+        job = self._find(number)
+        if job.state == "done" and job.report.undo_step:
+            actor, job.state = self._context.actor, "undoing"
+            gevent.spawn(self._work, job, lambda: self._undo(job, actor))
 
     def cancel(self, number: int) -> None:
         """Remove the preview or the report.  Raises StaleImport.
@@ -284,6 +292,9 @@ class ImportJobs:
             work()
         except UnknownColumns as error:
             job.state, job.error = "columns", f"{error}."
+        except NoSuchStep as error:
+            job.report.undo_step = 0
+            job.state, job.error = "done", f"{error}."
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
@@ -295,15 +306,12 @@ class ImportJobs:
 
     def _read_first(self, job: ImportJob, file: BinaryIO) -> None:
         """Read a file with the columns that were chosen for its header, if there are any."""
-        choices = ColumnChoices(self._context.users.database)
         rows = self._context.imports.run(lambda: peek(file))
-        job.columns = known_columns(file, rows, choices)
+        job.columns = FileColumns.known(file, rows, self._choices)
         self._read(job, file, job.update, job.generate)
 
     def _read_chosen(self, job: ImportJob, columns: FileColumns) -> None:
-        if columns.choice:
-            ColumnChoices(self._context.users.database).keep(columns.header, columns.choice)
-        columns.file.seek(0)
+        columns.keep(self._choices)
         self._read(job, columns.file, job.update, job.generate)
 
     def _read(self, job: ImportJob, file: BinaryIO, update: bool, generate: bool) -> None:
@@ -344,12 +352,18 @@ class ImportJobs:
         job.state = "checked"
 
     def _apply(self, job: ImportJob, csv_file: CsvFile, actor: Actor) -> None:
-        report = apply(self._context.users, csv_file, self._context.imports.run)
+        report = apply(self._context.users, csv_file, self._context.imports.run, by=actor.name)
         if report.written:
             self._context.record(Act.IMPORTED, report.summary, actor)
         # Report and state change together, so that no page shows one without the other.
         job.report, job.state = report, "checked" if report.refused else "done"
         job.started_at = self._context.clock()  # the age of the report
+
+    def _undo(self, job: ImportJob, actor: Actor) -> None:
+        done = undo_step(self._context, job.report.undo_step, actor)
+        job.state, job.error = "undone", undone_text(done)
+        passwords = job.take_passwords()
+        self.release(lambda: release_memory(passwords))
 
 
 def _number() -> int:
@@ -357,17 +371,17 @@ def _number() -> int:
 
 
 def mount(app: Bottle, context: AppContext) -> None:
-    """Add /users/import and /users/export.csv to `app`."""
+    """Add /users/import to `app`."""
     page = ImportPage(context)
     route(app, "GET", "/users/import", page.show)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
     route(app, "POST", "/users/import/columns", page.choose_columns)
     route(app, "POST", "/users/import/apply", page.apply)
+    route(app, "POST", "/users/import/undo", page.undo)
     route(app, "POST", "/users/import/cancel", page.cancel)
     route(app, "GET", "/users/import/refused.csv", page.download_refusals)
     route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
-    route(app, "GET", "/users/export.csv", lambda: export(context))
 
 
 class ImportPage:
@@ -389,9 +403,7 @@ class ImportPage:
                 response.set_header("HX-Refresh", "true")  # reload: a full page shows them
         if passwords or (job and job.columns):  # samples of a column may be passwords
             self._context.leave_uncompressed()
-        rows = None
-        if job and job.csv_file and job.state == "checked":
-            rows = preview(self._context.users, job.csv_file, job.report)
+        rows = job.csv_file if job and job.state == "checked" else None
         return self._context.page(
             "import.tpl",
             section="/users",
@@ -399,10 +411,7 @@ class ImportPage:
             error=error,
             refresh=2 if job and job.is_working else 0,
             max_megabytes=MAX_IMPORT_BYTES // 1024 // 1024,
-            preview=rows,
-            kinds=KINDS,
-            url=url,
-            describe=describe,
+            preview=preview(self._context.users, rows, job.report) if job and rows else None,
             options=OPTIONS,
             max_passwords=MAX_SHOWN_PASSWORDS,
             weak=WEAK,
@@ -436,6 +445,10 @@ class ImportPage:
         """Apply the import."""
         return self._act(self._imports.apply)
 
+    def undo(self) -> Result:
+        """Undo the import."""
+        return self._act(self._imports.undo)
+
     def cancel(self) -> Result:
         """Remove the preview or the report."""
         return self._act(self._imports.cancel)
@@ -450,10 +463,9 @@ class ImportPage:
 
     def download_refusals(self) -> Iterable[str]:
         """Return the refused rows and their reasons as a CSV file.  Raises HTTPError(409)."""
-        job = self._imports.current
-        if not (job and job.report.refused):
+        if not ((job := self._imports.current) and job.report.refused):
             raise HTTPError(409, _STALE)
-        return _download("refused.csv", refusals_as_csv(job.report))
+        return download("refused.csv", refusals_as_csv(job.report))
 
     def download_passwords(self) -> Iterable[str]:
         """Return the generated passwords as a CSV file, once.  Raises HTTPError(409)."""
@@ -462,27 +474,10 @@ class ImportPage:
         if not passwords:
             raise HTTPError(409, "These passwords were already shown. There is no copy of them.")
         self._context.leave_uncompressed()
-        return _download("passwords.csv", self._released_after(passwords))
+        return download("passwords.csv", self._released_after(passwords))
 
     def _released_after(self, passwords: list[NewPassword]) -> Iterator[str]:
         try:
             yield from password_blocks(passwords, for_spreadsheet=True)
         finally:
             self._imports.release(lambda: release_memory(passwords))
-
-
-def export(context: AppContext) -> Iterable[str]:
-    """Return all users as a CSV file."""
-    with_hashes = request.query.get("hashes") == "yes"
-    blocks = exported(context.users, with_hashes=with_hashes, for_spreadsheet=True)
-    # The first blocks are read before the response starts, so that an error can still be shown.
-    start = next(blocks) + next(blocks, "")
-    context.record(Act.EXPORTED, "with HA1s" if with_hashes else "without HA1s")
-    return _download("users.csv", chain([start], blocks))
-
-
-def _download(name: str, blocks: Iterable[str]) -> Iterable[str]:
-    """Set the headers of a CSV file, and return its content."""
-    response.content_type = "text/csv; charset=UTF-8"
-    response.set_header("Content-Disposition", f'attachment; filename="{name}"')
-    return chain([_BYTE_ORDER_MARK], blocks)

@@ -9,11 +9,12 @@ what the first one costs.
 import base64
 import binascii
 import json
+from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sip.store.database import Tables, fetch
+from sip.store.database import Tables, fetch, stream
 from sip.store.directory import Directory, Entry, search_query
 
 # Sort orders: the columns of the sort index, and the columns that a cursor has.
@@ -74,12 +75,23 @@ def list_part(
     return directory.entries(ids), following
 
 
-def _statement(
-    directory: Directory, listing: Listing, after: Sequence[Any] | None
-) -> tuple[str, dict[str, Any]]:
-    index, *columns = SORTS[listing.sort]
+def list_ids(directory: Directory, listing: Listing) -> Sequence[int]:
+    """Return the ids of all accounts of a list in ascending order; sort and limit do not matter."""
+    if listing.search and search_query(listing.search) is None:
+        return ()
+    conditions, values = _conditions(directory, listing)
+    statement = f"SELECT id FROM users WHERE {_all(conditions)} ORDER BY id"
+
+    def read(tables: Tables) -> Sequence[int]:
+        return array("q", (number for (number,) in stream(tables, statement, values)))
+
+    return directory.browse(read)
+
+
+def _conditions(directory: Directory, listing: Listing) -> tuple[list[str], dict[str, Any]]:
+    """Return the conditions for the accounts of a list, and their values."""
     conditions = ["1"]
-    values: dict[str, Any] = {"limit": listing.limit + 1}
+    values: dict[str, Any] = {}
     if listing.states:
         conditions.append(" OR ".join(f"({_STATES[state]})" for state in listing.states))
         values["trouble"] = json.dumps(list(listing.trouble))
@@ -90,6 +102,19 @@ def _statement(
     if listing.search and (search := search_query(listing.search)):
         conditions.append(f"id IN ({search.text})")
         values |= search.values
+    return conditions, values
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(f"({each})" for each in conditions)
+
+
+def _statement(
+    directory: Directory, listing: Listing, after: Sequence[Any] | None
+) -> tuple[str, dict[str, Any]]:
+    index, *columns = SORTS[listing.sort]
+    conditions, values = _conditions(directory, listing)
+    values["limit"] = listing.limit + 1
     down = listing.descending
     if after is not None:
         condition, more = _after(columns, after, down=down)
@@ -100,7 +125,7 @@ def _statement(
     order = ", ".join(f"{column}{collate}{step}" for column in _indexed(columns))
     statement = (
         f"SELECT id, {', '.join(columns)} FROM users INDEXED BY {index}"
-        f" WHERE {' AND '.join(f'({each})' for each in conditions)}"
+        f" WHERE {_all(conditions)}"
         f" ORDER BY {order}, id{step} LIMIT :limit"
     )
     return statement, values

@@ -48,6 +48,7 @@ class Act(StrEnum):
     PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
+    CHANGE_UNDONE = "change undone"
     EXPORTED = "users exported"
     HISTORY_EXPORTED = "history exported"
     BAN_LIFTED = "ban lifted"
@@ -83,7 +84,13 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
         Act.PHONE_CALLED,
     ),
-    "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
+    "files": (
+        Act.IMPORTED,
+        Act.CHANGE_UNDONE,
+        Act.EXPORTED,
+        Act.HASHES_SHOWN,
+        Act.HISTORY_EXPORTED,
+    ),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),

@@ -60,6 +60,7 @@ class Report:
     has_refused_columns: bool = False  # columns are refused that `skip_unknown` would ignore
     has_guessed_encoding: bool = False
     written: bool = False
+    undo_step: int = 0  # 0 if it cannot be undone
     outcomes: Outcomes = field(default_factory=Outcomes, repr=False)
 
     @property

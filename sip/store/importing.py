@@ -5,7 +5,9 @@ A file is first read into a CsvFile.  `check` reports what it would change; `app
 
 import csv
 import io
+import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -19,6 +21,7 @@ from sip.store.accounts import (
     CredentialsChanged,
     normalized,
 )
+from sip.store.audit import Act
 from sip.store.bindings import remove_bindings
 from sip.store.csv_file import (
     FORMULA,
@@ -41,6 +44,7 @@ from sip.store.import_changes import changes as _changes
 from sip.store.import_changes import fields as _fields
 from sip.store.import_changes import values_for as _values_for
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
+from sip.store.undo import MAX_ROWS, recorded
 from sip.store.users import Users
 
 __all__ = [
@@ -140,8 +144,10 @@ def apply(
     users: Users,
     csv_file: CsvFile,
     in_thread: Callable[[Callable[[], None]], None] = lambda work: work(),
+    *,
+    by: str = "",
 ) -> Report:
-    """Write all rows of the file or, if any row is refused, none.
+    """Write all rows of the file or, if any row is refused, none.  It can be undone, see undo.py.
 
     `in_thread` runs the generation of passwords, which takes seconds for many accounts, so that
     other greenlets go on.
@@ -156,7 +162,7 @@ def apply(
         if not final.report.refused:
             # Passwords are missing here only for accounts deleted since the comparison.
             _generate(final, csv_file)
-            _write(tables, final)
+            _write_undoable(tables, final, by)
             final.report.written = True
         return final
 
@@ -194,14 +200,20 @@ def password_blocks(
 
 
 def exported(
-    users: Users, *, with_hashes: bool = False, for_spreadsheet: bool = False
+    users: Users,
+    *,
+    with_hashes: bool = False,
+    for_spreadsheet: bool = False,
+    chosen: Sequence[int] | None = None,
 ) -> Iterator[str]:
-    """Yield all accounts as CSV, in blocks of rows.  With hashes, the CSV can be imported again.
+    """Yield accounts as CSV, in blocks of rows.  With hashes, the CSV can be imported again.
+
+    `chosen` are the ids of the accounts in ascending order; without it, there are all accounts.
 
     With `for_spreadsheet`, names are quoted so that a spreadsheet does not read them as formulas;
     the import removes these quotes.
     """
-    for text, _ in _blocks(users, with_hashes, for_spreadsheet):
+    for text, _ in _blocks(users, with_hashes, for_spreadsheet, chosen):
         yield text
 
 
@@ -216,7 +228,9 @@ def export_accounts(
     return written
 
 
-def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[tuple[str, int]]:
+def _blocks(
+    users: Users, with_hashes: bool, for_spreadsheet: bool, chosen: Sequence[int] | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield the header, then blocks of rows, each as text and number of rows."""
     columns = _EXPORTED + (HA1S if with_hashes else ())
     query = (
@@ -226,7 +240,7 @@ def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[
     quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
 
     def block(tables: Tables) -> tuple[str, int, int]:
-        rows = fetch(tables, query, (last, _BLOCK))
+        rows = _following(tables, query, last, chosen)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for _, *names, enabled_and_hashes in ((row[0], *row[1:4], row[4:]) for row in rows):
@@ -240,6 +254,20 @@ def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[
         if not count:
             return
         yield text, count
+
+
+def _following(
+    tables: Tables, query: str, last: int, chosen: Sequence[int] | None
+) -> Sequence[tuple[Any, ...]]:
+    """Return the next rows of `query`, only those of the chosen ids."""
+    if chosen is None:
+        return fetch(tables, query, (last, _BLOCK))
+    of_these = query.replace("id > ?", "id IN (SELECT value FROM json_each(?))")
+    for start in range(bisect_right(chosen, last), len(chosen), _BLOCK):
+        some = json.dumps([*chosen[start : start + _BLOCK]])
+        if rows := fetch(tables, of_these, (some, _BLOCK)):  # none if all are deleted by now
+            return rows
+    return ()
 
 
 def _quoted(name: str | None, quotable: re.Pattern[str]) -> str | None:
@@ -424,6 +452,15 @@ _INSERT = (
 _SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
 _SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608 -- our names
 _SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
+
+
+def _write_undoable(tables: Tables, plan: _Plan, by: str) -> None:
+    ids = [row[-1] for row in plan.updates]
+    if len(plan.inserts) + len(ids) > MAX_ROWS:
+        return _write(tables, plan)
+    with recorded(tables, Act.IMPORTED, plan.report.summary, by, ids) as plan.report.undo_step:
+        _write(tables, plan)
+    return None
 
 
 def _write(tables: Tables, plan: _Plan) -> None:

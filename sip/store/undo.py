@@ -25,6 +25,7 @@ from sip.store.users import RESTORABLE_SECONDS, Users, purge
 
 # Accounts in all steps together, some 400 bytes each; the oldest steps make room for a new one.
 MAX_ROWS = 400_000
+_MAX_NAMES = 20  # accounts that an undo names because it leaves them
 
 
 class NoSuchStep(Exception):
@@ -45,11 +46,15 @@ class UndoStep:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The result of an undo: accounts that are as before the step, and those that stay as now."""
+    """The result of an undo: accounts that are as before the step, and those that stay as now.
+
+    `kept_names` are the first user names of the latter, without deleted ones.
+    """
 
     step: UndoStep
     undone: int
     kept: int
+    kept_names: Sequence[str] = ()
 
 
 @contextmanager
@@ -124,6 +129,7 @@ class Undo:
             raise NoSuchStep(
                 "this can no longer be undone: it was undone already, or it is over an hour old"
             )
+        kept_names = [name for (name,) in fetch(tables, _KEPT, (number, _MAX_NAMES))]
         added, changed, deleted = (_ids(tables, each, number) for each in _KINDS)
         deleted = self._with_free_names(tables, deleted)
         removed = [*bulk.accounts(tables, added)]
@@ -140,7 +146,7 @@ class Undo:
         written += bulk.uncovered(tables, added, self._users.realm)
         fetch(tables, "DELETE FROM undo_rows WHERE step_id = ?", (number,))
         fetch(tables, "DELETE FROM undo_steps WHERE id = ?", (number,))
-        undone = Undone(step, len(renamed), step.accounts - len(renamed))
+        undone = Undone(step, len(renamed), step.accounts - len(renamed), kept_names)
         return _Result(undone, written, removed, gone)
 
     def _with_free_names(self, tables: Tables, ids: list[int]) -> list[int]:
@@ -192,6 +198,10 @@ _STEPS = f"{_STEP} WHERE at > ? AND accounts > 0 ORDER BY id DESC"
 _UNCHANGED = f"""
     SELECT user_id FROM undo_rows JOIN users ON users.id = user_id
     WHERE step_id = ? AND after = {_AFTER}
+"""
+_KEPT = f"""
+    SELECT username FROM undo_rows JOIN users ON users.id = user_id
+    WHERE step_id = ? AND after IS NOT {_AFTER} ORDER BY user_id LIMIT ?
 """
 _KINDS = (
     f"{_UNCHANGED} AND before IS NULL",
