@@ -138,6 +138,18 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Or paste").fill("username,password\nd,c\n")
             page.get_by_role("button", name="Look at it first").click()
             window.sees("Nothing is written yet")
+        case "columns":
+            page.get_by_role("button", name="Choose another file").click()
+            page.get_by_label("Or paste").fill(f"{LONG};x;y\nalice;{LONG} Liddell;no\n")
+            page.get_by_label("Rows may change users").check()
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("Choose which column is which")
+        case "changes":
+            page.get_by_label("The first line of the file").select_option("no")
+            for number, field in enumerate(("username", "display_name", "")):
+                page.locator(f"[name=column{number}]").select_option(field)
+            page.get_by_role("button", name="Use these columns").click()
+            window.sees("Changed rows")
         case "understood":
             page.get_by_role("button", name="Choose another file").click()
             page.get_by_label("CSV file").set_input_files(
@@ -160,6 +172,9 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
+        case "undone":
+            page.get_by_role("button", name="Undo the import").click()
+            window.sees("Undone: 1 user is as before.")
         case "password refused":
             window.goes_to("/settings")
             page.get_by_label("Present password").fill("wrong")
@@ -205,8 +220,9 @@ STATES = {
         *["/users/1/hashes", "/users/new", "errors", "added", "removed", "weak"],
     ],
     "imports": [
-        *["signed in", "/users/import", "refused", "looked at", "understood", "generated"],
-        *["another", "looked at", "imported"],
+        *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
+        *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
+        *["undone", "/audit"],
     ],
     "records": [
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],
