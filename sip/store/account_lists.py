@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sip.store.database import Tables, fetch
-from sip.store.directory import Directory, Entry, search_query
+from sip.store.directory import Directory, Entry, Sql, search_query
 
 # Sort orders: the columns of the sort index, and the columns that a cursor has.
 SORTS = {
@@ -65,7 +65,8 @@ def list_part(
         return (), None
 
     def read(tables: Tables) -> tuple[Sequence[int], str | None]:
-        rows = fetch(tables, *_statement(directory, listing, after))
+        search = directory.search_query(tables, listing.search) if listing.search else None
+        rows = fetch(tables, *_statement(directory, listing, after, search))
         ids = [row[0] for row in rows[: listing.limit]]
         more = len(rows) > listing.limit
         return ids, _encoded(listing, rows[listing.limit - 1]) if more else None
@@ -75,7 +76,7 @@ def list_part(
 
 
 def _statement(
-    directory: Directory, listing: Listing, after: Sequence[Any] | None
+    directory: Directory, listing: Listing, after: Sequence[Any] | None, search: Sql | None
 ) -> tuple[str, dict[str, Any]]:
     index, *columns = SORTS[listing.sort]
     conditions = ["1"]
@@ -87,7 +88,7 @@ def _statement(
         condition, more = directory.realm_condition(listing.realm)
         conditions.append(condition)
         values |= more
-    if listing.search and (search := search_query(listing.search)):
+    if search:
         conditions.append(f"id IN ({search.text})")
         values |= search.values
     down = listing.descending

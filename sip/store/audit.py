@@ -44,6 +44,11 @@ class Act(StrEnum):
     USER_DISABLED = "user disabled"
     USER_DELETED = "user deleted"
     USER_RESTORED = "user restored"
+    USERS_ENABLED = "users enabled"
+    USERS_DISABLED = "users disabled"
+    USERS_DELETED = "users deleted"
+    USERS_PASSWORDS = "new passwords of users"
+    USERS_UNDONE = "change of users undone"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
@@ -81,7 +86,8 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
-        Act.PHONE_CALLED,
+        *(Act.PHONE_CALLED, Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
+        *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
