@@ -11,26 +11,6 @@
 </label>
 <button>Show</button>
 </form>
-% if steps:
-<section class="card">
-<header><h2>Changes that can be undone</h2></header>
-<table class="cards-when-narrow" aria-label="Changes that can be undone, the latest first">
-<thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Details</th><th scope="col">Undo</th></tr></thead>
-<tbody>
-% for step in steps:
-<tr>
-<td data-label="When" class="whole"><time datetime="{{moment(step.at)}}" title="{{moment(step.at)}}">{{ago(step.at, now)}}</time></td>
-<td data-label="Who">{{step.changed_by or 'a command'}}</td>
-<td data-label="Action" class="whole">{{step.act}}</td>
-<td data-label="Details">{{step.about}}</td>
-<td data-label=""><form class="inline" method="post" action="/audit/undo/{{step.id}}"><button class="s" aria-label="Undo: {{step.act}}, {{step.about}}, {{ago(step.at, now)}}">Undo</button></form></td>
-</tr>
-% end
-</tbody>
-</table>
-<p class="body small dim">Each change can be undone for an hour. Users that were changed again since then stay as they are.</p>
-</section>
-% end
 % if not entries:
 <p class="card empty">{{'There are no entries yet.' if is_first and not kind else 'No entries match.'}}</p>
 % else:

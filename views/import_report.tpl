@@ -115,7 +115,7 @@
 % end
 </div>
 % if done and report.undo_step:
-<p class="small dim">The import can be undone for an hour, here or on the page <a href="/audit">Audit</a>. New users are deleted then, changed users get their former values; users that were changed again since then stay as they are.</p>
+<p class="small dim">The import can be undone for an hour, here or under <a href="/users/undo">Recent changes</a>. New users are deleted then, changed users get their former values; users that were changed again since then stay as they are.</p>
 % end
 % if preview:
 % include('import_rows.tpl')

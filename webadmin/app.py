@@ -22,7 +22,6 @@ from webadmin import (
     theme,
     traces,
     trouble,
-    undo_steps,
     users,
 )
 from webadmin.api import app as api
@@ -74,7 +73,6 @@ def build(context: AppContext) -> WSGIApp:
     health.mount(app, context)
     blocked_logins.mount(app, context)
     audit.mount(app, context)
-    undo_steps.mount(app, context)
     account.mount(app, context, limiter)
     tokens = TokenCheck(context)
     metrics.mount(app, context, tokens)

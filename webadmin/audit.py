@@ -3,7 +3,6 @@
 from bottle import Bottle, request
 
 from sip.store.audit import KEPT_SECONDS, KINDS, PAGE_SIZE
-from sip.store.undo import Undo
 from webadmin.context import AppContext
 from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
@@ -25,7 +24,6 @@ def mount(app: Bottle, context: AppContext) -> None:
             entries=entries,
             kind=kind,
             kinds=KINDS,
-            steps=Undo(context.users).steps() if before is None else [],
             is_first=before is None,
             pager=by_cursor(
                 link("/audit", [("kind", kind)]),

@@ -32,14 +32,14 @@ from sip.store.importing import (
     read_csv,
 )
 from sip.store.passwords import WEAK
-from sip.store.undo import NoSuchStep
+from sip.store.undo import NoSuchStep, Undo
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
 from webadmin.exports import download
 from webadmin.import_columns import OPTIONS, FileColumns, chosen, peek
 from webadmin.import_preview import preview, refusals_as_csv
 from webadmin.routes import Result, route
 from webadmin.thread_pool import TooBusy
-from webadmin.undo_steps import undo_step, undone_text
+from webadmin.undo_text import undone_text
 from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
 
 log = logging.getLogger(__name__)
@@ -360,7 +360,8 @@ class ImportJobs:
         job.started_at = self._context.clock()  # the age of the report
 
     def _undo(self, job: ImportJob, actor: Actor) -> None:
-        done = undo_step(self._context, job.report.undo_step, actor)
+        done = Undo(self._context.users).undo(job.report.undo_step)
+        self._context.record(Act.USERS_UNDONE, f"{done.step.act}, {done.step.about}", actor)
         job.state, job.error = "undone", undone_text(done)
         passwords = job.take_passwords()
         self.release(lambda: release_memory(passwords))

@@ -44,11 +44,15 @@ class Act(StrEnum):
     USER_DISABLED = "user disabled"
     USER_DELETED = "user deleted"
     USER_RESTORED = "user restored"
+    USERS_ENABLED = "users enabled"
+    USERS_DISABLED = "users disabled"
+    USERS_DELETED = "users deleted"
+    USERS_PASSWORDS = "new passwords of users"
+    USERS_UNDONE = "change of users undone"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
-    CHANGE_UNDONE = "change undone"
     EXPORTED = "users exported"
     HISTORY_EXPORTED = "history exported"
     BAN_LIFTED = "ban lifted"
@@ -82,15 +86,10 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
-        Act.PHONE_CALLED,
+        *(Act.PHONE_CALLED, Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
+        *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
     ),
-    "files": (
-        Act.IMPORTED,
-        Act.CHANGE_UNDONE,
-        Act.EXPORTED,
-        Act.HASHES_SHOWN,
-        Act.HISTORY_EXPORTED,
-    ),
+    "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "bans": (Act.BAN_LIFTED, Act.WAIT_LIFTED, Act.NETWORK_TRUSTED, Act.NETWORK_DISTRUSTED),

@@ -13,13 +13,13 @@ from sip.store.database import Tables, fetch, stream
 # Accounts; for fewer, triggers and indexes do their work row by row.
 _FEW = 500
 # Ids in one statement: to encode more of them would hold up the other threads for a millisecond.
-_CHUNK = 5_000
+CHUNK = 5_000
 
 
 def chunks(ids: Sequence[int]) -> Iterator[str]:
     """Yield the ids as JSON arrays, for `IN (SELECT value FROM json_each(?))`."""
-    for start in range(0, len(ids), _CHUNK):
-        yield json.dumps(ids[start : start + _CHUNK])
+    for start in range(0, len(ids), CHUNK):
+        yield json.dumps(ids[start : start + CHUNK])
 
 
 def next_id(tables: Tables) -> int:

@@ -126,7 +126,7 @@ def import_accounts(
         encoding=encoding,
         progress=progress,
     )
-    return check(users, csv_file) if dry_run else apply(users, csv_file)
+    return check(users, csv_file) if dry_run else apply(users, csv_file, by="a command")
 
 
 def check(users: Users, csv_file: CsvFile) -> Report:

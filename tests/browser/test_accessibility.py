@@ -222,7 +222,7 @@ STATES = {
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
         *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
-        *["undone", "/audit"],
+        *["undone", "/users/undo"],
     ],
     "records": [
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],
