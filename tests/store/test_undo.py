@@ -191,3 +191,13 @@ def test_secrets_of_old_steps_are_deleted(database, users):
     disable(database, users, [users.add("ann", "secret-1").id])
     users.purge_removed(time() + 3601)
     assert not database.read(lambda tables: fetch(tables, "SELECT * FROM undo_rows"))
+
+
+def test_accounts_that_stay_are_named(database, users, undos):
+    ids = [users.add(name, "secret-1").id for name in ("ann", "bob", "carl", "dora")]
+    step = disable(database, users, ids)
+    users.set_display_name("bob", "Bob")
+    users.remove("carl")
+    undone = undos.undo(step)
+    assert (undone.undone, undone.kept) == (2, 2)
+    assert undone.kept_names == ["bob"], "a deleted one is counted"
