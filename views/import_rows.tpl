@@ -14,7 +14,7 @@
 % end
 </header>
 % if not preview.total:
-<p class="empty">No row is {{preview.kind}}.</p>
+<p class="empty">There are no such rows.</p>
 % else:
 <table class="plain">
 <caption>{{preview.caption}}</caption>
@@ -34,7 +34,7 @@
 % if preview.kind == 'refused':
 <td>{{row.text}}</td>\\
 % else:
-<th scope="row">{{row.username}}{{'@' + row.realm if row.realm else ''}}</th>\\
+<th scope="row" class="{{'whole' if len(row.username) < 25 and not row.realm else ''}}">{{row.username}}{{'@' + row.realm if row.realm else ''}}</th>\\
 % end
 % if preview.kind in ('new', 'changed'):
 <td>{{changes}}</td>\\
@@ -44,9 +44,9 @@
 </tbody>
 </table>
 % if preview.unlisted:
-<p class="body small dim">{{'{:,}'.format(preview.unlisted)}} more {{'row is' if preview.unlisted == 1 else 'rows are'}} {{preview.kind}}\\
+<p class="body small dim">{{'{:,}'.format(preview.unlisted)}} more {{'row is' if preview.unlisted == 1 else 'rows are'}} not listed\\
 % if preview.kind == 'same':
-, because they repeat an earlier row\\
+, because {{'it repeats' if preview.unlisted == 1 else 'they repeat'}} an earlier row\\
 % end
 .</p>
 % end
