@@ -17,7 +17,8 @@
 <table class="cards-when-narrow" aria-label="Columns of the file">
 <thead><tr><th scope="col">Column</th><th scope="col">Values</th><th scope="col">Taken for</th></tr></thead>
 <tbody>
-% for column in columns.columns:
+% shown = columns.shown
+% for column in shown:
 <tr>
 <td data-label="Column">{{column.title}}</td>
 <td data-label="Values" class="dim">{{', '.join(column.samples) or 'empty'}}</td>
@@ -30,6 +31,9 @@
 % end
 </tbody>
 </table>
+% if len(shown) < len(columns.columns):
+<p class="small dim">{{len(columns.columns) - len(shown)}} more columns are left out. To use one of them, remove other columns from the file.</p>
+% end
 <button class="{{'p' if job.state == 'columns' else ''}}">Use these columns</button>
 </details>
 </form>

@@ -86,7 +86,7 @@ class BulkChange:
 
         def write(tables: Tables, some: Sequence[int]) -> _Written:
             written = _Written(Changed(), removed=[*bulk.accounts(tables, some)])
-            with bulk.writing(tables, 0, len(some), some):
+            with bulk.writing(tables, 0, len(some), some, moved=len(some)):
                 for part in _parts(some):
                     bulk.remove(tables, part, int(time()))
                     self._progress(len(part))
@@ -127,7 +127,7 @@ class BulkChange:
 
     def _set_enabled(self, act: Act, ids: Iterable[int], enabled: int) -> Changed:
         def write(tables: Tables, some: Sequence[int]) -> _Written:
-            with bulk.writing(tables, 0, len(some), []):
+            with bulk.writing(tables, 0, len(some), [], moved=len(some)):
                 for part, text in zip(_parts(some), bulk.chunks(some), strict=True):
                     fetch(tables, _SET_ENABLED, (enabled, int(time()), text))
                     if not enabled:
@@ -183,11 +183,12 @@ class BulkChange:
         return found, names
 
     def _names(self, tables: Tables, ids: Iterable[int]) -> list[tuple[int, str, str | None, str]]:
-        return [
-            row
-            for some in bulk.chunks([*_one_by_one(ids)])
-            for row in stream(tables, _FULL_NAMES, (some,))
-        ]
+        with long_lived_objects():
+            return [
+                row
+                for some in bulk.chunks([*_one_by_one(ids)])
+                for row in stream(tables, _FULL_NAMES, (some,))
+            ]
 
     def _generate(
         self, names: Sequence[tuple[int, str, str | None, str]], secrets: list[_Secret]

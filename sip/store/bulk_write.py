@@ -29,20 +29,22 @@ def next_id(tables: Tables) -> int:
 
 
 @contextmanager
-def writing(tables: Tables, added: int, changed: int, renamed: Sequence[int]) -> Iterator[None]:
+def writing(
+    tables: Tables, added: int, changed: int, renamed: Sequence[int], moved: int = 0
+) -> Iterator[None]:
     """Context in which `added` new accounts and `changed` changes are written.
 
     `renamed` are the ids of accounts whose display name may change, or that are deleted or
-    restored.  For many rows, the triggers
-    are dropped, their work is done for all rows at once, and they are created again; if most
-    accounts are new, the same is done with the indexes.
+    restored; `moved` is the number of accounts that get another place in the sort indexes.  For
+    many rows, the triggers are dropped, their work is done for all rows at once, and they are
+    created again; if most accounts are new or moved, the same is done with the indexes.
     """
     if added + changed < _FEW:
         yield
         return
     ((before,),) = fetch(tables, "SELECT count(*) FROM users")
     dropped = fetch(tables, _TRIGGERS)
-    if added > before:
+    if added > before or 4 * moved > before:
         dropped += fetch(tables, _INDEXES)
     for kind, name, _ in dropped:
         fetch(tables, f"DROP {kind} {name}")

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import time
 
+from sip.memory import long_lived_objects
 from sip.store import bulk_write as bulk
 from sip.store.accounts import Account
 from sip.store.database import Tables, fetch, stream
@@ -113,9 +114,11 @@ class Undo:
             self._users.remove_from_memory(result.removed)
             credentials_changed.extend(self._users.update_memory(result.written))
 
-        result = self._users.database.run(
-            lambda tables: self._undo(tables, number, at), then=update_memory
-        )
+        def undo(tables: Tables) -> _Result:
+            with long_lived_objects():
+                return self._undo(tables, number, at)
+
+        result = self._users.database.run(undo, then=update_memory)
         self._users.publish_many(result.gone, credentials_changed)
         self._users.release(result.written, result.removed)
         return result.undone
@@ -133,11 +136,18 @@ class Undo:
         added, changed, deleted = (_ids(tables, each, number) for each in _KINDS)
         deleted = self._with_free_names(tables, deleted)
         removed = [*bulk.accounts(tables, added)]
-        renamed = added + changed + deleted
-        with bulk.writing(tables, len(deleted), len(added) + len(changed), renamed):
+        moved = _ids(tables, _MOVED, number)
+        renamed = added + deleted + _ids(tables, _RENAMED, number)
+        total = len(added) + len(changed) + len(deleted)
+        with bulk.writing(
+            tables, len(deleted), total - len(deleted), renamed, moved=len(added) + len(moved)
+        ):
             bulk.remove(tables, added, now)
+            # Two statements: mostly only HA1s change, and then no index has to be updated.
             for some in bulk.chunks(changed):
-                fetch(tables, _SET_BEFORE, (number, some))
+                fetch(tables, _SET_SECRETS, (number, some))
+            for some in bulk.chunks(moved):
+                fetch(tables, _SET_TITLE, (number, some))
             bulk.restore(tables, deleted)
         written = [*bulk.accounts(tables, changed + deleted)]
         gone = [each for each in written if not each.enabled]
@@ -146,7 +156,7 @@ class Undo:
         written += bulk.uncovered(tables, added, self._users.realm)
         fetch(tables, "DELETE FROM undo_rows WHERE step_id = ?", (number,))
         fetch(tables, "DELETE FROM undo_steps WHERE id = ?", (number,))
-        undone = Undone(step, len(renamed), step.accounts - len(renamed), kept_names)
+        undone = Undone(step, total, step.accounts - total, kept_names)
         return _Result(undone, written, removed, gone)
 
     def _with_free_names(self, tables: Tables, ids: list[int]) -> list[int]:
@@ -211,12 +221,23 @@ _KINDS = (
     WHERE step_id = ? AND after IS NULL
     """,
 )
-_SET_BEFORE = f"""
-    UPDATE users
-    SET {", ".join(f"{column} = before ->> {at}" for at, column in enumerate(_RESTORED))}
-    FROM undo_rows
-    WHERE step_id = ? AND user_id = users.id AND users.id IN (SELECT value FROM json_each(?))
+_RENAMED = f"{_UNCHANGED} AND before IS NOT NULL AND display_name <> before ->> 0"
+_MOVED = f"""
+    {_UNCHANGED} AND before IS NOT NULL
+    AND (display_name <> before ->> 0 OR enabled <> before ->> 1)
 """
+
+
+def _setting(columns: Sequence[str]) -> str:
+    """Return the statement that gives columns of accounts their former values."""
+    former = ", ".join(f"{column} = before ->> {_RESTORED.index(column)}" for column in columns)
+    return f"""
+        UPDATE users SET {former} FROM undo_rows
+        WHERE step_id = ? AND user_id = users.id AND users.id IN (SELECT value FROM json_each(?))
+    """
+
+
+_SET_TITLE, _SET_SECRETS = _setting(_RESTORED[:2]), _setting(_RESTORED[2:])
 _FREE_NAMES = """
     SELECT id, username, realm FROM removed_users AS gone
     WHERE id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (

@@ -136,3 +136,16 @@ def test_an_applied_file_is_not_kept(browser):
     assert "Columns of the file" not in settled(browser)
     assert browser.post("/users/import/columns", number=number_of(browser)).status == 303
     assert "Imported: 1 new" in settled(browser)
+
+
+def test_of_very_many_columns_the_used_ones_are_shown(browser):
+    names = [f"c{number}" for number in range(148)]
+    rows = [",".join([*names, "ext", "secret"]), ",".join([*["x"] * 148, "101", "wonder-1"])]
+    browser.upload("/users/import", "\n".join(rows).encode())
+    words = settled(browser)
+    assert "50 more columns are left out." in words
+    assert len(chosen(browser)) == 100
+    assert chosen(browser)[-2:] == [("ext", "username"), ("secret", "password")]
+    fields = {"column148": "username", "column149": "password"}
+    browser.post("/users/import/columns", number=number_of(browser), header="yes", **fields)
+    assert "1 new" in settled(browser)
