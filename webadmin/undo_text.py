@@ -8,9 +8,12 @@ def undone_text(done: Undone) -> str:
     text = f"Undone: {done.undone:,} {'user is' if done.undone == 1 else 'users are'} as before."
     if not done.kept:
         return text
-    one = done.kept == 1
-    text += f" {done.kept:,} {'user was' if one else 'users were'} changed or deleted since then,"
-    text += f" and {'stays as it is' if one else 'stay as they are'}"
+    if done.kept == 1:
+        text += " 1 user stays as it is, because it was changed or deleted since then,"
+        text += " or its name is taken"
+    else:
+        text += f" {done.kept:,} users stay as they are, because they were changed or deleted"
+        text += " since then, or their names are taken"
     names = ", ".join(done.kept_names)
     if names and (more := done.kept - len(done.kept_names)):
         names += f" and {more:,} more"

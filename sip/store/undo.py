@@ -49,7 +49,7 @@ class UndoStep:
 class Undone:
     """The result of an undo: accounts that are as before the step, and those that stay as now.
 
-    `kept_names` are the first user names of the latter, without deleted ones.
+    `kept_names` are user names of the latter, if they were changed, restored or deleted since.
     """
 
     step: UndoStep
@@ -132,7 +132,7 @@ class Undo:
             raise NoSuchStep(
                 "this can no longer be undone: it was undone already, or it is over an hour old"
             )
-        kept_names = [name for (name,) in fetch(tables, _KEPT, (number, _MAX_NAMES))]
+        kept_names = [name for (name,) in fetch(tables, _KEPT, (number, _MAX_NAMES)) if name]
         added, changed, deleted = (_ids(tables, each, number) for each in _KINDS)
         deleted = self._with_free_names(tables, deleted)
         removed = [*bulk.accounts(tables, added)]
@@ -209,9 +209,12 @@ _UNCHANGED = f"""
     SELECT user_id FROM undo_rows JOIN users ON users.id = user_id
     WHERE step_id = ? AND after = {_AFTER}
 """
+# Accounts that were changed, restored or deleted since the step.
 _KEPT = f"""
-    SELECT username FROM undo_rows JOIN users ON users.id = user_id
-    WHERE step_id = ? AND after IS NOT {_AFTER} ORDER BY user_id LIMIT ?
+    SELECT coalesce(users.username, (SELECT username FROM removed_users WHERE id = user_id), '')
+    FROM undo_rows LEFT JOIN users ON users.id = user_id
+    WHERE step_id = ? AND after IS NOT {_AFTER} AND (users.id IS NOT NULL OR after IS NOT NULL)
+    ORDER BY user_id LIMIT ?
 """
 _KINDS = (
     f"{_UNCHANGED} AND before IS NULL",

