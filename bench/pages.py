@@ -3,10 +3,10 @@
     python bench/pages.py [--users 100000] [--rounds 40]
 
 Starts the server with a temporary database in which half of the users are online, signs in, and
-loads each page over one connection, in gzip as browsers do.  It measures the time to the first byte
-and the CPU time of the server.  Meanwhile an OPTIONS is sent every 2 ms; the longest wait for its
-response shows for how long no datagram was read.  A row without a page shows the delay of the
-machine itself.
+loads each page and lists of the API over one connection, in gzip as browsers do.  It measures the
+time to the first byte and the CPU time of the server.  Meanwhile an OPTIONS is sent every 2 ms; the
+longest wait for its response shows for how long no datagram was read.  A row without a page shows
+the delay of the machine itself.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from bench import python_build
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.importing import import_accounts
+from sip.store.tokens import Role, Tokens
 from sip.store.users import Users
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +60,16 @@ PAGES = {
     "search: one letter, all": "/users?q=u",
     "a user": "/users/{middle}",
     "a form": "/users/new",
+    "the page of the API": "/api",
+    "API: users": "/api/v1/users?limit=50",
+    "API: 500 users by last seen": "/api/v1/users?limit=500&sort=-last_seen",
+    "API: registrations": "/api/v1/registrations?limit=50",
+    "API: 500 registrations": "/api/v1/registrations?limit=500",
+    "API: registrations of a user": "/api/v1/registrations?user=user077776",
+    "API: history": "/api/v1/history",
+    "API: refusals": "/api/v1/refusals",
+    "API: audit": "/api/v1/audit",
+    "API: export": "/api/v1/users/export.csv",
 }
 
 
@@ -162,8 +173,10 @@ def main() -> None:
         began = time.perf_counter()
         populate(path, asked.users)
         print(f"{asked.users:,} users made in {time.perf_counter() - began:.1f} s", flush=True)
+        with Database(path) as database:
+            token = Tokens(database).add("bench", Role.ADMIN)
         with running(path) as server:
-            measure(*server, asked.users, asked.rounds)
+            measure(*server, asked.users, asked.rounds, token)
 
 
 @contextmanager
@@ -189,7 +202,7 @@ def running(path: str, *flags: str) -> Iterator[tuple[int, int, int]]:
         server.wait(20)
 
 
-def measure(pid: int, sip: int, web: int, users: int, rounds: int) -> None:
+def measure(pid: int, sip: int, web: int, users: int, rounds: int, token: str = "") -> None:
     connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
     for _ in range(200):
         try:
@@ -199,7 +212,8 @@ def measure(pid: int, sip: int, web: int, users: int, rounds: int) -> None:
         except OSError:
             connection.close()
             time.sleep(0.1)
-    cookie = sign_in(connection, web)
+    headers = {"Cookie": sign_in(connection, web), "Accept-Encoding": "gzip"}
+    headers["Authorization"] = f"Bearer {token}"  # for the API alone
     print(f"{'page':34} {'median':>8} {'worst':>8} {'CPU':>8}   {'SIP waits, worst':>16}")
     for name, template in PAGES.items():
         path = template.format(middle=users // 100)
@@ -211,7 +225,7 @@ def measure(pid: int, sip: int, web: int, users: int, rounds: int) -> None:
                 time.sleep(0.025)
                 continue
             start = time.perf_counter()
-            connection.request("GET", path, headers={"Cookie": cookie, "Accept-Encoding": "gzip"})
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             answer.read(1)
             times.append(1000 * (time.perf_counter() - start))

@@ -26,8 +26,8 @@ from gevent.event import Event
 
 from sip import __version__
 from sip.monitor.event_queue import EventQueue, is_refusal
-from sip.monitor.events import Bus, Refused, Registered, Sender
-from sip.serializers.events import EVENT_CLASSES, event_json, event_name
+from sip.monitor.events import Bus
+from sip.serializers.events import EVENT_CLASSES, event_json, event_name, is_left_out
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 class Webhook:
     """Sends the events with these `names` on `bus` to `url`, signed with `secret`.
 
-    Left out are refreshes of registrations, of which each phone has one a minute or so, and
-    refusals of senders whose address may be forged.  `pause` waits for seconds; tests replace it.
+    `is_left_out` says which events are not sent.  `pause` waits for seconds; tests replace it.
     """
 
     def __init__(
@@ -130,11 +129,7 @@ class Webhook:
     def put(self, event: Any) -> None:
         """Queue an event, unless it is left out; does not wait."""
         name = event_name(event)
-        if name not in self._names:
-            return
-        if isinstance(event, Registered) and event.is_refresh:
-            return
-        if isinstance(event, Refused) and event.sender is Sender.UNVERIFIED:
+        if name not in self._names or is_left_out(event):
             return
         now = self._bus.now()
         message = _Message(secrets.token_hex(16), name, now, event_json(event, now))

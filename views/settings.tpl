@@ -35,7 +35,7 @@
 % end
 </tbody>
 </table>
-<p class="body small dim">The <a href="/audit">audit</a> lists all actions, with their addresses.</p>
+<p class="body small dim">The <a href="/audit">audit</a> lists all actions, with their addresses. Programs use the <a href="/api">API</a>.</p>
 </section>
 <section class="card form">
 <header><h2>Change the password of admin</h2></header>

@@ -15,6 +15,7 @@ from sip.store.accounts import (
 from sip.store.audit import Act
 from sip.store.directory import Entry
 from sip.store.passwords import make_password
+from sip.store.registrations import Registration
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.context import AppContext
 
@@ -132,6 +133,17 @@ class AccountService:
         full_name = self.full_name(account.username, account.realm or self._users.realm)
         self._context.record(Act.USER_RESTORED, full_name)
         return account.username
+
+    def remove_registration(self, id_: str) -> Registration | None:
+        """Remove the registration with an id, and return it; None without one.
+
+        Its phone can register again.
+        """
+        removed = self._context.registrations.remove(id_)
+        if removed is not None:
+            full_name = self.full_name(removed.username, removed.realm)
+            self._context.record(Act.PHONE_DROPPED, full_name)
+        return removed
 
     def _change(self, number: int, act: Act, change: Callable[[Entry], None]) -> Entry:
         entry = self.entry(number)

@@ -8,6 +8,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from webadmin import (
     account,
+    api_page,
     audit,
     blocked_logins,
     calls,
@@ -29,6 +30,7 @@ from webadmin.api.operations import PREFIX
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
+from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
 from webadmin.request_checks import install_checks, with_headers
 from webadmin.routes import route
 from webadmin.token_check import TokenCheck
@@ -58,15 +60,16 @@ _SENTENCES = {
 def build(context: AppContext) -> WSGIApp:
     """Return the application."""
     app = Bottle()
-    install_checks(app, context, large={"/users/import": imports.MAX_IMPORT_BYTES})
+    install_checks(app, context, large={"/users/import": MAX_IMPORT_BYTES})
     limiter = login.SignInLimiter(context.monotonic)
     login.mount(app, context, limiter)
     overview.mount(app, context)
     calls.mount(app, context)
     history.mount(app, context)
     traces.mount(app, context)
-    imports.mount(app, context)
-    exports.mount(app, context)
+    import_service = ImportService(context)
+    imports.mount(app, context, import_service)
+    exports.mount(app, context, import_service)
     users.mount(app, context)
     phone_calls.mount(app, context)
     trouble.mount(app, context)
@@ -76,12 +79,14 @@ def build(context: AppContext) -> WSGIApp:
     account.mount(app, context, limiter)
     tokens = TokenCheck(context)
     metrics.mount(app, context, tokens)
+    programs = api.build(context, tokens, import_service)
+    api_page.mount(app, context, programs.document)
     theme.mount(app)
     route(app, "GET", "/healthz", _healthz)
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)
     app.default_error_handler = lambda error: _error_page(context, error)
-    return with_headers(compressed(_with_api(app, api.build(context, tokens))))
+    return with_headers(compressed(_with_api(app, programs.app)))
 
 
 def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:

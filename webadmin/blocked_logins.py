@@ -4,9 +4,9 @@ from bottle import Bottle, HTTPError
 
 from sip.core.guard.guard import BlockedLogin
 from sip.operator_values import parse_network
-from sip.store.audit import Act
 from webadmin.context import AppContext, form_value
 from webadmin.routes import Result, route
+from webadmin.trouble_service import TroubleService
 from webadmin.users import list_link_values
 
 # Rows shown on one page; users with an account come first.
@@ -41,6 +41,7 @@ class UnblockButtons:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
+        self._service = TroubleService(context)
 
     def on_trouble_page(self) -> Result:
         """Unblock any user name, also one without an account; the overview has the button too."""
@@ -60,11 +61,7 @@ class UnblockButtons:
             network = parse_network(address) if address else None
         except ValueError as error:
             raise HTTPError(422, f"{error}.") from None
-        lifted = self._context.guard.forgive({username}, network)
-        if not lifted:
+        if not self._service.forgive(username, network, address):
             return self._context.flash(path, f"Logins of {username} are not blocked.")
-        for each in lifted:
-            self._context.refusals.clear_refused(username, each)
         source = f" from {address}" if address else ""
-        self._context.record(Act.WAIT_LIFTED, f"{username}{source}")
         return self._context.flash(path, f"{username} can log in again{source}.")

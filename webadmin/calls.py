@@ -9,8 +9,8 @@ from bottle import Bottle, HTTPError, request, response
 
 from sip.monitor.calls import Call, CallResult, CallState, Side
 from sip.monitor.sdp import read_sdp
-from sip.store.audit import Act
 from sip.store.database import DatabaseError
+from webadmin import call_service
 from webadmin.context import AppContext
 from webadmin.live_streams import LiveStreams
 from webadmin.pager import by_cursor, cursor
@@ -140,11 +140,10 @@ class CallsPage:
         """Hang up a call."""
         context = self._context
         here = link("/calls", [("before", cursor())])
-        call = context.calls.find(number)
-        if call is None or not context.hang_up(call.call_id, call.from_tag):
+        call = call_service.hang_up(context, number)
+        if call is None:
             return context.flash(here, "This call has ended already.")
         caller, callee = person_of(context, call.caller), person_of(context, call.callee)
-        context.record(Act.CALL_HUNG_UP, f"{caller.number} to {callee.number}")
         return context.flash(here, f"The call from {caller.name} to {callee.name} was ended.")
 
     def _version(self) -> Hashable:
@@ -216,7 +215,7 @@ def _hold_of(context: AppContext, call: Call) -> str:
 def person_of(context: AppContext, side: Side) -> Person:
     """Return one side of a call as the page shows it."""
     account = context.users.find(side.username, side.realm) if side.username else None
-    number = side.username or _short(side.uri).removesuffix(f"@{context.config.sip_realm}")
+    number = call_service.number_of(context, side)
     return Person(
         (account.display_name if account else "") or number,
         number,
@@ -225,8 +224,3 @@ def person_of(context: AppContext, side: Side) -> Person:
         side.address[0],
         side.behind_nat,
     )
-
-
-def _short(uri: str) -> str:
-    """Return a URI without its scheme and parameters."""
-    return uri.partition(":")[2].partition(";")[0] or uri

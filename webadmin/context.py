@@ -25,6 +25,7 @@ from sip.store.audit import ANONYMOUS, Act, Audit
 from sip.store.bans import Bans
 from sip.store.directory import Directory
 from sip.store.history import History
+from sip.store.registrations import Registrations
 from sip.store.tokens import Token, Tokens
 from sip.store.users import Users
 from sip.transport.flow import network_of
@@ -271,6 +272,11 @@ class AppContext:
     def history(self) -> History:
         """The history of calls, of which all is in the database."""
         return History(self.users.database)
+
+    @property
+    def registrations(self) -> Registrations:
+        """The registrations of all users."""
+        return Registrations(self.users.database, self.users, self.phones, self.clock)
 
     @property
     def session(self) -> Session | None:

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import gevent
 from bottle import Bottle, HTTPError, response
-from gevent.lock import BoundedSemaphore
 
 from sip.memory import release_memory
 from sip.store.audit import Act
@@ -20,37 +19,26 @@ from sip.store.column_choices import ColumnChoices
 from sip.store.columns import ColumnChoice
 from sip.store.csv_file import UnknownColumns
 from sip.store.database import DatabaseError
-from sip.store.importing import (
-    BadFile,
-    CsvFile,
-    NewPassword,
-    Report,
-    TooManyRows,
-    apply,
-    check,
-    password_blocks,
-    read_csv,
-)
+from sip.store.importing import BadFile, CsvFile, NewPassword, Report, password_blocks
 from sip.store.passwords import WEAK
 from sip.store.undo import NoSuchStep, Undo
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
 from webadmin.exports import download
 from webadmin.import_columns import OPTIONS, FileColumns, chosen, peek
 from webadmin.import_preview import preview, refusals_as_csv
+from webadmin.import_service import (
+    MAX_AGE_SECONDS,
+    MAX_IMPORT_BYTES,
+    MAX_IMPORTS,
+    ImportService,
+)
 from webadmin.routes import Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.undo_text import undone_text
-from webadmin.uploads import MAX_UPLOAD_BYTES, uploaded
+from webadmin.uploads import uploaded
 
 log = logging.getLogger(__name__)
 
-MAX_IMPORT_BYTES = MAX_UPLOAD_BYTES
-# Rows of all imports together: they wait in memory, at about a kilobyte a row.
-MAX_IMPORT_ROWS = 200_000
-# Imports at a time, and uploads at a time: each holds its file in memory.
-MAX_IMPORTS = 4
-# How long an import may wait to be applied, or its report to be read, in seconds.
-MAX_AGE_SECONDS = 15 * 60
 # Generated passwords that a page shows; more are offered as a file.
 MAX_SHOWN_PASSWORDS = 500
 
@@ -91,11 +79,6 @@ class ImportJob:
         return self.state in ("reading", "applying", "undoing")
 
     @property
-    def rows(self) -> int:
-        """Rows and generated passwords in memory."""
-        return len(self.report.passwords) + (len(self.csv_file.rows) if self.csv_file else 0)
-
-    @property
     def samples(self) -> list[str]:
         """Names from the file, to check a guessed encoding by."""
         return self.csv_file.samples if self.csv_file else []
@@ -127,12 +110,12 @@ class StaleImport(Exception):
 class ImportJobs:
     """Runs imports: one per session, for a few sessions at a time."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, service: ImportService) -> None:
         self._context = context
+        self._service = service
         self._jobs: dict[int, ImportJob] = {}  # by session, the oldest first
-        self._uploads = 0
-        self._reads = BoundedSemaphore()  # one file is read at a time, so that the row limit holds
         self._choices = ColumnChoices(context.users.database)
+        service.passwords_held = lambda: sum(len(j.report.passwords) for j in self._jobs.values())
         self._sweeper: gevent.Greenlet[[], None] | None = None
 
     @property
@@ -144,14 +127,9 @@ class ImportJobs:
     def upload(self) -> Iterator[None]:
         """Count an upload while it is received.  Raises TooBusy before anything is received."""
         self._check_replaceable()
-        if self._uploads >= MAX_IMPORTS:
-            raise TooBusy("too many uploads at the same time; try again in a minute")
         self._job_to_replace()
-        self._uploads += 1
-        try:
+        with self._service.upload():
             yield
-        finally:
-            self._uploads -= 1
 
     def start(self, file: BinaryIO, *, update: bool, generate: bool) -> None:
         """Read a file and prepare its preview, in the background.  Raises TooBusy."""
@@ -270,14 +248,9 @@ class ImportJobs:
         """Release the rows, and the passwords if the import was removed."""
         csv_file, job.csv_file = job.csv_file, None
         if csv_file:
-            self.release(csv_file.release)
+            self._service.free(csv_file)
         if job is not self._jobs.get(job.session) and (passwords := job.take_passwords()):
-            self.release(lambda: release_memory(passwords))
-
-    def release(self, work: Callable[[], None]) -> None:
-        """Run `work`, which frees many objects, in a thread: it would block the event loop."""
-        with suppress(TooBusy):  # then they are freed at once
-            self._context.imports.run(work)
+            self._service.release(lambda: release_memory(passwords))
 
     def _sweep(self) -> None:
         while self._jobs:
@@ -318,43 +291,24 @@ class ImportJobs:
         def progress(rows: int) -> None:
             job.rows_read = rows
 
-        with self._reads:
-            waiting = sum(each.rows for each in self._jobs.values())
-            room = MAX_IMPORT_ROWS - waiting
-            choice = job.columns.choice if job.columns else None
-            try:
-                job.csv_file = self._context.imports.run(
-                    lambda: read_csv(
-                        file,
-                        self._context.users.realm,
-                        update=update,
-                        generate=generate,
-                        # The page shows both, and the apply button confirms them.
-                        skip_unknown=True,
-                        accept_guess=True,
-                        max_rows=room,
-                        choice=choice,
-                        progress=progress,
-                    )
-                )
-            except TooManyRows:
-                if not waiting:
-                    raise
-                raise TooBusy(
-                    f"at most {room:,} rows fit until other imports are applied or cancelled;"
-                    f" try again in {MAX_AGE_SECONDS // 60} min"
-                ) from None
+        # The page shows unknown columns and a guessed encoding; the apply button confirms both.
+        job.csv_file = self._service.read(
+            file,
+            update=update,
+            generate=generate,
+            ask_later=True,
+            choice=job.columns.choice if job.columns else None,
+            progress=progress,
+        )
         self._check(job)
 
     def _check(self, job: ImportJob) -> None:
         if job.csv_file:
-            job.report = check(self._context.users, job.csv_file)
+            job.report = self._service.check(job.csv_file)
         job.state = "checked"
 
     def _apply(self, job: ImportJob, csv_file: CsvFile, actor: Actor) -> None:
-        report = apply(self._context.users, csv_file, self._context.imports.run, by=actor.name)
-        if report.written:
-            self._context.record(Act.IMPORTED, report.summary, actor)
+        report = self._service.apply(csv_file, actor)
         # Report and state change together, so that no page shows one without the other.
         job.report, job.state = report, "checked" if report.refused else "done"
         job.started_at = self._context.clock()  # the age of the report
@@ -364,16 +318,16 @@ class ImportJobs:
         self._context.record(Act.USERS_UNDONE, f"{done.step.act}, {done.step.about}", actor)
         job.state, job.error = "undone", undone_text(done)
         passwords = job.take_passwords()
-        self.release(lambda: release_memory(passwords))
+        self._service.release(lambda: release_memory(passwords))
 
 
 def _number() -> int:
     return secrets.randbelow(_NUMBERS)
 
 
-def mount(app: Bottle, context: AppContext) -> None:
+def mount(app: Bottle, context: AppContext, service: ImportService) -> None:
     """Add /users/import to `app`."""
-    page = ImportPage(context)
+    page = ImportPage(context, service)
     route(app, "GET", "/users/import", page.show)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
@@ -388,9 +342,10 @@ def mount(app: Bottle, context: AppContext) -> None:
 class ImportPage:
     """The page at /users/import, and its forms."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, service: ImportService) -> None:
         self._context = context
-        self._imports = ImportJobs(context)
+        self._service = service
+        self._imports = ImportJobs(context, service)
 
     def show(self, error: str = "") -> str:
         """Return the page; it shows generated passwords once."""
@@ -481,4 +436,4 @@ class ImportPage:
         try:
             yield from password_blocks(passwords, for_spreadsheet=True)
         finally:
-            self._imports.release(lambda: release_memory(passwords))
+            self._service.release(lambda: release_memory(passwords))

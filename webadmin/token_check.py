@@ -33,6 +33,13 @@ class TokenRefused(Exception):
         return {"Retry-After": str(self.retry_after)}
 
 
+def sent_hash() -> str:
+    """Return the `token_hash` of the token in the current request, "" without a token."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    is_token = scheme.lower() == "bearer" and text.strip()
+    return token_hash(text.strip()) if is_token else ""
+
+
 class TokenCheck:
     """Checks the token of a request, and limits guesses of each address.
 
@@ -48,10 +55,9 @@ class TokenCheck:
 
     def token(self) -> Token:
         """Return the token of the current request.  Raises TokenRefused."""
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not text.strip():
+        address, hashed = request.environ.get("REMOTE_ADDR", ""), sent_hash()
+        if not hashed:
             raise TokenRefused(401, "A token is needed: send Authorization: Bearer TOKEN.")
-        address, hashed = request.environ.get("REMOTE_ADDR", ""), token_hash(text.strip())
         seconds = self._limiter.seconds_blocked(address)
         if seconds and hashed not in self._recognized:
             raise TokenRefused(429, "Too many wrong tokens.", int(seconds) + 1)

@@ -11,8 +11,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from sip.core import explain
 from sip.monitor.trace_ladder import MAX_ROWS, Devices, Ladder, Outline, Row, ladder_of, outline_of
 from sip.monitor.trace_message import ShownMessage, as_text
-from sip.monitor.trace_pcap import pcap_of
-from sip.monitor.trace_text import one_line, shown, text_of
+from sip.monitor.trace_text import one_line, shown
 from sip.monitor.traces import MAX_SEARCHED, MIB, Trace
 from sip.store.audit import Act
 from webadmin.context import AppContext, form_value, is_full_page
@@ -21,13 +20,11 @@ from webadmin.pager import by_cursor, page_number
 from webadmin.routes import Result, route
 from webadmin.templates import link
 from webadmin.trace_head import PILLS, devices_of, head_of
+from webadmin.trace_service import NoSuchTrace, TraceService
 
 PAGE_SIZE = 50
 # Seconds after the last message during which a ladder looks for more.
 FOLLOWED_SECONDS = 40.0
-# Seconds in which one look at the credentials of a call is one entry in the audit.
-_AUDITED_SECONDS = 600.0
-_MAX_AUDITED = 200
 # Messages to compare with, in the list of a page.
 _MAX_CHOICES = 500
 _MAX_LINES = 2000
@@ -115,7 +112,7 @@ class TracePages:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._audited: dict[tuple[int, bytes], float] = {}
+        self._service = TraceService(context)
 
     def show_list(self) -> Result | Iterable[str]:
         """Show the latest Call-IDs; with `call_id`, the ladder of that one."""
@@ -172,25 +169,20 @@ class TracePages:
 
     def _show(self, call_id: bytes, form: str) -> Result | Iterable[str]:
         context = self._context
-        trace = context.traces.find(call_id)
-        if trace is None:
-            off = "" if context.traces.limit else " No messages are kept: -trace.memory is 0."
-            raise HTTPError(404, f"No messages with this Call-ID are in memory.{off}")
+        try:
+            trace = self._service.find(call_id)
+        except NoSuchTrace as error:
+            raise HTTPError(404, str(error)) from None
         view = _view()
         if view.secrets:
             context.leave_uncompressed()
-            self._audit(call_id)
-        trace = trace.copy()  # a thread reads it
+            self._service.record_secrets(call_id)
+        if form == "txt":
+            return self._file(trace, "txt", self._service.text(trace, secrets=view.secrets))
+        if form == "pcap":
+            return self._file(trace, "pcap", self._service.pcap(trace, secrets=view.secrets))
         outline = outline_of(trace)
         devices = devices_of(context, trace, outline)
-        if form == "txt":
-            text = context.drawing.run(
-                lambda: text_of(trace, explain, secrets=view.secrets, devices=devices).encode()
-            )
-            return self._file(trace, "txt", text)
-        if form == "pcap":
-            pcap = context.drawing.run(lambda: pcap_of(trace, secrets=view.secrets))
-            return self._file(trace, "pcap", pcap)
         call = context.calls.of_call_id(as_text(call_id))
         is_live = call is not None or context.clock() - trace.messages[-1].at < FOLLOWED_SECONDS
         seen = request.query.get("seen", "")
@@ -219,17 +211,6 @@ class TracePages:
             answer.set_header("Content-Type", "text/plain; charset=UTF-8")
             answer.set_header("Content-Disposition", f'inline; filename="{name}.txt"')
         return answer
-
-    def _audit(self, call_id: bytes) -> None:
-        """Record that credentials are shown: once in a while for each session and call."""
-        session, now = self._context.session, self._context.clock()
-        key = (session.id if session else 0, call_id)
-        if now - self._audited.get(key, 0.0) < _AUDITED_SECONDS:
-            return
-        self._context.record(Act.CREDENTIALS_SHOWN, f"messages of {one_line(call_id)}"[:200])
-        while len(self._audited) >= _MAX_AUDITED:
-            del self._audited[next(iter(self._audited))]
-        self._audited[key] = now
 
 
 def _raw_call_id() -> bytes:

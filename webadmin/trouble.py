@@ -3,12 +3,12 @@
 from bottle import Bottle, request, response
 
 from sip.operator_values import network_text
-from sip.store.audit import Act
 from sip.store.bans import NoSuchBan
 from sip.transport.flow import network_of
 from webadmin.blocked_logins import MAX_SHOWN, blocked_logins, form_page
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.routes import Result, route
+from webadmin.trouble_service import TroubleService
 
 # Refusals shown at first; a link shows all.
 SOME_REFUSALS = 20
@@ -31,6 +31,7 @@ class TroublePage:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
+        self._service = TroubleService(context)
 
     def show(self, error: str = "", network: str = "") -> str:
         """Return the page; `error` is about `network`, which the form shows again."""
@@ -60,21 +61,18 @@ class TroublePage:
         address = form_value("address").strip()
         page = form_page()
         try:
-            self._context.bans.remove(address)
+            self._service.remove_ban(address)
         except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
             return self._context.flash(page, "This address is not banned.")
-        self._context.refusals.clear_network(address)
-        self._context.record(Act.BAN_LIFTED, address)
         return self._context.flash(page, f"{address} is no longer banned.")
 
     def trust(self) -> Result:
         """Trust a network, and remove the bans in it."""
         text = form_value("network").strip()
         try:
-            network = self._context.bans.trust(text)
+            network = self._service.trust(text)
         except ValueError as error:
             return self.show(f"{error}.", text)
-        self._context.record(Act.NETWORK_TRUSTED, network)
         return self._context.flash(
             PAGE, f"{network} is trusted: it is never rate-limited or banned."
         )
@@ -83,8 +81,7 @@ class TroublePage:
         """Stop trusting a network."""
         network = form_value("network").strip()
         try:
-            self._context.bans.distrust(network)
+            self._service.distrust(network)
         except (NoSuchBan, ValueError):
             return self._context.flash(PAGE, "This network is not trusted.")
-        self._context.record(Act.NETWORK_DISTRUSTED, network)
         return self._context.flash(PAGE, f"{network} is no longer trusted.")

@@ -44,10 +44,12 @@ def uploaded(context: AppContext, *boxes: str) -> Upload:
 
     if not environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
         raise ValueError(_UNREADABLE)
-    environ["wsgi.input"] = _received(request.environ["wsgi.input"], request.content_length)
     try:
+        environ["wsgi.input"] = received()
         # In a thread, because bottle parses the body line by line.
         content, ticked = context.imports.run(parse)
+    except UploadIncomplete:
+        raise HTTPError(400, "The upload is incomplete.") from None
     except (HTTPResponse, LookupError, ValueError):  # an unknown charset, or a malformed body
         raise ValueError(_UNREADABLE) from None
     if not content.strip():
@@ -55,10 +57,19 @@ def uploaded(context: AppContext, *boxes: str) -> Upload:
     return Upload(io.BytesIO(content), ticked)
 
 
+class UploadIncomplete(Exception):
+    """The connection has ended before the whole body was received."""
+
+
 class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
     """A request whose form may be as large as an upload."""
 
     MEMFILE_MAX = MAX_UPLOAD_BYTES
+
+
+def received() -> BinaryIO:
+    """Read the body of the current request into memory.  Raises UploadIncomplete."""
+    return _received(request.environ["wsgi.input"], request.content_length)
 
 
 def _received(source: BinaryIO, length: int) -> BinaryIO:
@@ -68,7 +79,7 @@ def _received(source: BinaryIO, length: int) -> BinaryIO:
     while body.tell() < length:
         piece = source.read(min(_PIECE_BYTES, length - body.tell()))
         if not piece:
-            raise HTTPError(400, "The upload is incomplete.")
+            raise UploadIncomplete
         body.write(piece)
         pieces += 1
         if pieces % _PIECES_AT_ONCE == 0:

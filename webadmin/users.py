@@ -256,11 +256,7 @@ class UserPage:
 
         def change() -> Entry:
             user = self._accounts.entry(number)
-            for each in user.contacts:
-                if each.key == key:
-                    self._context.phones.remove_contact(each.aor, each.contact, each.flow)
-            full_name = self._accounts.full_name(user.username, user.realm)
-            self._context.record(Act.PHONE_DROPPED, full_name)
+            self._accounts.remove_registration(f"{number}-{key}")
             return user
 
         text = "The contact was removed. The phone can register again."

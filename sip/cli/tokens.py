@@ -1,4 +1,4 @@
-"""The `tokens` commands: add, list and remove the tokens of /metrics."""
+"""The `tokens` commands: add, list and remove the tokens of the API and of /metrics."""
 
 import argparse
 import json

@@ -165,15 +165,14 @@ class Refusals:
         found = [row for part in shown for row in part]
         return sorted(found, key=lambda row: row.last_at, reverse=True)
 
+    def rows(self) -> list[Refusal]:
+        """Return all rows, the newest first."""
+        found = [row for table in self._tables for row in table.rows.values()]
+        return sorted(found, key=lambda row: row.last_at, reverse=True)
+
     def of_user(self, user: str, username: str, realm: str) -> list[Refusal]:
         """Return the rows that concern a user, the newest first."""
-        found = [
-            row
-            for table in self._tables
-            for row in table.rows.values()
-            if row.concerns(user, username, realm)
-        ]
-        return sorted(found, key=lambda row: row.last_at, reverse=True)
+        return [row for row in self.rows() if row.concerns(user, username, realm)]
 
     def sweep(self) -> None:
         """Begin a new second."""

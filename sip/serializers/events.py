@@ -9,6 +9,7 @@ from sip.monitor.events import (
     Overload,
     Refused,
     Registered,
+    Sender,
     Unbanned,
     Unregistered,
 )
@@ -35,6 +36,17 @@ Fields = dict[str, Any]
 def event_name(event: Any) -> str:
     """Return the name of an event of one of EVENT_CLASSES."""
     return event.event if isinstance(event, CallChanged) else type(event).__name__.lower()
+
+
+def is_left_out(event: Any) -> bool:
+    """Return True for events that are sent nowhere, because there can be very many of them.
+
+    These are refreshes of registrations, of which each phone has one a minute or so, and refusals
+    of senders whose address may be forged.
+    """
+    if isinstance(event, Registered):
+        return event.is_refresh
+    return isinstance(event, Refused) and event.sender is Sender.UNVERIFIED
 
 
 def event_json(event: Any, now: float) -> Fields:

@@ -142,12 +142,17 @@ class Audit:
         except DatabaseError as error:
             log.error("cannot write audit entry: %s", error)
 
-    def entries(self, kind: str = "", before: int | None = None) -> list[Entry]:
-        """Return a page of entries, latest first; of one kind, and with an id below `before`."""
+    def entries(
+        self, kind: str = "", before: int | None = None, limit: int = PAGE_SIZE
+    ) -> list[Entry]:
+        """Return a page of entries, latest first; of one kind, and with an id below `before`.
+
+        There is one more than `limit` if another page follows.
+        """
         acts = KINDS.get(kind, tuple(Act))
         # The statement has only `?` for values, so nothing has to be escaped.
         statement = _ENTRIES.format(", ".join("?" * len(acts)))
-        values = (*acts, 2**63 - 1 if before is None else before, PAGE_SIZE + 1)
+        values = (*acts, 2**63 - 1 if before is None else before, limit + 1)
         rows = self._database.browse(lambda tables: fetch(tables, statement, values))
         return [Entry(*row) for row in rows]
 

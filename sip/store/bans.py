@@ -76,6 +76,14 @@ class Bans:
             lambda tables: [Ban(*row) for row in fetch(tables, query, (now,))]
         )
 
+    def page(self, now: float, after: tuple[int, str] | None, limit: int) -> Sequence[Ban]:
+        """Return up to `limit` bans in force, the latest first; those after a time and address."""
+        start = after or (2**62, "")
+        values = {"now": now, "at": start[0], "address": start[1], "limit": limit}
+        return self.database.browse(
+            lambda tables: [Ban(*row) for row in fetch(tables, _PAGE, values)]
+        )
+
     def trusted(self) -> Sequence[str]:
         """Return the trusted networks, without those of the setting guard.trusted."""
         return self.database.browse(_trusted)
@@ -127,6 +135,11 @@ class Bans:
 
 
 _BANS = "SELECT address, reason, banned_at, ends_at, times FROM bans"
+_PAGE = f"""
+    {_BANS} WHERE ends_at > :now AND banned_at <= :at
+    AND (banned_at < :at OR address > :address)
+    ORDER BY banned_at DESC, address LIMIT :limit
+"""
 
 
 def _read_all(tables: Tables) -> tuple[Sequence[Ban], Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Tokens: they let other programs read /metrics, in a header field `Authorization: Bearer TOKEN`.
+"""Tokens of programs that use the API or read /metrics: `Authorization: Bearer TOKEN`.
 
 A token has 256 random bits, so its SHA-256 is enough to recognize it, and the database does not
 reveal it.
@@ -25,7 +25,7 @@ _TOKEN_BYTES = 32
 
 
 class Role(StrEnum):
-    """The role of a token: both open /metrics.  The text is stored in databases."""
+    """The role of a token; only an admin changes things.  The text is stored in databases."""
 
     ADMIN = "admin"
     VIEWER = "viewer"

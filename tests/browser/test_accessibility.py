@@ -194,6 +194,12 @@ def state_of(window, path: str) -> None:
             window.goes_to("/traces")
             page.get_by_role("link", name="INVITE from alice").first.click()
             page.locator("svg.ladder-picture").wait_for()
+        case "api":
+            window.goes_to("/settings")
+            page.get_by_role("link", name="API").click()
+            for each in page.locator("main summary").all():
+                each.press("Enter")
+            page.get_by_label("Example of GET /api/v1/waits", exact=True).wait_for()
         case "alice":
             window.goes_to("/users/1")
             for heading in ("Blocked logins", "Last calls", "Recently refused"):
@@ -228,7 +234,7 @@ STATES = {
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],
         *["/trouble?refusals=all", "/health", "/history", "/history?result=busy&user=alice"],
         *["/history?number=zz&from=2026-01-01", "/audit", "/audit?kind=sign-ins"],
-        *["/audit?before=1"],
+        *["/audit?before=1", "api"],
     ],
 }
 

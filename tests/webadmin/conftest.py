@@ -13,6 +13,7 @@ from sip.monitor.events import AdminActed, Bus
 from sip.store.admin import Admin
 from sip.store.audit import Audit
 from sip.store.bans import Bans
+from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import Database
 from sip.store.directory import Directory
 from sip.store.tokens import Tokens
@@ -25,6 +26,7 @@ PASSWORD = "correct horse battery staple"
 # Each browser signs in, so the hash has the lowest cost.
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 REALM = "example.com"
+FLOW = "UDP/192.0.2.1:5060/198.51.100.20:61000"
 
 
 class Clock:
@@ -101,3 +103,23 @@ def browser(stranger: Browser) -> Browser:
     answer = stranger.post("/login", username="admin", password=PASSWORD)
     assert answer.status == 303, answer.words
     return stranger
+
+
+@pytest.fixture
+def bound(context, clock):
+    """Bind a contact to an account, as a REGISTER would."""
+    bindings = BindingStore(context.users.database, window=0)
+
+    def bind(account, contact="sip:alice@198.51.100.20:5060", seconds=3600, **columns):
+        row = BindingRow(
+            user_id=account.id,
+            aor=f"{account.username}@example.com",
+            contact=contact,
+            expires_at=int(clock.now) + seconds,
+            updated_at=int(clock.now),
+            **{"user_agent": "Yealink SIP-T46U", "flow": FLOW, **columns},
+        )
+        bindings.save([row], [], lambda: None, int(clock.now)).wait()
+
+    yield bind
+    bindings.close()

@@ -6,6 +6,7 @@ from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import Browser
+from tests.webadmin.conftest import REALM
 from webadmin.login import MAX_TRIES
 
 
@@ -45,13 +46,16 @@ def test_guesses_that_are_not_looked_at_fill_no_audit(stranger, context):
     assert refused[1].about == "wrong password"
 
 
-def test_every_change_of_a_user_is_there(browser, context, monkeypatch):
+def test_every_change_of_a_user_is_there(browser, context, bound):
     browser.post("/users/new", username="alice", password="secret-1", how="type")
     browser.post("/users/1/name", display_name="Alice")
     browser.post("/users/1/password", password="secret-2", how="type")
     browser.post("/users/1/disable")
     browser.post("/users/1/enable")
-    browser.post("/users/1/drop", contact="x")
+    bound(context.users.find("alice", REALM))
+    (phone,) = context.directory.entry(1).contacts
+    browser.post("/users/1/drop", contact=phone.key)
+    browser.post("/users/1/drop", contact="none")
     browser.get("/users/1/hashes")
     browser.post("/users/1/remove")
     browser.post("/users/1/restore")

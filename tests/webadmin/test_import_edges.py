@@ -11,7 +11,7 @@ from sip.store.database import DatabaseError
 from sip.store.importing import Report, read_csv
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY
-from webadmin import imports, uploads
+from webadmin import import_service, imports, uploads
 from webadmin.imports import MAX_AGE_SECONDS
 from webadmin.request_checks import MAX_FORM_BYTES
 from webadmin.thread_pool import TooBusy
@@ -109,7 +109,7 @@ def test_the_rows_read_so_far_are_reported(browser, monkeypatch):
         assert go_on.wait(20)
         return read_csv(*arguments, progress=progress, **options)
 
-    monkeypatch.setattr(imports, "read_csv", read_halfway)
+    monkeypatch.setattr(import_service, "read_csv", read_halfway)
     browser.upload("/users/import", ROWS)
     with gevent.Timeout(20):
         while "Reading the file: 123,000 rows so far." not in browser.get("/users/import").words:
@@ -129,7 +129,7 @@ def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
         applied.append(sheet)
         return Report(new=2, written=True)
 
-    monkeypatch.setattr(imports, "apply", apply_slowly)
+    monkeypatch.setattr(import_service, "apply", apply_slowly)
     for _ in range(3):  # a click is soon two
         browser.press("apply")
         gevent.idle()
@@ -206,7 +206,7 @@ def test_an_import_that_fails_says_why(
 
     browser.upload("/users/import", ROWS)
     settled(browser)
-    monkeypatch.setattr(imports, "apply", fails)
+    monkeypatch.setattr(import_service, "apply", fails)
     with caplog.at_level(logging.ERROR):
         browser.press("apply")
         assert f"Nothing was imported: {words}" in settled(browser)

@@ -10,7 +10,7 @@ import pytest
 
 from sip.store.importing import read_csv
 from tests.support.import_page import ROWS, settled
-from webadmin import imports
+from webadmin import import_service
 from webadmin.imports import MAX_AGE_SECONDS, MAX_IMPORT_BYTES
 
 
@@ -109,7 +109,7 @@ def test_an_upload_is_bounded(browser, monkeypatch):
         "Content-Type": "text/csv", "Content-Length": str(MAX_IMPORT_BYTES + 1), **browser.own_site
     }  # fmt: skip
     assert browser.send("POST", "/users/import", b"", headers).status == 413
-    monkeypatch.setattr(imports, "MAX_IMPORT_ROWS", 1)
+    monkeypatch.setattr(import_service, "MAX_IMPORT_ROWS", 1)
     browser.upload("/users/import", ROWS)
     assert "Nothing was imported:" in settled(browser)
 
@@ -128,7 +128,7 @@ def test_one_import_at_a_time(browser, context, monkeypatch):
         assert go_on.wait(20)
         return read_csv(*arguments, **options)
 
-    monkeypatch.setattr(imports, "read_csv", read_slowly)
+    monkeypatch.setattr(import_service, "read_csv", read_slowly)
     browser.upload("/users/import", ROWS)
     gevent.idle()
     page = browser.get("/users/import")

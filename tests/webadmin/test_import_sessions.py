@@ -10,7 +10,7 @@ from tests.support.import_page import ROWS, number_of, settled
 from tests.support.udp_client import until
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
-from webadmin import imports
+from webadmin import import_service, imports
 from webadmin.imports import MAX_IMPORTS, ImportJobs
 
 OTHER_ROWS = b"username,password\nmallory,wonder-4711\n"
@@ -29,8 +29,8 @@ def made(monkeypatch) -> list[ImportJobs]:
     found = []
 
     class Noted(ImportJobs):
-        def __init__(self, context):
-            super().__init__(context)
+        def __init__(self, context, service):
+            super().__init__(context, service)
             found.append(self)
 
     monkeypatch.setattr(imports, "ImportJobs", Noted)
@@ -78,7 +78,7 @@ def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeyp
         assert go_on.wait(20)
         return read_csv(*arguments, **options)
 
-    monkeypatch.setattr(imports, "read_csv", read_slowly)
+    monkeypatch.setattr(import_service, "read_csv", read_slowly)
     other = another(browser)
     browser.upload("/users/import", ROWS)
     other.upload("/users/import", OTHER_ROWS)
@@ -92,7 +92,7 @@ def test_files_of_several_sessions_are_read_one_after_the_other(browser, monkeyp
 
 
 def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
-    monkeypatch.setattr(imports, "MAX_IMPORT_ROWS", 3)
+    monkeypatch.setattr(import_service, "MAX_IMPORT_ROWS", 3)
     other = another(browser)
     browser.upload("/users/import", ROWS)
     settled(browser)
@@ -106,7 +106,7 @@ def test_the_rows_of_all_imports_are_bounded(browser, monkeypatch):
 
 
 def test_passwords_that_wait_to_be_shown_take_room_as_rows_do(browser, running, monkeypatch):
-    monkeypatch.setattr(imports, "MAX_IMPORT_ROWS", 3)
+    monkeypatch.setattr(import_service, "MAX_IMPORT_ROWS", 3)
     monkeypatch.setattr(imports, "MAX_SHOWN_PASSWORDS", 1)
     other = another(browser)
     browser.upload("/users/import", b"username\nann\nbob\n", generate="yes")
@@ -155,7 +155,7 @@ def test_imports_at_work_make_no_way(browser, monkeypatch):
         assert go_on.wait(20)
         return read_csv(*arguments, **options)
 
-    monkeypatch.setattr(imports, "read_csv", read_slowly)
+    monkeypatch.setattr(import_service, "read_csv", read_slowly)
     browsers = [browser, *(another(browser) for _ in range(MAX_IMPORTS))]
     for each in browsers[:-1]:
         assert each.upload("/users/import", ROWS).status == 303
@@ -170,13 +170,13 @@ def test_imports_at_work_make_no_way(browser, monkeypatch):
 
 def test_uploads_on_their_way_are_bounded(browser, running, monkeypatch):
     """Each holds its body in memory until it is whole."""
-    monkeypatch.setattr(running, "_uploads", MAX_IMPORTS)
+    monkeypatch.setattr(running._service, "_uploads", MAX_IMPORTS)
     refused = browser.upload("/users/import", ROWS)
     assert refused.status == 503
     assert "too many uploads at the same time" in refused.words
-    monkeypatch.setattr(running, "_uploads", 0)
+    monkeypatch.setattr(running._service, "_uploads", 0)
     assert browser.upload("/users/import", b" ").status == 422
-    assert running._uploads == 0
+    assert running._service._uploads == 0
 
 
 @pytest.mark.parametrize("how", ["signed out", "ended", "expired"])

@@ -6,32 +6,12 @@ from hashlib import md5
 
 import pytest
 
-from sip.store.bindings import BindingRow, BindingStore, NotSaved
+from sip.store.bindings import NotSaved
 from sip.store.users import Users
 from tests.support.wsgi_browser import Browser
+from tests.webadmin.conftest import FLOW
 
-FLOW = "UDP/192.0.2.1:5060/198.51.100.20:61000"
 EVIL = "<script>alert('x')</script>\"'&"
-
-
-@pytest.fixture
-def bound(context, clock):
-    """Bind a contact to an account, as a REGISTER would."""
-    bindings = BindingStore(context.users.database, window=0)
-
-    def bind(account, contact="sip:alice@198.51.100.20:5060", seconds=3600, **columns):
-        row = BindingRow(
-            user_id=account.id,
-            aor=f"{account.username}@example.com",
-            contact=contact,
-            expires_at=int(clock.now) + seconds,
-            updated_at=int(clock.now),
-            **{"user_agent": "Yealink SIP-T46U", "flow": FLOW, **columns},
-        )
-        bindings.save([row], [], lambda: None, int(clock.now)).wait()
-
-    yield bind
-    bindings.close()
 
 
 def ha1(username: str, password: str) -> str:

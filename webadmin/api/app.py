@@ -1,16 +1,30 @@
 """The application of /api/v1: all operations, the document, and the errors outside of them."""
 
 import logging
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from bottle import HTTPError, request, response
 
-from webadmin.api import openapi, problems, users
-from webadmin.api.operations import JSON, Operations
+from webadmin.api import (
+    calls,
+    events,
+    history,
+    imports,
+    openapi,
+    operation,
+    problems,
+    registrations,
+    traces,
+    trouble,
+    users,
+)
+from webadmin.api.operations import JSON, Encoded, Operations
 from webadmin.api.problems import Problem
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp
+from webadmin.import_service import ImportService
 from webadmin.token_check import TokenCheck
 
 log = logging.getLogger(__name__)
@@ -21,21 +35,39 @@ _SENTENCES = {
 }
 
 
-def build(context: AppContext, tokens: TokenCheck) -> WSGIApp:
-    """Return the application, which is served for the paths under PREFIX."""
+class Api(NamedTuple):
+    """The application, which is served for the paths under PREFIX, and its OpenAPI document."""
+
+    app: WSGIApp
+    document: Callable[[], Mapping[str, Any]]
+
+
+def build(context: AppContext, tokens: TokenCheck, import_service: ImportService) -> Api:
+    """Return the application and its document."""
     operations = Operations(tokens)
     users.mount(operations, context)
-    document: list[bytes] = []  # made when it is asked for first
+    imports.mount(operations, import_service, context)
+    registrations.mount(operations, context)
+    calls.mount(operations, context)
+    history.mount(operations, context)
+    traces.mount(operations, context)
+    trouble.mount(operations, context)
+    operation.mount(operations, context)
+    events.mount(operations, context)
+    encoded: list[bytes] = []  # made when it is asked for first
 
-    def describe() -> bytes:
-        if not document:
-            document.append(msgspec.json.encode(openapi.document(operations.all)))
-        return document[0]
+    def document() -> Mapping[str, Any]:
+        return openapi.document(operations.all)
+
+    def describe() -> Encoded:
+        if not encoded:  # in a thread: it takes some milliseconds
+            encoded.append(context.drawing.run(lambda: msgspec.json.encode(document())))
+        return Encoded(encoded[:1])
 
     operations.get("/openapi.json", describe, "Describe the API", answer=JSON, is_open=True)
     operations.app.add_hook("before_request", _check_spelling)
     operations.app.default_error_handler = _error
-    return cast(WSGIApp, operations.app)
+    return Api(cast(WSGIApp, operations.app), document)
 
 
 def _check_spelling() -> None:

@@ -1,7 +1,7 @@
 """The OpenAPI document, made from the operations that serve the API (OpenAPI 3.1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
@@ -10,6 +10,7 @@ from sip import __version__
 from sip.store.tokens import Role
 from webadmin.api import problems
 from webadmin.api.operations import JSON, PREFIX, Operation
+from webadmin.api.shapes import Part
 
 _TITLES = {
     400: "The request cannot be read.",
@@ -35,7 +36,7 @@ def document(operations: Sequence[Operation]) -> Mapping[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(
-            operation, schemas
+            operation, schemas, operations
         )
     return {
         "openapi": "3.1.0",
@@ -58,7 +59,7 @@ class _Schemas:
         for operation in operations:
             shapes += [
                 shape
-                for shape in (operation.body, operation.answer)
+                for shape in (operation.body, operation.answer, operation.refusal)
                 if shape is not None and not isinstance(shape, str)
             ]
         made, self.components = msgspec.json.schema_components(shapes, ref_template=_REF)
@@ -69,15 +70,16 @@ class _Schemas:
         return next(schema for known, schema in self._by_shape if known is shape)
 
 
-def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _described(
+    operation: Operation, schemas: _Schemas, all_operations: Iterable[Operation]
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": _name(operation),
         "tags": [operation.path.split("/")[1].partition(".")[0]],
-        "responses": _responses(operation, schemas),
+        "responses": _responses(operation, schemas, all_operations),
     }
-    if operation.access is Role.ADMIN:
-        described["description"] = "For tokens with the role admin."
+    described["description"] = " ".join(_sentences(operation))
     if operation.is_open:
         described["security"] = []
     parameters = [
@@ -91,6 +93,17 @@ def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.body:
         described["requestBody"] = {"required": True, "content": _content(operation.body, schemas)}
     return described
+
+
+def _sentences(operation: Operation) -> Iterable[str]:
+    if operation.query:
+        yield " ".join((operation.query.__doc__ or "").split())
+    if operation.is_open:
+        yield "This needs no token."
+    elif operation.access is Role.ADMIN:
+        yield "This needs a token with the role admin."
+    else:
+        yield "Tokens of both roles may do this."
 
 
 def _name(operation: Operation) -> str:
@@ -108,7 +121,7 @@ def _query_parameters(query: type[Struct]) -> list[dict[str, Any]]:
     (reference,), components = msgspec.json.schema_components([query])
     schema = components[cast(str, reference["$ref"]).rpartition("/")[2]]
     described = []
-    for each in cast(inspect.StructType, inspect.type_info(query)).fields:
+    for each in _fields(query):
         parameter: dict[str, Any] = {
             "name": each.encode_name,
             "in": "query",
@@ -127,7 +140,37 @@ def _content(shape: Any, schemas: _Schemas) -> Mapping[str, Any]:
     return {JSON: {"schema": schemas.of(shape)}}
 
 
-def _responses(operation: Operation, schemas: _Schemas) -> Mapping[str, Any]:
+def _links(operation: Operation, all_operations: Iterable[Operation]) -> Mapping[str, Any]:
+    """Return the operations on the things that an answer has, with their parameters."""
+    answer = operation.answer
+    if get_origin(answer) is Part:
+        where, (answer,) = "items/0/", get_args(answer)
+    elif operation.status == 201:
+        where = ""
+    else:
+        return {}
+    names = {each.encode_name for each in _fields(answer)}
+    links = {}
+    for other in all_operations:
+        start, brace, parameter = other.path.partition("/{")
+        parameter = parameter.partition("}")[0]
+        field = "id" if parameter == "registration_id" else parameter
+        is_of_call = parameter == "call_id" and "call_id" in names
+        if brace and field in names and (start == operation.path or is_of_call):
+            links[_name(other)] = {
+                "operationId": _name(other),
+                "parameters": {parameter: f"$response.body#/{where}{field}"},
+            }
+    return links
+
+
+def _fields(shape: Any) -> Iterable[inspect.Field]:
+    return cast(inspect.StructType, inspect.type_info(shape)).fields
+
+
+def _responses(
+    operation: Operation, schemas: _Schemas, all_operations: Iterable[Operation]
+) -> Mapping[str, Any]:
     success: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
         success["content"] = _content(operation.answer, schemas)
@@ -136,6 +179,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> Mapping[str, Any]:
             name: {"description": meaning, "schema": {"type": "string"}}
             for name, meaning in operation.headers.items()
         }
+    if links := _links(operation, all_operations):
+        success["links"] = links
     responses: dict[str, dict[str, Any]] = {str(operation.status): success}
     if operation.query or operation.path_parameters:
         responses["414"] = {"description": _TOO_LONG}  # by the HTTP server, without details
@@ -147,5 +192,9 @@ def _responses(operation: Operation, schemas: _Schemas) -> Mapping[str, Any]:
         if status in _HEADERS:
             name, kind = _HEADERS[status]
             problem["headers"] = {name: {"schema": {"type": kind}}}
+        if status == 422 and operation.refusal:
+            known = problem["content"][problems.CONTENT_TYPE]["schema"]
+            either = {"anyOf": [known, schemas.of(operation.refusal)]}
+            problem["content"] = {problems.CONTENT_TYPE: {"schema": either}}
         responses[str(status)] = problem
     return responses

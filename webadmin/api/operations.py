@@ -6,11 +6,12 @@ the request, write the response, and are described in the document (openapi.py).
 that is not declared is refused, and a field that is not declared cannot be answered.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,11 +20,13 @@ from msgspec import Struct, inspect
 
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
-from sip.store.tokens import Role
+from sip.store.tokens import Role, Token
+from webadmin.api.problems import CONTENT_TYPE as PROBLEM
 from webadmin.api.problems import FieldError, Problem, invalid
 from webadmin.context import TOKEN
 from webadmin.thread_pool import TooBusy
 from webadmin.token_check import TokenCheck, TokenRefused
+from webadmin.uploads import UploadIncomplete, received
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ MAX_PARAMETERS = 50
 # Parameters in paths: the type in the document, and the pattern of the route.
 _PATH_PARAMETERS: Mapping[str, tuple[type, str]] = {
     "id": (int, "id:number"),
+    "registration_id": (str, "registration_id"),
     "call_id": (str, "call_id:path"),
     "address": (str, "address:path"),
     "network": (str, "network:path"),
@@ -55,10 +59,11 @@ class Operation:
     """One operation: a method at a path, with its types.
 
     `handler` gets the parameters of the path by name, `query` and `body` if they are declared, and
-    returns the value of the answer, maybe WithHeaders.  `body` is a Struct, or CSV for a file,
-    which the handler gets as a binary file of at most `most_bytes`.  `answer` is the type of the
-    body of the response with `status`, None for no body, or a media type for text.  `problems` are
-    the statuses of the errors that the handler raises besides those that any operation has.
+    returns the value of the answer, maybe WithHeaders, or Encoded.  `body` is a Struct, or CSV for
+    a file: the handler then gets a function that receives it, at most `most_bytes`, into memory.
+    `answer` is the type of the body of the response with `status`, None for no body, or a media
+    type.  `problems` are the statuses of the errors that the handler raises besides those that any
+    operation has; `refusal` is the type of a problem with more fields (422).
     """
 
     method: str
@@ -70,6 +75,7 @@ class Operation:
     answer: Any = None
     status: int = 200
     problems: tuple[int, ...] = ()
+    refusal: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     access: Role = Role.VIEWER
     is_open: bool = False
@@ -90,15 +96,13 @@ class Operation:
     @property
     def errors(self) -> tuple[int, ...]:
         """The statuses of all errors that this operation may answer."""
-        found = {*self.problems, 503}
+        found = {*self.problems, 400, 422, 503}
         if not self.is_open:
             found |= {401, 429}
         if self.access is Role.ADMIN:
             found.add(403)
-        if self.query:
-            found |= {400, 422}
         if self.body:
-            found |= {400, 411, 413, 415, 422}
+            found |= {411, 413, 415}
         return tuple(sorted(found))
 
 
@@ -107,6 +111,13 @@ class WithHeaders(NamedTuple):
 
     value: Any
     headers: Mapping[str, str]
+
+
+class Encoded(NamedTuple):
+    """An answer in pieces, which are sent one by one; or a problem, with its status."""
+
+    body: Iterable[bytes] | Iterable[str]
+    status: int = 0
 
 
 class Operations:
@@ -149,6 +160,8 @@ class Operations:
             return problem.response()
         except TokenRefused as refused:
             return Problem(refused.status, str(refused), headers=refused.headers).response()
+        except UploadIncomplete:
+            return Problem(400, "The body is incomplete.").response()
         except (DatabaseError, NotSaved, TooBusy) as error:
             retry = {"Retry-After": str(RETRY_SECONDS)}
             return Problem(503, f"{error}.", headers=retry).response()
@@ -162,8 +175,15 @@ class Operations:
             return
         token = self._tokens.token()
         request.environ[TOKEN] = token
-        if operation.access is Role.ADMIN and token.role is not Role.ADMIN:
-            raise Problem(403, "This needs a token with the role admin.")
+        if operation.access is Role.ADMIN:
+            require_admin()
+
+
+def require_admin() -> None:
+    """Raise Problem (403) if the token of the current request has not the role admin."""
+    token: Token = request.environ[TOKEN]
+    if token.role is not Role.ADMIN:
+        raise Problem(403, "This needs a token with the role admin.")
 
 
 def _query(query: type[Struct]) -> Struct:
@@ -227,7 +247,7 @@ def _body(operation: Operation) -> Any:
     if content_type.strip().lower() != wanted:
         raise Problem(415, f"The body must be {wanted}; set Content-Type.")
     if wanted != JSON:
-        return cast(BinaryIO, request.body)
+        return received
     try:
         return msgspec.json.decode(request.body.read(), type=operation.body)
     except msgspec.ValidationError as error:
@@ -255,9 +275,22 @@ def _response(operation: Operation, value: Any) -> HTTPResponse:
     answer = operation.answer
     if answer is None:
         return HTTPResponse(status=operation.status, headers=headers)
-    if isinstance(answer, str):  # a media type
-        headers["Content-Type"] = answer
-        return HTTPResponse(value, operation.status, headers)
-    headers["Content-Type"] = JSON
-    body = msgspec.json.encode(msgspec.convert(value, answer, from_attributes=True))
-    return HTTPResponse(body, operation.status, headers)
+    is_file = isinstance(answer, str)
+    headers["Content-Type"] = answer if is_file else JSON
+    if is_file and answer.startswith("text/"):
+        headers["Content-Type"] += "; charset=utf-8"
+    if isinstance(value, Encoded):
+        if value.status:
+            headers["Content-Type"] = PROBLEM
+        return HTTPResponse(value.body, value.status or operation.status, headers)
+    return HTTPResponse(to_json(answer, value), operation.status, headers)
+
+
+def to_json(shape: Any, value: Any) -> bytes:
+    """Return a value as JSON of a shape; octets of a peer that are not UTF-8 become "?"."""
+    shaped = msgspec.convert(value, shape, from_attributes=True)
+    try:
+        return msgspec.json.encode(shaped)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(shaped), ensure_ascii=False)
+        return text.encode("utf-8", "replace")

@@ -4,6 +4,7 @@ import pytest
 
 from sip.store.tokens import Role
 from tests.support.api_client import ApiClient
+from tests.support.filled_context import FilledContext
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ def viewer(context, stranger) -> ApiClient:
 @pytest.fixture
 def outsider(stranger) -> ApiClient:
     return ApiClient(stranger)
+
+
+@pytest.fixture
+def filled(context, clock) -> FilledContext:
+    """A server that runs, with calls, refusals and messages as the test makes them."""
+    return FilledContext(context, clock)
