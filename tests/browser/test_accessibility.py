@@ -125,6 +125,23 @@ def state_of(window, path: str) -> None:
             page.get_by_label("User name").fill("new")
             page.get_by_role("button", name="Add", exact=True).click()
             window.sees("shown only now")
+        case "chosen":
+            window.goes_to("/users")
+            page.get_by_label("Choose alice").check()
+            window.sees("1 user chosen")
+            page.get_by_text("Columns", exact=True).click()
+        case "confirm":
+            page.get_by_role("button", name="New passwords").click()
+            window.sees("new passwords to 1 user?")
+        case "new passwords":
+            page.get_by_role("button", name="Make new passwords").click()
+            window.sees("Generated passwords")
+        case "undo":
+            window.goes_to("/users/undo")
+            page.get_by_role("button", name="Undo").wait_for()
+        case "undone":
+            page.get_by_role("button", name="Undo").click()
+            window.sees("Undone: 1 user as before.")
         case "removed":
             page.get_by_role("button", name="Delete").click()
             window.sees("was deleted")
@@ -218,6 +235,7 @@ STATES = {
         *["signed in", "/users", "shown", "/users?q=nobody"],
         *["/users?sort=last_seen&order=desc&page=2", "alice", "/users/2", "/users/4"],
         *["/users/1/hashes", "/users/new", "errors", "added", "removed", "weak"],
+        *["chosen", "confirm", "new passwords", "undo", "undone", "/users/undo"],
     ],
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
