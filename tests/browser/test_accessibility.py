@@ -189,9 +189,9 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
-        case "undone":
+        case "import undone":
             page.get_by_role("button", name="Undo the import").click()
-            window.sees("Undone: 1 user is as before.")
+            window.sees("Undone: 1 user as before.")
         case "password refused":
             window.goes_to("/settings")
             page.get_by_label("Present password").fill("wrong")
@@ -240,7 +240,7 @@ STATES = {
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
         *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
-        *["undone", "/users/undo"],
+        *["import undone"],
     ],
     "records": [
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],
