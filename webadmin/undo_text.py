@@ -5,7 +5,7 @@ from sip.store.undo import Undone
 
 def undone_text(done: Undone) -> str:
     """Return sentences about the result; they name users that were changed since."""
-    text = f"Undone: {done.undone:,} {'user is' if done.undone == 1 else 'users are'} as before."
+    text = f"Undone: {done.undone:,} user{'' if done.undone == 1 else 's'} as before."
     if not done.kept:
         return text
     if done.kept == 1:

@@ -463,6 +463,7 @@ def _taken(username: str, by: str, advice: str) -> str:
 
 
 def purge(tables: Tables, now: int) -> None:
+    """Delete what can no longer be restored or undone at Unix time `now`."""
     latest = (now - RESTORABLE_SECONDS,)
     fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", latest)
     if fetch(tables, "DELETE FROM undo_steps WHERE at <= ? RETURNING id", latest):

@@ -125,6 +125,23 @@ def state_of(window, path: str) -> None:
             page.get_by_label("User name").fill("new")
             page.get_by_role("button", name="Add", exact=True).click()
             window.sees("shown only now")
+        case "chosen":
+            window.goes_to("/users")
+            page.get_by_label("Choose alice").check()
+            window.sees("1 user chosen")
+            page.get_by_text("Columns", exact=True).click()
+        case "confirm":
+            page.get_by_role("button", name="New passwords").click()
+            window.sees("new passwords to 1 user?")
+        case "new passwords":
+            page.get_by_role("button", name="Make new passwords").click()
+            window.sees("Generated passwords")
+        case "undo":
+            window.goes_to("/users/undo")
+            page.get_by_role("button", name="Undo").wait_for()
+        case "undone":
+            page.get_by_role("button", name="Undo").click()
+            window.sees("Undone: 1 user as before.")
         case "removed":
             page.get_by_role("button", name="Delete").click()
             window.sees("was deleted")
@@ -172,9 +189,9 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
-        case "undone":
+        case "import undone":
             page.get_by_role("button", name="Undo the import").click()
-            window.sees("Undone: 1 user is as before.")
+            window.sees("Undone: 1 user as before.")
         case "password refused":
             window.goes_to("/settings")
             page.get_by_label("Present password").fill("wrong")
@@ -224,11 +241,12 @@ STATES = {
         *["signed in", "/users", "shown", "/users?q=nobody"],
         *["/users?sort=last_seen&order=desc&page=2", "alice", "/users/2", "/users/4"],
         *["/users/1/hashes", "/users/new", "errors", "added", "removed", "weak"],
+        *["chosen", "confirm", "new passwords", "undo", "undone", "/users/undo"],
     ],
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
         *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
-        *["undone", "/users/undo"],
+        *["import undone"],
     ],
     "records": [
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],

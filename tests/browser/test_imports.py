@@ -117,7 +117,7 @@ def test_a_list_without_header_is_mapped_and_undone(window, scripts):
     page.get_by_role("button", name="Apply").click()
     window.sees("Imported: 2 new, 0 changed.")
     page.get_by_role("button", name="Undo the import").click()
-    window.sees("Undone: 2 users are as before.")
+    window.sees("Undone: 2 users as before.")
     page.get_by_role("button", name="Import another").click()
 
     page.get_by_label("Or paste the rows here").fill("201,wonder-4711,Ann\n")

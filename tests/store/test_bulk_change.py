@@ -8,7 +8,7 @@ from sip.store.bulk_change import BulkChange
 from sip.store.database import fetch
 from sip.store.undo import Undo
 from sip.store.users import Users
-from tests.store.test_undo import listen
+from tests.support.account_events import listen
 
 REALM = "example.com"
 

@@ -24,6 +24,7 @@ def looked_at(users, text=TEXT):
 
 
 def test_each_row_is_listed_with_its_values(users):
+    users.add("first", "secret-1")
     users.add("ann", "former", display_name="Ann")
     users.add("bob", "secret-2")
     csv_file, report = looked_at(users)

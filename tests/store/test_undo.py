@@ -10,6 +10,7 @@ from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.undo import NoSuchStep, Undo, recorded
 from sip.store.users import Users
+from tests.support.account_events import listen
 
 
 @pytest.fixture
@@ -137,16 +138,6 @@ _INSERT = """
     INSERT INTO users (username, ha1_md5, created_at, updated_at)
     VALUES (?, '00000000000000000000000000000000', 1, 1)
 """
-
-
-def listen(users: Users, event_class: type) -> list[str]:
-    """Return a list to which the names of published accounts are added."""
-    names: list[str] = []
-    users.bus.listen(
-        event_class,
-        lambda event: names.extend(account.username for account in event.accounts),
-    )
-    return names
 
 
 def undone_id(database: Database) -> int:

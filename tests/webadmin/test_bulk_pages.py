@@ -132,7 +132,7 @@ def test_a_change_is_undone(browser, context, ids):
     assert browser.post(path).status == 303
     assert len(context.users) == 120
     words = browser.get("/users").words
-    assert "Undone: 9 users are as before. 1 user stays as it is, because" in words
+    assert "Undone: 9 users as before. 1 user stays as it is, because" in words
     assert browser.post(path).status == 409
     assert "There is no change to undo." in browser.get("/users/undo").words
 

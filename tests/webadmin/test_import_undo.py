@@ -19,13 +19,13 @@ def test_an_import_is_undone_on_its_page(browser, context):
     rows = b"username,password,display_name\nann,changed-1,Ann Lee\nbob,wonder-1,Bob\n"
     assert "The import can be undone for an hour" in imported(browser, rows, update="yes")
     assert browser.press("undo").status == 303
-    assert "Undone: 2 users are as before." in settled(browser)
+    assert "Undone: 2 users as before." in settled(browser)
     assert len(context.users) == 1
     assert context.users.find("ann", "example.com").display_name == "Ann"
     entry = context.audit.entries()[0]
     assert (entry.act, entry.about) == (Act.USERS_UNDONE, "users imported, 1 new, 1 changed")
     browser.press("undo")
-    assert "Undone: 2 users are as before." in settled(browser), "only once"
+    assert "Undone: 2 users as before." in settled(browser), "only once"
     browser.press("cancel")
     assert "CSV file" in settled(browser)
 
@@ -35,7 +35,7 @@ def test_users_changed_since_are_left_and_named(browser, context):
     context.users.set_display_name("bob", "Bob")
     browser.press("undo")
     assert (
-        "Undone: 1 user is as before. 1 user stays as it is, because it was changed or deleted"
+        "Undone: 1 user as before. 1 user stays as it is, because it was changed or deleted"
         " since then, or its name is taken: bob." in settled(browser)
     )
     assert context.users.find("bob", "example.com").display_name == "Bob"
@@ -58,7 +58,7 @@ def test_generated_passwords_of_an_undone_import_are_gone(browser, context):
     rows = b"username\n" + b"".join(b"user%d\n" % number for number in range(501))
     assert "501 generated passwords can be shown once" in imported(browser, rows, generate="yes")
     browser.press("undo")
-    assert "Undone: 501 users are as before." in settled(browser)
+    assert "Undone: 501 users as before." in settled(browser)
     browser.press("cancel")
     assert "CSV file" in settled(browser), "no password holds up the next import"
     assert Undo(context.users).steps() == []
