@@ -213,7 +213,7 @@ def state_of(window, path: str) -> None:
             page.locator("svg.ladder-picture").wait_for()
         case "alice":
             window.goes_to("/users/1")
-            for heading in ("Blocked logins", "Last calls", "Recently refused"):
+            for heading in ("Last calls", "Last refusals"):
                 page.get_by_role("heading", name=heading).wait_for()
             page.get_by_role("button", name="Drop").wait_for()
         case "no network":
