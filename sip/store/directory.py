@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.contacts import CONTACT_COLUMNS, Contact, contact_of
 from sip.store.database import Database, Tables, fetch, stream
-from sip.store.device_search import MATCHING, DeviceTable
+from sip.store.device_search import DeviceTable, matching_devices
 from sip.store.users import RESTORABLE_SECONDS, Users
 
 T = TypeVar("T")
@@ -162,7 +162,10 @@ class Directory:
         if query is None or len(text) < _TRIGRAM:
             return query
         self._devices.prepare(tables)
-        return Sql(f"{query.text} UNION {MATCHING}", query.values | {"device": f"%{_like(text)}"})
+        return Sql(
+            f"{query.text} UNION ALL {matching_devices(text)}",
+            query.values | {"device": f"%{_like(text)}"},
+        )
 
     def entry(self, number: int) -> Entry | None:
         """Return the account with this id and all its contacts, or None."""
@@ -437,7 +440,7 @@ def _search_first_names(
         return None  # LIKE ignores case for ASCII letters only
     is_short = len(text) < _TRIGRAM
     pattern = _like(text) if is_short else f"%{_like(text)}"
-    devices = "" if is_short else f" OR id IN ({MATCHING})"
+    devices = "" if is_short else f" OR id IN ({matching_devices(text)})"
     rows = fetch(
         tables,
         "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"

@@ -219,7 +219,7 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Example of GET /api/v1/waits", exact=True).wait_for()
         case "alice":
             window.goes_to("/users/1")
-            for heading in ("Blocked logins", "Last calls", "Recently refused"):
+            for heading in ("Last calls", "Last refusals"):
                 page.get_by_role("heading", name=heading).wait_for()
             page.get_by_role("button", name="Drop").wait_for()
         case "no network":
