@@ -32,7 +32,8 @@
 (the MD5 digest of <code>name:realm:password</code>). Optional are <code>realm</code>, <code>display_name</code>, <code>enabled</code>,
 <code>ha1_sha256</code> and <code>ha1_sha512_256</code>. Either all rows are imported, or none.</p>
 <p>Common column names of other systems are accepted too, such as <code>Extension</code>, <code>Secret</code> or <code>Display Name</code>.
-Unknown columns are listed, and ignored when you apply the file.</p>
+The next page shows what each column is taken for. You can change that there, also for a file without a header line; the next file
+with the same header is read in the same way.</p>
 </section>
 % elif job.state == 'reading':
 <section class="panel" role="status">
@@ -44,6 +45,18 @@ Unknown columns are listed, and ignored when you apply the file.</p>
 <p>Writing {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
 <progress aria-label="Writing the users"></progress>
 </section>
+% elif job.state == 'undoing':
+<section class="panel" role="status">
+<p>Undoing the import of {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
+<progress aria-label="Undoing the import"></progress>
+</section>
+% elif job.state == 'undone':
+<div class="notice" role="status"><p>{{job.error}}</p></div>
+<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="p">Import another</button></form>
+% elif job.state == 'columns':
+<div class="notice bad" role="alert"><p>Nothing was imported yet: {{job.error}} Choose which column is which.</p></div>
+% include('import_columns.tpl')
+<form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>Choose another file</button></form>
 % elif job.state == 'failed':
 <div class="notice bad" role="alert"><p>Nothing was imported: {{job.error}}</p></div>
 <form method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button class="p">Try another file</button></form>

@@ -42,6 +42,9 @@
 <div class="tile"><p class="v">{{count(number)}}</p><p class="t">{{word}}</p></div>
 % end
 </div>
+% if done and job.error:
+<div class="notice bad" role="alert"><p>The import was not undone: {{job.error}}</p></div>
+% end
 % if passwords:
 % include('import_passwords.tpl')
 % elif report.passwords:
@@ -76,38 +79,19 @@
 % end
 </ul>
 % end
-% tables = (('Refused rows', 'Reason', report.refused, refused), ('Warnings', 'Warning', report.remarks, len(report.remarks) + report.remarks_more))
-% for caption, kind, rows, number in tables:
-% if number and not (done and kind == 'Reason'):
+% if report.remarks:
 <section class="card">
 <table class="plain">
-<caption>{{caption}}\\
-% if number > 100:
-, the first 100 of {{count(number)}}\\
+<caption>Warnings\\
+% warnings = len(report.remarks) + report.remarks_more
+% if warnings > 100:
+, the first 100 of {{count(warnings)}}\\
 % end
 </caption>
-<thead><tr><th scope="col">Line</th><th scope="col">{{kind}}</th></tr></thead>
+<thead><tr><th scope="col">Line</th><th scope="col">Warning</th></tr></thead>
 <tbody>
-% for line, text in rows[:100]:
+% for line, text in report.remarks[:100]:
 <tr><td>{{line}}</td><td>{{text}}</td></tr>
-% end
-</tbody>
-</table>
-</section>
-% end
-% end
-% if report.changes and not done:
-<section class="card">
-<table class="plain">
-<caption>Changed users\\
-% if report.changed > max_shown:
-, the first {{max_shown}} of {{count(report.changed)}}\\
-% end
-</caption>
-<thead><tr><th scope="col">Line</th><th scope="col">User</th><th scope="col">Changes</th></tr></thead>
-<tbody>
-% for line, username, fields in report.changes[:max_shown]:
-<tr><td>{{line}}</td><th scope="row">{{username}}</th><td>{{', '.join(fields)}}</td></tr>
 % end
 </tbody>
 </table>
@@ -123,7 +107,17 @@
 % end
 % end
 <form class="inline" method="post" action="/users/import/cancel"><input type="hidden" name="number" value="{{job.number}}"><button>{{'Import another' if done else 'Choose another file'}}</button></form>
+% if done and report.undo_step:
+<form class="inline" method="post" action="/users/import/undo"><input type="hidden" name="number" value="{{job.number}}"><button>Undo the import</button></form>
+% end
 % if done:
 <a class="btn{{'' if passwords or report.passwords else ' p'}}" href="/users" role="button">Show the users</a>
 % end
 </div>
+% if done and report.undo_step:
+<p class="small dim">The import can be undone for an hour, here or under <a href="/users/undo">Recent changes</a>. New users are deleted then, changed users get their former values; users that were changed again since then stay as they are.</p>
+% end
+% if preview:
+% include('import_rows.tpl')
+% include('import_columns.tpl')
+% end

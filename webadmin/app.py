@@ -13,6 +13,7 @@ from webadmin import (
     audit,
     blocked_logins,
     calls,
+    exports,
     health,
     history,
     imports,
@@ -87,6 +88,7 @@ def pages(
     history.mount(app, context)
     traces.mount(app, context)
     imports.mount(app, context, import_service)
+    exports.mount(app, context, import_service)
     users.mount(app, context)
     phone_calls.mount(app, context)
     trouble.mount(app, context)

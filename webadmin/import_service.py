@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 from gevent.lock import BoundedSemaphore
 
+from sip.store.account_lists import Listing, list_ids
 from sip.store.audit import Act
+from sip.store.columns import ColumnChoice
 from sip.store.csv_file import CsvFile, Progress, TooManyRows, read_csv
 from sip.store.import_report import Report
 from sip.store.importing import apply, check, exported
@@ -61,11 +63,13 @@ class ImportService:
         update: bool,
         generate: bool,
         ask_later: bool = False,
+        choice: ColumnChoice | None = None,
         progress: Progress = lambda rows: None,
     ) -> CsvFile:
         """Read a file; call `free` when it is no longer needed.  Raises BadFile and TooBusy.
 
-        Unknown columns and a guessed encoding are refusals, unless `ask_later`.
+        Unknown columns and a guessed encoding are refusals, unless `ask_later`.  Without `choice`,
+        the header says what the columns are.
         """
         with self._reads:
             held = sum(len(each.rows) for each in self._files) + self.passwords_held()
@@ -80,6 +84,7 @@ class ImportService:
                         skip_unknown=ask_later,
                         accept_guess=ask_later,
                         max_rows=room,
+                        choice=choice,
                         progress=progress,
                     )
                 )
@@ -99,7 +104,7 @@ class ImportService:
 
     def apply(self, csv_file: CsvFile, by: Actor) -> Report:
         """Write all rows of a file or, if any row is refused, none."""
-        report = apply(self._context.users, csv_file, self._context.imports.run)
+        report = apply(self._context.users, csv_file, self._context.imports.run, by=by.name)
         if report.written:
             self._context.record(Act.IMPORTED, report.summary, by)
         return report
@@ -114,14 +119,24 @@ class ImportService:
         with suppress(TooBusy):  # then they are freed at once
             self._context.imports.run(work)
 
-    def export(self, *, with_hashes: bool, for_spreadsheet: bool = False) -> Iterator[str]:
-        """Return all users as CSV, in blocks of rows.
+    def export(
+        self, *, with_hashes: bool, for_spreadsheet: bool = False, listing: Listing | None = None
+    ) -> Iterator[str]:
+        """Return the users of a list as CSV, in blocks of rows; all users without a list.
 
         The first blocks are read before the response starts, so that an error can still be shown.
         """
+        ids = None if listing is None else list_ids(self._context.directory, listing)
         blocks = exported(
-            self._context.users, with_hashes=with_hashes, for_spreadsheet=for_spreadsheet
+            self._context.users,
+            with_hashes=with_hashes,
+            for_spreadsheet=for_spreadsheet,
+            chosen=ids,
         )
         start = next(blocks) + next(blocks, "")
-        self._context.record(Act.EXPORTED, "with HA1s" if with_hashes else "without HA1s")
+        about = "with HA1s" if with_hashes else "without HA1s"
+        if listing is not None and ids is not None:
+            filters = filter(None, (listing.search, *listing.states, listing.realm))
+            about += f", {len(ids):,} found by {', '.join(filters)}"
+        self._context.record(Act.EXPORTED, about)
         return chain([start], blocks)

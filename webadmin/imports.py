@@ -1,4 +1,4 @@
-"""Import and export of users as CSV files; an import is previewed before it is applied.
+"""Import of users from CSV files; an import is previewed before it is applied.
 
 Each session has an import of its own, which other sessions do not see.
 """
@@ -8,17 +8,24 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import BinaryIO
 
 import gevent
-from bottle import Bottle, HTTPError, request, response
+from bottle import Bottle, HTTPError, response
 
 from sip.memory import release_memory
+from sip.store.audit import Act
+from sip.store.column_choices import ColumnChoices
+from sip.store.columns import ColumnChoice
+from sip.store.csv_file import UnknownColumns
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, CsvFile, NewPassword, Report, password_blocks
 from sip.store.passwords import WEAK
+from sip.store.undo import NoSuchStep, Undo
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
+from webadmin.exports import download
+from webadmin.import_columns import OPTIONS, FileColumns, chosen, peek
+from webadmin.import_preview import preview, refusals_as_csv
 from webadmin.import_service import (
     MAX_AGE_SECONDS,
     MAX_IMPORT_BYTES,
@@ -27,14 +34,13 @@ from webadmin.import_service import (
 )
 from webadmin.routes import Needs, Result, route
 from webadmin.thread_pool import TooBusy
+from webadmin.undo_text import undone_text
 from webadmin.uploads import uploaded
 
 log = logging.getLogger(__name__)
 
 # Generated passwords that a page shows; more are offered as a file.
 MAX_SHOWN_PASSWORDS = 500
-# Rows of each table of a report: to render them takes some milliseconds.
-_MAX_SHOWN = 500
 
 # Seconds between searches for imports that are too old, or whose session has ended.
 _SWEEP_SECONDS = 60
@@ -45,29 +51,32 @@ _STALE = (
     "This import no longer exists: it was replaced, or it has expired. The import page shows the"
     " current one."
 )
-_BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheet programs do not detect UTF-8
 
 
 @dataclass
 class ImportJob:
     """The import of one session, from its upload to its report.
 
-    `number` identifies the preview that a page has shown: it changes with the preview.
+    `number` identifies the preview that a page has shown: it changes with the preview.  `columns`
+    are there until the file is applied, so that it can be read again.
     """
 
     session: int
     number: int
     started_at: float
-    state: str = "reading"  # then checked, applying, done; or failed
+    update: bool = False
+    generate: bool = False
+    state: str = "reading"  # then columns or checked, applying, done, undoing, undone; or failed
     rows_read: int = 0
     report: Report = field(default_factory=Report)
     csv_file: CsvFile | None = None
+    columns: FileColumns | None = None
     error: str = ""
 
     @property
     def is_working(self) -> bool:
-        """Return True while the file is read or applied."""
-        return self.state in ("reading", "applying")
+        """Return True while the file is read or applied, or the import undone."""
+        return self.state in ("reading", "applying", "undoing")
 
     @property
     def samples(self) -> list[str]:
@@ -105,6 +114,7 @@ class ImportJobs:
         self._context = context
         self._service = service
         self._jobs: dict[int, ImportJob] = {}  # by session, the oldest first
+        self._choices = ColumnChoices(context.users.database)
         service.passwords_held = lambda: sum(len(j.report.passwords) for j in self._jobs.values())
         self._sweeper: gevent.Greenlet[[], None] | None = None
 
@@ -127,9 +137,9 @@ class ImportJobs:
         replaced = [old for old in (self.current, self._job_to_replace()) if old]
         for old in replaced:
             del self._jobs[old.session]
-        job = ImportJob(self._session, _number(), self._context.clock())
+        job = ImportJob(self._session, _number(), self._context.clock(), update, generate)
         self._jobs[job.session] = job
-        gevent.spawn(self._work, job, lambda: self._read(job, file, update, generate))
+        gevent.spawn(self._work, job, lambda: self._read_first(job, file))
         if not self._sweeper:
             self._sweeper = gevent.spawn(self._sweep)
         for old in replaced:
@@ -139,10 +149,23 @@ class ImportJobs:
         """Prepare the preview again, with more allowed.  Raises StaleImport."""
         job = self._find(number)
         if job.csv_file and job.state == "checked":
-            job.csv_file.update |= update
-            job.csv_file.generate |= generate
+            job.update = job.csv_file.update = update or job.csv_file.update
+            job.generate = job.csv_file.generate = generate or job.csv_file.generate
             job.number, job.state = _number(), "reading"
             gevent.spawn(self._work, job, lambda: self._check(job))
+
+    def choose(self, number: int, read_choice: Callable[[int], ColumnChoice]) -> None:
+        """Read the file again with other columns, and keep them.  Raises StaleImport.
+
+        `read_choice` returns what each of so many columns is to be taken for.
+        """
+        job = self._find(number)
+        columns = job.columns
+        if columns and job.state in ("checked", "columns"):
+            columns.choice, columns.is_kept = read_choice(len(columns.header)), False
+            job.number, job.state, job.rows_read = _number(), "reading", 0
+            self._release_rows(job)
+            gevent.spawn(self._work, job, lambda: self._read_chosen(job, columns))
 
     def apply(self, number: int) -> None:
         """Apply the import, all rows or none, in the background.  Raises StaleImport."""
@@ -151,6 +174,13 @@ class ImportJobs:
             csv_file, job.state = job.csv_file, "applying"
             actor = self._context.actor
             gevent.spawn(self._work, job, lambda: self._apply(job, csv_file, actor))
+
+    def undo(self, number: int) -> None:
+        """Undo the import, in the background.  Raises StaleImport."""
+        job = self._find(number)
+        if job.state == "done" and job.report.undo_step:
+            actor, job.state = self._context.actor, "undoing"
+            gevent.spawn(self._work, job, lambda: self._undo(job, actor))
 
     def cancel(self, number: int) -> None:
         """Remove the preview or the report.  Raises StaleImport.
@@ -233,13 +263,29 @@ class ImportJobs:
     def _work(self, job: ImportJob, work: Callable[[], None]) -> None:
         try:
             work()
+        except UnknownColumns as error:
+            job.state, job.error = "columns", f"{error}."
+        except NoSuchStep as error:
+            job.report.undo_step = 0
+            job.state, job.error = "done", f"{error}."
         except (BadFile, DatabaseError, TooBusy) as error:
             job.state, job.error = "failed", f"{error}."
         except Exception:
             log.exception("unhandled error while handling an import")
             job.state, job.error = "failed", "The server has a fault. Its log has the details."
-        if job.state != "checked":
+        if job.state not in ("checked", "columns"):
+            job.columns = None
             self._release_rows(job)
+
+    def _read_first(self, job: ImportJob, file: BinaryIO) -> None:
+        """Read a file with the columns that were chosen for its header, if there are any."""
+        rows = self._context.imports.run(lambda: peek(file))
+        job.columns = FileColumns.known(file, rows, self._choices)
+        self._read(job, file, job.update, job.generate)
+
+    def _read_chosen(self, job: ImportJob, columns: FileColumns) -> None:
+        columns.keep(self._choices)
+        self._read(job, columns.file, job.update, job.generate)
 
     def _read(self, job: ImportJob, file: BinaryIO, update: bool, generate: bool) -> None:
         def progress(rows: int) -> None:
@@ -247,7 +293,12 @@ class ImportJobs:
 
         # The page shows unknown columns and a guessed encoding; the apply button confirms both.
         job.csv_file = self._service.read(
-            file, update=update, generate=generate, ask_later=True, progress=progress
+            file,
+            update=update,
+            generate=generate,
+            ask_later=True,
+            choice=job.columns.choice if job.columns else None,
+            progress=progress,
         )
         self._check(job)
 
@@ -262,22 +313,30 @@ class ImportJobs:
         job.report, job.state = report, "checked" if report.refused else "done"
         job.started_at = self._context.clock()  # the age of the report
 
+    def _undo(self, job: ImportJob, actor: Actor) -> None:
+        done = Undo(self._context.users).undo(job.report.undo_step)
+        self._context.record(Act.USERS_UNDONE, f"{done.step.act}, {done.step.about}", actor)
+        job.state, job.error = "undone", undone_text(done)
+        passwords = job.take_passwords()
+        self._service.release(lambda: release_memory(passwords))
+
 
 def _number() -> int:
     return secrets.randbelow(_NUMBERS)
 
 
 def mount(app: Bottle, context: AppContext, service: ImportService) -> None:
-    """Add /users/import and /users/export.csv to `app`."""
+    """Add /users/import to `app`."""
     page = ImportPage(context, service)
     route(app, "GET", "/users/import", page.show, Needs.ADMIN)
     route(app, "POST", "/users/import", page.upload)
     route(app, "POST", "/users/import/change", page.change)
+    route(app, "POST", "/users/import/columns", page.choose_columns)
     route(app, "POST", "/users/import/apply", page.apply)
+    route(app, "POST", "/users/import/undo", page.undo)
     route(app, "POST", "/users/import/cancel", page.cancel)
+    route(app, "GET", "/users/import/refused.csv", page.download_refusals)
     route(app, "POST", "/users/import/passwords.csv", page.download_passwords)
-    path, secrets = "/users/export.csv", ("hashes", "yes")
-    route(app, "GET", path, lambda: export(service), secrets=secrets)
 
 
 class ImportPage:
@@ -298,8 +357,9 @@ class ImportPage:
                 passwords = job.take_passwords()
             else:
                 response.set_header("HX-Refresh", "true")  # reload: a full page shows them
-        if passwords:
+        if passwords or (job and job.columns):  # samples of a column may be passwords
             self._context.leave_uncompressed()
+        rows = job.csv_file if job and job.state == "checked" else None
         return self._context.page(
             "import.tpl",
             section="/users",
@@ -307,7 +367,8 @@ class ImportPage:
             error=error,
             refresh=2 if job and job.is_working else 0,
             max_megabytes=MAX_IMPORT_BYTES // 1024 // 1024,
-            max_shown=_MAX_SHOWN,
+            preview=preview(self._context.users, rows, job.report) if job and rows else None,
+            options=OPTIONS,
             max_passwords=MAX_SHOWN_PASSWORDS,
             weak=WEAK,
             passwords=passwords,
@@ -332,9 +393,17 @@ class ImportPage:
             lambda number: self._imports.change(number, update=update, generate=generate)
         )
 
+    def choose_columns(self) -> Result:
+        """Read the file again with the columns in the form."""
+        return self._act(lambda number: self._imports.choose(number, chosen))
+
     def apply(self) -> Result:
         """Apply the import."""
         return self._act(self._imports.apply)
+
+    def undo(self) -> Result:
+        """Undo the import."""
+        return self._act(self._imports.undo)
 
     def cancel(self) -> Result:
         """Remove the preview or the report."""
@@ -348,6 +417,12 @@ class ImportPage:
             raise HTTPError(409, _STALE) from None
         return redirect("/users/import")
 
+    def download_refusals(self) -> Iterable[str]:
+        """Return the refused rows and their reasons as a CSV file.  Raises HTTPError(409)."""
+        if not ((job := self._imports.current) and job.report.refused):
+            raise HTTPError(409, _STALE)
+        return download("refused.csv", refusals_as_csv(job.report))
+
     def download_passwords(self) -> Iterable[str]:
         """Return the generated passwords as a CSV file, once.  Raises HTTPError(409)."""
         job = self._imports.current
@@ -355,23 +430,10 @@ class ImportPage:
         if not passwords:
             raise HTTPError(409, "These passwords were already shown. There is no copy of them.")
         self._context.leave_uncompressed()
-        return _download("passwords.csv", self._released_after(passwords))
+        return download("passwords.csv", self._released_after(passwords))
 
     def _released_after(self, passwords: list[NewPassword]) -> Iterator[str]:
         try:
             yield from password_blocks(passwords, for_spreadsheet=True)
         finally:
             self._service.release(lambda: release_memory(passwords))
-
-
-def export(service: ImportService) -> Iterable[str]:
-    """Return all users as a CSV file."""
-    with_hashes = request.query.get("hashes") == "yes"
-    return _download("users.csv", service.export(with_hashes=with_hashes, for_spreadsheet=True))
-
-
-def _download(name: str, blocks: Iterable[str]) -> Iterable[str]:
-    """Set the headers of a CSV file, and return its content."""
-    response.content_type = "text/csv; charset=UTF-8"
-    response.set_header("Content-Disposition", f'attachment; filename="{name}"')
-    return chain([_BYTE_ORDER_MARK], blocks)

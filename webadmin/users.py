@@ -12,6 +12,7 @@ from sip.store.directory import Entry, Question
 from sip.store.passwords import weakness
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.account_service import AccountService, InvalidFields
+from webadmin.bulk_pages import BulkPages, step_text
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
@@ -19,21 +20,39 @@ from webadmin.routes import Needs, Result, route
 from webadmin.templates import link
 from webadmin.user_banners import banners
 from webadmin.user_calls import last_calls
+from webadmin.user_columns import COLUMNS, choose_columns, chosen_columns
 
 _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 # Columns that the list can be sorted by, and whether the first click sorts in descending order.
-_SORTS = {"username": False, "display_name": False, "last_seen": True}
+_SORTS = {"username": False, "display_name": False, "state": False, "last_seen": True}
 # Refusals on the page of a user; /trouble has all.
 SOME_REFUSALS = 5
 _SHOWN_ONCE = "This password is shown only now:"
-_STATES = {"online": "online", "offline": "offline", "disabled": "disabled"}
+# States that the list can be filtered by, in the order of the chips.
+_STATES = ("online", "offline", "trouble", "never", "disabled")
 
 
 def mount(app: Bottle, context: AppContext) -> None:
     """Add the routes under /users to `app`, but for those of imports."""
     app.router.add_filter("id", lambda _: (_ID, int, None))
     new = NewUserPage(context)
-    route(app, "GET", "/users", UserList(context).show)
+    bulk = BulkPages(context, lambda: _with_trouble(context), _list_query)
+    route(app, "GET", "/users", UserList(context, bulk).show)
+    route(
+        app,
+        "POST",
+        "/users/columns",
+        lambda: choose_columns(f"/users{_list_query(_question())}"),
+        Needs.VIEWER,
+    )
+    route(app, "POST", "/users/choose", bulk.choose)
+    route(app, "POST", "/users/act", bulk.ask)
+    route(app, "GET", "/users/act", bulk.job, Needs.ADMIN)
+    route(app, "GET", "/users/act/<act>", bulk.confirm, Needs.ADMIN)
+    route(app, "POST", "/users/act/<act>", bulk.apply)
+    route(app, "POST", "/users/act/passwords.csv", bulk.download)
+    route(app, "GET", "/users/undo", bulk.show_steps)
+    route(app, "POST", "/users/undo/<number:id>", bulk.undo)
     route(app, "GET", "/users/new", new.show, Needs.ADMIN)
     route(app, "POST", "/users/new", new.add)
     user = UserPage(context)
@@ -51,13 +70,14 @@ def mount(app: Bottle, context: AppContext) -> None:
 class UserList:
     """The page at /users."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, bulk: BulkPages) -> None:
         self._context = context
+        self._bulk = bulk
 
     def show(self) -> str:
         """Return the page of the list that the query asks for."""
         context = self._context
-        question = _question()
+        question = _with_trouble(context)
         found = context.directory.page(question)
         removed = request.query.get("removed", "")
         return context.page(
@@ -75,8 +95,26 @@ class UserList:
             ),
             list_query=_list_query(replace(question, page=found.page)),
             sorts=_SORTS,
+            chips=self._chips(question),
+            columns=COLUMNS,
+            shown_columns=chosen_columns(),
+            trouble=question.trouble,
+            chosen=self._bulk.selection.ids,
+            steps=self._bulk.steps(),
+            undo=self._bulk.step_of_query(),
+            step_text=step_text,
             blocked={login.username for login in context.guard.blocked_logins()},
         )
+
+    def _chips(self, question: Question) -> list[tuple[str, str, int]]:
+        """Return the states to filter by, with the number of all users in each."""
+        counts = self._context.directory.counts()
+        numbers = {"": counts.total, "trouble": len(question.trouble)}
+        words = {"": "All", **{state: state.capitalize() for state in _STATES}}
+        return [
+            (state, word, numbers[state] if state in numbers else getattr(counts, state))
+            for state, word in words.items()
+        ]
 
 
 class NewUserPage:
@@ -271,12 +309,17 @@ def _question() -> Question:
     sort = query.get("sort", "")
     return Question(
         search=(query.getunicode("q") or "").strip()[:100],
-        status=_STATES.get(query.get("status", ""), ""),
+        status=query["status"] if query.get("status") in _STATES else "",
         realm=query.getunicode("realm") or None,
         sort=sort if sort in _SORTS else "username",
         descending=query.get("order") == "desc",
         page=page_number(),
     )
+
+
+def _with_trouble(context: AppContext) -> Question:
+    """Read the query of the URL, and the ids of the users in trouble."""
+    return replace(_question(), trouble=context.users_in_trouble())
 
 
 def _link_to(question: Question, **changes: Any) -> str:

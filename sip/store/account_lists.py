@@ -9,12 +9,13 @@ what the first one costs.
 import base64
 import binascii
 import json
+from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sip.store.database import Tables, fetch
-from sip.store.directory import Directory, Entry, search_query
+from sip.store.database import Tables, fetch, stream
+from sip.store.directory import Directory, Entry, Sql, search_query
 
 # Sort orders: the columns of the sort index, and the columns that a cursor has.
 SORTS = {
@@ -65,7 +66,8 @@ def list_part(
         return (), None
 
     def read(tables: Tables) -> tuple[Sequence[int], str | None]:
-        rows = fetch(tables, *_statement(directory, listing, after))
+        search = directory.search_query(tables, listing.search) if listing.search else None
+        rows = fetch(tables, *_statement(directory, listing, after, search))
         ids = [row[0] for row in rows[: listing.limit]]
         more = len(rows) > listing.limit
         return ids, _encoded(listing, rows[listing.limit - 1]) if more else None
@@ -74,12 +76,26 @@ def list_part(
     return directory.entries(ids), following
 
 
-def _statement(
-    directory: Directory, listing: Listing, after: Sequence[Any] | None
-) -> tuple[str, dict[str, Any]]:
-    index, *columns = SORTS[listing.sort]
+def list_ids(directory: Directory, listing: Listing) -> Sequence[int]:
+    """Return the ids of all accounts of a list in ascending order; sort and limit do not matter."""
+    if listing.search and search_query(listing.search) is None:
+        return ()
+
+    def read(tables: Tables) -> Sequence[int]:
+        search = directory.search_query(tables, listing.search) if listing.search else None
+        conditions, values = _conditions(directory, listing, search)
+        statement = f"SELECT id FROM users WHERE {_all(conditions)} ORDER BY id"
+        return array("q", (number for (number,) in stream(tables, statement, values)))
+
+    return directory.browse(read)
+
+
+def _conditions(
+    directory: Directory, listing: Listing, search: Sql | None
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the conditions for the accounts of a list, and their values."""
     conditions = ["1"]
-    values: dict[str, Any] = {"limit": listing.limit + 1}
+    values: dict[str, Any] = {}
     if listing.states:
         conditions.append(" OR ".join(f"({_STATES[state]})" for state in listing.states))
         values["trouble"] = json.dumps(list(listing.trouble))
@@ -87,9 +103,22 @@ def _statement(
         condition, more = directory.realm_condition(listing.realm)
         conditions.append(condition)
         values |= more
-    if listing.search and (search := search_query(listing.search)):
+    if search:
         conditions.append(f"id IN ({search.text})")
         values |= search.values
+    return conditions, values
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(f"({each})" for each in conditions)
+
+
+def _statement(
+    directory: Directory, listing: Listing, after: Sequence[Any] | None, search: Sql | None
+) -> tuple[str, dict[str, Any]]:
+    index, *columns = SORTS[listing.sort]
+    conditions, values = _conditions(directory, listing, search)
+    values["limit"] = listing.limit + 1
     down = listing.descending
     if after is not None:
         condition, more = _after(columns, after, down=down)
@@ -100,7 +129,7 @@ def _statement(
     order = ", ".join(f"{column}{collate}{step}" for column in _indexed(columns))
     statement = (
         f"SELECT id, {', '.join(columns)} FROM users INDEXED BY {index}"
-        f" WHERE {' AND '.join(f'({each})' for each in conditions)}"
+        f" WHERE {_all(conditions)}"
         f" ORDER BY {order}, id{step} LIMIT :limit"
     )
     return statement, values

@@ -48,6 +48,11 @@ class Act(StrEnum):
     GROUP_ADDED = "group added"
     GROUP_CHANGED = "group changed"
     GROUP_REMOVED = "group removed"
+    USERS_ENABLED = "users enabled"
+    USERS_DISABLED = "users disabled"
+    USERS_DELETED = "users deleted"
+    USERS_PASSWORDS = "new passwords of users"
+    USERS_UNDONE = "change of users undone"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
     HASHES_SHOWN = "HA1s shown"
@@ -96,6 +101,8 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
         *(Act.PHONE_CALLED, Act.USER_CALLS),
+        *(Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
+        *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
         *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),

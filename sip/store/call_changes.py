@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sip.store.accounts import Account, UserExists
+from sip.store.accounts import Account, NoSuchUser, UserExists, full_name
+from sip.store.audit import Act, Audit
 from sip.store.call_settings import (
     TARGETS,
     USUAL,
@@ -55,6 +56,20 @@ def change_call_settings(
         return users.by_id(tables, account.id)
 
     return users.database.run(change, then=users.put).call_settings or USUAL
+
+
+def change_by_phone(users: "Users", username: str, changes: Mapping[str, Any], realm: str) -> None:
+    """Change call settings of a user that has dialled a star code, with an audit entry.
+
+    Raises ValueError for a value that is not valid.
+    """
+    try:
+        settings = change_call_settings(users, username, changes, realm)
+    except NoSuchUser as error:  # removed at this moment
+        raise ValueError(str(error)) from None
+    name = full_name(username, users.key_realm(realm))
+    about = f"{name}: {settings.text_of(changes)}"
+    Audit(users.database).add(Act.USER_CALLS, f"{name} (phone)", about=about)
 
 
 def is_known_target(users: "Users", target: str, realm: str | None = None) -> bool:

@@ -1,7 +1,7 @@
 """The columns of a CSV file: the names in its header, mapped to fields of an account.
 
 Besides our names, those in exports of FreePBX, 3CX, Grandstream, Yealink, Asterisk, Kamailio and
-LDAP are known.  Case, spaces and punctuation are ignored.
+LDAP are known.  Case, spaces and punctuation are ignored.  A ColumnChoice replaces this guess.
 """
 
 import re
@@ -57,6 +57,13 @@ _LAST_USERNAMES = (
 _LAST_DISPLAY_NAMES = ("callerid", "accountname", "account1label", "label", "description")
 _FIRST_NAMES = ("firstname", "givenname", "forename")
 _LAST_NAMES = ("lastname", "surname", "familyname", "sn")
+_CALLER = "callerid"  # its value may have the number too: "Ann Lee" <101>
+
+# Two columns that together are the display name.
+FIRST_NAME, LAST_NAME = "first_name", "last_name"
+# What a column can be taken for; "" leaves it out.
+CHOICES = ("", *FIELDS, FIRST_NAME, LAST_NAME)
+_PARTS = {**dict.fromkeys(_FIRST_NAMES, FIRST_NAME), **dict.fromkeys(_LAST_NAMES, LAST_NAME)}
 
 # Maximum columns of a file: FreePBX has some 150, and each row costs time for all columns.
 MAX_COLUMNS = 500
@@ -66,6 +73,20 @@ _SHOWN = 40
 
 class BadHeader(Exception):
     """The header has no column for the user name, or too many columns.  The text says which."""
+
+
+class UnknownUsername(BadHeader):
+    """No column is known to be the user name."""
+
+
+class ColumnChoice(NamedTuple):
+    """What each column of a file is taken for, one of CHOICES; the others are left out.
+
+    Without `has_header`, the first line is a row.
+    """
+
+    fields: tuple[str, ...]
+    has_header: bool = True
 
 
 class Source(NamedTuple):
@@ -92,19 +113,21 @@ class Columns:
     columns with other names than ours, and about several columns for one field.
     """
 
-    def __init__(self, header: Sequence[str]) -> None:
-        """Parse the header.  Raises BadHeader."""
-        header = _without_blank_end(header)
+    def __init__(self, header: Sequence[str], choice: ColumnChoice | None = None) -> None:
+        """Parse the header, or take the columns for what `choice` says.  Raises BadHeader."""
+        header = column_names(header, choice)
         if len(header) > MAX_COLUMNS:
             raise BadHeader(
                 f"the header has more than {MAX_COLUMNS} columns; remove unused columns"
             )
         self.width = len(header)
         self._nameless = [number for number, name in enumerate(header) if not name.strip()]
-        sources = _sources(header)
+        sources = _chosen(header, choice.fields) if choice else _sources(header)
+        if choice and "username" not in sources:
+            raise UnknownUsername("no column is taken for the user name")
         if "username" not in sources:
             names = ", ".join(title.strip()[:_SHOWN] for title in header if title.strip())
-            raise BadHeader(
+            raise UnknownUsername(
                 "there is no header line with a column username; the first line has the columns:"
                 f" {names[: 4 * _SHOWN] or 'none'}"
             )
@@ -112,10 +135,13 @@ class Columns:
         self.unknown = [
             name.strip()[:_SHOWN]
             for number, name in enumerate(header)
-            if name.strip() and number not in used
+            if name.strip() and number not in used and not choice
         ]
         self.notes = [
-            note for field in FIELDS if field in sources for note in _notes(field, sources[field])
+            note
+            for field in FIELDS
+            if field in sources and not (choice and len(sources[field]) == 1)
+            for note in _notes(field, sources[field])
         ]
         # Most fields have one column with plain text; these are read the quick way.
         self._plain = [
@@ -145,6 +171,50 @@ class Columns:
         if any(cell.strip() for cell in cells[self.width :]):
             raise ValueError(f"{len(cells)} fields, but the header has {self.width}")
         return [*cells[: self.width], *[""] * (self.width - len(cells))]
+
+
+def column_names(header: Sequence[str], choice: ColumnChoice | None = None) -> Sequence[str]:
+    """Return the names of the columns; with a choice, each has one, "Column 3" if need be."""
+    if choice is None:
+        return _without_blank_end(header)
+    if not choice.has_header:
+        return [f"Column {number}" for number, _ in enumerate(header, 1)]
+    names = enumerate(_without_blank_end(header), 1)
+    return [name if name.strip() else f"Column {number}" for number, name in names]
+
+
+def guessed(header: Sequence[str]) -> ColumnChoice:
+    """Return what the columns of a header are taken for without a choice."""
+    header = _without_blank_end(header)
+    fields = [""] * len(header)
+    for field, sources in _sources(header).items():
+        for source in sources:
+            for number in source.columns:
+                fields[number] = fields[number] or field
+            if len(source.columns) > 1 or _plain(source.title) in _PARTS:
+                for number in source.columns:
+                    fields[number] = _PARTS[_plain(header[number])]
+    return ColumnChoice(tuple(fields))
+
+
+def _chosen(header: Sequence[str], fields: Sequence[str]) -> dict[str, list[Source]]:
+    """Return the sources of the chosen columns; those that a guess takes too keep its order."""
+    guess = _sources(header)
+
+    def source(number: int) -> Source:
+        return Source((number,), header[number].strip()[:_SHOWN], _plain(header[number]) == _CALLER)
+
+    def numbers(wanted: str) -> list[int]:
+        preferred = [number for each in guess.get(wanted, ()) for number in each.columns]
+        found = [number for number, field in enumerate(fields[: len(header)]) if field == wanted]
+        return sorted(found, key=lambda n: preferred.index(n) if n in preferred else len(header))
+
+    sources = {field: [source(number) for number in numbers(field)] for field in FIELDS}
+    parts = (*numbers(FIRST_NAME)[:1], *numbers(LAST_NAME)[:1])
+    if parts:
+        title = " and ".join(source(number).title for number in parts)
+        sources["display_name"].append(Source(parts, title))
+    return {field: each for field, each in sources.items() if each}
 
 
 def _without_blank_end(header: Sequence[str]) -> Sequence[str]:
@@ -186,7 +256,7 @@ def _sources(header: Sequence[str]) -> dict[str, list[Source]]:
 
     def find(*names: str) -> list[Source]:
         return [
-            Source((number,), header[number].strip()[:_SHOWN], name == "callerid")
+            Source((number,), header[number].strip()[:_SHOWN], name == _CALLER)
             for name in names
             for number in places.get(name, ())
         ]

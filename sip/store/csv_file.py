@@ -14,7 +14,7 @@ from sip.operator_values import parse_switch
 from sip.store import accounts, encodings
 from sip.store.call_cells import COLUMNS as CALL_COLUMNS
 from sip.store.call_cells import read_cells
-from sip.store.columns import BadHeader, Columns, known_columns
+from sip.store.columns import BadHeader, ColumnChoice, Columns, UnknownUsername, known_columns
 from sip.store.encodings import BadText, Encoding
 from sip.store.passwords import make_password, weakness
 
@@ -53,6 +53,10 @@ Row = dict[str, Any]
 
 class BadFile(Exception):
     """The whole file cannot be read as accounts.  The text says why."""
+
+
+class UnknownColumns(BadFile):
+    """No column is known to be the user name.  A ColumnChoice can say which one is."""
 
 
 class TooManyRows(BadFile):
@@ -177,25 +181,20 @@ def read_csv(
     encoding: str | None = None,
     accept_guess: bool = False,
     max_rows: int | None = None,
+    choice: ColumnChoice | None = None,
     progress: Progress = lambda rows: None,
 ) -> CsvFile:
     """Read, check and hash all rows, without looking at the existing accounts.
 
     `realm` is the main realm.  Without `skip_unknown`, each unknown column is a refusal.  Without
     `encoding`, it is detected from a byte order mark or the content; if the result is a guess, that
-    is a refusal unless `accept_guess`.  `progress` is called with the number of rows read.  Raises
-    BadFile.
+    is a refusal unless `accept_guess`.  Without `choice`, the header says what the columns are.
+    `progress` is called with the number of rows read.  Raises BadFile.
     """
-    try:
-        if encoding is None:
-            file, found = encodings.detect(file)
-        else:
-            found = encodings.named(encoding)
-    except BadText as error:
-        raise BadFile(str(error)) from None
+    file, found = _decoded(file, encoding)
     csv_file = CsvFile(realm, update, generate, found)
     with long_lived_objects():
-        _read(csv_file, file, skip_unknown, max_rows, progress)
+        _read(csv_file, file, skip_unknown, max_rows, choice, progress)
     if not (found.is_certain or accept_guess):
         sample = f", with names like {csv_file.samples[0]!r}" if csv_file.samples else ""
         csv_file.has_guessed_encoding = True
@@ -203,13 +202,35 @@ def read_csv(
     return csv_file
 
 
+def first_rows(file: BinaryIO, most: int) -> list[list[str]]:
+    """Return the header, or the first row, and at most `most` further rows.  Raises BadFile."""
+    file, encoding = _decoded(file, None)
+    with closing(_rows(file, encoding)) as rows:
+        return [cells for _, (_, cells) in zip(range(most + 1), rows, strict=False)]
+
+
+def _decoded(file: BinaryIO, encoding: str | None) -> tuple[BinaryIO, Encoding]:
+    """Return the file to read, and its encoding.  Raises BadFile."""
+    try:
+        return encodings.detect(file) if encoding is None else (file, encodings.named(encoding))
+    except BadText as error:
+        raise BadFile(str(error)) from None
+
+
 def _read(
-    csv_file: CsvFile, file: BinaryIO, skip_unknown: bool, max_rows: int | None, progress: Progress
+    csv_file: CsvFile,
+    file: BinaryIO,
+    skip_unknown: bool,
+    max_rows: int | None,
+    choice: ColumnChoice | None,
+    progress: Progress,
 ) -> None:
     seen: dict[Name, CsvRow] = {}
-    with closing(_rows(file, csv_file.encoding)) as rows:
-        header_line, header = next(rows, (1, []))
-        columns = _columns(header)
+    with closing(_rows(file, csv_file.encoding)) as all_rows:
+        header_line, header = next(all_rows, (1, []))
+        columns = _columns(header, choice)
+        is_row = choice is not None and not choice.has_header
+        rows = chain([(header_line, header)], all_rows) if is_row else all_rows
         csv_file.unknown, csv_file.notes = columns.unknown, columns.notes
         if not skip_unknown:
             csv_file.has_refused_columns = bool(columns.unknown)
@@ -218,7 +239,7 @@ def _read(
         for number, (line, cells) in enumerate(rows, 1):
             if max_rows is not None and number > max_rows:
                 raise TooManyRows(f"there are more than {max_rows:,} rows; split the file")
-            if cells == header:
+            if cells == header and not is_row:
                 continue  # several files were concatenated
             try:
                 texts = columns.read(cells)
@@ -336,9 +357,11 @@ def _lines(text: TextIO) -> Iterator[str]:
         yield line
 
 
-def _columns(header: list[str]) -> Columns:
+def _columns(header: list[str], choice: ColumnChoice | None) -> Columns:
     try:
-        return Columns(header)
+        return Columns(header, choice)
+    except UnknownUsername as error:
+        raise UnknownColumns(str(error)) from None
     except BadHeader as error:
         raise BadFile(str(error)) from None
 

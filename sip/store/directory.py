@@ -6,10 +6,9 @@ whole: its page is found by skipping along an index with all sort and filter col
 
 # ruff: noqa: S608 -- only our own column, index and order names are put into SQL; input is a value
 
-import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import time
@@ -17,8 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from sip.store.accounts import ALGORITHMS, normalized
 from sip.store.call_settings import USUAL, CallSettings
-from sip.store.database import Database, Tables, fetch
-from sip.store.users import RESTORABLE_SECONDS, Users
+from sip.store.contacts import CONTACT_COLUMNS, Contact, contact_of
+from sip.store.database import Database, Tables, fetch, stream
+from sip.store.device_search import DeviceTable, matching_devices
+from sip.store.retention import RESTORABLE_SECONDS
+from sip.store.users import Users
 
 T = TypeVar("T")
 
@@ -41,9 +43,10 @@ _LONGEST_NAME = 255
 class Question:
     """Search text, filters, sort order and page of a list of accounts.
 
-    `status` is one of "", "online", "offline", "disabled", "enabled"; offline accounts are enabled.
-    `realm` is the name of a realm, also of the main realm; None means all realms.  `sort` is one of
-    "username", "display_name" and "last_seen".
+    `status` is one of "", "online", "offline", "disabled", "enabled", "never" (no phone has ever
+    registered) and "trouble"; offline accounts are enabled.  `trouble` are the ids of the accounts
+    in trouble.  `realm` is the name of a realm, also of the main realm; None means all realms.
+    `sort` is one of "username", "display_name", "state" (online first) and "last_seen".
     """
 
     search: str = ""
@@ -52,35 +55,7 @@ class Question:
     sort: str = "username"
     descending: bool = False
     page: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One contact of an account.
-
-    `contact` is the URI as received, with surrogates for octets that are not UTF-8; together with
-    `aor` and `flow` it identifies the contact for Location.remove_contact.  `key` identifies it in
-    ASCII.  All other texts are printable.  `address` is the source of the REGISTER, with its port.
-    """
-
-    aor: str
-    contact: str
-    flow: str
-    key: str
-    shown: str
-    user_agent: str
-    transport: str
-    address: str
-    behind_nat: bool
-    path: str
-    q: float
-    expires_at: int
-    updated_at: int
-
-    @property
-    def host(self) -> str:
-        """The IP address of the source."""
-        return self.address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    trouble: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +92,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of accounts by state; a disabled account is not offline."""
+
+    total: int
+    online: int
+    offline: int
+    never: int
+    disabled: int
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """A deleted account that can still be restored."""
 
@@ -132,10 +118,57 @@ class Directory:
     def __init__(self, database: Database, users: Users) -> None:
         self._database = database
         self._users = users
+        self._devices = DeviceTable()
 
     def page(self, question: Question) -> Page:
         """Return one page of a list; a page after the end gives the last page."""
         return self._database.browse(lambda tables: self._page(tables, question))
+
+    def counts(self) -> Counts:
+        """Return the numbers of accounts by state; each is counted along an index."""
+
+        def count(tables: Tables) -> Counts:
+            ((total, online, never, disabled),) = fetch(tables, _COUNTS)
+            return Counts(total, online, total - online - disabled, never, disabled)
+
+        return self._database.browse(count)
+
+    def matching(self, question: Question, most: int) -> set[int]:
+        """Return the ids of all accounts of a list, or of `most` of them."""
+
+        def read(tables: Tables) -> set[int]:
+            filtered = self._filter(question)
+            conditions, values = [filtered.text], filtered.values | {"most": most}
+            if question.search:
+                search = self.search_query(tables, question.search)
+                if search is None:
+                    return set()
+                conditions.append(f"id IN ({search.text})")
+                values |= search.values
+            where = " AND ".join(conditions)
+            # One by one: a set that is built in one call would hold up the other threads.
+            found = set()
+            for (number,) in stream(
+                tables, f"SELECT id FROM users WHERE {where} LIMIT :most", values
+            ):
+                found.add(number)
+            return found
+
+        return self._database.browse(read)
+
+    def search_query(self, tables: Tables, text: str) -> "Sql | None":
+        """Return the query for the ids of matching accounts; None if none can match.
+
+        Searched are names, and the devices and addresses of registered phones.
+        """
+        query = search_query(text)
+        if query is None or len(text) < _TRIGRAM:
+            return query
+        self._devices.prepare(tables)
+        return Sql(
+            f"{query.text} UNION ALL {matching_devices(text)}",
+            query.values | {"device": f"%{_like(text)}"},
+        )
 
     def entry(self, number: int) -> Entry | None:
         """Return the account with this id and all its contacts, or None."""
@@ -191,15 +224,22 @@ class Directory:
         return self._database.browse(read)
 
     def _page(self, tables: Tables, question: Question) -> Page:
-        found = _search_page if question.search else _list_page
-        ids, total, more, page = found(tables, question, self._filter(question))
+        filtered = self._filter(question)
+        if question.search:
+            search = self.search_query(tables, question.search)
+            ids, total, more, page = _search_page(tables, question, filtered, search)
+        else:
+            ids, total, more, page = _list_page(tables, question, filtered)
         return Page(self._entries(tables, ids), total, more, page, _pages(total))
 
     def _filter(self, question: Question) -> "Sql":
         conditions = [_STATUS[question.status]]
         values: dict[str, object] = {}
+        if question.status == "trouble":
+            values["trouble"] = json.dumps([*question.trouble])
         if question.realm is not None:
-            condition, values = self.realm_condition(question.realm)
+            condition, more = self.realm_condition(question.realm)
+            values |= more
             conditions.append(condition)
         return Sql(" AND ".join(filter(None, conditions)) or "1", values)
 
@@ -255,6 +295,13 @@ class _Order:
     index: str
     upwards: str
     downwards: str
+    never: str = "users_by_last_seen"  # the index for accounts that have never registered
+
+    def access(self, status: str) -> str:
+        """Return how to find the accounts of a state in this order."""
+        if status == "trouble":
+            return "NOT INDEXED"  # few, by their ids
+        return f"INDEXED BY {self.never if status == 'never' else self.index}"
 
 
 _ORDERS = {
@@ -262,11 +309,19 @@ _ORDERS = {
         "users_by_name",
         "username COLLATE NOCASE, realm COLLATE NOCASE",
         "username COLLATE NOCASE DESC, realm COLLATE NOCASE DESC",
+        "users_never_by_name",
+    ),
+    "state": _Order(
+        "users_by_state",
+        "online DESC, enabled DESC, username COLLATE NOCASE, realm COLLATE NOCASE",
+        "online, enabled, username COLLATE NOCASE DESC, realm COLLATE NOCASE DESC",
+        "users_by_state",
     ),
     "display_name": _Order(
         "users_by_display_name",
         "display_name COLLATE NOCASE, id",
         "display_name COLLATE NOCASE DESC, id DESC",
+        "users_never_by_display_name",
     ),
     "last_seen": _Order("users_by_last_seen", "last_seen, id", "last_seen DESC, id DESC"),
 }
@@ -276,7 +331,16 @@ _STATUS = {
     "offline": "online = 0 AND enabled = 1",
     "disabled": "enabled = 0",
     "enabled": "enabled = 1",
+    "never": "last_seen IS NULL",
+    "trouble": "id IN (SELECT value FROM json_each(:trouble))",
 }
+_COUNTS = """
+    SELECT
+        (SELECT count(*) FROM users INDEXED BY users_by_state),
+        (SELECT count(*) FROM users INDEXED BY users_by_state WHERE online = 1),
+        (SELECT count(*) FROM users INDEXED BY users_never_by_name WHERE last_seen IS NULL),
+        (SELECT count(*) FROM users INDEXED BY users_by_state WHERE online = 0 AND enabled = 0)
+"""
 _Found = tuple[Sequence[int], int, bool, int]  # ids, total, whether there are more, page
 
 
@@ -286,7 +350,8 @@ def _pages(total: int) -> int:
 
 def _list_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     """Find a page by skipping along the index, from the nearer end."""
-    count = f"SELECT count(*) FROM users INDEXED BY users_by_name WHERE {filtered.text}"
+    counted = _ORDERS["username" if question.status == "never" else "state"]
+    count = f"SELECT count(*) FROM users {counted.access(question.status)} WHERE {filtered.text}"
     ((total,),) = fetch(tables, count, filtered.values)
     page = min(max(1, question.page), _pages(total))
     offset = (page - 1) * PAGE_SIZE
@@ -298,7 +363,7 @@ def _list_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     sequence = order.upwards if backwards == question.descending else order.downwards
     rows = fetch(
         tables,
-        f"SELECT id FROM users INDEXED BY {order.index} WHERE {filtered.text}"
+        f"SELECT id FROM users {order.access(question.status)} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT :size OFFSET :offset",
         filtered.values | {"size": size, "offset": offset},
     )
@@ -306,9 +371,8 @@ def _list_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     return ids[::-1] if backwards else ids, total, False, page
 
 
-def _search_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
-    """Find a page of accounts whose name or display name contains, or begins with, the text."""
-    search = search_query(question.search)
+def _search_page(tables: Tables, question: Question, filtered: Sql, search: Sql | None) -> _Found:
+    """Find a page of accounts with a name or device that contains, or begins with, the text."""
     if search is None:
         return [], 0, False, 1
     ((matching,),) = fetch(
@@ -319,12 +383,12 @@ def _search_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
     order = _ORDERS[question.sort]
     sequence = order.downwards if question.descending else order.upwards
     found = (
-        _search_first_names(tables, question.search, filtered, order, sequence)
+        _search_first_names(tables, question, filtered, order, sequence)
         if matching > _FEW
         else None
     )
     if found is None:
-        access = "NOT INDEXED" if matching <= _FEW else f"INDEXED BY {order.index}"
+        access = "NOT INDEXED" if matching <= _FEW else order.access(question.status)
         rows = fetch(
             tables,
             f"SELECT id FROM users {access}"
@@ -373,18 +437,21 @@ def search_query(text: str) -> Sql | None:
 
 
 def _search_first_names(
-    tables: Tables, text: str, filtered: Sql, order: _Order, sequence: str
+    tables: Tables, question: Question, filtered: Sql, order: _Order, sequence: str
 ) -> list[int] | None:
     """Search a text in the first names of the list; return None if there are too few matches."""
+    text = question.search
     if not text.isascii():
         return None  # LIKE ignores case for ASCII letters only
-    pattern = _like(text) if len(text) < _TRIGRAM else f"%{_like(text)}"
+    is_short = len(text) < _TRIGRAM
+    pattern = _like(text) if is_short else f"%{_like(text)}"
+    devices = "" if is_short else f" OR id IN ({matching_devices(text)})"
     rows = fetch(
         tables,
         "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"
-        f" FROM users INDEXED BY {order.index} WHERE {filtered.text}"
+        f"{devices} FROM users {order.access(question.status)} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT {_PROBED}",
-        filtered.values | {"pattern": pattern},
+        filtered.values | {"pattern": pattern, "device": pattern},
     )
     found = [number for number, matches in rows if matches]
     return found if len(found) > MAX_FOUND or len(rows) < _PROBED else None
@@ -403,45 +470,7 @@ _ACCOUNTS = """
 _REMOVED = """
     SELECT id, username, realm, removed_at FROM removed_users WHERE id = ? AND removed_at > ?
 """
-CONTACT_COLUMNS = """
-    user_id, CAST(aor AS BLOB), CAST(contact AS BLOB), CAST(user_agent AS BLOB),
-    CAST(flow AS BLOB), CAST(path AS BLOB), q, expires_at, bindings.updated_at
-"""
 _CONTACTS = f"""
     SELECT {CONTACT_COLUMNS} FROM bindings WHERE user_id IN (SELECT value FROM json_each(?))
     ORDER BY user_id, updated_at DESC, contact
 """
-
-
-def contact_of(row: tuple[Any, ...]) -> Contact:
-    """Return the contact of a row with the columns CONTACT_COLUMNS."""
-    _, aor, contact, user_agent, flow, path, q, expires_at, updated_at = row
-    path_text, _, nat = _printable(flow).partition(";")
-    transport, _, address, *_ = [*path_text.split("/"), "", ""]
-    return Contact(
-        aor=aor.decode("utf-8", "surrogateescape"),
-        contact=contact.decode("utf-8", "surrogateescape"),
-        flow=flow.decode("utf-8", "surrogateescape"),
-        key=_key(contact, address),
-        shown=_printable(contact),
-        user_agent=_printable(user_agent),
-        transport=transport,
-        address=address,
-        behind_nat=nat == "nat",
-        path=_printable(path),
-        q=q,
-        expires_at=expires_at,
-        updated_at=updated_at,
-    )
-
-
-def _key(contact: bytes, address: str) -> str:
-    """Return an id of a contact for pages; it does not depend on the source port."""
-    host, _, _ = address.rpartition(":")
-    return hashlib.sha256(contact + b"\n" + host.encode()).hexdigest()[:16]
-
-
-def _printable(octets: bytes) -> str:
-    """Decode octets from a peer to printable text, with U+FFFD for everything else."""
-    text = octets.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

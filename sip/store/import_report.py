@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sip.store.csv_file import MAX_REFUSALS, Refusal, Remark
+from sip.store.import_outcomes import Outcomes
 
 # Maximum changes that are listed, the same as for refusals.
 MAX_CHANGES = MAX_REFUSALS
@@ -36,7 +37,8 @@ class Report:
     Only the first refusals, changes and remarks are listed; `…_more` counts the others.
     `generated` is the number of new accounts with a generated password; `passwords` are these
     passwords, after they are written.  `encoding` is the encoding of the file, `unknown` are the
-    ignored columns, `notes` explain how the other columns are read.
+    ignored columns, `notes` explain how the other columns are read.  `outcomes` are those of the
+    rows that are not refused.
     """
 
     new: int = 0
@@ -58,6 +60,8 @@ class Report:
     has_refused_columns: bool = False  # columns are refused that `skip_unknown` would ignore
     has_guessed_encoding: bool = False
     written: bool = False
+    undo_step: int = 0  # 0 if it cannot be undone
+    outcomes: Outcomes = field(default_factory=Outcomes, repr=False)
 
     @property
     def refusals(self) -> int:

@@ -5,8 +5,10 @@ A file is first read into a CsvFile.  `check` reports what it would change; `app
 
 import csv
 import io
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any, BinaryIO, TextIO
@@ -17,9 +19,9 @@ from sip.store.accounts import (
     Account,
     AccountsRemoved,
     CredentialsChanged,
-    ha1s,
     normalized,
 )
+from sip.store.audit import Act
 from sip.store.bindings import remove_bindings
 from sip.store.call_cells import COLUMNS as CALL_COLUMNS
 from sip.store.call_cells import write_cells
@@ -42,7 +44,11 @@ from sip.store.csv_file import (
 )
 from sip.store.database import Tables, fetch, stream, write_many
 from sip.store.import_calls import CallImport
+from sip.store.import_changes import changes as _changes
+from sip.store.import_changes import fields as _fields
+from sip.store.import_changes import values_for as _values_for
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
+from sip.store.undo import MAX_ROWS, recorded
 from sip.store.users import Users
 
 __all__ = [
@@ -127,7 +133,7 @@ def import_accounts(
         encoding=encoding,
         progress=progress,
     )
-    return check(users, csv_file) if dry_run else apply(users, csv_file)
+    return check(users, csv_file) if dry_run else apply(users, csv_file, by="a command")
 
 
 def check(users: Users, csv_file: CsvFile) -> Report:
@@ -145,8 +151,10 @@ def apply(
     users: Users,
     csv_file: CsvFile,
     in_thread: Callable[[Callable[[], None]], None] = lambda work: work(),
+    *,
+    by: str = "",
 ) -> Report:
-    """Write all rows of the file or, if any row is refused, none.
+    """Write all rows of the file or, if any row is refused, none.  It can be undone, see undo.py.
 
     `in_thread` runs the generation of passwords, which takes seconds for many accounts, so that
     other greenlets go on.
@@ -161,7 +169,7 @@ def apply(
         if not final.report.refused:
             # Passwords are missing here only for accounts deleted since the comparison.
             _generate(final, csv_file)
-            _write(tables, final)
+            _write_undoable(tables, final, by)
             final.report.written = True
         return final
 
@@ -199,14 +207,20 @@ def password_blocks(
 
 
 def exported(
-    users: Users, *, with_hashes: bool = False, for_spreadsheet: bool = False
+    users: Users,
+    *,
+    with_hashes: bool = False,
+    for_spreadsheet: bool = False,
+    chosen: Sequence[int] | None = None,
 ) -> Iterator[str]:
-    """Yield all accounts as CSV, in blocks of rows.  With hashes, the CSV can be imported again.
+    """Yield accounts as CSV, in blocks of rows.  With hashes, the CSV can be imported again.
+
+    `chosen` are the ids of the accounts in ascending order; without it, there are all accounts.
 
     With `for_spreadsheet`, names are quoted so that a spreadsheet does not read them as formulas;
     the import removes these quotes.
     """
-    for text, _ in _blocks(users, with_hashes, for_spreadsheet):
+    for text, _ in _blocks(users, with_hashes, for_spreadsheet, chosen):
         yield text
 
 
@@ -221,7 +235,9 @@ def export_accounts(
     return written
 
 
-def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[tuple[str, int]]:
+def _blocks(
+    users: Users, with_hashes: bool, for_spreadsheet: bool, chosen: Sequence[int] | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield the header, then blocks of rows, each as text and number of rows."""
     stored = _EXPORTED + (HA1S if with_hashes else ())
     columns = (*_EXPORTED, *CALL_COLUMNS, *stored[len(_EXPORTED) :])
@@ -232,7 +248,7 @@ def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[
     quotable = FORMULA if for_spreadsheet else QUOTED_FORMULA
 
     def block(tables: Tables) -> tuple[str, int, int]:
-        rows = fetch(tables, query, (last, _BLOCK))
+        rows = _following(tables, query, last, chosen)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         settings = read_settings(tables, rows[0][0], rows[-1][0]) if rows else {}
@@ -250,6 +266,20 @@ def _blocks(users: Users, with_hashes: bool, for_spreadsheet: bool) -> Iterator[
         if not count:
             return
         yield text, count
+
+
+def _following(
+    tables: Tables, query: str, last: int, chosen: Sequence[int] | None
+) -> Sequence[tuple[Any, ...]]:
+    """Return the next rows of `query`, only those of the chosen ids."""
+    if chosen is None:
+        return fetch(tables, query, (last, _BLOCK))
+    of_these = query.replace("id > ?", "id IN (SELECT value FROM json_each(?))")
+    for start in range(bisect_right(chosen, last), len(chosen), _BLOCK):
+        some = json.dumps([*chosen[start : start + _BLOCK]])
+        if rows := fetch(tables, of_these, (some, _BLOCK)):  # none if all are deleted by now
+            return rows
+    return ()
 
 
 def _quoted(name: str | None, quotable: re.Pattern[str]) -> str | None:
@@ -290,7 +320,7 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
     ambiguous = {normalized(row.name[0]) for row in csv_file.rows if not row.name[0].isascii()}
     first: dict[object, CsvRow] = {}
     remarks = list(csv_file.remarks)
-    for row in csv_file.rows:
+    for row in report.outcomes.watched(csv_file.rows, report, plan.updates):
         username, realm = normalized(row.name[0]), row.name[1]
         known = existing[row.name]
         if username in ambiguous:
@@ -391,44 +421,6 @@ def _existing(
     return existing, by_case
 
 
-def _values_for(row: CsvRow, known: Row, realm: str) -> Row:
-    """Return the values of a row for an existing account.
-
-    HA1s are computed for the stored form of the name.  If the stored HA1 is that of the password as
-    written, it stays; else the HA1 of the password in NFC is used.
-    """
-    if not row.password:
-        return row.values
-    made = ha1s(known["username"], realm, row.password)
-    if made["ha1_md5"] != known["ha1_md5"]:
-        made = ha1s(known["username"], realm, normalized(row.password))
-    return {**row.values, **made}
-
-
-def _changes(old: Mapping[str, Any], values: Row) -> Row:
-    """Return the changed columns of an account.
-
-    A column that is not in the row stays as it is, except the other HA1s of a changed password.
-    """
-    changes = {column: value for column, value in values.items() if old[column] != value}
-    if "display_name" in changes and changes["display_name"] == normalized(old["display_name"]):
-        del changes["display_name"]
-    if "ha1_md5" in changes:
-        # The password changes: HA1s of the former password are deleted.
-        for column in HA1S:
-            if column not in values and old[column] is not None:
-                changes[column] = None
-    return changes
-
-
-def _fields(changes: Row) -> tuple[str, ...]:
-    """Return the changed fields for the report; a changed MD5 HA1 is shown as "password"."""
-    names = (column for column in changes if column not in HA1S)
-    if "ha1_md5" in changes:
-        return ("password", *names)
-    return (*(column for column in HA1S if column in changes), *names)
-
-
 def _generate(plan: _Plan, csv_file: CsvFile) -> None:
     """Generate passwords for new accounts without one, and plan their rows."""
     now = int(time())
@@ -479,6 +471,15 @@ _INSERT = (
 _SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
 _SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608 -- our names
 _SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
+
+
+def _write_undoable(tables: Tables, plan: _Plan, by: str) -> None:
+    ids = [row[-1] for row in plan.updates]
+    if len(plan.inserts) + len(ids) > MAX_ROWS:
+        return _write(tables, plan)
+    with recorded(tables, Act.IMPORTED, plan.report.summary, by, ids) as plan.report.undo_step:
+        _write(tables, plan)
+    return None
 
 
 def _write(tables: Tables, plan: _Plan) -> None:

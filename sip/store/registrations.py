@@ -15,8 +15,8 @@ from itertools import groupby
 from time import time
 from typing import Any, Protocol
 
+from sip.store.contacts import CONTACT_COLUMNS, Contact, contact_of
 from sip.store.database import Database, Tables, fetch
-from sip.store.directory import CONTACT_COLUMNS, Contact, contact_of
 from sip.store.users import Users
 
 PAGE_SIZE = 50

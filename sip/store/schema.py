@@ -4,6 +4,8 @@
 new step after it.
 """
 
+from sip.store.schema_of_lists import LIST_INDEXES, UNDO
+
 # PRAGMA application_id of our files: "sipr" in ASCII.
 APPLICATION_ID = 0x73697072
 
@@ -323,28 +325,6 @@ _CALL_SETTINGS = (
     "ALTER TABLE removed_users ADD COLUMN call_settings TEXT NOT NULL DEFAULT '{}'",
 )
 
-# Changes of many accounts that can be undone for an hour.  `before` is the row of an account before
-# the change as JSON, NULL if the change has made the account.
-_UNDO = (
-    """
-    CREATE TABLE undo_steps (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        at INTEGER NOT NULL,
-        act TEXT NOT NULL,
-        about TEXT NOT NULL,
-        changed_by TEXT NOT NULL
-    ) STRICT
-    """,
-    """
-    CREATE TABLE undo_rows (
-        step_id INTEGER NOT NULL,
-        user_id INTEGER NOT NULL,
-        before TEXT,
-        PRIMARY KEY (step_id, user_id)
-    ) STRICT, WITHOUT ROWID
-    """,
-)
-
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         # `realm` is NULL for the main realm, which can be renamed; `ha1_realm` is its name when the
@@ -478,7 +458,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _BINDINGS_BY_FLOW,
     _HISTORY,
     _TOKENS,
-    (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *_UNDO),
+    (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *UNDO, *LIST_INDEXES),
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

@@ -2,11 +2,11 @@
 
 import logging
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from time import time
-from typing import Any
+from typing import Any, TypeAlias
 
-from sip.memory import long_lived_objects
+from sip.memory import long_lived_objects, release_memory
 from sip.monitor.events import Bus
 from sip.store.accounts import (
     Account,
@@ -20,14 +20,12 @@ from sip.store.accounts import (
     check_password,
     check_realm,
     check_username,
-    full_name,
     ha1s,
     normalized,
     sentence_of_taken,
 )
-from sip.store.audit import Act, Audit
 from sip.store.bindings import remove_bindings
-from sip.store.call_changes import change_call_settings
+from sip.store.call_changes import change_by_phone
 from sip.store.call_settings import (
     USUAL,
     name_holder,
@@ -39,13 +37,13 @@ from sip.store.call_settings import (
 from sip.store.database import Database, Tables, fetch, stream
 from sip.store.groups import Group, read_groups
 from sip.store.passwords import weakness
+from sip.store.retention import purge
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
 
 log = logging.getLogger(__name__)
 
-# How long a deleted account can be restored, in seconds.
-RESTORABLE_SECONDS = 3600
+Accounts: TypeAlias = list[Account]  # in `Users`, `list` is a method
 
 
 class Users:
@@ -140,7 +138,7 @@ class Users:
         row |= {"created_at": now, "updated_at": now}
 
         def add(tables: Tables) -> Account:
-            if taken := self._taken_by(tables, username, row["realm"]):
+            if taken := self.taken_by(tables, username, row["realm"]):
                 raise UserExists(sentence_of_taken(username, taken, "remove it first"))
             if holder := name_holder(tables, username, row["realm"], with_users=False):
                 raise UserExists(f"{username} is {holder}; choose another name")
@@ -159,7 +157,7 @@ class Users:
         def remove(tables: Tables) -> tuple[Account, Account | None]:
             account = self.existing(tables, username, realm, number)
             now = int(time())
-            _purge(tables, now)
+            purge(tables, now)
             remove_bindings(tables, [account.id])
             settings = settings_as_json(tables, account.id)
             copied = {"id": account.id, "now": now, "settings": settings}
@@ -187,12 +185,11 @@ class Users:
         """
 
         def restore(tables: Tables) -> Account:
-            _purge(tables, int(time()))
+            purge(tables, int(time()))
             for username, realm, settings in fetch(tables, _REMOVED_NAME, (number,)):
-                if taken := self._taken_by(tables, username, realm):
-                    raise UserExists(
-                        sentence_of_taken(username, taken, "remove that account first")
-                    )
+                if taken := self.taken_by(tables, username, realm):
+                    advice = "remove that account first"
+                    raise UserExists(sentence_of_taken(username, taken, advice))
                 if holder := name_holder(tables, username, realm, with_users=False):
                     raise UserExists(f"{username} is {holder} now; give that another name first")
                 fetch(tables, _RESTORE, (number,))
@@ -209,7 +206,7 @@ class Users:
     def purge_removed(self, now: float | None = None) -> None:
         """Delete the removed accounts that cannot be restored any more at Unix time `now`."""
         at = int(time() if now is None else now)
-        self.database.run(lambda tables: _purge(tables, at))
+        self.database.run(lambda tables: purge(tables, at))
 
     def set_password(
         self, username: str, password: str, realm: str | None = None, *, number: int | None = None
@@ -321,13 +318,7 @@ class Users:
 
         They are on disk when this returns.  Raises ValueError for a value that is not valid.
         """
-        try:
-            settings = change_call_settings(self, username, changes, realm)
-        except NoSuchUser as error:  # removed at this moment
-            raise ValueError(str(error)) from None
-        name = full_name(username, self.key_realm(realm))
-        about = f"{name}: {settings.text_of(changes)}"
-        Audit(self.database).add(Act.USER_CALLS, f"{name} (phone)", about=about)
+        change_by_phone(self, username, changes, realm)
 
     def put(self, account: Account) -> None:
         """Put an account that was just written into memory; call it in the owner thread only."""
@@ -337,7 +328,7 @@ class Users:
         """Replace the groups in memory; call it in the owner thread only."""
         self._table.set_groups(groups)
 
-    def update_memory(self, accounts: Iterable[Account]) -> Sequence[Account]:
+    def update_memory(self, accounts: Iterable[Account]) -> Accounts:
         """Put accounts that were just written into memory; call it in the owner thread only.
 
         Return the accounts to publish as CredentialsChanged.
@@ -350,6 +341,28 @@ class Users:
                     credentials_changed.append(account)
                 self._table.put(account)
         return credentials_changed
+
+    def remove_from_memory(self, accounts: Iterable[Account]) -> None:
+        """Remove accounts that were just deleted from memory; call it in the owner thread only."""
+        for account in accounts:
+            self._table.remove(account)
+
+    def publish_many(self, gone: Accounts, credentials_changed: Accounts) -> None:
+        """Publish a change of many accounts, and release the lists."""
+        if gone:
+            self.bus.publish(AccountsRemoved(gone))
+        if credentials_changed:
+            self.bus.publish(CredentialsChanged(credentials_changed))
+        self.release(gone, credentials_changed)
+
+    def release(self, *lists: Accounts) -> None:
+        """Free many accounts in another thread: here, that would hold up all greenlets."""
+
+        def release(tables: Tables) -> None:
+            for each in lists:
+                release_memory(each)
+
+        self.database.browse(release)
 
     def key_realm(self, realm: str | None) -> str | None:
         """Return the realm as stored in the database: None for the main realm."""
@@ -399,7 +412,7 @@ class Users:
         stored = (known.username,) if known else ()
         return dict.fromkeys((username, normalized(username), *stored))
 
-    def _taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
+    def taken_by(self, tables: Tables, username: str, realm: str | None) -> str | None:
         """Return the existing name in this realm that `username` collides with, or None."""
         for form in (*self._forms(username, realm), unicodedata.normalize("NFD", username)):
             for (taken,) in fetch(tables, _TAKEN, {"username": form, "realm": realm}):
@@ -431,7 +444,7 @@ class Users:
 
     def _check_realm(self, tables: Tables) -> None:
         """Set `warning` if accounts were made for another name of the main realm."""
-        _purge(tables, int(time()))
+        purge(tables, int(time()))
         # The database of the old server has no realm: we assume the first realm used here.
         fetch(
             tables,
@@ -465,10 +478,6 @@ _COPY_TO_REMOVED = f"""
     INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at, call_settings)
     SELECT {_COPIED_COLUMNS}, :now, :settings FROM users WHERE id = :id
 """  # noqa: S608 -- our names
-_PURGE_MEMBERS = """
-    DELETE FROM call_group_members
-    WHERE user_id IN (SELECT id FROM removed_users WHERE removed_at <= ?)
-"""
 _REMOVED_NAME = "SELECT username, realm, call_settings FROM removed_users WHERE id = ?"
 _RESTORE = f"""
     INSERT INTO users ({_COPIED_COLUMNS})
@@ -479,11 +488,6 @@ _RESTORE = f"""
 def _warn_if_weak(username: str, password: str) -> None:
     if why := weakness(password, username):
         log.warning("weak password of %s: it %s", username, why)
-
-
-def _purge(tables: Tables, now: int) -> None:
-    fetch(tables, _PURGE_MEMBERS, (now - RESTORABLE_SECONDS,))
-    fetch(tables, "DELETE FROM removed_users WHERE removed_at <= ?", (now - RESTORABLE_SECONDS,))
 
 
 def _renamed(former: str, accounts: int, now: str) -> str:

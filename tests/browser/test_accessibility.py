@@ -125,6 +125,23 @@ def state_of(window, path: str) -> None:
             page.get_by_label("User name").fill("new")
             page.get_by_role("button", name="Add", exact=True).click()
             window.sees("shown only now")
+        case "chosen":
+            window.goes_to("/users")
+            page.get_by_label("Choose alice").check()
+            window.sees("1 user chosen")
+            page.get_by_text("Columns", exact=True).click()
+        case "confirm":
+            page.get_by_role("button", name="New passwords").click()
+            window.sees("new passwords to 1 user?")
+        case "new passwords":
+            page.get_by_role("button", name="Make new passwords").click()
+            window.sees("Generated passwords")
+        case "undo":
+            window.goes_to("/users/undo")
+            page.get_by_role("button", name="Undo").wait_for()
+        case "undone":
+            page.get_by_role("button", name="Undo").click()
+            window.sees("Undone: 1 user as before.")
         case "removed":
             page.get_by_role("button", name="Delete").click()
             window.sees("was deleted")
@@ -138,6 +155,18 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Or paste").fill("username,password\nd,c\n")
             page.get_by_role("button", name="Look at it first").click()
             window.sees("Nothing is written yet")
+        case "columns":
+            page.get_by_role("button", name="Choose another file").click()
+            page.get_by_label("Or paste").fill(f"{LONG};x;y\nalice;{LONG} Liddell;no\n")
+            page.get_by_label("Rows may change users").check()
+            page.get_by_role("button", name="Look at it first").click()
+            window.sees("Choose which column is which")
+        case "changes":
+            page.get_by_label("The first line of the file").select_option("no")
+            for number, field in enumerate(("username", "display_name", "")):
+                page.locator(f"[name=column{number}]").select_option(field)
+            page.get_by_role("button", name="Use these columns").click()
+            window.sees("Changed rows")
         case "understood":
             page.get_by_role("button", name="Choose another file").click()
             page.get_by_label("CSV file").set_input_files(
@@ -160,6 +189,9 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Apply").click()
             window.sees("Imported:")
             page.get_by_role("button", name="Import another").focus()
+        case "import undone":
+            page.get_by_role("button", name="Undo the import").click()
+            window.sees("Undone: 1 user as before.")
         case "password refused":
             window.goes_to("/account")
             page.get_by_label("Present password").fill("wrong")
@@ -197,7 +229,7 @@ def state_of(window, path: str) -> None:
             page.get_by_label("Example of GET /api/v1/waits", exact=True).wait_for()
         case "alice":
             window.goes_to("/users/1")
-            for heading in ("Blocked logins", "Last calls", "Recently refused"):
+            for heading in ("Last calls", "Last refusals"):
                 page.get_by_role("heading", name=heading).wait_for()
             page.get_by_role("button", name="Drop").wait_for()
         case "no network":
@@ -220,10 +252,12 @@ STATES = {
         *["signed in", "/users", "shown", "/users?q=nobody"],
         *["/users?sort=last_seen&order=desc&page=2", "alice", "/users/2", "/users/4"],
         *["/users/1/hashes", "/users/new", "errors", "added", "removed", "weak"],
+        *["chosen", "confirm", "new passwords", "undo", "undone", "/users/undo"],
     ],
     "imports": [
-        *["signed in", "/users/import", "refused", "looked at", "understood", "generated"],
-        *["another", "looked at", "imported"],
+        *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
+        *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
+        *["import undone"],
     ],
     "records": [
         *["signed in", "calls", "/traces", "ladder", "/trouble", "no network"],

@@ -151,9 +151,7 @@ def test_many_users_are_filtered_sorted_and_paged(window, server, scripts):
     page.get_by_label("Search").fill("room 11")
     page.get_by_role("button", name="Search").click()
     window.sees("11 users")
-    page.get_by_label("State").select_option("Disabled")
-    if not scripts:
-        page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Disabled 0").click()
     window.sees("No user matches.")
     page.get_by_role("link", name="Show all users").click()
     window.sees("120 users, page 1 of 3")
@@ -167,7 +165,7 @@ def test_a_search_writes_one_entry_of_history(window, server):
     before = page.evaluate("history.length")
 
     def asks_for(typed: str) -> bool:
-        return f"q={typed}&" in page.evaluate("location.search")
+        return page.evaluate("location.search").endswith(f"q={typed}")
 
     def has_added(entries: int) -> bool:
         return page.evaluate("history.length") == before + entries
@@ -186,7 +184,7 @@ def test_a_search_writes_one_entry_of_history(window, server):
     until(lambda: asks_for("phone0778"), "the URL holds the search")
     assert has_added(2), "typing on after Enter is another search, ended by leaving the field"
     with page.expect_response("**/users?*"):
-        page.get_by_label("State").select_option("Offline")
+        page.get_by_role("link", name="Offline 120").click()
     until(lambda: has_added(3), "a filter is an entry of its own")
 
     for found, typed in [
@@ -211,9 +209,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     window.goes_to("/users")
     page.get_by_label("Search").fill("room")
     page.get_by_role("button", name="Search").click()
-    page.get_by_label("State").select_option("Offline")
-    if not scripts:
-        page.get_by_role("button", name="Search").click()
+    page.locator('a[href*="q=room"]', has_text="Offline").click()
     # The search finds all users, so the text is the same before it: the link shows that it is done.
     page.locator('a[href*="q=room"][href*="status=offline"]', has_text="Next").click()
     window.sees("120 users, page 2 of 3")
@@ -221,7 +217,8 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     def sees_the_list(of: int) -> None:
         window.sees(f"{of} users, page 2 of 3")
         assert page.get_by_label("Search").input_value() == "room"
-        assert page.get_by_label("State").input_value() == "offline"
+        offline = page.get_by_role("navigation", name="State").get_by_text("Offline")
+        assert offline.get_attribute("aria-current") == "page"
 
     page.get_by_role("link", name="phone055", exact=True).click()
     page.get_by_label("Display name").fill("Room of their own")
@@ -230,7 +227,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
     page.get_by_role("link", name="Back to the list").click()
     sees_the_list(120)
     page.get_by_role("link", name="phone056", exact=True).click()
-    page.get_by_role("heading", name="phone056").wait_for()
+    page.get_by_role("heading", name="Room 56").wait_for()
     page.go_back()
     sees_the_list(120)
     page.get_by_role("link", name="phone057", exact=True).click()

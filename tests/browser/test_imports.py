@@ -97,3 +97,30 @@ def test_a_long_sheet_is_downloaded_once(window, scripts):
     assert len({row["password"] for row in csv.DictReader(io.StringIO(text))}) == 501
     window.goes_to("/users/import")
     window.sees("The generated passwords were shown, and are not stored.")
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_list_without_header_is_mapped_and_undone(window, scripts):
+    """Columns are chosen by hand, changes shown before they are made, and all undone."""
+    page = window.page
+    window.goes_to("/users/import")
+    page.get_by_label("Or paste the rows here").fill("101,wonder-4711,Ann\n102,wonder-4712,Bob\n")
+    page.get_by_role("button", name="Look at it first").click()
+    window.sees("Choose which column is which.")
+    page.get_by_label("The first line of the file").select_option("is a row: there is no header")
+    for name, field in (("101", "User name"), ("wonder-4711", "Password"), ("Ann", "Display name")):
+        page.get_by_label(f"{name} is taken for").select_option(field)
+    page.get_by_role("button", name="Use these columns").click()
+    window.sees("display name: Bob")
+    page.get_by_role("link", name="Same").click()
+    window.sees("There are no such rows.")
+    page.get_by_role("button", name="Apply").click()
+    window.sees("Imported: 2 new, 0 changed.")
+    page.get_by_role("button", name="Undo the import").click()
+    window.sees("Undone: 2 users as before.")
+    page.get_by_role("button", name="Import another").click()
+
+    page.get_by_label("Or paste the rows here").fill("201,wonder-4711,Ann\n")
+    page.get_by_role("button", name="Look at it first").click()
+    window.sees("Columns of the file: 3 of 3 used, as chosen for an earlier file")
+    window.sees("Nothing is written yet.")

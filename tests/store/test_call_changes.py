@@ -5,11 +5,11 @@ from contextlib import closing
 
 import pytest
 
-from sip.store import users as users_module
 from sip.store.audit import Audit
 from sip.store.call_changes import call_settings, change_call_settings, is_known_target
 from sip.store.call_settings import MAX_ALIASES, USUAL, BadSetting, CallSettings
 from sip.store.groups import Groups
+from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import NoSuchUser, UserExists, Users
 
 MAIN = "example.com"
@@ -154,7 +154,7 @@ def test_a_restore_fails_if_the_name_is_an_alias_now(users: Users):
 def test_nothing_is_left_of_a_user_after_the_hour(users: Users, database):
     Groups(users).add("sales", ["alice", "bob"])
     users.remove("alice")
-    users.purge_removed(2**32 + users_module.RESTORABLE_SECONDS)
+    users.purge_removed(2**32 + RESTORABLE_SECONDS)
     assert database.read(lambda tables: tables["call_group_members"].count()) == 1
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from sip.store.columns import MAX_COLUMNS, BadHeader, Columns
+from sip.store.columns import (
+    MAX_COLUMNS,
+    BadHeader,
+    ColumnChoice,
+    Columns,
+    UnknownUsername,
+    guessed,
+)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +150,60 @@ def test_a_caller_id_is_read_with_and_without_a_number():
 def test_a_header_without_a_user_name_is_none(header, reason):
     with pytest.raises(BadHeader, match=reason):
         Columns(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        ("Extension,Secret,Room", ("username", "password", "")),
+        ("ext,First Name,Last Name,", ("username", "first_name", "last_name")),
+        ("name,Given Name", ("username", "first_name")),
+        ("a,b", ("", "")),
+    ],
+)
+def test_a_guess_names_the_field_of_each_column(header, fields):
+    assert guessed(header.split(",")).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("header", "fields", "cells", "row"),
+    [
+        pytest.param(
+            ["Extension", "Nummer", "Kennwort"],
+            ("", "username", "password"),
+            ["101", "202", "x"],
+            {"username": "202", "password": "x"},
+            id="another column than the guess",
+        ),
+        pytest.param(
+            ["n", "a", "b"],
+            ("username", "last_name", "first_name"),
+            ["101", "Lee", "Ann"],
+            {"username": "101", "display_name": "Ann Lee"},
+            id="first and last name",
+        ),
+        pytest.param(
+            ["user", "password", "secret"],
+            ("username", "password", "password"),
+            ["101", "voicemail", "wonder-1"],
+            {"username": "101", "password": "wonder-1"},
+            id="two columns in the order of the guess",
+        ),
+        pytest.param(
+            ["user", "", "x"],
+            ("username", "", ""),
+            ["101", "left out", "y"],
+            {"username": "101"},
+            id="a column without a name",
+        ),
+    ],
+)
+def test_a_choice_comes_before_the_names(header, fields, cells, row):
+    columns = Columns(header, ColumnChoice(fields))
+    assert columns.read(cells) == row
+    assert columns.unknown == []
+
+
+def test_a_choice_needs_a_user_name():
+    with pytest.raises(UnknownUsername, match="no column is taken for the user name"):
+        Columns(["username", "password"], ColumnChoice(("", "password")))

@@ -22,13 +22,17 @@ SORTS = {
     "username": lambda row: (row[1].lower(), (row[2] or "").lower()),
     "display_name": lambda row: (row[3].lower(), row[0]),
     "last_seen": lambda row: (row[6] or 0, row[0]),
+    "state": lambda row: (-row[5], -row[4], row[1].lower(), (row[2] or "").lower()),
 }
+TROUBLE = range(7, 1000, 9)  # ids
 STATUSES = {
     "": lambda row: True,
     "online": lambda row: row[5],
     "offline": lambda row: row[4] and not row[5],
     "disabled": lambda row: not row[4],
     "enabled": lambda row: row[4],
+    "never": lambda row: row[6] is None,
+    "trouble": lambda row: row[0] in TROUBLE,
 }
 
 
@@ -86,7 +90,7 @@ def test_every_page_equals_a_slice_of_the_sorted_list(directory, path, sort, des
         )
         pages = max(1, -(-len(expected) // module.PAGE_SIZE))
         for number in range(1, pages + 1):
-            page = directory.page(Question("", status, realm, sort, descending, number))
+            page = directory.page(Question("", status, realm, sort, descending, number, TROUBLE))
             start = (number - 1) * module.PAGE_SIZE
             part = expected[start : start + module.PAGE_SIZE]
             assert [entry.id for entry in page.entries] == [row[0] for row in part]
@@ -125,9 +129,26 @@ def test_a_search_gives_the_same_by_any_way(directory, path, monkeypatch, few, p
             key=SORTS[sort],
             reverse=descending,
         )
-        page = directory.page(Question(search, status, None, sort, descending))
+        page = directory.page(Question(search, status, None, sort, descending, 1, TROUBLE))
         assert [e.id for e in page.entries] == [r[0] for r in expected][: module.PAGE_SIZE]
         assert page.total == len(expected)
+        question = Question(search, status, None, sort, descending, 3, TROUBLE)
+        assert directory.matching(question, 1000) == {row[0] for row in expected}
+
+
+def test_accounts_are_counted_by_state(directory, path):
+    rows = list(make(120))
+    put(path, *rows)
+    counts = directory.counts()
+    assert counts.total == len(rows)
+    for status in ("online", "offline", "never", "disabled"):
+        assert getattr(counts, status) == len(list(filter(STATUSES[status], rows)))
+
+
+def test_all_accounts_of_a_list_are_found_up_to_a_bound(directory, path):
+    put(path, *make(120))
+    assert directory.matching(Question(page=2), 1000) == set(range(1, 121))
+    assert len(directory.matching(Question(), 100)) == 100
 
 
 def test_a_page_number_out_of_range_gives_the_nearest_page(directory, path):

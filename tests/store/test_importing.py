@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from sip.store import csv_file as csv_file_module
+from sip.store import importing
 from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.importing import (
@@ -19,6 +20,7 @@ from sip.store.importing import (
     import_accounts,
     read_csv,
 )
+from sip.store.undo import Undo
 from sip.store.users import Users
 
 MAIN = "example.com"
@@ -374,3 +376,50 @@ def test_a_password_that_no_phone_can_have_is_refused(users):
         "the password has 257 characters",
         "the user name has 129 characters",
     ]
+
+
+def test_an_import_is_undone_as_a_whole(users):
+    """New accounts are deleted, changed ones as before; those changed since stay."""
+    ann = users.add("ann", "former", display_name="Ann")
+    gone = []
+    users.bus.listen(AccountsRemoved, lambda event: gone.extend(each.id for each in event.accounts))
+    rows = "username,password,display_name,enabled\nann,x,Ann Lee,no\nbob,x,,\ncarl,x,,\n"
+    report = take(users, rows, update=True)
+    bob = users.find("bob", MAIN)
+    gone.clear()
+    users.set_display_name("carl", "Carl")
+    undone = Undo(users).undo(report.undo_step)
+    assert (undone.undone, undone.kept, undone.kept_names) == (2, 1, ["carl"])
+    assert users.find("bob", MAIN) is None
+    assert gone == [bob.id], "its phones are signed off"
+    after = users.find("ann", MAIN)
+    assert (after.ha1_md5, after.display_name, after.enabled) == (ann.ha1_md5, "Ann", True)
+    assert users.find("carl", MAIN).display_name == "Carl"
+
+
+def test_an_import_of_nothing_new_has_no_undo(users):
+    rows = "username,password\nann,secret-1\n"
+    assert take(users, rows).undo_step
+    assert not take(users, rows, update=True).undo_step
+
+
+def test_an_import_too_large_to_undo_is_still_made(users, monkeypatch):
+    monkeypatch.setattr(importing, "MAX_ROWS", 1)
+    report = take(users, "username,password\nann,x\nbob,x\n")
+    assert report.written
+    assert not report.undo_step
+
+
+def test_an_export_of_some_accounts_has_only_these(users):
+    """Even if a whole block of them was deleted since they were found."""
+    ids = [users.add(f"user{number}", "x").id for number in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing, "_BLOCK", 2)
+        blocks = exported(users, chosen=ids[1:])
+        next(blocks)
+        for name in ("user1", "user2"):
+            users.remove(name)
+        assert [text.partition(",")[0] for text in "".join(blocks).splitlines()] == [
+            "user3",
+            "user4",
+        ]

@@ -60,6 +60,10 @@ class Browser:
 
     def post(self, path: str, /, **fields: str) -> Answer:
         """Send a form as the pages of the server do."""
+        return self.post_pairs(path, [*fields.items()])
+
+    def post_pairs(self, path: str, fields: list[tuple[str, str]]) -> Answer:
+        """Send a form in which a name may be there several times."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", **self.own_site}
         return self.send("POST", path, urlencode(fields).encode(), headers)
 

@@ -124,7 +124,7 @@ def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     go_on = gevent.event.Event()
     applied = []
 
-    def apply_slowly(users, sheet, in_thread):
+    def apply_slowly(users, sheet, in_thread, *, by):
         go_on.wait(20)
         applied.append(sheet)
         return Report(new=2, written=True)
@@ -201,7 +201,7 @@ def test_an_import_that_is_waited_for_is_not_forgotten_too_soon(browser, clock):
 def test_an_import_that_fails_says_why(
     browser, context, monkeypatch, caplog, released, error, words
 ):
-    def fails(*_):
+    def fails(*_, **_options):
         raise error
 
     browser.upload("/users/import", ROWS)

@@ -49,8 +49,9 @@ def test_another_session_neither_sees_nor_touches_an_import(browser, context):
     other = another(browser)
     assert "CSV file" in settled(other)
     number = number_of(browser)
-    for act in ("apply", "cancel", "change", "passwords.csv"):
+    for act in ("apply", "cancel", "change", "columns", "undo", "passwords.csv"):
         assert other.post(f"/users/import/{act}", number=number, update="yes").status == 409
+    assert other.get("/users/import/refused.csv").status == 409
     assert len(context.users) == 0
     assert "2 new" in settled(browser)
 

@@ -90,6 +90,14 @@ document.addEventListener("input", (event) => {
   if (name === "how" && value === "make") form.elements.password.value = "";
 });
 
+// One tick chooses all users on the page; the capture comes before the form sends the ticks.
+document.addEventListener("change", (event) => {
+  if (!("tickAll" in event.target.dataset)) return;
+  for (const box of event.target.form.querySelectorAll("[name=id]")) {
+    box.checked = event.target.checked;
+  }
+}, true);
+
 // A search makes one history entry, which is replaced while the user types.
 let isSearching = false;
 let isEndOfSearch = false;
