@@ -77,7 +77,7 @@
 </div>
 % else:
 % if can_change:
-<form method="post" action="/users/act{{list_query}}" aria-label="Change users" hx-post="/users/choose{{list_query}}" hx-trigger="change" hx-target="#chosen" hx-swap="outerHTML" hx-sync="this:replace">
+<form method="post" action="/users/act{{list_query}}" aria-label="Change users" autocomplete="off" hx-post="/users/choose{{list_query}}" hx-trigger="change" hx-target="#chosen" hx-swap="outerHTML" hx-sync="this:replace">
 <input type="hidden" name="total" value="{{found.total}}">
 % include('users_chosen.tpl', chosen=len(chosen), total=found.total)
 % end

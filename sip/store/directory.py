@@ -165,6 +165,8 @@ class Directory:
         if query is None or len(text) < _TRIGRAM:
             return query
         self._devices.prepare(tables)
+        # A further place to search in, such as other names of an account, is one more SELECT here
+        # and in `_search_first_names`.
         return Sql(
             f"{query.text} UNION ALL {matching_devices(text)}",
             query.values | {"device": f"%{_like(text)}"},

@@ -26,6 +26,7 @@ from webadmin.token_check import TokenCheck
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
 NAMES = {"<number:id>": "1", "<number:int>": "1", "<name:path>": "x", "<path:path>": "admin.css"}
+NAMES |= {"<act>": "enable"}
 
 OPEN = {
     *[("GET", "/login"), ("POST", "/login"), ("GET", "/login/code"), ("POST", "/login/code")],
@@ -41,7 +42,8 @@ OWN = {
 }
 # Pages that show secrets, or only prepare a change.
 PAGES_OF_ADMINS = {
-    *[("GET", "/users/new"), ("GET", "/users/import"), ("GET", "/users/<number:id>/hashes")]
+    *[("GET", "/users/new"), ("GET", "/users/import"), ("GET", "/users/<number:id>/hashes")],
+    *[("GET", "/users/act"), ("GET", "/users/act/<act>")],
 }
 
 
