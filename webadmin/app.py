@@ -1,7 +1,7 @@
 """The web admin as one WSGI application: all routes, and the error page."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
@@ -18,6 +18,7 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    phone_setup,
     theme,
     traces,
     trouble,
@@ -28,8 +29,10 @@ from webadmin.api.operations import PREFIX
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
+from webadmin.provisioning import app as provisioning
 from webadmin.request_checks import install_checks, with_headers
 from webadmin.routes import route
+from webadmin.self_service import app as self_service
 from webadmin.token_check import TokenCheck
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ def build(context: AppContext) -> WSGIApp:
     imports.mount(app, context)
     users.mount(app, context)
     phone_calls.mount(app, context)
+    phone_setup.mount(app, context)
     trouble.mount(app, context)
     health.mount(app, context)
     blocked_logins.mount(app, context)
@@ -79,15 +83,23 @@ def build(context: AppContext) -> WSGIApp:
     route(app, "GET", "/static/<path:path>", _static_file)
     route(app, "GET", "/favicon.ico", _favicon)
     app.default_error_handler = lambda error: _error_page(context, error)
-    return with_headers(compressed(_with_api(app, api.build(context, tokens))))
+    others = {
+        PREFIX: api.build(context, tokens),
+        provisioning.PREFIX: provisioning.build(context),
+        self_service.PREFIX: self_service.build(context),
+    }
+    return with_headers(compressed(_with_others(app, others)))
 
 
-def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:
-    """Serve the paths of the API by its own application: no cookie opens it."""
+def _with_others(pages: WSGIApp, others: Mapping[str, WSGIApp]) -> WSGIApp:
+    """Serve the paths under a prefix by its own application: no cookie of the pages opens it."""
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        is_of_api = environ["PATH_INFO"].startswith(f"{PREFIX}/")
-        return (api_app if is_of_api else pages)(environ, start_response)
+        path = environ["PATH_INFO"]
+        for prefix, other in others.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return other(environ, start_response)
+        return pages(environ, start_response)
 
     return serve
 

@@ -31,6 +31,7 @@ from sip.transport.flow import network_of
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
 from webadmin.navigation import chosen_theme
+from webadmin.phone_setups import PhoneSetups
 from webadmin.templates import render
 from webadmin.thread_pool import Workers
 
@@ -218,6 +219,7 @@ class AppContext:
     `health`, `recent`, `lost_phones` and `lines` are what the overview shows.  `calls_today`
     returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
     of an account, at most as many as its second argument.
+    `setups` are the links and secrets by which phones are set up.
     `environment_password` is True if each start sets the password, see Admin.first_password.
     """
 
@@ -255,6 +257,7 @@ class AppContext:
     lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
+    setups: PhoneSetups = field(default_factory=PhoneSetups)
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic
 

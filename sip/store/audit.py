@@ -46,6 +46,13 @@ class Act(StrEnum):
     USER_RESTORED = "user restored"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
+    SETUP_LINK = "setup link made"
+    DESK_PHONE_ADDED = "desk phone added"
+    DESK_PHONE_REMOVED = "desk phone removed"
+    DESK_PHONE_OPENED = "desk phone may fetch a password"
+    SETTINGS_FETCHED = "settings fetched by a phone"
+    OWN_PASSWORD = "own password changed"  # noqa: S105 -- no password
+    OWN_PHONE = "own phone signed off"
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
     EXPORTED = "users exported"
@@ -82,6 +89,10 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
         Act.PHONE_CALLED,
+    ),
+    "phones": (
+        *(Act.SETUP_LINK, Act.DESK_PHONE_ADDED, Act.DESK_PHONE_REMOVED, Act.DESK_PHONE_OPENED),
+        *(Act.SETTINGS_FETCHED, Act.OWN_PASSWORD, Act.OWN_PHONE),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
