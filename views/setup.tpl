@@ -1,4 +1,5 @@
 % rebase('layout.tpl', title='Set up a phone of ' + user.username)
+<script src="{{static('setup.js')}}" defer></script>
 % here = '/users/{}/setup{}{}since={}'.format(user.id, list_query, '&' if list_query else '?', since)
 <p class="small"><a href="/users/{{user.id}}{{list_query}}">Back to {{user.username}}</a></p>
 <div class="head"><h1>Set up a phone of {{user.display_name or user.username}}</h1></div>
@@ -62,7 +63,7 @@
 <p>A QR code sets up Linphone without typing. It works once, for 10 minutes.</p>
 <form method="post" action="/users/{{user.id}}/setup/link{{list_query}}"><button>Make a QR code</button></form>
 % else:
-<p>A QR code needs HTTPS: its link lets a phone register. Open these pages by https:// to make one.</p>
+<p>A QR code needs HTTPS: its link lets a phone register. Open these pages by HTTPS to make one.</p>
 % end
 </div>
 <div class="tab" data-tab="linphone">
@@ -118,4 +119,3 @@
 </div>
 </div>
 </section>
-<script src="{{static('setup.js')}}" defer></script>

@@ -257,12 +257,13 @@ class AppContext:
     lines: DayLines = field(default_factory=lambda: DayLines(Bus(), Calls(Bus()), ()))
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
-    setups: PhoneSetups = field(default_factory=PhoneSetups)
+    setups: PhoneSetups = field(init=False)
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic
 
     def __post_init__(self) -> None:
         self._started_at = self.monotonic()
+        self.setups = PhoneSetups(self.monotonic)
 
     def close(self) -> None:
         """Stop the threads."""

@@ -11,7 +11,6 @@ The bounds: SECONDS for both, MAX_OPEN of each; the oldest ends for a new one.  
 
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -80,7 +79,7 @@ class Grants(Generic[K]):
 class PhoneSetups:
     """Links by the hash of their token, windows by MAC address, and passwords to show once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._links: Grants[str] = Grants(clock)
         self.windows: Grants[str] = Grants(clock)
         self._shown: dict[int, Shown] = {}
