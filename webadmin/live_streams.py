@@ -73,7 +73,7 @@ class LiveStreams:
         """
         stream = _Stream(session)
         own = [each for each in self._streams if each.session == session and not each.is_ended]
-        for oldest in own[: len(own) - MAX_PER_SESSION + 1]:
+        for oldest in own[: max(0, len(own) - MAX_PER_SESSION + 1)]:
             oldest.is_ended = True
         self._streams.append(stream)
         try:

@@ -50,7 +50,7 @@ class UserSessions:
     def open(self, account: Account) -> str:
         """Return the token of a new session."""
         own = [key for key, each in self._sessions.items() if each.user_id == account.id]
-        for key in own[: len(own) - MAX_OF_ACCOUNT + 1]:
+        for key in own[: max(0, len(own) - MAX_OF_ACCOUNT + 1)]:
             del self._sessions[key]
         while len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
