@@ -232,7 +232,7 @@ def is_private_page() -> bool:
 def waiting(context: AppContext, entry: Entry, refusals: Iterable[Refusal], since: int) -> Waiting:
     """Return the state of the phone that is being set up since a Unix time.
 
-    A refusal counts until the same user registers from the same network.
+    A refusal counts until the user registers, even within the same second.
     """
     row = next((r for r in refusals if r.method == "REGISTER" and r.last_at >= since), None)
     contact = next((each for each in entry.contacts if each.updated_at >= since), None)
@@ -244,7 +244,7 @@ def waiting(context: AppContext, entry: Entry, refusals: Iterable[Refusal], sinc
             return Waiting("bad", "This user is disabled", "Its phones are refused. Enable it.")
         return Waiting("ring", "Waiting for the phone …")
     by = f" {row.device} at {row.address}." if row.device else f" The phone is at {row.address}."
-    if row.code == causes.WRONG_PASSWORD.code:
+    if row.code in (causes.WRONG_PASSWORD.code, causes.LOGIN_BLOCKED.code):
         title = "Wrong password, type it again"
     else:
         title = as_sentence(row.cause).removesuffix(".")
@@ -253,7 +253,8 @@ def waiting(context: AppContext, entry: Entry, refusals: Iterable[Refusal], sinc
 
 def _is_open(context: AppContext, row: Refusal, contact: Contact) -> bool:
     """Return True if a refusal is later than the registration of a contact."""
-    if (row.user, network_of(row.address)) in context.refusals.refused:
+    network = network_of(row.address)
+    if network == network_of(contact.host) and (row.user, network) in context.refusals.refused:
         return True
     return int(row.last_at) > contact.updated_at
 
