@@ -137,7 +137,7 @@ def state_of(window, path: str) -> None:
             page.get_by_role("button", name="Sign in").click()
             window.sees("My phones")
         case "removed":
-            window.goes_to("/users/1")
+            page.get_by_role("link", name="Back to new").click()
             page.get_by_role("button", name="Delete").click()
             window.sees("was deleted")
         case "refused":
