@@ -4,7 +4,7 @@
 <p class="small"><a href="/users/{{user.id}}{{list_query}}">Back to {{user.username}}</a></p>
 <div class="head"><h1>Set up a phone of {{user.display_name or user.username}}</h1></div>
 <div id="waiting" class="stack" data-events="/users/{{user.id}}/setup/events" hx-get="{{here}}" hx-trigger="changed, every 5s" hx-select="#waiting" hx-target="this" hx-swap="outerMorph">
-<div class="notice {{'bad' if waiting.pill == 'bad' else ''}}" role="status"><p><span class="pill {{waiting.pill}}">{{waiting.title}}</span>\\
+<div class="notice {{ {'bad': 'bad', 'ring': 'hint'}.get(waiting.pill, '') }}" role="status"><p><span class="pill {{waiting.pill}}">{{waiting.title}}</span>\\
 % if waiting.sentences:
  {{waiting.sentences}}\\
 % end
