@@ -21,6 +21,7 @@ from sip.operator_values import (
     parse_host_names,
     parse_mebibytes,
     parse_networks,
+    parse_path_secret,
     parse_ports,
     parse_realm,
     parse_seconds,
@@ -310,6 +311,14 @@ class Config:
         parse_event_names,
         "events that are sent to -webhook.url, separated by commas",
         value="NAMES",
+    )
+    provision_secret: str = setting(
+        "",
+        parse_path_secret,
+        "secret part of the URL where desk phones fetch their settings; empty: they cannot",
+        value="TEXT",
+        holds_password=bool,
+        is_shown=False,
     )
     trace_memory: int = setting(
         "64",

@@ -82,6 +82,16 @@ def parse_realm(text: str) -> str:
     return text
 
 
+_PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,100}")
+
+
+def parse_path_secret(text: str) -> str:
+    """Check a secret that is a part of a URL; an empty text means none.  Raises ValueError."""
+    if text and not _PATH_SECRET.fullmatch(text):
+        raise ValueError("it must have 16 to 100 letters, digits, - or _; nothing else")
+    return text
+
+
 def parse_url(text: str) -> str:
     """Check an HTTP or HTTPS URL; an empty text means none.  Raises ValueError.
 

@@ -84,8 +84,12 @@ No phone has registered yet. This page has the settings for a phone.\\
 <header><h2>Settings for a phone</h2></header>
 <div class="body">
 % include('phone.tpl', settings=settings)
+<p><a class="btn" role="button" href="/users/{{user.id}}/setup{{list_query}}{{'&' if list_query else '?'}}since={{int(now)}}">Set up a phone</a></p>
 </div>
 </section>
+% if desk.is_on and can_change:
+% include('desk_phones.tpl')
+% end
 % if can_change:
 <section class="card">
 <header><h2>Display name</h2></header>

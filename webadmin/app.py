@@ -21,6 +21,7 @@ from webadmin import (
     metrics,
     overview,
     phone_calls,
+    phone_setup,
     second_factor,
     settings,
     theme,
@@ -35,9 +36,11 @@ from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
 from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
+from webadmin.provisioning import app as provisioning
 from webadmin.request_checks import install_checks, with_headers
 from webadmin.routes import Needs, route
 from webadmin.second_step import CodeCheck
+from webadmin.self_service import app as self_service
 from webadmin.sign_in_limits import SignInLimiter
 from webadmin.token_check import TokenCheck
 
@@ -68,7 +71,12 @@ def build(context: AppContext) -> WSGIApp:
     token_check, import_service = TokenCheck(context), ImportService(context)
     programs = api.build(context, token_check, import_service)
     app = pages(context, token_check, import_service, programs.document)
-    return with_headers(compressed(_with_api(app, programs.app)))
+    others = {
+        PREFIX: programs.app,
+        provisioning.PREFIX: provisioning.build(context),
+        self_service.PREFIX: self_service.build(context),
+    }
+    return with_headers(compressed(_with_others(app, others)))
 
 
 def pages(
@@ -91,6 +99,7 @@ def pages(
     exports.mount(app, context, import_service)
     users.mount(app, context)
     phone_calls.mount(app, context)
+    phone_setup.mount(app, context)
     trouble.mount(app, context)
     health.mount(app, context)
     blocked_logins.mount(app, context)
@@ -110,12 +119,15 @@ def pages(
     return app
 
 
-def _with_api(pages: WSGIApp, api_app: WSGIApp) -> WSGIApp:
-    """Serve the paths of the API by its own application: no cookie opens it."""
+def _with_others(pages: WSGIApp, others: Mapping[str, WSGIApp]) -> WSGIApp:
+    """Serve the paths under a prefix by its own application: no cookie of the pages opens it."""
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        is_of_api = environ["PATH_INFO"].startswith(f"{PREFIX}/")
-        return (api_app if is_of_api else pages)(environ, start_response)
+        path = environ["PATH_INFO"]
+        for prefix, other in others.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return other(environ, start_response)
+        return pages(environ, start_response)
 
     return serve
 

@@ -37,6 +37,7 @@ from sip.transport.flow import network_of
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
 from webadmin.navigation import chosen_theme
+from webadmin.phone_setups import PhoneSetups
 from webadmin.templates import render
 from webadmin.thread_pool import Workers
 
@@ -229,6 +230,7 @@ class AppContext:
     returns the numbers of the calls that have ended since midnight, `last_calls` the latest calls
     of an account, at most as many as its second argument.
     `running_settings` belong to the running server; without them there are only defaults.
+    `setups` are the links and secrets by which phones are set up.
     `environment_password` is True if each start sets the password, see Admins.first_password.
     """
 
@@ -269,11 +271,13 @@ class AppContext:
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
     running_settings: RunningSettings | None = None
+    setups: PhoneSetups = field(init=False)
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic
 
     def __post_init__(self) -> None:
         self._started_at = self.monotonic()
+        self.setups = PhoneSetups(self.monotonic)
 
     def close(self) -> None:
         """Stop the threads."""

@@ -24,6 +24,17 @@ def is_encrypted() -> bool:
     )
 
 
+def is_private() -> bool:
+    """Return True if the request itself came by TLS, or from this machine.
+
+    A proxy on this machine says by X-Forwarded-Proto if the client used TLS.  Unlike `is_encrypted`
+    this trusts no header that a client on another machine could send.
+    """
+    if request.environ.get("wsgi.url_scheme") == "https":
+        return True
+    return _is_from_loopback() and request.headers.get("X-Forwarded-Proto", "https") == "https"
+
+
 def _is_from_loopback() -> bool:
     try:
         return ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback

@@ -64,21 +64,28 @@ class LiveStreams:
         """Return True if no further stream may be opened."""
         return len(self._streams) >= MAX_STREAMS
 
-    def events(self, session: int, token: str) -> Iterator[str]:
-        """Yield the events of a new stream of a session, until it ends."""
+    def events(
+        self, session: int, token: str, version: Callable[[], Hashable] | None = None
+    ) -> Iterator[str]:
+        """Yield the events of a new stream of a session, until it ends.
+
+        `version` replaces that of all streams.
+        """
         stream = _Stream(session)
         own = [each for each in self._streams if each.session == session and not each.is_ended]
-        for oldest in own[: len(own) - MAX_PER_SESSION + 1]:
+        for oldest in own[: max(0, len(own) - MAX_PER_SESSION + 1)]:
             oldest.is_ended = True
         self._streams.append(stream)
         try:
-            yield from self._run(stream, token)
+            yield from self._run(stream, token, version or self._version)
         finally:
             self._streams.remove(stream)
 
-    def _run(self, stream: _Stream, token: str) -> Iterator[str]:
+    def _run(
+        self, stream: _Stream, token: str, read_version: Callable[[], Hashable]
+    ) -> Iterator[str]:
         started = checked = written = self._clock()
-        known = self._version()
+        known = read_version()
         # The page may be older than this stream, so the first event is sent at once.
         yield f"retry: {_RETRY}\n\n{_event('changed')}"
         while not stream.is_ended:
@@ -89,7 +96,7 @@ class LiveStreams:
                 if not self._is_signed_in(token):
                     yield _event("ended")
                     return
-            version = self._version()
+            version = read_version()
             if version != known:
                 known, written = version, now
                 yield _event("changed")

@@ -11,7 +11,7 @@ from bottle import request
 from sip.addresses import host_port
 from sip.config import Config
 from sip.listening import ListeningAddress, is_wildcard
-from sip.transport.transport_names import TRANSPORTS
+from sip.transport.transport_names import TCP, TRANSPORTS
 
 _SIP_PORT = 5060
 _OF_EVERY_SERVER = tuple(TRANSPORTS)  # for pages without a running server
@@ -52,6 +52,15 @@ def phone_settings(
     transport = _transports(listening, own_port)
     address, echo = f"sip:{user}@{domain}", f"sip:echo@{here}" if config.robot else ""
     return PhoneSettings(username, domain, proxy, realm, address, transport, escaped, echo)
+
+
+def usual_transport(listening: Sequence[ListeningAddress]) -> str:
+    """Return the transport of a `transport` parameter that suits most phones: "tcp" or "udp".
+
+    TCP keeps a phone behind NAT reachable without keep-alives, and has room for large messages.
+    """
+    at_port = {each.transport for each in listening if each.port == listening[0].port}
+    return "tcp" if TCP in at_port else "udp"
 
 
 def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:

@@ -52,7 +52,7 @@ def install_checks(app: Bottle, context: AppContext, large: Mapping[str, int]) -
     `large` maps the paths whose forms may be larger to their limit in octets.
     """
     app.add_hook("before_request", RequestChecks(app, context, large).check)
-    app.install(_catch_errors)
+    app.install(catch_errors)
 
 
 class RequestChecks:
@@ -114,7 +114,15 @@ class RequestChecks:
             self._being_saved.discard(number)
 
 
-def _catch_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
+def check_form_request() -> None:
+    """Check the current request as RequestChecks does, but for its session."""
+    _check_spelling()
+    if request.method not in ("GET", "HEAD"):
+        _check_size(MAX_FORM_BYTES)
+        _check_origin()
+
+
+def catch_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a handler: expected errors become a 503 page, all others a 500 page and a traceback."""
 
     def call(*args: Any, **kwargs: Any) -> Any:

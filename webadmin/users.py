@@ -14,8 +14,10 @@ from sip.store.users import NoSuchUser, UserExists
 from webadmin.account_service import AccountService, InvalidFields
 from webadmin.bulk_pages import BulkPages, step_text
 from webadmin.context import AppContext, form_value, redirect
+from webadmin.desk_phones import desk_phones
 from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
+from webadmin.phone_setups import Shown
 from webadmin.routes import Needs, Result, route
 from webadmin.templates import link
 from webadmin.user_banners import banners
@@ -43,7 +45,7 @@ def mount(app: Bottle, context: AppContext) -> None:
         "POST",
         "/users/columns",
         lambda: choose_columns(f"/users{_list_query(_question())}"),
-        Needs.VIEWER,
+        Needs.OWN_ACCOUNT,
     )
     route(app, "POST", "/users/choose", bulk.choose)
     route(app, "POST", "/users/act", bulk.ask)
@@ -137,7 +139,7 @@ class NewUserPage:
         return self._context.page("user_new.tpl", section="/users", **values)
 
     def add(self) -> Result:
-        """Add the user in the form, and show its page with the generated password."""
+        """Add the user in the form, and show how to set up its phone, with the password."""
         context = self._context
         username, display_name = form_value("username").strip(), form_value("display_name").strip()
         realm = form_value("realm").strip() or context.users.realm
@@ -151,8 +153,8 @@ class NewUserPage:
         else:
             text = f"{added.username} was added."
             if how == "make":
-                return _flash(context, added.id, f"{text} {_SHOWN_ONCE}", added.password)
-            return _flash(context, added.id, text + _weakness_note(password or "", username))
+                return _set_up(context, added.id, f"{text} {_SHOWN_ONCE}", added.password)
+            return _set_up(context, added.id, text + _weakness_note(password or "", username))
         return self._form(
             errors, username=username, display_name=display_name, realm=realm, how=how
         )
@@ -186,6 +188,7 @@ class UserPage:
             some_refusals=SOME_REFUSALS,
             calls=last_calls(context, number),
             is_pinned=username == context.traces.pinned,
+            desk=desk_phones(context, entry.id),
             calls_link=link("/history", [("user", full_name)]),
             **values,
         )
@@ -218,7 +221,7 @@ class UserPage:
             return self.show(number, errors=sentences(error), display_name=name)
 
     def set_password(self, number: int) -> Result:
-        """Set the password in the form, or a generated one, which is shown once."""
+        """Set the password in the form, or a generated one, and show how to set up the phone."""
         password, how = _chosen_password()
         try:
             entry, generated = self._accounts.set_password(number, password)
@@ -229,14 +232,10 @@ class UserPage:
             return self.show(number, errors=sentences(error), how="type")
         name = entry.username
         if how == "make":
-            return _flash(
-                self._context,
-                number,
-                f"{name} has a new password. It is shown only now:",
-                generated,
-            )
+            text = f"{name} has a new password. It is shown only now:"
+            return _set_up(self._context, number, text, generated)
         text = f"The password of {name} was changed."
-        return _flash(self._context, number, text + _weakness_note(password or "", name))
+        return _set_up(self._context, number, text + _weakness_note(password or "", name))
 
     def enable(self, number: int) -> Result:
         """Let the phones of the user register again."""
@@ -301,6 +300,14 @@ class UserPage:
 def _flash(context: AppContext, number: int, text: str, secret: str = "") -> Result:
     """Redirect to the page of a user, which shows `text` once; its link to the list stays."""
     return context.flash(f"/users/{number}{_list_query(_question())}", text, secret)
+
+
+def _set_up(context: AppContext, number: int, text: str, password: str = "") -> Result:
+    """Redirect to the page that sets up a phone of a user; it shows `password` once."""
+    if context.session:
+        context.setups.show_once(context.session.id, Shown(number, text, password))
+    since = int(context.clock())
+    return redirect(f"/users/{number}/setup{_list_query(_question(), since=since)}")
 
 
 def _question() -> Question:

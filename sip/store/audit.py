@@ -55,6 +55,13 @@ class Act(StrEnum):
     USERS_UNDONE = "change of users undone"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
+    SETUP_LINK = "setup link made"
+    DESK_PHONE_ADDED = "desk phone added"
+    DESK_PHONE_REMOVED = "desk phone removed"
+    DESK_PHONE_OPENED = "desk phone may fetch a password"
+    SETTINGS_FETCHED = "settings fetched by a phone"
+    OWN_PASSWORD = "own password changed"  # noqa: S105 -- no password
+    OWN_PHONE = "own phone signed off"
     HASHES_SHOWN = "HA1s shown"
     IMPORTED = "users imported"
     EXPORTED = "users exported"
@@ -104,6 +111,10 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
         *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
         *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED),
+    ),
+    "phones": (
+        *(Act.SETUP_LINK, Act.DESK_PHONE_ADDED, Act.DESK_PHONE_REMOVED, Act.DESK_PHONE_OPENED),
+        *(Act.SETTINGS_FETCHED, Act.OWN_PASSWORD, Act.OWN_PHONE),
     ),
     "files": (Act.IMPORTED, Act.EXPORTED, Act.HASHES_SHOWN, Act.HISTORY_EXPORTED),
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),

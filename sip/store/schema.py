@@ -459,6 +459,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _HISTORY,
     _TOKENS,
     (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *UNDO, *LIST_INDEXES),
+    ("CREATE TABLE desk_phones (user_id INT, mac TEXT UNIQUE, PRIMARY KEY (user_id, mac)) STRICT",),
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

@@ -15,7 +15,7 @@ from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD, browser, clock, context, stranger
 from webadmin.api.cursors import encoded
 from webadmin.app import build
-from webadmin.login import MAX_TRIES
+from webadmin.sign_in_limits import MAX_TRIES
 
 __all__ = ["browser", "clock", "context", "stranger"]
 

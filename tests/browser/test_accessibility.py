@@ -142,7 +142,19 @@ def state_of(window, path: str) -> None:
         case "undone":
             page.get_by_role("button", name="Undo").click()
             window.sees("Undone: 1 user as before.")
+        case "QR code":
+            page.get_by_role("radio", name="QR code").check()
+            window.sees("Open Linphone on the phone.")
+        case "own sign-in":
+            window.goes_to("/me")
+            window.sees("Use the user name and the password of your phone.")
+        case "own page":
+            page.get_by_label("User name").fill("alice")
+            page.get_by_label("Password").fill(Server.password_of("alice"))
+            page.get_by_role("button", name="Sign in").click()
+            window.sees("My phones")
         case "removed":
+            page.get_by_role("link", name="Back to new").click()
             page.get_by_role("button", name="Delete").click()
             window.sees("was deleted")
         case "refused":
@@ -251,9 +263,11 @@ STATES = {
     "users": [
         *["signed in", "/users", "shown", "/users?q=nobody"],
         *["/users?sort=last_seen&order=desc&page=2", "alice", "/users/2", "/users/4"],
-        *["/users/1/hashes", "/users/new", "errors", "added", "removed", "weak"],
+        *["/users/1/hashes", "/users/new", "errors", "added", "QR code", "removed", "weak"],
+        *["/users/1/setup"],
         *["chosen", "confirm", "new passwords", "undo", "undone", "/users/undo"],
     ],
+    "own page": ["own sign-in", "own page"],
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
         *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],

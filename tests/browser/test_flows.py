@@ -64,10 +64,12 @@ def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
     assert len(password) >= 16
     page.reload()
     assert password not in page.content()
+    page.get_by_role("link", name="Back to 101").click()
 
     page.get_by_label("New password").fill("8842")
     page.get_by_role("button", name="Change").click()
     window.sees("The password of 101 was changed.")
+    page.get_by_role("link", name="Back to 101").click()
 
     page.get_by_label("Display name").fill("Back door")
     page.get_by_role("button", name="Save").click()
@@ -249,6 +251,7 @@ def test_a_generated_password_replaces_the_typed_one(window, server, scripts):
     page.get_by_role("button", name="Add", exact=True).click()
     window.sees("alice was added. This password is shown only now:")
     first = page.get_by_label("The password, shown only now").input_value()
+    page.get_by_role("link", name="Back to alice").click()
     page.get_by_label("New password").fill("typed-4711")
     page.get_by_label("Make one, and show it once").check()
     page.get_by_role("button", name="Change").click()
@@ -257,6 +260,7 @@ def test_a_generated_password_replaces_the_typed_one(window, server, scripts):
     assert first != second
     assert re.fullmatch(r"(\w{4}\.){3}\w{4}", second)
     if scripts:
+        page.get_by_role("link", name="Back to alice").click()
         page.get_by_label("New password").fill("typed-4711")
         assert page.get_by_label("Take this one:").is_checked()
 

@@ -66,7 +66,8 @@ def program(name: str) -> str:
     path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")  # nft is in there
     assert path, (
         f"the program {name} is not installed "
-        "(apt-get install sip-tester baresip-core chromium nftables iproute2 conntrack tshark)"
+        "(apt-get install sip-tester baresip-core chromium nftables iproute2 conntrack tshark"
+        " linphone-cli)"
     )
     return path
 

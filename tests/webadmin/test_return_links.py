@@ -36,10 +36,14 @@ def test_forms_of_a_user_keep_the_link_back_to_the_list(browser, many):
     assert acts == {f"/users/1/{act}?{ASKED}" for act in ("name", "password", "disable", "remove")}
     for act, said in [("name", "was changed"), ("password", "shown only now"), ("disable", "is")]:
         answer = browser.post(f"/users/1/{act}?{ASKED}", display_name="Ann", how="make")
-        assert answer.location == f"/users/1?{ASKED}"
+        if act == "password":  # its page shows how to set up the phone
+            assert answer.location.startswith(f"/users/1/setup?{ASKED}&since=")
+        else:
+            assert answer.location == f"/users/1?{ASKED}"
         page = browser.get(answer.location)
         assert said in page.words
-        assert f"/users?{ASKED}" in paths(page.text, "href")
+        back = f"/users/1?{ASKED}" if act == "password" else f"/users?{ASKED}"
+        assert back in paths(page.text, "href")
     refused = browser.post(f"/users/1/password?{ASKED}", how="type", password="")
     assert f"/users?{ASKED}" in paths(refused.text, "href")
 
@@ -61,7 +65,9 @@ def test_a_new_user_and_the_hashes_keep_the_way_back(browser, many):
     assert f"/users?{ASKED}" in paths(page, "href")
     assert f"/users/new?{ASKED}" in paths(page, "action")
     answer = browser.post(f"/users/new?{ASKED}", username="new", how="make")
-    assert re.fullmatch(rf"/users/\d+\?{re.escape(ASKED)}", answer.location)
+    assert re.fullmatch(rf"/users/\d+/setup\?{re.escape(ASKED)}&since=\d+", answer.location)
+    back = re.sub("/setup|&since=.*", "", answer.location)
+    assert back in paths(browser.get(answer.location).text, "href")
     assert f"/users/1/hashes?{ASKED}" in paths(browser.get(f"/users?{ASKED}").text, "href")
     assert f"/users/1?{ASKED}" in paths(browser.get(f"/users/1/hashes?{ASKED}").text, "href")
 

@@ -38,7 +38,7 @@ OWN = {
     ("POST", "/account/sessions/<number:id>/end"),
     *[("GET", "/account/second-factor"), ("POST", "/account/second-factor")],
     *[("POST", "/account/second-factor/off"), ("GET", "/account/recovery-codes")],
-    ("POST", "/theme"),
+    *[("POST", "/theme"), ("POST", "/users/columns")],
 }
 # Pages that show secrets, or only prepare a change.
 PAGES_OF_ADMINS = {

@@ -1,0 +1,70 @@
+% rebase('layout.tpl', title='My phones')
+% def field(name, label, autocomplete):
+<div class="field">
+<label for="{{name}}">{{label}}</label>
+<input id="{{name}}" name="{{name}}" type="password" autocomplete="{{autocomplete}}" maxlength="256" required\\
+% if name in errors:
+ aria-invalid="true" aria-describedby="{{name}}-error" autofocus\\
+% end
+>
+% if name in errors:
+<p class="field-error" id="{{name}}-error">{{errors[name]}}</p>
+% end
+</div>
+% end
+<div class="head"><div><h1>{{user.display_name or user.username}}</h1><p class="mono dim">{{user.username}}@{{user.realm}}</p></div><span class="sp"></span>
+<form method="post" action="/me/logout"><button>Sign out</button></form></div>
+% if said:
+<div class="notice" role="status"><p>{{said}}</p></div>
+% end
+<div class="stack">
+<section class="card" aria-labelledby="phones-title">
+<header><h2 id="phones-title">My phones</h2></header>
+% if not user.contacts:
+<p class="empty">No phone is registered: calls to you fail.</p>
+% end
+% for phone in user.contacts:
+<div class="issue"><span class="ic" aria-hidden="true">✓</span>
+<p>{{phone.user_agent or 'Phone'}}</p>
+<p class="small dim"><span class="mono">{{phone.host}}</span>, seen {{ago(phone.updated_at, now)}}</p>
+<form class="act" method="post" action="/me/phones/drop"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s" aria-label="Sign off {{phone.user_agent or 'the phone'}} at {{phone.host}}">Sign off</button></form>
+</div>
+% end
+</section>
+% if refusals:
+<section class="card" aria-labelledby="refusals-title">
+<header><h2 id="refusals-title">Last refusals</h2></header>
+% for each in refusals:
+<div class="issue"><span class="ic bad" aria-hidden="true">!</span>
+<p>{{as_sentence(each.cause)}}</p>
+<p class="small dim">{{'Registration' if each.method == 'REGISTER' else 'Call to ' + each.to}}, {{'{:,} times, the last '.format(each.count) if each.count > 1 else ''}}<time datetime="{{moment(each.last_at)}}">{{ago(each.last_at, now)}}</time>, from <span class="mono">{{each.address}}</span>{{' by ' + each.device if each.device else ''}}.</p>
+</div>
+% end
+</section>
+% end
+<section class="card" aria-labelledby="calls-title">
+<header><h2 id="calls-title">Last calls</h2></header>
+% if not calls:
+<p class="empty">There are no calls yet.</p>
+% end
+<ul class="feed" role="list">
+% for call in calls:
+<li><span role="img" aria-label="{{'to' if call.is_outgoing else 'from'}}">{{'→' if call.is_outgoing else '←'}}</span> <b>{{call.name}}</b> <span class="mono dim">{{call.number}}</span>
+<div class="w"><span class="pill {{call.pill}}">{{call.result}}</span> {{call.lasted}} <time datetime="{{moment(call.started_at)}}">{{ago(call.started_at, now)}}</time></div></li>
+% end
+</ul>
+</section>
+<section class="card" aria-labelledby="password-title">
+<header><h2 id="password-title">New password</h2></header>
+<div class="body">
+<form method="post" action="/me/password">
+<input hidden type="text" name="username" value="{{user.username}}" autocomplete="username" readonly>
+% field('current', 'Present password', 'current-password')
+% field('password', 'New password', 'new-password')
+% field('again', 'New password again', 'new-password')
+<button>Change</button>
+</form>
+<p class="small dim">Your phones need the new password, too.</p>
+</div>
+</section>
+</div>

@@ -1,0 +1,26 @@
+% rebase('layout.tpl', title='Sign in')
+% if error:
+<div class="notice bad" role="alert"><p>{{error}}</p></div>
+% elif notice:
+<div class="notice hint" role="status"><p>{{notice}}</p></div>
+% end
+<section class="card">
+<div class="body">
+<h1>Sign in</h1>
+<form method="post" action="/me/login">
+<label>User name
+<input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="255" required>
+</label>
+<label>Password
+<input name="password" type="password" autocomplete="current-password" required autofocus>
+</label>
+% if asks_realm:
+<label>Domain
+<input name="realm" value="{{realm}}" autocapitalize="none" spellcheck="false" maxlength="255" required>
+</label>
+% end
+<button class="p">Sign in</button>
+</form>
+</div>
+</section>
+<p class="small dim">Use the user name and the password of your phone.</p>

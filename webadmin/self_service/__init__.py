@@ -1,0 +1,1 @@
+"""The page /me, on which users look after their own phones and password."""

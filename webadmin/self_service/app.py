@@ -1,0 +1,240 @@
+"""The application of /me: users sign in with their SIP name and password.
+
+It is an application of its own, with a cookie of its own: no session of it opens a page of the
+administrators, and none of theirs opens it.  A handler takes all that it shows from the account of
+its session; no form names an account.
+"""
+
+import logging
+from typing import cast
+
+from bottle import Bottle, HTTPError, request, response
+
+from sip.monitor.refusals import Refusal
+from sip.store.accounts import check_password, full_name, normalized
+from sip.store.audit import ANONYMOUS, Act
+from sip.store.directory import Entry
+from sip.store.passwords import weakness
+from sip.store.users import NoSuchUser
+from webadmin.context import Actor, AppContext, form_value, redirect
+from webadmin.encryption import is_encrypted
+from webadmin.http.compression import WSGIApp
+from webadmin.request_checks import catch_errors, check_form_request
+from webadmin.routes import Result, route
+from webadmin.self_service.sessions import SESSION_SECONDS, UserSession, UserSessions
+from webadmin.self_service.sign_in import PasswordCheck, SignInBlocked
+from webadmin.sign_in_limits import SignInLimiter
+from webadmin.templates import as_sentence
+from webadmin.user_calls import last_calls
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/me"
+COOKIE = "sipserver_me"
+# Refusals on the page.
+SOME_REFUSALS = 5
+
+_SENTENCES = {
+    404: "There is no page at this address.",
+    405: "This page does not support that request method.",
+}
+
+
+def build(context: AppContext) -> WSGIApp:
+    """Return the application, which is served for PREFIX and the paths under it."""
+    app = Bottle()
+    app.add_hook("before_request", check_form_request)
+    app.install(catch_errors)
+    page = OwnPage(context)
+    route(app, "GET", PREFIX, page.show)
+    route(app, "POST", f"{PREFIX}/login", page.sign_in)
+    route(app, "POST", f"{PREFIX}/logout", page.sign_out)
+    route(app, "POST", f"{PREFIX}/phones/drop", page.drop_phone)
+    route(app, "POST", f"{PREFIX}/password", page.change_password)
+    app.default_error_handler = lambda error: _error_page(context, error)
+    return cast(WSGIApp, app)
+
+
+class OwnPage:
+    """The page of a user, and its forms."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self.sessions = UserSessions(context.users, context.monotonic)
+        limiter = SignInLimiter(context.monotonic)
+        self._passwords = PasswordCheck(context.users, context.guard, limiter)
+
+    def show(self, **errors: str) -> str:
+        """Return the page of the user, or the form to sign in; `errors` are by field."""
+        session = self._session()
+        if session is None:
+            has_ended = bool(request.get_cookie(COOKIE))
+            return self._form(notice="Your session has ended. Sign in again." if has_ended else "")
+        return self._page(session, errors)
+
+    def sign_in(self) -> Result:
+        """Open a session for the right name and password."""
+        context = self._context
+        username, password = form_value("username").strip(), form_value("password")
+        realm = form_value("realm").strip() or context.users.realm
+        try:
+            account = self._passwords.account(_address(), username, realm, password)
+        except SignInBlocked as error:
+            return self._form(self._blocked(error), username=username, realm=realm)
+        if account is None:
+            response.status = 403
+            text = "The user name or the password is wrong."
+            return self._form(text, username=username, realm=realm)
+        if token := request.get_cookie(COOKIE):
+            self.sessions.close(token)
+        _set_cookie(self.sessions.open(account), SESSION_SECONDS)
+        return redirect(PREFIX)
+
+    def sign_out(self) -> Result:
+        """End the session."""
+        if token := request.get_cookie(COOKIE):
+            self.sessions.close(token)
+        _set_cookie("", 0)
+        return redirect(PREFIX)
+
+    def drop_phone(self) -> Result:
+        """Remove one contact of the user; its phone can register again."""
+        session = self._signed_in()
+        entry, key = self._entry(session), form_value("contact")
+        found = [each for each in entry.contacts if each.key == key]
+        if not found:
+            session.message = "This phone is not registered any more."
+            return redirect(PREFIX)
+        for each in found:
+            self._context.phones.remove_contact(each.aor, each.contact, each.flow)
+        self._record(Act.OWN_PHONE, session)
+        session.message = (
+            "The phone is signed off. It registers again by itself if it still has the password."
+        )
+        return redirect(PREFIX)
+
+    def change_password(self) -> Result:
+        """Set a new password: this ends all other sessions of the user."""
+        context, session = self._context, self._signed_in()
+        current, password, again = map(form_value, ("current", "password", "again"))
+        if password != again:
+            return self._refuse(session, again="The two passwords are not the same.")
+        try:
+            check_password(normalized(password))
+        except ValueError as error:
+            return self._refuse(session, password=as_sentence(str(error)))
+        username, realm = session.username, session.realm
+        try:
+            account = self._passwords.account(_address(), username, realm, current)
+        except SignInBlocked as error:
+            return self._page(session, {"current": self._blocked(error)})
+        if account is None:
+            return self._refuse(session, current="This password is wrong.")
+        try:
+            context.users.set_password(username, password, realm, number=session.user_id)
+        except NoSuchUser:  # removed at this moment
+            return redirect(PREFIX)
+        self._record(Act.OWN_PASSWORD, session)
+        changed = context.users.find(username, realm)
+        if changed is None:
+            return redirect(PREFIX)
+        token = self.sessions.open(changed)
+        _set_cookie(token, SESSION_SECONDS)
+        if (new := self.sessions.find(token)) is not None:
+            new.message = "The password was changed. Type it into your phones, too."
+            if reason := weakness(password, username):
+                new.message += f" The password is weak: it {reason}."
+        return redirect(PREFIX)
+
+    def _session(self) -> UserSession | None:
+        token = request.get_cookie(COOKIE)
+        return self.sessions.find(token) if token else None
+
+    def _signed_in(self) -> UserSession:
+        """Return the session.  Raises a redirect to the sign-in without one."""
+        session = self._session()
+        if session is None:
+            raise redirect(PREFIX)
+        return session
+
+    def _entry(self, session: UserSession) -> Entry:
+        entry = self._context.directory.entry(session.user_id)
+        if entry is None:  # removed at this moment
+            raise redirect(PREFIX)
+        return entry
+
+    def _page(self, session: UserSession, errors: dict[str, str]) -> str:
+        context, entry = self._context, self._entry(session)
+        said, session.message = session.message, ""
+        name = full_name(session.username, context.users.key_realm(session.realm))
+        refusals = context.refusals.of_user(name, session.username, session.realm)
+        return context.page(
+            "me.tpl",
+            user=entry,
+            said=said,
+            errors=errors,
+            calls=last_calls(context, entry.id),
+            refusals=[row for row in refusals if is_own(row, name)][:SOME_REFUSALS],
+        )
+
+    def _form(
+        self, error: str = "", *, notice: str = "", username: str = "", realm: str = ""
+    ) -> str:
+        context = self._context
+        return context.page(
+            "me_login.tpl",
+            error=error,
+            notice=notice,
+            username=username,
+            realm=realm or context.users.realm,
+            asks_realm=len(context.users.realms()) > 1,
+        )
+
+    def _refuse(self, session: UserSession, **errors: str) -> str:
+        response.status = 422
+        return self._page(session, errors)
+
+    def _blocked(self, error: SignInBlocked) -> str:
+        response.status = 429
+        if error.seconds:
+            response.set_header("Retry-After", str(error.seconds))
+        return str(error)
+
+    def _record(self, act: Act, session: UserSession) -> None:
+        # Without a name, so that a user cannot push out the entries of administrators.
+        name = full_name(session.username, self._context.users.key_realm(session.realm))
+        self._context.record(act, f"{name}, on {PREFIX}", by=Actor(ANONYMOUS, _address()))
+
+
+def is_own(row: Refusal, name: str) -> bool:
+    """Return True for a refusal that a user may see: of its own registration, or its own call.
+
+    Those of calls to the user name other users, and their addresses.
+    """
+    return row.user == name if row.method != "REGISTER" else not row.to
+
+
+def _address() -> str:
+    return str(request.environ.get("REMOTE_ADDR", ""))
+
+
+def _set_cookie(token: str, seconds: int) -> None:
+    response.set_cookie(
+        COOKIE,
+        token,
+        path=PREFIX,
+        httponly=True,
+        samesite="strict",
+        secure=is_encrypted(),
+        max_age=seconds,
+    )
+
+
+def _error_page(context: AppContext, error: HTTPError) -> str:
+    """Return the page of an error."""
+    if error.exception:  # raised inside bottle; catch_errors logs the errors of handlers
+        log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
+    sentence = str(error.body)
+    if sentence.startswith(("Not found: ", "Method not allowed")):
+        sentence = _SENTENCES[error.status_code]
+    return context.page("error.tpl", title="Not possible", sentence=sentence, is_of_users=False)
