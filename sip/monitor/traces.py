@@ -260,10 +260,11 @@ class Traces:
         size = sum(map(len, map(_OCTETS, messages))) + MESSAGE_OVERHEAD * len(messages)
         trace.octets += size
         trace.share.octets += size
-        if not trace.share.is_admitted:
-            for message in messages:
-                if message.direction == "out":
-                    self._admit(trace, message.octets)
+        for message in messages:
+            if trace.share.is_admitted:
+                break
+            if message.direction == "out":
+                self._admit(trace, message.octets)
         if trace.octets > trace.limit:
             self._trim(trace)
 

@@ -15,6 +15,8 @@ from webadmin.phone_settings import PhoneSettings
 
 # Seconds of a registration that a phone asks for.
 _EXPIRES = 3600
+# The transport of an account, as Yealink and Grandstream number it.
+_NUMBERS = {"udp": 0, "tcp": 1}
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -91,7 +93,7 @@ def yealink(account: PhoneAccount) -> str:
         "auth_name": account.settings.username,
         "sip_server.1.address": host,
         "sip_server.1.port": port,
-        "sip_server.1.transport_type": 1 if account.transport == "tcp" else 0,
+        "sip_server.1.transport_type": _NUMBERS[account.transport],
         "sip_server.1.expires": _EXPIRES,
         "outbound_proxy_enable": 1 if account.proxy else 0,
     }
@@ -114,7 +116,7 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
         "P48": settings.proxy,
         "P35": settings.username,
         "P36": settings.username,
-        "P130": 1 if account.transport == "tcp" else 0,
+        "P130": _NUMBERS[account.transport],
         "P32": _EXPIRES // 60,
     }
     if account.password:
@@ -129,14 +131,13 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
 def snom(account: PhoneAccount) -> str:
     """Return the settings of a Snom phone."""
     settings = account.settings
-    end = ";transport=tcp" if account.transport == "tcp" else ""
     values: dict[str, object] = {
         "user_active": "on",
         "user_realname": account.name,
         "user_name": settings.username,
         "user_pname": settings.username,
         "user_host": settings.domain,
-        "user_outbound": f"{settings.proxy or settings.domain}{end}",
+        "user_outbound": f"{settings.proxy or settings.domain};transport={account.transport}",
         "user_expiry": _EXPIRES,
     }
     if account.password:
