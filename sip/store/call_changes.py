@@ -1,8 +1,9 @@
 """Changes of the call settings of users: checked, written, and then put into memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sip.phone_numbers import number_of
 from sip.store.accounts import Account, UserExists
 from sip.store.call_settings import (
     TARGETS,
@@ -17,6 +18,10 @@ from sip.store.database import Tables
 
 if TYPE_CHECKING:
     from sip.store.users import Users
+
+
+class AliasExists(UserExists):
+    """An alias is taken.  The text says by which user or group."""
 
 
 def call_settings(
@@ -41,20 +46,40 @@ def change_call_settings(
 ) -> CallSettings:
     """Change some of the call settings of an account, by field of CallSettings; return all.
 
-    They are on disk when this returns.  Raises NoSuchUser; UserExists for an alias that is taken;
+    They are on disk when this returns.  Raises NoSuchUser; AliasExists for an alias that is taken;
     BadSetting, which is a ValueError, for a value that is not valid.
     """
 
     def change(tables: Tables) -> Account:
         account = users.existing(tables, username, realm, number)
-        before = read_settings(tables, account.id).get(account.id, USUAL)
-        settings = before.changed(changes)
-        _check(users, tables, account, settings)
-        if settings != before:
-            write_settings(tables, [(account.id, account.realm, settings)])
-        return users.by_id(tables, account.id)
+        return write_call_changes(users, tables, account, changes)
 
     return users.database.run(change, then=users.put).call_settings or USUAL
+
+
+def write_call_changes(
+    users: "Users", tables: Tables, account: Account, changes: Mapping[str, Any] | None
+) -> Account:
+    """Write call settings of an account within a transaction, and read the account again.
+
+    Raises AliasExists or BadSetting.
+    """
+    if not changes:
+        return users.by_id(tables, account.id)
+    before = read_settings(tables, account.id).get(account.id, USUAL)
+    settings = before.changed(changes)
+    _check(users, tables, account, settings)
+    if settings != before:
+        write_settings(tables, [(account.id, account.realm, settings)])
+    return users.by_id(tables, account.id)
+
+
+def unknown_targets(
+    users: "Users", targets: Iterable[str], realm: str | None = None
+) -> tuple[str, ...]:
+    """Return the targets that are names, but not of a user, an alias or a group."""
+    names = (each for each in targets if each and ":" not in each and not number_of(each))
+    return tuple(each for each in names if not is_known_target(users, each, realm))
 
 
 def is_known_target(users: "Users", target: str, realm: str | None = None) -> bool:
@@ -64,7 +89,7 @@ def is_known_target(users: "Users", target: str, realm: str | None = None) -> bo
 
 
 def _check(users: "Users", tables: Tables, account: Account, settings: CallSettings) -> None:
-    """Raise UserExists for an alias that is taken, BadSetting for a forwarding to oneself."""
+    """Raise AliasExists for an alias that is taken, BadSetting for a forwarding to oneself."""
     for alias in settings.aliases:
         if alias.lower() == account.username.lower():
             raise BadSetting("aliases", f"{alias} is the user name itself")
@@ -74,7 +99,7 @@ def _check(users: "Users", tables: Tables, account: Account, settings: CallSetti
             if known is not None and known.id != account.id:
                 holder = f"a number of {known.username}"
         if holder:
-            raise UserExists(f"{alias} is {holder}; choose another alias")
+            raise AliasExists(f"{alias} is {holder}; choose another alias")
     check_own_targets(account.username, settings)
 
 
