@@ -80,6 +80,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 % include('phone.tpl', settings=settings)
 </div>
 </section>
+% include('user_call_settings.tpl')
 <section class="card">
 <header><h2>Display name</h2></header>
 <div class="body">

@@ -12,6 +12,7 @@ from webadmin import (
     audit,
     blocked_logins,
     calls,
+    groups,
     health,
     history,
     imports,
@@ -69,6 +70,7 @@ def build(context: AppContext) -> WSGIApp:
     import_service = ImportService(context)
     imports.mount(app, context, import_service)
     users.mount(app, context)
+    groups.mount(app, context)
     phone_calls.mount(app, context)
     trouble.mount(app, context)
     health.mount(app, context)

@@ -8,7 +8,10 @@ import pytest
 from sip import __version__
 from webadmin import templates as pages
 
-SECTIONS = ["/", "/calls", "/history", "/users", "/trouble", "/health", "/audit", "/settings"]
+SECTIONS = [
+    *["/", "/calls", "/history", "/users", "/groups"],
+    *["/trouble", "/health", "/audit", "/settings"],
+]
 
 
 def part(page: str, start: str, end: str) -> str:
@@ -83,7 +86,10 @@ def test_a_part_comes_without_the_frame(browser, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/users", "/users/1", "/users/new", "/users/import", "/trouble", "/audit", "/settings"],
+    [
+        *["/", "/users", "/users/1", "/users/new", "/users/import", "/groups", "/groups/new"],
+        *["/trouble", "/audit", "/settings"],
+    ],
 )
 def test_a_page_has_one_primary_button_at_most(browser, context, path):
     context.users.add("alice", "secret")

@@ -108,7 +108,8 @@ def test_an_export_is_imported_again(api, viewer):
     imported(api, ROWS)
     plain = viewer.get("/users/export.csv")
     assert plain.headers["content-type"] == "text/csv; charset=utf-8"
-    assert plain.text.startswith("username,realm,display_name,enabled\nann,,Ann,1\n")
+    assert plain.text.startswith("username,realm,display_name,enabled,aliases,dnd,")
+    assert "\nann,,Ann,1,,0,,,,,\n" in plain.text
     assert imported(api, plain.body, "?update=true")["same"] == 2
     assert problem(viewer.get("/users/export.csv?hashes=true"))["status"] == 403
     assert "ha1_md5" in api.get("/users/export.csv?hashes=true").text
