@@ -1,15 +1,28 @@
 % name = group.name if group else ''
 % rebase('layout.tpl', title=name or ('Group not added' if errors else 'Add a group'))
+% setdefault('can_change', True)
 % focus = next(iter(errors), '' if group else 'name')
 <p class="small"><a href="/groups">Back to all groups</a></p>
 <div class="head">
 <h1>{{name or 'Add a group'}}</h1>
 % if group:
 <p class="dim">{{values['realm']}}</p>
+% end
+% if group and can_change:
 <span class="sp"></span>
 <form class="inline" method="post" action="/groups/{{group.id}}/remove"><button class="d">Delete</button></form>
 % end
 </div>
+% if not can_change:
+<section class="panel">
+<dl class="kv">
+<dt>Members</dt><dd>{{', '.join(group.members) if group else ''}}</dd>
+<dt>Phones ring</dt><dd>{{strategies[values['strategy']]}}</dd>
+<dt>Seconds</dt><dd>{{values['seconds']}}</dd>
+<dt>Then</dt><dd>{{values['then'] or 'the call ends'}}</dd>
+</dl>
+</section>
+% else:
 <section class="panel form">
 <form method="post" action="/groups/{{group.id if group else 'new'}}">
 % include('field.tpl', name='name', label='Name or number', value=values['name'], longest=128, required=True, choices=(), focus=focus, hint='Users dial it. No user, alias or other group may have it.')
@@ -50,3 +63,4 @@
 <button class="p">{{'Save' if group else 'Add'}}</button>
 </form>
 </section>
+% end

@@ -3,7 +3,9 @@
 <h1>Groups</h1>
 <p class="dim num">{{'{:,} {}'.format(number, 'group' if number == 1 else 'groups') if number else 'There are no groups yet.'}}</p>
 <span class="sp"></span>
+% if get('can_change', True):
 <a class="btn p" href="/groups/new" role="button">Add a group</a>
+% end
 </div>
 % if not rows:
 <div class="card empty"><p>A call to the name or number of a group rings at its members, all at once or in turn.</p></div>
@@ -23,7 +25,7 @@
 <td data-label="Realm" class="small dim">{{group.realm or main_realm}}</td>
 % end
 <td data-label="Members">{{', '.join(group.members[:some_members]) or 'none'}}{{' and {} more'.format(len(group.members) - some_members) if len(group.members) > some_members else ''}}</td>
-<td data-label="Rings" class="whole">{{'all at once, {} s' .format(group.seconds) if group.strategy == 'all' else 'in turn, {} s each'.format(group.seconds)}}</td>
+<td data-label="Rings" class="whole">{{'all at once, {} s'.format(group.seconds) if group.strategy == 'all' else 'in turn, {} s each'.format(group.seconds)}}</td>
 <td data-label="Then">{{group.then or 'the call ends'}}</td>
 </tr>
 % end

@@ -52,26 +52,27 @@ def change_call_settings(
 
     def change(tables: Tables) -> Account:
         account = users.existing(tables, username, realm, number)
-        return write_call_changes(users, tables, account, changes)
+        return write_call_changes(users, tables, account.id, changes)
 
     return users.database.run(change, then=users.put).call_settings or USUAL
 
 
 def write_call_changes(
-    users: "Users", tables: Tables, account: Account, changes: Mapping[str, Any] | None
+    users: "Users", tables: Tables, number: int, changes: Mapping[str, Any] | None
 ) -> Account:
-    """Write call settings of an account within a transaction, and read the account again.
+    """Write call settings of the account with this id in a transaction, and return the account.
 
     Raises AliasExists or BadSetting.
     """
+    account = users.by_id(tables, number)
     if not changes:
-        return users.by_id(tables, account.id)
-    before = read_settings(tables, account.id).get(account.id, USUAL)
+        return account
+    before = account.call_settings or USUAL
     settings = before.changed(changes)
     _check(users, tables, account, settings)
     if settings != before:
-        write_settings(tables, [(account.id, account.realm, settings)])
-    return users.by_id(tables, account.id)
+        write_settings(tables, [(number, account.realm, settings)])
+    return users.by_id(tables, number)
 
 
 def unknown_targets(

@@ -145,8 +145,7 @@ class Users:
                 raise UserExists(sentence_of_taken(username, taken, "remove it first"))
             if holder := name_holder(tables, username, row["realm"], with_users=False):
                 raise UserExists(f"{username} is {holder}; choose another name")
-            account = self.by_id(tables, tables["users"].insert(row))
-            return write_call_changes(self, tables, account, calls)
+            return write_call_changes(self, tables, tables["users"].insert(row), calls)
 
         account = self.database.run(add, then=self.put)
         if password:
@@ -382,7 +381,7 @@ class Users:
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 remove_bindings(tables, [account.id])
-            return write_call_changes(self, tables, account, calls)
+            return write_call_changes(self, tables, account.id, calls)
 
         return self.database.run(update, then=self.put)
 

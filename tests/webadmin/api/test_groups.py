@@ -67,7 +67,7 @@ def test_the_list_has_parts_and_realms(api, context):
     api.write("POST", "/groups", {"name": "602", "members": ["dora"], "realm": "branch.example"})
     found, cursor = [], {}
     while cursor is not None:
-        part = api.json("/groups", limit=2, **cursor)
+        part = api.json("/groups", limit=3, **cursor)
         found += [(group["name"], group["realm"]) for group in part["items"]]
         cursor = {"after": part["next"]} if part["next"] else None
     names = [("600", REALM), ("601", REALM), ("602", REALM), ("602", "branch.example")]
