@@ -90,6 +90,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 % if desk.is_on and can_change:
 % include('desk_phones.tpl')
 % end
+% include('user_call_settings.tpl')
 % if can_change:
 <section class="card">
 <header><h2>Display name</h2></header>

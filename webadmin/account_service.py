@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sip.store import accounts
 from sip.store.accounts import (
@@ -13,6 +14,8 @@ from sip.store.accounts import (
     normalized,
 )
 from sip.store.audit import Act
+from sip.store.call_changes import unknown_targets
+from sip.store.call_settings import TARGETS, BadSetting
 from sip.store.directory import Entry
 from sip.store.passwords import make_password
 from sip.store.registrations import Registration
@@ -40,8 +43,9 @@ class Added:
 class AccountService:
     """Adds, changes, removes and restores accounts.
 
-    Raises InvalidFields, UserExists, and NoSuchUser for an id without an account; nothing is
-    written then.
+    `calls` are call settings to change, by field of CallSettings.  Raises InvalidFields,
+    UserExists (AliasExists for an alias that is taken), and NoSuchUser for an id without an
+    account; nothing is written then.
     """
 
     def __init__(self, context: AppContext) -> None:
@@ -68,6 +72,7 @@ class AccountService:
         *,
         ha1: str | None = None,
         enabled: bool = True,
+        calls: Mapping[str, Any] | None = None,
     ) -> Added:
         """Add an account; without a password and without an HA1, a password is generated."""
         username, realm = normalized(username.strip()), realm.strip() or self._users.realm
@@ -81,30 +86,56 @@ class AccountService:
             ("realm", check_realm, realm),
             ("display_name", check_display_name, display_name),
         )
-        account = self._users.add(
-            username, chosen, realm, display_name, ha1=ha1 or "", enabled=enabled
-        )
+        try:
+            account = self._users.add(
+                *(username, chosen, realm, display_name),
+                ha1=ha1 or "",
+                enabled=enabled,
+                calls=calls,
+            )
+        except BadSetting as error:
+            raise InvalidFields({error.field: str(error)}) from None
         self._context.record(Act.USER_ADDED, self.full_name(account.username, realm))
+        self._record_calls(account.id, calls)
         return Added(account.id, account.username, generated)
 
     def change(
-        self, number: int, *, display_name: str | None = None, enabled: bool | None = None
+        self,
+        number: int,
+        *,
+        display_name: str | None = None,
+        enabled: bool | None = None,
+        calls: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Change all the given values of an account, or none of them."""
         name = None if display_name is None else normalized(display_name.strip())
         if name is not None:
             _check(("display_name", check_display_name, name))
         entry = self.entry(number)
-        self._users.change(
-            entry.username, entry.realm, number=number, display_name=name, enabled=enabled
-        )
+        try:
+            self._users.change(
+                *(entry.username, entry.realm),
+                number=number,
+                display_name=name,
+                enabled=enabled,
+                calls=calls,
+            )
+        except BadSetting as error:
+            raise InvalidFields({error.field: str(error)}) from None
         full_name = self.full_name(entry.username, entry.realm)
         if name is not None:
             self._context.record(Act.USER_RENAMED, full_name)
         if enabled is not None:
             act = Act.USER_ENABLED if enabled else Act.USER_DISABLED
             self._context.record(act, full_name)
+        self._record_calls(number, calls)
         return entry
+
+    def unknown_targets(self, number: int) -> tuple[str, ...]:
+        """Return the names that an account forwards to, but that no user or group has."""
+        entry = self.entry(number)
+        targets = [getattr(entry.call_settings, field) for field in TARGETS]
+        return unknown_targets(self._users, targets, entry.realm)
 
     def set_password(self, number: int, password: str | None = None) -> tuple[Entry, str]:
         """Set a password; return the account, and the password if it was generated, else ""."""
@@ -144,6 +175,13 @@ class AccountService:
             full_name = self.full_name(removed.username, removed.realm)
             self._context.record(Act.PHONE_DROPPED, full_name)
         return removed
+
+    def _record_calls(self, number: int, calls: Mapping[str, Any] | None) -> None:
+        entry = self._context.directory.entry(number) if calls else None
+        if entry is not None:
+            full_name = self.full_name(entry.username, entry.realm)
+            about = f"{full_name}: {entry.call_settings.text_of(calls or ())}"
+            self._context.record(Act.USER_CALLS, about)
 
     def _change(self, number: int, act: Act, change: Callable[[Entry], None]) -> Entry:
         entry = self.entry(number)

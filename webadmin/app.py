@@ -14,6 +14,7 @@ from webadmin import (
     blocked_logins,
     calls,
     exports,
+    groups,
     health,
     history,
     imports,
@@ -98,6 +99,7 @@ def pages(
     imports.mount(app, context, import_service)
     exports.mount(app, context, import_service)
     users.mount(app, context)
+    groups.mount(app, context)
     phone_calls.mount(app, context)
     phone_setup.mount(app, context)
     trouble.mount(app, context)

@@ -22,7 +22,7 @@ GROUPS: Final = (
             Section("/history", "History", "history"),
         ),
     ),
-    ("People", (Section("/users", "Users", "users"),)),
+    ("People", (Section("/users", "Users", "users"), Section("/groups", "Groups", "groups"))),
     (
         "Server",
         (

@@ -1,20 +1,23 @@
 """The pages of users: the list, a new user, and one user with its phones."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bottle import Bottle, HTTPError, request, response
 
 from sip.store.audit import Act
+from sip.store.call_changes import AliasExists
 from sip.store.directory import Entry, Question
 from sip.store.passwords import weakness
 from sip.store.users import NoSuchUser, UserExists
 from webadmin.account_service import AccountService, InvalidFields
 from webadmin.bulk_pages import BulkPages, step_text
+from webadmin.call_settings_form import FormValues, changes_of, posted_values, values_of
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.desk_phones import desk_phones
+from webadmin.group_service import GroupService
 from webadmin.pager import by_number, page_number
 from webadmin.phone_settings import phone_settings
 from webadmin.phone_setups import Shown
@@ -61,6 +64,7 @@ def mount(app: Bottle, context: AppContext) -> None:
     route(app, "GET", "/users/<number:id>", user.show)
     route(app, "GET", "/users/<number:id>/hashes", user.show_hashes, Needs.ADMIN)
     route(app, "POST", "/users/<number:id>/name", user.rename)
+    route(app, "POST", "/users/<number:id>/calls", user.set_calls)
     route(app, "POST", "/users/<number:id>/password", user.set_password)
     route(app, "POST", "/users/<number:id>/enable", user.enable)
     route(app, "POST", "/users/<number:id>/disable", user.disable)
@@ -149,7 +153,7 @@ class NewUserPage:
         except InvalidFields as error:
             errors = sentences(error)
         except UserExists as error:
-            errors = {"username": _sentence(error)}
+            errors = {"username": sentence(error)}
         else:
             text = f"{added.username} was added."
             if how == "make":
@@ -166,6 +170,7 @@ class UserPage:
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._accounts = AccountService(context)
+        self._groups = GroupService(context)
 
     def show(self, number: int, **values: Any) -> str:
         """Return the page; `values` are of a form that was refused."""
@@ -173,7 +178,7 @@ class UserPage:
         entry = self._entry(number)
         username, realm = entry.username, entry.realm
         full_name = self._accounts.full_name(username, realm)
-        values = {"errors": {}, **values}
+        values = {"errors": {}, "call_values": values_of(entry.call_settings), **values}
         blocked = [login for login in context.guard.blocked_logins() if login.username == username]
         refusals = context.refusals.of_user(full_name, username, realm)
         return context.page(
@@ -187,6 +192,7 @@ class UserPage:
             refusals=refusals,
             some_refusals=SOME_REFUSALS,
             calls=last_calls(context, number),
+            own_groups=self._groups.of_user(number),
             is_pinned=username == context.traces.pinned,
             desk=desk_phones(context, entry.id),
             calls_link=link("/history", [("user", full_name)]),
@@ -220,13 +226,31 @@ class UserPage:
             response.status = 422
             return self.show(number, errors=sentences(error), display_name=name)
 
+    def set_calls(self, number: int) -> Result:
+        """Set aliases, do not disturb and forwarding; all, or none if one is not valid."""
+        values: FormValues = posted_values()
+        try:
+            entry = self._accounts.change(number, calls=changes_of(values))
+            unknown = self._accounts.unknown_targets(number)
+        except NoSuchUser as error:
+            raise HTTPError(404, sentence(error)) from None
+        except InvalidFields as error:
+            errors = sentences(error)
+        except AliasExists as error:
+            errors = {"aliases": sentence(error)}
+        else:
+            text = f"The settings for calls to {entry.username} were changed."
+            return _flash(self._context, number, text + warning_of_targets(unknown))
+        response.status = 422
+        return self.show(number, errors=errors, call_values=values)
+
     def set_password(self, number: int) -> Result:
         """Set the password in the form, or a generated one, and show how to set up the phone."""
         password, how = _chosen_password()
         try:
             entry, generated = self._accounts.set_password(number, password)
         except NoSuchUser as error:
-            raise HTTPError(404, _sentence(error)) from None
+            raise HTTPError(404, sentence(error)) from None
         except InvalidFields as error:
             response.status = 422
             return self.show(number, errors=sentences(error), how="type")
@@ -270,7 +294,7 @@ class UserPage:
         try:
             self._accounts.remove(number)
         except NoSuchUser as error:
-            raise HTTPError(404, _sentence(error)) from None
+            raise HTTPError(404, sentence(error)) from None
         return redirect("/users" + _list_query(_question(), removed=number))
 
     def restore(self, number: int) -> Result:
@@ -278,7 +302,7 @@ class UserPage:
         try:
             username = self._accounts.restore(number)
         except (NoSuchUser, UserExists) as error:
-            raise HTTPError(409, _sentence(error)) from None
+            raise HTTPError(409, sentence(error)) from None
         text = f"{username} was restored. Its phones will register again."
         return _flash(self._context, number, text)
 
@@ -286,14 +310,14 @@ class UserPage:
         try:
             return self._accounts.entry(number)
         except NoSuchUser as error:
-            raise HTTPError(404, _sentence(error)) from None
+            raise HTTPError(404, sentence(error)) from None
 
     def _change(self, number: int, change: Callable[[], Entry], text: str) -> Result:
         """Change the user, and show the page again with `text`."""
         try:
             entry = change()
         except NoSuchUser as error:
-            raise HTTPError(404, _sentence(error)) from None
+            raise HTTPError(404, sentence(error)) from None
         return _flash(self._context, number, text.format(entry.username))
 
 
@@ -362,13 +386,22 @@ def list_link_values() -> dict[str, Any]:
 
 def sentences(error: InvalidFields) -> dict[str, str]:
     """Return a sentence for each invalid field, by its name."""
-    return {name: _sentence(text) for name, text in error.errors.items()}
+    return {name: sentence(text) for name, text in error.errors.items()}
 
 
-def _sentence(error: Exception | str) -> str:
+def warning_of_targets(unknown: Sequence[str]) -> str:
+    """Return a sentence, with a space before it, for each target that does not exist; or ""."""
+    return "".join(
+        f" Attention: there is no user, alias or group {name}; calls cannot be forwarded there."
+        for name in unknown
+    )
+
+
+def sentence(error: Exception | str) -> str:
     """Return the text of an error as a sentence; a user name at its start is not capitalized."""
     text = str(error)
-    return f"{text[0].upper() if text.startswith('the ') else text[0]}{text[1:]}."
+    begins_plain = text.startswith(("the ", "there ", "a group ", "forwarding "))
+    return f"{text[0].upper() if begins_plain else text[0]}{text[1:]}."
 
 
 def _chosen_password() -> tuple[str | None, str]:

@@ -21,11 +21,10 @@ from sip.cli.prompt import (
 )
 from sip.config import CommandError, Config
 from sip.operator_values import parse_switch
-from sip.phone_numbers import number_of
 from sip.serializers.users import user_json
 from sip.store.accounts import full_name, normalized
 from sip.store.audit import Act
-from sip.store.call_changes import call_settings, change_call_settings, is_known_target
+from sip.store.call_changes import call_settings, change_call_settings, unknown_targets
 from sip.store.call_settings import TARGETS
 from sip.store.database import Database, DatabaseError
 from sip.store.directory import Directory
@@ -134,11 +133,9 @@ def _set(options: argparse.Namespace, users: Users) -> int:
         print(json.dumps(settings.as_json(), indent=1))
         return 0
     settings = change_call_settings(users, options.name, changes, options.realm)
-    for field in TARGETS:
-        target = getattr(settings, field) if field in changes else ""
-        is_name = target and ":" not in target and not number_of(target)
-        if is_name and not is_known_target(users, target, options.realm):
-            warn(f"there is no user, alias or group {target}; calls cannot be forwarded there")
+    targets = [getattr(settings, field) for field in TARGETS if field in changes]
+    for target in unknown_targets(users, targets, options.realm):
+        warn(f"there is no user, alias or group {target}; calls cannot be forwarded there")
     about = f"{_named(options)}: {settings.text_of(changes)}"
     add_audit_entry(users.database, Act.USER_CALLS, about)
     return 0

@@ -1,8 +1,9 @@
 """Changes of the call settings of users: checked, written, and then put into memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sip.phone_numbers import number_of
 from sip.store.accounts import Account, NoSuchUser, UserExists, full_name
 from sip.store.audit import Act, Audit
 from sip.store.call_settings import (
@@ -18,6 +19,10 @@ from sip.store.database import Tables
 
 if TYPE_CHECKING:
     from sip.store.users import Users
+
+
+class AliasExists(UserExists):
+    """An alias is taken.  The text says by which user or group."""
 
 
 def call_settings(
@@ -42,18 +47,13 @@ def change_call_settings(
 ) -> CallSettings:
     """Change some of the call settings of an account, by field of CallSettings; return all.
 
-    They are on disk when this returns.  Raises NoSuchUser; UserExists for an alias that is taken;
+    They are on disk when this returns.  Raises NoSuchUser; AliasExists for an alias that is taken;
     BadSetting, which is a ValueError, for a value that is not valid.
     """
 
     def change(tables: Tables) -> Account:
         account = users.existing(tables, username, realm, number)
-        before = read_settings(tables, account.id).get(account.id, USUAL)
-        settings = before.changed(changes)
-        _check(users, tables, account, settings)
-        if settings != before:
-            write_settings(tables, [(account.id, account.realm, settings)])
-        return users.by_id(tables, account.id)
+        return write_call_changes(users, tables, account.id, changes)
 
     return users.database.run(change, then=users.put).call_settings or USUAL
 
@@ -72,6 +72,32 @@ def change_by_phone(users: "Users", username: str, changes: Mapping[str, Any], r
     Audit(users.database).add(Act.USER_CALLS, f"{name} (phone)", about=about)
 
 
+def write_call_changes(
+    users: "Users", tables: Tables, number: int, changes: Mapping[str, Any] | None
+) -> Account:
+    """Write call settings of the account with this id in a transaction, and return the account.
+
+    Raises AliasExists or BadSetting.
+    """
+    account = users.by_id(tables, number)
+    if not changes:
+        return account
+    before = account.call_settings or USUAL
+    settings = before.changed(changes)
+    _check(users, tables, account, settings)
+    if settings != before:
+        write_settings(tables, [(number, account.realm, settings)])
+    return users.by_id(tables, number)
+
+
+def unknown_targets(
+    users: "Users", targets: Iterable[str], realm: str | None = None
+) -> tuple[str, ...]:
+    """Return the targets that are names, but not of a user, an alias or a group."""
+    names = (each for each in targets if each and ":" not in each and not number_of(each))
+    return tuple(each for each in names if not is_known_target(users, each, realm))
+
+
 def is_known_target(users: "Users", target: str, realm: str | None = None) -> bool:
     """Return True for a target that needs no look-up elsewhere: a user, an alias or a group."""
     name = realm or users.realm
@@ -79,7 +105,7 @@ def is_known_target(users: "Users", target: str, realm: str | None = None) -> bo
 
 
 def _check(users: "Users", tables: Tables, account: Account, settings: CallSettings) -> None:
-    """Raise UserExists for an alias that is taken, BadSetting for a forwarding to oneself."""
+    """Raise AliasExists for an alias that is taken, BadSetting for a forwarding to oneself."""
     for alias in settings.aliases:
         if alias.lower() == account.username.lower():
             raise BadSetting("aliases", f"{alias} is the user name itself")
@@ -89,7 +115,7 @@ def _check(users: "Users", tables: Tables, account: Account, settings: CallSetti
             if known is not None and known.id != account.id:
                 holder = f"a number of {known.username}"
         if holder:
-            raise UserExists(f"{alias} is {holder}; choose another alias")
+            raise AliasExists(f"{alias} is {holder}; choose another alias")
     check_own_targets(account.username, settings)
 
 

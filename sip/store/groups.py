@@ -1,6 +1,6 @@
 """Groups: names and numbers whose calls ring at several users, all at once or in turn."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,10 @@ class Groups:
     def get(self, number: int) -> Group:
         """Return the group with this id.  Raises NoSuchGroup."""
         return self._database.browse(lambda tables: _existing(tables, number))
+
+    def of_user(self, user_id: int) -> Sequence[tuple[int, str]]:
+        """Return id and name of the groups that a user is a member of, sorted by name."""
+        return self._database.browse(lambda tables: fetch(tables, _OF_USER, (user_id,)))
 
     def add(
         self,
@@ -240,6 +244,10 @@ _GROUPS = """
 _MEMBERS = """
     SELECT group_id, username FROM call_group_members
     JOIN users ON users.id = user_id ORDER BY group_id, position
+"""
+_OF_USER = """
+    SELECT call_groups.id, name FROM call_group_members
+    JOIN call_groups ON call_groups.id = group_id WHERE user_id = ? ORDER BY name, call_groups.id
 """
 _INSERT = """
     INSERT INTO call_groups (realm, name, strategy, seconds, then_target) VALUES (?, ?, ?, ?, ?)

@@ -25,7 +25,7 @@ from sip.store.accounts import (
     sentence_of_taken,
 )
 from sip.store.bindings import remove_bindings
-from sip.store.call_changes import change_by_phone
+from sip.store.call_changes import change_by_phone, write_call_changes
 from sip.store.call_settings import (
     USUAL,
     name_holder,
@@ -117,11 +117,12 @@ class Users:
         *,
         ha1: str = "",
         enabled: bool = True,
+        calls: Mapping[str, Any] | None = None,
     ) -> Account:
         """Create an account.  Raises UserExists, or ValueError for a value that is not valid.
 
         A weak password is accepted with a warning in the log.  `ha1` is an MD5 HA1 instead of a
-        password, which is "" then.
+        password, which is "" then.  `calls` are call settings, by field of CallSettings.
         """
         username, display_name = normalized(username), normalized(display_name)
         check_username(username)
@@ -142,7 +143,7 @@ class Users:
                 raise UserExists(sentence_of_taken(username, taken, "remove it first"))
             if holder := name_holder(tables, username, row["realm"], with_users=False):
                 raise UserExists(f"{username} is {holder}; choose another name")
-            return self.by_id(tables, tables["users"].insert(row))
+            return write_call_changes(self, tables, tables["users"].insert(row), calls)
 
         account = self.database.run(add, then=self.put)
         if password:
@@ -248,11 +249,12 @@ class Users:
         number: int | None = None,
         display_name: str | None = None,
         enabled: bool | None = None,
+        calls: Mapping[str, Any] | None = None,
     ) -> None:
         """Change all the given values of an account, or none of them.
 
-        A disabled account is kept, but its phones are refused.  Raises NoSuchUser, or ValueError
-        for a value that is not valid.
+        A disabled account is kept, but its phones are refused.  Raises NoSuchUser,
+        AliasExists, or ValueError for a value that is not valid.
         """
         values: dict[str, Any] = {"updated_at": int(time())}
         if display_name is not None:
@@ -260,7 +262,7 @@ class Users:
             check_display_name(values["display_name"])
         if enabled is not None:
             values["enabled"] = int(enabled)
-        account = self._update(username, realm, number, lambda account: values)
+        account = self._update(username, realm, number, lambda account: values, calls)
         if enabled is not None:
             event = CredentialsChanged if enabled else AccountsRemoved
             self.bus.publish(event([account]))
@@ -384,6 +386,7 @@ class Users:
         realm: str | None,
         number: int | None,
         values_for: Callable[[Account], Mapping[str, Any]],
+        calls: Mapping[str, Any] | None = None,
     ) -> Account:
         def update(tables: Tables) -> Account:
             account = self.existing(tables, username, realm, number)
@@ -391,7 +394,7 @@ class Users:
             tables["users"].update({"id": account.id, **values}, ["id"])
             if values.get("enabled") == 0:
                 remove_bindings(tables, [account.id])
-            return self.by_id(tables, account.id)
+            return write_call_changes(self, tables, account.id, calls)
 
         return self.database.run(update, then=self.put)
 

@@ -244,6 +244,25 @@ def state_of(window, path: str) -> None:
             for heading in ("Last calls", "Last refusals"):
                 page.get_by_role("heading", name=heading).wait_for()
             page.get_by_role("button", name="Drop").wait_for()
+        case "calls refused":
+            window.goes_to("/users/2")
+            page.get_by_label("Aliases").fill("alice")
+            page.get_by_label("Do not disturb").check()
+            page.get_by_label("Forward when busy to").fill(f"sip:{LONG}@example.com")
+            page.locator("#call-settings").get_by_role("button", name="Save").click()
+            window.sees("choose another alias")
+        case "group refused":
+            window.goes_to("/groups/new")
+            page.get_by_label("Name or number").fill("600")
+            page.get_by_label("Members").fill(f"alice\n{LONG}\nzoe")
+            page.get_by_label("Then forward to").fill(LONG)
+            page.get_by_role("button", name="Add", exact=True).click()
+            window.sees("There is no user zoe")
+        case "group added":
+            page.get_by_label("Members").fill(f"alice\n{LONG}")
+            page.get_by_label("In turn").check()
+            page.get_by_role("button", name="Add", exact=True).click()
+            window.sees("The group 600 was added.")
         case "no network":
             window.goes_to("/trouble")
             page.get_by_label("Address or network").fill("everybody")
@@ -268,6 +287,10 @@ STATES = {
         *["chosen", "confirm", "new passwords", "undo", "undone", "/users/undo"],
     ],
     "own page": ["own sign-in", "own page"],
+    "groups": [
+        *["signed in", "calls refused", "/groups/new", "group refused", "group added"],
+        *["/groups", "/users/1"],
+    ],
     "imports": [
         *["signed in", "/users/import", "refused", "looked at", "columns", "changes"],
         *["/users/import?show=same", "understood", "generated", "another", "looked at", "imported"],
@@ -297,7 +320,7 @@ def test_every_page_is_accessible(visit, populated, topic):
 def test_the_pages_of_an_empty_server_are_accessible(visit):
     window = visit()
     window.signs_in()
-    for path in ("/", "/calls", "/users", "/trouble", "/health", "/history", "/traces"):
+    for path in ("/", "/calls", "/users", "/groups", "/trouble", "/health", "/history", "/traces"):
         window.goes_to(path)
         assert not window.faults_of_page()
 

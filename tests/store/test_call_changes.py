@@ -100,6 +100,7 @@ def test_a_new_user_cannot_have_a_taken_name(users: Users):
         ("always", "ALICE", "cannot forward to itself"),
         ("no_answer_seconds", 2, "from 3 to 120"),
         ("no_answer_seconds", "1e1", "from 3 to 120"),
+        ("no_answer_seconds", "0000000209", "from 3 to 120"),
         ("color", "red", "there is no call setting"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from sip import __version__
 from webadmin import templates as pages
 
-SECTIONS = ["/", "/calls", "/history", "/users", "/trouble", "/health", "/audit"]
+SECTIONS = ["/", "/calls", "/history", "/users", "/groups", "/trouble", "/health", "/audit"]
 SECTIONS += ["/settings", "/admins", "/tokens", "/account"]
 
 
@@ -84,7 +84,10 @@ def test_a_part_comes_without_the_frame(browser, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/users", "/users/1", "/users/new", "/users/import", "/trouble", "/audit", "/account"],
+    [
+        *["/", "/users", "/users/1", "/users/new", "/users/import", "/groups", "/groups/new"],
+        *["/trouble", "/audit", "/settings", "/account"],
+    ],
 )
 def test_a_page_has_one_primary_button_at_most(browser, context, path):
     context.users.add("alice", "secret")

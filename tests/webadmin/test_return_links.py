@@ -33,8 +33,10 @@ def test_a_user_is_shown_with_the_way_back(browser, many):
 def test_forms_of_a_user_keep_the_link_back_to_the_list(browser, many):
     page = browser.get(f"/users/1?{ASKED}").text
     acts = {each for each in paths(page, "action") if each.startswith("/users/1/")}
-    assert acts == {f"/users/1/{act}?{ASKED}" for act in ("name", "password", "disable", "remove")}
-    for act, said in [("name", "was changed"), ("password", "shown only now"), ("disable", "is")]:
+    names = ("name", "calls", "password", "disable", "remove")
+    assert acts == {f"/users/1/{act}?{ASKED}" for act in names}
+    said_by = {"name": "was changed", "calls": "were changed", "password": "shown only now"}
+    for act, said in [*said_by.items(), ("disable", "is")]:
         answer = browser.post(f"/users/1/{act}?{ASKED}", display_name="Ann", how="make")
         if act == "password":  # its page shows how to set up the phone
             assert answer.location.startswith(f"/users/1/setup?{ASKED}&since=")

@@ -43,7 +43,7 @@ OWN = {
 # Pages that show secrets, or only prepare a change.
 PAGES_OF_ADMINS = {
     *[("GET", "/users/new"), ("GET", "/users/import"), ("GET", "/users/<number:id>/hashes")],
-    *[("GET", "/users/act"), ("GET", "/users/act/<act>")],
+    *[("GET", "/users/act"), ("GET", "/users/act/<act>"), ("GET", "/groups/new")],
 }
 
 

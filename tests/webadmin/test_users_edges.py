@@ -188,7 +188,7 @@ def test_a_user_deleted_meanwhile_is_not_found(browser, context, monkeypatch, ac
     monkeypatch.setattr(context.users, method, gone)
     answer = browser.post(f"/users/{alice.id}/{act}", display_name="x", how="make")
     assert answer.status == 404
-    assert "there is no user alice in example.com." in answer.words
+    assert "There is no user alice in example.com." in answer.words
     assert "secret" not in answer.words
 
 

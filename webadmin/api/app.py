@@ -10,6 +10,7 @@ from bottle import HTTPError, request, response
 from webadmin.api import (
     calls,
     events,
+    groups,
     history,
     imports,
     openapi,
@@ -47,6 +48,7 @@ def build(context: AppContext, tokens: TokenCheck, import_service: ImportService
     """Return the application and its document."""
     operations = Operations(tokens)
     users.mount(operations, context)
+    groups.mount(operations, context)
     imports.mount(operations, import_service, context)
     registrations.mount(operations, context)
     calls.mount(operations, context)

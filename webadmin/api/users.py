@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sip.store.account_lists import BadCursor, Listing, list_part
 from sip.store.accounts import MAX_DISPLAY_NAME, MAX_PASSWORD, MAX_REALM, MAX_USERNAME
+from sip.store.call_changes import AliasExists
+from sip.store.call_settings import MAX_ALIASES, MAX_SECONDS, MAX_TARGET, MIN_SECONDS, TARGETS
 from sip.store.directory import Entry
 from sip.store.users import NoSuchUser, UserExists
 from sip.times import rfc3339
@@ -24,6 +26,32 @@ DisplayName = Annotated[str, Meta(max_length=MAX_DISPLAY_NAME)]
 Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD)]
 
 
+Alias = Annotated[str, Meta(min_length=1, max_length=MAX_USERNAME)]
+Aliases = Annotated[list[Alias], Meta(max_length=MAX_ALIASES)]
+Target = Annotated[str, Meta(max_length=MAX_TARGET)]
+Seconds = Annotated[int, Meta(ge=MIN_SECONDS, le=MAX_SECONDS)]
+
+
+class Forward(Struct, frozen=True):
+    """The targets of forwarding, "" for none: a user, alias, group, number or SIP address."""
+
+    always: str
+    busy: str
+    no_answer: str
+    no_answer_seconds: int
+    offline: str
+
+
+class ForwardChanges(Struct, frozen=True, forbid_unknown_fields=True):
+    """The forwarding to change; a field that is missing stays as it is, "" is no forwarding."""
+
+    always: Target | UnsetType = UNSET
+    busy: Target | UnsetType = UNSET
+    no_answer: Target | UnsetType = UNSET
+    no_answer_seconds: Seconds | UnsetType = UNSET
+    offline: Target | UnsetType = UNSET
+
+
 class User(Struct, frozen=True):
     """One user."""
 
@@ -35,6 +63,9 @@ class User(Struct, frozen=True):
     online: bool
     last_seen: str | None
     created_at: str
+    aliases: list[str]
+    dnd: bool
+    forward: Forward
 
 
 class UserQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +94,9 @@ class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     password: Password | None = None
     ha1: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{32}$")] | None = None
+    aliases: Aliases | UnsetType = UNSET
+    dnd: bool | UnsetType = UNSET
+    forward: ForwardChanges | UnsetType = UNSET
 
 
 class UserChanges(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +104,9 @@ class UserChanges(Struct, frozen=True, forbid_unknown_fields=True):
 
     display_name: DisplayName | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    aliases: Aliases | UnsetType = UNSET
+    dnd: bool | UnsetType = UNSET
+    forward: ForwardChanges | UnsetType = UNSET
 
 
 class AddedUser(User, frozen=True, omit_defaults=True):
@@ -108,7 +145,7 @@ def mount(operations: Operations, context: AppContext) -> None:
         *("PATCH", one, users.change, "Change a user"),
         body=UserChanges,
         answer=User,
-        problems=(404,),
+        problems=(404, 409),
     )
     operations.change(
         *("DELETE", one, users.remove, "Delete a user, which can be restored for an hour"),
@@ -169,6 +206,7 @@ class UserOperations:
                 body.password,
                 ha1=body.ha1,
                 enabled=body.enabled,
+                calls=_calls(body),
             )
             user = self._accounts.entry(added.id)
         fields = msgspec.structs.asdict(_user(user))
@@ -182,6 +220,7 @@ class UserOperations:
                 id,
                 display_name=None if body.display_name is UNSET else body.display_name,
                 enabled=None if body.enabled is UNSET else body.enabled,
+                calls=_calls(body),
             )
             return _user(self._accounts.entry(id))
 
@@ -204,6 +243,7 @@ class UserOperations:
 
 
 def _user(entry: Entry) -> User:
+    calls = entry.call_settings
     return User(
         id=entry.id,
         username=entry.username,
@@ -213,7 +253,23 @@ def _user(entry: Entry) -> User:
         online=entry.online,
         last_seen=rfc3339(entry.last_seen) if entry.last_seen else None,
         created_at=rfc3339(entry.created_at),
+        aliases=list(calls.aliases),
+        dnd=calls.dnd,
+        forward=msgspec.convert(calls, Forward, from_attributes=True),
     )
+
+
+def _calls(body: NewUser | UserChanges) -> dict[str, Any]:
+    """Return the call settings in a body, by field of CallSettings."""
+    changes = {"aliases": body.aliases, "dnd": body.dnd}
+    if body.forward is not UNSET:
+        changes |= msgspec.structs.asdict(body.forward)
+    return {name: value for name, value in changes.items() if value is not UNSET}
+
+
+def _field(name: str) -> str:
+    """Return the field of the body that a call setting is in."""
+    return f"forward.{name}" if name in (*TARGETS, "no_answer_seconds") else name
 
 
 @contextmanager
@@ -224,8 +280,9 @@ def _as_problems() -> Iterator[None]:
     except NoSuchUser as error:
         raise Problem(404, f"{error}.") from None
     except UserExists as error:
-        taken = FieldError("username", str(error))
+        field = "aliases" if isinstance(error, AliasExists) else "username"
+        taken = FieldError(field, str(error))
         raise Problem(409, f"{error}.", errors=(taken,)) from None
     except InvalidFields as error:
-        errors = tuple(FieldError(*each) for each in error.errors.items())
+        errors = tuple(FieldError(_field(name), text) for name, text in error.errors.items())
         raise Problem(422, f"{error}.", errors=errors) from None

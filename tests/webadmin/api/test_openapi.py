@@ -8,9 +8,10 @@ from sip.serializers.calls import call_json
 from sip.serializers.operation import audit_json
 from sip.serializers.traces import trace_json
 from sip.serializers.trouble import ban_json, refusal_json, wait_json
-from sip.serializers.users import registration_json
+from sip.serializers.users import registration_json, user_json
+from sip.store.groups import Group
 from tests.support.filled_context import CALL_ID
-from webadmin.api import calls, history, operation, registrations, traces, trouble
+from webadmin.api import calls, groups, history, operation, registrations, traces, trouble, users
 from webadmin.api.operations import PREFIX
 
 
@@ -22,7 +23,7 @@ def document(outsider) -> dict:
 def test_every_operation_has_its_errors_and_a_name_of_its_own(document):
     operations = [each for methods in document["paths"].values() for each in methods.values()]
     names = [each["operationId"] for each in operations]
-    assert len(names) == len(set(names)) == 31
+    assert len(names) == len(set(names)) == 36
     for each in operations:
         assert {"400", "422", "503"} <= each["responses"].keys()
         assert each["summary"]
@@ -43,7 +44,8 @@ def test_shapes_have_every_field_of_the_json_of_the_server(api, filled, context,
     filled.refuses()
     filled.has_to_wait()
     filled.bans()
-    bound(context.users.add("alice", "secret"))
+    alice = context.users.add("alice", "secret")
+    bound(alice)
     api.write("POST", "/trusted", {"network": "192.0.2.0/30"})
     message = trace_json(context.traces.find(CALL_ID.encode()))["messages"][0]
     for made, shape in (
@@ -52,6 +54,8 @@ def test_shapes_have_every_field_of_the_json_of_the_server(api, filled, context,
         (message, traces.Message),
         (ban_json(context.bans.list(filled.clock())[0]), trouble.Ban),
         (refusal_json(context.refusals.latest()[0]), trouble.Refusal),
+        (user_json(context.directory.entry(alice.id)), users.User),
+        (Group(1, "sales", None, ()).as_json("example.com"), groups.Group),
         (wait_json(context.guard.waits().waits[0]), trouble.Wait),
         (
             registration_json(context.registrations.page().registrations[0]),

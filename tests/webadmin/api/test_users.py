@@ -54,6 +54,54 @@ def test_a_change_is_whole_or_not_at_all(api):
     assert (changed["enabled"], changed["display_name"]) == (False, "Ann")
 
 
+FORWARD = {"always": "", "busy": "", "no_answer": "", "no_answer_seconds": 20, "offline": ""}
+
+
+def test_call_settings_are_added_and_changed(api, context):
+    user = added(api, "ann", aliases=["102", "101"], forward={"busy": "bob"})
+    assert (user["aliases"], user["dnd"]) == (["101", "102"], False)
+    assert user["forward"] == {**FORWARD, "busy": "bob"}
+    path = f"/users/{user['id']}"
+    changes = {"dnd": True, "aliases": [], "forward": {"no_answer": "eve@example.org"}}
+    changed = json.loads(api.write("PATCH", path, changes).body)
+    assert (changed["aliases"], changed["dnd"]) == ([], True)
+    assert changed["forward"] == {**FORWARD, "busy": "bob", "no_answer": "sip:eve@example.org"}
+    assert api.json(path) == changed
+    assert api.json("/users")["items"] == [changed]
+    said = [entry.about for entry in context.audit.entries() if "call settings" in entry.text]
+    assert said == [
+        "ann: aliases none, dnd on, no_answer sip:eve@example.org",
+        "ann: aliases 101 102, busy bob",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "field"),
+    [
+        ({"aliases": ["bob"]}, 409, "aliases"),
+        ({"aliases": ["ann"]}, 422, "aliases"),
+        ({"aliases": "101"}, 422, "aliases"),
+        ({"forward": {"busy": "a b"}}, 422, "forward.busy"),
+        ({"forward": {"always": "Ann"}}, 422, "forward.always"),
+        ({"forward": {"no_answer_seconds": 2}}, 422, "forward.no_answer_seconds"),
+        ({"forward": None}, 422, "forward"),
+        ({"dnd": "yes"}, 422, "dnd"),
+    ],
+)
+def test_a_wrong_call_setting_changes_nothing(api, wrong, status, field):
+    """Neither the other fields of a change, nor does it add a user."""
+    added(api, "bob")
+    refused = [problem(api.write("POST", "/users", {"username": "ann", **wrong}))]
+    assert [user["username"] for user in api.json("/users")["items"]] == ["bob"]
+    user = added(api, "ann")
+    path = f"/users/{user['id']}"
+    changes = {"enabled": False, "display_name": "Ann", "dnd": True, **wrong}
+    refused.append(problem(api.write("PATCH", path, changes)))
+    assert api.json(path) == {key: user[key] for key in user if key != "password"}
+    for details in refused:
+        assert (details["status"], details["errors"][0]["field"]) == (status, field)
+
+
 def test_a_password_is_set_or_generated(api, context):
     path = f"/users/{added(api, 'ann')['id']}/password"
     generated = json.loads(api.write("POST", path, {}).body)["password"]
