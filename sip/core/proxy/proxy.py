@@ -327,8 +327,11 @@ class Proxy:
     def _is_of_forwarded_call(self, request: Request, routes: list[OwnRoute]) -> bool:
         """Return True if no user has begun the call: a user here has forwarded it to the gateway.
 
-        The signature of the ticket belongs to this call alone.
+        The signature of the ticket belongs to this call alone.  By a REFER the gateway would begin
+        another one, at the cost of that user.
         """
+        if request.method == "REFER":
+            return False
         sender = self.tickets.sender_side(request, routes)
         return sender is not None and not sender.user
 
