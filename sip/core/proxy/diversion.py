@@ -19,7 +19,8 @@ _CAUSES = {
     "unavailable": ("503", "480"),
     "do-not-disturb": ("404", ""),
 }
-_INDEX = re.compile(r";\s*index\s*=\s*([0-9.]+)", re.IGNORECASE)
+# An index has a number for each hop, and each new entry repeats it twice: a longer one is not read.
+_INDEX = re.compile(r";\s*index\s*=\s*([0-9.]{1,200})(?![0-9.])", re.IGNORECASE)
 _USER = "-_.!~*'()&=+$,;?/"  # §25.1 `user`, unescaped
 # A caller with one of these wishes that no history is given away (RFC 7044 §10.1).
 _PRIVATE = ("history", "header")

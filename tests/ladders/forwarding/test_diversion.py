@@ -59,6 +59,18 @@ def test_the_history_of_a_proxy_before_us_goes_on(world: World):
     assert diversions(invite) == ["<sip:bob>;reason=user-busy;counter=1", earlier]
 
 
+def test_an_index_that_is_too_long_is_not_repeated(world: World):
+    """Each entry has it twice: a message of 60 kB would become one of megabytes."""
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.set("bob", always="carol")
+    long = f"History-Info: <sip:bob@example.org>;index={'1.' * 101}1"
+    alice.sends("INVITE", bob.aor, headers=(long,))
+    assert history(carol.gets("INVITE"))[1:] == [
+        "<sip:bob>;index=1",
+        "<sip:carol;cause=302>;index=1.1;mp=1",
+    ]
+
+
 def test_a_caller_that_wants_privacy_gets_no_history(world: World):
     """RFC 7044 §10.1."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
