@@ -330,10 +330,8 @@ class Proxy:
         The signature of the ticket belongs to this call alone.  By a REFER the gateway would begin
         another one, at the cost of that user.
         """
-        if request.method == "REFER":
-            return False
         sender = self.tickets.sender_side(request, routes)
-        return sender is not None and not sender.user
+        return request.method != "REFER" and sender is not None and not sender.user
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
