@@ -92,11 +92,10 @@ class BulkPages:
         else:
             self._take_ticks()
         if is_part_of_page():
-            total = form_value("total")
             return render(
                 "users_chosen.tpl",
                 chosen=len(self.selection.ids),
-                total=int(total) if total.isascii() and total.isdecimal() else 0,
+                total=_number(form_value("total")),
                 list_query=self._list_query(self._question()),
             )
         return redirect(self._back)
@@ -217,14 +216,18 @@ class BulkPages:
 
     def step_of_query(self) -> UndoStep | None:
         """Return the change that the list shows a banner for, None without one."""
-        text = request.query.get("undo", "")
-        return self._step(int(text)) if text.isascii() and text.isdecimal() else None
+        return self._step(_number(request.query.get("undo", "")))
 
     def _step(self, number: int) -> UndoStep | None:
         return next((step for step in self.steps() if step.id == number), None)
 
 
+def _number(text: str) -> int:
+    """Return a number in a request, 0 for another text."""
+    return next(iter(_numbers([text])), 0)
+
+
 def _numbers(texts: Iterable[str]) -> list[int]:
-    """Return the ids among the texts of a form."""
+    """Return the ids among the texts of a request; int() refuses thousands of digits."""
     some = islice(texts, _MAX_TICKS)
     return [int(text) for text in some if text.isascii() and text.isdecimal() and len(text) < 19]

@@ -23,6 +23,8 @@ def mount(app: Bottle, context: AppContext, service: ImportService) -> None:
 def export(context: AppContext, service: ImportService) -> Iterable[str]:
     """Return the users of the list with this query as a CSV file.  Raises HTTPError(400)."""
     with_hashes = request.query.get("hashes") == "yes"
+    if with_hashes:
+        context.leave_uncompressed()
     blocks = service.export(
         with_hashes=with_hashes, for_spreadsheet=True, listing=_listing(context)
     )

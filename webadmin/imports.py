@@ -4,6 +4,7 @@ Each session has an import of its own, which other sessions do not see.
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ MAX_SHOWN_PASSWORDS = 500
 _SWEEP_SECONDS = 60
 # The number of an import is random, so that a page from before a restart cannot match it.
 _NUMBERS = 10**12
+_NUMBER = re.compile("[0-9]{1,12}")
 
 _STALE = (
     "This import no longer exists: it was replaced, or it has expired. The import page shows the"
@@ -412,7 +414,7 @@ class ImportPage:
     def _act(self, action: Callable[[int], None]) -> Result:
         number = form_value("number")
         try:
-            action(int(number) if number.isascii() and number.isdecimal() else 0)
+            action(int(number) if _NUMBER.fullmatch(number) else 0)
         except StaleImport:
             raise HTTPError(409, _STALE) from None
         return redirect("/users/import")

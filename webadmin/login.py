@@ -45,13 +45,13 @@ def check_password(
     address = request.environ.get("REMOTE_ADDR", "")
     if seconds := limiter.seconds_blocked(address):
         raise TooManyAttempts(seconds)
-    limiter.count_attempt(address)
+    limiter.count_attempt(address, username)
     administrator = context.admins.find(username)
     password_hash = context.admins.password_hash(username) or _NO_USER_HASH
     try:
         is_right = context.sign_ins.run(lambda: verify(password_hash, password))
     except TooBusy:
-        limiter.uncount_attempt(address)
+        limiter.uncount_attempt(address, username)
         raise
     if not is_right or administrator is None:
         # An unknown name is not recorded: people sometimes type their password into that field.
@@ -60,9 +60,9 @@ def check_password(
         context.record(Act.SIGN_IN_REFUSED, cause + blocked)
         return None
     if administrator.has_second_factor:
-        limiter.uncount_attempt(address)  # wrong codes stay counted
+        limiter.uncount_attempt(address, username)  # wrong codes stay counted
     else:
-        limiter.clear(address)
+        limiter.clear(address, username)
     return SignIn(administrator, password_hash)
 
 

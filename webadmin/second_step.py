@@ -40,18 +40,18 @@ class CodeCheck:
         if seconds := max(limiter.seconds_blocked(key) for limiter, key in limits):
             raise TooManyAttempts(seconds, "codes")
         for limiter, key in limits:
-            limiter.count_attempt(key)
+            limiter.count_attempt(key, name)
         try:
             accepted = context.second_factors.accept(name, code, context.clock())
         except DatabaseError:
             for limiter, key in limits:
-                limiter.uncount_attempt(key)
+                limiter.uncount_attempt(key, name)
             raise
         if accepted is None:
             context.record(Act.SIGN_IN_REFUSED, f"wrong code of {name}")
             return False
         for limiter, key in limits:
-            limiter.clear(key)
+            limiter.clear(key, name)
         if accepted is Accepted.RECOVERY_CODE:
             administrator = context.admins.find(name)
             left = administrator.recovery_codes if administrator else 0

@@ -16,37 +16,51 @@ MAX_ADDRESSES = 10_000
 
 
 class SignInLimiter:
-    """Counts failed sign-ins per source: an IPv4 address, or the /64 network of an IPv6 one."""
+    """Counts failed sign-ins per source: an IPv4 address, or the /64 network of an IPv6 one.
+
+    A success forgives only the failures with its own name: else an administrator could guess the
+    passwords of others without a limit.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._failures: dict[str, tuple[int, float]] = {}  # count, and when it is reset
+        # The failures by the hash of the name, and when they are forgotten.
+        self._failures: dict[str, tuple[dict[int, int], float]] = {}
 
     def seconds_blocked(self, address: str) -> float:
         """Return for how many seconds sign-ins from an address stay blocked; 0 if they aren't."""
-        count, until = self._failures.get(source_of(address), (0, 0.0))
-        return max(0.0, until - self._clock()) if count >= MAX_TRIES else 0.0
+        counts, until = self._failures.get(source_of(address), ({}, 0.0))
+        return max(0.0, until - self._clock()) if sum(counts.values()) >= MAX_TRIES else 0.0
 
-    def count_attempt(self, address: str) -> None:
+    def count_attempt(self, address: str, name: str = "") -> None:
         """Count an attempt when it starts: many at once would pass before the first one fails."""
         key, now = source_of(address), self._clock()
-        count, until = self._failures.pop(key, (0, 0.0))
+        counts, until = self._failures.pop(key, ({}, 0.0))
         if until <= now:
-            count, until = 0, now + TRIES_SECONDS
+            counts, until = {}, now + TRIES_SECONDS
         while len(self._failures) >= MAX_ADDRESSES:
             del self._failures[next(iter(self._failures))]
-        self._failures[key] = (count + 1, until)
+        counts[_hash(name)] = counts.get(_hash(name), 0) + 1
+        self._failures[key] = counts, until
 
-    def uncount_attempt(self, address: str) -> None:
+    def uncount_attempt(self, address: str, name: str = "") -> None:
         """Uncount an attempt whose password was not checked."""
-        key = source_of(address)
-        if key in self._failures:
-            count, until = self._failures[key]
-            self._failures[key] = (count - 1, until)
+        counts, _ = self._failures.get(source_of(address), ({}, 0.0))
+        if counts.get(_hash(name), 0) > 0:
+            counts[_hash(name)] -= 1
 
-    def clear(self, address: str) -> None:
-        """Remove the failures of an address."""
-        self._failures.pop(source_of(address), None)
+    def clear(self, address: str, name: str = "") -> None:
+        """Remove the failures of an address with a name."""
+        key = source_of(address)
+        counts, _ = self._failures.get(key, ({}, 0.0))
+        counts.pop(_hash(name), None)
+        if not any(counts.values()):
+            self._failures.pop(key, None)
+
+
+def _hash(name: str) -> int:
+    """Return what is stored of a name: it may be as long as a form."""
+    return hash(name)
 
 
 def source_of(address: str) -> str:

@@ -54,6 +54,7 @@ def test_the_list_links_to_its_own_export(browser, filled):
 
 
 def test_the_audit_has_the_filters(browser, filled):
-    browser.get("/users/export.csv?q=alice&hashes=yes")
+    answer = browser.get("/users/export.csv?q=alice&hashes=yes")
+    assert "no-transform" in answer.headers["cache-control"]
     entry = filled.audit.entries()[0]
     assert (entry.act, entry.about) == (Act.EXPORTED, "with HA1s, 2 found by alice")

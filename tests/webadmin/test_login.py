@@ -4,6 +4,7 @@ import pytest
 
 from sip.store.admin_passwords import hash_password
 from sip.store.sessions import SESSION_SECONDS
+from sip.store.tokens import Role
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import PASSWORD
 from webadmin.sign_in_limits import (
@@ -126,6 +127,18 @@ def test_the_right_password_forgives_the_wrong_ones(stranger):
             stranger.post("/login", username="admin", password="mistyped")
         assert stranger.post("/login", username="admin", password=PASSWORD).status == 303
         stranger.post("/logout")
+
+
+def test_the_right_password_forgives_no_guesses_at_others(stranger, context):
+    """A viewer could else try the passwords of an administrator without a limit."""
+    context.admins.add("vera", Role.VIEWER, hash_password("vera-likes-tea"), 0)
+    for _ in range(MAX_TRIES - 1):
+        assert stranger.post("/login", username="admin", password="guess").status == 403
+        own = stranger.post("/login", username="vera", password="vera-likes-tea")
+        assert own.status == 303
+        stranger.post("/logout")
+    assert stranger.post("/login", username="admin", password="guess").status == 403
+    assert stranger.post("/login", username="admin", password=PASSWORD).status == 429
 
 
 def test_tries_at_the_same_time_count_all(clock):

@@ -181,6 +181,7 @@ def test_a_viewer_reads_the_pages_without_any_button(viewer, app, context, busy)
                 assert found.config[NEEDS] is not Needs.ADMIN, (path, tag)
         links = re.findall(r'(?:href|hx-get)="(/[^"]*)"', text)
         waiting += [html.unescape(link).partition("#")[0] for link in links]
+    assert "/setup/link" not in viewer.get("/users/1/setup", Origin="https://pbx.example.com").text
     assert {"/users/1", "/trouble", "/calls", "/traces/one", "/admins", "/tokens"} <= seen
 
 

@@ -75,7 +75,9 @@ def build(context: AppContext, tokens: TokenCheck, import_service: ImportService
 
 
 def _check_spelling() -> None:
-    """Refuse a path that is not UTF-8: bottle would change it."""
+    """Refuse a method in lower case and a path that is not UTF-8: bottle would change both."""
+    if request.environ["REQUEST_METHOD"] != request.method:
+        raise HTTPError(405)
     try:
         request.environ.get("bottle.raw_path", "").encode("latin-1").decode()
     except UnicodeError:

@@ -9,7 +9,14 @@ from msgspec import Struct
 from sip.memory import release_memory
 from sip.store.csv_file import BadFile, CsvFile
 from sip.store.import_report import NewPassword, Report
-from webadmin.api.operations import CSV, Encoded, Operations, require_admin
+from webadmin.api.operations import (
+    CSV,
+    UNCOMPRESSED,
+    Encoded,
+    Operations,
+    WithHeaders,
+    require_admin,
+)
 from webadmin.api.problems import Problem
 from webadmin.context import AppContext
 from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
@@ -151,12 +158,13 @@ class ImportOperations:
             self._service.release(lambda: release_memory(passwords))
             self._service.free(csv_file)
 
-    def export(self, query: ExportQuery) -> Encoded:
+    def export(self, query: ExportQuery) -> WithHeaders:
         """Return all users."""
         if query.hashes:
             require_admin()
         blocks = self._service.export(with_hashes=query.hashes)
-        return Encoded(block.encode() for block in blocks)
+        body = Encoded(block.encode() for block in blocks)
+        return WithHeaders(body, UNCOMPRESSED if query.hashes else {})
 
 
 def _encoded(report: Report, realm: str) -> Iterable[bytes]:

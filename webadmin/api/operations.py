@@ -50,6 +50,8 @@ _PATH_PARAMETERS: Mapping[str, tuple[type, str]] = {
 }
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+# Header fields of an answer with secrets, see http/compression.py.
+UNCOMPRESSED: Mapping[str, str] = {"Cache-Control": "no-store, no-transform"}
 # The end of a text of msgspec: the place of the value.
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<place>[^`]*)`$")
 

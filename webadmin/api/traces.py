@@ -6,7 +6,14 @@ from msgspec import Struct
 
 from sip.monitor.traces import Trace
 from sip.serializers.traces import trace_json
-from webadmin.api.operations import Encoded, Operations, require_admin, to_json
+from webadmin.api.operations import (
+    UNCOMPRESSED,
+    Encoded,
+    Operations,
+    WithHeaders,
+    require_admin,
+    to_json,
+)
 from webadmin.api.problems import Problem
 from webadmin.context import AppContext
 from webadmin.trace_service import NoSuchTrace, TraceService
@@ -61,26 +68,23 @@ class TraceOperations:
         self._context = context
         self._service = TraceService(context)
 
-    def show(self, call_id: str, query: TraceQuery) -> Encoded:
+    def show(self, call_id: str, query: TraceQuery) -> WithHeaders:
         """Return the messages."""
         trace, secrets = self._trace(call_id, query), query.secrets
-        return Encoded(
-            [
-                self._context.drawing.run(
-                    lambda: to_json(TraceMessages, trace_json(trace, secrets=secrets))
-                )
-            ]
+        encoded = self._context.drawing.run(
+            lambda: to_json(TraceMessages, trace_json(trace, secrets=secrets))
         )
+        return _answer(encoded, query)
 
-    def text(self, call_id: str, query: TraceQuery) -> Encoded:
+    def text(self, call_id: str, query: TraceQuery) -> WithHeaders:
         """Return the messages as text."""
         trace = self._trace(call_id, query)
-        return Encoded([self._service.text(trace, secrets=query.secrets)])
+        return _answer(self._service.text(trace, secrets=query.secrets), query)
 
-    def pcap(self, call_id: str, query: TraceQuery) -> Encoded:
+    def pcap(self, call_id: str, query: TraceQuery) -> WithHeaders:
         """Return the messages as a pcap file."""
         trace = self._trace(call_id, query)
-        return Encoded([self._service.pcap(trace, secrets=query.secrets)])
+        return _answer(self._service.pcap(trace, secrets=query.secrets), query)
 
     def _trace(self, call_id: str, query: TraceQuery) -> Trace:
         if query.secrets:
@@ -93,3 +97,7 @@ class TraceOperations:
         if query.secrets:
             self._service.record_secrets(octets)
         return trace
+
+
+def _answer(body: bytes, query: TraceQuery) -> WithHeaders:
+    return WithHeaders(Encoded([body]), UNCOMPRESSED if query.secrets else {})

@@ -46,6 +46,7 @@ _SENTENCES = {404: _NO_FILE, 405: "This address does not support that request me
 def build(context: AppContext) -> WSGIApp:
     """Return the application, which is served for the paths under PREFIX."""
     app = Bottle()
+    app.add_hook("before_request", _check_method)
     app.install(_catch_errors)
     provisioning = Provisioning(context)
     route(app, "GET", f"{PREFIX}/link/<token>", provisioning.link)
@@ -159,6 +160,12 @@ class Provisioning:
 
 def _address() -> str:
     return str(request.environ.get("REMOTE_ADDR", ""))
+
+
+def _check_method() -> None:
+    """Refuse a method in lower case: bottle would change it, and a `head` would use a link up."""
+    if request.environ["REQUEST_METHOD"] != request.method:
+        raise HTTPError(405, _SENTENCES[405])
 
 
 def _catch_errors(handler: Callable[..., str]) -> Callable[..., str]:

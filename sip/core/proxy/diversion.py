@@ -8,7 +8,9 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote
 
+from sip.message.grammar import BadMessage
 from sip.message.message import Request
+from sip.message.uri import SipUri, format_host, parse_host_port
 
 # For each reason of RFC 5806: the cause of RFC 4458 in the URI of the new target, by RFC 7544 §7,
 # and the status that has ended the former one, "" if that has not rung.
@@ -19,7 +21,8 @@ _CAUSES = {
     "unavailable": ("503", "480"),
     "do-not-disturb": ("404", ""),
 }
-_INDEX = re.compile(r";\s*index\s*=\s*([0-9.]+)", re.IGNORECASE)
+# An index has a number for each hop, and each new entry repeats it twice: a longer one is not read.
+_INDEX = re.compile(r";\s*index\s*=\s*([0-9.]{1,200})(?![0-9.])", re.IGNORECASE)
 _USER = "-_.!~*'()&=+$,;?/"  # §25.1 `user`, unescaped
 # A caller with one of these wishes that no history is given away (RFC 7044 §10.1).
 _PRIVATE = ("history", "header")
@@ -42,7 +45,8 @@ def add_diversions(outgoing: Request, diversions: list[Diversion]) -> None:
     if any(word in (outgoing.value("privacy") or "").lower() for word in _PRIVATE):
         return
     for each in diversions:
-        line = f"Diversion: <{_uri(each.by, each.realm)}>;reason={each.reason};counter=1"
+        by = _uri(each.by, each.realm, outgoing)
+        line = f"Diversion: <{by}>;reason={each.reason};counter=1"
         if "diversion" in outgoing.present:
             outgoing.put_first("diversion", line)
         else:
@@ -54,17 +58,25 @@ def add_diversions(outgoing: Request, diversions: list[Diversion]) -> None:
     for each in diversions:
         next_cause, status = _CAUSES[each.reason]
         reason = f"?Reason=SIP%3Bcause%3D{status}" if status else ""
-        entry = f"<{_uri(each.by, each.realm)}{cause}{reason}>;index={index}"
+        entry = f"<{_uri(each.by, each.realm, outgoing)}{cause}{reason}>;index={index}"
         if cause:  # the entry of the forwarding before this one
             entries[-1] = f"{entry};mp={index.rpartition('.')[0]}"
         elif not found:
             entries.append(entry)
-        uri = each.target if ":" in each.target else _uri(each.target, each.realm)
+        uri = each.target
+        if ":" not in uri:
+            uri = _uri(uri, each.realm, outgoing)
         cause = f";cause={next_cause}"
         entries.append(f"<{uri}{cause}>;index={index}.1;mp={index}")
         index += ".1"
     outgoing.set_values("history-info", "History-Info", entries)
 
 
-def _uri(username: str, realm: str) -> str:
+def _uri(username: str, realm: str, outgoing: Request) -> str:
+    """Return the URI of a name; a realm that is no host gives way to the host that was called."""
+    try:
+        parse_host_port(realm)
+    except BadMessage:
+        called = outgoing.to.uri
+        realm = format_host(called.host) if isinstance(called, SipUri) else "anonymous.invalid"
     return f"sip:{quote(username, safe=_USER)}@{realm}"

@@ -161,6 +161,7 @@ class PlannedFork(Fork):
             self._begin_stage(stage)
         else:
             self.stage += 1
+            self.resolving = 0  # what is resolved from now on is of an earlier stage
             self._set_alarm(0)
         text = plan.sentences[forwardings] if len(plan.sentences) > forwardings else "no answer"
         status = 486 if outcome == Outcome.BUSY else 408

@@ -1,5 +1,6 @@
 """History-Info (RFC 7044) and Diversion (RFC 5806) of a forwarded call, and its events."""
 
+from sip.core.proxy.diversion import Diversion, add_diversions
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
 from sip.monitor.events import CallAnswered, CallEnded, CallStarted
@@ -57,6 +58,26 @@ def test_the_history_of_a_proxy_before_us_goes_on(world: World):
     invite = carol.gets("INVITE")
     assert history(invite)[2:] == ["<sip:carol;cause=486>;index=1.1.1;mp=1.1"]
     assert diversions(invite) == ["<sip:bob>;reason=user-busy;counter=1", earlier]
+
+
+def test_an_index_that_is_too_long_is_not_repeated(world: World):
+    """Each entry has it twice: a message of 60 kB would become one of megabytes."""
+    alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.set("bob", always="carol")
+    long = f"History-Info: <sip:bob@example.org>;index={'1.' * 101}1"
+    alice.sends("INVITE", bob.aor, headers=(long,))
+    assert history(carol.gets("INVITE"))[1:] == [
+        "<sip:bob>;index=1",
+        "<sip:carol;cause=302>;index=1.1;mp=1",
+    ]
+
+
+def test_a_realm_that_is_no_host_is_in_no_uri(world: World):
+    """The digest realm may be any text; then phones call this server by another name."""
+    invite = world.phone("alice").sends("INVITE", f"sip:bob@{REALM}").copy()
+    add_diversions(invite, [Diversion("bob", "The Office", "carol", "unconditional")])
+    assert history(invite) == ["<sip:bob>;index=1", "<sip:carol;cause=302>;index=1.1;mp=1"]
+    assert diversions(invite) == ["<sip:bob>;reason=unconditional;counter=1"]
 
 
 def test_a_caller_that_wants_privacy_gets_no_history(world: World):

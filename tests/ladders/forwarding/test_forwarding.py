@@ -1,9 +1,12 @@
 """Calls that are forwarded: always, when busy, without an answer, while not registered."""
 
+import gevent.event
 import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
+from sip.message.uri import SipUri
+from sip.transport.dns.resolver import Hop
 from tests.support.world import REALM, Phone, World, dialog_of_caller
 
 OUTSIDE = "203.0.113.7"
@@ -205,9 +208,36 @@ def test_strangers_reach_a_gateway_only_by_a_forwarding():
     dialog = dialog_of_caller(invite, caller.gets(200))  # and no 181: strangers learn nothing
     caller.sends_within("ACK", dialog, cseq=invite.cseq[0])
     gateway.gets("ACK")
+    caller.sends_within("REFER", dialog, headers=("Refer-To: <sip:0900123@203.0.113.9>",))
+    caller.gets(407)  # the gateway would begin another call, at the cost of bob
+    assert gateway.hears_nothing()
     bye = caller.sends_within("BYE", dialog)
     gateway.answers(gateway.gets("BYE"), 200)
     caller.gets(200, bye)
+
+
+def test_a_name_that_resolves_too_late_ends_the_call(world: World):
+    """The time of the last stage is over while DNS still has to answer."""
+    alice, bob = world.phone("alice"), world.phone("bob", registered=False)
+    bob.registers("<sip:bob@farm.example.net>")
+    world.users.set("bob", no_answer="nobody", no_answer_seconds=3)
+    resolver, may_go_on = world.server.proxy.forwarder.resolver, gevent.event.Event()
+
+    class Slow:
+        def is_resolved(self, uri: SipUri) -> bool:
+            return uri.host != "farm.example.net" and resolver.is_resolved(uri)
+
+        def hops(self, uri: SipUri) -> list[Hop]:
+            may_go_on.wait()
+            return [Hop("UDP", bob.address)]
+
+    world.server.proxy.forwarder.resolver = Slow()
+    alice.sends("INVITE", bob.aor)
+    world.passes(3.1)
+    may_go_on.set()
+    world.passes(0.1)
+    assert [alice.takes().status for _ in range(2)] == [100, 480]
+    assert bob.hears_nothing()
 
 
 def test_an_external_caller_learns_nothing_of_settings(world: World):

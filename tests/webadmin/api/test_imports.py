@@ -112,4 +112,6 @@ def test_an_export_is_imported_again(api, viewer):
     assert "\nann,,Ann,1,,0,,,,,\n" in plain.text
     assert imported(api, plain.body, "?update=true")["same"] == 2
     assert problem(viewer.get("/users/export.csv?hashes=true"))["status"] == 403
-    assert "ha1_md5" in api.get("/users/export.csv?hashes=true").text
+    answer = api.get("/users/export.csv?hashes=true")
+    assert "ha1_md5" in answer.text
+    assert answer.headers["cache-control"] == "no-store, no-transform"

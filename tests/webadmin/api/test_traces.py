@@ -34,7 +34,9 @@ def test_credentials_are_for_admins_and_audited_once(api, viewer, filled, contex
     filled.passes_message()
     for ending in ("", ".txt", ".pcap"):
         path = f"{PATH}{ending}?secrets=true"
-        assert SECRET.encode() in api.get(path).body
+        answer = api.get(path)
+        assert SECRET.encode() in answer.body
+        assert "no-transform" in answer.headers["cache-control"]
         assert problem(viewer.get(path))["status"] == 403
     entries = [entry for entry in context.audit.entries() if entry.act == Act.CREDENTIALS_SHOWN]
     assert [(entry.who, entry.about) for entry in entries] == [
