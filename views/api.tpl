@@ -9,7 +9,7 @@
 </section>
 % for topic in topics:
 <section class="card" aria-labelledby="topic-{{topic.name}}">
-<header><h2 id="topic-{{topic.name}}">{{topic.name.capitalize()}}</h2></header>
+<header><h2 id="topic-{{topic.name}}">{{'Document' if topic.name == 'openapi' else topic.name.capitalize()}}</h2></header>
 % for each in topic.operations:
 <details class="body" id="{{each.id}}">
 <summary><code>{{each.method}} {{each.path}}</code> {{each.summary}}</summary>

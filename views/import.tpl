@@ -30,7 +30,8 @@
 <h2>Columns of the file</h2>
 <p>The first line names the columns. Required are <code>username</code>, and <code>password</code> or <code>ha1</code>
 (the MD5 digest of <code>name:realm:password</code>). Optional are <code>realm</code>, <code>display_name</code>, <code>enabled</code>,
-<code>ha1_sha256</code> and <code>ha1_sha512_256</code>. Either all rows are imported, or none.</p>
+<code>ha1_sha256</code>, <code>ha1_sha512_256</code>, <code>aliases</code>, <code>dnd</code>, <code>forward_always</code>, <code>forward_busy</code>,
+<code>forward_no_answer</code>, <code>forward_no_answer_seconds</code> and <code>forward_offline</code>. Either all rows are imported, or none.</p>
 <p>Common column names of other systems are accepted too, such as <code>Extension</code>, <code>Secret</code> or <code>Display Name</code>.
 The next page shows what each column is taken for. You can change that there, also for a file without a header line; the next file
 with the same header is read in the same way.</p>

@@ -73,7 +73,7 @@
 <p class="small dim">{{count(report.weak)}} {{'password is' if report.weak == 1 else 'passwords are'}} weak: {{weak}}. {{'It is' if report.weak == 1 else 'They are'}} accepted.</p>
 % end
 % if report.notes and not done:
-<ul class="small dim">
+<ul class="plain small dim">
 % for note in report.notes:
 <li>{{note}}</li>
 % end

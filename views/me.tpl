@@ -61,7 +61,7 @@
 <input hidden type="text" name="username" value="{{user.username}}" autocomplete="username" readonly>
 % field('current', 'Present password', 'current-password')
 % field('password', 'New password', 'new-password')
-% field('again', 'New password again', 'new-password')
+% field('again', 'New password, once more', 'new-password')
 <button>Change</button>
 </form>
 <p class="small dim">Your phones need the new password, too.</p>

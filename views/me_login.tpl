@@ -9,10 +9,10 @@
 <h1>Sign in</h1>
 <form method="post" action="/me/login">
 <label>User name
-<input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="255" required>
+<input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="255" required{{'' if username else ' autofocus'}}>
 </label>
 <label>Password
-<input name="password" type="password" autocomplete="current-password" required autofocus>
+<input name="password" type="password" autocomplete="current-password" required{{' autofocus' if username else ''}}>
 </label>
 % if asks_realm:
 <label>Domain

@@ -29,7 +29,7 @@
 % else:
 <span class="mono">{{state.name}}</span>
 % end
-<span class="help" id="{{state.name}}-hint">{{sentence(state.meaning)}} {{f'Default: {state.default}.' if state.default else 'No default.'}}</span>
+<span class="help" id="{{state.name}}-hint">{{sentence(state.meaning)}} {{field.default}}</span>
 </td>
 <td data-label="Value">
 % if is_editable:

@@ -59,11 +59,11 @@
 <p class="small dim">The same link as text:</p>
 <div class="secret"><input class="mono" readonly value="{{link.url}}" aria-label="The link for Linphone, shown only now"><button type="button" class="s" data-copy>Copy</button></div>
 <p>The link works once, for 10 minutes. It contains no password, and it sets up the phone without one.</p>
-% elif may_link and not can_change:
-<p>A QR code sets up Linphone without typing. An administrator with the role admin can make one.</p>
-% elif may_link:
+% elif may_link and can_change:
 <p>A QR code sets up Linphone without typing. It works once, for 10 minutes.</p>
 <form method="post" action="/users/{{user.id}}/setup/link{{list_query}}"><button>Make a QR code</button></form>
+% elif may_link:
+<p>An administrator with the role <strong>admin</strong> can make a QR code here, which sets up Linphone.</p>
 % else:
 <p>A QR code needs HTTPS: its link lets a phone register. Open these pages by HTTPS to make one.</p>
 % end

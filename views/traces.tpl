@@ -4,7 +4,7 @@
 <span class="dim small">The latest {{memory}} MiB of SIP messages, by Call-ID</span>
 </div>
 <form class="row" role="search" action="/traces" method="get">
-<label>Search
+<label class="search">Search
 <input type="search" name="q" id="q" value="{{search}}" placeholder="Name, number, address or Call-ID" autocomplete="off"></label>
 <button class="secondary">Search</button>
 </form>
@@ -35,7 +35,7 @@
 <span class="pill {{row['pill']}}">{{outline.outcome}}</span>\\
 % end
 </td>
-<td data-label=""><a href="{{row['path']}}" aria-label="Ladder of {{outline.method}} from {{outline.from_ or 'unknown'}} to {{outline.to or 'unknown'}}, Call-ID {{row['call_id'] or 'missing'}}">Ladder</a></td>
+<td data-label="" class="whole"><a href="{{row['path']}}" aria-label="Ladder of {{outline.method}} from {{outline.from_ or 'unknown'}} to {{outline.to or 'unknown'}}, Call-ID {{row['call_id'] or 'missing'}}">Ladder</a></td>
 </tr>
 % end
 </tbody>

@@ -58,7 +58,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 <td data-label="Expires in" class="whole"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
 <td data-label="">\\
 % if can_change:
-<form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s">Drop</button></form>\\
+<form class="inline" method="post" action="/users/{{user.id}}/drop{{list_query}}"><input type="hidden" name="contact" value="{{phone.key}}"><button class="s" aria-label="Sign off {{phone.user_agent or 'the phone'}} at {{phone.address}}">Sign off</button></form>\\
 % end
 </td>
 </tr>

@@ -3,7 +3,7 @@
 % if banner.is_banned:
 That address is banned, for all users. Correct the password in the phone, then unban the address.\\
 % else:
-That address has to wait for {{banner.wait}}. Correct the password in the phone, then let it try again. Or set a new password on this page.\\
+That address has to wait for {{banner.wait}}. Correct the password in the phone, then let it try again. Or set a new password on the page of the user.\\
 % end
 </p></div>
 % if banner.is_banned:

@@ -82,7 +82,7 @@
 % include('users_chosen.tpl', chosen=len(chosen), total=found.total)
 % end
 <div class="card">
-<table aria-label="Users">
+<table class="users" aria-label="Users">
 <thead>
 <tr>
 % if can_change:
@@ -144,7 +144,7 @@
 </td>
 % end
 % if 'address' in shown:
-<td data-label="Address" class="hide-m mono dim">{{phone.address if phone else ''}}</td>
+<td data-label="Address" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
 % end
 % if 'realm' in shown:
 <td data-label="Realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>

@@ -70,7 +70,7 @@ def mount(app: Bottle, context: AppContext, document: Callable[[], Document]) ->
     def show() -> str:
         if not known:
             known.append(context.drawing.run(lambda: topics_of(document())))
-        return context.page("api.tpl", section="/settings", topics=known[0])
+        return context.page("api.tpl", section="/tokens", topics=known[0])
 
     route(app, "GET", "/api", show)
 

@@ -3,9 +3,9 @@
 The problem: a phone needs a password, and a password must not be in a log, in a database or in a
 second answer.
 The model: a link is known by the hash of its token.  It stands for an account, and the answer is
-made of what the database has at that moment, so a link that nobody opens changes nothing.  A desk
-phone is known by its MAC address, which is no secret; so an administrator opens a window, in which
-its next request gets a password.
+made of what the database has at that moment, so a link that is never opened changes nothing.  A
+desk phone is known by its MAC address, which is no secret; so an administrator opens a window, in
+which its next request gets a password.
 The bounds: SECONDS for both, MAX_OPEN of each; the oldest ends for a new one.  A restart ends all.
 """
 

@@ -25,6 +25,9 @@ _CARDS: Mapping[str, Sequence[str]] = {
 }
 _OTHERS = "Other settings"
 
+# The units of numbers, by the placeholders of `-help`.
+_UNITS = {"SECONDS": "seconds", "DAYS": "days", "CALLS": "calls", "MIB": "MiB"}
+
 # Former values that the page shows whole; a longer one is a list of networks.
 _MAX_FORMER = 60
 
@@ -52,6 +55,14 @@ class Field:
         """The values to choose from, () if any text may be typed."""
         words = self.state.unit.split("|")
         return words if len(words) > 1 and self.state.unit.islower() else ()
+
+    @property
+    def default(self) -> str:
+        """The default value as a sentence, with its unit."""
+        if not self.state.default:
+            return "No default."
+        unit = _UNITS.get(self.state.unit, "")
+        return f"Default: {self.state.default} {unit}".rstrip() + "."
 
     @property
     def value(self) -> str:

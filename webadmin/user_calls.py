@@ -13,9 +13,9 @@ SOME_CALLS = 8
 # The text and the class of the pill of each result.
 _PILLS = {
     CallResult.ANSWERED: ("Answered", "on"),
-    CallResult.MISSED: ("Missed", "bad"),
-    CallResult.BUSY: ("Busy", "ring"),
-    CallResult.DECLINED: ("Declined", "ring"),
+    CallResult.MISSED: ("Missed", "ring"),
+    CallResult.BUSY: ("Busy", "off"),
+    CallResult.DECLINED: ("Declined", "off"),
     CallResult.CANCELLED: ("Cancelled", "off"),
     CallResult.REFUSED: ("Refused", "bad"),
     CallResult.FAILED: ("Failed", "bad"),

@@ -286,7 +286,7 @@ class UserPage:
             self._accounts.remove_registration(f"{number}-{key}")
             return user
 
-        text = "The contact was removed. The phone can register again."
+        text = "The phone is signed off. It registers again by itself if it still has the password."
         return self._change(number, change, text)
 
     def remove(self, number: int) -> Result:

@@ -138,9 +138,9 @@ def state_of(window, path: str) -> None:
             window.sees("Generated passwords")
         case "undo":
             window.goes_to("/users/undo")
-            page.get_by_role("button", name="Undo").wait_for()
+            page.get_by_role("button", name="Undo: 1 user was given").wait_for()
         case "undone":
-            page.get_by_role("button", name="Undo").click()
+            page.get_by_role("button", name="Undo: 1 user was given").click()
             window.sees("Undone: 1 user as before.")
         case "QR code":
             page.get_by_role("radio", name="QR code").check()
@@ -243,7 +243,7 @@ def state_of(window, path: str) -> None:
             window.goes_to("/users/1")
             for heading in ("Last calls", "Last refusals"):
                 page.get_by_role("heading", name=heading).wait_for()
-            page.get_by_role("button", name="Drop").wait_for()
+            page.get_by_role("button", name="Sign off").wait_for()
         case "calls refused":
             window.goes_to("/users/2")
             page.get_by_label("Aliases").fill("alice")

@@ -49,8 +49,8 @@ def test_two_users_are_added_and_a_phone_of_one_shows_up(window, server, tmp_pat
         page.wait_for_function(
             "first => document.querySelector('[data-left]').textContent !== first", arg=first
         )
-        page.get_by_role("button", name="Drop").click()
-        window.sees("The contact was removed. The phone can register again.")
+        page.get_by_role("button", name="Sign off").click()
+        window.sees("The phone is signed off.")
         assert page.get_by_text("baresip").count() == 0
         phone.unregisters()
         phone.registers()

@@ -25,7 +25,7 @@ def test_a_user_signs_off_a_phone_and_changes_its_password(visit, server, tmp_pa
         window.sees("No phone is registered: calls to you fail.")
     page.get_by_label("Present password").fill(server.password_of("alice"))
     page.get_by_role("textbox", name="New password", exact=True).fill("x4.new-password")
-    page.get_by_label("New password again").fill("x4.new-password")
+    page.get_by_label("New password, once more").fill("x4.new-password")
     page.get_by_role("button", name="Change").click()
     window.sees("The password was changed.")
     phone = Baresip("alice", tmp_path / "again", server, "x4.new-password")

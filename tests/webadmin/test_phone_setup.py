@@ -138,3 +138,12 @@ def test_an_unknown_user_has_no_setup(browser):
     assert browser.get("/users/9/setup").status == 404
     assert browser.post("/users/9/setup/link").status == 404
     assert browser.get("/users/9/setup?since=9999999999999999").status == 404
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_viewer_sees_no_button_for_a_qr_code(browser, viewer):
+    for each in (browser, viewer):
+        each.address = "127.0.0.1"
+    button = ">Make a QR code</button>"
+    assert button in browser.get("/users/1/setup", X_FORWARDED_PROTO="https").text
+    assert button not in viewer.get("/users/1/setup", X_FORWARDED_PROTO="https").text

@@ -36,6 +36,7 @@ def test_each_setting_is_shown_with_its_source(browser):
         assert f">{name}</" in text, name
     assert "default" in row(browser, "calls.keep")
     assert "a change needs a restart" in row(browser, "sip.addr")
+    assert "Default: 25 seconds." in row(browser, "sip.keepalive")
     assert 'name="sip.addr"' not in text
 
 

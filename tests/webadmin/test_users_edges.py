@@ -209,7 +209,7 @@ def test_each_act_reports_its_result(browser, context):
     assert "alice has a new password. It is shown only now:" in said("password", how="make")
     assert "alice is disabled: its phones are refused" in said("disable")
     assert "alice is enabled: its phones can register again." in said("enable")
-    assert "The contact was removed. The phone can register again." in said("drop", contact="x")
+    assert "The phone is signed off." in said("drop", contact="x")
     assert "alice was deleted." in said("remove")
     assert "alice was restored. Its phones will register again." in said("restore")
     assert "is back" not in browser.get(f"/users/{alice.id}").words, "it is said once"
