@@ -143,6 +143,12 @@ class Call:
         """Return True if `tag` may be the callee's: several phones may have answered."""
         return not self.is_answered or self.callee.tag == tag
 
+    def is_between(self, tag: str, peer: str) -> bool:
+        """Return True if the call was answered, and these are the tags of both its sides."""
+        callees = {side.tag for side in (self.callee, *self.others)}
+        other = peer if tag == self.caller.tag else tag
+        return self.is_answered and self.caller.tag in (tag, peer) and other in callees
+
     def answer(self, response: Response, routes: list[str], flow: Flow) -> None:
         """Take the dialog from the first 2xx (§12.1).
 

@@ -65,6 +65,8 @@ REPLACED_SECONDS = 32.0
 _DIALOG_IS_GONE = (408, 481)
 # Refusals of ours that mean that the other side cannot be reached.
 _UNDELIVERED = (430, 480, 500)
+# Methods by which a gateway begins nothing that costs money.
+_FREE = frozenset({"BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"})
 # The side that has ended a call, by the cause; it is the callee for any other.
 _ENDED_BY = {CANCELLED.code: CALLER, STOPPING.code: "server"}
 
@@ -106,6 +108,13 @@ class CallEvents:
     def get(self, key: Key) -> Call | None:
         """Return the call with a Call-ID and the caller's tag, None without one."""
         return self._calls.get(key)
+
+    def may_be_within(self, request: Request) -> bool:
+        """Return True for a method of _FREE, and for an INVITE within an answered call."""
+        call_id, here, there = request.call_id, request.from_.tag, request.to.tag
+        call = self._calls.get((call_id, here)) or self._calls.get((call_id, there))
+        is_known = call is not None and call.is_between(here, there)
+        return request.method in _FREE or (request.method == "INVITE" and is_known)
 
     # The INVITE
 

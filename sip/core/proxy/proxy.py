@@ -327,11 +327,12 @@ class Proxy:
     def _is_of_forwarded_call(self, request: Request, routes: list[OwnRoute]) -> bool:
         """Return True if no user has begun the call: a user here has forwarded it to the gateway.
 
-        The signature of the ticket belongs to this call alone.  By a REFER the gateway would begin
-        another one, at the cost of that user.
+        By a REFER, a MESSAGE, or an INVITE with another tag it could begin something new there.
         """
+        if not self.calls.may_be_within(request):
+            return False
         sender = self.tickets.sender_side(request, routes)
-        return request.method != "REFER" and sender is not None and not sender.user
+        return sender is not None and not sender.user
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""

@@ -1,11 +1,14 @@
 """Calls that are forwarded: always, when busy, without an answer, while not registered."""
 
+from dataclasses import replace
+
 import gevent.event
 import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
 from sip.message.uri import SipUri
+from sip.monitor.events import CallStarted
 from sip.transport.dns.resolver import Hop
 from tests.support.world import REALM, Phone, World, dialog_of_caller
 
@@ -194,6 +197,7 @@ def test_other_domains_are_for_those_who_may_call_there(is_on: bool):
 def test_strangers_reach_a_gateway_only_by_a_forwarding():
     """The call belongs to the user that forwards it; within it the caller needs no password."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
+    world.bus.read(CallStarted)
     world.phone("bob")
     gateway = world.phone("gateway", registered=False, host="203.0.113.9")
     caller = world.phone("caller", registered=False, host=OUTSIDE)
@@ -210,7 +214,15 @@ def test_strangers_reach_a_gateway_only_by_a_forwarding():
     gateway.gets("ACK")
     caller.sends_within("REFER", dialog, headers=("Refer-To: <sip:0900123@203.0.113.9>",))
     caller.gets(407)  # the gateway would begin another call, at the cost of bob
+    caller.sends_within("MESSAGE", dialog)
+    caller.gets(407)
+    other = replace(dialog, remote_tag="another", target="sip:0900123@203.0.113.9")
+    caller.sends_within("INVITE", other)
+    caller.gets(407)
     assert gateway.hears_nothing()
+    again = caller.sends_within("INVITE", dialog)
+    gateway.answers(gateway.gets("INVITE"), 200)
+    caller.gets(200, again)
     bye = caller.sends_within("BYE", dialog)
     gateway.answers(gateway.gets("BYE"), 200)
     caller.gets(200, bye)
