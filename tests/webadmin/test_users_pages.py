@@ -178,13 +178,10 @@ def test_the_page_of_a_user_shows_its_phones(browser, context, bound):
     bound(alice)
     bound(alice, "sip:alice@10.0.0.5:5060", 125, flow=FLOW + ";nat", user_agent="")
     words = browser.get(f"/users/{alice.id}").words
-    assert (
-        "Yealink SIP-T46U sip:alice@198.51.100.20:5060 198.51.100.20:61000 UDP 1 h Sign off"
-        in words
-    )
-    second = (
-        "unknown sip:alice@10.0.0.5:5060 198.51.100.20:61000 UDP, behind NAT 2 min 5 s Sign off"
-    )
+    first = "Yealink SIP-T46U sip:alice@198.51.100.20:5060 198.51.100.20:61000 UDP 1 h Sign off"
+    assert first in words
+    second = "unknown sip:alice@10.0.0.5:5060 198.51.100.20:61000 UDP, behind NAT 2 min 5 s"
+    second += " Sign off"
     assert second in words
 
 
