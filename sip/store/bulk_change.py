@@ -164,6 +164,8 @@ class BulkChange:
             credentials_changed.extend(self._users.update_memory(result.written))
 
         result = self._users.database.run(change, then=update_memory)
+        if result.removed:
+            self._users.reload_groups()
         self._users.publish_many(result.gone, credentials_changed)
         self._users.release(result.written, result.removed)
         return result.changed

@@ -8,8 +8,8 @@ import pytest
 from sip.store.audit import Act
 from sip.store.desk_phones import DeskPhones
 from tests.support.wsgi_browser import Browser
-from webadmin.sign_in_limits import MAX_TRIES
 from webadmin.phone_setups import SECONDS
+from webadmin.sign_in_limits import MAX_TRIES
 
 SECRET = "a-secret-path-of-this-server"
 MAC = "001565aabbcc"

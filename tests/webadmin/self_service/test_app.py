@@ -9,8 +9,8 @@ from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.store.audit import Act
 from sip.store.bindings import BindingRow, BindingStore
 from tests.support.wsgi_browser import Browser
-from webadmin.sign_in_limits import MAX_TRIES
 from webadmin.self_service.sessions import MAX_OF_ACCOUNT, SESSION_SECONDS, UserSessions
+from webadmin.sign_in_limits import MAX_TRIES
 
 PASSWORD = "k7mq.x2hf"
 
