@@ -87,12 +87,13 @@ def remove(tables: Tables, ids: Sequence[int], now: int) -> None:
 
 
 def restore(tables: Tables, ids: Sequence[int]) -> None:
-    """Restore deleted accounts, whose names must be free, and their free aliases.
-
-    Within `writing`.
-    """
+    """Restore deleted accounts, whose names must be free.  Within `writing`."""
     for some in chunks(ids):
         fetch(tables, _RESTORE, (some,))
+
+
+def finish_restore(tables: Tables, ids: Sequence[int]) -> None:
+    """Restore the call settings of restored accounts.  After `writing`: it needs the indexes."""
     add_call_settings(tables, chunks(ids), _REMOVED_SETTINGS)
     for some in chunks(ids):
         fetch(tables, f"DELETE FROM removed_users WHERE {_CHOSEN}", (some,))

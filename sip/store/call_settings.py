@@ -159,7 +159,8 @@ def checked_aliases(values: Iterable[str]) -> tuple[str, ...]:
 def checked_seconds(name: str, value: Any) -> int:
     """Return the seconds that phones ring, a whole number.  Raises BadSetting."""
     text = str(value).strip()
-    if not (text.isascii() and text.isdecimal() and MIN_SECONDS <= int(text[:9]) <= MAX_SECONDS):
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if not is_number or not MIN_SECONDS <= int(text) <= MAX_SECONDS:
         raise BadSetting(
             name, f"the seconds of ringing are a number from {MIN_SECONDS} to {MAX_SECONDS}"
         )

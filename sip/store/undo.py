@@ -27,6 +27,7 @@ from sip.store.accounts import Account
 from sip.store.bulk_call_settings import SETTINGS_JSON, add_call_settings, remove_call_settings
 from sip.store.call_settings import name_holder
 from sip.store.database import Tables, fetch, stream
+from sip.store.groups import reload_groups
 from sip.store.retention import RESTORABLE_SECONDS, purge
 from sip.store.users import Users
 
@@ -125,7 +126,7 @@ class Undo:
                 return self._undo(tables, number, at)
 
         result = self._users.database.run(undo, then=update_memory)
-        self._users.reload_groups()
+        reload_groups(self._users)
         self._users.publish_many(result.gone, credentials_changed)
         self._users.release(result.written, result.removed)
         return result.undone
@@ -157,10 +158,9 @@ class Undo:
             for some in bulk.chunks(moved):
                 fetch(tables, _SET_TITLE, (number, some))
             bulk.restore(tables, deleted)
-            remove_call_settings(tables, bulk.chunks(with_settings))
-            add_call_settings(
-                tables, bulk.chunks(with_settings), _FORMER_SETTINGS, {"step": number}
-            )
+        bulk.finish_restore(tables, deleted)
+        remove_call_settings(tables, bulk.chunks(with_settings))
+        add_call_settings(tables, bulk.chunks(with_settings), _FORMER_SETTINGS, {"step": number})
         written = [*bulk.accounts(tables, changed + deleted)]
         gone = [each for each in written if not each.enabled]
         bulk.remove_all_bindings(tables, [each.id for each in gone])

@@ -174,7 +174,7 @@ class Users:
                 self._table.put(hidden)
 
         account, _ = self.database.run(remove, then=remove_from_memory)
-        self.reload_groups()
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(AccountsRemoved([account]))
 
     def restore(self, number: int) -> Account:
@@ -199,7 +199,7 @@ class Users:
             raise NoSuchUser("the account was deleted over an hour ago and cannot be restored")
 
         account = self.database.run(restore, then=self.put)
-        self.reload_groups()
+        self.database.read(read_groups, then=self.replace_groups)  # its members
         self.bus.publish(CredentialsChanged([account]))
         return account
 
@@ -327,10 +327,6 @@ class Users:
     def replace_groups(self, groups: Iterable[Group]) -> None:
         """Replace the groups in memory; call it in the owner thread only."""
         self._table.set_groups(groups)
-
-    def reload_groups(self) -> None:
-        """Read the groups again, after some of their members were deleted or restored."""
-        self.database.read(read_groups, then=self.replace_groups)
 
     def update_memory(self, accounts: Iterable[Account]) -> Accounts:
         """Put accounts that were just written into memory; call it in the owner thread only.
