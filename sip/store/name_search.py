@@ -2,7 +2,7 @@
 
 Three or more characters are searched anywhere in a name, fewer at its start.  Names have a
 full-text index.  Aliases have none: it would cost each import, and to compare 100,000 of them takes
-some 7 ms.
+some 10 ms.
 """
 
 # ruff: noqa: S608 -- only our own column and index names are put into SQL; input is a value
