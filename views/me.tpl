@@ -21,7 +21,7 @@
 <section class="card" aria-labelledby="phones-title">
 <header><h2 id="phones-title">My phones</h2></header>
 % if not user.contacts:
-<p class="empty">No phone is registered: calls to you fail.</p>
+<p class="empty">No phone is registered{{'.' if user.call_settings.has_rules else ': calls to you fail.'}}</p>
 % end
 % for phone in user.contacts:
 <div class="issue"><span class="ic" aria-hidden="true">✓</span>
@@ -53,6 +53,32 @@
 <div class="w"><span class="pill {{call.pill}}">{{call.result}}</span> {{call.lasted}} <time datetime="{{moment(call.started_at)}}">{{ago(call.started_at, now)}}</time></div></li>
 % end
 </ul>
+</section>
+<section class="card" aria-labelledby="forward-title">
+<header><h2 id="forward-title">Calls to me</h2></header>
+<div class="body">
+% if user.call_settings.aliases:
+<p>You are also called by {{', '.join(user.call_settings.aliases)}}.</p>
+% end
+% focus = next(iter(errors), '')
+<form method="post" action="/me/calls">
+<label><input type="checkbox" name="dnd" value="on"{{' checked' if typed['dnd'] else ''}}\\
+% if 'dnd' in errors:
+ aria-invalid="true" aria-describedby="dnd-error" autofocus\\
+% end
+> Do not disturb: my phones do not ring</label>
+% if 'dnd' in errors:
+<p class="field-error" id="dnd-error">{{errors['dnd']}}</p>
+% end
+<p class="help">A call is forwarded to a user, a group, a telephone number or a SIP address. An empty field forwards no call.</p>
+% for name, label in (('always', 'Forward all calls to'), ('busy', 'Forward when busy to'), ('no_answer', 'Forward without an answer to')):
+% include('field.tpl', name=name, label=label, value=typed[name], longest=255, required=False, choices=(), focus=focus)
+% end
+% include('field.tpl', name='no_answer_seconds', label='Seconds without an answer', value=typed['no_answer_seconds'], longest=9, required=False, choices=(), focus=focus)
+% include('field.tpl', name='offline', label='Forward when no phone is registered to', value=typed['offline'], longest=255, required=False, choices=(), focus=focus)
+<button>Save</button>
+</form>
+</div>
 </section>
 <section class="card" aria-labelledby="password-title">
 <header><h2 id="password-title">New password</h2></header>

@@ -38,7 +38,7 @@
  hx-get="/users" hx-trigger="submit, change, input changed delay:250ms from:#q"
  hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML,#export:outerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
 <label class="search">Search
-<input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name, device or address" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
+<input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name, alias, device or address" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
 </label>
 % if question.status:
 <input type="hidden" name="status" value="{{question.status}}">

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sip.store.database import Tables, fetch, stream
-from sip.store.directory import Directory, Entry, Sql, search_query
+from sip.store.directory import Directory, Entry
+from sip.store.name_search import Sql, search_query
 
 # Sort orders: the columns of the sort index, and the columns that a cursor has.
 SORTS = {

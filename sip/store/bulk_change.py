@@ -15,6 +15,7 @@ from sip.store import bulk_write as bulk
 from sip.store.accounts import ALGORITHMS, Account, ha1s
 from sip.store.audit import Act
 from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.groups import reload_groups
 from sip.store.import_report import NewPassword
 from sip.store.passwords import make_password
 from sip.store.undo import recorded
@@ -164,6 +165,8 @@ class BulkChange:
             credentials_changed.extend(self._users.update_memory(result.written))
 
         result = self._users.database.run(change, then=update_memory)
+        if result.removed:
+            reload_groups(self._users)
         self._users.publish_many(result.gone, credentials_changed)
         self._users.release(result.written, result.removed)
         return result.changed

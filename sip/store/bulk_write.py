@@ -8,6 +8,12 @@ from contextlib import contextmanager
 
 from sip.store.accounts import Account
 from sip.store.bindings import remove_bindings
+from sip.store.bulk_call_settings import (
+    SETTINGS_JSON,
+    add_call_settings,
+    remove_call_settings,
+)
+from sip.store.call_settings import read_settings, read_settings_of
 from sip.store.database import Tables, fetch, stream
 
 # Accounts; for fewer, triggers and indexes do their work row by row.
@@ -61,23 +67,35 @@ def writing(
 
 
 def accounts(tables: Tables, ids: Sequence[int]) -> Iterator[Account]:
-    """Yield the accounts with these ids that there are."""
+    """Yield the accounts with these ids that there are, with their call settings."""
     for some in chunks(ids):
-        yield from map(Account, stream(tables, _ACCOUNTS, (some,)))
+        settings = read_settings_of(tables, some)
+        for row in stream(tables, _ACCOUNTS, (some,)):
+            yield Account(row, settings.get(row[0]))
 
 
 def remove(tables: Tables, ids: Sequence[int], now: int) -> None:
-    """Delete accounts and their bindings; they can be restored for an hour.  Within `writing`."""
+    """Delete accounts and their bindings; they can be restored for an hour.  Within `writing`.
+
+    Their aliases are free then.  Their places in groups and their desk phones stay in the database.
+    """
     remove_all_bindings(tables, ids)
     for some in chunks(ids):
         fetch(tables, _COPY_TO_REMOVED, (now, some))
         fetch(tables, f"DELETE FROM users WHERE {_CHOSEN}", (some,))
+    remove_call_settings(tables, chunks(ids))
 
 
 def restore(tables: Tables, ids: Sequence[int]) -> None:
     """Restore deleted accounts, whose names must be free.  Within `writing`."""
     for some in chunks(ids):
         fetch(tables, _RESTORE, (some,))
+
+
+def finish_restore(tables: Tables, ids: Sequence[int]) -> None:
+    """Restore the call settings of restored accounts.  After `writing`: it needs the indexes."""
+    add_call_settings(tables, chunks(ids), _REMOVED_SETTINGS)
+    for some in chunks(ids):
         fetch(tables, f"DELETE FROM removed_users WHERE {_CHOSEN}", (some,))
 
 
@@ -87,7 +105,8 @@ def uncovered(tables: Tables, removed: Sequence[int], main_realm: str) -> Iterat
     Accounts of the main realm without its name in their row, see AccountTable.put.
     """
     for some in chunks(removed):
-        yield from map(Account, stream(tables, _UNCOVERED, (some, main_realm)))
+        for row in fetch(tables, _UNCOVERED, (some, main_realm)):
+            yield Account(row, read_settings(tables, row[0]).get(row[0]))
 
 
 def remove_all_bindings(tables: Tables, ids: Sequence[int]) -> None:
@@ -128,12 +147,17 @@ _COPIED_COLUMNS = (
     " ha1_realm, created_at, updated_at, last_seen"
 )
 _COPY_TO_REMOVED = f"""
-    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at)
-    SELECT {_COPIED_COLUMNS}, ? FROM users WHERE id IN (SELECT value FROM json_each(?))
+    INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at, call_settings)
+    SELECT {_COPIED_COLUMNS}, ?, {SETTINGS_JSON}
+    FROM users WHERE id IN (SELECT value FROM json_each(?))
 """
 _RESTORE = f"""
     INSERT INTO users ({_COPIED_COLUMNS})
     SELECT {_COPIED_COLUMNS} FROM removed_users WHERE id IN (SELECT value FROM json_each(?))
+"""
+_REMOVED_SETTINGS = """
+    SELECT id, realm, call_settings AS settings FROM removed_users
+    WHERE id IN (SELECT value FROM json_each(:ids))
 """
 _BOUND = """
     SELECT DISTINCT user_id FROM bindings WHERE user_id IN (SELECT value FROM json_each(?))

@@ -205,18 +205,25 @@ def read_settings(
     tables: Tables, user_id: int | None = None, last_id: int | None = None
 ) -> dict[int, CallSettings]:
     """Return the unusual settings by the id of the user: of one user, of a range, or of all."""
-    of_user: str = ""
-    ids: tuple[int, ...] = ()
-    if user_id is not None:
-        of_user = " WHERE user_id BETWEEN ? AND ?"
-        ids = (user_id, user_id if last_id is None else last_id)
+    if user_id is None:
+        return _read(tables, "", ())
+    ids = (user_id, user_id if last_id is None else last_id)
+    return _read(tables, " WHERE user_id BETWEEN ? AND ?", ids)
+
+
+def read_settings_of(tables: Tables, ids: str) -> dict[int, CallSettings]:
+    """Return the unusual settings of users, whose ids are a JSON array."""
+    return _read(tables, " WHERE user_id IN (SELECT value FROM json_each(?))", (ids,))
+
+
+def _read(tables: Tables, of_users: str, values: tuple[Any, ...]) -> dict[int, CallSettings]:
     found: dict[int, CallSettings] = {}
-    query = f"SELECT user_id, {_COLUMNS} FROM call_settings{of_user}"  # noqa: S608 -- our names
-    for number, dnd, *rest in fetch(tables, query, ids):
+    query = f"SELECT user_id, {_COLUMNS} FROM call_settings{of_users}"  # noqa: S608 -- our names
+    for number, dnd, *rest in fetch(tables, query, values):
         found[number] = CallSettings((), bool(dnd), *rest)
     aliases: dict[int, list[str]] = {}
-    query = f"SELECT user_id, alias FROM aliases{of_user}"  # noqa: S608 -- our names
-    for number, alias in fetch(tables, query, ids):
+    query = f"SELECT user_id, alias FROM aliases{of_users}"  # noqa: S608 -- our names
+    for number, alias in fetch(tables, query, values):
         aliases.setdefault(number, []).append(alias)
     for number, names in aliases.items():
         found[number] = replace(found.get(number, USUAL), aliases=tuple(sorted(names)))

@@ -7,18 +7,18 @@ whole: its page is found by skipping along an index with all sort and filter col
 # ruff: noqa: S608 -- only our own column, index and order names are put into SQL; input is a value
 
 import json
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import time
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from sip.store.accounts import ALGORITHMS, normalized
+from sip.store.accounts import ALGORITHMS
 from sip.store.call_settings import USUAL, CallSettings
 from sip.store.contacts import CONTACT_COLUMNS, Contact, contact_of
 from sip.store.database import Database, Tables, fetch, stream
 from sip.store.device_search import DeviceTable, matching_devices
+from sip.store.name_search import TRIGRAM, Sql, like, matching_aliases, search_query
 from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import Users
 
@@ -33,10 +33,6 @@ _FEW = 4_000
 # With more matches, this number of first names of the list is compared one by one (0.7 µs each): if
 # nearly all match, these are enough, and the ids of all matches (0.25 µs each) are not needed.
 _PROBED = 4_000
-# Minimum characters for the full-text index; a shorter text is searched at the start of names.
-_TRIGRAM = 3
-# No name is longer, so a longer text is in no name.
-_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +152,23 @@ class Directory:
 
         return self._database.browse(read)
 
-    def search_query(self, tables: Tables, text: str) -> "Sql | None":
+    def search_query(self, tables: Tables, text: str) -> Sql | None:
         """Return the query for the ids of matching accounts; None if none can match.
 
-        Searched are names, and the devices and addresses of registered phones.
+        Searched are names, aliases, and the devices and addresses of registered phones.
         """
         query = search_query(text)
-        if query is None or len(text) < _TRIGRAM:
+        if query is None:
+            return None
+        # A further place to search in is one more SELECT here and in `_search_first_names`.
+        aliases = matching_aliases(text)
+        query = Sql(f"{query.text} UNION ALL {aliases.text}", query.values | aliases.values)
+        if len(text) < TRIGRAM:
             return query
         self._devices.prepare(tables)
-        # A further place to search in, such as other names of an account, is one more SELECT here
-        # and in `_search_first_names`.
         return Sql(
             f"{query.text} UNION ALL {matching_devices(text)}",
-            query.values | {"device": f"%{_like(text)}"},
+            query.values | {"device": f"%{like(text)}"},
         )
 
     def entry(self, number: int) -> Entry | None:
@@ -215,7 +214,7 @@ class Directory:
         """Return the number of accounts."""
         return len(self._users)
 
-    def realm_condition(self, realm: str) -> "Sql":
+    def realm_condition(self, realm: str) -> Sql:
         """Return the condition for the accounts of a realm."""
         if realm == self._users.realm:
             return Sql("(realm IS NULL OR realm = :realm)", {"realm": realm})
@@ -234,7 +233,7 @@ class Directory:
             ids, total, more, page = _list_page(tables, question, filtered)
         return Page(self._entries(tables, ids), total, more, page, _pages(total))
 
-    def _filter(self, question: Question) -> "Sql":
+    def _filter(self, question: Question) -> Sql:
         conditions = [_STATUS[question.status]]
         values: dict[str, object] = {}
         if question.status == "trouble":
@@ -281,13 +280,6 @@ class Directory:
             contacts=contacts,
             call_settings=(account and account.call_settings) or USUAL,
         )
-
-
-class Sql(NamedTuple):
-    """A part of a statement, and its named values."""
-
-    text: str
-    values: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +366,7 @@ def _list_page(tables: Tables, question: Question, filtered: Sql) -> _Found:
 
 
 def _search_page(tables: Tables, question: Question, filtered: Sql, search: Sql | None) -> _Found:
-    """Find a page of accounts with a name or device that contains, or begins with, the text."""
+    """Find a page of accounts with a name, alias or device that has the text."""
     if search is None:
         return [], 0, False, 1
     ((matching,),) = fetch(
@@ -405,39 +397,6 @@ def _search_page(tables: Tables, question: Question, filtered: Sql, search: Sql 
     return ids[start : start + PAGE_SIZE], len(ids), len(found) > MAX_FOUND, page
 
 
-def search_query(text: str) -> Sql | None:
-    """Return the query for the ids of matching accounts; None if no name can match."""
-    if len(text) > _LONGEST_NAME or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        return None
-    # In NFC, and in NFD, as an earlier version may have stored it.
-    text = normalized(text)
-    forms = dict.fromkeys((text, unicodedata.normalize("NFD", text)))
-    if len(text) >= _TRIGRAM:
-        # In a quoted string, FTS5 has no special characters.
-        phrases = " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
-        return Sql(
-            "SELECT rowid FROM user_names WHERE user_names MATCH :phrase", {"phrase": phrases}
-        )
-    # LIKE ignores case for ASCII letters only.
-    spellings = forms
-    if not text.isascii():
-        spellings = dict.fromkeys(
-            spelling
-            for form in forms
-            for spelling in (form, form.lower(), form.upper(), form.title())
-        )
-    values = {f"prefix{n}": _like(spelling) for n, spelling in enumerate(spellings)}
-    return Sql(
-        " UNION ALL ".join(
-            f"SELECT id FROM users INDEXED BY {_ORDERS[column].index}"
-            f" WHERE {column} LIKE :{name} ESCAPE '\\'"
-            for column in ("username", "display_name")
-            for name in values
-        ),
-        {**values},
-    )
-
-
 def _search_first_names(
     tables: Tables, question: Question, filtered: Sql, order: _Order, sequence: str
 ) -> list[int] | None:
@@ -445,24 +404,20 @@ def _search_first_names(
     text = question.search
     if not text.isascii():
         return None  # LIKE ignores case for ASCII letters only
-    is_short = len(text) < _TRIGRAM
-    pattern = _like(text) if is_short else f"%{_like(text)}"
+    is_short = len(text) < TRIGRAM
+    pattern = like(text) if is_short else f"%{like(text)}"
+    aliases = matching_aliases(text)
     devices = "" if is_short else f" OR id IN ({matching_devices(text)})"
     rows = fetch(
         tables,
         "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"
-        f"{devices} FROM users {order.access(question.status)} WHERE {filtered.text}"
+        f" OR id IN ({aliases.text}){devices}"
+        f" FROM users {order.access(question.status)} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT {_PROBED}",
-        filtered.values | {"pattern": pattern, "device": pattern},
+        filtered.values | aliases.values | {"pattern": pattern, "device": pattern},
     )
     found = [number for number, matches in rows if matches]
     return found if len(found) > MAX_FOUND or len(rows) < _PROBED else None
-
-
-def _like(prefix: str) -> str:
-    for special in "\\%_":
-        prefix = prefix.replace(special, "\\" + special)
-    return prefix + "%"
 
 
 _ACCOUNTS = """

@@ -188,6 +188,11 @@ def read_groups(tables: Tables) -> list[Group]:
     ]
 
 
+def reload_groups(users: "Users") -> None:
+    """Read the groups into memory again, after some members were deleted or restored."""
+    users.database.read(read_groups, then=users.replace_groups)
+
+
 def _existing(tables: Tables, number: int) -> Group:
     for group in read_groups(tables):
         if group.id == number:

@@ -8,6 +8,9 @@ that later change:
 - an account that the step added is deleted, if it still is as the step has left it;
 - an account that the step deleted is restored, unless it was restored before or its name is taken.
 
+Call settings count as changed by a step, and go back, only if the step has changed them.  Of the
+former aliases, an account gets those that belong to no other user or group now.
+
 So two steps of one account are undone in reverse order.  `Undone` has the numbers of both kinds.
 """
 
@@ -21,7 +24,10 @@ from time import time
 from sip.memory import long_lived_objects
 from sip.store import bulk_write as bulk
 from sip.store.accounts import Account
+from sip.store.bulk_call_settings import SETTINGS_JSON, add_call_settings, remove_call_settings
+from sip.store.call_settings import name_holder
 from sip.store.database import Tables, fetch, stream
+from sip.store.groups import reload_groups
 from sip.store.retention import RESTORABLE_SECONDS, purge
 from sip.store.users import Users
 
@@ -120,6 +126,7 @@ class Undo:
                 return self._undo(tables, number, at)
 
         result = self._users.database.run(undo, then=update_memory)
+        reload_groups(self._users)
         self._users.publish_many(result.gone, credentials_changed)
         self._users.release(result.written, result.removed)
         return result.undone
@@ -138,6 +145,7 @@ class Undo:
         deleted = self._with_free_names(tables, deleted)
         removed = [*bulk.accounts(tables, added)]
         moved = _ids(tables, _MOVED, number)
+        with_settings = _ids(tables, _WITH_SETTINGS, number)
         renamed = added + deleted + _ids(tables, _RENAMED, number)
         total = len(added) + len(changed) + len(deleted)
         with bulk.writing(
@@ -150,6 +158,9 @@ class Undo:
             for some in bulk.chunks(moved):
                 fetch(tables, _SET_TITLE, (number, some))
             bulk.restore(tables, deleted)
+        bulk.finish_restore(tables, deleted)
+        remove_call_settings(tables, bulk.chunks(with_settings))
+        add_call_settings(tables, bulk.chunks(with_settings), _FORMER_SETTINGS, {"step": number})
         written = [*bulk.accounts(tables, changed + deleted)]
         gone = [each for each in written if not each.enabled]
         bulk.remove_all_bindings(tables, [each.id for each in gone])
@@ -166,7 +177,11 @@ class Undo:
             number
             for some in bulk.chunks(ids)
             for number, username, realm in stream(tables, _FREE_NAMES, (some,))
-            if username.isascii() or not self._users.taken_by(tables, username, realm)
+            if username.isascii()
+            or not (
+                self._users.taken_by(tables, username, realm)
+                or name_holder(tables, username, realm, with_users=False)
+            )
         ]
 
 
@@ -178,20 +193,27 @@ _RESTORED = (
     *("display_name", "enabled", "ha1_md5", "ha1_sha256", "ha1_sha512_256"),
     *("ha1_realm", "updated_at"),
 )
+# Without call settings if the step has not changed them.
 _AFTER = "json_array(display_name, enabled, ha1_md5)"
+_AFTER_SETTINGS = f"json_array(display_name, enabled, ha1_md5, {SETTINGS_JSON})"
+_IS_AFTER = f"(after = {_AFTER} OR after = {_AFTER_SETTINGS})"
 _ADD_STEP = "INSERT INTO undo_steps (at, act, about, changed_by) VALUES (?, ?, ?, ?) RETURNING id"
 _RECORD_BEFORE = f"""
     INSERT INTO undo_rows (step_id, user_id, before)
-    SELECT ?, id, json_array({", ".join(_RESTORED)}) FROM users
+    SELECT ?, id, json_array({", ".join(_RESTORED)}, {SETTINGS_JSON})
+    FROM users
     WHERE id IN (SELECT value FROM json_each(?))
 """
 _RECORD_AFTER = f"""
-    UPDATE undo_rows SET after = (SELECT {_AFTER} FROM users WHERE id = user_id)
+    UPDATE undo_rows SET after = (
+        SELECT iif(before ->> {len(_RESTORED)} = {SETTINGS_JSON}, {_AFTER}, {_AFTER_SETTINGS})
+        FROM users WHERE users.id = undo_rows.user_id
+    )
     WHERE step_id = :step
 """
 _RECORD_ADDED = f"""
     INSERT INTO undo_rows (step_id, user_id, after)
-    SELECT :step, id, {_AFTER} FROM users WHERE id > :last
+    SELECT :step, id, {_AFTER_SETTINGS} FROM users WHERE id > :last
 """
 _COUNT = """
     UPDATE undo_steps SET accounts = (SELECT count(*) FROM undo_rows WHERE step_id = :step)
@@ -208,13 +230,13 @@ _STEPS = f"{_STEP} WHERE at > ? AND accounts > 0 ORDER BY id DESC"
 # Accounts of a step that are as it has left them: added, changed; and deleted ones.
 _UNCHANGED = f"""
     SELECT user_id FROM undo_rows JOIN users ON users.id = user_id
-    WHERE step_id = ? AND after = {_AFTER}
+    WHERE step_id = ? AND {_IS_AFTER}
 """
 # Accounts that were changed, restored or deleted since the step.
 _KEPT = f"""
     SELECT coalesce(users.username, (SELECT username FROM removed_users WHERE id = user_id), '')
     FROM undo_rows LEFT JOIN users ON users.id = user_id
-    WHERE step_id = ? AND after IS NOT {_AFTER} AND (users.id IS NOT NULL OR after IS NOT NULL)
+    WHERE step_id = ? AND {_IS_AFTER} IS NOT 1 AND (users.id IS NOT NULL OR after IS NOT NULL)
     ORDER BY user_id LIMIT ?
 """
 _KINDS = (
@@ -229,6 +251,12 @@ _RENAMED = f"{_UNCHANGED} AND before IS NOT NULL AND display_name <> before ->> 
 _MOVED = f"""
     {_UNCHANGED} AND before IS NOT NULL
     AND (display_name <> before ->> 0 OR enabled <> before ->> 1)
+"""
+_WITH_SETTINGS = f"{_UNCHANGED} AND before IS NOT NULL AND json_array_length(after) > 3"
+_FORMER_SETTINGS = f"""
+    SELECT users.id, users.realm, before ->> {len(_RESTORED)} AS settings
+    FROM undo_rows JOIN users ON users.id = user_id
+    WHERE step_id = :step AND users.id IN (SELECT value FROM json_each(:ids))
 """
 
 
@@ -247,5 +275,10 @@ _FREE_NAMES = """
     WHERE id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
         SELECT 1 FROM users
         WHERE username = gone.username COLLATE NOCASE AND users.realm IS gone.realm
+    ) AND NOT EXISTS (
+        SELECT 1 FROM aliases WHERE aliases.realm = ifnull(gone.realm, '') AND alias = gone.username
+    ) AND NOT EXISTS (
+        SELECT 1 FROM call_groups
+        WHERE call_groups.realm = ifnull(gone.realm, '') AND name = gone.username
     )
 """

@@ -1,11 +1,17 @@
 """Changes of many chosen accounts."""
 
+import unicodedata
+
 import pytest
 
 from sip.store import bulk_write
 from sip.store.accounts import AccountsRemoved, CredentialsChanged, ha1s
 from sip.store.bulk_change import BulkChange
+from sip.store.call_changes import change_call_settings
+from sip.store.call_settings import CallSettings
 from sip.store.database import fetch
+from sip.store.desk_phones import DeskPhones, PhoneTaken
+from sip.store.groups import Groups
 from sip.store.undo import Undo
 from sip.store.users import Users
 from tests.support.account_events import listen
@@ -109,3 +115,89 @@ def test_the_progress_is_the_number_of_accounts(users, ids, monkeypatch):
     done: list[int] = []
     BulkChange(users, "admin", done.append).disable(ids)
     assert done == [2, 1]
+
+
+@pytest.fixture
+def called(users, ids) -> list[int]:
+    """Accounts with aliases, forwarding, a place in a group, and a desk phone."""
+    settings = {"aliases": ["201", "desk", "ünn"], "busy": "eve", "no_answer_seconds": 30}
+    change_call_settings(users, "ann", settings)
+    change_call_settings(users, "bob", {"dnd": True, "aliases": ["202"]})
+    Groups(users).add("sales", ["ann", "eve"])
+    DeskPhones(users.database).add("001565aabbcc", ids[0])
+    return ids
+
+
+def settings_of(users: Users) -> dict[str, CallSettings | None]:
+    """What memory says, and a reload does not change."""
+    known = {account.username: account.call_settings for account in users.list()}
+    assert known == {name: users.find(name, REALM).call_settings for name in known}
+    return known
+
+
+@pytest.mark.parametrize("act", ["disable", "set_passwords"])
+def test_other_changes_keep_call_settings(users, change, called, act):
+    before = settings_of(users)
+    changed = getattr(change, act)(called)
+    assert settings_of(users) == before
+    assert users.find("201", REALM).username == "ann"
+    Undo(users).undo(changed.step)
+    assert settings_of(users) == before
+    assert users.find("201", REALM).username == "ann"
+
+
+def test_the_aliases_of_deleted_accounts_are_free(users, change, called):
+    changed = change.delete(called[:2])
+    assert users.find("201", REALM) is None
+    assert users.find_group("sales", REALM).members == ("eve",)
+    count = "SELECT (SELECT count(*) FROM aliases) + (SELECT count(*) FROM call_settings)"
+    assert users.database.read(lambda tables: fetch(tables, count)) == [(0,)]
+    change_call_settings(users, "eve", {"aliases": ["201"]})
+    Undo(users).undo(changed.step)
+    assert users.find("201", REALM).username == "eve"
+    assert users.find("ünn", REALM).call_settings.no_answer_seconds == 30
+
+
+def test_undo_of_a_deletion_restores_call_settings(users, change, called):
+    before = settings_of(users)
+    step = change.delete(called).step
+    phones = DeskPhones(users.database)
+    with pytest.raises(PhoneTaken):
+        phones.add("001565aabbcc", users.add("new", "secret-1").id)
+    assert Undo(users).undo(step).undone == 3
+    assert users.find_group("sales", REALM).members == ("ann", "eve")
+    users.remove("new")
+    assert settings_of(users) == before
+    assert users.find("ünn", REALM).username == "ann"
+    assert phones.of_user(called[0]) == ["001565aabbcc"]
+
+
+@pytest.mark.parametrize("name", ["201", "Desk", "ünn"])
+@pytest.mark.parametrize("holder", ["user", "old user", "alias", "group"])
+def test_a_taken_alias_stays_with_its_holder(users, change, called, name, holder):
+    """An old user may have its name in another Unicode form than NFC."""
+    step = change.delete(called[:2]).step
+    if holder == "alias":
+        change_call_settings(users, "eve", {"aliases": [name]})
+    elif holder == "group":
+        Groups(users).add(name, ["eve"])
+    else:
+        users.add(name, "secret-2")
+    if holder == "old user":
+        rename = "UPDATE users SET username = ? WHERE username = ?"
+        form = unicodedata.normalize("NFD", name)
+        users.database.run(lambda tables: fetch(tables, rename, (form, name)))
+        users.reload()
+    assert Undo(users).undo(step).undone == 2
+    left = {"201", "desk", "ünn"} - {name.lower()}
+    assert set(settings_of(users)["ann"].aliases) == left
+    assert settings_of(users)["bob"].aliases == ("202",)
+    assert (users.find_group(name, REALM) is not None) == (holder == "group")
+
+
+def test_one_deleted_account_gets_its_call_settings_back(users, change, called):
+    before = settings_of(users)
+    change.delete(called)
+    for number in called:
+        users.restore(number)
+    assert settings_of(users) == before

@@ -8,6 +8,7 @@ from sip.store.call_changes import change_call_settings
 from sip.store.call_settings import CallSettings
 from sip.store.groups import Groups
 from sip.store.importing import export_accounts, import_accounts
+from sip.store.undo import Undo
 from sip.store.users import Users
 
 MAIN = "example.com"
@@ -107,3 +108,44 @@ def test_a_taken_name_is_refused(users: Users, rows: str, reason: str):
 def test_a_bad_cell_is_refused(users: Users, column: str, cell: str, reason: str):
     (refusal,) = imports(users, f"username,{column}\nbob,{cell}\n", update=True).refused
     assert reason in refusal.reason
+
+
+def test_undo_gives_changed_settings_back(users: Users):
+    """Also an alias that went from one user to another; those of new users are removed."""
+    change_call_settings(users, "alice", {"aliases": ["101", "102"], "busy": "bob"})
+    before = users.find("alice", MAIN).call_settings
+    table = "username,password,aliases,dnd\nalice,,102,on\nbob,,101,\ncarol,secret-1,103,on\n"
+    report = imports(users, table, update=True)
+    assert (report.changed, report.new, report.refused) == (2, 1, [])
+    assert users.find("101", MAIN).username == "bob"
+    undone = Undo(users).undo(report.undo_step)
+    assert (undone.undone, undone.kept) == (3, 0)
+    assert users.find("103", MAIN) is None
+    for each in (users, Users(users.database, MAIN)):
+        assert each.find("101", MAIN).username == "alice"
+        assert each.find("alice", MAIN).call_settings == before
+        assert each.find("bob", MAIN).call_settings is None
+    change_call_settings(users, "bob", {"aliases": ["103"]})
+
+
+def test_undo_keeps_settings_that_changed_later(users: Users):
+    report = imports(
+        users,
+        "username,password,aliases,dnd\nalice,,101,\nbob,,,on\ncarol,secret-1,103,\n",
+        update=True,
+    )
+    change_call_settings(users, "bob", {"dnd": False})
+    change_call_settings(users, "carol", {"busy": "bob"})
+    undone = Undo(users).undo(report.undo_step)
+    assert (undone.undone, undone.kept_names) == (1, ["bob", "carol"])
+    assert users.find("alice", MAIN).call_settings is None
+    assert users.find("103", MAIN).call_settings.busy == "bob"
+
+
+def test_undo_leaves_an_alias_that_is_taken_since(users: Users):
+    change_call_settings(users, "alice", {"aliases": ["101", "102"], "busy": "bob"})
+    report = imports(users, "username,aliases,forward_busy\nalice,-,-\n", update=True)
+    change_call_settings(users, "bob", {"aliases": ["102"]})
+    assert Undo(users).undo(report.undo_step).undone == 1
+    assert users.find("alice", MAIN).call_settings == CallSettings(("101",), busy="bob")
+    assert users.find("102", MAIN).username == "bob"

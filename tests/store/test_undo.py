@@ -7,7 +7,9 @@ import pytest
 from sip.store import bulk_write as bulk
 from sip.store import undo
 from sip.store.accounts import AccountsRemoved, CredentialsChanged
+from sip.store.call_changes import change_call_settings
 from sip.store.database import Database, fetch
+from sip.store.groups import Groups
 from sip.store.undo import NoSuchStep, Undo, recorded
 from sip.store.users import Users
 from tests.support.account_events import listen
@@ -192,3 +194,36 @@ def test_accounts_that_stay_are_named(database, users, undos):
     undone = undos.undo(step)
     assert (undone.undone, undone.kept) == (2, 2)
     assert undone.kept_names == ["bob", "carl"]
+
+
+def test_a_name_that_is_an_alias_or_a_group_is_not_restored(database, users, undos):
+    ids = [users.add(name, "secret-1").id for name in ("201", "sales", "änn")]
+    step = delete(database, users, ids)
+    users.add("bob", "secret-2")
+    change_call_settings(users, "bob", {"aliases": ["201", "änn"]})
+    Groups(users).add("Sales", ["bob"])
+    undone = undos.undo(step)
+    assert (undone.undone, undone.kept) == (0, 3)
+    assert users.find("201", "example.com").username == "bob"
+
+
+def test_call_settings_of_a_later_time_do_not_matter(database, users, undos):
+    """A step that has not changed them can be undone, and leaves them."""
+    ann = users.add("ann", "secret-1")
+    step = disable(database, users, [ann.id])
+    change_call_settings(users, "ann", {"aliases": ["201"], "dnd": True})
+    assert undos.undo(step).undone == 1
+    found = users.find("201", "example.com")
+    assert (found.username, found.enabled, found.call_settings.dnd) == ("ann", True, True)
+
+
+def test_a_step_of_an_earlier_version_is_undone(database, users, undos):
+    """That had no call settings in its rows."""
+    ann = users.add("ann", "secret-1")
+    change_call_settings(users, "ann", {"dnd": True})
+    step = disable(database, users, [ann.id])
+    shorten = "UPDATE undo_rows SET before = json_remove(before, '$[7]')"
+    database.run(lambda tables: fetch(tables, shorten))
+    assert undos.undo(step).undone == 1
+    assert users.find("ann", "example.com").enabled
+    assert users.find("ann", "example.com").call_settings.dnd

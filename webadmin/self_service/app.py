@@ -5,17 +5,21 @@ administrators, and none of theirs opens it.  A handler takes all that it shows 
 its session; no form names an account.
 """
 
+import dataclasses
 import logging
 from typing import cast
 
 from bottle import Bottle, HTTPError, request, response
 
 from sip.monitor.refusals import Refusal
+from sip.phone_numbers import number_of
 from sip.store.accounts import check_password, full_name, normalized
 from sip.store.audit import ANONYMOUS, Act
+from sip.store.call_changes import change_call_settings, is_known_target
+from sip.store.call_settings import DEFAULT_SECONDS, TARGETS, BadSetting, CallSettings
 from sip.store.directory import Entry
 from sip.store.passwords import weakness
-from sip.store.users import NoSuchUser
+from sip.store.users import NoSuchUser, UserExists
 from webadmin.context import Actor, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.http.compression import WSGIApp
@@ -51,6 +55,7 @@ def build(context: AppContext) -> WSGIApp:
     route(app, "POST", f"{PREFIX}/logout", page.sign_out)
     route(app, "POST", f"{PREFIX}/phones/drop", page.drop_phone)
     route(app, "POST", f"{PREFIX}/password", page.change_password)
+    route(app, "POST", f"{PREFIX}/calls", page.change_calls)
     app.default_error_handler = lambda error: _error_page(context, error)
     return cast(WSGIApp, app)
 
@@ -146,6 +151,46 @@ class OwnPage:
                 new.message += f" The password is weak: it {reason}."
         return redirect(PREFIX)
 
+    def change_calls(self) -> Result:
+        """Change forwarding and do not disturb of the user; its aliases are the admins' alone."""
+        context, session = self._context, self._signed_in()
+        before = self._entry(session).call_settings
+        typed = {field: form_value(field).strip() for field in (*TARGETS, "no_answer_seconds")}
+        typed["no_answer_seconds"] = typed["no_answer_seconds"] or str(DEFAULT_SECONDS)
+        typed["dnd"] = form_value("dnd")
+        changes = {**typed, "dnd": typed["dnd"] != ""}
+        username, realm, number = session.username, session.realm, session.user_id
+        try:
+            settings = change_call_settings(context.users, username, changes, realm, number=number)
+        except NoSuchUser:  # removed at this moment
+            return redirect(PREFIX)
+        except BadSetting as error:
+            return self._refuse_calls(session, typed, error.field, str(error))
+        except UserExists as error:  # possible after the main realm was renamed
+            text = f"An administrator has to change your aliases first: {error}"
+            return self._refuse_calls(session, typed, "dnd", text)
+        changed = [field for field in changes if getattr(settings, field) != getattr(before, field)]
+        if changed:
+            self._record(Act.USER_CALLS, session, f": {settings.text_of(changed)}")
+        session.message = " ".join(["Saved.", *self._unknown_targets(settings, realm)])
+        return redirect(PREFIX)
+
+    def _unknown_targets(self, settings: CallSettings, realm: str) -> list[str]:
+        """Return a sentence for each target that is a name, but not of a user or a group."""
+        users, targets = self._context.users, (getattr(settings, field) for field in TARGETS)
+        return [
+            f"There is no user or group {target}: calls that are forwarded there fail."
+            for target in dict.fromkeys(targets)
+            if target and ":" not in target and not number_of(target)
+            if not is_known_target(users, target, realm)
+        ]
+
+    def _refuse_calls(
+        self, session: UserSession, typed: dict[str, str], field: str, error: str
+    ) -> str:
+        response.status = 422
+        return self._page(session, {field: as_sentence(error)}, typed)
+
     def _session(self) -> UserSession | None:
         token = request.get_cookie(COOKIE)
         return self.sessions.find(token) if token else None
@@ -163,7 +208,13 @@ class OwnPage:
             raise redirect(PREFIX)
         return entry
 
-    def _page(self, session: UserSession, errors: dict[str, str]) -> str:
+    def _page(
+        self,
+        session: UserSession,
+        errors: dict[str, str],
+        typed: dict[str, str] | None = None,
+    ) -> str:
+        """Return the page; `typed` are refused values of the form of calls."""
         context, entry = self._context, self._entry(session)
         said, session.message = session.message, ""
         name = full_name(session.username, context.users.key_realm(session.realm))
@@ -173,6 +224,7 @@ class OwnPage:
             user=entry,
             said=said,
             errors=errors,
+            typed=typed or dataclasses.asdict(entry.call_settings),
             calls=last_calls(context, entry.id),
             refusals=[row for row in refusals if is_own(row, name)][:SOME_REFUSALS],
         )
@@ -200,10 +252,10 @@ class OwnPage:
             response.set_header("Retry-After", str(error.seconds))
         return str(error)
 
-    def _record(self, act: Act, session: UserSession) -> None:
+    def _record(self, act: Act, session: UserSession, details: str = "") -> None:
         # Without a name, so that a user cannot push out the entries of administrators.
         name = full_name(session.username, self._context.users.key_realm(session.realm))
-        self._context.record(act, f"{name}, on {PREFIX}", by=Actor(ANONYMOUS, _address()))
+        self._context.record(act, f"{name}, on {PREFIX}{details}", by=Actor(ANONYMOUS, _address()))
 
 
 def is_own(row: Refusal, name: str) -> bool:

@@ -8,6 +8,9 @@ import pytest
 from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from sip.store.audit import Act
 from sip.store.bindings import BindingRow, BindingStore
+from sip.store.call_changes import change_call_settings
+from sip.store.call_settings import CallSettings
+from sip.store.database import fetch
 from tests.support.wsgi_browser import Browser
 from webadmin.self_service.sessions import MAX_OF_ACCOUNT, SESSION_SECONDS, UserSessions
 from webadmin.sign_in_limits import MAX_TRIES
@@ -187,9 +190,62 @@ def test_a_password_is_changed_with_the_old_one(context, own, alice):
     assert sign_in(other, password="alice1").status == 303
 
 
+def test_a_user_changes_forwarding_and_dnd(context, own, alice):
+    change_call_settings(context.users, "alice", {"aliases": ["101"]})
+    fields = {"dnd": "on", "busy": " bob ", "offline": "ann@example.org", "aliases": "bob1"}
+    assert own.post("/me/calls", **fields, no_answer="carol", no_answer_seconds="30").status == 303
+    assert context.users.find("alice", "example.com").call_settings == CallSettings(
+        ("101",), True, "", "bob", "carol", 30, "sip:ann@example.org"
+    )
+    page = own.get("/me")
+    said = "Saved. There is no user or group carol: calls that are forwarded there fail."
+    assert said in page.words
+    assert "You are also called by 101." in page.words
+    assert (page.value("busy"), page.value("no_answer_seconds")) == ("bob", "30")
+    entry = context.audit.entries()[0]
+    changes = "busy bob, no_answer carol, offline sip:ann@example.org, no_answer_seconds 30, dnd on"
+    assert (entry.who, entry.act) == ("", Act.USER_CALLS)
+    assert entry.about == f"alice, on /me: {changes}"
+    own.post("/me/calls", no_answer_seconds="")
+    assert context.users.find("alice", "example.com").call_settings == CallSettings(("101",))
+    own.post("/me/calls", no_answer_seconds="20")
+    assert len([each for each in context.audit.entries() if each.act == Act.USER_CALLS]) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("always", "alice"),
+        ("busy", "not one name"),
+        ("no_answer", "sip:<b>@h@"),
+        ("offline", "x" * 256),
+        ("no_answer_seconds", "2"),
+        ("no_answer_seconds", "0" * 9 + "9" * 5000),
+    ],
+)
+def test_a_bad_forwarding_is_refused_at_its_field(context, own, alice, field, value):
+    answer = own.post("/me/calls", **{"dnd": "on", field: value})
+    assert answer.status == 422
+    assert f'id="{field}-error"' in answer.text
+    assert answer.value(field) == value, "to correct it"
+    assert 'name="dnd" value="on" checked' in answer.text
+    assert context.users.find("alice", "example.com").call_settings is None
+    assert Act.USER_CALLS not in [each.act for each in context.audit.entries()]
+
+
+def test_an_alias_of_another_user_is_for_the_admins(context, own, alice):
+    """Names can collide when the main realm is renamed."""
+    change_call_settings(context.users, "alice", {"aliases": ["101"]})
+    rename = "UPDATE users SET username = '101' WHERE username = 'bob'"
+    context.users.database.run(lambda tables: fetch(tables, rename))
+    answer = own.post("/me/calls", dnd="on")
+    assert answer.status == 422
+    assert "An administrator has to change your aliases first: 101 is the user 101" in answer.words
+
+
 def test_forms_of_other_sites_are_refused(own):
     own.own_site = {"Sec-Fetch-Site": "cross-site"}
-    for path in ("login", "logout", "phones/drop", "password"):
+    for path in ("login", "logout", "phones/drop", "password", "calls"):
         assert own.post(f"/me/{path}", username="alice").status == 403
     assert own.post("/me/password", text="x" * 200_000).status in (403, 413)
 
