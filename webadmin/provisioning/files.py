@@ -7,6 +7,7 @@ without a password leaves the phone the one that it has.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
@@ -16,6 +17,19 @@ from webadmin.phone_settings import PhoneSettings
 # Seconds of a registration that a phone asks for.
 _EXPIRES = 3600
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+class _Transport(NamedTuple):
+    """A transport: its number in files of Yealink and Grandstream, its parameter in those of Snom.
+
+    The parameter is that of a SIP URI, "" for the default.
+    """
+
+    number: int
+    parameter: str
+
+
+_TRANSPORTS = {"udp": _Transport(0, ""), "tcp": _Transport(1, ";transport=tcp")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,7 @@ def yealink(account: PhoneAccount) -> str:
         "auth_name": account.settings.username,
         "sip_server.1.address": host,
         "sip_server.1.port": port,
-        "sip_server.1.transport_type": 1 if account.transport == "tcp" else 0,
+        "sip_server.1.transport_type": _TRANSPORTS[account.transport].number,
         "sip_server.1.expires": _EXPIRES,
         "outbound_proxy_enable": 1 if account.proxy else 0,
     }
@@ -114,7 +128,7 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
         "P48": settings.proxy,
         "P35": settings.username,
         "P36": settings.username,
-        "P130": 1 if account.transport == "tcp" else 0,
+        "P130": _TRANSPORTS[account.transport].number,
         "P32": _EXPIRES // 60,
     }
     if account.password:
@@ -129,7 +143,7 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
 def snom(account: PhoneAccount) -> str:
     """Return the settings of a Snom phone."""
     settings = account.settings
-    end = ";transport=tcp" if account.transport == "tcp" else ""
+    end = _TRANSPORTS[account.transport].parameter
     values: dict[str, object] = {
         "user_active": "on",
         "user_realname": account.name,
