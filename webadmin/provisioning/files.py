@@ -7,6 +7,7 @@ without a password leaves the phone the one that it has.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
@@ -15,9 +16,20 @@ from webadmin.phone_settings import PhoneSettings
 
 # Seconds of a registration that a phone asks for.
 _EXPIRES = 3600
-# The transport of an account, as Yealink and Grandstream number it.
-_NUMBERS = {"udp": 0, "tcp": 1}
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+class _Transport(NamedTuple):
+    """A transport: its number in files of Yealink and Grandstream, its parameter in those of Snom.
+
+    The parameter is that of a SIP URI, "" for the default.
+    """
+
+    number: int
+    parameter: str
+
+
+_TRANSPORTS = {"udp": _Transport(0, ""), "tcp": _Transport(1, ";transport=tcp")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ def yealink(account: PhoneAccount) -> str:
         "auth_name": account.settings.username,
         "sip_server.1.address": host,
         "sip_server.1.port": port,
-        "sip_server.1.transport_type": _NUMBERS[account.transport],
+        "sip_server.1.transport_type": _TRANSPORTS[account.transport].number,
         "sip_server.1.expires": _EXPIRES,
         "outbound_proxy_enable": 1 if account.proxy else 0,
     }
@@ -116,7 +128,7 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
         "P48": settings.proxy,
         "P35": settings.username,
         "P36": settings.username,
-        "P130": _NUMBERS[account.transport],
+        "P130": _TRANSPORTS[account.transport].number,
         "P32": _EXPIRES // 60,
     }
     if account.password:
@@ -131,13 +143,14 @@ def grandstream(account: PhoneAccount, mac: str) -> str:
 def snom(account: PhoneAccount) -> str:
     """Return the settings of a Snom phone."""
     settings = account.settings
+    end = _TRANSPORTS[account.transport].parameter
     values: dict[str, object] = {
         "user_active": "on",
         "user_realname": account.name,
         "user_name": settings.username,
         "user_pname": settings.username,
         "user_host": settings.domain,
-        "user_outbound": f"{settings.proxy or settings.domain};transport={account.transport}",
+        "user_outbound": f"{settings.proxy or settings.domain}{end}",
         "user_expiry": _EXPIRES,
     }
     if account.password:
