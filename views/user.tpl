@@ -84,7 +84,9 @@ No phone has registered yet. This page has the settings for a phone.\\
 <header><h2>Settings for a phone</h2></header>
 <div class="body">
 % include('phone.tpl', settings=settings)
+% if can_change:
 <p><a class="btn" role="button" href="/users/{{user.id}}/setup{{list_query}}{{'&' if list_query else '?'}}since={{int(now)}}">Set up a phone</a></p>
+% end
 </div>
 </section>
 % if desk.is_on and can_change:

@@ -11,7 +11,7 @@
 % end
 % include('field.tpl', name='no_answer_seconds', label='Seconds without an answer', value=call_values['no_answer_seconds'], longest=9, required=False, choices=(), focus='', hint='')
 % include('field.tpl', name='offline', label='Forward when not registered to', value=call_values['offline'], longest=255, required=False, choices=(), focus='', hint='')
-<button>Save</button>
+<button aria-label="Save: calls">Save</button>
 </form>
 % else:
 <dl class="kv">

@@ -72,7 +72,7 @@ def test_a_user_is_added_changed_disabled_and_deleted(window, scripts):
     page.get_by_role("link", name="Back to 101").click()
 
     page.get_by_label("Display name").fill("Back door")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     window.sees("The display name of 101 was changed.")
 
     page.get_by_role("button", name="Disable").click()
@@ -224,7 +224,7 @@ def test_back_from_a_user_is_back_in_the_list(window, server, scripts):
 
     page.get_by_role("link", name="phone055", exact=True).click()
     page.get_by_label("Display name").fill("Room of their own")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     window.sees("The display name of phone055 was changed.")
     page.get_by_role("link", name="Back to the list").click()
     sees_the_list(120)

@@ -64,7 +64,7 @@ def test_a_form_that_comes_too_late_is_not_lost(visit, server, scripts):
     page.get_by_label("Display name").fill("Alice & Söhne")
     page.route("**/users/1?*", lambda route: route.abort() if is_part(route) else route.continue_())
     server.does("admin", "password", "--password", NEW)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     window.sees("Your session has ended, so nothing was changed.")
     page.get_by_label("Password").fill(NEW)
     page.get_by_role("button", name="Sign in").click()

@@ -7,6 +7,7 @@ import pytest
 
 from sip.store.database import Database
 from sip.store.users import Users
+from tests.support.new_database import new_database
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def database(path: str) -> Iterator[Database]:
-    with Database(path, busy_timeout=0.1) as database:
+    with new_database(path, busy_timeout=0.1) as database:
         yield database
 
 

@@ -19,6 +19,7 @@ from sip.store.directory import Directory
 from sip.store.sessions import Sessions
 from sip.store.tokens import Role, Tokens
 from sip.store.users import Users
+from tests.support.new_database import new_database
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
 from webadmin.context import AppContext
@@ -89,7 +90,7 @@ def context_over(
 
 @pytest.fixture
 def context(tmp_path: Path, clock: Clock) -> Iterator[AppContext]:
-    with Database(str(tmp_path / "sip.db")) as database, context_over(database, clock) as context:
+    with new_database(tmp_path / "sip.db") as database, context_over(database, clock) as context:
         yield context
 
 
