@@ -3,7 +3,9 @@
 Their fields are in sip/serializers/events.py.
 """
 
-EVENT_NAMES = (
+from typing import Literal, TypeAlias, get_args
+
+EventName: TypeAlias = Literal[
     "registered",
     "unregistered",
     "refused",
@@ -14,4 +16,5 @@ EVENT_NAMES = (
     "banned",
     "unbanned",
     "overload",
-)
+]
+EVENT_NAMES: tuple[EventName, ...] = get_args(EventName)

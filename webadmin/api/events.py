@@ -1,10 +1,9 @@
 """The operation on events: a stream of server-sent events."""
 
-from typing import Literal
-
 from bottle import request
 from msgspec import Struct
 
+from sip.monitor.event_names import EventName
 from sip.serializers.events import EVENT_CLASSES
 from sip.store.database import DatabaseError
 from sip.store.tokens import Token
@@ -15,18 +14,6 @@ from webadmin.token_check import sent_hash
 
 EVENT_STREAM = "text/event-stream"
 
-Name = Literal[
-    "registered",
-    "unregistered",
-    "refused",
-    "call.started",
-    "call.ringing",
-    "call.answered",
-    "call.ended",
-    "banned",
-    "unbanned",
-    "overload",
-]
 # A proxy must neither collect the events nor keep them.
 _HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 
@@ -34,7 +21,7 @@ _HEADERS = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 class EventQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The names of the events to send; without `types`, all."""
 
-    types: tuple[Name, ...] = ()
+    types: tuple[EventName, ...] = ()
 
 
 def mount(operations: Operations, context: AppContext) -> None:

@@ -1,19 +1,11 @@
 """The operation on events."""
 
-from typing import get_args
-
 import pytest
 
 from sip.monitor.events import Unbanned
-from sip.serializers.events import EVENT_CLASSES
 from sip.store.tokens import Role
 from tests.support.api_client import PREFIX, problem
 from webadmin import event_streams
-from webadmin.api import events
-
-
-def test_the_names_are_those_of_all_events():
-    assert get_args(events.Name) == tuple(EVENT_CLASSES)
 
 
 def test_a_stream_begins_at_once_and_ends_with_its_token(context, stranger, monkeypatch):
