@@ -110,7 +110,7 @@ class AdminsPage:
         return self._change(change)
 
     def reset_factor(self) -> Result:
-        """Remove the second factor of another administrator, who has lost the phone."""
+        """Remove the second factor of another administrator, after the loss of a phone."""
 
         def change(name: str) -> Result:
             if not self._context.second_factors.turn_off(name):

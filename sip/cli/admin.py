@@ -129,7 +129,7 @@ def _remove(options: argparse.Namespace, config: Config) -> None:
 
 
 def _reset_factor(options: argparse.Namespace, config: Config) -> None:
-    """Remove the second factor of an administrator who has lost phone and recovery codes."""
+    """Remove the second factor of an administrator, after a loss of phone and recovery codes."""
     name = options.name
     with store_warnings(), Database(config.db_path) as database:
         _existing(name, database)

@@ -1,6 +1,6 @@
 """Search in the history: the ids of the newest calls of a filter, in bounded time.
 
-Problem: a million rows, and each list has to be there in some milliseconds, whatever it is of.
+Problem: a million rows, and each list has to be there in some milliseconds, for any filter.
 Model: an id is the time of a call, and each index ends with it.  So the newest calls of one result,
     of one side, or of one side with one result are read from the end of a range of an index, and
     the ranges of a filter are merged.  A text is first searched in the table of the sides, which

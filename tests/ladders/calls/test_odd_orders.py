@@ -55,7 +55,7 @@ def test_the_caller_may_keep_the_second_answer(world, calls):
 
 
 def test_the_usual_caller_keeps_the_first_answer(world, calls):
-    """It hangs up on the second phone, and nobody is asked about that."""
+    """It hangs up on the second phone, without a check of the call."""
     alice, desk, mobile = world.phones("alice", "bob", "bob")
     invite = alice.sends("INVITE", f"sip:bob@{REALM}", body=OFFER)
     at_desk, at_mobile = desk.gets("INVITE"), mobile.gets("INVITE")

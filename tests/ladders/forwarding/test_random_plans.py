@@ -29,7 +29,7 @@ MEMBERS = st.lists(st.sampled_from(USERS), unique=True, max_size=4).map(tuple)
 
 
 def acts(phone: Phone, action: int, rung: Counter) -> None:
-    """Answer what has come to a phone."""
+    """Answer the requests that a phone has received."""
     while phone.inbox:
         message = parse(phone.inbox.popleft())
         if not isinstance(message, Request) or message.method == "ACK":
