@@ -64,9 +64,8 @@ def all_of(registrations: Registrations, limit: int, **which) -> list[list[str]]
 def many(users, save):
     """Five users with one to five phones, and one expired phone each."""
     numbers = [users.add(f"user{n}", "secret").id for n in range(1, 6)]
-    for number in numbers:
-        save(*(row(number, f"sip:a{n}@h") for n in range(number)))
-        save(row(number, "sip:old@h", expires_at=NOW))
+    rows = [row(number, f"sip:a{n}@h") for number in numbers for n in range(number)]
+    save(*rows, *(row(number, "sip:old@h", expires_at=NOW) for number in numbers))
     return numbers
 
 
