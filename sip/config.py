@@ -170,6 +170,12 @@ class Config:
     web_metrics_open: bool = setting(
         "off", parse_switch, "show /metrics without a token", value="on|off"
     )
+    web_proxies: tuple[Network, ...] = setting(
+        "",
+        parse_networks,
+        "reverse proxies in front of the web admin, whose X-Forwarded-For is believed",
+        value="NETWORKS",
+    )
     web_second_factor: bool = setting(
         "off",
         parse_switch,

@@ -12,6 +12,7 @@ from sip.store.admins import USERNAME
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
 from sip.store.sessions import Session
+from webadmin.client_address import client_of_request
 from webadmin.context import SESSION, AppContext, redirect
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
 from webadmin.routes import Needs, needs_of_request
@@ -100,7 +101,7 @@ class RequestChecks:
 
     def _save_use(self, session: Session) -> None:
         """Save in the background when and from where a session was used; it may fail."""
-        address, now = request.environ.get("REMOTE_ADDR", ""), self._context.clock()
+        address, now = client_of_request(), self._context.clock()
         if session.id not in self._being_saved and session.needs_touch(address, now):
             self._being_saved.add(session.id)
             gevent.spawn(self._write_use, session.id, address, now)
