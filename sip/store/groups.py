@@ -10,10 +10,10 @@ from sip.store.call_settings import (
     BadSetting,
     checked_seconds,
     checked_target,
-    name_holder,
     note_change,
 )
 from sip.store.database import Tables, fetch
+from sip.store.taken_names import name_holder, name_key
 
 if TYPE_CHECKING:
     from sip.store.users import Users
@@ -206,7 +206,7 @@ def _changed(group: Group, changes: Mapping[str, Any]) -> Group:
     changed = replace(group, **values)
     if not changed.members:
         raise BadSetting("members", "a group needs at least one member")
-    if changed.then and changed.then.lower() == changed.name.lower():
+    if changed.then and name_key(changed.then) == name_key(changed.name):
         raise BadSetting("then", "a group cannot forward to itself")
     return changed
 
