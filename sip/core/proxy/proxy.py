@@ -175,7 +175,7 @@ class Proxy:
         target = dialogs.target(request, side)
         if target is None:
             return False
-        if target.trunk is not None and not self._is_of_forwarded_call(request, routes):
+        if target.trunk is not None and not self._is_of_forwarded_call(request, routes, side):
             self._authenticate(request, upstream)  # only local users may call through a gateway
         if request.method in TARGET_REFRESHES:
             self._learn_contact(request, upstream, routes)
@@ -323,15 +323,16 @@ class Proxy:
             if answered is not None and request.method == "BYE":
                 self.calls.hang_up(request, status, [], None)
 
-    def _is_of_forwarded_call(self, request: Request, routes: list[OwnRoute]) -> bool:
+    def _is_of_forwarded_call(
+        self, request: Request, routes: list[OwnRoute], side: DialogSide
+    ) -> bool:
         """Return True if no user has begun the call: a user here has forwarded it to the gateway.
 
         By a REFER, a MESSAGE, or an INVITE with another tag it could begin something new there.
         """
-        if not self.calls.may_be_within(request):
-            return False
+        is_within = self.calls.may_be_within(request) or self.tickets.is_answered(request, side)
         sender = self.tickets.sender_side(request, routes)
-        return sender is not None and not sender.user
+        return is_within and sender is not None and not sender.user
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""

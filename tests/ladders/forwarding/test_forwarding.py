@@ -207,6 +207,36 @@ def test_other_domains_are_for_those_who_may_call_there(is_on: bool):
         assert "-sip.calls_to_outside is off" in causes(ended)[0]
 
 
+@pytest.mark.parametrize("contact", ["203.0.113.9", "203.0.113.9:5070"])
+def test_a_reinvite_of_a_stranger_outlives_a_restart(contact: str):
+    """The ticket is signed over the tag of the gateway; no other tag, and no REFER, gets there."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
+    world.phone("bob")
+    gateway = world.phone("gateway", registered=False, host="203.0.113.9")
+    caller = world.phone("caller", registered=False, host=OUTSIDE)
+    caller.aor = f"sip:caller@{OUTSIDE}"
+    world.users.set("bob", always="0891234")
+    invite = caller.sends("INVITE", f"sip:bob@{REALM}")
+    gateway.contact = f"<sip:gateway@{contact}>"
+    gateway.answers(gateway.gets("INVITE"), 200)
+    dialog = dialog_of_caller(invite, caller.gets(200))
+    caller.sends_within("ACK", dialog, cseq=invite.cseq[0])
+    if contact == "203.0.113.9":
+        gateway.gets("ACK")
+    world.start_server()
+    for target in (dialog.target, f"sip:0900123@{contact}"):
+        caller.sends_within("INVITE", replace(dialog, remote_tag="another", target=target))
+        caller.gets(407)
+    caller.sends_within("REFER", dialog, headers=("Refer-To: <sip:0900123@203.0.113.9>",))
+    caller.gets(407)
+    again = caller.sends_within("INVITE", dialog)
+    if contact == "203.0.113.9":
+        gateway.answers(gateway.gets("INVITE"), 200)
+        caller.gets(200, again)
+    else:  # no machine is at that port
+        assert caller.inbox.pop().startswith(b"SIP/2.0 100 ")
+
+
 def test_strangers_reach_a_gateway_only_by_a_forwarding():
     """The call belongs to the user that forwards it; within it the caller needs no password."""
     world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
