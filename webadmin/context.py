@@ -248,7 +248,8 @@ class AppContext:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     drawing: Workers = field(default_factory=lambda: Workers(threads=1, most=_LADDERS))
-    backups: Workers = field(default_factory=lambda: Workers(threads=1, most=1))
+    # One makes a backup, while another one reads those that are sent.
+    backups: Workers = field(default_factory=lambda: Workers(threads=2, most=8))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time

@@ -1,6 +1,7 @@
 """Checks before each request (session, origin, size), and the security headers of responses."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from webadmin.thread_pool import TooBusy
 log = logging.getLogger(__name__)
 
 COOKIE = "sipserver_session"
+_OWN_COOKIE = re.compile(r"sipserver_[a-z]+=")
 
 # Largest form, in octets.  The form of an import has a limit of its own.
 MAX_FORM_BYTES = 100_000
@@ -227,7 +229,7 @@ def _sign_in_path(path: str) -> str:
 def with_headers(app: WSGIApp) -> WSGIApp:
     """Add the security headers to every response of `app`, also to errors.
 
-    It also repairs request headers that are not UTF-8, see _make_readable.
+    It also repairs request headers for which bottle would raise an error, see _make_readable.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -247,7 +249,14 @@ def with_headers(app: WSGIApp) -> WSGIApp:
 
 
 def _make_readable(environ: dict[str, Any]) -> None:
-    """Replace octets that are not UTF-8 with U+FFFD: bottle raises UnicodeError for them."""
+    """Replace octets that are not UTF-8 with U+FFFD, and remove cookies that are not ours.
+
+    Bottle raises UnicodeError for such octets, and CookieError for an odd name of any cookie: other
+    programs under the same host name may set one.
+    """
+    if cookies := environ.get("HTTP_COOKIE"):
+        pairs = (pair.strip(" ") for pair in cookies.split(";"))
+        environ["HTTP_COOKIE"] = "; ".join(pair for pair in pairs if _OWN_COOKIE.match(pair))
     for name, value in environ.items():
         if name.startswith("HTTP_") and not value.isascii():
             text = value.encode("latin-1").decode("utf-8", "replace")
