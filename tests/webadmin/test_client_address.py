@@ -82,7 +82,7 @@ def test_each_client_behind_a_proxy_has_its_own_limits(context, behind):
     assert guesses(other) == [403, 403, 401, 404]
     assert other.post("/login", username="admin", password=PASSWORD).status == 303
     assert other.post("/me/login", username="alice", password="wonder-4711").status == 303
-    (session,) = context.sessions.active("admin", context.clock())
+    (session,) = context.sessions.of("admin", context.clock())
     assert session.address == "198.51.100.8"
 
 
