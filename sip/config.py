@@ -23,6 +23,7 @@ from sip.operator_values import (
     parse_networks,
     parse_path_secret,
     parse_ports,
+    parse_proxies,
     parse_realm,
     parse_seconds,
     parse_seconds_or_never,
@@ -172,7 +173,7 @@ class Config:
     )
     web_proxies: tuple[Network, ...] = setting(
         "",
-        parse_networks,
+        parse_proxies,
         "reverse proxies in front of the web admin, whose X-Forwarded-For is believed",
         value="NETWORKS",
     )
