@@ -23,6 +23,7 @@ from sip.operator_values import (
     parse_networks,
     parse_path_secret,
     parse_ports,
+    parse_proxies,
     parse_realm,
     parse_seconds,
     parse_seconds_or_never,
@@ -169,6 +170,12 @@ class Config:
     web_key: str = setting("", str, "PEM file with the private key of -web.cert", value="FILE")
     web_metrics_open: bool = setting(
         "off", parse_switch, "show /metrics without a token", value="on|off"
+    )
+    web_proxies: tuple[Network, ...] = setting(
+        "",
+        parse_proxies,
+        "reverse proxies in front of the web admin, whose X-Forwarded-For is believed",
+        value="NETWORKS",
     )
     web_second_factor: bool = setting(
         "off",

@@ -273,7 +273,7 @@ class Dispatcher:
             # A challenge looks the same for each user name, known or not.
             told: Fields = ()
             if not isinstance(refused, Challenged):
-                told = cause_fields(upstream, refused.status, refused.cause)
+                told = cause_fields(upstream, refused.status, refused.told)
             extra = (*refused.extra, *told)
             upstream.answer(refused.status, refused.reason, extra)
             return

@@ -48,6 +48,14 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     return tuple(parse_network(part) for part in text.split(",") if part.strip())
 
 
+def parse_proxies(text: str) -> tuple[Network, ...]:
+    """Parse the networks of proxies, whose word is believed.  Raises ValueError."""
+    networks = parse_networks(text)
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("every client would be believed; write the addresses of the proxies only")
+    return networks
+
+
 def network_text(network: Network) -> str:
     """Return the text that `parse_network` reads; a single address has no prefix length."""
     return str(network.network_address if network.num_addresses == 1 else network)

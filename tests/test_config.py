@@ -219,6 +219,7 @@ def test_the_lengths_of_registrations_must_be_in_order():
         ("log.level", "loud"),
         ("log.format", "xml"),
         ("web.metrics_open", "perhaps"),
+        *(("web.proxies", text) for text in ("nginx", "127.0.0.1:8080", "10.0.0.0/8,::/0")),
         ("webhook.url", "example.com/path"),
         ("webhook.url", "ftp://example.com/"),
         ("webhook.url", "https:///path"),

@@ -189,6 +189,14 @@ def test_a_page_of_conformance_that_is_wrong_is_found_out(right: str, wrong: str
     assert list(faults_of_conformance(CONFORMANCE.replace(right, wrong)))
 
 
+def test_each_decision_is_linked_where_its_topic_is_told():
+    """By a document that is no decision itself."""
+    texts = [path.read_text() for path in DOCUMENTS if path.parent.name != "decisions"]
+    decisions = [path.name for path in DOCUMENTS if path.parent.name == "decisions"]
+    assert decisions
+    assert [name for name in decisions if not any(f"decisions/{name}" in t for t in texts)] == []
+
+
 # The guided tour
 
 TOUR = (ROOT / "docs" / "design.md").read_text()

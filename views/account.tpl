@@ -45,6 +45,7 @@
 <div class="body">
 % if own.has_second_factor:
 <p>The second factor is <strong>on</strong>: the sign-in asks for a code of your authenticator app. {{own.recovery_codes}} recovery codes are left.</p>
+<p><a class="btn" href="/account/recovery-codes/new" role="button">New recovery codes</a></p>
 % if not is_required:
 <p><a class="btn" href="/account/second-factor" role="button">Turn it off</a></p>
 % end

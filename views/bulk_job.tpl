@@ -26,7 +26,7 @@
 % elif job.changed.passwords:
 <section class="panel">
 <h2>New passwords</h2>
-<p><strong>They can be saved only once, and are not stored.</strong></p>
+<p><strong>They can be saved only once, and are not stored.</strong> After 15 minutes they are removed.</p>
 <form method="post" action="/users/act/passwords.csv"><input type="hidden" name="number" value="{{job.number}}"><button class="p">Save {{'{:,}'.format(len(job.changed.passwords))}} passwords as CSV</button></form>
 </section>
 % elif job.act == 'passwords':

@@ -7,6 +7,12 @@
 <a class="btn p" href="/groups/new" role="button">Add a group</a>
 % end
 </div>
+% if removed[1] and get('can_change', True):
+<div class="notice hint" role="status">
+<p>The group {{removed[1]}} was deleted.</p>
+<form class="inline" method="post" action="/groups/{{removed[0]}}/restore"><button class="s">Undo</button></form>
+</div>
+% end
 % if not rows:
 <div class="card empty"><p>A call to the name or number of a group rings at its members, all at once or in turn.</p></div>
 % else:

@@ -1,7 +1,7 @@
 % rebase('layout.tpl', title='Recovery codes')
 <div class="head"><h1>Recovery codes</h1></div>
 <section class="panel form">
-<div class="notice" role="status"><p>The second factor is on. All other browsers are signed out.</p></div>
+<div class="notice" role="status"><p>{{text}}</p></div>
 <p>If you lose your phone, each of these codes signs you in once, instead of a code of the app. <strong>They are shown only now</strong>: print them, or write them down.</p>
 <ul class="plain mono" role="list" aria-label="Recovery codes">
 % for code in codes:

@@ -33,6 +33,7 @@ from webadmin import (
 )
 from webadmin.api import app as api
 from webadmin.api.operations import PREFIX
+from webadmin.client_address import with_client_addresses
 from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
@@ -77,7 +78,8 @@ def build(context: AppContext) -> WSGIApp:
         provisioning.PREFIX: provisioning.build(context),
         self_service.PREFIX: self_service.build(context),
     }
-    return with_headers(compressed(_with_others(app, others)))
+    served = with_headers(compressed(_with_others(app, others)))
+    return with_client_addresses(served, lambda: context.config.web_proxies)
 
 
 def pages(

@@ -34,6 +34,7 @@ from sip.store.sessions import Session, Sessions
 from sip.store.tokens import Role, Token, Tokens
 from sip.store.users import Users
 from sip.transport.flow import network_of
+from webadmin.client_address import client_of_request
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.http.compression import HEAD_ONLY
 from webadmin.navigation import chosen_theme
@@ -247,7 +248,8 @@ class AppContext:
     sign_ins: Workers = field(default_factory=lambda: Workers(threads=2, most=_SIGN_INS))
     imports: Workers = field(default_factory=lambda: Workers(threads=2, most=_IMPORTS))
     drawing: Workers = field(default_factory=lambda: Workers(threads=1, most=_LADDERS))
-    backups: Workers = field(default_factory=lambda: Workers(threads=1, most=1))
+    # One makes a backup, while another one reads those that are sent.
+    backups: Workers = field(default_factory=lambda: Workers(threads=2, most=8))
     warnings: Callable[[], Sequence[OperatorWarning]] = tuple
     listening: Callable[[], Sequence[ListeningAddress]] = tuple
     clock: Callable[[], float] = time.time
@@ -375,7 +377,7 @@ class AppContext:
         name = (
             self.session.username if self.session else f"token {token.name}" if token else ANONYMOUS
         )
-        return Actor(name, request.environ.get("REMOTE_ADDR", ""))
+        return Actor(name, client_of_request())
 
     def users_in_trouble(self) -> set[int]:
         """Return the ids of the users that cannot register or call.

@@ -14,7 +14,7 @@ from webadmin.context import AppContext
 
 
 class GroupService:
-    """Adds, changes and removes groups.
+    """Adds, changes, removes and restores groups.
 
     Raises InvalidFields, UserExists for a name that is taken, and NoSuchGroup for an id without a
     group; nothing is written then.
@@ -62,9 +62,20 @@ class GroupService:
         return group
 
     def remove(self, number: int) -> Group:
-        """Remove a group, and return it."""
+        """Remove a group, and return it; it can be restored for an hour."""
         group = self._groups.remove(number)
         self._record(Act.GROUP_REMOVED, group)
+        return group
+
+    def removed(self, number: int) -> str:
+        """Return the name of a deleted group that can be restored, "" if there is none."""
+        return self._groups.removed(number)
+
+    def restore(self, number: int) -> Group:
+        """Restore a group that was deleted within the last hour."""
+        with _as_invalid_fields():
+            group = self._groups.restore(number)
+        self._record(Act.GROUP_RESTORED, group)
         return group
 
     def unknown_targets(self, group: Group) -> Sequence[str]:
@@ -72,7 +83,7 @@ class GroupService:
         return unknown_targets(self._context.users, [group.then], group.realm)
 
     def _record(self, act: Act, group: Group) -> None:
-        """Record the whole group, so that a removed one can be added again by hand."""
+        """Record the whole group, so that it can be added again by hand after the hour."""
         then = f"; then {group.then}" if group.then else ""
         ringing = f"{', '.join(group.members)}; {group.strategy}, {group.seconds} s{then}"
         self._context.record(act, f"{full_name(group.name, group.realm)}: {ringing}")

@@ -1,14 +1,15 @@
 """The pages of groups: the list, a new group, and one group."""
 
+import re
 from typing import Any
 
-from bottle import Bottle, HTTPError, response
+from bottle import Bottle, HTTPError, request, response
 
 from sip.store.call_settings import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS
 from sip.store.groups import ALL, IN_TURN, Group, NoSuchGroup
 from sip.store.users import UserExists
 from webadmin.account_service import InvalidFields
-from webadmin.context import AppContext, form_value
+from webadmin.context import AppContext, form_value, redirect
 from webadmin.group_service import GroupService
 from webadmin.pager import by_number, page_number
 from webadmin.routes import Needs, Result, route
@@ -16,6 +17,7 @@ from webadmin.templates import link
 from webadmin.users import sentence, sentences, warning_of_targets
 
 PAGE_SIZE = 50
+_ID = re.compile(r"[0-9]{1,18}")
 # Members in a row of the list; the page of the group has all.
 SOME_MEMBERS = 5
 _STRATEGIES = {ALL: "All at once", IN_TURN: "In turn, one after the other"}
@@ -30,6 +32,7 @@ def mount(app: Bottle, context: AppContext) -> None:
     route(app, "GET", "/groups/<number:id>", pages.show)
     route(app, "POST", "/groups/<number:id>", pages.change)
     route(app, "POST", "/groups/<number:id>/remove", pages.remove)
+    route(app, "POST", "/groups/<number:id>/restore", pages.restore)
 
 
 class GroupPages:
@@ -44,10 +47,13 @@ class GroupPages:
         groups = self._groups.list()
         pages = max(1, -(-len(groups) // PAGE_SIZE))
         page = min(page_number(), pages)
+        removed = request.query.get("removed", "")
+        number = int(removed) if _ID.fullmatch(removed) else 0
         return self._context.page(
             "groups.tpl",
             section="/groups",
             number=len(groups),
+            removed=(number, self._groups.removed(number) if number else ""),
             rows=groups[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             some_members=SOME_MEMBERS,
             has_realms=len({group.realm for group in groups}) > 1,
@@ -103,13 +109,22 @@ class GroupPages:
         return self._form(before, errors, values)
 
     def remove(self, number: int) -> Result:
-        """Remove the group, and show the list."""
+        """Remove the group, and show the list, which offers to undo that."""
         try:
-            group = self._groups.remove(number)
+            self._groups.remove(number)
         except NoSuchGroup as error:
             raise HTTPError(404, sentence(error)) from None
-        text = f"The group {group.name} was deleted. The audit has its members."
-        return self._context.flash("/groups", text)
+        return redirect(link("/groups", [("removed", number)]))
+
+    def restore(self, number: int) -> Result:
+        """Restore a deleted group.  Raises HTTPError(409) if that is no longer possible."""
+        try:
+            group = self._groups.restore(number)
+        except InvalidFields as error:
+            raise HTTPError(409, sentences(error)["name"]) from None
+        except (NoSuchGroup, UserExists) as error:
+            raise HTTPError(409, sentence(error)) from None
+        return self._flash(group, f"The group {group.name} was restored.")
 
     def _group(self, number: int) -> Group:
         try:

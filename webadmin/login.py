@@ -8,6 +8,7 @@ from sip.store.admin_passwords import verify
 from sip.store.admins import Administrator
 from sip.store.audit import Act
 from sip.store.sessions import SESSION_SECONDS
+from webadmin.client_address import client_of_request
 from webadmin.context import SESSION, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.request_checks import COOKIE, sign_in_page
@@ -42,7 +43,7 @@ def check_password(
 
     Raises TooManyAttempts, and TooBusy, which does not count as an attempt.
     """
-    address = request.environ.get("REMOTE_ADDR", "")
+    address = client_of_request()
     if seconds := limiter.seconds_blocked(address):
         raise TooManyAttempts(seconds)
     limiter.count_attempt(address, username)
@@ -70,7 +71,7 @@ def open_session(context: AppContext, username: str, password_hash: str) -> None
     """Open a session for the browser of the current request, and close its former one."""
     if context.session:
         context.sessions.close(context.session.id)
-    address, now = request.environ.get("REMOTE_ADDR", ""), context.clock()
+    address, now = client_of_request(), context.clock()
     user_agent = request.headers.get("User-Agent", "")
     token = context.sessions.open(username, address, user_agent, now, password_hash)
     request.environ[SESSION] = context.sessions.find(token, now)

@@ -1,6 +1,7 @@
 """Checks before each request (session, origin, size), and the security headers of responses."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from sip.store.admins import USERNAME
 from sip.store.bindings import NotSaved
 from sip.store.database import DatabaseError
 from sip.store.sessions import Session
+from webadmin.client_address import client_of_request
 from webadmin.context import SESSION, AppContext, redirect
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
 from webadmin.routes import Needs, needs_of_request
@@ -21,6 +23,7 @@ from webadmin.thread_pool import TooBusy
 log = logging.getLogger(__name__)
 
 COOKIE = "sipserver_session"
+_OWN_COOKIE = re.compile(r"sipserver_[a-z]+=")
 
 # Largest form, in octets.  The form of an import has a limit of its own.
 MAX_FORM_BYTES = 100_000
@@ -100,7 +103,7 @@ class RequestChecks:
 
     def _save_use(self, session: Session) -> None:
         """Save in the background when and from where a session was used; it may fail."""
-        address, now = request.environ.get("REMOTE_ADDR", ""), self._context.clock()
+        address, now = client_of_request(), self._context.clock()
         if session.id not in self._being_saved and session.needs_touch(address, now):
             self._being_saved.add(session.id)
             gevent.spawn(self._write_use, session.id, address, now)
@@ -226,7 +229,7 @@ def _sign_in_path(path: str) -> str:
 def with_headers(app: WSGIApp) -> WSGIApp:
     """Add the security headers to every response of `app`, also to errors.
 
-    It also repairs request headers that are not UTF-8, see _make_readable.
+    It also repairs request headers for which bottle would raise an error, see _make_readable.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -246,7 +249,14 @@ def with_headers(app: WSGIApp) -> WSGIApp:
 
 
 def _make_readable(environ: dict[str, Any]) -> None:
-    """Replace octets that are not UTF-8 with U+FFFD: bottle raises UnicodeError for them."""
+    """Replace octets that are not UTF-8 with U+FFFD, and remove cookies that are not ours.
+
+    Bottle raises UnicodeError for such octets, and CookieError for an odd name of any cookie: other
+    programs under the same host name may set one.
+    """
+    if cookies := environ.get("HTTP_COOKIE"):
+        pairs = (pair.strip(" ") for pair in cookies.split(";"))
+        environ["HTTP_COOKIE"] = "; ".join(pair for pair in pairs if _OWN_COOKIE.match(pair))
     for name, value in environ.items():
         if name.startswith("HTTP_") and not value.isascii():
             text = value.encode("latin-1").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The pages that turn the own second factor on and off, and show the recovery codes once."""
+"""The pages that turn the own second factor on and off, and show recovery codes once."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -18,6 +18,7 @@ from webadmin.sign_in_limits import SignInLimiter, TooManyAttempts, reject_for_n
 
 PAGE = f"{ACCOUNT}/second-factor"
 CODES = f"{ACCOUNT}/recovery-codes"
+NEW_CODES = f"{CODES}/new"
 
 # Secrets and recovery codes kept for sessions that do not go on with them.
 MAX_KEPT = 200
@@ -36,6 +37,8 @@ def mount(app: Bottle, context: AppContext, limiter: SignInLimiter, codes: CodeC
     route(app, "POST", PAGE, page.turn_on, own)
     route(app, "POST", f"{PAGE}/off", page.turn_off, own)
     route(app, "GET", CODES, page.show_codes, own)
+    route(app, "GET", NEW_CODES, page.show_new_codes, own)
+    route(app, "POST", NEW_CODES, page.renew_codes, own)
 
 
 class SecondFactorPage:
@@ -46,7 +49,8 @@ class SecondFactorPage:
         self._limiter = limiter
         self._codes = codes
         self._secrets: dict[int, str] = {}  # not yet confirmed, by the id of the session
-        self._recovery_codes: dict[int, Sequence[str]] = {}  # not yet shown
+        # Not yet shown, and the sentence above them.
+        self._recovery_codes: dict[int, tuple[str, Sequence[str]]] = {}
 
     def show(self, **errors: str) -> str:
         """Return the page that turns the second factor on, or the one that turns it off."""
@@ -97,7 +101,8 @@ class SecondFactorPage:
         del self._secrets[session.id]
         context.sessions.close_others(session.username, session.id)
         context.record(Act.FACTOR_ON, "all other sessions ended")
-        _keep(self._recovery_codes, session.id, codes)
+        text = "The second factor is on. All other browsers are signed out."
+        _keep(self._recovery_codes, session.id, (text, codes))
         return redirect(CODES)
 
     def show_codes(self) -> Result:
@@ -106,8 +111,39 @@ class SecondFactorPage:
         if not is_full_page() or session.id not in self._recovery_codes:
             return redirect(ACCOUNT)
         context.leave_uncompressed()
-        codes = self._recovery_codes.pop(session.id)
-        return context.page("recovery_codes.tpl", section=ACCOUNT, codes=codes)
+        text, codes = self._recovery_codes.pop(session.id)
+        return context.page("recovery_codes.tpl", section=ACCOUNT, text=text, codes=codes)
+
+    def show_new_codes(self, **errors: str) -> Result:
+        """Return the page that replaces the recovery codes."""
+        if not own_session(self._context).has_second_factor:
+            return redirect(ACCOUNT)
+        return self._context.page("recovery_codes_new.tpl", section=ACCOUNT, errors=errors)
+
+    def renew_codes(self) -> Result:
+        """Replace the recovery codes, if password and code are right."""
+        context, session = self._context, own_session(self._context)
+        if not session.has_second_factor:
+            return redirect(ACCOUNT)
+        try:
+            error = self._error_of_form()
+        except TooManyAttempts as too_many:
+            return self.show_new_codes(code=reject_for_now(too_many))
+        if error:
+            response.status = 422
+            return self.show_new_codes(**error)
+        codes = context.second_factors.renew_recovery_codes(session.username)
+        context.record(Act.RECOVERY_CODES_RENEWED)
+        text = "These are your new recovery codes. The former ones are no longer valid."
+        _keep(self._recovery_codes, session.id, (text, codes))
+        return redirect(CODES)
+
+    def _error_of_form(self) -> dict[str, str]:
+        """Return what is wrong with password and code, by field.  Raises TooManyAttempts."""
+        if not self._is_own_password():
+            return {"current": _WRONG_PASSWORD}
+        name = own_session(self._context).username
+        return {} if self._codes.accept(name, form_value("code")) else {"code": _WRONG_CODE}
 
     def turn_off(self) -> Result:
         """Turn the second factor off, if password and code are right."""
@@ -117,10 +153,8 @@ class SecondFactorPage:
         if context.config.web_second_factor:
             return self._reject(code="This server requires a second factor: it stays on.")
         try:
-            if not self._is_own_password():
-                return self._reject(current=_WRONG_PASSWORD)
-            if not self._codes.accept(session.username, form_value("code")):
-                return self._reject(code=_WRONG_CODE)
+            if error := self._error_of_form():
+                return self._reject(**error)
         except TooManyAttempts as error:
             return self.show(code=reject_for_now(error))
         context.second_factors.turn_off(session.username)

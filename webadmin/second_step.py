@@ -4,11 +4,10 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bottle import request
-
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.second_factor import Accepted
+from webadmin.client_address import client_of_request
 from webadmin.context import AppContext
 from webadmin.sign_in_limits import SignInLimiter, TooManyAttempts
 
@@ -35,7 +34,7 @@ class CodeCheck:
 
     def accept(self, name: str, code: str) -> bool:
         """Return True if a code is valid; it is used up then.  Raises TooManyAttempts."""
-        context, address = self._context, request.environ.get("REMOTE_ADDR", "")
+        context, address = self._context, client_of_request()
         limits = ((self._by_address, address), (self._by_name, name))
         if seconds := max(limiter.seconds_blocked(key) for limiter, key in limits):
             raise TooManyAttempts(seconds, "codes")

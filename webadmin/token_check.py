@@ -5,6 +5,7 @@ from bottle import request
 
 from sip.store.database import DatabaseError
 from sip.store.tokens import Token, token_hash
+from webadmin.client_address import client_of_request
 from webadmin.context import AppContext
 from webadmin.sign_in_limits import SignInLimiter
 
@@ -55,7 +56,7 @@ class TokenCheck:
 
     def token(self) -> Token:
         """Return the token of the current request.  Raises TokenRefused."""
-        address, hashed = request.environ.get("REMOTE_ADDR", ""), sent_hash()
+        address, hashed = client_of_request(), sent_hash()
         if not hashed:
             raise TokenRefused(401, "A token is needed: send Authorization: Bearer TOKEN.")
         seconds = self._limiter.seconds_blocked(address)

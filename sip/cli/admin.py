@@ -1,4 +1,4 @@
-"""The `admin` commands: administrators of the web admin, their passwords and second factors."""
+"""The `admin` commands: administrators of the web admin, passwords, roles, second factors."""
 
 import argparse
 import json
@@ -128,6 +128,16 @@ def _remove(options: argparse.Namespace, config: Config) -> None:
         add_audit_entry(database, Act.ADMIN_REMOVED, options.name)
 
 
+def _set_role(options: argparse.Namespace, config: Config) -> None:
+    """Change the role of an administrator, which ends the sessions."""
+    name, role = options.name, Role(options.new_role)
+    with store_warnings(), Database(config.db_path) as database:
+        if _existing(name, database).role is role:
+            raise AdminError(f"{name} has the role {role} already")
+        Admins(database).set_role(name, role)
+        add_audit_entry(database, Act.ADMIN_ROLE, f"{name}, {role}")
+
+
 def _reset_factor(options: argparse.Namespace, config: Config) -> None:
     """Remove the second factor of an administrator, after a loss of phone and recovery codes."""
     name = options.name
@@ -138,11 +148,12 @@ def _reset_factor(options: argparse.Namespace, config: Config) -> None:
         add_audit_entry(database, Act.FACTOR_RESET, name)
 
 
-_NEED_DATABASE = ("list", "remove", "reset-factor")
+_NEED_DATABASE = ("list", "remove", "reset-factor", "role")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Config], None]] = {
     "add": _add,
     "list": _list,
     "remove": _remove,
     "password": _set_password,
     "reset-factor": _reset_factor,
+    "role": _set_role,
 }

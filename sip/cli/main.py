@@ -41,6 +41,7 @@ _ABOUT_CALLS = "list the calls of the running server, or hang up one"
 _ABOUT_TRACE = "show the SIP messages of a call, from the memory of the running server"
 _ABOUT_TROUBLE = "show refused registrations and calls, blocked users and banned addresses"
 _ABOUT_HEALTH = "check the running server; exit code 0: ok, 1: warning, 2: failing"
+_ROLES = "admin may do all, viewer reads all but secrets"
 _ABOUT_ADMIN = "manage the administrators of the web admin: roles, passwords, second factors"
 _ABOUT_TOKENS = "manage the tokens of the API and /metrics: add, list, remove"
 _EPILOG = (
@@ -362,13 +363,15 @@ def _add_admin_commands(admin: argparse.ArgumentParser) -> None:
     resetting = _subcommand(
         commands, "reset-factor", "remove the second factor of an administrator"
     )
+    changing = _subcommand(commands, "role", "change the role of an administrator")
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
-    for made in (adding, removing, resetting):
+    for made in (adding, removing, resetting, changing):
         made.add_argument("name", metavar="NAME", help="name of the administrator")
+    changing.add_argument("new_role", metavar="ROLE", choices=("admin", "viewer"), help=_ROLES)
     password.add_argument(
         "name", metavar="NAME", nargs="?", default="admin", help="name (default: admin)"
     )
-    _add_role(adding, "admin may do all, viewer reads all but secrets (default: admin)", "admin")
+    _add_role(adding, f"{_ROLES} (default: admin)", "admin")
 
 
 def _add_role(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:
@@ -384,7 +387,7 @@ def _add_token_commands(tokens: argparse.ArgumentParser) -> None:
     removing = _subcommand(commands, "remove", "remove a token; it is refused from now on")
     for made in (adding, removing):
         made.add_argument("name", metavar="NAME", help="name of the token, e.g. prometheus")
-    _add_role(adding, "admin may do all, viewer reads all but secrets (default: viewer)", "viewer")
+    _add_role(adding, f"{_ROLES} (default: viewer)", "viewer")
     listing.add_argument("--json", "-json", action="store_true", help="print a JSON array")
 
 

@@ -15,6 +15,8 @@ from sip.transaction.upstream import Upstream
 # "Miscellaneous warning": text for a person, by which no system acts (§20.43).  The codes below it
 # are for faults of a session description, which this server does not read.
 _MISCELLANEOUS: Final = 399
+# Characters of a text, so that a response stays smaller than a datagram.
+_MAX_TEXT: Final = 300
 
 
 def cause_fields(upstream: Upstream, status: int, text: str) -> Fields:
@@ -24,7 +26,7 @@ def cause_fields(upstream: Upstream, status: int, text: str) -> Fields:
     """
     if not upstream.is_verified or not text:
         return ()
-    quoted = quote(printable(text))
+    quoted = quote(printable(text[:_MAX_TEXT]))
     warning = "Warning", f"{_MISCELLANEOUS} {upstream.sent_by} {quoted}"
     number, request = Q850_OF_STATUS.get(status), upstream.request
     if number is None or request is None or request.method != "INVITE":

@@ -29,7 +29,8 @@ class Refused(Exception):
 
     `reason` is the reason phrase of the response, None for the standard one.  `code`, `cause` and
     `cure` are those of the Cause; only a peer that has authenticated is told the cause, in Warning.
-    `extra` are header fields of the response, as (name, value).
+    `told` is the text for it, usually the cause.  `extra` are header fields of the response, as
+    (name, value).
     """
 
     def __init__(
@@ -39,16 +40,19 @@ class Refused(Exception):
         *,
         reason: str | None = None,
         extra: Fields = (),
+        told: str = "",
     ) -> None:
         super().__init__(cause.text)
         self.code, self.cause, self.cure = cause
+        self.told = told or cause.text
         self.status = status
         self.reason = reason
         self.extra = extra
 
-    def set_cause(self, cause: Cause) -> None:
-        """Replace the cause."""
+    def set_cause(self, cause: Cause, told: str = "") -> None:
+        """Replace the cause, and the text for a peer that has authenticated."""
         self.code, self.cause, self.cure = cause
+        self.told = told or cause.text
 
 
 class Challenged(Refused):

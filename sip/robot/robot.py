@@ -148,7 +148,7 @@ class Robot:
             else:
                 self._serve(request, upstream)
         except Refused as refused:
-            told = cause_fields(upstream, refused.status, refused.cause)
+            told = cause_fields(upstream, refused.status, refused.told)
             upstream.answer(refused.status, refused.reason, (*refused.extra, *told))
         except BadMessage as bad:
             told = cause_fields(upstream, bad.status or 400, causes.malformed(bad.reason).text)

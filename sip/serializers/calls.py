@@ -29,7 +29,7 @@ def call_json(call: Call) -> dict[str, Any]:
         "codecs": list(call.codecs),
     }
     if call.state == CallState.ENDED:
-        fields |= {"ended_at": rfc3339(call.ended_at), **_outcome(call), "code": call.code}
+        fields |= {"ended_at": rfc3339(call.ended_at), **_outcome(call)}
     return fields
 
 
@@ -57,6 +57,7 @@ def _outcome(call: Call | PastCall) -> dict[str, Any]:
         "talked_seconds": round(call.talked_seconds, 3),
         "result": call.result,
         "status": call.status,
+        "code": call.code,
         "cause": call.cause,
         "cure": call.cure,
         "ended_by": call.ended_by,

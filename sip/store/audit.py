@@ -48,6 +48,7 @@ class Act(StrEnum):
     GROUP_ADDED = "group added"
     GROUP_CHANGED = "group changed"
     GROUP_REMOVED = "group removed"
+    GROUP_RESTORED = "group restored"
     USERS_ENABLED = "users enabled"
     USERS_DISABLED = "users disabled"
     USERS_DELETED = "users deleted"
@@ -81,6 +82,7 @@ class Act(StrEnum):
     FACTOR_OFF = "second factor turned off"
     FACTOR_RESET = "second factor removed"
     RECOVERY_CODE_USED = "recovery code used"
+    RECOVERY_CODES_RENEWED = "recovery codes renewed"
     TOKEN_ADDED = "token added"  # noqa: S105 -- no token
     TOKEN_REMOVED = "token removed"  # noqa: S105 -- no token
     SETTING_CHANGED = "setting changed"
@@ -110,7 +112,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
         *(Act.PHONE_CALLED, Act.USER_CALLS),
         *(Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
         *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
-        *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED),
+        *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED, Act.GROUP_RESTORED),
     ),
     "phones": (
         *(Act.SETUP_LINK, Act.DESK_PHONE_ADDED, Act.DESK_PHONE_REMOVED, Act.DESK_PHONE_OPENED),
@@ -120,7 +122,8 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "messages": (Act.CREDENTIALS_SHOWN, Act.TRACE_PINNED, Act.TRACE_UNPINNED),
     "administrators": (
         *(Act.ADMIN_ADDED, Act.ADMIN_REMOVED, Act.ADMIN_ROLE, Act.PASSWORD_CHANGED),
-        *(Act.FACTOR_ON, Act.FACTOR_OFF, Act.FACTOR_RESET, Act.RECOVERY_CODE_USED),
+        *(Act.FACTOR_ON, Act.FACTOR_OFF, Act.FACTOR_RESET),
+        *(Act.RECOVERY_CODE_USED, Act.RECOVERY_CODES_RENEWED),
     ),
     "tokens": (Act.TOKEN_ADDED, Act.TOKEN_REMOVED),
     "settings": (Act.SETTING_CHANGED, Act.BACKED_UP, Act.RESTORED),

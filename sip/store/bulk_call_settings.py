@@ -5,11 +5,14 @@ The JSON is that of call_settings.settings_as_json, "{}" for the usual settings.
 
 # ruff: noqa: S608 -- only our own queries are put into SQL; input is a value
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sip.store.call_settings import name_holder, note_change
+from sip.phone_numbers import number_of
+from sip.store.call_settings import note_change
 from sip.store.database import Tables, fetch
+from sip.store.taken_names import name_holder, spellings
 
 # Expression for the call settings of the row of `users` in a statement.
 SETTINGS_JSON = """
@@ -47,12 +50,13 @@ def add_call_settings(
     `source` is the query for `id`, `realm` and `settings` of those in `:ids`.  An alias that is
     taken meanwhile stays with its new holder, a user or a group.
     """
+    numbers = json.dumps([number_of(each.written) for each in spellings(tables)])
     for ids in chunks:
-        named = {**(values or {}), "ids": ids}
+        named = {**(values or {}), "ids": ids, "numbers": numbers}
         fetch(tables, _ADD_SETTINGS.format(source), named)
         fetch(tables, _ADD_ALIASES.format(source), named)
-        # SQLite compares other letters than ASCII neither in any case nor in any Unicode form.
-        for user_id, realm, alias in fetch(tables, _NOT_ASCII, named):
+        # SQLite compares neither Unicode forms nor spellings of numbers.
+        for user_id, realm, alias in fetch(tables, _HAS_OTHER_FORMS, named):
             if name_holder(tables, alias, realm or None, user_id=user_id):
                 fetch(tables, "DELETE FROM aliases WHERE realm = ? AND alias = ?", (realm, alias))
     note_change(tables)
@@ -79,7 +83,10 @@ _ADD_ALIASES = """
         SELECT 1 FROM call_groups WHERE realm = ifnull(former.realm, '') AND name = each.value
     )
 """
-_NOT_ASCII = """
+_HAS_OTHER_FORMS = """
     SELECT user_id, realm, alias FROM aliases
-    WHERE user_id IN (SELECT value FROM json_each(:ids)) AND alias GLOB '*[^ -~]*'
+    WHERE user_id IN (SELECT value FROM json_each(:ids)) AND (
+        alias GLOB '*[^ -~]*' OR alias GLOB '[0-9+*#(.-]*' AND alias GLOB '*[-.();]*'
+        OR alias IN (SELECT value FROM json_each(:numbers))
+    )
 """

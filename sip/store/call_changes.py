@@ -11,11 +11,11 @@ from sip.store.call_settings import (
     USUAL,
     BadSetting,
     CallSettings,
-    name_holder,
     read_settings,
     write_settings,
 )
 from sip.store.database import Tables
+from sip.store.taken_names import name_holder, name_key
 
 if TYPE_CHECKING:
     from sip.store.users import Users
@@ -84,7 +84,7 @@ def write_call_changes(
         return account
     before = account.call_settings or USUAL
     settings = before.changed(changes)
-    _check(users, tables, account, settings)
+    _check(tables, account, settings)
     if settings != before:
         write_settings(tables, [(number, account.realm, settings)])
     return users.by_id(tables, number)
@@ -104,16 +104,12 @@ def is_known_target(users: "Users", target: str, realm: str | None = None) -> bo
     return users.find(target, name) is not None or users.find_group(target, name) is not None
 
 
-def _check(users: "Users", tables: Tables, account: Account, settings: CallSettings) -> None:
+def _check(tables: Tables, account: Account, settings: CallSettings) -> None:
     """Raise AliasExists for an alias that is taken, BadSetting for a forwarding to oneself."""
     for alias in settings.aliases:
         if alias.lower() == account.username.lower():
             raise BadSetting("aliases", f"{alias} is the user name itself")
         holder = name_holder(tables, alias, account.realm, user_id=account.id)
-        if not holder:
-            known = users.find(alias, account.realm or users.realm)  # a number in any spelling
-            if known is not None and known.id != account.id:
-                holder = f"a number of {known.username}"
         if holder:
             raise AliasExists(f"{alias} is {holder}; choose another alias")
     check_own_targets(account.username, settings)
@@ -121,7 +117,8 @@ def _check(users: "Users", tables: Tables, account: Account, settings: CallSetti
 
 def check_own_targets(username: str, settings: CallSettings) -> None:
     """Raise BadSetting if a user forwards to itself, by its name or an alias."""
-    own = {username.lower(), *map(str.lower, settings.aliases)}
+    aliases = {name_key(alias) for alias in settings.aliases}
     for field in TARGETS:
-        if getattr(settings, field).lower() in own:
+        target = getattr(settings, field)
+        if target.lower() == username.lower() or name_key(target) in aliases:
             raise BadSetting(field, f"{username} cannot forward to itself")

@@ -5,13 +5,13 @@ Most users have the usual settings, which take no row and no memory.
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from sip.store.accounts import check_username, normalized
 from sip.store.database import Tables, fetch
+from sip.store.taken_names import name_holder, name_key
 
 # Aliases of one user; each of them is a key in memory.
 MAX_ALIASES = 20
@@ -150,7 +150,7 @@ def checked_aliases(values: Iterable[str]) -> tuple[str, ...]:
         except ValueError as error:
             text = str(error).replace("user name", "alias")
             raise BadSetting("aliases", text) from None
-        aliases.setdefault(alias.lower(), alias)
+        aliases.setdefault(name_key(alias), alias)
     if len(aliases) > MAX_ALIASES:
         raise BadSetting("aliases", f"a user has at most {MAX_ALIASES} aliases")
     return tuple(sorted(aliases.values()))
@@ -258,44 +258,6 @@ def note_change(tables: Tables) -> None:
     fetch(tables, "UPDATE account_changes SET number = number + 1")
 
 
-def name_holder(
-    tables: Tables,
-    name: str,
-    realm: str | None,
-    *,
-    user_id: int = 0,
-    group_id: int = 0,
-    with_users: bool = True,
-) -> str:
-    """Return the holder of a name in a realm, in words; "" if the name is free.
-
-    The user `user_id` and the group `group_id` do not count.  Case and Unicode form make no
-    difference.
-    """
-    for form in dict.fromkeys((name, normalized(name), unicodedata.normalize("NFD", name))):
-        values = {"name": form, "realm": realm, "key": realm or "", "user": user_id}
-        for (username,) in fetch(tables, _USER_NAMED, values) if with_users else ():
-            return f"the user {username}"
-        for (username,) in fetch(tables, _ALIAS_NAMED, values):
-            return f"an alias of {username}"
-        for (group,) in fetch(tables, _GROUP_NAMED, {**values, "group": group_id}):
-            return f"the group {group}"
-    return ""
-
-
-_USER_NAMED = """
-    SELECT username FROM users
-    WHERE username = :name COLLATE NOCASE AND realm IS :realm AND id <> :user
-"""
-_ALIAS_NAMED = """
-    SELECT users.username FROM aliases JOIN users ON users.id = aliases.user_id
-    WHERE aliases.realm = :key AND alias = :name AND user_id <> :user
-"""
-_GROUP_NAMED = """
-    SELECT name FROM call_groups WHERE realm = :key AND name = :name AND id <> :group
-"""
-
-
 # Removed users
 
 
@@ -313,6 +275,10 @@ def restore_settings(tables: Tables, user_id: int, realm: str | None, text: str)
     values = json.loads(text)
     if not values:
         return
-    names = [alias for alias in values["aliases"] if not name_holder(tables, alias, realm)]
+    names = [
+        alias
+        for alias in values["aliases"]
+        if not name_holder(tables, alias, realm, user_id=user_id)
+    ]
     settings = CallSettings(**{**values, "aliases": tuple(names)})
     write_settings(tables, [(user_id, realm, settings)])

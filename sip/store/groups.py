@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from sip.store.accounts import UserExists, check_realm, check_username, normalized
@@ -10,10 +11,11 @@ from sip.store.call_settings import (
     BadSetting,
     checked_seconds,
     checked_target,
-    name_holder,
     note_change,
 )
 from sip.store.database import Tables, fetch
+from sip.store.retention import RESTORABLE_SECONDS, purge
+from sip.store.taken_names import name_holder, name_key
 
 if TYPE_CHECKING:
     from sip.store.users import Users
@@ -102,9 +104,7 @@ class Groups:
         wanted = _changed(Group(0, "", key, ()), {**changes, "members": members})
 
         def add(tables: Tables) -> Group:
-            ((count,),) = fetch(tables, "SELECT count(*) FROM call_groups")
-            if count >= MAX_GROUPS:
-                raise BadSetting("name", f"there are {MAX_GROUPS:,} groups already, the maximum")
+            _check_room(tables)
             return self._write(tables, wanted)
 
         return self._run(add)
@@ -121,16 +121,45 @@ class Groups:
         return self._run(change)
 
     def remove(self, number: int) -> Group:
-        """Remove a group, and return it.  Raises NoSuchGroup."""
+        """Remove a group, and return it; it can be restored for an hour.  Raises NoSuchGroup."""
 
         def remove(tables: Tables) -> Group:
-            group = _existing(tables, number)
+            group, now = _existing(tables, number), int(time())
+            purge(tables, now)
+            fetch(tables, _COPY_TO_REMOVED, (now, number))
             fetch(tables, "DELETE FROM call_groups WHERE id = ?", (number,))
-            fetch(tables, "DELETE FROM call_group_members WHERE group_id = ?", (number,))
             note_change(tables)
             return group
 
         return self._run(remove)
+
+    def removed(self, number: int) -> str:
+        """Return the name of a removed group that can be restored, "" if there is none."""
+        query = "SELECT name FROM removed_groups WHERE id = ? AND removed_at > ?"
+        values = number, int(time()) - RESTORABLE_SECONDS
+        rows = self._database.browse(lambda tables: fetch(tables, query, values))
+        return "".join(name for (name,) in rows)
+
+    def restore(self, number: int) -> Group:
+        """Restore a removed group with its members, but for users that are deleted.
+
+        Raises NoSuchGroup if it was removed too long ago, or never, UserExists if its name is taken
+        now, and BadSetting if there are too many groups.
+        """
+
+        def restore(tables: Tables) -> Group:
+            purge(tables, int(time()))
+            for name, realm in fetch(tables, _REMOVED_NAME, (number,)):
+                if holder := name_holder(tables, name, realm or None):
+                    raise UserExists(f"{name} is {holder} now; give that another name first")
+                _check_room(tables)
+                fetch(tables, _RESTORE, (number,))
+                fetch(tables, "DELETE FROM removed_groups WHERE id = ?", (number,))
+                note_change(tables)
+                return _existing(tables, number)
+            raise NoSuchGroup("the group was deleted over an hour ago and cannot be restored")
+
+        return self._run(restore)
 
     def named(self, name: str, realm: str | None = None) -> Group:
         """Return the group with this name, in any case.  Raises NoSuchGroup."""
@@ -193,6 +222,12 @@ def reload_groups(users: "Users") -> None:
     users.database.read(read_groups, then=users.replace_groups)
 
 
+def _check_room(tables: Tables) -> None:
+    ((count,),) = fetch(tables, "SELECT count(*) FROM call_groups")
+    if count >= MAX_GROUPS:
+        raise BadSetting("name", f"there are {MAX_GROUPS:,} groups already, the maximum")
+
+
 def _existing(tables: Tables, number: int) -> Group:
     for group in read_groups(tables):
         if group.id == number:
@@ -206,7 +241,7 @@ def _changed(group: Group, changes: Mapping[str, Any]) -> Group:
     changed = replace(group, **values)
     if not changed.members:
         raise BadSetting("members", "a group needs at least one member")
-    if changed.then and changed.then.lower() == changed.name.lower():
+    if changed.then and name_key(changed.then) == name_key(changed.name):
         raise BadSetting("then", "a group cannot forward to itself")
     return changed
 
@@ -253,6 +288,15 @@ _MEMBERS = """
 _OF_USER = """
     SELECT call_groups.id, name FROM call_group_members
     JOIN call_groups ON call_groups.id = group_id WHERE user_id = ? ORDER BY name, call_groups.id
+"""
+_COPY_TO_REMOVED = """
+    INSERT OR REPLACE INTO removed_groups
+    SELECT id, realm, name, strategy, seconds, then_target, ? FROM call_groups WHERE id = ?
+"""
+_REMOVED_NAME = "SELECT name, realm FROM removed_groups WHERE id = ?"
+_RESTORE = """
+    INSERT INTO call_groups (id, realm, name, strategy, seconds, then_target)
+    SELECT id, realm, name, strategy, seconds, then_target FROM removed_groups WHERE id = ?
 """
 _INSERT = """
     INSERT INTO call_groups (realm, name, strategy, seconds, then_target) VALUES (?, ?, ?, ?, ?)

@@ -59,7 +59,8 @@ class PastCall:
     `id` is the one that it had while it rang or talked: the microsecond of its start, or one of the
     next if that was taken.  `rang_seconds` and `talked_seconds` are 0.0 if no phone rang or
     answered.  `status` is the final one of the INVITE.  `cause` is a clause that says why it ended,
-    `cure` whole sentences or "".  `ended_by` is "caller", "callee", "server" or "".
+    `cure` whole sentences or "", `code` the key of both, "" for calls of an earlier version.
+    `ended_by` is "caller", "callee", "server" or "".
     """
 
     id: int
@@ -75,6 +76,7 @@ class PastCall:
     cause: str
     cure: str
     ended_by: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,8 @@ def _calls(tables: Tables, ids: Sequence[int]) -> tuple[PastCall, ...]:
 
 
 def _call(row: tuple[Any, ...]) -> PastCall:
-    (id_, result, status, ringing, answered, ended, call_id, ended_by, cause, cure, *sides) = row
+    (id_, result, status, ringing, answered, ended, call_id, ended_by, cause, cure, *more) = row
+    code, *sides = more
     started_at = id_ / 1e6
     return PastCall(
         id_,
@@ -282,6 +285,7 @@ def _call(row: tuple[Any, ...]) -> PastCall:
         cause,
         cure,
         ended_by,
+        code,
     )
 
 
@@ -407,7 +411,7 @@ _TIMES = """
 """
 _ROWS = """
     SELECT calls.id, result, status, ringing_after, answered_after, ended_after, call_id, ended_by,
-           cause, cure,
+           cause, cure, code,
            a.user_id, a.username, a.realm, coalesce(ua.display_name, a.name), a.uri,
            caller_device, caller_address,
            b.user_id, b.username, b.realm, coalesce(ub.display_name, b.name), b.uri,

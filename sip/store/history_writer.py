@@ -307,6 +307,7 @@ class _Rows:
             call.ended_by,
             _text(call.cause, MAX_CAUSE),
             _text(call.cure, MAX_CAUSE),
+            call.code,
         )
 
     def _party(self, tables: Tables, side: Side) -> int:
@@ -411,7 +412,7 @@ def _rows_to_remove(tables: Tables, limits: Limits, now: float) -> list[tuple[An
 
 _TAKEN = "SELECT id FROM calls WHERE id IN (SELECT value FROM json_each(?))"
 _IS_TAKEN = "SELECT 1 FROM calls WHERE id = ?"
-_INSERT = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OLDEST = """
     SELECT id, caller, callee, result, status, ringing_after, answered_after, ended_after,
            is_outside

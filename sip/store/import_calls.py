@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from sip.phone_numbers import number_of
 from sip.store.accounts import normalized
 from sip.store.call_cells import COLUMNS
 from sip.store.call_changes import check_own_targets
@@ -14,6 +15,7 @@ from sip.store.call_settings import (
 )
 from sip.store.csv_file import CsvFile, CsvRow, Name, Row
 from sip.store.database import Tables, fetch
+from sip.store.taken_names import has_other_spelling, name_key, spellings
 
 _COLUMN_OF = {field: column for column, field in COLUMNS.items()}
 
@@ -36,23 +38,31 @@ class CallImport:
             for row in csv_file.rows
             if row.call and "aliases" in row.call and (known := existing[row.name]) is not None
         }
-        # By name in lower case and realm: the holder of an alias or group name, in words.
+        # By name_key and realm: the holder of an alias or group name, in words; and the users whose
+        # names are numbers with separators.
         self._holders: dict[Name, str] = {}
         for realm, alias, user_id, username in fetch(tables, _ALIASES):
             if user_id not in replaced:
-                self._holders[alias.lower(), realm or None] = f"an alias of {username}"
+                self._holders[name_key(alias), realm or None] = f"an alias of {username}"
         for realm, name in fetch(tables, "SELECT realm, name FROM call_groups"):
-            self._holders[name.lower(), realm or None] = f"the group {name}"
+            self._holders[name_key(name), realm or None] = f"the group {name}"
+        self._separated: dict[Name, str] = {}
+        for held in spellings(tables):
+            if held.kind == "user":
+                key = number_of(held.written), csv_file.key_realm(held.realm or csv_file.realm)
+                self._separated[key] = held.written
 
     def holder(self, username: str, realm: str | None) -> str:
         """Return the holder of the name of a new user, in words; "" if it is free."""
-        return self._holders.get((username.lower(), realm), "")
+        return self._holders.get((name_key(username), realm), "")
 
     def plan_new(self, row: CsvRow, by_case: Mapping[Name, str | None]) -> str:
         """Plan the settings of a new user; return the reason if its row is refused, else ""."""
         username, realm = normalized(row.name[0]), row.name[1]
         if holder := self.holder(username, realm):
             return f"is {holder}"
+        if has_other_spelling(username):
+            self._separated.setdefault((number_of(username), realm), username)
         try:
             if settings := self._checked(row, USUAL, by_case):
                 self.new[username, realm] = settings
@@ -85,8 +95,11 @@ class CallImport:
         check_own_targets(username, settings)
         if "aliases" in row.call:
             for alias in settings.aliases:
-                key = alias.lower(), realm
-                user = by_case.get(key)
+                key = name_key(alias), realm
+                user = by_case.get((alias.lower(), realm)) or by_case.get(key)
+                user = user or self._separated.get(key)
+                if user == username and alias.lower() != username.lower():
+                    user = None  # another spelling of the own number
                 if user or key in self._holders:
                     holder = f"the user {user}" if user else self._holders[key]
                     raise BadSetting("aliases", f"the alias {alias} is {holder}")

@@ -48,6 +48,7 @@ from sip.store.import_changes import changes as _changes
 from sip.store.import_changes import fields as _fields
 from sip.store.import_changes import values_for as _values_for
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
+from sip.store.taken_names import name_key
 from sip.store.undo import MAX_ROWS, recorded
 from sip.store.users import Users
 
@@ -403,7 +404,7 @@ def _existing(
         name = normalized(username)
         existing[name, realm] = by_case[name.lower(), realm] = None
         for alias in wanted.call.get("aliases", ()) if wanted.call else ():
-            by_case[alias.lower(), realm] = None
+            by_case[alias.lower(), realm] = by_case[name_key(alias), realm] = None
     for values in stream(tables, _READ):
         _, username, named, *_ = values
         realm = csv_file.key_realm(named)

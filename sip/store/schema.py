@@ -4,7 +4,7 @@
 new step after it.
 """
 
-from sip.store.schema_of_lists import LIST_INDEXES, UNDO
+from sip.store.schema_of_lists import CAUSE_KEYS, LIST_INDEXES, REMOVED_GROUPS, SPELLINGS, UNDO
 
 # PRAGMA application_id of our files: "sipr" in ASCII.
 APPLICATION_ID = 0x73697072
@@ -460,6 +460,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _TOKENS,
     (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *UNDO, *LIST_INDEXES),
     ("CREATE TABLE desk_phones (user_id INT, mac TEXT UNIQUE, PRIMARY KEY (user_id, mac)) STRICT",),
+    (*SPELLINGS, *REMOVED_GROUPS, *CAUSE_KEYS),
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

@@ -1,4 +1,4 @@
-"""Statements of the last step of schema.py: undo, and the indexes of the lists of accounts."""
+"""Statements of the last steps of schema.py: undo, indexes of lists, and keys of causes."""
 
 # Changes of many accounts that can be undone for an hour, see undo.py.  `before` has the values of
 # an account before the change as JSON, NULL if the change has added or deleted the account; `after`
@@ -43,3 +43,34 @@ LIST_INDEXES = (
     WHERE last_seen IS NULL
     """,
 )
+
+# Names that are telephone numbers with separators or parameters, see taken_names.py.  Few names
+# are, and the conditions keep all others out.
+SPELLINGS = (
+    """
+    CREATE INDEX users_by_spelling ON users (username, realm)
+    WHERE username GLOB '[0-9+*#(.-]*' AND username GLOB '*[-.();]*'
+    """,
+    """
+    CREATE INDEX aliases_by_spelling ON aliases (alias, realm)
+    WHERE alias GLOB '[0-9+*#(.-]*' AND alias GLOB '*[-.();]*'
+    """,
+)
+
+# Deleted groups, as long as they can be restored; their members stay in `call_group_members`.
+REMOVED_GROUPS = (
+    """
+    CREATE TABLE removed_groups (
+        id INTEGER PRIMARY KEY,
+        realm TEXT NOT NULL,
+        name TEXT NOT NULL,
+        strategy TEXT NOT NULL,
+        seconds INTEGER NOT NULL,
+        then_target TEXT NOT NULL,
+        removed_at INTEGER NOT NULL
+    ) STRICT
+    """,
+)
+
+# The key of the cause, see sip/core/causes.py; "" for calls of an earlier version.
+CAUSE_KEYS = ("ALTER TABLE calls ADD COLUMN code TEXT NOT NULL DEFAULT ''",)

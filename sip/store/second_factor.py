@@ -67,16 +67,19 @@ class SecondFactors:
         step = matching_step(secret, code, now)
         if step is None:
             return ()
-        codes = [make_password().replace(".", "-") for _ in range(RECOVERY_CODES)]
 
         def write(tables: Tables) -> Sequence[str]:
             if not fetch(tables, _TURN_ON, (secret, step, name)):
                 return ()
-            fetch(tables, _DELETE_CODES, (name,))
-            for each in codes:
-                values = (name, _code_hash(name, each))
-                fetch(tables, "INSERT INTO recovery_codes VALUES (?, ?)", values)
-            return codes
+            return _write_codes(tables, name)
+
+        return self._database.run(write)
+
+    def renew_recovery_codes(self, name: str) -> Sequence[str]:
+        """Replace the recovery codes, and return the new ones; none without a second factor."""
+
+        def write(tables: Tables) -> Sequence[str]:
+            return _write_codes(tables, name) if fetch(tables, _READ, (name,)) else ()
 
         return self._database.run(write)
 
@@ -106,6 +109,16 @@ class SecondFactors:
             return bool(fetch(tables, _TURN_OFF, (name,)))
 
         return self._database.run(write)
+
+
+def _write_codes(tables: Tables, name: str) -> Sequence[str]:
+    """Replace the recovery codes of an administrator, and return the new ones."""
+    codes = [make_password().replace(".", "-") for _ in range(RECOVERY_CODES)]
+    fetch(tables, _DELETE_CODES, (name,))
+    for each in codes:
+        values = (name, _code_hash(name, each))
+        fetch(tables, "INSERT INTO recovery_codes VALUES (?, ?)", values)
+    return codes
 
 
 _READ = "SELECT totp_secret FROM admins WHERE username = ? AND totp_secret IS NOT NULL"

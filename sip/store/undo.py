@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from time import time
 
 from sip.memory import long_lived_objects
+from sip.phone_numbers import number_of
 from sip.store import bulk_write as bulk
 from sip.store.accounts import Account
 from sip.store.bulk_call_settings import SETTINGS_JSON, add_call_settings, remove_call_settings
-from sip.store.call_settings import name_holder
 from sip.store.database import Tables, fetch, stream
 from sip.store.groups import reload_groups
 from sip.store.retention import RESTORABLE_SECONDS, purge
+from sip.store.taken_names import has_other_spelling, name_holder, spellings
 from sip.store.users import Users
 
 # Accounts in all steps together, some 400 bytes each; the oldest steps make room for a new one.
@@ -173,14 +174,15 @@ class Undo:
 
     def _with_free_names(self, tables: Tables, ids: list[int]) -> list[int]:
         """Return the ids of deleted accounts whose names do not belong to others now."""
+        numbers = {number_of(each.written) for each in spellings(tables)}
         return [
             number
             for some in bulk.chunks(ids)
             for number, username, realm in stream(tables, _FREE_NAMES, (some,))
-            if username.isascii()
+            if (username.isascii() and not has_other_spelling(username) and username not in numbers)
             or not (
                 self._users.taken_by(tables, username, realm)
-                or name_holder(tables, username, realm, with_users=False)
+                or name_holder(tables, username, realm, for_user=True)
             )
         ]
 

@@ -28,7 +28,6 @@ from sip.store.bindings import remove_bindings
 from sip.store.call_changes import change_by_phone, write_call_changes
 from sip.store.call_settings import (
     USUAL,
-    name_holder,
     read_settings,
     restore_settings,
     settings_as_json,
@@ -38,6 +37,7 @@ from sip.store.database import Database, Tables, fetch, stream
 from sip.store.groups import Group, read_groups
 from sip.store.passwords import weakness
 from sip.store.retention import purge
+from sip.store.taken_names import name_holder
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
 
@@ -141,7 +141,7 @@ class Users:
         def add(tables: Tables) -> Account:
             if taken := self.taken_by(tables, username, row["realm"]):
                 raise UserExists(sentence_of_taken(username, taken, "remove it first"))
-            if holder := name_holder(tables, username, row["realm"], with_users=False):
+            if holder := name_holder(tables, username, row["realm"], for_user=True):
                 raise UserExists(f"{username} is {holder}; choose another name")
             return write_call_changes(self, tables, tables["users"].insert(row), calls)
 
@@ -191,7 +191,7 @@ class Users:
                 if taken := self.taken_by(tables, username, realm):
                     advice = "remove that account first"
                     raise UserExists(sentence_of_taken(username, taken, advice))
-                if holder := name_holder(tables, username, realm, with_users=False):
+                if holder := name_holder(tables, username, realm, for_user=True):
                     raise UserExists(f"{username} is {holder} now; give that another name first")
                 fetch(tables, _RESTORE, (number,))
                 restore_settings(tables, number, realm, settings)

@@ -78,6 +78,9 @@ def test_a_second_factor_is_set_up_and_asked_for(visit, server):
     faults += window.faults_of_page()
     page.get_by_role("button", name="I have kept them").click()
     window.sees("10 recovery codes are left.")
+    page.get_by_role("button", name="New recovery codes").click()
+    page.get_by_role("button", name="Make new codes").wait_for()
+    faults += window.faults_of_page()
 
     other = visit(width=390, java_script_enabled=False)
     types_password(other, "admin", PASSWORD)

@@ -1,4 +1,4 @@
-"""The commands `admin add`, `list`, `remove`, `password NAME` and `reset-factor`."""
+"""The commands `admin add`, `list`, `remove`, `password NAME`, `role` and `reset-factor`."""
 
 import json
 
@@ -10,6 +10,7 @@ from sip.store.admins import Admins
 from sip.store.audit import Audit
 from sip.store.database import Database
 from sip.store.second_factor import SecondFactors, make_secret
+from sip.store.sessions import Sessions
 
 NOW = 1_700_000_000.0
 
@@ -64,6 +65,19 @@ def test_a_password_of_another_one_is_set(two):
     assert verify(password_of("admin"), "first password")
 
 
+def test_a_role_is_changed_and_ends_the_sessions(two):
+    with Database("sip_users.db") as database:
+        token = Sessions(database).open("carol", "192.0.2.7", "", NOW, password_of("carol"))
+    assert two("admin", "role", "carol", "admin") == (0, "", "")
+    assert "carol\tadmin\t" in two("admin", "list")[1]
+    with Database("sip_users.db") as database:
+        assert Sessions(database).find(token, NOW) is None
+        assert Audit(database).entries("administrators")[0].about == "carol, admin"
+    assert two("admin", "role", "admin", "viewer") == (0, "", "")
+    assert "cannot be made a viewer" in two("admin", "role", "carol", "viewer")[2]
+    assert two("admin", "role", "carol", "king")[0] == 2
+
+
 def test_a_lost_phone_is_helped_out(two):
     with Database("sip_users.db") as database:
         secret = make_secret()
@@ -84,6 +98,9 @@ def test_a_lost_phone_is_helped_out(two):
         (("add", "a b", "--password", "x"), "printable characters without blanks"),
         (("add", "caf\udce9", "--password", "x"), "printable characters without blanks"),
         (("add", "dave", "--password", ""), "the password is empty"),
+        (("role", "dave", "viewer"), "there is no administrator dave; `admin list` shows all"),
+        (("role", "carol", "viewer"), "carol has the role viewer already"),
+        (("role", "x", "viewer", "-db.path", "none.db"), "there is no database none.db"),
         (("remove", "dave"), "there is no administrator dave"),
         (("remove", "caf\udce9"), "there is no administrator"),
         (("password", "dave"), "there is no administrator dave; `admin list` shows all"),

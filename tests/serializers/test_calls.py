@@ -82,4 +82,4 @@ def test_the_history_has_the_same_id_and_sides(tmp_path, caller, name):
     now, then = call_json(one), past_call_json(past)
     assert now["from"]["name"] == name
     assert now.items() >= then.items()
-    assert now.keys() - then.keys() == {"state", "answered_at", "codecs", "ended_at", "code"}
+    assert now.keys() - then.keys() == {"state", "answered_at", "codecs", "ended_at"}

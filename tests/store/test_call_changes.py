@@ -67,13 +67,17 @@ def test_an_alias_is_found_like_a_user_name(users: Users, spelling: str, found: 
     assert users.find(spelling, "example.org") is None
 
 
-@pytest.mark.parametrize("taken", ["bob", "BOB", "201", "Sales", "+49-30-1", "José"])
+@pytest.mark.parametrize(
+    "taken",
+    ["bob", "BOB", "201", "Sales", "+49-30-1", "José", "2-0-1", "(7).00", "700;ext=1", "80.0"],
+)
 def test_a_name_belongs_to_one_user_or_group(users: Users, taken: str):
     """In any case, Unicode form and spelling of a number."""
     users.add("+49301", "secret-1")
-    change(users, "bob", aliases=["201", "jose\N{COMBINING ACUTE ACCENT}"])
+    change(users, "bob", aliases=["201", "jose\N{COMBINING ACUTE ACCENT}", "8-00"])
     Groups(users).add("sales", ["bob"])
-    with pytest.raises(UserExists, match=r"is (the|an|a) .*; choose another alias"):
+    Groups(users).add("7-00", ["bob"])
+    with pytest.raises(UserExists, match=r"is (the|an) .*; choose another alias"):
         change(users, "alice", aliases=[taken])
     assert users.find("alice", MAIN).call_settings is None
 
@@ -83,6 +87,30 @@ def test_a_new_user_cannot_have_a_taken_name(users: Users):
     with pytest.raises(UserExists, match="201 is an alias of bob; choose another name"):
         users.add("201", "secret-1")
     users.add("201", "secret-1", realm="example.org")
+    Groups(users).add("30-1", ["bob"])
+    for name, holder in (
+        ("2-01", "an alias of bob"),
+        ("301", "the group 30-1, in another spelling"),
+        ("3-01", "the group 30-1, in another spelling"),
+    ):
+        with pytest.raises(UserExists, match=f"{name} is {holder}; choose another name"):
+            users.add(name, "secret-1")
+
+
+def test_two_users_may_have_one_number_in_two_spellings(users: Users):
+    """10-1 and 101 are two phones in many offices; an alias can be neither of both."""
+    for name in ("10-1", "101"):
+        users.add(name, "secret-1")
+    assert [users.find(name, MAIN).username for name in ("10-1", "101")] == ["10-1", "101"]
+    change(users, "101", always="10-1")
+    with pytest.raises(UserExists, match=r"1\.01 is the user 101; choose another alias"):
+        change(users, "alice", aliases=["1.01"])
+    users.remove("101")
+    with pytest.raises(UserExists, match="101 is the user 10-1, in another spelling"):
+        change(users, "alice", aliases=["101"])
+    assert change(users, "10-1", aliases=["101", "1-01"]).aliases == ("101",)
+    with pytest.raises(BadSetting, match="cannot forward to itself"):
+        change(users, "10-1", always="(101)")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +178,19 @@ def test_a_restore_fails_if_the_name_is_an_alias_now(users: Users):
     change(users, "bob", aliases=["alice"])
     with pytest.raises(UserExists, match="alice is an alias of bob now"):
         users.restore(number)
+
+
+def test_a_restore_compares_spellings_too(users: Users):
+    """Of the name, and of each alias."""
+    change(users, "alice", aliases=["101", "10-2"])
+    number, other = users.find("alice", MAIN).id, users.add("301", "secret-1").id
+    users.remove("alice")
+    users.remove("301")
+    change(users, "bob", aliases=["1-01", "3-01"])
+    Groups(users).add("102", ["bob"])
+    assert users.restore(number).call_settings is None
+    with pytest.raises(UserExists, match="301 is an alias of bob, written 3-01 now"):
+        users.restore(other)
 
 
 def test_nothing_is_left_of_a_user_after_the_hour(users: Users, database):

@@ -1,11 +1,15 @@
 """Groups: added, changed and removed, in the database and in memory."""
 
+from dataclasses import replace
+from time import time
+
 import pytest
 
 from sip.store.accounts import UserExists
 from sip.store.call_changes import change_call_settings
 from sip.store.call_settings import BadSetting
 from sip.store.groups import IN_TURN, Group, Groups, NoSuchGroup
+from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import Users
 
 MAIN = "example.com"
@@ -47,6 +51,33 @@ def test_a_removed_group_is_gone(users: Users, groups: Groups):
             call(group.id)
     with pytest.raises(NoSuchGroup):
         groups.named("sales")
+
+
+def test_a_removed_group_is_restored_within_the_hour(users: Users, groups: Groups, database):
+    """With its id and members; a user that was deleted meanwhile is none."""
+    group = groups.add("6-00", ["bob", "alice"], strategy=IN_TURN, seconds=10, then="carol")
+    groups.remove(group.id)
+    assert groups.removed(group.id) == "6-00"
+    users.remove("bob")
+    restored = groups.restore(group.id)
+    assert restored == replace(group, members=("alice",))
+    for each in (users, Users(database, MAIN)):
+        assert each.find_group("600", MAIN) == restored
+    assert groups.removed(group.id) == ""
+    with pytest.raises(NoSuchGroup, match="cannot be restored"):
+        groups.restore(group.id)
+
+
+def test_a_taken_name_of_a_group_is_not_restored(users: Users, groups: Groups, database):
+    group = groups.add("6-00", ["bob"])
+    groups.remove(group.id)
+    change_call_settings(users, "alice", {"aliases": ["600"]})
+    with pytest.raises(UserExists, match="6-00 is an alias of alice now"):
+        groups.restore(group.id)
+    users.purge_removed(time() + RESTORABLE_SECONDS + 1)
+    with pytest.raises(NoSuchGroup, match="over an hour ago"):
+        groups.restore(group.id)
+    assert database.read(lambda tables: tables["call_group_members"].count()) == 0
 
 
 @pytest.mark.parametrize("name", ["bob", "ALICE", "101", "Sales"])

@@ -85,14 +85,33 @@ def test_an_alias_may_go_from_one_user_to_another(users: Users):
         ("carl,secret-1,dan\ndan,secret-1,", "dan is an alias of carl"),
         ("dan,secret-1,\ncarl,secret-1,dan", "carl is refused: the alias dan is the user dan"),
         ("carl,secret-1,carl", "carl is refused: the alias carl is the user carl"),
+        ("carl,secret-1,2-01", "carl is refused: the alias 2-01 is an alias of bob"),
+        ("carl,secret-1,7\ndan,secret-1,(7)", "dan is refused: the alias (7) is an alias of carl"),
+        ("30.1,secret-1,", "30.1 is the group 3-01"),
+        ("8-1,secret-1,\ncarl,secret-1,81", "carl is refused: the alias 81 is the user 8-1"),
+        ("81,secret-1,\ncarl,secret-1,8-1", "carl is refused: the alias 8-1 is the user 81"),
+        ("carl,secret-1,81\n8-1,secret-1,", "8-1 is an alias of carl"),
     ],
 )
 def test_a_taken_name_is_refused(users: Users, rows: str, reason: str):
     change_call_settings(users, "bob", {"aliases": ["201"]})
     Groups(users).add("sales", ["bob"])
+    Groups(users).add("3-01", ["bob"])
     (refusal,) = imports(users, f"username,password,aliases\n{rows}\n").refused
     assert refusal.reason == reason
     assert len(users) == 2
+
+
+def test_an_alias_may_be_neither_spelling_of_a_user(users: Users):
+    """Users that were there before the file; an own number in another spelling is no conflict."""
+    for name in ("8-1", "92"):
+        users.add(name, "secret-1")
+    table = "username,aliases\nalice,81\nbob,9-2\n8-1,81\n"
+    report = imports(users, table, update=True)
+    assert [each.reason for each in report.refused] == [
+        "alice is refused: the alias 81 is the user 8-1",
+        "bob is refused: the alias 9-2 is the user 92",
+    ] + ["8-1 is refused: the alias 81 is an alias of alice"] * 0
 
 
 @pytest.mark.parametrize(
@@ -148,4 +167,12 @@ def test_undo_leaves_an_alias_that_is_taken_since(users: Users):
     change_call_settings(users, "bob", {"aliases": ["102"]})
     assert Undo(users).undo(report.undo_step).undone == 1
     assert users.find("alice", MAIN).call_settings == CallSettings(("101",), busy="bob")
+
+
+def test_undo_compares_spellings_of_aliases(users: Users):
+    change_call_settings(users, "alice", {"aliases": ["1-01", "102", "103"]})
+    report = imports(users, "username,aliases\nalice,-\n", update=True)
+    change_call_settings(users, "bob", {"aliases": ["101", "10-2"]})
+    Undo(users).undo(report.undo_step)
+    assert users.find("alice", MAIN).call_settings == CallSettings(("103",))
     assert users.find("102", MAIN).username == "bob"

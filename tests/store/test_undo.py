@@ -115,6 +115,14 @@ def test_a_taken_name_is_not_restored(database, users, undos, name):
     assert users.find(name, "example.com").id != gone.id
 
 
+@pytest.mark.parametrize(("name", "alias"), [("101", "10-1"), ("10-1", "101"), ("101", "101")])
+def test_a_number_that_is_an_alias_now_is_not_restored(database, users, undos, name, alias):
+    step = delete(database, users, [users.add(name, "secret-1").id])
+    users.add("ann", "secret-1", calls={"aliases": [alias]})
+    assert undos.undo(step).kept == 1
+    assert users.find(name, "example.com").username == "ann"
+
+
 def test_added_accounts_are_deleted(database, users, undos):
     def add(tables) -> int:
         with recorded(tables, "users imported", "", "admin", []) as step:

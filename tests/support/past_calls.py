@@ -56,7 +56,8 @@ def past_call(
         call.answered_at, end = end, end + talked
     call.ended_at, call.result, call.status = end, result, STATUSES[result]
     is_refused = result == CallResult.REFUSED or (result == CallResult.FAILED and not rang)
-    call.cause, call.ended_by = cause or "hung up", "server" if is_refused else "caller"
+    call.cause, call.code = cause or "hung up", "" if cause else "hung_up"
+    call.ended_by = "server" if is_refused else "caller"
     return call
 
 

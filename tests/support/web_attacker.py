@@ -47,11 +47,13 @@ class Attacker:
     def asks(self, method: str, path: str, *fields: str, **how: str) -> bytes:
         return self.sends(self.head(method, path, "Connection: close", *fields, **how))
 
-    def posts(self, path: str, fields: dict[str, str], *more: str) -> bytes:
+    def posts(
+        self, path: str, fields: dict[str, str], *more: str, source: str = "127.0.0.1"
+    ) -> bytes:
         body = urlencode(fields).encode()
         length = f"Content-Length: {len(body)}"
         head = self.head("POST", path, "Connection: close", FORM, OURS, length, *more)
-        return self.sends(head, body)
+        return self.sends(head, body, source=source)
 
     def signs_in(self) -> "Attacker":
         """From here on it has the administrator's cookie."""

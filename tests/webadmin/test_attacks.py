@@ -85,6 +85,19 @@ def test_a_field_that_is_no_text_is_no_fault_of_ours(stranger, browser, caplog, 
     assert not caplog.records
 
 
+def test_odd_cookies_of_others_are_no_fault_of_ours(stranger, browser, caplog):
+    """Other programs under the same host name may set them; ours are found beside them."""
+    ((name, token),) = browser.cookies.items()
+    for other in ("a(b)=c", "sip::@a=1", "=", "path=/; a=b", '"', "$Version=1", "a=\x01", "é=ü"):
+        for field in (f"{other}; {name}={token}", f"{name}={token};{other}"):
+            for path in ("/users", "/me"):
+                answer = Browser(stranger.app).get(path, Cookie=field)
+                assert answer.status == 200, (path, field)
+            assert "Users" in Browser(stranger.app).get("/users", Cookie=field).words
+        assert Browser(stranger.app).get("/login", Cookie=other).status == 200
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

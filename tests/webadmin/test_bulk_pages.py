@@ -162,6 +162,7 @@ def test_many_new_passwords_are_saved_once_as_a_file(browser, ids, monkeypatch):
     apply(browser, answer)
     page = settled(browser)
     assert "Save 3 passwords as CSV" in page.words
+    assert "After 15 minutes they are removed." in page.words
     refused = tick(browser, "/users", ids[:3], to="/users/act", act="passwords")
     assert "were not shown yet" in apply(browser, refused).words
     number = page.value("number")

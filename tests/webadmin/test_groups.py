@@ -37,8 +37,8 @@ def test_a_group_is_added_shown_changed_and_deleted(browser, context):
     changed = browser.post(page, **{**SALES, "name": "600", "strategy": "all", "members": "bob"})
     assert (changed.status, changed.location) == (303, page)
     assert "600 bob all at once, 15 s carol" in browser.get("/groups").words
-    assert browser.post(f"{page}/remove").location == "/groups"
-    assert "The group 600 was deleted." in browser.get("/groups").words
+    answer = browser.post(f"{page}/remove")
+    assert "The group 600 was deleted. Undo" in browser.get(answer.location).words
     assert context.users.find_group("600", REALM) is None
     said = [(entry.text, entry.about) for entry in reversed(context.audit.entries())]
     assert said[1:] == [
@@ -46,6 +46,20 @@ def test_a_group_is_added_shown_changed_and_deleted(browser, context):
         ("group changed", "600: bob; all, 15 s; then carol"),
         ("group removed", "600: bob; all, 15 s; then carol"),
     ]
+
+
+def test_a_deleted_group_can_be_restored(browser, viewer, context):
+    page = browser.post("/groups/new", **SALES).location
+    after = browser.post(f"{page}/remove").location
+    assert "Undo" not in viewer.get(after).words
+    assert viewer.post(f"{page}/restore").status == 403
+    restored = browser.post(f"{page}/restore")
+    assert restored.location == page
+    assert "The group sales was restored." in browser.get(page).words
+    assert context.users.find_group("sales", REALM).members == ("alice", "bob")
+    assert browser.post(f"{page}/restore").status == 409
+    assert "Undo" not in browser.get(after).words
+    assert browser.get("/groups?removed=%ff").status == 200
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ OWN = {
     *[("GET", "/account"), ("POST", "/account/password"), ("POST", "/account/sessions/end")],
     ("POST", "/account/sessions/<number:id>/end"),
     *[("GET", "/account/second-factor"), ("POST", "/account/second-factor")],
-    *[("POST", "/account/second-factor/off"), ("GET", "/account/recovery-codes")],
+    *[
+        ("POST", "/account/second-factor/off"),
+        ("GET", "/account/recovery-codes"),
+        ("GET", "/account/recovery-codes/new"),
+    ],
+    *[("POST", "/account/recovery-codes/new")],
     *[("POST", "/theme"), ("POST", "/users/columns")],
 }
 # Pages that show secrets, or only prepare a change.

@@ -266,6 +266,35 @@ def test_wrong_codes_are_in_the_audit_without_the_code(stranger, app, context):
     )
 
 
+# New recovery codes
+
+
+def test_recovery_codes_are_renewed_with_password_and_code(browser, clock, context, stranger):
+    """The factor stays on, and all former codes are void."""
+    (app, (former, *_)), path = sets_up(browser, clock), "/account/recovery-codes/new"
+    assert "Make new codes" in browser.get(path).words
+    for password, code in (("wrong", app.next_code()), (PASSWORD, app.wrong_code())):
+        assert browser.post(path, current=password, code=code).status == 422
+    assert browser.post(path, current=PASSWORD, code=app.next_code()).location == path[:-4]
+    page = browser.get("/account/recovery-codes")
+    assert "The former ones are no longer valid." in page.words
+    codes = re.findall(r"<li>(\S{19})</li>", page.text)
+    assert len({former, *codes}) == RECOVERY_CODES + 1
+    assert "recovery codes are left" in browser.get("/account").words
+    assert context.audit.entries()[0].act == Act.RECOVERY_CODES_RENEWED
+    assert enters(knows_password(stranger), former).status == 403
+    assert enters(knows_password(stranger), codes[0]).status == 303
+
+
+def test_there_are_no_recovery_codes_without_a_factor(browser, context):
+    for answer in (
+        browser.get("/account/recovery-codes/new"),
+        browser.post("/account/recovery-codes/new", current=PASSWORD, code="1"),
+    ):
+        assert answer.location == "/account"
+    assert context.second_factors.renew_recovery_codes("admin") == ()
+
+
 # Turning it off
 
 

@@ -11,7 +11,9 @@ from sip.setting_sources import Sources
 from sip.store.audit import Act
 from sip.store.backup import check_backup
 from sip.store.kept_settings import KeptSettings
-from webadmin.backups import Backups
+from webadmin.backups import MAX_SENT, Backups
+from webadmin.http.connections import PeerFailed
+from webadmin.thread_pool import TooBusy
 
 
 def row(browser, name: str) -> str:
@@ -115,13 +117,36 @@ def test_a_backup_is_downloaded(browser, context, tmp_path):
     assert not list(Path(context.users.database.path).parent.glob("*.download*"))
 
 
-def test_backups_are_made_one_at_a_time(browser, context):
+def test_backups_are_made_one_at_a_time(browser, context, monkeypatch):
     backups = Backups(context)
-    first = backups.download()
-    with pytest.raises(Exception, match="another backup"):
+    monkeypatch.setattr(backups, "_make", lambda: backups.download())
+    with pytest.raises(TooBusy, match="another backup is being made"):
         backups.download()
-    first.body.close()
+    monkeypatch.undo()
     backups.download().body.close()
+
+
+def test_a_slow_reader_blocks_no_other_backup(browser, context, clock, tmp_path, caplog):
+    """It ends after a minute, and a second for each megabit."""
+    backups = Backups(context)
+    slow = [backups.download() for _ in range(MAX_SENT - 1)]
+    other = backups.download().body
+    octets = b"".join(other)
+    with pytest.raises(TooBusy, match="3 backups are being sent"):
+        backups.download()
+    size = int(slow[0].headers["content-length"])
+    assert len(octets) == size
+    clock.now += 60 + size / 125_000
+    pieces = iter(slow[0].body)
+    assert next(pieces)
+    clock.now += 1
+    with pytest.raises(PeerFailed):
+        next(pieces)
+    assert "slower than 1 Mbit/s" in caplog.text
+    for body in (other, *(each.body for each in slow), other):
+        body.close()
+    for each in [backups.download() for _ in range(MAX_SENT - 1)]:
+        each.body.close()
 
 
 def test_a_failed_backup_is_503_and_leaves_nothing(browser, context, monkeypatch):

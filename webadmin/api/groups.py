@@ -94,7 +94,14 @@ def mount(operations: Operations, context: AppContext) -> None:
         problems=(404, 409),
     )
     operations.change(
-        *("DELETE", one, groups.remove, "Delete a group"), status=204, problems=(404,)
+        *("DELETE", one, groups.remove, "Delete a group, which can be restored for an hour"),
+        status=204,
+        problems=(404,),
+    )
+    operations.change(
+        *("POST", f"{one}/restore", groups.restore, "Restore a deleted group"),
+        answer=Group,
+        problems=(404, 409),
     )
 
 
@@ -140,6 +147,11 @@ class GroupOperations:
         """Delete a group."""
         with _as_problems():
             self._groups.remove(id)
+
+    def restore(self, id: int) -> Group:
+        """Restore a group that was deleted within the last hour."""
+        with _as_problems():
+            return self._shape(self._groups.restore(id))
 
     def _shape(self, group: StoredGroup) -> Group:
         return Group(**group.as_json(self._main_realm))

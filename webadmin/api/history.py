@@ -28,7 +28,8 @@ _RFC_3339 = re.compile(
 class PastCall(Struct, frozen=True):
     """One call that has ended; `status` is the final status of its INVITE.
 
-    `cause` says why it ended, `cure` what to do about it; `ended_by` is the side that ended it.
+    `cause` says why it ended, `cure` what to do about it, and `code` is the key of both (see
+    docs/causes.md), "" for calls of an earlier version; `ended_by` is the side that ended it.
     """
 
     id: int
@@ -40,6 +41,7 @@ class PastCall(Struct, frozen=True):
     talked_seconds: float
     result: Result
     status: int
+    code: str
     cause: str
     cure: str
     ended_by: str

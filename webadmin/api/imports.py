@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from sip.memory import release_memory
+from sip.store.account_lists import Listing
 from sip.store.csv_file import BadFile, CsvFile
 from sip.store.import_report import NewPassword, Report
 from webadmin.api.operations import (
@@ -18,6 +19,7 @@ from webadmin.api.operations import (
     require_admin,
 )
 from webadmin.api.problems import Problem
+from webadmin.api.shapes import Realm, Search, State
 from webadmin.context import AppContext
 from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
 
@@ -37,8 +39,14 @@ class ImportQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExportQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """With `hashes`, the file has the HA1s of the passwords, for tokens with the role admin."""
+    """The users to export: those that match `q`, in one of the states, of a realm, as in the list.
 
+    With `hashes`, the file has the HA1s of the passwords, for tokens with the role admin.
+    """
+
+    q: Search = ""
+    state: tuple[State, ...] = ()
+    realm: Realm | None = None
     hashes: bool = False
 
 
@@ -116,7 +124,7 @@ def mount(operations: Operations, service: ImportService, context: AppContext) -
         refusal=RefusedImport,
     )
     operations.get(
-        *("/users/export.csv", files.export, "Export all users as CSV"),
+        *("/users/export.csv", files.export, "Export users as CSV"),
         query=ExportQuery,
         answer=CSV,
         problems=(403,),
@@ -159,10 +167,19 @@ class ImportOperations:
             self._service.free(csv_file)
 
     def export(self, query: ExportQuery) -> WithHeaders:
-        """Return all users."""
+        """Return the users of a list, or all."""
         if query.hashes:
             require_admin()
-        blocks = self._service.export(with_hashes=query.hashes)
+        listing = Listing(
+            search=query.q.strip(),
+            states=query.state,
+            realm=query.realm,
+            trouble=self._context.users_in_trouble() if "trouble" in query.state else (),
+        )
+        is_filtered = bool(listing.search or listing.states or listing.realm)
+        blocks = self._service.export(
+            with_hashes=query.hashes, listing=listing if is_filtered else None
+        )
         body = Encoded(block.encode() for block in blocks)
         return WithHeaders(body, UNCOMPRESSED if query.hashes else {})
 

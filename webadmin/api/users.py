@@ -17,10 +17,9 @@ from sip.times import rfc3339
 from webadmin.account_service import AccountService, InvalidFields
 from webadmin.api.operations import PREFIX, Operations, WithHeaders
 from webadmin.api.problems import FieldError, Problem, invalid
-from webadmin.api.shapes import DEFAULT_LIMIT, Cursor, Limit, Part
+from webadmin.api.shapes import DEFAULT_LIMIT, Cursor, Limit, Part, Realm, Search, State
 from webadmin.context import AppContext
 
-State = Literal["online", "offline", "disabled", "never", "trouble"]
 Sort = Literal["username", "-username", "display_name", "-display_name", "last_seen", "-last_seen"]
 DisplayName = Annotated[str, Meta(max_length=MAX_DISPLAY_NAME)]
 Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD)]
@@ -74,9 +73,9 @@ class UserQuery(Struct, frozen=True, forbid_unknown_fields=True):
     A `sort` that begins with "-" is in descending order.
     """
 
-    q: Annotated[str, Meta(max_length=100)] = ""
+    q: Search = ""
     state: tuple[State, ...] = ()
-    realm: Annotated[str, Meta(min_length=1, max_length=MAX_REALM)] | None = None
+    realm: Realm | None = None
     sort: Sort = "username"
     limit: Limit = DEFAULT_LIMIT
     after: Cursor | None = None

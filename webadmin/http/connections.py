@@ -20,6 +20,7 @@ import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 
+from sip.operator_values import Network
 from sip.transport.flow import network_of
 from webadmin.thread_pool import Workers
 
@@ -62,8 +63,10 @@ class Limits:
     # To send the next 64 kB of a response: 26 kbit/s.
     send: float = 20.0
     # Connections from one IPv4 address or one IPv6 /64.  A browser opens six, and one for each page
-    # that refreshes itself; all browsers behind a proxy share its address.
+    # that refreshes itself.
     per_address: int = 64
+    # Proxies, whose connections are those of many browsers: only the total limits them.
+    proxies: tuple[Network, ...] = ()
     # Connections in total.  SIP and the database need some of the usual 1,024 descriptors.
     total: int = 256
     # For running requests when the server stops; the stop waits for them.
@@ -221,13 +224,17 @@ class ConnectionLimiter:
     def admit(self, connection: Connection) -> bool:
         """Add a connection; at a limit, close another one for it.  Return False if that fails."""
         same_source = {c for c in self._connections if c.network == connection.network}
-        source_full = len(same_source) >= self.limits.per_address
+        source_full = len(same_source) >= self.limits.per_address and not self._is_proxy(connection)
         full = source_full or len(self._connections) >= self.limits.total
         candidates = same_source if source_full else self._connections
         if self.closing or (full and not self._make_room(candidates)):
             return False
         self._connections.add(connection)
         return True
+
+    def _is_proxy(self, connection: Connection) -> bool:
+        address = ipaddress.ip_address(connection.address)
+        return any(address in network for network in self.limits.proxies)
 
     def _make_room(self, candidates: set[Connection]) -> bool:
         """Close one connection that waits for its peer; return False if there is none.

@@ -269,7 +269,9 @@ class WebServer:
 def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
     """Listen on `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
-    return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
+    return WebServer(
+        _listen(config.web_addr), app, limits or Limits(proxies=config.web_proxies), certificate
+    )
 
 
 def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:

@@ -19,6 +19,7 @@ from sip.store.desk_phones import DeskPhones, shown_mac
 from sip.store.directory import Entry
 from sip.store.passwords import make_password
 from sip.store.users import NoSuchUser
+from webadmin.client_address import client_of_request
 from webadmin.context import Actor, AppContext
 from webadmin.encryption import is_private
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
@@ -56,11 +57,18 @@ def build(context: AppContext) -> WSGIApp:
 
 
 class Provisioning:
-    """Answers links and desk phones, and limits the guesses of each address."""
+    """Answers links and desk phones, and limits the guesses of each address.
+
+    A right secret works from a blocked address, too: it has 16 characters or more, and behind one
+    NAT a guesser would block all phones.
+    """
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
+        # Guesses of links and of the secret; and apart from these guesses of MAC addresses, which
+        # only a client with the secret can make: so no other client can block a phone.
         self._limiter = SignInLimiter(context.monotonic)
+        self._mac_limiter = SignInLimiter(context.monotonic)
         self._desk_phones = DeskPhones(context.users.database)
 
     def link(self, token: str) -> str:
@@ -71,8 +79,8 @@ class Provisioning:
         # behind a proxy a guesser would block all phones.
         grant = self._context.setups.take_link(token)
         if grant is None:
-            self._refuse_guesser()
-            self._limiter.count_attempt(_address())
+            _refuse_guesser(self._limiter)
+            self._limiter.count_attempt(client_of_request())
             raise HTTPError(404, _NO_LINK)
         if not is_private():
             raise HTTPError(
@@ -101,17 +109,15 @@ class Provisioning:
             raise HTTPError(404, _NO_FILE)
         if not is_private():
             raise HTTPError(403, "Settings are sent by HTTPS only: write https:// in the phone.")
-        self._refuse_guesser()
-        is_right = hmac.compare_digest(own.encode(), secret.encode("utf-8", "surrogateescape"))
-        found = next(((kind, m[1].lower()) for kind, f in _FILES if (m := f.fullmatch(name))), None)
-        if is_right and found is None:  # phones ask for files of their model, too
+        if not hmac.compare_digest(own.encode(), secret.encode("utf-8", "surrogateescape")):
+            _refuse_guesser(self._limiter)
+            self._limiter.count_attempt(client_of_request())
             raise HTTPError(404, _NO_FILE)
-        user_id = self._desk_phones.user_of(found[1]) if is_right and found else None
-        entry = None if user_id is None else self._context.directory.entry(user_id)
-        if found is None or entry is None or not entry.enabled:
-            self._limiter.count_attempt(_address())
+        found = next(((kind, m[1].lower()) for kind, f in _FILES if (m := f.fullmatch(name))), None)
+        if found is None:  # phones ask for files of their model, too
             raise HTTPError(404, _NO_FILE)
         kind, mac = found
+        entry = self._entry_of(mac)
         account = self._account(entry, self._new_password(entry, mac))
         is_text = kind == "yealink"
         response.content_type = f"{'text/plain' if is_text else 'application/xml'}; charset=UTF-8"
@@ -119,6 +125,16 @@ class Provisioning:
         if kind == "grandstream":
             return grandstream(account, mac)
         return yealink(account) if is_text else snom(account)
+
+    def _entry_of(self, mac: str) -> Entry:
+        """Return the user of a desk phone.  Raises HTTPError, also after too many other MACs."""
+        _refuse_guesser(self._mac_limiter)
+        user_id = self._desk_phones.user_of(mac)
+        entry = None if user_id is None else self._context.directory.entry(user_id)
+        if entry is None or not entry.enabled:
+            self._mac_limiter.count_attempt(client_of_request())
+            raise HTTPError(404, _NO_FILE)
+        return entry
 
     def _new_password(self, entry: Entry, mac: str) -> str:
         """Set and return a password if the window of the phone is open, else return ""."""
@@ -145,21 +161,18 @@ class Provisioning:
 
     def _record(self, entry: Entry, grant: Grant, how: str) -> None:
         name = full_name(entry.username, self._context.users.key_realm(entry.realm))
-        actor = Actor(grant.by, _address())
+        actor = Actor(grant.by, client_of_request())
         self._context.record(Act.SETTINGS_FETCHED, f"{name}, {how}", by=actor)
 
-    def _refuse_guesser(self) -> None:
-        if seconds := self._limiter.seconds_blocked(_address()):
-            minutes = int(seconds // 60) + 1
-            raise HTTPError(
-                429,
-                f"Too many wrong requests. Try again in {minutes} min.",
-                headers={"Retry-After": str(int(seconds) + 1)},
-            )
 
-
-def _address() -> str:
-    return str(request.environ.get("REMOTE_ADDR", ""))
+def _refuse_guesser(limiter: SignInLimiter) -> None:
+    if seconds := limiter.seconds_blocked(client_of_request()):
+        minutes = int(seconds // 60) + 1
+        raise HTTPError(
+            429,
+            f"Too many wrong requests. Try again in {minutes} min.",
+            headers={"Retry-After": str(int(seconds) + 1)},
+        )
 
 
 def _check_method() -> None:

@@ -20,6 +20,7 @@ from sip.store.call_settings import DEFAULT_SECONDS, TARGETS, BadSetting, CallSe
 from sip.store.directory import Entry
 from sip.store.passwords import weakness
 from sip.store.users import NoSuchUser, UserExists
+from webadmin.client_address import client_of_request
 from webadmin.context import Actor, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.http.compression import WSGIApp
@@ -83,7 +84,7 @@ class OwnPage:
         username, password = form_value("username").strip(), form_value("password")
         realm = form_value("realm").strip() or context.users.realm
         try:
-            account = self._passwords.account(_address(), username, realm, password)
+            account = self._passwords.account(client_of_request(), username, realm, password)
         except SignInBlocked as error:
             return self._form(self._blocked(error), username=username, realm=realm)
         if account is None:
@@ -130,7 +131,7 @@ class OwnPage:
             return self._refuse(session, password=as_sentence(str(error)))
         username, realm = session.username, session.realm
         try:
-            account = self._passwords.account(_address(), username, realm, current)
+            account = self._passwords.account(client_of_request(), username, realm, current)
         except SignInBlocked as error:
             return self._page(session, {"current": self._blocked(error)})
         if account is None:
@@ -255,7 +256,9 @@ class OwnPage:
     def _record(self, act: Act, session: UserSession, details: str = "") -> None:
         # Without a name, so that a user cannot push out the entries of administrators.
         name = full_name(session.username, self._context.users.key_realm(session.realm))
-        self._context.record(act, f"{name}, on {PREFIX}{details}", by=Actor(ANONYMOUS, _address()))
+        self._context.record(
+            act, f"{name}, on {PREFIX}{details}", by=Actor(ANONYMOUS, client_of_request())
+        )
 
 
 def is_own(row: Refusal, name: str) -> bool:
@@ -264,10 +267,6 @@ def is_own(row: Refusal, name: str) -> bool:
     Those of calls to the user name other users, and their addresses.
     """
     return row.user == name if row.method != "REGISTER" else not row.to
-
-
-def _address() -> str:
-    return str(request.environ.get("REMOTE_ADDR", ""))
 
 
 def _set_cookie(token: str, seconds: int) -> None:

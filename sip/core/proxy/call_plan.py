@@ -29,6 +29,9 @@ from sip.message.uri import SipUri, parse_uri
 from sip.store.call_settings import USUAL, CallSettings
 from sip.store.groups import ALL, Group
 
+# The first forwardings of a call, and the last ones, that log and pages show.
+_SHOWN_FORWARDINGS: Final = 3
+
 
 class Outcome:
     """The outcome of a stage in which no phone has answered the call."""
@@ -139,8 +142,8 @@ class CallPlan:
         """Return the refusal of a call without a further stage."""
         fault = self.fault or causes.NO_ANSWER.of(peer=self.peer)
         is_dnd = self._is_verified and fault.code == causes.DO_NOT_DISTURB.code
-        reason = "Do Not Disturb" if is_dnd else None
-        return Refused(480, self.explain(fault), reason=reason)
+        reason = "Do Not Disturb" if is_dnd and not self.sentences else None
+        return Refused(480, self.explain(fault), reason=reason, told=self.told)
 
     def explain(self, cause: Cause) -> Cause:
         """Return the cause of a failure, after the forwardings that have led there."""
@@ -150,8 +153,21 @@ class CallPlan:
 
     @property
     def sentence(self) -> str:
-        """The forwardings so far, "" for none."""
-        return "; ".join(self.sentences)
+        """The forwardings so far, "" for none; of many, the first and the last ones."""
+        sentences = self.sentences
+        if len(sentences) > 2 * _SHOWN_FORWARDINGS:
+            more = f"{len(sentences) - 2 * _SHOWN_FORWARDINGS} more forwardings"
+            ends = sentences[:_SHOWN_FORWARDINGS], sentences[-_SHOWN_FORWARDINGS:]
+            return "; ".join([*ends[0], more, *ends[1]])
+        return "; ".join(sentences)
+
+    @property
+    def told(self) -> str:
+        """The text for the caller: only that the call was forwarded, "" if it was not.
+
+        Where it was forwarded to is the business of the user that forwards it.
+        """
+        return "forwarded" if self.sentences else ""
 
     def edit(self, outgoing: Request) -> None:
         """Add the forwardings to a copy of the request.  Raises BadMessage."""

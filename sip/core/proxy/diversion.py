@@ -72,6 +72,13 @@ def add_diversions(outgoing: Request, diversions: list[Diversion]) -> None:
     outgoing.set_values("history-info", "History-Info", entries)
 
 
+def remove_diversions(request: Request) -> None:
+    """Remove the forwardings that a user states in a request: only this server knows them."""
+    for name in ("diversion", "history-info"):
+        if name in request.present:
+            request.remove(name)
+
+
 def _uri(username: str, realm: str, outgoing: Request) -> str:
     """Return the URI of a name; a realm that is no host gives way to the host that was called."""
     try:

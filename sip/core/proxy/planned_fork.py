@@ -83,7 +83,7 @@ class PlannedFork(Fork):
         except Refused as refused:
             if not refused.cause.startswith(self.plan.sentence):
                 cause = Cause(refused.code, refused.cause, refused.cure)
-                refused.set_cause(self.plan.explain(cause))
+                refused.set_cause(self.plan.explain(cause), self.plan.told)
             raise
         finally:
             self._set_alarm(0)

@@ -11,10 +11,10 @@ from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
 from sip.core.proxy.call_control import CallControl
 from sip.core.proxy.call_events import CallEvents
-from sip.core.proxy.call_plan import CallPlan
 from sip.core.proxy.call_router import CallRouter
 from sip.core.proxy.call_rules import CallRules
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
+from sip.core.proxy.diversion import remove_diversions
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left, hops_left, loop_mark
@@ -175,7 +175,7 @@ class Proxy:
         target = dialogs.target(request, side)
         if target is None:
             return False
-        if target.trunk is not None and not self._is_of_forwarded_call(request, routes):
+        if target.trunk is not None and not self._is_of_forwarded_call(request, routes, side):
             self._authenticate(request, upstream)  # only local users may call through a gateway
         if request.method in TARGET_REFRESHES:
             self._learn_contact(request, upstream, routes)
@@ -282,8 +282,7 @@ class Proxy:
             realm = self._realm_here(request)
         target_set = self._target_set()
         is_external = account is None and not self._is_from_gateway(request, upstream)
-        answered = self._answered(request, upstream.flow)
-        plan: CallPlan | None = None
+        answered, plan = self._answered(request, upstream.flow), None
         if is_call and realm is not None and answered is None:
             plan = self.rules.plan(request, upstream, realm, target_set)
         if answered is not None:
@@ -324,15 +323,16 @@ class Proxy:
             if answered is not None and request.method == "BYE":
                 self.calls.hang_up(request, status, [], None)
 
-    def _is_of_forwarded_call(self, request: Request, routes: list[OwnRoute]) -> bool:
+    def _is_of_forwarded_call(
+        self, request: Request, routes: list[OwnRoute], side: DialogSide
+    ) -> bool:
         """Return True if no user has begun the call: a user here has forwarded it to the gateway.
 
         By a REFER, a MESSAGE, or an INVITE with another tag it could begin something new there.
         """
-        if not self.calls.may_be_within(request):
-            return False
+        is_within = self.calls.may_be_within(request) or self.tickets.is_answered(request, side)
         sender = self.tickets.sender_side(request, routes)
-        return sender is not None and not sender.user
+        return is_within and sender is not None and not sender.user
 
     def _ask_router(self, request: Request, upstream: Upstream, account: Account | None) -> None:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
@@ -372,8 +372,7 @@ class Proxy:
         `realm` is the realm of its local domain, None if the domain is external.  An external
         caller gets the same answer for an unknown user as for one that is not registered.
         """
-        uri = request.uri
-        username = self.domains.username_of(uri)
+        uri, username = request.uri, self.domains.username_of(request.uri)
         if realm is None:
             if account is not None and "route" not in request.present:
                 phones = target_set.of_contact(uri, self._realm_of_caller(request))
@@ -433,6 +432,7 @@ class Proxy:
             if not self.authenticator.is_named(account, sender, realm):
                 claimed = username_of(sender)
                 raise Refused(403, causes.OTHER_USER.of(name=account.username, claimed=claimed))
+            remove_diversions(request)
             return account
         if not self.calls_from_outside:
             if self._realm_here(request) is None:

@@ -104,6 +104,7 @@ class RecordRoutes:
         outgoing.put_first("record-route", line)
         caller_host = caller_flow.remote[0]
         start = DialogStart(self, request, caller_host, target, callee_flow, line, to_callee)
+        start.signs_tag = caller is None and target.trunk is not None
         return start.edit_response
 
     def _side_along(self, flow: Flow) -> DialogSide:
@@ -175,7 +176,9 @@ class RecordRoutes:
 class DialogStart:
     """The data of a dialog that one branch may begin; edits its responses and learns from them.
 
-    `flow` is the flow to the callee, `to_callee` the side in its ticket.
+    `flow` is the flow to the callee, `to_callee` the side in its ticket.  With `signs_tag` the
+    answer is signed also if it names no other address: a caller without a password shows by it,
+    after a restart too, that the gateway has answered its call, which a user here has forwarded.
     """
 
     __slots__ = (
@@ -185,6 +188,7 @@ class DialogStart:
         "flow",
         "record_routes",
         "request",
+        "signs_tag",
         "target",
         "to_callee",
     )
@@ -207,6 +211,7 @@ class DialogStart:
         self._own_line = own_line  # our topmost Record-Route
         self._answers = 0  # addresses named so far, each in an early dialog
         self.to_callee = to_callee
+        self.signs_tag = False
 
     @property
     def callee_is_user(self) -> bool:
@@ -219,7 +224,8 @@ class DialogStart:
         Called for each response from 101 to 299, repeats included.
         """
         is_ack_expected = response.status >= 200 and self.request.method == "INVITE"
-        if uri_text := self._plain_contact(response):  # the usual and quick case
+        # The usual and quick case.
+        if (uri_text := self._plain_contact(response)) and not self.signs_tag:
             if is_ack_expected:
                 self._store_answer(response.to.tag, uri_text, self.target.flow, ())
             return
@@ -245,7 +251,7 @@ class DialogStart:
         if address and self._answers < MAX_ANSWERS_OF_BRANCH:
             self._answers += 1
             record_routes.remote_targets.add(call_id, callee_tag, address, None, self.flow.remote)
-        if address and own >= 0:
+        if (address or self.signs_tag) and own >= 0:
             signature = record_routes.tickets.sign_answer(call_id, tag, callee_tag, address)
             routes[own] = with_answer(value, signature)
             response.set_values("record-route", "Record-Route", routes)

@@ -245,6 +245,16 @@ class Tickets:
         expected = self.sign_answer(request.call_id, request.from_.tag, request.to.tag, address)
         return hmac.compare_digest(expected, signature)
 
+    def is_answered(self, request: Request, side: DialogSide) -> bool:
+        """Return True for an INVITE to a callee that has answered the sender, with this tag.
+
+        The ticket shows it if the sender has shown no password; see DialogStart.signs_tag.
+        """
+        return request.method == "INVITE" and (
+            self.is_answer(request, side.answer, "")
+            or self.is_answer(request, side.answer, address_key(request.uri))
+        )
+
     def user_mark(self, aor: str) -> str:
         """Return the mark of a user in our tickets."""
         return self._cached_mark(aor)

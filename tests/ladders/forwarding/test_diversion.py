@@ -1,5 +1,7 @@
 """History-Info (RFC 7044) and Diversion (RFC 5806) of a forwarded call, and its events."""
 
+import pytest
+
 from sip.core.proxy.diversion import Diversion, add_diversions
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
@@ -47,25 +49,49 @@ def test_each_forwarding_is_an_entry(world: World):
     ]
 
 
-def test_the_history_of_a_proxy_before_us_goes_on(world: World):
-    alice, bob, carol = world.phones("alice", "bob", "carol")
+def test_the_history_of_a_proxy_before_us_goes_on():
+    """That of a gateway, which is trusted."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
+    bob, carol = world.phones("bob", "carol")
+    gateway = world.phone("gateway", registered=False, host="203.0.113.9")
     world.users.set("bob", busy="carol")
     before = "<sip:bob@example.org>;index=1, <sip:bob@example.com>;index=1.1"
     earlier = "<sip:bob@example.org>;reason=deflection"
     headers = (f"History-Info: {before}", f"Diversion: {earlier}")
-    alice.sends("INVITE", bob.aor, headers=headers)
+    gateway.sends("INVITE", bob.aor, headers=headers)
     rings_in_vain(bob)
     invite = carol.gets("INVITE")
     assert history(invite)[2:] == ["<sip:carol;cause=486>;index=1.1.1;mp=1.1"]
     assert diversions(invite) == ["<sip:bob>;reason=user-busy;counter=1", earlier]
 
 
-def test_an_index_that_is_too_long_is_not_repeated(world: World):
-    """Each entry has it twice: a message of 60 kB would become one of megabytes."""
+@pytest.mark.parametrize("forwards", [True, False])
+def test_a_user_states_no_forwarding_of_its_own(world: World, forwards: bool):
+    """These fields are for this server to write: a phone shows them as the truth."""
     alice, bob, carol = world.phones("alice", "bob", "carol")
+    world.users.set("bob", always="carol" if forwards else "")
+    headers = (
+        "Diversion: <sip:boss@example.com>;reason=user-busy",
+        "diversion : <sip:king@example.com>",
+        "History-Info: <sip:boss@example.com>;index=1",
+        "X-Other: stays",
+    )
+    alice.sends("INVITE", bob.aor, headers=headers)
+    invite = (carol if forwards else bob).gets("INVITE")
+    assert diversions(invite) == ["<sip:bob>;reason=unconditional;counter=1"] * forwards
+    assert len(history(invite)) == 2 * forwards
+    assert b"boss" not in invite.encode()
+    assert headers[-1] in invite.lines
+
+
+def test_an_index_that_is_too_long_is_not_repeated():
+    """Each entry has it twice: a message of 60 kB would become one of megabytes."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
+    bob, carol = world.phones("bob", "carol")
+    gateway = world.phone("gateway", registered=False, host="203.0.113.9")
     world.users.set("bob", always="carol")
     long = f"History-Info: <sip:bob@example.org>;index={'1.' * 101}1"
-    alice.sends("INVITE", bob.aor, headers=(long,))
+    gateway.sends("INVITE", bob.aor, headers=(long,))
     assert history(carol.gets("INVITE"))[1:] == [
         "<sip:bob>;index=1",
         "<sip:carol;cause=302>;index=1.1;mp=1",

@@ -1,14 +1,15 @@
 """Calls that are forwarded: always, when busy, without an answer, while not registered."""
 
+import itertools
 from dataclasses import replace
 
 import gevent.event
 import pytest
 
 from sip.core.trunk import parse_trunks
-from sip.message.message import Request
+from sip.message.message import Request, Response
 from sip.message.uri import SipUri
-from sip.monitor.events import CallStarted
+from sip.monitor.events import CallEnded, CallStarted, Reader, Refused
 from sip.transport.dns.resolver import Hop
 from tests.support.world import REALM, Phone, World, dialog_of_caller
 
@@ -22,6 +23,15 @@ def ends(phone: Phone, invite: Request) -> str:
     phone.answers(invite, 487)
     phone.gets("ACK")
     return cancel.value("reason") or ""
+
+
+def told(refusal: Response) -> str:
+    """Return the text of the Warning."""
+    return (refusal.value("warning") or "").partition('"')[2].rstrip('"')
+
+
+def causes(ended: Reader) -> list[str]:
+    return list(dict.fromkeys(event.cause for event in ended.take()))
 
 
 def test_always_rings_only_the_target(world: World):
@@ -124,16 +134,15 @@ def test_the_last_failure_is_that_of_a_person(world: World):
     alice, bob = world.phones("alice", "bob")
     world.phone("carol", registered=False)
     world.users.set("bob", no_answer="carol", no_answer_seconds=5)
+    ended = world.bus.read(CallEnded, Refused)
     alice.sends("INVITE", bob.aor)
     at_bob = bob.gets("INVITE")
     bob.answers(at_bob, 180)
     world.passes(5.1)
     ends(bob, at_bob)
     alice.gets(180)
-    refusal = alice.gets(480)
-    assert "forwarded to carol: no answer in 5 s; callee carol is not registered" in (
-        refusal.value("warning") or ""
-    )
+    assert told(alice.gets(480)) == "forwarded"
+    assert causes(ended) == ["forwarded to carol: no answer in 5 s; callee carol is not registered"]
 
 
 def test_do_not_disturb_is_a_480_or_the_busy_forwarding(world: World):
@@ -156,9 +165,11 @@ def test_users_that_forward_to_each_other_end_the_call(world: World):
     alice, bob, carol = world.phones("alice", "bob", "carol")
     world.users.set("bob", always="carol")
     world.users.set("carol", always="bob")
+    ended = world.bus.read(CallEnded, Refused)
     alice.sends("INVITE", bob.aor)
     text = "forwarded to carol: all calls; forwarded to bob: all calls; the forwarding leads back"
-    assert text in (alice.gets(480).value("warning") or "")
+    assert told(alice.gets(480)) == "forwarded"
+    assert text in causes(ended)[0]
     assert bob.hears_nothing()
     assert carol.hears_nothing()
 
@@ -187,11 +198,43 @@ def test_other_domains_are_for_those_who_may_call_there(is_on: bool):
     world.phone("bob")
     other = world.phone("other", registered=False, host=OUTSIDE)
     world.users.set("bob", always=f"sip:carl@{OUTSIDE}")
+    ended = world.bus.read(CallEnded, Refused)
     alice.sends("INVITE", f"sip:bob@{REALM}")
     if is_on:
         assert other.gets("INVITE").uri_text == f"sip:carl@{OUTSIDE}"
     else:
-        assert "-sip.calls_to_outside is off" in (alice.gets(480).value("warning") or "")
+        assert told(alice.gets(480)) == "forwarded"
+        assert "-sip.calls_to_outside is off" in causes(ended)[0]
+
+
+@pytest.mark.parametrize("contact", ["203.0.113.9", "203.0.113.9:5070"])
+def test_a_reinvite_of_a_stranger_outlives_a_restart(contact: str):
+    """The ticket is signed over the tag of the gateway; no other tag, and no REFER, gets there."""
+    world = World(settings={"sip_trunk": parse_trunks("0=sip:203.0.113.9")})
+    world.phone("bob")
+    gateway = world.phone("gateway", registered=False, host="203.0.113.9")
+    caller = world.phone("caller", registered=False, host=OUTSIDE)
+    caller.aor = f"sip:caller@{OUTSIDE}"
+    world.users.set("bob", always="0891234")
+    invite = caller.sends("INVITE", f"sip:bob@{REALM}")
+    gateway.contact = f"<sip:gateway@{contact}>"
+    gateway.answers(gateway.gets("INVITE"), 200)
+    dialog = dialog_of_caller(invite, caller.gets(200))
+    caller.sends_within("ACK", dialog, cseq=invite.cseq[0])
+    if contact == "203.0.113.9":
+        gateway.gets("ACK")
+    world.start_server()
+    for target in (dialog.target, f"sip:0900123@{contact}"):
+        caller.sends_within("INVITE", replace(dialog, remote_tag="another", target=target))
+        caller.gets(407)
+    caller.sends_within("REFER", dialog, headers=("Refer-To: <sip:0900123@203.0.113.9>",))
+    caller.gets(407)
+    again = caller.sends_within("INVITE", dialog)
+    if contact == "203.0.113.9":
+        gateway.answers(gateway.gets("INVITE"), 200)
+        caller.gets(200, again)
+    else:  # no machine is at that port
+        assert caller.inbox.pop().startswith(b"SIP/2.0 100 ")
 
 
 def test_strangers_reach_a_gateway_only_by_a_forwarding():
@@ -285,12 +328,46 @@ def test_a_contact_or_redirect_does_not_disturb_a_user():
 def test_a_target_that_is_silent_is_named_with_its_forwarding(world: World):
     alice, bob, carol = world.phones("alice", "bob", "carol")
     world.users.set("bob", always="carol")
+    ended = world.bus.read(CallEnded, Refused)
     alice.sends("INVITE", bob.aor)
     carol.gets("INVITE")
     world.passes(33, step=0.5)
     alice.gets(181)
-    warning = alice.gets(408).value("warning") or ""
-    assert "forwarded to carol: all calls; carol's phone does not respond" in warning
+    assert told(alice.gets(408)) == "forwarded"
+    assert causes(ended) == ["forwarded to carol: all calls; carol's phone does not respond"]
+
+
+def test_a_caller_learns_only_that_it_was_forwarded(world: World):
+    """Not to which target, nor why that one takes no calls; no field says it."""
+    alice, bob = world.phones("alice", "bob")
+    world.phone("secret", registered=False)
+    world.users.set("secret", dnd=True)
+    world.users.set("bob", always="secret")
+    alice.sends("INVITE", bob.aor)
+    refusal = alice.gets(480)
+    assert refusal.reason == "Temporarily Unavailable"
+    assert (told(refusal), refusal.value("reason")) == (
+        "forwarded",
+        'Q.850;cause=18;text="forwarded"',
+    )
+    assert b"secret" not in refusal.encode()
+
+
+def test_the_text_of_a_long_chain_is_short(world: World):
+    """Of sixty forwardings, the first and the last three are in the log and on the pages."""
+    alice, bob = world.phones("alice", "bob")
+    chain = ["bob", *(f"{'n' * 50}{number:02}" for number in range(58))]
+    for by, target in itertools.pairwise(chain):
+        if by != "bob":
+            world.phone(by, registered=False)
+        world.users.set(by, always=target)
+    ended = world.bus.read(CallEnded, Refused)
+    alice.sends("INVITE", bob.aor)
+    assert len(alice.gets(480).encode()) < 1000
+    (text,) = causes(ended)
+    assert len(text) < 1000
+    assert "; 52 more forwardings; " in text
+    assert f"{chain[-1]}: all calls" in text
 
 
 def test_a_call_with_replaces_reaches_a_user_in_any_case(world: World):

@@ -28,10 +28,15 @@ def test_a_group_is_added_shown_changed_and_deleted(api, context):
     assert json.loads(changed.body) == {**group, "seconds": 30, "members": ["bob"]}
     assert context.users.find_group("sales", REALM).seconds == 30
     assert (api.write("DELETE", path).status, api.get(path).status) == (204, 404)
+    restored = api.write("POST", f"{path}/restore")
+    assert (restored.status, json.loads(restored.body)) == (200, json.loads(changed.body))
+    assert problem(api.write("POST", f"{path}/restore"))["status"] == 404
+    assert api.write("DELETE", path).status == 204
     assert problem(api.write("PATCH", path, {"seconds": 30}))["status"] == 404
     assert problem(api.write("DELETE", path))["status"] == 404
     said = [(entry.who, entry.text) for entry in reversed(context.audit.entries())]
-    acts = ("group added", "group changed", "group removed")
+    acts = ("added", "changed", "removed", "restored", "removed")
+    acts = tuple(f"group {act}" for act in acts)
     assert said == [("token api", act) for act in acts]
 
 

@@ -51,6 +51,7 @@ def test_a_past_call_has_its_result_and_times(api, past):
         "talked_seconds": 60.0,
         "result": "answered",
         "status": 200,
+        "code": "hung_up",
         "cause": "hung up",
         "cure": "",
         "ended_by": "caller",

@@ -104,6 +104,26 @@ def test_pages_and_programs_share_one_bound(api, browser, monkeypatch):
         assert imported(api, f"username,password\n{name},wonder-4711\n".encode())["new"] == 1
 
 
+def test_an_export_takes_the_filters_of_the_list(api, viewer, context):
+    for name in ("ann", "anna", "bob"):
+        context.users.add(name, "wonder-4711", enabled=name != "anna")
+    context.users.add("ann", "wonder-4711", realm="branch.example")
+
+    def names(query: str) -> list[str]:
+        rows = viewer.get(f"/users/export.csv?{query}").text.splitlines()[1:]
+        listed = viewer.json(f"/users?{query}")["items"]
+        assert len(rows) == len(listed)
+        return [row.partition(",")[0] for row in rows]
+
+    assert sorted(names("")) == ["ann", "ann", "anna", "bob"]
+    assert names("q=ann&realm=example.com") == ["ann", "anna"]
+    assert names("state=disabled,trouble") == ["anna"]
+    assert names("q=zoe") == []
+    assert context.audit.entries()[1].about == "without HA1s, 1 found by disabled, trouble"
+    for query in ("state=gone", "sort=username", f"q={'x' * 101}"):
+        assert problem(viewer.get(f"/users/export.csv?{query}"))["status"] == 422
+
+
 def test_an_export_is_imported_again(api, viewer):
     imported(api, ROWS)
     plain = viewer.get("/users/export.csv")

@@ -18,6 +18,7 @@ from gevent import socket
 
 from sip.addresses import Address
 from sip.config import Config
+from sip.operator_values import parse_networks
 from tests.support.udp_client import needs_ipv6, until
 from tests.support.wsgi_application import BIG, GET, HOST, LINE, LONG, Application, ask, length
 from webadmin.http import server as wsgi
@@ -244,6 +245,17 @@ def test_silent_connections_do_not_block_their_own_address(start):
     assert all(person.is_served() for person in persons)
     assert all(peer.is_closed() for peer in silent[:2])
     assert all(peer.is_served() for peer in (*elsewhere, silent[2], *persons))
+
+
+def test_a_proxy_has_only_the_total_limit(start):
+    """Its connections are those of many browsers."""
+    web = start(per_address=1, total=4, proxies=parse_networks("127.0.0.1"))
+    browsers = [Peer(web) for _ in range(3)]
+    assert all(peer.is_served() for peer in browsers)
+    others = [Peer(web, "127.0.0.2") for _ in range(2)]
+    assert others[1].is_served()
+    assert others[0].is_closed()
+    assert all(peer.is_served() for peer in browsers)
 
 
 def test_at_the_total_limit_the_source_with_most_loses_one(start):

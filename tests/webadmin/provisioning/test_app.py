@@ -183,6 +183,21 @@ def test_files_of_a_model_do_not_count_as_guesses(desk_phone, phone):
     assert phone.get(FILE).status == 200
 
 
+def test_guessers_of_the_secret_do_not_block_phones(desk_phone, link, phone):
+    """They learn nothing: the answer is the same with and without a phone of that MAC address."""
+    path = link()
+    guesses = ("x" * 20, SECRET[:-1], SECRET + "x", SECRET.upper())
+    for number in range(MAX_TRIES):
+        wrong = phone.get(f"/provision/{guesses[number % 4]}/{MAC}.cfg")
+        assert (wrong.status, wrong.text) == (404, "There is no file for this phone.\n")
+    blocked = [phone.get(f"/provision/{'x' * 20}/{mac}.cfg") for mac in (MAC, "001565aabbcd")]
+    assert [answer.status for answer in blocked] == [429, 429]
+    assert blocked[0].text == blocked[1].text
+    assert phone.get("/provision/link/x").status == 429
+    assert phone.get(FILE).status == 200
+    assert phone.get(path).status == 200
+
+
 def test_guessers_of_mac_addresses_are_blocked(desk_phone, phone):
     for number in range(MAX_TRIES):
         assert phone.get(f"/provision/{SECRET}/{number:012x}.cfg").status == 404
