@@ -22,11 +22,11 @@ from sip.store.database import Database, Tables
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Aim for one piece: a tenth of what a phone waits before it sends a REGISTER again (RFC 3261 §17,
-# timer E) would be 50 ms, and a commit may have to wait for a sync as well.
-PIECE_SECONDS = 0.01
+# Aim for one piece.  A REGISTER waits for it and for one commit of its own; a phone that gets no
+# answer sends it again after 500 ms (RFC 3261 §17.1.2.2, timer E).
+PIECE_SECONDS = 0.025
 FIRST_ROWS = 100
-MIN_ROWS = 20
+MIN_ROWS = 50
 MAX_ROWS = 400
 
 
