@@ -9,12 +9,12 @@ Invariant: a change is whole in the end, or none of it is left.  If a piece fail
     it are undone; if the process ends, its next start undoes them (Undo.undo_open).  Only the last
     piece is synced to disk: after a power failure the earlier ones may be lost, but only from the
     end, and never a piece without its part of the step.
-Bounds: one change at a time (Database.long_change); a piece takes PIECE_SECONDS on average, and has
-    at most MAX_ROWS accounts.
+Bounds: one change at a time (Database.long_change); a piece takes PIECE_SECONDS of CPU on average,
+    and has at most MAX_ROWS accounts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TypeVar
 
 from sip.store.database import Database, Tables
@@ -22,9 +22,12 @@ from sip.store.database import Database, Tables
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Aim for one piece.  A REGISTER waits for it and for one commit of its own; a phone that gets no
+# CPU time of one piece.  A REGISTER waits for it and for one commit of its own; a phone that gets no
 # answer sends it again after 500 ms (RFC 3261 §17.1.2.2, timer E).
 PIECE_SECONDS = 0.025
+# Time of one piece, as a multiple of that, where the disk is slow or the processor is busy: smaller
+# pieces would only add to the load.
+PATIENCE = 4
 FIRST_ROWS = 100
 MIN_ROWS = 50
 MAX_ROWS = 400
@@ -41,19 +44,26 @@ def in_pieces(
     `write` gets the items of a piece, and True for the last piece; `then` is that of Database.run.
     """
     start, rows = 0, FIRST_ROWS
+    some, is_last = items[:0], False
+    began_at = cpu_began_at = spent = 0.0
+
+    def piece(tables: Tables) -> Result:
+        nonlocal began_at, cpu_began_at
+        began_at, cpu_began_at = monotonic(), thread_time()
+        return write(tables, some, is_last)
+
+    def after(result: Result) -> None:
+        nonlocal spent
+        if then is not None:
+            then(result)
+        spent = max(thread_time() - cpu_began_at, (monotonic() - began_at) / PATIENCE)
+
     while start < len(items):
         some = items[start : start + rows]
         start += len(some)
         is_last = start >= len(items)
-        began_at = 0.0
-
-        def piece(tables: Tables, some: Sequence[Item] = some, is_last: bool = is_last) -> Result:
-            nonlocal began_at
-            began_at = monotonic()
-            return write(tables, some, is_last)
-
-        yield database.run(piece, then, synced=is_last)
-        rows = next_rows(len(some), monotonic() - began_at)
+        yield database.run(piece, after, synced=is_last)
+        rows = next_rows(len(some), spent)
 
 
 def next_rows(rows: int, seconds: float) -> int:
